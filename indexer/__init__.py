@@ -1,0 +1,1 @@
+"""A folder of music -> a searchable SQLite index that stays equal to the disk."""

@@ -1,0 +1,246 @@
+"""Turn the library's answers into lines for people; everything from a disk or a tag is escaped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from indexer.cli.terminal import (
+    byte_size,
+    columns,
+    count,
+    escaped,
+    local_time,
+    local_time_ns,
+    number,
+    path_text,
+    play_time,
+    time_span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from indexer.report import (
+        ChangeRow,
+        Difference,
+        ProblemRow,
+        RootStatus,
+        ScanReport,
+        ScanRow,
+        Status,
+        VerifyReport,
+    )
+
+_OUTCOMES = ("added", "modified", "moved", "returned", "missing", "unchanged")
+
+
+def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
+    """What a scan did, in one line, and one more for whatever is left to do."""
+    if _found_nothing(report):
+        yield f"no audio file found; looked for {' '.join(suffixes)}"
+        return
+    read = f"{number(report.files_read)} read ({byte_size(report.bytes_read)})"
+    yield (
+        f"{count(report.seen, 'file')}: {_outcomes(report) or 'none indexed'}; "
+        f"{read} in {time_span(report.seconds)}"
+    )
+    if report.problems:
+        yield f"{count(report.problems, 'problem')}: see indexer problems"
+    if report.pending:
+        stay = "stays" if report.pending == 1 else "stay"
+        yield (
+            f"{count(report.pending, 'file')} {stay} pending (still being written, or not readable "
+            "now); the next scan looks again"
+        )
+
+
+def committed_files(report: ScanReport) -> int:
+    """How many files a scan that was stopped is done with."""
+    return sum(value for value, _ in _counts(report)) + report.problems
+
+
+def _found_nothing(report: ScanReport) -> bool:
+    """Nothing is there and nothing was; a run that could not look everywhere does not know."""
+    return not (report.seen or committed_files(report) or report.offline or report.interrupted)
+
+
+def _outcomes(report: ScanReport) -> str:
+    return ", ".join(f"{number(value)} {outcome}" for value, outcome in _counts(report) if value)
+
+
+def _counts(report: ScanReport) -> list[tuple[int, str]]:
+    return [(getattr(report, outcome), outcome) for outcome in _OUTCOMES]
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """The index, its roots and its last scans."""
+    yield from columns(
+        [
+            ("tracks", _holdings(status)),
+            ("missing", number(status.missing)),
+            ("problems", _with_note(status.problems, "see indexer problems")),
+            ("pending", _with_note(status.pending, _age(status.oldest_pending_seconds))),
+            ("daemon", _daemon(status)),
+            ("database", _database(status)),
+        ]
+    )
+    yield ""
+    yield from roots_lines(status.roots)
+    if status.scans:
+        yield ""
+        yield from columns([_scan_cells(scan) for scan in status.scans])
+
+
+def _holdings(status: Status) -> str:
+    albums, artists = count(status.albums, "album"), count(status.artists, "artist")
+    return f"{number(status.tracks)} on {albums} by {artists}"
+
+
+def _with_note(value: int, note: str) -> str:
+    return f"{number(value)} ({note})" if value and note else number(value)
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else f"the oldest for {time_span(seconds)}"
+
+
+def _daemon(status: Status) -> str:
+    daemon = status.daemon
+    if not daemon.running:
+        return "not running"
+    text = f"running, process {daemon.pid}, {count(daemon.watched_folders, 'folder')} watched"
+    if daemon.unwatched_folders:
+        text += f", {number(daemon.unwatched_folders)} not watched"
+    return text
+
+
+def _database(status: Status) -> str:
+    wal = f" and {byte_size(status.wal_size)} of log" if status.wal_size else ""
+    return f"{escaped(status.database)} ({byte_size(status.size)}{wal})"
+
+
+def _scan_cells(scan: ScanRow) -> tuple[str, ...]:
+    counts = scan.counts
+    return (
+        local_time(scan.started_at),
+        scan.kind,
+        scan.state,
+        time_span(counts.seconds) if scan.ended_at else "",
+        escaped(" ".join(scan.roots)),
+        _outcomes(counts),
+    )
+
+
+def roots_lines(roots: Sequence[RootStatus]) -> Iterator[str]:
+    """The roots as a table, with a line below it for each that is offline."""
+    if not roots:
+        yield "no roots: add one with indexer rebuild FOLDER"
+        return
+    heading = ("root", "state", "tracks", "file system", "compared by", "path")
+    yield from columns([heading, *map(_root_cells, roots)], right={2})
+    for root in roots:
+        if root.reason is not UNSET:
+            yield f"{escaped(root.name)}: {escaped(str(root.reason))}"
+
+
+def _root_cells(root: RootStatus) -> tuple[str, ...]:
+    return (
+        escaped(root.name),
+        root.state,
+        number(root.tracks),
+        escaped(root.file_system),
+        root.stamp_fields if root.moves else f"{root.stamp_fields} (no moves)",
+        path_text(root.path, root.path_b64),
+    )
+
+
+def problem_line(row: ProblemRow) -> str:
+    """Which file or folder, what kind of problem, and why."""
+    return f"{_place(row)}  {row.kind}  {escaped(row.reason)}"
+
+
+def change_line(row: ChangeRow) -> str:
+    """Number, time, kind and path; of a move, where from and where to."""
+    head = f"{row.seq}  {local_time(row.at)}  {row.kind:<8}  "
+    if row.old_path is None:
+        return head + _place(row)
+    old_path = path_text(row.old_path, row.old_path_b64)
+    return f"{head}{escaped(row.old_root or row.root)}/{old_path} -> {_place(row)}"
+
+
+def verify_lines(report: VerifyReport) -> Iterator[str]:
+    """`ok`, or every difference and what to do about them."""
+    for difference in report.differences:
+        yield f"{_place(difference)}  {difference.kind}  {escaped(difference.detail)}"
+    checked = f"{count(report.checked, 'file')} checked"
+    if report.differences:
+        found = count(len(report.differences), "difference")
+        yield f"{found}, {checked}; indexer scan brings the index up to date"
+    elif report.offline:
+        yield f"{checked}, no difference among those that could be looked at"
+    elif report.ok:
+        yield f"ok: {checked}, index equals disk"
+    else:
+        yield f"not ok: {checked}"
+    if report.pending:
+        yield f"{count(report.pending, 'file')} pending, left out: not indexed yet"
+
+
+def _place(row: ProblemRow | ChangeRow | Difference) -> str:
+    return f"{escaped(row.root)}/{path_text(row.path, row.path_b64)}"
+
+
+def _dict_place(row: Mapping[str, Any]) -> str:
+    return f"{escaped(row['root'])}/{path_text(row['path'], row.get('path_b64'))}"
+
+
+def search_line(row: Mapping[str, Any]) -> str:
+    """`Artist - Title  (Album, year)  path`, as much of it as is known."""
+    name = " \N{EN DASH} ".join(
+        escaped(text) for text in (row.get("artist"), row.get("title")) if text
+    )
+    album = ", ".join(escaped(str(text)) for text in (row.get("album"), row.get("year")) if text)
+    parts = (name, f"({album})" if album else "", _dict_place(row))
+    return "  ".join(part for part in parts if part)
+
+
+def _yes_no(value: int) -> str:
+    return "yes" if value else "no"
+
+
+_UNITS: Mapping[str, Callable[[Any], str]] = {
+    "size": byte_size,
+    "mtime_ns": local_time_ns,
+    "duration": play_time,
+    "bitrate": lambda value: f"{number(round(value / 1000))} kbit/s",
+    "sample_rate": lambda value: f"{number(value)} Hz",
+    "bit_depth": lambda value: f"{value} bit",
+    "compilation": _yes_no,
+    "has_picture": _yes_no,
+    "guessed": _yes_no,
+    "added_at": local_time,
+    "indexed_at": local_time,
+}
+_NOT_SHOWN = frozenset({"root", "path", "path_b64", "artists", "genres", "problem"})
+"""Shown in another form, or joined in the column of one name (`artist`, `genre`)."""
+_LABELS = {"mtime_ns": "changed", "added_at": "added", "indexed_at": "indexed"}
+
+
+def show_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """One field a line; what the file does not say is left out."""
+    fields = [("path", _dict_place(row))]
+    if problem := row.get("problem"):
+        fields.append(("problem", f"{problem['kind']}: {escaped(problem['reason'])}"))
+    fields += [
+        (_LABELS.get(key, key), _value_text(key, value))
+        for key, value in row.items()
+        if value is not None and key not in _NOT_SHOWN
+    ]
+    yield from columns(fields)
+
+
+def _value_text(key: str, value: object) -> str:
+    unit = _UNITS.get(key)
+    return unit(value) if unit else escaped(str(value))

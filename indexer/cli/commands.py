@@ -1,0 +1,292 @@
+"""Turn a command line into a call of the library, and its answer into lines, JSON and an exit code.
+
+0: done. 1: differences found, or nothing found. 2: wrong use. 3: it could not be done.
+130: Ctrl-C (143: SIGTERM); what was committed stays.
+What a command does not need, it does not import: `indexer --help` loads no SQLite, mutagen or Rich.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from indexer.cli import answers
+from indexer.cli.arguments import (
+    InOrder,
+    examples,
+    file_argument,
+    json_option,
+    path_argument,
+    text_argument,
+    version_option,
+    workers_option,
+)
+from indexer.cli.output import prepare_streams, say
+from indexer.cli.roots import roots
+from indexer.cli.session import Session
+from indexer.cli.terminal import count, escaped, file_text
+from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from indexer.library import Library
+    from indexer.model import Listener
+    from indexer.report import ScanReport
+    from indexer.settings import Settings
+
+
+@click.group(
+    cls=InOrder,
+    invoke_without_command=True,
+    epilog=examples("indexer rebuild ~/Music", "indexer search bjork debut"),
+)
+@click.option(
+    "--db", type=file_argument, metavar="FILE", help="The database, instead of the usual one."
+)
+@click.option("--config", type=file_argument, metavar="FILE", help="The settings, a TOML file.")
+@version_option
+@click.pass_context
+def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
+    """Keep a searchable index of a music library equal to the disk."""
+    context.obj.db, context.obj.config = db, config
+    if context.invoked_subcommand is None:
+        sys.stderr.write(context.get_help() + "\n")
+        return 2
+    return 0
+
+
+@cli.command(epilog=examples("indexer rebuild ~/Music", "indexer rebuild --workers 2"))
+@click.argument("folders", nargs=-1, type=path_argument, metavar="[ROOT]...")
+@workers_option
+@json_option
+@click.pass_obj
+def rebuild(session: Session, folders: Sequence[bytes], workers: int | None) -> int:
+    """Read every file again, and index it.
+
+    A ROOT is a folder of music; a new one is added and watched from then on. Without one, all
+    roots are read. Tracks keep their ids. After Ctrl-C the same command goes on where it was.
+    """
+    return _fill(
+        session,
+        workers,
+        create=True,
+        run=lambda library, listener: library.rebuild(
+            folders, listener=listener, stop=session.interrupt
+        ),
+    )
+
+
+@cli.command(epilog=examples("indexer scan", "indexer scan ~/Music/Bjork --json"))
+@click.argument("paths", nargs=-1, type=path_argument, metavar="[PATH]...")
+@workers_option
+@json_option
+@click.pass_obj
+def scan(session: Session, paths: Sequence[bytes], workers: int | None) -> int:
+    """Index what is new, changed, moved or gone; read nothing else.
+
+    A PATH is a root, a folder or one file in a root. Without one, all roots are scanned.
+    """
+    return _fill(
+        session,
+        workers,
+        create=False,
+        run=lambda library, listener: library.scan(
+            paths, listener=listener, stop=session.interrupt
+        ),
+    )
+
+
+def _fill(
+    session: Session,
+    workers: int | None,
+    *,
+    create: bool,
+    run: Callable[[Library, Listener | None], ScanReport],
+) -> int:
+    settings = session.settings(workers=workers)
+    opened = session.library(settings, create=create)
+    with session.interrupt, opened as library, session.progress() as listener:
+        report = run(library, listener)
+    session.answer(report, answers.scan_lines(report, _suffixes(settings)))
+    for reason in report.offline:
+        say(reason)
+    if report.interrupted:
+        done = count(answers.committed_files(report), "file")
+        say(f"stopped: {done} committed; run the same command again to go on from there")
+        return session.interrupt.exit_code
+    return 3 if report.offline else 0
+
+
+def _suffixes(settings: Settings) -> list[str]:
+    from indexer.tags import SUFFIXES
+
+    return sorted(settings.suffixes or (suffix.decode() for suffix in SUFFIXES))
+
+
+@cli.command(epilog=examples("indexer status", "indexer status --json | jq .pending"))
+@json_option
+@click.pass_obj
+def status(session: Session) -> int:
+    """Show what the index holds, its roots and its last scans."""
+    with session.library() as library:
+        answer = library.status()
+    session.answer(answer, answers.status_lines(answer))
+    return 0
+
+
+@cli.command(epilog=examples("indexer search bjork debut", "indexer search 'army of' --limit 5"))
+@click.argument("words", nargs=-1, required=True, type=text_argument, metavar="WORDS...")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="At most so many tracks.",
+)
+@json_option
+@click.pass_obj
+def search(session: Session, words: Sequence[str], limit: int) -> int:
+    """Find tracks by title, artist, album and genre, the best first.
+
+    All WORDS must be there; the last may be a beginning. Exit code 1: nothing was found.
+    """
+    with session.library() as library:
+        found = session.answer_rows(library.search(words, limit=limit), answers.search_line)
+    return 0 if found else 1
+
+
+@cli.command(epilog=examples("indexer show ~/Music/song.flac", "indexer show song.flac --json"))
+@click.argument("path", type=path_argument, metavar="PATH")
+@json_option
+@click.pass_obj
+def show(session: Session, path: bytes) -> int:
+    """Show what the index knows of one file.
+
+    Exit code 1: it knows nothing of it.
+    """
+    with session.library() as library:
+        row = library.show(path)
+    if row is None:
+        say(f"{file_text(path)}: not in the index; see indexer roots, indexer status")
+        return 1
+    session.answer(row, answers.show_lines(row))
+    return 0
+
+
+@cli.command(epilog=examples("indexer problems", "indexer problems --json | jq -r .reason"))
+@json_option
+@click.pass_obj
+def problems(session: Session) -> int:
+    """List the files and folders that could not be read, and why."""
+    with session.library() as library:
+        found = session.answer_rows(library.problems(), answers.problem_line)
+    if not found and not session.as_json:
+        session.output.lines(["no problems"])
+    return 0
+
+
+@cli.command(epilog=examples("indexer changes --since 1200", "indexer changes --follow --json"))
+@click.option(
+    "--since",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="SEQ",
+    help="Only what came after this number.",
+)
+@click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
+@json_option
+@click.pass_obj
+def changes(session: Session, since: int, *, follow: bool) -> int:
+    """List what was added, modified, moved or went missing.
+
+    The oldest comes first. Every change has a number: give --since the last one you saw, and the
+    answer goes on from there.
+    """
+    with session.library() as library:
+        if follow:
+            rows = library.follow(since, session.output.reader_gone)
+        else:
+            rows = library.changes(since)
+        session.answer_rows(rows, answers.change_line, at_once=follow)
+    return 0
+
+
+@cli.command(epilog=examples("indexer verify", "indexer verify --deep --json"))
+@click.option("--deep", is_flag=True, help="Read the tags of every file again.")
+@json_option
+@click.pass_obj
+def verify(session: Session, *, deep: bool) -> int:
+    """Check that the index equals the disk; write nothing.
+
+    Exit code 1: there are differences.
+    """
+    interrupt = session.interrupt
+    with interrupt, session.library() as library, session.progress() as listener:
+        report = library.verify(deep=deep, listener=listener, stop=interrupt)
+    if interrupt():
+        say(f"stopped after {count(report.checked, 'file')}: nothing is said of the others")
+        return interrupt.exit_code
+    session.answer(report, answers.verify_lines(report))
+    for reason in report.offline:
+        say(reason)
+    if report.offline:
+        return 3
+    return 0 if report.ok else 1
+
+
+cli.add_command(roots)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, of this process's own arguments if none are given."""
+    prepare_streams()
+    _log_to_stderr()
+    session = Session()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return session.exit_code(lambda: _command(words, session))
+
+
+def _command(words: list[str], session: Session) -> int:
+    """Not click's own `main`: that one has exit codes and words of its own for most errors."""
+    try:
+        with cli.make_context("indexer", words, obj=session) as context:
+            code: int = cli.invoke(context)
+            return code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "indexer"
+        message = f"{error.format_message()} (see: {command} --help)"
+        raise UsageError(message) from error
+
+
+class _LogLine(logging.Formatter):
+    """One record, one line, but for a traceback."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging names it so
+        return f"indexer: {escaped(super().formatMessage(record))}"
+
+
+class _LogHandler(logging.Handler):
+    """Writes to whatever stderr is now: a progress line puts itself in its place for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("indexer")
+    if not logger.handlers:
+        handler = _LogHandler()
+        handler.setFormatter(_LogLine())
+        logger.addHandler(handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Turn a scan's snapshots into one live line on a terminal: phase, files done, rate, time left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
+
+from indexer.cli.terminal import escaped, number, time_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.live import Live
+    from rich.table import Table
+
+    from indexer.model import Progress
+
+_WINDOW_S = 10.0
+"""The rate is that of the last seconds: long enough to stand still, short enough to be true."""
+_REDRAW_S = 0.1
+_PATIENCE_S = 0.4
+"""A run that is over sooner shows no line, and does not pay for loading Rich."""
+
+
+class Moment(Struct, frozen=True):
+    """What the line shows."""
+
+    phase: str
+    root: str
+    done: int
+    total: int | None
+    """None while nobody can know it."""
+    rate: float | None
+    """Files a second."""
+    left_s: float | None
+
+
+class Meter:
+    """Measure how fast a scan goes and guess when it ends.
+
+    Listing counts files seen, reading counts files read; so each phase is measured on its own.
+    """
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def moment(self, progress: Progress, now: float) -> Moment:
+        """What is to be shown of `progress`, seen at `now` (seconds, of a steady clock)."""
+        done, total = _work(progress)
+        if progress.phase != self._phase:
+            self._phase = progress.phase
+            self._samples.clear()
+        self._samples.append((now, done))
+        while self._samples[0][0] < now - _WINDOW_S and len(self._samples) > 2:
+            self._samples.popleft()
+        since, first = self._samples[0]
+        rate = (done - first) / (now - since) if now > since else None
+        left_s = (total - done) / rate if rate and total is not None else None
+        return Moment(progress.phase, progress.root, done, total, rate, left_s)
+
+
+def _work(progress: Progress) -> tuple[int, int | None]:
+    """Files done, and files in all: known while listing only from the last time."""
+    if progress.phase != "listing":
+        return progress.read, progress.to_read
+    if progress.expected is None:
+        return progress.seen, None
+    return progress.seen, max(progress.expected, progress.seen)
+
+
+class ProgressLine:
+    """A scan's listener that draws on stderr, and leaves no trace when the `with` ends."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._meter = Meter()
+        self._next_draw = clock() + _PATIENCE_S
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Called for every snapshot; draws ten of them a second."""
+        now = self._clock()
+        if now < self._next_draw:
+            return
+        self._next_draw = now + _REDRAW_S
+        if self._live is None:
+            self._live = _start()
+        self._live.update(_drawn(self._meter.moment(progress, now)), refresh=True)
+
+
+def counts_text(moment: Moment) -> str:
+    """`3 400 of 10 000 files  3 120 files/s  2.1 s left`, as much of it as is known."""
+    done = number(moment.done)
+    parts = [f"{done} files" if moment.total is None else f"{done} of {number(moment.total)} files"]
+    if moment.rate is not None:
+        parts.append(f"{number(round(moment.rate))} files/s")
+    if moment.left_s is not None:
+        parts.append(f"{time_span(moment.left_s)} left")
+    return "  ".join(parts)
+
+
+def _start() -> Live:
+    """No thread of Rich's redraws the line: it shows what the scan said last, and when."""
+    from rich.console import Console
+    from rich.live import Live
+
+    live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+    live.start()
+    return live
+
+
+def _drawn(moment: Moment) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    line = Table.grid(padding=(0, 1))
+    for _ in range(3):
+        line.add_column(no_wrap=True, overflow="ellipsis")
+    bar = ProgressBar(total=moment.total, completed=moment.done, width=24)
+    label = Text(f"{moment.phase} {escaped(moment.root)}".rstrip())
+    line.add_row(label, Text("") if moment.total is None else bar, Text(counts_text(moment)))
+    return line

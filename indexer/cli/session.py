@@ -1,0 +1,103 @@
+"""Turn one run of the program into an exit code: what commands share, and what errors mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TypeVar
+
+from indexer.cli.interrupt import Interrupt
+from indexer.cli.output import Output, can_redraw, say
+from indexer.cli.progress import ProgressLine
+from indexer.cli.terminal import file_text
+from indexer.errors import IndexerError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from indexer.library import Library
+    from indexer.model import Listener
+    from indexer.settings import Settings
+
+Row = TypeVar("Row")
+
+_ACTIONABLE = frozenset({
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
+    errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE,
+    errno.ENODEV, errno.ENXIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
+})  # fmt: skip
+"""Errors of the system whose own words tell a person what is wrong; others keep their traceback."""
+
+
+class Session:
+    """What stood before the subcommand, and where its answer goes."""
+
+    def __init__(self) -> None:
+        self.config: Path | None = None
+        self.db: Path | None = None
+        self.as_json = False
+        self.output = Output()
+        self.interrupt = Interrupt()
+
+    def settings(self, *, workers: int | None = None) -> Settings:
+        """The settings of this run; a flag that is None was not given."""
+        from indexer import settings
+
+        return settings.load(self.config, self.db, os.environ, workers=workers)
+
+    def library(self, settings: Settings | None = None, *, create: bool = False) -> Library:
+        """The library, to be closed by the caller's `with`."""
+        chosen = settings or self.settings()
+        from indexer.library import Library
+
+        return Library.open(chosen, create=create)
+
+    def progress(self) -> AbstractContextManager[Listener | None]:
+        """A live line for a person who watches, nothing for a program."""
+        return ProgressLine() if can_redraw() and not self.as_json else nullcontext()
+
+    def answer(self, value: object, lines: Iterable[str]) -> None:
+        """Print the one answer of a command."""
+        if self.as_json:
+            self.output.json(value)
+        else:
+            self.output.lines(lines)
+
+    def answer_rows(
+        self, rows: Iterable[Row], line_of: Callable[[Row], str], *, at_once: bool = False
+    ) -> int:
+        """Print an answer of many rows, one a line, and tell how many there were."""
+        return self.output.rows(rows, None if self.as_json else line_of, at_once=at_once)
+
+    def exit_code(self, command: Callable[[], int]) -> int:
+        """Run a command to its end, whatever that is; a traceback is a fault of ours.
+
+        What was printed before an error is pushed out before the error is told.
+        """
+        try:
+            try:
+                return command()
+            finally:
+                self.output.flush()
+        except BrokenPipeError:
+            self.output.close()
+            return 0
+        except Interrupted as error:
+            say(str(error))
+            return self.interrupt.exit_code
+        except IndexerError as error:
+            say(str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            if self.interrupt():
+                say("stopped at once: what was committed stays; run the same command to go on")
+            return self.interrupt.exit_code
+        except OSError as error:
+            if error.errno not in _ACTIONABLE:
+                raise
+            where = f"{file_text(error.filename)}: " if error.filename else ""
+            say(f"{where}{error.strerror}")
+            return 3

@@ -1,0 +1,341 @@
+"""What the kernel tells of mounts and file systems -> which disk it is, and what it can do (R8)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from msgspec import Struct
+
+from indexer.errors import CannotDo, RootOffline, UsageError
+from indexer.model import StampFields
+
+_BY_UUID = b"/dev/disk/by-uuid"
+
+_FS_IOC_GETFSUUID = 0x80111500
+"""_IOR(0x15, 0, struct fsuuid2), of include/uapi/linux/fs.h: a length byte, then 16 bytes."""
+
+_MAGIC_TYPES = {
+    0xEF53: "ext4",
+    0x58465342: "xfs",
+    0x9123683E: "btrfs",
+    0xF2F52010: "f2fs",
+    0x01021994: "tmpfs",
+    0x2FC12FC1: "zfs",
+    0x794C7630: "overlay",
+    0x4D44: "vfat",
+    0x2011BAB0: "exfat",
+    0x6969: "nfs",
+    0xFF534D42: "cifs",
+    0xFE534D42: "smb3",
+    0x01021997: "9p",
+    0x65735546: "fuse",
+}
+"""statfs(2) f_type -> type, for a folder whose mount is not listed."""
+
+
+class Traits(Struct, frozen=True):
+    """What one type of file system can be trusted with (rules R1, R2, R12)."""
+
+    stamp_fields: StampFields
+    granularity_ns: int
+    """How far apart two changes must be to show in the times; 0 is the kernel's own tick."""
+    holds_wal: bool
+    """Whether a SQLite database in WAL mode is safe there."""
+
+
+_MS = 1_000_000
+_S = 1_000_000_000
+
+_LOCAL = Traits(StampFields.ALL, 0, holds_wal=True)
+_WHOLE_SECONDS = Traits(StampFields.ALL, _S, holds_wal=True)
+"""Times are stored as whole seconds (ext3 and ext2: with inodes of 128 bytes, the old default)."""
+_FAT = Traits(StampFields.SIZE_MTIME, 2 * _S, holds_wal=True)
+"""No inode is stored, the kernel counts them as they are met; times are in steps of 2 s."""
+_NFS = Traits(StampFields.ALL, _S, holds_wal=False)
+"""The server's own inodes and times; its clock may be coarse, and 1 s is a guess."""
+_REMOTE = Traits(StampFields.SIZE_MTIME, _S, holds_wal=False)
+"""Inodes are made up on this side, and so may the ctime be; 1 s is a guess."""
+_UNKNOWN = Traits(StampFields.NO_INODE, _S, holds_wal=True)
+"""Nobody has looked: moves are given up, not correctness. 1 s is a guess."""
+
+_TRAITS = {
+    **dict.fromkeys(("ext4", "xfs", "btrfs", "f2fs", "tmpfs", "ramfs", "zfs", "bcachefs"), _LOCAL),
+    **dict.fromkeys(("jfs", "nilfs2", "ntfs3"), _LOCAL),
+    # Persistent where all layers lie on one disk, as containers have them, or with xino
+    # (Documentation/filesystems/overlayfs.rst, "Inode properties"); else files are read again.
+    "overlay": _LOCAL,
+    **dict.fromkeys(("ext2", "ext3", "reiserfs", "hfs", "hfsplus"), _WHOLE_SECONDS),
+    **dict.fromkeys(("vfat", "msdos"), _FAT),
+    "exfat": Traits(StampFields.SIZE_MTIME, 10 * _MS, holds_wal=True),
+    **dict.fromkeys(("nfs", "nfs4"), _NFS),
+    **dict.fromkeys(("cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf"), _REMOTE),
+    **dict.fromkeys(("fuse", "fuseblk", "ceph", "lustre", "afs", "coda"), _REMOTE),
+}
+
+
+def traits_of(fs_type: str) -> Traits:
+    """What is known of a type as mountinfo spells it; `fuse.sshfs` is a `fuse`."""
+    return _TRAITS.get(fs_type.partition(".")[0], _UNKNOWN)
+
+
+def stamp_fields(fs_type: str) -> StampFields:
+    """Which fields of a stamp to compare on this type of file system (rule R1)."""
+    return traits_of(fs_type).stamp_fields
+
+
+def granularity_ns(fs_type: str) -> int:
+    """How coarse its clock is, in nanoseconds; 0 is the kernel's own tick (rule R2)."""
+    return traits_of(fs_type).granularity_ns
+
+
+def holds_wal(fs_type: str) -> bool:
+    """Whether the database may lie there: WAL needs shared memory and real locks (rule R12)."""
+    return traits_of(fs_type).holds_wal
+
+
+class Mount(Struct, frozen=True, kw_only=True):
+    """One line of /proc/self/mountinfo."""
+
+    id: int
+    parent: int
+    device: str
+    """`major:minor`; the major is 0 where there is no block device, also on btrfs."""
+    fs_root: bytes
+    """Which folder of the file system shows here: `/`, or another for a bind mount."""
+    point: bytes
+    fs_type: str
+    source: str
+
+
+class Disk(Struct, frozen=True, kw_only=True):
+    """What tells one file system from another, today and after the next start."""
+
+    uuid: str = ""
+    """As in /dev/disk/by-uuid; empty if it has none or nobody tells."""
+    fsid: str = ""
+    """statvfs f_fsid in hexadecimal; empty if it is 0, as on NFS and FUSE."""
+    fs_type: str = ""
+    source: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The strongest of its marks, as people see it: `uuid:...`, `fsid:...`, `source:...`."""
+        if self.uuid:
+            return f"uuid:{self.uuid}"
+        return f"fsid:{self.fsid}" if self.fsid else f"source:{self.source}"
+
+
+def same_disk(known: Disk, seen: Disk) -> bool:
+    """Whether the disk that is seen is the one that is known (rule R8).
+
+    The UUID decides where both have one, since the fsid of xfs and FAT is the number of the
+    device, which the next plug changes. Without UUID and fsid the source decides: `host:/music`.
+    """
+    if known.fs_type != seen.fs_type:
+        return False
+    if known.uuid and seen.uuid:
+        return known.uuid == seen.uuid
+    if known.fsid or seen.fsid:
+        return known.fsid == seen.fsid
+    return known.source == seen.source
+
+
+def disk_at(path: bytes, mounts: Sequence[Mount]) -> Disk:
+    """Which disk holds this folder (a real path). Raises OSError when it cannot be opened."""
+    mount = mount_of(path, mounts)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fsid = os.fstatvfs(folder).f_fsid
+        found = _uuid_from_kernel(folder)
+        # In a chroot the mount that holds it may lie outside, and then it is not listed.
+        fs_type = mount.fs_type if mount else _type_by_magic(folder)
+    finally:
+        os.close(folder)
+    return Disk(
+        uuid=found or (_uuid_by_device(mount, _BY_UUID) if mount else ""),
+        fsid=f"{fsid:016x}" if fsid else "",
+        fs_type=fs_type,
+        source=mount.source if mount else "",
+    )
+
+
+def _uuid_from_kernel(folder: int) -> str:
+    """The UUID by ioctl (Linux 6.9 and later), which needs no udev; empty if it is not told.
+
+    Whatever error an older kernel or a FUSE daemon makes of the question, it means "not told": a
+    disk that is gone has failed before, at statvfs.
+    """
+    answer = bytearray(17)
+    try:
+        fcntl.ioctl(folder, _FS_IOC_GETFSUUID, answer)
+    except OSError:
+        return ""
+    if answer[0] != 16 or not any(answer[1:]):
+        return ""
+    digits = answer[1:].hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _uuid_by_device(mount: Mount, by_uuid: bytes) -> str:
+    """The UUID that udev has for the block device of this mount; empty if there is none."""
+    if mount.device.startswith("0:"):
+        device = _block_device(os.fsencode(mount.source)) if mount.source.startswith("/") else None
+    else:
+        major, minor = map(int, mount.device.split(":"))
+        device = os.makedev(major, minor)
+    if device is None:
+        return ""
+    try:
+        names = sorted(os.listdir(by_uuid))
+    except FileNotFoundError:
+        return ""
+    for name in names:
+        if _block_device(os.path.join(by_uuid, name)) == device:
+            return os.fsdecode(name)
+    return ""
+
+
+def _block_device(path: bytes) -> int | None:
+    """The number of the block device behind a path; None if none is there (any more)."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_rdev if stat.S_ISBLK(status.st_mode) else None
+
+
+def _type_by_magic(folder: int) -> str:
+    """The type by statfs(2), which Python has not; its first word is f_type. Empty if unknown."""
+    import ctypes
+
+    answer = (ctypes.c_long * 32)()  # struct statfs has 120 bytes on 64-bit Linux
+    if ctypes.CDLL(None, use_errno=True).fstatfs(folder, answer) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return _MAGIC_TYPES.get(answer[0], "")
+
+
+def read_mounts() -> list[Mount]:
+    """All mounts that this process sees. Raises CannotDo without /proc."""
+    try:
+        with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+            return parse_mounts(file.read())
+    except FileNotFoundError as error:
+        raise CannotDo("/proc is not mounted: mount -t proc proc /proc") from error
+
+
+def parse_mounts(text: bytes) -> list[Mount]:
+    """Mounts as proc_pid_mountinfo(5) writes them, with odd characters as three octal digits."""
+    mounts = []
+    for line in text.split(b"\n"):  # not splitlines: a \r may stand in a name as it is
+        if not line:
+            continue
+        fields = line.split(b" ")
+        rest = fields.index(b"-", 6)  # after none or more optional fields
+        mounts.append(
+            Mount(
+                id=int(fields[0]),
+                parent=int(fields[1]),
+                device=fields[2].decode("ascii"),
+                fs_root=_unescaped(fields[3]),
+                point=_unescaped(fields[4]),
+                fs_type=_unescaped(fields[rest + 1]).decode("utf-8", "backslashreplace"),
+                source=_unescaped(fields[rest + 2]).decode("utf-8", "backslashreplace"),
+            )
+        )
+    return mounts
+
+
+def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount that a look-up of this absolute path ends in; None if it is not listed.
+
+    As the kernel walks: from a mount into the first of its children that lies on the way. So a
+    later mount wins over the one below it, with all that was mounted in that one.
+    """
+    ids = {mount.id for mount in mounts}
+    found = None
+    way = [mount for mount in mounts if _holds(mount.point, path)]
+    # The first mount's parent is not listed, or it is its own (the kernel's first file system).
+    here = [mount for mount in way if mount.parent not in ids or mount.parent == mount.id]
+    while here:
+        found = min(here, key=lambda mount: len(mount.point))
+        here = [mount for mount in way if mount.parent == found.id != mount.id]
+    return found
+
+
+def mounts_below(root: bytes, mounts: Sequence[Mount]) -> dict[bytes, Mount]:
+    """Each mount point strictly below a root, as a path relative to it -> what shows there."""
+    return {
+        mount.point[len(root.rstrip(b"/")) + 1 :]: mount
+        for mount in mounts
+        if mount.point != root
+        and _holds(root, mount.point)
+        and mount_of(mount.point, mounts) is mount
+    }
+
+
+def real_root(path: bytes) -> bytes:
+    """The real path of a folder that is to be a root. Raises UsageError or RootOffline."""
+    shown = path.decode("utf-8", "backslashreplace")
+    try:
+        real = os.path.realpath(path, strict=True)
+        with os.scandir(real) as listing:
+            next(listing, None)
+    except FileNotFoundError as error:
+        raise UsageError(f"{shown} does not exist: name a folder that does") from error
+    except NotADirectoryError as error:
+        raise UsageError(f"{shown} is not a folder: name the folder that it is in") from error
+    except PermissionError as error:
+        message = f"{shown} may not be read by this user: chmod it, or run as one who may"
+        raise UsageError(message) from error
+    except OSError as error:
+        message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"
+        raise RootOffline(message) from error
+    return real
+
+
+def overlap(new_path: bytes, others: Mapping[str, bytes], mounts: Sequence[Mount]) -> str | None:
+    """The name of a root that shares a folder with the new one, by path or by a bind mount."""
+    new = _extents(new_path, mounts)
+    for name, path in others.items():
+        pairs = product(new, _extents(path, mounts))
+        if _nested(new_path, path) or any(
+            device == other_device and _nested(folder, other_folder)
+            for (device, folder), (other_device, other_folder) in pairs
+        ):
+            return name
+    return None
+
+
+def _extents(root: bytes, mounts: Sequence[Mount]) -> list[tuple[str, bytes]]:
+    """What a root shows of each file system, as (device, folder in it): its own, and below."""
+    extents = []
+    mount = mount_of(root, mounts)
+    if mount:
+        inside = root[len(mount.point.rstrip(b"/")) :]
+        extents.append((_device(mount), mount.fs_root.rstrip(b"/") + inside))
+    extents += [(_device(each), each.fs_root) for each in mounts_below(root, mounts).values()]
+    return extents
+
+
+def _device(mount: Mount) -> str:
+    """Which file system it is, now. Two exports of one NFS server share a number and say `/`."""
+    return f"{mount.device} {mount.source if mount.device.startswith('0:') else ''}"
+
+
+def _nested(one: bytes, other: bytes) -> bool:
+    return _holds(one, other) or _holds(other, one)
+
+
+def _holds(folder: bytes, path: bytes) -> bool:
+    """Whether an absolute path is this folder or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def _unescaped(field: bytes) -> bytes:
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)

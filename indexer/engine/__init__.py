@@ -1,0 +1,1 @@
+"""What runs the stages: this process and its pool of readers."""

@@ -1,0 +1,240 @@
+"""Hints -> work done: here under the dispatch lock, or by the daemon that holds it (rule R11)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import Struct
+
+from indexer import errors
+from indexer.engine import guard, handover
+from indexer.engine.local import LocalEngine, Result
+from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
+from indexer.model import Hint, Listener
+from indexer.settings import Settings
+from indexer.store import changes, roots, scans, tracks
+from indexer.store.connection import (
+    Connection,
+    explained,
+    open_index,
+    prepare_folder,
+    write_transaction,
+)
+from indexer.store.roots import RootRow
+
+_log = logging.getLogger("indexer")
+Stop = Callable[[], bool]
+
+
+class Request(Struct, frozen=True):
+    """What is to be done: `kind` is `scan` or `rebuild`, `names` are the roots it is about."""
+
+    kind: str
+    hints: tuple[Hint, ...]
+    roots: tuple[RootRow, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The roots' names, sorted: what an interrupted rebuild is found again by."""
+        return sorted(root.name for root in self.roots)
+
+
+class Done(Struct, frozen=True):
+    """What came of a request; `offline` tells why roots could not be looked at."""
+
+    result: Result
+    offline: tuple[str, ...] = ()
+
+
+class Dispatcher:
+    """The right to write one index. Make it with `dispatching`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        suffixes: frozenset[bytes],
+        lock: DispatchLock | None,
+        role: str,
+    ) -> None:
+        self.connection = connection
+        self._settings = settings
+        self._suffixes = suffixes
+        self._lock = lock
+        self._role = role
+
+    def close(self) -> None:
+        """Give the right back."""
+        self.connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def beside_daemon(self) -> bool:
+        """Whether a daemon dispatches, so that hints have to be left for it."""
+        return self._lock is None
+
+    def run(self, request: Request, *, listener: Listener | None, stop: Stop) -> Done:
+        """Do what is asked. A daemon that ends in the middle of it leaves the rest to us."""
+        while self._lock is None:
+            done = self._hand_over(request, stop)
+            if done is not None:
+                return done
+            self._lock = wait_for_lock(
+                self._settings.db,
+                self._role,
+                stop=stop,
+                group_may=self._settings.group is not None,
+                busy=_no_daemon,
+            )
+        return self._run_here(request, listener, stop)
+
+    def _run_here(self, request: Request, listener: Listener | None, stop: Stop) -> Done:
+        started = time.time_ns() // 1_000_000
+        with write_transaction(self.connection):
+            scan_id = None
+            if request.kind == "rebuild":
+                scan_id = scans.resume_rebuild(self.connection, request.names)
+            if scan_id is None:
+                scan_id = scans.start(self.connection, request.kind, request.names, started)
+        state = "failed"
+        result = Result()
+        try:
+            done = self._run_engine(request, scan_id, result, listener, stop)
+            state = "interrupted" if result.interrupted else "done"
+            return done
+        finally:
+            result.seconds = (time.time_ns() // 1_000_000 - started) / 1000
+            with write_transaction(self.connection):
+                counts = msgspec.json.encode(result.counts()).decode()
+                ended = time.time_ns() // 1_000_000
+                scans.end(self.connection, scan_id, state, counts, ended)
+
+    def _run_engine(
+        self,
+        request: Request,
+        scan_id: int,
+        result: Result,
+        listener: Listener | None,
+        stop: Stop,
+    ) -> Done:
+        watched = roots.watched(self.connection)
+        for root in watched:
+            guard.learn_mounts(self.connection, root)
+        guarded = guard.look_at_roots(self.connection, watched)
+        try:
+            offline = []
+            for root in request.roots:
+                if root.id in guarded.offline:
+                    offline.append(guarded.offline[root.id])
+                offline.extend(guarded.away(root.id))
+            for line in offline:
+                _log.debug("offline %s", line)
+            reread = scan_id if request.kind == "rebuild" else 0
+            hints = [
+                msgspec.structs.replace(hint, reread=reread)
+                for hint in request.hints
+                if hint.root_id in guarded.trees
+            ]
+            engine = LocalEngine(
+                self.connection,
+                guarded.trees,
+                self._settings,
+                self._suffixes,
+                result,
+                listener=listener,
+                stop=stop,
+            )
+            counted = tracks.count_by_root(self.connection)
+            expected = sum(counted.get(root.id, 0) for root in request.roots)
+            engine.run(hints, expected=expected or None)
+            return Done(result, tuple(offline))
+        finally:
+            guarded.close()
+
+    def _hand_over(self, request: Request, stop: Stop) -> Done | None:
+        """Leave the hints for the daemon and wait; None when it ended before it settled them."""
+        started = time.monotonic()
+        before = changes.newest(self.connection)
+        hints = list(request.hints)
+        scan_id = 0
+        if request.kind == "rebuild":
+            with write_transaction(self.connection):
+                now_ms = time.time_ns() // 1_000_000
+                scan_id = scans.start(self.connection, "rebuild", request.names, now_ms)
+            hints = [msgspec.structs.replace(hint, reread=scan_id) for hint in hints]
+        rows = handover.leave_hints(self.connection, self._settings.db, hints)
+        settled = handover.await_settled(
+            self.connection, rows, lambda: not stop() and self._daemon_lives()
+        )
+        if not settled and not stop():
+            return None
+        result = Result(interrupted=not settled)
+        for kind, number in changes.counted_since(self.connection, before).items():
+            result.count_change(kind, number)
+        result.seconds = time.monotonic() - started
+        return Done(result)
+
+    def _daemon_lives(self) -> bool:
+        current = holder(self._settings.db)
+        return current is not None and current.role == "daemon"
+
+
+@contextmanager
+def dispatching(
+    settings: Settings, suffixes: frozenset[bytes], role: str, stop: Stop
+) -> Iterator[Dispatcher]:
+    """Get the right to write: wait for another command to end, but not for a daemon.
+
+    Raises Interrupted when `stop` came while waiting.
+    """
+    prepare_folder(settings.db, settings.group)
+    told: set[int] = set()
+
+    def keep_waiting(current: Holder) -> bool:
+        if current.role != "daemon" and current.pid not in told:
+            told.add(current.pid)
+            _log.warning("waiting pid=%d command=%s", current.pid, current.role)
+        return current.role != "daemon"
+
+    lock = wait_for_lock(
+        settings.db,
+        role,
+        stop=stop,
+        group_may=settings.group is not None,
+        busy=keep_waiting,
+    )
+    if lock is None and stop():
+        raise errors.Interrupted("stopped while waiting for another command; nothing was done")
+    with explained(settings.db):
+        connection = None
+        try:
+            guard.check_file_system(settings.db)
+            connection = open_index(
+                settings.db,
+                write=True,
+                group=settings.group,
+                busy_timeout_s=settings.busy_timeout,
+            )
+            guard.check_not_scanned(
+                settings.db, {root.name: root.path for root in roots.watched(connection)}
+            )
+            dispatcher = Dispatcher(connection, settings, suffixes, lock, role)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            if lock is not None:
+                lock.close()
+            raise
+        try:
+            yield dispatcher
+        finally:
+            dispatcher.close()
+
+
+def _no_daemon(current: Holder) -> bool:
+    return current.role != "daemon"

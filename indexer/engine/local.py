@@ -1,0 +1,306 @@
+"""Hints -> an index that equals the disk there, in this process and a few readers of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from indexer.engine.pool import ReaderPool
+from indexer.evidence import ignore_lease_signal
+from indexer.model import Chunk, Entry, Evidence, Hint, Listener, Progress, Reading
+from indexer.settings import Settings
+from indexer.stages.absence import Absence
+from indexer.stages.batch import batch
+from indexer.stages.extract import extract
+from indexer.stages.insert import Inserter
+from indexer.stages.outcome import Outcome, Tally
+from indexer.stages.rows import Rows
+from indexer.stages.scan import Plan, Scan
+from indexer.store import pending
+from indexer.store.connection import Connection, size_cache, write_transaction
+from indexer.store.pending import PendingRow
+from indexer.tree import Tree
+
+_EVIDENCE_MARGIN_S: Final = 0.25
+"""Longer than `still` by so much, since a file's time begins with the kernel's last tick."""
+
+
+class Job(Struct, frozen=True):
+    """A plan, and the pending row that stands for it until it is inserted."""
+
+    plan: Plan
+    row: PendingRow
+
+
+class Result(Struct):
+    """What a run did, as it goes on."""
+
+    tally: Tally = msgspec.field(default_factory=Tally)
+    seen: int = 0
+    unchanged: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    pending: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def count_change(self, kind: str, number: int) -> None:
+        """Take a line of the change feed, which is all that is known of another process's work."""
+        self.tally[Outcome(kind)] += number
+
+    def counts(self) -> dict[str, float | bool]:
+        """Everything by the names of the contract."""
+        return {
+            "seen": self.seen,
+            **{str(outcome): self.tally[outcome] for outcome in Outcome},
+            "unchanged": self.unchanged + self.tally[Outcome.UNCHANGED],
+            "files_read": self.files_read,
+            "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 3),
+            "files_per_second": round(self.seen / self.seconds, 1) if self.seconds else 0.0,
+            "interrupted": self.interrupted,
+            "pending": self.pending,
+        }
+
+
+class LocalEngine:
+    """Runs the stages here: scan, batch and insert in this process, extract in it or in a pool.
+
+    A pool exists only while there is much to read. `stop` is polled between batches; what was
+    committed by then stays, and the rest stays in `pending`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        trees: Mapping[int, Tree],
+        settings: Settings,
+        suffixes: frozenset[bytes],
+        result: Result,
+        *,
+        listener: Listener | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.result = result
+        self._connection = connection
+        self._trees = trees
+        self._settings = settings
+        self._suffixes = suffixes
+        self._listener = listener
+        self._stop = stop
+        rows = Rows(connection, {tree.root_id: tree.name for tree in trees.values()})
+        self._inserter = Inserter(connection, trees, rows)
+        self._absence = Absence(connection, trees, suffixes, rows)
+        self._scans: list[Scan] = []
+        self._more_looks: list[Scan] = []
+        self._left: list[PendingRow] = []
+        self._to_read = 0
+        self._phase = "listing"
+        self._expected: int | None = None
+
+    def run(self, hints: Sequence[Hint], *, expected: int | None = None) -> Result:
+        """Bring the index to what the disk holds at these places.
+
+        First everything new and changed, then files that took the place of others, then those
+        that were not whole; only when all of it is inserted do rows go missing, so that nothing
+        that moved is ever told to have left.
+        """
+        ignore_lease_signal()
+        self._expected = expected
+        before = pending.newest_id(self._connection)
+        size_cache(self._connection, seeding=True)
+        try:
+            hint_rows = self._run_scans(hints, isolated=before > 0)
+            self._phase = "finishing"
+            self._report("")
+            if not self._stopped():
+                self._wait_for_evidence()
+            if not self._stopped():
+                self._finish(hint_rows, before)
+        finally:
+            size_cache(self._connection, seeding=False)
+        self.result.pending = sum(len(row.hint.names or ()) for row in self._left)
+        return self.result
+
+    def _run_scans(self, hints: Sequence[Hint], *, isolated: bool) -> list[PendingRow]:
+        """Scan all hints; rows that a killed run left behind have the readers set apart."""
+        hint_rows: dict[Hint, PendingRow] = {}
+        self._scans = [self._scan(hint) for hint in hints]
+        jobs = self._jobs(self._scans, hint_rows)
+        for job, readings in self._readings(jobs, isolated=isolated):
+            self._insert(job, readings)
+            if self._stopped():
+                break
+        return list(hint_rows.values())
+
+    def _scan(self, hint: Hint, chunk_files: int | None = None) -> Scan:
+        return Scan(
+            self._connection,
+            self._trees,
+            hint,
+            self._suffixes,
+            chunk_files or self._settings.chunk_files,
+            beat=lambda: self._beat(hint),
+        )
+
+    def _jobs(self, scans: Iterable[Scan], hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
+        """Plan all scans, and make each plan durable before anybody works on it."""
+        for scan in scans:
+            for plan in scan.plans():
+                yield self._durable(scan.hint, plan, hint_rows)
+        self._phase = "reading"
+        for scan in scans:
+            for plan in scan.late_plans():
+                yield self._durable(scan.hint, plan, hint_rows)
+
+    def _durable(self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Job:
+        """One row for the chunk; the first one writes the hint's own row, too.
+
+        So a scan that finds nothing to do writes nothing (rule R14).
+        """
+        now_ms = _now_ms()
+        with write_transaction(self._connection):
+            if hint not in hint_rows:
+                hint_rows[hint] = pending.leave_hint(self._connection, hint, now_ms)
+            names = Hint(hint.root_id, b"", plan.names, reread=hint.reread)
+            generation = hint_rows[hint].generation
+            row = pending.add_chunk(self._connection, names, generation, now_ms)
+        self._to_read += len(plan.read)
+        return Job(plan, row)
+
+    def _readings(
+        self, jobs: Iterator[Job], *, isolated: bool
+    ) -> Iterator[tuple[Job, list[Reading]]]:
+        """Read little work here, and much work in a pool that ends with it."""
+        little: deque[Job] = deque()
+        files = 0
+        for job in jobs:
+            little.append(job)
+            files += len(job.plan.read)
+            if files > self._settings.small_work or (isolated and files):
+                break
+        else:
+            for job in little:
+                yield job, extract(self._chunk(job.plan))
+            return
+        workers = self._settings.worker_count
+        with ReaderPool(workers, self._settings.reader_timeout) as pool:
+            work = ((job, self._chunk(job.plan)) for job in chain(little, jobs))
+            yield from pool.map_unordered(work)
+
+    def _chunk(self, plan: Plan) -> Chunk:
+        return chunk_of(self._trees[plan.root_id], plan.read, self._settings)
+
+    def _insert(self, job: Job, readings: Sequence[Reading]) -> None:
+        ready = batch(job.plan, readings)
+        self.result.files_read += ready.files_read
+        self.result.bytes_read += ready.bytes_read
+        written = self._inserter.write(job.row, ready, _now_ms())
+        self.result.tally.update(written.tally)
+        self._report(self._trees[job.plan.root_id].name)
+        if written.left is not None:
+            self._left.append(written.left)
+
+    def _wait_for_evidence(self) -> None:
+        """Ask again, with growing pauses, for the files that were not whole (rule R2)."""
+        settings = self._settings
+        deadline = time.monotonic() + settings.still + _EVIDENCE_MARGIN_S
+        pause = settings.retry_first
+        while self._left and time.monotonic() < deadline and not self._stopped():
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, settings.retry_longest)
+            rows, self._left = self._left, []
+            for row in rows:
+                self._ask_again(row)
+
+    def _ask_again(self, row: PendingRow) -> None:
+        """Scan the names that one chunk left open."""
+        scan = self._scan(row.hint, chunk_files=len(row.hint.names or ()) + 1)
+        plans = [*scan.plans(), *scan.late_plans()]
+        self._more_looks.append(scan)
+        if not plans:
+            with write_transaction(self._connection):
+                pending.settle(self._connection, row)
+        elif len(plans) == 1:
+            self._insert(Job(plans[0], row), extract(self._chunk(plans[0])))
+        else:
+            both = Plan(
+                row.hint.root_id,
+                plans[0].read + plans[1].read,
+                plans[0].unread + plans[1].unread,
+                row.hint.reread,
+            )
+            self._insert(Job(both, row), extract(self._chunk(both)))
+
+    def _finish(self, hint_rows: Sequence[PendingRow], before: int) -> None:
+        """Mark what is missing, write down what could not be listed, and settle the hints."""
+        now_ms = _now_ms()
+        scans = [*self._scans, *self._more_looks]
+        vanished = [track_id for scan in scans for track_id in scan.vanished]
+        tally = self.result.tally
+        tally[Outcome.MISSING] += self._absence.mark_missing(vanished, now_ms)
+        tally[Outcome.MISSING] += self._absence.tell_untold(now_ms)
+        for scan in scans:
+            tally[Outcome.PROBLEM] += self._absence.note_folders(
+                scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
+            )
+        covered = [scan.hint for scan in self._scans if before]
+        if hint_rows or covered:
+            with write_transaction(self._connection):
+                for row in hint_rows:
+                    pending.settle(self._connection, row)
+                for hint in covered:
+                    pending.settle_covered(self._connection, hint, before)
+
+    def _stopped(self) -> bool:
+        if self._stop():
+            self.result.interrupted = True
+        return self.result.interrupted
+
+    def _beat(self, hint: Hint) -> bool:
+        """Tell of a scan that goes on; whether it should."""
+        self._report(self._trees[hint.root_id].name)
+        return not self._stopped()
+
+    def _report(self, root: str) -> None:
+        self.result.seen = sum(scan.seen for scan in self._scans)
+        self.result.unchanged = sum(scan.unchanged for scan in (*self._scans, *self._more_looks))
+        if self._listener is not None:
+            self._listener(
+                Progress(
+                    phase=self._phase,
+                    root=root,
+                    seen=self.result.seen,
+                    to_read=self._to_read,
+                    read=self.result.files_read,
+                    expected=self._expected,
+                )
+            )
+
+
+def chunk_of(tree: Tree, entries: Sequence[Entry], settings: Settings) -> Chunk:
+    """What a reader gets: paths in the order that the disk has the files, and what proves them."""
+    spots = {tree.spot_of(entry.path) for entry in entries}
+    coarsest = max((spot.granularity_ns for spot in spots), default=0)
+    evidence = Evidence(
+        settings.still,
+        settings.held,
+        max(coarsest, int(settings.clock_granularity * 1e9)),
+        settings.leases and all(spot.leases for spot in spots),
+    )
+    in_disk_order = sorted(entries, key=_inode)
+    return Chunk(tree.path, tuple(entry.path for entry in in_disk_order), evidence)
+
+
+def _inode(entry: Entry) -> int:
+    return entry.stamp.inode
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,104 @@
+"""Frames with chunks on stdin -> frames with readings on stdout: the program of a reader process.
+
+A frame is four bytes, the length of what follows (big-endian), and then that many bytes of
+msgpack. An empty frame says 'I am alive': the first one that this process works at all, a later
+one that it is busy with a slow disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import sys
+import time
+from typing import BinaryIO
+
+from indexer.evidence import ignore_lease_signal
+from indexer.stages.extract import Read, chunk_to_readings
+from indexer.tags import read_track
+
+HEADER = struct.Struct(">I")
+ALIVE_EVERY_S = 1.0
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def main(read: Read = read_track) -> None:
+    """Answer every chunk that comes on stdin, in order, until it ends.
+
+    The first argument on the command line is the id of the parent, to die with. Ctrl-C is the
+    parent's to decide about: a terminal sends it to both.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
+    ignore_lease_signal()
+    if not _die_with(int(sys.argv[1])):
+        return
+    chunks, answers = _take_over_stdio()
+    try:
+        answers.alive()
+        while (block := _receive(chunks)) is not None:
+            answers.send(chunk_to_readings(block, read, beat=answers.beat))
+    except BrokenPipeError:
+        return  # the parent has gone
+
+
+class _Answers:
+    """The frames to the parent, and when the last one left."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._sent_s = 0.0
+
+    def send(self, block: bytes) -> None:
+        self._file.write(HEADER.pack(len(block)))
+        self._file.write(block)
+        self._file.flush()
+        self._sent_s = time.monotonic()
+
+    def alive(self) -> None:
+        self.send(b"")
+
+    def beat(self) -> None:
+        if time.monotonic() - self._sent_s > ALIVE_EVERY_S:
+            self.alive()
+
+
+def _receive(file: BinaryIO) -> bytes | None:
+    """The next frame, or None when the parent has closed the pipe."""
+    header = file.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    (length,) = HEADER.unpack(header)
+    block = file.read(length)
+    return block if len(block) == length else None
+
+
+def _take_over_stdio() -> tuple[BinaryIO, _Answers]:
+    """Keep the two pipes for frames; what a library prints goes to stderr and breaks none."""
+    chunks = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return chunks, _Answers(answers)
+
+
+def _die_with(parent: int) -> bool:
+    """Have the kernel kill this process when its parent ends; False if it has ended already.
+
+    The end of stdin does the same for a reader that waits; this is for one that is busy. (The
+    kernel means the thread that started us: prctl(2).)
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return os.getppid() == parent
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The one tree of errors. The class says what to do, the message says which file and what next.
+
+IndexerError                  anything this program tells a person in one line
+├── UsageError                wrong use: exit 2
+│   └── SettingsError         a setting is wrong: names key, file, line and what would be right
+├── CannotDo                  it could not be done now: exit 3
+│   ├── DatabaseError         no database, or it cannot be written
+│   │   ├── DatabaseMissing   nothing was indexed yet
+│   │   ├── DatabaseBusy      another program holds the write lock
+│   │   ├── DatabaseDamaged   not a database, or a broken one
+│   │   ├── DatabaseNewer     written by a newer version of this program
+│   │   └── DatabaseFull      its disk is full
+│   ├── RootOffline           the disk is not there, or it is another disk
+│   └── HistoryPruned         the changes asked for are no longer kept
+└── Interrupted               Ctrl-C or SIGTERM: what was committed stays, exit 130
+
+A file that cannot be read is not an error: it is a value, `model.Problem`.
+"""
+
+from __future__ import annotations
+
+
+class IndexerError(Exception):
+    """Anything this program tells a person in one line. The message ends with what to do next."""
+
+    exit_code = 3
+
+
+class UsageError(IndexerError):
+    """Wrong use of a command or of the library."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is wrong. The message names key, file and line, and what would be right."""
+
+
+class CannotDo(IndexerError):
+    """It could not be done now; the message says what has to change first."""
+
+
+class DatabaseError(CannotDo):
+    """The database cannot be used."""
+
+
+class DatabaseMissing(DatabaseError):
+    """Nothing was indexed yet, or `--db` names another place."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Another program holds the write lock for longer than `busy_timeout`."""
+
+
+class DatabaseDamaged(DatabaseError):
+    """The file is not a database, or SQLite found it broken."""
+
+
+class DatabaseNewer(DatabaseError):
+    """The database was written by a newer version of this program."""
+
+
+class DatabaseFull(DatabaseError):
+    """The database's disk is full, or cannot be written."""
+
+
+class RootOffline(CannotDo):
+    """A root's disk is not there, or another one stands in its place. No row was changed."""
+
+
+class HistoryPruned(CannotDo):
+    """The changes asked for are older than the history that is kept."""
+
+
+class Interrupted(IndexerError):
+    """The user said stop. What was committed stays."""
+
+    exit_code = 130

@@ -1,0 +1,141 @@
+"""A stamp, the time, and what the kernel says of writers -> whether a file is whole (rule R2)."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import signal
+import time
+from enum import Enum, auto
+
+from indexer.model import Evidence, Stamp, Waiting
+
+CLOCK_REALTIME_COARSE = 5
+"""`<linux/time.h>`: the clock that file systems stamp with; the time module has no name for it."""
+
+TICK_NS = round(time.clock_getres(CLOCK_REALTIME_COARSE) * 1e9)
+"""How far that clock moves at once: 4 ms where the kernel has CONFIG_HZ=250."""
+
+AHEAD_NS = 1_000_000_000
+"""How far ahead of the coarse clock a ctime may be and still be 'just now'.
+
+From Linux 6.13 on ext4, xfs, btrfs and tmpfs stamp finer than the coarse clock ticks
+(Documentation/filesystems/multigrain-ts.rst): a ctime of a moment ago then lies ahead of that
+clock, 5.4 ms measured where the tick is 4. A second is a guess that also covers a file server
+whose clock is a little fast. Only what is further ahead is a wrong clock, and counts as old.
+"""
+
+
+class Lease(Enum):
+    """What the kernel answered when it was asked for a read lease."""
+
+    GRANTED = auto()
+    """Nobody has the file open for writing, nor mapped writable."""
+    REFUSED = auto()
+    """Somebody has."""
+    UNAVAILABLE = auto()
+    """It does not say: another's file, a file system without leases, or nobody asked."""
+
+
+class Verdict(Enum):
+    """What to do with a file that is open now."""
+
+    READ = auto()
+    READ_HELD = auto()
+    """Read it although a writer holds it open, and look again when the writer has gone."""
+    WAIT_WRITER = auto()
+    WAIT_YOUNG = auto()
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """Why it must not be read yet; None where it may."""
+        match self:
+            case Verdict.WAIT_WRITER:
+                return Waiting.WRITER
+            case Verdict.WAIT_YOUNG:
+                return Waiting.YOUNG
+            case _:
+                return None
+
+
+def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdict:
+    """Decide whether a file is whole.
+
+    The order of asking matters: first the stamp, then the lease, then the time (`coarse_now_ns`),
+    and the contents last. A write before the reading is then either part of what is read or
+    changes the stamp; a write after it always changes the stamp.
+    """
+    held = lease is Lease.REFUSED
+    if held and not _stood_still(stamp.ctime_ns, now_ns, evidence.held_s, evidence.granularity_ns):
+        return Verdict.WAIT_WRITER
+    if lease is Lease.UNAVAILABLE and not _stood_still(
+        stamp.ctime_ns, now_ns, evidence.still_s, evidence.granularity_ns
+    ):
+        return Verdict.WAIT_YOUNG
+    if tick_left_ns(stamp.ctime_ns, now_ns, evidence.granularity_ns):
+        return Verdict.WAIT_YOUNG
+    return Verdict.READ_HELD if held else Verdict.READ
+
+
+def tick_left_ns(ctime_ns: int, now_ns: int, granularity_ns: int) -> int:
+    """How long until a later write cannot carry the same ctime; 0 when that is so already.
+
+    A file system cuts the time of a write down to its granularity (0: none coarser than the
+    kernel's tick). Never less than a tick, since the clock does not move before.
+    """
+    if _in_the_future(ctime_ns, now_ns, granularity_ns):
+        return 0
+    granularity_ns = max(granularity_ns, 1)
+    past_ns = (ctime_ns // granularity_ns + 1) * granularity_ns
+    return max(past_ns - now_ns, TICK_NS) if now_ns < past_ns else 0
+
+
+def _stood_still(ctime_ns: int, now_ns: int, for_s: float, granularity_ns: int) -> bool:
+    """Whether the last change, also of the size, is that long ago."""
+    age_ns = max(now_ns - ctime_ns, 0)
+    return age_ns >= for_s * 1e9 or _in_the_future(ctime_ns, now_ns, granularity_ns)
+
+
+def _in_the_future(ctime_ns: int, now_ns: int, granularity_ns: int) -> bool:
+    return ctime_ns - now_ns > max(AHEAD_NS, granularity_ns)
+
+
+def coarse_now_ns() -> int:
+    """The time that the kernel would stamp a write with, Unix nanoseconds."""
+    return time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
+
+
+def try_lease(file_descriptor: int) -> Lease:
+    """Ask the kernel whether anybody has the file open for writing; about 2 us.
+
+    Takes a read lease on a descriptor that is open for reading only, and gives it back at once. A
+    process that calls this must have called `ignore_lease_signal` before.
+
+    Only for local file systems: NFS and CIFS refuse with EAGAIN too where the server gave them no
+    delegation, which says nothing of writers (`Evidence.leases` is off for them).
+    """
+    try:
+        fcntl.fcntl(file_descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file_descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:  # also where a waiting writer's patience took it from us
+            return Lease.REFUSED
+        if error.errno in _NO_LEASES_HERE:
+            return Lease.UNAVAILABLE
+        raise
+    return Lease.GRANTED
+
+
+_NO_LEASES_HERE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+)
+"""Another's file without CAP_LEASE; a security module; a file system without; the limit reached."""
+
+
+def ignore_lease_signal() -> None:
+    """Survive a writer that opens a file while we hold a lease on it.
+
+    The kernel then sends SIGIO, and its default action ends the process. Call it on the main
+    thread of every process that takes leases (fcntl(2), F_SETLEASE).
+    """
+    signal.signal(signal.SIGIO, signal.SIG_IGN)

@@ -1,0 +1,278 @@
+"""The library facade: what `cli.py` and other programs call.
+
+Reading takes no lock. Writing takes the dispatch lock, or hands the work to the daemon that has it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from indexer import disks, errors, places, queries, report, verify
+from indexer.engine import guard, handover
+from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
+from indexer.engine.lock import holder
+from indexer.model import Hint, Listener
+from indexer.settings import Settings, check_suffixes
+from indexer.stages.absence import empty_root
+from indexer.stages.rows import Rows
+from indexer.store import pending, problems, roots, search
+from indexer.store.connection import (
+    Connection,
+    check_exists,
+    explained,
+    open_index,
+    write_transaction,
+)
+from indexer.store.roots import RootRow
+from indexer.tags import SUFFIXES
+
+Stop = Callable[[], bool]
+_FOLLOW_PAUSE_S: Final = 0.2
+
+
+def _never() -> bool:
+    return False
+
+
+class Library:
+    """One index and the roots it knows. Use it as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = settings.db
+        self._suffixes = check_suffixes(settings, SUFFIXES)
+        self._reader: Connection | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool = False) -> Self:
+        """Open the index. Without `create` there must be one: raises DatabaseMissing."""
+        if not create:
+            check_exists(settings.db)
+        return cls(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def scan(
+        self,
+        paths: Sequence[bytes] = (),
+        *,
+        listener: Listener | None = None,
+        stop: Stop = _never,
+    ) -> report.ScanReport:
+        """Bring the index to what the disk holds, reading only what changed.
+
+        A path is a root, a folder or a file in a root; none means every root.
+        """
+        with self._dispatching("scan", stop) as dispatcher:
+            watched = roots.watched(dispatcher.connection)
+            hints = places.hints_for(paths, watched)
+            hinted = {hint.root_id for hint in hints}
+            chosen = tuple(root for root in watched if root.id in hinted)
+            request = Request("scan", tuple(hints), chosen)
+            return _report(dispatcher.run(request, listener=listener, stop=stop))
+
+    def rebuild(
+        self,
+        folders: Sequence[bytes] = (),
+        *,
+        listener: Listener | None = None,
+        stop: Stop = _never,
+    ) -> report.ScanReport:
+        """Read every file of these roots (none: of all) again; new roots are added first.
+
+        An interrupted rebuild of the same roots goes on where it stopped.
+        """
+        for folder in folders:
+            self._check_folder(folder)
+        with self._dispatching("rebuild", stop) as dispatcher:
+            added = [self._root_at(dispatcher.connection, folder) for folder in folders]
+            chosen = tuple(dict.fromkeys(added)) or tuple(roots.watched(dispatcher.connection))
+            if not chosen:
+                raise errors.UsageError(
+                    "no root is known yet; name the folder that holds the music: "
+                    "`indexer rebuild FOLDER`"
+                )
+            hints = tuple(Hint(root.id, recursive=True) for root in chosen)
+            request = Request("rebuild", hints, chosen)
+            return _report(dispatcher.run(request, listener=listener, stop=stop))
+
+    def status(self) -> report.Status:
+        """The state of the index now."""
+        with explained(self._database):
+            return queries.status(self._reading(), self._database, holder(self._database))
+
+    def roots(self) -> Iterator[report.RootStatus]:
+        """The watched roots, each looked at now."""
+        with explained(self._database):
+            yield from queries.root_statuses(self._reading(), holder(self._database))
+
+    def show(self, path: bytes) -> dict[str, object] | None:
+        """All that the index knows of one file; None if it knows nothing."""
+        with explained(self._database):
+            located = places.locate(path, roots.watched(self._reading()))
+            return queries.shown(self._reading(), located.root, located.path)
+
+    def problems(self) -> Iterator[report.ProblemRow]:
+        """Everything that could not be read, by root and path."""
+        with explained(self._database):
+            yield from queries.problem_rows(self._reading())
+
+    def changes(self, since: int = 0) -> Iterator[report.ChangeRow]:
+        """The change feed after a sequence number. Raises HistoryPruned."""
+        with explained(self._database):
+            yield from queries.change_rows(self._reading(), since)
+
+    def follow(self, since: int, stop: Stop = _never) -> Iterator[report.ChangeRow]:
+        """The change feed, and then each new change as it is committed, until `stop`."""
+        with explained(self._database):
+            connection = self._reading()
+            while not stop():
+                version = connection.data_version()
+                for change in queries.change_rows(connection, since):
+                    since = change.seq
+                    yield change
+                while connection.data_version() == version and not stop():
+                    time.sleep(_FOLLOW_PAUSE_S)
+
+    def search(self, words: Sequence[str], *, limit: int = 50) -> Iterator[dict[str, object]]:
+        """Tracks in which every word stands, best first; the last word may be a beginning."""
+        with explained(self._database):
+            for row in search.find(self._reading(), words, limit):
+                yield queries.library_row(row)
+
+    def verify(
+        self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = _never
+    ) -> report.VerifyReport:
+        """Hold index against disk, twice where they differ; `deep` reads all tags again."""
+        with explained(self._database):
+            verifier = verify.Verifier(
+                self._reading(), self._settings, self._suffixes, listener=listener, stop=stop
+            )
+            return verifier.run(deep=deep)
+
+    def add_root(self, path: bytes, name: str | None = None) -> report.RootStatus:
+        """Watch a folder. It is indexed by the next scan, or by the daemon at once."""
+        self._check_folder(path)
+        with self._dispatching("roots", _never) as dispatcher:
+            root = self._root_at(dispatcher.connection, path, name)
+            self._tell_daemon(dispatcher, root)
+            return self._root_status(dispatcher.connection, root)
+
+    def remove_root(self, name: str) -> None:
+        """Watch a root no longer. Its tracks leave the view, and come back with it if it does."""
+        with self._dispatching("roots", _never) as dispatcher:
+            connection = dispatcher.connection
+            root = _named(roots.watched(connection), name)
+            now_ms = time.time_ns() // 1_000_000
+            rows = Rows(connection, {root.id: root.name})
+            with rows.writing():
+                empty_root(connection, rows, root.id, now_ms)
+                pending.forget_root(connection, root.id)
+                problems.forget_root(connection, root.id)
+                roots.remove(connection, root.id, now_ms)
+            if dispatcher.beside_daemon:
+                handover.leave_hints(connection, self._database, ())
+
+    def accept_root(self, name: str) -> report.RootStatus:
+        """Take the disk that stands at a root now, and at mount points below it, as right."""
+        with self._dispatching("roots", _never) as dispatcher:
+            root = _named(roots.watched(dispatcher.connection), name)
+            with write_transaction(dispatcher.connection):
+                guard.accept_disks(dispatcher.connection, root)
+            self._tell_daemon(dispatcher, root)
+            return self._root_status(dispatcher.connection, root)
+
+    def _reading(self) -> Connection:
+        if self._reader is None:
+            self._reader = open_index(
+                self._database, write=False, busy_timeout_s=self._settings.busy_timeout
+            )
+        return self._reader
+
+    def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[Dispatcher]:
+        return dispatching(self._settings, self._suffixes, role, stop)
+
+    def _check_folder(self, folder: bytes) -> None:
+        """Complain of a folder that cannot be a root, before a database is made for it."""
+        if not self._database.exists():
+            disks.real_root(folder)
+
+    def _root_at(self, connection: Connection, folder: bytes, name: str | None = None) -> RootRow:
+        """The watched root at a folder, added if it is new."""
+        watched = roots.watched(connection)
+        spellings = (os.path.abspath(folder), os.path.realpath(folder))
+        for root in watched:
+            if root.path in spellings:
+                return root
+        path = disks.real_root(folder)
+        nested = disks.overlap(
+            path, {root.name: root.path for root in watched}, disks.read_mounts()
+        )
+        if nested is not None:
+            raise errors.UsageError(
+                f"{os.fsdecode(path)}: shares folders with the root {nested}; "
+                f"a root may not hold another: `indexer scan {os.fsdecode(path)}` looks at just "
+                f"that folder, `indexer roots remove {nested}` makes room for it"
+            )
+        taken = [root.name for root in watched]
+        chosen = name or self._configured_name(path) or guard.name_for(path, taken)
+        if chosen in taken:
+            raise errors.UsageError(
+                f"a root is named {chosen} already; choose another with --name NAME"
+            )
+        guard.check_not_scanned(self._database, {chosen: path})
+        with write_transaction(connection):
+            root = roots.add(connection, chosen, path, time.time_ns() // 1_000_000)
+            guard.accept_disks(connection, root)
+        return root
+
+    def _configured_name(self, path: bytes) -> str | None:
+        """The name that `[roots.NAME]` in the settings gives to this folder."""
+        for name, folder in self._settings.roots.items():
+            if os.path.realpath(os.fsencode(folder)) == path:
+                return name
+        return None
+
+    def _tell_daemon(self, dispatcher: Dispatcher, root: RootRow) -> None:
+        if dispatcher.beside_daemon:
+            hint = Hint(root.id, recursive=True)
+            handover.leave_hints(dispatcher.connection, self._database, [hint])
+
+    def _root_status(self, connection: Connection, root: RootRow) -> report.RootStatus:
+        statuses = queries.root_statuses(connection, None)
+        return next(status for status in statuses if status.name == root.name)
+
+
+def _named(watched: Sequence[RootRow], name: str) -> RootRow:
+    for root in watched:
+        if root.name == name:
+            return root
+    known = ", ".join(root.name for root in watched) or "none"
+    raise errors.UsageError(f"no root is named {name}; known: {known}")
+
+
+def _report(done: Done) -> report.ScanReport:
+    counts = {**done.result.counts(), "offline": done.offline}
+    return msgspec.convert(counts, report.ScanReport)

@@ -1,0 +1,125 @@
+"""Names and paths inside a root, as bytes: what is wanted, in which order, and what they tell.
+
+A path here is relative to its root and never starts or ends with a slash; `b""` is the root.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+_DISC_FOLDER = re.compile(rb"(?i:cd|disc|disk|dvd)[ ._-]{0,3}[0-9]{1,2}")
+"""`CD 1`, `Disc 2`, `disk03`, `DVD - 1`; the whole name, so that `Disco 1` and `CD1 Live` stay."""
+
+_PAST_ALL = b"\xff" * 256
+"""Above every path: Linux allows a name 255 bytes, and the slash after it is less than 0xff."""
+
+
+def suffix_of(name: bytes) -> bytes:
+    """What stands after the last dot, with the dot, in lower case; `b""` if there is none.
+
+    A dot that leads or ends a name makes no suffix: `.mp3` is a hidden file without one.
+    """
+    dot = name.rfind(b".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else b""
+
+
+def is_wanted(name: bytes, suffixes: frozenset[bytes]) -> bool:
+    """Whether a file of this name is music to us.
+
+    Hidden names are not. macOS leaves an AppleDouble `._01 Song.mp3` beside every file that it
+    copies to a share: it has the suffix, and no music in it.
+    """
+    return not name.startswith(b".") and suffix_of(name) in suffixes
+
+
+def is_ignored_folder(name: bytes) -> bool:
+    """Whether a folder of this name is not entered: the hidden ones, such as `.Trash-1000`."""
+    return name.startswith(b".")
+
+
+def order_key(name: bytes, is_folder: bool) -> bytes:  # noqa: FBT001 - a pair of a listing
+    """What to sort a listing by, so that a depth-first walk yields whole paths in byte order.
+
+    The slash that will follow a folder's name takes part: `a!.mp3` stands before what is in `a`,
+    `a0.mp3` after it. So a cursor ("the last path done") is one comparison.
+    """
+    return name + b"/" if is_folder else name
+
+
+def join(folder: bytes, name: bytes) -> bytes:
+    """The path of a name in a folder."""
+    return folder + b"/" + name if folder else name
+
+
+def parent_of(path: bytes) -> bytes:
+    """The folder that holds it; `b""` for what lies directly in the root, and for the root."""
+    return path.rpartition(b"/")[0]
+
+
+def name_of(path: bytes) -> bytes:
+    """Its last component; `b""` for the root."""
+    return path.rpartition(b"/")[2]
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Whether `path` is `folder` or lies anywhere in it. Everything is below `b""`."""
+    return not folder or path == folder or path.startswith(folder + b"/")
+
+
+def below_range(folder: bytes) -> tuple[bytes, bytes]:
+    """(low, high) such that exactly the paths inside `folder` are `low <= path < high`.
+
+    The folder's own path is not among them. `0` is the byte after the slash.
+    """
+    return (folder + b"/", folder + b"0") if folder else (b"", _PAST_ALL)
+
+
+def album_folder(path: bytes) -> bytes:
+    """The folder that stands for the album of this file.
+
+    It is the file's own folder, or the one above where that is only one disc of several.
+    """
+    folder = parent_of(path)
+    return parent_of(folder) if _DISC_FOLDER.fullmatch(name_of(folder)) else folder
+
+
+def fits_utf8(path: bytes) -> bool:
+    """Whether the path can be shown as text and found again by that text."""
+    try:
+        path.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class Guess(Struct, frozen=True):
+    """What a file's place says of it, for where its tags are silent."""
+
+    title: str
+    album: str
+    artist: str | None
+
+
+def guess(path: bytes, root_name: str) -> Guess:
+    """Read title, album and artist off a path like `Artist/Album/Title.mp3`.
+
+    The root's own name is used once, for the level that would lie at the root; above it nothing
+    is known, so a file in the root itself has no artist. Bytes that are not UTF-8 become U+FFFD.
+    """
+    name = name_of(path)
+    title = name[: len(name) - len(suffix_of(name))]
+    album = album_folder(path)
+    if not album:
+        return Guess(_text(title), root_name, None)
+    above = parent_of(album)
+    return Guess(
+        _text(title),
+        _text(name_of(album)),
+        _text(name_of(above)) if above else root_name,
+    )
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")

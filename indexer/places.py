@@ -1,0 +1,76 @@
+"""Paths as a person types them -> places in roots, and the hints that ask to look there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from indexer import errors, paths
+from indexer.model import Hint
+from indexer.store.roots import RootRow
+
+
+class Located(Struct, frozen=True):
+    """A path inside a root, relative to it."""
+
+    root: RootRow
+    path: bytes
+
+
+def locate(path: bytes, watched: Sequence[RootRow]) -> Located:
+    """Find the root that a path lies in. Raises UsageError where none does.
+
+    Links on the way are followed, as the shell did; the last name is taken as it stands.
+    """
+    absolute = os.path.abspath(path)
+    folder, name = os.path.split(absolute)
+    for whole in (absolute, os.path.join(os.path.realpath(folder), name), os.path.realpath(path)):
+        for root in watched:
+            base = root.path.rstrip(b"/")
+            if paths.is_below(whole, base):
+                return Located(root, whole[len(base) + 1 :])
+    known = ", ".join(os.fsdecode(root.path) for root in watched) or "none yet"
+    raise errors.UsageError(
+        f"{os.fsdecode(path)}: lies in no root (known: {known}); "
+        "add the folder with `indexer rebuild FOLDER`"
+    )
+
+
+def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]:
+    """What to look at for these paths; for none at all, every root."""
+    if not places:
+        return [Hint(root.id, recursive=True) for root in watched]
+    hints: list[Hint] = []
+    for place in places:
+        located = locate(place, watched)
+        hints.extend(_hints_at(located))
+    return [hint for hint in dict.fromkeys(hints) if not _is_covered(hint, hints)]
+
+
+def _hints_at(located: Located) -> list[Hint]:
+    """A folder is looked at whole. What is not there may have been a file or a folder."""
+    root, path = located.root, located.path
+    folder = Hint(root.id, path, recursive=True)
+    if not path:
+        return [folder]
+    one_name = Hint(root.id, paths.parent_of(path), (paths.name_of(path),))
+    try:
+        mode = os.lstat(paths.join(root.path, path)).st_mode
+    except OSError:
+        return [one_name, folder]
+    return [folder] if stat.S_ISDIR(mode) else [one_name]
+
+
+def _is_covered(hint: Hint, hints: Sequence[Hint]) -> bool:
+    """Whether another hint of the list looks at all of this one's place."""
+    return any(
+        other != hint
+        and other.root_id == hint.root_id
+        and other.recursive
+        and other.names is None
+        and paths.is_below(hint.folder, other.folder)
+        for other in hints
+    )

@@ -1,0 +1,189 @@
+"""The index -> the answers that `report` names: status, problems, changes, and rows of the view."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from indexer import disks, errors, report
+from indexer.engine.guard import look_at_roots
+from indexer.engine.lock import Holder
+from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
+from indexer.store.connection import Connection, read_transaction
+from indexer.store.schema import LIBRARY_COLUMNS
+
+_SCANS_SHOWN: Final = 5
+
+
+def status(connection: Connection, database: Path, dispatcher: Holder | None) -> report.Status:
+    """The state of the index, as of one moment."""
+    standing = tuple(root_statuses(connection, dispatcher))
+    with read_transaction(connection):
+        present, missing = tracks.counts(connection)
+        waiting, oldest_ms = pending.count(connection)
+        albums, artists = catalog.counts(connection)
+        troubles = problems.count(connection)
+        runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
+    daemon = dispatcher is not None and dispatcher.role == "daemon"
+    return report.Status(
+        database=os.fspath(database),
+        size=_size(database),
+        wal_size=_size(database.with_name(database.name + "-wal")),
+        tracks=present,
+        albums=albums,
+        artists=artists,
+        missing=missing,
+        problems=troubles,
+        pending=waiting,
+        oldest_pending_seconds=_age_s(oldest_ms),
+        daemon=report.DaemonStatus(
+            running=daemon, pid=dispatcher.pid if dispatcher is not None and daemon else None
+        ),
+        roots=standing,
+        scans=runs,
+    )
+
+
+def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator[report.RootStatus]:
+    """Every watched root, looked at now."""
+    watched = roots.watched(connection)
+    counted = tracks.count_by_root(connection)
+    guarded = look_at_roots(connection, watched)
+    guarded.close()
+    for root in watched:
+        own = roots.mounts(connection, root.id)[0].disk
+        fields = disks.stamp_fields(own.fs_type)
+        text, b64 = report.text_of(root.path)
+        reasons = [guarded.offline.get(root.id), *guarded.away(root.id)]
+        reason = next((reason for reason in reasons if reason), None)
+        yield report.RootStatus(
+            name=root.name,
+            path=text,
+            path_b64=b64,
+            state=_state(dispatcher, offline=root.id in guarded.offline),
+            reason=msgspec.UNSET if reason is None else reason,
+            tracks=counted.get(root.id, 0),
+            file_system=own.fs_type,
+            disk=own.identity,
+            stamp_fields=str(fields),
+            moves=fields.stable_inodes,
+        )
+
+
+def _state(dispatcher: Holder | None, *, offline: bool) -> str:
+    """A root's state; whether anybody is at work is known from the lock, never from a row."""
+    if offline:
+        return "offline"
+    if dispatcher is None or dispatcher.role == "roots":
+        return "idle"
+    return "watching" if dispatcher.role == "daemon" else "scanning"
+
+
+def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
+    return report.ScanRow(
+        id=row.id,
+        kind=row.kind,
+        state=row.state,
+        roots=row.roots,
+        started_at=iso(row.started_at),
+        ended_at=None if row.ended_at is None else iso(row.ended_at),
+        counts=msgspec.json.decode(row.counts, type=report.ScanReport),
+    )
+
+
+def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
+    """Everything that could not be read, by root and path."""
+    for root, path, kind, reason, since_ms in problems.listed(connection):
+        text, b64 = report.text_of(path)
+        yield report.ProblemRow(
+            root=root, path=text, path_b64=b64, kind=kind, reason=reason, since=iso(since_ms)
+        )
+
+
+def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow]:
+    """The change feed after a sequence number. Raises HistoryPruned where some of it is gone."""
+    oldest = changes.oldest(connection)
+    if since + 1 < oldest and since > 0:
+        raise errors.HistoryPruned(
+            f"changes after {since} are no longer kept (the oldest is {oldest}); "
+            f"start from a snapshot: read the view `library`, then `changes --since "
+            f"{changes.newest(connection)}`"
+        )
+    for seq, at, kind, track_id, root, path, old_root, old_path in changes.since(connection, since):
+        text, b64 = _told(path)
+        old_text, old_b64 = (None, msgspec.UNSET) if old_path is None else _told(old_path)
+        yield report.ChangeRow(
+            seq=seq,
+            at=iso(at),
+            kind=kind,
+            track_id=track_id,
+            root=root,
+            path=text,
+            path_b64=b64,
+            old_root=old_root,
+            old_path=old_text,
+            old_path_b64=old_b64,
+        )
+
+
+def library_row(row: tuple[object, ...]) -> dict[str, object]:
+    """A row of the view as a dictionary that JSON takes."""
+    named = dict(zip(LIBRARY_COLUMNS, row, strict=True))
+    path = named["path"]
+    if isinstance(path, bytes):
+        text, b64 = report.text_of(path)
+        named["path"], named["path_b64"] = text, b64
+    return named
+
+
+def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str, object] | None:
+    """All that the index knows of one file; None if it knows nothing."""
+    known = tracks.in_place(connection, root.id, path)
+    trouble = problems.get(connection, root.id, path)
+    answer: dict[str, object] = {}
+    if known is not None:
+        row = tracks.view_row(connection, known.id)
+        if row is not None:
+            answer = library_row(row)
+            answer["artists"] = catalog.names_of(connection, known.id, "artist")
+            answer["albumartists"] = catalog.names_of(connection, known.id, "albumartist")
+            answer["genres"] = catalog.genres_of(connection, known.id)
+    if not answer:
+        if trouble is None:
+            return None
+        text, b64 = report.text_of(path)
+        answer = {"root": root.name, "path": text}
+        if isinstance(b64, str):
+            answer["path_b64"] = b64
+    if trouble is not None:
+        answer["problem"] = {
+            "kind": str(trouble.problem.kind), "reason": trouble.problem.reason
+        }  # fmt: skip
+    return answer
+
+
+def iso(at_ms: int) -> str:
+    """Unix milliseconds as ISO 8601 with Z, as the view has them."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _told(path: str | bytes) -> tuple[str, str | msgspec.UnsetType]:
+    return report.text_of(path) if isinstance(path, bytes) else (path, msgspec.UNSET)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _age_s(at_ms: int | None) -> float | None:
+    return None if at_ms is None else round(max(0.0, time.time() - at_ms / 1000), 3)

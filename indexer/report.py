@@ -1,0 +1,146 @@
+"""What the library tells its callers: the answers of scan, status, verify, and the rows it lists.
+
+Every answer is a frozen struct that msgspec encodes as it stands. Paths are text for people, and
+where a path is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
+"""
+
+from __future__ import annotations
+
+import base64
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class ScanReport(Struct, frozen=True, kw_only=True):
+    """What `scan` and `rebuild` did. Each file counts once among the outcomes."""
+
+    seen: int = 0
+    added: int = 0
+    modified: int = 0
+    moved: int = 0
+    returned: int = 0
+    missing: int = 0
+    unchanged: int = 0
+    problems: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    seconds: float = 0.0
+    files_per_second: float = 0.0
+    interrupted: bool = False
+    pending: int = 0
+    """Files left for later: still being written, or in trouble that a later look may not meet."""
+    offline: tuple[str, ...] = ()
+    """Roots that could not be looked at, as `name: why and what to do`."""
+
+
+class DaemonStatus(Struct, frozen=True, kw_only=True):
+    """Whether a daemon keeps the index, known from its lock."""
+
+    running: bool = False
+    pid: int | None = None
+    watched_folders: int = 0
+    unwatched_folders: int = 0
+
+
+class RootStatus(Struct, frozen=True, kw_only=True):
+    """One watched folder tree."""
+
+    name: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    state: str
+    """idle, scanning, watching, polling or offline."""
+    reason: str | UnsetType = UNSET
+    """Why it is offline, and what to do."""
+    tracks: int = 0
+    file_system: str = ""
+    disk: str = ""
+    """The disk's identity as it is compared: `uuid:...` or `fsid:...`."""
+    stamp_fields: str = ""
+    moves: bool = True
+
+
+class ScanRow(Struct, frozen=True, kw_only=True):
+    """One run of `scan` or `rebuild`, newest first in `status`."""
+
+    id: int
+    kind: str
+    state: str
+    """running, done, interrupted or failed."""
+    roots: tuple[str, ...]
+    started_at: str
+    ended_at: str | None
+    counts: ScanReport
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """The state of the index at one moment."""
+
+    database: str
+    size: int
+    wal_size: int
+    tracks: int
+    albums: int
+    artists: int
+    missing: int
+    problems: int
+    pending: int
+    oldest_pending_seconds: float | None
+    daemon: DaemonStatus
+    roots: tuple[RootStatus, ...]
+    scans: tuple[ScanRow, ...]
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """One place where index and disk do not agree."""
+
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    kind: str
+    """unindexed, gone, stale, tags, unlisted."""
+    detail: str
+
+
+class VerifyReport(Struct, frozen=True, kw_only=True):
+    """Whether index equals disk."""
+
+    ok: bool
+    checked: int
+    pending: int
+    differences: tuple[Difference, ...] = ()
+    offline: tuple[str, ...] = ()
+
+
+class ProblemRow(Struct, frozen=True, kw_only=True):
+    """One file or folder that could not be read."""
+
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    kind: str
+    reason: str
+    since: str
+
+
+class ChangeRow(Struct, frozen=True, kw_only=True):
+    """One line of the change feed. Replay it by `track_id`."""
+
+    seq: int
+    at: str
+    kind: str
+    track_id: int
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    old_root: str | None = None
+    old_path: str | None = None
+    old_path_b64: str | UnsetType = UNSET
+
+
+def text_of(path: bytes) -> tuple[str, str | UnsetType]:
+    """A path as JSON has it: (text with U+FFFD for what is not UTF-8, base64 or UNSET)."""
+    try:
+        return path.decode("utf-8"), UNSET
+    except UnicodeDecodeError:
+        return path.decode("utf-8", "replace"), base64.b64encode(path).decode("ascii")

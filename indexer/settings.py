@@ -1,0 +1,304 @@
+"""Settings: defaults, the TOML file, the environment and the flags, turned into one frozen struct.
+
+Later ones win. This is the one place that reads the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_args, get_type_hints
+
+from msgspec import Meta, Struct, ValidationError, convert
+
+from indexer.errors import SettingsError
+
+_DAY_S = 86_400
+
+Seconds = Annotated[
+    float,
+    Meta(ge=0, le=_DAY_S, description="a number of seconds, such as 2.0 (at most a day, 86400)"),
+]
+Pause = Annotated[
+    float,
+    Meta(gt=0, le=_DAY_S, description="a number of seconds above 0, such as 0.5 (at most 86400)"),
+]
+Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
+Amount = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
+Switch = Annotated[bool, Meta(description="true or false")]
+Name = Annotated[str, Meta(min_length=1, description='a name in quotes, such as "audio"')]
+Location = Annotated[str, Meta(min_length=1, description='a path in quotes, such as "/srv/music"')]
+Suffix = Annotated[str, Meta(pattern=r"^\.?[^\s./]+$")]
+Suffixes = Annotated[
+    tuple[Suffix, ...], Meta(min_length=1, description='a list of suffixes, such as ["mp3"]')
+]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything a person can choose. `deploy/config.example.toml` explains each key."""
+
+    db: Path
+    """Absolute."""
+    group: Name | None = None
+    workers: Count | None = None
+    suffixes: Suffixes | None = None
+    """Lower case, each with its dot."""
+    still: Seconds = 2.0
+    held: Seconds = 60.0
+    leases: Switch = True
+    clock_granularity: Seconds = 0.0
+    retry_first: Pause = 0.01
+    retry_longest: Pause = 10.0
+    small_work: Amount = 64
+    chunk_files: Count = 200
+    reader_timeout: Pause = 60.0
+    busy_timeout: Seconds = 30.0
+    roots: dict[str, Path] = {}
+    """Name -> absolute path, not yet resolved."""
+    origins: dict[str, str] = {}
+    """Not a key: where each one that is not the default was set, as `said` tells it."""
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes may read: `workers`, else one for each core this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def said(self, key: str) -> str:
+        """How an error names this key: `config.toml:7: group`, `--group`, or just `group`."""
+        return self.origins.get(key, key)
+
+
+KEYS = tuple(field for field in Settings.__struct_fields__ if field != "origins")
+_TYPES = get_type_hints(Settings, include_extras=True)
+_VARIABLES = {"INDEXER_DB": "db"}
+
+
+def load(
+    config: Path | None = None,
+    db: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    **flags: object,
+) -> Settings:
+    """Settings as this run is to use them. `config` and `db` are the flags of that name.
+
+    The file is `config`, else $INDEXER_CONFIG, else $XDG_CONFIG_HOME/music-indexer/config.toml;
+    only the last may be missing. A flag that is None was not given. Relative paths count from the
+    file that says them, else from the working folder. Raises SettingsError.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    file = _config_file(config, environ)
+    if file is not None:
+        values, origins = _read(file, environ)
+    for variable, key in _VARIABLES.items():
+        if text := environ.get(variable):
+            values[key] = _checked(key, text, f"{variable}={text}", Path.cwd(), environ)
+            origins[key] = variable
+    for key, value in {"db": db and os.fspath(db), **flags}.items():
+        if value is None:
+            continue
+        flag = "--" + key.replace("_", "-")
+        if key not in KEYS:
+            _refuse_key(flag, key, KEYS)
+        values[key] = _checked(key, value, f"{flag} {value}", Path.cwd(), environ)
+        origins[key] = flag
+    if "db" not in values:
+        values["db"] = _xdg_file("XDG_DATA_HOME", ".local/share", "library.db", environ)
+    settings = Settings(**values, origins=origins)
+    if settings.retry_first > settings.retry_longest:
+        raise SettingsError(
+            f"{settings.said('retry_first')} is {settings.retry_first}, but"
+            f" {settings.said('retry_longest')} is {settings.retry_longest}:"
+            " expected the first pause to be the shorter one"
+        )
+    return settings
+
+
+def check_suffixes(settings: Settings, known: Collection[bytes]) -> frozenset[bytes]:
+    """The suffixes to index, out of those that have a reader (`known`: lower case, with dot).
+
+    A separate step, since settings may not know the readers. Raises SettingsError.
+    """
+    wanted = frozenset(suffix.encode() for suffix in settings.suffixes or ())
+    if strange := wanted.difference(known):
+        raise SettingsError(
+            f"{settings.said('suffixes')}: there is no reader for {_listed(strange)};"
+            f" expected some of {_listed(known)}"
+        )
+    return wanted or frozenset(known)
+
+
+def key_lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line (from 1) on which each key of a valid TOML text is set, as a path of names.
+
+    tomllib tells no lines. But each statement of TOML can be parsed without the others, and one
+    that is cut short cannot: so lines are gathered until they parse, and that is a statement.
+    """
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    statement, start = "", 1
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        statement += line
+        try:
+            found = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            statement += "\n"
+            continue
+        is_header = statement.lstrip().startswith("[")
+        paths = _key_paths(found, () if is_header else table)
+        for path in paths:
+            lines.setdefault(path, start)
+        if is_header:
+            table = paths[-1]
+        statement, start = "", number + 1
+    return lines
+
+
+def _key_paths(found: object, above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Each key in a parsed statement and below it, outer ones first."""
+    if not isinstance(found, dict):
+        return []
+    return [
+        path
+        for key, value in found.items()
+        for path in ((*above, key), *_key_paths(value, (*above, key)))
+    ]
+
+
+def _config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if config is not None:
+        return config
+    if named := environ.get("INDEXER_CONFIG"):
+        return Path(named)
+    default = _xdg_file("XDG_CONFIG_HOME", ".config", "config.toml", environ)
+    # os.path, not Path: with another user's HOME (sudo -u), Path.exists raises PermissionError.
+    return default if os.path.exists(default) else None
+
+
+def _xdg_file(variable: str, below_home: str, name: str, environ: Mapping[str, str]) -> Path:
+    """A file of ours in one of the XDG folders; by their specification a relative one is void."""
+    named = Path(environ.get(variable, ""))
+    folder = named if named.is_absolute() else _home(environ) / below_home
+    return folder / "music-indexer" / name
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    """The home folder; `/` for a user that has none, such as an unnamed one in a container."""
+    if named := environ.get("HOME"):
+        return Path(named)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path("/")
+
+
+def _read(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """(values, origins) of what one file sets."""
+    text, found = _parse(file)
+    lines = key_lines(text)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for key, value in found.items():
+        where = f"{file}:{lines[key,]}: "
+        if key not in KEYS:
+            _refuse_key(where + key, key, KEYS)
+        origins[key] = where + key
+        if key == "roots":
+            values[key] = _roots(value, file, lines, environ)
+        else:
+            shown = f"{where}{key} = {_shown(value)}"
+            values[key] = _checked(key, value, shown, file.parent.absolute(), environ)
+    return values, origins
+
+
+def _parse(file: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"{file}: {error.strerror}: expected a TOML file like config.example.toml"
+        ) from error
+    try:
+        text = data.decode("utf-8")
+        return text, tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{file}:{line}: not UTF-8: save it in that encoding") from error
+    except tomllib.TOMLDecodeError as error:
+        # Python 3.14 has error.lineno; until then the position stands in the message alone.
+        position = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        line = int(position[1]) if position else text.rstrip().count("\n") + 1
+        raise SettingsError(f"{file}:{line}: not valid TOML: {error}") from error
+
+
+def _roots(
+    found: object, file: Path, lines: dict[tuple[str, ...], int], environ: Mapping[str, str]
+) -> dict[str, Path]:
+    roots: dict[str, Path] = {}
+    if not isinstance(found, dict):
+        _refuse(f"{file}:{lines['roots',]}: roots = {_shown(found)}", "[roots.NAME] with a path")
+    for name, table in found.items():
+        where = f"{file}:{lines['roots', name]}: roots.{name}"
+        if not name or "/" in name or not name.isprintable():
+            _refuse(where, "a name without slashes and control characters")
+        if not isinstance(table, dict) or "path" not in table:
+            _refuse(where, 'a line path = "/the/folder" in the table')
+        for key, value in table.items():
+            where = f"{file}:{lines['roots', name, key]}: roots.{name}.{key}"
+            if key != "path":
+                _refuse_key(where, key, ("path",))
+            folder = file.parent.absolute()
+            roots[name] = _path(value, f"{where} = {_shown(value)}", folder, environ)
+    return roots
+
+
+def _checked(
+    key: str, value: object, shown: str, folder: Path, environ: Mapping[str, str]
+) -> object:
+    """The value in the type of its field. `shown` is how an error quotes it."""
+    if key == "db":
+        return _path(value, shown, folder, environ)
+    kind = _TYPES[key]
+    kind = kind if hasattr(kind, "__metadata__") else get_args(kind)[0]  # the X of X | None
+    try:
+        checked = convert(value, kind)
+    except ValidationError:
+        _refuse(shown, kind.__metadata__[0].description)
+    if key == "suffixes":
+        return tuple("." + suffix.removeprefix(".").lower() for suffix in checked)
+    return checked
+
+
+def _path(value: object, shown: str, folder: Path, environ: Mapping[str, str]) -> Path:
+    try:
+        text = convert(value, Location)
+    except ValidationError:
+        _refuse(shown, get_args(Location)[1].description)
+    if text == "~" or text.startswith("~/"):
+        return _home(environ) / text[2:]
+    return folder / text
+
+
+def _refuse(shown: str, expected: str) -> NoReturn:
+    raise SettingsError(f"{shown}: expected {expected}")
+
+
+def _refuse_key(shown: str, key: str, known: Collection[str]) -> NoReturn:
+    near = get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
+    raise SettingsError(f"{shown} is not a setting: {hint}")
+
+
+def _shown(value: object) -> str:
+    """A value about as TOML writes it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _listed(suffixes: Collection[bytes]) -> str:
+    return " ".join(suffix.decode() for suffix in sorted(suffixes))

@@ -1,0 +1,98 @@
+"""What a scan did not find, or could not list -> rows marked missing, and problems written down.
+
+It runs when everything that may have moved was inserted, so that no move is told as a loss (R6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from indexer.model import Place, Problem, ProblemKind
+from indexer.stages.rows import Rows
+from indexer.store import problems, tracks
+from indexer.store.connection import Connection, write_transaction
+from indexer.store.problems import KnownProblem
+from indexer.tree import Tree
+from indexer.walk import look
+
+_AT_ONCE: Final = 500
+"""Rows marked missing in one transaction, so that no other writer waits for long. A guess."""
+
+
+class Absence:
+    """Writes down what is not there. `trees` are the roots that are there, held open."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        trees: Mapping[int, Tree],
+        suffixes: frozenset[bytes],
+        rows: Rows,
+    ) -> None:
+        self._connection = connection
+        self._trees = trees
+        self._suffixes = suffixes
+        self._rows = rows
+
+    def mark_missing(self, track_ids: Sequence[int], now_ms: int) -> int:
+        """Mark rows that a scan did not find, unless they have moved or come back; how many left.
+
+        A row that the view has not lost, since it was never in it, is not counted.
+        """
+        left = 0
+        for start in range(0, len(track_ids), _AT_ONCE):
+            with self._rows.writing():
+                for track_id in track_ids[start : start + _AT_ONCE]:
+                    left += self._mark(track_id, now_ms)
+        return left
+
+    def _mark(self, track_id: int, now_ms: int) -> bool:
+        known = tracks.by_id(self._connection, track_id)
+        if known is None or known.place is Place.MISSING:
+            return False
+        tree = self._trees[known.root_id]
+        if look(tree, known.path, self._suffixes) is not None and tree.lists(known.path):
+            return False
+        return self._rows.leave(known, now_ms)
+
+    def tell_untold(self, now_ms: int) -> int:
+        """Tell of rows that lost their place to a moved file and turned up nowhere else."""
+        if not tracks.untold(self._connection):
+            return 0
+        with self._rows.writing():
+            return self._rows.tell_untold(now_ms)
+
+    def note_folders(
+        self,
+        root_id: int,
+        unlisted: Iterable[tuple[bytes, str]],
+        settled: Iterable[bytes],
+        now_ms: int,
+    ) -> int:
+        """Write down folders that could not be listed, and strike out problems that are over.
+
+        Nothing is written where the index says the same already (rule R14). How many are new.
+        """
+        news = [(path, Problem(ProblemKind.ENVIRONMENT, reason)) for path, reason in unlisted]
+        news = [
+            (path, problem)
+            for path, problem in news
+            if problems.get(self._connection, root_id, path) != KnownProblem(problem, None)
+        ]
+        over = list(settled)
+        if news or over:
+            with write_transaction(self._connection):
+                for path, problem in news:
+                    problems.put(self._connection, root_id, path, problem, None, now_ms)
+                for path in over:
+                    problems.clear(self._connection, root_id, path)
+        return len(news)
+
+
+def empty_root(connection: Connection, rows: Rows, root_id: int, now_ms: int) -> None:
+    """Take every row of a root out of the view, inside the caller's transaction."""
+    for track_id in tracks.of_root(connection, root_id):
+        known = tracks.by_id(connection, track_id)
+        if known is not None:
+            rows.leave(known, now_ms)

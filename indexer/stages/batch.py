@@ -1,0 +1,213 @@
+"""A plan and what extract read of it -> a batch: rows shaped for one transaction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from indexer import paths
+from indexer.model import Entry, Problem, ProblemKind, Reading, Track
+from indexer.stages.scan import Plan
+from indexer.store.tracks import COLUMNS, Columns
+
+_TITLE, _ALBUM, _ARTIST = 1, 2, 4
+_SEVERAL_FIELDS: Final = ("artist", "albumartist", "genre")
+_AT: Final = {name: position for position, name in enumerate(COLUMNS)}
+_JOINED: Final = "; "
+VARIOUS_ARTISTS: Final = "Various Artists"
+"""The album artist of a compilation that names none, for keeping it one album."""
+
+
+class Shaped(Struct, frozen=True, gc=False):
+    """One track as its row stands: the tag columns, and its several values kept apart."""
+
+    columns: Columns
+    artists: tuple[str, ...]
+    albumartists: tuple[str, ...]
+    genres: tuple[str, ...]
+
+    def column(self, name: str) -> object:
+        """One column by its name in the view."""
+        return self.columns[_AT[name]]
+
+    @property
+    def words(self) -> tuple[str | None, str | None, str | None, str | None, str | None]:
+        """What full text search finds it by: title, artist, albumartist, album, genre."""
+        return self.columns[:5]  # type: ignore[return-value]  # the first five columns are texts
+
+
+class Finding(Struct, frozen=True, gc=False):
+    """What is known of one file now: its tags, a refusal, or (neither) its row's word."""
+
+    entry: Entry
+    track: Track | None = None
+    problem: Problem | None = None
+    writer: bool = False
+    """It is still open for writing: it has to be looked at again."""
+
+
+class Batch(Struct, frozen=True):
+    """What one transaction writes. `waiting` are files that may not be whole: they stay pending."""
+
+    root_id: int
+    findings: tuple[Finding, ...]
+    waiting: tuple[bytes, ...] = ()
+    files_read: int = 0
+    bytes_read: int = 0
+    reread: int = 0
+
+
+def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
+    """Put what was read to what was planned; the files of an album stand together."""
+    entries = {entry.path: entry for entry in plan.read}
+    findings = [_unread(entry) for entry in plan.unread]
+    waiting: list[bytes] = []
+    files_read = bytes_read = 0
+    for reading in readings:
+        files_read += reading.opened
+        bytes_read += reading.bytes_read
+        if reading.waiting is not None or reading.gone:
+            waiting.append(reading.path)
+            continue
+        entry = entries[reading.path]
+        if reading.stamp is not None:
+            entry = Entry(entry.path, reading.stamp, entry.disk_id)
+        findings.append(Finding(entry, reading.track, reading.problem, reading.writer))
+    findings.sort(key=_album_order)
+    return Batch(plan.root_id, tuple(findings), tuple(waiting), files_read, bytes_read, plan.reread)
+
+
+def _unread(entry: Entry) -> Finding:
+    if entry.special is None:
+        return Finding(entry)
+    reason = f"this is {entry.special}, not a file; give it another name, or take it away"
+    return Finding(entry, problem=Problem(ProblemKind.CONTENT, reason))
+
+
+def _album_order(finding: Finding) -> tuple[str, str, bytes]:
+    track = finding.track
+    if track is None:
+        return ("", "", finding.entry.path)
+    return (_JOINED.join(track.albumartists), track.album or "", finding.entry.path)
+
+
+def shape(track: Track, path: bytes, root_name: str) -> Shaped:
+    """A track's row: what its tags say, and for title, album and artist what its path says else."""
+    guessed = 0
+    title, album, artists = track.title, track.album, track.artists
+    if title is None or album is None or not artists:
+        guess = paths.guess(path, root_name)
+        if title is None:
+            title, guessed = guess.title, guessed | _TITLE
+        if album is None:
+            album, guessed = guess.album, guessed | _ALBUM
+        if not artists and guess.artist is not None:
+            artists, guessed = (guess.artist,), guessed | _ARTIST
+    columns = (
+        title,
+        _joined(artists),
+        _joined(track.albumartists),
+        album,
+        _joined(track.genres),
+        track.date,
+        track.year,
+        track.track,
+        track.track_total,
+        track.disc,
+        track.disc_total,
+        track.composer,
+        track.comment,
+        _number(track.bpm),
+        track.isrc,
+        track.label,
+        int(track.compilation),
+        track.mb_trackid,
+        track.mb_albumid,
+        track.mb_artistid,
+        track.mb_albumartistid,
+        track.mb_releasegroupid,
+        track.replaygain_track_gain,
+        track.replaygain_track_peak,
+        track.replaygain_album_gain,
+        track.replaygain_album_peak,
+        track.duration,
+        track.bitrate,
+        track.sample_rate,
+        track.channels,
+        track.bit_depth,
+        track.codec,
+        int(track.has_picture),
+        guessed,
+        _several(artists, track.albumartists, track.genres),
+    )
+    return Shaped(columns, artists, track.albumartists, track.genres)
+
+
+def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
+    """A row as it stands -> the row it is at another path: only what was guessed changes."""
+    row = list(columns)
+    guessed: Any = row[_AT["guessed"]] or 0
+    kept = _kept_apart(columns)
+    if guessed:
+        guess = paths.guess(path, root_name)
+        if guessed & _TITLE:
+            row[_AT["title"]] = guess.title
+        if guessed & _ALBUM:
+            row[_AT["album"]] = guess.album
+        if guessed & _ARTIST:
+            row[_AT["artist"]] = guess.artist
+            kept["artist"] = () if guess.artist is None else (guess.artist,)
+    return Shaped(tuple(row), kept["artist"], kept["albumartist"], kept["genre"])
+
+
+def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
+    """What makes an album one: its release id, else (album artist, album, root and folder)."""
+    release = shaped.column("mb_albumid")
+    if isinstance(release, str):
+        return b"release\x00" + release.encode()
+    artist = shaped.column("albumartist")
+    if artist is None:
+        artist = VARIOUS_ARTISTS if shaped.column("compilation") else ""
+    album = shaped.column("album")
+    place = b"%d/%s" % (root_id, paths.album_folder(path))
+    return b"\x00".join((b"folder", str(artist).encode(), str(album or "").encode(), place))
+
+
+def _kept_apart(columns: Columns) -> dict[str, tuple[str, ...]]:
+    several: Any = columns[_AT["several"]]
+    more = msgspec.json.decode(several, type=dict[str, tuple[str, ...]]) if several else {}
+    kept = {}
+    for field in _SEVERAL_FIELDS:
+        single = columns[_AT[field]]
+        kept[field] = more.get(field) or (() if single is None else (str(single),))
+    return kept
+
+
+def _joined(values: tuple[str, ...]) -> str | None:
+    return _JOINED.join(values) if values else None
+
+
+def _several(*fields: tuple[str, ...]) -> str | None:
+    more = {
+        name: values
+        for name, values in zip(_SEVERAL_FIELDS, fields, strict=True)
+        if len(values) > 1
+    }
+    return msgspec.json.encode(more).decode() if more else None
+
+
+def _number(text: str | None) -> int | float | str | None:
+    """A number as SQLite should sort it; what is no number stays as it was written."""
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number

@@ -1,0 +1,227 @@
+"""A chunk of paths -> what stands at each of them: tags, a problem, nothing, or 'not yet'."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+import msgspec
+
+from indexer.evidence import Lease, Verdict, coarse_now_ns, judge, tick_left_ns, try_lease
+from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
+from indexer.paths import suffix_of
+from indexer.tags import Refused, read_track
+
+Read = Callable[[BinaryIO, bytes], Track]
+"""What reads one open file, given its suffix: `tags.read_track`, or a test's own."""
+
+WAIT_OUT_NS = 10_000_000
+"""A tick is waited out here; a coarser clock (FAT has 2 s) is the caller's to wait for."""
+
+WAIT_TIMES = 5
+"""A tick may come late where the processor idles: 5.4 ms after the last was seen, instead of 4."""
+
+_PATH_BYTES = 4095
+"""The longest path that one system call takes: PATH_MAX less its NUL."""
+
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ON_THE_WAY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LOOK_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""No file bears this name now. ELOOP: a symbolic link does."""
+
+_ADVICE = {
+    errno.EACCES: "let the user that runs the indexer read it and enter its folders",
+    errno.EPERM: "let the user that runs the indexer read it and enter its folders",
+    errno.EIO: "the disk or its cable may be failing, look at `dmesg`",
+    errno.ESTALE: "the server replaced its share, mount it again",
+    errno.ENODEV: "the disk was unplugged, plug it in and mount it again",
+    errno.ENXIO: "the disk was unplugged, plug it in and mount it again",
+    errno.ETIMEDOUT: "the file server does not answer, look whether it is up",
+    errno.ENOMEM: "give this machine more memory, or the indexer fewer workers",
+    errno.EMFILE: "raise the limit of open files, `ulimit -n`",
+    errno.ENFILE: "raise the system's limit of open files, `sysctl fs.file-max`",
+    errno.ENAMETOOLONG: "give the file or its folders shorter names",
+}
+
+
+def extract(
+    chunk: Chunk,
+    read: Read = read_track,
+    *,
+    now_ns: Callable[[], int] = coarse_now_ns,
+    sleep: Callable[[float], None] = time.sleep,
+    beat: Callable[[], None] = lambda: None,
+) -> list[Reading]:
+    """Read the files of a chunk that are whole; one reading a path, in the chunk's order.
+
+    No file's trouble is raised: it is a value. A file whose stamp a write could still repeat
+    (rule R2) is looked at again after the others, when the tick has passed for nothing. `beat`
+    is called before each file, so that the caller can tell a slow disk from a hang.
+    """
+    try:
+        root = os.open(chunk.root_path, _FOLDER)
+    except OSError as error:
+        problem = _environment(error)
+        return [Reading(path=path, problem=problem) for path in chunk.paths]
+    try:
+        readings: dict[bytes, Reading] = {}
+        too_fresh: list[tuple[bytes, Stamp]] = []
+        for path in chunk.paths:
+            beat()
+            before_ns = now_ns()
+            reading = readings[path] = _look(root, path, chunk.evidence, read, now_ns)
+            if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
+                left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
+                if 0 < left_ns <= WAIT_OUT_NS:
+                    too_fresh.append((path, reading.stamp))
+        for path, stamp in too_fresh:
+            beat()
+            for _ in range(WAIT_TIMES):
+                if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
+                    sleep(left_ns / 1e9)
+            readings[path] = _look(root, path, chunk.evidence, read, now_ns)
+        return [readings[path] for path in chunk.paths]
+    finally:
+        os.close(root)
+
+
+def chunk_to_readings(
+    block: bytes, read: Read = read_track, beat: Callable[[], None] = lambda: None
+) -> bytes:
+    """`extract` between processes: a Chunk as msgpack in, a list of Reading as msgpack out."""
+    return _encode(extract(_decode_chunk(block), read, beat=beat))
+
+
+_decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def stamp_at(root_path: bytes, path: bytes) -> Stamp | None:
+    """The stamp of what bears this name now, without opening it; None where nothing can be seen."""
+    try:
+        root = os.open(root_path, _FOLDER)
+        try:
+            file_descriptor = _open_below(root, path, _LOOK_ONLY)
+        finally:
+            os.close(root)
+    except OSError:
+        return None
+    try:
+        return Stamp.of(os.fstat(file_descriptor))
+    finally:
+        os.close(file_descriptor)
+
+
+def _look(
+    root: int, path: bytes, evidence: Evidence, read: Read, now_ns: Callable[[], int]
+) -> Reading:
+    try:
+        file_descriptor = _open_file(root, path)
+    except BlockingIOError:  # another program holds a write lease: Samba does for its clients
+        return Reading(path=path, waiting=Waiting.WRITER)
+    except OSError as error:
+        if error.errno in _GONE:
+            return Reading(path=path, gone=True)
+        return Reading(path=path, problem=_environment(error))
+    try:
+        return _judge_and_read(file_descriptor, path, evidence, read, now_ns)
+    except OSError as error:
+        return Reading(path=path, problem=_environment(error))
+    finally:
+        os.close(file_descriptor)
+
+
+def _judge_and_read(
+    file_descriptor: int,
+    path: bytes,
+    evidence: Evidence,
+    read: Read,
+    now_ns: Callable[[], int],
+) -> Reading:
+    status = os.fstat(file_descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return Reading(path=path, gone=True)
+    stamp = Stamp.of(status)
+    lease = try_lease(file_descriptor) if evidence.leases else Lease.UNAVAILABLE
+    verdict = judge(stamp, now_ns(), lease, evidence)
+    if verdict.waiting is not None:
+        return Reading(path=path, stamp=stamp, waiting=verdict.waiting)
+
+    track = problem = None
+    file = _CountedFile(file_descriptor, closefd=False)
+    try:
+        track = read(file, suffix_of(path.rpartition(b"/")[2]))
+    except Refused as refused:
+        problem = Problem(ProblemKind.CONTENT, str(refused))
+    except (OSError, MemoryError) as error:
+        problem = _environment(error)
+    if Stamp.of(os.fstat(file_descriptor)) != stamp:
+        return Reading(path=path, waiting=Waiting.CHANGING, opened=True, bytes_read=file.bytes_read)
+    return Reading(
+        path=path,
+        stamp=stamp,
+        track=track,
+        problem=problem,
+        writer=verdict is Verdict.READ_HELD,
+        opened=True,
+        bytes_read=file.bytes_read,
+    )
+
+
+class _CountedFile(io.FileIO):
+    """A file that counts the bytes that come from it.
+
+    Without a buffer: `tags` reads in blocks of its own, and a second layer only copies (3 %).
+    """
+
+    bytes_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.bytes_read += len(data)
+        return data
+
+
+def _open_file(root: int, path: bytes) -> int:
+    """Open without changing the access time, where that is ours to decide (open(2), O_NOATIME)."""
+    try:
+        return _open_below(root, path, _FILE | os.O_NOATIME)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+    return _open_below(root, path, _FILE)
+
+
+def _open_below(folder: int, path: bytes, flags: int) -> int:
+    """Open a path relative to an open folder, in several steps where it is too long for one."""
+    cut = path.rfind(b"/", 1, _PATH_BYTES + 1) if len(path) > _PATH_BYTES else -1
+    if cut < 0:
+        return os.open(path, flags, dir_fd=folder)
+    deeper = os.open(path[:cut], _ON_THE_WAY, dir_fd=folder)
+    try:
+        return _open_below(deeper, path[cut + 1 :], flags)
+    finally:
+        os.close(deeper)
+
+
+def _tick_left_ns(stamp: Stamp, now_ns: int, evidence: Evidence) -> int:
+    return tick_left_ns(stamp.ctime_ns, now_ns, evidence.granularity_ns)
+
+
+def _environment(error: OSError | MemoryError) -> Problem:
+    """The machine's trouble, in words that say what to do about it."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
+    if number is None:
+        return Problem(ProblemKind.ENVIRONMENT, str(error))
+    what = os.strerror(number)
+    reason = f"{what[:1].lower()}{what[1:]} ({errno.errorcode.get(number, number)})"
+    advice = _ADVICE.get(number)
+    return Problem(ProblemKind.ENVIRONMENT, f"{reason}: {advice}" if advice else reason)

@@ -1,0 +1,227 @@
+"""A batch -> rows, in one transaction that trusts nothing it was told (rule R3).
+
+Inside it each file is looked at again by lstat. What differs is not written: it stays pending.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind, Stamp
+from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
+from indexer.stages.identity import find, must_read
+from indexer.stages.outcome import Outcome, Tally, judge
+from indexer.stages.rows import Rows
+from indexer.store import pending, problems, tracks
+from indexer.store.connection import Connection
+from indexer.store.pending import PendingRow
+from indexer.tags import READER_VERSION
+from indexer.tree import Tree, special_kind
+from indexer.walk import explain
+
+
+class Written(Struct, frozen=True):
+    """What one transaction did. `left` is what stays pending of the chunk, None if nothing."""
+
+    tally: Tally
+    left: PendingRow | None = None
+
+
+class _Settled(Struct):
+    """One finding that holds: the stamp it has now, the row at its path, and the row that it is."""
+
+    finding: Finding
+    stamp: Stamp
+    here: Known | None
+    known: Known | None
+    before: tracks.Columns = tracks.NOTHING_READ
+    shaped: Shaped | None = None
+    key: bytes = b""
+
+    @property
+    def path(self) -> bytes:
+        return self.finding.entry.path
+
+    @property
+    def moved(self) -> bool:
+        """Whether its row stood, or stands, at another place."""
+        return self.known is not None and (self.here is None or self.here.id != self.known.id)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the reader had a word on it in this run."""
+        return self.finding.track is not None or self.finding.problem is not None
+
+
+class Inserter:
+    """Writes batches through one connection. `trees` are the roots that are there, held open."""
+
+    def __init__(self, connection: Connection, trees: Mapping[int, Tree], rows: Rows) -> None:
+        self._connection = connection
+        self._trees = trees
+        self._rows = rows
+
+    def write(self, row: PendingRow, batch: Batch, now_ms: int) -> Written:
+        """Write what still holds of a batch and settle its chunk, all or nothing.
+
+        A chunk that is settled already was done by somebody newer: nothing is written. A file
+        that a newer row names is left to that row.
+        """
+        with self._rows.writing():
+            if not pending.is_open(self._connection, row):
+                return Written(Tally())
+            return self._write(row, batch, now_ms)
+
+    def _write(self, row: PendingRow, batch: Batch, now_ms: int) -> Written:
+        named = pending.named_since(self._connection, batch.root_id, row.generation)
+        tally = Tally()
+        again = set(batch.waiting) - named
+        settled: list[_Settled] = []
+        takers = Counter(finding.entry.stamp.inode for finding in batch.findings)
+        for finding in batch.findings:
+            path = finding.entry.path
+            if path in named:
+                continue
+            trouble = _environment(finding.problem)
+            one = None
+            if trouble is None:
+                try:
+                    may_move = takers[finding.entry.stamp.inode] == 1
+                    one = self._look_again(batch, finding, may_move=may_move)
+                except OSError as error:
+                    trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
+            if trouble is not None:
+                self._note(batch.root_id, finding.entry, trouble, now_ms)
+                tally[Outcome.PROBLEM] += 1
+                continue
+            if one is not None:
+                settled.append(one)
+            if one is None or finding.writer:
+                again.add(path)
+        self._make_room(settled)
+        self._shape(batch.root_id, settled)
+        for one in settled:
+            tally[self._settle(batch, one, now_ms)] += 1
+        if again:
+            return Written(tally, pending.keep_only(self._connection, row, again))
+        pending.settle(self._connection, row)
+        return Written(tally)
+
+    def _note(self, root_id: int, entry: Entry, problem: Problem, now_ms: int) -> None:
+        """Write down trouble of the machine's: the file's row stays as it was."""
+        problems.put(self._connection, root_id, entry.path, problem, entry.stamp, now_ms)
+
+    def _look_again(self, batch: Batch, finding: Finding, *, may_move: bool) -> _Settled | None:
+        """Hold a finding against the disk as it is now; None where it no longer holds."""
+        root_id, entry = batch.root_id, finding.entry
+        tree = self._trees[root_id]
+        status = tree.lstat(entry.path)
+        if status is None or special_kind(status.st_mode) != entry.special:
+            return None
+        stamp = Stamp.of(status)
+        if not tree.spot_of(entry.path).fields.same(stamp, entry.stamp):
+            return None
+        here = tracks.in_place(self._connection, root_id, entry.path)
+        known = find(self._connection, self._trees, entry, root_id, here=here, may_move=may_move)
+        unread = finding.track is None and finding.problem is None
+        if unread and must_read(entry, known, self._trees, root_id, batch.reread):
+            return None
+        return _Settled(finding, stamp, here, known)
+
+    def _make_room(self, settled: Sequence[_Settled]) -> None:
+        """Free the places that movers leave and take.
+
+        Movers are parked first, since two files may have swapped names. A row whose place is
+        taken by a mover leaves untold: it may still turn up elsewhere in the same scan.
+        """
+        movers = {one.known.id for one in settled if one.known is not None and one.moved}
+        for one in settled:
+            if not one.moved and one.known is not None and one.known.id in movers:
+                one.here = one.known = None  # its row followed the file that stood here before
+        for one in settled:
+            if one.known is not None and one.moved and one.known.place is not Place.MISSING:
+                tracks.park(self._connection, one.known.id)
+                problems.clear(self._connection, one.known.root_id, one.known.path)
+        for one in settled:
+            if one.moved and one.here is not None and one.here.id not in movers:
+                self._rows.leave_untold(one.here)
+
+    def _shape(self, root_id: int, settled: Sequence[_Settled]) -> None:
+        """Shape each row, and keep the ids of albums that change their key as a whole."""
+        name = self._trees[root_id].name
+        wholes: defaultdict[int, list[bytes]] = defaultdict(list)
+        for one in settled:
+            if one.known is not None:
+                one.before = tracks.columns_of(self._connection, one.known.id)
+            if one.finding.problem is not None:
+                continue
+            track = one.finding.track
+            one.shaped = (
+                reshape(one.before, one.path, name)
+                if track is None
+                else shape(track, one.path, name)
+            )
+            one.key = album_key(one.shaped, root_id, one.path)
+            if one.known is not None and one.known.place is Place.PRESENT:
+                old = Shaped(one.before, (), (), ())
+                if one.key != album_key(old, one.known.root_id, one.known.path):
+                    album_id = tracks.album_of(self._connection, one.known.id)
+                    if album_id is not None:
+                        wholes[album_id].append(one.key)
+        for album_id, keys in wholes.items():
+            if len(set(keys)) == 1:
+                self._rows.rekey_album(album_id, keys[0], len(keys))
+
+    def _settle(self, batch: Batch, one: _Settled, now_ms: int) -> Outcome:
+        known, shaped = one.known, one.shaped
+        differs = shaped is not None and one.before != shaped.columns
+        verdict = judge(known, moved=one.moved, readable=shaped is not None, differs=differs)
+        row = self._row(batch, one, now_ms)
+        read_at = now_ms if one.was_read else None
+        if shaped is None:
+            track_id = self._rows.refuse(row, known, one.before)
+        else:
+            problems.clear(self._connection, batch.root_id, one.path)
+            if known is not None and not one.moved and not differs and known.place is Place.PRESENT:
+                track_id = known.id
+                tracks.restamp(self._connection, row, read_at)
+            else:
+                track_id = self._rows.show(row, known, one.before, shaped, one.key, read_at)
+        if one.finding.problem is not None:
+            problem = one.finding.problem
+            problems.put(self._connection, batch.root_id, one.path, problem, one.stamp, now_ms)
+        for kind in verdict.changes:
+            comes_from = one.moved and kind in (ChangeKind.MOVED, ChangeKind.RETURNED)
+            self._rows.tell(kind, track_id, row, now_ms, known if comes_from else None)
+        return verdict.outcome
+
+    def _row(self, batch: Batch, one: _Settled, now_ms: int) -> Known:
+        """The row as it is to stand; its id is 0 while it has none."""
+        known = one.known
+        readable = one.shaped is not None
+        entered = known.added_at if known is not None else None
+        if entered is None and readable:
+            entered = now_ms
+        version = READER_VERSION if one.was_read or known is None else known.reader_version
+        scan_id = 0 if known is None else known.scan_id
+        return Known(
+            0 if known is None else known.id,
+            batch.root_id,
+            one.path,
+            one.stamp,
+            Place.PRESENT if readable else Place.REFUSED,
+            one.finding.entry.disk_id,
+            max(scan_id, batch.reread) if one.was_read else scan_id,
+            version,
+            entered,
+        )
+
+
+def _environment(problem: Problem | None) -> Problem | None:
+    """The problem, if it is the machine's and not the file's."""
+    if problem is None or problem.kind is not ProblemKind.ENVIRONMENT:
+        return None
+    return problem

@@ -1,0 +1,54 @@
+"""How a file's row stood and stands -> what to tell of it, and what it counts as. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+
+from msgspec import Struct
+
+from indexer.model import ChangeKind, Known, Place
+
+
+class Outcome(StrEnum):
+    """What one file counts as in a scan's report."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    MOVED = "moved"
+    RETURNED = "returned"
+    MISSING = "missing"
+    UNCHANGED = "unchanged"
+    PROBLEM = "problems"
+
+
+Tally = Counter[Outcome]
+
+
+class Verdict(Struct, frozen=True):
+    """What to append to `changes`, in this order, and what the file counts as."""
+
+    changes: tuple[ChangeKind, ...]
+    outcome: Outcome
+
+
+def judge(before: Known | None, *, moved: bool, readable: bool, differs: bool) -> Verdict:
+    """What happened to a file that stands in its place now.
+
+    `before` is the row it had, `moved` whether that was at another place, `readable` whether it
+    is in the view now, `differs` whether a column of the view differs. The feed says `added` once
+    in the life of an id; leaving the view is `missing`, entering it again `returned`, wherever.
+    """
+    was_shown = before is not None and before.place is Place.PRESENT
+    untold = before is not None and before.place is Place.MISSING and before.missing_at is None
+    if not readable:
+        changes = (ChangeKind.MISSING,) if was_shown or untold else ()
+        return Verdict(changes, Outcome.PROBLEM)
+    if before is None or before.added_at is None:
+        return Verdict((ChangeKind.ADDED,), Outcome.ADDED)
+    if not (was_shown or untold):
+        return Verdict((ChangeKind.RETURNED,), Outcome.RETURNED)
+    more = (ChangeKind.MODIFIED,) if differs else ()
+    if moved:
+        return Verdict((ChangeKind.MOVED, *more), Outcome.MOVED)
+    return Verdict(more, Outcome.MODIFIED if differs else Outcome.UNCHANGED)

@@ -1,0 +1,137 @@
+"""Every way a row enters the view, leaves it, or changes in it, with all that hangs on it.
+
+A row in the view has its words in the full-text index, and links to artists, genres and an album;
+one that is not has none of them. Only this file keeps that true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from indexer.model import ChangeKind, Known, Place
+from indexer.stages.batch import Shaped, reshape
+from indexer.store import changes, problems, roots, search, tracks
+from indexer.store.catalog import Catalog
+from indexer.store.connection import Connection, write_transaction
+
+
+class Rows:
+    """The rows of one index, written through one connection inside `writing()`."""
+
+    def __init__(self, connection: Connection, names: Mapping[int, str]) -> None:
+        """`names` are those of the watched roots, by id."""
+        self._connection = connection
+        self._catalog = Catalog(connection)
+        self._names = dict(names)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One write transaction, at the end of which nothing unused is left in the catalog."""
+        try:
+            with write_transaction(self._connection):
+                yield
+                self._catalog.end_orphans()
+        except BaseException:
+            self._catalog.forget()
+            raise
+
+    def show(
+        self,
+        row: Known,
+        known: Known | None,
+        before: tracks.Columns,
+        shaped: Shaped,
+        key: bytes,
+        read_at: int | None,
+    ) -> int:
+        """Write a row that is to be in the view; `known` and `before` are what it was. Its id."""
+        if known is None:
+            album_id = self._album(key, shaped)
+            track_id = tracks.add(self._connection, row, album_id, read_at, shaped.columns)
+            self._put_in(track_id, shaped)
+            return track_id
+        album_before = tracks.album_of(self._connection, known.id)
+        album_id = self._album(key, shaped)
+        if album_before != album_id:
+            self._catalog.leave_album(album_before)
+        tracks.write(self._connection, row, album_id, read_at, shaped.columns)
+        if known.place is not Place.PRESENT:
+            self._put_in(row.id, shaped)
+            return row.id
+        old = reshape(before, known.path, self._name_of(known.root_id))
+        if old.words != shaped.words:
+            search.drop(self._connection, row.id, old.words)
+            search.add(self._connection, row.id, shaped.words)
+        if _names(old) != _names(shaped):
+            self._catalog.unlink(row.id)
+            self._catalog.link(row.id, *_names(shaped))
+        return row.id
+
+    def refuse(self, row: Known, known: Known | None, before: tracks.Columns) -> int:
+        """Write a row whose file is there and cannot be read; it leaves the view, not its id."""
+        if known is None:
+            return tracks.add(self._connection, row, None, None, tracks.NOTHING_READ)
+        if known.place is Place.PRESENT:
+            self._take_out(known, before)
+        tracks.write(self._connection, row, None, None, before)
+        return row.id
+
+    def leave(self, known: Known, now_ms: int) -> bool:
+        """The file is gone: mark its row missing, and tell if the view has lost it."""
+        shown = known.place is Place.PRESENT
+        self._leave(known, now_ms)
+        if shown:
+            self.tell(ChangeKind.MISSING, known.id, known, now_ms)
+        return shown
+
+    def leave_untold(self, known: Known) -> None:
+        """Another file took the row's place. It may yet turn up: `changes` is told later."""
+        self._leave(known, None if known.place is Place.PRESENT else 0)
+
+    def _leave(self, known: Known, missing_at: int | None) -> None:
+        if known.place is Place.PRESENT:
+            self._take_out(known, tracks.columns_of(self._connection, known.id))
+        problems.clear(self._connection, known.root_id, known.path)
+        tracks.leave(self._connection, known.id, missing_at)
+
+    def tell_untold(self, now_ms: int) -> int:
+        """Tell of the rows that lost their place and turned up nowhere else; how many they were."""
+        untold = tracks.untold(self._connection)
+        for known in untold:
+            tracks.tell_missing(self._connection, known.id, now_ms)
+            self.tell(ChangeKind.MISSING, known.id, known, now_ms)
+        return len(untold)
+
+    def tell(
+        self, kind: ChangeKind, track_id: int, row: Known, now_ms: int, old: Known | None = None
+    ) -> None:
+        """Append to the change feed what happened to a track that stands at `row` now."""
+        place = (self._name_of(row.root_id), row.path)
+        came_from = None if old is None else (self._name_of(old.root_id), old.path)
+        changes.append(self._connection, now_ms, kind, track_id, place, came_from)
+
+    def rekey_album(self, album_id: int, key: bytes, movers: int) -> None:
+        """Let an album keep its id when all of its tracks change to one new key."""
+        self._catalog.rekey_album(album_id, key, movers)
+
+    def _album(self, key: bytes, shaped: Shaped) -> int:
+        return self._catalog.album_id(key, shaped.words[3], shaped.words[2])
+
+    def _put_in(self, track_id: int, shaped: Shaped) -> None:
+        search.add(self._connection, track_id, shaped.words)
+        self._catalog.link(track_id, *_names(shaped))
+
+    def _take_out(self, known: Known, columns: tracks.Columns) -> None:
+        search.drop(self._connection, known.id, Shaped(columns, (), (), ()).words)
+        self._catalog.unlink(known.id)
+        self._catalog.leave_album(tracks.album_of(self._connection, known.id))
+
+    def _name_of(self, root_id: int) -> str:
+        if root_id not in self._names:
+            self._names[root_id] = roots.name_of(self._connection, root_id)
+        return self._names[root_id]
+
+
+def _names(shaped: Shaped) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    return shaped.artists, shaped.albumartists, shaped.genres

@@ -1,0 +1,244 @@
+"""A hint -> plans: what to read, what only moved, what vanished, what could not be listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import paths
+from indexer.model import Entry, Hint, Known, Place
+from indexer.stages.identity import find, must_read
+from indexer.store import problems, tracks
+from indexer.store.connection import Connection
+from indexer.store.problems import KnownProblem
+from indexer.tree import Tree
+from indexer.walk import Found, Listed, Unlisted, explain, look, walk
+
+_BEAT_FILES: Final = 512
+_MOST_REPLACED: Final = 100_000
+"""Files whose inode changed that are kept for the end; a guess that costs 20 MB at the most.
+Past it they are taken as they come, and a file that was moved away from such a place in the same
+moment gets a new id."""
+
+
+class Pair(Struct, frozen=True):
+    """A file on the disk, and the row at its path if there is one."""
+
+    entry: Entry
+    known: Known | None
+
+
+class Vanished(Struct, frozen=True):
+    """A row whose folder was listed whole without it."""
+
+    known: Known
+
+
+Compared = Pair | Vanished | Listed | Unlisted
+
+
+def compare(found: Iterable[Found], known: Iterable[Known]) -> Iterator[Compared]:
+    """Merge a walk and the index, both in byte order of their paths.
+
+    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair.
+    """
+    rows = iter(known)
+    row = next(rows, None)
+    for item in found:
+        if isinstance(item, Listed):
+            yield item
+            continue
+        if isinstance(item, Unlisted):
+            low, high = paths.below_range(item.path)
+            while row is not None and row.path < low:
+                yield Vanished(row)
+                row = next(rows, None)
+            while row is not None and row.path < high:
+                row = next(rows, None)
+            yield item
+            continue
+        while row is not None and row.path < item.path:
+            yield Vanished(row)
+            row = next(rows, None)
+        if row is not None and row.path == item.path:
+            yield Pair(item, row)
+            row = next(rows, None)
+        else:
+            yield Pair(item, None)
+    while row is not None:
+        yield Vanished(row)
+        row = next(rows, None)
+
+
+class Plan(Struct, frozen=True):
+    """Work for one transaction: files to read, and files whose row is known without reading."""
+
+    root_id: int
+    read: tuple[Entry, ...]
+    unread: tuple[Entry, ...]
+    reread: int = 0
+
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """Every path it is about, relative to the root."""
+        return tuple(entry.path for entry in (*self.read, *self.unread))
+
+
+class Scan:
+    """The scan of one hint. Iterate over `plans()` to its end, then read the rest.
+
+    `seen` and `unchanged` count files; `vanished` are the ids of rows to be marked missing once
+    everything that may have moved was inserted; `unlisted` are folders that could not be read;
+    `settled_problems` are paths whose problem is over. `beat` is called every few hundred files;
+    when it answers False the scan stops where it is.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        trees: Mapping[int, Tree],
+        hint: Hint,
+        suffixes: frozenset[bytes],
+        chunk_files: int,
+        *,
+        beat: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.hint = hint
+        self.seen = 0
+        self.unchanged = 0
+        self.vanished: list[int] = []
+        self.unlisted: list[tuple[bytes, str]] = []
+        self.settled_problems: list[bytes] = []
+        self._connection = connection
+        self._trees = trees
+        self._tree = trees[hint.root_id]
+        self._suffixes = suffixes
+        self._chunk_files = chunk_files
+        self._beat = beat
+        self._replaced: list[Entry] = []
+
+    def plans(self) -> Iterator[Plan]:
+        """Compare disk and index at the hinted place and say what to do, chunk by chunk.
+
+        A chunk ends with a folder where it can, so that an album stays in one transaction.
+        """
+        open_problems = self._open_problems()
+        read: list[Entry] = []
+        unread: list[Entry] = []
+        folder = b""
+        for item in self._compared():
+            if isinstance(item, Pair):
+                self.seen += 1
+                if self.seen % _BEAT_FILES == 0 and not self._beat():
+                    return
+                path = item.entry.path
+                size = len(read) + len(unread)
+                if size >= self._chunk_files or (
+                    size * 2 >= self._chunk_files and paths.parent_of(path) != folder
+                ):
+                    yield self._plan(read, unread)
+                    read, unread = [], []
+                folder = paths.parent_of(path)
+                problem = open_problems.pop(path, None)
+                self._sort(item, problem, read, unread)
+            elif isinstance(item, Vanished):
+                self.vanished.append(item.known.id)
+            elif isinstance(item, Unlisted):
+                self._keep_below(open_problems, item)
+            # What was listed is judged by what is left over at the end.
+        self.settled_problems.extend(
+            path for path in open_problems if not self._tree.is_offline(path)
+        )
+        if read or unread:
+            yield self._plan(read, unread)
+
+    def late_plans(self) -> Iterator[Plan]:
+        """What to read after all other plans of a run were inserted.
+
+        These files stand where another one stood. If that one was moved, not replaced, it has
+        been found at its new place by now and has taken its row along.
+        """
+        for start in range(0, len(self._replaced), self._chunk_files):
+            yield self._plan(self._replaced[start : start + self._chunk_files], [])
+
+    def _is_replaced(self, entry: Entry, here: Known | None) -> bool:
+        """Whether another file stands now where an indexed one stood."""
+        return (
+            here is not None
+            and self._tree.spot_of(entry.path).fields.stable_inodes
+            and here.stamp.inode != entry.stamp.inode
+            and len(self._replaced) < _MOST_REPLACED
+        )
+
+    def _plan(self, read: list[Entry], unread: list[Entry]) -> Plan:
+        return Plan(self.hint.root_id, tuple(read), tuple(unread), self.hint.reread)
+
+    def _sort(
+        self, pair: Pair, problem: KnownProblem | None, read: list[Entry], unread: list[Entry]
+    ) -> None:
+        """Put one file where it belongs: to read, known without reading, or unchanged."""
+        entry, here = pair.entry, pair.known
+        known = find(self._connection, self._trees, entry, self.hint.root_id, here=here)
+        if must_read(entry, known, self._trees, self.hint.root_id, self.hint.reread):
+            if entry.special is not None:
+                unread.append(entry)
+            elif self._is_replaced(entry, here) and known is here:
+                self._replaced.append(entry)
+            else:
+                read.append(entry)
+        elif known is not here:
+            unread.append(entry)
+        else:
+            self.unchanged += 1
+            if problem is not None and known is not None and known.place is Place.PRESENT:
+                self.settled_problems.append(entry.path)
+
+    def _compared(self) -> Iterator[Compared]:
+        root_id, folder = self.hint.root_id, self.hint.folder
+        if self.hint.names is not None:
+            for name in sorted(self.hint.names):
+                yield from self._compared_name(paths.join(folder, name))
+            return
+        recursive = self.hint.recursive
+        rows = tracks.below(self._connection, root_id, folder, recursive=recursive)
+        if self._tree.offline:
+            rows = (row for row in rows if not self._tree.is_offline(row.path))
+        yield from compare(walk(self._tree, folder, self._suffixes, recursive=recursive), rows)
+
+    def _compared_name(self, path: bytes) -> Iterator[Compared]:
+        if self._tree.is_offline(path):
+            return
+        known = tracks.in_place(self._connection, self.hint.root_id, path)
+        try:
+            entry = look(self._tree, path, self._suffixes)
+        except OSError as error:
+            yield Unlisted(path, explain(error))
+            return
+        if entry is not None:
+            yield Pair(entry, known)
+        elif known is not None:
+            yield Vanished(known)
+
+    def _open_problems(self) -> dict[bytes, KnownProblem]:
+        root_id, folder = self.hint.root_id, self.hint.folder
+        if self.hint.names is not None:
+            paths_hinted = [paths.join(folder, name) for name in self.hint.names]
+        else:
+            below = problems.below(self._connection, root_id, folder)
+            if not self.hint.recursive:
+                below = {
+                    path: one for path, one in below.items() if paths.parent_of(path) == folder
+                }
+            own = problems.get(self._connection, root_id, folder)
+            return below if own is None else {**below, folder: own}
+        found = {path: problems.get(self._connection, root_id, path) for path in paths_hinted}
+        return {path: problem for path, problem in found.items() if problem is not None}
+
+    def _keep_below(self, open_problems: dict[bytes, KnownProblem], item: Unlisted) -> None:
+        """A folder that cannot be listed keeps the problems below it, and has one itself."""
+        for path in [path for path in open_problems if paths.is_below(path, item.path)]:
+            del open_problems[path]
+        if item.reason is not None:
+            self.unlisted.append((item.path, item.reason))

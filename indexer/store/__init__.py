@@ -1,0 +1,1 @@
+"""The index on disk: SQLite through apsw, one file a concern."""

@@ -1,0 +1,187 @@
+"""Artists, albums and genres: names -> ids, links to tracks, and the end of what nothing uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
+
+from indexer.store.connection import Connection, select, select_one, select_value
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+_REMEMBERED: Final = 20_000
+"""Names whose ids are kept in memory, of each kind; a guess that covers a large library."""
+
+_ARTIST_ID: Final = "SELECT id FROM artists WHERE name = ?"
+_ADD_ARTIST: Final = "INSERT INTO artists (name) VALUES (?) RETURNING id"
+_GENRE_ID: Final = "SELECT id FROM genres WHERE name = ?"
+_ADD_GENRE: Final = "INSERT INTO genres (name) VALUES (?) RETURNING id"
+_ALBUM: Final = "SELECT id, title, albumartist FROM albums WHERE key = ?"
+_ADD_ALBUM: Final = "INSERT INTO albums (key, title, albumartist) VALUES (?, ?, ?) RETURNING id"
+_NAME_ALBUM: Final = "UPDATE albums SET title = ?, albumartist = ? WHERE id = ?"
+_REKEY_ALBUM: Final = "UPDATE albums SET key = ? WHERE id = ?"
+_ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
+
+_LINK_ARTIST: Final = """
+INSERT INTO track_artists (track_id, role, position, artist_id) VALUES (?, ?, ?, ?)
+"""
+_LINK_GENRE: Final = "INSERT INTO track_genres (track_id, position, genre_id) VALUES (?, ?, ?)"
+_UNLINK_ARTISTS: Final = "DELETE FROM track_artists WHERE track_id = ? RETURNING artist_id"
+_UNLINK_GENRES: Final = "DELETE FROM track_genres WHERE track_id = ? RETURNING genre_id"
+
+_END_ARTIST: Final = """
+DELETE FROM artists WHERE id = ?1
+    AND NOT EXISTS (SELECT 1 FROM track_artists WHERE artist_id = ?1)
+"""
+_END_GENRE: Final = """
+DELETE FROM genres WHERE id = ?1
+    AND NOT EXISTS (SELECT 1 FROM track_genres WHERE genre_id = ?1)
+"""
+_END_ALBUM: Final = """
+DELETE FROM albums WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1)
+"""
+
+_COUNTS: Final = "SELECT (SELECT count(*) FROM albums), (SELECT count(*) FROM artists)"
+_NAMES_OF: Final = """
+SELECT artists.name FROM track_artists JOIN artists ON artists.id = track_artists.artist_id
+WHERE track_id = ? AND role = ? ORDER BY position
+"""
+_GENRES_OF: Final = """
+SELECT genres.name FROM track_genres JOIN genres ON genres.id = track_genres.genre_id
+WHERE track_id = ? ORDER BY position
+"""
+
+
+class Catalog:
+    """The artists, albums and genres of one connection, with the ids it has met in memory.
+
+    It lives inside write transactions: `forget()` after one that was rolled back, and
+    `end_orphans()` before each commit.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._artists: dict[str, int] = {}
+        self._genres: dict[str, int] = {}
+        self._albums: dict[bytes, tuple[int, str | None, str | None]] = {}
+        self._left_artists: set[int] = set()
+        self._left_genres: set[int] = set()
+        self._left_albums: set[int] = set()
+
+    def forget(self) -> None:
+        """Drop every id in memory."""
+        for names in (self._artists, self._genres, self._albums):
+            names.clear()
+        for left in (self._left_artists, self._left_genres, self._left_albums):
+            left.clear()
+
+    def link(
+        self,
+        track_id: int,
+        artists: Sequence[str],
+        albumartists: Sequence[str],
+        genres: Sequence[str],
+    ) -> None:
+        """Link a track that has no links yet."""
+        for role, names in (("artist", artists), ("albumartist", albumartists)):
+            for position, name in enumerate(names):
+                row = (track_id, role, position, self._artist_id(name))
+                self._connection.execute(_LINK_ARTIST, row)
+        for position, name in enumerate(genres):
+            self._connection.execute(_LINK_GENRE, (track_id, position, self._genre_id(name)))
+
+    def unlink(self, track_id: int) -> None:
+        """Take all links of a track away; what it leaves unused ends with the transaction."""
+        connection = self._connection
+        self._left_artists.update(
+            row[0] for row in select(connection, _UNLINK_ARTISTS, (track_id,))
+        )
+        self._left_genres.update(row[0] for row in select(connection, _UNLINK_GENRES, (track_id,)))
+
+    def album_id(self, key: bytes, title: str | None, albumartist: str | None) -> int:
+        """The album with this key, made if there is none, named as its newest track says."""
+        album = self._albums.get(key)
+        if album is None:
+            album = select_one(self._connection, _ALBUM, (key,))
+            if album is None:
+                row = (key, title, albumartist)
+                album = (int(select_value(self._connection, _ADD_ALBUM, row)), title, albumartist)
+            _remember(self._albums, key, album)
+        if album[1:] != (title, albumartist):
+            self._connection.execute(_NAME_ALBUM, (title, albumartist, album[0]))
+            self._albums[key] = (album[0], title, albumartist)
+        return album[0]
+
+    def leave_album(self, album_id: int | None) -> None:
+        """A track has left this album; if it was the last one the album ends."""
+        if album_id is not None:
+            self._left_albums.add(album_id)
+
+    def rekey_album(self, album_id: int, key: bytes, movers: int) -> bool:
+        """Keep an album's id when all of its tracks (`movers` of them) moved to a new key.
+
+        False: some stay behind, or the new key is taken; then the movers join `album_id(key)`.
+        """
+        if select_one(self._connection, _ALBUM, (key,)) is not None:
+            return False
+        if select_value(self._connection, _ALBUM_SIZE, (album_id,)) != movers:
+            return False
+        self._connection.execute(_REKEY_ALBUM, (key, album_id))
+        self._albums.clear()
+        return True
+
+    def end_orphans(self) -> None:
+        """Delete the artists, albums and genres that lost their last track in this transaction."""
+        if not (self._left_artists or self._left_genres or self._left_albums):
+            return
+        before = self._connection.total_changes()
+        for statement, left in (
+            (_END_ARTIST, self._left_artists),
+            (_END_GENRE, self._left_genres),
+            (_END_ALBUM, self._left_albums),
+        ):
+            self._end(statement, left)
+            left.clear()
+        if self._connection.total_changes() != before:
+            self.forget()
+
+    def _end(self, statement: str, ids: Iterable[int]) -> None:
+        self._connection.executemany(statement, [(one,) for one in sorted(ids)])
+
+    def _artist_id(self, name: str) -> int:
+        return self._named_id(self._artists, name, _ARTIST_ID, _ADD_ARTIST)
+
+    def _genre_id(self, name: str) -> int:
+        return self._named_id(self._genres, name, _GENRE_ID, _ADD_GENRE)
+
+    def _named_id(self, met: dict[str, int], name: str, select: str, insert: str) -> int:
+        known = met.get(name)
+        if known is None:
+            known = select_value(self._connection, select, (name,))
+            if known is None:
+                known = int(select_value(self._connection, insert, (name,)))
+            _remember(met, name, known)
+        return known
+
+
+def _remember(met: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(met) >= _REMEMBERED:
+        met.clear()
+    met[key] = value
+
+
+def counts(connection: Connection) -> tuple[int, int]:
+    """(albums, artists): how many have a track in the view."""
+    albums, artists = next(select(connection, _COUNTS))
+    return int(albums), int(artists)
+
+
+def names_of(connection: Connection, track_id: int, role: str) -> list[str]:
+    """A track's artists or album artists, each apart, in the order of its tags."""
+    return [name for (name,) in select(connection, _NAMES_OF, (track_id, role))]
+
+
+def genres_of(connection: Connection, track_id: int) -> list[str]:
+    """A track's genres, each apart, in the order of its tags."""
+    return [name for (name,) in select(connection, _GENRES_OF, (track_id,))]

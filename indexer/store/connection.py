@@ -1,0 +1,244 @@
+"""A path -> an open, migrated, tuned connection to the index, and SQLite's errors -> ours.
+
+apsw is imported in this room only.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from indexer import errors
+from indexer.store.schema import SCHEMA_VERSION
+
+Connection = apsw.Connection
+Row = tuple[Any, ...]
+"""What SQLite answers with; the caller's statement says which types."""
+Values = Sequence[Any]
+BUSY_TIMEOUT_S: Final = 30.0
+_WAL_PAGES: Final = 4000
+"""Between checkpoints. Measured: half the bytes written of SQLite's default of 1000."""
+_REST_CACHE_KIB: Final = 2048
+_SEED_CACHE_KIB: Final = 8192
+_WAL_KEEPS: Final = 16 * 1024 * 1024
+_CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises about this file into errors that say what to do next."""
+    try:
+        yield
+    except apsw.BusyError as error:
+        raise errors.DatabaseBusy(
+            f"{path}: another program holds the database ({error}); "
+            "wait for it to end, or find it with `fuser` on that file"
+        ) from error
+    except apsw.FullError as error:
+        raise errors.DatabaseFull(
+            f"{path}: its disk is full; make room and run the same command again "
+            "(what was committed is kept)"
+        ) from error
+    except _CORRUPT as error:
+        raise errors.DatabaseDamaged(
+            f"{path}: this is no database, or a damaged one ({error}); "
+            "move it away and run `indexer rebuild ROOT` to make a new one"
+        ) from error
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, apsw.IOError) as error:
+        raise errors.DatabaseError(
+            f"{path}: cannot be read or written ({error}); "
+            "check its folder's rights and free space, and the disk's health"
+        ) from error
+
+
+def open_index(
+    path: Path, *, write: bool, group: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> Connection:
+    """Open the index; a writer creates it where there is none and migrates an older one.
+
+    Raises DatabaseMissing for a reader without a file, DatabaseNewer for a file from the future.
+    """
+    if write:
+        _create(path, group)
+    else:
+        check_exists(path)
+    with explained(path):
+        connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
+        version = int(connection.pragma("user_version"))
+        if version > SCHEMA_VERSION:
+            connection.close()
+            raise errors.DatabaseNewer(
+                f"{path}: made by a newer version of this program (schema {version}, this one "
+                f"knows {SCHEMA_VERSION}); update this program, or name another file with --db"
+            )
+        if version < SCHEMA_VERSION:
+            connection.close()
+            if version == 0 and not write:
+                raise _nothing_indexed(path)
+            _migrate(path)
+            connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
+    return connection
+
+
+def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
+    flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
+    connection = Connection(_file_name(path), flags=flags, statementcachesize=200)
+    connection.set_busy_timeout(int(busy_timeout_s * 1000))
+    connection.wal_autocheckpoint(_WAL_PAGES)
+    connection.pragma("synchronous", "NORMAL")
+    connection.pragma("journal_size_limit", _WAL_KEEPS)
+    connection.pragma("temp_store", "MEMORY")
+    size_cache(connection, seeding=False)
+    return connection
+
+
+def _file_name(path: Path) -> str:
+    """The path as SQLite takes it: UTF-8, whatever the locale makes of file names."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise errors.DatabaseError(
+            f"{path}: the name of a database must be UTF-8; name another place with --db FILE"
+        ) from None
+
+
+def check_exists(path: Path) -> None:
+    """Raise DatabaseMissing where there is no file."""
+    if not path.exists():
+        raise _nothing_indexed(path)
+
+
+def _nothing_indexed(path: Path) -> errors.DatabaseMissing:
+    return errors.DatabaseMissing(
+        f"{path}: nothing is indexed yet; run `indexer rebuild FOLDER` first"
+    )
+
+
+def select(connection: Connection, statement: str, values: Values = ()) -> Iterator[Row]:
+    """The answer of one statement, row by row. Fetch all of it before writing."""
+    return iter(connection.execute(statement, values))
+
+
+def select_one(connection: Connection, statement: str, values: Values = ()) -> Row | None:
+    """The first row of an answer, if it has one."""
+    first: Row | None = connection.execute(statement, values).fetchone()
+    return first
+
+
+def select_value(connection: Connection, statement: str, values: Values = ()) -> Any:  # noqa: ANN401 - SQL says which type
+    """The one value that a statement answers with; None where it has no row."""
+    first = select_one(connection, statement, values)
+    return None if first is None else first[0]
+
+
+def size_cache(connection: Connection, *, seeding: bool) -> None:
+    """Give SQLite more memory while much is written, and take it back afterwards."""
+    kib = _SEED_CACHE_KIB if seeding else _REST_CACHE_KIB
+    connection.pragma("cache_size", -kib)
+
+
+@contextmanager
+def write_transaction(connection: Connection) -> Iterator[None]:
+    """One BEGIN IMMEDIATE ... COMMIT; whatever is raised inside rolls all of it back.
+
+    A deferred transaction that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
+    busy timeout.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def read_transaction(connection: Connection) -> Iterator[None]:
+    """One snapshot for several questions."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+def _migrate(path: Path) -> None:
+    """Run the migrations in a child that has ended before this process opens the file."""
+    here = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    environ = {**os.environ, "PYTHONPATH": f"{here}:{inherited}" if inherited else here}
+    child = subprocess.run(  # noqa: S603 - our own module, no shell
+        [sys.executable, "-m", "indexer.store.migrate", str(path)],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if child.returncode != 0:
+        detail = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise errors.DatabaseError(
+            f"{path}: could not be brought to schema {SCHEMA_VERSION} ({' '.join(detail)}); "
+            "nothing was changed: check that its disk has room and can be written"
+        )
+
+
+def prepare_folder(path: Path, group: str | None = None) -> None:
+    """Make the folder of a database: 0700, or 2770 for a group that may read it."""
+    if path.parent.is_dir():
+        return
+    try:
+        path.parent.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise _not_created(path, error) from error
+    if group is not None:
+        _give_to_group(path.parent, group, 0o2770)
+
+
+def _create(path: Path, group: str | None) -> None:
+    """Make the file if there is none: 0600, or 0660 when a group may read it."""
+    prepare_folder(path, group)
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise _not_created(path, error) from error
+    os.close(fd)
+    if group is not None:
+        _give_to_group(path, group, 0o660)
+
+
+def _not_created(path: Path, error: OSError) -> errors.DatabaseError:
+    return errors.DatabaseError(
+        f"{path}: cannot be created ({error.strerror}); name another place with --db FILE"
+    )
+
+
+def _give_to_group(path: Path, group: str, mode: int) -> None:
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise errors.SettingsError(
+            f"group = {group!r}: there is no such group; `getent group` lists them"
+        ) from None
+    try:
+        os.chown(path, -1, gid)
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        raise errors.SettingsError(
+            f"group = {group!r}: {path} cannot be given to it by this user; "
+            "become a member of that group, or leave the setting out"
+        ) from error

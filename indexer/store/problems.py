@@ -1,0 +1,110 @@
+"""Files and folders that could not be read, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import paths
+from indexer.model import Problem, ProblemKind, Stamp
+from indexer.store.connection import Connection, select, select_one, select_value
+
+_GET: Final = """
+SELECT kind, reason, size, mtime_ns, ctime_ns, inode FROM problems WHERE root_id = ? AND path = ?
+"""
+_PUT: Final = """
+INSERT INTO problems (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (root_id, path) DO UPDATE SET kind = excluded.kind, reason = excluded.reason,
+    size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
+    inode = excluded.inode, since = excluded.since
+"""
+_CLEAR: Final = "DELETE FROM problems WHERE root_id = ? AND path = ?"
+_BELOW: Final = """
+SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode FROM problems
+WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path
+"""
+_LISTED: Final = """
+SELECT roots.name, problems.path, problems.kind, problems.reason, problems.since
+FROM problems JOIN roots ON roots.id = problems.root_id
+WHERE roots.removed_at IS NULL ORDER BY roots.name, problems.path
+"""
+_COUNT: Final = """
+SELECT count(*) FROM problems JOIN roots ON roots.id = problems.root_id
+WHERE roots.removed_at IS NULL
+"""
+_OF_ROOT: Final = "DELETE FROM problems WHERE root_id = ?"
+
+
+class KnownProblem(Struct, frozen=True):
+    """A problem as it stands in the index; the stamp is None for a folder."""
+
+    problem: Problem
+    stamp: Stamp | None
+
+
+def get(connection: Connection, root_id: int, path: bytes) -> KnownProblem | None:
+    """The problem of one path, if it has one."""
+    row = select_one(connection, _GET, (root_id, path))
+    return None if row is None else _known(*row)
+
+
+def put(
+    connection: Connection,
+    root_id: int,
+    path: bytes,
+    problem: Problem,
+    stamp: Stamp | None,
+    now_ms: int,
+) -> bool:
+    """Write a problem down, unless it stands there in the same words; whether it was written."""
+    if get(connection, root_id, path) == KnownProblem(problem, stamp):
+        return False
+    stamps = (
+        (None,) * 4 if stamp is None else (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
+    )
+    connection.execute(_PUT, (root_id, path, str(problem.kind), problem.reason, *stamps, now_ms))
+    return True
+
+
+def clear(connection: Connection, root_id: int, path: bytes) -> None:
+    """The path is fine again, or gone."""
+    connection.execute(_CLEAR, (root_id, path))
+
+
+def below(connection: Connection, root_id: int, folder: bytes) -> dict[bytes, KnownProblem]:
+    """The problems of everything below a folder, by path."""
+    low, high = paths.below_range(folder)
+    found = select(connection, _BELOW, (root_id, low, high))
+    return {path: _known(*columns) for path, *columns in found}
+
+
+def listed(connection: Connection) -> Iterator[tuple[str, bytes, str, str, int]]:
+    """(root, path, kind, reason, since in Unix milliseconds) of every problem."""
+    yield from select(connection, _LISTED)
+
+
+def count(connection: Connection) -> int:
+    """How many problems the watched roots have."""
+    return int(select_value(connection, _COUNT))
+
+
+def forget_root(connection: Connection, root_id: int) -> None:
+    """Drop the problems of a root that is no longer watched."""
+    connection.execute(_OF_ROOT, (root_id,))
+
+
+def _known(
+    kind: str,
+    reason: str,
+    size: int | None,
+    mtime_ns: int | None,
+    ctime_ns: int | None,
+    inode: int | None,
+) -> KnownProblem:
+    problem = Problem(ProblemKind(kind), reason)
+    if size is None or mtime_ns is None or ctime_ns is None or inode is None:
+        return KnownProblem(problem, None)
+    return KnownProblem(problem, Stamp(size, mtime_ns, ctime_ns, inode))

@@ -1,0 +1,103 @@
+"""Roots, and the disks that were accepted at them and at the mount points below them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from indexer.disks import Disk, same_disk
+from indexer.store.connection import Connection, select, select_value
+
+_SELECT: Final = "SELECT id, name, path FROM roots WHERE removed_at IS NULL ORDER BY id"
+_BY_PATH: Final = "SELECT id FROM roots WHERE path = ?"
+_ADD: Final = "INSERT INTO roots (name, path, added_at) VALUES (?, ?, ?) RETURNING id"
+_REVIVE: Final = "UPDATE roots SET name = ?, removed_at = NULL WHERE id = ?"
+_REMOVE: Final = "UPDATE roots SET removed_at = ? WHERE id = ?"
+_MOUNTS: Final = """
+SELECT mounts.folder, mounts.disk_id, mounts.inode,
+       disks.uuid, disks.fsid, disks.fs_type, disks.source
+FROM mounts JOIN disks ON disks.id = mounts.disk_id
+WHERE mounts.root_id = ? ORDER BY mounts.folder
+"""
+_DISKS: Final = "SELECT id, uuid, fsid, fs_type, source FROM disks"
+_ADD_DISK: Final = """
+INSERT INTO disks (uuid, fsid, fs_type, source) VALUES (?, ?, ?, ?) RETURNING id
+"""
+_KEEP_MOUNT: Final = """
+INSERT OR REPLACE INTO mounts (root_id, folder, disk_id, inode) VALUES (?, ?, ?, ?)
+"""
+_FORGET_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
+_NAME_OF: Final = "SELECT name FROM roots WHERE id = ?"
+
+
+class RootRow(Struct, frozen=True):
+    """One watched root: its id, its name (unique among watched ones) and its real path."""
+
+    id: int
+    name: str
+    path: bytes
+
+
+class MountRow(Struct, frozen=True):
+    """The disk that was accepted at a folder of a root; the root itself is `b""`."""
+
+    folder: bytes
+    disk_id: int
+    inode: int
+    disk: Disk
+
+
+def watched(connection: Connection) -> list[RootRow]:
+    """The roots that are watched, in the order they were added."""
+    return [RootRow(*row) for row in select(connection, _SELECT)]
+
+
+def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:
+    """Watch a root; one that was removed before comes back with its rows and their ids."""
+    known = select_value(connection, _BY_PATH, (path,))
+    if known is not None:
+        connection.execute(_REVIVE, (name, known))
+        return RootRow(int(known), name, path)
+    return RootRow(int(select_value(connection, _ADD, (name, path, now_ms))), name, path)
+
+
+def remove(connection: Connection, root_id: int, now_ms: int) -> None:
+    """Watch a root no longer. Its rows are the caller's to mark missing."""
+    connection.execute(_REMOVE, (now_ms, root_id))
+    connection.execute(_FORGET_MOUNTS, (root_id,))
+
+
+def mounts(connection: Connection, root_id: int) -> list[MountRow]:
+    """What was accepted at the root and at mount points below it."""
+    return [
+        MountRow(folder, disk_id, inode, Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source))
+        for folder, disk_id, inode, uuid, fsid, fs_type, source in select(
+            connection, _MOUNTS, (root_id,)
+        )
+    ]
+
+
+def accept(connection: Connection, root_id: int, folder: bytes, disk: Disk, inode: int) -> int:
+    """Take what stands at a folder now as the right disk; returns the disk's id."""
+    disk_id = _disk_id(connection, disk)
+    connection.execute(_KEEP_MOUNT, (root_id, folder, disk_id, inode))
+    return disk_id
+
+
+def _disk_id(connection: Connection, disk: Disk) -> int:
+    for disk_id, uuid, fsid, fs_type, source in list(select(connection, _DISKS)):
+        if same_disk(Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source), disk):
+            return int(disk_id)
+    row = (disk.uuid, disk.fsid, disk.fs_type, disk.source)
+    return int(select_value(connection, _ADD_DISK, row))
+
+
+def forget_mounts(connection: Connection, root_id: int) -> None:
+    """Forget which disks stood at a root, before others are accepted."""
+    connection.execute(_FORGET_MOUNTS, (root_id,))
+
+
+def name_of(connection: Connection, root_id: int) -> str:
+    """The name of any root, also of one that is no longer watched."""
+    return str(select_value(connection, _NAME_OF, (root_id,)))

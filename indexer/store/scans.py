@@ -1,0 +1,77 @@
+"""Runs of `scan` and `rebuild`: what they were asked, how they ended, what they counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from indexer.store.connection import Connection, select, select_value
+
+_START: Final = """
+INSERT INTO scans (kind, state, roots, started_at, counts) VALUES (?, 'running', ?, ?, '{}')
+RETURNING id
+"""
+_RESUME: Final = "UPDATE scans SET state = 'running', ended_at = NULL WHERE id = ?"
+_END: Final = "UPDATE scans SET state = ?, ended_at = ?, counts = ? WHERE id = ?"
+_UNFINISHED: Final = """
+SELECT id FROM scans WHERE kind = 'rebuild' AND roots = ? AND state <> 'done'
+    AND id > (SELECT coalesce(max(id), 0) FROM scans
+              WHERE kind = 'rebuild' AND roots = ? AND state = 'done')
+ORDER BY id DESC LIMIT 1
+"""
+_ORPHANED: Final = "UPDATE scans SET state = 'interrupted' WHERE state = 'running'"
+_NEWEST: Final = """
+SELECT id, kind, state, roots, started_at, ended_at, counts FROM scans ORDER BY id DESC LIMIT ?
+"""
+_PRUNE: Final = "DELETE FROM scans WHERE id <= (SELECT max(id) FROM scans) - ?"
+_KEEP: Final = 1000
+
+
+class ScanColumns(Struct, frozen=True):
+    """One run as it stands in the table; times in Unix milliseconds, `counts` is JSON."""
+
+    id: int
+    kind: str
+    state: str
+    roots: tuple[str, ...]
+    started_at: int
+    ended_at: int | None
+    counts: str
+
+
+def start(connection: Connection, kind: str, roots: Sequence[str], now_ms: int) -> int:
+    """Write down that a run began; older ones that never ended were killed. Returns its id."""
+    connection.execute(_ORPHANED)
+    connection.execute(_PRUNE, (_KEEP,))
+    return int(select_value(connection, _START, (kind, _key(roots), now_ms)))
+
+
+def resume_rebuild(connection: Connection, roots: Sequence[str]) -> int | None:
+    """Take up the unfinished rebuild of just these roots again; its id, or None."""
+    key = _key(roots)
+    scan_id = select_value(connection, _UNFINISHED, (key, key))
+    if scan_id is None:
+        return None
+    connection.execute(_ORPHANED)
+    connection.execute(_RESUME, (scan_id,))
+    return int(scan_id)
+
+
+def end(connection: Connection, scan_id: int, state: str, counts: str, now_ms: int) -> None:
+    """Write down how a run ended (done, interrupted or failed) and what it counted."""
+    connection.execute(_END, (state, now_ms, counts, scan_id))
+
+
+def newest(connection: Connection, limit: int) -> list[ScanColumns]:
+    """The last runs, newest first."""
+    return [
+        ScanColumns(scan_id, kind, state, tuple(msgspec.json.decode(roots)), *rest)
+        for scan_id, kind, state, roots, *rest in select(connection, _NEWEST, (limit,))
+    ]
+
+
+def _key(roots: Sequence[str]) -> str:
+    return msgspec.json.encode(sorted(roots)).decode()

@@ -1,0 +1,210 @@
+"""The shape of the index as SQL text: what a migration creates, and the version it creates.
+
+Only what SQLite 3.40 knows, since Debian's own `sqlite3` reads and migrates the file. Times are
+INTEGER Unix milliseconds in tables, ISO 8601 with Z in the view.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+"""Stands in `PRAGMA user_version`; one more for each migration."""
+
+TAG_COLUMNS: Final = (
+    "title", "artist", "albumartist", "album", "genre", "date", "year",
+    "track", "track_total", "disc", "disc_total", "composer", "comment", "bpm", "isrc", "label",
+    "compilation", "mb_trackid", "mb_albumid", "mb_artistid", "mb_albumartistid",
+    "mb_releasegroupid", "replaygain_track_gain", "replaygain_track_peak",
+    "replaygain_album_gain", "replaygain_album_peak", "duration", "bitrate", "sample_rate",
+    "channels", "bit_depth", "codec", "has_picture",
+)  # fmt: skip
+"""The columns of the view that come out of the file itself, in the order of the view."""
+
+LIBRARY_COLUMNS: Final = (
+    "id", "root", "path", "size", "mtime_ns", *TAG_COLUMNS, "guessed", "added_at", "indexed_at",
+)  # fmt: skip
+"""Every column of the view `library`."""
+
+_ROOTS = """
+CREATE TABLE disks (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL,
+    fsid TEXT NOT NULL,
+    fs_type TEXT NOT NULL,
+    source TEXT NOT NULL
+);
+
+CREATE TABLE roots (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    path BLOB NOT NULL UNIQUE,
+    added_at INTEGER NOT NULL,
+    removed_at INTEGER              -- NULL while it is watched; its rows stay, with their ids
+);
+CREATE UNIQUE INDEX roots_name ON roots (name) WHERE removed_at IS NULL;
+
+-- The disk that stood at a folder when it was accepted; the root itself is the empty folder.
+CREATE TABLE mounts (
+    root_id INTEGER NOT NULL REFERENCES roots (id),
+    folder BLOB NOT NULL,
+    disk_id INTEGER NOT NULL REFERENCES disks (id),
+    inode INTEGER NOT NULL,         -- of the mounted folder
+    PRIMARY KEY (root_id, folder)
+) WITHOUT ROWID;
+"""
+
+_TRACKS = """
+CREATE TABLE albums (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,       -- release id, else (album artist, album, root and folder)
+    title TEXT,
+    albumartist TEXT
+);
+
+CREATE TABLE artists (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE genres (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE tracks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    root_id INTEGER NOT NULL REFERENCES roots (id),
+    path BLOB NOT NULL,             -- raw bytes, relative to the root
+    gone INTEGER NOT NULL,          -- 0 while in place, else its own id: one index, unique places
+    place INTEGER NOT NULL,         -- 0 present, 1 missing, 2 refused (model.Place)
+    path_is_text INTEGER NOT NULL,  -- whether the path is UTF-8
+    disk_id INTEGER NOT NULL REFERENCES disks (id),
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    scan_id INTEGER NOT NULL,       -- the rebuild that read it last, or 0
+    reader_version INTEGER NOT NULL,-- of the reader that had the last word; 0: none had
+    added_at INTEGER,               -- when it first came into the view; NULL: never yet
+    indexed_at INTEGER,             -- when its tags were last read
+    missing_at INTEGER,
+    album_id INTEGER REFERENCES albums (id),
+    title TEXT, artist TEXT, albumartist TEXT, album TEXT, genre TEXT,
+    date TEXT, year INTEGER,
+    track INTEGER, track_total INTEGER, disc INTEGER, disc_total INTEGER,
+    composer TEXT, comment TEXT, bpm, isrc TEXT, label TEXT, compilation INTEGER,
+    mb_trackid TEXT, mb_albumid TEXT, mb_artistid TEXT, mb_albumartistid TEXT,
+    mb_releasegroupid TEXT,
+    replaygain_track_gain TEXT, replaygain_track_peak TEXT,
+    replaygain_album_gain TEXT, replaygain_album_peak TEXT,
+    duration REAL, bitrate INTEGER, sample_rate INTEGER, channels INTEGER, bit_depth INTEGER,
+    codec TEXT, has_picture INTEGER,
+    guessed INTEGER,                -- bits: 1 title, 2 album, 4 artist came from the path
+    several TEXT                    -- JSON {field: [values]} where a field has more than one value
+);
+CREATE UNIQUE INDEX tracks_place ON tracks (root_id, path, gone);
+CREATE INDEX tracks_inode ON tracks (inode);
+CREATE INDEX tracks_album ON tracks (album_id);
+
+CREATE TABLE track_artists (
+    track_id INTEGER NOT NULL REFERENCES tracks (id),
+    role TEXT NOT NULL,             -- artist, albumartist
+    position INTEGER NOT NULL,
+    artist_id INTEGER NOT NULL REFERENCES artists (id),
+    PRIMARY KEY (track_id, role, position)
+) WITHOUT ROWID;
+CREATE INDEX track_artists_artist ON track_artists (artist_id);
+
+CREATE TABLE track_genres (
+    track_id INTEGER NOT NULL REFERENCES tracks (id),
+    position INTEGER NOT NULL,
+    genre_id INTEGER NOT NULL REFERENCES genres (id),
+    PRIMARY KEY (track_id, position)
+) WITHOUT ROWID;
+CREATE INDEX track_genres_genre ON track_genres (genre_id);
+"""
+
+_VIEW = """
+CREATE VIEW library AS
+SELECT
+    tracks.id,
+    roots.name AS root,
+    CASE WHEN tracks.path_is_text THEN CAST(tracks.path AS TEXT) ELSE tracks.path END AS path,
+    tracks.size, tracks.mtime_ns,
+    tracks.title, tracks.artist, tracks.albumartist, tracks.album, tracks.genre,
+    tracks.date, tracks.year,
+    tracks.track, tracks.track_total, tracks.disc, tracks.disc_total,
+    tracks.composer, tracks.comment, tracks.bpm, tracks.isrc, tracks.label, tracks.compilation,
+    tracks.mb_trackid, tracks.mb_albumid, tracks.mb_artistid, tracks.mb_albumartistid,
+    tracks.mb_releasegroupid,
+    tracks.replaygain_track_gain, tracks.replaygain_track_peak,
+    tracks.replaygain_album_gain, tracks.replaygain_album_peak,
+    tracks.duration, tracks.bitrate, tracks.sample_rate, tracks.channels, tracks.bit_depth,
+    tracks.codec, tracks.has_picture,
+    tracks.guessed <> 0 AS guessed,
+    strftime('%Y-%m-%dT%H:%M:%fZ', tracks.added_at / 1000.0, 'unixepoch') AS added_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', tracks.indexed_at / 1000.0, 'unixepoch') AS indexed_at
+FROM tracks JOIN roots ON roots.id = tracks.root_id
+WHERE tracks.place = 0;
+"""
+
+_SEARCH = """
+CREATE VIEW track_words AS
+SELECT id, title, artist, albumartist, album, genre FROM tracks WHERE place = 0;
+
+CREATE VIRTUAL TABLE track_search USING fts5 (
+    title, artist, albumartist, album, genre,
+    content = 'track_words', content_rowid = 'id',
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+"""
+
+_WORK = """
+-- What still has to be looked at. A hint becomes chunks, which keep its generation; an insert
+-- deletes the row that it settles. Ids only grow, and a hint's generation is its own id.
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    generation INTEGER NOT NULL,
+    root_id INTEGER NOT NULL REFERENCES roots (id),
+    folder BLOB NOT NULL,
+    names BLOB,                     -- msgpack array of paths below the folder; NULL: the folder
+    recursive INTEGER NOT NULL,
+    reread INTEGER NOT NULL,        -- the rebuild that wants every file read again, or 0
+    attempts INTEGER NOT NULL DEFAULT 0,
+    at INTEGER NOT NULL
+);
+
+CREATE TABLE problems (
+    root_id INTEGER NOT NULL REFERENCES roots (id),
+    path BLOB NOT NULL,             -- of a file, or of a folder that cannot be listed
+    kind TEXT NOT NULL,             -- content, environment
+    reason TEXT NOT NULL,
+    size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (root_id, path)
+) WITHOUT ROWID;
+
+CREATE TABLE changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,             -- added, modified, moved, missing, returned
+    track_id INTEGER NOT NULL,
+    root TEXT NOT NULL,
+    path,                           -- TEXT where it is UTF-8, else BLOB
+    old_root TEXT,
+    old_path
+);
+
+CREATE TABLE scans (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,             -- scan, rebuild
+    state TEXT NOT NULL,            -- running, done, interrupted, failed
+    roots TEXT NOT NULL,            -- JSON array of root names
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    counts TEXT NOT NULL            -- JSON object
+);
+"""
+
+FIRST_SCHEMA: Final = _ROOTS + _TRACKS + _VIEW + _SEARCH + _WORK

@@ -1,0 +1,223 @@
+"""The rows of `tracks`: what the index knows of each path, and every way a row is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from indexer import paths
+from indexer.model import Known, Place, Stamp
+from indexer.store.connection import Connection, Row, select, select_one, select_value
+from indexer.store.schema import TAG_COLUMNS
+
+Columns = tuple[object, ...]
+"""The tag columns of one row, as `COLUMNS` names them."""
+
+COLUMNS: Final = (*TAG_COLUMNS, "guessed", "several")
+_PAGE: Final = 2000
+_STAMPED: Final = (
+    "root_id", "path", "gone", "place", "path_is_text", "disk_id",
+    "size", "mtime_ns", "ctime_ns", "inode", "scan_id", "reader_version",
+    "added_at", "indexed_at", "missing_at", "album_id",
+)  # fmt: skip
+_WRITTEN: Final = (*_STAMPED, *COLUMNS)
+
+_KNOWN: Final = """
+SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_id,
+       reader_version, added_at, missing_at
+FROM tracks
+"""
+_BELOW: Final = (
+    _KNOWN + "WHERE root_id = ? AND path >= ? AND path < ? AND gone = 0 ORDER BY path LIMIT ?"
+)
+_IN_PLACE: Final = _KNOWN + "WHERE root_id = ? AND path = ? AND gone = 0"
+_GONE_FROM: Final = _KNOWN + "WHERE root_id = ? AND path = ? AND gone <> 0 ORDER BY id DESC LIMIT 1"
+_WITH_INODE: Final = _KNOWN + "WHERE inode = ? AND disk_id = ?"
+_BY_ID: Final = _KNOWN + "WHERE id = ?"
+_UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
+_COLUMNS_OF: Final = f"SELECT {', '.join(COLUMNS)} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
+_ALBUM_OF: Final = "SELECT album_id FROM tracks WHERE id = ?"
+_VIEW_ROW: Final = "SELECT * FROM library WHERE id = ?"
+_OF_ROOT: Final = "SELECT id FROM tracks WHERE root_id = ? AND gone = 0"
+_ADD: Final = (
+    f"INSERT INTO tracks ({', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
+    f"VALUES ({', '.join('?' * len(_WRITTEN))}) RETURNING id"
+)
+_KEEPING_INDEXED_AT: Final = {"indexed_at": "indexed_at = coalesce(?, indexed_at)"}
+_ASSIGNED: Final = ", ".join(_KEEPING_INDEXED_AT.get(name, f"{name} = ?") for name in _WRITTEN)
+_WRITE: Final = f"UPDATE tracks SET {_ASSIGNED} WHERE id = ?"  # noqa: S608 - our own names
+_RESTAMP: Final = """
+UPDATE tracks SET disk_id = ?, size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?,
+    scan_id = ?, reader_version = ?, indexed_at = coalesce(?, indexed_at)
+WHERE id = ?
+"""
+_PARK: Final = "UPDATE tracks SET gone = id WHERE id = ?"
+_LEAVE: Final = """
+UPDATE tracks SET gone = id, place = 1, missing_at = ?, album_id = NULL,
+    reader_version = CASE place WHEN 2 THEN 0 ELSE reader_version END
+WHERE id = ?
+"""
+_TELL: Final = "UPDATE tracks SET missing_at = ? WHERE id = ?"
+_COUNTS: Final = """
+SELECT count(*) FILTER (WHERE place = 0),
+       count(*) FILTER (WHERE place = 1 AND tracks.added_at IS NOT NULL)
+FROM tracks JOIN roots ON roots.id = tracks.root_id
+WHERE roots.removed_at IS NULL
+"""
+_COUNT_BY_ROOT: Final = """
+SELECT root_id, count(*) FROM tracks WHERE place = 0 GROUP BY root_id
+"""
+
+
+def below(
+    connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
+) -> Iterator[Known]:
+    """The rows in place below a folder, in byte order of their paths.
+
+    Read page by page: a reader that never ends would keep the WAL growing. Not recursive: the
+    search seeks past each folder below, so it costs a step for each of them and not for each row.
+    """
+    low, high = paths.below_range(folder)
+    while page := list(select(connection, _BELOW, (root_id, low, high, _PAGE))):
+        for row in page:
+            known = _known(row)
+            low = known.path + b"\x00"
+            if not recursive and (deeper := _child_folder(known.path, folder)) is not None:
+                low = paths.below_range(deeper)[1]
+                break
+            yield known
+
+
+def _child_folder(path: bytes, folder: bytes) -> bytes | None:
+    """The folder directly in `folder` that leads to `path`; None where the file lies in it."""
+    start = len(folder) + 1 if folder else 0
+    slash = path.find(b"/", start)
+    return None if slash < 0 else path[:slash]
+
+
+def in_place(connection: Connection, root_id: int, path: bytes) -> Known | None:
+    """The row that stands at this path, readable or refused."""
+    row = select_one(connection, _IN_PLACE, (root_id, path))
+    return None if row is None else _known(row)
+
+
+def gone_from(connection: Connection, root_id: int, path: bytes) -> Known | None:
+    """The row that left this path last."""
+    row = select_one(connection, _GONE_FROM, (root_id, path))
+    return None if row is None else _known(row)
+
+
+def with_inode(connection: Connection, disk_id: int, inode: int) -> list[Known]:
+    """Every row, missing ones too, whose file had this inode on this disk."""
+    return [_known(row) for row in select(connection, _WITH_INODE, (inode, disk_id))]
+
+
+def by_id(connection: Connection, track_id: int) -> Known | None:
+    """One row by its id."""
+    row = select_one(connection, _BY_ID, (track_id,))
+    return None if row is None else _known(row)
+
+
+def untold(connection: Connection) -> list[Known]:
+    """Rows that lost their place to a moved file, and whose fate `changes` has not told yet."""
+    return [_known(row) for row in select(connection, _UNTOLD)]
+
+
+def columns_of(connection: Connection, track_id: int) -> Columns:
+    """The tag columns of one row."""
+    row: Columns = next(select(connection, _COLUMNS_OF, (track_id,)))
+    return row
+
+
+def album_of(connection: Connection, track_id: int) -> int | None:
+    """The album of one row."""
+    album_id: int | None = select_value(connection, _ALBUM_OF, (track_id,))
+    return album_id
+
+
+def view_row(connection: Connection, track_id: int) -> tuple[object, ...] | None:
+    """A row of the view `library`; None for a track that is not in it."""
+    row: tuple[object, ...] | None = select_one(connection, _VIEW_ROW, (track_id,))
+    return row
+
+
+def of_root(connection: Connection, root_id: int) -> list[int]:
+    """The ids of all rows in place in a root."""
+    return [track_id for (track_id,) in select(connection, _OF_ROOT, (root_id,))]
+
+
+def add(
+    connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
+) -> int:
+    """Write a new row and return its id, which was never used before; `known.id` is ignored."""
+    return int(select_value(connection, _ADD, (*_stamped(known, album_id, at), *row)))
+
+
+def write(
+    connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
+) -> None:
+    """Write every column of an existing row anew; `at` is when its tags were read, None: before."""
+    connection.execute(_WRITE, (*_stamped(known, album_id, at), *row, known.id))
+
+
+def restamp(connection: Connection, known: Known, at: int | None) -> None:
+    """Its file has a new stamp, or was read by a rebuild at `at`, and the same tags."""
+    stamp = known.stamp
+    connection.execute(
+        _RESTAMP,
+        (known.disk_id, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
+         known.scan_id, known.reader_version, at, known.id),
+    )  # fmt: skip
+
+
+def park(connection: Connection, track_id: int) -> None:
+    """Free a row's place, so that movers can swap places within one transaction."""
+    connection.execute(_PARK, (track_id,))
+
+
+def leave(connection: Connection, track_id: int, missing_at: int | None) -> None:
+    """The file left its place; `missing_at` None says that `changes` has yet to be told."""
+    connection.execute(_LEAVE, (missing_at, track_id))
+
+
+def tell_missing(connection: Connection, track_id: int, missing_at: int) -> None:
+    """`changes` has been told that this track left."""
+    connection.execute(_TELL, (missing_at, track_id))
+
+
+def counts(connection: Connection) -> tuple[int, int]:
+    """(tracks in the view, tracks missing)."""
+    present, missing = next(select(connection, _COUNTS))
+    return int(present), int(missing)
+
+
+def count_by_root(connection: Connection) -> dict[int, int]:
+    """Tracks in the view, by root id."""
+    return dict(select(connection, _COUNT_BY_ROOT))
+
+
+NOTHING_READ: Final[Columns] = (None,) * len(COLUMNS)
+"""The columns of a row whose file could never be read."""
+
+
+def _stamped(known: Known, album_id: int | None, indexed_at: int | None) -> tuple[object, ...]:
+    stamp = known.stamp
+    return (
+        known.root_id, known.path, 0, int(known.place), paths.fits_utf8(known.path),
+        known.disk_id, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
+        known.scan_id, known.reader_version, known.added_at, indexed_at, None, album_id,
+    )  # fmt: skip
+
+
+def _known(row: Row) -> Known:
+    return Known(
+        row[0],
+        row[1],
+        row[2],
+        Stamp(row[3], row[4], row[5], row[6]),
+        _PLACES[row[7]],
+        *row[8:],
+    )
+
+
+_PLACES: Final = tuple(Place)

@@ -1,0 +1,80 @@
+"""An open file -> what mutagen may see of it: no read beyond the end, and no error is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import BinaryIO
+
+BLOCK = 16 * 1024
+"""Bytes fetched at once. A guess: it holds most tags without their pictures, and little more."""
+
+
+class Window:
+    """A readable, seekable view of a file that mutagen takes for a file object.
+
+    Three reasons not to hand over the file itself. mutagen asks for as many bytes as a tag claims
+    (`read(4 GB)`), and Python allocates them before it looks. mutagen turns an `OSError` into a
+    parse error, or swallows it: `fault` remembers it. And mutagen's many small reads are one
+    system call each on an unbuffered file.
+    """
+
+    __slots__ = ("_at", "_block", "_file", "_start", "fault", "name", "size")
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._at = 0
+        self._start = 0
+        self._block = b""
+        self.size = file.seek(0, os.SEEK_END)
+        self.fault: OSError | None = None
+        """What the machine said, whatever became of it on the way up."""
+        self.name = "the file"
+        """mutagen puts it into its messages. No suffix: the bytes alone decide what the file is."""
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move; before the start is EINVAL, as with a real file (mutagen counts on it)."""
+        if whence == os.SEEK_CUR:
+            offset += self._at
+        elif whence == os.SEEK_END:
+            offset += self.size
+        if offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = offset
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes from here on, or all; fewer only at the file's end."""
+        data = self.peek(self._at, self.size if size < 0 else size)
+        self._at += len(data)
+        return data
+
+    def peek(self, at: int, size: int) -> bytes:
+        """The same at any place, without moving; never asks the file for more than it has left."""
+        size = min(size, self.size - at)
+        if size <= 0:
+            return b""
+        first = at - self._start
+        if first < 0 or first + size > len(self._block):
+            if size >= BLOCK:
+                return self._fetch(at, size)
+            self._block = self._fetch(at, min(BLOCK, self.size - at))
+            self._start = at
+            first = 0
+        return self._block[first : first + size]
+
+    def _fetch(self, at: int, size: int) -> bytes:
+        """The bytes at a place; an unbuffered file may give them in pieces."""
+        try:
+            self._file.seek(at)
+            data = self._file.read(size)
+            while len(data) < size and (more := self._file.read(size - len(data))):
+                data += more
+        except OSError as error:
+            self.fault = error
+            raise
+        return data

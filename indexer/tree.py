@@ -1,0 +1,185 @@
+"""One root, held open: every look at it goes through its descriptor.
+
+A descriptor pins its disk: while it is open, an unmount is refused (or, if lazy, not noticed), so
+that no listing can ever be that of the empty folder underneath (rule R8).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import errors, paths
+from indexer.disks import Disk, Mount, disk_at, granularity_ns, holds_wal, same_disk, stamp_fields
+from indexer.model import StampFields
+
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_SPECIAL: Final = (
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
+class Spot(Struct, frozen=True):
+    """A folder where a disk begins: the root (`b""`), or a mount point below it."""
+
+    folder: bytes
+    disk_id: int
+    fields: StampFields
+    granularity_ns: int
+    leases: bool
+    """Whether a read lease tells of writers. A server's answer to one says nothing of them."""
+    fd: int
+    """Of the folder; held open to pin its disk."""
+
+
+class Seen(Struct, frozen=True):
+    """The disk that stands at a folder now, and the inode of the folder."""
+
+    disk: Disk
+    inode: int
+
+
+def special_kind(mode: int) -> str | None:
+    """What a mode says a name is, if no file, folder or symbolic link: `a FIFO` and the like."""
+    return next((words for test, words in _SPECIAL if test(mode)), None)
+
+
+def wrong_disk(known: Seen, seen: Seen) -> str | None:
+    """Why what stands at a folder is not what was accepted there; None when it is the same."""
+    if not same_disk(known.disk, seen.disk):
+        return (
+            f"another disk stands there ({seen.disk.fs_type}, {seen.disk.identity}; "
+            f"accepted was {known.disk.fs_type}, {known.disk.identity})"
+        )
+    if stamp_fields(seen.disk.fs_type).stable_inodes and known.inode != seen.inode:
+        return f"it is another folder of the same disk (inode {seen.inode}, was {known.inode})"
+    return None
+
+
+class Tree:
+    """A root that is there, with the disk that was accepted. Close it when done.
+
+    `spots` are where its disks begin; `offline` are the mount points below whose disk is not
+    there, with the reason: nothing below them may be judged.
+    """
+
+    def __init__(
+        self,
+        root_id: int,
+        name: str,
+        path: bytes,
+        spots: Sequence[Spot],
+        offline: Mapping[bytes, str],
+    ) -> None:
+        self.root_id = root_id
+        self.name = name
+        self.path = path
+        self.offline = dict(offline)
+        self._spots = sorted(spots, key=lambda spot: spot.folder)
+        self.fd = self._spots[0].fd
+        self._folders = [spot.folder for spot in self._spots]
+
+    def close(self) -> None:
+        """Let its disks go."""
+        for spot in self._spots:
+            os.close(spot.fd)
+
+    def spot_of(self, path: bytes) -> Spot:
+        """Where the disk of this path begins."""
+        for index in range(bisect_right(self._folders, path) - 1, -1, -1):
+            if paths.is_below(path, self._folders[index]):
+                return self._spots[index]
+        raise KeyError(path)
+
+    def is_offline(self, path: bytes) -> bool:
+        """Whether the path lies on a disk that is not there now."""
+        return any(paths.is_below(path, folder) for folder in self.offline)
+
+    def lstat(self, path: bytes) -> os.stat_result | None:
+        """What stands at a path now; None when nothing does. Other trouble is an OSError."""
+        try:
+            return os.stat(path, dir_fd=self.fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+        return self.lstat_in_folder(path)
+
+    def lstat_in_folder(self, path: bytes) -> os.stat_result | None:
+        """The same, but never through a symbolic link, and for paths of any length."""
+        parent = self.open_folder(paths.parent_of(path))
+        if parent is None:
+            return None
+        try:
+            return os.stat(paths.name_of(path), dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(parent)
+
+    def open_folder(self, folder: bytes) -> int | None:
+        """A descriptor of a folder below the root, never through a symbolic link; None: none there.
+
+        It goes down name by name, so a path may be longer than the kernel takes at once.
+        """
+        fd = os.open(b".", _FOLDER_FLAGS, dir_fd=self.fd)
+        for name in folder.split(b"/") if folder else ():
+            try:
+                deeper = os.open(name, _FOLDER_FLAGS, dir_fd=fd)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    return None
+                raise
+            finally:
+                os.close(fd)
+            fd = deeper
+        return fd
+
+    def lists(self, path: bytes) -> bool:
+        """Whether its folder's listing holds just this spelling; disks may fold case or accents."""
+        parent = self.open_folder(paths.parent_of(path))
+        if parent is None:
+            return False
+        try:
+            return os.fsdecode(paths.name_of(path)) in os.listdir(parent)
+        finally:
+            os.close(parent)
+
+
+def open_root(path: bytes) -> int:
+    """A descriptor of a root folder. Raises RootOffline where it cannot be opened."""
+    try:
+        return os.open(path, _FOLDER_FLAGS)
+    except OSError as error:
+        raise errors.RootOffline(
+            f"{os.fsdecode(path)} cannot be opened ({error.strerror}); "
+            "mount its disk, or see to its rights, and try again"
+        ) from error
+
+
+def seen_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Seen:
+    """The identity of what stands at an open folder."""
+    return Seen(disk_at(path, mounts), os.fstat(fd).st_ino)
+
+
+def spot_at(folder: bytes, fd: int, disk_id: int, fs_type: str) -> Spot:
+    """A spot with what its file system can be trusted with (rule R1)."""
+    return Spot(
+        folder=folder,
+        disk_id=disk_id,
+        fields=stamp_fields(fs_type),
+        granularity_ns=granularity_ns(fs_type),
+        leases=holds_wal(fs_type),
+        fd=fd,
+    )

@@ -1,0 +1,245 @@
+"""Index and disk -> the places where they differ (contract of `indexer verify`).
+
+It changes nothing and takes no lock, so index and disk may both move while it looks: a difference
+is looked at a second time before it is told, and one that an open pending row covers is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import errors, report
+from indexer.engine.guard import look_at_roots
+from indexer.engine.local import chunk_of
+from indexer.engine.pool import ReaderPool
+from indexer.evidence import ignore_lease_signal
+from indexer.model import Entry, Known, Listener, Place, Progress, Reading
+from indexer.settings import Settings
+from indexer.stages.batch import shape
+from indexer.stages.extract import extract
+from indexer.stages.scan import Pair, Vanished, compare
+from indexer.store import pending, problems, roots, tracks
+from indexer.store.connection import Connection
+from indexer.store.schema import TAG_COLUMNS
+from indexer.tree import Tree
+from indexer.walk import Unlisted, explain, look, walk
+
+_BEAT_FILES: Final = 512
+
+
+class _Doubt(Struct, frozen=True):
+    """A place where index and disk seemed to differ."""
+
+    tree: Tree
+    path: bytes
+    kind: str
+    detail: str
+
+
+class Verifier:
+    """One comparison of everything. `run` it once."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        suffixes: frozenset[bytes],
+        *,
+        listener: Listener | None,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._suffixes = suffixes
+        self._listener = listener
+        self._stop = stop
+        self._checked = 0
+        self._read = 0
+        self._same: list[tuple[Tree, Entry, Known]] = []
+
+    def run(self, *, deep: bool) -> report.VerifyReport:
+        """Compare every root that is there; the others are told in `offline`.
+
+        Raises Interrupted when `stop` says so: half a proof is none.
+        """
+        watched = roots.watched(self._connection)
+        guarded = look_at_roots(self._connection, watched)
+        try:
+            doubts: list[_Doubt] = []
+            for tree in guarded.trees.values():
+                doubts.extend(self._doubts(tree, deep=deep))
+            doubts = [again for doubt in doubts for again in self._look_twice(doubt)]
+            if deep:
+                doubts.extend(self._deep_doubts())
+            waiting = pending.all_rows(self._connection)
+            covered = [doubt for doubt in doubts if _is_covered(doubt, waiting)]
+            told = [doubt for doubt in doubts if doubt not in covered]
+            offline = list(guarded.offline.values())
+            for root in watched:
+                offline.extend(guarded.away(root.id))
+        finally:
+            guarded.close()
+        return report.VerifyReport(
+            ok=not told,
+            checked=self._checked,
+            pending=len(covered),
+            differences=tuple(_difference(doubt) for doubt in told),
+            offline=tuple(offline),
+        )
+
+    def _doubts(self, tree: Tree, *, deep: bool) -> Iterator[_Doubt]:
+        rows = tracks.below(self._connection, tree.root_id, b"")
+        seen = (row for row in rows if not tree.is_offline(row.path))
+        for item in compare(walk(tree, b"", self._suffixes), seen):
+            if isinstance(item, Pair):
+                self._checked += 1
+                if self._checked % _BEAT_FILES == 0:
+                    self._beat(tree)
+                doubt = self._doubt(tree, item.entry.path, item.entry, item.known)
+                if doubt is not None:
+                    yield doubt
+                elif deep and item.known is not None and item.known.place is Place.PRESENT:
+                    self._same.append((tree, item.entry, item.known))
+            elif isinstance(item, Vanished):
+                path = item.known.path
+                yield _Doubt(tree, path, "gone", "the index has it, the disk has not")
+            elif isinstance(item, Unlisted):
+                yield from self._unlisted(tree, item)
+
+    def _doubt(
+        self, tree: Tree, path: bytes, entry: Entry | None, known: Known | None
+    ) -> _Doubt | None:
+        """Hold one path of the disk against its row; None where they agree."""
+        if entry is None:
+            if known is None:
+                return None
+            return _Doubt(tree, path, "gone", "the index has it, the disk has not")
+        fields = tree.spot_of(path).fields
+        if known is not None and fields.same(known.stamp, entry.stamp):
+            return None
+        problem = problems.get(self._connection, tree.root_id, path)
+        if (
+            problem is not None
+            and problem.stamp is not None
+            and fields.same(problem.stamp, entry.stamp)
+        ):
+            return None
+        if known is None:
+            return _Doubt(tree, path, "unindexed", "the disk has it, the index has not")
+        changed = [
+            f"{name} {getattr(known.stamp, name)} is now {getattr(entry.stamp, name)}"
+            for name in ("size", "mtime_ns", "ctime_ns", "inode")
+            if getattr(known.stamp, name) != getattr(entry.stamp, name)
+        ]
+        return _Doubt(tree, path, "stale", ", ".join(changed))
+
+    def _unlisted(self, tree: Tree, item: Unlisted) -> Iterator[_Doubt]:
+        if item.reason is None:
+            return
+        if problems.get(self._connection, tree.root_id, item.path) is None:
+            detail = f"this folder cannot be listed: {item.reason}"
+            yield _Doubt(tree, item.path, "unlisted", detail)
+
+    def _look_twice(self, doubt: _Doubt) -> Iterator[_Doubt]:
+        """The same question once more, about this one place."""
+        if doubt.kind == "unlisted":
+            yield from self._unlisted(doubt.tree, Unlisted(doubt.path, doubt.detail))
+            return
+        try:
+            entry = look(doubt.tree, doubt.path, self._suffixes)
+        except OSError as error:
+            yield _Doubt(doubt.tree, doubt.path, doubt.kind, explain(error))
+            return
+        if entry is not None and doubt.kind == "gone" and not doubt.tree.lists(doubt.path):
+            entry = None
+        known = tracks.in_place(self._connection, doubt.tree.root_id, doubt.path)
+        again = self._doubt(doubt.tree, doubt.path, entry, known)
+        if again is not None:
+            yield again
+
+    def _deep_doubts(self) -> Iterator[_Doubt]:
+        """Read all tags again and hold them against the columns."""
+        ignore_lease_signal()
+        size = self._settings.chunk_files
+        chunks = (
+            (part, chunk_of(part[0][0], [entry for _, entry, _ in part], self._settings))
+            for part in self._parts(size)
+        )
+        with ReaderPool(self._settings.worker_count, self._settings.reader_timeout) as pool:
+            for part, readings in pool.map_unordered(chunks):
+                by_path = {entry.path: (tree, known) for tree, entry, known in part}
+                self._read += len(readings)
+                self._beat(part[0][0])
+                for reading in readings:
+                    tree, known = by_path[reading.path]
+                    detail = self._tag_difference(tree, known, reading)
+                    if detail is not None and self._still_differs(tree, known):
+                        yield _Doubt(tree, reading.path, "tags", detail)
+
+    def _parts(self, size: int) -> Iterator[list[tuple[Tree, Entry, Known]]]:
+        """The files that agree by their stamps, a chunk at a time, each of one root."""
+        part: list[tuple[Tree, Entry, Known]] = []
+        for one in self._same:
+            if part and (len(part) >= size or part[0][0] is not one[0]):
+                yield part
+                part = []
+            part.append(one)
+        if part:
+            yield part
+
+    def _tag_difference(self, tree: Tree, known: Known, reading: Reading) -> str | None:
+        if reading.waiting is not None or reading.gone:
+            return None
+        if reading.problem is not None:
+            return f"it is in the index and cannot be read now: {reading.problem.reason}"
+        if reading.track is None or reading.stamp is None:
+            return None
+        if not tree.spot_of(reading.path).fields.same(reading.stamp, known.stamp):
+            return None
+        told = tracks.columns_of(self._connection, known.id)
+        now = shape(reading.track, reading.path, tree.name).columns
+        differing = [
+            f"{name} is {new!r}, the index has {old!r}"
+            for name, old, new in zip((*TAG_COLUMNS, "guessed"), told, now, strict=False)
+            if old != new
+        ]
+        return "; ".join(differing) or None
+
+    def _still_differs(self, tree: Tree, known: Known) -> bool:
+        """The second look: the row is as it was, and one more reading says the same."""
+        again = tracks.by_id(self._connection, known.id)
+        if again != known:
+            return False
+        entry = look(tree, known.path, self._suffixes)
+        if entry is None:
+            return False
+        (reading,) = extract(chunk_of(tree, [entry], self._settings))
+        return self._tag_difference(tree, known, reading) is not None
+
+    def _beat(self, tree: Tree) -> None:
+        if self._stop():
+            raise errors.Interrupted("stopped before everything was compared; nothing was proved")
+        if self._listener is not None:
+            self._listener(
+                Progress(
+                    phase="reading" if self._read else "listing",
+                    root=tree.name,
+                    seen=self._checked,
+                    to_read=len(self._same),
+                    read=self._read,
+                )
+            )
+
+
+def _is_covered(doubt: _Doubt, waiting: Sequence[pending.PendingRow]) -> bool:
+    return any(pending.covers(row.hint, doubt.tree.root_id, doubt.path) for row in waiting)
+
+
+def _difference(doubt: _Doubt) -> report.Difference:
+    text, b64 = report.text_of(doubt.path)
+    return report.Difference(
+        root=doubt.tree.name, path=text, path_b64=b64, kind=doubt.kind, detail=doubt.detail
+    )

@@ -1,0 +1,96 @@
+"""A number of files -> a library of that size on the disk: `python -m tests.bench.make DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tests.bench.catalogue import Album, albums
+from tests.corpus import tagged
+
+MARKER = ".bench-library.json"
+"""Hidden, so that nobody takes it for a part of the library."""
+
+CHUNK = 16
+"""Albums that a process is handed at once; a guess."""
+
+
+class Made(Struct, frozen=True):
+    """What a folder holds. `maker` changes when equal numbers no longer give an equal library."""
+
+    files: int
+    seed: int
+    maker: int = 1
+    whole: bool = False
+
+
+def make(folder: Path, files: int, seed: int = 1) -> bool:
+    """Fill a folder with a library; False if the very same one is there already.
+
+    One that was left half made is finished. Raises FileExistsError when something else is there:
+    nothing is ever deleted.
+    """
+    marker = folder / MARKER
+    wanted = Made(files, seed)
+    found = None
+    if marker.exists():
+        found = msgspec.json.decode(marker.read_bytes(), type=Made)
+    elif folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty, and no library of ours; name another folder")
+    if found == msgspec.structs.replace(wanted, whole=True):
+        return False
+    if found not in (None, wanted):
+        raise FileExistsError(f"{folder} holds a library of {found}; name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.write_bytes(msgspec.json.encode(wanted))
+    spawning = multiprocessing.get_context("spawn")
+    with spawning.Pool() as pool:
+        for _ in pool.imap_unordered(partial(write, folder), albums(files, seed), CHUNK):
+            pass
+    marker.write_bytes(msgspec.json.encode(msgspec.structs.replace(wanted, whole=True)))
+    return True
+
+
+def write(folder: Path, album: Album) -> None:
+    """Write one album below a folder."""
+    place = folder / album.folder
+    place.mkdir(parents=True, exist_ok=True)
+    for track in album.tracks:
+        content = tagged(
+            album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
+        )
+        path = place / track.name
+        path.write_bytes(content)
+        os.utime(path, (track.mtime_s, track.mtime_s))
+    if album.cover is not None:
+        (place / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0".ljust(album.cover, b"x"))
+
+
+def main() -> int:
+    """Make a library for somebody who wants to look at one."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.make", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    began = time.monotonic()
+    try:
+        made = make(asked.folder, asked.files, asked.seed)
+    except FileExistsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    how = f"made in {time.monotonic() - began:.1f} s" if made else "was there already"
+    print(f"{asked.folder}: {asked.files} files, {how}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

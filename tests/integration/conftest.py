@@ -1,0 +1,99 @@
+"""A test's name -> an index and a music folder of its own, and disks to mount there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.programs import can_be_root
+
+Mount = Callable[..., Path]
+MakeDisk = Callable[[str], Path]
+
+_SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """Where the index of this test is; nothing is there yet."""
+    return tmp_path / "index" / "library.db"
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """An empty folder."""
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """`mount(point, *arguments of mount)` -> the point; all are unmounted at the end."""
+    if not can_be_root():
+        pytest.skip("only root may mount")
+    points: list[Path] = []
+
+    def mount(point: Path, *arguments: str | Path) -> Path:
+        point.mkdir(parents=True, exist_ok=True)
+        command = ["mount", *arguments, point]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"this machine does not let root mount: {done.stderr.strip()}")
+        points.append(point)
+        return point
+
+    yield mount
+    for point in reversed(points):
+        if os.path.ismount(point):  # lazily, since a failed test may still hold a file open
+            subprocess.run(["umount", "--lazy", point], check=True)
+
+
+def unmount(point: Path) -> None:
+    """Take a disk away; fails while anybody has something open on it."""
+    subprocess.run(["umount", point], check=True)
+
+
+@pytest.fixture
+def make_disk(tmp_path: Path) -> MakeDisk:
+    """`make_disk(name)` -> a file that holds a small ext4, to be mounted with `-o loop`."""
+    tool = shutil.which("mkfs.ext4", path=_SBIN)
+    if tool is None:
+        pytest.skip("mkfs.ext4 is not installed")
+
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        with path.open("wb") as file:
+            file.truncate(4 << 20)
+        subprocess.run([tool, "-q", "-F", path], check=True)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def powerless() -> list[str]:
+    """What starts a program without root's rights: whose files it may read is then asked again.
+
+    For an ordinary user nothing is needed. Root stays user 0, so that it still reaches a Python
+    below /root, but the kernel grants it no more than that.
+    """
+    if not can_be_root():
+        return []
+    tool = shutil.which("setpriv")
+    if tool is None:
+        pytest.skip("setpriv is not installed")
+    return [tool, "--inh-caps=-all", "--bounding-set=-all", "--ambient-caps=-all"]
+
+
+@pytest.fixture
+def nobody() -> tuple[int, int]:
+    """The ids of a stranger, for files that are not ours."""
+    if not can_be_root():
+        pytest.skip("only root may give files away")
+    return 65534, 65534

@@ -1,0 +1,164 @@
+"""Words of a command line -> what the real program answers, as its users see it.
+
+A child process gets an environment of its own, so that nothing of this machine's user shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+Answer = TypeVar("Answer")
+Word = str | bytes | Path
+
+CHECKOUT = Path(__file__).parents[1]
+PROGRAM = (sys.executable, "-m", "indexer")
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONPATH": str(CHECKOUT),
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "TERM": "xterm",
+}
+AT_MOST_S = 60
+
+
+class Ran(NamedTuple):
+    """How one run of the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Its answer in JSON, an object a line and nothing else."""
+        assert self.out.endswith("\n") or not self.out
+        return [json.loads(line) for line in self.out.split("\n")[:-1]]
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """Its answer where that is exactly one object."""
+        (one,) = self.objects
+        return one
+
+
+def run(
+    *words: Word,
+    db: Path | None,
+    check: int | None = 0,
+    env: Mapping[str, str] | None = None,
+    config: str | None = None,
+    prefix: Sequence[str] = (),
+    cwd: Path | None = None,
+) -> Ran:
+    """Run the program to its end. `check` is the exit code that it must have; None: any.
+
+    `config` is the text of a settings file, `prefix` a command that starts ours, and `env` is
+    added to the environment.
+    """
+    with started(*words, db=db, env=env, config=config, prefix=prefix, cwd=cwd) as running:
+        ran = running.end()
+    assert check is None or ran.code == check, f"exit code {ran.code}: {ran.err}{ran.out}"
+    return ran
+
+
+class Running:
+    """The program while it runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def end(self) -> Ran:
+        """Wait until it has ended of itself."""
+        out, err = self.process.communicate(timeout=AT_MOST_S)
+        return Ran(self.process.returncode, out.decode(), err.decode())
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory is short."""
+        self.process.kill()
+        self.process.wait(AT_MOST_S)
+
+    def interrupt(self) -> None:
+        """Ctrl-C, but for the terminal."""
+        self.process.send_signal(signal.SIGINT)
+
+
+@contextmanager
+def started(
+    *words: Word,
+    db: Path | None,
+    env: Mapping[str, str] | None = None,
+    config: str | None = None,
+    prefix: Sequence[str] = (),
+    cwd: Path | None = None,
+) -> Iterator[Running]:
+    """Run the program in the background; what still runs at the end of the `with` is killed."""
+    options: list[Word] = [] if db is None else ["--db", db]
+    if config is not None:
+        assert db is not None
+        file = db.with_name("config.toml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(config)
+        options += ["--config", file]
+    process = subprocess.Popen(
+        [*prefix, *PROGRAM, *options, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**ENVIRONMENT, **(env or {})},
+        cwd=cwd,
+    )
+    with process:
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+
+
+def eventually(ask: Callable[[], Answer | None], *, within_s: float = AT_MOST_S) -> Answer:
+    """Ask until the answer is true, and give it; fail when it never is."""
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.002)
+
+
+def select(db: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """What another program, with the standard library's SQLite, reads in the index."""
+    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+def count(db: Path, statement: str) -> int:
+    """The number that a statement answers; 0 as long as there is no index."""
+    try:
+        ((number,),) = select(db, statement)
+    except sqlite3.OperationalError:
+        return 0
+    return int(number)
+
+
+def can_be_root() -> bool:
+    """Whether tests may mount, make devices, and give files away."""
+    return os.geteuid() == 0

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import datetime as dt
+import io
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutagen import MutagenError, id3
+from mutagen.flac import FLAC
+from mutagen.id3._tags import save_frame
+from mutagen.id3._util import ID3SaveConfig
+from mutagen.mp4 import MP4
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags import columns, mp4, vorbis
+from indexer.tags.id3 import read_tag, tag_of, track
+from indexer.tags.plain_id3 import plain_tag
+from indexer.tags.window import Window
+from tests import corpus
+
+fixed = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=150,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+TEMPLATES = [".mp3", ".flac", ".m4a", ".alac.m4a", ".ogg", ".opus", ".oga"]
+
+text = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\ufffe"), max_size=20
+).filter(lambda value: not columns.blank(value))
+number = st.integers(1, 999)
+
+
+genre = text.filter(lambda genre: not genre.isdecimal() and genre not in {"CR", "RX"}).filter(
+    lambda genre: not genre.startswith("(")  # in ID3 these are codes
+)
+several = st.lists(text, min_size=1, max_size=3, unique=True)
+uuid = st.uuids().map(str)
+written_tags = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": text,
+        "artist": several,
+        "albumartist": several,
+        "album": text,
+        "genre": st.lists(genre, min_size=1, max_size=3, unique=True),
+        "date": st.dates(dt.date(1000, 1, 1), dt.date(2999, 12, 31)).map(str),
+        "track": number,
+        "track_total": number,
+        "disc": number,
+        "disc_total": number,
+        "composer": text,
+        "comment": text,
+        "bpm": number.map(str),
+        "isrc": text,
+        "label": text,
+        "compilation": st.booleans(),
+        "mb_trackid": uuid,
+        "mb_albumid": uuid,
+        "mb_artistid": uuid,
+        "mb_albumartistid": uuid,
+        "mb_releasegroupid": uuid,
+        "replaygain_track_gain": text,
+        "replaygain_track_peak": text,
+        "replaygain_album_gain": text,
+        "replaygain_album_peak": text,
+        "picture": st.integers(1, 3000),
+    },
+)
+COLUMNS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
+STREAM = ("codec", "duration", "bitrate", "sample_rate", "channels", "bit_depth")
+
+
+def read(content: bytes, suffix: str) -> Track:
+    return tags.read_track(io.BytesIO(content), suffix[suffix.rindex(".") :].encode())
+
+
+@fixed
+@given(st.sampled_from(TEMPLATES), st.sampled_from([3, 4]), written_tags)
+def test_what_was_written_is_read_back_and_nothing_else(
+    template: str, id3_version: int, written: dict[str, Any]
+) -> None:
+    got = read(corpus.tagged(template, id3_version=id3_version, **written), template)
+    expected = {COLUMNS.get(column, column): value for column, value in written.items()}
+    for column in COLUMNS.values() & expected.keys():
+        expected[column] = tuple(expected[column])
+    expected["has_picture"] = expected.pop("picture", None) is not None
+    if "date" in written:
+        expected["year"] = int(written["date"][:4])
+    assert got == Track(**{column: getattr(got, column) for column in STREAM}, **expected)
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A real file of which some bytes, mostly near its head, were changed, lost or added."""
+    template = draw(st.sampled_from(TEMPLATES))
+    content = bytearray(SAMPLES[template])
+    for _ in range(draw(st.integers(1, 8))):
+        at = draw(st.integers(0, min(len(content), 600)))
+        kind = draw(st.sampled_from(["change", "cut", "insert", "end"]))
+        some = draw(
+            st.sampled_from([b"\0", b"\xff", b"\x7f", b"\xff" * 4, b"\0" * 4, b"\x01", b"a"])
+        )
+        if kind == "change":
+            content[at : at + len(some)] = some
+        elif kind == "cut":
+            del content[at : at + len(some)]
+        elif kind == "insert":
+            content[at:at] = some
+        else:
+            del content[draw(st.integers(0, len(content))) :]
+    return template, bytes(content)
+
+
+SAMPLES = {
+    template: corpus.tagged(
+        template,
+        picture=60,
+        title="Human Behaviour",
+        artist=["Björk", "Guest"],
+        genre=["17", "Pop"],
+        date="1993-06-07",
+        track=1,
+        track_total=11,
+        comment="x",
+        mb_trackid="f3b1d3d3",
+        mb_albumid="a1b2",
+        replaygain_track_gain="-7 dB",
+    )
+    for template in TEMPLATES
+}
+
+
+@settings(fixed, max_examples=600)
+@given(mutations(), st.sampled_from(sorted(tags.SUFFIXES)))
+def test_damaged_bytes_are_a_track_or_refused_in_one_line(
+    damaged: tuple[str, bytes], other: bytes
+) -> None:
+    template, content = damaged
+    for suffix in (template, other.decode()):
+        try:
+            outcome = read(content, suffix).codec
+        except tags.Refused as refused:
+            outcome = str(refused)
+        assert outcome.splitlines() == [outcome]
+
+
+FRAMES = ["TIT2", "TPE1", "TPE2", "TALB", "TCON", "TRCK", "TPOS", "TCOM", "TBPM", "TDRC", "TYER"]
+FRAMES += ["TDAT", "TIME", "TSRC", "TPUB", "TCMP", "TXXX", "COMM", "UFID", "APIC", "PRIV", "TIT3"]
+TRICKY = [
+    "",
+    " ",
+    "17",
+    "(17)Rock",
+    "CR",
+    "((x",
+    "a\nb",
+    "\ufeffa",
+    "3/12",
+    "1993",
+    "12.05.1999",
+    "ÿ",
+]
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> id3.Frame:
+    """Any frame of any encoding; not every one that can be drawn makes sense."""
+    encoding = draw(st.integers(0, 3))
+    texts = draw(st.lists(st.sampled_from(TRICKY), min_size=1, max_size=3))
+    if encoding == 0:
+        texts = [text.replace("\ufeff", "") for text in texts]
+    description = draw(st.sampled_from(["", "MusicBrainz Album Id", "iTunNORM"]))
+    match draw(st.sampled_from(FRAMES)):
+        case "TXXX":
+            return id3.TXXX(encoding=encoding, desc=description, text=texts)
+        case "COMM":
+            return id3.COMM(encoding=encoding, lang="eng", desc=description, text=texts)
+        case "UFID":
+            return id3.UFID(owner="http://musicbrainz.org", data=texts[0].encode())
+        case "APIC":
+            return id3.APIC(encoding=encoding, mime="x/y", type=3, desc=description, data=b"z")
+        case "PRIV":
+            return id3.PRIV(owner="x", data=bytes(draw(st.integers(0, 300))))
+        case "TDAT" | "TIME" as name:
+            return getattr(id3, name)(encoding=0, text=draw(st.sampled_from(["0102", "2359"])))
+        case name:
+            return getattr(id3, name)(encoding=encoding, text=texts)
+
+
+@st.composite
+def id3_files(draw: st.DrawFn) -> bytes:
+    """An MP3 file with any frames, some of them twice, perhaps damaged, perhaps with ID3v1."""
+    version = draw(st.sampled_from([3, 4]))
+    config = ID3SaveConfig(version, None)
+    body = b"".join(
+        save_frame(frame, config=config) for frame in draw(st.lists(frames(), max_size=8))
+    )
+    body += bytes(draw(st.integers(0, 20)))
+    size = id3.BitPaddedInt.to_str(len(body), width=4)
+    content = bytearray(b"ID3" + bytes([version, 0, 0]) + size + body + corpus.template(".mp3"))
+    for _ in range(draw(st.integers(0, 3))):
+        content[draw(st.integers(10, min(len(content) - 1, 400)))] = draw(st.integers(0, 255))
+    if draw(st.booleans()):
+        content += b"TAG" + b"v1".ljust(30, b"\0") * 3 + b"1984" + b"old".ljust(30, b"\0") + b"\x11"
+    return bytes(content)
+
+
+@settings(fixed, max_examples=500)
+@given(id3_files())
+def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
+    if plain_tag(Window(io.BytesIO(content))) is not None:
+        reference = id3.ID3(io.BytesIO(content))
+        ours = read_tag(Window(io.BytesIO(content)))
+        assert ours.size == reference.size
+        assert track("mp3", None, ours) == track("mp3", None, tag_of(reference))
+
+
+@settings(fixed, max_examples=300)
+@given(mutations().filter(lambda damaged: damaged[0] in {".flac", ".m4a", ".alac.m4a"}))
+def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) -> None:
+    template, content = damaged
+    try:
+        if template == ".flac":
+            flac = FLAC(io.BytesIO(content))
+            pictures = any(picture.data for picture in flac.pictures)
+            expected = vorbis.track(
+                "flac", flac.info, flac.tags or (), has_picture=pictures, lossless=True
+            )
+        else:
+            expected = mp4.track(MP4(io.BytesIO(content)))
+    except (MutagenError, ValueError, LookupError, TypeError):
+        return  # more is read than mutagen alone would read, never less
+    assert read(content, template) == expected

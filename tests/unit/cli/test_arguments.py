@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from indexer.cli import main
+from indexer.cli.commands import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def indexer(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Run:
+    """Runs a command for a user without settings; gives exit code, stdout and stderr."""
+    for name in ("INDEXER_DB", "INDEXER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        return main(arguments), *capfd.readouterr()
+
+    return run
+
+
+def every_command() -> Iterator[tuple[str, ...]]:
+    def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield path
+        if isinstance(command, click.Group):
+            for name, inner in command.commands.items():
+                yield from walk(inner, (*path, name))
+
+    yield from walk(cli, ())
+
+
+@pytest.mark.parametrize("command", list(every_command()), ids=" ".join)
+def test_help_fits_a_terminal_and_shows_two_examples(
+    command: tuple[str, ...], indexer: Run
+) -> None:
+    code, out, err = indexer(*command, "--help")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert "..." not in out[out.find("Commands:") :]
+    examples = lines[lines.index("  Examples:") + 1 :]
+    assert len(examples) == 2
+    assert all(line.startswith(f"    {' '.join(('indexer', *command))}") for line in examples)
+
+
+def test_no_command_shows_the_help_on_stderr(indexer: Run) -> None:
+    code, out, err = indexer()
+    assert (code, out) == (2, "")
+    assert "Examples:" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("frobnicate",),
+        ("scan", "--nonsense"),
+        ("scan", "--workers", "0"),
+        ("scan", ""),
+        ("show",),
+        ("search",),
+        ("search", "x", "--limit", "none"),
+        ("changes", "--since", "-1"),
+        ("roots", "add"),
+        ("--db", "", "status"),
+        ("--config", "not\nthere.toml", "status"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], indexer: Run) -> None:
+    code, out, err = indexer(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("indexer: ")
+    assert err.count("\n") == 1
+
+
+def test_version_names_all_that_takes_part(indexer: Run) -> None:
+    code, out, err = indexer("--version")
+    assert (code, err) == (0, "")
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names == ["music-indexer", "Python", "SQLite", "watchdog", "rq", "schema"]

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+import pty
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from indexer.cli.progress import Meter, ProgressLine, counts_text
+from indexer.model import Progress
+
+
+def reading(read: int, to_read: int = 1000) -> Progress:
+    return Progress(phase="reading", root="music", seen=to_read, to_read=to_read, read=read)
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    meter = Meter()
+    for second in range(60):
+        meter.moment(reading(second * 10), now=second)
+    for second in range(60, 80):
+        moment = meter.moment(reading(600 + (second - 60) * 2), now=second)
+    assert moment.rate == pytest.approx(2)
+    assert moment.left_s == pytest.approx((1000 - 638) / 2)
+
+
+def test_listing_a_new_library_has_no_total_and_no_end() -> None:
+    meter = Meter()
+    meter.moment(Progress(phase="listing", seen=0), now=0)
+    moment = meter.moment(Progress(phase="listing", seen=500), now=1)
+    assert (moment.done, moment.total, moment.left_s) == (500, None, None)
+    assert counts_text(moment) == "500 files  500 files/s"
+
+
+def test_listing_a_known_library_knows_its_end() -> None:
+    meter = Meter()
+    meter.moment(Progress(phase="listing", seen=0, expected=10_000), now=0)
+    moment = meter.moment(Progress(phase="listing", seen=4000, expected=10_000), now=2)
+    assert counts_text(moment) == "4 000 of 10 000 files  2 000 files/s  3.0 s left"
+
+
+def test_a_library_that_grew_is_never_more_than_done() -> None:
+    moment = Meter().moment(Progress(phase="listing", seen=12, expected=10), now=0)
+    assert moment.total == 12
+
+
+def test_a_new_phase_is_measured_on_its_own() -> None:
+    meter = Meter()
+    meter.moment(Progress(phase="listing", seen=0), now=0)
+    meter.moment(Progress(phase="listing", seen=100_000), now=1)
+    assert meter.moment(reading(0), now=1.1).rate is None
+    assert meter.moment(reading(10), now=2.1).rate == pytest.approx(10)
+
+
+def test_a_run_that_stands_still_has_no_end() -> None:
+    meter = Meter()
+    meter.moment(reading(5), now=0)
+    assert meter.moment(reading(5), now=3).left_s is None
+
+
+_END = "\x1e"
+"""A terminal hands over late what was written; what comes before this is all of it."""
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@contextmanager
+def stderr_is_a_terminal() -> Iterator[Callable[[], str]]:
+    """Gives what reads the drawing. No fixture: pytest puts its own stderr back before the test."""
+    ours, theirs = pty.openpty()
+
+    def drawn() -> str:
+        os.write(theirs, _END.encode())
+        text = ""
+        while not text.endswith(_END):
+            text += os.read(ours, 65536).decode()
+        return text.removesuffix(_END)
+
+    with pytest.MonkeyPatch.context() as patch, open(theirs, "w", encoding="utf-8") as stream:
+        patch.setenv("TERM", "xterm-256color")
+        patch.setenv("COLUMNS", "100")
+        patch.setattr(sys, "stderr", stream)
+        yield drawn
+    os.close(ours)
+
+
+def test_a_run_that_is_soon_over_draws_nothing(clock: Clock) -> None:
+    with stderr_is_a_terminal() as terminal, ProgressLine(clock) as line:
+        clock.now = 0.3
+        line(reading(999))
+        assert terminal() == ""
+
+
+def test_the_line_tells_phase_files_rate_and_time_left(clock: Clock) -> None:
+    with stderr_is_a_terminal() as terminal, ProgressLine(clock) as line:
+        clock.now = 1
+        line(reading(0))
+        clock.now = 2
+        terminal()
+        line(reading(100))
+        drawn = terminal()
+    assert "reading music" in drawn
+    assert "100 of 1 000 files  100 files/s  9.0 s left" in drawn
+
+
+def test_the_line_is_drawn_at_most_ten_times_a_second(clock: Clock) -> None:
+    with stderr_is_a_terminal() as terminal, ProgressLine(clock) as line:
+        for millisecond in range(1000, 2000):
+            clock.now = millisecond / 1000
+            line(reading(millisecond))
+        assert 9 <= terminal().count("files/s") + 1 <= 10
+
+
+def test_the_line_is_gone_at_the_end(clock: Clock) -> None:
+    with stderr_is_a_terminal() as terminal:
+        with ProgressLine(clock) as line:
+            clock.now = 1
+            line(reading(1))
+            assert terminal()
+        assert terminal().endswith("\x1b[1A\x1b[2K")
+
+
+def test_the_line_has_no_colour_under_no_color(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    with stderr_is_a_terminal() as terminal, ProgressLine(clock) as line:
+        clock.now = 1
+        line(reading(1))
+        drawn = terminal()
+    assert "reading music" in drawn
+    assert "\x1b[3" not in drawn
+    assert "\x1b[38" not in drawn
+
+
+def test_a_roots_name_cannot_move_the_cursor(clock: Clock) -> None:
+    with stderr_is_a_terminal() as terminal, ProgressLine(clock) as line:
+        clock.now = 1
+        line(Progress(phase="listing", root="x\x1b[2J", seen=1))
+        assert r"listing x\x1b[2J" in terminal()

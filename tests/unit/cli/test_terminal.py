@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from indexer.cli.terminal import (
+    byte_size,
+    columns,
+    count,
+    escaped,
+    file_text,
+    local_time,
+    local_time_ns,
+    number,
+    path_text,
+    play_time,
+    time_span,
+)
+
+
+@pytest.fixture
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2Jgone", r"\x1b[2Jgone"),
+        ("two\nlines\r", r"two\nlines\r"),
+        ("del\x7f", r"del\x7f"),
+        ("c1\x9b31m", r"c1\x9b31m"),
+        ("evil\u202e3pm.exe", r"evil\u202e3pm.exe"),
+        ("\u2066isolate", r"\u2066isolate"),
+        ("para\u2029graph", r"para\u2029graph"),
+        ("lone \udcff", r"lone \udcff"),
+    ],
+)
+def test_what_moves_a_cursor_or_turns_the_text_is_written_out(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["Björk", "東京事変", "AC\\DC", "עברית", "e\u0301", "👩\u200d🎤", "a b"]
+)
+def test_letters_of_every_script_stay_as_they_are(text: str) -> None:
+    assert escaped(text) == text
+
+
+def test_bytes_that_are_not_utf8_stand_in_hex() -> None:
+    raw = b"Bj\xf6rk/\n.mp3"
+    assert path_text("Bj\ufffdrk/\n.mp3", base64.b64encode(raw).decode()) == r"Bj\xf6rk/\n.mp3"
+    assert file_text(raw) == r"Bj\xf6rk/\n.mp3"
+
+
+def test_a_path_that_is_utf8_stands_as_it_is() -> None:
+    assert path_text("Björk/\x1b.mp3") == r"Björk/\x1b.mp3"
+
+
+def test_numbers_are_grouped_by_threes() -> None:
+    assert [number(value) for value in (0, 999, 1000, 1234567)] == [
+        "0",
+        "999",
+        "1 000",
+        "1 234 567",
+    ]
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [count(value, "file") for value in (0, 1, 10_000)] == [
+        "0 files",
+        "1 file",
+        "10 000 files",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (96_400, "96 KB"),
+        (999_600, "1.0 MB"),
+        (12_345_678, "12 MB"),
+        (3_200_000_000, "3.2 GB"),
+        (5_000_000_000_000_000, "5000 TB"),
+    ],
+)
+def test_a_size_has_the_unit_that_keeps_it_short(size: int, shown: str) -> None:
+    assert byte_size(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.04, "0.0 s"),
+        (0.4, "0.4 s"),
+        (9.97, "10 s"),
+        (59.7, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_a_span_has_the_units_that_matter(seconds: float, shown: str) -> None:
+    assert time_span(seconds) == shown
+
+
+def test_a_track_plays_in_minutes_and_seconds() -> None:
+    assert [play_time(value) for value in (6.6, 225.2, 3723)] == ["0:07", "3:45", "1:02:03"]
+
+
+@pytest.mark.usefixtures("_berlin")
+def test_times_are_shown_by_this_machines_clock() -> None:
+    assert local_time("2025-07-01T22:30:59.999Z") == "2025-07-02 00:30:59"
+    assert local_time_ns(1_751_409_059_999_999_999) == "2025-07-02 00:30:59"
+
+
+def test_columns_line_up_for_wide_and_combining_letters() -> None:
+    rows = [("東京", "1", "x"), ("e\u0301t\u0301", "12", "y"), ("plain", "123", "z")]
+    assert list(columns(rows, right={1})) == [
+        "東京     1  x",
+        "e\u0301t\u0301      12  y",
+        "plain  123  z",
+    ]
+
+
+def test_no_line_ends_in_blanks() -> None:
+    assert list(columns([("a", ""), ("b", "long")])) == ["a", "b  long"]
+
+
+def test_no_rows_make_no_lines() -> None:
+    assert list(columns([])) == []

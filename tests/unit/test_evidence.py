@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+
+from indexer.evidence import AHEAD_NS, TICK_NS, Lease, Verdict, judge, tick_left_ns
+from indexer.model import Evidence, Stamp, Waiting
+
+SECOND = 1_000_000_000
+NOW = 1_800_000_000 * SECOND
+EVIDENCE = Evidence(still_s=2, held_s=60)
+
+
+def changed(ago_s: float) -> Stamp:
+    """A file whose last change is so long ago."""
+    ctime_ns = NOW - round(ago_s * SECOND)
+    return Stamp(size=1, mtime_ns=ctime_ns, ctime_ns=ctime_ns, inode=1)
+
+
+def test_a_file_without_writers_is_read_as_soon_as_its_tick_is_over() -> None:
+    assert judge(changed(ago_s=0.02), NOW, Lease.GRANTED, EVIDENCE) is Verdict.READ
+
+
+def test_a_file_of_this_very_tick_is_too_young_though_nobody_holds_it() -> None:
+    assert judge(changed(ago_s=0), NOW, Lease.GRANTED, EVIDENCE) is Verdict.WAIT_YOUNG
+
+
+def test_a_file_that_a_writer_holds_waits() -> None:
+    assert judge(changed(ago_s=59.9), NOW, Lease.REFUSED, EVIDENCE) is Verdict.WAIT_WRITER
+
+
+def test_a_held_file_that_stood_still_for_long_is_read_all_the_same() -> None:
+    assert judge(changed(ago_s=60), NOW, Lease.REFUSED, EVIDENCE) is Verdict.READ_HELD
+
+
+def test_without_a_lease_a_file_waits_until_it_stood_still() -> None:
+    assert judge(changed(ago_s=1.9), NOW, Lease.UNAVAILABLE, EVIDENCE) is Verdict.WAIT_YOUNG
+    assert judge(changed(ago_s=2), NOW, Lease.UNAVAILABLE, EVIDENCE) is Verdict.READ
+
+
+@pytest.mark.parametrize("lease", [Lease.GRANTED, Lease.UNAVAILABLE])
+def test_a_change_in_the_future_counts_as_old(lease: Lease) -> None:
+    assert judge(changed(ago_s=-3600), NOW, lease, EVIDENCE) is Verdict.READ
+
+
+def test_a_held_file_from_the_future_is_read_as_a_held_one() -> None:
+    assert judge(changed(ago_s=-3600), NOW, Lease.REFUSED, EVIDENCE) is Verdict.READ_HELD
+
+
+@pytest.mark.parametrize(
+    ("lease", "verdict"),
+    [
+        (Lease.GRANTED, Verdict.WAIT_YOUNG),
+        (Lease.UNAVAILABLE, Verdict.WAIT_YOUNG),
+        (Lease.REFUSED, Verdict.WAIT_WRITER),
+    ],
+)
+def test_a_change_a_little_ahead_of_the_coarse_clock_is_not_the_future(
+    lease: Lease, verdict: Verdict
+) -> None:
+    """Linux 6.13 and later stamp up to a tick ahead of the clock that we compare with."""
+    assert judge(changed(ago_s=-0.005), NOW, lease, EVIDENCE) is verdict
+
+
+def test_without_a_wait_for_stillness_the_tick_is_still_waited_for() -> None:
+    at_once = Evidence(still_s=0, held_s=0)
+    for lease in Lease:
+        for ago_s in (0, -0.003):
+            assert judge(changed(ago_s), NOW, lease, at_once) is Verdict.WAIT_YOUNG
+
+
+def test_a_coarse_file_system_keeps_a_file_young_for_longer() -> None:
+    fat = Evidence(granularity_ns=2 * SECOND)
+    now = changed(ago_s=0)
+    assert judge(now, NOW + 3 * SECOND // 2, Lease.GRANTED, fat) is Verdict.WAIT_YOUNG
+    assert judge(now, NOW + 2 * SECOND, Lease.GRANTED, fat) is Verdict.READ
+
+
+def test_a_verdict_says_what_is_waited_for() -> None:
+    assert [verdict.waiting for verdict in Verdict] == [None, None, Waiting.WRITER, Waiting.YOUNG]
+
+
+def test_nothing_of_the_tick_is_left_once_the_clock_has_moved() -> None:
+    assert tick_left_ns(NOW, NOW + 1, 0) == 0
+
+
+def test_a_tick_is_left_while_the_clock_shows_the_time_of_the_change() -> None:
+    assert tick_left_ns(NOW, NOW, 0) == TICK_NS
+
+
+def test_what_is_left_of_a_coarse_tick_ends_at_its_boundary() -> None:
+    assert tick_left_ns(NOW, NOW + SECOND // 2, 2 * SECOND) == 3 * SECOND // 2
+    assert tick_left_ns(NOW, NOW + 2 * SECOND - 1, 2 * SECOND) == TICK_NS
+    assert tick_left_ns(NOW, NOW + 2 * SECOND, 2 * SECOND) == 0
+
+
+def test_a_change_within_a_coarse_tick_waits_for_that_ticks_end() -> None:
+    """A fine stamp under a granularity that a test has coarsened: both count in whole seconds."""
+    assert tick_left_ns(NOW + 1, NOW + SECOND - 1, SECOND) > 0
+    assert tick_left_ns(NOW + 1, NOW + SECOND, SECOND) == 0
+
+
+def test_no_tick_is_left_for_a_change_in_the_future() -> None:
+    assert tick_left_ns(NOW + AHEAD_NS + 1, NOW, 0) == 0
+    assert tick_left_ns(NOW + AHEAD_NS, NOW, 0) > 0

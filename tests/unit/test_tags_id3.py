@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from mutagen import id3
+from mutagen.mp3 import MP3
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags.id3 import read_tag
+from indexer.tags.plain_id3 import plain_tag
+from indexer.tags.window import Window
+from tests import corpus
+
+SOUND = corpus.template(".mp3")
+
+
+def read(content: bytes) -> Track:
+    return tags.read_track(io.BytesIO(content), b".mp3")
+
+
+def file(*frames: id3.Frame, version: int = 4, v1: int = 0) -> bytes:
+    tag = id3.ID3()
+    for frame in frames:
+        tag.add(frame)
+    content = io.BytesIO(SOUND)
+    tag.save(content, v1=v1, v2_version=version, v23_sep=None)
+    return content.getvalue()
+
+
+def raw(*frames: tuple[bytes, bytes], version: int = 3, flags: int = 0) -> bytes:
+    """A file with a tag of these names and payloads, below 128 bytes each."""
+    body = b"".join(
+        name + len(payload).to_bytes(4) + bytes(2) + payload for name, payload in frames
+    )
+    size: bytes = id3.BitPaddedInt.to_str(len(body), width=4)
+    return b"ID3" + bytes([version, 0, flags]) + size + body + SOUND
+
+
+def v1_tag(title: bytes = b"", year: bytes = b"", comment: bytes = b"", genre: int = 255) -> bytes:
+    fields = ((title, 30), (b"", 30), (b"", 30), (year, 4), (comment, 28))
+    text = b"".join(field.ljust(size, b"\0") for field, size in fields)
+    return b"TAG" + text + b"\0\x07" + bytes([genre])
+
+
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("encoding", [0, 1, 2, 3])
+def test_every_encoding_of_a_text_is_read(version: int, encoding: int) -> None:
+    text = ["Björk", "ÿ"]
+    track = read(file(id3.TPE1(encoding=encoding, text=text), version=version))
+    assert track.artists == ("Björk", "ÿ")
+
+
+def test_a_value_beyond_the_basic_plane_is_read() -> None:
+    assert read(file(id3.TIT2(encoding=1, text="日本 😀"))).title == "日本 😀"
+
+
+def test_utf_16_of_the_other_byte_order_is_read() -> None:
+    payload = b"\x01" + "\ufeffDebut\0".encode("utf-16-be")
+    assert read(raw((b"TALB", payload))).album == "Debut"
+
+
+def test_a_genre_number_is_a_name() -> None:
+    track = read(file(id3.TCON(encoding=3, text=["17", "(9)", "(4)Eurodisco", "Art Pop"])))
+    assert track.genres == ("Rock", "Metal", "Disco", "Eurodisco", "Art Pop")
+
+
+@pytest.mark.parametrize(
+    ("frames", "date"),
+    [
+        ({"TYER": "1993"}, "1993"),
+        ({"TYER": "1993", "TDAT": "0706"}, "1993-06-07"),
+        ({"TYER": "1993", "TDAT": "0706", "TIME": "2315"}, "1993-06-07 23:15:00"),
+        ({"TYER": "1993-06-07"}, "1993-06-07"),
+        ({"TYER": "1993", "TIME": "2315"}, "1993"),
+        ({"TDAT": "0706"}, None),
+        ({"TYER": "93"}, None),
+        ({"TYER": "1994", "TDRC": "1993"}, "1993"),
+    ],
+)
+def test_the_date_of_an_older_tag(frames: dict[str, str], date: str | None) -> None:
+    content = raw(*((name.encode(), b"\0" + text.encode()) for name, text in frames.items()))
+    assert read(content).date == date
+    assert date == (str(MP3(io.BytesIO(content)).tags.get("TDRC", "")) or None)
+
+
+def test_a_tag_of_version_2_2_is_read() -> None:
+    body = b"TT2\0\0\x06\0Debut" + b"TYE\0\0\x05\x001993" + b"TRK\0\0\x05\x003/12"
+    content = b"ID3\x02\0\0" + id3.BitPaddedInt.to_str(len(body), width=4) + body + SOUND
+    track = read(content)
+    assert (track.title, track.date, track.track, track.track_total) == ("Debut", "1993", 3, 12)
+
+
+def test_the_comment_without_a_description_is_preferred() -> None:
+    described = id3.COMM(encoding=3, lang="eng", desc="source", text="vinyl")
+    plain = id3.COMM(encoding=3, lang="deu", desc="", text="gut")
+    assert read(file(described, plain)).comment == "gut"
+    assert read(file(described)).comment == "vinyl"
+
+
+@pytest.mark.parametrize("description", ["iTunNORM", "iTunSMPB", "iTunPGAP", "iTunes_CDDB_1"])
+def test_a_technical_comment_of_itunes_is_no_comment(description: str) -> None:
+    technical = id3.COMM(encoding=0, lang="eng", desc=description, text="00000A2B")
+    assert read(file(technical)).comment is None
+    written = id3.COMM(encoding=0, lang="eng", desc="by me", text="mine")
+    assert read(file(technical, written)).comment == "mine"
+
+
+def test_a_blank_comment_gives_way_to_another() -> None:
+    blank = id3.COMM(encoding=3, lang="eng", desc="", text=" ")
+    written = id3.COMM(encoding=3, lang="eng", desc="x", text="mine")
+    assert read(file(blank, written)).comment == "mine"
+
+
+@pytest.mark.parametrize("description", ["REPLAYGAIN_TRACK_GAIN", "replaygain_track_gain"])
+def test_the_case_of_a_description_does_not_matter(description: str) -> None:
+    frame = id3.TXXX(encoding=3, desc=description, text="-7 dB")
+    assert read(file(frame)).replaygain_track_gain == "-7 dB"
+
+
+def test_another_owners_identifier_is_no_musicbrainz_id() -> None:
+    other = id3.UFID(owner="http://www.cddb.com", data=b"3CD3")
+    assert read(file(other)).mb_trackid is None
+    ours = id3.UFID(owner="http://musicbrainz.org", data=b"f3b1d3d3")
+    assert read(file(other, ours)).mb_trackid == "f3b1d3d3"
+
+
+def test_a_frame_that_comes_again_adds_its_new_values() -> None:
+    content = raw((b"TPE1", b"\0Bj\xf6rk"), (b"TPE1", b"\0Guest"), (b"TPE1", b"\0Guest"))
+    assert read(content).artists == ("Björk", "Guest")
+
+
+def test_values_of_one_frame_may_be_equal() -> None:
+    assert read(raw((b"TPE1", b"\0a\0a"))).artists == ("a", "a")
+
+
+def test_a_slash_does_not_separate_artists() -> None:
+    assert read(raw((b"TPE1", b"\0AC/DC"))).artists == ("AC/DC",)
+
+
+def test_an_id3v1_tag_alone_is_read() -> None:
+    track = read(SOUND + v1_tag(b"Debut", b"1993", b"old", 17))
+    assert (track.title, track.date, track.comment) == ("Debut", "1993", "old")
+    assert (track.track, track.genres) == (7, ("Rock",))
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_an_id3v1_tag_fills_only_what_is_missing(version: int) -> None:
+    whole = file(id3.TIT2(encoding=3, text="Human Behaviour"), version=version)
+    track = read(whole + v1_tag(b"Human Behav", b"1993", b"old"))
+    assert (track.title, track.date, track.comment) == ("Human Behaviour", "1993", "old")
+
+
+def test_a_comment_of_the_newer_tag_wins_over_the_older_tags() -> None:
+    described = id3.COMM(encoding=3, lang="eng", desc="x", text="new")
+    assert read(file(described) + v1_tag(comment=b"old")).comment == "new"
+
+
+def test_an_ape_tag_is_not_taken_for_an_id3v1_tag() -> None:
+    whole = file(id3.TALB(encoding=3, text="Debut"))
+    assert read(whole + b"APETAGEX" + bytes(123)).title is None
+
+
+def test_a_plain_tag_is_not_left_to_mutagen() -> None:
+    content = corpus.tagged(title="x", artist=["a", "b"], picture=40_000, id3_version=3)
+    assert plain_tag(Window(io.BytesIO(content))) is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        raw((b"TIT2", b"\0Debut"), flags=0x80),  # unsynchronised
+        raw((b"TIT2", b"\x01\xfe\xff\0D")),  # big-endian
+        raw((b"TIT2", b"\x03\xff")),  # no UTF-8
+        raw((b"TIT2", b"\x09Debut")),  # no such encoding
+        raw((b"tit2", b"\0Debut")),  # no frame
+        raw((b"TIT2", b"\0Debut"))[:14] + b"\x7f" + raw((b"TIT2", b"\0Debut"))[15:],  # too large
+        b"ID3\x05" + raw((b"TIT2", b"\0Debut"))[4:],
+        SOUND,
+    ],
+)
+def test_whatever_is_not_plain_is_left_to_mutagen(content: bytes) -> None:
+    assert plain_tag(Window(io.BytesIO(content))) is None
+
+
+def test_an_old_itunes_tag_with_wrong_sizes_is_read() -> None:
+    text = b"\0" + b"x" * 200
+    body = b"TIT2" + len(text).to_bytes(4) + bytes(2) + text + b"TALB\0\0\0\x06\0\0\0Debut"
+    content = b"ID3\x04\0\0" + id3.BitPaddedInt.to_str(len(body), width=4) + body + SOUND
+    assert (read(content).title, read(content).album) == ("x" * 200, "Debut")
+
+
+def test_a_flagged_frame_is_left_to_mutagen() -> None:
+    content = raw((b"TIT2", b"\0Debut"), version=4)
+    unsynchronised = content[:19] + b"\x02" + content[20:]
+    assert plain_tag(Window(io.BytesIO(unsynchronised))) is None
+    assert read(unsynchronised).title == "Debut"
+
+
+def test_bad_frame_sizes_do_not_refuse_a_file() -> None:
+    assert read(corpus.id3_with_bad_frame_sizes()).codec == "mp3"
+
+
+def test_a_picture_with_a_wide_description_is_seen() -> None:
+    frame = id3.APIC(encoding=1, mime="image/png", type=3, desc="Vörne", data=b"x")
+    content = file(frame)
+    assert plain_tag(Window(io.BytesIO(content))) is not None
+    assert read(content).has_picture
+
+
+def test_the_layer_of_the_sound_is_its_codec() -> None:
+    frame = b"\xff\xfd\x90\xc4"  # MPEG 1 layer 2, 160 kbit/s, 44100 Hz, mono: 522 bytes
+    track = read((frame + bytes(518)) * 6)
+    assert (track.codec, track.sample_rate, track.bitrate) == ("mp2", 44100, 160_000)
+
+
+def test_a_tag_read_by_mutagen_has_the_same_size() -> None:
+    content = file(id3.TIT2(encoding=2, text="x"))
+    tag = read_tag(Window(io.BytesIO(content)))
+    assert content[tag.size :] == SOUND

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags.mp4 import _codec
+from tests import corpus
+
+
+def tagged(**atoms: object) -> bytes:
+    file = io.BytesIO(corpus.template(".m4a"))
+    mp4 = MP4(file)
+    for key, value in atoms.items():
+        mp4.tags[key] = value
+    file.seek(0)
+    mp4.save(file)
+    return file.getvalue()
+
+
+def read(content: bytes) -> Track:
+    return tags.read_track(io.BytesIO(content), b".m4a")
+
+
+def test_zero_in_a_pair_is_absent() -> None:
+    track = read(tagged(trkn=[(0, 12)], disk=[(2, 0)]))
+    assert (track.track, track.track_total, track.disc, track.disc_total) == (None, 12, 2, None)
+
+
+@pytest.mark.parametrize(("tempo", "bpm"), [([128], "128"), ([0], None), ([], None)])
+def test_a_tempo_is_text_and_zero_is_none(tempo: list[int], bpm: str | None) -> None:
+    assert read(tagged(tmpo=tempo)).bpm == bpm
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_the_compilation_flag(value: bool) -> None:
+    assert read(tagged(cpil=value)).compilation is value
+
+
+@pytest.mark.parametrize("name", ["replaygain_track_gain", "REPLAYGAIN_TRACK_GAIN"])
+def test_the_case_of_a_freeform_name_does_not_matter(name: str) -> None:
+    track = read(tagged(**{f"----:com.apple.iTunes:{name}": [b"-7 dB"]}))
+    assert track.replaygain_track_gain == "-7 dB"
+
+
+def test_another_programs_freeform_is_not_ours() -> None:
+    assert read(tagged(**{"----:org.example:ISRC": [b"x"]})).isrc is None
+
+
+def test_freeform_text_may_be_utf_16_or_broken() -> None:
+    label = MP4FreeForm("Ö".encode("utf-16-be"), dataformat=AtomDataType.UTF16)
+    key = "----:com.apple.iTunes:LABEL"
+    assert read(tagged(**{key: [label]})).label == "Ö"
+    assert read(tagged(**{key: [b"\xd6"]})).label == "\ufffd"
+
+
+def test_a_genre_number_is_a_name() -> None:
+    content = tagged(**{"\xa9gen": ["xy"]})
+    data = b"data\0\0\0\x01\0\0\0\0"
+    assert content.count(b"\xa9gen") == content.count(data + b"xy") == 1
+    number = b"data\0\0\0\0\0\0\0\0" + (18).to_bytes(2)
+    content = content.replace(b"\xa9gen", b"gnre").replace(data + b"xy", number)
+    assert read(content).genres == ("Rock",)
+
+
+def test_several_values_of_an_atom_stay_apart() -> None:
+    track = read(tagged(**{"\xa9ART": ["a", "b; c"], "aART": ["d"], "\xa9gen": ["e", "f"]}))
+    assert (track.artists, track.albumartists, track.genres) == (("a", "b; c"), ("d",), ("e", "f"))
+
+
+def test_a_cover_that_ends_behind_the_file_is_refused() -> None:
+    content = corpus.tagged(".m4a", title="x", picture=500)
+    with pytest.raises(tags.Refused):
+        read(content[:-100])
+
+
+def test_a_cover_atom_that_never_advances_does_not_hang() -> None:
+    content = corpus.tagged(".m4a", title="x", picture=500)
+    at = content.index(b"covr") + 4
+    stuck = content[:at] + bytes(4) + b"name" + content[at + 8 :]  # hangs mutagen 1.48
+    assert read(stuck).title == "x"
+
+
+@pytest.mark.parametrize(
+    ("stream", "codec"),
+    [
+        ("mp4a.40.2", "aac"),
+        ("mp4a", "aac"),
+        ("mp4a.67", "aac"),
+        ("mp4a.6B", "mp3"),
+        ("mp4a.69", "mp3"),
+        ("alac", "alac"),
+        ("ac-3", "ac-3"),
+        ("fLaC", "flac"),
+        ("Opus", "opus"),
+        (".mp3", "mp3"),
+        ("", "mp4"),
+    ],
+)
+def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
+    assert _codec(stream) == codec

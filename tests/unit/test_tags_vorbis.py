@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from mutagen.flac import FLAC, SeekPoint, SeekTable
+from mutagen.oggvorbis import OggVorbis
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags import vorbis
+from tests import corpus
+
+
+def read(content: bytes, suffix: str) -> Track:
+    return tags.read_track(io.BytesIO(content), suffix.encode())
+
+
+def ogg(*comments: tuple[str, str]) -> Track:
+    file = io.BytesIO(corpus.template(".ogg"))
+    tagged = OggVorbis(file)
+    tagged.tags.extend(comments)
+    file.seek(0)
+    tagged.save(file)
+    return read(file.getvalue(), ".ogg")
+
+
+def flac(*comments: tuple[str, str]) -> Track:
+    file = io.BytesIO(corpus.template(".flac"))
+    tagged = FLAC(file)
+    tagged.tags.extend(comments)
+    file.seek(0)
+    tagged.save(file)
+    return read(file.getvalue(), ".flac")
+
+
+@pytest.mark.parametrize("read_comments", [ogg, flac])
+def test_the_case_of_a_key_does_not_matter(read_comments: Callable[..., Track]) -> None:
+    track = read_comments(("Title", "Debut"), ("aRTIST", "a"), ("ARTIST", "b"))
+    assert (track.title, track.artists) == ("Debut", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("column", "keys"),
+    [
+        ("albumartists", ["ALBUMARTIST", "ALBUM ARTIST"]),
+        ("date", ["DATE", "YEAR"]),
+        ("comment", ["COMMENT", "DESCRIPTION"]),
+        ("label", ["LABEL", "ORGANIZATION", "PUBLISHER"]),
+        ("track_total", ["TRACKTOTAL", "TOTALTRACKS"]),
+        ("disc_total", ["DISCTOTAL", "TOTALDISCS"]),
+    ],
+)
+def test_the_first_key_that_is_not_blank_speaks(column: str, keys: list[str]) -> None:
+    for first, key in enumerate(keys):
+        blank = [(other, " ") for other in keys[:first]]
+        known = [(other, str(1990 + keys.index(other))) for other in reversed(keys[first:])]
+        value = getattr(ogg(*known, *blank), column)
+        assert value in {str(1990 + first), 1990 + first, (str(1990 + first),)}, key
+
+
+def test_the_number_holds_its_total() -> None:
+    track = ogg(("TRACKNUMBER", "3/12"), ("DISCNUMBER", "1/2"), ("DISCTOTAL", "9"))
+    assert (track.track, track.track_total, track.disc, track.disc_total) == (3, 12, 1, 2)
+
+
+@pytest.mark.parametrize("key", ["METADATA_BLOCK_PICTURE", "COVERART", "coverart"])
+def test_a_picture_among_the_comments_is_seen_without_a_look_at_it(key: str) -> None:
+    assert ogg((key, "no base64 at all")).has_picture
+    assert flac((key, "no base64 at all")).has_picture
+    assert not ogg((key, "")).has_picture
+
+
+def test_a_flac_file_behind_an_id3_tag_is_read() -> None:
+    tag = corpus.tagged(title="of the ID3 tag")[: -len(corpus.template(".mp3"))]
+    assert read(tag + corpus.tagged(".flac", title="its own"), ".flac").title == "its own"
+
+
+def test_a_flac_file_without_comments_is_a_track() -> None:
+    content = corpus.template(".flac")
+    stream_info = content[: 4 + 4 + 34]
+    only = stream_info[:4] + b"\x80" + stream_info[5:]
+    assert read(only + bytes(500), ".flac").bit_depth == 16
+
+
+def test_a_seek_table_is_passed_over() -> None:
+    file = io.BytesIO(corpus.tagged(".flac", title="x", picture=10))
+    tagged = FLAC(file)
+    tagged.seektable = SeekTable(None)
+    tagged.seektable.seekpoints = [SeekPoint(0, 0, 1)]
+    file.seek(0)
+    tagged.save(file)
+    track = read(file.getvalue(), ".flac")
+    assert (track.title, track.has_picture) == ("x", True)
+
+
+def test_a_broken_checksum_does_not_refuse_a_file() -> None:
+    assert read(corpus.ogg_with_broken_crc(), ".ogg").title == "Human Behaviour"
+
+
+def test_a_class_is_not_asked_for_a_codec_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reads_the_whole_file(_window: object) -> None:
+        pytest.fail("mutagen looks for the packet of its codec to the end of the file")
+
+    monkeypatch.setitem(vorbis.OGG, b"\x01vorbis", (reads_the_whole_file, "vorbis"))
+    assert read(corpus.tagged(".opus", title="x"), ".ogg").codec == "opus"
+
+
+def test_text_that_is_no_utf_8_is_read_with_replacements() -> None:
+    content = corpus.tagged(".flac", title="Bjork")
+    assert read(content.replace(b"Bjork", b"Bj\xf6rk"), ".flac").title == "Bj\ufffdrk"

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from indexer.tags.window import BLOCK, Window
+
+CONTENT = bytes(range(256)) * 300
+
+
+class Dribbling(io.BytesIO):
+    """An unbuffered file that gives less than was asked for, as it may."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        return super().read(min(size, 1000) if size is not None and size > 0 else size)
+
+
+def test_a_window_reads_what_the_file_holds_in_any_order() -> None:
+    window, file = Window(io.BytesIO(CONTENT)), io.BytesIO(CONTENT)
+    for offset, size in [
+        (0, 10),
+        (5, 10),
+        (BLOCK - 1, 2),
+        (3, 1),
+        (70_000, 9),
+        (0, BLOCK),
+        (1, -1),
+    ]:
+        window.seek(offset)
+        file.seek(offset)
+        assert window.read(size) == file.read(size)
+        assert window.tell() == file.tell()
+
+
+def test_a_read_ends_where_the_file_ends() -> None:
+    window = Window(io.BytesIO(CONTENT))
+    window.seek(-3, io.SEEK_END)
+    assert window.read(2**32) == CONTENT[-3:]
+    assert window.read(2**32) == b""
+    window.seek(2**40)
+    assert window.read(1) == b""
+    assert window.tell() == 2**40
+
+
+def test_seeking_before_the_start_is_refused_as_by_a_real_file() -> None:
+    window = Window(io.BytesIO(CONTENT))
+    with pytest.raises(OSError, match="Invalid argument"):
+        window.seek(-len(CONTENT) - 1, io.SEEK_END)
+    assert window.fault is None
+
+
+def test_pieces_are_put_together() -> None:
+    assert Window(Dribbling(CONTENT)).read() == CONTENT
+
+
+def test_small_reads_beside_each_other_are_one_read_of_the_file() -> None:
+    file = Dribbling(CONTENT[:900])
+    window = Window(file)
+    assert b"".join(window.read(9) for _ in range(100)) == CONTENT[:900]
+    assert file.reads == 1
+
+
+def test_a_file_that_was_cut_short_meanwhile_just_ends() -> None:
+    file = io.BytesIO(CONTENT)
+    window = Window(file)
+    file.truncate(100)
+    assert window.read(200) == CONTENT[:100]
+    assert window.read(200) == b""

@@ -1,0 +1,1 @@
+"""The daemon: what the kernel tells of a change -> a hint for the index."""
