@@ -79,6 +79,8 @@ def _judge(
 
 def _by_content(window: Window) -> Track | Refused | None:
     """The track of a file whose suffix does not say what it is; None if nobody knows it."""
+    if window.peek(4, 4) == b"ftyp":  # not to mutagen's own: see the test of a cover that hangs
+        return _mp4(window)
     adts = _adts(window)
     if adts is not None:
         return adts
@@ -132,7 +134,7 @@ def _id3(window: Window, _suffix: bytes) -> Track:
     return id3.read(window)
 
 
-def _mp4(window: Window, _suffix: bytes) -> Track:
+def _mp4(window: Window, _suffix: bytes = b".mp4") -> Track:
     from indexer.tags import mp4
 
     return mp4.read(window)

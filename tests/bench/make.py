@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tests.bench.catalogue import Album, albums
+from tests.bench.catalogue import Album, Track, albums
 from tests.corpus import tagged
 
 MARKER = ".bench-library.json"
@@ -64,14 +64,19 @@ def write(folder: Path, album: Album) -> None:
     place = folder / album.folder
     place.mkdir(parents=True, exist_ok=True)
     for track in album.tracks:
-        content = tagged(
-            album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
-        )
-        path = place / track.name
-        path.write_bytes(content)
-        os.utime(path, (track.mtime_s, track.mtime_s))
+        write_track(folder, album, track)
     if album.cover is not None:
         (place / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0".ljust(album.cover, b"x"))
+
+
+def write_track(folder: Path, album: Album, track: Track) -> None:
+    """Write one file of an album whose folder is there."""
+    content = tagged(
+        album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
+    )
+    path = folder / album.folder / track.name
+    path.write_bytes(content)
+    os.utime(path, (track.mtime_s, track.mtime_s))
 
 
 def main() -> int:

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,8 +46,7 @@ class Watched:
     ) -> None:
         allowed = sorted(os.sched_getaffinity(0))[:cores]
         self.peak_pss = 0
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self._output, self._errors = _in_memory(), _in_memory()
         self._began_s = time.perf_counter()
         self._process = subprocess.Popen(
             command,
@@ -66,6 +64,10 @@ class Watched:
         """Of the command itself."""
         return self._process.pid
 
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.perf_counter() - self._began_s
+
     def look(self) -> bool:
         """Note how much memory is in use, then wait a moment; False once the command has ended."""
         self.peak_pss = max(self.peak_pss, pss_of_tree(self.pid))
@@ -74,12 +76,12 @@ class Watched:
 
     def await_true(self, question: Callable[[], bool], limit_s: float) -> float:
         """Look until something has come true; how many seconds that took. Raises Failed."""
-        began_s = time.perf_counter()
+        began_s = self.seconds()
         while not question():
-            if not self.look() or time.perf_counter() - began_s > limit_s:
-                self.end(signal.SIGKILL)
-                raise Failed(f"{self._process.args!r} has not done it in {limit_s:g} s")
-        return time.perf_counter() - began_s
+            if not self.look() or self.seconds() - began_s > limit_s:
+                words = self.end(signal.SIGKILL).output.strip()
+                raise Failed(f"{self._process.args!r} ended, or took {limit_s:g} s: {words}")
+        return self.seconds() - began_s
 
     def cpu_s(self) -> float:
         """User and system time so far, of the command and of its children that have ended."""
@@ -88,9 +90,9 @@ class Watched:
     def end(self, with_signal: signal.Signals | None = None) -> Cost:
         """Wait for the end, brought about by a signal if one is given."""
         if with_signal is not None:
-            self._process.send_signal(with_signal)
+            signal.pidfd_send_signal(self._ended, with_signal)  # Popen's own would reap it
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        seconds = time.perf_counter() - self._began_s
+        seconds = self.seconds()
         written = written_bytes(self.pid)  # a dead process that was not waited for still tells
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
@@ -147,6 +149,11 @@ def _pss(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0  # it ended between two looks
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _in_memory() -> IO[bytes]:
+    """A file to write into that is not on a disk, where it would count as bytes written."""
+    return os.fdopen(os.memfd_create("output"), "w+b")
 
 
 def _text(file: IO[bytes]) -> str:

@@ -178,19 +178,20 @@ def frames(draw: st.DrawFn) -> id3.Frame:
     description = draw(st.sampled_from(["", "MusicBrainz Album Id", "iTunNORM"]))
     match draw(st.sampled_from(FRAMES)):
         case "TXXX":
-            return id3.TXXX(encoding=encoding, desc=description, text=texts)
+            frame = id3.TXXX(encoding=encoding, desc=description, text=texts)
         case "COMM":
-            return id3.COMM(encoding=encoding, lang="eng", desc=description, text=texts)
+            frame = id3.COMM(encoding=encoding, lang="eng", desc=description, text=texts)
         case "UFID":
-            return id3.UFID(owner="http://musicbrainz.org", data=texts[0].encode())
+            frame = id3.UFID(owner="http://musicbrainz.org", data=texts[0].encode())
         case "APIC":
-            return id3.APIC(encoding=encoding, mime="x/y", type=3, desc=description, data=b"z")
+            frame = id3.APIC(encoding=encoding, mime="x/y", type=3, desc=description, data=b"z")
         case "PRIV":
-            return id3.PRIV(owner="x", data=bytes(draw(st.integers(0, 300))))
+            frame = id3.PRIV(owner="x", data=bytes(draw(st.integers(0, 300))))
         case "TDAT" | "TIME" as name:
-            return getattr(id3, name)(encoding=0, text=draw(st.sampled_from(["0102", "2359"])))
+            frame = getattr(id3, name)(encoding=0, text=draw(st.sampled_from(["0102", "2359"])))
         case name:
-            return getattr(id3, name)(encoding=encoding, text=texts)
+            frame = getattr(id3, name)(encoding=encoding, text=texts)
+    return frame
 
 
 @st.composite

@@ -77,11 +77,12 @@ def test_a_cover_that_ends_behind_the_file_is_refused() -> None:
         read(content[:-100])
 
 
-def test_a_cover_atom_that_never_advances_does_not_hang() -> None:
+@pytest.mark.parametrize("suffix", [b".m4a", b".mp3"])
+def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
     content = corpus.tagged(".m4a", title="x", picture=500)
     at = content.index(b"covr") + 4
     stuck = content[:at] + bytes(4) + b"name" + content[at + 8 :]  # hangs mutagen 1.48
-    assert read(stuck).title == "x"
+    assert tags.read_track(io.BytesIO(stuck), suffix).title == "x"
 
 
 @pytest.mark.parametrize(

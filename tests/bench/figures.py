@@ -1,0 +1,73 @@
+"""What was measured of one thing done to one library: the words that steps, table and bars share."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from msgspec import Struct, field
+
+from tests.bench.process import Cost
+
+KERNEL = "kernel's limit: open + read 64 KB"
+FIND = "kernel's limit: find -printf"
+MUTAGEN = "mutagen.File alone"
+REBUILD = "rebuild"
+UNCHANGED = "scan, nothing changed"
+RETAGGED = "scan, 3 files retagged"
+RENAMED = "scan, album folder renamed"
+SEARCH = "search, two words"
+VERIFY = "verify"
+
+
+class Step(Struct):
+    """One row of the table; figures are medians of the runs."""
+
+    name: str
+    runs: list[Cost] = field(default_factory=list)
+    opened: int | None = None
+    read_bytes: int | None = None
+    database_bytes: int | None = None
+    rows: dict[str, int] | None = None
+    """Rows written, by table."""
+    calls: dict[str, int] = field(default_factory=dict)
+    """System calls of one run, by name."""
+    absent: str = ""
+    """Why there are no runs."""
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the process to its end."""
+        return median(run.seconds for run in self.runs)
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time of all processes."""
+        return median(run.cpu_s for run in self.runs)
+
+    @property
+    def peak_pss(self) -> int:
+        """The highest of all runs: a peak that was seen once is there."""
+        return max(run.peak_pss for run in self.runs)
+
+    @property
+    def written_bytes(self) -> float:
+        """To disks, by all processes."""
+        return median(run.written_bytes for run in self.runs)
+
+
+class Library(Struct):
+    """All that was measured on one library."""
+
+    files: int
+    steps: list[Step]
+
+    def step(self, name: str) -> Step | None:
+        """A step that was run, by its name."""
+        return next((step for step in self.steps if step.name == name and step.runs), None)
+
+
+class Result(Struct):
+    """What `--json` writes."""
+
+    machine: dict[str, str | int | float]
+    libraries: list[Library]

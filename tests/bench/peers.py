@@ -1,0 +1,130 @@
+"""A library -> what mpd and minidlna need to scan the same one, where they are installed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from tests.bench.figures import Step
+from tests.bench.process import Cost, Failed, Watched
+
+LIMIT_S = 1800.0
+MPD_SCAN = "mpd: first scan"
+MPD_RESCAN = "mpd: scan, nothing changed"
+MINIDLNA_SCAN = "minidlna: first scan"
+FINISHED = re.compile(r"finished \(\d+ files\)")
+"""What minidlna logs at the end of a scan."""
+
+
+def mpd(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[Step]:
+    """The update of an empty database, and one that finds nothing new."""
+    program = shutil.which("mpd")
+    if program is None:
+        yield Step(MPD_SCAN, absent="not installed")
+        return
+    first, again = Step(MPD_SCAN), Step(MPD_RESCAN)
+    for number in range(runs):
+        place = work / f"mpd-{number}"
+        (place / "playlists").mkdir(parents=True)
+        config = place / "mpd.conf"
+        config.write_text(
+            f'music_directory "{music}"\n'
+            f'playlist_directory "{place}/playlists"\n'
+            f'db_file "{place}/database"\n'
+            f'log_file "{place}/log"\n'
+            f'bind_to_address "{place}/socket"\n'
+            'auto_update "no"\n'
+            'audio_output {\n type "null"\n name "none"\n}\n'
+        )
+        server = Watched([program, "--no-daemon", str(config)], cores=cores)
+        server.await_true((place / "socket").exists, LIMIT_S)
+        with closing(_MpdClient(place / "socket", server)) as client:
+            first.runs.append(_measured(server, client.update))
+            if client.songs() < files:
+                raise Failed(f"mpd knows {client.songs()} songs of {files}")
+            again.runs.append(_measured(server, client.update))
+        cost = server.end(signal.SIGTERM)
+        first.runs[-1] = replace(first.runs[-1], written_bytes=cost.written_bytes)
+    yield from (first, again)
+
+
+def minidlna(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[Step]:
+    """The first scan; it runs from the start of the program to a line in its log."""
+    program = shutil.which("minidlnad")
+    if program is None:
+        yield Step(MINIDLNA_SCAN, absent="not installed")
+        return
+    step = Step(MINIDLNA_SCAN)
+    for number in range(runs):
+        place = work / f"minidlna-{number}"
+        place.mkdir()
+        config = place / "minidlna.conf"
+        config.write_text(
+            f"media_dir=A,{music}\ndb_dir={place}\nlog_dir={place}\nport={_free_port()}\ninotify=no\n"
+            f"minissdpdsocket={place}/ssdp\nnetwork_interface=lo\n"
+        )
+        log = place / "minidlna.log"
+        server = Watched([program, "-S", "-f", str(config), "-P", f"{place}/pid"], cores=cores)
+        seconds = server.await_true(lambda: _has_finished(log), LIMIT_S)
+        step.runs.append(replace(server.end(signal.SIGTERM), seconds=seconds, output=""))
+    yield step
+
+
+class _MpdClient:
+    """The few words of mpd's protocol that are needed (mpd.readthedocs.io, Protocol)."""
+
+    def __init__(self, path: Path, server: Watched) -> None:
+        self._server = server
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+        self._lines.readline()  # its greeting
+
+    def update(self) -> float:
+        """Have it look at everything, and wait until it has; how many seconds that took."""
+        self._ask("update")
+        return self._server.await_true(lambda: "updating_db" not in self._ask("status"), LIMIT_S)
+
+    def songs(self) -> int:
+        """How many it knows."""
+        return int(self._ask("stats")["songs"])
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def _ask(self, word: str) -> dict[str, str]:
+        self._socket.sendall(f"{word}\n".encode())
+        answer = {}
+        for line in self._lines:
+            if line.startswith(("OK", "ACK")):
+                break
+            name, _, value = line.rstrip("\n").partition(": ")
+            answer[name] = value
+        return answer
+
+
+def _free_port() -> int:
+    """minidlna does not start without one."""
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _has_finished(log: Path) -> bool:
+    return log.exists() and FINISHED.search(log.read_text("utf-8", "replace")) is not None
+
+
+def _measured(server: Watched, update: Callable[[], float]) -> Cost:
+    """What a server spends on one update; the bytes that it writes are known at its end only."""
+    before_s = server.cpu_s()
+    seconds = update()
+    return Cost(seconds, server.cpu_s() - before_s, server.peak_pss, 0, 0)

@@ -1,0 +1,183 @@
+"""A library -> the cost of everything the program does with one, run after run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.bench import database, strace
+from tests.bench.catalogue import Album, albums
+from tests.bench.figures import (
+    FIND,
+    KERNEL,
+    MUTAGEN,
+    REBUILD,
+    RENAMED,
+    RETAGGED,
+    SEARCH,
+    UNCHANGED,
+    VERIFY,
+    Library,
+    Step,
+)
+from tests.bench.make import write_track
+from tests.bench.process import Cost, Failed, run
+
+CHECKOUT = Path(__file__).parents[2]
+MOST_TRACED = 10_000
+"""Files in the largest library that is run under strace, which takes many times as long."""
+
+
+class Scenario:
+    """One library and one database that is made anew for each round."""
+
+    def __init__(
+        self, music: Path, work: Path, files: int, seed: int, *, cores: int, config: Path | None
+    ) -> None:
+        self._music = music
+        self._database = work / "library.db"
+        self._files = files
+        self._cores = cores
+        self._config = config
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if name[:8] != "INDEXER_"},
+            "XDG_CONFIG_HOME": str(work),
+        }
+        self._albums = list(albums(files, seed))
+        self._steps: dict[str, Step] = {}
+
+    def result(self) -> Library:
+        """What was measured so far."""
+        return Library(self._files, list(self._steps.values()))
+
+    def warm(self) -> None:
+        """Have all of the library in the page cache, as far as it fits."""
+        self._reference("warm")
+
+    def round(self) -> None:
+        """Everything once, and the library is as it was. Raises Failed when an answer is wrong."""
+        self._note(FIND, self._run(["find", str(self._music), "-printf", "%p %s %T@ %C@ %i\n"]))
+        self._note(KERNEL, self._reference("kernel"))
+        self._note(MUTAGEN, self._reference("mutagen"))
+        self._rebuild()
+        self._scan_unchanged()
+        with self._retagged() as count:
+            self._scan(RETAGGED, files_read=count, modified=count)
+        with self._renamed() as count:
+            self._scan(RENAMED, files_read=0, moved=count)
+            words = self._middle.folder.replace("/", " ").split()
+            self._note(SEARCH, self._index("search", words[0], words[1]))
+            cost = self._index("verify")
+            self._note(VERIFY, cost)
+            self._expect(cost, checked=self._files)
+
+    def trace(self) -> None:
+        """Count the system calls of a rebuild and of an unchanged scan."""
+        if not strace.installed() or self._files > MOST_TRACED:
+            return
+        self._forget_database()
+        for name, words in ((REBUILD, ["rebuild", str(self._music)]), (UNCHANGED, ["scan"])):
+            self._steps[name].calls = strace.count_calls(
+                self._command(words),
+                cores=self._cores,
+                environment=self._environment,
+                folder=CHECKOUT,
+            )
+
+    @property
+    def _middle(self) -> Album:
+        return self._albums[len(self._albums) // 2]
+
+    def _rebuild(self) -> None:
+        self._forget_database()
+        cost = self._index("rebuild", str(self._music))
+        step = self._note(REBUILD, cost)
+        report = self._expect(cost, seen=self._files, added=self._files, problems=0)
+        step.opened, step.read_bytes = report["files_read"], report["bytes_read"]
+        step.database_bytes = database.size(self._database)
+
+    def _scan_unchanged(self) -> None:
+        before = self._database.with_suffix(".before")
+        database.copy(self._database, before)
+        cost = self._index("scan")
+        step = self._note(UNCHANGED, cost)
+        report = self._expect(cost, seen=self._files, unchanged=self._files)
+        step.opened, step.read_bytes = report["files_read"], report["bytes_read"]
+        step.rows = database.rows_written(before, self._database)
+        before.unlink()
+
+    def _scan(self, name: str, **expected: int) -> None:
+        cost = self._index("scan")
+        step = self._note(name, cost)
+        report = self._expect(cost, seen=self._files, pending=0, **expected)
+        step.opened, step.read_bytes = report["files_read"], report["bytes_read"]
+
+    @contextmanager
+    def _retagged(self) -> Iterator[int]:
+        """Other titles in three files; how many files that are."""
+        chosen = {
+            (album.folder, album.tracks[0].name): (album, album.tracks[0])
+            for album in (self._albums[0], self._middle, self._albums[-1])
+        }
+        try:
+            for album, track in chosen.values():
+                tags = {**track.tags, "title": "Another title"}
+                write_track(self._music, album, msgspec.structs.replace(track, tags=tags))
+            yield len(chosen)
+        finally:
+            for album, track in chosen.values():
+                write_track(self._music, album, track)
+
+    @contextmanager
+    def _renamed(self) -> Iterator[int]:
+        """Another name for one album's folder; how many files are in it.
+
+        The files that `_retagged` has put back are read in passing, by a scan that is not measured.
+        """
+        self._index("scan")
+        folder = self._music / self._middle.folder
+        other = folder.with_name(folder.name + " (remastered)")
+        folder.rename(other)
+        try:
+            yield len(self._middle.tracks)
+        finally:
+            other.rename(folder)
+
+    def _forget_database(self) -> None:
+        for name in ("library.db", "library.db-wal", "library.db-shm"):
+            self._database.with_name(name).unlink(missing_ok=True)
+
+    def _reference(self, how: str) -> Cost:
+        return self._run([sys.executable, "-m", "tests.bench.reference", how, str(self._music)])
+
+    def _index(self, *words: str) -> Cost:
+        return self._run(self._command(words))
+
+    def _command(self, words: Sequence[str]) -> list[str]:
+        config = [] if self._config is None else ["--config", str(self._config)]
+        head = [sys.executable, "-m", "indexer", "--db", str(self._database), *config]
+        return [*head, words[0], "--json", *words[1:]]
+
+    def _run(self, command: list[str]) -> Cost:
+        return run(
+            command, cores=self._cores, environment=self._environment, folder=CHECKOUT
+        )
+
+    def _note(self, name: str, cost: Cost) -> Step:
+        step = self._steps.setdefault(name, Step(name))
+        step.runs.append(msgspec.structs.replace(cost, output=""))
+        return step
+
+    def _expect(self, cost: Cost, **expected: int) -> dict[str, Any]:
+        """The answer as JSON. A program that did something else was not measured at all."""
+        report: dict[str, Any] = msgspec.json.decode(cost.output)
+        told = {name: report[name] for name in expected}
+        if told != expected:
+            raise Failed(f"{self._files} files: expected {expected}, the program says {told}")
+        return report

@@ -1,0 +1,93 @@
+"""A test's name -> a music folder and an index of its own, and how thorough properties are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from indexer.library import Library
+from indexer.settings import Settings
+from indexer.store.connection import Connection, open_index
+from tests import corpus
+from tests.trees import ByHand, Plant
+
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("long", deadline=None, database=None, max_examples=5000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+@pytest.fixture(scope="session")
+def empty_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index in which nothing stands: made once, since making one starts a process."""
+    path = tmp_path_factory.mktemp("empty") / "library.db"
+    open_index(path, write=True).close()
+    return path
+
+
+@pytest.fixture
+def chunk_files() -> int:
+    """Files in one transaction; a test that parametrizes it has its own."""
+    return 200
+
+
+@pytest.fixture
+def settings(tmp_path: Path, empty_index: Path, chunk_files: int) -> Settings:
+    """Settings that wait for nothing longer than a twentieth of a second; the index is there."""
+    db = tmp_path / "index" / "library.db"
+    db.parent.mkdir()
+    shutil.copyfile(empty_index, db)
+    return Settings(
+        db=db,
+        workers=1,
+        still=0.05,
+        retry_first=0.001,
+        retry_longest=0.01,
+        chunk_files=chunk_files,
+    )
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """The folder of the one root; empty."""
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def library(music: Path, settings: Settings) -> Iterator[Library]:
+    """An index that watches `music`."""
+    with Library(settings) as opened:
+        opened.add_root(os.fsencode(music))
+        yield opened
+
+
+@pytest.fixture
+def plant(music: Path) -> Plant:
+    """`plant({"a/1.mp3": song()})` writes files below `music`."""
+
+    def write(tree: dict[str | bytes, bytes | None]) -> None:
+        corpus.plant(music, tree)
+
+    return write
+
+
+@pytest.fixture
+def by_hand(library: Library, settings: Settings) -> Iterator[ByHand]:
+    """The stages of `library` one by one."""
+    assert library.status().tracks == 0
+    with ByHand(settings) as stages:
+        yield stages
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[Connection]:
+    """An index to write to, in which nothing stands."""
+    opened = open_index(settings.db, write=True)
+    yield opened
+    opened.close()

@@ -1,0 +1,284 @@
+"""A tree as a literal -> files on the disk, rows made up or read back, and the stages by hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import apsw
+
+from indexer.engine import guard
+from indexer.engine.local import chunk_of
+from indexer.library import Library
+from indexer.model import Entry, Hint, Known, Place, Reading, Stamp, Track
+from indexer.report import ChangeRow
+from indexer.settings import Settings
+from indexer.stages.batch import Batch, batch
+from indexer.stages.extract import extract
+from indexer.stages.insert import Inserter, Written
+from indexer.stages.scan import Plan, Scan
+from indexer.store import pending, roots
+from indexer.store.connection import Connection, open_index, select, write_transaction
+from indexer.store.pending import PendingRow
+from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.tags import SUFFIXES
+from tests.corpus import Value, noise, tagged
+
+Name = str | bytes
+Plant = Callable[[dict[Any, bytes | None]], None]
+BAD: Final = noise(600)
+"""What no reader takes."""
+
+
+def song(
+    title: str = "Jóga", artist: Value = "Björk", album: str = "Homogenic", **tags: Value
+) -> bytes:
+    """An audio file. Texts of equal length make files of equal size."""
+    return tagged(title=title, artist=artist, album=album, **tags)
+
+
+def stamp(number: int = 1, *, size: int = 100, inode: int | None = None) -> Stamp:
+    """A made-up stamp: equal numbers are equal stamps."""
+    return Stamp(size, number, number, number if inode is None else inode)
+
+
+def entry(path: bytes, number: int = 1, *, special: str | None = None) -> Entry:
+    """A made-up file in a listing."""
+    return Entry(path, stamp(number), 1, special)
+
+
+def known(
+    path: bytes,
+    number: int = 1,
+    *,
+    track_id: int = 1,
+    place: Place = Place.PRESENT,
+    reader_version: int = 1,
+    scan_id: int = 0,
+    added_at: int | None = 1,
+    missing_at: int | None = None,
+) -> Known:
+    """A made-up row of root 1, which has disk 1."""
+    return Known(
+        track_id, 1, path, stamp(number), place, 1, scan_id, reader_version, added_at, missing_at
+    )
+
+
+def at(root: Path, name: Name) -> bytes:
+    """Where a name of a tree lies on the disk."""
+    return os.path.join(os.fsencode(root), os.fsencode(name))
+
+
+def put(root: Path, name: Name, content: bytes) -> None:
+    """Write over a file in place, as an editor of tags does."""
+    with open(at(root, name), "r+b") as file:
+        file.write(content)
+        file.truncate()
+
+
+def put_in_disguise(root: Path, name: Name, content: bytes) -> None:
+    """Write as many bytes over a file in place, and give it its old time back."""
+    path = at(root, name)
+    before = os.stat(path)
+    assert len(content) == before.st_size
+    put(root, name, content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def put_in_place_of(root: Path, name: Name, content: bytes) -> None:
+    """Write another file and rename it over this one, as a careful editor of tags does."""
+    aside = at(root, ".aside")
+    with open(aside, "xb") as file:
+        file.write(content)
+    os.rename(aside, at(root, name))
+
+
+def swap(root: Path, one: Name, other: Name) -> None:
+    """Give two names to each other."""
+    aside = at(root, ".aside")
+    os.rename(at(root, one), aside)
+    os.rename(at(root, other), at(root, one))
+    os.rename(aside, at(root, other))
+
+
+def ask(library: Library, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """What the index answers."""
+    return list(select(library._reading(), statement, values))
+
+
+def titles(library: Library) -> dict[Name, str]:
+    """The view: path -> title."""
+    return dict(ask(library, "SELECT path, title FROM library"))  # type: ignore[arg-type]
+
+
+def ids(library: Library) -> dict[Name, int]:
+    """The view: path -> id."""
+    return dict(ask(library, "SELECT path, id FROM library"))  # type: ignore[arg-type]
+
+
+def shown(library: Library, path: Name) -> dict[str, Any]:
+    """One row of the view by column."""
+    (row,) = ask(library, "SELECT * FROM library WHERE path = ?", path)
+    return dict(zip(LIBRARY_COLUMNS, row, strict=True))
+
+
+def told(library: Library, since: int = 0) -> list[tuple[str, str]]:
+    """The feed after a sequence number, as kinds and paths."""
+    return [(change.kind, change.path) for change in library.changes(since)]
+
+
+def newest_change(library: Library) -> int:
+    """To ask for what is told from now on."""
+    return int(ask(library, "SELECT coalesce(max(seq), 0) FROM changes")[0][0])
+
+
+def replayed(changes: Iterable[ChangeRow]) -> dict[int, tuple[str, str, object]]:
+    """What a program knows that only follows the feed: id -> root and path of what is present.
+
+    It believes nothing that does not fit what it was told before.
+    """
+    present: dict[int, tuple[str, str, object]] = {}
+    met: set[int] = set()
+    for change in changes:
+        place = (change.root, change.path, change.path_b64)
+        match change.kind:
+            case "added":
+                assert change.track_id not in met, f"added twice: {change}"
+                present[change.track_id] = place
+            case "returned":
+                assert change.track_id in met - present.keys(), f"it never left: {change}"
+                present[change.track_id] = place
+            case "moved":
+                old = (change.old_root, change.old_path, change.old_path_b64)
+                assert present[change.track_id] == old, f"it was not there: {change}"
+                present[change.track_id] = place
+            case "modified":
+                assert present[change.track_id] == place, f"it is elsewhere: {change}"
+            case _:
+                assert change.track_id in present, f"it was not there: {change}"
+                del present[change.track_id]
+        met.add(change.track_id)
+    return present
+
+
+def dump(library: Library) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, but for `scans` and the counter of its ids."""
+    named = ask(library, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    rows = {name: ask(library, f'SELECT * FROM "{name}"') for (name,) in named if name != "scans"}  # noqa: S608 - our own names
+    rows["sqlite_sequence"] = [row for row in rows["sqlite_sequence"] if row[0] != "scans"]
+    return rows
+
+
+_FAULTS: Final = {
+    "an artist without tracks": """
+        SELECT name FROM artists WHERE id NOT IN (SELECT artist_id FROM track_artists)""",
+    "a genre without tracks": """
+        SELECT name FROM genres WHERE id NOT IN (SELECT genre_id FROM track_genres)""",
+    "an album without tracks": """
+        SELECT title FROM albums
+        WHERE id NOT IN (SELECT album_id FROM tracks WHERE album_id IS NOT NULL)""",
+    "a link of a track that is not in the view": """
+        SELECT track_id FROM (SELECT track_id FROM track_artists
+            UNION SELECT track_id FROM track_genres)
+        WHERE track_id NOT IN (SELECT id FROM library)""",
+    "a track of the view without an album": """
+        SELECT id FROM tracks WHERE place = 0 AND album_id IS NULL""",
+    "an album of a track that is not in the view": """
+        SELECT id FROM tracks WHERE place <> 0 AND album_id IS NOT NULL""",
+    "an artist text that is not its links joined": """
+        SELECT id, artist FROM library WHERE artist IS NOT (
+            SELECT group_concat(name, '; ') FROM (SELECT name FROM track_artists
+                JOIN artists ON artists.id = artist_id
+                WHERE track_id = library.id AND role = 'artist' ORDER BY position))""",
+    "a genre text that is not its links joined": """
+        SELECT id, genre FROM library WHERE genre IS NOT (
+            SELECT group_concat(name, '; ') FROM (SELECT name FROM track_genres
+                JOIN genres ON genres.id = genre_id
+                WHERE track_id = library.id ORDER BY position))""",
+    "a refused file without a problem": """
+        SELECT id, path FROM tracks WHERE place = 2 AND NOT EXISTS (SELECT 1 FROM problems
+            WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path)""",
+}
+
+
+def faults(connection: Connection) -> list[str]:
+    """What no reader of the index may ever find, looked for in a copy of it."""
+    copy = apsw.Connection(":memory:")
+    with copy.backup("main", connection, "main") as backup:
+        backup.step()
+    found = [
+        f"{fault}: {row}" for fault, statement in _FAULTS.items() for row in select(copy, statement)
+    ]
+    for (word,) in select(copy, "PRAGMA integrity_check"):
+        if word != "ok":
+            found.append(word)
+    try:
+        copy.execute("INSERT INTO track_search (track_search, rank) VALUES ('integrity-check', 1)")
+    except apsw.CorruptError as error:
+        found.append(f"full text: {error}")
+    copy.close()
+    return found
+
+
+class ByHand:
+    """The stages one by one on the index of a library, with time to change the disk in between."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.connection = open_index(settings.db, write=True)
+        watched = roots.watched(self.connection)
+        self.guarded = guard.look_at_roots(self.connection, watched)
+        self.trees = self.guarded.trees
+        self.inserter = Inserter(self.connection, self.trees, SUFFIXES)
+        self.now_ms = 1_000_000
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.guarded.close()
+        self.connection.close()
+
+    def scan(self, hint: Hint | None = None) -> Scan:
+        """The scan of a hint, to the end of its plans; of all of the first root if none is given."""
+        return Scan(
+            self.connection,
+            self.trees,
+            hint or Hint(min(self.trees), recursive=True),
+            SUFFIXES,
+            self.settings.chunk_files,
+        )
+
+    def plan(self) -> tuple[Plan, PendingRow]:
+        """The only plan of a scan of the first root, and its chunk."""
+        scan = self.scan()
+        (plan,) = [*scan.plans(), *scan.late_plans()]
+        return plan, self.chunk(plan)
+
+    def chunk(self, plan: Plan) -> PendingRow:
+        """A plan made durable."""
+        hint = Hint(plan.root_id, b"", plan.names, reread=plan.reread)
+        with write_transaction(self.connection):
+            return pending.leave_hint(self.connection, hint, self.now_ms)
+
+    def read(self, plan: Plan) -> Batch:
+        """What stands in the files of a plan now."""
+        chunk = chunk_of(self.trees[plan.root_id], plan.read, self.settings)
+        return batch(plan, extract(chunk))
+
+    def write(self, row: PendingRow, ready: Batch) -> Written:
+        """Insert a batch."""
+        return self.inserter.write(row, ready, self.now_ms)
+
+
+def reading(path: bytes, track: Track | None = None, **rest: Any) -> Reading:
+    """A made-up answer of a reader."""
+    return Reading(path=path, stamp=stamp(), track=track, **rest)

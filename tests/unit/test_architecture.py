@@ -1,0 +1,97 @@
+"""The house stands as it was drawn: imports run one way, and each library has one edge."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[2]
+FILES = sorted([*HERE.glob("indexer/**/*.py"), *HERE.glob("watcher/**/*.py")])
+
+FLOORS = (
+    ("watcher",),
+    ("indexer.cli", "indexer.__main__"),
+    ("indexer.library",),
+    ("indexer.verify", "indexer.queries", "indexer.places", "indexer.version"),
+    ("indexer.report",),
+    ("indexer.engine",),
+    ("indexer.stages",),
+    ("indexer.evidence", "indexer.walk", "indexer.tree", "indexer.tags", "indexer.store"),
+    ("indexer.disks", "indexer.paths", "indexer.settings"),
+    ("indexer.model",),
+    ("indexer.errors",),
+)
+"""From the roof down; a module imports from its own floor and from those below."""
+
+EDGES = {
+    "apsw": ("indexer.store", "indexer.version"),
+    "sqlite_utils": ("indexer.store.migrate",),
+    "mutagen": ("indexer.tags",),
+    "click": ("indexer.cli",),
+    "rich": ("indexer.cli.progress",),
+    "watchdog": ("watcher.observer",),
+    "rq": ("indexer.engine",),
+    "redis": ("indexer.engine",),
+}
+"""Where each library may be imported."""
+
+EVERYWHERE = {"msgspec", "__future__", "_typeshed"}
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(HERE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import hides where it goes"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def stands_in(module: str, places: tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(place + ".") for place in places)
+
+
+def floor_of(module: str) -> int:
+    floors = [number for number, places in enumerate(FLOORS) if stands_in(module, places)]
+    assert floors or module in {"indexer", "watcher"}, f"{module} stands on no floor"
+    return max(floors, default=len(FLOORS))
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_imports_run_down_the_house(file: Path) -> None:
+    own = floor_of(name_of(file))
+    for imported in imports_of(file):
+        if stands_in(imported, ("indexer", "watcher")):
+            place = HERE / imported.replace(".", "/")
+            if place.is_dir() or place.with_suffix(".py").exists():
+                assert floor_of(imported) >= own, f"{name_of(file)} imports {imported} above it"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_each_library_has_one_edge(file: Path) -> None:
+    for imported in imports_of(file):
+        library = imported.partition(".")[0]
+        if library in EDGES:
+            assert stands_in(name_of(file), EDGES[library]), f"{name_of(file)} imports {imported}"
+
+
+def test_every_library_that_is_imported_has_a_known_edge() -> None:
+    ours = {"indexer", "watcher", *sys.stdlib_module_names, *EDGES, *EVERYWHERE}
+    met = {imported.partition(".")[0] for file in FILES for imported in imports_of(file)}
+    assert met <= ours
+
+
+def test_the_stages_know_no_engine() -> None:
+    for file in HERE.glob("indexer/stages/*.py"):
+        assert not any(stands_in(one, ("indexer.engine",)) for one in imports_of(file)), file
