@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,7 +23,7 @@ from indexer.model import Hint, Listener
 from indexer.settings import Settings, check_suffixes
 from indexer.stages.absence import empty_root
 from indexer.stages.rows import Rows
-from indexer.store import pending, problems, roots, search
+from indexer.store import pending, problems, roots, search, upkeep
 from indexer.store.connection import (
     Connection,
     check_exists,
@@ -203,6 +204,18 @@ class Library:
                 guard.accept_disks(dispatcher.connection, root)
             self._tell_daemon(dispatcher, root)
             return self._root_status(dispatcher.connection, root)
+
+    def backup(self, target: Path) -> int:
+        """Write a whole copy of the index to a new file, while others go on; its size in bytes."""
+        with explained(self._database):
+            return upkeep.copy_to(self._reading(), target)
+
+    def optimize(self) -> tuple[int, int]:
+        """Tidy the database file; its size in bytes before and after."""
+        with self._dispatching("optimize", _never) as dispatcher:
+            before = self._database.stat().st_size
+            upkeep.tidy(dispatcher.connection)
+            return before, self._database.stat().st_size
 
     def _reading(self) -> Connection:
         if self._reader is None:

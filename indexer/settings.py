@@ -59,6 +59,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     chunk_files: Count = 200
     reader_timeout: Pause = 60.0
     busy_timeout: Seconds = 30.0
+    keep_missing: Amount = 30
+    """Days on which the root was there, before a track whose file is gone is forgotten."""
     roots: dict[str, Path] = {}
     """Name -> absolute path, not yet resolved."""
     origins: dict[str, str] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -91,6 +92,19 @@ class Running:
         out, err = self.process.communicate(timeout=AT_MOST_S)
         return Ran(self.process.returncode, out.decode(), err.decode())
 
+    def line(self, within_s: float = AT_MOST_S) -> str:
+        """The next line of its answer, as soon as it has been written."""
+        out = self.process.stdout
+        assert out is not None
+        line = b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([out], [], [], within_s)
+            assert ready, f"no line within {within_s} s"
+            letter = os.read(out.fileno(), 1)
+            assert letter, "it has ended"
+            line += letter
+        return line.decode()
+
     def kill(self) -> None:
         """End it as the kernel does when memory is short."""
         self.process.kill()
@@ -144,7 +158,7 @@ def eventually(ask: Callable[[], Answer | None], *, within_s: float = AT_MOST_S)
         time.sleep(0.002)
 
 
-def select(db: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
+def rows(db: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """What another program, with the standard library's SQLite, reads in the index."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
         return connection.execute(statement, values).fetchall()
@@ -153,7 +167,7 @@ def select(db: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
 def count(db: Path, statement: str) -> int:
     """The number that a statement answers; 0 as long as there is no index."""
     try:
-        ((number,),) = select(db, statement)
+        ((number,),) = rows(db, statement)
     except sqlite3.OperationalError:
         return 0
     return int(number)

@@ -19,6 +19,7 @@ from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
 from indexer.stages.insert import Inserter, Written
+from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
 from indexer.store import pending, roots
 from indexer.store.connection import Connection, open_index, select, write_transaction
@@ -232,7 +233,8 @@ class ByHand:
         watched = roots.watched(self.connection)
         self.guarded = guard.look_at_roots(self.connection, watched)
         self.trees = self.guarded.trees
-        self.inserter = Inserter(self.connection, self.trees, SUFFIXES)
+        names = {root.id: root.name for root in watched}
+        self.inserter = Inserter(self.connection, self.trees, Rows(self.connection, names))
         self.now_ms = 1_000_000
 
     def __enter__(self) -> Self:

@@ -223,7 +223,7 @@ _UNITS: Mapping[str, Callable[[Any], str]] = {
     "added_at": local_time,
     "indexed_at": local_time,
 }
-_NOT_SHOWN = frozenset({"root", "path", "path_b64", "artists", "genres", "problem"})
+_NOT_SHOWN = frozenset({"root", "path", "path_b64", "artists", "albumartists", "genres", "problem"})
 """Shown in another form, or joined in the column of one name (`artist`, `genre`)."""
 _LABELS = {"mtime_ns": "changed", "added_at": "added", "indexed_at": "indexed"}
 

@@ -28,6 +28,7 @@ from indexer.cli.output import prepare_streams, say
 from indexer.cli.roots import roots
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, escaped, file_text
+from indexer.cli.upkeep import backup, optimize
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ def verify(session: Session, *, deep: bool) -> int:
 
 
 cli.add_command(roots)
+cli.add_command(backup)
+cli.add_command(optimize)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

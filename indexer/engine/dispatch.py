@@ -16,7 +16,7 @@ from indexer.engine.local import LocalEngine, Result
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
-from indexer.store import changes, roots, scans, tracks
+from indexer.store import changes, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
     explained,
@@ -152,9 +152,28 @@ class Dispatcher:
             counted = tracks.count_by_root(self.connection)
             expected = sum(counted.get(root.id, 0) for root in request.roots)
             engine.run(hints, expected=expected or None)
+            if not result.interrupted:
+                self._count_days(guarded)
             return Done(result, tuple(offline))
         finally:
             guarded.close()
+
+    def _count_days(self, guarded: guard.Guarded) -> None:
+        """Once a day: count it for the roots that are there, and forget what left long ago."""
+        now_ms = time.time_ns() // 1_000_000
+        fresh = [
+            root_id
+            for root_id in guarded.trees
+            if upkeep.is_new_day(self.connection, root_id, now_ms)
+        ]
+        if not fresh:
+            return
+        with write_transaction(self.connection):
+            for root_id in fresh:
+                upkeep.count_day(self.connection, root_id, now_ms)
+            forgotten = upkeep.purge_missing(self.connection, self._settings.keep_missing)
+        if forgotten:
+            _log.info("forgotten tracks=%d reason=keep_missing", forgotten)
 
     def _hand_over(self, request: Request, stop: Stop) -> Done | None:
         """Leave the hints for the daemon and wait; None when it ended before it settled them."""

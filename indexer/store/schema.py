@@ -40,7 +40,9 @@ CREATE TABLE roots (
     name TEXT NOT NULL,
     path BLOB NOT NULL UNIQUE,
     added_at INTEGER NOT NULL,
-    removed_at INTEGER              -- NULL while it is watched; its rows stay, with their ids
+    removed_at INTEGER,             -- NULL while it is watched; its rows stay, with their ids
+    present_days INTEGER NOT NULL DEFAULT 0,    -- on how many days it was seen to be there
+    last_day INTEGER NOT NULL DEFAULT 0         -- the last of them, in days since 1970
 );
 CREATE UNIQUE INDEX roots_name ON roots (name) WHERE removed_at IS NULL;
 
@@ -89,6 +91,7 @@ CREATE TABLE tracks (
     added_at INTEGER,               -- when it first came into the view; NULL: never yet
     indexed_at INTEGER,             -- when its tags were last read
     missing_at INTEGER,
+    missing_days INTEGER,           -- its root's present_days when it left
     album_id INTEGER REFERENCES albums (id),
     title TEXT, artist TEXT, albumartist TEXT, album TEXT, genre TEXT,
     date TEXT, year INTEGER,

@@ -54,6 +54,7 @@ WHERE id = ?
 _PARK: Final = "UPDATE tracks SET gone = id WHERE id = ?"
 _LEAVE: Final = """
 UPDATE tracks SET gone = id, place = 1, missing_at = ?, album_id = NULL,
+    missing_days = (SELECT present_days FROM roots WHERE roots.id = root_id),
     reader_version = CASE place WHEN 2 THEN 0 ELSE reader_version END
 WHERE id = ?
 """

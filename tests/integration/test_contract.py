@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.corpus import noise, plant, tagged
-from tests.programs import CHECKOUT, ENVIRONMENT, PROGRAM, Word, eventually, run, select, started
+from tests.programs import CHECKOUT, ENVIRONMENT, PROGRAM, Word, eventually, rows, run, started
 
 LATIN_1 = b"Bj\xf6rk/01 J\xf3ga.mp3"
 TWO_LINES = "Two\nlines/\x1b[2Jred.flac"
@@ -120,7 +120,7 @@ def test_a_scan_of_one_file_has_seen_one_file(db: Path, music: Path) -> None:
     assert (report["seen"], report["added"], report["files_read"]) == (1, 1, 1)
     report = run("scan", music / "a.mp3", "--json", db=db).object
     assert (report["seen"], report["unchanged"], report["files_read"]) == (1, 1, 0)
-    assert [row for (row,) in select(db, "SELECT path FROM library")] == ["a.mp3"]
+    assert [row for (row,) in rows(db, "SELECT path FROM library")] == ["a.mp3"]
 
 
 def test_a_scan_of_a_folder_looks_nowhere_else(db: Path, music: Path) -> None:
@@ -388,8 +388,7 @@ def test_a_full_disk_behind_stdout_is_told(place: Place) -> None:
 
 def test_following_ends_with_ctrl_c_and_with_its_reader(place: Place) -> None:
     with started("changes", "--follow", "--json", db=place.db) as running:
-        assert running.process.stdout is not None
-        lines = [running.process.stdout.readline() for _ in range(TRACKS)]
+        lines = [running.line() for _ in range(TRACKS)]
         assert [json.loads(line)["seq"] for line in lines] == list(range(1, TRACKS + 1))
         running.interrupt()
         ran = running.end()
@@ -405,11 +404,11 @@ def test_following_ends_with_ctrl_c_and_with_its_reader(place: Place) -> None:
 def test_following_tells_each_change_as_it_is_committed(db: Path, music: Path) -> None:
     plant(music, {"a.mp3": tagged()})
     run("rebuild", music, db=db)
-    with started("changes", "--follow", "--since", "1", "--json", db=db) as running:
+    with started("changes", "--follow", "--json", db=db) as running:
+        assert json.loads(running.line())["seq"] == 1
         plant(music, {"b.mp3": tagged()})
         run("scan", db=db)
-        assert running.process.stdout is not None
-        told = json.loads(running.process.stdout.readline())
+        told = json.loads(running.line(within_s=5))
         assert (told["seq"], told["kind"], told["path"]) == (2, "added", "b.mp3")
 
 

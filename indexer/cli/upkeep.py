@@ -1,0 +1,48 @@
+"""Turn `indexer backup` and `indexer optimize` into calls of the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from indexer.cli.arguments import examples, file_argument, json_option
+from indexer.cli.session import Session
+from indexer.cli.terminal import byte_size, file_text
+
+
+@click.command(
+    epilog=examples("indexer backup /mnt/usb/library.db", "indexer backup library-2026.db --json")
+)
+@click.argument("file", type=file_argument, metavar="FILE")
+@json_option
+@click.pass_obj
+def backup(session: Session, file: Path) -> int:
+    """Write a whole copy of the index to a new FILE.
+
+    It can be made while a scan or the daemon is at work. The copy is one file, without a log.
+    """
+    with session.library() as library:
+        size = library.backup(file)
+    session.answer(
+        {"file": str(file), "size": size},
+        [f"{file_text(str(file))}: {byte_size(size)}; `indexer --db` reads it"],
+    )
+    return 0
+
+
+@click.command(epilog=examples("indexer optimize", "indexer optimize --json"))
+@json_option
+@click.pass_obj
+def optimize(session: Session) -> int:
+    """Tidy the index: merge its full text, give free space back.
+
+    It is never needed, and worth a minute after a large library was indexed for the first time.
+    """
+    with session.library() as library:
+        before, after = library.optimize()
+    session.answer(
+        {"size_before": before, "size_after": after},
+        [f"{byte_size(before)} before, {byte_size(after)} now"],
+    )
+    return 0

@@ -1,0 +1,79 @@
+"""The file the index lives in: copied whole, tidied, rid of tracks that never came back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from indexer import errors
+from indexer.store.connection import Connection, explained, select_value
+
+_COPY: Final = "VACUUM INTO ?"
+_MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"
+_COUNT_DAY: Final = """
+UPDATE roots SET present_days = present_days + 1, last_day = ?1
+WHERE id = ?2 AND last_day < ?1
+"""
+_STEP_BACK: Final = "UPDATE roots SET last_day = ?1 WHERE id = ?2 AND last_day > ?1"
+_LAST_DAY: Final = "SELECT last_day FROM roots WHERE id = ?"
+_EXPIRED: Final = """
+SELECT count(*) FROM tracks JOIN roots ON roots.id = tracks.root_id
+WHERE gone <> 0 AND roots.removed_at IS NULL AND present_days - missing_days >= ?
+"""
+_PURGE: Final = """
+DELETE FROM tracks WHERE gone <> 0 AND missing_at IS NOT NULL AND EXISTS (
+    SELECT 1 FROM roots WHERE roots.id = tracks.root_id
+        AND roots.removed_at IS NULL AND present_days - missing_days >= ?)
+"""
+_DAY_MS: Final = 86_400_000
+_TRUNCATE: Final = 3
+"""SQLITE_CHECKPOINT_TRUNCATE, of sqlite3.h."""
+
+
+def copy_to(connection: Connection, target: Path) -> int:
+    """Write a whole, tidy copy of the index to a new file of mode 0600; its size in bytes."""
+    try:
+        fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise errors.UsageError(f"{target} exists already; name a new file") from None
+    except OSError as error:
+        raise errors.CannotDo(
+            f"{target}: cannot be written ({error.strerror}); name a place that can"
+        ) from error
+    os.close(fd)
+    try:
+        with explained(target):
+            connection.execute(_COPY, (os.fsencode(target).decode(),))
+    except BaseException:
+        target.unlink()
+        raise
+    return target.stat().st_size
+
+
+def tidy(connection: Connection) -> None:
+    """Merge the full-text index, give free pages back, and empty the WAL."""
+    connection.execute(_MERGE_SEARCH)
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA optimize").fetchall()
+    connection.wal_checkpoint(mode=_TRUNCATE)
+
+
+def is_new_day(connection: Connection, root_id: int, now_ms: int) -> bool:
+    """Whether a root has not been seen on this day yet."""
+    return bool(select_value(connection, _LAST_DAY, (root_id,)) != now_ms // _DAY_MS)
+
+
+def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
+    """Count a day on which the root was present; a clock that jumps ahead counts one, not many."""
+    day = now_ms // _DAY_MS
+    connection.execute(_COUNT_DAY, (day, root_id))
+    connection.execute(_STEP_BACK, (day, root_id))
+
+
+def purge_missing(connection: Connection, keep_days: int) -> int:
+    """Delete tracks whose file has been gone for so many days on which its root was there."""
+    if not select_value(connection, _EXPIRED, (keep_days,)):
+        return 0
+    connection.execute(_PURGE, (keep_days,))
+    return int(connection.changes())
