@@ -93,6 +93,11 @@ def granularity_ns(fs_type: str) -> int:
     return traits_of(fs_type).granularity_ns
 
 
+def tells_changes(fs_type: str) -> bool:
+    """Whether inotify tells of every change: not of those that a server or a daemon makes."""
+    return traits_of(fs_type).holds_wal
+
+
 def holds_wal(fs_type: str) -> bool:
     """Whether the database may lie there: WAL needs shared memory and real locks (rule R12)."""
     return traits_of(fs_type).holds_wal

@@ -5,7 +5,6 @@ Reading takes no lock. Writing takes the dispatch lock, or hands the work to the
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -19,11 +18,12 @@ from indexer import disks, errors, places, queries, report, verify
 from indexer.engine import guard, handover
 from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
 from indexer.engine.lock import holder
+from indexer.engine.registry import named, root_at
 from indexer.model import Hint, Listener
 from indexer.settings import Settings, check_suffixes
 from indexer.stages.absence import empty_root
 from indexer.stages.rows import Rows
-from indexer.store import pending, problems, roots, search, upkeep
+from indexer.store import found, pending, problems, roots, upkeep
 from indexer.store.connection import (
     Connection,
     check_exists,
@@ -31,11 +31,23 @@ from indexer.store.connection import (
     open_index,
     write_transaction,
 )
+from indexer.store.question import parse
 from indexer.store.roots import RootRow
 from indexer.tags import SUFFIXES
+from indexer.wanted import Wanted
 
 Stop = Callable[[], bool]
 _FOLLOW_PAUSE_S: Final = 0.2
+
+
+def wanted_by(settings: Settings) -> Wanted:
+    """What these settings want of a root. Raises SettingsError for a suffix that nobody reads."""
+    return Wanted(
+        check_suffixes(settings, SUFFIXES),
+        settings.ignored_names,
+        hidden=settings.hidden,
+        follow_links=settings.follow_links,
+    )
 
 
 def _never() -> bool:
@@ -48,7 +60,7 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = settings.db
-        self._suffixes = check_suffixes(settings, SUFFIXES)
+        self._wanted = wanted_by(settings)
         self._reader: Connection | None = None
 
     @classmethod
@@ -108,7 +120,7 @@ class Library:
         for folder in folders:
             self._check_folder(folder)
         with self._dispatching("rebuild", stop) as dispatcher:
-            added = [self._root_at(dispatcher.connection, folder) for folder in folders]
+            added = [root_at(dispatcher.connection, self._settings, folder) for folder in folders]
             chosen = tuple(dict.fromkeys(added)) or tuple(roots.watched(dispatcher.connection))
             if not chosen:
                 raise errors.UsageError(
@@ -150,18 +162,46 @@ class Library:
         with explained(self._database):
             connection = self._reading()
             while not stop():
-                version = connection.data_version()
+                version = connection.pragma("data_version")
                 for change in queries.change_rows(connection, since):
                     since = change.seq
                     yield change
-                while connection.data_version() == version and not stop():
+                while connection.pragma("data_version") == version and not stop():
                     time.sleep(_FOLLOW_PAUSE_S)
 
-    def search(self, words: Sequence[str], *, limit: int = 50) -> Iterator[dict[str, object]]:
-        """Tracks in which every word stands, best first; the last word may be a beginning."""
+    def search(
+        self, words: Sequence[str], *, sort: str = found.RELEVANCE, limit: int | None = 50
+    ) -> Iterator[dict[str, object]]:
+        """The tracks that `store.question` understands these words to ask for; no words: all.
+
+        `sort` is relevance, artist, album, year, title, added, path or duration; the last seven
+        turn round with a `-` before them. Raises UsageError for another.
+        """
         with explained(self._database):
-            for row in search.find(self._reading(), words, limit):
+            ids = found.track_ids(self._reading(), parse(" ".join(words)), sort, limit)
+            for row in found.rows(self._reading(), ids):
                 yield queries.library_row(row)
+
+    def search_albums(
+        self, words: Sequence[str], *, sort: str = found.RELEVANCE, limit: int | None = 50
+    ) -> Iterator[dict[str, object]]:
+        """The albums that those tracks are on; `tracks` counts the found ones."""
+        with explained(self._database):
+            for row in found.albums(self._reading(), parse(" ".join(words)), sort, limit):
+                yield dict(zip(found.ALBUM_COLUMNS, row, strict=True))
+
+    def search_artists(
+        self, words: Sequence[str], *, sort: str = found.RELEVANCE, limit: int | None = 50
+    ) -> Iterator[dict[str, object]]:
+        """The artists and album artists of those tracks; `tracks` counts the found ones."""
+        with explained(self._database):
+            for row in found.artists(self._reading(), parse(" ".join(words)), sort, limit):
+                yield dict(zip(found.ARTIST_COLUMNS, row, strict=True))
+
+    def root_paths(self) -> dict[str, bytes]:
+        """Where the watched roots are, by name; the path of a track is relative to one."""
+        with explained(self._database):
+            return {root.name: root.path for root in roots.watched(self._reading())}
 
     def verify(
         self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = _never
@@ -169,7 +209,7 @@ class Library:
         """Hold index against disk, twice where they differ; `deep` reads all tags again."""
         with explained(self._database):
             verifier = verify.Verifier(
-                self._reading(), self._settings, self._suffixes, listener=listener, stop=stop
+                self._reading(), self._settings, self._wanted, listener=listener, stop=stop
             )
             return verifier.run(deep=deep)
 
@@ -177,7 +217,7 @@ class Library:
         """Watch a folder. It is indexed by the next scan, or by the daemon at once."""
         self._check_folder(path)
         with self._dispatching("roots", _never) as dispatcher:
-            root = self._root_at(dispatcher.connection, path, name)
+            root = root_at(dispatcher.connection, self._settings, path, name)
             self._tell_daemon(dispatcher, root)
             return self._root_status(dispatcher.connection, root)
 
@@ -185,7 +225,7 @@ class Library:
         """Watch a root no longer. Its tracks leave the view, and come back with it if it does."""
         with self._dispatching("roots", _never) as dispatcher:
             connection = dispatcher.connection
-            root = _named(roots.watched(connection), name)
+            root = named(roots.watched(connection), name)
             now_ms = time.time_ns() // 1_000_000
             rows = Rows(connection, {root.id: root.name})
             with rows.writing():
@@ -199,7 +239,7 @@ class Library:
     def accept_root(self, name: str) -> report.RootStatus:
         """Take the disk that stands at a root now, and at mount points below it, as right."""
         with self._dispatching("roots", _never) as dispatcher:
-            root = _named(roots.watched(dispatcher.connection), name)
+            root = named(roots.watched(dispatcher.connection), name)
             with write_transaction(dispatcher.connection):
                 guard.accept_disks(dispatcher.connection, root)
             self._tell_daemon(dispatcher, root)
@@ -225,48 +265,12 @@ class Library:
         return self._reader
 
     def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[Dispatcher]:
-        return dispatching(self._settings, self._suffixes, role, stop)
+        return dispatching(self._settings, self._wanted, role, stop)
 
     def _check_folder(self, folder: bytes) -> None:
         """Complain of a folder that cannot be a root, before a database is made for it."""
         if not self._database.exists():
             disks.real_root(folder)
-
-    def _root_at(self, connection: Connection, folder: bytes, name: str | None = None) -> RootRow:
-        """The watched root at a folder, added if it is new."""
-        watched = roots.watched(connection)
-        spellings = (os.path.abspath(folder), os.path.realpath(folder))
-        for root in watched:
-            if root.path in spellings:
-                return root
-        path = disks.real_root(folder)
-        nested = disks.overlap(
-            path, {root.name: root.path for root in watched}, disks.read_mounts()
-        )
-        if nested is not None:
-            raise errors.UsageError(
-                f"{os.fsdecode(path)}: shares folders with the root {nested}; "
-                f"a root may not hold another: `indexer scan {os.fsdecode(path)}` looks at just "
-                f"that folder, `indexer roots remove {nested}` makes room for it"
-            )
-        taken = [root.name for root in watched]
-        chosen = name or self._configured_name(path) or guard.name_for(path, taken)
-        if chosen in taken:
-            raise errors.UsageError(
-                f"a root is named {chosen} already; choose another with --name NAME"
-            )
-        guard.check_not_scanned(self._database, {chosen: path})
-        with write_transaction(connection):
-            root = roots.add(connection, chosen, path, time.time_ns() // 1_000_000)
-            guard.accept_disks(connection, root)
-        return root
-
-    def _configured_name(self, path: bytes) -> str | None:
-        """The name that `[roots.NAME]` in the settings gives to this folder."""
-        for name, folder in self._settings.roots.items():
-            if os.path.realpath(os.fsencode(folder)) == path:
-                return name
-        return None
 
     def _tell_daemon(self, dispatcher: Dispatcher, root: RootRow) -> None:
         if dispatcher.beside_daemon:
@@ -276,14 +280,6 @@ class Library:
     def _root_status(self, connection: Connection, root: RootRow) -> report.RootStatus:
         statuses = queries.root_statuses(connection, None)
         return next(status for status in statuses if status.name == root.name)
-
-
-def _named(watched: Sequence[RootRow], name: str) -> RootRow:
-    for root in watched:
-        if root.name == name:
-            return root
-    known = ", ".join(root.name for root in watched) or "none"
-    raise errors.UsageError(f"no root is named {name}; known: {known}")
 
 
 def _report(done: Done) -> report.ScanReport:

@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Stamp(Struct, frozen=True, array_like=True, gc=False):
@@ -93,6 +94,8 @@ class Track(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     replaygain_album_gain: str | None = None
     replaygain_album_peak: str | None = None
     has_picture: bool = False
+    suspect_encoding: bool = False
+    """A text looks as if it was written in another code page than its tag claims; kept as it is."""
 
 
 class ProblemKind(StrEnum):
@@ -153,6 +156,13 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
     root_path: bytes
     paths: tuple[bytes, ...]
     evidence: Evidence = Evidence()
+    follow_links: bool = False
+    closed: frozenset[bytes] = frozenset()
+    """Those that were closed or moved in since their last write: whole, if no lease says no."""
+
+    def evidence_of(self, path: bytes) -> Evidence:
+        """How to decide that this file is whole."""
+        return replace(self.evidence, still_s=0.0) if path in self.closed else self.evidence
 
 
 class Place(IntEnum):

@@ -25,17 +25,8 @@ def suffix_of(name: bytes) -> bytes:
     return name[dot:].lower() if 0 < dot < len(name) - 1 else b""
 
 
-def is_wanted(name: bytes, suffixes: frozenset[bytes]) -> bool:
-    """Whether a file of this name is music to us.
-
-    Hidden names are not. macOS leaves an AppleDouble `._01 Song.mp3` beside every file that it
-    copies to a share: it has the suffix, and no music in it.
-    """
-    return not name.startswith(b".") and suffix_of(name) in suffixes
-
-
-def is_ignored_folder(name: bytes) -> bool:
-    """Whether a folder of this name is not entered: the hidden ones, such as `.Trash-1000`."""
+def is_hidden(name: bytes) -> bool:
+    """Whether a folder is hidden, such as `.Trash-1000`."""
     return name.startswith(b".")
 
 

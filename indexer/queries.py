@@ -30,7 +30,6 @@ def status(connection: Connection, database: Path, dispatcher: Holder | None) ->
         albums, artists = catalog.counts(connection)
         troubles = problems.count(connection)
         runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
-    daemon = dispatcher is not None and dispatcher.role == "daemon"
     return report.Status(
         database=os.fspath(database),
         size=_size(database),
@@ -42,9 +41,7 @@ def status(connection: Connection, database: Path, dispatcher: Holder | None) ->
         problems=troubles,
         pending=waiting,
         oldest_pending_seconds=_age_s(oldest_ms),
-        daemon=report.DaemonStatus(
-            running=daemon, pid=dispatcher.pid if dispatcher is not None and daemon else None
-        ),
+        daemon=_daemon(dispatcher),
         roots=standing,
         scans=runs,
     )
@@ -66,7 +63,7 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
             name=root.name,
             path=text,
             path_b64=b64,
-            state=_state(dispatcher, offline=root.id in guarded.offline),
+            state=_state(dispatcher, root.name, offline=root.id in guarded.offline),
             reason=msgspec.UNSET if reason is None else reason,
             tracks=counted.get(root.id, 0),
             file_system=own.fs_type,
@@ -76,13 +73,25 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
         )
 
 
-def _state(dispatcher: Holder | None, *, offline: bool) -> str:
+def _daemon(dispatcher: Holder | None) -> report.DaemonStatus:
+    if dispatcher is None or dispatcher.role != "daemon":
+        return report.DaemonStatus()
+    return report.DaemonStatus(
+        running=True,
+        pid=dispatcher.pid,
+        watched_folders=dispatcher.watched_folders,
+        unwatched_folders=dispatcher.unwatched_folders,
+        recoveries=dispatcher.recoveries,
+    )
+
+
+def _state(dispatcher: Holder | None, name: str, *, offline: bool) -> str:
     """A root's state; whether anybody is at work is known from the lock, never from a row."""
     if offline:
         return "offline"
     if dispatcher is None or dispatcher.role == "roots":
         return "idle"
-    return "watching" if dispatcher.role == "daemon" else "scanning"
+    return dispatcher.states.get(name, "scanning")
 
 
 def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
@@ -154,6 +163,8 @@ def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str,
             answer["artists"] = catalog.names_of(connection, known.id, "artist")
             answer["albumartists"] = catalog.names_of(connection, known.id, "albumartist")
             answer["genres"] = catalog.genres_of(connection, known.id)
+            if tracks.columns_of(connection, known.id)[-1]:
+                answer["suspect_encoding"] = 1
     if not answer:
         if trouble is None:
             return None

@@ -40,6 +40,8 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     pid: int | None = None
     watched_folders: int = 0
     unwatched_folders: int = 0
+    recoveries: dict[str, int] = {}
+    """Reason (`overflow` and the like) -> how often everything was looked at again for it."""
 
 
 class RootStatus(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 from msgspec import Meta, Struct, ValidationError, convert
 
 from indexer.errors import SettingsError
+from indexer.wanted import IGNORED_NAMES
 
 _DAY_S = 86_400
 
@@ -40,6 +41,16 @@ Suffixes = Annotated[
 ]
 
 
+Names = Annotated[
+    tuple[Name, ...], Meta(description='a list of names in quotes, such as ["@eaDir", "*.tmp"]')
+]
+
+
+Polled = Annotated[
+    tuple[Name, ...], Meta(description='a list of names of roots in quotes, such as ["nas"]')
+]
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything a person can choose. `deploy/config.example.toml` explains each key."""
 
@@ -49,6 +60,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     workers: Count | None = None
     suffixes: Suffixes | None = None
     """Lower case, each with its dot."""
+    ignored_names: Names = IGNORED_NAMES
+    """Files and folders that nobody wants, by name; `*` and `?` stand for others."""
+    hidden: Switch = False
+    follow_links: Switch = False
     still: Seconds = 2.0
     held: Seconds = 60.0
     leases: Switch = True
@@ -59,6 +74,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     chunk_files: Count = 200
     reader_timeout: Pause = 60.0
     busy_timeout: Seconds = 30.0
+    quiet: Seconds = 0.002
+    """How long a folder must have been quiet before what was closed in it is read."""
+    patience: Pause = 10.0
+    """The longest that anything waits for company."""
+    probe_interval: Pause = 5.0
+    """How often a daemon looks whether its disks are there."""
+    polled: Polled = ()
+    """Roots in which the kernel tells nothing of changes, by name; network disks are found out."""
+    poll_interval: Pause = 300.0
+    reconcile_interval: Amount = 24
+    """Hours after which a daemon looks at everything, lest anything was missed; 0: never."""
     keep_missing: Amount = 30
     """Days on which the root was there, before a track whose file is gone is forgotten."""
     roots: dict[str, Path] = {}

@@ -80,10 +80,14 @@ class Tree:
         path: bytes,
         spots: Sequence[Spot],
         offline: Mapping[bytes, str],
+        *,
+        follow_links: bool = False,
     ) -> None:
+        """`follow_links`: symbolic links stand for what they lead to, inside the root only."""
         self.root_id = root_id
         self.name = name
         self.path = path
+        self.follow_links = follow_links
         self.offline = dict(offline)
         self._spots = sorted(spots, key=lambda spot: spot.folder)
         self.fd = self._spots[0].fd
@@ -108,7 +112,8 @@ class Tree:
     def lstat(self, path: bytes) -> os.stat_result | None:
         """What stands at a path now; None when nothing does. Other trouble is an OSError."""
         try:
-            return os.stat(path, dir_fd=self.fd, follow_symlinks=False)
+            status = os.stat(path, dir_fd=self.fd, follow_symlinks=False)
+            return self._behind(path) or status if stat.S_ISLNK(status.st_mode) else status
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return None
@@ -122,7 +127,8 @@ class Tree:
         if parent is None:
             return None
         try:
-            return os.stat(paths.name_of(path), dir_fd=parent, follow_symlinks=False)
+            status = os.stat(paths.name_of(path), dir_fd=parent, follow_symlinks=False)
+            return self._behind(path) or status if stat.S_ISLNK(status.st_mode) else status
         except FileNotFoundError:
             return None
         finally:
@@ -136,15 +142,52 @@ class Tree:
         fd = os.open(b".", _FOLDER_FLAGS, dir_fd=self.fd)
         for name in folder.split(b"/") if folder else ():
             try:
-                deeper = os.open(name, _FOLDER_FLAGS, dir_fd=fd)
-            except OSError as error:
-                if error.errno in _NOT_THERE:
-                    return None
-                raise
+                deeper = self._open_name(name, fd)
             finally:
                 os.close(fd)
+            if deeper is None:
+                return None
             fd = deeper
         return fd
+
+    def _open_name(self, name: bytes, parent: int) -> int | None:
+        """A folder in an open folder; a symbolic link only where they are followed."""
+        flags = _FOLDER_FLAGS & ~os.O_NOFOLLOW if self.follow_links else _FOLDER_FLAGS
+        try:
+            fd = os.open(name, flags, dir_fd=parent)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        if self.follow_links and not self._holds(os.readlink(b"/proc/self/fd/%d" % fd)):
+            os.close(fd)
+            return None
+        return fd
+
+    def _behind(self, path: bytes) -> os.stat_result | None:
+        """What a symbolic link leads to, if links are followed and it lies in the root."""
+        if not self.follow_links:
+            return None
+        real = os.path.realpath(paths.join(self.path, path))
+        if not self._holds(real):
+            return None
+        try:
+            return os.lstat(real)
+        except FileNotFoundError:
+            return None
+
+    def _holds(self, real: bytes) -> bool:
+        return paths.is_below(real, self.path.rstrip(b"/"))
+
+    def leads_up(self, path: bytes) -> bool:
+        """Whether a link leads to a folder that is passed on the way to it: a loop."""
+        target = os.path.realpath(paths.join(self.path, path))
+        names = path.split(b"/")[:-1]
+        on_the_way = (b"/".join(names[:depth]) for depth in range(len(names) + 1))
+        return any(
+            paths.is_below(os.path.realpath(os.path.join(self.path, passed)), target)
+            for passed in on_the_way
+        )
 
     def lists(self, path: bytes) -> bool:
         """Whether its folder's listing holds just this spelling; disks may fold case or accents."""
@@ -162,15 +205,22 @@ def open_root(path: bytes) -> int:
     try:
         return os.open(path, _FOLDER_FLAGS)
     except OSError as error:
-        raise errors.RootOffline(
-            f"{os.fsdecode(path)} cannot be opened ({error.strerror}); "
-            "mount its disk, or see to its rights, and try again"
-        ) from error
+        raise _offline(path, "cannot be opened", error) from error
 
 
 def seen_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Seen:
-    """The identity of what stands at an open folder."""
-    return Seen(disk_at(path, mounts), os.fstat(fd).st_ino)
+    """The identity of what stands at an open folder. Raises RootOffline where it cannot be told."""
+    try:
+        return Seen(disk_at(path, mounts), os.fstat(fd).st_ino)
+    except OSError as error:
+        raise _offline(path, "does not answer", error) from error
+
+
+def _offline(path: bytes, what: str, error: OSError) -> errors.RootOffline:
+    return errors.RootOffline(
+        f"{os.fsdecode(path)} {what} ({error.strerror}); "
+        "mount its disk, or see to its rights, and try again"
+    )
 
 
 def spot_at(folder: bytes, fd: int, disk_id: int, fs_type: str) -> Spot:

@@ -23,9 +23,9 @@ from indexer.stages.extract import extract
 from indexer.stages.scan import Pair, Vanished, compare
 from indexer.store import pending, problems, roots, tracks
 from indexer.store.connection import Connection
-from indexer.store.schema import TAG_COLUMNS
 from indexer.tree import Tree
 from indexer.walk import Unlisted, explain, look, walk
+from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
 
@@ -46,14 +46,14 @@ class Verifier:
         self,
         connection: Connection,
         settings: Settings,
-        suffixes: frozenset[bytes],
+        wanted: Wanted,
         *,
         listener: Listener | None,
         stop: Callable[[], bool],
     ) -> None:
         self._connection = connection
         self._settings = settings
-        self._suffixes = suffixes
+        self._wanted = wanted
         self._listener = listener
         self._stop = stop
         self._checked = 0
@@ -66,7 +66,7 @@ class Verifier:
         Raises Interrupted when `stop` says so: half a proof is none.
         """
         watched = roots.watched(self._connection)
-        guarded = look_at_roots(self._connection, watched)
+        guarded = look_at_roots(self._connection, watched, follow_links=self._wanted.follow_links)
         try:
             doubts: list[_Doubt] = []
             for tree in guarded.trees.values():
@@ -93,7 +93,7 @@ class Verifier:
     def _doubts(self, tree: Tree, *, deep: bool) -> Iterator[_Doubt]:
         rows = tracks.below(self._connection, tree.root_id, b"")
         seen = (row for row in rows if not tree.is_offline(row.path))
-        for item in compare(walk(tree, b"", self._suffixes), seen):
+        for item in compare(walk(tree, b"", self._wanted), seen):
             if isinstance(item, Pair):
                 self._checked += 1
                 if self._checked % _BEAT_FILES == 0:
@@ -149,7 +149,7 @@ class Verifier:
             yield from self._unlisted(doubt.tree, Unlisted(doubt.path, doubt.detail))
             return
         try:
-            entry = look(doubt.tree, doubt.path, self._suffixes)
+            entry = look(doubt.tree, doubt.path, self._wanted)
         except OSError as error:
             yield _Doubt(doubt.tree, doubt.path, doubt.kind, explain(error))
             return
@@ -203,7 +203,7 @@ class Verifier:
         now = shape(reading.track, reading.path, tree.name).columns
         differing = [
             f"{name} is {new!r}, the index has {old!r}"
-            for name, old, new in zip((*TAG_COLUMNS, "guessed"), told, now, strict=False)
+            for name, old, new in zip(tracks.COLUMNS, told, now, strict=True)
             if old != new
         ]
         return "; ".join(differing) or None
@@ -213,7 +213,7 @@ class Verifier:
         again = tracks.by_id(self._connection, known.id)
         if again != known:
             return False
-        entry = look(tree, known.path, self._suffixes)
+        entry = look(tree, known.path, self._wanted)
         if entry is None:
             return False
         (reading,) = extract(chunk_of(tree, [entry], self._settings))

@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.model import Entry, Stamp
+from indexer.rulebook import has_no_media, ignore_file, rules_above, rules_in
 from indexer.tree import Tree, special_kind
+from indexer.wanted import IGNORE_FILE, NO_MEDIA, Rules, Wanted, is_rule
 
 
 class Unlisted(Struct, frozen=True):
@@ -32,75 +34,130 @@ class Listed(Struct, frozen=True):
 Found = Entry | Listed | Unlisted
 
 
-def walk(
-    tree: Tree, folder: bytes, suffixes: frozenset[bytes], *, recursive: bool = True
-) -> Iterator[Found]:
+def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -> Iterator[Found]:
     """List a folder, and the folders below it.
 
     A folder that is gone (or ignored, or reached through a symbolic link) yields nothing: what
     the index has below it has left. One that cannot be read yields `Unlisted`.
     """
-    if any(paths.is_ignored_folder(name) for name in folder.split(b"/") if name):
+    try:
+        rules = rules_above(tree, folder, wanted)
+    except OSError as error:
+        yield Unlisted(folder, explain(error))
         return
-    stack: list[Iterator[Entry | bytes]] = [iter((folder,))]
+    if rules is None:
+        return
+    stack: list[tuple[Rules, Iterator[Entry | bytes]]] = [(rules, iter((folder,)))]
     while stack:
-        found = next(stack[-1], None)
+        rules, listing = stack[-1]
+        found = next(listing, None)
         if found is None:
             stack.pop()
         elif isinstance(found, Entry):
             yield found
-        elif tree.is_offline(found):
-            yield Unlisted(found, None)
         elif recursive or found == folder:
-            try:
-                listing = _listing(tree, found, suffixes)
-            except OSError as error:
-                yield Unlisted(found, explain(error))
-                continue
-            if listing is not None:
-                yield Listed(found)
-                stack.append(iter(listing))
+            lister = _Lister(tree, found, wanted, rules)
+            yield from lister.found
+            if lister.entries is not None:
+                stack.append((lister.rules, iter(lister.entries)))
 
 
-def _listing(tree: Tree, folder: bytes, suffixes: frozenset[bytes]) -> list[Entry | bytes] | None:
-    """The wanted files and the paths of the folders in a folder, in order; None: no such folder."""
-    fd = tree.open_folder(folder)
-    if fd is None:
-        return None
-    keyed: list[tuple[bytes, Entry | bytes]] = []
-    disk_id = tree.spot_of(folder).disk_id
-    try:
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                name = os.fsencode(entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    if not paths.is_ignored_folder(name):
-                        keyed.append(
-                            (paths.order_key(name, is_folder=True), paths.join(folder, name))
-                        )
-                elif paths.is_wanted(name, suffixes) and not entry.is_symlink():
-                    found = _entry(entry, paths.join(folder, name), disk_id)
-                    if found is not None:
-                        keyed.append((name, found))
-    finally:
-        os.close(fd)
-    keyed.sort(key=itemgetter(0))
-    return [found for _, found in keyed]
+class _Lister:
+    """One folder, listed whole: its wanted `entries` in order, and the `rules` that hold in it.
+
+    `found` is what there is to say of the folder itself. `entries` is None where nothing is to be
+    said of what is in it: it is gone, or could not be listed.
+    """
+
+    def __init__(self, tree: Tree, folder: bytes, wanted: Wanted, rules: Rules) -> None:
+        self.rules = rules
+        self.entries: list[Entry | bytes] | None = None
+        self.found: list[Found] = []
+        self._tree = tree
+        self._folder = folder
+        self._wanted = wanted
+        self._disk_id = tree.spot_of(folder).disk_id
+        if tree.is_offline(folder):
+            self.found.append(Unlisted(folder, None))
+            return
+        try:
+            self.entries = self._list()
+        except OSError as error:
+            self.found.append(Unlisted(folder, explain(error)))
+
+    def _list(self) -> list[Entry | bytes] | None:
+        fd = self._tree.open_folder(self._folder)
+        if fd is None:
+            return None
+        try:
+            with os.scandir(fd) as listing:
+                entries = [(os.fsencode(entry.name), entry) for entry in listing]
+            self.found.append(Listed(self._folder))
+            if not self._take_rules(fd, {name for name, _ in entries if is_rule(name)}):
+                return []
+            keyed = [kept for name, entry in entries if (kept := self._keep(name, entry))]
+        finally:
+            os.close(fd)
+        keyed.sort(key=itemgetter(0))
+        return [found for _, found in keyed]
+
+    def _take_rules(self, fd: int, names: set[bytes]) -> bool:
+        """Take the folder's own rules in; False where they want nothing of it at all."""
+        if NO_MEDIA in names and has_no_media(fd):
+            return False
+        if IGNORE_FILE in names:
+            file = ignore_file(fd, self._folder)
+            if file is not None:
+                self.rules = self.rules.and_(file)
+                place = paths.join(self._folder, IGNORE_FILE)
+                self.found.extend(Unlisted(place, line) for line in file.bad_lines)
+        return True
+
+    def _keep(self, name: bytes, entry: os.DirEntry[str]) -> tuple[bytes, Entry | bytes] | None:
+        """(order key, what to yield) of one name, or None for what nobody wants."""
+        path = paths.join(self._folder, name)
+        if entry.is_symlink():
+            return self._keep_link(name, path) if self._wanted.follow_links else None
+        if entry.is_dir(follow_symlinks=False):
+            return self._keep_folder(name, path)
+        if not self._wanted.file(name) or self.rules.ignore(path):
+            return None
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return name, _entry(path, status, self._disk_id)
+
+    def _keep_folder(self, name: bytes, path: bytes) -> tuple[bytes, bytes] | None:
+        if not self._wanted.folder(name) or self.rules.ignore(path, is_folder=True):
+            return None
+        return paths.order_key(name, is_folder=True), path
+
+    def _keep_link(self, name: bytes, path: bytes) -> tuple[bytes, Entry | bytes] | None:
+        """A symbolic link is what it leads to, if that lies in the root and not on the way here."""
+        status = self._tree.lstat(path)
+        if status is None or stat.S_ISLNK(status.st_mode):
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            return None if self._tree.leads_up(path) else self._keep_folder(name, path)
+        if not self._wanted.file(name) or self.rules.ignore(path):
+            return None
+        return name, _entry(path, status, self._tree.spot_of(path).disk_id)
 
 
-def _entry(entry: os.DirEntry[str], path: bytes, disk_id: int) -> Entry | None:
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+def _entry(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
     special = None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode)
     return Entry(path, Stamp.of(status), disk_id, special)
 
 
-def look(tree: Tree, path: bytes, suffixes: frozenset[bytes]) -> Entry | None:
+def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
     """One path as a listing would show it; None where nothing wanted bears that name now."""
-    ignored = any(paths.is_ignored_folder(name) for name in paths.parent_of(path).split(b"/"))
-    if ignored or not paths.is_wanted(paths.name_of(path), suffixes):
+    folder = paths.parent_of(path)
+    if not wanted.file(paths.name_of(path)):
+        return None
+    above = rules_above(tree, folder, wanted)
+    rules = None if above is None else rules_in(tree, folder, above)
+    if rules is None or rules.ignore(path):
         return None
     status = tree.lstat_in_folder(path)
     if status is None:

@@ -10,11 +10,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from indexer.disks import Disk
 from indexer.library import Library
 from indexer.settings import Settings
+from indexer.store import roots
 from indexer.store.connection import Connection, open_index
 from tests import corpus
-from tests.trees import ByHand, Plant
+from tests.by_hand import ByHand
+from tests.trees import Plant
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("long", deadline=None, database=None, max_examples=5000)
@@ -79,8 +82,8 @@ def plant(music: Path) -> Plant:
 
 @pytest.fixture
 def by_hand(library: Library, settings: Settings) -> Iterator[ByHand]:
-    """The stages of `library` one by one."""
-    assert library.status().tracks == 0
+    """The stages of `library` one by one, as the disks of its roots are now."""
+    assert library.status().roots
     with ByHand(settings) as stages:
         yield stages
 
@@ -91,3 +94,12 @@ def connection(settings: Settings) -> Iterator[Connection]:
     opened = open_index(settings.db, write=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def root_id(connection: Connection) -> int:
+    """The first root of `connection`, on its first disk: where made-up rows and entries are."""
+    root = roots.add(connection, "music", b"/music", now_ms=1)
+    disk_id = roots.accept(connection, root.id, b"", Disk(uuid="made-up", fs_type="ext4"), inode=1)
+    assert (root.id, disk_id) == (1, 1)
+    return root.id

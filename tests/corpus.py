@@ -1,92 +1,65 @@
 """Tag values and trees as literals -> the bytes of audio files, whole or damaged, and libraries.
 
-The templates are a fifth of a second of a sine tone without tags, made once with ffmpeg. Equal
-arguments give equal bytes (under one version of mutagen).
+The templates are a fifth of a second of a sine tone without tags, made once with ffmpeg, or by hand
+where it cannot. Equal arguments give equal bytes (under one version of mutagen).
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-from mutagen import id3
-from mutagen.flac import FLAC, Picture
-from mutagen.mp4 import MP4, MP4Cover, MP4FreeForm
+from mutagen.aiff import AIFF
+from mutagen.dsdiff import DSDIFF
+from mutagen.dsf import DSF
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE
+
+from tests import taggers
+from tests.handmade import HANDMADE
 
 Value = str | int | Sequence[str]
 Tree = Mapping[str | bytes, bytes | None]
 
 TEMPLATES = Path(__file__).with_name("templates")
-ALIASES = {".m4b": ".m4a", ".mp4": ".m4a"}
-
-TEXT_FRAMES = {
-    "title": "TIT2",
-    "artist": "TPE1",
-    "albumartist": "TPE2",
-    "album": "TALB",
-    "genre": "TCON",
-    "date": "TDRC",
-    "composer": "TCOM",
-    "bpm": "TBPM",
-    "isrc": "TSRC",
-    "label": "TPUB",
-    "compilation": "TCMP",
+ALIASES = {
+    **dict.fromkeys([".m4b", ".m4p", ".m4r", ".mp4"], ".m4a"),
+    **dict.fromkeys([".aif", ".aifc"], ".aiff"),
+    **dict.fromkeys([".mp+", ".mpp"], ".mpc"),
+    ".asf": ".wma",
+    ".ec3": ".eac3",
+    ".m2a": ".mp2",
+    ".ofs": ".ofr",
+    ".oggflac": ".oga",
+    ".wave": ".wav",
 }
-NUMBERS = {"track", "track_total", "disc", "disc_total"}
-USER_TEXTS = {
-    "mb_albumid": "MusicBrainz Album Id",
-    "mb_artistid": "MusicBrainz Artist Id",
-    "mb_albumartistid": "MusicBrainz Album Artist Id",
-    "mb_releasegroupid": "MusicBrainz Release Group Id",
-    "replaygain_track_gain": "REPLAYGAIN_TRACK_GAIN",
-    "replaygain_track_peak": "REPLAYGAIN_TRACK_PEAK",
-    "replaygain_album_gain": "REPLAYGAIN_ALBUM_GAIN",
-    "replaygain_album_peak": "REPLAYGAIN_ALBUM_PEAK",
+AT_THE_HEAD = (".mp3", ".mp2", ".mp1", ".aac", ".tta")
+CHUNKS = {".wav": WAVE, ".aiff": AIFF, ".dsf": DSF, ".dff": DSDIFF}
+OGG = {".ogg": OggVorbis, ".oga": OggFLAC, ".opus": OggOpus, ".spx": OggSpeex}
+AT_THE_END = (".ac3", ".eac3", ".ape", ".mpc", ".sv8.mpc", ".ofr", ".tak", ".wv")
+OTHERS = {
+    ".flac": taggers.flac,
+    ".m4a": taggers.mp4,
+    ".alac.m4a": taggers.mp4,
+    ".wma": taggers.asf,
+    **dict.fromkeys(AT_THE_END, taggers.apev2),
 }
-VORBIS_KEYS = {
-    "track": "TRACKNUMBER",
-    "track_total": "TRACKTOTAL",
-    "disc": "DISCNUMBER",
-    "disc_total": "DISCTOTAL",
-    "mb_trackid": "MUSICBRAINZ_TRACKID",
-    "mb_albumid": "MUSICBRAINZ_ALBUMID",
-    "mb_artistid": "MUSICBRAINZ_ARTISTID",
-    "mb_albumartistid": "MUSICBRAINZ_ALBUMARTISTID",
-    "mb_releasegroupid": "MUSICBRAINZ_RELEASEGROUPID",
-}
-"""Where the key is not the column's name in capitals."""
-ATOMS = {
-    "title": "\xa9nam",
-    "artist": "\xa9ART",
-    "albumartist": "aART",
-    "album": "\xa9alb",
-    "genre": "\xa9gen",
-    "date": "\xa9day",
-    "composer": "\xa9wrt",
-    "comment": "\xa9cmt",
-}
-FREEFORM = {
-    **USER_TEXTS,
-    "isrc": "ISRC",
-    "label": "LABEL",
-    "mb_trackid": "MusicBrainz Track Id",
-    **{name: name for name in USER_TEXTS if name.startswith("replaygain")},
-}
+STREAMS = (*AT_THE_HEAD, *CHUNKS, *OGG, *OTHERS)
+"""The templates, all different, by the suffix of a file that holds them."""
 
 
 @cache
 def template(suffix: str) -> bytes:
-    """An untagged file: `.mp3 .flac .m4a .m4b .mp4 .alac.m4a .ogg .opus .oga .aac`."""
-    return (TEMPLATES / f"tone{ALIASES.get(suffix, suffix)}").read_bytes()
+    """An untagged file: one of `STREAMS`, or another suffix of such a file."""
+    name = ALIASES.get(suffix, suffix)
+    return HANDMADE[name]() if name in HANDMADE else (TEMPLATES / f"tone{name}").read_bytes()
 
 
 def tagged(
@@ -96,18 +69,12 @@ def tagged(
 
     A list is several values. `picture` embeds a made-up cover of that many bytes.
     """
+    if strange := tags.keys() - taggers.COLUMNS:
+        raise KeyError(*strange)
     texts = {column: _texts(value) for column, value in tags.items()}
     cover = None if picture is None else _cover(picture)
     file = BytesIO(template(suffix))
-    match ALIASES.get(suffix, suffix):
-        case ".mp3":
-            _tag_mp3(file, texts, cover, id3_version)
-        case ".flac":
-            _tag_flac(file, texts, cover)
-        case ".m4a" | ".alac.m4a":
-            _tag_mp4(file, texts, cover)
-        case _:
-            _tag_ogg(suffix, file, texts, cover)
+    _tagger(ALIASES.get(suffix, suffix), id3_version)(file, texts, cover)
     return file.getvalue()
 
 
@@ -194,6 +161,14 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
 """Files that no reader can make a track of, by a name to plant them under."""
 
 
+def _tagger(name: str, id3_version: int) -> taggers.Tagger:
+    if name in AT_THE_HEAD:
+        return taggers.id3_at_the_head(id3_version)
+    if name in CHUNKS:
+        return taggers.id3_in_a_chunk(CHUNKS[name], id3_version)
+    return taggers.vorbis_in_ogg(OGG[name]) if name in OGG else OTHERS[name]
+
+
 def _texts(value: Value) -> list[str]:
     if isinstance(value, str):
         return [value]
@@ -204,97 +179,3 @@ def _texts(value: Value) -> list[str]:
 def _cover(size: int) -> bytes:
     """As many bytes, none of them zero, that begin like a JPEG file."""
     return (b"\xff\xd8\xff\xe0" + b"made up " * (size // 8 + 1))[:size]
-
-
-def _picture(cover: bytes) -> Picture:
-    picture = Picture()
-    picture.type, picture.mime, picture.data = id3.PictureType.COVER_FRONT, "image/jpeg", cover
-    return picture
-
-
-def _number(texts: Mapping[str, list[str]], column: str) -> str:
-    """`3`, `3/12`, `/12` or nothing out of a column and its total."""
-    total = texts.get(f"{column}_total")
-    return texts.get(column, [""])[0] + (f"/{total[0]}" if total else "")
-
-
-def _tag_mp3(file: BytesIO, texts: dict[str, list[str]], cover: bytes | None, version: int) -> None:
-    tag = id3.ID3()
-    for column, values in texts.items():
-        if column not in NUMBERS:
-            tag.add(_frame(column, values))
-    if number := _number(texts, "track"):
-        tag.add(id3.TRCK(encoding=3, text=number))
-    if number := _number(texts, "disc"):
-        tag.add(id3.TPOS(encoding=3, text=number))
-    if cover is not None:
-        tag.add(id3.APIC(encoding=0, mime="image/jpeg", type=3, desc="", data=cover))
-    if version == 3:
-        tag.update_to_v23()
-    tag.save(file, v2_version=version, v23_sep=None, padding=_no_padding)
-
-
-def _frame(column: str, values: list[str]) -> id3.Frame:
-    if column == "comment":
-        return id3.COMM(encoding=3, lang="eng", desc="", text=values)
-    if column == "mb_trackid":
-        return id3.UFID(owner="http://musicbrainz.org", data=values[0].encode())
-    if column in USER_TEXTS:
-        return id3.TXXX(encoding=3, desc=USER_TEXTS[column], text=values)
-    return getattr(id3, TEXT_FRAMES[column])(encoding=3, text=values)
-
-
-def _comments(texts: dict[str, list[str]]) -> list[tuple[str, str]]:
-    return [
-        (VORBIS_KEYS.get(column, column.upper()), text)
-        for column, values in texts.items()
-        for text in values
-    ]
-
-
-def _tag_flac(file: BytesIO, texts: dict[str, list[str]], cover: bytes | None) -> None:
-    flac = FLAC(file)
-    flac.tags.extend(_comments(texts))
-    if cover is not None:
-        flac.add_picture(_picture(cover))
-    file.seek(0)
-    flac.save(file, padding=_no_padding)
-
-
-def _tag_ogg(suffix: str, file: BytesIO, texts: dict[str, list[str]], cover: bytes | None) -> None:
-    ogg = {".ogg": OggVorbis, ".opus": OggOpus, ".oga": OggFLAC}[suffix](file)
-    ogg.tags.extend(_comments(texts))
-    if cover is not None:
-        block = base64.b64encode(_picture(cover).write()).decode("ascii")
-        ogg.tags.append(("METADATA_BLOCK_PICTURE", block))
-    file.seek(0)
-    ogg.save(file, padding=_no_padding)
-
-
-def _tag_mp4(file: BytesIO, texts: dict[str, list[str]], cover: bytes | None) -> None:
-    mp4 = MP4(file)
-    for column, values in texts.items():
-        if column in ATOMS:
-            mp4.tags[ATOMS[column]] = values
-        elif column in FREEFORM:
-            mp4.tags[f"----:com.apple.iTunes:{FREEFORM[column]}"] = [
-                MP4FreeForm(value.encode()) for value in values
-            ]
-        elif column == "bpm":
-            mp4.tags["tmpo"] = [int(values[0])]
-        elif column == "compilation":
-            mp4.tags["cpil"] = values[0] == "1"
-        elif column not in NUMBERS:
-            raise KeyError(column)
-    for column, atom in (("track", "trkn"), ("disc", "disk")):
-        pair = tuple(int(texts.get(name, ["0"])[0]) for name in (column, f"{column}_total"))
-        if any(pair):
-            mp4.tags[atom] = [pair]
-    if cover is not None:
-        mp4.tags["covr"] = [MP4Cover(cover)]
-    file.seek(0)
-    mp4.save(file, padding=_no_padding)
-
-
-def _no_padding(_info: Any) -> int:
-    return 0

@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 Answer = TypeVar("Answer")
 Word = str | bytes | Path
 
 CHECKOUT = Path(__file__).parents[1]
-PROGRAM = (sys.executable, "-m", "indexer")
+PROGRAM = (sys.executable, "-P", "-m", "indexer")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONPATH": str(CHECKOUT),
@@ -94,16 +94,11 @@ class Running:
 
     def line(self, within_s: float = AT_MOST_S) -> str:
         """The next line of its answer, as soon as it has been written."""
-        out = self.process.stdout
-        assert out is not None
-        line = b""
-        while not line.endswith(b"\n"):
-            ready, _, _ = select.select([out], [], [], within_s)
-            assert ready, f"no line within {within_s} s"
-            letter = os.read(out.fileno(), 1)
-            assert letter, "it has ended"
-            line += letter
-        return line.decode()
+        return _line(self.process.stdout, within_s)
+
+    def error_line(self, within_s: float = AT_MOST_S) -> str:
+        """The next line of its complaints."""
+        return _line(self.process.stderr, within_s)
 
     def kill(self) -> None:
         """End it as the kernel does when memory is short."""
@@ -113,6 +108,18 @@ class Running:
     def interrupt(self) -> None:
         """Ctrl-C, but for the terminal."""
         self.process.send_signal(signal.SIGINT)
+
+
+def _line(pipe: IO[bytes] | None, within_s: float) -> str:
+    assert pipe is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([pipe], [], [], within_s)
+        assert ready, f"no line within {within_s} s"
+        letter = os.read(pipe.fileno(), 1)
+        assert letter, "it has ended"
+        line += letter
+    return line.decode()
 
 
 @contextmanager

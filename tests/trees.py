@@ -5,27 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import apsw
 
-from indexer.engine import guard
-from indexer.engine.local import chunk_of
 from indexer.library import Library
-from indexer.model import Entry, Hint, Known, Place, Reading, Stamp, Track
+from indexer.model import Entry, Known, Place, Stamp
 from indexer.report import ChangeRow
-from indexer.settings import Settings
-from indexer.stages.batch import Batch, batch
-from indexer.stages.extract import extract
-from indexer.stages.insert import Inserter, Written
-from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots
-from indexer.store.connection import Connection, open_index, select, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store import search
+from indexer.store.connection import Connection, select
 from indexer.store.schema import LIBRARY_COLUMNS
-from indexer.tags import SUFFIXES
 from tests.corpus import Value, noise, tagged
 
 Name = str | bytes
@@ -37,8 +26,9 @@ BAD: Final = noise(600)
 def song(
     title: str = "Jóga", artist: Value = "Björk", album: str = "Homogenic", **tags: Value
 ) -> bytes:
-    """An audio file. Texts of equal length make files of equal size."""
-    return tagged(title=title, artist=artist, album=album, **tags)
+    """An MP3 file. Texts of equal length make files of equal size."""
+    texts: dict[str, Any] = {"title": title, "artist": artist, "album": album, **tags}
+    return tagged(".mp3", **texts)
 
 
 def stamp(number: int = 1, *, size: int = 100, inode: int | None = None) -> Stamp:
@@ -112,12 +102,12 @@ def ask(library: Library, statement: str, *values: object) -> list[tuple[Any, ..
 
 def titles(library: Library) -> dict[Name, str]:
     """The view: path -> title."""
-    return dict(ask(library, "SELECT path, title FROM library"))  # type: ignore[arg-type]
+    return dict(ask(library, "SELECT path, title FROM library"))
 
 
 def ids(library: Library) -> dict[Name, int]:
     """The view: path -> id."""
-    return dict(ask(library, "SELECT path, id FROM library"))  # type: ignore[arg-type]
+    return dict(ask(library, "SELECT path, id FROM library"))
 
 
 def shown(library: Library, path: Name) -> dict[str, Any]:
@@ -168,7 +158,7 @@ def replayed(changes: Iterable[ChangeRow]) -> dict[int, tuple[str, str, object]]
 def dump(library: Library) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, but for `scans` and the counter of its ids."""
     named = ask(library, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-    rows = {name: ask(library, f'SELECT * FROM "{name}"') for (name,) in named if name != "scans"}  # noqa: S608 - our own names
+    rows = {name: ask(library, f'SELECT * FROM "{name}"') for (name,) in named if name != "scans"}
     rows["sqlite_sequence"] = [row for row in rows["sqlite_sequence"] if row[0] != "scans"]
     return rows
 
@@ -205,10 +195,13 @@ _FAULTS: Final = {
 }
 
 
-def faults(connection: Connection) -> list[str]:
+_TEXTS: Final = "SELECT id, title, artist, albumartist, album, genre FROM library"
+
+
+def faults(library: Library) -> list[str]:
     """What no reader of the index may ever find, looked for in a copy of it."""
     copy = apsw.Connection(":memory:")
-    with copy.backup("main", connection, "main") as backup:
+    with copy.backup("main", library._reading(), "main") as backup:
         backup.step()
     found = [
         f"{fault}: {row}" for fault, statement in _FAULTS.items() for row in select(copy, statement)
@@ -220,67 +213,19 @@ def faults(connection: Connection) -> list[str]:
         copy.execute("INSERT INTO track_search (track_search, rank) VALUES ('integrity-check', 1)")
     except apsw.CorruptError as error:
         found.append(f"full text: {error}")
+    before = _words(copy)
+    copy.execute("INSERT INTO track_search (track_search) VALUES ('delete-all')")
+    for track_id, *texts in list(select(copy, _TEXTS)):
+        search.add(copy, track_id, (texts[0], texts[1], texts[2], texts[3], texts[4]))
+    found += [f"full text: {word}" for word in sorted(before ^ _words(copy))]
     copy.close()
     return found
 
 
-class ByHand:
-    """The stages one by one on the index of a library, with time to change the disk in between."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.connection = open_index(settings.db, write=True)
-        watched = roots.watched(self.connection)
-        self.guarded = guard.look_at_roots(self.connection, watched)
-        self.trees = self.guarded.trees
-        names = {root.id: root.name for root in watched}
-        self.inserter = Inserter(self.connection, self.trees, Rows(self.connection, names))
-        self.now_ms = 1_000_000
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.guarded.close()
-        self.connection.close()
-
-    def scan(self, hint: Hint | None = None) -> Scan:
-        """The scan of a hint, to the end of its plans; of all of the first root if none is given."""
-        return Scan(
-            self.connection,
-            self.trees,
-            hint or Hint(min(self.trees), recursive=True),
-            SUFFIXES,
-            self.settings.chunk_files,
-        )
-
-    def plan(self) -> tuple[Plan, PendingRow]:
-        """The only plan of a scan of the first root, and its chunk."""
-        scan = self.scan()
-        (plan,) = [*scan.plans(), *scan.late_plans()]
-        return plan, self.chunk(plan)
-
-    def chunk(self, plan: Plan) -> PendingRow:
-        """A plan made durable."""
-        hint = Hint(plan.root_id, b"", plan.names, reread=plan.reread)
-        with write_transaction(self.connection):
-            return pending.leave_hint(self.connection, hint, self.now_ms)
-
-    def read(self, plan: Plan) -> Batch:
-        """What stands in the files of a plan now."""
-        chunk = chunk_of(self.trees[plan.root_id], plan.read, self.settings)
-        return batch(plan, extract(chunk))
-
-    def write(self, row: PendingRow, ready: Batch) -> Written:
-        """Insert a batch."""
-        return self.inserter.write(row, ready, self.now_ms)
-
-
-def reading(path: bytes, track: Track | None = None, **rest: Any) -> Reading:
-    """A made-up answer of a reader."""
-    return Reading(path=path, stamp=stamp(), track=track, **rest)
+def _words(connection: Connection) -> set[tuple[Any, ...]]:
+    """Every word of the full-text index: where it stands in which track."""
+    connection.execute(
+        "CREATE VIRTUAL TABLE IF NOT EXISTS temp.words "
+        "USING fts5vocab (main, track_search, instance)"
+    )
+    return set(select(connection, "SELECT term, doc, col, offset FROM temp.words"))

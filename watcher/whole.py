@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 MOST_HEADERS: Final = 64
 """Atoms or metadata blocks that are walked over: 1 KB at the most. Whole files have about six;
@@ -25,7 +25,17 @@ OGG_STEP: Final = 4096
 """Bytes read at once on the way back to the last Ogg page; encoders make pages of 4 to 16 KB."""
 
 
-def is_complete(file: BinaryIO, suffix: bytes, size: int) -> bool:
+class Readable(Protocol):
+    """As much of an open file as is needed here: a raw one will do."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Move to a place."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Give up to so many bytes from there on."""
+
+
+def is_complete(file: Readable, suffix: bytes, size: int) -> bool:
     """Whether the container of a file of this size is all there; True where none can be missed.
 
     `suffix` is in lower case, with its dot. The file should be unbuffered: a few headers of some
@@ -38,7 +48,7 @@ def is_complete(file: BinaryIO, suffix: bytes, size: int) -> bool:
     return check is None or check(file, size)
 
 
-def _is_complete_mp4(file: BinaryIO, size: int) -> bool:
+def _is_complete_mp4(file: Readable, size: int) -> bool:
     """Atoms that follow each other to exactly the end, and a `moov` (ISO 14496-12, 4.2 and 8.2).
 
     Without it there is no index to the sound. Many writers put it last, when all else is there.
@@ -64,7 +74,7 @@ def _is_complete_mp4(file: BinaryIO, size: int) -> bool:
     return has_moov
 
 
-def _is_complete_flac(file: BinaryIO, size: int) -> bool:
+def _is_complete_flac(file: Readable, size: int) -> bool:
     """Metadata blocks that end within the file, and a frame after them (RFC 9639, 8.1 and 9.1)."""
     at = _id3_size(_read(file, 0, 10))
     if _read(file, at, 4) != b"fLaC":
@@ -80,7 +90,7 @@ def _is_complete_flac(file: BinaryIO, size: int) -> bool:
     return False
 
 
-def _is_complete_riff(file: BinaryIO, size: int) -> bool:
+def _is_complete_riff(file: Readable, size: int) -> bool:
     """A size that the file has reached. A writer that cannot know it yet says 0 or 2**32 - 1."""
     header = _read(file, 0, 28)
     if header[:4] == b"RF64" and header[12:16] == b"ds64":  # EBU Tech 3306, for more than 4 GB
@@ -92,7 +102,7 @@ def _is_complete_riff(file: BinaryIO, size: int) -> bool:
     return 0 < claimed <= size - 8
 
 
-def _is_complete_ogg(file: BinaryIO, size: int) -> bool:
+def _is_complete_ogg(file: Readable, size: int) -> bool:
     """A last page that ends the stream, or at least ends with the file (RFC 3533, section 6).
 
     Players need no end-of-stream mark and some writers leave none; a copy that was cut short
@@ -109,7 +119,7 @@ def _is_complete_ogg(file: BinaryIO, size: int) -> bool:
     return False
 
 
-def _pages_from_the_end(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+def _pages_from_the_end(file: Readable, size: int) -> Iterator[tuple[int, bytes]]:
     """(offset, bytes) of what looks like a page's header and segment table, the last first."""
     tail = b""
     while (start := size - len(tail)) > max(size - OGG_PAGE, 0):
@@ -136,13 +146,13 @@ def _id3_size(header: bytes) -> int:
     return 10 + size + (10 if has_footer else 0)
 
 
-def _read(file: BinaryIO, at: int, length: int) -> bytes:
+def _read(file: Readable, at: int, length: int) -> bytes:
     """The bytes at a place; fewer, or none, where the file ends before."""
     file.seek(at, os.SEEK_SET)
     return file.read(length)
 
 
-_CHECKS: Final[dict[bytes, Callable[[BinaryIO, int], bool]]] = {
+_CHECKS: Final[dict[bytes, Callable[[Readable, int], bool]]] = {
     b".m4a": _is_complete_mp4,
     b".m4b": _is_complete_mp4,
     b".mp4": _is_complete_mp4,

@@ -113,6 +113,9 @@ def _daemon(status: Status) -> str:
     text = f"running, process {daemon.pid}, {count(daemon.watched_folders, 'folder')} watched"
     if daemon.unwatched_folders:
         text += f", {number(daemon.unwatched_folders)} not watched"
+    if daemon.recoveries:
+        reasons = ", ".join(f"{reason} {times}" for reason, times in daemon.recoveries.items())
+        text += f"; all was looked at again after: {reasons}"
     return text
 
 
@@ -198,12 +201,25 @@ def _dict_place(row: Mapping[str, Any]) -> str:
 
 def search_line(row: Mapping[str, Any]) -> str:
     """`Artist - Title  (Album, year)  path`, as much of it as is known."""
-    name = " \N{EN DASH} ".join(
-        escaped(text) for text in (row.get("artist"), row.get("title")) if text
-    )
     album = ", ".join(escaped(str(text)) for text in (row.get("album"), row.get("year")) if text)
-    parts = (name, f"({album})" if album else "", _dict_place(row))
+    parts = (_by(row, "artist", "title"), f"({album})" if album else "", _dict_place(row))
     return "  ".join(part for part in parts if part)
+
+
+def album_line(row: Mapping[str, Any]) -> str:
+    """`Artist - Album  (year)  tracks`, as much of it as is known."""
+    year = f"({row['year']})" if row["year"] else ""
+    parts = (_by(row, "albumartist", "album"), year, count(row["tracks"], "track"))
+    return "  ".join(part for part in parts if part)
+
+
+def artist_line(row: Mapping[str, Any]) -> str:
+    """`Artist  tracks`."""
+    return f"{escaped(row['artist'])}  {count(row['tracks'], 'track')}"
+
+
+def _by(row: Mapping[str, Any], *names: str) -> str:
+    return " \N{EN DASH} ".join(escaped(text) for text in map(row.get, names) if text)
 
 
 def _yes_no(value: int) -> str:
@@ -220,6 +236,7 @@ _UNITS: Mapping[str, Callable[[Any], str]] = {
     "compilation": _yes_no,
     "has_picture": _yes_no,
     "guessed": _yes_no,
+    "suspect_encoding": _yes_no,
     "added_at": local_time,
     "indexed_at": local_time,
 }

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import click
+
+from indexer.errors import UsageError
 
 
 def path_argument(word: str) -> bytes:
@@ -37,6 +43,21 @@ class InOrder(click.Group):
         """Names in the order of their definition, not of the alphabet."""
         del ctx
         return list(self.commands)
+
+
+class Asking(click.Command):
+    """Its words may begin with a `-`, which says that they are not wanted."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `-word` for a word, and still refuse `--option`."""
+        known = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        for word in takewhile(lambda word: word != "--", args):
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                near = get_close_matches(name, known)
+                raise click.NoSuchOption(name, possibilities=near, ctx=ctx)
+        ctx.ignore_unknown_options = True
+        return super().parse_args(ctx, args)
 
 
 def _set_json(context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -71,3 +92,32 @@ workers_option = click.option(
     metavar="N",
     help="Processes that read files.  [default: all cores]",
 )
+
+
+def sort_option(default: str) -> Callable[[Any], Any]:
+    """`--sort KEY`; which there are the library knows."""
+    return click.option(
+        "--sort",
+        type=text_argument,
+        default=default,
+        show_default=True,
+        metavar="KEY",
+        help="relevance, artist, album, year, title, added, path or duration; -KEY: turned round.",
+    )
+
+
+def invoke(group: click.Group, program: str, words: Sequence[str], session: object) -> int:
+    """Run one command line, and return its exit code.
+
+    Not click's own `main`: that one has exit codes and words of its own for most errors.
+    """
+    try:
+        with group.make_context(program, list(words), obj=session) as context:
+            code: int = group.invoke(context)
+            return code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else program
+        message = f"{error.format_message()} (see: {command} --help)"
+        raise UsageError(message) from error

@@ -18,18 +18,19 @@ from indexer.cli.arguments import (
     InOrder,
     examples,
     file_argument,
+    invoke,
     json_option,
     path_argument,
-    text_argument,
     version_option,
     workers_option,
 )
+from indexer.cli.export import export
 from indexer.cli.output import prepare_streams, say
 from indexer.cli.roots import roots
+from indexer.cli.search import search
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, escaped, file_text
 from indexer.cli.upkeep import backup, optimize
-from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,26 +141,8 @@ def status(session: Session) -> int:
     return 0
 
 
-@cli.command(epilog=examples("indexer search bjork debut", "indexer search 'army of' --limit 5"))
-@click.argument("words", nargs=-1, required=True, type=text_argument, metavar="WORDS...")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="At most so many tracks.",
-)
-@json_option
-@click.pass_obj
-def search(session: Session, words: Sequence[str], limit: int) -> int:
-    """Find tracks by title, artist, album and genre, the best first.
-
-    All WORDS must be there; the last may be a beginning. Exit code 1: nothing was found.
-    """
-    with session.library() as library:
-        found = session.answer_rows(library.search(words, limit=limit), answers.search_line)
-    return 0 if found else 1
+cli.add_command(search)
+cli.add_command(export)
 
 
 @cli.command(epilog=examples("indexer show ~/Music/song.flac", "indexer show song.flac --json"))
@@ -252,21 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_to_stderr()
     session = Session()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return session.exit_code(lambda: _command(words, session))
-
-
-def _command(words: list[str], session: Session) -> int:
-    """Not click's own `main`: that one has exit codes and words of its own for most errors."""
-    try:
-        with cli.make_context("indexer", words, obj=session) as context:
-            code: int = cli.invoke(context)
-            return code
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "indexer"
-        message = f"{error.format_message()} (see: {command} --help)"
-        raise UsageError(message) from error
+    return session.exit_code(lambda: invoke(cli, "indexer", words, session))
 
 
 class _LogLine(logging.Formatter):

@@ -37,10 +37,10 @@ def can_redraw() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def say(message: str) -> None:
+def say(message: str, program: str = "indexer") -> None:
     """One line on stderr, signed with the program's name."""
     with suppress(BrokenPipeError):  # `2>&1 | head`: the exit code still tells
-        sys.stderr.write(f"indexer: {escaped(message)}\n")
+        sys.stderr.write(f"{program}: {escaped(message)}\n")
 
 
 class Output:
@@ -59,9 +59,19 @@ class Output:
             if not self._write(_fitting(line, sys.stdout.encoding)):
                 return
 
+    def data(self, pieces: Iterable[bytes]) -> None:
+        """Bytes for a file; on a terminal they are escaped, as everything else is."""
+        for piece in pieces:
+            if sys.stdout.isatty():
+                self.lines(map(escaped, piece.decode("utf-8", "backslashreplace").splitlines()))
+            else:
+                self._write(piece)
+            if self._gone:
+                return
+
     def json(self, value: object) -> None:
         """One JSON value on one line: UTF-8 whatever the locale says, as RFC 8259 wants it."""
-        self._write(msgspec.json.encode(value))
+        self._write(msgspec.json.encode(value) + b"\n")
 
     def rows(
         self, rows: Iterable[Row], line_of: Callable[[Row], str] | None, *, at_once: bool = False
@@ -106,7 +116,7 @@ class Output:
             if isinstance(line, str):
                 sys.stdout.write(line + "\n")
             else:
-                sys.stdout.buffer.write(line + b"\n")
+                sys.stdout.buffer.write(line)
         except OSError as error:
             self._failed(error)
         return not self._gone

@@ -35,7 +35,8 @@ _ACTIONABLE = frozenset({
 class Session:
     """What stood before the subcommand, and where its answer goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "indexer") -> None:
+        self.program = program
         self.config: Path | None = None
         self.db: Path | None = None
         self.as_json = False
@@ -86,18 +87,21 @@ class Session:
             self.output.close()
             return 0
         except Interrupted as error:
-            say(str(error))
+            say(str(error), self.program)
             return self.interrupt.exit_code
         except IndexerError as error:
-            say(str(error))
+            say(str(error), self.program)
             return error.exit_code
         except KeyboardInterrupt:
             if self.interrupt():
-                say("stopped at once: what was committed stays; run the same command to go on")
+                say(
+                    "stopped at once: what was committed stays; run the same command to go on",
+                    self.program,
+                )
             return self.interrupt.exit_code
         except OSError as error:
             if error.errno not in _ACTIONABLE:
                 raise
             where = f"{file_text(error.filename)}: " if error.filename else ""
-            say(f"{where}{error.strerror}")
+            say(f"{where}{error.strerror}", self.program)
             return 3

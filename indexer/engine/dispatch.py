@@ -10,12 +10,13 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import Struct
 
-from indexer import errors
+from indexer import errors, paths
 from indexer.engine import guard, handover
 from indexer.engine.local import LocalEngine, Result
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
+from indexer.stages.outcome import Outcome
 from indexer.store import changes, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
@@ -25,6 +26,7 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.roots import RootRow
+from indexer.wanted import Wanted
 
 _log = logging.getLogger("indexer")
 Stop = Callable[[], bool]
@@ -57,13 +59,13 @@ class Dispatcher:
         self,
         connection: Connection,
         settings: Settings,
-        suffixes: frozenset[bytes],
+        wanted: Wanted,
         lock: DispatchLock | None,
         role: str,
     ) -> None:
         self.connection = connection
         self._settings = settings
-        self._suffixes = suffixes
+        self._wanted = wanted
         self._lock = lock
         self._role = role
 
@@ -72,6 +74,11 @@ class Dispatcher:
         self.connection.close()
         if self._lock is not None:
             self._lock.close()
+
+    @property
+    def lock(self) -> DispatchLock | None:
+        """The dispatch lock; None where a daemon has it."""
+        return self._lock
 
     @property
     def beside_daemon(self) -> bool:
@@ -91,6 +98,8 @@ class Dispatcher:
                 group_may=self._settings.group is not None,
                 busy=_no_daemon,
             )
+            if self._lock is None and stop():
+                return Done(Result(interrupted=True))
         return self._run_here(request, listener, stop)
 
     def _run_here(self, request: Request, listener: Listener | None, stop: Stop) -> Done:
@@ -109,10 +118,7 @@ class Dispatcher:
             return done
         finally:
             result.seconds = (time.time_ns() // 1_000_000 - started) / 1000
-            with write_transaction(self.connection):
-                counts = msgspec.json.encode(result.counts()).decode()
-                ended = time.time_ns() // 1_000_000
-                scans.end(self.connection, scan_id, state, counts, ended)
+            self._end(scan_id, state, result)
 
     def _run_engine(
         self,
@@ -125,7 +131,9 @@ class Dispatcher:
         watched = roots.watched(self.connection)
         for root in watched:
             guard.learn_mounts(self.connection, root)
-        guarded = guard.look_at_roots(self.connection, watched)
+        guarded = guard.look_at_roots(
+            self.connection, watched, follow_links=self._wanted.follow_links
+        )
         try:
             offline = []
             for root in request.roots:
@@ -144,7 +152,7 @@ class Dispatcher:
                 self.connection,
                 guarded.trees,
                 self._settings,
-                self._suffixes,
+                self._wanted,
                 result,
                 listener=listener,
                 stop=stop,
@@ -153,27 +161,15 @@ class Dispatcher:
             expected = sum(counted.get(root.id, 0) for root in request.roots)
             engine.run(hints, expected=expected or None)
             if not result.interrupted:
-                self._count_days(guarded)
+                upkeep.count_days(
+                    self.connection,
+                    guarded.trees,
+                    time.time_ns() // 1_000_000,
+                    self._settings.keep_missing,
+                )
             return Done(result, tuple(offline))
         finally:
             guarded.close()
-
-    def _count_days(self, guarded: guard.Guarded) -> None:
-        """Once a day: count it for the roots that are there, and forget what left long ago."""
-        now_ms = time.time_ns() // 1_000_000
-        fresh = [
-            root_id
-            for root_id in guarded.trees
-            if upkeep.is_new_day(self.connection, root_id, now_ms)
-        ]
-        if not fresh:
-            return
-        with write_transaction(self.connection):
-            for root_id in fresh:
-                upkeep.count_day(self.connection, root_id, now_ms)
-            forgotten = upkeep.purge_missing(self.connection, self._settings.keep_missing)
-        if forgotten:
-            _log.info("forgotten tracks=%d reason=keep_missing", forgotten)
 
     def _hand_over(self, request: Request, stop: Stop) -> Done | None:
         """Leave the hints for the daemon and wait; None when it ended before it settled them."""
@@ -195,8 +191,31 @@ class Dispatcher:
         result = Result(interrupted=not settled)
         for kind, number in changes.counted_since(self.connection, before).items():
             result.count_change(kind, number)
+        if settled:
+            result.seen = sum(self._files_at(hint) for hint in hints)
+            changed = (Outcome.ADDED, Outcome.MODIFIED, Outcome.MOVED, Outcome.RETURNED)
+            touched = sum(result.tally[outcome] for outcome in changed)
+            result.unchanged = max(0, result.seen - touched)
         result.seconds = time.monotonic() - started
+        if request.kind == "rebuild":
+            self._end(scan_id, "done" if settled else "interrupted", result)
         return Done(result)
+
+    def _files_at(self, hint: Hint) -> int:
+        """How many files stand at a place that a daemon has just looked at."""
+        if hint.names is None:
+            rows = tracks.below(
+                self.connection, hint.root_id, hint.folder, recursive=hint.recursive
+            )
+            return sum(1 for _ in rows)
+        places = (paths.join(hint.folder, name) for name in hint.names)
+        known = (tracks.in_place(self.connection, hint.root_id, path) for path in places)
+        return sum(row is not None for row in known)
+
+    def _end(self, scan_id: int, state: str, result: Result) -> None:
+        counts = msgspec.json.encode(result.counts()).decode()
+        with write_transaction(self.connection):
+            scans.end(self.connection, scan_id, state, counts, time.time_ns() // 1_000_000)
 
     def _daemon_lives(self) -> bool:
         current = holder(self._settings.db)
@@ -204,9 +223,7 @@ class Dispatcher:
 
 
 @contextmanager
-def dispatching(
-    settings: Settings, suffixes: frozenset[bytes], role: str, stop: Stop
-) -> Iterator[Dispatcher]:
+def dispatching(settings: Settings, wanted: Wanted, role: str, stop: Stop) -> Iterator[Dispatcher]:
     """Get the right to write: wait for another command to end, but not for a daemon.
 
     Raises Interrupted when `stop` came while waiting.
@@ -242,7 +259,7 @@ def dispatching(
             guard.check_not_scanned(
                 settings.db, {root.name: root.path for root in roots.watched(connection)}
             )
-            dispatcher = Dispatcher(connection, settings, suffixes, lock, role)
+            dispatcher = Dispatcher(connection, settings, wanted, lock, role)
         except BaseException:
             if connection is not None:
                 connection.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -33,20 +34,29 @@ class Guarded(Struct, frozen=True):
             tree.close()
 
 
-def look_at_roots(connection: Connection, watched: Sequence[RootRow]) -> Guarded:
+def look_at_roots(
+    connection: Connection, watched: Sequence[RootRow], *, follow_links: bool = False
+) -> Guarded:
     """Open every root whose disk is the accepted one. Changes no row."""
     mounts = disks.read_mounts()
     trees: dict[int, Tree] = {}
     offline: dict[int, str] = {}
     for root in watched:
         try:
-            trees[root.id] = open_tree(root, roots.mounts(connection, root.id), mounts)
+            known = roots.mounts(connection, root.id)
+            trees[root.id] = open_tree(root, known, mounts, follow_links=follow_links)
         except errors.RootOffline as error:
-            offline[root.id] = str(error)
+            offline[root.id] = f"{root.name}: {error}"
     return Guarded(trees, offline)
 
 
-def open_tree(root: RootRow, known: Sequence[MountRow], mounts: Sequence[disks.Mount]) -> Tree:
+def open_tree(
+    root: RootRow,
+    known: Sequence[MountRow],
+    mounts: Sequence[disks.Mount],
+    *,
+    follow_links: bool = False,
+) -> Tree:
     """Open one root. Raises RootOffline unless the accepted disk is there.
 
     A mount point below it that was accepted is guarded like the root, but only for itself: what
@@ -75,14 +85,16 @@ def open_tree(root: RootRow, known: Sequence[MountRow], mounts: Sequence[disks.M
                 )
             else:
                 spots.append(spot)
-        for folder in mounted:
-            if folder not in accepted and not _is_ignored(folder):
-                offline[folder] = f"{root.name}: {os.fsdecode(folder)}: a disk was just mounted"
+        for folder in _fresh(root, accepted, mounted):
+            offline[folder] = (
+                f"{root.name}: {os.fsdecode(paths.join(root.path, folder))}: a disk was mounted "
+                "there; `indexer scan` looks at it"
+            )
     except BaseException:
         for spot in spots:
             os.close(spot.fd)
         raise
-    return Tree(root.id, root.name, root.path, spots, offline)
+    return Tree(root.id, root.name, root.path, spots, offline, follow_links=follow_links)
 
 
 def _check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
@@ -90,9 +102,20 @@ def _check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
     reason = wrong_disk(Seen(own.disk, own.inode), seen)
     if reason is not None:
         raise errors.RootOffline(
-            f"{root.name}: {os.fsdecode(root.path)}: {reason}; not one row was changed. Mount "
+            f"{os.fsdecode(root.path)}: {reason}; not one row was changed. Mount "
             f"the right disk, or take this one with `indexer roots accept {root.name}`"
         )
+
+
+def _fresh(root: RootRow, accepted: Collection[bytes], mounted: Collection[bytes]) -> list[bytes]:
+    """Mount points below a root that nobody has met yet; a file that is mounted is but a file."""
+    return [
+        folder
+        for folder in mounted
+        if folder not in accepted
+        and not _is_ignored(folder)
+        and not os.path.isfile(paths.join(root.path, folder))
+    ]
 
 
 def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[disks.Mount]) -> Spot | None:
@@ -102,7 +125,11 @@ def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[disks.Mount]) -> S
         fd = open_root(path)
     except errors.RootOffline:
         return None
-    if wrong_disk(Seen(row.disk, row.inode), seen_at(fd, path, mounts)) is not None:
+    try:
+        right = wrong_disk(Seen(row.disk, row.inode), seen_at(fd, path, mounts)) is None
+    except errors.RootOffline:
+        right = False
+    if not right:
         os.close(fd)
         return None
     return spot_at(row.folder, fd, row.disk_id, row.disk.fs_type)
@@ -111,41 +138,47 @@ def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[disks.Mount]) -> S
 def learn_mounts(connection: Connection, root: RootRow) -> None:
     """Accept the mount points below a root that are met for the first time.
 
-    Nothing is asked: a disk that was never seen there has no rows to lose.
+    Nothing is asked: a disk that was never seen there has no rows to lose. But only while the
+    root's own disk is there, and not where nothing can be seen of the new one.
     """
     mounts = disks.read_mounts()
-    known = {row.folder for row in roots.mounts(connection, root.id)}
-    below = disks.mounts_below(root.path, mounts)
-    fresh = [folder for folder in below if folder not in known and not _is_ignored(folder)]
-    if fresh:
-        with write_transaction(connection):
-            for folder in fresh:
-                _accept(connection, root, folder, mounts)
+    accepted = {row.folder: row for row in roots.mounts(connection, root.id)}
+    fresh = _fresh(root, accepted, disks.mounts_below(root.path, mounts))
+    if not fresh:
+        return
+    own = accepted[b""]
+    try:
+        _check_disk(root, own, _look_at(root, b"", mounts))
+    except errors.RootOffline:
+        return
+    with write_transaction(connection):
+        for folder in fresh:
+            with suppress(errors.RootOffline):
+                seen = _look_at(root, folder, mounts)
+                roots.accept(connection, root.id, folder, seen.disk, seen.inode)
 
 
 def accept_disks(connection: Connection, root: RootRow) -> None:
     """Take what stands at a root and below it now as right, inside the caller's transaction."""
     mounts = disks.read_mounts()
     roots.forget_mounts(connection, root.id)
-    for folder in (b"", *disks.mounts_below(root.path, mounts)):
-        if not _is_ignored(folder):
-            _accept(connection, root, folder, mounts)
+    for folder in (b"", *_fresh(root, (), disks.mounts_below(root.path, mounts))):
+        seen = _look_at(root, folder, mounts)
+        roots.accept(connection, root.id, folder, seen.disk, seen.inode)
 
 
-def _accept(
-    connection: Connection, root: RootRow, folder: bytes, mounts: Sequence[disks.Mount]
-) -> None:
+def _look_at(root: RootRow, folder: bytes, mounts: Sequence[disks.Mount]) -> Seen:
+    """What stands at a folder of a root. Raises RootOffline where that cannot be told."""
     path = paths.join(root.path, folder) if folder else root.path
     fd = open_root(path)
     try:
-        seen = seen_at(fd, path, mounts)
+        return seen_at(fd, path, mounts)
     finally:
         os.close(fd)
-    roots.accept(connection, root.id, folder, seen.disk, seen.inode)
 
 
 def _is_ignored(folder: bytes) -> bool:
-    return any(paths.is_ignored_folder(name) for name in folder.split(b"/") if name)
+    return any(paths.is_hidden(name) for name in folder.split(b"/") if name)
 
 
 def check_file_system(database: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from indexer.engine.pool import ReaderPool
+from indexer import paths
+from indexer.engine.pool import READER, ReaderPool
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Entry, Evidence, Hint, Listener, Progress, Reading
 from indexer.settings import Settings
@@ -22,13 +24,16 @@ from indexer.stages.insert import Inserter
 from indexer.stages.outcome import Outcome, Tally
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending
+from indexer.store import pending, roots
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.tree import Tree
+from indexer.wanted import Wanted
 
 _EVIDENCE_MARGIN_S: Final = 0.25
 """Longer than `still` by so much, since a file's time begins with the kernel's last tick."""
+_GENTLE: Final = "import os; os.nice(10); from indexer.engine.reader import main; main()"
+_GENTLE_READER: Final = (sys.executable, "-P", "-c", _GENTLE)
 
 
 class Job(Struct, frozen=True):
@@ -69,6 +74,19 @@ class Result(Struct):
         }
 
 
+class Facts(Struct, frozen=True):
+    """What a daemon knows of files, and a command does not. Paths stand beside their root's id."""
+
+    closed: frozenset[tuple[int, bytes]] = frozenset()
+    """Closed or moved in since their last write."""
+    unfinished: frozenset[tuple[int, bytes]] = frozenset()
+    """Being written now: not to be read, to stay pending."""
+
+    def of_root(self, paths_of: frozenset[tuple[int, bytes]], root_id: int) -> frozenset[bytes]:
+        """The paths of one root."""
+        return frozenset(path for root, path in paths_of if root == root_id)
+
+
 class LocalEngine:
     """Runs the stages here: scan, batch and insert in this process, extract in it or in a pool.
 
@@ -81,26 +99,34 @@ class LocalEngine:
         connection: Connection,
         trees: Mapping[int, Tree],
         settings: Settings,
-        suffixes: frozenset[bytes],
+        wanted: Wanted,
         result: Result,
         *,
         listener: Listener | None = None,
         stop: Callable[[], bool] = lambda: False,
+        facts: Facts | None = None,
+        gentle: bool = False,
     ) -> None:
+        """`facts` are a daemon's: with them, nothing is waited for that is not whole yet.
+
+        `gentle` has the readers of a pool leave the processors to others.
+        """
         self.result = result
+        self._reader = _GENTLE_READER if gentle else READER
+        self._facts = Facts() if facts is None else facts
+        self._is_patient = facts is None
         self._connection = connection
         self._trees = trees
         self._settings = settings
-        self._suffixes = suffixes
+        self._wanted = wanted
         self._listener = listener
         self._stop = stop
         rows = Rows(connection, {tree.root_id: tree.name for tree in trees.values()})
         self._inserter = Inserter(connection, trees, rows)
-        self._absence = Absence(connection, trees, suffixes, rows)
+        self._absence = Absence(connection, trees, wanted, rows)
         self._scans: list[Scan] = []
         self._more_looks: list[Scan] = []
         self._left: list[PendingRow] = []
-        self._to_read = 0
         self._phase = "listing"
         self._expected: int | None = None
 
@@ -116,27 +142,45 @@ class LocalEngine:
         before = pending.newest_id(self._connection)
         size_cache(self._connection, seeding=True)
         try:
-            hint_rows = self._run_scans(hints, isolated=before > 0)
+            hint_rows = self._run_scans(hints, isolated=self._is_patient and before > 0)
             self._phase = "finishing"
             self._report("")
-            if not self._stopped():
+            if self._is_patient and not self._stopped():
                 self._wait_for_evidence()
             if not self._stopped():
                 self._finish(hint_rows, before)
         finally:
             size_cache(self._connection, seeding=False)
-        self.result.pending = sum(len(row.hint.names or ()) for row in self._left)
+        self.result.pending = len(self.left)
         return self.result
+
+    @property
+    def left_rows(self) -> set[int]:
+        """The ids of the pending rows that stay open for them."""
+        return {row.id for row in self._left}
+
+    def listed(self) -> list[tuple[Hint, set[bytes]]]:
+        """Each hint, and the folders that were listed for it; kept for a daemon only."""
+        return [(scan.hint, scan.folders) for scan in self._scans]
+
+    @property
+    def left(self) -> list[tuple[int, bytes]]:
+        """(root id, path) of the files that were not whole, and stay pending."""
+        return [
+            (row.hint.root_id, paths.join(row.hint.folder, name))
+            for row in self._left
+            for name in row.hint.names or ()
+        ]
 
     def _run_scans(self, hints: Sequence[Hint], *, isolated: bool) -> list[PendingRow]:
         """Scan all hints; rows that a killed run left behind have the readers set apart."""
         hint_rows: dict[Hint, PendingRow] = {}
         self._scans = [self._scan(hint) for hint in hints]
-        jobs = self._jobs(self._scans, hint_rows)
-        for job, readings in self._readings(jobs, isolated=isolated):
-            self._insert(job, readings)
-            if self._stopped():
-                break
+        for jobs in (self._jobs(hint_rows), self._late_jobs(hint_rows)):
+            for job, readings in self._readings(jobs, isolated=isolated):
+                self._insert(job, readings)
+                if self._stopped():
+                    return list(hint_rows.values())
         return list(hint_rows.values())
 
     def _scan(self, hint: Hint, chunk_files: int | None = None) -> Scan:
@@ -144,35 +188,42 @@ class LocalEngine:
             self._connection,
             self._trees,
             hint,
-            self._suffixes,
+            self._wanted,
             chunk_files or self._settings.chunk_files,
             beat=lambda: self._beat(hint),
+            unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),
+            keep_folders=not self._is_patient,
         )
 
-    def _jobs(self, scans: Iterable[Scan], hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
+    def _jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """Plan all scans, and make each plan durable before anybody works on it."""
-        for scan in scans:
+        for scan in self._scans:
             for plan in scan.plans():
-                yield self._durable(scan.hint, plan, hint_rows)
+                yield from self._durable(scan.hint, plan, hint_rows)
         self._phase = "reading"
-        for scan in scans:
-            for plan in scan.late_plans():
-                yield self._durable(scan.hint, plan, hint_rows)
 
-    def _durable(self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Job:
+    def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
+        """What must not be inserted before all the others were, however readers hurry."""
+        for scan in self._scans:
+            for plan in scan.late_plans():
+                yield from self._durable(scan.hint, plan, hint_rows)
+
+    def _durable(self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """One row for the chunk; the first one writes the hint's own row, too.
 
-        So a scan that finds nothing to do writes nothing (rule R14).
+        So a scan that finds nothing to do writes nothing (rule R14). And there is no job where
+        somebody has removed the root since the scan began.
         """
         now_ms = _now_ms()
         with write_transaction(self._connection):
+            if not roots.is_watched(self._connection, hint.root_id):
+                return
             if hint not in hint_rows:
                 hint_rows[hint] = pending.leave_hint(self._connection, hint, now_ms)
             names = Hint(hint.root_id, b"", plan.names, reread=hint.reread)
             generation = hint_rows[hint].generation
             row = pending.add_chunk(self._connection, names, generation, now_ms)
-        self._to_read += len(plan.read)
-        return Job(plan, row)
+        yield Job(plan, row)
 
     def _readings(
         self, jobs: Iterator[Job], *, isolated: bool
@@ -189,13 +240,14 @@ class LocalEngine:
             for job in little:
                 yield job, extract(self._chunk(job.plan))
             return
-        workers = self._settings.worker_count
-        with ReaderPool(workers, self._settings.reader_timeout) as pool:
+        workers, timeout_s = self._settings.worker_count, self._settings.reader_timeout
+        with ReaderPool(workers, timeout_s, command=self._reader) as pool:
             work = ((job, self._chunk(job.plan)) for job in chain(little, jobs))
             yield from pool.map_unordered(work)
 
     def _chunk(self, plan: Plan) -> Chunk:
-        return chunk_of(self._trees[plan.root_id], plan.read, self._settings)
+        closed = self._facts.of_root(self._facts.closed, plan.root_id)
+        return chunk_of(self._trees[plan.root_id], plan.read, self._settings, closed)
 
     def _insert(self, job: Job, readings: Sequence[Reading]) -> None:
         ready = batch(job.plan, readings)
@@ -227,16 +279,14 @@ class LocalEngine:
         if not plans:
             with write_transaction(self._connection):
                 pending.settle(self._connection, row)
-        elif len(plans) == 1:
-            self._insert(Job(plans[0], row), extract(self._chunk(plans[0])))
-        else:
-            both = Plan(
-                row.hint.root_id,
-                plans[0].read + plans[1].read,
-                plans[0].unread + plans[1].unread,
-                row.hint.reread,
-            )
-            self._insert(Job(both, row), extract(self._chunk(both)))
+            return
+        whole = Plan(
+            row.hint.root_id,
+            tuple(entry for plan in plans for entry in plan.read),
+            tuple(entry for plan in plans for entry in plan.unread),
+            row.hint.reread,
+        )
+        self._insert(Job(whole, row), extract(self._chunk(whole)))
 
     def _finish(self, hint_rows: Sequence[PendingRow], before: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
@@ -251,12 +301,22 @@ class LocalEngine:
                 scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
             )
         covered = [scan.hint for scan in self._scans if before]
-        if hint_rows or covered:
+        left_open = [
+            Hint(scan.hint.root_id, b"", tuple(scan.left_open), reread=scan.hint.reread)
+            for scan in scans
+            if scan.left_open
+        ]
+        if hint_rows or covered or left_open:
             with write_transaction(self._connection):
                 for row in hint_rows:
                     pending.settle(self._connection, row)
                 for hint in covered:
-                    pending.settle_covered(self._connection, hint, before)
+                    pending.settle_covered(
+                        self._connection, hint, before, rereads_too=self._is_patient
+                    )
+                for hint in left_open:
+                    if roots.is_watched(self._connection, hint.root_id):
+                        self._left.append(pending.leave_hint(self._connection, hint, now_ms))
 
     def _stopped(self) -> bool:
         if self._stop():
@@ -277,14 +337,19 @@ class LocalEngine:
                     phase=self._phase,
                     root=root,
                     seen=self.result.seen,
-                    to_read=self._to_read,
+                    to_read=sum(scan.to_read for scan in self._scans),
                     read=self.result.files_read,
                     expected=self._expected,
                 )
             )
 
 
-def chunk_of(tree: Tree, entries: Sequence[Entry], settings: Settings) -> Chunk:
+def chunk_of(
+    tree: Tree,
+    entries: Sequence[Entry],
+    settings: Settings,
+    closed: frozenset[bytes] = frozenset(),
+) -> Chunk:
     """What a reader gets: paths in the order that the disk has the files, and what proves them."""
     spots = {tree.spot_of(entry.path) for entry in entries}
     coarsest = max((spot.granularity_ns for spot in spots), default=0)
@@ -295,7 +360,8 @@ def chunk_of(tree: Tree, entries: Sequence[Entry], settings: Settings) -> Chunk:
         settings.leases and all(spot.leases for spot in spots),
     )
     in_disk_order = sorted(entries, key=_inode)
-    return Chunk(tree.path, tuple(entry.path for entry in in_disk_order), evidence)
+    named = tuple(entry.path for entry in in_disk_order)
+    return Chunk(tree.path, named, evidence, tree.follow_links, closed.intersection(named))
 
 
 def _inode(entry: Entry) -> int:

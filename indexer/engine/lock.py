@@ -5,8 +5,10 @@ The kernel drops the lock when its holder ends, however it ends, so nothing is e
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +19,29 @@ from msgspec import Struct
 
 from indexer import errors
 
+_GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
 """Somebody who only asks holds the lock for an instant; this long is waited for them. A guess."""
 _PROBE_PAUSE_S: Final = 0.01
 _FOLLOW_PAUSE_S: Final = 0.1
+_TORN_READS: Final = 20
+_MOST_BYTES: Final = 1 << 16
 
 
 class Holder(Struct, frozen=True):
-    """Who holds the lock, by its own word: `role` is `daemon`, `scan`, `rebuild` or `roots`."""
+    """Who holds the lock, by its own word: `role` is `daemon`, `scan`, `rebuild` or `roots`.
+
+    The rest is a daemon's: what `status` tells of it, without a row being written for it.
+    """
 
     pid: int
     role: str
+    watched_folders: int = 0
+    unwatched_folders: int = 0
+    states: dict[str, str] = {}
+    """Root name -> scanning, watching, polling or offline."""
+    recoveries: dict[str, int] = {}
+    """Reason -> how often changes may have been missed and all was looked at again."""
 
 
 class DispatchLock:
@@ -43,21 +57,28 @@ class DispatchLock:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise errors.DatabaseError(
-                f"{path}: cannot be opened ({error.strerror}); "
-                "the database's folder must be one that this user can write to"
-            ) from error
+            raise _unwritten(path, error) from error
         deadline = time.monotonic() + _PROBE_S
         while not _try_flock(fd, fcntl.LOCK_EX):
             if _read(fd) is not None or time.monotonic() > deadline:
                 os.close(fd)
                 return None
             time.sleep(_PROBE_PAUSE_S)
-        if group_may:
-            os.fchmod(fd, 0o660)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, msgspec.json.encode(Holder(os.getpid(), role)), 0)
+        try:
+            if group_may and stat.S_IMODE(os.fstat(fd).st_mode) != _GROUP_MODE:
+                os.fchmod(fd, _GROUP_MODE)  # asked first: only the owner may, not its group
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, msgspec.json.encode(Holder(os.getpid(), role)), 0)
+        except OSError as error:
+            os.close(fd)
+            raise _unwritten(path, error) from error
         return cls(fd)
+
+    def tell(self, news: Holder) -> None:
+        """Write down what `holder` answers while this lock is held."""
+        text = msgspec.json.encode(news)
+        os.pwrite(self._fd, text, 0)
+        os.ftruncate(self._fd, len(text))
 
     def close(self) -> None:
         """Give the lock back."""
@@ -110,6 +131,17 @@ def lock_path(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
 
 
+def _unwritten(path: Path, error: OSError) -> errors.DatabaseError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DatabaseFull(
+            f"{path}: its disk is full; make room and run the same command again"
+        )
+    return errors.DatabaseError(
+        f"{path}: cannot be written ({error.strerror}); "
+        "the database's folder must be one that this user can write to"
+    )
+
+
 def _try_flock(fd: int, kind: int) -> bool:
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
@@ -120,5 +152,12 @@ def _try_flock(fd: int, kind: int) -> bool:
 
 def _read(fd: int) -> Holder | None:
     """What the holder wrote; None in the instant before it has, or when nobody holds it."""
-    text = os.pread(fd, 4096, 0)
-    return msgspec.json.decode(text, type=Holder) if text else None
+    for _ in range(_TORN_READS):
+        text = os.pread(fd, _MOST_BYTES, 0)
+        if not text:
+            return None
+        try:
+            return msgspec.json.decode(text, type=Holder)
+        except msgspec.DecodeError:
+            time.sleep(_PROBE_PAUSE_S)  # it is being written anew
+    raise errors.DatabaseError("the lock file cannot be read; is its disk in order?")

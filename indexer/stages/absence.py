@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from indexer.model import Place, Problem, ProblemKind
+from indexer.model import Hint, Place, Problem, ProblemKind
 from indexer.stages.rows import Rows
-from indexer.store import problems, tracks
+from indexer.store import pending, problems, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import KnownProblem
 from indexer.tree import Tree
 from indexer.walk import look
+from indexer.wanted import Wanted
 
 _AT_ONCE: Final = 500
 """Rows marked missing in one transaction, so that no other writer waits for long. A guess."""
@@ -27,12 +28,12 @@ class Absence:
         self,
         connection: Connection,
         trees: Mapping[int, Tree],
-        suffixes: frozenset[bytes],
+        wanted: Wanted,
         rows: Rows,
     ) -> None:
         self._connection = connection
         self._trees = trees
-        self._suffixes = suffixes
+        self._wanted = wanted
         self._rows = rows
 
     def mark_missing(self, track_ids: Sequence[int], now_ms: int) -> int:
@@ -52,9 +53,16 @@ class Absence:
         if known is None or known.place is Place.MISSING:
             return False
         tree = self._trees[known.root_id]
-        if look(tree, known.path, self._suffixes) is not None and tree.lists(known.path):
+        try:
+            entry = look(tree, known.path, self._wanted)
+            if entry is None or not tree.lists(known.path):
+                return self._rows.leave(known, now_ms)
+        except OSError:  # nobody can say: the row stays, and the next scan has the folder's trouble
             return False
-        return self._rows.leave(known, now_ms)
+        if not tree.spot_of(known.path).fields.same(known.stamp, entry.stamp):
+            hint = Hint(known.root_id, names=(known.path,))
+            pending.leave_hint(self._connection, hint, now_ms)
+        return False
 
     def tell_untold(self, now_ms: int) -> int:
         """Tell of rows that lost their place to a moved file and turned up nowhere else."""

@@ -143,24 +143,31 @@ def shape(track: Track, path: bytes, root_name: str) -> Shaped:
         int(track.has_picture),
         guessed,
         _several(artists, track.albumartists, track.genres),
+        int(track.suspect_encoding),
     )
     return Shaped(columns, artists, track.albumartists, track.genres)
 
 
 def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
-    """A row as it stands -> the row it is at another path: only what was guessed changes."""
+    """A row as it stands -> the row it is at another path: only what was guessed changes.
+
+    An artist that is neither told nor guessed is one that the old path did not say either.
+    """
     row = list(columns)
     guessed: Any = row[_AT["guessed"]] or 0
     kept = _kept_apart(columns)
-    if guessed:
+    guesses_artist = guessed & _ARTIST or row[_AT["artist"]] is None
+    if guessed or guesses_artist:
         guess = paths.guess(path, root_name)
         if guessed & _TITLE:
             row[_AT["title"]] = guess.title
         if guessed & _ALBUM:
             row[_AT["album"]] = guess.album
-        if guessed & _ARTIST:
+        if guesses_artist:
             row[_AT["artist"]] = guess.artist
             kept["artist"] = () if guess.artist is None else (guess.artist,)
+            guessed = guessed & ~_ARTIST if guess.artist is None else guessed | _ARTIST
+            row[_AT["guessed"]] = guessed
     return Shaped(tuple(row), kept["artist"], kept["albumartist"], kept["genre"])
 
 

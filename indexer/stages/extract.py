@@ -30,6 +30,7 @@ _PATH_BYTES = 4095
 """The longest path that one system call takes: PATH_MAX less its NUL."""
 
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLLOW = _FILE & ~os.O_NOFOLLOW
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ON_THE_WAY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _LOOK_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -77,7 +78,7 @@ def extract(
         for path in chunk.paths:
             beat()
             before_ns = now_ns()
-            reading = readings[path] = _look(root, path, chunk.evidence, read, now_ns)
+            reading = readings[path] = _look(root, path, chunk, read, now_ns)
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
                 if 0 < left_ns <= WAIT_OUT_NS:
@@ -87,7 +88,7 @@ def extract(
             for _ in range(WAIT_TIMES):
                 if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
                     sleep(left_ns / 1e9)
-            readings[path] = _look(root, path, chunk.evidence, read, now_ns)
+            readings[path] = _look(root, path, chunk, read, now_ns)
         return [readings[path] for path in chunk.paths]
     finally:
         os.close(root)
@@ -120,11 +121,9 @@ def stamp_at(root_path: bytes, path: bytes) -> Stamp | None:
         os.close(file_descriptor)
 
 
-def _look(
-    root: int, path: bytes, evidence: Evidence, read: Read, now_ns: Callable[[], int]
-) -> Reading:
+def _look(root: int, path: bytes, chunk: Chunk, read: Read, now_ns: Callable[[], int]) -> Reading:
     try:
-        file_descriptor = _open_file(root, path)
+        file_descriptor = _open_file(root, path, _FOLLOW if chunk.follow_links else _FILE)
     except BlockingIOError:  # another program holds a write lease: Samba does for its clients
         return Reading(path=path, waiting=Waiting.WRITER)
     except OSError as error:
@@ -132,7 +131,7 @@ def _look(
             return Reading(path=path, gone=True)
         return Reading(path=path, problem=_environment(error))
     try:
-        return _judge_and_read(file_descriptor, path, evidence, read, now_ns)
+        return _judge_and_read(file_descriptor, path, chunk.evidence_of(path), read, now_ns)
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
     finally:
@@ -190,14 +189,14 @@ class _CountedFile(io.FileIO):
         return data
 
 
-def _open_file(root: int, path: bytes) -> int:
+def _open_file(root: int, path: bytes, flags: int) -> int:
     """Open without changing the access time, where that is ours to decide (open(2), O_NOATIME)."""
     try:
-        return _open_below(root, path, _FILE | os.O_NOATIME)
+        return _open_below(root, path, flags | os.O_NOATIME)
     except PermissionError as error:
         if error.errno != errno.EPERM:
             raise
-    return _open_below(root, path, _FILE)
+    return _open_below(root, path, flags)
 
 
 def _open_below(folder: int, path: bytes, flags: int) -> int:

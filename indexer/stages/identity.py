@@ -64,10 +64,13 @@ def _has_left(trees: Mapping[int, Tree], known: Known, entry: Entry, root_id: in
     tree = trees.get(known.root_id)
     if tree is None or tree.is_offline(known.path):
         return known.place is Place.MISSING
-    status = tree.lstat(known.path)
-    if status is None or status.st_ino != entry.stamp.inode:
-        return True
-    return not tree.lists(known.path)
+    try:
+        status = tree.lstat(known.path)
+        if status is None or status.st_ino != entry.stamp.inode:
+            return True
+        return not tree.lists(known.path)
+    except OSError:  # nobody can say whether it still stands there, so it has not left
+        return known.place is Place.MISSING
 
 
 def must_read(

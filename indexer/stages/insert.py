@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
@@ -33,6 +34,7 @@ class Written(Struct, frozen=True):
 class _Settled(Struct):
     """One finding that holds: the stamp it has now, the row at its path, and the row that it is."""
 
+    root_id: int
     finding: Finding
     stamp: Stamp
     here: Known | None
@@ -49,6 +51,12 @@ class _Settled(Struct):
     def moved(self) -> bool:
         """Whether its row stood, or stands, at another place."""
         return self.known is not None and (self.here is None or self.here.id != self.known.id)
+
+    @property
+    def from_afar(self) -> bool:
+        """Whether its row was found by the inode, at another path or in another root."""
+        known = self.known
+        return known is not None and (known.path != self.path or known.root_id != self.root_id)
 
     @property
     def was_read(self) -> bool:
@@ -80,7 +88,7 @@ class Inserter:
         tally = Tally()
         again = set(batch.waiting) - named
         settled: list[_Settled] = []
-        takers = Counter(finding.entry.stamp.inode for finding in batch.findings)
+        takers = Counter(_file_of(finding.entry) for finding in batch.findings)
         for finding in batch.findings:
             path = finding.entry.path
             if path in named:
@@ -89,7 +97,7 @@ class Inserter:
             one = None
             if trouble is None:
                 try:
-                    may_move = takers[finding.entry.stamp.inode] == 1
+                    may_move = takers[_file_of(finding.entry)] == 1
                     one = self._look_again(batch, finding, may_move=may_move)
                 except OSError as error:
                     trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
@@ -126,21 +134,28 @@ class Inserter:
             return None
         here = tracks.in_place(self._connection, root_id, entry.path)
         known = find(self._connection, self._trees, entry, root_id, here=here, may_move=may_move)
-        unread = finding.track is None and finding.problem is None
-        if unread and must_read(entry, known, self._trees, root_id, batch.reread):
-            return None
-        return _Settled(finding, stamp, here, known)
+        if finding.track is None and finding.problem is None:
+            if must_read(entry, known, self._trees, root_id, batch.reread):
+                return None
+            if known is not None and known.place is Place.REFUSED:
+                refused = problems.get(self._connection, known.root_id, known.path)
+                if refused is None:
+                    return None
+                finding = replace(finding, problem=refused.problem)
+        return _Settled(root_id, finding, stamp, here, known)
 
     def _make_room(self, settled: Sequence[_Settled]) -> None:
         """Free the places that movers leave and take.
 
+        A row follows its file: what stands now where it stood, or had left, is somebody new.
         Movers are parked first, since two files may have swapped names. A row whose place is
         taken by a mover leaves untold: it may still turn up elsewhere in the same scan.
         """
-        movers = {one.known.id for one in settled if one.known is not None and one.moved}
+        followed = {one.known.id for one in settled if one.known is not None and one.from_afar}
         for one in settled:
-            if not one.moved and one.known is not None and one.known.id in movers:
-                one.here = one.known = None  # its row followed the file that stood here before
+            if one.known is not None and one.known.id in followed and not one.from_afar:
+                one.here = one.known = None
+        movers = {one.known.id for one in settled if one.known is not None and one.moved}
         for one in settled:
             if one.known is not None and one.moved and one.known.place is not Place.MISSING:
                 tracks.park(self._connection, one.known.id)
@@ -218,6 +233,11 @@ class Inserter:
             version,
             entered,
         )
+
+
+def _file_of(entry: Entry) -> tuple[int, int]:
+    """Which file it is, by whatever name: its disk and inode."""
+    return entry.disk_id, entry.stamp.inode
 
 
 def _environment(problem: Problem | None) -> Problem | None:

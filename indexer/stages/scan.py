@@ -8,13 +8,14 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
-from indexer.model import Entry, Hint, Known, Place
+from indexer.model import Entry, Hint, Known, ProblemKind
 from indexer.stages.identity import find, must_read
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.tree import Tree
 from indexer.walk import Found, Listed, Unlisted, explain, look, walk
+from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
 _MOST_REPLACED: Final = 100_000
@@ -89,10 +90,11 @@ class Plan(Struct, frozen=True):
 class Scan:
     """The scan of one hint. Iterate over `plans()` to its end, then read the rest.
 
-    `seen` and `unchanged` count files; `vanished` are the ids of rows to be marked missing once
-    everything that may have moved was inserted; `unlisted` are folders that could not be read;
-    `settled_problems` are paths whose problem is over. `beat` is called every few hundred files;
-    when it answers False the scan stops where it is.
+    `seen`, `to_read` and `unchanged` count files; `vanished` are the ids of rows to be marked
+    missing once everything that may have moved was inserted; `unlisted` are folders that could
+    not be read; `settled_problems` are paths whose problem is over. `beat` is called every few
+    hundred files; when it answers False the scan stops where it is. `unfinished` are files that
+    are known to be written just now: they are not planned, and stand in `left_open`.
     """
 
     def __init__(
@@ -100,13 +102,16 @@ class Scan:
         connection: Connection,
         trees: Mapping[int, Tree],
         hint: Hint,
-        suffixes: frozenset[bytes],
+        wanted: Wanted,
         chunk_files: int,
         *,
         beat: Callable[[], bool] = lambda: True,
+        unfinished: frozenset[bytes] = frozenset(),
+        keep_folders: bool = False,
     ) -> None:
         self.hint = hint
         self.seen = 0
+        self.to_read = 0
         self.unchanged = 0
         self.vanished: list[int] = []
         self.unlisted: list[tuple[bytes, str]] = []
@@ -114,9 +119,13 @@ class Scan:
         self._connection = connection
         self._trees = trees
         self._tree = trees[hint.root_id]
-        self._suffixes = suffixes
+        self._wanted = wanted
         self._chunk_files = chunk_files
         self._beat = beat
+        self._unfinished = unfinished
+        self.left_open: list[bytes] = []
+        self.folders: set[bytes] = set()
+        self._keep_folders = keep_folders
         self._replaced: list[Entry] = []
 
     def plans(self) -> Iterator[Plan]:
@@ -147,7 +156,8 @@ class Scan:
                 self.vanished.append(item.known.id)
             elif isinstance(item, Unlisted):
                 self._keep_below(open_problems, item)
-            # What was listed is judged by what is left over at the end.
+            elif self._keep_folders:
+                self.folders.add(item.path)
         self.settled_problems.extend(
             path for path in open_problems if not self._tree.is_offline(path)
         )
@@ -180,20 +190,22 @@ class Scan:
     ) -> None:
         """Put one file where it belongs: to read, known without reading, or unchanged."""
         entry, here = pair.entry, pair.known
-        known = find(self._connection, self._trees, entry, self.hint.root_id, here=here)
-        if must_read(entry, known, self._trees, self.hint.root_id, self.hint.reread):
+        root_id = self.hint.root_id
+        known = find(self._connection, self._trees, entry, root_id, here=here)
+        reread = self.hint.reread
+        if _may_be_over(problem) or must_read(entry, known, self._trees, root_id, reread):
             if entry.special is not None:
                 unread.append(entry)
-            elif self._is_replaced(entry, here) and known is here:
-                self._replaced.append(entry)
+            elif entry.path in self._unfinished:
+                self.left_open.append(entry.path)
             else:
-                read.append(entry)
+                self.to_read += 1
+                replaced = known is here and self._is_replaced(entry, here)
+                (self._replaced if replaced else read).append(entry)
         elif known is not here:
             unread.append(entry)
         else:
             self.unchanged += 1
-            if problem is not None and known is not None and known.place is Place.PRESENT:
-                self.settled_problems.append(entry.path)
 
     def _compared(self) -> Iterator[Compared]:
         root_id, folder = self.hint.root_id, self.hint.folder
@@ -205,14 +217,14 @@ class Scan:
         rows = tracks.below(self._connection, root_id, folder, recursive=recursive)
         if self._tree.offline:
             rows = (row for row in rows if not self._tree.is_offline(row.path))
-        yield from compare(walk(self._tree, folder, self._suffixes, recursive=recursive), rows)
+        yield from compare(walk(self._tree, folder, self._wanted, recursive=recursive), rows)
 
     def _compared_name(self, path: bytes) -> Iterator[Compared]:
         if self._tree.is_offline(path):
             return
         known = tracks.in_place(self._connection, self.hint.root_id, path)
         try:
-            entry = look(self._tree, path, self._suffixes)
+            entry = look(self._tree, path, self._wanted)
         except OSError as error:
             yield Unlisted(path, explain(error))
             return
@@ -229,7 +241,9 @@ class Scan:
             below = problems.below(self._connection, root_id, folder)
             if not self.hint.recursive:
                 below = {
-                    path: one for path, one in below.items() if paths.parent_of(path) == folder
+                    path: one
+                    for path, one in below.items()
+                    if paths.parent_of(path) == folder and one.stamp is not None
                 }
             own = problems.get(self._connection, root_id, folder)
             return below if own is None else {**below, folder: own}
@@ -242,3 +256,8 @@ class Scan:
             del open_problems[path]
         if item.reason is not None:
             self.unlisted.append((item.path, item.reason))
+
+
+def _may_be_over(problem: KnownProblem | None) -> bool:
+    """Whether it was the machine that could not read a file: then it is tried again (rule R9)."""
+    return problem is not None and problem.problem.kind is ProblemKind.ENVIRONMENT

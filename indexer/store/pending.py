@@ -30,7 +30,8 @@ FROM pending ORDER BY id
 _IS_OPEN: Final = "SELECT 1 FROM pending WHERE id = ? AND generation = ?"
 _DELETE: Final = "DELETE FROM pending WHERE id = ? AND generation = ?"
 _POSTPONE: Final = """
-UPDATE pending SET names = ?, attempts = attempts + 1 WHERE id = ? AND generation = ?
+UPDATE pending SET folder = x'', names = ?, attempts = attempts + 1
+WHERE id = ? AND generation = ?
 """
 _NAMED_SINCE: Final = """
 SELECT folder, names FROM pending WHERE root_id = ? AND generation > ? AND names IS NOT NULL
@@ -118,27 +119,35 @@ def newest_id(connection: Connection) -> int:
     return int(select_value(connection, _NEWEST))
 
 
-def settle_covered(connection: Connection, hint: Hint, up_to_id: int) -> None:
+def settle_covered(
+    connection: Connection, hint: Hint, up_to_id: int, *, rereads_too: bool = True
+) -> None:
     """Close every row that the finished scan of this hint has answered, too.
 
     Only rows that stood before it began (`up_to_id`), since a later one tells of a later change.
+    Of a row that names files, those that were not looked at stay open. Without `rereads_too` a row
+    that wants files read again is answered only by a scan that did just that; a command needs no
+    such care, since an interrupted rebuild is known from `scans`.
     """
     for columns in list(select(connection, _UP_TO, (hint.root_id, up_to_id))):
         row = _row(columns)
-        if row.hint.folder == hint.folder and row.hint.names is None:
-            answered = hint.recursive or not row.hint.recursive
-        else:
-            answered = hint.recursive and (
-                paths.is_below(row.hint.folder, hint.folder) or _names_below(row.hint, hint.folder)
+        if not rereads_too and row.hint.reread not in (0, hint.reread):
+            continue
+        if row.hint.names is None:
+            answered = hint.names is None and (
+                paths.is_below(row.hint.folder, hint.folder)
+                if hint.recursive
+                else row.hint.folder == hint.folder and not row.hint.recursive
             )
-        if answered:
+            if answered:
+                settle(connection, row)
+            continue
+        named = {paths.join(row.hint.folder, name) for name in row.hint.names}
+        left = {path for path in named if not covers(hint, row.hint.root_id, path)}
+        if not left:
             settle(connection, row)
-
-
-def _names_below(hint: Hint, folder: bytes) -> bool:
-    return hint.names is not None and all(
-        paths.is_below(paths.join(hint.folder, name), folder) for name in hint.names
-    )
+        elif left != named:
+            keep_only(connection, row, left)
 
 
 def covers(hint: Hint, root_id: int, path: bytes) -> bool:

@@ -28,6 +28,7 @@ _KEEP_MOUNT: Final = """
 INSERT OR REPLACE INTO mounts (root_id, folder, disk_id, inode) VALUES (?, ?, ?, ?)
 """
 _FORGET_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
+_IS_WATCHED: Final = "SELECT 1 FROM roots WHERE id = ? AND removed_at IS NULL"
 _NAME_OF: Final = "SELECT name FROM roots WHERE id = ?"
 
 
@@ -51,6 +52,11 @@ class MountRow(Struct, frozen=True):
 def watched(connection: Connection) -> list[RootRow]:
     """The roots that are watched, in the order they were added."""
     return [RootRow(*row) for row in select(connection, _SELECT)]
+
+
+def is_watched(connection: Connection, root_id: int) -> bool:
+    """Whether a root has not been removed."""
+    return select_value(connection, _IS_WATCHED, (root_id,)) is not None
 
 
 def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:

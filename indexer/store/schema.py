@@ -104,7 +104,8 @@ CREATE TABLE tracks (
     duration REAL, bitrate INTEGER, sample_rate INTEGER, channels INTEGER, bit_depth INTEGER,
     codec TEXT, has_picture INTEGER,
     guessed INTEGER,                -- bits: 1 title, 2 album, 4 artist came from the path
-    several TEXT                    -- JSON {field: [values]} where a field has more than one value
+    several TEXT,                   -- JSON {field: [values]} where a field has more than one value
+    suspect_encoding INTEGER        -- 1: its texts look as if their tag named the wrong encoding
 );
 CREATE UNIQUE INDEX tracks_place ON tracks (root_id, path, gone);
 CREATE INDEX tracks_inode ON tracks (inode);
@@ -153,13 +154,11 @@ WHERE tracks.place = 0;
 """
 
 _SEARCH = """
-CREATE VIEW track_words AS
-SELECT id, title, artist, albumartist, album, genre FROM tracks WHERE place = 0;
-
+-- Folded texts (store/folding.py), of which `ascii` makes words at spaces. It keeps only the words:
+-- what is deleted from it has to be told exactly as it was inserted.
 CREATE VIRTUAL TABLE track_search USING fts5 (
     title, artist, albumartist, album, genre,
-    content = 'track_words', content_rowid = 'id',
-    tokenize = 'unicode61 remove_diacritics 2'
+    content = '', tokenize = 'ascii'
 );
 """
 

@@ -1,13 +1,19 @@
-"""The full-text index: the words of the tracks in the view, and questions -> tracks, best first."""
+"""The full-text index: the folded words of the tracks in the view; questions -> ids, best first.
+
+The index keeps no text of its own (`content=''`). Measured with 100 000 tracks: 7 MB and 55 MB
+written; with the folded texts in a table beside it, 15 MB and 75 MB.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from indexer.store.connection import Connection, select
+from indexer.store.folding import fold
+from indexer.store.question import Question, Words
 
-Words = tuple[str | None, str | None, str | None, str | None, str | None]
+Texts = tuple[str | None, str | None, str | None, str | None, str | None]
 """title, artist, albumartist, album, genre of one track."""
 
 _ADD: Final = """
@@ -18,32 +24,144 @@ _DROP: Final = """
 INSERT INTO track_search (track_search, rowid, title, artist, albumartist, album, genre)
 VALUES ('delete', ?, ?, ?, ?, ?, ?)
 """
-_FIND: Final = """
-SELECT library.* FROM track_search JOIN library ON library.id = track_search.rowid
-WHERE track_search MATCH ? ORDER BY bm25(track_search, 10, 8, 4, 6, 2), library.id LIMIT ?
+_MATCHING: Final = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
+_AND_ITS_TRACK: Final = "AND EXISTS (SELECT 1 FROM tracks WHERE tracks.id = track_search.rowid"
+_BEST_FIRST: Final = "ORDER BY bm25(track_search, 10, 8, 4, 6, 2), rowid"
+_WITH_WORDS: Final = """
+tracks.id IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)
 """
+_WITHOUT_WORDS: Final = """
+tracks.id NOT IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)
+"""
+_IN_YEARS: Final = "coalesce(tracks.year BETWEEN ? AND ?, 0) = ?"
+_IN_CODEC: Final = "coalesce(tracks.codec = ? COLLATE NOCASE, 0) = ?"
+
+_WEIGHED: Final = 2000
+"""Matches of which each is weighed. Measured: 2 us for that, 0.1 us for finding one."""
+_ARTISTS: Final = ("artist", "albumartist")
+_NO_LIMIT: Final = -1
 
 
-def add(connection: Connection, track_id: int, words: Words) -> None:
+class Condition(NamedTuple):
+    """What has to hold for a row of `tracks`: SQL and its parameters."""
+
+    sql: str
+    values: tuple[object, ...]
+
+
+def add(connection: Connection, track_id: int, texts: Texts) -> None:
     """Make a track that entered the view findable."""
-    connection.execute(_ADD, (track_id, *words))
+    connection.execute(_ADD, (track_id, *_folded(texts)))
 
 
-def drop(connection: Connection, track_id: int, words: Words) -> None:
-    """Take a track out; `words` must be exactly those it was added with."""
-    connection.execute(_DROP, (track_id, *words))
+def drop(connection: Connection, track_id: int, texts: Texts) -> None:
+    """Take a track out; `texts` must be exactly those it was added with."""
+    connection.execute(_DROP, (track_id, *_folded(texts)))
 
 
-def question(words: Sequence[str]) -> str:
-    """What a person typed as an FTS5 expression: all words, the last one as a prefix.
+def _folded(texts: Texts) -> Iterator[str | None]:
+    return (None if text is None else fold(text) for text in texts)
 
-    Every word is quoted, so nothing that is typed can be syntax. Source: sqlite.org/fts5.html 3.1.
+
+def conditions(question: Question) -> list[Condition]:
+    """What a question asks of a track, all of it."""
+    asked = _facts(question)
+    if question.wanted:
+        asked.append(Condition(_WITH_WORDS, (_expression(question, question.wanted),)))
+    elif question.unwanted:
+        asked.append(Condition(_WITHOUT_WORDS, (_any_of(question.unwanted),)))
+    return asked
+
+
+def best(connection: Connection, question: Question, limit: int | None) -> list[int]:
+    """The tracks found by a question that has wanted words, the most relevant first: their ids.
+
+    Up to 2 000 are weighed: the less there is in a text beside the words, and the rarer they are,
+    the better, and a title counts most, then an artist. Weighing more would take too long. Of
+    them come first the artists that begin with the words, then the titles; then an artist, a
+    title, an album with all words in it, and then the others. Equals stand in the order of ids.
     """
-    typed = [word for text in words for word in text.replace("\x00", " ").split()]
-    quoted = ['"' + word.replace('"', '""') + '"' for word in typed]
-    return " AND ".join(quoted) + " *" if quoted else '""'
+    everywhere = _expression(question, question.wanted)
+    facts = _facts(question)
+    if limit is None:
+        return _matching(connection, everywhere, facts, _BEST_FIRST, _NO_LIMIT)
+    weighed = _weighed(connection, everywhere, facts, limit)
+    if weighed is not None:
+        return weighed
+    found: dict[int, None] = {}
+    for expression in (*_places(question), everywhere):
+        wanted = limit + len(found)
+        ids = _weighed(connection, expression, facts, wanted)
+        if ids is None:
+            ids = _matching(connection, expression, facts, "", wanted)
+        found.update(dict.fromkeys(ids))
+        if len(found) >= limit:
+            break
+    return list(found)[:limit]
 
 
-def find(connection: Connection, words: Sequence[str], limit: int) -> Iterator[tuple[object, ...]]:
-    """Rows of the view `library`, best first."""
-    yield from select(connection, _FIND, (question(words), limit))
+def _weighed(
+    connection: Connection, expression: str, facts: Sequence[Condition], limit: int
+) -> list[int] | None:
+    """The best matches; None where there are too many to weigh."""
+    found = _matching(connection, expression, facts, "", _WEIGHED + 1)
+    if len(found) < 2:
+        return found
+    if len(found) > _WEIGHED:
+        return None
+    return _matching(connection, expression, facts, _BEST_FIRST, limit)
+
+
+def _matching(
+    connection: Connection, expression: str, facts: Sequence[Condition], order: str, limit: int
+) -> list[int]:
+    statement = [_MATCHING]
+    if facts:
+        statement += [_AND_ITS_TRACK, *("AND " + fact.sql for fact in facts), ")"]
+    statement += [order, "LIMIT ?"]
+    values = [expression, *(value for fact in facts for value in fact.values), limit]
+    return [track_id for (track_id,) in select(connection, " ".join(statement), values)]
+
+
+def _facts(question: Question) -> list[Condition]:
+    """What is asked beside words."""
+    return [
+        *(Condition(_IN_YEARS, (one.first, one.last, not one.negated)) for one in question.years),
+        *(Condition(_IN_CODEC, (one.name, not one.negated)) for one in question.codecs),
+    ]
+
+
+def _places(question: Question) -> Iterator[str]:
+    """Narrower forms of a question, the best places for its words first."""
+    free = [words for words in question.wanted if words.field is None]
+    if not free:
+        return
+    bound = [words for words in question.wanted if words.field is not None]
+    together = Words(" ".join(words.text for words in free), prefix=free[-1].prefix)
+    for columns in (_ARTISTS, ("title",)):
+        yield _expression(question, bound, _phrase(together, columns, begins=True))
+    for columns in (_ARTISTS, ("title",), ("album",)):
+        yield _expression(question, bound, *(_phrase(words, columns) for words in free))
+
+
+def _expression(question: Question, wanted: Iterable[Words], *phrases: str) -> str:
+    """An FTS5 expression for all of these, without what the question does not want."""
+    every = " AND ".join([*phrases, *map(_phrase, wanted)])
+    if not question.unwanted:
+        return every
+    return f"({every}) NOT ({_any_of(question.unwanted)})"
+
+
+def _any_of(unwanted: Iterable[Words]) -> str:
+    return " OR ".join(map(_phrase, unwanted))
+
+
+def _phrase(words: Words, columns: Sequence[str] = (), *, begins: bool = False) -> str:
+    """Words side by side, in one of these columns, or where they ask to stand.
+
+    They are quoted, so nothing that is typed can be syntax. Source: sqlite.org/fts5.html 3.
+    """
+    among = columns or ((words.field,) if words.field else ())
+    place = "{" + " ".join(among) + "} : " if among else ""
+    text = words.text.replace('"', '""')
+    return f'{place}{"^ " if begins else ""}"{text}"{" *" if words.prefix else ""}'

@@ -13,7 +13,7 @@ from indexer.store.schema import TAG_COLUMNS
 Columns = tuple[object, ...]
 """The tag columns of one row, as `COLUMNS` names them."""
 
-COLUMNS: Final = (*TAG_COLUMNS, "guessed", "several")
+COLUMNS: Final = (*TAG_COLUMNS, "guessed", "several", "suspect_encoding")
 _PAGE: Final = 2000
 _STAMPED: Final = (
     "root_id", "path", "gone", "place", "path_is_text", "disk_id",
@@ -77,14 +77,18 @@ def below(
 
     Read page by page: a reader that never ends would keep the WAL growing. Not recursive: the
     search seeks past each folder below, so it costs a step for each of them and not for each row.
+    After a seek pages begin small, since the next row may well lie in the next folder.
     """
     low, high = paths.below_range(folder)
-    while page := list(select(connection, _BELOW, (root_id, low, high, _PAGE))):
+    size = _PAGE if recursive else 1
+    while page := list(select(connection, _BELOW, (root_id, low, high, size))):
+        size = min(size * 2, _PAGE)
         for row in page:
             known = _known(row)
             low = known.path + b"\x00"
             if not recursive and (deeper := _child_folder(known.path, folder)) is not None:
                 low = paths.below_range(deeper)[1]
+                size = 1
                 break
             yield known
 

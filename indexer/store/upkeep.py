@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from indexer import errors
-from indexer.store.connection import Connection, explained, select_value
+from indexer.store.connection import Connection, explained, select_value, write_transaction
 
 _COPY: Final = "VACUUM INTO ?"
 _MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"
@@ -57,6 +58,22 @@ def tidy(connection: Connection) -> None:
     connection.execute("VACUUM")
     connection.execute("PRAGMA optimize").fetchall()
     connection.wal_checkpoint(mode=_TRUNCATE)
+
+
+def count_days(
+    connection: Connection, root_ids: Iterable[int], now_ms: int, keep_days: int
+) -> int:
+    """Count today for roots that are there, and purge; nothing is written twice a day.
+
+    How many tracks were forgotten.
+    """
+    fresh = [root_id for root_id in root_ids if is_new_day(connection, root_id, now_ms)]
+    if not fresh:
+        return 0
+    with write_transaction(connection):
+        for root_id in fresh:
+            count_day(connection, root_id, now_ms)
+        return purge_missing(connection, keep_days)
 
 
 def is_new_day(connection: Connection, root_id: int, now_ms: int) -> bool:

@@ -1,8 +1,9 @@
 """One open audio file -> the `Track` it says it is.
 
-A reader a family of formats: `id3` (MP3), `vorbis` (FLAC, Ogg Vorbis, Ogg FLAC, Opus), `mp4`.
-mutagen parses; it is imported here and nowhere else, and only as much of it as the file at hand
-needs. Whoever wants only `SUFFIXES` imports none of it.
+A reader a family of formats: `bare` (MPEG audio, AAC, AC-3, True Audio), `vorbis` (FLAC and Ogg),
+`mp4`, `asf`, `chunks` (WAV, AIFF, DSF, DSDIFF), `apev2` (Monkey's Audio, Musepack, OptimFROG, TAK,
+WavPack). mutagen parses; it is imported here and nowhere else, and only as much of it as the file
+at hand needs. Whoever wants only `SUFFIXES` imports none of it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from indexer.model import Track
 
-READER_VERSION: int = 1
+READER_VERSION: int = 2
 """Raised whenever a reader's output changes; files that were refused are then tried again."""
 
 SUFFIXES: frozenset[bytes] = frozenset(
-    {b".mp3", b".flac", b".m4a", b".m4b", b".mp4", b".ogg", b".oga", b".opus"}
+    b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta"
+    b" .flac .ogg .oga .oggflac .opus .spx"
+    b" .m4a .m4b .m4p .m4r .mp4"
+    b" .wma .asf"
+    b" .wav .wave .aif .aiff .aifc .dsf .dff"
+    b" .ape .mpc .mp+ .mpp .ofr .ofs .tak .wv".split()
 )
-"""What is read, in lower case."""
+"""What is read, in lower case: all that mutagen knows as audio. Left out are MIDI, which has no
+tags, and what is nearly always a film (3gp, m4v, mpg, ogv, wmv)."""
 
 
 class Refused(Exception):

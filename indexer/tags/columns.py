@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from indexer.model import Track
+from indexer.tags.misread import misread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,14 @@ Values = dict[str, list[str]]
 
 COMMENT_LIMIT = 4096
 """Bytes of UTF-8 kept of a comment: some hold whole web pages. A guess."""
+
+WORDS = ["title", "artist", "albumartist", "album", "genre", "composer", "comment", "label"]
+"""Columns whose text can be of any language."""
+
+NO_TEXTS = frozenset(
+    {"artist", "albumartist", "genre", "track", "track_total", "disc", "disc_total"}
+)
+"""Columns that are not one text: several apart, or a number."""
 
 LARGEST_NUMBER = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1000, 2999
@@ -41,7 +50,9 @@ def track(
     `sample_rate` is for a format whose info does not say it. The depth of a lossy stream is
     its decoder's business and is left out.
     """
-    text = {column: joined(several) for column, several in values.items()}.get
+    text = {
+        column: joined(several) for column, several in values.items() if column not in NO_TEXTS
+    }.get
     date, comment = text("date"), text("comment")
     number, total = _pair(values.get("track", ()), values.get("track_total", ()))
     disc, disc_total = _pair(values.get("disc", ()), values.get("disc_total", ()))
@@ -79,7 +90,18 @@ def track(
         replaygain_album_gain=text("replaygain_album_gain"),
         replaygain_album_peak=text("replaygain_album_peak"),
         has_picture=has_picture,
+        suspect_encoding=_is_suspect(values),
     )
+
+
+def filled(values: Values, *others: Values) -> Values:
+    """Each column's values from the first that has any which are not blank."""
+    whole = dict(values)
+    for more in others:
+        for column, several in more.items():
+            if column not in whole or not texts(whole[column]):
+                whole[column] = several
+    return whole
 
 
 def texts(values: Iterable[str]) -> tuple[str, ...]:
@@ -120,6 +142,14 @@ def _clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def _is_suspect(values: Mapping[str, Sequence[str]]) -> bool:
+    for column in WORDS:
+        for value in values.get(column, ()):
+            if not value.isascii() and misread(value):
+                return True
+    return False
 
 
 def _pair(numbers: Sequence[str], totals: Sequence[str]) -> tuple[int | None, int | None]:

@@ -1,4 +1,4 @@
-"""An MP3 file -> its track: MPEG stream info, and ID3 frames as columns.
+"""A file with ID3 tags, at its ends or in a chunk -> its tags as columns.
 
 The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
 """
@@ -10,7 +10,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from mutagen.id3 import APIC, ID3, TCON, UFID, ID3NoHeaderError, ID3TimeStamp, ParseID3v1, TextFrame
-from mutagen.mp3 import MPEGInfo
 
 from indexer.tags import columns
 from indexer.tags.plain_id3 import V24, Tag, Texts, plain_tag
@@ -58,20 +57,13 @@ _TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
 _CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
 
 
-def read(window: Window) -> Track:
-    """The track of an MPEG audio file, with or without ID3 tags."""
-    tag = read_tag(window)
-    info = MPEGInfo(window, tag.size)
-    return track(f"mp{info.layer}", info, tag)
-
-
-def read_tag(window: Window) -> Tag:
+def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     """The file's ID3 tags, as one: ID3v2 first, ID3v1 for what it lacks, dates upgraded to TDRC."""
     tag = plain_tag(window)
     if tag is None:
-        return _mutagen_tag(window)
+        return _mutagen_tag(window, with_v1=with_v1)
     date = "TDRC" if tag.version == V24 else "TYER"
-    if not {date, *V1_FRAMES} <= tag.texts.keys() or not _comment(tag.texts):
+    if with_v1 and (not {date, *V1_FRAMES} <= tag.texts.keys() or not _comment(tag.texts)):
         for key, values in _id3v1(window, tag.version).items():
             tag.texts.setdefault(key, values)
     _upgrade(tag.texts)
@@ -92,8 +84,26 @@ def tag_of(tags: ID3) -> Tag:
     return Tag(texts, has_picture, getattr(tags, "size", 0))
 
 
-def track(codec: str, info: object, tag: Tag, *, lossless: bool = False) -> Track:
-    """The track of any file with ID3 tags."""
+def track(
+    codec: str,
+    info: object,
+    tag: Tag,
+    *others: columns.Values,
+    lossless: bool = False,
+    has_picture: bool = False,
+) -> Track:
+    """The track of any file with ID3 tags, and with `others` that fill in what those lack."""
+    return columns.track(
+        codec,
+        info,
+        columns.filled(values_of(tag), *others) if others else values_of(tag),
+        has_picture=has_picture or tag.has_picture,
+        lossless=lossless,
+    )
+
+
+def values_of(tag: Tag) -> columns.Values:
+    """The tag's texts by column."""
     values = {column: tag.texts[key] for key, column in FRAMES.items() if key in tag.texts}
     for key, more in tag.texts.items():
         if key.startswith("TXXX:") and columns.texts(more):
@@ -101,13 +111,13 @@ def track(codec: str, info: object, tag: Tag, *, lossless: bool = False) -> Trac
             if column is not None:
                 values.setdefault(column, more)
     values["comment"] = _comment(tag.texts)
-    return columns.track(codec, info, values, has_picture=tag.has_picture, lossless=lossless)
+    return values
 
 
-def _mutagen_tag(window: Window) -> Tag:
+def _mutagen_tag(window: Window, *, with_v1: bool) -> Tag:
     window.seek(0)
     try:
-        return tag_of(ID3(window))
+        return tag_of(ID3(window, load_v1=with_v1))
     except ID3NoHeaderError:
         return Tag({})
 
@@ -129,8 +139,7 @@ def _comment(texts: Texts) -> list[str]:
 
 def _id3v1(window: Window, version: int) -> Texts:
     """The frames of the ID3v1 tag at the file's end, found as mutagen finds it."""
-    window.seek(max(0, window.size - V1_SIZE - APE_OVERHANG))
-    tail = window.read()
+    tail = window.tail[-V1_SIZE - APE_OVERHANG :]
     begin = tail.find(b"TAG")
     if begin < 0 or tail.find(b"APETAGEX") == begin - APE_OVERHANG >= 0:
         return {}

@@ -47,8 +47,16 @@ FREEFORM = {
 }
 """In lower case: taggers do not agree on the case."""
 
-CODECS = {"mp4a.69": "mp3", "mp4a.6b": "mp3", "mp4a.a5": "ac-3", "mp4a.a6": "ec-3"}
-"""Object types of MPEG-4 that are not AAC (RFC 6381 and the MP4 registration authority)."""
+CODECS = {
+    "mp4a.69": "mp3",
+    "mp4a.6b": "mp3",
+    "mp4a.a5": "ac3",
+    "mp4a.a6": "eac3",
+    "ac-3": "ac3",
+    "ec-3": "eac3",
+}
+"""What is neither AAC nor called by its everyday name: object types of MPEG-4 (RFC 6381 and the
+MP4 registration authority), and sample entries."""
 LOSSLESS = frozenset({"alac", "flac"})
 
 EMPTY_COVER = 24

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO
 
 from mutagen import File, MutagenError
 
+from indexer.model import Track
 from indexer.tags import Refused
 from indexer.tags.window import Window
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mutagen import FileType
-
-    from indexer.model import Track
 
 UNREADABLE = (
     MutagenError,
@@ -36,12 +31,8 @@ UNREADABLE = (
 REASON_LIMIT = 300
 """Characters of a reason: some of mutagen's messages quote the file."""
 
-NO_STREAM = frozenset({"APEv2File", "ID3FileType"})
-"""Types of mutagen's that know a file by its tag alone; no audio was found in it."""
-
-ADTS_SYNC = 0xFFF0
-"""Twelve bits of sync, one of MPEG version, two of layer: 0 where MPEG audio has 1 to 3."""
-ADTS_MASK = 0xFFF6
+Family = Callable[[Window, bytes], Track]
+"""A reader of several formats, which the suffix tells apart."""
 
 
 def read(file: BinaryIO, suffix: bytes) -> Track:
@@ -56,9 +47,7 @@ def read(file: BinaryIO, suffix: bytes) -> Track:
     return verdict
 
 
-def _judge(
-    window: Window, suffix: bytes, family: Callable[[Window, bytes], Track]
-) -> Track | Refused:
+def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
     """The suffix says who looks first; only what nobody can read is refused, in the first's words.
 
     Where the window has a fault the answer means nothing.
@@ -77,64 +66,31 @@ def _judge(
         return refused
 
 
-def _by_content(window: Window) -> Track | Refused | None:
+def _by_content(window: Window) -> Track | None:
     """The track of a file whose suffix does not say what it is; None if nobody knows it."""
     if window.peek(4, 4) == b"ftyp":  # not to mutagen's own: see the test of a cover that hangs
-        return _mp4(window)
-    adts = _adts(window)
-    if adts is not None:
-        return adts
-    window.seek(0)
-    found = File(window)
-    return None if found is None or type(found).__name__ in NO_STREAM else _track_of(found)
+        suffix = b".m4a"
+    elif _is_adts(window):
+        suffix = b".aac"
+    else:
+        window.seek(0)
+        suffix = SUFFIX_OF.get(type(File(window)).__name__, b"")
+    return FAMILIES[suffix](window, suffix) if suffix else None
 
 
-def _track_of(found: FileType) -> Track | Refused:
-    """The track of what mutagen recognised: all stream info, and the tags that we can map."""
-    from mutagen._vorbis import VComment
-    from mutagen.id3 import ID3Tags
-    from mutagen.mp4 import MP4
+def _is_adts(window: Window) -> bool:
+    from indexer.tags import bare
 
-    from indexer.tags import columns, id3, mp4, vorbis
-
-    if isinstance(found, MP4):
-        return mp4.track(found)
-    kind = type(found).__name__
-    layer = getattr(found.info, "layer", None)
-    codec = f"mp{layer}" if layer else kind.lower().removeprefix("ogg")
-    match found.tags:
-        case ID3Tags():
-            return id3.track(codec, found.info, id3.tag_of(found.tags), lossless=True)
-        case VComment():
-            pictures = bool(getattr(found, "pictures", ()))
-            return vorbis.track(codec, found.info, found.tags, has_picture=pictures, lossless=True)
-        case None | []:
-            return columns.track(codec, found.info, {}, lossless=True)
-        case _:
-            return Refused(f"{kind}: the tags of this format are not read yet")
+    return bare.is_adts(window)
 
 
-def _adts(window: Window) -> Track | None:
-    """The track of AAC without a container, which mutagen knows by its suffix only."""
-    from mutagen.aac import AAC
+def _bare(window: Window, suffix: bytes) -> Track:
+    from indexer.tags import bare
 
-    from indexer.tags import id3
-
-    tag = id3.read_tag(window)
-    window.seek(tag.size)
-    if int.from_bytes(window.read(2)) & ADTS_MASK != ADTS_SYNC:
-        return None
-    window.seek(0)
-    return id3.track("aac", AAC(window).info, tag)
+    return bare.read(window, suffix)
 
 
-def _id3(window: Window, _suffix: bytes) -> Track:
-    from indexer.tags import id3
-
-    return id3.read(window)
-
-
-def _mp4(window: Window, _suffix: bytes = b".mp4") -> Track:
+def _mp4(window: Window, _suffix: bytes) -> Track:
     from indexer.tags import mp4
 
     return mp4.read(window)
@@ -146,18 +102,63 @@ def _vorbis(window: Window, suffix: bytes) -> Track:
     return vorbis.read(window, suffix)
 
 
-FAMILIES: dict[bytes, Callable[[Window, bytes], Track]] = {
-    b".mp3": _id3,
-    b".m4a": _mp4,
-    b".m4b": _mp4,
-    b".mp4": _mp4,
-    b".flac": _vorbis,
-    b".ogg": _vorbis,
-    b".oga": _vorbis,
-    b".opus": _vorbis,
+def _apev2(window: Window, suffix: bytes) -> Track:
+    from indexer.tags import apev2
+
+    return apev2.read(window, suffix)
+
+
+def _chunks(window: Window, suffix: bytes) -> Track:
+    from indexer.tags import chunks
+
+    return chunks.read(window, suffix)
+
+
+def _asf(window: Window, _suffix: bytes) -> Track:
+    from indexer.tags import asf
+
+    return asf.read(window)
+
+
+SUFFIXES_OF_FAMILIES: dict[Family, bytes] = {
+    _bare: b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
+    _mp4: b".m4a .m4b .m4p .m4r .mp4",
+    _vorbis: b".flac .ogg .oga .oggflac .opus .spx .ogv",
+    _asf: b".wma .asf",
+    _chunks: b".wav .wave .aif .aiff .aifc .dsf .dff",
+    _apev2: b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
+}
+FAMILIES = {
+    one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
 }
 """Who looks first. Each imports its part of mutagen when its first file comes: a library of MP3
 never pays for the others."""
+
+SUFFIX_OF = {
+    "AAC": b".aac",
+    "AC3": b".ac3",
+    "AIFF": b".aiff",
+    "ASF": b".wma",
+    "DSDIFF": b".dff",
+    "DSF": b".dsf",
+    "FLAC": b".flac",
+    "MP3": b".mp3",
+    "MP4": b".m4a",
+    "MonkeysAudio": b".ape",
+    "Musepack": b".mpc",
+    "OggFLAC": b".oggflac",
+    "OggOpus": b".opus",
+    "OggSpeex": b".spx",
+    "OggTheora": b".ogv",
+    "OggVorbis": b".ogg",
+    "OptimFROG": b".ofr",
+    "TAK": b".tak",
+    "TrueAudio": b".tta",
+    "WAVE": b".wav",
+    "WavPack": b".wv",
+}
+"""The suffix that says what mutagen found in a file, by its class. Not those that know a file by
+its tag alone, where no audio was found (APEv2File, ID3FileType), and not SMF, which has none."""
 
 
 def _reason(error: BaseException) -> str:

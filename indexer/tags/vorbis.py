@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 from mutagen.flac import FLAC, CueSheet, MetadataBlock, Picture, SeekTable
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
 from indexer.tags import columns
@@ -104,8 +106,17 @@ OGG: dict[bytes, tuple[type[OggFileType], str]] = {
     b"\x01vorbis": (OggVorbis, "vorbis"),
     b"OpusHead": (OggOpus, "opus"),
     b"\x7fFLAC": (OggFLAC, "flac"),
+    b"Speex   ": (OggSpeex, "speex"),
 }
 """mutagen's class and our name of the codec, by the beginning of the first packet."""
+
+OGG_BY_SUFFIX: dict[bytes, tuple[type[OggFileType], str]] = {
+    b".oggflac": (OggFLAC, "flac"),
+    b".opus": (OggOpus, "opus"),
+    b".spx": (OggSpeex, "speex"),
+    b".ogv": (OggTheora, "theora"),
+}
+"""The same for files of several streams, of which the first has no sound; else it is Vorbis."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
@@ -155,8 +166,9 @@ def _read_ogg(window: Window, suffix: bytes) -> Track:
     window.seek(FIRST_PACKET)
     packet = window.read(8)
     window.seek(0)
-    by_suffix = b"OpusHead" if suffix == b".opus" else b"\x01vorbis"
-    marker = next((marker for marker in OGG if packet.startswith(marker)), by_suffix)
+    marker = next((marker for marker in OGG if packet.startswith(marker)), b"\x01vorbis")
     ogg_class, codec = OGG[marker]
+    if not packet.startswith(marker):
+        ogg_class, codec = OGG_BY_SUFFIX.get(suffix, (ogg_class, codec))
     ogg = ogg_class(window)
     return track(codec, ogg.info, ogg.tags or (), lossless=codec == "flac")

@@ -9,23 +9,37 @@ from typing import BinaryIO
 BLOCK = 16 * 1024
 """Bytes fetched at once. A guess: it holds most tags without their pictures, and little more."""
 
+TAIL = 160
+"""Bytes at a file's end where an ID3v1 tag stands (128), and before it the footer of an APEv2 tag
+(32)."""
+
+MUCH = 2**20
+"""Bytes that are all a file has, where someone asks for all. mutagen means the file's last pages
+then (64 KB), or subtracted from a size that lies."""
+
+SEEKS = 2**17
+"""How often anyone may move about in one file, so that a loop which comes back to where it was has
+an end. A guess: WavPack without a length takes one for each block, 18 hours of music."""
+
 
 class Window:
     """A readable, seekable view of a file that mutagen takes for a file object.
 
-    Three reasons not to hand over the file itself. mutagen asks for as many bytes as a tag claims
+    Four reasons not to hand over the file itself. mutagen asks for as many bytes as a tag claims
     (`read(4 GB)`), and Python allocates them before it looks. mutagen turns an `OSError` into a
     parse error, or swallows it: `fault` remembers it. And mutagen's many small reads are one
-    system call each on an unbuffered file.
+    system call each on an unbuffered file. And some sizes send mutagen back for ever.
     """
 
-    __slots__ = ("_at", "_block", "_file", "_start", "fault", "name", "size")
+    __slots__ = ("_at", "_block", "_file", "_seeks", "_start", "_tail", "fault", "name", "size")
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._at = 0
+        self._seeks = 0
         self._start = 0
         self._block = b""
+        self._tail: bytes | None = None
         self.size = file.seek(0, os.SEEK_END)
         self.fault: OSError | None = None
         """What the machine said, whatever became of it on the way up."""
@@ -37,7 +51,13 @@ class Window:
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; before the start is EINVAL, as with a real file (mutagen counts on it)."""
+        """Move; before the start is EINVAL, as with a real file (mutagen counts on it).
+
+        Raises RuntimeError after `SEEKS` of them.
+        """
+        self._seeks += 1
+        if self._seeks > SEEKS:
+            raise RuntimeError("its sizes lead round in circles")
         if whence == os.SEEK_CUR:
             offset += self._at
         elif whence == os.SEEK_END:
@@ -48,17 +68,20 @@ class Window:
         return offset
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes from here on, or all; fewer only at the file's end."""
-        data = self.peek(self._at, self.size if size < 0 else size)
+        """Up to `size` bytes from here on, fewer only at the file's end; without a size `MUCH`."""
+        data = self.peek(self._at, MUCH if size < 0 else size)
         self._at += len(data)
         return data
 
     def peek(self, at: int, size: int) -> bytes:
         """The same at any place, without moving; never asks the file for more than it has left."""
+        first = at - self._start
+        last = first + size
+        if 0 <= first < last <= len(self._block):  # nearly always
+            return self._block[first:last]
         size = min(size, self.size - at)
         if size <= 0:
             return b""
-        first = at - self._start
         if first < 0 or first + size > len(self._block):
             if size >= BLOCK:
                 return self._fetch(at, size)
@@ -66,6 +89,14 @@ class Window:
             self._start = at
             first = 0
         return self._block[first : first + size]
+
+    @property
+    def tail(self) -> bytes:
+        """The last `TAIL` bytes, fetched once and beside the block, which holds the file's head."""
+        if self._tail is None:
+            at = max(0, self.size - TAIL)
+            self._tail = self._fetch(at, self.size - at)
+        return self._tail
 
     def _fetch(self, at: int, size: int) -> bytes:
         """The bytes at a place; an unbuffered file may give them in pieces."""

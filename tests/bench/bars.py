@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from tests.bench.figures import REBUILD, UNCHANGED, Result
+from tests.bench.figures import REBUILD, UNCHANGED, Result, Step
 from tests.bench.table import MB
 
 FILES = 10_000
@@ -21,61 +21,64 @@ class Bar(Struct, frozen=True):
     """One line of the check; `ok` is None where nothing was measured."""
 
     asked: str
-    measured: str
-    ok: bool | None
+    measured: str = ""
+    ok: bool | None = None
 
 
-def judge(result: Result) -> Iterator[Bar]:
+def judge(result: Result) -> list[Bar]:
     """Every bar of the core: two cores, warm cache, the mixed library."""
-    libraries = {library.files: library for library in result.libraries}
-    base, larger = libraries.get(FILES), libraries.get(MORE_FILES)
-    rebuild = base and base.step(REBUILD)
-    unchanged = base and base.step(UNCHANGED)
-    many = larger and larger.step(REBUILD)
+    steps = {
+        (library.files, step.name): step for library in result.libraries for step in library.steps
+    }
+    rebuild, larger = steps.get((FILES, REBUILD)), steps.get((MORE_FILES, REBUILD))
+    return [
+        _rate(rebuild),
+        _peak(rebuild),
+        _more(rebuild, larger),
+        *_unchanged(steps.get((FILES, UNCHANGED))),
+    ]
 
-    rate = rebuild and FILES / rebuild.seconds
-    yield _bar(
-        f"rebuild of {FILES} files: {REBUILD_FILES_PER_S} files/s or more",
-        rate and f"{rate:.0f} files/s",
-        rate and rate >= REBUILD_FILES_PER_S,
-    )
-    yield _bar(
-        f"unchanged scan of {FILES} files: under {UNCHANGED_S} s",
-        unchanged and f"{unchanged.seconds:.3f} s",
-        unchanged and unchanged.seconds < UNCHANGED_S,
-    )
-    yield _bar(
-        "unchanged scan: no file opened",
-        unchanged and f"{unchanged.opened} opened",
-        unchanged and unchanged.opened == 0,
-    )
-    rows = None if unchanged is None else unchanged.rows
-    yield _bar(
-        "unchanged scan: no row written but the one in scans",
-        None if rows is None else f"{rows or 'none'}",
-        None if rows is None else rows == {"scans": 1},
-    )
-    pss = rebuild and rebuild.peak_pss / MB
-    yield _bar(
-        f"rebuild of {FILES} files: peak PSS of all processes {PEAK_PSS_MB} MB or less",
-        pss and f"{pss:.0f} MB",
-        pss and pss <= PEAK_PSS_MB,
-    )
-    more = pss and many and many.peak_pss / MB - pss
-    yield _bar(
-        f"rebuild of {MORE_FILES} files: at most {MORE_PSS_MB} MB above that",
-        None if more is None else f"{more:+.0f} MB",
-        None if more is None else more <= MORE_PSS_MB,
-    )
+
+def _rate(rebuild: Step | None) -> Bar:
+    asked = f"rebuild of {FILES} files: {REBUILD_FILES_PER_S} files/s or more"
+    if rebuild is None:
+        return Bar(asked)
+    rate = FILES / rebuild.seconds
+    return Bar(asked, f"{rate:.0f} files/s", rate >= REBUILD_FILES_PER_S)
+
+
+def _peak(rebuild: Step | None) -> Bar:
+    asked = f"rebuild of {FILES} files: peak PSS of all processes {PEAK_PSS_MB} MB or less"
+    if rebuild is None:
+        return Bar(asked)
+    peak = rebuild.peak_pss / MB
+    return Bar(asked, f"{peak:.0f} MB", peak <= PEAK_PSS_MB)
+
+
+def _more(rebuild: Step | None, larger: Step | None) -> Bar:
+    asked = f"rebuild of {MORE_FILES} files: at most {MORE_PSS_MB} MB above that"
+    if rebuild is None or larger is None:
+        return Bar(asked)
+    more = (larger.peak_pss - rebuild.peak_pss) / MB
+    return Bar(asked, f"{more:+.0f} MB", more <= MORE_PSS_MB)
+
+
+def _unchanged(scan: Step | None) -> Iterator[Bar]:
+    soon = f"unchanged scan of {FILES} files: under {UNCHANGED_S} s"
+    unopened = "unchanged scan: no file opened"
+    unwritten = "unchanged scan: no row written but the one in scans"
+    if scan is None:
+        yield from (Bar(soon), Bar(unopened), Bar(unwritten))
+        return
+    yield Bar(soon, f"{scan.seconds:.3f} s", scan.seconds < UNCHANGED_S)
+    yield Bar(unopened, f"{scan.opened} opened", scan.opened == 0)
+    written = ", ".join(f"{count} in {table}" for table, count in (scan.rows or {}).items())
+    yield Bar(unwritten, written or "none", scan.rows == {"scans": 1})
 
 
 def lines(bars: list[Bar]) -> Iterator[str]:
-    """asked / measured / ok."""
+    """What was asked, what was measured, ok or not."""
     width = max(len(bar.asked) for bar in bars)
     for bar in bars:
         ok = {True: "ok", False: "NOT ENOUGH", None: "not measured"}[bar.ok]
         yield f"{bar.asked.ljust(width)}  {bar.measured.rjust(14)}  {ok}"
-
-
-def _bar(asked: str, measured: str | None, ok: bool | None) -> Bar:
-    return Bar(asked, measured or "", ok)

@@ -17,20 +17,22 @@ SMALLEST_COVER, LARGEST_COVER, COVER_STEP = 30_000, 200_000, 10_000
 FIRST_MTIME_S, LAST_MTIME_S = 1_000_000_000, 1_700_000_000
 """2001 to 2023: nothing has to be waited for."""
 
-FIRST_WORDS = (
+FIRST = (
     "Amber Arctic Björk's Blue Bright Broken Cold Copper Crimson Dark Deep Distant Dusty Electric "
     "Élan Empty Fading First Floating Frozen Gentle Ghost Golden Grey Hidden Hollow Hungry Indigo "
     "Iron Jade Last Late Little Lonely Lost Lunar Midnight Naïve Neon New Northern Ódin Old Pale "
     "Paper Plastic Purple Quiet Red Restless Roaring Sad Silent Silver Slow Small Solar Stray "
     "Sweet Tiny Über Velvet Wild Zażółć Тихий 東京"
-).split()
-LAST_WORDS = (
+)
+LAST = (
     "Ánima Animals Arrows Birds Boats Bones Bridges Castles Cities Clouds Coast Crows Dancers "
     "Days Dogs Doors Dreams Echoes Engines Fields Fires Forest Foxes Garden Ghosts Harbour Hearts "
     "Hours Islands Kings Lakes Lights Lines Machines Maps Mirrors Mountains Nights Oceans Orchard "
     "Owls Parade Pilots Rivers Roads Rooms Señor Shadows Ships Signals Sisters Skies Snow Songs "
     "Stars Stones Storm Streets Summer Thieves Trains Voices Winter Wolves Город 音楽"
-).split()
+)
+FIRST_WORDS = tuple(FIRST.split())
+LAST_WORDS = tuple(LAST.split())
 GENRES = (
     "Ambient", "Blues", "Chanson", "Classical", "Country", "Electronic", "Folk", "Hip-Hop", "Jazz",
     "Latin", "Metal", "Pop", "Punk", "Reggae", "Rock", "Soul", "Soundtrack", "Techno", "World",
@@ -38,7 +40,7 @@ GENRES = (
 
 
 class Track(Struct, frozen=True):
-    """One file: its name in the album's folder, and its tags as `tests.corpus.tagged` takes them."""
+    """One file: its name in the album's folder, and its tags as `corpus.tagged` takes them."""
 
     name: str
     mtime_s: int

@@ -42,7 +42,5 @@ def size(database: Path) -> int:
 
 
 def _only_in(connection: sqlite3.Connection, one: str, other: str, table: str) -> int:
-    statement = (
-        f'SELECT count(*) FROM (SELECT * FROM {one}."{table}" EXCEPT SELECT * FROM {other}."{table}")'
-    )
-    return int(connection.execute(statement).fetchone()[0])
+    differing = f'SELECT * FROM {one}."{table}" EXCEPT SELECT * FROM {other}."{table}"'
+    return int(connection.execute(f"SELECT count(*) FROM ({differing})").fetchone()[0])

@@ -1,4 +1,4 @@
-"""What was measured of one thing done to one library: the words that steps, table and bars share."""
+"""Costs of runs -> figures of a step: the words that scenario, table and bars share."""
 
 from __future__ import annotations
 
@@ -60,10 +60,6 @@ class Library(Struct):
 
     files: int
     steps: list[Step]
-
-    def step(self, name: str) -> Step | None:
-        """A step that was run, by its name."""
-        return next((step for step in self.steps if step.name == name and step.runs), None)
 
 
 class Result(Struct):

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -23,12 +24,26 @@ FINISHED = re.compile(r"finished \(\d+ files\)")
 """What minidlna logs at the end of a scan."""
 
 
-def mpd(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[Step]:
+def measure(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[Step]:
+    """Each of them, with its own faults: they must not cost us our own figures."""
+    for name, program, scan in (
+        (MPD_SCAN, "mpd", _mpd),
+        (MINIDLNA_SCAN, "minidlnad", _minidlna),
+    ):
+        path = shutil.which(program)
+        if path is None:
+            yield Step(name, absent="not installed")
+            continue
+        try:
+            yield from scan(path, music, work, files, runs, cores)
+        except Failed as error:
+            yield Step(name, absent=f"failed: {error}")
+
+
+def _mpd(
+    program: str, music: Path, work: Path, files: int, runs: int, cores: int
+) -> Iterator[Step]:
     """The update of an empty database, and one that finds nothing new."""
-    program = shutil.which("mpd")
-    if program is None:
-        yield Step(MPD_SCAN, absent="not installed")
-        return
     first, again = Step(MPD_SCAN), Step(MPD_RESCAN)
     for number in range(runs):
         place = work / f"mpd-{number}"
@@ -43,37 +58,37 @@ def mpd(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[
             'auto_update "no"\n'
             'audio_output {\n type "null"\n name "none"\n}\n'
         )
-        server = Watched([program, "--no-daemon", str(config)], cores=cores)
-        server.await_true((place / "socket").exists, LIMIT_S)
-        with closing(_MpdClient(place / "socket", server)) as client:
-            first.runs.append(_measured(server, client.update))
-            if client.songs() < files:
-                raise Failed(f"mpd knows {client.songs()} songs of {files}")
-            again.runs.append(_measured(server, client.update))
-        cost = server.end(signal.SIGTERM)
+        with Watched([program, "--no-daemon", str(config)], cores=cores) as server:
+            server.await_true((place / "socket").exists, LIMIT_S)
+            with closing(_MpdClient(place / "socket", server)) as client:
+                first.runs.append(_measured(server, client.update))
+                if client.songs() < files:
+                    raise Failed(f"it knows {client.songs()} songs of {files}")
+                again.runs.append(_measured(server, client.update))
+            cost = server.end(signal.SIGTERM)
         first.runs[-1] = replace(first.runs[-1], written_bytes=cost.written_bytes)
     yield from (first, again)
 
 
-def minidlna(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[Step]:
+def _minidlna(
+    program: str, music: Path, work: Path, files: int, runs: int, cores: int
+) -> Iterator[Step]:
     """The first scan; it runs from the start of the program to a line in its log."""
-    program = shutil.which("minidlnad")
-    if program is None:
-        yield Step(MINIDLNA_SCAN, absent="not installed")
-        return
+    del files  # it does not take Opus, so it is not held to their number
     step = Step(MINIDLNA_SCAN)
     for number in range(runs):
         place = work / f"minidlna-{number}"
         place.mkdir()
         config = place / "minidlna.conf"
         config.write_text(
-            f"media_dir=A,{music}\ndb_dir={place}\nlog_dir={place}\nport={_free_port()}\ninotify=no\n"
+            f"media_dir=A,{music}\ndb_dir={place}\nlog_dir={place}\n"
+            f"port={_free_port()}\ninotify=no\n"
             f"minissdpdsocket={place}/ssdp\nnetwork_interface=lo\n"
         )
-        log = place / "minidlna.log"
-        server = Watched([program, "-S", "-f", str(config), "-P", f"{place}/pid"], cores=cores)
-        seconds = server.await_true(lambda: _has_finished(log), LIMIT_S)
-        step.runs.append(replace(server.end(signal.SIGTERM), seconds=seconds, output=""))
+        command = [program, "-S", "-f", str(config), "-P", f"{place}/pid"]
+        with Watched(command, cores=cores) as server:
+            seconds = server.await_true(partial(_has_finished, place / "minidlna.log"), LIMIT_S)
+            step.runs.append(replace(server.end(signal.SIGTERM), seconds=seconds, output=""))
     yield step
 
 
@@ -112,7 +127,7 @@ class _MpdClient:
 
 
 def _free_port() -> int:
-    """minidlna does not start without one."""
+    """Without one minidlna does not start."""
     with closing(socket.socket()) as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]

@@ -7,14 +7,16 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 import psutil
 from msgspec import Struct
 
-SAMPLE_S = 0.03
+SAMPLE_S = 0.02
 """Between two looks at the memory: a peak that is shorter may be missed."""
 
 
@@ -34,7 +36,10 @@ class Failed(Exception):
 
 
 class Watched:
-    """A command that runs, pinned to some cores. Call `look` often, and `end` once."""
+    """A command that runs, pinned to some cores. Call `look` often, and `end` once.
+
+    As a context manager it leaves no process behind, whatever is raised.
+    """
 
     def __init__(
         self,
@@ -44,20 +49,31 @@ class Watched:
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        allowed = sorted(os.sched_getaffinity(0))[:cores]
         self.peak_pss = 0
         self._output, self._errors = _in_memory(), _in_memory()
-        self._began_s = time.perf_counter()
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._errors,
-            env=environment,
-            cwd=folder,
-            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
-        )
+        with _pinned(cores):
+            self._began_s = time.perf_counter()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._errors,
+                env=environment,
+                cwd=folder,
+            )
         self._ended = os.pidfd_open(self._process.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.returncode is None:
+            self.end(signal.SIGKILL)
 
     @property
     def pid(self) -> int:
@@ -116,10 +132,10 @@ def run(
     folder: Path | None = None,
 ) -> Cost:
     """Run a command to its end. Raises Failed when it says that it failed."""
-    watched = Watched(command, cores=cores, environment=environment, folder=folder)
-    while watched.look():
-        pass
-    cost = watched.end()
+    with Watched(command, cores=cores, environment=environment, folder=folder) as watched:
+        while watched.look():
+            pass
+        cost = watched.end()
     if cost.exit_code != 0:
         raise Failed(f"{' '.join(command)}: exit code {cost.exit_code}: {cost.output.strip()}")
     return cost
@@ -149,6 +165,17 @@ def _pss(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0  # it ended between two looks
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+@contextmanager
+def _pinned(cores: int | None) -> Iterator[None]:
+    """What is started within inherits these cores, and we have all of them again afterwards."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(mine)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
 
 
 def _in_memory() -> IO[bytes]:

@@ -26,12 +26,16 @@ from tests.bench.figures import (
     Library,
     Step,
 )
-from tests.bench.make import write_track
+from tests.bench.make import make, write_track
 from tests.bench.process import Cost, Failed, run
 
 CHECKOUT = Path(__file__).parents[2]
 MOST_TRACED = 10_000
 """Files in the largest library that is run under strace, which takes many times as long."""
+
+
+FEW = 500
+"""Files that show each process each kind of file."""
 
 
 class Scenario:
@@ -45,10 +49,7 @@ class Scenario:
         self._files = files
         self._cores = cores
         self._config = config
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if name[:8] != "INDEXER_"},
-            "XDG_CONFIG_HOME": str(work),
-        }
+        self._environment = _environment(work)
         self._albums = list(albums(files, seed))
         self._steps: dict[str, Step] = {}
 
@@ -57,7 +58,13 @@ class Scenario:
         return Library(self._files, list(self._steps.values()))
 
     def warm(self) -> None:
-        """Have all of the library in the page cache, as far as it fits."""
+        """Have all of the library in the page cache, as far as it fits, and all code compiled."""
+        few = self._database.with_name("few")
+        make(few, FEW, seed=1)  # its first artist is that of every library
+        self._index("rebuild", str(few))
+        self._index("scan")
+        self._index("search", *self._albums[0].folder.partition("/")[0].split())
+        self._index("verify")
         self._reference("warm")
 
     def round(self) -> None:
@@ -165,9 +172,7 @@ class Scenario:
         return [*head, words[0], "--json", *words[1:]]
 
     def _run(self, command: list[str]) -> Cost:
-        return run(
-            command, cores=self._cores, environment=self._environment, folder=CHECKOUT
-        )
+        return run(command, cores=self._cores, environment=self._environment, folder=CHECKOUT)
 
     def _note(self, name: str, cost: Cost) -> Step:
         step = self._steps.setdefault(name, Step(name))
@@ -181,3 +186,10 @@ class Scenario:
         if told != expected:
             raise Failed(f"{self._files} files: expected {expected}, the program says {told}")
         return report
+
+
+def _environment(work: Path) -> dict[str, str]:
+    """Ours without what would choose settings, and with compiled code as an installation has it."""
+    left_out = ("INDEXER_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
+    return {**kept, "XDG_CONFIG_HOME": str(work), "PYTHONPYCACHEPREFIX": str(work / "pycache")}

@@ -1,4 +1,4 @@
-"""A test's name -> an index and a music folder of its own, and disks to mount there."""
+"""A test's name -> an index of its own, disks to mount, and users with less rights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import can_be_root
+from tests.corpus import plant
+from tests.integration.odd_names import LIBRARY, Place
+from tests.programs import can_be_root, run
 
 Mount = Callable[..., Path]
 MakeDisk = Callable[[str], Path]
@@ -19,28 +21,31 @@ _SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Path:
-    """Where the index of this test is; nothing is there yet."""
+def db(tmp_path: Path, empty_index: Path) -> Path:
+    """An index in which nothing stands, but that is made already: that takes longest of all."""
+    path = tmp_path / "index" / "library.db"
+    path.parent.mkdir(mode=0o700)
+    shutil.copyfile(empty_index, path)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def no_db(tmp_path: Path) -> Path:
+    """Where an index might be; nothing is there yet."""
     return tmp_path / "index" / "library.db"
 
 
 @pytest.fixture
-def music(tmp_path: Path) -> Path:
-    """An empty folder."""
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
+def mount() -> Iterator[Mount]:
     """`mount(point, *arguments of mount)` -> the point; all are unmounted at the end."""
     if not can_be_root():
         pytest.skip("only root may mount")
     points: list[Path] = []
 
     def mount(point: Path, *arguments: str | Path) -> Path:
-        point.mkdir(parents=True, exist_ok=True)
+        if not point.exists():
+            point.mkdir(parents=True)
         command = ["mount", *arguments, point]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -49,9 +54,9 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         return point
 
     yield mount
-    for point in reversed(points):
-        if os.path.ismount(point):  # lazily, since a failed test may still hold a file open
-            subprocess.run(["umount", "--lazy", point], check=True)
+    for point in reversed(points):  # lazily, since a failed test may still hold a file open;
+        # and unasked, since `os.path.ismount` knows no bind mount within one disk
+        subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
 
 
 def unmount(point: Path) -> None:
@@ -97,3 +102,12 @@ def nobody() -> tuple[int, int]:
     if not can_be_root():
         pytest.skip("only root may give files away")
     return 65534, 65534
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """An index that many tests ask, and none changes."""
+    place = Place(tmp_path_factory.mktemp("odd"))
+    plant(place.music, LIBRARY)
+    run("rebuild", place.music, db=place.db)
+    return place

@@ -20,18 +20,21 @@ FLOORS = (
     ("indexer.report",),
     ("indexer.engine",),
     ("indexer.stages",),
-    ("indexer.evidence", "indexer.walk", "indexer.tree", "indexer.tags", "indexer.store"),
-    ("indexer.disks", "indexer.paths", "indexer.settings"),
+    ("indexer.walk",),
+    ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
+    ("indexer.disks", "indexer.settings"),
+    ("indexer.wanted", "indexer.paths"),
     ("indexer.model",),
     ("indexer.errors",),
 )
 """From the roof down; a module imports from its own floor and from those below."""
 
 EDGES = {
-    "apsw": ("indexer.store", "indexer.version"),
+    "apsw": ("indexer.store",),
     "sqlite_utils": ("indexer.store.migrate",),
     "mutagen": ("indexer.tags",),
-    "click": ("indexer.cli",),
+    "pathspec": ("indexer.wanted",),
+    "click": ("indexer.cli", "watcher.cli"),
     "rich": ("indexer.cli.progress",),
     "watchdog": ("watcher.observer",),
     "rq": ("indexer.engine",),

@@ -91,7 +91,12 @@ def test_every_script_of_the_wheel_can_be_called(wheel: zipfile.ZipFile) -> None
         for line in dist_info(wheel, "entry_points.txt").splitlines()
         if " = " in line
     )
-    assert scripts == {"indexer": "indexer.cli:main", "music-indexer": "indexer.cli:main"}
+    assert scripts == {
+        "indexer": "indexer.cli:main",
+        "music-indexer": "indexer.cli:main",
+        "watcher": "watcher.cli:main",
+        "music-watcher": "watcher.cli:main",
+    }
     for target in set(scripts.values()):
         module, function = target.split(":")
         assert callable(getattr(importlib.import_module(module), function))

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from indexer import paths
 from indexer.paths import Guess, guess
 
-SUFFIXES = frozenset({b".mp3", b".flac"})
-
 # A small alphabet around the slash's neighbours (`.` and `0`), where sorting goes wrong.
 names = st.text(alphabet="a!./0\xff", min_size=1, max_size=4).map(
     lambda text: text.encode("latin-1").replace(b"/", b"-")
@@ -36,23 +34,9 @@ def test_a_suffix_is_what_follows_the_last_dot_in_lower_case(name: bytes, suffix
     assert paths.suffix_of(name) == suffix
 
 
-@pytest.mark.parametrize("name", [b"1.mp3", b"1.FLAC", b"a.b.mp3", b"new\nline.mp3", b"\xfe.mp3"])
-def test_a_name_with_a_known_suffix_is_wanted(name: bytes) -> None:
-    assert paths.is_wanted(name, SUFFIXES)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [b"1.ogg", b"mp3", b".mp3", b".hidden.mp3", b"._1.mp3", b"1.mp3.part", b"1.mp3~"],
-)
-def test_hidden_names_and_other_suffixes_are_not_wanted(name: bytes) -> None:
-    assert not paths.is_wanted(name, SUFFIXES)
-
-
-def test_only_hidden_folders_are_ignored() -> None:
-    assert paths.is_ignored_folder(b".Trash-1000")
-    assert not paths.is_ignored_folder(b"...And Justice for All"[3:])
-    assert not paths.is_ignored_folder(b"Vol. 1")
+def test_a_leading_dot_hides_a_folder() -> None:
+    assert paths.is_hidden(b".Trash-1000")
+    assert not paths.is_hidden(b"Vol. 1")
 
 
 def test_a_path_is_taken_apart_and_put_together() -> None:

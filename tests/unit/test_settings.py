@@ -319,4 +319,4 @@ def test_the_example_gives_every_number_its_unit() -> None:
     for part in re.split(r"(?<=\d)\n|\n\n", EXAMPLE.read_text(encoding="utf-8")):
         if found := re.search(r"^#(\w+) = [\d.]+$", part, re.MULTILINE):
             own_words = found[1] in {"workers", "retry_longest"}
-            assert own_words or re.search(r"\b(Seconds|Files|Days)\.", part), found[1]
+            assert own_words or re.search(r"\b(Seconds|Files|Days|Hours)\.", part), found[1]

@@ -8,7 +8,7 @@ import pytest
 from tests import corpus
 
 
-@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".m4a", ".alac.m4a", ".ogg", ".opus", ".oga"])
+@pytest.mark.parametrize("suffix", corpus.STREAMS)
 def test_equal_tags_make_equal_bytes(suffix: str) -> None:
     one, other = (corpus.tagged(suffix, title="Debut", picture=99) for _ in range(2))
     assert one == other

@@ -219,3 +219,25 @@ def test_a_tag_read_by_mutagen_has_the_same_size() -> None:
     content = file(id3.TIT2(encoding=2, text="x"))
     tag = read_tag(Window(io.BytesIO(content)))
     assert content[tag.size :] == SOUND
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x01\xff\xfeD",  # half a character
+        b"\x01\xff\xfe\x00\xdc",  # half a surrogate pair
+        b"\x01D\0e\0",  # no byte order mark
+        b"\x02\xd8\x00",
+    ],
+)
+@pytest.mark.parametrize("version", [3, 4])
+def test_broken_utf_16_costs_at_most_its_own_text(payload: bytes, version: int) -> None:
+    track = read(raw((b"TIT2", payload), (b"TALB", b"\0Debut"), version=version))
+    reference = MP3(io.BytesIO(raw((b"TIT2", payload), version=version))).tags
+    assert track.album == "Debut"
+    assert (track.title or "") == str((reference or {}).get("TIT2", "")).strip("\0")
+
+
+def test_nul_separates_values_and_none_are_lost() -> None:
+    track = read(raw((b"TPE1", b"\0a\0\0b\0"), (b"TIT2", b"\0x\0y")))
+    assert (track.artists, track.title) == (("a", "b"), "x; y")

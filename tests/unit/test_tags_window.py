@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from indexer.tags.window import BLOCK, Window
+from indexer.tags import window as window_module
+from indexer.tags.window import BLOCK, TAIL, Window
 
 CONTENT = bytes(range(256)) * 300
 
@@ -70,3 +71,34 @@ def test_a_file_that_was_cut_short_meanwhile_just_ends() -> None:
     file.truncate(100)
     assert window.read(200) == CONTENT[:100]
     assert window.read(200) == b""
+
+
+def test_the_tail_is_the_end_of_the_file_fetched_once() -> None:
+    file = Dribbling(CONTENT)
+    window = Window(file)
+    assert window.read(10) == CONTENT[:10]
+    reads = file.reads
+    assert window.tail == window.tail == CONTENT[-TAIL:]
+    assert file.reads == reads + 1
+    assert window.read(10) == CONTENT[10:20]
+    assert file.reads == reads + 1
+
+
+def test_the_tail_of_a_short_file_is_all_of_it() -> None:
+    assert Window(io.BytesIO(b"short")).tail == b"short"
+
+
+def test_all_of_a_file_is_no_more_than_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_module, "MUCH", 100)
+    window = Window(io.BytesIO(CONTENT))
+    assert window.read() == CONTENT[:100]
+    assert window.read(-24) == CONTENT[100:200]
+
+
+def test_who_moves_about_for_ever_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_module, "SEEKS", 3)
+    window = Window(io.BytesIO(CONTENT))
+    for _ in range(3):
+        window.seek(0)
+    with pytest.raises(RuntimeError, match="round in circles"):
+        window.seek(0)

@@ -88,8 +88,8 @@ class FakeLibrary:
         self.asked.append(("show", path))
         return self.track
 
-    def search(self, words: Sequence[str], *, limit: int) -> Iterator[dict[str, object]]:
-        self.asked.append(("search", words, limit))
+    def search(self, words: Sequence[str], *, sort: str, limit: int) -> Iterator[dict[str, object]]:
+        self.asked.append(("search", words, sort, limit))
         yield from self.found
 
     def problems(self) -> Iterator[ProblemRow]:
@@ -187,7 +187,7 @@ def test_words_are_utf8_whatever_the_locale_made_of_them(
     indexer: Run, library: FakeLibrary
 ) -> None:
     indexer("search", "Bj\udcc3\udcb6rk", "debut", "--limit", "5")
-    assert library.asked[1] == ("search", ("Björk", "debut"), 5)
+    assert library.asked[1] == ("search", ("Björk", "debut"), "relevance", 5)
 
 
 def test_options_become_settings(indexer: Run, library: FakeLibrary, tmp_path: Path) -> None:
@@ -296,7 +296,8 @@ def test_a_folder_without_music_is_no_error(indexer: Run, library: FakeLibrary) 
     library.report = ScanReport()
     code, out, _ = indexer("rebuild", "/srv/photos")
     assert code == 0
-    assert out == ("no audio file found; looked for .flac .m4a .m4b .mp3 .mp4 .oga .ogg .opus\n")
+    assert out.startswith("no audio file found; looked for .")
+    assert {".mp3", ".flac", ".m4a", ".opus"} <= set(out.split())
 
 
 def test_following_goes_on_until_stopped(indexer: Run, library: FakeLibrary) -> None:

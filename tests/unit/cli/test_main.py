@@ -18,8 +18,8 @@ class Library:
     open = classmethod(lambda cls, settings, create=False: cls())
     __enter__ = lambda self: self
     __exit__ = lambda self, *exc_info: None
-    search = lambda self, words, limit: [{"root": "music", "path": words[0], "artist": "Ida",
-                                          "title": words[0]}]
+    search = lambda self, words, sort, limit: [
+        {"root": "music", "path": words[0], "artist": "Ida", "title": words[0]}]
     changes = lambda self, since: (
         ChangeRow(seq=seq, at="2025-07-01T12:00:00Z", kind="added", track_id=1, root="r", path="a")
         for seq in range(100_000))

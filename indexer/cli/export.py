@@ -1,0 +1,113 @@
+"""Turn the tracks that a search finds into a table, a playlist or JSON on standard output.
+
+Data, not lines for people: UTF-8 whatever the locale says, and paths as the disk has them.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from indexer.cli.arguments import Asking, examples, json_option, sort_option, text_argument
+from indexer.cli.output import say
+from indexer.cli.session import Session
+from indexer.cli.terminal import count
+from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from indexer.library import Library
+
+Row = Mapping[str, Any]
+
+
+@click.command(
+    cls=Asking,
+    epilog=examples(
+        "indexer export > library.csv", "indexer export --m3u genre:jazz year:-1965 > jazz.m3u8"
+    ),
+)
+@click.argument("words", nargs=-1, type=text_argument, metavar="[WORDS]...")
+@click.option("--csv", "as_csv", is_flag=True, help="A table with a header.  [default]")
+@click.option("--m3u", "as_m3u", is_flag=True, help="A playlist (M3U8, absolute paths).")
+@sort_option("path")
+@json_option
+@click.pass_obj
+def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, as_m3u: bool) -> int:
+    """Write all tracks, or those that WORDS find, to standard output.
+
+    WORDS are those of indexer search. Exit code 1: nothing was found.
+    """
+    if as_csv + as_m3u + session.as_json > 1:
+        raise UsageError("choose one of --csv, --m3u and --json")
+    with session.library() as library:
+        rows = library.search(words, sort=sort, limit=None)
+        first = next(rows, None)
+        found = rows if first is None else chain([first], rows)
+        if session.as_json:
+            session.output.rows(found, None)
+        else:
+            session.output.data(playlist(found, library) if as_m3u else table(found))
+    return 1 if first is None else 0
+
+
+def table(rows: Iterable[Row]) -> Iterator[bytes]:
+    """RFC 4180: the columns of the view `library`; of a path that is not UTF-8 what is."""
+    from indexer.store.schema import LIBRARY_COLUMNS
+
+    line = io.StringIO()
+    writer = csv.DictWriter(line, LIBRARY_COLUMNS, extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    yield _taken(line)
+    for row in rows:
+        writer.writerow(row)
+        yield _taken(line)
+
+
+def _taken(line: io.StringIO) -> bytes:
+    text = line.getvalue()
+    line.seek(0)
+    line.truncate()
+    return text.encode()
+
+
+def playlist(rows: Iterable[Row], library: Library) -> Iterator[bytes]:
+    """Extended M3U. A name that holds a line break cannot stand in it: that is said at the end."""
+    yield b"#EXTM3U\n"
+    folders: Mapping[str, bytes] = {}
+    left_out = 0
+    for row in rows:
+        if row["root"] not in folders:
+            folders = library.root_paths()
+        folder = folders.get(row["root"])
+        if folder is None:
+            continue  # removed a moment ago, and its tracks with it
+        path = b"%s/%s" % (folder, _path(row))
+        if path.splitlines() != [path]:
+            left_out += 1
+            continue
+        yield f"#EXTINF:{_seconds(row)},{_name(row)}\n".encode() + path + b"\n"
+    if left_out:
+        say(f"{count(left_out, 'file')} left out: a playlist cannot hold a name with a line break")
+
+
+def _path(row: Row) -> bytes:
+    if "path_b64" in row:
+        return base64.b64decode(row["path_b64"])
+    return str(row["path"]).encode()
+
+
+def _seconds(row: Row) -> int:
+    """Whole seconds; -1 where they are not known."""
+    duration = row["duration"]
+    return -1 if duration is None else round(duration)
+
+
+def _name(row: Row) -> str:
+    known = [row[column] for column in ("artist", "title") if row[column]]
+    return " ".join(" - ".join(known).split())

@@ -1,0 +1,123 @@
+"""A file with an APEv2 tag -> its track, for the formats that have no other; and the tag alone.
+
+The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"), with the names that other taggers
+use where they differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mutagen import MutagenError
+from mutagen.apev2 import BINARY, TEXT, APEv2
+
+from indexer.tags import columns
+
+if TYPE_CHECKING:
+    from mutagen.apev2 import APEv2File
+
+    from indexer.model import Track
+    from indexer.tags.window import Window
+
+COLUMNS = {
+    "title": "title",
+    "artist": "artist",
+    "album artist": "albumartist",
+    "album": "album",
+    "genre": "genre",
+    "year": "date",
+    "track": "track",
+    "disc": "disc",
+    "composer": "composer",
+    "comment": "comment",
+    "bpm": "bpm",
+    "isrc": "isrc",
+    "label": "label",
+    "compilation": "compilation",
+    "musicbrainz_trackid": "mb_trackid",
+    "musicbrainz_albumid": "mb_albumid",
+    "musicbrainz_artistid": "mb_artistid",
+    "musicbrainz_albumartistid": "mb_albumartistid",
+    "musicbrainz_releasegroupid": "mb_releasegroupid",
+    "replaygain_track_gain": "replaygain_track_gain",
+    "replaygain_track_peak": "replaygain_track_peak",
+    "replaygain_album_gain": "replaygain_album_gain",
+    "replaygain_album_peak": "replaygain_album_peak",
+}
+OTHER_KEYS = {
+    "albumartist": "albumartist",
+    "date": "date",
+    "tracknumber": "track",
+    "tracktotal": "track_total",
+    "totaltracks": "track_total",
+    "discnumber": "disc",
+    "disctotal": "disc_total",
+    "totaldiscs": "disc_total",
+    "description": "comment",
+    "publisher": "label",
+}
+"""Where a column is looked for when the key above is absent or blank."""
+
+PICTURE_KEY = "cover art"
+"""What the keys of pictures begin with: `Cover Art (Front)`."""
+
+
+def read(window: Window, suffix: bytes) -> Track:
+    """The track of a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack."""
+    window.seek(0)
+    match suffix:
+        case b".ape":
+            from mutagen.monkeysaudio import MonkeysAudio
+
+            return _track("ape", MonkeysAudio(window))
+        case b".ofr" | b".ofs":
+            from mutagen.optimfrog import OptimFROG
+
+            return _track("optimfrog", OptimFROG(window))
+        case b".tak":
+            from mutagen.tak import TAK
+
+            return _track("tak", TAK(window))
+        case b".wv":
+            from mutagen.wavpack import WavPack
+
+            return _track("wavpack", WavPack(window))
+        case _:
+            from mutagen.musepack import Musepack
+
+            return _track("musepack", Musepack(window), lossless=False)
+
+
+def tag_beside(window: Window) -> APEv2 | None:
+    """The APEv2 tag of a file whose format has other tags; a broken one is none."""
+    window.seek(0)
+    try:
+        return APEv2(window)
+    except MutagenError:
+        return None
+
+
+def values_of(tag: APEv2) -> columns.Values:
+    """The tag's texts by column; the texts of one item are separated by NULs."""
+    items = {key.lower(): list(item) for key, item in tag.items() if item.kind == TEXT}
+    values, others = (
+        {names[key]: item for key, item in items.items() if key in names}
+        for names in (COLUMNS, OTHER_KEYS)
+    )
+    return columns.filled(values, others)
+
+
+def has_picture(tag: APEv2) -> bool:
+    """Whether there is a cover: a file's name, NUL, and the picture."""
+    return any(
+        item.value.partition(b"\0")[2]
+        for key, item in tag.items()
+        if item.kind == BINARY and key.lower().startswith(PICTURE_KEY)
+    )
+
+
+def _track(codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
+    tag = APEv2() if file.tags is None else file.tags
+    return columns.track(
+        codec, file.info, values_of(tag), has_picture=has_picture(tag), lossless=lossless
+    )

@@ -1,0 +1,89 @@
+"""An ASF file (Windows Media Audio) -> its track: stream info, and attributes as columns.
+
+The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mutagen.asf import ASF, ASFByteArrayAttribute
+
+from indexer.tags import columns
+
+if TYPE_CHECKING:
+    from indexer.model import Track
+    from indexer.tags.window import Window
+
+ATTRIBUTES = {
+    name.lower(): column
+    for name, column in {
+        "Title": "title",
+        "Author": "artist",
+        "WM/AlbumArtist": "albumartist",
+        "WM/AlbumTitle": "album",
+        "WM/Genre": "genre",
+        "WM/Year": "date",
+        "WM/TrackNumber": "track",
+        "WM/PartOfSet": "disc",
+        "WM/Composer": "composer",
+        "Description": "comment",
+        "WM/BeatsPerMinute": "bpm",
+        "WM/ISRC": "isrc",
+        "WM/Publisher": "label",
+        "WM/IsCompilation": "compilation",
+        "MusicBrainz/Track Id": "mb_trackid",
+        "MusicBrainz/Album Id": "mb_albumid",
+        "MusicBrainz/Artist Id": "mb_artistid",
+        "MusicBrainz/Album Artist Id": "mb_albumartistid",
+        "MusicBrainz/Release Group Id": "mb_releasegroupid",
+        "REPLAYGAIN_TRACK_GAIN": "replaygain_track_gain",
+        "REPLAYGAIN_TRACK_PEAK": "replaygain_track_peak",
+        "REPLAYGAIN_ALBUM_GAIN": "replaygain_album_gain",
+        "REPLAYGAIN_ALBUM_PEAK": "replaygain_album_peak",
+        "TotalTracks": "track_total",
+        "TotalDiscs": "disc_total",
+    }.items()
+}
+"""In lower case: taggers do not agree on the case. The totals mostly stand behind the number."""
+
+PICTURE = "wm/picture"
+
+CODECS = {
+    "lossless": "wmalossless",
+    "professional": "wmapro",
+    "voice": "wmavoice",
+    "windows media audio": "wma",
+    "mp3": "mp3",
+    "mpeg layer": "mp3",
+    "aac": "aac",
+    "flac": "flac",
+    "pcm": "pcm",
+}
+"""Our name of the codec, by what stands in Microsoft's: the first that fits."""
+
+
+def read(window: Window) -> Track:
+    """The track of an ASF file."""
+    window.seek(0)
+    file = ASF(window)
+    values: columns.Values = {}
+    has_picture = False
+    for name, attribute in file.tags:
+        key = name.lower()
+        if key == PICTURE:
+            has_picture |= _is_picture(attribute)
+        elif key in ATTRIBUTES and not isinstance(attribute, ASFByteArrayAttribute):
+            values.setdefault(ATTRIBUTES[key], []).append(str(attribute))
+    return columns.track(_codec(file.info), file.info, values, has_picture=has_picture)
+
+
+def _is_picture(attribute: object) -> bool:
+    """Whether a WM/Picture holds anything: behind a byte that tells its kind stands its size."""
+    return isinstance(attribute, ASFByteArrayAttribute) and any(attribute.value[1:5])
+
+
+def _codec(info: object) -> str:
+    """The codec's name; `wma` if the file has no list of codecs, as some have none."""
+    names = f"{getattr(info, 'codec_type', '')} {getattr(info, 'codec_name', '')}".lower()
+    return next((codec for part, codec in CODECS.items() if part in names), "wma")

@@ -1,0 +1,110 @@
+"""A stream without a container (MPEG audio, AAC, AC-3, True Audio) -> its track.
+
+Its tags stand around it: ID3v2 at the head, APEv2 and ID3v1 at the end. They win in this order,
+each where the ones before it are silent; the last cuts its texts at 30 characters. (mutagen's own
+classes read only ID3 here, or nothing.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.tags import id3
+
+if TYPE_CHECKING:
+    from indexer.model import Track
+    from indexer.tags.plain_id3 import Tag
+    from indexer.tags.window import Window
+
+ADTS_SYNC = 0xFFF0
+"""Twelve bits of sync, one of MPEG version, two of layer: 0 where MPEG audio has 1 to 3."""
+ADTS_MASK = 0xFFF6
+
+
+def read(window: Window, suffix: bytes) -> Track:
+    """The track of a stream without a container."""
+    match suffix:
+        case b".aac":
+            return _read_aac(window)
+        case b".ac3" | b".eac3" | b".ec3":
+            return _read_ac3(window)
+        case b".tta":
+            return _read_true_audio(window)
+        case _:
+            return _read_mpeg(window)
+
+
+def is_adts(window: Window) -> bool:
+    """Whether AAC in ADTS begins behind the ID3 tag; mutagen knows it by its suffix only."""
+    begin = id3.read_tag(window).size
+    return int.from_bytes(window.peek(begin, 2)) & ADTS_MASK == ADTS_SYNC
+
+
+def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool = False) -> Track:
+    """The track of a stream with its ID3 tags (of both kinds, as one), and an APEv2 tag if any."""
+    if _may_have_apev2(window.tail):
+        from indexer.tags import apev2
+
+        ape = apev2.tag_beside(window)
+        if ape is not None:
+            return id3.track(
+                codec,
+                info,
+                id3.read_tag(window, with_v1=False),
+                apev2.values_of(ape),
+                id3.values_of(tag),
+                has_picture=apev2.has_picture(ape),
+                lossless=lossless,
+            )
+    return id3.track(codec, info, tag, lossless=lossless)
+
+
+def _may_have_apev2(tail: bytes) -> bool:
+    """Whether an APEv2 tag ends the file, or stands before an ID3v1 tag or a Lyrics3 tag and that.
+
+    APEv2 specification, footer of 32 bytes; Lyrics3 v2.00 ends in `LYRICS200` before ID3v1.
+    """
+    return (
+        tail[-32:-24] == b"APETAGEX"
+        or tail[-160:-152] == b"APETAGEX"
+        or tail[-137:-128] == b"LYRICS200"
+    )
+
+
+def _read_mpeg(window: Window) -> Track:
+    """The track of MPEG audio of any layer; mutagen looks for its first frame."""
+    from mutagen.mp3 import MPEGInfo
+
+    tag = id3.read_tag(window)
+    info = MPEGInfo(window, tag.size)
+    return _track(window, f"mp{info.layer}", info, tag)
+
+
+def _read_aac(window: Window) -> Track:
+    """The track of AAC in ADTS or ADIF. Its duration is mutagen's guess."""
+    from mutagen.aac import AAC
+
+    tag = id3.read_tag(window)
+    window.seek(0)
+    return _track(window, "aac", AAC(window).info, tag)
+
+
+def _read_ac3(window: Window) -> Track:
+    """The track of AC-3 or Enhanced AC-3. Its duration is mutagen's guess."""
+    from mutagen.ac3 import AC3
+
+    window.seek(0)
+    info = AC3(window).info
+    return _track(window, "eac3" if info.codec == "ec-3" else "ac3", info, id3.read_tag(window))
+
+
+def _read_true_audio(window: Window) -> Track:
+    """The track of True Audio, with what mutagen passes over in its header."""
+    from mutagen.trueaudio import TrueAudioInfo
+
+    tag = id3.read_tag(window)
+    info = TrueAudioInfo(window, tag.size)
+    header = window.peek(tag.size, 10)  # `TTA1`, then 16 bits each of format, channels, depth
+    info.channels = int.from_bytes(header[6:8], "little")
+    info.bits_per_sample = int.from_bytes(header[8:10], "little")
+    return _track(window, "tta", info, tag, lossless=True)

@@ -1,0 +1,178 @@
+"""A folder of music -> a real `watcher run` that watches it, and what can be seen of it outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.programs import AT_MOST_S, ENVIRONMENT, Word, eventually, rows, run
+
+PROGRAM = (sys.executable, "-P", "-m", "watcher")
+QUICK = """
+workers = 1
+still = 0.05
+retry_longest = 0.2
+probe_interval = 0.2
+"""
+"""Settings of a test that does not wait."""
+
+_LOOKED = re.compile(r"^looked .* read=(\d+) bytes=(\d+) ", re.MULTILINE)
+
+Shown = dict[str | bytes, str | None]
+"""Path in the view `library` -> title."""
+
+
+class Daemon:
+    """One run of the daemon, and the index that it keeps."""
+
+    def __init__(self, process: subprocess.Popen[bytes], db: Path, log: Path) -> None:
+        self.process = process
+        self.db = db
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """All that it has said."""
+        return self._log.read_text("utf-8")
+
+    def lines(self, *words: str) -> list[str]:
+        """What it has said with all of these words."""
+        return [line for line in self.log.splitlines() if all(word in line for word in words)]
+
+    def await_line(self, *words: str, times: int = 1, within_s: float = AT_MOST_S) -> str:
+        """Wait until it has said so, so many times; the last of these lines."""
+
+        def said() -> list[str]:
+            lines = self.lines(*words)
+            assert self.process.poll() is None or len(lines) >= times, self.log
+            return lines if len(lines) >= times else []
+
+        return eventually(said, within_s=within_s)[-1]
+
+    def watches(self, times: int = 1) -> None:
+        """Wait until it has looked at everything, so many times."""
+        self.await_line("watching root=", times=times)
+
+    @property
+    def files_read(self) -> int:
+        """How many files it has opened to read their tags; it must be verbose."""
+        return sum(int(files) for files, _ in _LOOKED.findall(self.log))
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of them it has read."""
+        return sum(int(size) for _, size in _LOOKED.findall(self.log))
+
+    def shows(self, expected: Shown, *, within_s: float = AT_MOST_S) -> None:
+        """Wait until the view holds just these files with these titles."""
+        try:
+            eventually(lambda: shown(self.db) == expected, within_s=within_s)
+        except AssertionError:
+            assert shown(self.db) == expected, self.log
+            raise
+
+    def status(self) -> dict[str, Any]:
+        """What `indexer status` says."""
+        return run("status", "--json", db=self.db).object
+
+    def state(self) -> str:
+        """That of the only root."""
+        (root,) = self.status()["roots"]
+        return str(root["state"])
+
+    def recoveries(self) -> dict[str, int]:
+        """How often it has looked at everything again, by reason."""
+        return dict(self.status()["daemon"]["recoveries"])
+
+    def is_right(self) -> None:
+        """Nothing is pending any more, and index equals disk to the last tag."""
+        eventually(lambda: rows(self.db, "SELECT count(*) FROM pending") == [(0,)])
+        verified = run("verify", "--deep", "--json", db=self.db, check=None).object
+        assert verified["ok"], (verified, self.log)
+        assert verified["pending"] == 0
+
+    def end(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = AT_MOST_S) -> int:
+        """Send a signal, and give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(within_s)
+
+
+@contextmanager
+def watching(
+    *words: Word,
+    db: Path,
+    config: str = QUICK,
+    env: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    until: Callable[[Daemon], object] | None = Daemon.watches,
+) -> Iterator[Daemon]:
+    """`watcher run` in a process of its own, once it watches; killed at the end of the `with`.
+
+    `prefix` is a command that starts ours, and `until` what is waited for before it is given.
+    """
+    file = db.with_name("watcher.toml")
+    file.write_text(config)
+    log = db.with_name("watcher.log")
+    command = [*prefix, *PROGRAM, "--db", db, "--config", file, "run", "--verbose", *words]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env={**ENVIRONMENT, **(env or {})},
+        ) as process,
+    ):
+        daemon = Daemon(process, db, log)
+        try:
+            if until is not None:
+                until(daemon)
+            yield daemon
+        finally:
+            process.kill()
+
+
+def shown(db: Path) -> Shown:
+    """What the view holds."""
+    return dict(rows(db, "SELECT path, title FROM library"))
+
+
+def ids(db: Path) -> dict[object, int]:
+    """Path -> id of the tracks in the view."""
+    return dict(rows(db, "SELECT path, id FROM library"))
+
+
+def context_switches(pid: int) -> int:
+    """How often threads of a process went to sleep of their own will."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/status")
+    lines = (line for task in tasks for line in task.read_text("ascii").splitlines())
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
+
+
+def cpu_ticks(pid: int) -> int:
+    """User and system time of a process in clock ticks (proc_pid_stat(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def io_of(pid: int) -> dict[str, int]:
+    """The counters of proc_pid_io(5)."""
+    lines = Path(f"/proc/{pid}/io").read_text("ascii").splitlines()
+    return {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
+
+
+def ticks_per_second() -> int:
+    """How many clock ticks a second has."""
+    return int(os.sysconf("SC_CLK_TCK"))

@@ -1,0 +1,57 @@
+"""A daemon's word to the others, without its watching: `python -m ... DATABASE works|dies|sleeps`.
+
+It holds the dispatch lock as `daemon` and answers the bell. With `works` it does what is pending,
+with `dies` it ends at the first ring, with `sleeps` it never does anything.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from indexer import settings as defaults
+from indexer.engine import guard
+from indexer.engine.bell import Bell
+from indexer.engine.local import LocalEngine, Result
+from indexer.engine.lock import DispatchLock
+from indexer.library import wanted_by
+from indexer.store import pending, roots
+from indexer.store.connection import open_index, write_transaction
+
+
+def main(database: Path, manner: str) -> None:
+    lock = DispatchLock.acquire(database, "daemon")
+    assert lock is not None
+    bell = Bell(database)
+    os.write(1, b"ready\n")
+    while True:
+        select.select([bell], [], [])
+        if bell.rang() and manner == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if manner == "works":
+            work(database)
+            os.write(1, b"worked\n")
+
+
+def work(database: Path) -> None:
+    """Do all that is pending, as it was asked, and settle it."""
+    settings = msgspec.structs.replace(defaults.load(db=database), workers=1, still=0.0)
+    connection = open_index(database, write=True)
+    guarded = guard.look_at_roots(connection, roots.watched(connection))
+    waiting = pending.all_rows(connection)
+    engine = LocalEngine(connection, guarded.trees, settings, wanted_by(settings), Result())
+    engine.run([row.hint for row in waiting if row.hint.root_id in guarded.trees])
+    with write_transaction(connection):
+        for row in waiting:
+            pending.settle(connection, row)
+    guarded.close()
+    connection.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,223 @@
+"""Changes on a real disk -> the index follows, live, and what it follows is the truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.corpus import plant, tagged
+from tests.daemons import Daemon, ids, shown, watching
+from tests.programs import eventually, rows
+
+Watch = Callable[[], Daemon]
+
+
+@pytest.fixture
+def watch(music: Path, db: Path) -> Iterator[Watch]:
+    """`watch()` begins to watch the folder `music`; at the end index must equal disk."""
+    with ExitStack() as stack:
+        daemons: list[Daemon] = []
+
+        def begin() -> Daemon:
+            daemons.append(stack.enter_context(watching(music, db=db)))
+            return daemons[-1]
+
+        yield begin
+        for daemon in daemons:
+            daemon.is_right()
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file aside and rename it into its place."""
+    aside = path.with_name(f".{path.name}.aside")
+    aside.write_bytes(content)
+    aside.rename(path)
+
+
+def test_what_stands_there_at_the_start_is_indexed(music: Path, watch: Watch) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "b/c.flac": tagged(".flac", title="C")})
+    daemon = watch()
+    assert shown(daemon.db) == {"a.mp3": "A", "b/c.flac": "C"}
+    assert daemon.status()["daemon"]["watched_folders"] == 2
+    assert daemon.state() == "watching"
+
+
+def test_a_new_file_a_retag_a_replacement_and_a_deletion_are_followed(
+    music: Path, watch: Watch
+) -> None:
+    daemon = watch()
+    plant(music, {"a.mp3": tagged(title="A"), "b/c.mp3": tagged(title="C")})
+    daemon.shows({"a.mp3": "A", "b/c.mp3": "C"})
+    before = ids(daemon.db)
+    (music / "a.mp3").write_bytes(tagged(title="A again"))
+    daemon.shows({"a.mp3": "A again", "b/c.mp3": "C"})
+    put(music / "b/c.mp3", tagged(title="C replaced"))
+    daemon.shows({"a.mp3": "A again", "b/c.mp3": "C replaced"})
+    assert ids(daemon.db) == before
+    (music / "a.mp3").unlink()
+    daemon.shows({"b/c.mp3": "C replaced"})
+    plant(music, {"a.mp3": tagged(title="A is back")})
+    daemon.shows({"a.mp3": "A is back", "b/c.mp3": "C replaced"})
+    assert ids(daemon.db) == before
+    assert daemon.files_read == 5
+
+
+def test_an_album_that_is_renamed_keeps_its_ids_and_no_file_is_read(
+    music: Path, watch: Watch
+) -> None:
+    plant(music, {f"Debut/{n}.mp3": tagged(title=f"{n}", album="Debut") for n in range(12)})
+    daemon = watch()
+    before = sorted(ids(daemon.db).values())
+    assert daemon.files_read == 12
+    (music / "Debut").rename(music / "1993 Debut")
+    daemon.shows({f"1993 Debut/{n}.mp3": f"{n}" for n in range(12)})
+    assert sorted(ids(daemon.db).values()) == before
+    assert daemon.files_read == 12
+    assert daemon.lines("missing path=") == []
+
+
+def test_an_album_that_moves_to_another_artist_keeps_its_ids(music: Path, watch: Watch) -> None:
+    plant(music, {f"Bjork/Debut/{n}.mp3": tagged(title=f"{n}") for n in range(3)})
+    (music / "Björk").mkdir()
+    daemon = watch()
+    before = sorted(ids(daemon.db).values())
+    (music / "Bjork/Debut").rename(music / "Björk/Debut")
+    daemon.shows({f"Björk/Debut/{n}.mp3": f"{n}" for n in range(3)})
+    assert sorted(ids(daemon.db).values()) == before
+    assert daemon.files_read == 3
+
+
+def test_many_files_that_are_copied_into_new_levels_are_all_found(
+    music: Path, watch: Watch, tmp_path: Path
+) -> None:
+    tree = {f"x/{n // 100}/{n // 10}/{n}.mp3": tagged(title=f"{n % 7}") for n in range(500)}
+    plant(tmp_path / "aside", tree)
+    daemon = watch()
+    subprocess.run(["cp", "-r", tmp_path / "aside/x", music], check=True)
+    daemon.shows({path: f"{int(Path(path).stem) % 7}" for path in tree})
+    assert daemon.files_read == 500
+
+
+def test_files_in_folders_that_were_made_at_once_are_found(music: Path, watch: Watch) -> None:
+    daemon = watch()
+    expected = {}
+    for n in range(30):
+        path = f"{n}/b/c/x.mp3"
+        os.makedirs((music / path).parent)
+        (music / path).write_bytes(tagged(title=f"{n}"))
+        expected[path] = f"{n}"
+    daemon.shows(dict(expected))
+
+
+def test_a_file_and_a_folder_that_are_moved_in_are_found(
+    music: Path, watch: Watch, tmp_path: Path
+) -> None:
+    plant(tmp_path / "aside", {"f.mp3": tagged(title="F"), "d/e/g.mp3": tagged(title="G")})
+    daemon = watch()
+    (tmp_path / "aside/f.mp3").rename(music / "f.mp3")
+    (tmp_path / "aside/d").rename(music / "d")
+    daemon.shows({"f.mp3": "F", "d/e/g.mp3": "G"})
+    plant(music, {"d/e/h.mp3": tagged(title="H")})
+    daemon.shows({"f.mp3": "F", "d/e/g.mp3": "G", "d/e/h.mp3": "H"})
+
+
+def test_a_folder_that_was_moved_out_is_gone_whatever_is_written_to_it(
+    music: Path, watch: Watch, tmp_path: Path
+) -> None:
+    plant(music, {"d/e/g.mp3": tagged(title="G"), "stays.mp3": tagged(title="S")})
+    daemon = watch()
+    (music / "d").rename(tmp_path / "d")
+    daemon.shows({"stays.mp3": "S"})
+    plant(tmp_path, {"d/e/g.mp3": tagged(title="G elsewhere"), "d/e/h.mp3": tagged(title="H")})
+    plant(music, {"d/e/new.mp3": tagged(title="New")})
+    daemon.shows({"stays.mp3": "S", "d/e/new.mp3": "New"})
+    assert daemon.lines("elsewhere") == []
+
+
+def test_names_that_are_not_utf8_are_followed(music: Path, watch: Watch) -> None:
+    daemon = watch()
+    folder, name = b"Bj\xf6rk", b"Deb\xfct.mp3"
+    plant(music, {folder + b"/" + name: tagged(title="A")})
+    daemon.shows({folder + b"/" + name: "A"})
+    os.rename(os.path.join(bytes(music), folder), os.path.join(bytes(music), b"\xff"))
+    daemon.shows({b"\xff/" + name: "A"})
+    assert daemon.lines(r'added path="music/Bj\\xf6rk/Deb\\xfct.mp3"')
+
+
+def test_a_deep_tree_that_is_deleted_is_gone(music: Path, watch: Watch) -> None:
+    plant(music, {f"a/{n}/b/c.mp3": tagged(title=f"{n}") for n in range(20)})
+    daemon = watch()
+    shutil.rmtree(music / "a")
+    daemon.shows({})
+    assert rows(daemon.db, "SELECT count(*) FROM tracks") == [(20,)]
+
+
+def test_ignore_files_are_obeyed_as_they_come_and_go(music: Path, watch: Watch) -> None:
+    plant(music, {"a/x.mp3": tagged(title="X"), "a/b/y.mp3": tagged(title="Y")})
+    daemon = watch()
+    (music / "a/b/.nomedia").touch()
+    daemon.shows({"a/x.mp3": "X"})
+    (music / "a/.indexignore").write_text("x*\n")
+    daemon.shows({})
+    (music / "a/b/.nomedia").unlink()
+    daemon.shows({"a/b/y.mp3": "Y"})
+    (music / "a/.indexignore").rename(music / "a/no more")
+    daemon.shows({"a/b/y.mp3": "Y", "a/x.mp3": "X"})
+    assert daemon.files_read == 2
+
+
+def test_two_files_that_swap_their_names_swap_their_paths(music: Path, watch: Watch) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "b.mp3": tagged(title="B")})
+    daemon = watch()
+    before = ids(daemon.db)
+    (music / "a.mp3").rename(music / "c")
+    (music / "b.mp3").rename(music / "a.mp3")
+    (music / "c").rename(music / "b.mp3")
+    daemon.shows({"a.mp3": "B", "b.mp3": "A"})
+    assert ids(daemon.db) == {"a.mp3": before["b.mp3"], "b.mp3": before["a.mp3"]}
+
+
+def test_a_file_moves_from_one_root_to_another_with_its_id(
+    music: Path, db: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    plant(music, {"a.mp3": tagged(title="A"), "b.mp3": tagged(title="B")})
+    other.mkdir()
+    with watching(other, music, db=db, until=lambda daemon: daemon.watches(2)) as daemon:
+        before = ids(db)
+        (music / "a.mp3").rename(other / "a.mp3")
+        eventually(lambda: rows(db, "SELECT root, path FROM library WHERE root = 'other'"))
+        assert ids(db) == before
+        daemon.is_right()
+        assert daemon.end() == 0
+        (music / "b.mp3").rename(other / "b.mp3")
+    with watching(db=db, until=lambda daemon: daemon.watches(2)) as daemon:
+        assert rows(db, "SELECT root, path FROM library ORDER BY path") == [
+            ("other", "a.mp3"), ("other", "b.mp3"),
+        ]  # fmt: skip
+        assert ids(db) == before
+        daemon.is_right()
+
+
+def test_what_happened_while_nothing_ran_is_found_at_the_start(music: Path, db: Path) -> None:
+    plant(music, {f"a/{n}.mp3": tagged(title=f"{n}") for n in range(5)})
+    with watching(music, db=db) as daemon:
+        assert daemon.end() == 0
+    before = ids(db)
+    (music / "a/0.mp3").unlink()
+    (music / "a/1.mp3").write_bytes(tagged(title="1 again"))
+    for n in range(2, 5):
+        (music / f"a/{n}.mp3").rename(music / f"{n}.mp3")
+    plant(music, {"c.mp3": tagged(title="new")})
+    with watching(db=db) as daemon:
+        titles = {"a/1.mp3": "1 again", "2.mp3": "2", "3.mp3": "3", "4.mp3": "4", "c.mp3": "new"}
+        assert shown(db) == titles
+        kept = {path: before[f"a/{path}"] for path in ("2.mp3", "3.mp3", "4.mp3")}
+        assert ids(db).items() >= {**kept, "a/1.mp3": before["a/1.mp3"]}.items()
+        daemon.is_right()

@@ -1,0 +1,134 @@
+"""Signals, kills, second starts: the daemon ends soon, loses nothing, and starts again at once."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.corpus import plant, tagged
+from tests.daemons import QUICK, watching
+from tests.programs import count, eventually, rows, run
+
+SOON_S = 2.0
+MANY = 1500
+SMALL_BITES = QUICK + "chunk_files = 10\nsmall_work = 0\n"
+"""A pool, and many transactions."""
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More files than are read in the time that a signal takes."""
+    folder = tmp_path_factory.mktemp("many") / "music"
+    plant(folder, {f"{n // 50}/{n}.mp3": tagged(title=f"{n % 9}") for n in range(MANY)})
+    return folder
+
+
+def dump(db: Path) -> list[str]:
+    """Every row of every table."""
+    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+        return list(connection.iterdump())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_soon(music: Path, db: Path, number: signal.Signals) -> None:
+    with watching(music, db=db) as daemon:
+        began = time.monotonic()
+        assert daemon.end(number) == 0
+        assert time.monotonic() - began < SOON_S
+    assert "Traceback" not in daemon.log
+    assert run("status", "--json", db=db).object["daemon"]["running"] is False
+    assert sorted(path.name for path in db.parent.iterdir() if path.name.startswith("lib")) == [
+        "library.db", "library.db.lock",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_a_seed_in_its_middle_loses_nothing(
+    many: Path, db: Path, number: signal.Signals
+) -> None:
+    with watching(many, db=db, config=SMALL_BITES, until=None) as daemon:
+        eventually(lambda: count(db, "SELECT count(*) FROM library") >= 100)
+        began = time.monotonic()
+        assert daemon.end(number) == (0 if number is signal.SIGTERM else -number)
+        assert time.monotonic() - began < SOON_S
+    done = count(db, "SELECT count(*) FROM library")
+    assert 100 <= done < MANY, "the signal did not come in the middle"
+    with watching(db=db) as daemon:
+        assert count(db, "SELECT count(*) FROM library") == MANY
+        assert daemon.files_read == MANY - done
+        daemon.is_right()
+    assert rows(db, "SELECT kind, count(*), count(DISTINCT track_id) FROM changes") == [
+        ("added", MANY, MANY)
+    ]
+
+
+def test_a_reader_that_hangs_does_not_hold_up_the_end(
+    many: Path, db: Path
+) -> None:
+    with watching(many, db=db, config=SMALL_BITES, until=None) as daemon:
+        eventually(lambda: count(db, "SELECT count(*) FROM library") >= 10)
+        children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+        assert children
+        for child in children:
+            Path(f"/proc/{child}/stat").read_text()
+            signal.pidfd_send_signal  # noqa: B018
+            import os
+
+            os.kill(int(child), signal.SIGSTOP)
+        began = time.monotonic()
+        assert daemon.end() == 0
+        assert time.monotonic() - began < SOON_S
+
+
+def test_after_a_kill_it_starts_at_once(music: Path, db: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        daemon.end(signal.SIGKILL)
+        plant(music, {"b.mp3": tagged(title="B")})
+        with watching(db=db) as again:
+            again.shows({"a.mp3": "A", "b.mp3": "B"})
+            assert again.files_read == 1
+            again.is_right()
+
+
+def test_a_second_daemon_is_refused_and_says_who_is_the_first(music: Path, db: Path) -> None:
+    with watching(music, db=db) as daemon, watching(db=db, until=None) as second:
+        assert second.process.wait(10) == 3
+        (line,) = second.log.splitlines()
+        assert f"process {daemon.pid} keeps this index already" in line
+        assert "indexer roots add" in line
+
+
+def test_without_a_root_it_says_what_to_do(db: Path) -> None:
+    with watching(db=db, until=None) as daemon:
+        assert daemon.process.wait(10) == 2
+        assert "`watcher run FOLDER`" in daemon.log
+
+
+def test_a_start_with_nothing_changed_opens_no_file_and_writes_no_row(
+    music: Path, db: Path
+) -> None:
+    plant(music, {f"a/{n}.mp3": tagged(title=f"{n}") for n in range(20)})
+    plant(music, {"broken.mp3": b"no music", "empty.flac": b""})
+    with watching(music, db=db) as daemon:
+        daemon.is_right()
+        eventually(lambda: count(db, "SELECT min(last_day) FROM roots"))
+        daemon.end()
+    before = dump(db)
+    with watching(db=db) as daemon:
+        assert daemon.files_read == 0
+        daemon.end()
+    assert dump(db) == before
+
+
+def test_a_database_that_is_taken_away_ends_it_with_a_word(music: Path, db: Path) -> None:
+    with watching(music, db=db) as daemon:
+        db.rename(db.with_name("elsewhere.db"))
+        assert daemon.process.wait(10) == 3
+        assert "was moved or deleted" in daemon.log
+        assert "Traceback" not in daemon.log

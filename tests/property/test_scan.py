@@ -1,0 +1,125 @@
+"""Merging, paging and telling, each against the simplest thing that could be true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer import paths
+from indexer.model import ChangeKind, Entry, Known, Place
+from indexer.stages.outcome import judge
+from indexer.stages.scan import Compared, Pair, Vanished, compare
+from indexer.walk import Found, Listed, Unlisted
+from tests.trees import entry, known
+
+names = st.sampled_from([b"a", b"a!", b"a0", b"b", b"\xff", b"a.mp3"])
+places = st.lists(names, min_size=1, max_size=3).map(b"/".join)
+several = st.frozensets(places, max_size=12)
+
+
+def walked(
+    files: frozenset[bytes], unlisted: frozenset[bytes], folder: bytes = b""
+) -> Iterator[Found]:
+    """What `walk` would say of a tree with these files, in its order."""
+    if folder in unlisted:
+        yield Unlisted(folder, "no")
+        return
+    yield Listed(folder)
+    inside = {path for path in files if path != folder and paths.is_below(path, folder)}
+    here = {path for path in inside if paths.parent_of(path) == folder}
+    deeper = {path[: path.index(b"/", len(folder) + 1)] for path in inside - here}
+    for path in sorted(here | {child + b"/" for child in deeper}):
+        if path.endswith(b"/"):
+            yield from walked(files, unlisted, path[:-1])
+        else:
+            yield entry(path)
+
+
+@given(several, several, several)
+def test_disk_and_index_are_merged_as_sets_would_be(
+    on_disk: frozenset[bytes], in_index: frozenset[bytes], unlisted: frozenset[bytes]
+) -> None:
+    found = list(walked(on_disk, unlisted))
+    dark = [item.path for item in found if isinstance(item, Unlisted)]
+    files = {item.path for item in found if isinstance(item, Entry)}
+    assert [item.path for item in found if isinstance(item, Entry)] == sorted(files)
+    merged: list[Compared] = list(compare(found, map(known, sorted(in_index))))
+
+    def judged(path: bytes) -> bool:
+        return not any(path.startswith(folder + b"/") for folder in dark)
+
+    assert [item for item in merged if not isinstance(item, Pair | Vanished)] == [
+        item for item in found if not isinstance(item, Entry)
+    ]
+    assert [item for item in merged if isinstance(item, Pair)] == [
+        Pair(entry(path), known(path) if path in in_index else None) for path in sorted(files)
+    ]
+    assert [item for item in merged if isinstance(item, Vanished)] == [
+        Vanished(known(path)) for path in sorted(in_index - files) if judged(path)
+    ]
+
+
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.just("stands"), st.booleans(), st.booleans(), st.booleans()),
+        st.tuples(st.sampled_from(["leaves", "leaves untold", "is told"])),
+    ),
+    max_size=12,
+)
+
+
+@given(happenings)
+def test_who_follows_the_feed_knows_at_every_pause_whether_a_track_is_in_the_view(
+    happened: list[tuple[object, ...]],
+) -> None:
+    """A row that lost its place is told of before a run ends: only then the two have to agree."""
+    row: Known | None = None
+    fed = False
+    kinds: list[ChangeKind] = []
+    for what, *how in happened:
+        told: tuple[ChangeKind, ...] = ()
+        if what == "stands":
+            moved, readable, differs = map(bool, how)
+            gone = row is not None and row.place is Place.MISSING
+            told = judge(
+                row, moved=gone or (moved and row is not None), readable=readable, differs=differs
+            ).changes
+            added_at = row.added_at if row is not None else None
+            row = known(
+                b"a",
+                place=Place.PRESENT if readable else Place.REFUSED,
+                added_at=1 if readable else added_at,
+            )
+        elif row is not None and row.place is not Place.MISSING and what != "is told":
+            shown = row.place is Place.PRESENT
+            untold = shown and what == "leaves untold"
+            told = (ChangeKind.MISSING,) if shown and not untold else ()
+            row = known(
+                b"a",
+                place=Place.MISSING,
+                added_at=row.added_at,
+                missing_at=None if untold else 5,
+            )
+        elif row is not None and row.place is Place.MISSING and row.missing_at is None:
+            told = (ChangeKind.MISSING,)
+            row = known(b"a", place=Place.MISSING, added_at=row.added_at, missing_at=5)
+        for kind in told:
+            kinds.append(kind)
+            match kind:
+                case ChangeKind.ADDED:
+                    assert kinds.count(kind) == 1
+                    fed = True
+                case ChangeKind.RETURNED:
+                    assert not fed
+                    assert ChangeKind.ADDED in kinds
+                    fed = True
+                case ChangeKind.MISSING:
+                    assert fed
+                    fed = False
+                case _:
+                    assert fed
+        untold = row is not None and row.place is Place.MISSING and row.missing_at is None
+        shown = row is not None and row.place is Place.PRESENT
+        assert untold or fed == shown

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from indexer.library import Library
+from indexer.model import Track
+from indexer.settings import Settings
+from indexer.store.connection import open_index
+from indexer.store.folding import fold, of_symbols
+from tests.rows import MadeUp
+from tests.trees import faults
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+"""What a tag may hold: the store lets no lone surrogate in."""
+NAMES = TEXT | st.text("aé ßøΣİ!&-:\"'東か ｶﾞ가\u0301\u00ad\x00", min_size=1, max_size=12)
+TYPED = st.text() | st.lists(
+    st.sampled_from(
+        ["artist:", "year:", "codec:", "title:", "-", '"', "1990", "-1999", "x", "ß", "東京", "!",
+         " ", "*", "^", "{", ")", "AND", "NOT", "NEAR(", ":", "+", "'", ";", "\ud800", "\x00"]
+    )
+).map("".join)  # fmt: skip
+SORTS = st.sampled_from(["relevance", "artist", "-year", "path"])
+
+
+class Shelf:
+    """An index that a track is put into for a while; another one stays."""
+
+    def __init__(self, library: Library, rows: MadeUp) -> None:
+        self.library = library
+        self.rows = rows
+        rows.add((b"other/other.mp3", Track(codec="flac", title="zzz", album="zzz")))
+        self._count = 0
+
+    def add(self, track: Track) -> int:
+        self._count += 1
+        return self.rows.add((b"some/%d.mp3" % self._count, track))[0]
+
+    def finds(self, typed: str) -> list[object]:
+        return [row["id"] for row in self.library.search([typed])]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    """It is whole after all that was put in and taken out."""
+    path: Path = tmp_path_factory.mktemp("search") / "library.db"
+    connection = open_index(path, write=True)
+    with Library(Settings(db=path)) as library:
+        yield Shelf(library, MadeUp(connection))
+        assert faults(library) == []
+    connection.close()
+
+
+@given(TEXT)
+@example("\u1fb3\u0345İŉﬃ½™")
+def test_folded_text_is_folded(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert fold(unicodedata.normalize(form, text)) == fold(text)
+
+
+@given(typed=TYPED, sort=SORTS)
+def test_anything_may_be_typed(shelf: Shelf, typed: str, sort: str) -> None:
+    for ask in (shelf.library.search, shelf.library.search_albums):
+        list(ask([typed], sort=sort))
+    list(shelf.library.search_artists([typed]))
+
+
+@given(title=NAMES, artist=NAMES, album=NAMES, genre=NAMES)
+def test_a_track_is_found_by_each_of_its_words_and_not_without_it(
+    shelf: Shelf, title: str, artist: str, album: str, genre: str
+) -> None:
+    texts = {"title": title, "artist": artist, "album": album, "genre": genre}
+    track_id = shelf.add(
+        Track(codec="mp3", title=title, artists=(artist,), album=album, genres=(genre,))
+    )
+    try:
+        for field, text in texts.items():
+            for word in _words(text):
+                assert track_id in shelf.finds(f'"{word}"'), word
+                assert track_id in shelf.finds(f'{field}:"{word}"'), word
+                assert track_id not in shelf.finds(f'-"{word}"'), word
+                assert track_id not in shelf.finds(f'-{field}:"{word}"'), word
+            if folded := fold(text).split():
+                assert track_id in shelf.finds(folded[-1][:1]), folded
+    finally:
+        shelf.rows.take_out([track_id])
+    assert track_id not in shelf.finds("")
+
+
+def _words(text: str) -> list[str]:
+    """Its words as they are written and as they are folded; symbols only where all of it is."""
+    written = text.replace('"', " ").split()
+    words = [word for word in written if fold(word) and not of_symbols(fold(word))]
+    return [*words, *fold(text).split()]

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from indexer import errors
+from indexer.library import Library
+from indexer.settings import Settings
+from indexer.store import schema
+from indexer.store.connection import (
+    Connection,
+    explained,
+    open_index,
+    read_transaction,
+    select,
+    select_one,
+    select_value,
+    size_cache,
+    write_transaction,
+)
+from indexer.store.migrate import split_statements
+from tests.trees import Plant, song
+
+DOCUMENTED = [
+    "id", "root", "path", "size", "mtime_ns", "title", "artist", "albumartist", "album", "genre",
+    "date", "year", "track", "track_total", "disc", "disc_total", "composer", "comment", "bpm",
+    "isrc", "label", "compilation", "mb_trackid", "mb_albumid", "mb_artistid",
+    "mb_albumartistid", "mb_releasegroupid", "replaygain_track_gain", "replaygain_track_peak",
+    "replaygain_album_gain", "replaygain_album_peak", "duration", "bitrate", "sample_rate",
+    "channels", "bit_depth", "codec", "has_picture", "guessed", "added_at", "indexed_at",
+]  # fmt: skip
+
+
+def artists(connection: Connection) -> list[str]:
+    return [name for (name,) in select(connection, "SELECT name FROM artists ORDER BY id")]
+
+
+def add(connection: Connection, name: str) -> None:
+    connection.execute("INSERT INTO artists (name) VALUES (?)", (name,))
+
+
+def test_the_view_has_the_documented_columns_for_the_standard_librarys_sqlite(
+    library: Library, plant: Plant, settings: Settings
+) -> None:
+    plant({"Björk/1.mp3": song("One", track="3"), b"\xff.mp3": song("Two")})
+    library.scan()
+    library.close()
+    with closing(sqlite3.connect(settings.db)) as db:
+        db.row_factory = sqlite3.Row
+        rows = db.execute("SELECT * FROM library ORDER BY title").fetchall()
+    assert rows[0].keys() == DOCUMENTED
+    assert [row["path"] for row in rows] == ["Björk/1.mp3", b"\xff.mp3"]
+    one = rows[0]
+    assert (one["root"], one["track"], one["compilation"], one["guessed"]) == ("music", 3, 0, 0)
+    assert isinstance(one["duration"], float)
+    assert one["added_at"][10] + one["added_at"][-1] == "TZ"
+    assert one["added_at"] <= one["indexed_at"]
+
+
+def test_the_schema_is_what_debians_sqlite_can_create() -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in split_statements(schema.FIRST_SCHEMA):
+            db.execute(statement)
+        assert db.execute("SELECT * FROM library").fetchall() == []
+    assert list(schema.LIBRARY_COLUMNS) == DOCUMENTED
+
+
+def test_an_index_is_made_by_who_writes_and_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "library.db"
+    with closing(open_index(path, write=True)) as connection:
+        assert select_value(connection, "PRAGMA user_version") == schema.SCHEMA_VERSION
+        assert select_value(connection, "PRAGMA journal_mode") == "wal"
+        add(connection, "Björk")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with closing(open_index(path, write=False)) as connection:
+        assert artists(connection) == ["Björk"]
+        with (
+            pytest.raises(errors.DatabaseError, match="cannot be read or written"),
+            explained(path),
+        ):
+            add(connection, "Jónsi")
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_who_reads_makes_none(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "library.db"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(errors.DatabaseMissing, match="nothing is indexed yet"):
+        open_index(path, write=False)
+    assert path.exists() is (content is not None)
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_an_index_from_the_future_is_refused_and_left_alone(
+    settings: Settings, connection: Connection, write: bool
+) -> None:
+    connection.pragma("user_version", schema.SCHEMA_VERSION + 1)
+    with pytest.raises(errors.DatabaseNewer, match="update this program"):
+        open_index(settings.db, write=write)
+    assert connection.pragma("user_version") == schema.SCHEMA_VERSION + 1
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_what_is_no_database_is_called_so(tmp_path: Path, write: bool) -> None:
+    path = tmp_path / "library.db"
+    path.write_bytes(b"no database " * 500)
+    with pytest.raises(errors.DatabaseDamaged, match="this is no database"):
+        open_index(path, write=write)
+
+
+def test_what_is_raised_in_a_transaction_takes_all_of_it_back(connection: Connection) -> None:
+    add(connection, "Björk")
+    with pytest.raises(apsw.ConstraintError), write_transaction(connection):
+        connection.executemany("INSERT INTO artists (name) VALUES (?)", [("Jónsi",), ("Björk",)])
+    assert artists(connection) == ["Björk"]
+    assert not connection.in_transaction
+    with write_transaction(connection):
+        add(connection, "múm")
+    assert artists(connection) == ["Björk", "múm"]
+
+
+def test_a_writer_waits_for_another_and_then_says_who_is_in_its_way(
+    settings: Settings, connection: Connection
+) -> None:
+    with (
+        closing(open_index(settings.db, write=True, busy_timeout_s=0.01)) as other,
+        write_transaction(connection),
+        pytest.raises(errors.DatabaseBusy, match="another program holds"),
+        explained(settings.db),
+        write_transaction(other),
+    ):
+        pass
+    assert not connection.in_transaction
+
+
+def test_a_snapshot_is_of_one_moment(settings: Settings, connection: Connection) -> None:
+    with closing(open_index(settings.db, write=False)) as reader:
+        with read_transaction(reader):
+            assert artists(reader) == []
+            add(connection, "Björk")
+            assert artists(reader) == []
+        assert artists(reader) == ["Björk"]
+
+
+def test_a_full_disk_is_told_and_nothing_is_half_written(
+    settings: Settings, connection: Connection
+) -> None:
+    pages = select_value(connection, "PRAGMA page_count")
+    connection.pragma("max_page_count", pages)
+    with (
+        pytest.raises(errors.DatabaseFull, match="its disk is full"),
+        explained(settings.db),
+        write_transaction(connection),
+    ):
+        add(connection, "Jóga" * 10_000)
+    assert artists(connection) == []
+
+
+def test_an_answer_without_a_row_is_none(connection: Connection) -> None:
+    assert select_one(connection, "SELECT 1 WHERE 0") is None
+    assert select_value(connection, "SELECT 1 WHERE 0") is None
+    assert select_one(connection, "SELECT 1, 2") == (1, 2)
+
+
+def test_the_cache_grows_while_much_is_written_and_shrinks_again(connection: Connection) -> None:
+    before = select_value(connection, "PRAGMA cache_size")
+    size_cache(connection, seeding=True)
+    assert select_value(connection, "PRAGMA cache_size") < before < 0, "negative: KiB"
+    size_cache(connection, seeding=False)
+    assert select_value(connection, "PRAGMA cache_size") == before
+
+
+def test_errors_of_ours_are_not_taken_for_sqlites(tmp_path: Path) -> None:
+    with pytest.raises(apsw.SQLError), explained(tmp_path):
+        raise apsw.SQLError("a statement of ours is wrong: a traceback is what we want")

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from indexer.library import Library
+from indexer.model import Hint, Place
+from indexer.stages.batch import Batch
+from indexer.stages.outcome import Outcome
+from indexer.stages.scan import Plan
+from indexer.store import pending, tracks
+from indexer.store.connection import write_transaction
+from indexer.store.pending import PendingRow
+from tests.by_hand import ByHand, refuse_folder
+from tests.trees import (
+    BAD,
+    Plant,
+    ask,
+    at,
+    dump,
+    faults,
+    ids,
+    put,
+    put_in_disguise,
+    replayed,
+    song,
+    titles,
+    told,
+)
+
+Planned = tuple[Plan, PendingRow, Batch]
+
+
+@pytest.fixture
+def planned(plant: Plant, by_hand: ByHand) -> Planned:
+    """Two new files that were listed and read, and are not inserted yet."""
+    plant({"1.mp3": song("One"), "2.mp3": song("Two")})
+    plan, row = by_hand.plan()
+    return plan, row, by_hand.read(plan)
+
+
+def waiting(by_hand: ByHand) -> list[tuple[bytes, ...] | None]:
+    return [row.hint.names for row in pending.all_rows(by_hand.connection)]
+
+
+def test_what_was_read_is_written_and_its_chunk_is_settled(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    written = by_hand.write(row, ready)
+    assert (written.tally, written.left) == ({Outcome.ADDED: 2}, None)
+    assert titles(library) == {"1.mp3": "One", "2.mp3": "Two"}
+    assert waiting(by_hand) == []
+
+
+def test_a_file_whose_stamp_changed_since_it_was_read_is_not_written_and_stays_pending(
+    library: Library, by_hand: ByHand, planned: Planned, music: Path
+) -> None:
+    _, row, ready = planned
+    put_in_disguise(music, "1.mp3", song("New"))
+    written = by_hand.write(row, ready)
+    assert titles(library) == {"2.mp3": "Two"}
+    assert written.left is not None
+    assert waiting(by_hand) == [(b"1.mp3",)]
+    assert library.scan().pending == 0
+    assert titles(library)["1.mp3"] == "New"
+
+
+@pytest.mark.parametrize("kind", ["nothing", "a folder", "a FIFO", "a link"])
+def test_a_file_that_is_none_any_more_is_not_written_and_stays_pending(
+    library: Library, by_hand: ByHand, planned: Planned, music: Path, kind: str
+) -> None:
+    _, row, ready = planned
+    (music / "1.mp3").unlink()
+    match kind:
+        case "a folder":
+            (music / "1.mp3").mkdir()
+        case "a FIFO":
+            os.mkfifo(music / "1.mp3")
+        case "a link":
+            (music / "1.mp3").symlink_to("2.mp3")
+    by_hand.write(row, ready)
+    assert titles(library) == {"2.mp3": "Two"}
+    assert waiting(by_hand) == [(b"1.mp3",)]
+    library.scan()
+    assert library.status().pending == 0
+
+
+def test_a_chunk_whose_pending_row_is_gone_writes_nothing(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    with write_transaction(by_hand.connection):
+        assert pending.settle(by_hand.connection, row)
+    before = dump(library)
+    assert by_hand.write(row, ready).tally == {}
+    assert dump(library) == before
+
+
+def test_a_newer_row_that_names_the_file_wins(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    hint = Hint(row.hint.root_id, names=(b"1.mp3",))
+    with write_transaction(by_hand.connection):
+        pending.leave_hint(by_hand.connection, hint, 1)
+    by_hand.write(row, ready)
+    assert titles(library) == {"2.mp3": "Two"}
+    assert waiting(by_hand) == [(b"1.mp3",)]
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_newer_row_for_the_folder_stops_nothing_and_stays_open(
+    library: Library, by_hand: ByHand, planned: Planned, recursive: bool
+) -> None:
+    _, row, ready = planned
+    with write_transaction(by_hand.connection):
+        pending.leave_hint(by_hand.connection, Hint(row.hint.root_id, recursive=recursive), 1)
+    by_hand.write(row, ready)
+    assert len(titles(library)) == 2
+    assert waiting(by_hand) == [None]
+
+
+def test_an_older_row_that_names_the_file_stops_nothing(
+    library: Library, by_hand: ByHand, plant: Plant
+) -> None:
+    plant({"1.mp3": song("One")})
+    with write_transaction(by_hand.connection):
+        pending.leave_hint(by_hand.connection, Hint(min(by_hand.trees), names=(b"1.mp3",)), 1)
+    plan, row = by_hand.plan()
+    by_hand.write(row, by_hand.read(plan))
+    assert titles(library) == {"1.mp3": "One"}
+
+
+def test_a_move_is_undecided_until_insert_looks(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path
+) -> None:
+    """Planned as a move that needs no reading; the file is back before it is inserted."""
+    plant({"A/1.mp3": song("One")})
+    library.scan()
+    before = ids(library)
+    (music / "A").rename(music / "B")
+    plan, row = by_hand.plan()
+    assert (plan.read, len(plan.unread)) == ((), 1)
+    (music / "B").rename(music / "A")
+    by_hand.write(row, by_hand.read(plan))
+    assert ids(library) == before
+    assert waiting(by_hand) == [(b"B/1.mp3",)]
+
+
+def test_a_row_that_cannot_be_written_takes_the_whole_chunk_back(
+    library: Library, by_hand: ByHand, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, row, ready = planned
+    before = dump(library)
+    with monkeypatch.context() as patch:
+        patch.setattr(pending, "settle", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            by_hand.write(row, ready)
+    assert dump(library) == before
+    assert by_hand.write(row, ready).tally == {Outcome.ADDED: 2}
+    assert faults(library) == []
+
+
+def test_a_row_that_vanished_and_is_back_as_it_was_is_not_marked_missing(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path
+) -> None:
+    plant({"A/1.mp3": song("One")})
+    library.scan()
+    (music / "A").rename(music / ".A")
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    (music / ".A").rename(music / "A")
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert titles(library) == {"A/1.mp3": "One"}
+    assert waiting(by_hand) == []
+
+
+def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    (music / "1.mp3").unlink()
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    plant({"1.mp3": song("New")})
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert waiting(by_hand) == [(b"1.mp3",)]
+
+
+def test_a_row_that_vanished_from_where_nobody_can_look_any_more_is_not_marked_missing(
+    library: Library,
+    by_hand: ByHand,
+    plant: Plant,
+    music: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant({"A/1.mp3": song("One")})
+    library.scan()
+    (music / "A/1.mp3").unlink()
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    refuse_folder(monkeypatch, b"A", errno.EIO)
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert titles(library) == {"A/1.mp3": "One"}
+
+
+def test_equal_inodes_on_two_disks_are_two_files_and_each_may_move(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path
+) -> None:
+    plant({"a.mp3": song("A")})
+    library.scan()
+    before = ids(library)
+    (music / "a.mp3").rename(music / "b.mp3")
+    os.link(at(music, "b.mp3"), at(music, "c.mp3"))
+    plan, row = by_hand.plan()
+    one, other = plan.read
+    ready = by_hand.read(replace(plan, read=(one, replace(other, disk_id=one.disk_id + 1))))
+    assert by_hand.write(row, ready).tally == {Outcome.MOVED: 1, Outcome.ADDED: 1}
+    assert ids(library)["b.mp3"] == before["a.mp3"]
+
+
+def test_the_bad_and_the_good_of_one_chunk_are_written_together(
+    library: Library, by_hand: ByHand, plant: Plant
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": BAD})
+    plan, row = by_hand.plan()
+    written = by_hand.write(row, by_hand.read(plan))
+    assert written.tally == {Outcome.ADDED: 1, Outcome.PROBLEM: 1}
+    bad = tracks.in_place(by_hand.connection, plan.root_id, b"2.mp3")
+    assert bad is not None
+    assert (bad.place, bad.added_at) == (Place.REFUSED, None)
+    assert faults(library) == []
+
+
+# Albums, artists and genres.
+
+
+def albums(library: Library) -> list[tuple[int, str, int]]:
+    """(id, title, number of tracks) of each album."""
+    return ask(
+        library,
+        "SELECT albums.id, albums.title, count(*) FROM albums JOIN tracks ON album_id = albums.id "
+        "GROUP BY albums.id ORDER BY albums.id",
+    )
+
+
+def test_a_compilation_is_one_album(library: Library, plant: Plant) -> None:
+    plant({
+        f"Best of/{artist}.mp3": song("Hit", artist=artist, album="Best of", compilation="1")
+        for artist in ("Björk", "Jónsi", "múm")
+    })  # fmt: skip
+    library.scan()
+    assert [(title, tracks) for _, title, tracks in albums(library)] == [("Best of", 3)]
+
+
+def test_the_discs_of_an_album_are_one_album(library: Library, plant: Plant) -> None:
+    plant({"A/CD 1/1.mp3": song("One"), "A/CD 2/1.mp3": song("Two"), "B/1.mp3": song("Three")})
+    library.scan()
+    assert [tracks for _, _, tracks in albums(library)] == [2, 1]
+
+
+def test_an_album_that_moves_as_a_whole_keeps_its_id(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({f"A/{number}.mp3": song() for number in range(3)})
+    library.scan()
+    before = albums(library)
+    (music / "A").rename(music / "B")
+    library.scan()
+    assert albums(library) == before
+
+
+def test_an_album_that_is_renamed_in_all_its_tags_keeps_its_id(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({f"A/{number}.mp3": song(album="Debut") for number in range(3)})
+    library.scan()
+    ((album_id, _, _),) = albums(library)
+    for number in range(3):
+        put(music, f"A/{number}.mp3", song(album="Post"))
+    library.scan()
+    assert albums(library) == [(album_id, "Post", 3)]
+
+
+def test_a_track_that_leaves_an_album_leaves_the_rest_of_it_there(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({f"A/{number}.mp3": song(album="Debut") for number in range(3)})
+    library.scan()
+    ((album_id, _, _),) = albums(library)
+    put(music, "A/0.mp3", song(album="Post"))
+    library.scan()
+    assert albums(library) == [(album_id, "Debut", 2), (album_id + 1, "Post", 1)]
+
+
+@pytest.mark.parametrize("how", ["retagged", "deleted", "bad"])
+def test_artists_albums_and_genres_that_nothing_uses_are_gone(
+    library: Library, plant: Plant, music: Path, how: str
+) -> None:
+    plant({
+        "1.mp3": song(artist=["Björk", "Jónsi"], album="Once", genre="Noise", albumartist="Both"),
+        "2.mp3": song(artist="Björk", album="Debut", genre="Pop", albumartist="Björk"),
+    })  # fmt: skip
+    library.scan()
+    match how:
+        case "retagged":
+            put(music, "1.mp3", song(artist="Björk", album="Debut", genre="Pop"))
+        case "deleted":
+            (music / "1.mp3").unlink()
+        case _:
+            put(music, "1.mp3", BAD)
+    library.scan()
+    assert ask(library, "SELECT name FROM artists") == [("Björk",)]
+    assert ask(library, "SELECT name FROM genres") == [("Pop",)]
+    assert ask(library, "SELECT DISTINCT title FROM albums") == [("Debut",)]
+    assert faults(library) == []
+
+
+def test_a_rebuild_reads_everything_again_keeps_ids_and_tells_only_what_differs(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": song("Two"), "3.mp3": BAD})
+    library.scan()
+    before = ids(library)
+    put_in_disguise(music, "2.mp3", song("New"))
+    report = library.rebuild()
+    assert (report.files_read, report.modified, report.unchanged) == (3, 1, 1)
+    assert ids(library) == before
+    assert told(library)[2:] == [("modified", "2.mp3")]
+
+
+@pytest.mark.parametrize("chunk_files", [1])
+def test_an_interrupted_rebuild_goes_on_where_it_stopped(library: Library, plant: Plant) -> None:
+    plant({f"{number}/1.mp3": song() for number in range(4)})
+    library.scan()
+    left = iter([False, False])
+    report = library.rebuild(stop=lambda: next(left, True))
+    assert report.interrupted
+    first = report.files_read
+    report = library.rebuild()
+    assert first + report.files_read == 4
+    assert library.rebuild().files_read == 4, "a finished one is begun anew"
+
+
+def test_a_root_that_is_removed_leaves_the_view_and_comes_back_with_its_ids(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": BAD})
+    library.scan()
+    before = ids(library)
+    library.remove_root("music")
+    assert (titles(library), list(library.problems())) == ({}, [])
+    assert faults(library) == []
+    library.add_root(os.fsencode(music))
+    report = library.scan()
+    assert (report.returned, report.added) == (1, 0)
+    assert ids(library) == before
+    replayed(library.changes())
+
+
+def test_ids_are_never_used_twice(library: Library, plant: Plant, music: Path) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    (music / "1.mp3").unlink()
+    library.scan()
+    plant({"2.mp3": song("One")})
+    library.scan([at(music, "2.mp3")])
+    assert ids(library) == {"2.mp3": 2}

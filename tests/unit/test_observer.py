@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watcher.folders import Folders
+from watcher.health import Doubt, DoubtKind, remedy
+from watcher.inbox import Inbox, merged
+from watcher.sighting import Sighting, SightingKind
+from watcher.watches import Place, Watches
+
+OVERFLOW = Doubt(1, DoubtKind.OVERFLOW, "full")
+
+
+class Bell:
+    """Counts how often it was rung."""
+
+    rung = 0
+
+    def ring(self) -> None:
+        self.rung += 1
+
+
+# Folders
+
+
+def test_a_cut_folder_takes_all_below_it_along_and_nothing_beside_it() -> None:
+    folders = Folders()
+    for watch, folder in enumerate((b"", b"a", b"a/b", b"a/b/c", b"ab", b"b/a")):
+        folders.put(folder, watch)
+    assert sorted(folders.cut(b"a")) == [1, 2, 3]
+    assert set(folders) == {b"", b"ab", b"b/a"}
+    assert folders.folder_of(2) is None
+
+
+def test_a_forgotten_folder_leaves_those_below_it() -> None:
+    folders = Folders()
+    folders.put(b"a", 1)
+    folders.put(b"a/b", 2)
+    folders.forget(1)
+    assert list(folders) == [b"a/b"]
+    assert folders.cut(b"a") == [2]
+
+
+def test_a_folder_that_is_here_already_is_refused() -> None:
+    folders = Folders()
+    folders.put(b"a", 1)
+    for folder, watch in ((b"a", 2), (b"b", 1)):
+        with pytest.raises(ValueError, match="already"):
+            folders.put(folder, watch)
+
+
+NAMES = st.sampled_from([b"a", b"b", b"ab"])
+FOLDERS = st.lists(NAMES, max_size=3).map(b"/".join)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "cut", "forget"]), FOLDERS), max_size=30))
+def test_the_tree_of_folders_is_a_table(steps: list[tuple[str, bytes]]) -> None:
+    folders, table = Folders(), dict[bytes, int]()
+    for watch, (step, folder) in enumerate(steps):
+        if step == "put" and folder not in table:
+            folders.put(folder, watch)
+            table[folder] = watch
+        elif step == "cut":
+            inside = {one for one in table if not folder or (one + b"/").startswith(folder + b"/")}
+            assert sorted(folders.cut(folder)) == sorted(table.pop(one) for one in inside)
+        elif step == "forget":
+            folders.forget(table.pop(folder, -1))
+        assert set(folders) == set(table)
+        assert len(folders) == len(table)
+        assert all(folders.folder_of(number) == one for one, number in table.items())
+    folders.cut(b"")
+    assert not folders._root.children, "a step that leads nowhere was kept"
+
+
+# What is merged
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "word"),
+    [
+        (SightingKind.CREATED, SightingKind.CLOSED, SightingKind.CLOSED),
+        (SightingKind.CLOSED, SightingKind.WRITING, SightingKind.WRITING),
+        (SightingKind.CLOSED, SightingKind.ATTRIBUTES, SightingKind.CLOSED),
+        (SightingKind.WRITING, SightingKind.ATTRIBUTES, SightingKind.WRITING),
+        (SightingKind.ATTRIBUTES, SightingKind.WRITING, SightingKind.WRITING),
+        (SightingKind.MOVED_IN, SightingKind.GONE, SightingKind.GONE),
+        (SightingKind.GONE, SightingKind.MOVED_IN, SightingKind.MOVED_IN),
+        (SightingKind.FOLDER_CAME, SightingKind.ATTRIBUTES, SightingKind.FOLDER_CAME),
+        (SightingKind.FOLDER_WENT, SightingKind.FOLDER_CAME, SightingKind.FOLDER_CAME),
+    ],
+)
+def test_the_later_word_counts_unless_it_is_attributes(
+    first: SightingKind, then: SightingKind, word: SightingKind
+) -> None:
+    assert merged(merged(None, first), then) is word
+
+
+def test_a_name_seen_often_is_one_sighting() -> None:
+    inbox = Inbox(Bell().ring, most=10)
+    for kind in (SightingKind.CREATED, *[SightingKind.WRITING] * 100, SightingKind.CLOSED):
+        inbox.sight(1, b"a", b"x.mp3", kind)
+    inbox.sight(2, b"a", b"x.mp3", SightingKind.GONE)
+    assert inbox.drain().sightings == (
+        Sighting(1, b"a", b"x.mp3", SightingKind.CLOSED),
+        Sighting(2, b"a", b"x.mp3", SightingKind.GONE),
+    )
+    assert inbox.drain().sightings == ()
+
+
+def test_the_loop_is_woken_once_until_it_drains() -> None:
+    bell = Bell()
+    inbox = Inbox(bell.ring, most=10)
+    inbox.tell()
+    assert bell.rung == 0
+    for name in (b"x", b"y"):
+        inbox.sight(1, b"", name, SightingKind.CLOSED)
+        inbox.tell()
+    inbox.doubt(OVERFLOW)
+    assert bell.rung == 1
+    inbox.drain()
+    inbox.tell()
+    assert bell.rung == 1
+    inbox.doubt(OVERFLOW)
+    assert bell.rung == 2
+
+
+def test_more_names_than_may_wait_are_one_look_at_the_whole_root() -> None:
+    inbox = Inbox(Bell().ring, most=3)
+    inbox.sight(2, b"", b"x", SightingKind.CLOSED)
+    for number in range(1000):
+        inbox.sight(1, b"a", b"%d" % number, SightingKind.CLOSED)
+        assert len(inbox._found[1]) <= 3
+    assert inbox.drain().sightings == (
+        Sighting(2, b"", b"x", SightingKind.CLOSED),
+        Sighting(1, b"", None, SightingKind.FOLDER_CAME),
+    )
+
+
+def test_a_doubt_is_told_once_a_kind_and_with_its_first_words() -> None:
+    inbox = Inbox(Bell().ring, most=3)
+    later = Doubt(1, DoubtKind.OVERFLOW, "again")
+    other = Doubt(1, DoubtKind.ROOT_LEFT, "/music")
+    for doubt in (OVERFLOW, later, other):
+        inbox.doubt(doubt)
+    assert inbox.drain().doubts == (OVERFLOW, other)
+
+
+def test_a_root_that_is_forgotten_leaves_the_others_alone() -> None:
+    inbox = Inbox(Bell().ring, most=3)
+    for root_id in (1, 2):
+        inbox.sight(root_id, b"", b"x", SightingKind.CLOSED)
+        inbox.doubt(Doubt(root_id, DoubtKind.OVERFLOW, "full"))
+    inbox.forget(1)
+    drained = inbox.drain()
+    assert [sighting.root_id for sighting in drained.sightings] == [2]
+    assert [doubt.root_id for doubt in drained.doubts] == [2]
+
+
+# What cannot be watched
+
+
+def watches_of(root: Path, add: Callable[[bytes], int]) -> Watches:
+    place = Place(1, os.fsencode(root), lambda _folder: True, lambda _folder, _name: True)
+    return Watches(place, add, lambda _watch: None, lambda: True)
+
+
+def refusing(error: int, refused: set[bytes]) -> Callable[[bytes], int]:
+    """A kernel that has no watch for some paths, or for those not there."""
+
+    def add(path: bytes) -> int:
+        if any(path.endswith(one) for one in refused):
+            raise OSError(error, os.strerror(error))
+        return os.stat(path).st_ino
+
+    return add
+
+
+def test_where_watches_run_out_each_folder_without_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a/b/c").mkdir(parents=True)
+    watches = watches_of(tmp_path, refusing(errno.ENOSPC, {b"/a", b"/c"}))
+    assert watches.arm(b"")
+    assert watches.folders() == {b"", b"a/b"}
+    assert watches.armed().unwatched == {b"a": errno.ENOSPC, b"a/b/c": errno.ENOSPC}
+
+
+def test_a_folder_that_vanishes_meanwhile_is_not_missed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    watches = watches_of(tmp_path, refusing(errno.ENOENT, {b"/a"}))
+    assert watches.arm(b"")
+    assert not watches.arm(b"a")
+    assert watches.armed().unwatched == {}
+
+
+def test_a_folder_that_cannot_be_listed_is_missed_though_it_is_watched(tmp_path: Path) -> None:
+    watches = watches_of(tmp_path, len)
+    too_long = b"/".join([b"x" * 255] * 17)
+    assert watches.arm(too_long)
+    assert watches.armed().unwatched == {too_long: errno.ENAMETOOLONG}
+
+
+def test_what_was_missed_is_no_more_when_it_is_watched_or_gone(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    refused = {b"/a", b"/b"}
+    watches = watches_of(tmp_path, refusing(errno.EACCES, refused))
+    watches.arm(b"")
+    assert set(watches.armed().unwatched) == {b"a", b"b"}
+    refused.clear()
+    watches.arm(b"a")
+    watches.drop(b"b")
+    assert watches.armed().unwatched == {}
+
+
+def test_a_watch_that_is_taken_away_while_it_is_added_is_added_again(tmp_path: Path) -> None:
+    """A folder moved: the loop meets it at its new path, while the thread drops the old one."""
+    (tmp_path / "old").mkdir()
+    kernel: dict[int, int] = {}
+
+    def add(path: bytes) -> int:
+        inode = os.stat(path).st_ino
+        watch = kernel.setdefault(inode, 1 + max(kernel.values(), default=0))
+        if path.endswith(b"/new") and not dropped:
+            dropped.append(watch)
+            watches.drop(b"old")
+        return watch
+
+    def remove(watch: int) -> None:
+        (inode,) = (inode for inode, number in kernel.items() if number == watch)
+        del kernel[inode]
+        kernel[-inode] = watch  # a number is not used twice
+
+    dropped: list[int] = []
+    place = Place(1, os.fsencode(tmp_path), lambda _folder: True, lambda _folder, _name: True)
+    watches = Watches(place, add, remove, lambda: True)
+    watches.arm(b"")
+    (tmp_path / "old").rename(tmp_path / "new")
+    watches.arm(b"new")
+    alive = kernel[(tmp_path / "new").stat().st_ino]
+    assert dropped == [alive - 1]
+    assert watches.folder_of(alive) == b"new"
+
+
+def test_a_remedy_makes_room_for_all_folders_twice() -> None:
+    assert remedy(errno.ENOSPC, 100_000) == "sysctl fs.inotify.max_user_watches=262144"
+    assert remedy(errno.ENOSPC, 10) == "sysctl fs.inotify.max_user_watches=65536"
+    assert "max_user_instances" in remedy(errno.EMFILE, 10)
+    assert remedy(errno.EIO, 10) == os.strerror(errno.EIO)

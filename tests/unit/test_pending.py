@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import pytest
+
+from indexer.model import Hint
+from indexer.store import pending
+from indexer.store.connection import Connection
+from indexer.store.pending import covers
+
+EVERYTHING = Hint(1, recursive=True)
+
+
+@pytest.fixture(autouse=True)
+def _root(root_id: int) -> None:
+    assert root_id == 1
+
+
+def waiting(connection: Connection) -> list[Hint]:
+    return [row.hint for row in pending.all_rows(connection)]
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        EVERYTHING,
+        Hint(1, b"A/\xff"),
+        Hint(1, b"A", (b"1.mp3", b"b/\xff\n.mp3"), reread=7),
+        Hint(1, names=()),
+    ],
+)
+def test_a_hint_comes_back_as_it_was_left(connection: Connection, hint: Hint) -> None:
+    row = pending.leave_hint(connection, hint, 5)
+    assert pending.all_rows(connection) == [row]
+    assert (row.hint, row.at, row.attempts) == (hint, 5, 0)
+
+
+def test_generations_only_grow(connection: Connection) -> None:
+    first = pending.leave_hint(connection, EVERYTHING, 1)
+    pending.settle(connection, first)
+    second = pending.leave_hint(connection, EVERYTHING, 1)
+    assert second.generation > first.generation
+    assert second.id > first.id
+
+
+def test_a_chunk_has_the_generation_of_its_hint(connection: Connection) -> None:
+    hint = pending.leave_hint(connection, EVERYTHING, 1)
+    pending.leave_hint(connection, Hint(1, b"B"), 1)
+    chunk = pending.add_chunk(connection, Hint(1, names=(b"1.mp3",)), hint.generation, 1)
+    assert chunk.generation == hint.generation
+    assert pending.is_open(connection, chunk)
+
+
+def test_only_the_row_one_was_given_can_be_settled(connection: Connection) -> None:
+    one = pending.leave_hint(connection, EVERYTHING, 1)
+    other = pending.leave_hint(connection, EVERYTHING, 1)
+    assert pending.settle(connection, one)
+    assert not pending.settle(connection, one)
+    assert not pending.is_open(connection, one)
+    assert pending.all_rows(connection) == [other]
+
+
+def test_a_row_under_another_generation_is_not_the_one_that_was_given(
+    connection: Connection,
+) -> None:
+    row = pending.leave_hint(connection, EVERYTHING, 1)
+    connection.execute("UPDATE pending SET generation = generation + 1")
+    assert not pending.is_open(connection, row)
+    assert not pending.settle(connection, row)
+    assert len(waiting(connection)) == 1
+
+
+def test_what_is_left_of_a_chunk_keeps_its_generation_and_is_one_attempt_older(
+    connection: Connection,
+) -> None:
+    names = (b"1.mp3", b"2.mp3", b"3.mp3")
+    row = pending.leave_hint(connection, Hint(1, names=names, reread=3), 1)
+    left = pending.keep_only(connection, row, {b"3.mp3", b"1.mp3"})
+    assert pending.all_rows(connection) == [left]
+    assert (left.id, left.generation, left.attempts) == (row.id, row.generation, 1)
+    assert left.hint == Hint(1, names=(b"1.mp3", b"3.mp3"), reread=3)
+
+
+def test_what_is_left_of_a_row_for_a_folders_names_is_relative_to_the_root(
+    connection: Connection,
+) -> None:
+    row = pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
+    pending.keep_only(connection, row, {b"A/2.mp3"})
+    (left,) = pending.all_rows(connection)
+    assert covers(left.hint, 1, b"A/2.mp3")
+    assert not covers(left.hint, 1, b"A/1.mp3")
+
+
+def test_only_newer_rows_of_this_root_that_name_files_stand_in_the_way(
+    connection: Connection,
+) -> None:
+    connection.execute("INSERT INTO roots (name, path, added_at) VALUES ('other', x'2f', 1)")
+    pending.leave_hint(connection, Hint(1, names=(b"older.mp3",)), 1)
+    mine = pending.leave_hint(connection, EVERYTHING, 1)
+    pending.add_chunk(connection, Hint(1, names=(b"mine.mp3",)), mine.generation, 1)
+    pending.leave_hint(connection, Hint(2, names=(b"of another root.mp3",)), 1)
+    pending.leave_hint(connection, Hint(1, b"A"), 1)
+    pending.leave_hint(connection, EVERYTHING, 1)
+    pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"b/2.mp3")), 1)
+    assert pending.named_since(connection, 1, mine.generation) == {b"A/1.mp3", b"A/b/2.mp3"}
+
+
+@pytest.mark.parametrize(
+    ("hint", "covered", "not_covered"),
+    [
+        (EVERYTHING, [b"1.mp3", b"A/b/2.mp3", b"A"], []),
+        (Hint(1, b"A", recursive=True), [b"A/1.mp3", b"A/b/2.mp3", b"A"], [b"B/1.mp3", b"AB"]),
+        (Hint(1, b"A"), [b"A/1.mp3"], [b"A/b/2.mp3", b"1.mp3", b"A"]),
+        (Hint(1), [b"1.mp3"], [b"A/1.mp3"]),
+        (Hint(1, b"A", (b"1.mp3", b"b/2.mp3")), [b"A/1.mp3", b"A/b/2.mp3"], [b"A/2.mp3", b"A"]),
+        (Hint(1, names=()), [], [b"1.mp3"]),
+    ],
+)
+def test_a_hint_covers_what_looking_at_it_looks_at(
+    hint: Hint, covered: list[bytes], not_covered: list[bytes]
+) -> None:
+    for path in covered:
+        assert covers(hint, 1, path)
+        assert not covers(hint, 2, path)
+    for path in not_covered:
+        assert not covers(hint, 1, path)
+
+
+@pytest.mark.parametrize(
+    ("finished", "answered", "open_still"),
+    [
+        (
+            EVERYTHING,
+            [EVERYTHING, Hint(1), Hint(1, b"A/b"), Hint(1, b"A", (b"1.mp3",))],
+            [],
+        ),
+        (
+            Hint(1, b"A", recursive=True),
+            [Hint(1, b"A"), Hint(1, b"A/b", recursive=True), Hint(1, names=(b"A/1.mp3",))],
+            [EVERYTHING, Hint(1), Hint(1, b"AB"), Hint(1, names=(b"1.mp3",))],
+        ),
+        (
+            Hint(1, b"A"),
+            [Hint(1, b"A"), Hint(1, b"A", (b"1.mp3",)), Hint(1, names=(b"A/1.mp3",))],
+            [Hint(1, b"A", recursive=True), Hint(1, b"A/b"), Hint(1, b"A", (b"b/1.mp3",))],
+        ),
+        (
+            Hint(1, b"A", (b"1.mp3", b"2.mp3")),
+            [Hint(1, names=(b"A/2.mp3",)), Hint(1, b"A", (b"1.mp3", b"2.mp3"))],
+            [Hint(1, b"A"), Hint(1, b"A", recursive=True), Hint(1, b"A", (b"3.mp3",))],
+        ),
+    ],
+)
+def test_a_finished_scan_settles_what_it_has_answered_and_nothing_else(
+    connection: Connection, finished: Hint, answered: list[Hint], open_still: list[Hint]
+) -> None:
+    for hint in (*answered, *open_still):
+        pending.leave_hint(connection, hint, 1)
+    pending.settle_covered(connection, finished, pending.newest_id(connection))
+    assert waiting(connection) == open_still
+
+
+def test_a_hint_that_came_while_a_scan_ran_is_not_answered_by_it(connection: Connection) -> None:
+    pending.leave_hint(connection, EVERYTHING, 1)
+    before = pending.newest_id(connection)
+    later = pending.leave_hint(connection, EVERYTHING, 1)
+    pending.settle_covered(connection, EVERYTHING, before)
+    assert pending.all_rows(connection) == [later]
+
+
+def test_of_a_row_only_the_names_that_were_looked_at_are_settled(connection: Connection) -> None:
+    pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
+    pending.settle_covered(connection, Hint(1, names=(b"A/1.mp3",)), 1)
+    assert waiting(connection) == [Hint(1, names=(b"A/2.mp3",))]
+
+
+def test_what_waits_is_counted_with_its_oldest(connection: Connection) -> None:
+    assert pending.count(connection) == (0, None)
+    pending.leave_hint(connection, EVERYTHING, 7)
+    pending.leave_hint(connection, EVERYTHING, 5)
+    assert pending.count(connection) == (2, 5)
+    pending.forget_root(connection, 1)
+    assert pending.count(connection) == (0, None)

@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from indexer.library import Library
+from indexer.model import Hint, Problem, ProblemKind
+from indexer.settings import Settings
+from indexer.stages import extract
+from indexer.stages.scan import Pair, Vanished, compare
+from indexer.store import problems
+from indexer.store.connection import write_transaction
+from indexer.walk import Found, Listed, Unlisted
+from tests.by_hand import ByHand, refuse_folder
+from tests.trees import (
+    BAD,
+    Plant,
+    at,
+    dump,
+    entry,
+    faults,
+    ids,
+    known,
+    newest_change,
+    put,
+    put_in_disguise,
+    put_in_place_of,
+    shown,
+    song,
+    titles,
+    told,
+)
+
+
+def test_a_file_pairs_with_the_row_at_its_path_only() -> None:
+    found = [entry(b"a.mp3"), entry(b"b.mp3")]
+    rows = [known(b"b.mp3"), known(b"c.mp3")]
+    assert list(compare(found, rows)) == [
+        Pair(found[0], None), Pair(found[1], rows[0]), Vanished(rows[1]),
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_of_rows_below_a_folder_that_could_not_be_listed() -> None:
+    found: list[Found] = [Listed(b""), Unlisted(b"b", "no"), entry(b"c.mp3")]
+    rows = [known(b"a.mp3"), known(b"b.mp3"), known(b"b/1.mp3"), known(b"b/2/3.mp3")]
+    assert [item for item in compare(found, rows) if isinstance(item, Vanished)] == [
+        Vanished(rows[0]), Vanished(rows[1]),
+    ]  # fmt: skip
+
+
+def test_a_second_scan_changes_nothing(library: Library, plant: Plant) -> None:
+    plant({"A/1.mp3": song("One"), "A/bad.mp3": BAD, b"\xff.flac": BAD})
+    library.scan()
+    before = dump(library)
+    report = library.scan()
+    assert (report.files_read, report.seen, report.unchanged) == (0, 3, 3)
+    assert dump(library) == before
+
+
+def test_a_scan_writes_its_own_row_and_no_other(library: Library, plant: Plant) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    assert library.scan().unchanged == 1
+    newest = library.status().scans[0]
+    assert (newest.state, newest.counts.unchanged, newest.counts.seen) == ("done", 1, 1)
+
+
+def test_a_chmod_opens_the_file_counts_as_unchanged_and_tells_nothing(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    seq = newest_change(library)
+    (music / "1.mp3").chmod(0o600)
+    report = library.scan()
+    assert (report.files_read, report.unchanged, report.modified) == (1, 1, 0)
+    assert told(library, seq) == []
+    assert library.scan().files_read == 0
+
+
+def test_a_touch_is_unchanged_and_its_new_time_shows(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    os.utime(music / "1.mp3", ns=(5, 5))
+    assert library.scan().unchanged == 1
+    assert shown(library, "1.mp3")["mtime_ns"] == 5
+
+
+def test_new_tags_show_though_size_and_time_are_the_old_ones(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    before, seq = ids(library), newest_change(library)
+    put_in_disguise(music, "1.mp3", song("Two"))
+    report = library.scan()
+    assert (report.files_read, report.modified) == (1, 1)
+    assert (titles(library), ids(library)) == ({"1.mp3": "Two"}, before)
+    assert told(library, seq) == [("modified", "1.mp3")]
+
+
+def test_a_file_that_another_replaced_keeps_the_id_of_its_place(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    before = ids(library)
+    put_in_place_of(music, "1.mp3", song("Two"))
+    report = library.scan()
+    assert (report.files_read, report.modified, report.moved) == (1, 1, 0)
+    assert (titles(library), ids(library)) == ({"1.mp3": "Two"}, before)
+
+
+@pytest.mark.parametrize("where", ["A/1.mp3", "A", ""])
+def test_a_scan_of_one_place_sees_what_happened_there_and_nowhere_else(
+    library: Library, plant: Plant, music: Path, where: str
+) -> None:
+    plant({"A/1.mp3": song("One"), "B/2.mp3": song("Two")})
+    library.scan()
+    put(music, "A/1.mp3", song("New one"))
+    put(music, "B/2.mp3", song("New two"))
+    report = library.scan([at(music, where).rstrip(b"/")])
+    assert report.modified == (1 if where else 2)
+    assert report.seen == (1 if where else 2)
+    assert titles(library)["A/1.mp3"] == "New one"
+
+
+@pytest.mark.parametrize("where", ["A/1.mp3", "A"])
+def test_a_scan_of_a_place_that_is_gone_marks_what_was_there(
+    library: Library, plant: Plant, music: Path, where: str
+) -> None:
+    plant({"A/1.mp3": song("One"), "B/2.mp3": song("Two")})
+    library.scan()
+    (music / "A/1.mp3").unlink()
+    (music / "A").rmdir()
+    assert library.scan([at(music, where)]).missing == 1
+    assert titles(library) == {"B/2.mp3": "Two"}
+
+
+def test_a_file_that_was_deleted_is_missing_and_its_row_stays(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    (music / "1.mp3").unlink()
+    report = library.scan()
+    assert (report.missing, report.files_read) == (1, 0)
+    assert told(library) == [("added", "1.mp3"), ("missing", "1.mp3")]
+    assert (titles(library), library.status().missing) == ({}, 1)
+    assert faults(library) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "symbolic link", "hidden", "other suffix"])
+def test_a_name_that_no_wanted_file_bears_any_more_is_missing(
+    library: Library, plant: Plant, music: Path, kind: str
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    path = music / "1.mp3"
+    match kind:
+        case "folder":
+            path.unlink()
+            path.mkdir()
+        case "symbolic link":
+            path.rename(music / ".1.mp3")
+            path.symlink_to(".1.mp3")
+        case "hidden":
+            path.rename(music / ".1.mp3")
+        case _:
+            path.rename(music / "1.txt")
+    report = library.scan()
+    assert (report.missing, report.problems) == (1, 0)
+    assert titles(library) == {}
+
+
+def test_a_fifo_in_place_of_a_file_is_a_problem_and_never_opened(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    (music / "1.mp3").unlink()
+    os.mkfifo(music / "1.mp3")
+    report = library.scan()
+    assert (report.problems, report.files_read) == (1, 0)
+    assert told(library)[-1] == ("missing", "1.mp3")
+    assert [problem.path for problem in library.problems()] == ["1.mp3"]
+    assert library.scan().unchanged == 1
+
+
+def test_a_folder_with_an_audio_files_name_is_a_folder(library: Library, plant: Plant) -> None:
+    plant({"x.mp3/1.mp3": song("One")})
+    assert library.scan().problems == 0
+    assert titles(library) == {"x.mp3/1.mp3": "One"}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_no_row_goes_missing_below_a_folder_that_cannot_be_listed(
+    library: Library,
+    plant: Plant,
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant({"A/1.mp3": song("One"), "A/b/2.mp3": song("Two"), "A/bad.mp3": BAD, "C.mp3": song("C")})
+    library.scan()
+    rows = titles(library)
+    with monkeypatch.context() as patch:
+        refuse_folder(patch, b"A", number)
+        report = library.scan()
+        assert (report.missing, report.problems, report.unchanged) == (0, 1, 1)
+        assert titles(library) == rows
+        assert [problem.path for problem in library.problems()] == ["A", "A/bad.mp3"]
+        before = dump(library)
+        library.scan()
+        assert dump(library) == before, "the same trouble is written once"
+    assert library.scan().unchanged == 4
+    assert [problem.path for problem in library.problems()] == ["A/bad.mp3"]
+
+
+@pytest.mark.parametrize("where", ["A/1.mp3", "A/b", "A/gone.mp3"])
+def test_no_row_goes_missing_when_only_a_place_in_it_is_looked_at(
+    library: Library, plant: Plant, music: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({"A/1.mp3": song("One"), "A/b/2.mp3": song("Two"), "A/gone.mp3": song("Gone")})
+    library.scan()
+    (music / "A/gone.mp3").unlink()
+    refuse_folder(monkeypatch, b"A")
+    assert library.scan([at(music, where)]).missing == 0
+    assert len(titles(library)) == 3
+
+
+def test_a_bad_file_leaves_the_view_keeps_its_id_and_comes_back(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    before = ids(library)
+    put(music, "1.mp3", BAD)
+    assert library.scan().problems == 1
+    (problem,) = library.problems()
+    assert (problem.path, problem.kind) == ("1.mp3", "content")
+    assert titles(library) == {}
+    assert faults(library) == []
+    put(music, "1.mp3", song("Two"))
+    assert library.scan().returned == 1
+    assert list(library.problems()) == []
+    assert (ids(library), titles(library)) == (before, {"1.mp3": "Two"})
+    assert [kind for kind, _ in told(library)] == ["added", "missing", "returned"]
+
+
+def test_a_bad_file_that_was_never_good_is_added_when_it_becomes_so(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": BAD})
+    report = library.scan()
+    assert (report.problems, report.added, told(library)) == (1, 0, [])
+    assert library.scan().files_read == 0
+    put(music, "1.mp3", song("One"))
+    assert library.scan().added == 1
+    assert told(library) == [("added", "1.mp3")]
+
+
+def test_a_bad_file_that_is_deleted_is_no_problem_any_more_and_was_never_there(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": BAD})
+    library.scan()
+    (music / "1.mp3").unlink()
+    assert library.scan().missing == 0
+    assert (list(library.problems()), told(library)) == ([], [])
+
+
+def failing(number: int) -> object:
+    def read(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return read
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM])
+def test_trouble_of_the_machine_keeps_the_row_and_is_tried_again_at_every_scan(
+    library: Library, plant: Plant, music: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({"1.mp3": song("One"), "new.mp3": song("New")})
+    with monkeypatch.context() as patch:
+        library.scan([at(music, "1.mp3")])
+        before = dump(library)["tracks"]
+        put(music, "1.mp3", song("Two"))
+        patch.setattr(extract, "_judge_and_read", failing(number))
+        assert library.scan().problems == 2
+        assert library.scan().problems == 2, "tried again"
+        assert dump(library)["tracks"] == before
+        assert {problem.kind for problem in library.problems()} == {"environment"}
+        assert library.verify().ok
+    report = library.scan()
+    assert (report.modified, report.added) == (1, 1)
+    assert list(library.problems()) == []
+    assert titles(library) == {"1.mp3": "Two", "new.mp3": "New"}
+
+
+def test_trouble_that_a_rebuild_met_is_tried_again_though_the_stamp_is_the_old_one(
+    library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({"1.mp3": song("One"), "bad.mp3": BAD})
+    library.scan()
+    with monkeypatch.context() as patch:
+        patch.setattr(extract, "_judge_and_read", failing(errno.EIO))
+        assert library.rebuild().problems == 2
+    report = library.scan()
+    assert (report.files_read, report.problems) == (2, 1)
+    assert [(problem.path, problem.kind) for problem in library.problems()] == [
+        ("bad.mp3", "content")
+    ]
+    assert library.scan().files_read == 0
+
+
+def test_a_folders_own_files_leave_the_trouble_of_its_folders_alone(
+    plant: Plant, by_hand: ByHand
+) -> None:
+    """What was not looked at is not over."""
+    plant({"1.mp3": song("One"), "A/2.mp3": song("Two")})
+    trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
+    (root_id,) = by_hand.trees
+    with write_transaction(by_hand.connection):
+        problems.put(by_hand.connection, root_id, b"A", trouble, None, 1)
+        problems.put(by_hand.connection, root_id, b"", trouble, None, 1)
+    scan = by_hand.scan(Hint(root_id))
+    assert [plan.names for plan in scan.plans()] == [(b"1.mp3",)]
+    assert scan.settled_problems == [b""]
+
+
+@pytest.mark.parametrize("chunk_files", [5])
+def test_an_album_is_not_cut_in_two_where_it_fits(plant: Plant, by_hand: ByHand) -> None:
+    plant({f"{album}/{number}.mp3": song() for album in "abc" for number in range(4)})
+    assert [len(plan.read) for plan in by_hand.scan().plans()] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("chunk_files", [1, 2, 5])
+def test_no_plan_is_larger_than_a_chunk(plant: Plant, by_hand: ByHand, chunk_files: int) -> None:
+    plant({f"{number:02}.mp3": song() for number in range(7)})
+    plans = list(by_hand.scan().plans())
+    assert max(len(plan.read) for plan in plans) == chunk_files
+    assert [name for plan in plans for name in plan.names] == [b"%02d.mp3" % n for n in range(7)]
+
+
+def test_a_scan_that_is_stopped_keeps_what_it_has_and_the_next_one_does_the_rest(
+    library: Library, plant: Plant, settings: Settings
+) -> None:
+    plant({f"{number}.mp3": song() for number in range(4)})
+    left = iter([False, False])
+    with Library(replace(settings, chunk_files=1)) as stoppable:
+        report = stoppable.scan(stop=lambda: next(left, True))
+        assert (report.interrupted, report.added) == (True, 3)
+        assert library.status().pending
+        assert library.status().scans[0].state == "interrupted"
+        report = stoppable.scan()
+    assert (report.added, report.unchanged, library.status().pending) == (1, 3, 0)
+
+
+def test_a_scan_of_one_file_leaves_hints_for_other_places_open(
+    library: Library, plant: Plant, music: Path, settings: Settings
+) -> None:
+    plant({f"{number}.mp3": song() for number in range(4)})
+    with Library(replace(settings, chunk_files=1)) as stoppable:
+        stoppable.scan(stop=lambda: True)
+    before = library.status().pending
+    library.scan([at(music, "0.mp3")])
+    assert 0 < library.status().pending <= before
+    library.scan()
+    assert library.status().pending == 0
+
+
+def test_a_file_that_is_being_written_stays_pending_until_its_writer_is_gone(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": song("Two")})
+    with (music / "1.mp3").open("ab"):
+        report = library.scan()
+        assert (report.added, report.pending) == (1, 1)
+        assert titles(library) == {"2.mp3": "Two"}
+        verified = library.verify()
+        assert (verified.ok, verified.pending) == (True, 1)
+    assert library.scan().pending == 0
+    assert len(titles(library)) == 2
+    assert library.status().pending == 0
+
+
+def test_files_that_become_whole_while_a_scan_waits_are_all_read(
+    library: Library, plant: Plant, music: Path, settings: Settings
+) -> None:
+    """Also one that is replaced meanwhile, which is planned after all others."""
+    names = ["a/1.mp3", "a/2.mp3", "a/3.mp3", "a/4.mp3", "b/1.mp3", "c/1.mp3"]
+    plant({name: song("Old") for name in names})
+    library.scan()
+    for name in names:
+        put(music, name, song("New"))
+    writers = [(music / name).open("ab") for name in names]
+    polls = iter([False])
+
+    def stop() -> bool:
+        """Polled after the one chunk, and then each time before the engine asks again."""
+        if next(polls, True) and writers:
+            put_in_place_of(music, "c/1.mp3", song("New"))
+            while writers:
+                writers.pop().close()
+        return False
+
+    with Library(replace(settings, still=10.0)) as patient:
+        report = patient.scan(stop=stop)
+    assert (report.pending, report.modified) == (0, len(names))
+    assert set(titles(library).values()) == {"New"}
+    assert library.status().pending == 0

@@ -1,0 +1,326 @@
+"""The index answers questions: which tracks, in which order, and as albums and artists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from indexer.errors import UsageError
+from indexer.library import Library
+from indexer.model import Track
+from indexer.settings import Settings
+from indexer.store import found, search
+from indexer.store.connection import Connection
+from tests.rows import MadeUp
+from tests.trees import Plant, faults, song
+
+
+class Shelf:
+    """An index of made-up tracks that is asked as a person asks; a track is its title."""
+
+    def __init__(self, library: Library, connection: Connection) -> None:
+        self.library = library
+        self.connection = connection
+        self.rows = MadeUp(connection)
+        self._count = 0
+
+    def add(self, title: str, **tags: Any) -> int:
+        """A new file, one folder an album."""
+        self._count += 1
+        path = f"{tags.get('album')}/{self._count:06}.mp3".encode()
+        (track_id,) = self.rows.add((path, track(title, **tags)))
+        return track_id
+
+    def find(self, typed: str, sort: str = "relevance", limit: int | None = 50) -> list[Any]:
+        return [row["title"] for row in self.library.search([typed], sort=sort, limit=limit)]
+
+    def albums(self, typed: str, sort: str = "relevance") -> list[tuple[Any, ...]]:
+        rows = self.library.search_albums([typed], sort=sort)
+        return [tuple(row.values())[:-1] for row in rows]
+
+    def artists(self, typed: str, sort: str = "relevance") -> list[tuple[Any, ...]]:
+        rows = self.library.search_artists([typed], sort=sort)
+        return [tuple(row.values())[:-1] for row in rows]
+
+
+def track(title: str, **tags: Any) -> Track:
+    """Its tags by the names of the view; several values are a tuple."""
+    values: dict[str, Any] = {"codec": "mp3", "album": "Album", "artist": "Artist", **tags}
+    for name in ("artist", "albumartist", "genre"):
+        if name in values:
+            value = values.pop(name)
+            values[f"{name}s"] = (value,) if isinstance(value, str) else value
+    return Track(title=title, **values)
+
+
+@pytest.fixture
+def shelf(settings: Settings, connection: Connection) -> Iterator[Shelf]:
+    """It is whole at the end of every test."""
+    with Library(settings) as library:
+        yield Shelf(library, connection)
+        assert faults(library) == []
+
+
+def test_a_track_is_found_by_its_words_wherever_they_stand(shelf: Shelf) -> None:
+    shelf.add("Jóga", artist="Björk", album="Homogenic", genre="Electronic")
+    shelf.add("Other", artist="Björk", albumartist="Various", album="Debut", genre="Pop")
+    for typed in ("joga", "JÓGA bjork", "homogenic electronic", "björk homo"):
+        assert shelf.find(typed) == ["Jóga"], typed
+    assert shelf.find("various") == ["Other"]
+    assert shelf.find("joga debut") == []
+
+
+def test_only_the_last_word_may_be_a_beginning(shelf: Shelf) -> None:
+    shelf.add("Human Behaviour")
+    assert shelf.find("human beh") == ["Human Behaviour"]
+    assert shelf.find("hum behaviour") == []
+    assert shelf.find('human "beh"') == []
+
+
+def test_words_are_found_inside_a_run_of_characters(shelf: Shelf) -> None:
+    shelf.add("東京事変の歌")
+    shelf.add("京東")
+    assert shelf.find("事変") == ["東京事変の歌"]
+    assert shelf.find("東京") == ["東京事変の歌"]
+    assert sorted(shelf.find("京")) == ["京東", "東京事変の歌"]
+
+
+def test_a_band_of_symbols_is_found(shelf: Shelf) -> None:
+    shelf.add("Myth Takes", artist="!!!")
+    shelf.add("÷", artist="Ed")
+    assert shelf.find("!!!") == ["Myth Takes"]
+    assert shelf.find("artist:!!! myth") == ["Myth Takes"]
+    assert shelf.find("÷") == ["÷"]
+    assert shelf.find("?") == []
+
+
+def test_a_field_is_searched_alone(shelf: Shelf) -> None:
+    shelf.add("Love", artist="Ida", albumartist="Eve", album="Hate", genre="Pop")
+    shelf.add("Hate", artist="Love", albumartist="Ida", album="Pop", genre="Love")
+    assert shelf.find("title:love") == ["Love"]
+    assert shelf.find("artist:love") == ["Hate"]
+    assert shelf.find("albumartist:ida") == ["Hate"]
+    assert shelf.find("album:hate") == ["Love"]
+    assert shelf.find("genre:love") == ["Hate"]
+    assert shelf.find("artist:lov") == []
+
+
+def test_a_phrase_keeps_its_order(shelf: Shelf) -> None:
+    shelf.add("Army of Me")
+    shelf.add("Me of Army")
+    assert shelf.find('"army of"') == ["Army of Me"]
+    assert shelf.find('title:"of army"') == ["Me of Army"]
+
+
+def test_what_is_not_wanted_is_left_out(shelf: Shelf) -> None:
+    shelf.add("Love", artist="Ida")
+    shelf.add("Love Live", artist="Ida")
+    shelf.add("Love", artist="Eve", album="Live")
+    assert shelf.find("love -live") == ["Love"]
+    assert shelf.find("love -title:live") == ["Love", "Love"]
+    assert shelf.find("-live") == ["Love"]
+    assert shelf.find("-live -ida") == []
+    assert shelf.find('-"love live" -artist:eve') == ["Love"]
+
+
+def test_years_and_codecs_narrow_a_question(shelf: Shelf) -> None:
+    shelf.add("Old", year=1979, codec="mp3")
+    shelf.add("New", year=2020, codec="flac")
+    shelf.add("Undated", codec="flac")
+    assert shelf.find("artist year:1979") == ["Old"]
+    assert shelf.find("year:-1979") == ["Old"]
+    assert shelf.find("year:1980-") == ["New"]
+    assert shelf.find("codec:FLAC") == ["New", "Undated"]
+    assert shelf.find("artist -codec:flac") == ["Old"]
+    assert shelf.find("codec:flac -year:2020") == ["Undated"]
+    assert shelf.find("-year:1900-2100") == ["Undated"]
+
+
+def test_no_words_find_every_track(shelf: Shelf) -> None:
+    for title in "abc":
+        shelf.add(title)
+    assert shelf.find("") == ["a", "b", "c"]
+    assert shelf.find("", limit=2) == ["a", "b"]
+
+
+def test_the_shortest_title_that_has_the_words_is_first(shelf: Shelf) -> None:
+    shelf.add("Help Me Rhonda")
+    shelf.add("Other", album="Help")
+    shelf.add("Help!")
+    assert shelf.find("help") == ["Help!", "Help Me Rhonda", "Other"]
+
+
+@pytest.mark.parametrize("limit", [50, 4, 1])
+def test_where_too_many_are_found_the_places_of_the_words_decide(
+    shelf: Shelf, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_WEIGHED", 1)
+    for title, tags in {
+        "Elsewhere": {"genre": "Love Songs"},
+        "On an album": {"album": "True Love Songs"},
+        "True Love Songs": {},
+        "Love Songs": {},
+        "By an artist": {"artist": "True Love Songs"},
+        "By them": {"artist": "Love Songs"},
+    }.items():
+        shelf.add(title, **tags)
+    best = [
+        "By them", "Love Songs", "By an artist", "True Love Songs", "On an album", "Elsewhere",
+    ]  # fmt: skip
+    assert shelf.find("love songs", limit=limit) == best[:limit]
+    assert shelf.find("-nothing love song", limit=limit) == best[:limit]
+    assert shelf.find("genre:love artist", limit=limit) == ["Elsewhere"]
+
+
+def test_weighing_or_not_finds_the_same(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(40):
+        shelf.add(f"Love {number}", artist="Love" if number % 3 else "Ida", year=1990 + number % 7)
+    typed = ("love", "lo", "title:love ida", "love -artist:love", "love year:1992-1995")
+    weighed = [sorted(shelf.find(one)) for one in typed]
+    monkeypatch.setattr(search, "_WEIGHED", 2)
+    assert [sorted(shelf.find(one)) for one in typed] == weighed
+    assert all(weighed)
+
+
+@pytest.mark.parametrize(
+    ("sort", "titles"),
+    [
+        ("artist", "bdac"),
+        ("-artist", "acbd"),
+        ("album", "bacd"),
+        ("year", "cdba"),
+        ("-year", "dcba"),
+        ("title", "abcd"),
+        ("-title", "dcba"),
+        ("added", "dcba"),
+        ("-added", "abcd"),
+        ("path", "cdab"),
+        ("-path", "badc"),
+        ("duration", "bcda"),
+    ],
+)
+def test_tracks_stand_in_the_order_that_was_asked_for(shelf: Shelf, sort: str, titles: str) -> None:
+    shelf.add("d", artist="Ádam", album="Z", year=1990, duration=3.0, track=1)
+    shelf.add("c", artist="eve", album="Y", year=1980, duration=2.0)
+    shelf.add("b", artist="Adam", album="Á", duration=1.0, track=2)
+    shelf.add("a", artist="Eve", album="b")
+    assert "".join(shelf.find("", sort)) == titles
+    assert "".join(shelf.find("-nothing", sort, 2)) == titles[:2]
+    assert "".join(shelf.find("", sort, None)) == titles
+
+
+@pytest.mark.parametrize("sort", ["", "size", "--year", "-relevance", "year; DROP TABLE tracks"])
+def test_an_order_that_there_is_not_is_wrong_use(shelf: Shelf, sort: str) -> None:
+    for ask in (shelf.find, shelf.albums, shelf.artists):
+        with pytest.raises(UsageError, match="choose one of relevance, "):
+            ask("x", sort)
+    with pytest.raises(UsageError, match="artists cannot be sorted by path"):
+        shelf.artists("x", "path")
+
+
+def test_found_tracks_are_told_by_album(shelf: Shelf) -> None:
+    for title, year in (("Love", 1994), ("Hate", 1993), ("Love 2", 1995)):
+        shelf.add(title, artist="Ida", album="Both", year=year)
+    shelf.add("Love", artist="Eve", album="Several")
+    shelf.add("Love", artist="Ida", album="Several")
+    shelf.add("Love", artist="Eve", albumartist="All", album="Named", year=1990)
+    assert shelf.albums("love", "album") == [
+        ("Both", "Ida", 1994, 2), ("Named", "All", 1990, 1), ("Several", None, None, 2),
+    ]  # fmt: skip
+    assert [row[0] for row in shelf.albums("ida")] == ["Both", "Several"]
+    assert [row[0] for row in shelf.albums("", "-year")] == ["Both", "Named", "Several"]
+    assert [row[0] for row in shelf.albums("", "artist")] == ["Named", "Both", "Several"]
+    assert shelf.albums("nothing") == []
+
+
+@pytest.mark.parametrize("sort", ["title", "path", "added", "duration"])
+def test_albums_know_every_order(shelf: Shelf, sort: str) -> None:
+    shelf.add("x", album="A", duration=1.0)
+    shelf.add("x", album="B", duration=2.0)
+    assert [row[0] for row in shelf.albums("", sort)] == ["A", "B"]
+    assert [row[0] for row in shelf.albums("", f"-{sort}")] == ["B", "A"]
+
+
+def test_found_tracks_are_told_by_artist(shelf: Shelf) -> None:
+    shelf.add("Love", artist=("Ida", "Eve"), albumartist="Ida")
+    shelf.add("Love", artist="ida")
+    shelf.add("Hate", artist="Adam", albumartist="Eve", duration=9.0)
+    assert shelf.artists("love") == [("Eve", 1), ("Ida", 1), ("ida", 1)]
+    assert shelf.artists("") == [("Eve", 2), ("Adam", 1), ("Ida", 1), ("ida", 1)]
+    assert [row[0] for row in shelf.artists("", "artist")] == ["Adam", "Eve", "Ida", "ida"]
+    assert [row[0] for row in shelf.artists("", "-artist")] == ["Ida", "ida", "Eve", "Adam"]
+    assert [row[0] for row in shelf.artists("hate", "-duration")] == ["Eve", "Adam"]
+
+
+def test_more_tracks_than_a_page_are_all_told_in_order(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found, "_PAGE", 3)
+    titles = [f"{number:02}" for number in range(10)]
+    for title in titles:
+        shelf.add(title)
+    assert shelf.find("", "-title", None) == titles[::-1]
+
+
+def test_a_track_that_leaves_while_they_are_told_is_left_out(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found, "_PAGE", 1)
+    ids = [shelf.add(title) for title in "abc"]
+    rows = found.rows(shelf.connection, ids)
+    assert next(rows)[0] == ids[0]
+    shelf.rows.take_out([ids[1]])
+    assert [row[0] for row in rows] == [ids[2]]
+
+
+def test_no_snapshot_is_held_while_they_are_told(shelf: Shelf) -> None:
+    ids = [shelf.add(title) for title in "abc"]
+    rows = found.rows(shelf.connection, ids)
+    next(rows)
+    busy, _, _ = next(shelf.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+    assert busy == 0
+
+
+def test_what_left_or_changed_is_found_no_more(shelf: Shelf) -> None:
+    gone, changed = shelf.add("Straße", artist="Øya"), shelf.add("東京", artist="!!!")
+    shelf.rows.change(changed, track("Łódź"))
+    shelf.rows.take_out([gone])
+    assert [shelf.find(typed) for typed in ("strasse", "oya", "京", "!!!")] == [[], [], [], []]
+    assert shelf.find("lodz") == ["Łódź"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "'; DROP TABLE tracks; --", '" OR 1=1', "love) OR (title:x", "{title} : x", "^love",
+        "love*", "NEAR(love, 2)", "a + b", "rank", "-", '"', ":", "\x1b[2J", "%_", "\ud800 x",
+        "x" * 100_000, "x " * 2000, "-x " * 2000, "year:1990 " * 500, "( " * 500,
+    ],
+    ids=lambda typed: repr(typed[:12]),
+)  # fmt: skip
+def test_nothing_that_is_typed_is_syntax(shelf: Shelf, typed: str) -> None:
+    shelf.add("Title")
+    for sort in ("relevance", "artist"):
+        assert shelf.find(typed, sort) in ([], ["Title"])
+    shelf.albums(typed)
+    shelf.artists(typed)
+    assert shelf.find("title") == ["Title"]
+
+
+def test_a_library_is_searched_in_files(library: Library, plant: Plant) -> None:
+    plant({"a/1.mp3": song("Jóga", "Björk", "Homogenic", date="1997"), "b.mp3": song("x", "y")})
+    library.scan()
+    (row,) = library.search(["BJORK", "year:1997"], sort="-year", limit=1)
+    assert (row["title"], row["root"], row["path"]) == ("Jóga", "music", "a/1.mp3")
+    (album,) = library.search_albums(["bjork"])
+    assert album == {
+        "album": "Homogenic", "albumartist": "Björk", "year": 1997, "tracks": 1, "id": album["id"],
+    }  # fmt: skip
+    (artist,) = library.search_artists(["joga"])
+    assert artist == {"artist": "Björk", "tracks": 1, "id": artist["id"]}
+    assert [row["title"] for row in library.search([], sort="-path", limit=None)] == ["x", "Jóga"]
+    folder = library.root_paths()["music"]
+    assert os.path.exists(os.path.join(folder, os.fsencode(str(row["path"]))))

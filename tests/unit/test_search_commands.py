@@ -1,0 +1,157 @@
+"""`indexer search` and `indexer export` on an index of made-up tracks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from indexer.cli import export, main
+from indexer.library import Library
+from indexer.model import Track
+from indexer.settings import Settings
+from indexer.store.connection import Connection
+from indexer.store.schema import LIBRARY_COLUMNS
+from tests.rows import MadeUp
+
+TRACKS = (
+    (b"a/1.mp3", Track(codec="mp3", title='Say "x", y', artists=("Björk",), album="Debut",
+                       year=1993, duration=61.7)),
+    (b"a/2 \xff.mp3", Track(codec="mp3", title="Two\nlines\x1b[2J", artists=("Ida", "Eve"),
+                            album="Debut")),
+    (b"b/3\n.flac", Track(codec="flac", title="Live", artists=("Ida",), album="Other")),
+)  # fmt: skip
+
+
+class Answer(NamedTuple):
+    code: int
+    out: bytes
+    err: str
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def indexer(
+    settings: Settings, connection: Connection, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Run:
+    MadeUp(connection).add(*TRACKS)
+
+    def run(*words: str) -> Answer:
+        code = main(["--db", os.fspath(settings.db), *words])
+        out, err = capfdbinary.readouterr()
+        return Answer(code, out, err.decode())
+
+    return run
+
+
+def rows(out: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(out.decode(), newline="")))
+
+
+def test_a_word_with_a_dash_is_not_wanted(indexer: Run) -> None:
+    assert indexer("search", "ida", "-live", "--json").out.count(b"\n") == 1
+    assert indexer("search", "-live", "-title:two", "--json").out.count(b"\n") == 1
+    after_all_options = indexer("search", "--", "ida", "-live", "--json")
+    assert after_all_options.out.startswith(b"Ida; Eve")
+
+
+def test_words_in_one_argument_are_words_as_typed(indexer: Run) -> None:
+    assert indexer("search", "bjork say") == indexer("search", "bjork", "say")
+    assert indexer("search", "x say").code == 0
+    assert indexer("search", '"x say"').code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("search", "x", "--limi", "5"), "No such option '--limi'. Did you mean '--limit'?"),
+        (("search", "x", "--sort", "size"), "tracks cannot be sorted by size; choose one of"),
+        (("search", "x", "--artists", "--sort", "path"), "artists cannot be sorted by path"),
+        (("search", "x", "--albums", "--artists"), "choose one of --albums and --artists"),
+        (("search",), "Missing argument"),
+        (("export", "--m3u", "--json"), "choose one of --csv, --m3u and --json"),
+        (("export", "--sort", "size"), "tracks cannot be sorted by size"),
+    ],
+)
+def test_wrong_use_is_2(indexer: Run, words: Sequence[str], said: str) -> None:
+    code, out, err = indexer(*words)
+    assert (code, out) == (2, b"")
+    assert said.lower() in err.lower()
+    assert err.count("\n") == 1
+
+
+def test_albums_and_artists_are_a_line_each(indexer: Run) -> None:
+    assert indexer("search", "debut", "--albums").out.decode() == "Debut  (1993)  2 tracks\n"
+    lines = indexer("search", "debut", "--artists", "--sort", "-artist").out.decode()
+    assert lines == "Ida  1 track\nEve  1 track\nBjörk  1 track\n"
+    assert indexer("search", "nothing", "--albums").code == 1
+    album = json.loads(indexer("search", "year:1993", "--albums", "--json").out)
+    assert (album["albumartist"], album["tracks"]) == ("Björk", 1)
+
+
+def test_a_search_is_sorted_and_ends_at_its_limit(indexer: Run) -> None:
+    lines = indexer("search", "debut", "--sort", "-path", "--limit", "1").out.decode()
+    assert lines == "Ida; Eve – Two\\nlines\\x1b[2J  (Debut)  music/a/2 \\xff.mp3\n"
+
+
+def test_a_table_has_the_columns_of_the_view_and_is_rfc_4180(indexer: Run) -> None:
+    code, out, err = indexer("export")
+    assert (code, err) == (0, "")
+    assert out.startswith(",".join(LIBRARY_COLUMNS).encode() + b"\r\n")
+    assert b'"Say ""x"", y",Bj\xc3\xb6rk,' in out
+    table = rows(out)
+    assert [row["path"] for row in table] == ["a/1.mp3", "a/2 \ufffd.mp3", "b/3\n.flac"]
+    assert [row["year"] for row in table] == ["1993", "", ""]
+    assert table[1]["title"] == "Two\nlines\x1b[2J"
+
+
+def test_a_search_is_exported_whole_and_in_order(indexer: Run) -> None:
+    out = indexer("export", "--csv", "ida", "--sort", "-path").out
+    assert [row["title"] for row in rows(out)] == ["Live", "Two\nlines\x1b[2J"]
+    out = indexer("export", "ida", "-codec:flac", "--json").out
+    assert json.loads(out)["path_b64"] == "YS8yIP8ubXAz"
+
+
+def test_a_playlist_holds_the_bytes_of_paths(indexer: Run) -> None:
+    code, out, err = indexer("export", "--m3u", "--sort", "-year")
+    assert code == 0
+    assert out == (
+        '#EXTM3U\n#EXTINF:62,Björk - Say "x", y\n/music/a/1.mp3\n'.encode()
+        + b"#EXTINF:-1,Ida; Eve - Two lines\x1b[2J\n/music/a/2 \xff.mp3\n"
+    )
+    assert err == "indexer: 1 file left out: a playlist cannot hold a name with a line break\n"
+
+
+@pytest.mark.parametrize(("form", "head"), [("--csv", b"id,root"), ("--m3u", b"#EXTM3U\n")])
+def test_nothing_found_is_1_and_still_a_file(indexer: Run, form: str, head: bytes) -> None:
+    code, out, err = indexer("export", form, "nothing")
+    assert (code, out.startswith(head), out.count(b"\n"), err) == (1, True, 1, "")
+
+
+def test_on_a_terminal_what_is_exported_is_escaped(
+    settings: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    MadeUp(connection).add(*TRACKS)
+    with (tmp_path / "terminal").open("w+", encoding="utf-8") as terminal:
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdout", terminal)
+        for form in ("--csv", "--m3u"):
+            assert main(["--db", os.fspath(settings.db), "export", form]) == 0
+        terminal.seek(0)
+        shown = terminal.read()
+    assert "lines\\x1b[2J" in shown
+    assert [letter for letter in shown if not letter.isprintable() and letter != "\n"] == []
+
+
+def test_a_root_that_is_removed_meanwhile_ends_no_playlist(library: Library) -> None:
+    row = {"root": "away", "path": "x.mp3", "duration": None, "artist": None, "title": "x"}
+    assert list(export.playlist([row], library)) == [b"#EXTM3U\n"]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+import struct
+
+import pytest
+from mutagen.apev2 import BINARY, EXTERNAL, APEv2, APEValue
+
+from indexer import tags
+from indexer.model import Track
+from tests import corpus
+
+APE = (".ape", ".mpc", ".sv8.mpc", ".ofr", ".tak", ".wv")
+
+
+def read(content: bytes, template: str = ".wv") -> Track:
+    return tags.read_track(io.BytesIO(content), template[template.rindex(".") :].encode())
+
+
+def tagged(template: str = ".wv", /, **items: object) -> bytes:
+    file = io.BytesIO(corpus.template(template))
+    tag = APEv2()
+    for key, value in items.items():
+        tag[key] = value
+    tag.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("key", ["Title", "TITLE", "title"])
+def test_the_case_of_a_key_does_not_matter(key: str) -> None:
+    assert read(tagged(**{key: "Debut"})).title == "Debut"
+
+
+@pytest.mark.parametrize(
+    ("column", "keys"),
+    [
+        ("albumartists", ["Album Artist", "ALBUMARTIST"]),
+        ("date", ["Year", "Date"]),
+        ("comment", ["Comment", "Description"]),
+        ("label", ["Label", "Publisher"]),
+        ("track", ["Track", "TRACKNUMBER"]),
+        ("disc", ["Disc", "DISCNUMBER"]),
+    ],
+)
+def test_the_key_of_picard_speaks_before_those_of_others(column: str, keys: list[str]) -> None:
+    first, other = keys
+    texts = {"1993", 1993, ("1993",)}
+    assert getattr(read(tagged(**{other: "1994", first: "1993"})), column) in texts
+    assert getattr(read(tagged(**{other: "1993", first: " "})), column) in texts
+
+
+def test_totals_may_have_keys_of_their_own() -> None:
+    track = read(tagged(Track="3", TotalTracks="12", Disc="1", DiscTotal="2"))
+    assert (track.track, track.track_total, track.disc, track.disc_total) == (3, 12, 1, 2)
+
+
+def test_texts_separated_by_nul_stay_apart() -> None:
+    assert read(tagged(Artist="AC/DC\0\0a; b")).artists == ("AC/DC", "a; b")
+
+
+def test_what_is_no_text_is_no_title() -> None:
+    assert read(tagged(Title=APEValue(b"Debut", BINARY))).title is None
+    assert read(tagged(Title=APEValue("https://example.org", EXTERNAL))).title is None
+
+
+@pytest.mark.parametrize(
+    ("cover", "seen"), [(b"a.jpg\0x", True), (b"a.jpg\0", False), (b"a.jpg", False)]
+)
+def test_a_cover_is_what_stands_behind_its_name(cover: bytes, seen: bool) -> None:
+    assert read(tagged(**{"Cover Art (Back)": cover})).has_picture is seen
+
+
+def test_a_cover_that_is_a_text_is_no_picture() -> None:
+    assert not read(tagged(**{"Cover Art (Front)": "cover.jpg"})).has_picture
+
+
+@pytest.mark.parametrize("template", APE)
+def test_an_item_that_is_no_item_refuses_the_file_as_mutagen_does(template: str) -> None:
+    broken = tagged(template, Title="Debut").replace(b"Title", b"\xff\xff\xff\xff\xff")
+    with pytest.raises(tags.Refused, match="APEBadItemError"):
+        read(broken, template)
+
+
+@pytest.mark.parametrize("template", APE)
+def test_a_headless_file_is_refused(template: str) -> None:
+    with pytest.raises(tags.Refused):
+        read(b"\0" + tagged(template, Title="Debut")[1:], template)
+
+
+def test_an_old_header_of_monkeys_audio_is_read() -> None:
+    old = struct.pack("<4sHIHI8xII16x", b"MAC ", 3970, 0, 2, 44100, 1, 8820)
+    track = read(old + b"WAVEfmt " + bytes(18) + b"\x10\0", ".ape")
+    stream = (track.duration, track.channels, track.sample_rate, track.bit_depth)
+    assert stream == (0.2, 2, 44100, 16)
+
+
+def test_a_packet_of_musepack_that_leads_back_to_itself_does_not_hang() -> None:
+    whole = corpus.template(".sv8.mpc")
+    stuck = whole[:4] + b"XX\0" + whole[4:]  # hangs mutagen 1.48
+    with pytest.raises(tags.Refused, match="round in circles"):
+        read(stuck, ".mpc")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from mutagen.asf import (
+    ASF,
+    ASFBoolAttribute,
+    ASFByteArrayAttribute,
+    ASFDWordAttribute,
+    ASFUnicodeAttribute,
+)
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags.asf import _codec
+from tests import corpus
+
+
+def read(content: bytes) -> Track:
+    return tags.read_track(io.BytesIO(content), b".wma")
+
+
+def tagged(**attributes: object) -> bytes:
+    file = io.BytesIO(corpus.template(".wma"))
+    asf = ASF(file)
+    for name, values in attributes.items():
+        asf.tags[name] = values
+    file.seek(0)
+    asf.save(file)
+    return file.getvalue()
+
+
+def test_several_authors_stay_apart_wherever_they_stand() -> None:
+    assert read(tagged(Author=["a", "b; c", "d/e"])).artists == ("a", "b; c", "d/e")
+
+
+@pytest.mark.parametrize("name", ["WM/AlbumTitle", "wm/albumtitle"])
+def test_the_case_of_a_name_does_not_matter(name: str) -> None:
+    assert read(tagged(**{name: "Debut"})).album == "Debut"
+
+
+def test_a_number_may_be_a_number_or_a_text() -> None:
+    assert read(tagged(**{"WM/TrackNumber": ASFDWordAttribute(7)})).track == 7
+    track = read(tagged(**{"WM/TrackNumber": "7/15", "WM/PartOfSet": "1"}))
+    assert (track.track, track.track_total, track.disc, track.disc_total) == (7, 15, 1, None)
+
+
+def test_totals_may_have_names_of_their_own() -> None:
+    track = read(tagged(**{"WM/TrackNumber": "7", "TotalTracks": "15", "TotalDiscs": "2"}))
+    assert (track.track, track.track_total, track.disc_total) == (7, 15, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "compilation"),
+    [(ASFBoolAttribute(True), True), (ASFBoolAttribute(False), False), ("1", True), ("0", False)],
+)
+def test_the_compilation_flag(value: object, compilation: bool) -> None:
+    assert read(tagged(**{"WM/IsCompilation": value})).compilation is compilation
+
+
+def test_bytes_are_no_text() -> None:
+    assert read(tagged(**{"WM/Genre": ASFByteArrayAttribute(b"Rock")})).genres == ()
+
+
+@pytest.mark.parametrize(("size", "seen"), [(1, True), (256, True), (0, False)])
+def test_a_picture_is_seen_by_the_size_it_tells(size: int, seen: bool) -> None:
+    picture = b"\x03" + size.to_bytes(4, "little") + "image/png\0\0".encode("utf-16-le")
+    content = tagged(**{"WM/Picture": ASFByteArrayAttribute(picture + bytes(size))})
+    assert read(content).has_picture is seen
+
+
+def test_a_picture_that_is_a_text_is_none() -> None:
+    assert not read(tagged(**{"WM/Picture": ASFUnicodeAttribute("cover.jpg")})).has_picture
+
+
+def test_text_that_is_no_utf_16_refuses_the_file_as_mutagen_does() -> None:
+    content = tagged(**{"WM/AlbumTitle": "Debut"})
+    broken = content.replace("Deb".encode("utf-16-le"), b"\x00\xdc\x00\xdc\x00\xdc")
+    with pytest.raises(tags.Refused, match="ASFError"):
+        read(broken)
+
+
+@pytest.mark.parametrize(
+    ("codec_type", "codec_name", "codec"),
+    [
+        ("Windows Media Audio 9 Standard", "Windows Media Audio V8", "wma"),
+        ("Windows Media Audio 9 Professional", "Windows Media Audio 9.1 Professional", "wmapro"),
+        ("Windows Media Audio 9 Lossless", "Windows Media Audio 9.1 Lossless", "wmalossless"),
+        ("Windows Media Audio 9 Voice", "Windows Media Audio Voice 9", "wmavoice"),
+        ("", "Windows Media Audio 9.2 Lossless", "wmalossless"),
+        ("MP3 - MPEG Layer III", "", "mp3"),
+        ("Microsoft PCM Format", "", "pcm"),
+        ("", "", "wma"),
+    ],
+)
+def test_the_codec_has_its_everyday_name(codec_type: str, codec_name: str, codec: str) -> None:
+    assert _codec(SimpleNamespace(codec_type=codec_type, codec_name=codec_name)) == codec

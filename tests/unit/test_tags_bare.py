@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from mutagen.apev2 import APEv2
+
+from indexer import tags
+from indexer.model import Track
+from tests import corpus
+
+BARE = (".mp3", ".mp2", ".mp1", ".aac", ".ac3", ".eac3", ".tta")
+LONG = "A title of more than thirty characters"
+
+
+def read(content: bytes, suffix: str = ".mp3") -> Track:
+    return tags.read_track(io.BytesIO(content), suffix.encode())
+
+
+def with_apev2(content: bytes, *, picture: bytes = b"", **items: str | list[str]) -> bytes:
+    file = io.BytesIO(content)
+    tag = APEv2()
+    for key, value in items.items():
+        tag[key.replace("_", " ") if key[0].isupper() else key] = value
+    if picture:
+        tag["Cover Art (Front)"] = b"cover.jpg\0" + picture
+    tag.save(file)
+    return file.getvalue()
+
+
+def v1(title: str) -> bytes:
+    return b"TAG" + title.encode("latin-1")[:30].ljust(30, b"\0") + bytes(94) + b"\xff"
+
+
+@pytest.mark.parametrize("suffix", BARE)
+def test_an_apev2_tag_alone_is_read(suffix: str) -> None:
+    track = read(
+        with_apev2(
+            corpus.template(suffix), picture=b"x", Title="Debut", Artist=["a", "b"], Track="3/12"
+        ),
+        suffix,
+    )
+    assert (track.title, track.artists, track.track, track.track_total) == (
+        "Debut",
+        ("a", "b"),
+        3,
+        12,
+    )
+    assert track.has_picture
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".mp2", ".aac", ".tta"])
+def test_an_apev2_tag_fills_in_what_the_id3_tag_lacks(suffix: str) -> None:
+    tagged = corpus.tagged(suffix, title="of ID3", album=" ")
+    content = with_apev2(tagged, Title="of APE", Album="of APE", replaygain_track_gain="-7 dB")
+    track = read(content, suffix)
+    assert (track.title, track.album, track.replaygain_track_gain) == (
+        "of ID3",
+        "of APE",
+        "-7 dB",
+    )
+
+
+def test_of_three_tags_the_short_old_one_comes_last() -> None:
+    sound = corpus.template(".mp3")
+    assert read(with_apev2(sound, Title=LONG) + v1(LONG)).title == LONG
+    assert read(with_apev2(sound, Album="Debut") + v1(LONG)).title == LONG[:30]
+    tagged = corpus.tagged(title="of ID3v2")
+    assert read(with_apev2(tagged, Title=LONG) + v1(LONG)).title == "of ID3v2"
+
+
+def test_an_apev2_tag_before_lyrics_is_read() -> None:
+    lyrics = b"LYRICSBEGININD0000200"
+    end = f"{len(lyrics):06}".encode() + b"LYRICS200" + v1("x")
+    content = with_apev2(corpus.template(".mp3"), Title="Debut") + lyrics + end
+    assert read(content).title == "Debut"
+
+
+@pytest.mark.parametrize("suffix", BARE)
+def test_a_broken_apev2_tag_does_not_refuse_a_file(suffix: str) -> None:
+    content = with_apev2(corpus.template(suffix), Title="Debut")
+    broken = content.replace(b"Title", b"\xff\xff\xff\xff\xff")
+    assert read(broken, suffix).title is None
+
+
+def test_a_picture_of_an_id3_tag_is_not_hidden_by_an_apev2_tag() -> None:
+    tagged = corpus.tagged(title="x", picture=10)
+    assert read(with_apev2(tagged, Album="y")).has_picture
+    assert not read(with_apev2(corpus.tagged(title="x"), Album="y")).has_picture
+
+
+def test_true_audio_says_how_many_channels_and_bits_it_has() -> None:
+    for content in (corpus.template(".tta"), corpus.tagged(".tta", title="x")):
+        track = read(content, ".tta")
+        assert (track.channels, track.bit_depth) == (1, 16)
+
+
+def test_adif_is_aac() -> None:
+    pce = "000001011100010000000000000000000000000"
+    head = "000" + "0" + f"{64_000:023b}" + "0000" + "0" * 20 + pce
+    bits = head + "0" * (-len(head) % 8) + "0" * 8
+    content = b"ADIF" + int(bits, 2).to_bytes(len(bits) // 8) + bytes(2000)
+    track = read(content, ".aac")
+    assert (track.codec, track.sample_rate, track.bitrate) == ("aac", 22050, 64_000)
+    assert read(content, ".mp3").codec == "aac"

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags import chunks
+from tests import corpus
+
+PCM = (1, 1, 8000, 16000, 2, 16)
+
+
+def read(content: bytes, suffix: str = ".wav") -> Track:
+    return tags.read_track(io.BytesIO(content), suffix.encode())
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return name + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
+
+
+def wave(*more: bytes, stream: tuple[int, ...] = PCM, sound: int = 1600) -> bytes:
+    """A WAV file: format, channels, rate, bytes a second, bytes a block, bits, then its sound."""
+    widths = (2, 2, 4, 4, 2, 2)
+    fmt = b"".join(n.to_bytes(w, "little") for n, w in zip(stream, widths, strict=True))
+    body = b"WAVE" + chunk(b"fmt ", fmt) + chunk(b"data", bytes(sound)) + b"".join(more)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def info(**texts: bytes) -> bytes:
+    items = b"".join(chunk(name.encode(), text + b"\0") for name, text in texts.items())
+    return chunk(b"LIST", b"INFO" + items)
+
+
+def id3_chunk(title: str) -> bytes:
+    tag = corpus.tagged(title=title)[: -len(corpus.template(".mp3"))]
+    return chunk(b"id3 ", tag)
+
+
+def test_riff_info_is_read() -> None:
+    track = read(
+        wave(
+            info(
+                INAM=b"Human Behaviour",
+                IART="Björk".encode(),
+                IPRD=b"Debut",
+                IGNR=b"Electronic",
+                ICRD=b"1993-06-07",
+                ITRK=b"1/11",
+                IMUS=b"Nellee Hooper",
+                ICMT=b"ripped twice",
+                IBPM=b"120",
+            )
+        )
+    )
+    assert track == Track(
+        codec="pcm",
+        duration=0.1,
+        bitrate=128_000,
+        sample_rate=8000,
+        channels=1,
+        bit_depth=16,
+        title="Human Behaviour",
+        artists=("Björk",),
+        album="Debut",
+        genres=("Electronic",),
+        date="1993-06-07",
+        year=1993,
+        track=1,
+        track_total=11,
+        composer="Nellee Hooper",
+        comment="ripped twice",
+        bpm="120",
+    )
+
+
+def test_info_fills_in_what_the_id3_tag_lacks() -> None:
+    texts = info(INAM=b"of INFO", IPRD=b"of INFO", IPRT=b"4")
+    for content in (wave(texts, id3_chunk(title="of ID3")), wave(id3_chunk(title="of ID3"), texts)):
+        track = read(content)
+        assert (track.title, track.album, track.track) == ("of ID3", "of INFO", 4)
+
+
+def test_the_track_of_others_speaks_only_where_there_is_no_other() -> None:
+    assert read(wave(info(IPRT=b"4", ITRK=b"3"))).track == 3
+    assert read(wave(info(ITRK=b" ", IPRT=b"4"))).track == 4
+
+
+def test_texts_of_the_same_name_are_several_values() -> None:
+    assert read(wave(info(IART=b"a"), info(IART=b"b"))).artists == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "suspect"),
+    [
+        ("Björk".encode(), "Björk", False),
+        ("Björk".encode("latin-1"), "Björk", False),
+        (b"Don\x92t", "Don\N{RIGHT SINGLE QUOTATION MARK}t", False),
+        ("Кино".encode("cp1251"), "Êèíî", True),
+        ("さくら".encode("shift-jis"), "\x82³\x82\xad\x82ç", True),
+        (b"a\x81\xffb", "a\x81\xffb", False),
+        (b"Debut\0garbage", "Debut", False),
+    ],
+)
+def test_the_encoding_of_info_is_utf_8_or_what_windows_made_of_it(
+    text: bytes, title: str, suspect: bool
+) -> None:
+    track = read(wave(info(INAM=text)))
+    assert (track.title, track.suspect_encoding) == (title, suspect)
+
+
+def test_a_long_text_of_info_is_not_cut_within_a_character() -> None:
+    for text in ("x" + "ö" * chunks.INFO_LIMIT, "ö" * chunks.INFO_LIMIT):
+        track = read(wave(info(ICMT=text.encode(), INAM="Café".encode("latin-1"))))
+        assert track.comment == text[:2048]
+        assert (track.title, track.suspect_encoding) == ("Café", False)
+
+
+def test_a_list_that_is_no_info_is_passed_over() -> None:
+    other = chunk(b"LIST", b"adtl" + chunk(b"INAM", b"a label"))
+    assert read(wave(other, info(INAM=b"Debut"))).title == "Debut"
+    assert read(wave(other)).title is None
+
+
+def test_an_info_list_that_claims_too_much_is_cut_at_the_end() -> None:
+    content = wave(info(INAM=b"Debut", IART=b"Bjork"))
+    for name in (b"LIST", b"IART"):
+        at = content.index(name) + 4
+        track = read(content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :])
+        assert (track.title, track.artists) == ("Debut", ("Bjork",))
+
+
+def test_no_more_than_so_many_chunks_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = wave(*[chunk(b"junk", b"")] * 8, info(INAM=b"Debut"))
+    assert read(content).title == "Debut"
+    monkeypatch.setattr(chunks, "CHUNKS_LIMIT", 10)
+    assert read(content).title is None
+
+
+@pytest.mark.parametrize(
+    ("code", "codec", "bit_depth"),
+    [(1, "pcm", 16), (3, "pcm", 16), (0xFFFE, "pcm", 16), (6, "alaw", None), (0x1234, "wav", None)],
+)
+def test_the_codec_of_a_wave_file_is_told_by_its_format(
+    code: int, codec: str, bit_depth: int | None
+) -> None:
+    track = read(wave(stream=(code, *PCM[1:])))
+    assert (track.codec, track.bit_depth) == (codec, bit_depth)
+
+
+def test_a_compressed_wave_file_is_measured_by_its_bytes_a_second() -> None:
+    track = read(wave(stream=(0x55, 2, 44100, 16000, 1, 0), sound=3200))
+    assert (track.codec, track.duration, track.bitrate) == ("mp3", 0.2, 128_000)
+
+
+def test_a_compressed_wave_file_that_tells_no_rate_has_no_length() -> None:
+    track = read(wave(stream=(0x55, 2, 44100, 0, 1, 0), sound=3200))
+    assert (track.duration, track.bitrate) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("compression", "codec"),
+    [(b"NONE", "pcm"), (b"sowt", "pcm"), (b"fl32", "pcm"), (b"ima4", "adpcm"), (b"ULAW", "mulaw")],
+)
+def test_the_codec_of_an_aiff_c_file_is_told_by_its_compression(
+    compression: bytes, codec: str
+) -> None:
+    rate = b"\x40\x0b\xfa" + bytes(7)  # 8000 as 80 bits of floating point
+    common = b"\0\x01" + (1600).to_bytes(4) + b"\0\x10" + rate + compression + b"\0\0"
+    body = b"AIFCCOMM" + len(common).to_bytes(4) + common + b"SSND" + bytes(4)
+    track = read(b"FORM" + len(body).to_bytes(4) + body, ".aifc")
+    assert (track.codec, track.duration, track.sample_rate) == (codec, 0.2, 8000)
+
+
+def test_a_tag_in_capitals_is_found_too() -> None:
+    content = corpus.tagged(".wav", title="Debut").replace(b"id3 ", b"ID3 ")
+    assert read(content).title == "Debut"
+
+
+def test_dsd_of_no_rate_is_refused_and_no_crash() -> None:
+    content = corpus.template(".dsf").replace((2822400).to_bytes(4, "little"), bytes(4))
+    with pytest.raises(tags.Refused):
+        read(content, ".dsf")

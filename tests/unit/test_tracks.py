@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from indexer.model import Known, Place, Stamp
+from indexer.store import tracks
+from indexer.store.connection import Connection, Row, select, write_transaction
+from tests.trees import known, stamp
+
+
+@pytest.fixture(autouse=True)
+def _root(root_id: int) -> None:
+    assert root_id == 1
+
+
+def add(connection: Connection, row: Known) -> Known:
+    return replace(row, id=tracks.add(connection, row, None, 1, tracks.NOTHING_READ))
+
+
+def paths_below(connection: Connection, folder: bytes, *, recursive: bool) -> list[bytes]:
+    rows = tracks.below(connection, 1, folder, recursive=recursive)
+    return [row.path for row in rows]
+
+
+PATHS = [
+    b"A!.mp3",
+    b"A.mp3",
+    b"A/1.mp3",
+    b"A/2/3.mp3",
+    b"A/2/4.mp3",
+    b"A/5.mp3",
+    b"A0.mp3",
+    b"\xff",
+]
+
+
+def test_rows_below_a_folder_come_in_byte_order(connection: Connection) -> None:
+    for path in reversed(PATHS):
+        add(connection, known(path))
+    assert paths_below(connection, b"", recursive=True) == PATHS
+    assert paths_below(connection, b"A", recursive=True) == PATHS[2:6]
+    assert paths_below(connection, b"A/2", recursive=True) == PATHS[3:5]
+
+
+def test_rows_of_the_folder_itself_leave_out_what_is_deeper(connection: Connection) -> None:
+    for path in PATHS:
+        add(connection, known(path))
+    assert paths_below(connection, b"", recursive=False) == [
+        b"A!.mp3", b"A.mp3", b"A0.mp3", b"\xff",
+    ]  # fmt: skip
+    assert paths_below(connection, b"A", recursive=False) == [b"A/1.mp3", b"A/5.mp3"]
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+@pytest.mark.parametrize("recursive", [True, False])
+def test_pages_lose_and_repeat_nothing(
+    connection: Connection, page: int, recursive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in PATHS:
+        add(connection, known(path))
+    whole = paths_below(connection, b"", recursive=recursive)
+    monkeypatch.setattr(tracks, "_PAGE", page)
+    assert paths_below(connection, b"", recursive=recursive) == whole
+
+
+def test_rows_of_folders_below_are_not_read_one_by_one(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with write_transaction(connection):
+        for folder in range(20):
+            for number in range(20):
+                add(connection, known(b"%02d/%02d.mp3" % (folder, number)))
+    read: list[object] = []
+
+    def counted(*asked: Any) -> Iterator[Row]:
+        for row in select(*asked):
+            read.append(row)
+            yield row
+
+    monkeypatch.setattr(tracks, "select", counted)
+    assert paths_below(connection, b"", recursive=False) == []
+    assert len(read) <= 2 * 20
+
+
+def test_rows_of_other_roots_and_rows_that_left_are_not_below(connection: Connection) -> None:
+    connection.execute("INSERT INTO roots (name, path, added_at) VALUES ('other', x'2f', 1)")
+    add(connection, replace(known(b"1.mp3"), root_id=2))
+    gone = add(connection, known(b"2.mp3"))
+    tracks.leave(connection, gone.id, 5)
+    refused = add(connection, known(b"3.mp3", place=Place.REFUSED))
+    assert list(tracks.below(connection, 1, b"")) == [refused]
+
+
+def test_a_row_comes_back_as_it_was_written(connection: Connection) -> None:
+    row = Known(
+        0, 1, b"\xff/1.mp3", Stamp(1, 2**62, -5, 2**63 - 1), Place.REFUSED, 1, 3, 4, 5, None
+    )
+    written = add(connection, row)
+    assert tracks.in_place(connection, 1, b"\xff/1.mp3") == written
+    assert tracks.by_id(connection, written.id) == written
+
+
+def test_a_place_holds_one_row_and_any_number_that_left_it(connection: Connection) -> None:
+    for number in range(3):
+        row = add(connection, known(b"1.mp3", number))
+        tracks.leave(connection, row.id, number)
+    here = add(connection, known(b"1.mp3", 3))
+    assert tracks.in_place(connection, 1, b"1.mp3") == here
+    gone = tracks.gone_from(connection, 1, b"1.mp3")
+    assert gone is not None
+    assert (gone.id, gone.place, gone.missing_at) == (3, Place.MISSING, 2)
+    with pytest.raises(Exception, match="UNIQUE"):
+        add(connection, known(b"1.mp3", 4))
+
+
+def test_rows_with_an_inode_are_those_of_its_disk_missing_ones_too(connection: Connection) -> None:
+    connection.execute("INSERT INTO disks (uuid, fsid, fs_type, source) VALUES ('o', '', '', '')")
+    one = add(connection, known(b"1.mp3", 7))
+    add(connection, replace(known(b"2.mp3", 7), disk_id=2))
+    add(connection, known(b"3.mp3", 8))
+    tracks.leave(connection, one.id, 5)
+    assert [row.id for row in tracks.with_inode(connection, 1, 7)] == [one.id]
+
+
+def test_a_parked_row_frees_its_place_until_it_is_written_again(connection: Connection) -> None:
+    one, two = add(connection, known(b"1.mp3")), add(connection, known(b"2.mp3"))
+    for row in (one, two):
+        tracks.park(connection, row.id)
+    tracks.write(connection, replace(one, path=b"2.mp3"), None, None, tracks.NOTHING_READ)
+    tracks.write(connection, replace(two, path=b"1.mp3"), None, None, tracks.NOTHING_READ)
+    assert [row.id for row in tracks.below(connection, 1, b"")] == [two.id, one.id]
+
+
+def test_a_refused_row_that_left_is_read_again_when_its_file_comes_back(
+    connection: Connection,
+) -> None:
+    """Why it was refused is forgotten with its problem."""
+    good, bad = add(connection, known(b"1.mp3")), add(connection, known(b"2.mp3"))
+    tracks.write(connection, replace(bad, place=Place.REFUSED), None, None, tracks.NOTHING_READ)
+    for row in (good, bad):
+        tracks.leave(connection, row.id, 5)
+    versions = [tracks.by_id(connection, row.id) for row in (good, bad)]
+    assert [row.reader_version for row in versions if row is not None] == [1, 0]
+
+
+def test_a_new_stamp_leaves_the_time_of_the_last_reading_unless_told(
+    connection: Connection,
+) -> None:
+    row = add(connection, known(b"1.mp3"))
+    for at, expected in ((None, "1970-01-01T00:00:00.001Z"), (5, "1970-01-01T00:00:00.005Z")):
+        tracks.restamp(connection, replace(row, stamp=stamp(9)), at)
+        shown = tracks.view_row(connection, row.id)
+        assert shown is not None
+        assert shown[-1] == expected
+    restamped = tracks.by_id(connection, row.id)
+    assert restamped is not None
+    assert restamped.stamp == stamp(9)
+
+
+def test_untold_rows_are_those_that_left_and_were_not_told(connection: Connection) -> None:
+    rows = [add(connection, known(b"%d.mp3" % number)) for number in range(3)]
+    tracks.leave(connection, rows[0].id, None)
+    tracks.leave(connection, rows[1].id, 5)
+    assert [row.id for row in tracks.untold(connection)] == [rows[0].id]
+    tracks.tell_missing(connection, rows[0].id, 6)
+    assert tracks.untold(connection) == []
+
+
+def test_counts_are_of_the_view_and_of_what_was_in_it(connection: Connection) -> None:
+    add(connection, known(b"1.mp3"))
+    add(connection, known(b"2.mp3", place=Place.REFUSED, added_at=None))
+    for number, added_at in ((3, 1), (4, None)):
+        row = add(connection, known(b"%d.mp3" % number, added_at=added_at))
+        tracks.leave(connection, row.id, 5)
+    assert tracks.counts(connection) == (1, 1)
+    assert tracks.count_by_root(connection) == {1: 1}

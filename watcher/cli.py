@@ -1,0 +1,159 @@
+"""`watcher`: a command line -> a running daemon, and the exit code of its end.
+
+0: SIGTERM or SIGINT. 2: wrong use. 3: it could not be done (another daemon, no database).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from indexer import errors
+from indexer.cli.arguments import (
+    InOrder,
+    examples,
+    file_argument,
+    invoke,
+    path_argument,
+    version_option,
+)
+from indexer.cli.output import prepare_streams
+from indexer.cli.session import Session
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from indexer.settings import Settings
+    from watcher.daemon import Progress
+
+_MOST_TO_STOP_S: Final = 1.0
+"""A batch that is at hand when a signal comes has so long to end. A guess."""
+
+
+class _Overdue(BaseException):
+    """The daemon did not end in time and is left where it stands, as kill -9 would leave it."""
+
+
+@click.group(
+    cls=InOrder,
+    invoke_without_command=True,
+    epilog=examples("watcher run ~/Music", "watcher --db /srv/library.db run"),
+)
+@click.option(
+    "--db", type=file_argument, metavar="FILE", help="The database, instead of the usual one."
+)
+@click.option("--config", type=file_argument, metavar="FILE", help="The settings, a TOML file.")
+@version_option
+@click.pass_context
+def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
+    """Keep the index of a music library equal to the disk, live."""
+    context.obj.db, context.obj.config = db, config
+    if context.invoked_subcommand is None:
+        sys.stderr.write(context.get_help() + "\n")
+        return 2
+    return 0
+
+
+@cli.command(epilog=examples("watcher run ~/Music", "watcher run --log-json 2>> watcher.log"))
+@click.argument("folders", nargs=-1, type=path_argument, metavar="[ROOT]...")
+@click.option("--log-json", is_flag=True, help="Log in JSON, an object a line.")
+@click.option("-v", "--verbose", is_flag=True, help="Log also what was looked at, and read.")
+@click.pass_obj
+def run(session: Session, folders: Sequence[bytes], *, log_json: bool, verbose: bool) -> int:
+    """Watch all roots, and index each change as it happens.
+
+    A ROOT is a folder of music; a new one is added. Without one, the roots that are known are
+    watched. Changes made while nothing ran are found first. Ends with Ctrl-C or SIGTERM.
+    """
+    settings = session.settings()
+    _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
+    try:
+        _watch(settings, folders, nullcontext if log_json else session.progress)
+    except (errors.Interrupted, _Overdue):
+        return 0
+    return 0
+
+
+def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> None:
+    from indexer.engine.dispatch import dispatching
+    from indexer.engine.lock import holder
+    from indexer.engine.registry import root_at
+    from indexer.library import wanted_by
+    from indexer.store import roots
+    from watcher.daemon import Daemon
+
+    stopped = False
+
+    def stop_waiting() -> None:
+        nonlocal stopped
+        stopped = True
+
+    _on_signals(stop_waiting)
+    wanted = wanted_by(settings)
+    with dispatching(settings, wanted, "daemon", lambda: stopped) as dispatcher:
+        if dispatcher.lock is None:
+            other = holder(settings.db)
+            who = f"process {other.pid}" if other else "another process"
+            raise errors.CannotDo(
+                f"{settings.db}: {who} keeps this index already; one daemon is enough, "
+                "`indexer roots add FOLDER` gives it more to watch"
+            )
+        for folder in folders:
+            root_at(dispatcher.connection, settings, folder)
+        if not roots.watched(dispatcher.connection):
+            raise errors.UsageError(
+                "no root is known yet; name the folder that holds the music: `watcher run FOLDER`"
+            )
+        os.chdir("/")  # a working folder on a disk keeps it from being unmounted
+        daemon = Daemon(dispatcher.connection, dispatcher.lock, settings, wanted, progress=progress)
+        signal.signal(signal.SIGALRM, _give_up)
+        _on_signals(daemon.stop, and_then_s=_MOST_TO_STOP_S)
+        try:
+            if not stopped:
+                daemon.run()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            daemon.close()
+
+
+def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:
+    """What SIGTERM and SIGINT do, if the program was not started to ignore them (`nohup`)."""
+
+    def caught(_number: int, _frame: FrameType | None) -> None:
+        act()
+        signal.setitimer(signal.ITIMER_REAL, and_then_s)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, caught)
+
+
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    raise _Overdue
+
+
+def _log_decisions(level: int, *, as_json: bool) -> None:
+    from watcher.log import DecisionHandler, style_for
+
+    style = style_for(sys.stderr.fileno(), os.environ.get("JOURNAL_STREAM"), as_json=as_json)
+    for name in ("watcher", "indexer"):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.handlers = [DecisionHandler(style)]
+        logger.propagate = False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit code."""
+    prepare_streams()
+    session = Session("watcher")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return session.exit_code(lambda: invoke(cli, "watcher", words, session))

@@ -1,0 +1,374 @@
+"""The loop: what happens to files, disks and commands -> an index that equals the disk, live.
+
+Every turn of it is `step(now)`, which a test can call with a clock of its own. It sleeps in the
+kernel between turns, until something can be drained, a command rings, or a time has come.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import selectors
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Final
+
+from indexer import disks, errors, paths
+from indexer.engine.bell import Bell
+from indexer.engine.local import Facts
+from indexer.engine.lock import DispatchLock, Holder
+from indexer.evidence import ignore_lease_signal
+from indexer.model import Hint, Listener
+from indexer.settings import Settings
+from indexer.store.connection import Connection
+from indexer.wanted import Wanted, is_rule
+from watcher.gathering import Observation
+from watcher.log import Decisions
+from watcher.observation import observe
+from watcher.observers import Observers
+from watcher.roots import Root, Roots
+from watcher.settle import Due, Settler
+from watcher.sighting import Sighting, SightingKind
+from watcher.state import RootEvent, RootState
+from watcher.trouble import Trouble
+from watcher.work import Work, path_in
+
+Progress = Callable[[], AbstractContextManager[Listener | None]]
+"""Makes what shows a person how a long look at everything goes on."""
+
+_FENCE_EVERY: Final = 6
+"""Probes of the disks between two proofs that the watching threads answer."""
+_FENCE_S: Final = 5.0
+_OPEN_NOTED_S: Final = 0.5
+"""A file that is written for so long is noted as pending; a shorter copy is not worth a write."""
+
+
+class Daemon:
+    """Keeps one index equal to its roots. `run()` it, and `stop()` it from a signal handler."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        lock: DispatchLock,
+        settings: Settings,
+        wanted: Wanted,
+        *,
+        progress: Progress = nullcontext,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lock = lock
+        self._settings = settings
+        self._wanted = wanted
+        self._progress = progress
+        self._clock = clock
+        self._log = Decisions()
+        self._stopping = False
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._observers = Observers(self._wake)
+        self._bell = Bell(settings.db)
+        self._settler = Settler(
+            quiet_s=settings.quiet,
+            still_s=settings.still,
+            held_s=settings.held,
+            patience_s=settings.patience,
+            retry_first_s=settings.retry_first,
+            retry_longest_s=settings.retry_longest,
+        )
+        self._work = Work(connection, settings, wanted, self._log, lambda: self._stopping)
+        self._roots = Roots(settings, self._log, self._observers.unwatch)
+        self._trouble = Trouble(settings.db, settings.retry_longest, self._log)
+        self._probes = 0
+        self._probe_at = -math.inf
+        self._asked = True
+        """Whether commands may have left hints that are not taken yet."""
+        self._taken: set[int] = set()
+        """Pending rows of commands that are on their way through the settler."""
+        self._noted: set[tuple[int, bytes]] = set()
+        """Files being written that stand in a pending row."""
+        self._told = Holder(os.getpid(), "daemon")
+        ignore_lease_signal()
+
+    def stop(self) -> None:
+        """End the loop after the batch at hand; safe in a signal handler and from any thread."""
+        self._stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        os.eventfd_write(self._wake_fd, 1)
+
+    def run(self) -> None:
+        """Work until `stop`. What was committed stays, the rest is looked at by the next start."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+            selector.register(self._bell, selectors.EVENT_READ)
+            while not self._stopping:
+                self.step(self._clock())
+                selector.select(max(0.0, self.next_turn() - self._clock()))
+
+    def close(self) -> None:
+        """Give everything back but the connection and the lock, which are the caller's."""
+        self._observers.close()
+        self._bell.close()
+        os.close(self._wake_fd)
+
+    def next_turn(self) -> float:
+        """When there is something to do, if nothing happens before."""
+        if self._trouble.until is not None:
+            return self._trouble.until
+        times = [self._probe_at]
+        due_at = self._settler.next_due()
+        if due_at is not None:
+            times.append(due_at)
+        for root in self._roots:
+            if root.state is RootState.DOUBTED:
+                times.append(-math.inf)
+            elif root.is_settled:
+                times.extend(at for at in (root.poll_at, root.reconcile_at) if at)
+        return min(times)
+
+    def step(self, now: float) -> None:
+        """One turn of the loop.
+
+        What the database cannot take now is not lost: after a pause all of it is looked at again.
+        """
+        self._listen()
+        if self._trouble.pauses(now):
+            return
+        try:
+            with self._trouble.explained():
+                self._turn(now)
+        except errors.CannotDo as error:
+            self._put_off(error)
+        else:
+            self._trouble.end()
+        self._tell_status()
+
+    def _turn(self, now: float) -> None:
+        self._drain(now)
+        if now >= self._probe_at:
+            self._probe(now)
+        for root in self._roots:
+            if root.state is RootState.DOUBTED and not self._stopping:
+                self._recover(root)
+        now = self._clock()
+        self._take_commands(now)
+        self._take_time(now)
+        self._flush(now)
+        self._note_open(self._clock())
+
+    def _put_off(self, error: errors.CannotDo) -> None:
+        """Forget all detail: what could not be written is everything since the last look at all."""
+        if self._stopping:
+            return
+        is_new = self._trouble.begin(error, self._clock())
+        for root in self._roots:
+            if is_new:
+                self._roots.doubt(root, self._trouble.reason, str(error))
+            else:
+                root.move(RootEvent.DOUBT)
+
+    # Disks
+
+    def _probe(self, now: float) -> None:
+        """See whether each root is there, with its disk, and whether its watcher lives."""
+        self._probe_at = now + self._settings.probe_interval
+        self._roots.see(self._work.standings())
+        self._work.count_days(root.row.id for root in self._roots if root.is_settled)
+        self._probes += 1
+        if self._probes % _FENCE_EVERY == 0:
+            self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
+
+    # What is to be looked at
+
+    def _listen(self) -> None:
+        """Take note of all that woke the loop, so that it can sleep again."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        if self._bell.rang():
+            self._asked = True
+            self._probe_at = -math.inf  # roots may have come or gone
+
+    def _drain(self, now: float) -> None:
+        """Take in what the watches saw, and what they may have missed."""
+        drained = self._observers.drain()
+        for doubt in drained.doubts:
+            root = self._roots.get(doubt.root_id)
+            if root is not None:
+                self._roots.doubt(root, str(doubt.kind), doubt.detail)
+                self._probe_at = -math.inf  # a root that left is offline before it is scanned
+        for sighting in drained.sightings:
+            if self._roots.get(sighting.root_id) is not None:
+                self._offer(sighting, now)
+
+    def _offer(self, sighting: Sighting, now: float) -> None:
+        if sighting.name is not None and is_rule(sighting.name):
+            hint = Hint(sighting.root_id, sighting.folder, recursive=True)
+            self._settler.offer_hint(hint, now)
+        else:
+            self._settler.offer(sighting, now)
+
+    def _take_commands(self, now: float) -> None:
+        """Take in the hints that commands have left, and those of a run that was killed."""
+        if not (self._asked or self._taken):
+            return
+        self._asked = False
+        rows = {row.id: row for row in self._work.commands()}
+        self._taken &= rows.keys()
+        for row_id, row in rows.items():
+            root = self._roots.get(row.hint.root_id)
+            if row_id in self._taken or root is None or not root.is_there:
+                continue
+            hint = row.hint
+            if hint.names is None and hint.recursive and not hint.folder:
+                self._log.info("asked", root=root.row.name, reread=bool(hint.reread))
+            self._settler.offer_hint(hint, now)
+            self._taken.add(row_id)
+
+    def _take_time(self, now: float) -> None:
+        """Poll what is not watched, and look at everything once in a while."""
+        for root in self._roots:
+            if not root.is_settled:
+                continue
+            if root.poll_at and now >= root.poll_at:
+                for folder in root.unwatched():
+                    self._settler.offer_hint(Hint(root.row.id, folder, recursive=True), now)
+                self._roots.plan_poll(root, now)
+            if root.reconcile_at and now >= root.reconcile_at:
+                self._log.info("reconcile", root=root.row.name, reason="interval")
+                self._settler.offer_hint(Hint(root.row.id, recursive=True), now)
+                self._roots.plan_reconcile(root, now)
+
+    # What is done
+
+    def _recover(self, root: Root) -> None:
+        """Arm all watches anew, then look at everything: in this order nothing is missed (R10)."""
+        root_id = root.row.id
+        if root.is_polled:
+            self._observers.unwatch(root_id)
+        else:
+            root.armed = self._observers.watch(
+                root_id,
+                root.row.path,
+                wants_folder=self._wanted.folders,
+                wants_name=self._wants_name,
+            )
+        root.move(RootEvent.SCAN_BEGAN)
+        self._tell_status()
+        with self._progress() as listener:
+            hint = Hint(root_id, recursive=True)
+            result = self._work.look([hint], Facts(), listener, in_a_hurry=False)
+        if result.interrupted:
+            return
+        now = self._clock()
+        self._take_left(now)
+        self._work.write_down(root.row, result, "reconcile")
+        self._mend_watches(now)
+        self._taken.clear()  # what was dropped while it was offline, or in trouble
+        self._asked = True
+        self._drain(now)  # events that were lost meanwhile win
+        self._roots.settle(root, now)
+        if root.is_settled:
+            self._log.info(
+                root.state.shown,
+                root=root.row.name,
+                reason=root.reason,
+                files=result.seen,
+                read=result.files_read,
+                folders=root.armed.watched,
+                seconds=result.seconds,
+            )
+            self._roots.tell_unwatched(root)
+
+    def _mend_watches(self, now: float) -> None:
+        """Hold the watched folders against those that a look at all of a root has listed."""
+        for root_id, listed in self._work.take_listed().items():
+            root = self._roots.get(root_id)
+            if root is None or root.is_polled or not root.is_there:
+                continue
+            watched = self._observers.watched_folders(root_id)
+            for folder in sorted(listed - watched - root.armed.unwatched.keys()):
+                self._observers.arm(root_id, folder)
+                self._settler.offer_hint(Hint(root_id, folder, recursive=True), now)
+            root.armed = self._observers.armed(root_id)
+
+    def _wants_name(self, _folder: bytes, name: bytes) -> bool:
+        return is_rule(name) or self._wanted.file(name)
+
+    def _flush(self, now: float) -> None:
+        """Look at what is due now. While that is done, the next flush gathers by itself."""
+        due_at = self._settler.next_due()
+        if due_at is None or due_at > now or self._stopping:
+            return
+        dues = self._settler.pop_due(now, self._observe)
+        present = [due for due in dues if self._is_there(due)]
+        if present:
+            facts = Facts(
+                frozenset((due.hint.root_id, path) for due in present for path in due.whole),
+                frozenset((due.hint.root_id, path) for due in present for path in due.unfinished),
+            )
+            hints = [due.hint for due in present]
+            in_a_hurry = bool(self._taken) or not all(map(_is_everything, hints))
+            self._work.look(hints, facts, in_a_hurry=in_a_hurry)
+            now = self._clock()
+            self._take_left(now)
+            self._mend_watches(now)
+
+    def _is_there(self, due: Due) -> bool:
+        root = self._roots.get(due.hint.root_id)
+        return root is not None and root.is_there
+
+    def _observe(self, root_id: int, path: bytes, _now: float) -> Observation | None:
+        root = self._roots.get(root_id)
+        if root is None or not root.is_there:
+            return None
+        traits = disks.traits_of(root.fs_type_of(path))
+        return observe(
+            path_in(root.row, path),
+            leases=self._settings.leases and traits.holds_wal,
+            granularity_ns=traits.granularity_ns,
+        )
+
+    def _take_left(self, now: float) -> None:
+        """What was not whole when it was to be read is asked for again."""
+        for root_id, path in self._work.left:
+            folder, name = paths.parent_of(path), paths.name_of(path)
+            self._settler.offer(Sighting(root_id, folder, name, SightingKind.WRITING), now)
+            self._noted.add((root_id, path))
+        self._work.left = set()
+
+    def _note_open(self, now: float) -> None:
+        """Make durable which files are being written for longer than a moment."""
+        self._noted &= set(self._settler.open_files(now, 0.0))
+        fresh = set(self._settler.open_files(now, _OPEN_NOTED_S)) - self._noted
+        if fresh:
+            self._work.note_open(fresh)
+            self._noted |= fresh
+
+    # What is told
+
+    def _tell_status(self) -> None:
+        """Write down what `indexer status` shows, where it has changed."""
+        for root in self._roots:
+            if root.is_settled and root.armed.watched:
+                root.armed = self._observers.armed(root.row.id)
+        armed = [root.armed for root in self._roots if root.is_there]
+        news = Holder(
+            os.getpid(),
+            "daemon",
+            sum(one.watched for one in armed),
+            sum(len(one.unwatched) for one in armed),
+            {root.row.name: root.state.shown for root in self._roots},
+            dict(self._roots.recoveries),
+        )
+        if news == self._told:
+            return
+        self._told = news
+        try:
+            self._lock.tell(news)
+        except OSError as error:  # the disk of the database is full: the next news may fit
+            self._log.warning("status untold", detail=error.strerror)
+
+
+def _is_everything(hint: Hint) -> bool:
+    return hint.recursive and not hint.folder

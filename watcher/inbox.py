@@ -1,0 +1,93 @@
+"""What the watching threads report -> one merged and bounded batch for the daemon's loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from watcher.health import Doubt
+from watcher.sighting import Sighting, SightingKind
+
+_Found = dict[tuple[bytes, bytes | None], SightingKind]
+_ALL = (b"", None)
+
+
+class Drained(Struct, frozen=True):
+    """What was reported since the last time: one sighting a name, one doubt a root and kind."""
+
+    sightings: tuple[Sighting, ...]
+    doubts: tuple[Doubt, ...]
+
+
+def merged(known: SightingKind | None, new: SightingKind) -> SightingKind:
+    """The one word for a name of which two things were seen, in this order.
+
+    The later word counts: a file that is written again after it was closed is not whole. But new
+    attributes say nothing of that: Samba sets a file's times after it has closed it.
+    """
+    return new if known is None or new is not SightingKind.ATTRIBUTES else known
+
+
+class Inbox:
+    """Several threads put in, one drains.
+
+    `wake` is called from the threads that put in, once until the next `drain`; it must be quick
+    and must not fail: a write to an eventfd. A root of which more than `most` names wait becomes
+    one 'look at all of it' (FOLDER_CAME of `b""`), so a loop that is stuck costs no memory.
+    """
+
+    def __init__(self, wake: Callable[[], None], most: int) -> None:
+        self._wake = wake
+        self._most = most
+        self._lock = threading.Lock()  # guards what stands below
+        self._found: dict[int, _Found] = {}
+        self._doubts: dict[tuple[int, str], Doubt] = {}
+        self._told = False
+
+    def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: SightingKind) -> None:
+        """Put a sighting in. Nobody is woken before `tell`, so that a burst wakes once."""
+        with self._lock:
+            found = self._found.setdefault(root_id, {})
+            if found.get(_ALL) is SightingKind.FOLDER_CAME:
+                return
+            found[folder, name] = merged(found.get((folder, name)), kind)
+            if len(found) > self._most:
+                self._found[root_id] = {_ALL: SightingKind.FOLDER_CAME}
+
+    def doubt(self, doubt: Doubt) -> None:
+        """Put a doubt in, and wake the loop. The first one of a kind keeps its words."""
+        with self._lock:
+            self._doubts.setdefault((doubt.root_id, doubt.kind), doubt)
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake the loop if there is something that it was not woken for."""
+        with self._lock:
+            if self._told or not (self._found or self._doubts):
+                return
+            self._told = True
+        self._wake()
+
+    def forget(self, root_id: int) -> None:
+        """Drop what waits of a root."""
+        with self._lock:
+            self._found.pop(root_id, None)
+            for key in [key for key in self._doubts if key[0] == root_id]:
+                del self._doubts[key]
+
+    def drain(self) -> Drained:
+        """Take all of it out."""
+        with self._lock:
+            found, self._found = self._found, {}
+            doubts, self._doubts = self._doubts, {}
+            self._told = False
+        return Drained(
+            tuple(
+                Sighting(root_id, folder, name, kind)
+                for root_id, names in found.items()
+                for (folder, name), kind in names.items()
+            ),
+            tuple(doubts.values()),
+        )

@@ -1,0 +1,97 @@
+"""Decisions -> lines: `event key=value`, with `<N>` before them under systemd, or as JSON."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Final
+
+import msgspec
+
+from indexer.cli.terminal import escaped
+
+_PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+"""Of sd-daemon(3): the journal keeps what stands between < and > as the line's priority."""
+
+Fields = dict[str, object]
+
+
+def style_for(stream: int, journal: str | None, *, as_json: bool) -> str:
+    """How to write to an open descriptor: `json`, `systemd` or `plain`.
+
+    `journal` is $JOURNAL_STREAM, device:inode of what leads to the journal (systemd.exec(5)). Who
+    redirects our output still has the variable, so the two are compared.
+    """
+    if as_json:
+        return "json"
+    status = os.fstat(stream)
+    return "systemd" if journal == f"{status.st_dev}:{status.st_ino}" else "plain"
+
+
+class DecisionHandler(logging.Handler):
+    """Writes one line a decision to stderr. `style` is one of those of `style_for`."""
+
+    def __init__(self, style: str) -> None:
+        super().__init__()
+        self._style = style
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a log that nobody takes (a full disk) is no reason to stop."""
+        line = self._line(record)
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except OSError:
+            self.handleError(record)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        fields: Fields = dict(getattr(record, "fields", {}))
+        if record.exc_info:
+            fields["traceback"] = logging.Formatter().formatException(record.exc_info)
+        event = record.getMessage()
+        if self._style == "json":
+            level = record.levelname.lower()
+            at = round(record.created, 3)
+            line = {"at": at, "level": level, "event": event, **fields}
+            return msgspec.json.encode({key: _fit(value) for key, value in line.items()}).decode()
+        pairs = (f"{key}={_shown(value)}" for key, value in fields.items())
+        text = " ".join([escaped(event), *pairs])
+        if self._style == "systemd":
+            return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}"
+        return text
+
+
+class Decisions:
+    """The daemon's log: `log.info("overflow", root="music", action="rescan")`."""
+
+    def __init__(self, name: str = "watcher") -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Something was looked at, whatever came of it."""
+        self._logger.debug(event, extra={"fields": fields})
+
+    def info(self, event: str, **fields: object) -> None:
+        """Something was done."""
+        self._logger.info(event, extra={"fields": fields})
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something is not as it should be; the line says what is done about it, or can be."""
+        self._logger.warning(event, extra={"fields": fields})
+
+
+def _fit(value: object) -> object:
+    """A value for JSON, which takes no lone surrogates: names that are not UTF-8 have them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _shown(value: object) -> str:
+    """A value on one line: quoted where it holds spaces, quotes, or what a terminal obeys."""
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    if text and text.isprintable() and not any(char in text for char in ' "\\='):
+        return text
+    quoted = escaped(text.replace("\\", "\\\\")).replace('"', '\\"')
+    return f'"{quoted}"'

@@ -1,0 +1,224 @@
+"""What inotify tells of one root -> sightings of what changed there, and doubts about the telling.
+
+Of watchdog 7.1 only the lowest layer is used: `InotifyFD`, the thread that reads and parses what
+the kernel queued, and its bindings. The holes that we know of lie in the layers above it, which
+would also cost two more threads and a second table of all watches. `InotifyWatchGroup` drops
+watches that cannot be added without a word, follows and renames stale ones, rebuilds itself after
+an overflow without telling, and holds back what comes after a move-out for 0.5 s. `InotifyEmitter`
+asks for more than its filter says. The table that `InotifyFD` has of its own, which takes a watch
+that was refused for one and warns with the repr of all the others, stays empty here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import threading
+from typing import Final
+
+from watchdog.observers.inotify_c import (
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchDescriptor,
+    inotify_add_watch,
+    inotify_rm_watch,
+)
+
+from indexer import paths
+from watcher.health import Doubt, DoubtKind
+from watcher.inbox import Inbox
+from watcher.sighting import SightingKind
+from watcher.watches import Place, Watches
+
+_WENT: Final = Mask(InotifyConstants.IN_MOVED_FROM | InotifyConstants.IN_DELETE)
+_LEFT: Final = Mask(InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF)
+_ENDED: Final = Mask(InotifyConstants.IN_UNMOUNT | InotifyConstants.IN_IGNORED)
+
+_KINDS: Final = {
+    InotifyConstants.IN_CREATE: SightingKind.CREATED,
+    InotifyConstants.IN_MODIFY: SightingKind.WRITING,
+    InotifyConstants.IN_CLOSE_WRITE: SightingKind.CLOSED,
+    InotifyConstants.IN_MOVED_TO: SightingKind.MOVED_IN,
+    InotifyConstants.IN_ATTRIB: SightingKind.ATTRIBUTES,
+    InotifyConstants.IN_MOVED_FROM: SightingKind.GONE,
+    InotifyConstants.IN_DELETE: SightingKind.GONE,
+}
+"""What the kernel tells of a file, one bit an event (inotify(7))."""
+
+FOLDER_MASK: Final = Mask(
+    InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_MOVE
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_DELETE
+    | _LEFT
+    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_DONT_FOLLOW
+    | InotifyConstants.IN_EXCL_UNLINK
+)
+"""Never opens, reads, or closes without writing: listing a folder would raise them."""
+
+PARTING_S: Final = 1.0
+"""How long an observer that was told to end is waited for: a disk that hangs may hold it."""
+
+
+class Observer(InotifyFD):
+    """One root's watches, and the thread that reads what they report.
+
+    The root has its descriptor for itself: it overflows, dies and is renewed alone. Watches are
+    added by two threads, the loop's (`watches.arm`) and this one, when folders come.
+    """
+
+    def __init__(self, place: Place, inbox: Inbox) -> None:
+        """Raises OSError where there is no descriptor to be had, or not one watch."""
+        super().__init__()
+        self.name = f"observer-{place.root_id}"
+        os.set_inheritable(self._inotify_fd, False)  # noqa: FBT003 - watchdog leaves it to children
+        self.watches = Watches(place, self._add, self._remove, self.should_keep_running)
+        self._place = place
+        self._inbox = inbox
+        self._answered = threading.Event()
+        self._answered.set()
+        self._fence = os.memfd_create("fence")
+        try:
+            path = b"/proc/self/fd/%d" % self._fence
+            self._fence_watch = self._add(path, InotifyConstants.IN_ATTRIB)
+        except OSError:
+            self._close_resources()
+            raise
+
+    # The thread
+
+    def run(self) -> None:
+        """Report events until told to stop. An error ends it too, and is a doubt."""
+        try:
+            while self.should_keep_running():
+                self._read_once()
+        except BaseException as error:
+            self._is_reading = False  # or `close` would leave the descriptors to this thread
+            self._doubt(DoubtKind.DEAD, repr(error))
+            raise
+        self.close()
+
+    def _read_once(self) -> None:
+        """Wait for events, and take in all that one read gives."""
+        events = self.read_events()
+        if not events and self.should_keep_running():  # watchdog would ask again, without end
+            raise OSError(errno.EBADF, "the inotify descriptor was closed")
+        for event in events:
+            self.handle_event(event)
+        self._inbox.tell()
+
+    def on_thread_stop(self) -> None:
+        """Wake the thread. It closes its descriptors itself, when it uses them no more."""
+        with self._lock:
+            if not self._closed:
+                os.write(self._kill_w, b"!")
+
+    def part(self) -> None:
+        """Stop, and wait a moment until the watches are given back."""
+        self.stop()
+        self.join(PARTING_S)
+        if not self.is_alive():
+            self.close()
+
+    def _close_resources(self) -> None:
+        super()._close_resources()
+        os.close(self._fence)
+
+    # Proof of life
+
+    def ask(self) -> bool:
+        """Send an event down the whole chain; False if the last one never came.
+
+        A change of times of a file in memory: no disk is written for it, and it keeps its watch
+        when there are no more to be had.
+        """
+        if not (self.is_alive() and self._answered.is_set()):
+            return False
+        self._answered.clear()
+        os.utime(self._fence)
+        return True
+
+    def answered(self, timeout_s: float) -> bool:
+        """Whether the event that was sent has come, and so all that was queued before it."""
+        return self._answered.wait(timeout_s)
+
+    # Events
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Take in one event: sightings, doubts, and watches for folders that came."""
+        mask = event.mask
+        folder = self.watches.folder_of(event.wd)
+        if folder is None:
+            if event.wd == self._fence_watch:
+                self._answered.set()
+            elif mask & InotifyConstants.IN_Q_OVERFLOW:
+                self._doubt(DoubtKind.OVERFLOW, "more happened than the kernel's queue holds")
+            elif mask & InotifyConstants.IN_IGNORED:
+                self.watches.forget(event.wd)
+        elif not event.name:
+            self._take_self(event.wd, folder, mask)
+        elif mask & InotifyConstants.IN_ISDIR:
+            self._take_folder(paths.join(folder, event.name), mask)
+        elif self._place.wants_name(folder, event.name):
+            kind = _KINDS[Mask(mask & InotifyConstants.IN_ALL_EVENTS)]
+            self._inbox.sight(self._place.root_id, folder, event.name, kind)
+
+    def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
+        """Something happened to a watched folder itself, told by its own watch."""
+        if mask & InotifyConstants.IN_ATTRIB:
+            self._sight(folder, SightingKind.ATTRIBUTES)
+        elif mask & _ENDED:
+            self.watches.forget(watch)
+            unmounted = mask & InotifyConstants.IN_UNMOUNT
+            kind = DoubtKind.UNMOUNTED if unmounted else DoubtKind.DROPPED
+            self._doubt(kind, os.fsdecode(self._place.path_of(folder)))
+        elif folder:
+            self._look_again(folder, went=True)
+        else:
+            self.watches.drop(folder)
+            self._doubt(DoubtKind.ROOT_LEFT, os.fsdecode(self._place.path))
+
+    def _take_folder(self, folder: bytes, mask: int) -> None:
+        """Something happened to a folder, told by the watch of the one that holds it."""
+        if not self._place.wants_folder(folder):
+            return
+        if mask & InotifyConstants.IN_ATTRIB and not self.watches.is_missed(folder):
+            self._sight(folder, SightingKind.ATTRIBUTES)
+        else:  # it came, or went, or can perhaps be watched now
+            self._look_again(folder, went=bool(mask & _WENT))
+
+    def _look_again(self, folder: bytes, *, went: bool) -> None:
+        """See what stands at a folder's path now; the event is old, and others may follow it.
+
+        (Of two folders that were swapped, the second is said to have gone from where the first
+        stands already.)
+        """
+        if went:
+            self.watches.drop(folder)
+        self._inbox.tell()  # what came before: a large folder takes its time
+        there = self.watches.arm(folder)
+        self._sight(folder, SightingKind.FOLDER_CAME if there else SightingKind.FOLDER_WENT)
+
+    def _sight(self, folder: bytes, kind: SightingKind) -> None:
+        self._inbox.sight(self._place.root_id, folder, None, kind)
+
+    def _doubt(self, kind: DoubtKind, detail: str) -> None:
+        self._inbox.doubt(Doubt(self._place.root_id, kind, detail))
+
+    # What watchdog binds
+
+    def _add(self, path: bytes, mask: Mask = FOLDER_MASK) -> WatchDescriptor:
+        watch = inotify_add_watch(self._inotify_fd, path, mask)
+        if watch == -1:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error), path)
+        return watch
+
+    def _remove(self, watch: int) -> None:
+        inotify_rm_watch(self._inotify_fd, WatchDescriptor(watch))  # gone already: no matter

@@ -1,0 +1,176 @@
+"""Looks at the disks, and doubts -> the state of each root, and when it is to be looked at next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from indexer import disks, paths
+from indexer.settings import Settings
+from indexer.store.roots import MountRow, RootRow
+from watcher.health import Armed, remedy
+from watcher.log import Decisions
+from watcher.state import RootEvent, RootState, next_state
+
+_HOUR_S = 3600.0
+_SETTLED = (RootState.WATCHING, RootState.POLLING)
+
+
+class Standing(Struct, frozen=True):
+    """What a look at the disks told of one root."""
+
+    row: RootRow
+    mounts: tuple[MountRow, ...]
+    """The disks that are accepted at it (the first) and below it."""
+    offline: str | None = None
+    """Why it is not there, and what to do."""
+    away: tuple[str, ...] = ()
+    """The same of mount points below it."""
+
+
+class Root(Struct):
+    """What the daemon knows of one root."""
+
+    standing: Standing
+    is_polled: bool
+    """Whether the kernel tells nothing of changes in it, so that nothing is watched."""
+    state: RootState = RootState.OFFLINE
+    reason: str = "start"
+    """Why it is in doubt, for the log."""
+    told: str | None = None
+    """Why it is offline, as the log has it already."""
+    armed: Armed = Armed(0, {})
+    poll_at: float = 0.0
+    """When what is not watched is to be looked at; 0: never."""
+    reconcile_at: float = 0.0
+
+    @property
+    def row(self) -> RootRow:
+        """Its name and place."""
+        return self.standing.row
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its disk was there at the last look."""
+        return self.state is not RootState.OFFLINE
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of it has been looked at since it was last in doubt."""
+        return self.state in _SETTLED
+
+    def fs_type_of(self, path: bytes) -> str:
+        """The file system that holds a path in it."""
+        above = (mount for mount in self.standing.mounts if paths.is_below(path, mount.folder))
+        return max(above, key=lambda mount: len(mount.folder)).disk.fs_type
+
+    def unwatched(self) -> list[bytes]:
+        """The folders that are to be polled: all of it, or network disks and what has no watch."""
+        if self.is_polled:
+            return [b""]
+        silent = [
+            mount.folder
+            for mount in self.standing.mounts
+            if not disks.tells_changes(mount.disk.fs_type)
+        ]
+        return sorted({*silent, *self.armed.unwatched})
+
+    def move(self, event: RootEvent) -> None:
+        """Something happened to it."""
+        self.state = next_state(self.state, event, polled=self.is_polled)
+
+
+class Roots:
+    """All roots of one index, and how often changes in them may have been missed, by reason.
+
+    `let_go` is called with the id of a root that is to be watched no longer, be it that its disk
+    went or that nobody wants it any more.
+    """
+
+    def __init__(self, settings: Settings, log: Decisions, let_go: Callable[[int], None]) -> None:
+        self.recoveries: Counter[str] = Counter()
+        self._settings = settings
+        self._log = log
+        self._let_go = let_go
+        self._roots: dict[int, Root] = {}
+
+    def __iter__(self) -> Iterator[Root]:
+        return iter(list(self._roots.values()))
+
+    def get(self, root_id: int) -> Root | None:
+        """One root, if it is still wanted."""
+        return self._roots.get(root_id)
+
+    def name_of(self, root_id: int) -> str:
+        """What people call it."""
+        root = self._roots.get(root_id)
+        return str(root_id) if root is None else root.row.name
+
+    def see(self, standings: Iterable[Standing]) -> None:
+        """Take in a look at the disks of all roots that are wanted."""
+        seen = {standing.row.id: standing for standing in standings}
+        for root_id in self._roots.keys() - seen.keys():
+            self._let_go(root_id)
+            del self._roots[root_id]
+        for root_id, standing in seen.items():
+            root = self._roots.get(root_id)
+            if root is None or root.row != standing.row:
+                if root is not None:
+                    self._let_go(root_id)
+                root = self._roots[root_id] = Root(standing, self._is_polled(standing))
+            self._judge(root, standing)
+
+    def _judge(self, root: Root, now: Standing) -> None:
+        before, root.standing = root.standing, now
+        if now.offline is not None:
+            if root.told != now.offline:
+                self._log.warning("offline", root=root.row.name, reason=now.offline)
+            self._let_go(root.row.id)
+            root.move(RootEvent.LOST)
+        elif not root.is_there:
+            root.move(RootEvent.FOUND)
+        elif (before.mounts, before.away) != (now.mounts, now.away):
+            self.doubt(root, "mounts changed", "; ".join(now.away) or "all there")
+        root.told = now.offline
+        root.is_polled = self._is_polled(now)
+
+    def _is_polled(self, standing: Standing) -> bool:
+        own = standing.mounts[0].disk.fs_type
+        return standing.row.name in self._settings.polled or not disks.tells_changes(own)
+
+    def doubt(self, root: Root, reason: str, detail: str) -> None:
+        """Changes may have been missed: all of it is looked at again."""
+        if root.is_there:
+            self.recoveries[reason] += 1
+            root.reason = reason
+            self._log.warning(reason, root=root.row.name, detail=detail, action="rescan")
+            root.move(RootEvent.DOUBT)
+
+    def settle(self, root: Root, now: float) -> None:
+        """All of it was looked at: plan when that is to be done again."""
+        root.move(RootEvent.SCAN_DONE)
+        self.plan_poll(root, now)
+        self.plan_reconcile(root, now)
+
+    def plan_poll(self, root: Root, now: float) -> None:
+        """Look at what is not watched after a while, if there is such."""
+        root.poll_at = now + self._settings.poll_interval if root.unwatched() else 0.0
+
+    def plan_reconcile(self, root: Root, now: float) -> None:
+        """Look at all of it after a long while, if that is wanted."""
+        hours = self._settings.reconcile_interval
+        root.reconcile_at = now + hours * _HOUR_S if hours else 0.0
+
+    def tell_unwatched(self, root: Root) -> None:
+        """Say once for each reason which folders cannot be watched, and what mends it."""
+        for error, number in Counter(root.armed.unwatched.values()).items():
+            every = root.armed.watched + len(root.armed.unwatched)
+            self._log.warning(
+                "unwatched",
+                root=root.row.name,
+                folders=number,
+                action=f"polled every {self._settings.poll_interval:g} s",
+                mend=remedy(error, every),
+            )

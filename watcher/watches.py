@@ -1,0 +1,171 @@
+"""The folders of a root -> a watch on each that is wanted, and the names of those without one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import paths
+from watcher.folders import Folders
+from watcher.health import Armed
+
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+class Place(Struct, frozen=True):
+    """A root to watch, and what is wanted of it. Both questions are asked from two threads."""
+
+    root_id: int
+    path: bytes
+    wants_folder: Callable[[bytes], bool]
+    """Whether to enter a folder, by its path in the root."""
+    wants_name: Callable[[bytes, bytes], bool]
+    """Whether to report a file, by the path of its folder and its name."""
+
+    def path_of(self, folder: bytes) -> bytes:
+        """Where a folder of the root lies on the disk."""
+        return paths.join(self.path, folder) if folder else self.path
+
+
+class Watches:
+    """The watches of one root on one inotify descriptor. Safe for threads.
+
+    `add` puts a watch on a path and returns its number, which is the same for the same folder, or
+    raises an OSError; `remove` takes one away, which may be gone already. While `going` is false
+    nothing is armed.
+
+    A watch is added first, and its folder listed afterwards: a folder that comes meanwhile is in
+    the listing or in the queue. Whoever arms must have the place looked at when it is done, since
+    what happened there before its watch was added is told by nobody.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        add: Callable[[bytes], int],
+        remove: Callable[[int], None],
+        going: Callable[[], bool],
+    ) -> None:
+        self._place = place
+        self._add = add
+        self._remove = remove
+        self._going = going
+        self._lock = threading.Lock()  # guards the three below; never held while a disk is asked
+        self._folders = Folders()
+        self._unwatched: dict[bytes, int] = {}
+        self._taken = 0  # how often watches were taken away
+
+    def armed(self) -> Armed:
+        """How many folders are watched now, and which are not."""
+        with self._lock:
+            return Armed(len(self._folders), dict(self._unwatched))
+
+    def folders(self) -> set[bytes]:
+        """The folders that are watched now."""
+        with self._lock:
+            return set(self._folders)
+
+    def folder_of(self, watch: int) -> bytes | None:
+        """The folder of a watch; None for one that was dropped, whose events are nobody's."""
+        with self._lock:
+            return self._folders.folder_of(watch)
+
+    def is_missed(self, folder: bytes) -> bool:
+        """Whether the folder is known, and could not be watched."""
+        with self._lock:
+            return folder in self._unwatched
+
+    def forget(self, watch: int) -> None:
+        """Take note that a watch was taken away, be it of a folder that is known here or not."""
+        with self._lock:
+            self._taken += 1
+            self._folders.forget(watch)
+
+    def drop(self, folder: bytes) -> None:
+        """Take the watches of a folder and below away."""
+        with self._lock:
+            self._drop(folder)
+
+    def arm(self, top: bytes) -> bool:
+        """Watch a folder and all below it that is wanted; False: there is no such folder now.
+
+        One that is watched already is left alone: whoever added it goes on below it.
+        """
+        there = True
+        pending = [top]
+        while pending and self._going():
+            folder = pending.pop()
+            try:
+                goes_on = self._watch(folder)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    there = there and folder != top
+                    continue
+                self._miss(folder, error)
+                goes_on = error.errno == errno.ENOSPC  # those below are to be named as well
+            if goes_on:
+                pending += self._subfolders(folder)
+        return there
+
+    def _watch(self, folder: bytes) -> bool:
+        """Add one watch; False if it is there already. Raises what the kernel says.
+
+        The number that comes back may be that of a watch which the other thread takes away just
+        now, since the folder has moved. So nothing is noted if any was taken meanwhile.
+        """
+        path = self._place.path_of(folder)
+        while True:
+            taken = self._taken
+            watch = self._add(path)
+            with self._lock:
+                if self._taken != taken:
+                    continue
+                known = self._folders.folder_of(watch)
+                if known == folder:
+                    return False
+                if known is None:
+                    self._drop(folder)  # another one stood here
+                    self._folders.put(folder, watch)
+                    return True
+            if _same_folder(path, self._place.path_of(known)):
+                raise OSError(errno.EEXIST, "it is watched at another path, as a bind mount", path)
+            self.drop(known)  # it was moved here, and the event of it is still to come
+
+    def _drop(self, folder: bytes) -> None:
+        for watch in self._folders.cut(folder):
+            self._taken += 1
+            self._remove(watch)
+        for missed in [path for path in self._unwatched if paths.is_below(path, folder)]:
+            del self._unwatched[missed]
+
+    def _subfolders(self, folder: bytes) -> list[bytes]:
+        """The wanted folders in a folder."""
+        try:
+            with os.scandir(self._place.path_of(folder)) as entries:
+                below = [
+                    paths.join(folder, entry.name)
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                ]
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                self._miss(folder, error)
+            return []
+        return [path for path in below if self._place.wants_folder(path)]
+
+    def _miss(self, folder: bytes, error: OSError) -> None:
+        with self._lock:
+            self._unwatched[folder] = error.errno or errno.EIO
+
+
+def _same_folder(one: bytes, other: bytes) -> bool:
+    """Whether two paths lead to one folder at this moment."""
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -1,0 +1,251 @@
+"""Places that are due -> the index equals the disk there, and a line for each change."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Final
+
+import msgspec
+
+from indexer import errors
+from indexer.engine import guard
+from indexer.engine.guard import Guarded
+from indexer.engine.local import Facts, LocalEngine, Result
+from indexer.model import Hint, Listener
+from indexer.settings import Settings
+from indexer.stages.outcome import Outcome
+from indexer.store import changes, pending, roots, scans, tracks, upkeep
+from indexer.store.connection import Connection, read_transaction, write_transaction
+from indexer.store.pending import PendingRow
+from indexer.store.roots import RootRow
+from indexer.wanted import Wanted
+from watcher.log import Decisions
+from watcher.priority import catching_up
+from watcher.roots import Standing
+
+_TOLD_ONE_BY_ONE: Final = 40
+"""Changes of one flush that get a line each; more are summed up. A guess."""
+_MUCH: Final = 2_000
+"""Files read after which memory is given back to the system. A guess."""
+_LOCK_PAUSE_S: Final = 0.02
+"""The longest pause between two tries at a lock that another program holds. A guess."""
+
+Held = set[tuple[int, bytes]]
+
+
+class Work:
+    """Runs the stages for a daemon, through its one writing connection.
+
+    `stop` is asked while it works and while it waits for a lock; then it ends as soon as it can.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        wanted: Wanted,
+        log: Decisions,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.left: Held = set()
+        """Files of the last look that were not whole."""
+        self._connection = connection
+        self._settings = settings
+        self._wanted = wanted
+        self._log = log
+        self._stop = stop
+        self._own_rows: set[int] = set()
+        """Pending rows that are ours, not a command's."""
+        self._listed: dict[int, set[bytes]] = {}
+        self._told_to = changes.newest(connection)
+        self._inode = os.stat(settings.db).st_ino
+        self._waits_until = 0.0
+        connection.set_busy_handler(self._goes_on_waiting)
+
+    def _goes_on_waiting(self, tries: int) -> bool:
+        """Whether SQLite is to try again for a lock: as its own handler, but for `stop`."""
+        now = time.monotonic()
+        if tries == 0:
+            self._waits_until = now + self._settings.busy_timeout
+        if self._stop() or now >= self._waits_until:
+            return False
+        time.sleep(min(0.001 * 2 ** min(tries, 10), _LOCK_PAUSE_S))
+        return True
+
+    # Disks
+
+    def standings(self) -> list[Standing]:
+        """Look which roots are there, with their disks.
+
+        New mount points below them are accepted. Raises CannotDo when the database was replaced.
+        """
+        self._check_database()
+        for row in roots.watched(self._connection):
+            guard.learn_mounts(self._connection, row)
+        with self._disks() as (watched, guarded):
+            return [
+                Standing(
+                    row,
+                    tuple(roots.mounts(self._connection, row.id)),
+                    guarded.offline.get(row.id),
+                    tuple(guarded.away(row.id)),
+                )
+                for row in watched
+            ]
+
+    def _check_database(self) -> None:
+        try:
+            same = os.stat(self._settings.db).st_ino == self._inode
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise errors.DatabaseMissing(
+                f"{self._settings.db}: was moved or deleted while this process kept it; "
+                "start `watcher run` again"
+            )
+
+    @contextmanager
+    def _disks(self) -> Iterator[tuple[list[RootRow], Guarded]]:
+        """All watched roots, held open for as long as the `with` lasts.
+
+        What is known of them is read at one moment, since commands add and remove roots.
+        """
+        with read_transaction(self._connection):
+            watched = roots.watched(self._connection)
+            guarded = guard.look_at_roots(
+                self._connection, watched, follow_links=self._wanted.follow_links
+            )
+        try:
+            yield watched, guarded
+        finally:
+            guarded.close()
+
+    def count_days(self, root_ids: Iterable[int]) -> None:
+        """Once a day: count it for these roots, and forget what left long ago."""
+        now_ms = time.time_ns() // 1_000_000
+        upkeep.count_days(self._connection, root_ids, now_ms, self._settings.keep_missing)
+
+    # Places
+
+    def look(
+        self,
+        hints: Sequence[Hint],
+        facts: Facts,
+        listener: Listener | None = None,
+        *,
+        in_a_hurry: bool = True,
+    ) -> Result:
+        """Scan these places now. Those of roots that are not there are left as they were.
+
+        Not `in_a_hurry`, it steps aside for all that other programs do.
+        """
+        started = time.monotonic()
+        result = Result()
+        with self._disks() as (_, guarded), nullcontext() if in_a_hurry else catching_up():
+            engine = LocalEngine(
+                self._connection,
+                guarded.trees,
+                self._settings,
+                self._wanted,
+                result,
+                listener=listener,
+                stop=self._stop,
+                facts=facts,
+                gentle=not in_a_hurry,
+            )
+            there = [hint for hint in hints if hint.root_id in guarded.trees]
+            engine.run(there, expected=self._expected(there) if listener else None)
+            self.left = set(engine.left)
+            self._own_rows |= engine.left_rows
+            for hint, folders in engine.listed():
+                if hint.recursive and not hint.folder:
+                    self._listed[hint.root_id] = folders
+        result.seconds = time.monotonic() - started
+        self._log.debug(
+            "looked",
+            places=len(hints),
+            seen=result.seen,
+            read=result.files_read,
+            bytes=result.bytes_read,
+            left=len(self.left),
+            seconds=result.seconds,
+        )
+        self._tell_changes()
+        if result.files_read > _MUCH:
+            _give_memory_back()
+        return result
+
+    def _expected(self, hints: Iterable[Hint]) -> int | None:
+        counted = tracks.count_by_root(self._connection)
+        return sum(counted.get(hint.root_id, 0) for hint in hints) or None
+
+    def take_listed(self) -> dict[int, set[bytes]]:
+        """Root id -> the folders that looks at all of it have listed since the last call."""
+        listed, self._listed = self._listed, {}
+        return listed
+
+    def note_open(self, files: Iterable[tuple[int, bytes]]) -> None:
+        """Make durable that these files are being written, so that everybody knows them pending."""
+        by_root: dict[int, list[bytes]] = {}
+        for root_id, path in files:
+            by_root.setdefault(root_id, []).append(path)
+        now_ms = time.time_ns() // 1_000_000
+        with write_transaction(self._connection):
+            for root_id, open_paths in by_root.items():
+                hint = Hint(root_id, b"", tuple(sorted(open_paths)))
+                self._own_rows.add(pending.leave_hint(self._connection, hint, now_ms).id)
+
+    def commands(self) -> list[PendingRow]:
+        """What commands have left to be looked at, and what a run left that was killed."""
+        rows = pending.all_rows(self._connection)
+        self._own_rows &= {row.id for row in rows}
+        return [row for row in rows if row.id not in self._own_rows]
+
+    # What is told
+
+    def write_down(self, root: RootRow, result: Result, kind: str) -> None:
+        """Keep a line in `scans` of a look at everything, if it found anything (rule R14)."""
+        if not any(result.tally[outcome] for outcome in Outcome if outcome != Outcome.UNCHANGED):
+            return
+        now_ms = time.time_ns() // 1_000_000
+        with write_transaction(self._connection):
+            began_ms = now_ms - int(result.seconds * 1000)
+            scan_id = scans.start(self._connection, kind, [root.name], began_ms)
+            counts = msgspec.json.encode(result.counts()).decode()
+            state = "interrupted" if result.interrupted else "done"
+            scans.end(self._connection, scan_id, state, counts, now_ms)
+
+    def _tell_changes(self) -> None:
+        newest = changes.newest(self._connection)
+        if newest - self._told_to > _TOLD_ONE_BY_ONE:
+            counted = changes.counted_since(self._connection, self._told_to)
+            self._log.info("settled", **counted)
+        else:
+            for row in changes.since(self._connection, self._told_to):
+                _, _, kind, _, root, path, old_root, old_path = row
+                came_from = {} if old_path is None else {"from": _place(old_root, old_path)}
+                self._log.info(kind, path=_place(root, path), **came_from)
+        self._told_to = newest
+
+
+def _place(root: str | None, path: str | bytes) -> str:
+    text = path.decode("utf-8", "backslashreplace") if isinstance(path, bytes) else path
+    return f"{root}/{text}"
+
+
+def _give_memory_back() -> None:
+    """Collect garbage, and let the allocator return free pages (malloc_trim(3), glibc only)."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def path_in(root: RootRow, path: bytes) -> bytes:
+    """The absolute path of a path in a root."""
+    return os.path.join(root.path, path) if path else root.path
