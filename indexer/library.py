@@ -270,7 +270,8 @@ class Library:
     def _check_folder(self, folder: bytes) -> None:
         """Complain of a folder that cannot be a root, before a database is made for it."""
         if not self._database.exists():
-            disks.real_root(folder)
+            path = disks.real_root(folder)
+            guard.check_not_scanned(self._database, {guard.name_for(path, ()): path})
 
     def _tell_daemon(self, dispatcher: Dispatcher, root: RootRow) -> None:
         if dispatcher.beside_daemon:

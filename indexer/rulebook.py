@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import Final
 
 from indexer import paths
 from indexer.tree import Tree
 from indexer.wanted import IGNORE_FILE, NO_MEDIA, NO_RULES, IgnoreFile, Rules, Wanted
 
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_BYTES: Final = 1 << 20
 """Of an ignore file; more is no ignore file."""
 
@@ -53,7 +55,9 @@ def has_no_media(fd: int) -> bool:
 def ignore_file(fd: int, folder: bytes) -> IgnoreFile | None:
     """The `.indexignore` of an open folder, if it has one; at most 1 MB of it."""
     try:
-        file = os.open(IGNORE_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+        if not stat.S_ISREG(os.stat(IGNORE_FILE, dir_fd=fd, follow_symlinks=False).st_mode):
+            return None
+        file = os.open(IGNORE_FILE, _FLAGS, dir_fd=fd)
     except FileNotFoundError:
         return None
     try:

@@ -44,7 +44,7 @@ class Daemon:
     @property
     def log(self) -> str:
         """All that it has said."""
-        return self._log.read_text("utf-8")
+        return self._log.read_text("utf-8") if self._log.exists() else ""
 
     def lines(self, *words: str) -> list[str]:
         """What it has said with all of these words."""
@@ -68,6 +68,11 @@ class Daemon:
     def files_read(self) -> int:
         """How many files it has opened to read their tags; it must be verbose."""
         return sum(int(files) for files, _ in _LOOKED.findall(self.log))
+
+    def has_read(self, files: int) -> None:
+        """Wait until it says that it has read so many files; a row is visible a little sooner."""
+        eventually(lambda: self.files_read >= files)
+        assert self.files_read == files
 
     @property
     def bytes_read(self) -> int:
@@ -115,18 +120,21 @@ def watching(
     config: str = QUICK,
     env: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
+    log: Path | None = None,
+    stderr: Path | None = None,
     until: Callable[[Daemon], object] | None = Daemon.watches,
 ) -> Iterator[Daemon]:
     """`watcher run` in a process of its own, once it watches; killed at the end of the `with`.
 
+    `log` is where its lines go, or `stderr` instead.
     `prefix` is a command that starts ours, and `until` what is waited for before it is given.
     """
-    file = db.with_name("watcher.toml")
+    log = log or db.with_name("watcher.log")
+    file = log.with_name("watcher.toml")
     file.write_text(config)
-    log = db.with_name("watcher.log")
     command = [*prefix, *PROGRAM, "--db", db, "--config", file, "run", "--verbose", *words]
     with (
-        log.open("wb") as errors,
+        (stderr or log).open("wb") as errors,
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

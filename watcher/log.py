@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -37,13 +38,18 @@ class DecisionHandler(logging.Handler):
         self._style = style
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a log that nobody takes (a full disk) is no reason to stop."""
-        line = self._line(record)
-        try:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
-        except OSError:
-            self.handleError(record)
+        """Write one record; a log that nobody takes (a full disk) is no reason to stop.
+
+        Past the buffers of Python, which keep what could not be written. But on a terminal through
+        them, since a progress line that stands there steps aside for its own stream only.
+        """
+        line = self._line(record) + "\n"
+        with suppress(OSError):
+            if sys.stderr.isatty():
+                sys.stderr.write(line)
+                sys.stderr.flush()
+            else:
+                os.write(sys.stderr.fileno(), line.encode(sys.stderr.encoding, "backslashreplace"))
 
     def _line(self, record: logging.LogRecord) -> str:
         fields: Fields = dict(getattr(record, "fields", {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -127,6 +127,8 @@ class LocalEngine:
         self._scans: list[Scan] = []
         self._more_looks: list[Scan] = []
         self._left: list[PendingRow] = []
+        self._held_rows: list[PendingRow] = []
+        self._held: dict[int, set[bytes]] = {}
         self._phase = "listing"
         self._expected: int | None = None
 
@@ -157,7 +159,7 @@ class LocalEngine:
     @property
     def left_rows(self) -> set[int]:
         """The ids of the pending rows that stay open for them."""
-        return {row.id for row in self._left}
+        return {row.id for row in (*self._left, *self._held_rows)}
 
     def listed(self) -> list[tuple[Hint, set[bytes]]]:
         """Each hint, and the folders that were listed for it; kept for a daemon only."""
@@ -168,7 +170,7 @@ class LocalEngine:
         """(root id, path) of the files that were not whole, and stay pending."""
         return [
             (row.hint.root_id, paths.join(row.hint.folder, name))
-            for row in self._left
+            for row in (*self._left, *self._held_rows)
             for name in row.hint.names or ()
         ]
 
@@ -249,15 +251,23 @@ class LocalEngine:
         closed = self._facts.of_root(self._facts.closed, plan.root_id)
         return chunk_of(self._trees[plan.root_id], plan.read, self._settings, closed)
 
-    def _insert(self, job: Job, readings: Sequence[Reading]) -> None:
+    def _insert(self, job: Job, readings: Sequence[Reading], keep: Iterable[bytes] = ()) -> None:
+        """Batch and write what was read; paths to `keep` stay pending whatever comes of it."""
         ready = batch(job.plan, readings)
         self.result.files_read += ready.files_read
         self.result.bytes_read += ready.bytes_read
+        if keep:
+            ready = msgspec.structs.replace(ready, waiting=(*ready.waiting, *keep))
         written = self._inserter.write(job.row, ready, _now_ms())
         self.result.tally.update(written.tally)
         self._report(self._trees[job.plan.root_id].name)
         if written.left is not None:
-            self._left.append(written.left)
+            self._put_off(written.left, {*written.held, *keep})
+
+    def _put_off(self, row: PendingRow, held: set[bytes]) -> None:
+        """Keep a row for another look; what a writer holds open is not asked for in this run."""
+        self._held[row.id] = held
+        (self._left if set(row.hint.names or ()) - held else self._held_rows).append(row)
 
     def _wait_for_evidence(self) -> None:
         """Ask again, with growing pauses, for the files that were not whole (rule R2)."""
@@ -273,20 +283,25 @@ class LocalEngine:
 
     def _ask_again(self, row: PendingRow) -> None:
         """Scan the names that one chunk left open."""
-        scan = self._scan(row.hint, chunk_files=len(row.hint.names or ()) + 1)
+        held = self._held.pop(row.id, set())
+        names = tuple(name for name in row.hint.names or () if name not in held)
+        scan = self._scan(msgspec.structs.replace(row.hint, names=names), len(names) + 1)
         plans = [*scan.plans(), *scan.late_plans()]
         self._more_looks.append(scan)
-        if not plans:
-            with write_transaction(self._connection):
-                pending.settle(self._connection, row)
+        if plans:
+            whole = Plan(
+                row.hint.root_id,
+                tuple(entry for plan in plans for entry in plan.read),
+                tuple(entry for plan in plans for entry in plan.unread),
+                row.hint.reread,
+            )
+            self._insert(Job(whole, row), extract(self._chunk(whole)), held)
             return
-        whole = Plan(
-            row.hint.root_id,
-            tuple(entry for plan in plans for entry in plan.read),
-            tuple(entry for plan in plans for entry in plan.unread),
-            row.hint.reread,
-        )
-        self._insert(Job(whole, row), extract(self._chunk(whole)))
+        with write_transaction(self._connection):
+            if held:
+                self._put_off(pending.keep_only(self._connection, row, held), held)
+            else:
+                pending.settle(self._connection, row)
 
     def _finish(self, hint_rows: Sequence[PendingRow], before: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""

@@ -29,6 +29,8 @@ class Written(Struct, frozen=True):
 
     tally: Tally
     left: PendingRow | None = None
+    held: frozenset[bytes] = frozenset()
+    """What of it was read although a writer holds it open: it stays pending until he is gone."""
 
 
 class _Settled(Struct):
@@ -114,7 +116,9 @@ class Inserter:
         for one in settled:
             tally[self._settle(batch, one, now_ms)] += 1
         if again:
-            return Written(tally, pending.keep_only(self._connection, row, again))
+            held = frozenset(one.path for one in settled if one.finding.writer)
+            left = pending.keep_only(self._connection, row, again)
+            return Written(tally, left, held)
         pending.settle(self._connection, row)
         return Written(tally)
 

@@ -202,7 +202,7 @@ class Scan:
                 self.to_read += 1
                 replaced = known is here and self._is_replaced(entry, here)
                 (self._replaced if replaced else read).append(entry)
-        elif known is not here:
+        elif known is None or known is not here or known.disk_id != entry.disk_id:
             unread.append(entry)
         else:
             self.unchanged += 1
@@ -228,7 +228,7 @@ class Scan:
         except OSError as error:
             yield Unlisted(path, explain(error))
             return
-        if entry is not None:
+        if entry is not None and (known is not None or self._tree.lists(path)):
             yield Pair(entry, known)
         elif known is not None:
             yield Vanished(known)
@@ -246,7 +246,8 @@ class Scan:
                     if paths.parent_of(path) == folder and one.stamp is not None
                 }
             own = problems.get(self._connection, root_id, folder)
-            return below if own is None else {**below, folder: own}
+            is_folders = own is not None and own.stamp is None
+            return {**below, folder: own} if own is not None and is_folders else below
         found = {path: problems.get(self._connection, root_id, path) for path in paths_hinted}
         return {path: problem for path, problem in found.items() if problem is not None}
 

@@ -153,8 +153,8 @@ def write_transaction(connection: Connection) -> Iterator[None]:
     A deferred transaction that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
     busy timeout.
     """
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")  # inside: a signal may be raised as it returns
         yield
         connection.execute("COMMIT")
     except BaseException:
@@ -179,7 +179,7 @@ def _migrate(path: Path) -> None:
     inherited = os.environ.get("PYTHONPATH")
     environ = {**os.environ, "PYTHONPATH": f"{here}:{inherited}" if inherited else here}
     child = subprocess.run(  # noqa: S603 - our own module, no shell
-        [sys.executable, "-m", "indexer.store.migrate", str(path)],
+        [sys.executable, "-P", "-m", "indexer.store.migrate", str(path)],
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -60,9 +60,7 @@ def tidy(connection: Connection) -> None:
     connection.wal_checkpoint(mode=_TRUNCATE)
 
 
-def count_days(
-    connection: Connection, root_ids: Iterable[int], now_ms: int, keep_days: int
-) -> int:
+def count_days(connection: Connection, root_ids: Iterable[int], now_ms: int, keep_days: int) -> int:
     """Count today for roots that are there, and purge; nothing is written twice a day.
 
     How many tracks were forgotten.

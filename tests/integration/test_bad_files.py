@@ -217,7 +217,6 @@ def test_paths_of_4096_bytes_and_more_are_rows_like_others(music: Path, db: Path
     assert run("verify", "--json", db=db).object["ok"]
 
 
-@pytest.mark.xfail(reason="Scan takes a file's problem for its folder hint's own", strict=True)
 def test_a_scan_of_one_file_keeps_its_problem_however_long_its_path_is(
     music: Path, db: Path
 ) -> None:

@@ -157,7 +157,6 @@ def test_an_empty_file_becomes_a_database(music: Path, no_db: Path) -> None:
     assert run("rebuild", music, "--json", db=no_db).object["added"] == 1
 
 
-@pytest.mark.xfail(reason="the migrating child is started without -P", strict=True)
 def test_nothing_is_imported_from_the_folder_that_one_stands_in(
     music: Path, no_db: Path, tmp_path: Path
 ) -> None:
@@ -197,7 +196,6 @@ def test_a_database_in_a_scanned_folder_is_refused(music: Path, tmp_path: Path) 
     assert "which is scanned" in run("rebuild", music, db=link / "library.db", check=2).err
 
 
-@pytest.mark.xfail(reason="the root is checked after the database is made", strict=True)
 def test_a_refused_place_is_left_as_it_was(music: Path) -> None:
     plant(music, {"a.mp3": tagged()})
     run("rebuild", music, db=music / "library.db", check=2)

@@ -242,7 +242,6 @@ def test_verify_can_be_interrupted_and_says_nothing_of_the_rest(many: Path, db: 
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.xfail(reason="write_transaction begins outside of its try", strict=True)
 def test_two_signals_end_it_at_once_and_nothing_is_lost(many: Path, db: Path) -> None:
     """Both come while it waits for the write lock, so both are seen in the moment it has it."""
     with started("rebuild", many, db=db, config=SMALL_BITES) as running:

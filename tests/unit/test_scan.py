@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -8,14 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.library import Library
-from indexer.model import Hint, Problem, ProblemKind
 from indexer.settings import Settings
-from indexer.stages import extract
 from indexer.stages.scan import Pair, Vanished, compare
-from indexer.store import problems
-from indexer.store.connection import write_transaction
 from indexer.walk import Found, Listed, Unlisted
-from tests.by_hand import ByHand, refuse_folder
+from tests.by_hand import ByHand
 from tests.trees import (
     BAD,
     Plant,
@@ -179,159 +174,10 @@ def test_a_name_that_no_wanted_file_bears_any_more_is_missing(
     assert titles(library) == {}
 
 
-def test_a_fifo_in_place_of_a_file_is_a_problem_and_never_opened(
-    library: Library, plant: Plant, music: Path
-) -> None:
-    plant({"1.mp3": song("One")})
-    library.scan()
-    (music / "1.mp3").unlink()
-    os.mkfifo(music / "1.mp3")
-    report = library.scan()
-    assert (report.problems, report.files_read) == (1, 0)
-    assert told(library)[-1] == ("missing", "1.mp3")
-    assert [problem.path for problem in library.problems()] == ["1.mp3"]
-    assert library.scan().unchanged == 1
-
-
 def test_a_folder_with_an_audio_files_name_is_a_folder(library: Library, plant: Plant) -> None:
     plant({"x.mp3/1.mp3": song("One")})
     assert library.scan().problems == 0
     assert titles(library) == {"x.mp3/1.mp3": "One"}
-
-
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
-def test_no_row_goes_missing_below_a_folder_that_cannot_be_listed(
-    library: Library,
-    plant: Plant,
-    number: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plant({"A/1.mp3": song("One"), "A/b/2.mp3": song("Two"), "A/bad.mp3": BAD, "C.mp3": song("C")})
-    library.scan()
-    rows = titles(library)
-    with monkeypatch.context() as patch:
-        refuse_folder(patch, b"A", number)
-        report = library.scan()
-        assert (report.missing, report.problems, report.unchanged) == (0, 1, 1)
-        assert titles(library) == rows
-        assert [problem.path for problem in library.problems()] == ["A", "A/bad.mp3"]
-        before = dump(library)
-        library.scan()
-        assert dump(library) == before, "the same trouble is written once"
-    assert library.scan().unchanged == 4
-    assert [problem.path for problem in library.problems()] == ["A/bad.mp3"]
-
-
-@pytest.mark.parametrize("where", ["A/1.mp3", "A/b", "A/gone.mp3"])
-def test_no_row_goes_missing_when_only_a_place_in_it_is_looked_at(
-    library: Library, plant: Plant, music: Path, where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plant({"A/1.mp3": song("One"), "A/b/2.mp3": song("Two"), "A/gone.mp3": song("Gone")})
-    library.scan()
-    (music / "A/gone.mp3").unlink()
-    refuse_folder(monkeypatch, b"A")
-    assert library.scan([at(music, where)]).missing == 0
-    assert len(titles(library)) == 3
-
-
-def test_a_bad_file_leaves_the_view_keeps_its_id_and_comes_back(
-    library: Library, plant: Plant, music: Path
-) -> None:
-    plant({"1.mp3": song("One")})
-    library.scan()
-    before = ids(library)
-    put(music, "1.mp3", BAD)
-    assert library.scan().problems == 1
-    (problem,) = library.problems()
-    assert (problem.path, problem.kind) == ("1.mp3", "content")
-    assert titles(library) == {}
-    assert faults(library) == []
-    put(music, "1.mp3", song("Two"))
-    assert library.scan().returned == 1
-    assert list(library.problems()) == []
-    assert (ids(library), titles(library)) == (before, {"1.mp3": "Two"})
-    assert [kind for kind, _ in told(library)] == ["added", "missing", "returned"]
-
-
-def test_a_bad_file_that_was_never_good_is_added_when_it_becomes_so(
-    library: Library, plant: Plant, music: Path
-) -> None:
-    plant({"1.mp3": BAD})
-    report = library.scan()
-    assert (report.problems, report.added, told(library)) == (1, 0, [])
-    assert library.scan().files_read == 0
-    put(music, "1.mp3", song("One"))
-    assert library.scan().added == 1
-    assert told(library) == [("added", "1.mp3")]
-
-
-def test_a_bad_file_that_is_deleted_is_no_problem_any_more_and_was_never_there(
-    library: Library, plant: Plant, music: Path
-) -> None:
-    plant({"1.mp3": BAD})
-    library.scan()
-    (music / "1.mp3").unlink()
-    assert library.scan().missing == 0
-    assert (list(library.problems()), told(library)) == ([], [])
-
-
-def failing(number: int) -> object:
-    def read(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    return read
-
-
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM])
-def test_trouble_of_the_machine_keeps_the_row_and_is_tried_again_at_every_scan(
-    library: Library, plant: Plant, music: Path, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plant({"1.mp3": song("One"), "new.mp3": song("New")})
-    with monkeypatch.context() as patch:
-        library.scan([at(music, "1.mp3")])
-        before = dump(library)["tracks"]
-        put(music, "1.mp3", song("Two"))
-        patch.setattr(extract, "_judge_and_read", failing(number))
-        assert library.scan().problems == 2
-        assert library.scan().problems == 2, "tried again"
-        assert dump(library)["tracks"] == before
-        assert {problem.kind for problem in library.problems()} == {"environment"}
-        assert library.verify().ok
-    report = library.scan()
-    assert (report.modified, report.added) == (1, 1)
-    assert list(library.problems()) == []
-    assert titles(library) == {"1.mp3": "Two", "new.mp3": "New"}
-
-
-def test_trouble_that_a_rebuild_met_is_tried_again_though_the_stamp_is_the_old_one(
-    library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plant({"1.mp3": song("One"), "bad.mp3": BAD})
-    library.scan()
-    with monkeypatch.context() as patch:
-        patch.setattr(extract, "_judge_and_read", failing(errno.EIO))
-        assert library.rebuild().problems == 2
-    report = library.scan()
-    assert (report.files_read, report.problems) == (2, 1)
-    assert [(problem.path, problem.kind) for problem in library.problems()] == [
-        ("bad.mp3", "content")
-    ]
-    assert library.scan().files_read == 0
-
-
-def test_a_folders_own_files_leave_the_trouble_of_its_folders_alone(
-    plant: Plant, by_hand: ByHand
-) -> None:
-    """What was not looked at is not over."""
-    plant({"1.mp3": song("One"), "A/2.mp3": song("Two")})
-    trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
-    (root_id,) = by_hand.trees
-    with write_transaction(by_hand.connection):
-        problems.put(by_hand.connection, root_id, b"A", trouble, None, 1)
-        problems.put(by_hand.connection, root_id, b"", trouble, None, 1)
-    scan = by_hand.scan(Hint(root_id))
-    assert [plan.names for plan in scan.plans()] == [(b"1.mp3",)]
-    assert scan.settled_problems == [b""]
 
 
 @pytest.mark.parametrize("chunk_files", [5])
