@@ -11,6 +11,7 @@ from msgspec import Struct
 from indexer import errors, paths
 from indexer.model import Hint
 from indexer.store.roots import RootRow
+from indexer.wanted import is_rule
 
 
 class Located(Struct, frozen=True):
@@ -51,8 +52,13 @@ def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]
 
 
 def _hints_at(located: Located) -> list[Hint]:
-    """A folder is looked at whole. What is not there may have been a file or a folder."""
+    """A folder is looked at whole, and so is that of a file which says what is wanted in it.
+
+    What is not there may have been a file or a folder.
+    """
     root, path = located.root, located.path
+    if is_rule(paths.name_of(path)):
+        path = paths.parent_of(path)
     folder = Hint(root.id, path, recursive=True)
     if not path:
         return [folder]

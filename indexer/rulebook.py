@@ -47,9 +47,10 @@ def rules_in(tree: Tree, folder: bytes, rules: Rules) -> Rules | None:
 def has_no_media(fd: int) -> bool:
     """Whether an empty `.nomedia` stands in an open folder."""
     try:
-        return os.stat(NO_MEDIA, dir_fd=fd, follow_symlinks=False).st_size == 0
+        status = os.stat(NO_MEDIA, dir_fd=fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 
 def ignore_file(fd: int, folder: bytes) -> IgnoreFile | None:

@@ -71,7 +71,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retry_first: Pause = 0.01
     retry_longest: Pause = 10.0
     small_work: Amount = 64
-    chunk_files: Count = 200
+    chunk_files: Count = 800
     reader_timeout: Pause = 60.0
     busy_timeout: Seconds = 30.0
     quiet: Seconds = 0.002

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -21,6 +22,8 @@ from indexer.model import StampFields
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_NO_NAME: Final = _NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
+"""Too long, or no text in the file system's encoding: no file bears such a name."""
 _SPECIAL: Final = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
@@ -51,6 +54,8 @@ class Seen(Struct, frozen=True):
 
 def special_kind(mode: int) -> str | None:
     """What a mode says a name is, if no file, folder or symbolic link: `a FIFO` and the like."""
+    if stat.S_ISREG(mode):
+        return None
     return next((words for test, words in _SPECIAL if test(mode)), None)
 
 
@@ -106,8 +111,15 @@ class Tree:
         raise KeyError(path)
 
     def is_offline(self, path: bytes) -> bool:
-        """Whether the path lies on a disk that is not there now."""
-        return any(paths.is_below(path, folder) for folder in self.offline)
+        """Whether the path lies on a disk that is not there now, or leads to one."""
+        if not self.offline:
+            return False
+        places = [path]
+        if self.follow_links:
+            real = os.path.realpath(paths.join(self.path, path))
+            if self._holds(real):
+                places.append(real[len(self.path.rstrip(b"/")) + 1 :])
+        return any(paths.is_below(place, folder) for folder in self.offline for place in places)
 
     def lstat(self, path: bytes) -> os.stat_result | None:
         """What stands at a path now; None when nothing does. Other trouble is an OSError."""
@@ -190,14 +202,56 @@ class Tree:
         )
 
     def lists(self, path: bytes) -> bool:
-        """Whether its folder's listing holds just this spelling; disks may fold case or accents."""
-        parent = self.open_folder(paths.parent_of(path))
-        if parent is None:
+        """Whether each name on the way is spelled as its folder lists it, and the last one, too.
+
+        On a disk that folds case or accents, a file answers to names that are not its own.
+        """
+        folder = b""
+        for name in path.split(b"/"):
+            fd = self.open_folder(folder)
+            if fd is None:
+                return False
+            try:
+                if not _is_listed(fd, name):
+                    return False
+            finally:
+                os.close(fd)
+            folder = paths.join(folder, name)
+        return True
+
+
+def _is_listed(folder: int, name: bytes) -> bool:
+    """Whether an open folder lists a name just so.
+
+    The listing is asked only where the folder answers to another spelling as well: it may be long.
+    """
+    if not _stands(folder, name):
+        return False
+    if not any(_stands(folder, other) for other in _other_spellings(name)):
+        return True
+    return os.fsdecode(name) in os.listdir(folder)
+
+
+def _stands(folder: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_NAME:
             return False
-        try:
-            return os.fsdecode(paths.name_of(path)) in os.listdir(parent)
-        finally:
-            os.close(parent)
+        raise
+    return True
+
+
+def _other_spellings(name: bytes) -> set[bytes]:
+    """What a disk that folds case (FAT, casefold) or accents (ZFS with normalization) finds it by.
+
+    None: there is no other way to spell it.
+    """
+    text = os.fsdecode(name)
+    spellings = {text.swapcase()}
+    if not text.isascii():
+        spellings |= {unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)}
+    return {os.fsencode(spelling) for spelling in spellings - {text}}
 
 
 def open_root(path: bytes) -> int:

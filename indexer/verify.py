@@ -39,6 +39,17 @@ class _Doubt(Struct, frozen=True):
     detail: str
 
 
+class _Same(Struct, frozen=True):
+    """A file whose row has its stamp."""
+
+    tree: Tree
+    entry: Entry
+    known: Known
+
+
+_Part = list[_Same]
+
+
 class Verifier:
     """One comparison of everything. `run` it once."""
 
@@ -58,7 +69,6 @@ class Verifier:
         self._stop = stop
         self._checked = 0
         self._read = 0
-        self._same: list[tuple[Tree, Entry, Known]] = []
 
     def run(self, *, deep: bool) -> report.VerifyReport:
         """Compare every root that is there; the others are told in `offline`.
@@ -69,11 +79,13 @@ class Verifier:
         guarded = look_at_roots(self._connection, watched, follow_links=self._wanted.follow_links)
         try:
             doubts: list[_Doubt] = []
-            for tree in guarded.trees.values():
-                doubts.extend(self._doubts(tree, deep=deep))
-            doubts = [again for doubt in doubts for again in self._look_twice(doubt)]
+            parts = self._parts(list(guarded.trees.values()), doubts)
             if deep:
-                doubts.extend(self._deep_doubts())
+                doubts.extend(self._deep_doubts(parts))
+            else:
+                for _ in parts:
+                    pass
+            doubts = [again for doubt in doubts for again in self._look_twice(doubt)]
             waiting = pending.all_rows(self._connection)
             covered = [doubt for doubt in doubts if _is_covered(doubt, waiting)]
             told = [doubt for doubt in doubts if doubt not in covered]
@@ -90,7 +102,25 @@ class Verifier:
             offline=tuple(offline),
         )
 
-    def _doubts(self, tree: Tree, *, deep: bool) -> Iterator[_Doubt]:
+    def _parts(self, trees: Sequence[Tree], doubts: list[_Doubt]) -> Iterator[_Part]:
+        """Compare all, keep what differs in `doubts`, and yield what agrees by its stamp in parts.
+
+        A part is a chunk of one root, so that the memory of a proof does not grow with the library.
+        """
+        for tree in trees:
+            part: _Part = []
+            for item in self._compared(tree):
+                if isinstance(item, _Doubt):
+                    doubts.append(item)
+                    continue
+                part.append(item)
+                if len(part) >= self._settings.chunk_files:
+                    yield part
+                    part = []
+            if part:
+                yield part
+
+    def _compared(self, tree: Tree) -> Iterator[_Doubt | _Same]:
         rows = tracks.below(self._connection, tree.root_id, b"")
         seen = (row for row in rows if not tree.is_offline(row.path))
         for item in compare(walk(tree, b"", self._wanted), seen):
@@ -101,8 +131,8 @@ class Verifier:
                 doubt = self._doubt(tree, item.entry.path, item.entry, item.known)
                 if doubt is not None:
                     yield doubt
-                elif deep and item.known is not None and item.known.place is Place.PRESENT:
-                    self._same.append((tree, item.entry, item.known))
+                elif item.known is not None and item.known.place is Place.PRESENT:
+                    yield _Same(tree, item.entry, item.known)
             elif isinstance(item, Vanished):
                 path = item.known.path
                 yield _Doubt(tree, path, "gone", "the index has it, the disk has not")
@@ -145,6 +175,9 @@ class Verifier:
 
     def _look_twice(self, doubt: _Doubt) -> Iterator[_Doubt]:
         """The same question once more, about this one place."""
+        if doubt.kind == "tags":
+            yield doubt  # it was read twice
+            return
         if doubt.kind == "unlisted":
             yield from self._unlisted(doubt.tree, Unlisted(doubt.path, doubt.detail))
             return
@@ -160,35 +193,23 @@ class Verifier:
         if again is not None:
             yield again
 
-    def _deep_doubts(self) -> Iterator[_Doubt]:
+    def _deep_doubts(self, parts: Iterator[_Part]) -> Iterator[_Doubt]:
         """Read all tags again and hold them against the columns."""
         ignore_lease_signal()
-        size = self._settings.chunk_files
         chunks = (
-            (part, chunk_of(part[0][0], [entry for _, entry, _ in part], self._settings))
-            for part in self._parts(size)
+            (part, chunk_of(part[0].tree, [same.entry for same in part], self._settings))
+            for part in parts
         )
         with ReaderPool(self._settings.worker_count, self._settings.reader_timeout) as pool:
             for part, readings in pool.map_unordered(chunks):
-                by_path = {entry.path: (tree, known) for tree, entry, known in part}
+                by_path = {same.entry.path: same for same in part}
                 self._read += len(readings)
-                self._beat(part[0][0])
+                self._beat(part[0].tree)
                 for reading in readings:
-                    tree, known = by_path[reading.path]
-                    detail = self._tag_difference(tree, known, reading)
-                    if detail is not None and self._still_differs(tree, known):
-                        yield _Doubt(tree, reading.path, "tags", detail)
-
-    def _parts(self, size: int) -> Iterator[list[tuple[Tree, Entry, Known]]]:
-        """The files that agree by their stamps, a chunk at a time, each of one root."""
-        part: list[tuple[Tree, Entry, Known]] = []
-        for one in self._same:
-            if part and (len(part) >= size or part[0][0] is not one[0]):
-                yield part
-                part = []
-            part.append(one)
-        if part:
-            yield part
+                    same = by_path[reading.path]
+                    detail = self._tag_difference(same.tree, same.known, reading)
+                    if detail is not None and self._still_differs(same.tree, same.known):
+                        yield _Doubt(same.tree, reading.path, "tags", detail)
 
     def _tag_difference(self, tree: Tree, known: Known, reading: Reading) -> str | None:
         if reading.waiting is not None or reading.gone:
@@ -228,7 +249,7 @@ class Verifier:
                     phase="reading" if self._read else "listing",
                     root=tree.name,
                     seen=self._checked,
-                    to_read=len(self._same),
+                    to_read=self._checked if self._read else 0,
                     read=self._read,
                 )
             )

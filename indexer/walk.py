@@ -32,28 +32,33 @@ class Listed(Struct, frozen=True):
 
 
 Found = Entry | Listed | Unlisted
+_Kept = Entry | Unlisted | bytes
+"""What a listing holds: files, folders by their paths, and what its ignore file got wrong."""
 
 
 def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -> Iterator[Found]:
     """List a folder, and the folders below it.
 
-    A folder that is gone (or ignored, or reached through a symbolic link) yields nothing: what
-    the index has below it has left. One that cannot be read yields `Unlisted`.
+    A folder that is gone (or ignored, or reached through a symbolic link, or that is listed with
+    another spelling) yields nothing: what the index has below it has left. One that cannot be read
+    yields `Unlisted`.
     """
     try:
         rules = rules_above(tree, folder, wanted)
+        if folder and not tree.lists(folder):
+            return
     except OSError as error:
         yield Unlisted(folder, explain(error))
         return
     if rules is None:
         return
-    stack: list[tuple[Rules, Iterator[Entry | bytes]]] = [(rules, iter((folder,)))]
+    stack: list[tuple[Rules, Iterator[_Kept]]] = [(rules, iter((folder,)))]
     while stack:
         rules, listing = stack[-1]
         found = next(listing, None)
         if found is None:
             stack.pop()
-        elif isinstance(found, Entry):
+        elif not isinstance(found, bytes):
             yield found
         elif recursive or found == folder:
             lister = _Lister(tree, found, wanted, rules)
@@ -71,8 +76,9 @@ class _Lister:
 
     def __init__(self, tree: Tree, folder: bytes, wanted: Wanted, rules: Rules) -> None:
         self.rules = rules
-        self.entries: list[Entry | bytes] | None = None
+        self.entries: list[_Kept] | None = None
         self.found: list[Found] = []
+        self._bad_lines: list[tuple[bytes, _Kept]] = []
         self._tree = tree
         self._folder = folder
         self._wanted = wanted
@@ -85,7 +91,7 @@ class _Lister:
         except OSError as error:
             self.found.append(Unlisted(folder, explain(error)))
 
-    def _list(self) -> list[Entry | bytes] | None:
+    def _list(self) -> list[_Kept] | None:
         fd = self._tree.open_folder(self._folder)
         if fd is None:
             return None
@@ -96,6 +102,7 @@ class _Lister:
             if not self._take_rules(fd, {name for name, _ in entries if is_rule(name)}):
                 return []
             keyed = [kept for name, entry in entries if (kept := self._keep(name, entry))]
+            keyed += self._bad_lines
         finally:
             os.close(fd)
         keyed.sort(key=itemgetter(0))
@@ -109,11 +116,13 @@ class _Lister:
             file = ignore_file(fd, self._folder)
             if file is not None:
                 self.rules = self.rules.and_(file)
-                place = paths.join(self._folder, IGNORE_FILE)
-                self.found.extend(Unlisted(place, line) for line in file.bad_lines)
+                if file.bad_lines:
+                    place = paths.join(self._folder, IGNORE_FILE)
+                    order = paths.order_key(IGNORE_FILE, is_folder=True)
+                    self._bad_lines.append((order, Unlisted(place, "; ".join(file.bad_lines))))
         return True
 
-    def _keep(self, name: bytes, entry: os.DirEntry[str]) -> tuple[bytes, Entry | bytes] | None:
+    def _keep(self, name: bytes, entry: os.DirEntry[str]) -> tuple[bytes, _Kept] | None:
         """(order key, what to yield) of one name, or None for what nobody wants."""
         path = paths.join(self._folder, name)
         if entry.is_symlink():
@@ -128,13 +137,15 @@ class _Lister:
             return None
         return name, _entry(path, status, self._disk_id)
 
-    def _keep_folder(self, name: bytes, path: bytes) -> tuple[bytes, bytes] | None:
+    def _keep_folder(self, name: bytes, path: bytes) -> tuple[bytes, _Kept] | None:
         if not self._wanted.folder(name) or self.rules.ignore(path, is_folder=True):
             return None
         return paths.order_key(name, is_folder=True), path
 
-    def _keep_link(self, name: bytes, path: bytes) -> tuple[bytes, Entry | bytes] | None:
+    def _keep_link(self, name: bytes, path: bytes) -> tuple[bytes, _Kept] | None:
         """A symbolic link is what it leads to, if that lies in the root and not on the way here."""
+        if self._tree.is_offline(path):  # what it leads to is away, and may be a file or a folder
+            return self._keep_folder(name, path)
         status = self._tree.lstat(path)
         if status is None or stat.S_ISLNK(status.st_mode):
             return None

@@ -6,6 +6,7 @@ and an empty `.nomedia` (nothing here or below is wanted). Changing either is a 
 
 from __future__ import annotations
 
+import codecs
 import fnmatch
 import hashlib
 import os
@@ -94,11 +95,15 @@ class IgnoreFile(Struct, frozen=True):
 
     @classmethod
     def parse(cls, folder: bytes, text: bytes) -> IgnoreFile:
-        """Read gitignore syntax; bytes that are not UTF-8 stand for themselves."""
+        """Read gitignore syntax; bytes that are not UTF-8 stand for themselves.
+
+        The byte order mark and the line ends of Windows are no part of a pattern.
+        """
         from pathspec import GitIgnoreSpec
 
         lines, bad_lines = [], []
-        for number, line in enumerate(os.fsdecode(text).splitlines(), 1):
+        for number, raw in enumerate(text.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
+            line = os.fsdecode(raw)
             try:
                 GitIgnoreSpec.from_lines([line])
             except ValueError as error:

@@ -330,12 +330,14 @@ class Daemon:
         )
 
     def _take_left(self, now: float) -> None:
-        """What was not whole when it was to be read is asked for again."""
-        for root_id, path in self._work.left:
-            folder, name = paths.parent_of(path), paths.name_of(path)
-            self._settler.offer(Sighting(root_id, folder, name, SightingKind.WRITING), now)
-            self._noted.add((root_id, path))
-        self._work.left = set()
+        """Ask again for what was not whole, and for other links to what has changed."""
+        left, twins = self._work.left, self._work.twins
+        self._work.left, self._work.twins = set(), set()
+        self._noted |= left
+        for files, kind in ((left, SightingKind.WRITING), (twins, SightingKind.ATTRIBUTES)):
+            for root_id, path in files:
+                folder, name = paths.parent_of(path), paths.name_of(path)
+                self._settler.offer(Sighting(root_id, folder, name, kind), now)
 
     def _note_open(self, now: float) -> None:
         """Make durable which files are being written for longer than a moment."""

@@ -35,7 +35,8 @@ _MUCH: Final = 2_000
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
 
-Held = set[tuple[int, bytes]]
+Files = set[tuple[int, bytes]]
+"""Root id and path of each."""
 
 
 class Work:
@@ -52,8 +53,10 @@ class Work:
         log: Decisions,
         stop: Callable[[], bool],
     ) -> None:
-        self.left: Held = set()
+        self.left: Files = set()
         """Files of the last look that were not whole."""
+        self.twins: Files = set()
+        """Other links to files that it found changed."""
         self._connection = connection
         self._settings = settings
         self._wanted = wanted
@@ -161,6 +164,7 @@ class Work:
             there = [hint for hint in hints if hint.root_id in guarded.trees]
             engine.run(there, expected=self._expected(there) if listener else None)
             self.left = set(engine.left)
+            self.twins = engine.twins
             self._own_rows |= engine.left_rows
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:

@@ -157,9 +157,8 @@ class Dispatcher:
                 listener=listener,
                 stop=stop,
             )
-            counted = tracks.count_by_root(self.connection)
-            expected = sum(counted.get(root.id, 0) for root in request.roots)
-            engine.run(hints, expected=expected or None)
+            expected = None if listener is None else self._expected(request)
+            engine.run(hints, expected=expected)
             if not result.interrupted:
                 upkeep.count_days(
                     self.connection,
@@ -170,6 +169,11 @@ class Dispatcher:
             return Done(result, tuple(offline))
         finally:
             guarded.close()
+
+    def _expected(self, request: Request) -> int | None:
+        """About how many files there are, for a progress bar; None where nobody knows."""
+        counted = tracks.count_by_root(self.connection)
+        return sum(counted.get(root.id, 0) for root in request.roots) or None
 
     def _hand_over(self, request: Request, stop: Stop) -> Done | None:
         """Leave the hints for the daemon and wait; None when it ended before it settled them."""

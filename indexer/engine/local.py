@@ -15,7 +15,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.engine.pool import READER, ReaderPool
 from indexer.evidence import ignore_lease_signal
-from indexer.model import Chunk, Entry, Evidence, Hint, Listener, Progress, Reading
+from indexer.model import Chunk, Entry, Evidence, Hint, Listener, Place, Progress, Reading, Stamp
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.batch import batch
@@ -24,7 +24,7 @@ from indexer.stages.insert import Inserter
 from indexer.stages.outcome import Outcome, Tally
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots
+from indexer.store import pending, roots, tracks
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.tree import Tree
@@ -112,6 +112,10 @@ class LocalEngine:
         `gentle` has the readers of a pool leave the processors to others.
         """
         self.result = result
+        self.twins: set[tuple[int, bytes]] = set()
+        """(root id, path) of other links to files that changed: nothing tells of them where they
+        lie, and their stamp is another one now. Kept for a daemon only, and not of a look at all.
+        """
         self._reader = _GENTLE_READER if gentle else READER
         self._facts = Facts() if facts is None else facts
         self._is_patient = facts is None
@@ -130,6 +134,7 @@ class LocalEngine:
         self._held_rows: list[PendingRow] = []
         self._held: dict[int, set[bytes]] = {}
         self._phase = "listing"
+        self._is_everything = False
         self._expected: int | None = None
 
     def run(self, hints: Sequence[Hint], *, expected: int | None = None) -> Result:
@@ -141,6 +146,7 @@ class LocalEngine:
         """
         ignore_lease_signal()
         self._expected = expected
+        self._is_everything = any(hint.recursive and not hint.folder for hint in hints)
         before = pending.newest_id(self._connection)
         size_cache(self._connection, seeding=True)
         try:
@@ -260,6 +266,9 @@ class LocalEngine:
             ready = msgspec.structs.replace(ready, waiting=(*ready.waiting, *keep))
         written = self._inserter.write(job.row, ready, _now_ms())
         self.result.tally.update(written.tally)
+        if not self._is_patient and not self._is_everything:
+            for entry in (*job.plan.read, *job.plan.unread):
+                self._note_twins(entry.disk_id, entry.stamp.inode, entry.stamp)
         self._report(self._trees[job.plan.root_id].name)
         if written.left is not None:
             self._put_off(written.left, {*written.held, *keep})
@@ -310,6 +319,11 @@ class LocalEngine:
         vanished = [track_id for scan in scans for track_id in scan.vanished]
         tally = self.result.tally
         tally[Outcome.MISSING] += self._absence.mark_missing(vanished, now_ms)
+        if not self._is_patient and not self._is_everything:
+            for track_id in vanished:
+                known = tracks.by_id(self._connection, track_id)
+                if known is not None and known.place is Place.MISSING:
+                    self._note_twins(known.disk_id, known.stamp.inode, None)
         tally[Outcome.MISSING] += self._absence.tell_untold(now_ms)
         for scan in scans:
             tally[Outcome.PROBLEM] += self._absence.note_folders(
@@ -332,6 +346,14 @@ class LocalEngine:
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
                         self._left.append(pending.leave_hint(self._connection, hint, now_ms))
+
+    def _note_twins(self, disk_id: int, inode: int, stamp: Stamp | None) -> None:
+        """Note the rows that have this inode, and not this stamp."""
+        self.twins.update(
+            (twin.root_id, twin.path)
+            for twin in tracks.with_inode(self._connection, disk_id, inode)
+            if twin.place is not Place.MISSING and twin.stamp != stamp
+        )
 
     def _stopped(self) -> bool:
         if self._stop():

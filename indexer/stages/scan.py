@@ -121,6 +121,7 @@ class Scan:
         self._tree = trees[hint.root_id]
         self._wanted = wanted
         self._chunk_files = chunk_files
+        self._is_first = tracks.is_empty(connection)
         self._beat = beat
         self._unfinished = unfinished
         self.left_open: list[bytes] = []
@@ -191,7 +192,9 @@ class Scan:
         """Put one file where it belongs: to read, known without reading, or unchanged."""
         entry, here = pair.entry, pair.known
         root_id = self.hint.root_id
-        known = find(self._connection, self._trees, entry, root_id, here=here)
+        known = None
+        if not self._is_first:  # else insert asks whether it was met already under another name
+            known = find(self._connection, self._trees, entry, root_id, here=here)
         reread = self.hint.reread
         if _may_be_over(problem) or must_read(entry, known, self._trees, root_id, reread):
             if entry.special is not None:

@@ -14,11 +14,11 @@ _REMEMBERED: Final = 20_000
 """Names whose ids are kept in memory, of each kind; a guess that covers a large library."""
 
 _ARTIST_ID: Final = "SELECT id FROM artists WHERE name = ?"
-_ADD_ARTIST: Final = "INSERT INTO artists (name) VALUES (?) RETURNING id"
+_ADD_ARTIST: Final = "INSERT INTO artists (name) VALUES (?)"
 _GENRE_ID: Final = "SELECT id FROM genres WHERE name = ?"
-_ADD_GENRE: Final = "INSERT INTO genres (name) VALUES (?) RETURNING id"
+_ADD_GENRE: Final = "INSERT INTO genres (name) VALUES (?)"
 _ALBUM: Final = "SELECT id, title, albumartist FROM albums WHERE key = ?"
-_ADD_ALBUM: Final = "INSERT INTO albums (key, title, albumartist) VALUES (?, ?, ?) RETURNING id"
+_ADD_ALBUM: Final = "INSERT INTO albums (key, title, albumartist) VALUES (?, ?, ?)"
 _NAME_ALBUM: Final = "UPDATE albums SET title = ?, albumartist = ? WHERE id = ?"
 _REKEY_ALBUM: Final = "UPDATE albums SET key = ? WHERE id = ?"
 _ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
@@ -105,8 +105,8 @@ class Catalog:
         if album is None:
             album = select_one(self._connection, _ALBUM, (key,))
             if album is None:
-                row = (key, title, albumartist)
-                album = (int(select_value(self._connection, _ADD_ALBUM, row)), title, albumartist)
+                self._connection.execute(_ADD_ALBUM, (key, title, albumartist))
+                album = (self._connection.last_insert_rowid(), title, albumartist)
             _remember(self._albums, key, album)
         if album[1:] != (title, albumartist):
             self._connection.execute(_NAME_ALBUM, (title, albumartist, album[0]))
@@ -160,7 +160,8 @@ class Catalog:
         if known is None:
             known = select_value(self._connection, select, (name,))
             if known is None:
-                known = int(select_value(self._connection, insert, (name,)))
+                self._connection.execute(insert, (name,))
+                known = self._connection.last_insert_rowid()
             _remember(met, name, known)
         return known
 

@@ -92,6 +92,8 @@ def open_index(
 def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = Connection(_file_name(path), flags=flags, statementcachesize=200)
+    # Plans do not look at bound values; looking costs 15 us a question, ten times its answer.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))
     connection.wal_autocheckpoint(_WAL_PAGES)
     connection.pragma("synchronous", "NORMAL")

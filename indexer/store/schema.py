@@ -110,6 +110,7 @@ CREATE TABLE tracks (
 CREATE UNIQUE INDEX tracks_place ON tracks (root_id, path, gone);
 CREATE INDEX tracks_inode ON tracks (inode);
 CREATE INDEX tracks_album ON tracks (album_id);
+CREATE INDEX tracks_untold ON tracks (id) WHERE place = 1 AND missing_at IS NULL;
 
 CREATE TABLE track_artists (
     track_id INTEGER NOT NULL REFERENCES tracks (id),

@@ -31,17 +31,20 @@ _BELOW: Final = (
     _KNOWN + "WHERE root_id = ? AND path >= ? AND path < ? AND gone = 0 ORDER BY path LIMIT ?"
 )
 _IN_PLACE: Final = _KNOWN + "WHERE root_id = ? AND path = ? AND gone = 0"
-_GONE_FROM: Final = _KNOWN + "WHERE root_id = ? AND path = ? AND gone <> 0 ORDER BY id DESC LIMIT 1"
+_GONE_FROM: Final = (
+    _KNOWN + "WHERE root_id = ? AND path = ? AND gone <> 0 ORDER BY gone DESC LIMIT 1"
+)
 _WITH_INODE: Final = _KNOWN + "WHERE inode = ? AND disk_id = ?"
 _BY_ID: Final = _KNOWN + "WHERE id = ?"
 _UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
 _COLUMNS_OF: Final = f"SELECT {', '.join(COLUMNS)} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
+_ANY: Final = "SELECT 1 FROM tracks LIMIT 1"
 _ALBUM_OF: Final = "SELECT album_id FROM tracks WHERE id = ?"
 _VIEW_ROW: Final = "SELECT * FROM library WHERE id = ?"
 _OF_ROOT: Final = "SELECT id FROM tracks WHERE root_id = ? AND gone = 0"
 _ADD: Final = (
     f"INSERT INTO tracks ({', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
-    f"VALUES ({', '.join('?' * len(_WRITTEN))}) RETURNING id"
+    f"VALUES ({', '.join('?' * len(_WRITTEN))})"
 )
 _KEEPING_INDEXED_AT: Final = {"indexed_at": "indexed_at = coalesce(?, indexed_at)"}
 _ASSIGNED: Final = ", ".join(_KEEPING_INDEXED_AT.get(name, f"{name} = ?") for name in _WRITTEN)
@@ -155,7 +158,8 @@ def add(
     connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
 ) -> int:
     """Write a new row and return its id, which was never used before; `known.id` is ignored."""
-    return int(select_value(connection, _ADD, (*_stamped(known, album_id, at), *row)))
+    connection.execute(_ADD, (*_stamped(known, album_id, at), *row))
+    return connection.last_insert_rowid()
 
 
 def write(
@@ -188,6 +192,11 @@ def leave(connection: Connection, track_id: int, missing_at: int | None) -> None
 def tell_missing(connection: Connection, track_id: int, missing_at: int) -> None:
     """`changes` has been told that this track left."""
     connection.execute(_TELL, (missing_at, track_id))
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether nothing was ever indexed."""
+    return select_value(connection, _ANY) is None
 
 
 def counts(connection: Connection) -> tuple[int, int]:

@@ -88,6 +88,7 @@ def _minidlna(
         command = [program, "-S", "-f", str(config), "-P", f"{place}/pid"]
         with Watched(command, cores=cores) as server:
             seconds = server.await_true(partial(_has_finished, place / "minidlna.log"), LIMIT_S)
+            server.await_true(lambda: not server.has_children(), LIMIT_S)  # else their CPU is lost
             step.runs.append(replace(server.end(signal.SIGTERM), seconds=seconds, output=""))
     yield step
 

@@ -99,6 +99,10 @@ class Watched:
                 raise Failed(f"{self._process.args!r} ended, or took {limit_s:g} s: {words}")
         return self.seconds() - began_s
 
+    def has_children(self) -> bool:
+        """Whether others still work for it."""
+        return bool(psutil.Process(self.pid).children())
+
     def cpu_s(self) -> float:
         """User and system time so far, of the command and of its children that have ended."""
         return sum(psutil.Process(self.pid).cpu_times()[:4])

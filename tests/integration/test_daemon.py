@@ -221,3 +221,18 @@ def test_what_happened_while_nothing_ran_is_found_at_the_start(music: Path, db: 
         kept = {path: before[f"a/{path}"] for path in ("2.mp3", "3.mp3", "4.mp3")}
         assert ids(db).items() >= {**kept, "a/1.mp3": before["a/1.mp3"]}.items()
         daemon.is_right()
+
+
+def test_what_is_done_through_one_link_to_a_file_is_seen_at_the_others(
+    music: Path, watch: Watch
+) -> None:
+    plant(music, {"a/x.mp3": tagged(title="A"), "b/": None})
+    daemon = watch()
+    os.link(music / "a/x.mp3", music / "b/y.mp3")
+    daemon.shows({"a/x.mp3": "A", "b/y.mp3": "A"})
+    (music / "b/y.mp3").write_bytes(tagged(title="Changed"))
+    daemon.shows({"a/x.mp3": "Changed", "b/y.mp3": "Changed"})
+    (music / "a/x.mp3").rename(music / "x.mp3")
+    daemon.is_right()
+    (music / "b/y.mp3").unlink()
+    daemon.shows({"x.mp3": "Changed"})

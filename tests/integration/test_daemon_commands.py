@@ -42,9 +42,7 @@ def test_many_scans_at_once_all_come_back(daemon: Daemon, music: Path) -> None:
         assert [running.end().code for running in (one, other, third)] == [0, 0, 0]
 
 
-def test_a_scan_does_not_wait_for_a_file_that_is_being_written(
-    daemon: Daemon, music: Path
-) -> None:
+def test_a_scan_does_not_wait_for_a_file_that_is_being_written(daemon: Daemon, music: Path) -> None:
     with (music / "x.mp3").open("wb", buffering=0) as file:
         file.write(tagged(title="X"))
         assert run("scan", music, "--json", db=daemon.db).object["seen"] == 2

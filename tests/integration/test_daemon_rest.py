@@ -20,7 +20,13 @@ EVENT = re.compile(r'[a-z][a-z ]*( [a-z_]+=("([^"\\]|\\.)*"|[^ "\\=]+))*')
 def test_each_line_is_an_event_and_its_facts_whatever_a_file_is_called(
     music: Path, db: Path
 ) -> None:
-    hostile = ("a\nadded path=forged.mp3", 'quoted " and = and \\', "\x1b[2J", "\u202eabc", "\u2028")
+    hostile = (
+        "a\nadded path=forged.mp3",
+        'quoted " and = and \\',
+        "\x1b[2J",
+        "\u202eabc",
+        "\u2028",
+    )
     with watching(music, db=db) as daemon:
         plant(music, {f"{name}.mp3": tagged(title="A") for name in hostile})
         plant(music, {b"\xff\xfe.mp3": tagged(title="A")})

@@ -241,9 +241,7 @@ def test_an_mp4_that_a_muxer_closes_without_its_index_is_read_when_the_index_is_
     daemon.has_read(1)
 
 
-def test_a_disk_that_knows_no_leases_is_read_when_files_stand_still(
-    music: Path, db: Path
-) -> None:
+def test_a_disk_that_knows_no_leases_is_read_when_files_stand_still(music: Path, db: Path) -> None:
     config = QUICK.replace("still = 0.05", "still = 0.4") + "leases = false\n"
     with watching(music, db=db, config=config) as daemon, Witness(db, "x.mp3") as witness:
         with (music / "x.mp3").open("wb", buffering=0) as file:
