@@ -54,7 +54,7 @@ def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]
 def _hints_at(located: Located) -> list[Hint]:
     """A folder is looked at whole, and so is that of a file which says what is wanted in it.
 
-    What is not there may have been a file or a folder.
+    What is not there may have been a file or a folder, and a symbolic link may lead to either.
     """
     root, path = located.root, located.path
     if is_rule(paths.name_of(path)):
@@ -66,6 +66,8 @@ def _hints_at(located: Located) -> list[Hint]:
     try:
         mode = os.lstat(paths.join(root.path, path)).st_mode
     except OSError:
+        return [one_name, folder]
+    if stat.S_ISLNK(mode):
         return [one_name, folder]
     return [folder] if stat.S_ISDIR(mode) else [one_name]
 
