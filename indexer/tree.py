@@ -191,15 +191,16 @@ class Tree:
     def _holds(self, real: bytes) -> bool:
         return paths.is_below(real, self.path.rstrip(b"/"))
 
-    def leads_up(self, path: bytes) -> bool:
-        """Whether a link leads to a folder that is passed on the way to it: a loop."""
-        target = os.path.realpath(paths.join(self.path, path))
-        names = path.split(b"/")[:-1]
-        on_the_way = (b"/".join(names[:depth]) for depth in range(len(names) + 1))
-        return any(
-            paths.is_below(os.path.realpath(os.path.join(self.path, passed)), target)
-            for passed in on_the_way
-        )
+    def may_enter(self, link: bytes) -> bool:
+        """Whether a link to a folder is followed: not in a loop, and not out of a linked folder.
+
+        So a file shows at its own place and once for each link to a folder above it; links that
+        lead to each other would show it once for each way through them.
+        """
+        holder = os.path.join(self.path, paths.parent_of(link)).rstrip(b"/")
+        if os.path.realpath(holder) != holder:
+            return False
+        return not paths.is_below(holder, os.path.realpath(os.path.join(self.path, link)))
 
     def lists(self, path: bytes) -> bool:
         """Whether each name on the way is spelled as its folder lists it, and the last one, too.

@@ -150,7 +150,7 @@ class _Lister:
         if status is None or stat.S_ISLNK(status.st_mode):
             return None
         if stat.S_ISDIR(status.st_mode):
-            return None if self._tree.leads_up(path) else self._keep_folder(name, path)
+            return self._keep_folder(name, path) if self._tree.may_enter(path) else None
         if not self._wanted.file(name) or self.rules.ignore(path):
             return None
         return name, _entry(path, status, self._tree.spot_of(path).disk_id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -80,6 +79,8 @@ class Wanted:
     @property
     def fingerprint(self) -> str:
         """Differs when anything that it decides by differs; kept for each root (rule R13)."""
+        import hashlib  # which brings OpenSSL along: 3 MB
+
         said = (
             sorted(self.suffixes), sorted(self._ignored_names), self._hidden, self.follow_links
         )  # fmt: skip

@@ -25,8 +25,8 @@ probe_interval = 0.2
 
 _LOOKED = re.compile(r"^looked .* read=(\d+) bytes=(\d+) ", re.MULTILINE)
 
-Shown = dict[str | bytes, str | None]
-"""Path in the view `library` -> title."""
+Shown = Mapping[Any, str | None]
+"""Path in the view `library` (bytes where it is no UTF-8) -> title."""
 
 
 class Daemon:
@@ -148,6 +148,7 @@ def watching(
             if until is not None:
                 until(daemon)
             yield daemon
+            assert "Traceback" not in daemon.log
         finally:
             process.kill()
 

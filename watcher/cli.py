@@ -19,12 +19,15 @@ import click
 from indexer import errors
 from indexer.cli.arguments import (
     InOrder,
+    config_option,
+    database_option,
     examples,
-    file_argument,
-    invoke,
+    folders,
     path_argument,
     version_option,
 )
+from indexer.cli.completion import completion_of
+from indexer.cli.completion import run as run_or_complete
 from indexer.cli.output import prepare_streams
 from indexer.cli.session import Session
 
@@ -47,10 +50,8 @@ class _Overdue(BaseException):
     invoke_without_command=True,
     epilog=examples("watcher run ~/Music", "watcher --db /srv/library.db run"),
 )
-@click.option(
-    "--db", type=file_argument, metavar="FILE", help="The database, instead of the usual one."
-)
-@click.option("--config", type=file_argument, metavar="FILE", help="The settings, a TOML file.")
+@database_option
+@config_option
 @version_option
 @click.pass_context
 def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
@@ -63,11 +64,11 @@ def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
 
 
 @cli.command(epilog=examples("watcher run ~/Music", "watcher run --log-json 2>> watcher.log"))
-@click.argument("folders", nargs=-1, type=path_argument, metavar="[ROOT]...")
+@click.argument("roots", nargs=-1, type=path_argument, shell_complete=folders, metavar="[ROOT]...")
 @click.option("--log-json", is_flag=True, help="Log in JSON, an object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Log also what was looked at, and read.")
 @click.pass_obj
-def run(session: Session, folders: Sequence[bytes], *, log_json: bool, verbose: bool) -> int:
+def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bool) -> int:
     """Watch all roots, and index each change as it happens.
 
     A ROOT is a folder of music; a new one is added. Without one, the roots that are known are
@@ -76,10 +77,13 @@ def run(session: Session, folders: Sequence[bytes], *, log_json: bool, verbose: 
     settings = session.settings()
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
     try:
-        _watch(settings, folders, nullcontext if log_json else session.progress)
+        _watch(settings, roots, nullcontext if log_json else session.progress)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
+
+
+cli.add_command(completion_of("watcher"))
 
 
 def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> None:
@@ -156,4 +160,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     session = Session("watcher")
     words = sys.argv[1:] if arguments is None else list(arguments)
-    return session.exit_code(lambda: invoke(cli, "watcher", words, session))
+    return session.exit_code(lambda: run_or_complete(cli, "watcher", words, session))

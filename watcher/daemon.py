@@ -40,6 +40,8 @@ Progress = Callable[[], AbstractContextManager[Listener | None]]
 _FENCE_EVERY: Final = 6
 """Probes of the disks between two proofs that the watching threads answer."""
 _FENCE_S: Final = 5.0
+_MUCH: Final = 2_000
+"""Files looked at or missed, after which memory is given back when it is quiet. A guess."""
 _OPEN_NOTED_S: Final = 0.5
 """A file that is written for so long is noted as pending; a shorter copy is not worth a write."""
 
@@ -86,6 +88,8 @@ class Daemon:
         """Pending rows of commands that are on their way through the settler."""
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
+        self._since_rest: float = 0
+        """How many files were looked at, or missed, since memory was given back."""
         self._told = Holder(os.getpid(), "daemon")
         ignore_lease_signal()
 
@@ -156,6 +160,9 @@ class Daemon:
         self._take_time(now)
         self._flush(now)
         self._note_open(self._clock())
+        if self._since_rest > _MUCH and self._settler.next_due() is None:
+            self._since_rest = 0
+            self._work.rest()
 
     def _put_off(self, error: errors.CannotDo) -> None:
         """Forget all detail: what could not be written is everything since the last look at all."""
@@ -260,6 +267,7 @@ class Daemon:
             result = self._work.look([hint], Facts(), listener, in_a_hurry=False)
         if result.interrupted:
             return
+        self._since_rest = math.inf
         now = self._clock()
         self._take_left(now)
         self._work.write_down(root.row, result, "reconcile")
@@ -269,6 +277,7 @@ class Daemon:
         self._drain(now)  # events that were lost meanwhile win
         self._roots.settle(root, now)
         if root.is_settled:
+            self._work.count_days([root_id])
             self._log.info(
                 root.state.shown,
                 root=root.row.name,
@@ -309,7 +318,8 @@ class Daemon:
             )
             hints = [due.hint for due in present]
             in_a_hurry = bool(self._taken) or not all(map(_is_everything, hints))
-            self._work.look(hints, facts, in_a_hurry=in_a_hurry)
+            result = self._work.look(hints, facts, in_a_hurry=in_a_hurry)
+            self._since_rest += result.seen + sum(result.tally.values())
             now = self._clock()
             self._take_left(now)
             self._mend_watches(now)

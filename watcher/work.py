@@ -30,8 +30,6 @@ from watcher.roots import Standing
 
 _TOLD_ONE_BY_ONE: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""
-_MUCH: Final = 2_000
-"""Files read after which memory is given back to the system. A guess."""
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
 
@@ -180,9 +178,20 @@ class Work:
             seconds=result.seconds,
         )
         self._tell_changes()
-        if result.files_read > _MUCH:
-            _give_memory_back()
         return result
+
+    def rest(self) -> None:
+        """After much work: do what the next change would have to wait for, and free memory.
+
+        The WAL is moved into the database, as far as readers allow it. What SQLite keeps, garbage,
+        and the free pages of the allocator go back to the system.
+        """
+        self._connection.wal_checkpoint()
+        self._connection.pragma("shrink_memory")
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # malloc_trim(3)
+        if trim is not None:
+            trim(0)
 
     def _expected(self, hints: Iterable[Hint]) -> int | None:
         counted = tracks.count_by_root(self._connection)
@@ -240,14 +249,6 @@ class Work:
 def _place(root: str | None, path: str | bytes) -> str:
     text = path.decode("utf-8", "backslashreplace") if isinstance(path, bytes) else path
     return f"{root}/{text}"
-
-
-def _give_memory_back() -> None:
-    """Collect garbage, and let the allocator return free pages (malloc_trim(3), glibc only)."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def path_in(root: RootRow, path: bytes) -> bytes:

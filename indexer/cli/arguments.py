@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    Completed = CompletionItem[str]
 
 
 def path_argument(word: str) -> bytes:
@@ -24,6 +28,16 @@ def path_argument(word: str) -> bytes:
 def file_argument(word: str) -> Path:
     """A file of ours, rather than one of the music."""
     return Path(os.fsdecode(path_argument(word)))
+
+
+def files(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
+    """A shell completes the word to a file, as it does for its own commands."""
+    return [CompletionItem(word, type="file")]
+
+
+def folders(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
+    """A shell completes the word to a folder."""
+    return [CompletionItem(word, type="dir")]
 
 
 def text_argument(word: str) -> str:
@@ -76,6 +90,22 @@ json_option = click.option(
     "--json", is_flag=True, expose_value=False, callback=_set_json, help="Answer in JSON."
 )
 """`--json` after any command sets it for the session, so that no command has to ask."""
+
+database_option = click.option(
+    "--db",
+    type=file_argument,
+    shell_complete=files,
+    metavar="FILE",
+    help="The database, instead of the usual one.",
+)
+
+config_option = click.option(
+    "--config",
+    type=file_argument,
+    shell_complete=files,
+    metavar="FILE",
+    help="The settings, a TOML file.",
+)
 
 version_option = click.option(
     "--version",

@@ -16,14 +16,17 @@ import click
 from indexer.cli import answers
 from indexer.cli.arguments import (
     InOrder,
+    config_option,
+    database_option,
     examples,
-    file_argument,
-    invoke,
+    files,
+    folders,
     json_option,
     path_argument,
     version_option,
     workers_option,
 )
+from indexer.cli.completion import completion_of, run
 from indexer.cli.export import export
 from indexer.cli.output import prepare_streams, say
 from indexer.cli.roots import roots
@@ -47,10 +50,8 @@ if TYPE_CHECKING:
     invoke_without_command=True,
     epilog=examples("indexer rebuild ~/Music", "indexer search bjork debut"),
 )
-@click.option(
-    "--db", type=file_argument, metavar="FILE", help="The database, instead of the usual one."
-)
-@click.option("--config", type=file_argument, metavar="FILE", help="The settings, a TOML file.")
+@database_option
+@config_option
 @version_option
 @click.pass_context
 def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
@@ -63,11 +64,11 @@ def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
 
 
 @cli.command(epilog=examples("indexer rebuild ~/Music", "indexer rebuild --workers 2"))
-@click.argument("folders", nargs=-1, type=path_argument, metavar="[ROOT]...")
+@click.argument("paths", nargs=-1, type=path_argument, shell_complete=folders, metavar="[ROOT]...")
 @workers_option
 @json_option
 @click.pass_obj
-def rebuild(session: Session, folders: Sequence[bytes], workers: int | None) -> int:
+def rebuild(session: Session, paths: Sequence[bytes], workers: int | None) -> int:
     """Read every file again, and index it.
 
     A ROOT is a folder of music; a new one is added and watched from then on. Without one, all
@@ -78,13 +79,13 @@ def rebuild(session: Session, folders: Sequence[bytes], workers: int | None) -> 
         workers,
         create=True,
         run=lambda library, listener: library.rebuild(
-            folders, listener=listener, stop=session.interrupt
+            paths, listener=listener, stop=session.interrupt
         ),
     )
 
 
 @cli.command(epilog=examples("indexer scan", "indexer scan ~/Music/Bjork --json"))
-@click.argument("paths", nargs=-1, type=path_argument, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=path_argument, shell_complete=files, metavar="[PATH]...")
 @workers_option
 @json_option
 @click.pass_obj
@@ -146,7 +147,7 @@ cli.add_command(export)
 
 
 @cli.command(epilog=examples("indexer show ~/Music/song.flac", "indexer show song.flac --json"))
-@click.argument("path", type=path_argument, metavar="PATH")
+@click.argument("path", type=path_argument, shell_complete=files, metavar="PATH")
 @json_option
 @click.pass_obj
 def show(session: Session, path: bytes) -> int:
@@ -227,6 +228,7 @@ def verify(session: Session, *, deep: bool) -> int:
 cli.add_command(roots)
 cli.add_command(backup)
 cli.add_command(optimize)
+cli.add_command(completion_of("indexer"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_to_stderr()
     session = Session()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return session.exit_code(lambda: invoke(cli, "indexer", words, session))
+    return session.exit_code(lambda: run(cli, "indexer", words, session))
 
 
 class _LogLine(logging.Formatter):

@@ -39,7 +39,7 @@ Row = Mapping[str, Any]
 @json_option
 @click.pass_obj
 def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, as_m3u: bool) -> int:
-    """Write all tracks, or those that WORDS find, to standard output.
+    """Write all tracks, or those that WORDS find, to stdout.
 
     WORDS are those of indexer search. Exit code 1: nothing was found.
     """

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from indexer.cli import answers
-from indexer.cli.arguments import InOrder, examples, json_option, path_argument, text_argument
+from indexer.cli.arguments import (
+    InOrder,
+    examples,
+    folders,
+    json_option,
+    path_argument,
+    text_argument,
+)
 from indexer.cli.session import Session
 from indexer.cli.terminal import escaped
 
@@ -43,7 +50,7 @@ def _list_roots(session: Session) -> int:
     "add",
     epilog=examples("indexer roots add ~/Music", "indexer roots add /mnt/usb/music --name usb"),
 )
-@click.argument("path", type=path_argument, metavar="PATH")
+@click.argument("path", type=path_argument, shell_complete=folders, metavar="PATH")
 @click.option("--name", type=text_argument, help="Its name. [default: the folder's]")
 @json_option
 @click.pass_obj

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from indexer.cli.arguments import examples, file_argument, json_option
+from indexer.cli.arguments import examples, file_argument, files, json_option
 from indexer.cli.session import Session
 from indexer.cli.terminal import byte_size, file_text
 
@@ -14,7 +14,7 @@ from indexer.cli.terminal import byte_size, file_text
 @click.command(
     epilog=examples("indexer backup /mnt/usb/library.db", "indexer backup library-2026.db --json")
 )
-@click.argument("file", type=file_argument, metavar="FILE")
+@click.argument("file", type=file_argument, shell_complete=files, metavar="FILE")
 @json_option
 @click.pass_obj
 def backup(session: Session, file: Path) -> int:

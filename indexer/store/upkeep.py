@@ -17,15 +17,13 @@ UPDATE roots SET present_days = present_days + 1, last_day = ?1
 WHERE id = ?2 AND last_day < ?1
 """
 _STEP_BACK: Final = "UPDATE roots SET last_day = ?1 WHERE id = ?2 AND last_day > ?1"
-_LAST_DAY: Final = "SELECT last_day FROM roots WHERE id = ?"
-_EXPIRED: Final = """
-SELECT count(*) FROM tracks JOIN roots ON roots.id = tracks.root_id
-WHERE gone <> 0 AND roots.removed_at IS NULL AND present_days - missing_days >= ?
+_IS_NEW_DAY: Final = """
+SELECT 1 FROM roots WHERE id = ?2 AND last_day <> ?1 AND added_at / 86400000 <= ?1
 """
 _PURGE: Final = """
-DELETE FROM tracks WHERE gone <> 0 AND missing_at IS NOT NULL AND EXISTS (
-    SELECT 1 FROM roots WHERE roots.id = tracks.root_id
-        AND roots.removed_at IS NULL AND present_days - missing_days >= ?)
+DELETE FROM tracks WHERE root_id = ?1 AND gone <> 0 AND missing_at IS NOT NULL
+    AND missing_days <= (SELECT present_days - ?2 FROM roots
+                         WHERE id = ?1 AND removed_at IS NULL)
 """
 _DAY_MS: Final = 86_400_000
 _TRUNCATE: Final = 3
@@ -71,12 +69,16 @@ def count_days(connection: Connection, root_ids: Iterable[int], now_ms: int, kee
     with write_transaction(connection):
         for root_id in fresh:
             count_day(connection, root_id, now_ms)
-        return purge_missing(connection, keep_days)
+        return sum(purge_missing(connection, root_id, keep_days) for root_id in fresh)
 
 
 def is_new_day(connection: Connection, root_id: int, now_ms: int) -> bool:
-    """Whether a root has not been seen on this day yet."""
-    return bool(select_value(connection, _LAST_DAY, (root_id,)) != now_ms // _DAY_MS)
+    """Whether a root has not been seen on this day yet.
+
+    A day before the root was added is none: a Raspberry Pi has no clock of its own, and believes
+    for a while after each start that it is 1970.
+    """
+    return select_value(connection, _IS_NEW_DAY, (now_ms // _DAY_MS, root_id)) is not None
 
 
 def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
@@ -86,9 +88,7 @@ def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
     connection.execute(_STEP_BACK, (day, root_id))
 
 
-def purge_missing(connection: Connection, keep_days: int) -> int:
-    """Delete tracks whose file has been gone for so many days on which its root was there."""
-    if not select_value(connection, _EXPIRED, (keep_days,)):
-        return 0
-    connection.execute(_PURGE, (keep_days,))
+def purge_missing(connection: Connection, root_id: int, keep_days: int) -> int:
+    """Delete a root's tracks whose file has been gone for so many days on which it was there."""
+    connection.execute(_PURGE, (root_id, keep_days))
     return int(connection.changes())

@@ -57,6 +57,9 @@ def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
         for number in range(asked.runs):
             _tell(f"{files} files: run {number + 1} of {asked.runs}")
             scenario.round()
+        _tell(f"{files} files: memory")
+        scenario.sampling = True
+        scenario.round()
         _tell(f"{files} files: system calls")
         try:
             scenario.trace()

@@ -35,14 +35,19 @@ class Step(Struct):
     """Why there are no runs."""
 
     @property
+    def _timed(self) -> list[Cost]:
+        """The runs that nobody disturbed, if there are any (peers are looked at in all)."""
+        return [run for run in self.runs if not run.sampled] or self.runs
+
+    @property
     def seconds(self) -> float:
         """From the start of the process to its end."""
-        return median(run.seconds for run in self.runs)
+        return median(run.seconds for run in self._timed)
 
     @property
     def cpu_s(self) -> float:
         """User and system time of all processes."""
-        return median(run.cpu_s for run in self.runs)
+        return median(run.cpu_s for run in self._timed)
 
     @property
     def peak_pss(self) -> int:

@@ -52,6 +52,8 @@ class Scenario:
         self._environment = _environment(work)
         self._albums = list(albums(files, seed))
         self._steps: dict[str, Step] = {}
+        self.sampling = False
+        """Whether rounds look at memory; those that do are not timed."""
 
     def result(self) -> Library:
         """What was measured so far."""
@@ -172,7 +174,13 @@ class Scenario:
         return [*head, words[0], "--json", *words[1:]]
 
     def _run(self, command: list[str]) -> Cost:
-        return run(command, cores=self._cores, environment=self._environment, folder=CHECKOUT)
+        return run(
+            command,
+            cores=self._cores,
+            environment=self._environment,
+            folder=CHECKOUT,
+            sample=self.sampling,
+        )
 
     def _note(self, name: str, cost: Cost) -> Step:
         step = self._steps.setdefault(name, Step(name))

@@ -52,6 +52,7 @@ def keys(objects: list[dict[str, Any]]) -> set[frozenset[str]]:
     return {frozenset(one) - {"path_b64", "old_path_b64"} for one in objects}
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("command", ["scan", "rebuild"])
 def test_a_scan_answers_with_one_object(tmp_path: Path, music: Path, command: str) -> None:
     plant(music, LIBRARY)
@@ -103,6 +104,7 @@ def test_a_scan_of_a_folder_looks_nowhere_else(db: Path, music: Path) -> None:
     assert run("scan", "a", "c/3.mp3", "--json", db=db, cwd=music).object["added"] == 1
 
 
+@pytest.mark.smoke
 def test_status_answers_with_one_object(place: Place) -> None:
     status = run("status", "--json", db=place.db).object
     assert set(status) == STATUS_KEYS
@@ -117,6 +119,7 @@ def test_status_answers_with_one_object(place: Place) -> None:
     assert (status["database"], status["size"]) == (str(place.db), place.db.stat().st_size)
 
 
+@pytest.mark.smoke
 def test_verify_answers_with_one_object_and_1_where_they_differ(db: Path, music: Path) -> None:
     plant(music, {"a.mp3": tagged(title="a"), "b.mp3": tagged(title="b"), "c.mp3": tagged()})
     run("rebuild", music, db=db)
@@ -171,6 +174,7 @@ def test_lists_answer_with_an_object_a_line(place: Place) -> None:
     assert keys(run("roots", "--json", db=place.db).objects) == {frozenset(ROOT_KEYS)}
 
 
+@pytest.mark.smoke
 def test_a_move_tells_where_from(db: Path, music: Path) -> None:
     plant(music, {b"old \xe4.mp3": tagged(title="Song")})
     run("rebuild", music, db=db)

@@ -1,4 +1,4 @@
-"""Disks that go and come, roots that are renamed or replaced: rows stay until the right one is back."""
+"""Disks and roots that go, come, or are replaced: rows stay until the right one is back."""
 
 from __future__ import annotations
 

@@ -156,6 +156,7 @@ def test_a_scan_that_is_killed_again_and_again_ends_as_if_it_never_was(
     assert_sound(db)
 
 
+@pytest.mark.smoke
 def test_an_interrupted_rebuild_says_so_and_goes_on_where_it_stopped(many: Path, db: Path) -> None:
     with started("rebuild", many, "--json", db=db, config=SMALL_BITES) as running:
         with halted(db, running, at_least=400) as done:
@@ -212,6 +213,7 @@ def test_an_index_whose_making_was_cut_short_is_made_by_the_next_command(
     assert_sound(no_db)
 
 
+@pytest.mark.smoke
 def test_readers_do_not_outlive_a_killed_parent(many: Path, db: Path) -> None:
     with started("rebuild", many, db=db, config=SMALL_BITES) as running:
         with halted(db, running, at_least=100):

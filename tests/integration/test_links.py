@@ -95,9 +95,7 @@ def test_a_link_that_leads_out_and_back_in_is_followed(
     assert_settled(following)
 
 
-def test_a_link_to_a_folder_above_is_no_loop(
-    following: Library, plant: Plant, music: Path
-) -> None:
+def test_a_link_to_a_folder_above_is_no_loop(following: Library, plant: Plant, music: Path) -> None:
     """Whoever follows it until the kernel refuses has each file 41 times."""
     plant({"A/b/1.mp3": song("One")})
     link(music, A__b__up="..", A__b__top=music, A__self=".", A__loop_mp3="loop.mp3")

@@ -1,0 +1,65 @@
+"""A shell that asks how a command line may go on -> its words; and the script that lets it ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import click
+from click.shell_completion import get_completion_class, shell_complete
+
+from indexer.cli.arguments import examples, invoke, json_option
+from indexer.cli.session import Session
+
+SHELLS: Final = ("bash", "zsh", "fish")
+
+
+def run(group: click.Group, program: str, words: Sequence[str], session: Session) -> int:
+    """Run one command line, or tell the shell that asks for it how it may go on.
+
+    The script sets a variable to ask; click's own `main`, which knows it, is not ours.
+    """
+    question = os.environ.get(_variable(program))
+    if question is None:
+        return invoke(group, program, words, session)
+    try:
+        return shell_complete(group, {"obj": session}, program, _variable(program), question)
+    except click.UsageError:  # what stands there already is wrong: nothing can come next
+        return 1
+
+
+def completion_of(program: str) -> click.Command:
+    """The command that prints a program's script."""
+
+    @click.command(
+        "completion",
+        epilog=examples(
+            f"{program} completion bash > ~/.local/share/bash-completion/completions/{program}",
+            f"{program} completion fish > ~/.config/fish/completions/{program}.fish",
+        ),
+    )
+    @click.argument("shell", type=click.Choice(SHELLS), required=False, metavar="[bash|zsh|fish]")
+    @json_option
+    @click.pass_context
+    def completion(context: click.Context, shell: str | None) -> int:
+        name = shell or os.path.basename(os.environ.get("SHELL", ""))
+        kind = get_completion_class(name) if name in SHELLS else None
+        if kind is None:
+            raise click.UsageError("name the shell: bash, zsh or fish", context)
+        group = context.find_root().command
+        script = kind(group, {}, program, _variable(program)).source()
+        session: Session = context.obj
+        session.answer({"shell": name, "script": script}, script.splitlines())
+        return 0
+
+    completion.help = (
+        f"Print the script by which a shell completes {program}'s words.\n\n"
+        f"Without a name, that of your shell ($SHELL). For zsh: save it as _{program} in a folder "
+        "of $fpath."
+    )
+    return completion
+
+
+def _variable(program: str) -> str:
+    return f"_{program.upper()}_COMPLETE"

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import indexer.cli
+import watcher.cli
+from tests.programs import CHECKOUT, ENVIRONMENT
+
+MAINS = {"indexer": indexer.cli.main, "watcher": watcher.cli.main}
+PLACES = {
+    "bash": ".local/share/bash-completion/completions/",
+    "fish": ".config/fish/completions/",
+}
+Complete = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def complete(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Complete:
+    """What bash is told may stand in place of the last word."""
+
+    def ask(line: str) -> list[str]:
+        program = line.split(" ", 1)[0]
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+        monkeypatch.setenv(f"_{program.upper()}_COMPLETE", "bash_complete")
+        code = MAINS[program]([])
+        out, err = capfd.readouterr()
+        assert (code, err) == (0, ""), err
+        return out.splitlines()
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("indexer sc", ["plain,scan"]),
+        ("indexer re", ["plain,rebuild"]),
+        ("indexer changes --f", ["plain,--follow"]),
+        ("indexer --db x.db search --al", ["plain,--albums"]),
+        ("indexer roots a", ["plain,add", "plain,accept"]),
+        ("indexer completion z", ["plain,zsh"]),
+        ("indexer scan ", ["file,"]),
+        ("indexer show Bj", ["file,Bj"]),
+        ("indexer rebuild mu", ["dir,mu"]),
+        ("indexer --config ", ["file,"]),
+        ("watcher r", ["plain,run"]),
+        ("watcher run --log", ["plain,--log-json"]),
+        ("watcher run ", ["dir,"]),
+    ],
+)
+def test_a_word_is_completed(line: str, completed: list[str], complete: Complete) -> None:
+    assert [item for item in complete(line) if item] == completed
+
+
+def test_a_line_that_is_wrong_already_is_not_completed_and_is_no_crash(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COMP_WORDS", "indexer search --nonsense "), ("COMP_CWORD", "3")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("_INDEXER_COMPLETE", "bash_complete")
+    assert indexer.cli.main([]) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("program", MAINS)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_asks_the_program_that_printed_it(
+    program: str, shell: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MAINS[program](["completion", shell]) == 0
+    script, err = capfd.readouterr()
+    assert err == ""
+    assert f"_{program.upper()}_COMPLETE={shell}_complete" in script
+    monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
+    assert MAINS[program](["completion", "--json"]) == 0
+    answer = json.loads(capfd.readouterr().out)
+    assert answer["shell"] == shell
+    assert answer["script"].splitlines() == script.splitlines()
+
+
+@pytest.mark.parametrize("program", MAINS)
+def test_the_help_says_where_to_put_the_script(
+    program: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert MAINS[program](["completion", "--help"]) == 0
+    out = capfd.readouterr().out
+    for shell, place in PLACES.items():
+        assert f"{program} completion {shell} > ~/{place}{program}" in out
+    assert f"_{program} in" in out
+
+
+@pytest.mark.parametrize("shell", [None, "", "/bin/dash"])
+def test_a_shell_that_is_none_of_the_three_has_to_be_named(
+    shell: str | None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHELL", raising=False)
+    if shell is not None:
+        monkeypatch.setenv("SHELL", shell)
+    assert indexer.cli.main(["completion"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == ("indexer: name the shell: bash, zsh or fish (see: indexer completion --help)\n")
+
+
+def test_bash_itself_completes_a_word(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    program = tmp_path / "indexer"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m indexer "$@"\n')
+    program.chmod(0o755)
+    typed = (
+        "source <(indexer completion bash); COMP_WORDS=(indexer sc); COMP_CWORD=1; "
+        '_indexer_completion indexer; echo "${COMPREPLY[@]}"; complete -p indexer'
+    )
+    path = f"{tmp_path}{os.pathsep}{ENVIRONMENT['PATH']}"
+    done = subprocess.run(
+        [bash, "--norc", "-c", typed], env={**ENVIRONMENT, "PATH": path}, cwd=CHECKOUT,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "scan"
+    assert "_indexer_completion indexer" in done.stdout
