@@ -64,6 +64,10 @@ class Daemon:
         """Wait until it has looked at everything, so many times."""
         self.await_line("watching root=", times=times)
 
+    def sleeps(self) -> None:
+        """Wait until it has nothing to do."""
+        eventually(lambda: "poll" in Path(f"/proc/{self.pid}/wchan").read_text("ascii"))
+
     @property
     def files_read(self) -> int:
         """How many files it has opened to read their tags; it must be verbose."""

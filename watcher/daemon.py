@@ -17,14 +17,16 @@ from typing import Final
 from indexer import disks, errors, paths
 from indexer.engine.bell import Bell
 from indexer.engine.local import Facts
-from indexer.engine.lock import DispatchLock, Holder
+from indexer.engine.lock import DispatchLock
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.wanted import Wanted, is_rule
+from watcher.commands import Commands
 from watcher.gathering import Observation
 from watcher.log import Decisions
+from watcher.notice import Notice
 from watcher.observation import observe
 from watcher.observers import Observers
 from watcher.roots import Root, Roots
@@ -42,6 +44,10 @@ _FENCE_EVERY: Final = 6
 _FENCE_S: Final = 5.0
 _MUCH: Final = 2_000
 """Files looked at or missed, after which memory is given back when it is quiet. A guess."""
+_STREAMING: Final = 32
+"""Turns in a row that saw nothing but writing: a long copy goes on. A guess."""
+_STREAMING_PAUSE_S: Final = 0.02
+"""Then the next one is put off: the kernel and the inbox make one of a thousand writes. A guess."""
 _OPEN_NOTED_S: Final = 0.5
 """A file that is written for so long is noted as pending; a shorter copy is not worth a write."""
 
@@ -59,7 +65,6 @@ class Daemon:
         progress: Progress = nullcontext,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lock = lock
         self._settings = settings
         self._wanted = wanted
         self._progress = progress
@@ -79,18 +84,17 @@ class Daemon:
         )
         self._work = Work(connection, settings, wanted, self._log, lambda: self._stopping)
         self._roots = Roots(settings, self._log, self._observers.unwatch)
+        self._commands = Commands(self._work, self._roots, self._log)
         self._trouble = Trouble(settings.db, settings.retry_longest, self._log)
+        self._notice = Notice(lock, self._log)
         self._probes = 0
         self._probe_at = -math.inf
-        self._asked = True
-        """Whether commands may have left hints that are not taken yet."""
-        self._taken: set[int] = set()
-        """Pending rows of commands that are on their way through the settler."""
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
+        self._streaming = 0
+        """Turns in a row that saw nothing but writing."""
         self._since_rest: float = 0
         """How many files were looked at, or missed, since memory was given back."""
-        self._told = Holder(os.getpid(), "daemon")
         ignore_lease_signal()
 
     def stop(self) -> None:
@@ -109,6 +113,8 @@ class Daemon:
             while not self._stopping:
                 self.step(self._clock())
                 selector.select(max(0.0, self.next_turn() - self._clock()))
+                if self._streaming > _STREAMING:
+                    time.sleep(_STREAMING_PAUSE_S)
 
     def close(self) -> None:
         """Give everything back but the connection and the lock, which are the caller's."""
@@ -156,7 +162,8 @@ class Daemon:
             if root.state is RootState.DOUBTED and not self._stopping:
                 self._recover(root)
         now = self._clock()
-        self._take_commands(now)
+        for hint in self._commands.take():
+            self._settler.offer_hint(hint, now)
         self._take_time(now)
         self._flush(now)
         self._note_open(self._clock())
@@ -193,12 +200,15 @@ class Daemon:
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
         if self._bell.rang():
-            self._asked = True
+            self._commands.ring()
             self._probe_at = -math.inf  # roots may have come or gone
 
     def _drain(self, now: float) -> None:
         """Take in what the watches saw, and what they may have missed."""
         drained = self._observers.drain()
+        if drained.sightings:
+            only_writing = all(one.kind is SightingKind.WRITING for one in drained.sightings)
+            self._streaming = self._streaming + 1 if only_writing else 0
         for doubt in drained.doubts:
             root = self._roots.get(doubt.root_id)
             if root is not None:
@@ -214,23 +224,6 @@ class Daemon:
             self._settler.offer_hint(hint, now)
         else:
             self._settler.offer(sighting, now)
-
-    def _take_commands(self, now: float) -> None:
-        """Take in the hints that commands have left, and those of a run that was killed."""
-        if not (self._asked or self._taken):
-            return
-        self._asked = False
-        rows = {row.id: row for row in self._work.commands()}
-        self._taken &= rows.keys()
-        for row_id, row in rows.items():
-            root = self._roots.get(row.hint.root_id)
-            if row_id in self._taken or root is None or not root.is_there:
-                continue
-            hint = row.hint
-            if hint.names is None and hint.recursive and not hint.folder:
-                self._log.info("asked", root=root.row.name, reread=bool(hint.reread))
-            self._settler.offer_hint(hint, now)
-            self._taken.add(row_id)
 
     def _take_time(self, now: float) -> None:
         """Poll what is not watched, and look at everything once in a while."""
@@ -265,6 +258,7 @@ class Daemon:
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
             result = self._work.look([hint], Facts(), listener, in_a_hurry=False)
+        self._doubt_absent()
         if result.interrupted:
             return
         self._since_rest = math.inf
@@ -272,12 +266,12 @@ class Daemon:
         self._take_left(now)
         self._work.write_down(root.row, result, "reconcile")
         self._mend_watches(now)
-        self._taken.clear()  # what was dropped while it was offline, or in trouble
-        self._asked = True
+        self._commands.begin_anew()
         self._drain(now)  # events that were lost meanwhile win
         self._roots.settle(root, now)
         if root.is_settled:
             self._work.count_days([root_id])
+            self._tell_status()  # first: whoever reads the line may ask
             self._log.info(
                 root.state.shown,
                 root=root.row.name,
@@ -288,6 +282,14 @@ class Daemon:
                 seconds=result.seconds,
             )
             self._roots.tell_unwatched(root)
+
+    def _doubt_absent(self) -> None:
+        """A root that went between the last probe and a look was not looked at."""
+        for root_id in self._work.absent:
+            root = self._roots.get(root_id)
+            if root is not None:
+                root.move(RootEvent.DOUBT)
+                self._probe_at = -math.inf
 
     def _mend_watches(self, now: float) -> None:
         """Hold the watched folders against those that a look at all of a root has listed."""
@@ -317,8 +319,9 @@ class Daemon:
                 frozenset((due.hint.root_id, path) for due in present for path in due.unfinished),
             )
             hints = [due.hint for due in present]
-            in_a_hurry = bool(self._taken) or not all(map(_is_everything, hints))
+            in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             result = self._work.look(hints, facts, in_a_hurry=in_a_hurry)
+            self._doubt_absent()
             self._since_rest += result.seen + sum(result.tally.values())
             now = self._clock()
             self._take_left(now)
@@ -357,29 +360,11 @@ class Daemon:
             self._work.note_open(fresh)
             self._noted |= fresh
 
-    # What is told
-
     def _tell_status(self) -> None:
-        """Write down what `indexer status` shows, where it has changed."""
         for root in self._roots:
-            if root.is_settled and root.armed.watched:
+            if root.is_settled and root.armed.watched:  # new folders may have changed it
                 root.armed = self._observers.armed(root.row.id)
-        armed = [root.armed for root in self._roots if root.is_there]
-        news = Holder(
-            os.getpid(),
-            "daemon",
-            sum(one.watched for one in armed),
-            sum(len(one.unwatched) for one in armed),
-            {root.row.name: root.state.shown for root in self._roots},
-            dict(self._roots.recoveries),
-        )
-        if news == self._told:
-            return
-        self._told = news
-        try:
-            self._lock.tell(news)
-        except OSError as error:  # the disk of the database is full: the next news may fit
-            self._log.warning("status untold", detail=error.strerror)
+        self._notice.tell(self._roots)
 
 
 def _is_everything(hint: Hint) -> bool:

@@ -55,6 +55,8 @@ class Work:
         """Files of the last look that were not whole."""
         self.twins: Files = set()
         """Other links to files that it found changed."""
+        self.absent: set[int] = set()
+        """Roots that were not there at the last look, so that nothing was done for them."""
         self._connection = connection
         self._settings = settings
         self._wanted = wanted
@@ -160,6 +162,7 @@ class Work:
                 gentle=not in_a_hurry,
             )
             there = [hint for hint in hints if hint.root_id in guarded.trees]
+            self.absent = {hint.root_id for hint in hints} - guarded.trees.keys()
             engine.run(there, expected=self._expected(there) if listener else None)
             self.left = set(engine.left)
             self.twins = engine.twins
@@ -213,7 +216,7 @@ class Work:
                 hint = Hint(root_id, b"", tuple(sorted(open_paths)))
                 self._own_rows.add(pending.leave_hint(self._connection, hint, now_ms).id)
 
-    def commands(self) -> list[PendingRow]:
+    def left_by_others(self) -> list[PendingRow]:
         """What commands have left to be looked at, and what a run left that was killed."""
         rows = pending.all_rows(self._connection)
         self._own_rows &= {row.id for row in rows}

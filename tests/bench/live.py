@@ -80,7 +80,7 @@ class Bench:
         return watching(*words, db=self._db, config=SETTINGS, log=self._work / "log")
 
     def _at_rest(self, daemon: Daemon, rest_s: float) -> Iterator[Bar]:
-        eventually(lambda: "poll" in Path(f"/proc/{daemon.pid}/wchan").read_text())
+        daemon.sleeps()
         most = PSS_MB.get(self._files, 32)
         pss = pss_of_tree(daemon.pid) / MB
         yield Bar(f"at rest: {most} MB PSS or less", f"{pss:.1f} MB", pss <= most)

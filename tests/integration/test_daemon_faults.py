@@ -32,6 +32,10 @@ def locked(db: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0]
+
+
 def test_events_that_the_kernel_dropped_cost_a_look_at_everything(music: Path, db: Path) -> None:
     queue = int(QUEUE.read_text())
     if queue > 100_000:
@@ -39,6 +43,7 @@ def test_events_that_the_kernel_dropped_cost_a_look_at_everything(music: Path, d
     plant(music, {"a/a.mp3": tagged(title="A"), "b/gone.mp3": tagged(title="Gone")})
     with watching(music, db=db) as daemon:
         daemon.process.send_signal(signal.SIGSTOP)
+        eventually(lambda: state_of(daemon.pid) == "T")
         one, other = music / "a/a.mp3", music / "b/gone.mp3"
         for _ in range(queue // 2 + 1):  # equal events in a row are but one
             os.utime(one)

@@ -74,6 +74,7 @@ def test_output_that_does_not_go_to_the_journal_has_none(music: Path, db: Path) 
 def test_at_rest_it_writes_nothing_and_sleeps(music: Path, db: Path) -> None:
     plant(music, {f"{n}/x.mp3": tagged(title=f"{n}") for n in range(200)})
     with watching(music, db=db, config="") as daemon:
+        daemon.sleeps()
         before = io_of(daemon.pid), context_switches(daemon.pid), cpu_ticks(daemon.pid)
         with pytest.raises(subprocess.TimeoutExpired):
             daemon.process.wait(REST_S)

@@ -89,8 +89,9 @@ def test_a_write_is_stamped_no_further_ahead_than_is_allowed_for(song: Path) -> 
 
 
 LEASES_WITHOUT_END = """
-import os, sys
+import os, signal, sys
 from indexer.evidence import ignore_lease_signal, try_lease
+signal.signal(signal.SIGIO, signal.SIG_DFL)  # a parent that ignores it hands that down
 if sys.argv[2] == "ignoring":
     ignore_lease_signal()
 file = os.open(sys.argv[1], os.O_RDONLY)

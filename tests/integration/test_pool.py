@@ -106,8 +106,17 @@ def eventually(holds: Callable[[], bool], within_s: float = 20) -> bool:
     return True
 
 
+BEFORE = {process.pid for process in psutil.Process().children()}
+"""Whoever else started children of this process, such as multiprocessing's resource tracker."""
+
+
+@pytest.fixture(autouse=True)
+def _children_of_others() -> None:
+    BEFORE.update(process.pid for process in psutil.Process().children())
+
+
 def my_readers() -> list[psutil.Process]:
-    return psutil.Process().children()
+    return [process for process in psutil.Process().children() if process.pid not in BEFORE]
 
 
 def test_each_chunk_comes_back_once_whole_and_in_its_own_order(

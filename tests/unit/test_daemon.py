@@ -1,0 +1,345 @@
+"""Turns of the loop, one by one, with a clock of their own: what is done when, and after what."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from indexer import errors
+from indexer.disks import Disk
+from indexer.engine.local import Result
+from indexer.engine.lock import DispatchLock, Holder, holder
+from indexer.engine.registry import root_at
+from indexer.library import wanted_by
+from indexer.settings import Settings
+from indexer.store import pending, tracks
+from indexer.store.connection import Connection
+from indexer.store.roots import MountRow, RootRow
+from tests.corpus import plant, tagged
+from watcher.daemon import Daemon
+from watcher.health import Armed, Doubt, DoubtKind
+from watcher.roots import Root, Standing
+from watcher.work import Work
+
+SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
+
+
+class Stepped:
+    """A daemon whose clock stands still until a test moves it."""
+
+    def __init__(self, connection: Connection, lock: DispatchLock, settings: Settings) -> None:
+        self.now = 1000.0
+        self.settings = settings
+        self.connection = connection
+        self.daemon = Daemon(
+            connection, lock, settings, wanted_by(settings), clock=lambda: self.now
+        )
+
+    def step(self, seconds: float = 0.0) -> None:
+        """Let time pass, and all that happened before be seen; then take one turn."""
+        self.now += seconds
+        self.daemon._observers.fence(5)
+        self.daemon.step(self.now)
+
+    @property
+    def shown(self) -> int:
+        """How many tracks the view holds."""
+        return tracks.counts(self.connection)[0]
+
+    @property
+    def told(self) -> Holder:
+        """What `indexer status` would know."""
+        told = holder(self.settings.db)
+        assert told is not None
+        return told
+
+    @property
+    def state(self) -> str:
+        return self.told.states["music"]
+
+
+@pytest.fixture
+def changed() -> dict[str, Any]:
+    """Settings of a test that has others."""
+    return {}
+
+
+@pytest.fixture
+def stepped(
+    music: Path, settings: Settings, connection: Connection, changed: dict[str, Any]
+) -> Iterator[Stepped]:
+    """A daemon for the folder `music` that has not taken a turn yet."""
+    settings = msgspec.structs.replace(settings, **{**SETTINGS, **changed})
+    lock = DispatchLock.acquire(settings.db, "daemon")
+    assert lock is not None
+    root_at(connection, settings, os.fsencode(music))
+    stepped = Stepped(connection, lock, settings)
+    with closing(stepped.daemon), closing(lock):
+        yield stepped
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """`logged()` are the events in the log so far."""
+    caplog.set_level(logging.INFO, "watcher")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def fails(error: Exception) -> Callable[..., Result]:
+    """A look that cannot be done."""
+
+    def look(*_: object, **__: object) -> Result:
+        raise error
+
+    return look
+
+
+# What is done when
+
+
+def test_the_first_turn_looks_at_everything(stepped: Stepped, music: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    assert (stepped.shown, stepped.state) == (1, "watching")
+    assert stepped.told.watched_folders == 1
+
+
+def test_a_change_is_looked_at_when_its_folder_has_been_quiet(
+    stepped: Stepped, music: Path
+) -> None:
+    stepped.step()
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step(0.5)
+    assert stepped.shown == 0
+    assert stepped.daemon.next_turn() == stepped.now + 1.0
+    stepped.step(1.0)
+    assert stepped.shown == 1
+
+
+def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -> None:
+    stepped.step()
+    assert stepped.daemon.next_turn() == stepped.now + 10.0
+
+
+@pytest.mark.parametrize("changed", [{"polled": ("music",)}])
+def test_a_polled_root_is_looked_at_each_interval(stepped: Stepped, music: Path) -> None:
+    stepped.step()
+    assert stepped.state == "polling"
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step(59)
+    stepped.step(0.5)
+    assert stepped.shown == 0
+    stepped.step(0.5)
+    stepped.step(1.0)
+    assert stepped.shown == 1
+
+
+@pytest.mark.parametrize("changed", [{"reconcile_interval": 2}])
+def test_what_no_watch_has_told_is_found_by_the_reconcile(
+    stepped: Stepped, music: Path, logged: Callable[[], list[str]]
+) -> None:
+    stepped.step()
+    for root in stepped.daemon._roots:
+        stepped.daemon._observers._observers[root.row.id].watches.drop(b"")
+    plant(music, {"a/a.mp3": tagged(title="A")})
+    stepped.step(7199)
+    assert "reconcile" not in logged()
+    stepped.step(1)
+    stepped.step(1)
+    assert (stepped.shown, logged().count("reconcile")) == (1, 1)
+    assert stepped.told.watched_folders == 2, "and the watches are mended"
+
+
+@pytest.mark.parametrize("changed", [{"reconcile_interval": 0}])
+def test_a_reconcile_can_be_turned_off(stepped: Stepped, logged: Callable[[], list[str]]) -> None:
+    stepped.step()
+    stepped.step(86_400 * 30)
+    assert "reconcile" not in logged()
+
+
+def test_nothing_is_written_by_turns_in_which_nothing_happened(stepped: Stepped) -> None:
+    stepped.step()
+    written = stepped.connection.total_changes()
+    for _ in range(30):
+        stepped.step(10)
+    assert stepped.connection.total_changes() == written
+
+
+# What is being written
+
+
+def test_a_file_that_is_written_for_long_is_pending_once_and_until_it_is_read(
+    stepped: Stepped, music: Path
+) -> None:
+    stepped.step()
+    with (music / "a.mp3").open("wb", buffering=0) as file:
+        file.write(tagged(title="A"))
+        stepped.step(0.1)
+        assert pending.count(stepped.connection)[0] == 0
+        for _ in range(8):
+            stepped.step(0.5)
+        assert pending.count(stepped.connection)[0] == 1
+        assert stepped.shown == 0
+    stepped.step()
+    stepped.step(1.0)
+    assert (stepped.shown, pending.count(stepped.connection)[0]) == (1, 0)
+
+
+def test_a_file_that_is_written_again_is_pending_again(stepped: Stepped, music: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    for _ in range(2):
+        with (music / "a.mp3").open("r+b", buffering=0) as file:
+            file.write(tagged(title="A"))
+            for _ in range(4):
+                stepped.step(0.5)
+            assert pending.count(stepped.connection)[0] == 1
+        stepped.step()
+        stepped.step(1.0)
+        assert pending.count(stepped.connection)[0] == 0
+
+
+# Doubts
+
+
+def test_losing_events_during_the_scan_beats_finishing_it(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    look = Work.look
+    inbox = stepped.daemon._observers._inbox
+
+    def overflows(work: Work, *args: Any, **kwargs: Any) -> Result:
+        result = look(work, *args, **kwargs)
+        inbox.doubt(Doubt(1, DoubtKind.OVERFLOW, "in a test"))
+        return result
+
+    monkeypatch.setattr(Work, "look", overflows)
+    stepped.step()
+    assert stepped.state == "scanning"
+    assert "watching" not in logged()
+    assert stepped.daemon.next_turn() == -math.inf
+    monkeypatch.setattr(Work, "look", look)
+    stepped.step()
+    assert (stepped.state, stepped.told.recoveries) == ("watching", {"overflow": 1})
+
+
+def test_a_root_that_leaves_just_before_it_is_looked_at_is_not_watched(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    look = Work.look
+
+    def looks_too_late(work: Work, *args: Any, **kwargs: Any) -> Result:
+        music.rename(music.with_name("away"))
+        return look(work, *args, **kwargs)
+
+    monkeypatch.setattr(Work, "look", looks_too_late)
+    stepped.step()
+    assert "watching" not in logged()
+    stepped.step()
+    assert stepped.state == "offline"
+
+
+def test_an_offline_root_is_told_of_once(
+    stepped: Stepped, music: Path, logged: Callable[[], list[str]]
+) -> None:
+    stepped.step()
+    music.rename(music.with_name("away"))
+    for _ in range(3):
+        stepped.step(10)
+    assert logged().count("offline") == 1
+    music.with_name("away").rename(music)
+    stepped.step(10)
+    assert stepped.state == "watching"
+    music.rename(music.with_name("away"))
+    stepped.step(10)
+    assert logged().count("offline") == 2
+
+
+# Troubles
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.DatabaseBusy("locked"), "database busy"),
+        (errors.DatabaseFull("full"), "database full"),
+        (errors.DatabaseError("input/output error"), "database trouble"),
+        (errors.CannotDo("cannot start a reader process"), "readers lost"),
+    ],
+)
+def test_what_cannot_be_written_is_looked_at_again_after_pauses_that_grow(
+    stepped: Stepped,
+    music: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: errors.CannotDo,
+    reason: str,
+) -> None:
+    stepped.step()
+    look = Work.look
+    monkeypatch.setattr(Work, "look", fails(error))
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    stepped.step(1.0)
+    assert (stepped.state, stepped.told.recoveries) == ("scanning", {reason: 1})
+    pauses = []
+    for _ in range(5):
+        pauses.append(stepped.daemon.next_turn() - stepped.now)
+        stepped.step(pauses[-1])
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 4.0]
+    monkeypatch.setattr(Work, "look", look)
+    stepped.step(3.9)
+    assert stepped.shown == 0
+    stepped.step(0.1)
+    assert (stepped.shown, stepped.state) == (1, "watching")
+    assert stepped.told.recoveries == {reason: 1}
+    assert stepped.daemon.next_turn() > stepped.now
+
+
+@pytest.mark.parametrize(
+    "error", [errors.DatabaseDamaged("broken"), errors.DatabaseNewer("newer"), KeyError("ours")]
+)
+def test_what_no_pause_mends_ends_the_loop(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(Work, "look", fails(error))
+    with pytest.raises(type(error)):
+        stepped.daemon.run()
+
+
+def test_a_daemon_that_is_told_to_stop_stops_before_its_next_turn(stepped: Stepped) -> None:
+    stepped.daemon.stop()
+    stepped.daemon.run()
+    assert stepped.told.states == {}
+
+
+# Roots
+
+
+def root(*mounts: tuple[bytes, str], is_polled: bool = False) -> Root:
+    rows = tuple(MountRow(folder, 1, 1, Disk(fs_type=fs_type)) for folder, fs_type in mounts)
+    return Root(Standing(RootRow(1, "music", b"/music"), rows), is_polled)
+
+
+def test_a_network_disk_below_a_root_is_polled_and_nothing_else_of_it() -> None:
+    below = root((b"", "ext4"), (b"nas", "nfs4"), (b"usb", "vfat"))
+    assert below.unwatched() == [b"nas"]
+    below.armed = Armed(3, {b"a": 28})
+    assert below.unwatched() == [b"a", b"nas"]
+
+
+def test_of_a_polled_root_all_is_polled() -> None:
+    assert root((b"", "ext4"), (b"usb", "ext4"), is_polled=True).unwatched() == [b""]
+
+
+def test_a_file_is_on_the_disk_that_is_mounted_nearest_above_it() -> None:
+    nested = root((b"", "ext4"), (b"a", "vfat"), (b"a/b", "nfs"))
+    types = {path: nested.fs_type_of(path) for path in (b"x", b"a/x", b"a/b/x", b"ab")}
+    assert types == {b"x": "ext4", b"a/x": "vfat", b"a/b/x": "nfs", b"ab": "ext4"}

@@ -1,0 +1,37 @@
+"""What the daemon knows of its roots -> the words in the lock file that `indexer status` shows."""
+
+from __future__ import annotations
+
+import os
+
+from indexer.engine.lock import DispatchLock, Holder
+from watcher.log import Decisions
+from watcher.roots import Roots
+
+
+class Notice:
+    """Written anew where it has changed, so that nothing is written at rest."""
+
+    def __init__(self, lock: DispatchLock, log: Decisions) -> None:
+        self._lock = lock
+        self._log = log
+        self._told = Holder(os.getpid(), "daemon")
+
+    def tell(self, roots: Roots) -> None:
+        """Tell how many folders are watched, where each root stands, and what went wrong."""
+        armed = [root.armed for root in roots if root.is_there]
+        news = Holder(
+            os.getpid(),
+            "daemon",
+            sum(one.watched for one in armed),
+            sum(len(one.unwatched) for one in armed),
+            {root.row.name: root.state.shown for root in roots},
+            dict(roots.recoveries),
+        )
+        if news == self._told:
+            return
+        self._told = news
+        try:
+            self._lock.tell(news)
+        except OSError as error:  # the disk of the database is full: the next news may fit
+            self._log.warning("status untold", detail=error.strerror)
