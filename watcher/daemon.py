@@ -23,6 +23,7 @@ from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.wanted import Wanted, is_rule
+from watcher.arming import Arming
 from watcher.commands import Commands
 from watcher.gathering import Observation
 from watcher.log import Decisions
@@ -66,13 +67,13 @@ class Daemon:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._wanted = wanted
         self._progress = progress
         self._clock = clock
         self._log = Decisions()
         self._stopping = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._observers = Observers(self._wake)
+        self._arming = Arming(self._observers, wanted)
         self._bell = Bell(settings.db)
         self._settler = Settler(
             quiet_s=settings.quiet,
@@ -244,15 +245,7 @@ class Daemon:
     def _recover(self, root: Root) -> None:
         """Arm all watches anew, then look at everything: in this order nothing is missed (R10)."""
         root_id = root.row.id
-        if root.is_polled:
-            self._observers.unwatch(root_id)
-        else:
-            root.armed = self._observers.watch(
-                root_id,
-                root.row.path,
-                wants_folder=self._wanted.folders,
-                wants_name=self._wants_name,
-            )
+        self._arming.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
         with self._progress() as listener:
@@ -292,19 +285,11 @@ class Daemon:
                 self._probe_at = -math.inf
 
     def _mend_watches(self, now: float) -> None:
-        """Hold the watched folders against those that a look at all of a root has listed."""
         for root_id, listed in self._work.take_listed().items():
             root = self._roots.get(root_id)
-            if root is None or root.is_polled or not root.is_there:
-                continue
-            watched = self._observers.watched_folders(root_id)
-            for folder in sorted(listed - watched - root.armed.unwatched.keys()):
-                self._observers.arm(root_id, folder)
-                self._settler.offer_hint(Hint(root_id, folder, recursive=True), now)
-            root.armed = self._observers.armed(root_id)
-
-    def _wants_name(self, _folder: bytes, name: bytes) -> bool:
-        return is_rule(name) or self._wanted.file(name)
+            if root is not None:
+                for folder in self._arming.mend(root, listed):
+                    self._settler.offer_hint(Hint(root_id, folder, recursive=True), now)
 
     def _flush(self, now: float) -> None:
         """Look at what is due now. While that is done, the next flush gathers by itself."""
@@ -361,9 +346,7 @@ class Daemon:
             self._noted |= fresh
 
     def _tell_status(self) -> None:
-        for root in self._roots:
-            if root.is_settled and root.armed.watched:  # new folders may have changed it
-                root.armed = self._observers.armed(root.row.id)
+        self._arming.count(self._roots)
         self._notice.tell(self._roots)
 
 

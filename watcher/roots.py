@@ -126,7 +126,11 @@ class Roots:
         before, root.standing = root.standing, now
         if now.offline is not None:
             if root.told != now.offline:
-                self._log.warning("offline", root=root.row.name, reason=now.offline)
+                self._log.warning(
+                    "offline",
+                    root=root.row.name,
+                    reason=now.offline.removeprefix(f"{root.row.name}: "),
+                )
             self._let_go(root.row.id)
             root.move(RootEvent.LOST)
         elif not root.is_there:

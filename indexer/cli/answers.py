@@ -145,7 +145,7 @@ def roots_lines(roots: Sequence[RootStatus]) -> Iterator[str]:
     yield from columns([heading, *map(_root_cells, roots)], right={2})
     for root in roots:
         if root.reason is not UNSET:
-            yield f"{escaped(root.name)}: {escaped(str(root.reason))}"
+            yield escaped(str(root.reason))
 
 
 def _root_cells(root: RootStatus) -> tuple[str, ...]:

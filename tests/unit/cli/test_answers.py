@@ -100,7 +100,9 @@ def test_status_is_aligned_and_names_what_to_do() -> None:
         ended_at="2025-07-01T12:00:01Z",
         counts=DONE,
     )
-    usb = replace(MUSIC, name="usb", state="offline", reason="not mounted; mount it", moves=False)
+    usb = replace(
+        MUSIC, name="usb", state="offline", reason="usb: not mounted; mount it", moves=False
+    )
     status = replace(
         STATUS,
         problems=3,
