@@ -51,6 +51,12 @@ Polled = Annotated[
 ]
 
 
+Hour = Annotated[int, Meta(ge=0, le=23, description="an hour of the day, 0 to 23")]
+Command = Annotated[
+    tuple[str, ...], Meta(description='a command in words, such as ["/usr/local/bin/asleep", "-q"]')
+]
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything a person can choose. `deploy/config.example.toml` explains each key."""
 
@@ -85,6 +91,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     poll_interval: Pause = 300.0
     reconcile_interval: Amount = 24
     """Hours after which a daemon looks at everything, lest anything was missed; 0: never."""
+    reconcile_hour: Hour | None = None
+    asleep_command: Command = ()
+    """Gets a root's path as its last word and exits with 0 if the disk sleeps, with 1 if not."""
+    reconcile_max_age: Amount = 168
+    """Hours after which it looks even if the disk sleeps."""
     keep_missing: Amount = 30
     """Days on which the root was there, before a track whose file is gone is forgotten."""
     roots: dict[str, Path] = {}

@@ -235,7 +235,8 @@ class Daemon:
                 for folder in root.unwatched():
                     self._settler.offer_hint(Hint(root.row.id, folder, recursive=True), now)
                 self._roots.plan_poll(root, now)
-            if root.reconcile_at and now >= root.reconcile_at:
+            if root.reconcile_at and now >= root.reconcile_at and self._roots.may_wake(root, now):
+                root.looked_at = now
                 self._log.info("reconcile", root=root.row.name, reason="interval")
                 self._settler.offer_hint(Hint(root.row.id, recursive=True), now)
                 self._roots.plan_reconcile(root, now)

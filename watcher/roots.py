@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -12,9 +13,9 @@ from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
 from watcher.health import Armed, remedy
 from watcher.log import Decisions
+from watcher.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
 from watcher.state import RootEvent, RootState, next_state
 
-_HOUR_S = 3600.0
 _SETTLED = (RootState.WATCHING, RootState.POLLING)
 
 
@@ -45,6 +46,8 @@ class Root(Struct):
     poll_at: float = 0.0
     """When what is not watched is to be looked at; 0: never."""
     reconcile_at: float = 0.0
+    looked_at: float = 0.0
+    """When all of it was looked at last, because it was in doubt or the time had come."""
 
     @property
     def row(self) -> RootRow:
@@ -89,11 +92,18 @@ class Roots:
     went or that nobody wants it any more.
     """
 
-    def __init__(self, settings: Settings, log: Decisions, let_go: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Decisions,
+        let_go: Callable[[int], None],
+        asleep: Asleep | None = None,
+    ) -> None:
         self.recoveries: Counter[str] = Counter()
         self._settings = settings
         self._log = log
         self._let_go = let_go
+        self._asleep = asleep or probe(settings.asleep_command)
         self._roots: dict[int, Root] = {}
 
     def __iter__(self) -> Iterator[Root]:
@@ -155,6 +165,7 @@ class Roots:
     def settle(self, root: Root, now: float) -> None:
         """All of it was looked at: plan when that is to be done again."""
         root.move(RootEvent.SCAN_DONE)
+        root.looked_at = now
         self.plan_poll(root, now)
         self.plan_reconcile(root, now)
 
@@ -164,8 +175,19 @@ class Roots:
 
     def plan_reconcile(self, root: Root, now: float) -> None:
         """Look at all of it after a long while, if that is wanted."""
-        hours = self._settings.reconcile_interval
-        root.reconcile_at = now + hours * _HOUR_S if hours else 0.0
+        local = datetime.now()  # noqa: DTZ005 - the hour that a person has set is a local one
+        settings = self._settings
+        pause = pause_s(settings.reconcile_interval, settings.reconcile_hour, local)
+        root.reconcile_at = 0.0 if pause is None else now + pause
+
+    def may_wake(self, root: Root, now: float) -> bool:
+        """Whether to look at all of it now; if its disk sleeps, it is asked again in an hour."""
+        asleep = self._asleep(root.row.path)
+        most_age_s = self._settings.reconcile_max_age * HOUR_S
+        if may_look(asleep, age_s=now - root.looked_at, most_age_s=most_age_s):
+            return True
+        root.reconcile_at = now + ASLEEP_PAUSE_S
+        return False
 
     def tell_unwatched(self, root: Root) -> None:
         """Say once for each reason which folders cannot be watched, and what mends it."""
