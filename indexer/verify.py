@@ -12,8 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, report
+from indexer.engine.chunks import chunk_of
 from indexer.engine.guard import look_at_roots
-from indexer.engine.local import chunk_of
 from indexer.engine.pool import ReaderPool
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Entry, Known, Listener, Place, Progress, Reading

@@ -12,7 +12,7 @@ import pytest
 
 from indexer import paths
 from indexer.engine import guard
-from indexer.engine.local import chunk_of
+from indexer.engine.chunks import chunk_of
 from indexer.library import wanted_by
 from indexer.model import Chunk, Hint, Reading
 from indexer.settings import Settings

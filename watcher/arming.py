@@ -33,7 +33,7 @@ class Arming:
 
     def mend(self, root: Root, listed: set[bytes]) -> Iterator[bytes]:
         """Watch what was listed and is not watched; these folders are to be looked at again."""
-        if root.is_polled or not root.is_there:
+        if root.is_polled or not root.is_there or b"" in root.armed.unwatched:
             return
         watched = self._observers.watched_folders(root.row.id)
         for folder in sorted(listed - watched - root.armed.unwatched.keys()):

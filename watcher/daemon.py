@@ -16,7 +16,7 @@ from typing import Final
 
 from indexer import disks, errors, paths
 from indexer.engine.bell import Bell
-from indexer.engine.local import Facts
+from indexer.engine.facts import Facts
 from indexer.engine.lock import DispatchLock
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Hint, Listener

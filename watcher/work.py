@@ -14,8 +14,10 @@ import msgspec
 
 from indexer import errors
 from indexer.engine import guard
+from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
-from indexer.engine.local import Facts, LocalEngine, Result
+from indexer.engine.local import LocalEngine
+from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome

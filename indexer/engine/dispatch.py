@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.engine import guard, handover
-from indexer.engine.local import LocalEngine, Result
+from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
+from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome

@@ -13,15 +13,18 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
+from indexer.engine.chunks import chunk_of
+from indexer.engine.facts import Facts
 from indexer.engine.pool import READER, ReaderPool
+from indexer.engine.result import Result
 from indexer.evidence import ignore_lease_signal
-from indexer.model import Chunk, Entry, Evidence, Hint, Listener, Place, Progress, Reading, Stamp
+from indexer.model import Chunk, Hint, Listener, Place, Progress, Reading, Stamp
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.batch import batch
 from indexer.stages.extract import extract
 from indexer.stages.insert import Inserter
-from indexer.stages.outcome import Outcome, Tally
+from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
 from indexer.store import pending, roots, tracks
@@ -41,50 +44,6 @@ class Job(Struct, frozen=True):
 
     plan: Plan
     row: PendingRow
-
-
-class Result(Struct):
-    """What a run did, as it goes on."""
-
-    tally: Tally = msgspec.field(default_factory=Tally)
-    seen: int = 0
-    unchanged: int = 0
-    files_read: int = 0
-    bytes_read: int = 0
-    pending: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
-
-    def count_change(self, kind: str, number: int) -> None:
-        """Take a line of the change feed, which is all that is known of another process's work."""
-        self.tally[Outcome(kind)] += number
-
-    def counts(self) -> dict[str, float | bool]:
-        """Everything by the names of the contract."""
-        return {
-            "seen": self.seen,
-            **{str(outcome): self.tally[outcome] for outcome in Outcome},
-            "unchanged": self.unchanged + self.tally[Outcome.UNCHANGED],
-            "files_read": self.files_read,
-            "bytes_read": self.bytes_read,
-            "seconds": round(self.seconds, 3),
-            "files_per_second": round(self.seen / self.seconds, 1) if self.seconds else 0.0,
-            "interrupted": self.interrupted,
-            "pending": self.pending,
-        }
-
-
-class Facts(Struct, frozen=True):
-    """What a daemon knows of files, and a command does not. Paths stand beside their root's id."""
-
-    closed: frozenset[tuple[int, bytes]] = frozenset()
-    """Closed or moved in since their last write."""
-    unfinished: frozenset[tuple[int, bytes]] = frozenset()
-    """Being written now: not to be read, to stay pending."""
-
-    def of_root(self, paths_of: frozenset[tuple[int, bytes]], root_id: int) -> frozenset[bytes]:
-        """The paths of one root."""
-        return frozenset(path for root, path in paths_of if root == root_id)
 
 
 class LocalEngine:
@@ -379,30 +338,6 @@ class LocalEngine:
                     expected=self._expected,
                 )
             )
-
-
-def chunk_of(
-    tree: Tree,
-    entries: Sequence[Entry],
-    settings: Settings,
-    closed: frozenset[bytes] = frozenset(),
-) -> Chunk:
-    """What a reader gets: paths in the order that the disk has the files, and what proves them."""
-    spots = {tree.spot_of(entry.path) for entry in entries}
-    coarsest = max((spot.granularity_ns for spot in spots), default=0)
-    evidence = Evidence(
-        settings.still,
-        settings.held,
-        max(coarsest, int(settings.clock_granularity * 1e9)),
-        settings.leases and all(spot.leases for spot in spots),
-    )
-    in_disk_order = sorted(entries, key=_inode)
-    named = tuple(entry.path for entry in in_disk_order)
-    return Chunk(tree.path, named, evidence, tree.follow_links, closed.intersection(named))
-
-
-def _inode(entry: Entry) -> int:
-    return entry.stamp.inode
 
 
 def _now_ms() -> int:

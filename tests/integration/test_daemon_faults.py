@@ -19,7 +19,7 @@ from tests.integration.conftest import Mount
 from tests.programs import eventually
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
-LIMITED = Path("/proc/sys/user/max_inotify_watches")
+LIMITS = Path("/proc/sys/user")
 IMPATIENT = QUICK + "busy_timeout = 0.2\n"
 
 
@@ -61,15 +61,35 @@ def test_events_that_the_kernel_dropped_cost_a_look_at_everything(music: Path, d
         daemon.is_right()
 
 
-def test_folders_beyond_the_limit_of_watches_are_counted_and_polled(music: Path, db: Path) -> None:
-    tool = shutil.which("unshare")
-    if tool is None or not LIMITED.exists():
+def lowered(name: str, limit: int) -> list[str]:
+    """What starts a program with a lower limit of its own, whatever the machine's is."""
+    tool, limited = shutil.which("unshare"), LIMITS / name
+    if tool is None or not limited.exists():
         pytest.skip("this machine cannot lower the limit for one process")
-    limit = 8
-    lowered = f'echo {limit} > {LIMITED} && exec "$@"'
-    prefix = [tool, "--user", "--map-root-user", "sh", "-c", lowered, "sh"]
+    lower = f'echo {limit} > {limited} && exec "$@"'
+    prefix = [tool, "--user", "--map-root-user", "sh", "-c", lower, "sh"]
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("this machine does not let user namespaces be made")
+    return prefix
+
+
+def test_a_root_for_which_there_is_no_inotify_left_is_polled(music: Path, db: Path) -> None:
+    plant(music, {f"{n}/x.mp3": tagged(title=f"{n}") for n in range(3)})
+    prefix = lowered("max_inotify_instances", 0)
+    config = QUICK + "poll_interval = 0.1\n"
+    with watching(music, db=db, config=config, prefix=prefix) as daemon:
+        told = daemon.status()["daemon"]
+        assert (told["watched_folders"], told["unwatched_folders"]) == (0, 1)
+        assert daemon.lines("unwatched root=music", "sysctl fs.inotify.max_user_instances=")
+        (music / "1/x.mp3").unlink()
+        plant(music, {"2/x.mp3": tagged(title="2 again")})
+        daemon.shows({"0/x.mp3": "0", "2/x.mp3": "2 again"})
+        daemon.is_right()
+
+
+def test_folders_beyond_the_limit_of_watches_are_counted_and_polled(music: Path, db: Path) -> None:
+    limit = 8
+    prefix = lowered("max_inotify_watches", limit)
     plant(music, {f"{n}/x.mp3": tagged(title=f"{n}") for n in range(12)})
     config = QUICK + "poll_interval = 0.1\n"
     with watching(music, db=db, config=config, prefix=prefix) as daemon:

@@ -15,9 +15,9 @@ import pytest
 
 from indexer import errors
 from indexer.disks import Disk
-from indexer.engine.local import Result
 from indexer.engine.lock import DispatchLock, Holder, holder
 from indexer.engine.registry import root_at
+from indexer.engine.result import Result
 from indexer.library import wanted_by
 from indexer.settings import Settings
 from indexer.store import pending, tracks

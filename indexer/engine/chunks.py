@@ -1,0 +1,33 @@
+"""Files of one root -> the chunk that a reader gets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from indexer.model import Chunk, Entry, Evidence
+from indexer.settings import Settings
+from indexer.tree import Tree
+
+
+def chunk_of(
+    tree: Tree,
+    entries: Sequence[Entry],
+    settings: Settings,
+    closed: frozenset[bytes] = frozenset(),
+) -> Chunk:
+    """What a reader gets: paths in the order that the disk has the files, and what proves them."""
+    spots = {tree.spot_of(entry.path) for entry in entries}
+    coarsest = max((spot.granularity_ns for spot in spots), default=0)
+    evidence = Evidence(
+        settings.still,
+        settings.held,
+        max(coarsest, int(settings.clock_granularity * 1e9)),
+        settings.leases and all(spot.leases for spot in spots),
+    )
+    in_disk_order = sorted(entries, key=_inode)
+    named = tuple(entry.path for entry in in_disk_order)
+    return Chunk(tree.path, named, evidence, tree.follow_links, closed.intersection(named))
+
+
+def _inode(entry: Entry) -> int:
+    return entry.stamp.inode
