@@ -65,8 +65,17 @@ class Daemon:
         self.await_line("watching root=", times=times)
 
     def sleeps(self) -> None:
-        """Wait until it has nothing to do."""
-        eventually(lambda: "poll" in Path(f"/proc/{self.pid}/wchan").read_text("ascii"))
+        """Wait until it has had nothing to do for fifty looks on end: a tenth of a second."""
+        switches, looks = -1, 0
+
+        def asleep() -> bool:
+            nonlocal switches, looks
+            before, switches = switches, context_switches(self.pid)
+            polls = "poll" in Path(f"/proc/{self.pid}/wchan").read_text("ascii")
+            looks = looks + 1 if polls and switches == before else 0
+            return looks >= 50
+
+        eventually(asleep)
 
     @property
     def files_read(self) -> int:

@@ -49,6 +49,8 @@ _STREAMING: Final = 32
 """Turns in a row that saw nothing but writing: a long copy goes on. A guess."""
 _STREAMING_PAUSE_S: Final = 0.02
 """Then the next one is put off: the kernel and the inbox make one of a thousand writes. A guess."""
+_NOTE_PAUSE_S: Final = 0.2
+"""Between two looks at all files that are being written. A guess."""
 _OPEN_NOTED_S: Final = 0.5
 """A file that is written for so long is noted as pending; a shorter copy is not worth a write."""
 
@@ -90,6 +92,7 @@ class Daemon:
         self._notice = Notice(lock, self._log)
         self._probes = 0
         self._probe_at = -math.inf
+        self._note_at = -math.inf
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
         self._streaming = 0
@@ -340,6 +343,9 @@ class Daemon:
 
     def _note_open(self, now: float) -> None:
         """Make durable which files are being written for longer than a moment."""
+        if now < self._note_at:
+            return
+        self._note_at = now + _NOTE_PAUSE_S
         self._noted &= set(self._settler.open_files(now, 0.0))
         fresh = set(self._settler.open_files(now, _OPEN_NOTED_S)) - self._noted
         if fresh:

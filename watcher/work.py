@@ -32,6 +32,8 @@ from watcher.roots import Standing
 
 _TOLD_ONE_BY_ONE: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""
+_NAMES_A_ROW: Final = 100
+"""Files that are written, in one row of `pending`, which is written anew as they end. A guess."""
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
 
@@ -210,13 +212,14 @@ class Work:
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> None:
         """Make durable that these files are being written, so that everybody knows them pending."""
         by_root: dict[int, list[bytes]] = {}
-        for root_id, path in files:
+        for root_id, path in sorted(files):
             by_root.setdefault(root_id, []).append(path)
         now_ms = time.time_ns() // 1_000_000
         with write_transaction(self._connection):
-            for root_id, open_paths in by_root.items():
-                hint = Hint(root_id, b"", tuple(sorted(open_paths)))
-                self._own_rows.add(pending.leave_hint(self._connection, hint, now_ms).id)
+            for root_id, written in by_root.items():
+                for start in range(0, len(written), _NAMES_A_ROW):
+                    hint = Hint(root_id, b"", tuple(written[start : start + _NAMES_A_ROW]))
+                    self._own_rows.add(pending.leave_hint(self._connection, hint, now_ms).id)
 
     def left_by_others(self) -> list[PendingRow]:
         """What commands have left to be looked at, and what a run left that was killed."""

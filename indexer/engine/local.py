@@ -298,10 +298,9 @@ class LocalEngine:
             with write_transaction(self._connection):
                 for row in hint_rows:
                     pending.settle(self._connection, row)
-                for hint in covered:
-                    pending.settle_covered(
-                        self._connection, hint, before, rereads_too=self._is_patient
-                    )
+                pending.settle_covered(
+                    self._connection, covered, before, rereads_too=self._is_patient
+                )
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
                         self._left.append(pending.leave_hint(self._connection, hint, now_ms))

@@ -5,7 +5,7 @@ A hint's generation is its row's id; the chunks that a scan makes of it keep tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -120,34 +120,66 @@ def newest_id(connection: Connection) -> int:
 
 
 def settle_covered(
-    connection: Connection, hint: Hint, up_to_id: int, *, rereads_too: bool = True
+    connection: Connection, hints: Sequence[Hint], up_to_id: int, *, rereads_too: bool = True
 ) -> None:
-    """Close every row that the finished scan of this hint has answered, too.
+    """Close every row that the finished scans of these hints have answered, too.
 
-    Only rows that stood before it began (`up_to_id`), since a later one tells of a later change.
+    Only rows that stood before they began (`up_to_id`), since a later one tells of a later change.
     Of a row that names files, those that were not looked at stay open. Without `rereads_too` a row
     that wants files read again is answered only by a scan that did just that; a command needs no
     such care, since an interrupted rebuild is known from `scans`.
     """
-    for columns in list(select(connection, _UP_TO, (hint.root_id, up_to_id))):
-        row = _row(columns)
-        if not rereads_too and row.hint.reread not in (0, hint.reread):
-            continue
-        if row.hint.names is None:
-            answered = hint.names is None and (
-                paths.is_below(row.hint.folder, hint.folder)
-                if hint.recursive
-                else row.hint.folder == hint.folder and not row.hint.recursive
-            )
-            if answered:
-                settle(connection, row)
-            continue
-        named = {paths.join(row.hint.folder, name) for name in row.hint.names}
-        left = {path for path in named if not covers(hint, row.hint.root_id, path)}
-        if not left:
+    for root_id in {hint.root_id for hint in hints}:
+        of_root = [hint for hint in hints if hint.root_id == root_id]
+        seen = _Looked(of_root)
+        for columns in list(select(connection, _UP_TO, (root_id, up_to_id))):
+            row = _row(columns)
+            reread = row.hint.reread
+            if reread and not rereads_too:
+                _answer(connection, row, _Looked([one for one in of_root if one.reread == reread]))
+            else:
+                _answer(connection, row, seen)
+
+
+def _answer(connection: Connection, row: PendingRow, seen: _Looked) -> None:
+    if row.hint.names is None:
+        if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
             settle(connection, row)
-        elif left != named:
-            keep_only(connection, row, left)
+        return
+    named = {paths.join(row.hint.folder, name) for name in row.hint.names}
+    left = {path for path in named if not seen.file(path)}
+    if not left:
+        settle(connection, row)
+    elif left != named:
+        keep_only(connection, row, left)
+
+
+class _Looked:
+    """All places that some hints of one root name: asked by thousands of rows, of as many files."""
+
+    def __init__(self, hints: Iterable[Hint]) -> None:
+        self._files: set[bytes] = set()
+        self._folders: set[bytes] = set()
+        self._trees: set[bytes] = set()
+        for hint in hints:
+            if hint.names is not None:
+                self._files.update(paths.join(hint.folder, name) for name in hint.names)
+            else:
+                (self._trees if hint.recursive else self._folders).add(hint.folder)
+
+    def file(self, path: bytes) -> bool:
+        """Whether a file was looked at."""
+        return path in self._files or self.folder(paths.parent_of(path), with_all_below=False)
+
+    def folder(self, folder: bytes, *, with_all_below: bool) -> bool:
+        """Whether what is in a folder was looked at, or all that is below it as well."""
+        if not with_all_below and folder in self._folders:
+            return True
+        while folder not in self._trees:
+            if not folder:
+                return False
+            folder = paths.parent_of(folder)
+        return True
 
 
 def covers(hint: Hint, root_id: int, path: bytes) -> bool:

@@ -73,6 +73,7 @@ def test_a_reader_that_hangs_does_not_hold_up_the_end(many: Path, db: Path) -> N
         assert readers
         for reader in readers:
             os.kill(int(reader), signal.SIGSTOP)
+        daemon.sleeps()
         began = time.monotonic()
         assert daemon.end() == 0
         assert time.monotonic() - began < SOON_S

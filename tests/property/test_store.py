@@ -78,7 +78,7 @@ def test_what_a_finished_scan_did_not_look_at_stays_hinted(
     with Undone(index):
         rows = [pending.leave_hint(index, hint, 1) for hint in left]
         up_to = rows[min(before, len(rows)) - 1].id if before and rows else 0
-        pending.settle_covered(index, finished, up_to)
+        pending.settle_covered(index, [finished], up_to)
         still = {row.id: row.hint for row in pending.all_rows(index)}
         for row in rows:
             if row.id > up_to:

@@ -155,7 +155,7 @@ def test_a_finished_scan_settles_what_it_has_answered_and_nothing_else(
 ) -> None:
     for hint in (*answered, *open_still):
         pending.leave_hint(connection, hint, 1)
-    pending.settle_covered(connection, finished, pending.newest_id(connection))
+    pending.settle_covered(connection, [finished], pending.newest_id(connection))
     assert waiting(connection) == open_still
 
 
@@ -163,13 +163,13 @@ def test_a_hint_that_came_while_a_scan_ran_is_not_answered_by_it(connection: Con
     pending.leave_hint(connection, EVERYTHING, 1)
     before = pending.newest_id(connection)
     later = pending.leave_hint(connection, EVERYTHING, 1)
-    pending.settle_covered(connection, EVERYTHING, before)
+    pending.settle_covered(connection, [EVERYTHING], before)
     assert pending.all_rows(connection) == [later]
 
 
 def test_of_a_row_only_the_names_that_were_looked_at_are_settled(connection: Connection) -> None:
     pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
-    pending.settle_covered(connection, Hint(1, names=(b"A/1.mp3",)), 1)
+    pending.settle_covered(connection, [Hint(1, names=(b"A/1.mp3",))], 1)
     assert waiting(connection) == [Hint(1, names=(b"A/2.mp3",))]
 
 
