@@ -180,7 +180,12 @@ class Dispatcher:
         """Leave the hints for the daemon and wait; None when it ended before it settled them."""
         started = time.monotonic()
         before = changes.newest(self.connection)
-        hints = list(request.hints)
+        guarded = guard.look_at_roots(self.connection, request.roots)
+        guarded.close()
+        offline = tuple(guarded.offline.values())
+        hints = [hint for hint in request.hints if hint.root_id in guarded.trees]
+        if not hints:
+            return Done(Result(), offline)
         scan_id = 0
         if request.kind == "rebuild":
             with write_transaction(self.connection):
@@ -204,7 +209,7 @@ class Dispatcher:
         result.seconds = time.monotonic() - started
         if request.kind == "rebuild":
             self._end(scan_id, "done" if settled else "interrupted", result)
-        return Done(result)
+        return Done(result, offline)
 
     def _files_at(self, hint: Hint) -> int:
         """How many files stand at a place that a daemon has just looked at."""

@@ -146,7 +146,9 @@ def learn_mounts(connection: Connection, root: RootRow) -> None:
     fresh = _fresh(root, accepted, disks.mounts_below(root.path, mounts))
     if not fresh:
         return
-    own = accepted[b""]
+    own = accepted.get(b"")
+    if own is None:  # the root was removed a moment ago
+        return
     try:
         _check_disk(root, own, _look_at(root, b"", mounts))
     except errors.RootOffline:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from msgspec.structs import replace
+
 from indexer.errors import CannotDo
 from indexer.model import Chunk, Problem, ProblemKind, Reading, Stamp
 from indexer.stages.extract import stamp_at
@@ -54,7 +56,7 @@ class Piece(Generic[T]):
     def chunk(self) -> Chunk:
         """What the reader is told."""
         whole = self.job.chunk
-        return Chunk(whole.root_path, whole.paths[self.start : self.stop], whole.evidence)
+        return replace(whole, paths=whole.paths[self.start : self.stop])
 
 
 class Work(Generic[T]):

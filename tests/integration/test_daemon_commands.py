@@ -147,3 +147,13 @@ def test_a_polled_root_is_looked_at_now_and_then(music: Path, db: Path) -> None:
         eventually(lambda: len(daemon.lines("looked")) > looks + 2)
         assert daemon.files_read == read
         daemon.is_right()
+
+
+def test_a_scan_of_a_root_that_is_away_does_not_wait_for_it(
+    daemon: Daemon, music: Path, db: Path, tmp_path: Path
+) -> None:
+    music.rename(tmp_path / "away")
+    daemon.await_line("offline root=music")
+    ran = run("scan", "--json", db=db, check=3)
+    assert "music" in ran.err
+    assert ran.object["seen"] == 0

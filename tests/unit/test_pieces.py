@@ -101,6 +101,11 @@ def test_halves_keep_the_evidence_and_the_root() -> None:
     assert {taken(work).chunk, taken(work).chunk} == {chunk(b"a"), chunk(b"b", b"c")}
 
 
+def test_a_piece_differs_from_its_chunk_in_nothing_but_paths() -> None:
+    whole = Chunk(b"/music", (b"a", b"b"), Evidence(still_s=7), True, frozenset({b"a"}))
+    assert taken(work_on(whole)).chunk == whole
+
+
 def test_what_is_put_back_is_not_halved() -> None:
     work = work_on(chunk(b"a", b"b"))
     work.put_back(taken(work))
