@@ -11,7 +11,9 @@ IndexerError                  anything this program tells a person in one line
 │   │   ├── DatabaseNewer     written by a newer version of this program
 │   │   └── DatabaseFull      its disk is full
 │   ├── RootOffline           the disk is not there, or it is another disk
-│   └── HistoryPruned         the changes asked for are no longer kept
+│   ├── HistoryPruned         the changes asked for are no longer kept
+│   └── QueueError            the queues cannot be used
+│       └── RedisAway         no Redis answers there now
 └── Interrupted               Ctrl-C or SIGTERM: what was committed stays, exit 130
 
 A file that cannot be read is not an error: it is a value, `model.Problem`.
@@ -70,6 +72,14 @@ class RootOffline(CannotDo):
 
 class HistoryPruned(CannotDo):
     """The changes asked for are older than the history that is kept."""
+
+
+class QueueError(CannotDo):
+    """The queues in Redis cannot be used as they are."""
+
+
+class RedisAway(QueueError):
+    """No Redis answers at the address now. Nothing is lost: what is pending stands in the index."""
 
 
 class Interrupted(IndexerError):

@@ -57,6 +57,20 @@ Command = Annotated[
 ]
 
 
+Redis = Annotated[
+    str,
+    Meta(
+        pattern=r"^(rediss?://[^/\s]|unix:///?[^\s])",
+        description='the address of a Redis, such as "redis://localhost:6379/0",'
+        ' "rediss://user:password@nas:6380/0" or "unix:///run/music-indexer/redis.sock"',
+    ),
+]
+Megabytes = Annotated[int, Meta(ge=64, description="a whole number of megabytes, 64 or more")]
+Profile = Annotated[
+    str, Meta(pattern="^(pi|server)$", description='the name of a profile: "pi" or "server"')
+]
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything a person can choose. `deploy/config.example.toml` explains each key."""
 
@@ -98,6 +112,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Hours after which it looks even if the disk sleeps."""
     keep_missing: Amount = 30
     """Days on which the root was there, before a track whose file is gone is forgotten."""
+    redis: Redis | None = None
+    """Where the queues are; None: the stages run in this process."""
+    profile: Profile = "pi"
+    """How many processes `indexer worker` starts for each queue: `engine.profiles`."""
+    lease: Pause = 15.0
+    """A job that shows no life for so long is dispatched again (rule R5)."""
+    queue_files: Count = 20_000
+    """A scan pauses while the queues hold so many files."""
+    queue_live_files: Annotated[Count, Meta(le=1000)] = 200
+    """The most files in one job of live work; a rebuild has `chunk_files`."""
+    queue_retry_first: Pause = 1.0
+    queue_retry_longest: Pause = 600.0
+    queue_retries: Amount = 5
+    """How often a job that failed is tried again whole, before it is halved (rule R9)."""
+    reconnect_longest: Pause = 30.0
+    """The longest pause between two tries to reach a Redis that is away."""
+    worker_memory: Megabytes = 256
     roots: dict[str, Path] = {}
     """Name -> absolute path, not yet resolved."""
     origins: dict[str, str] = {}
@@ -115,7 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 KEYS = tuple(field for field in Settings.__struct_fields__ if field != "origins")
 _TYPES = get_type_hints(Settings, include_extras=True)
-_VARIABLES = {"INDEXER_DB": "db"}
+_VARIABLES = {"INDEXER_DB": "db", "INDEXER_REDIS": "redis"}
 
 
 def load(
@@ -150,13 +181,18 @@ def load(
     if "db" not in values:
         values["db"] = _xdg_file("XDG_DATA_HOME", ".local/share", "library.db", environ)
     settings = Settings(**values, origins=origins)
-    if settings.retry_first > settings.retry_longest:
+    _check_pauses(settings, "retry_first", "retry_longest")
+    _check_pauses(settings, "queue_retry_first", "queue_retry_longest")
+    return settings
+
+
+def _check_pauses(settings: Settings, first: str, longest: str) -> None:
+    one, other = getattr(settings, first), getattr(settings, longest)
+    if one > other:
         raise SettingsError(
-            f"{settings.said('retry_first')} is {settings.retry_first}, but"
-            f" {settings.said('retry_longest')} is {settings.retry_longest}:"
+            f"{settings.said(first)} is {one}, but {settings.said(longest)} is {other}:"
             " expected the first pause to be the shorter one"
         )
-    return settings
 
 
 def check_suffixes(settings: Settings, known: Collection[bytes]) -> frozenset[bytes]:

@@ -304,19 +304,23 @@ def test_the_example_shows_the_defaults(config: Path) -> None:
     shown = load(config, environ={"HOME": "/home/ann"})
     default = load(environ={"HOME": "/home/ann"})
     different = {key for key in KEYS if getattr(shown, key) != getattr(default, key)}
-    assert different == {"group", "workers", "suffixes", "roots", "reconcile_hour"}
+    assert different == {"group", "workers", "suffixes", "redis", "roots", "reconcile_hour"}
     assert not any(getattr(default, key) for key in different)
 
 
 def test_the_example_says_what_it_means_to_leave_a_key_without_default_out() -> None:
     paragraphs = EXAMPLE.read_text(encoding="utf-8").split("\n\n")
-    for key in ("group", "workers", "suffixes", "reconcile_hour"):
+    for key in ("group", "workers", "suffixes", "redis", "reconcile_hour"):
         (about,) = [text for text in paragraphs if re.search(rf"^#{key} =", text, re.MULTILINE)]
         assert "Left out: " in about
+
+
+LONGEST = {"retry_longest", "queue_retry_longest"}
 
 
 def test_the_example_gives_every_number_its_unit() -> None:
     for part in re.split(r"(?<=\d)\n|\n\n", EXAMPLE.read_text(encoding="utf-8")):
         if found := re.search(r"^#(\w+) = [\d.]+$", part, re.MULTILINE):
-            own_words = found[1] in {"workers", "retry_longest", "reconcile_hour"}
-            assert own_words or re.search(r"\b(Seconds|Files|Days|Hours)\.", part), found[1]
+            own_words = found[1] in {"workers", "reconcile_hour", "queue_retries"} | LONGEST
+            units = r"\b(Seconds|Files|Days|Hours|Megabytes)\."
+            assert own_words or re.search(units, part), found[1]

@@ -1,0 +1,111 @@
+"""An address in the settings -> a Redis that answers, and what is wrong with it if anything is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis
+from msgspec import Struct
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from indexer import errors
+from indexer.settings import Settings
+
+_CONNECT_S: Final = 5.0
+"""A guess: a server on the same network that takes longer is as good as away."""
+
+
+class RedisState(Struct, frozen=True):
+    """What a Redis says of itself."""
+
+    run_id: str
+    """Another one each time that it starts."""
+    version: str
+    memory: int
+    """Bytes in use."""
+    peak: int
+    eviction: str
+    """Its `maxmemory-policy`."""
+
+    @property
+    def warning(self) -> str | None:
+        """What to change so that no queue is lost, with the line to write; None: nothing."""
+        if not self.eviction.startswith("allkeys"):
+            return None
+        return (
+            f"this Redis throws queues away when its memory is full (maxmemory-policy"
+            f" {self.eviction}): write `maxmemory-policy noeviction` in its redis.conf, or run"
+            " `redis-cli config set maxmemory-policy noeviction`"
+        )
+
+
+def connect(settings: Settings, *, timeout_s: float | None = None) -> redis.Redis:
+    """A client of the Redis in the settings; nothing is sent yet, so nothing can fail here.
+
+    `timeout_s` is the longest that one command may take; None: for ever, as a blocking read needs.
+    Raises UsageError where the settings name none.
+    """
+    address = settings.redis
+    if address is None:
+        raise errors.UsageError(
+            'no Redis is named: set `redis = "unix:///run/music-indexer/redis.sock"` in the'
+            " config, or the environment variable INDEXER_REDIS"
+        )
+    try:
+        return redis.Redis.from_url(
+            address,
+            socket_connect_timeout=_CONNECT_S,
+            socket_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as error:
+        raise errors.SettingsError(
+            f"{settings.said('redis')}: {error}; such as redis://localhost:6379/0"
+        ) from error
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """What redis raises within comes out as RedisAway, or as QueueError where it refuses us."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        if isinstance(error, redis.AuthenticationError):
+            raise _refused(settings, error) from error
+        raise errors.RedisAway(
+            f"{shown(settings)}: no Redis answers ({error}); start it, or set `redis` to where it"
+            " is. Nothing is lost: what is to be looked at stands in the index"
+        ) from error
+    except redis.ResponseError as error:
+        raise _refused(settings, error) from error
+
+
+def state_of(client: redis.Redis) -> RedisState:
+    """Ask a Redis for its state. Raises what redis raises."""
+    told = client.info()
+    return RedisState(
+        str(told["run_id"]),
+        str(told["redis_version"]),
+        int(told["used_memory"]),
+        int(told["used_memory_peak"]),
+        str(told.get("maxmemory_policy", "noeviction")),
+    )
+
+
+def shown(settings: Settings) -> str:
+    """The address as people may see it: without the password."""
+    address = settings.redis or ""
+    scheme, separator, rest = address.partition("://")
+    if "@" in rest:
+        rest = rest.rpartition("@")[2]
+    return scheme + separator + rest
+
+
+def _refused(settings: Settings, error: Exception) -> errors.QueueError:
+    return errors.QueueError(
+        f"{shown(settings)}: Redis refuses ({error}); see to the user and password in `redis`, and"
+        " to the memory and disk of the server"
+    )
