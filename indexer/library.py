@@ -20,7 +20,7 @@ from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
 from indexer.engine.lock import holder
 from indexer.engine.registry import named, root_at
 from indexer.model import Hint, Listener
-from indexer.settings import Settings, check_suffixes
+from indexer.settings import Settings
 from indexer.stages.absence import empty_root
 from indexer.stages.rows import Rows
 from indexer.store import found, pending, problems, roots, upkeep
@@ -33,21 +33,10 @@ from indexer.store.connection import (
 )
 from indexer.store.question import parse
 from indexer.store.roots import RootRow
-from indexer.tags import SUFFIXES
-from indexer.wanted import Wanted
+from indexer.wishes import wanted_by
 
 Stop = Callable[[], bool]
 _FOLLOW_PAUSE_S: Final = 0.2
-
-
-def wanted_by(settings: Settings) -> Wanted:
-    """What these settings want of a root. Raises SettingsError for a suffix that nobody reads."""
-    return Wanted(
-        check_suffixes(settings, SUFFIXES),
-        settings.ignored_names,
-        hidden=settings.hidden,
-        follow_links=settings.follow_links,
-    )
 
 
 def _never() -> bool:
@@ -93,17 +82,19 @@ class Library:
         *,
         listener: Listener | None = None,
         stop: Stop = _never,
+        queued: bool = False,
     ) -> report.ScanReport:
         """Bring the index to what the disk holds, reading only what changed.
 
-        A path is a root, a folder or a file in a root; none means every root.
+        A path is a root, a folder or a file in a root; none means every root. `queued`: workers do
+        it, through the queues.
         """
         with self._dispatching("scan", stop) as dispatcher:
             watched = roots.watched(dispatcher.connection)
             hints = places.hints_for(paths, watched)
             hinted = {hint.root_id for hint in hints}
             chosen = tuple(root for root in watched if root.id in hinted)
-            request = Request("scan", tuple(hints), chosen)
+            request = Request("scan", tuple(hints), chosen, queued)
             return _report(dispatcher.run(request, listener=listener, stop=stop))
 
     def rebuild(
@@ -112,6 +103,7 @@ class Library:
         *,
         listener: Listener | None = None,
         stop: Stop = _never,
+        queued: bool = False,
     ) -> report.ScanReport:
         """Read every file of these roots (none: of all) again; new roots are added first.
 
@@ -128,7 +120,7 @@ class Library:
                     "`indexer rebuild FOLDER`"
                 )
             hints = tuple(Hint(root.id, recursive=True) for root in chosen)
-            request = Request("rebuild", hints, chosen)
+            request = Request("rebuild", hints, chosen, queued)
             return _report(dispatcher.run(request, listener=listener, stop=stop))
 
     def status(self) -> report.Status:
@@ -285,4 +277,6 @@ class Library:
 
 def _report(done: Done) -> report.ScanReport:
     counts = {**done.result.counts(), "offline": done.offline}
+    if done.result.goes_on:
+        counts["goes_on"] = True
     return msgspec.convert(counts, report.ScanReport)

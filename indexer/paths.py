@@ -5,9 +5,10 @@ A path here is relative to its root and never starts or ends with a slash; `b""`
 
 from __future__ import annotations
 
+import base64
 import re
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 _DISC_FOLDER = re.compile(rb"(?i:cd|disc|disk|dvd)[ ._-]{0,3}[0-9]{1,2}")
 """`CD 1`, `Disc 2`, `disk03`, `DVD - 1`; the whole name, so that `Disco 1` and `CD1 Live` stay."""
@@ -114,3 +115,11 @@ def guess(path: bytes, root_name: str) -> Guess:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "replace")
+
+
+def text_of(path: bytes) -> tuple[str, str | UnsetType]:
+    """A path as JSON has it: (text with U+FFFD for what is not UTF-8, base64 or UNSET)."""
+    try:
+        return path.decode("utf-8"), UNSET
+    except UnicodeDecodeError:
+        return path.decode("utf-8", "replace"), base64.b64encode(path).decode("ascii")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from indexer import disks, errors, report
+from indexer import disks, errors, paths, report
 from indexer.engine.guard import look_at_roots
 from indexer.engine.lock import Holder
 from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
@@ -56,7 +56,7 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
     for root in watched:
         own = roots.mounts(connection, root.id)[0].disk
         fields = disks.stamp_fields(own.fs_type)
-        text, b64 = report.text_of(root.path)
+        text, b64 = paths.text_of(root.path)
         reasons = [guarded.offline.get(root.id), *guarded.away(root.id)]
         reason = next((reason for reason in reasons if reason), None)
         yield report.RootStatus(
@@ -109,7 +109,7 @@ def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
 def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
     """Everything that could not be read, by root and path."""
     for root, path, kind, reason, since_ms in problems.listed(connection):
-        text, b64 = report.text_of(path)
+        text, b64 = paths.text_of(path)
         yield report.ProblemRow(
             root=root, path=text, path_b64=b64, kind=kind, reason=reason, since=iso(since_ms)
         )
@@ -146,7 +146,7 @@ def library_row(row: tuple[object, ...]) -> dict[str, object]:
     named = dict(zip(LIBRARY_COLUMNS, row, strict=True))
     path = named["path"]
     if isinstance(path, bytes):
-        text, b64 = report.text_of(path)
+        text, b64 = paths.text_of(path)
         named["path"], named["path_b64"] = text, b64
     return named
 
@@ -168,7 +168,7 @@ def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str,
     if not answer:
         if trouble is None:
             return None
-        text, b64 = report.text_of(path)
+        text, b64 = paths.text_of(path)
         answer = {"root": root.name, "path": text}
         if isinstance(b64, str):
             answer["path_b64"] = b64
@@ -186,7 +186,7 @@ def iso(at_ms: int) -> str:
 
 
 def _told(path: str | bytes) -> tuple[str, str | msgspec.UnsetType]:
-    return report.text_of(path) if isinstance(path, bytes) else (path, msgspec.UNSET)
+    return paths.text_of(path) if isinstance(path, bytes) else (path, msgspec.UNSET)
 
 
 def _size(path: Path) -> int:

@@ -6,9 +6,14 @@ where a path is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
 
 from __future__ import annotations
 
-import base64
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
+
+if TYPE_CHECKING:
+    from indexer.engine.backlog import Backlog
+    from indexer.engine.failures import Failure
 
 
 class ScanReport(Struct, frozen=True, kw_only=True):
@@ -31,6 +36,8 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     """Files left for later: still being written, or in trouble that a later look may not meet."""
     offline: tuple[str, ...] = ()
     """Roots that could not be looked at, as `name: why and what to do`."""
+    goes_on: bool | UnsetType = UNSET
+    """True: interrupted, while workers go on with it."""
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):
@@ -140,9 +147,56 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     old_path_b64: str | UnsetType = UNSET
 
 
-def text_of(path: bytes) -> tuple[str, str | UnsetType]:
-    """A path as JSON has it: (text with U+FFFD for what is not UTF-8, base64 or UNSET)."""
-    try:
-        return path.decode("utf-8"), UNSET
-    except UnicodeDecodeError:
-        return path.decode("utf-8", "replace"), base64.b64encode(path).decode("ascii")
+class QueueStatus(Struct, frozen=True, kw_only=True):
+    """One queue at one moment."""
+
+    name: str
+    queued: int
+    started: int
+    failed: int
+    oldest_seconds: float | None
+    """How long the job that is next has waited; null: none waits."""
+    workers: int
+    """Processes that take jobs from it."""
+
+    @classmethod
+    def of(cls, backlog: Backlog) -> QueueStatus:
+        """What the engine counted."""
+        return cls(
+            name=backlog.queue,
+            queued=backlog.queued,
+            started=backlog.started,
+            failed=backlog.failed,
+            oldest_seconds=None if backlog.oldest_s is None else round(backlog.oldest_s, 3),
+            workers=backlog.workers,
+        )
+
+
+class FailedJob(Struct, frozen=True, kw_only=True):
+    """One job that failed; it waits to be requeued or dropped, or for its time to run out."""
+
+    id: str
+    queue: str
+    description: str
+    failed_at: str | None
+    error: str
+    """The last line of the traceback."""
+    traceback: str
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailedJob:
+        """What the engine found."""
+        lines = failure.traceback.split("\n")
+        return cls(
+            id=failure.id,
+            queue=failure.queue,
+            description=failure.description,
+            failed_at=None if failure.failed_at_ms is None else _iso(failure.failed_at_ms),
+            error=next((line.strip() for line in reversed(lines) if line.strip()), ""),
+            traceback=failure.traceback,
+        )
+
+
+def _iso(at_ms: int) -> str:
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer import errors, report
+from indexer import errors, paths, report
 from indexer.engine.chunks import chunk_of
 from indexer.engine.guard import look_at_roots
 from indexer.engine.pool import ReaderPool
@@ -260,7 +260,7 @@ def _is_covered(doubt: _Doubt, waiting: Sequence[pending.PendingRow]) -> bool:
 
 
 def _difference(doubt: _Doubt) -> report.Difference:
-    text, b64 = report.text_of(doubt.path)
+    text, b64 = paths.text_of(doubt.path)
     return report.Difference(
         root=doubt.tree.name, path=text, path_b64=b64, kind=doubt.kind, detail=doubt.detail
     )

@@ -59,6 +59,15 @@ class Wanted:
         patterns = (fnmatch.translate(name) for name in ignored_names)
         self._ignored = re.compile("|".join(patterns).encode() or rb"(?!)", re.DOTALL)
 
+    def without_files(self) -> Wanted:
+        """The same of folders, and no file at all: to list folders only."""
+        return Wanted(
+            frozenset(),
+            self._ignored_names,
+            hidden=self._hidden,
+            follow_links=self.follow_links,
+        )
+
     def file(self, name: bytes) -> bool:
         """Whether a file of this name is music to us."""
         return paths.suffix_of(name) in self.suffixes and self._any(name)

@@ -13,13 +13,14 @@ import pytest
 from indexer import paths
 from indexer.engine import guard
 from indexer.engine.chunks import chunk_of
-from indexer.library import wanted_by
+from indexer.wishes import wanted_by
 from indexer.model import Chunk, Hint, Reading
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
 from indexer.stages.insert import Inserter, Written
+from indexer.stages.outcome import Tally
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
 from indexer.store import pending, roots
@@ -131,5 +132,5 @@ class ByHand:
         return batch(plan, extract(chunk))
 
     def write(self, row: PendingRow, ready: Batch) -> Written:
-        """Insert a batch."""
-        return self.inserter.write(row, ready, self.now_ms)
+        """Insert a batch; nothing where its row was settled by somebody else."""
+        return self.inserter.write(row, ready, self.now_ms) or Written(Tally())

@@ -90,8 +90,9 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
     from indexer.engine.dispatch import dispatching
     from indexer.engine.lock import holder
     from indexer.engine.registry import root_at
-    from indexer.library import wanted_by
     from indexer.store import roots
+    from indexer.wishes import wanted_by
+    from watcher import systemd
     from watcher.daemon import Daemon
 
     stopped = False
@@ -122,8 +123,10 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
         _on_signals(daemon.stop, and_then_s=_MOST_TO_STOP_S)
         try:
             if not stopped:
+                systemd.notify(systemd.READY, os.environ)
                 daemon.run()
         finally:
+            systemd.notify(systemd.STOPPING, os.environ)
             signal.setitimer(signal.ITIMER_REAL, 0)
             daemon.close()
 

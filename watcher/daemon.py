@@ -18,6 +18,7 @@ from indexer import disks, errors, paths
 from indexer.engine.bell import Bell
 from indexer.engine.facts import Facts
 from indexer.engine.lock import DispatchLock
+from indexer.engine.result import Result
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
@@ -25,6 +26,7 @@ from indexer.store.connection import Connection
 from indexer.wanted import Wanted, is_rule
 from watcher.arming import Arming
 from watcher.commands import Commands
+from watcher.delegation import Delegation
 from watcher.gathering import Observation
 from watcher.log import Decisions
 from watcher.notice import Notice
@@ -88,8 +90,11 @@ class Daemon:
         self._work = Work(connection, settings, wanted, self._log, lambda: self._stopping)
         self._roots = Roots(settings, self._log, self._observers.unwatch)
         self._commands = Commands(self._work, self._roots, self._log)
+        self._delegation: Delegation | None = None
+        if settings.redis is not None:
+            self._delegation = Delegation(connection, settings, self._log, self._root_is_there)
         self._trouble = Trouble(settings.db, settings.retry_longest, self._log)
-        self._notice = Notice(lock, self._log)
+        self._notice = Notice(lock, self._log, "local" if settings.redis is None else "rq")
         self._probes = 0
         self._probe_at = -math.inf
         self._note_at = -math.inf
@@ -123,6 +128,8 @@ class Daemon:
     def close(self) -> None:
         """Give everything back but the connection and the lock, which are the caller's."""
         self._observers.close()
+        if self._delegation is not None:
+            self._delegation.close()
         self._bell.close()
         os.close(self._wake_fd)
 
@@ -131,9 +138,10 @@ class Daemon:
         if self._trouble.until is not None:
             return self._trouble.until
         times = [self._probe_at]
-        due_at = self._settler.next_due()
-        if due_at is not None:
-            times.append(due_at)
+        dues = [self._settler.next_due()]
+        if self._delegation is not None:
+            dues.append(self._delegation.next_turn())
+        times.extend(due_at for due_at in dues if due_at is not None)
         for root in self._roots:
             if root.state is RootState.DOUBTED:
                 times.append(-math.inf)
@@ -166,11 +174,14 @@ class Daemon:
             if root.state is RootState.DOUBTED and not self._stopping:
                 self._recover(root)
         now = self._clock()
-        for hint in self._commands.take():
-            self._settler.offer_hint(hint, now)
+        if self._delegation is None:
+            for hint in self._commands.take():
+                self._settler.offer_hint(hint, now)
         self._take_time(now)
         self._flush(now)
         self._note_open(self._clock())
+        if self._delegation is not None:
+            self._delegate(self._delegation)
         if self._since_rest > _MUCH and self._settler.next_due() is None:
             self._since_rest = 0
             self._work.rest()
@@ -203,9 +214,15 @@ class Daemon:
         """Take note of all that woke the loop, so that it can sleep again."""
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
-        if self._bell.rang():
+        if not self._bell.rang():
+            return
+        if self._delegation is None:
             self._commands.ring()
             self._probe_at = -math.inf  # roots may have come or gone
+        else:
+            self._delegation.ring()  # workers ring for each of their answers
+            if self._work.roots_changed():
+                self._probe_at = -math.inf
 
     def _drain(self, now: float) -> None:
         """Take in what the watches saw, and what they may have missed."""
@@ -252,12 +269,19 @@ class Daemon:
         self._arming.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
+        if self._delegation is not None:
+            self._delegation.recover(root_id, self._clock())
+            return
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
             result = self._work.look([hint], Facts(), listener, in_a_hurry=False)
         self._doubt_absent()
-        if result.interrupted:
-            return
+        if not result.interrupted:
+            self._recovered(root, result)
+
+    def _recovered(self, root: Root, result: Result) -> None:
+        """All of a root was looked at since its watches were armed."""
+        root_id = root.row.id
         self._since_rest = math.inf
         now = self._clock()
         self._take_left(now)
@@ -303,11 +327,14 @@ class Daemon:
         dues = self._settler.pop_due(now, self._observe)
         present = [due for due in dues if self._is_there(due)]
         if present:
+            hints = [due.hint for due in present]
             facts = Facts(
                 frozenset((due.hint.root_id, path) for due in present for path in due.whole),
                 frozenset((due.hint.root_id, path) for due in present for path in due.unfinished),
             )
-            hints = [due.hint for due in present]
+            if self._delegation is not None:
+                self._delegation.hand(hints, facts)
+                return
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             result = self._work.look(hints, facts, in_a_hurry=in_a_hurry)
             self._doubt_absent()
@@ -316,8 +343,25 @@ class Daemon:
             self._take_left(now)
             self._mend_watches(now)
 
+    def _delegate(self, delegation: Delegation) -> None:
+        """Have dispatched what is to be, and take in what workers made of it."""
+        over = list(delegation.turn(self._clock()))
+        self._work.tell_changes()
+        for root_id, result in over:
+            root = self._roots.get(root_id)
+            if root is not None and root.state is RootState.SCANNING:
+                self._work.list_folders(root_id)
+                self._recovered(root, result)
+        now = self._clock()
+        for root_id, path in delegation.take_left():
+            self._noted.add((root_id, path))
+            self._offer_file(root_id, path, SightingKind.WRITING, now)
+
     def _is_there(self, due: Due) -> bool:
-        root = self._roots.get(due.hint.root_id)
+        return self._root_is_there(due.hint.root_id)
+
+    def _root_is_there(self, root_id: int) -> bool:
+        root = self._roots.get(root_id)
         return root is not None and root.is_there
 
     def _observe(self, root_id: int, path: bytes, _now: float) -> Observation | None:
@@ -338,8 +382,11 @@ class Daemon:
         self._noted |= left
         for files, kind in ((left, SightingKind.WRITING), (twins, SightingKind.ATTRIBUTES)):
             for root_id, path in files:
-                folder, name = paths.parent_of(path), paths.name_of(path)
-                self._settler.offer(Sighting(root_id, folder, name, kind), now)
+                self._offer_file(root_id, path, kind, now)
+
+    def _offer_file(self, root_id: int, path: bytes, kind: SightingKind, now: float) -> None:
+        folder, name = paths.parent_of(path), paths.name_of(path)
+        self._settler.offer(Sighting(root_id, folder, name, kind), now)
 
     def _note_open(self, now: float) -> None:
         """Make durable which files are being written for longer than a moment."""
@@ -349,12 +396,15 @@ class Daemon:
         self._noted &= set(self._settler.open_files(now, 0.0))
         fresh = set(self._settler.open_files(now, _OPEN_NOTED_S)) - self._noted
         if fresh:
-            self._work.note_open(fresh)
+            rows = self._work.note_open(fresh)
             self._noted |= fresh
+            if self._delegation is not None:
+                self._delegation.hold(rows)
 
     def _tell_status(self) -> None:
         self._arming.count(self._roots)
-        self._notice.tell(self._roots)
+        trouble = "" if self._delegation is None else self._delegation.trouble
+        self._notice.tell(self._roots, trouble)
 
 
 def _is_everything(hint: Hint) -> bool:

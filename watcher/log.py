@@ -86,6 +86,10 @@ class Decisions:
         """Something is not as it should be; the line says what is done about it, or can be."""
         self._logger.warning(event, extra={"fields": fields})
 
+    def say(self, level: int, event: str, fields: Fields) -> None:
+        """The same at a level of `logging`, for whoever does not know this class."""
+        self._logger.log(level, event, extra={"fields": fields})
+
 
 def _fit(value: object) -> object:
     """A value for JSON, which takes no lone surrogates: names that are not UTF-8 have them."""

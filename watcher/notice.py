@@ -12,12 +12,14 @@ from watcher.roots import Roots
 class Notice:
     """Written anew where it has changed, so that nothing is written at rest."""
 
-    def __init__(self, lock: DispatchLock, log: Decisions) -> None:
+    def __init__(self, lock: DispatchLock, log: Decisions, engine: str) -> None:
+        """`engine` is who does the work: `local` or `rq`."""
         self._lock = lock
         self._log = log
+        self._engine = engine
         self._told = Holder(os.getpid(), "daemon")
 
-    def tell(self, roots: Roots) -> None:
+    def tell(self, roots: Roots, queue_trouble: str = "") -> None:
         """Tell how many folders are watched, where each root stands, and what went wrong."""
         armed = [root.armed for root in roots if root.is_there]
         news = Holder(
@@ -27,6 +29,8 @@ class Notice:
             sum(len(one.unwatched) for one in armed),
             {root.row.name: root.state.shown for root in roots},
             dict(roots.recoveries),
+            self._engine,
+            queue_trouble,
         )
         if news == self._told:
             return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +15,7 @@ from indexer.engine import guard
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.local import LocalEngine
+from indexer.engine.memory import give_back
 from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
@@ -25,6 +24,7 @@ from indexer.store import changes, pending, roots, scans, tracks, upkeep
 from indexer.store.connection import Connection, read_transaction, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
+from indexer.walk import Listed, walk
 from indexer.wanted import Wanted
 from watcher.log import Decisions
 from watcher.priority import catching_up
@@ -69,6 +69,7 @@ class Work:
         self._own_rows: set[int] = set()
         """Pending rows that are ours, not a command's."""
         self._listed: dict[int, set[bytes]] = {}
+        self._watched: list[RootRow] = []
         self._told_to = changes.newest(connection)
         self._inode = os.stat(settings.db).st_ino
         self._waits_until = 0.0
@@ -95,6 +96,7 @@ class Work:
         for row in roots.watched(self._connection):
             guard.learn_mounts(self._connection, row)
         with self._disks() as (watched, guarded):
+            self._watched = watched
             return [
                 Standing(
                     row,
@@ -104,6 +106,10 @@ class Work:
                 )
                 for row in watched
             ]
+
+    def roots_changed(self) -> bool:
+        """Whether a command has added or removed a root since the last `standings`."""
+        return roots.watched(self._connection) != self._watched
 
     def _check_database(self) -> None:
         try:
@@ -184,21 +190,12 @@ class Work:
             left=len(self.left),
             seconds=result.seconds,
         )
-        self._tell_changes()
+        self.tell_changes()
         return result
 
     def rest(self) -> None:
-        """After much work: do what the next change would have to wait for, and free memory.
-
-        The WAL is moved into the database, as far as readers allow it. What SQLite keeps, garbage,
-        and the free pages of the allocator go back to the system.
-        """
-        self._connection.wal_checkpoint()
-        self._connection.pragma("shrink_memory")
-        gc.collect()
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # malloc_trim(3)
-        if trim is not None:
-            trim(0)
+        """After much work: do what the next change would have to wait for, and free memory."""
+        give_back(self._connection)
 
     def _expected(self, hints: Iterable[Hint]) -> int | None:
         counted = tracks.count_by_root(self._connection)
@@ -209,17 +206,28 @@ class Work:
         listed, self._listed = self._listed, {}
         return listed
 
-    def note_open(self, files: Iterable[tuple[int, bytes]]) -> None:
+    def list_folders(self, root_id: int) -> None:
+        """List the folders of a root, for `take_listed`, where somebody else has looked at it."""
+        with self._disks() as (_, guarded):
+            tree = guarded.trees.get(root_id)
+            if tree is not None:
+                found = walk(tree, b"", self._wanted.without_files())
+                self._listed[root_id] = {one.path for one in found if isinstance(one, Listed)}
+
+    def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:
         """Make durable that these files are being written, so that everybody knows them pending."""
         by_root: dict[int, list[bytes]] = {}
         for root_id, path in sorted(files):
             by_root.setdefault(root_id, []).append(path)
         now_ms = time.time_ns() // 1_000_000
+        rows = []
         with write_transaction(self._connection):
             for root_id, written in by_root.items():
                 for start in range(0, len(written), _NAMES_A_ROW):
                     hint = Hint(root_id, b"", tuple(written[start : start + _NAMES_A_ROW]))
-                    self._own_rows.add(pending.leave_hint(self._connection, hint, now_ms).id)
+                    rows.append(pending.leave_hint(self._connection, hint, now_ms))
+        self._own_rows |= {row.id for row in rows}
+        return rows
 
     def left_by_others(self) -> list[PendingRow]:
         """What commands have left to be looked at, and what a run left that was killed."""
@@ -241,7 +249,8 @@ class Work:
             state = "interrupted" if result.interrupted else "done"
             scans.end(self._connection, scan_id, state, counts, now_ms)
 
-    def _tell_changes(self) -> None:
+    def tell_changes(self) -> None:
+        """A line in the log for each change since the last call."""
         newest = changes.newest(self._connection)
         if newest - self._told_to > _TOLD_ONE_BY_ONE:
             counted = changes.counted_since(self._connection, self._told_to)

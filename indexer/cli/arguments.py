@@ -116,6 +116,11 @@ version_option = click.option(
     help="Show the versions of all that takes part.",
 )
 
+queue_option = click.option(
+    "--queue",
+    is_flag=True,
+    help="Let workers do it, through the queues in Redis (indexer worker).",
+)
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -23,17 +23,21 @@ from indexer.cli.arguments import (
     folders,
     json_option,
     path_argument,
+    queue_option,
     version_option,
     workers_option,
 )
 from indexer.cli.completion import completion_of, run
+from indexer.cli.dashboard import dashboard
 from indexer.cli.export import export
 from indexer.cli.output import prepare_streams, say
+from indexer.cli.queues import queues
 from indexer.cli.roots import roots
 from indexer.cli.search import search
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, escaped, file_text
 from indexer.cli.upkeep import backup, optimize
+from indexer.cli.worker import worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +70,10 @@ def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
 @cli.command(epilog=examples("indexer rebuild ~/Music", "indexer rebuild --workers 2"))
 @click.argument("paths", nargs=-1, type=path_argument, shell_complete=folders, metavar="[ROOT]...")
 @workers_option
+@queue_option
 @json_option
 @click.pass_obj
-def rebuild(session: Session, paths: Sequence[bytes], workers: int | None) -> int:
+def rebuild(session: Session, paths: Sequence[bytes], workers: int | None, *, queue: bool) -> int:
     """Read every file again, and index it.
 
     A ROOT is a folder of music; a new one is added and watched from then on. Without one, all
@@ -79,7 +84,7 @@ def rebuild(session: Session, paths: Sequence[bytes], workers: int | None) -> in
         workers,
         create=True,
         run=lambda library, listener: library.rebuild(
-            paths, listener=listener, stop=session.interrupt
+            paths, listener=listener, stop=session.interrupt, queued=queue
         ),
     )
 
@@ -87,9 +92,10 @@ def rebuild(session: Session, paths: Sequence[bytes], workers: int | None) -> in
 @cli.command(epilog=examples("indexer scan", "indexer scan ~/Music/Bjork --json"))
 @click.argument("paths", nargs=-1, type=path_argument, shell_complete=files, metavar="[PATH]...")
 @workers_option
+@queue_option
 @json_option
 @click.pass_obj
-def scan(session: Session, paths: Sequence[bytes], workers: int | None) -> int:
+def scan(session: Session, paths: Sequence[bytes], workers: int | None, *, queue: bool) -> int:
     """Index what is new, changed, moved or gone; read nothing else.
 
     A PATH is a root, a folder or one file in a root. Without one, all roots are scanned.
@@ -99,7 +105,7 @@ def scan(session: Session, paths: Sequence[bytes], workers: int | None) -> int:
         workers,
         create=False,
         run=lambda library, listener: library.scan(
-            paths, listener=listener, stop=session.interrupt
+            paths, listener=listener, stop=session.interrupt, queued=queue
         ),
     )
 
@@ -118,6 +124,12 @@ def _fill(
     session.answer(report, answers.scan_lines(report, _suffixes(settings)))
     for reason in report.offline:
         say(reason)
+    if report.goes_on is True:
+        say(
+            "no longer followed: the workers go on with it; indexer status --watch shows how far it"
+            " is, indexer queues what waits"
+        )
+        return session.interrupt.exit_code
     if report.interrupted:
         done = count(answers.committed_files(report), "file")
         say(f"stopped: {done} committed; run the same command again to go on from there")
@@ -226,6 +238,9 @@ def verify(session: Session, *, deep: bool) -> int:
 
 
 cli.add_command(roots)
+cli.add_command(worker)
+cli.add_command(queues)
+cli.add_command(dashboard)
 cli.add_command(backup)
 cli.add_command(optimize)
 cli.add_command(completion_of("indexer"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -39,6 +39,8 @@ class Request(Struct, frozen=True):
     kind: str
     hints: tuple[Hint, ...]
     roots: tuple[RootRow, ...]
+    queued: bool = False
+    """Whether workers are to do it, through the queues."""
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +121,8 @@ class Dispatcher:
             return done
         finally:
             result.seconds = (time.time_ns() // 1_000_000 - started) / 1000
-            self._end(scan_id, state, result)
+            if not result.goes_on:
+                self._end(scan_id, state, result)
 
     def _run_engine(
         self,
@@ -149,17 +152,20 @@ class Dispatcher:
                 for hint in request.hints
                 if hint.root_id in guarded.trees
             ]
-            engine = LocalEngine(
-                self.connection,
-                guarded.trees,
-                self._settings,
-                self._wanted,
-                result,
-                listener=listener,
-                stop=stop,
-            )
             expected = None if listener is None else self._expected(request)
-            engine.run(hints, expected=expected)
+            if request.queued:
+                self._run_queued(hints, scan_id, result, expected, listener, stop)
+            else:
+                engine = LocalEngine(
+                    self.connection,
+                    guarded.trees,
+                    self._settings,
+                    self._wanted,
+                    result,
+                    listener=listener,
+                    stop=stop,
+                )
+                engine.run(hints, expected=expected)
             if not result.interrupted:
                 upkeep.count_days(
                     self.connection,
@@ -170,6 +176,27 @@ class Dispatcher:
             return Done(result, tuple(offline))
         finally:
             guarded.close()
+
+    def _run_queued(
+        self,
+        hints: Sequence[Hint],
+        scan_id: int,
+        result: Result,
+        expected: int | None,
+        listener: Listener | None,
+        stop: Stop,
+    ) -> None:
+        from indexer.engine.queued_run import QueuedRun  # late: it imports redis and rq
+
+        run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
+        try:
+            run.check()
+            done = run.run(hints, scan_id, expected)
+        finally:
+            run.close()
+        for name in ("tally", "seen", "files_read", "bytes_read", "pending", "interrupted"):
+            setattr(result, name, getattr(done, name))
+        result.goes_on = done.interrupted
 
     def _expected(self, request: Request) -> int | None:
         """About how many files there are, for a progress bar; None where nobody knows."""

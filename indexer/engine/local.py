@@ -17,17 +17,18 @@ from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
 from indexer.engine.pool import READER, ReaderPool
 from indexer.engine.result import Result
+from indexer.engine.twins import twins_of, twins_of_missing
 from indexer.evidence import ignore_lease_signal
-from indexer.model import Chunk, Hint, Listener, Place, Progress, Reading, Stamp
+from indexer.model import Chunk, Hint, Listener, Progress, Reading
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.batch import batch
 from indexer.stages.extract import extract
-from indexer.stages.insert import Inserter
-from indexer.stages.outcome import Outcome
+from indexer.stages.insert import Inserter, Written
+from indexer.stages.outcome import Outcome, Tally
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots, tracks
+from indexer.store import pending, roots
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.tree import Tree
@@ -223,11 +224,13 @@ class LocalEngine:
         self.result.bytes_read += ready.bytes_read
         if keep:
             ready = msgspec.structs.replace(ready, waiting=(*ready.waiting, *keep))
-        written = self._inserter.write(job.row, ready, _now_ms())
+        written = self._inserter.write(job.row, ready, _now_ms()) or Written(Tally())
         self.result.tally.update(written.tally)
         if not self._is_patient and not self._is_everything:
             for entry in (*job.plan.read, *job.plan.unread):
-                self._note_twins(entry.disk_id, entry.stamp.inode, entry.stamp)
+                self.twins |= twins_of(
+                    self._connection, entry.disk_id, entry.stamp.inode, entry.stamp
+                )
         self._report(self._trees[job.plan.root_id].name)
         if written.left is not None:
             self._put_off(written.left, {*written.held, *keep})
@@ -280,9 +283,7 @@ class LocalEngine:
         tally[Outcome.MISSING] += self._absence.mark_missing(vanished, now_ms)
         if not self._is_patient and not self._is_everything:
             for track_id in vanished:
-                known = tracks.by_id(self._connection, track_id)
-                if known is not None and known.place is Place.MISSING:
-                    self._note_twins(known.disk_id, known.stamp.inode, None)
+                self.twins |= twins_of_missing(self._connection, track_id)
         tally[Outcome.MISSING] += self._absence.tell_untold(now_ms)
         for scan in scans:
             tally[Outcome.PROBLEM] += self._absence.note_folders(
@@ -304,14 +305,6 @@ class LocalEngine:
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
                         self._left.append(pending.leave_hint(self._connection, hint, now_ms))
-
-    def _note_twins(self, disk_id: int, inode: int, stamp: Stamp | None) -> None:
-        """Note the rows that have this inode, and not this stamp."""
-        self.twins.update(
-            (twin.root_id, twin.path)
-            for twin in tracks.with_inode(self._connection, disk_id, inode)
-            if twin.place is not Place.MISSING and twin.stamp != stamp
-        )
 
     def _stopped(self) -> bool:
         if self._stop():

@@ -42,6 +42,10 @@ class Holder(Struct, frozen=True):
     """Root name -> scanning, watching, polling or offline."""
     recoveries: dict[str, int] = {}
     """Reason -> how often changes may have been missed and all was looked at again."""
+    engine: str = "local"
+    """Who does its work: `local` itself, `rq` workers through the queues."""
+    queue_trouble: str = ""
+    """Why nothing can be dispatched to the queues now."""
 
 
 class DispatchLock:

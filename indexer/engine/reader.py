@@ -7,7 +7,6 @@ one that it is busy with a slow disk.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import struct
@@ -15,14 +14,13 @@ import sys
 import time
 from typing import BinaryIO
 
+from indexer.engine.death import die_with
 from indexer.evidence import ignore_lease_signal
 from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
 
 HEADER = struct.Struct(">I")
 ALIVE_EVERY_S = 1.0
-
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def main(read: Read = read_track) -> None:
@@ -34,7 +32,7 @@ def main(read: Read = read_track) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
     ignore_lease_signal()
-    if not _die_with(int(sys.argv[1])):
+    if not die_with(int(sys.argv[1])):  # the end of stdin does it for a reader that waits
         return
     chunks, answers = _take_over_stdio()
     try:
@@ -85,19 +83,6 @@ def _take_over_stdio() -> tuple[BinaryIO, _Answers]:
     os.close(nothing)
     os.dup2(2, 1)
     return chunks, _Answers(answers)
-
-
-def _die_with(parent: int) -> bool:
-    """Have the kernel kill this process when its parent ends; False if it has ended already.
-
-    The end of stdin does the same for a reader that waits; this is for one that is busy. (The
-    kernel means the thread that started us: prctl(2).)
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return os.getppid() == parent
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ class Result(Struct):
     pending: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    goes_on: bool = False
+    """Interrupted here, while workers go on with it."""
 
     def count_change(self, kind: str, number: int) -> None:
         """Take a line of the change feed, which is all that is known of another process's work."""

@@ -6,7 +6,7 @@ Inside it each file is looked at again by lstat. What differs is not written: it
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -74,16 +74,26 @@ class Inserter:
         self._trees = trees
         self._rows = rows
 
-    def write(self, row: PendingRow, batch: Batch, now_ms: int) -> Written:
+    def write(
+        self,
+        row: PendingRow,
+        batch: Batch,
+        now_ms: int,
+        *,
+        count: Callable[[Written], None] = lambda _: None,
+    ) -> Written | None:
         """Write what still holds of a batch and settle its chunk, all or nothing.
 
-        A chunk that is settled already was done by somebody newer: nothing is written. A file
-        that a newer row names is left to that row.
+        A chunk that is settled already was done by somebody newer: nothing is written, and the
+        answer is None. A file that a newer row names is left to that row. `count` is called in the
+        same transaction.
         """
         with self._rows.writing():
             if not pending.is_open(self._connection, row):
-                return Written(Tally())
-            return self._write(row, batch, now_ms)
+                return None
+            written = self._write(row, batch, now_ms)
+            count(written)
+            return written
 
     def _write(self, row: PendingRow, batch: Batch, now_ms: int) -> Written:
         named = pending.named_since(self._connection, batch.root_id, row.generation)

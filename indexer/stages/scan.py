@@ -108,7 +108,13 @@ class Scan:
         beat: Callable[[], bool] = lambda: True,
         unfinished: frozenset[bytes] = frozenset(),
         keep_folders: bool = False,
+        breathes: bool = False,
+        retries_trouble: bool = True,
     ) -> None:
+        """`breathes`: plans without a file come in between, where nothing is found for long.
+
+        Without `retries_trouble`, files that the machine could not read are left as they are.
+        """
         self.hint = hint
         self.seen = 0
         self.to_read = 0
@@ -127,6 +133,8 @@ class Scan:
         self.left_open: list[bytes] = []
         self.folders: set[bytes] = set()
         self._keep_folders = keep_folders
+        self._breathes = breathes
+        self._retries_trouble = retries_trouble
         self._replaced: list[Entry] = []
 
     def plans(self) -> Iterator[Plan]:
@@ -143,6 +151,7 @@ class Scan:
                 self.seen += 1
                 if self.seen % _BEAT_FILES == 0 and not self._beat():
                     return
+                yield from self._breaths()
                 path = item.entry.path
                 size = len(read) + len(unread)
                 if size >= self._chunk_files or (
@@ -165,6 +174,10 @@ class Scan:
         if read or unread:
             yield self._plan(read, unread)
 
+    def _breaths(self) -> Iterator[Plan]:
+        if self._breathes and self.seen % _BEAT_FILES == 0:
+            yield self._plan([], [])
+
     def late_plans(self) -> Iterator[Plan]:
         """What to read after all other plans of a run were inserted.
 
@@ -173,6 +186,11 @@ class Scan:
         """
         for start in range(0, len(self._replaced), self._chunk_files):
             yield self._plan(self._replaced[start : start + self._chunk_files], [])
+
+    @property
+    def has_late_plans(self) -> bool:
+        """Whether there is anything in them."""
+        return bool(self._replaced)
 
     def _is_replaced(self, entry: Entry, here: Known | None) -> bool:
         """Whether another file stands now where an indexed one stood."""
@@ -192,6 +210,9 @@ class Scan:
         """Put one file where it belongs: to read, known without reading, or unchanged."""
         entry, here = pair.entry, pair.known
         root_id = self.hint.root_id
+        if _may_be_over(problem) and not self._retries_trouble:
+            self.unchanged += 1
+            return
         known = None
         if not self._is_first:  # else insert asks whether it was met already under another name
             known = find(self._connection, self._trees, entry, root_id, here=here)

@@ -26,6 +26,14 @@ def first_schema(db: Database) -> None:
     db.execute("PRAGMA user_version = 1")
 
 
+@migrations()
+def queued_work(db: Database) -> None:
+    """What the queues need to know of pending work."""
+    for statement in split_statements(schema.QUEUED_WORK):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 2")
+
+
 def split_statements(script: str) -> list[str]:
     """The statements of a script without triggers; `executescript` would commit in between."""
     lines = [line.partition("--")[0].rstrip() for line in script.splitlines()]

@@ -1,6 +1,7 @@
 """Hints and chunks that still have to be looked at: the durable copy of all work.
 
-A hint's generation is its row's id; the chunks that a scan makes of it keep that generation.
+The hints that are scanned together share a generation, the id of the first of them; the chunks
+that come of the scan keep it.
 """
 
 from __future__ import annotations
@@ -10,23 +11,49 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import Hint
-from indexer.store.connection import Connection, Row, select, select_value
+from indexer.store.connection import Connection, Row, select, select_one, select_value
 
 _names_encoder: Final = msgspec.msgpack.Encoder()
 _names_decoder: Final = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 _INSERT: Final = """
-INSERT INTO pending (generation, root_id, folder, names, recursive, reread, at)
-VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id
+INSERT INTO pending (generation, root_id, folder, names, recursive, reread, is_chunk, scan_id, at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 _SELF_GENERATION: Final = "UPDATE pending SET generation = id WHERE id = ?"
 _ALL: Final = """
-SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
 FROM pending ORDER BY id
 """
+_ONE: Final = """
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
+FROM pending WHERE id = ?
+"""
+_OF_GENERATION: Final = """
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
+FROM pending WHERE generation = ? ORDER BY id
+"""
+_OUTLINE: Final = """
+SELECT id, generation, root_id, is_chunk, attempts, passes, scan_id FROM pending ORDER BY id
+"""
+_PASSED: Final = "UPDATE pending SET passes = passes + 1 WHERE generation = ? AND is_chunk = 0"
+_CHUNKS_IN_WORK: Final = """
+SELECT 1 FROM pending WHERE generation = ? AND is_chunk = 1 AND attempts = 0 LIMIT 1
+"""
+_HINTS_LEFT: Final = """
+SELECT min(passes) FROM pending WHERE generation = ? AND is_chunk = 0
+"""
+_OF_SCAN: Final = """
+SELECT 1 FROM pending WHERE scan_id = ? AND (is_chunk = 0 OR attempts = 0) LIMIT 1
+"""
+_LEAVE_BE: Final = "UPDATE pending SET attempts = attempts + 1 WHERE id = ? AND generation = ?"
 _IS_OPEN: Final = "SELECT 1 FROM pending WHERE id = ? AND generation = ?"
 _DELETE: Final = "DELETE FROM pending WHERE id = ? AND generation = ?"
 _POSTPONE: Final = """
@@ -38,7 +65,8 @@ SELECT folder, names FROM pending WHERE root_id = ? AND generation > ? AND names
 """
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM pending"
 _UP_TO: Final = """
-SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
 FROM pending WHERE root_id = ? AND id <= ?
 """
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
@@ -52,30 +80,131 @@ class PendingRow(Struct, frozen=True):
     generation: int
     hint: Hint
     attempts: int = 0
+    """How often it was looked at and stayed, since not all of it was whole."""
     at: int = 0
+    is_chunk: bool = False
+    """Whether a scan has made it of a hint."""
+    passes: int = 0
+    """Of a hint: how often all of it was scanned."""
+    scan_id: int = 0
+    """The row in `scans` that counts what comes of it, or 0."""
 
 
-def leave_hint(connection: Connection, hint: Hint, now_ms: int) -> PendingRow:
+class Outline(Struct, frozen=True, gc=False):
+    """A pending row without its place: as much as one needs to know whether somebody is at it."""
+
+    id: int
+    generation: int
+    root_id: int
+    is_chunk: bool
+    attempts: int
+    passes: int
+    scan_id: int
+
+
+def leave_hint(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
     """Make a hint durable, under a new generation."""
-    row_id = _insert(connection, 0, hint, now_ms)
-    connection.execute(_SELF_GENERATION, (row_id,))
-    return PendingRow(row_id, row_id, hint, at=now_ms)
+    return leave_hints(connection, (hint,), now_ms, scan_id=scan_id)[0]
 
 
-def add_chunk(connection: Connection, hint: Hint, generation: int, now_ms: int) -> PendingRow:
+def leave_hints(
+    connection: Connection, hints: Iterable[Hint], now_ms: int, *, scan_id: int = 0
+) -> list[PendingRow]:
+    """Make hints durable that are to be scanned together, under one new generation."""
+    rows: list[PendingRow] = []
+    generation = 0
+    for hint in hints:
+        row_id = _insert(connection, generation, hint, now_ms, scan_id=scan_id)
+        if not generation:
+            generation = row_id
+            connection.execute(_SELF_GENERATION, (row_id,))
+        rows.append(PendingRow(row_id, generation, hint, at=now_ms, scan_id=scan_id))
+    return rows
+
+
+def add_chunk(
+    connection: Connection, hint: Hint, generation: int, now_ms: int, *, scan_id: int = 0
+) -> PendingRow:
     """Make one chunk of a scanned hint durable, under the hint's generation."""
-    return PendingRow(_insert(connection, generation, hint, now_ms), generation, hint, at=now_ms)
+    row_id = _insert(connection, generation, hint, now_ms, is_chunk=True, scan_id=scan_id)
+    return PendingRow(row_id, generation, hint, at=now_ms, is_chunk=True, scan_id=scan_id)
 
 
-def _insert(connection: Connection, generation: int, hint: Hint, now_ms: int) -> int:
+def _insert(
+    connection: Connection,
+    generation: int,
+    hint: Hint,
+    now_ms: int,
+    *,
+    is_chunk: bool = False,
+    scan_id: int = 0,
+) -> int:
     names = None if hint.names is None else _names_encoder.encode(hint.names)
-    row = (generation, hint.root_id, hint.folder, names, hint.recursive, hint.reread, now_ms)
+    place = (hint.root_id, hint.folder, names, hint.recursive, hint.reread)
+    row = (generation, *place, is_chunk, scan_id, now_ms)
     return int(select_value(connection, _INSERT, row))
 
 
 def all_rows(connection: Connection) -> list[PendingRow]:
     """Everything that waits, oldest first."""
     return [_row(columns) for columns in select(connection, _ALL)]
+
+
+def get(connection: Connection, row_id: int) -> PendingRow | None:
+    """One row, if it still waits."""
+    columns = select_one(connection, _ONE, (row_id,))
+    return None if columns is None else _row(columns)
+
+
+def of_generation(connection: Connection, generation: int) -> list[PendingRow]:
+    """The hints and chunks of one generation that still wait, oldest first."""
+    return [_row(columns) for columns in list(select(connection, _OF_GENERATION, (generation,)))]
+
+
+def outlines(connection: Connection) -> list[Outline]:
+    """Everything that waits, oldest first, without the places."""
+    return [
+        Outline(row_id, generation, root_id, bool(is_chunk), *rest)
+        for row_id, generation, root_id, is_chunk, *rest in select(connection, _OUTLINE)
+    ]
+
+
+def count_pass(connection: Connection, generation: int) -> None:
+    """All hints of a generation that wait were scanned to their end once more."""
+    connection.execute(_PASSED, (generation,))
+
+
+def has_chunks_in_work(connection: Connection, generation: int) -> bool:
+    """Whether a chunk of a generation waits for its first answer."""
+    return select_value(connection, _CHUNKS_IN_WORK, (generation,)) is not None
+
+
+def passes_of(connection: Connection, generation: int) -> int | None:
+    """How often the hints of a generation that still wait were scanned; None: none waits."""
+    passes = select_value(connection, _HINTS_LEFT, (generation,))
+    return None if passes is None else int(passes)
+
+
+def waits_for(connection: Connection, scan_id: int) -> bool:
+    """Whether anything that a run counts waits, but for files that are not whole."""
+    return select_value(connection, _OF_SCAN, (scan_id,)) is not None
+
+
+def leave_be(connection: Connection, row: PendingRow) -> None:
+    """All of a row stays open, for another try."""
+    connection.execute(_LEAVE_BE, (row.id, row.generation))
+
+
+def halve(connection: Connection, row: PendingRow, now_ms: int) -> tuple[PendingRow, PendingRow]:
+    """Two chunks in the place of one, each with half of its names (rule R9)."""
+    names = row.hint.names or ()
+    middle = len(names) // 2
+    settle(connection, row)
+    halves = []
+    for part in (names[:middle], names[middle:]):
+        hint = Hint(row.hint.root_id, row.hint.folder, part, reread=row.hint.reread)
+        halves.append(add_chunk(connection, hint, row.generation, now_ms, scan_id=row.scan_id))
+    return halves[0], halves[1]
 
 
 def is_open(connection: Connection, row: PendingRow) -> bool:
@@ -96,12 +225,10 @@ def keep_only(connection: Connection, row: PendingRow, names: Iterable[bytes]) -
     """Leave only these paths (relative to the root) of a chunk open, for another try."""
     left = tuple(sorted(names))
     connection.execute(_POSTPONE, (_names_encoder.encode(left), row.id, row.generation))
-    return PendingRow(
-        row.id,
-        row.generation,
-        Hint(row.hint.root_id, b"", left, reread=row.hint.reread),
-        row.attempts + 1,
-        row.at,
+    return replace(
+        row,
+        hint=Hint(row.hint.root_id, b"", left, reread=row.hint.reread),
+        attempts=row.attempts + 1,
     )
 
 
@@ -205,7 +332,8 @@ def forget_root(connection: Connection, root_id: int) -> None:
 
 
 def _row(columns: Row) -> PendingRow:
-    row_id, generation, root_id, folder, names, recursive, reread, attempts, at = columns
+    row_id, generation, root_id, folder, names, recursive, reread, *rest = columns
+    attempts, at, is_chunk, passes, scan_id = rest
     decoded = None if names is None else _names_decoder.decode(names)
     hint = Hint(root_id, folder, decoded, bool(recursive), reread)
-    return PendingRow(row_id, generation, hint, attempts, at)
+    return PendingRow(row_id, generation, hint, attempts, at, bool(is_chunk), passes, scan_id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from indexer.store.connection import Connection, select, select_value
+from indexer.store.connection import Connection, select, select_one, select_value
 
 _START: Final = """
 INSERT INTO scans (kind, state, roots, started_at, counts) VALUES (?, 'running', ?, ?, '{}')
@@ -16,6 +16,8 @@ RETURNING id
 """
 _RESUME: Final = "UPDATE scans SET state = 'running', ended_at = NULL WHERE id = ?"
 _END: Final = "UPDATE scans SET state = ?, ended_at = ?, counts = ? WHERE id = ?"
+_COUNTS: Final = "SELECT counts, state, started_at FROM scans WHERE id = ?"
+_RECOUNT: Final = "UPDATE scans SET counts = ? WHERE id = ?"
 _UNFINISHED: Final = """
 SELECT id FROM scans WHERE kind = 'rebuild' AND roots = ? AND state <> 'done'
     AND id > (SELECT coalesce(max(id), 0) FROM scans
@@ -63,6 +65,36 @@ def resume_rebuild(connection: Connection, roots: Sequence[str]) -> int | None:
 def end(connection: Connection, scan_id: int, state: str, counts: str, now_ms: int) -> None:
     """Write down how a run ended (done, interrupted or failed) and what it counted."""
     connection.execute(_END, (state, now_ms, counts, scan_id))
+
+
+def add(connection: Connection, scan_id: int, numbers: Mapping[str, int]) -> None:
+    """Count more of what a run does that goes on in several processes."""
+    told = select_one(connection, _COUNTS, (scan_id,))
+    if told is None:
+        return
+    counts: dict[str, Any] = msgspec.json.decode(told[0])
+    for name, number in numbers.items():
+        counts[name] = counts.get(name, 0) + number
+    connection.execute(_RECOUNT, (msgspec.json.encode(counts).decode(), scan_id))
+
+
+def end_counted(connection: Connection, scan_id: int, now_ms: int) -> None:
+    """Such a run is at its end: all that it counted stands in its row already."""
+    told = select_one(connection, _COUNTS, (scan_id,))
+    if told is None or told[1] != "running":
+        return
+    counts: dict[str, Any] = msgspec.json.decode(told[0])
+    seconds = max(0.0, (now_ms - told[2]) / 1000)
+    counts["seconds"] = round(seconds, 3)
+    counts["files_per_second"] = round(counts.get("seen", 0) / seconds, 1) if seconds else 0.0
+    counts["interrupted"] = False
+    end(connection, scan_id, "done", msgspec.json.encode(counts).decode(), now_ms)
+
+
+def state_of(connection: Connection, scan_id: int) -> tuple[str, str] | None:
+    """(state, counts as JSON) of a run; None where there is no such."""
+    told = select_one(connection, _COUNTS, (scan_id,))
+    return None if told is None else (told[1], told[0])
 
 
 def newest(connection: Connection, limit: int) -> list[ScanColumns]:

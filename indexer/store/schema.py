@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Stands in `PRAGMA user_version`; one more for each migration."""
 
 TAG_COLUMNS: Final = (
@@ -211,3 +211,18 @@ CREATE TABLE scans (
 """
 
 FIRST_SCHEMA: Final = _ROOTS + _TRACKS + _VIEW + _SEARCH + _WORK
+
+QUEUED_WORK: Final = """
+-- Of a chunk that a scan has made, 1; a hint has 0 and how often all of it was scanned. The hints
+-- that are scanned together have one generation: the id of the first.
+ALTER TABLE pending ADD COLUMN is_chunk INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN passes INTEGER NOT NULL DEFAULT 0;
+-- The row in scans that counts what comes of it, or 0.
+ALTER TABLE pending ADD COLUMN scan_id INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX pending_generation ON pending (generation);
+
+-- One row: what tells this index from every other one, so that work for another is refused.
+CREATE TABLE identity (token TEXT NOT NULL);
+INSERT INTO identity (token) VALUES (lower(hex(randomblob(8))));
+"""
+"""What work that is done in other processes has to keep."""

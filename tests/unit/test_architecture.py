@@ -21,6 +21,7 @@ FLOORS = (
     ("indexer.engine",),
     ("indexer.stages",),
     ("indexer.walk",),
+    ("indexer.wishes",),
     ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
     ("indexer.disks", "indexer.settings"),
     ("indexer.wanted", "indexer.paths"),
@@ -39,6 +40,10 @@ EDGES = {
     "watchdog": ("watcher.observer",),
     "rq": ("indexer.engine",),
     "redis": ("indexer.engine",),
+    "rq_dashboard": ("indexer.engine.dashboard",),
+    "flask": ("indexer.engine.dashboard",),
+    "jinja2": ("indexer.engine.dashboard",),
+    "werkzeug": ("indexer.engine.dashboard",),
 }
 """Where each library may be imported."""
 

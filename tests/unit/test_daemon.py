@@ -18,7 +18,7 @@ from indexer.disks import Disk
 from indexer.engine.lock import DispatchLock, Holder, holder
 from indexer.engine.registry import root_at
 from indexer.engine.result import Result
-from indexer.library import wanted_by
+from indexer.wishes import wanted_by
 from indexer.settings import Settings
 from indexer.store import pending, tracks
 from indexer.store.connection import Connection

@@ -11,6 +11,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from indexer.version import versions
 CHECKOUT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 LOCK = CHECKOUT / "deploy" / "requirements.lock"
+DASHBOARD_LOCK = CHECKOUT / "deploy" / "requirements-dashboard.lock"
 DEV_LOCK = CHECKOUT / "deploy" / "requirements-dev.lock"
+LOCKS = [LOCK, DASHBOARD_LOCK, DEV_LOCK]
 RUN = PROJECT["project"]["dependencies"]
 BUILD = PROJECT["build-system"]["requires"]
+DASHBOARD = PROJECT["project"]["optional-dependencies"]["dashboard"]
 DEV = PROJECT["dependency-groups"]["dev"]
 
 
@@ -104,7 +108,9 @@ def test_every_script_of_the_wheel_can_be_called(wheel: zipfile.ZipFile) -> None
 
 @pytest.mark.parametrize(
     ("lock", "requirement"),
-    [(LOCK, text) for text in [*RUN, *BUILD]] + [(DEV_LOCK, text) for text in DEV],
+    [(LOCK, text) for text in [*RUN, *BUILD]]
+    + [(DASHBOARD_LOCK, text) for text in [*RUN, *BUILD, *DASHBOARD]]
+    + [(DEV_LOCK, text) for text in DEV],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_the_lock_holds_what_is_required_in_a_version_that_satisfies_it(
@@ -115,23 +121,28 @@ def test_the_lock_holds_what_is_required_in_a_version_that_satisfies_it(
     assert Version(version) in wanted.specifier, f"renew it: deploy/lock (locked: {version})"
 
 
-@pytest.mark.parametrize("lock", [LOCK, DEV_LOCK], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_locked_version_has_hashes(lock: Path) -> None:
     assert locked(lock)
     assert [name for name, (_, hashes) in locked(lock).items() if hashes == 0] == []
 
 
-@pytest.mark.parametrize("lock", [LOCK, DEV_LOCK], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_the_lock_names_no_index_and_no_folder(lock: Path) -> None:
     lines = [line for line in lock.read_text().splitlines() if not line.lstrip().startswith("#")]
     assert [line for line in lines if re.search(r"://|^-|@|\s/", line)] == []
 
 
-def test_the_two_locks_agree() -> None:
-    run, dev = locked(LOCK), locked(DEV_LOCK)
-    both = run.keys() & dev.keys()
+@pytest.mark.parametrize(("one", "other"), list(combinations(LOCKS, 2)), ids=lambda lock: lock.name)
+def test_two_locks_agree(one: Path, other: Path) -> None:
+    some, others = locked(one), locked(other)
+    both = some.keys() & others.keys()
     assert both
-    assert {name: run[name][0] for name in both} == {name: dev[name][0] for name in both}
+    assert {name: some[name] for name in both} == {name: others[name] for name in both}
+
+
+def test_the_lock_of_the_image_holds_all_that_the_program_needs() -> None:
+    assert locked(LOCK).keys() < locked(DASHBOARD_LOCK).keys()
 
 
 def test_the_lock_has_what_the_build_group_of_the_project_names() -> None:

@@ -70,13 +70,17 @@ class FakeLibrary:
     def __exit__(self, *exc_info: object) -> None:
         self.asked.append(("close",))
 
-    def scan(self, paths: Sequence[bytes], *, listener: object, stop: object) -> ScanReport:
-        self.asked.append(("scan", paths, listener, stop))
+    def scan(
+        self, paths: Sequence[bytes], *, listener: object, stop: object, queued: bool
+    ) -> ScanReport:
+        self.asked.append(("queued scan" if queued else "scan", paths, listener, stop))
         self.during()
         return self.report
 
-    def rebuild(self, roots: Sequence[bytes], *, listener: object, stop: object) -> ScanReport:
-        self.asked.append(("rebuild", roots, listener, stop))
+    def rebuild(
+        self, roots: Sequence[bytes], *, listener: object, stop: object, queued: bool
+    ) -> ScanReport:
+        self.asked.append(("queued rebuild" if queued else "rebuild", roots, listener, stop))
         self.during()
         return self.report
 
@@ -272,6 +276,25 @@ def test_a_scan_report_has_the_keys_of_the_contract(indexer: Run) -> None:
         "seconds files_per_second interrupted"
     )
     assert set(keys.split()) <= json.loads(indexer("scan", "--json").out).keys()
+
+
+@pytest.mark.parametrize("command", ["scan", "rebuild"])
+def test_the_queues_are_used_only_where_they_are_asked_for(
+    command: str, indexer: Run, library: FakeLibrary
+) -> None:
+    indexer(command)
+    indexer(command, "--queue")
+    asked = [one[0] for one in library.asked if command in str(one[0])]
+    assert asked == [command, f"queued {command}"]
+
+
+def test_a_scan_that_workers_go_on_with_says_how_to_follow_it(
+    indexer: Run, library: FakeLibrary
+) -> None:
+    library.report = ScanReport(interrupted=True, goes_on=True)
+    code, _, err = indexer("rebuild", "--queue")
+    assert code == 130
+    assert "indexer status --watch" in err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 
 PROGRAM = """
 import sys, types
-from indexer.report import ChangeRow, text_of
+from indexer.paths import text_of
+from indexer.report import ChangeRow
 
 class Library:
     open = classmethod(lambda cls, settings, create=False: cls())

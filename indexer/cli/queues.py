@@ -1,0 +1,163 @@
+"""Turn `indexer queues ...` into questions to Redis: what waits there, what failed and why."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from indexer.cli.arguments import InOrder, examples, json_option, text_argument
+from indexer.cli.output import say
+from indexer.cli.session import Session
+from indexer.cli.terminal import columns, count, escaped, local_time, number, time_span
+from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from indexer.engine.failures import Outcome
+    from indexer.report import FailedJob, QueueStatus
+
+
+@click.group(
+    cls=InOrder,
+    invoke_without_command=True,
+    epilog=examples("indexer queues", "indexer queues failed --json | jq -r .traceback"),
+)
+@json_option
+@click.pass_context
+def queues(context: click.Context) -> int:
+    """Show the queues in Redis; requeue or drop jobs that failed."""
+    return _list_queues(context.obj) if context.invoked_subcommand is None else 0
+
+
+@queues.command("list", epilog=examples("indexer queues list", "indexer queues list --json"))
+@json_option
+@click.pass_obj
+def queues_list(session: Session) -> int:
+    """List the queues: what waits, for how long, and who works."""
+    return _list_queues(session)
+
+
+def _list_queues(session: Session) -> int:
+    settings = session.settings()
+    from indexer.engine import backlog
+    from indexer.report import QueueStatus
+
+    with backlog.asked(settings) as client:
+        found = [QueueStatus.of(one) for one in backlog.backlogs(client, time.time())]
+    if session.as_json:
+        session.output.rows(found, None)
+    else:
+        session.output.lines(_queue_lines(found))
+    return 0
+
+
+def _queue_lines(found: Sequence[QueueStatus]) -> Iterator[str]:
+    heading = ("queue", "queued", "started", "failed", "oldest", "workers")
+    yield from columns([heading, *map(_queue_cells, found)], right={1, 2, 3, 4, 5})
+    if any(queue.queued and not queue.workers for queue in found):
+        yield "nobody works on some of them: start indexer worker"
+    if any(queue.failed for queue in found):
+        yield "some jobs failed: see indexer queues failed"
+
+
+def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
+    return (
+        queue.name,
+        number(queue.queued),
+        number(queue.started),
+        number(queue.failed),
+        "" if queue.oldest_seconds is None else time_span(queue.oldest_seconds),
+        number(queue.workers),
+    )
+
+
+@queues.command(
+    "failed",
+    epilog=examples("indexer queues failed", "indexer queues failed --json | jq -r .traceback"),
+)
+@json_option
+@click.pass_obj
+def queues_failed(session: Session) -> int:
+    """List the jobs that failed, the latest first, and why."""
+    settings = session.settings()
+    from indexer.engine import backlog, failures
+    from indexer.report import FailedJob
+
+    with backlog.asked(settings) as client:
+        found = [FailedJob.of(failure) for failure in failures.failures(client)]
+    session.answer_rows(found, _failed_line)
+    if not found and not session.as_json:
+        session.output.lines(["no failed jobs"])
+    return 0
+
+
+def _failed_line(job: FailedJob) -> str:
+    when = local_time(job.failed_at) if job.failed_at else "at some time"
+    parts = (when, job.queue, escaped(job.id), escaped(job.description), escaped(job.error))
+    return "  ".join(part for part in parts if part)
+
+
+@queues.command(
+    "requeue",
+    epilog=examples("indexer queues requeue extract-7-87-0", "indexer queues requeue --all"),
+)
+@click.argument("ids", nargs=-1, type=text_argument, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="All that failed.")
+@json_option
+@click.pass_obj
+def queues_requeue(session: Session, ids: Sequence[str], *, everything: bool) -> int:
+    """Put jobs that failed back into their queues.
+
+    Their ids: indexer queues failed. Exit code 1: there is no such job.
+    """
+    wanted = _wanted(ids, everything=everything)
+    from indexer.engine import failures
+
+    return _acted(session, "requeued", lambda client: failures.requeue(client, wanted))
+
+
+@queues.command(
+    "drop",
+    epilog=examples("indexer queues drop extract-7-87-0", "indexer queues drop --all"),
+)
+@click.argument("ids", nargs=-1, type=text_argument, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="All that failed.")
+@json_option
+@click.pass_obj
+def queues_drop(session: Session, ids: Sequence[str], *, everything: bool) -> int:
+    """Delete jobs that failed; no file and no row is touched.
+
+    Their ids: indexer queues failed. Exit code 1: there is no such job.
+    """
+    wanted = _wanted(ids, everything=everything)
+    from indexer.engine import failures
+
+    return _acted(session, "dropped", lambda client: failures.drop(client, wanted))
+
+
+def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
+    if bool(ids) == everything:
+        raise UsageError(
+            "name the jobs, or say --all and name none; their ids: indexer queues failed"
+        )
+    return None if everything else ids
+
+
+def _acted(session: Session, verb: str, act: Callable[[Any], Outcome]) -> int:
+    settings = session.settings()
+    from indexer.engine import backlog
+
+    with backlog.asked(settings) as client:
+        outcome = act(client)
+    session.answer({verb: outcome.done}, [f"{count(outcome.done, 'job')} {verb}"])
+    for job_id in outcome.unknown:
+        say(f"{job_id}: no such job failed; see indexer queues failed")
+    for job_id in outcome.unreadable:
+        say(f"{job_id}: too little is left of it to do it again; drop it")
+    if outcome.unreadable:
+        return 3
+    return 1 if outcome.unknown else 0

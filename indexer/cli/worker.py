@@ -1,0 +1,44 @@
+"""`indexer worker`: serve the queues on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from indexer.cli.arguments import examples
+
+if TYPE_CHECKING:
+    from indexer.cli.session import Session
+
+
+@click.command(epilog=examples("indexer worker", "indexer worker --queues extract --jobs 4"))
+@click.option(
+    "--queues",
+    metavar="A,B",
+    help="Serve only these of scan, extract, batch, insert, deferred. [default: all]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes read files. [default: as the profile says]",
+)
+@click.option("--burst", is_flag=True, help="End when the queues are empty.")
+@click.pass_obj
+def worker(session: Session, queues: str | None, jobs: int | None, *, burst: bool) -> int:
+    """Do the work of the queues, until Ctrl-C or SIGTERM.
+
+    Another machine lends its processors with --queues extract: it needs Redis, and in its config
+    where it has mounted each root. All other queues are served where the database is.
+    """
+    from indexer.engine import worker as parent
+    from indexer.engine.profiles import QUEUES, posts
+    from indexer.engine.redis_server import connect
+    from indexer.wishes import wanted_by
+
+    settings = session.settings()
+    connect(settings).close()  # complain at once of an address that is none
+    served = QUEUES if queues is None else tuple(filter(None, map(str.strip, queues.split(","))))
+    parent.run(settings, wanted_by(settings), posts(settings, served, jobs), burst=burst)
+    return 0

@@ -1,0 +1,160 @@
+"""RQ's workers, made to run our own jobs and nothing else, and to end with their parent.
+
+RQ 3.0 as it is: a thread for commands from outside (a thread and `fork` do not go together), a
+worker that quits when Redis is away for a moment or when a job cannot be read, and a log line for
+each step of each job. Each override below says which of these it is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+from rq import SimpleWorker, Worker
+from rq.exceptions import InvalidJobOperation
+from rq.job import JobStatus
+
+from indexer.engine import serial
+from indexer.engine.death import die_with
+from indexer.engine.lender import limit_memory
+from indexer.engine.memory import resident_bytes
+from indexer.engine.queues import JOB_MONITORING_S, Handler, OurJob, OurQueue, our_queue
+
+if TYPE_CHECKING:
+    from rq.job import Job
+    from rq.queue import Queue
+
+_log = logging.getLogger("indexer")
+
+_TTL_S: Final = 120
+"""How long a worker that shows no life stands in the list of workers."""
+_MAINTENANCE_S: Final = 60
+"""RQ waits ten minutes else before it puts the jobs of a dead worker among the failed ones."""
+_HANDED_BACK_PAUSE_S: Final = 2.0
+"""After a job was handed back, another machine gets so much time to take it. A guess."""
+_VITALS_EVERY_S: Final = 5.0
+
+
+class _Ours:
+    """What both kinds have in common. `memory_mb` is how much it may hold before it ends."""
+
+    memory_mb = 256
+    _vitals_at = 0.0
+    connection: redis.Redis
+    key: str
+    _stop_requested: bool
+    log: logging.Logger
+
+    def subscribe(self) -> None:
+        """Take no commands from outside: RQ starts a thread for them."""
+
+    def unsubscribe(self) -> None:
+        """The other side of `subscribe`."""
+
+    def tell_vitals(self) -> None:
+        """Write down how much memory and processor time it took, for `status`; end if too much."""
+        held = resident_bytes()
+        if held > self.memory_mb * 1024 * 1024:
+            _log.warning(
+                "worker ends memory=%d limit=%d action=a fresh one takes its place",
+                held,
+                self.memory_mb * 1024 * 1024,
+            )
+            self._stop_requested = True
+        if time.monotonic() >= self._vitals_at:
+            self._vitals_at = time.monotonic() + _VITALS_EVERY_S
+            times = os.times()
+            spent = times.user + times.system + times.children_user + times.children_system
+            told = {"rss": held, "cpu_seconds": round(spent, 2), "ours": 1}
+            self.connection.hset(self.key, mapping=told)  # type: ignore[arg-type]
+
+
+class OwnerWorker(_Ours, SimpleWorker):
+    """Runs each job in its own process, since that one holds the database."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run one job, and see how much it left behind."""
+        super().execute_job(job, queue)
+        self.tell_vitals()
+
+
+class ReaderWorker(_Ours, Worker):
+    """Runs each job in a fork, since a bad file may take it down."""
+
+    parent = 0
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run one job; when it was handed back, let others try first."""
+        super().execute_job(job, queue)
+        self.tell_vitals()
+        try:
+            back = job.get_status() == JobStatus.QUEUED
+        except InvalidJobOperation:
+            return  # done and gone
+        if back:
+            self._let_others_try()
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """In the fork: end with the worker, also when that is killed; take no more than it may."""
+        if not die_with(self.pid or 0):
+            os._exit(1)
+        limit_memory(self.memory_mb)
+        super().main_work_horse(job, queue)
+
+    def _let_others_try(self) -> None:
+        until = time.monotonic() + _HANDED_BACK_PAUSE_S
+        while time.monotonic() < until and not self._stop_requested:
+            time.sleep(0.1)
+
+
+def worker_of(
+    queues: tuple[str, ...],
+    client: redis.Redis,
+    handlers: Mapping[str, Handler],
+    *,
+    name: str,
+    memory_mb: int,
+) -> OwnerWorker | ReaderWorker:
+    """A worker for these queues. Its connection's time limit is set by RQ."""
+    OurJob.handlers = dict(handlers)
+    kind: type[OwnerWorker | ReaderWorker] = ReaderWorker if queues == ("extract",) else OwnerWorker
+    worker = kind(
+        [our_queue(queue, client) for queue in queues],
+        name=name,
+        connection=client,
+        default_result_ttl=0,
+        job_class=OurJob,
+        queue_class=OurQueue,
+        job_monitoring_interval=JOB_MONITORING_S,
+        maintenance_interval=_MAINTENANCE_S,
+        worker_ttl=_TTL_S,
+        serializer=serial,
+        log_job_description=False,
+    )
+    worker.memory_mb = memory_mb
+    worker.log_result_lifespan = False
+    return worker
+
+
+def quiet_logs(level: int = logging.WARNING) -> None:
+    """Let RQ tell only what went wrong, in our own form: it adds its handlers where none is."""
+    for name in ("rq.worker", "rq.job", "rq.registry", "rq.queue", "rq.scheduler"):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.handlers = list(logging.getLogger("indexer").handlers)
+        logger.propagate = False
+
+
+def on_stop(act: Callable[[], None]) -> None:
+    """What SIGTERM and SIGINT do in this process."""
+
+    def caught(_number: int, _frame: Any) -> None:  # noqa: ANN401 - signal's type
+        act()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, caught)

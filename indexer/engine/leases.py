@@ -1,0 +1,205 @@
+"""What waits, and what Redis knows of it -> what to dispatch, to try again, to halve. Pure (R5).
+
+A case is one thing to be dispatched: all hints of a generation together, or one chunk. Its lease
+runs by the clock of whoever dispatches; a sign of life renews it. Nothing of this is stored, so the
+leases of another run are void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from enum import Enum, auto
+from typing import Final
+
+from msgspec import Struct
+
+from indexer.store.pending import Outline
+
+FAILING_CASES: Final = 12
+"""So many chunks failed and none was answered in between: the machine is at fault, not the files.
+
+A guess, and well above the eight or so halvings that lead from a chunk to its one bad file.
+"""
+_LOOKS_A_LEASE: Final = 3
+"""How often Redis is asked within one lease."""
+_JITTER: Final = 0.25
+"""By which part a pause may be longer, so that not all tries come at once."""
+
+
+class Case(Struct, frozen=True, gc=False):
+    """What is dispatched as one."""
+
+    generation: int
+    row: int = 0
+    """Of a chunk; 0: the hints of the generation."""
+
+
+class Sign(Struct, frozen=True):
+    """What is known of the jobs of a case."""
+
+    waits: bool = False
+    """One stands in a queue."""
+    pulse: bytes = b""
+    """Another one each time that whoever works on it shows life; empty: nobody does."""
+    failed: bool = False
+    """One has failed, and none is queued or started."""
+    killed: str | None = None
+    """How its reader was lost; None: it failed in another way, or not at all."""
+    files: int = 1
+
+
+class Verdict(Enum):
+    """What is to be done about a case."""
+
+    WAIT = auto()
+    DISPATCH = auto()
+    HALVE = auto()
+    """It failed too often: find the file that is at fault (rule R9)."""
+    CONDEMN = auto()
+    """That file was found."""
+
+
+class Lease(Struct):
+    """One case that was dispatched."""
+
+    until: float
+    """When it is lost, if it shows no life before."""
+    ask_at: float
+    turn: int = 0
+    attempts: int = 0
+    """Those of its row when it was dispatched; more mean that it was answered, and is not whole."""
+    pulse: bytes = b""
+    failures: int = 0
+    retry_at: float | None = None
+    """It failed, and waits for its next try."""
+    held: bool = False
+    """Not to be dispatched: somebody watches over its files, and will leave a new hint."""
+
+
+class Leases:
+    """All cases of one run of whoever dispatches."""
+
+    def __init__(
+        self,
+        lease_s: float,
+        retries: int,
+        first_s: float,
+        longest_s: float,
+        chance: Callable[[], float],
+    ) -> None:
+        """`chance` answers with a number from 0 to 1; a test gives its own."""
+        self._lease_s = lease_s
+        self._retries = retries
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._chance = chance
+        self._leases: dict[Case, Lease] = {}
+        self._failing: set[Case] = set()
+        self._halved: set[int] = set()
+        """Rows that were made by halving: they are tried once."""
+
+    def meet(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
+        """Take in everything that waits. Rows that were answered and are not whole come back.
+
+        What was not met before is asked for at once: a job may be there from an earlier run.
+        """
+        met: set[Case] = set()
+        left: list[Outline] = []
+        for outline in outlines:
+            single = outline.is_chunk or outline.attempts > 0
+            case = Case(outline.generation, outline.id if single else 0)
+            met.add(case)
+            lease = self._leases.get(case)
+            if lease is None:
+                lease = self._leases[case] = Lease(now, now, attempts=0 if single else -1)
+            if single and outline.attempts > lease.attempts:
+                lease.attempts = outline.attempts
+                lease.failures = 0
+                left.append(outline)
+        for case in self._leases.keys() - met:
+            del self._leases[case]
+            self._failing.clear()
+        return left
+
+    def hold(self, case: Case) -> None:
+        """Leave a case alone until its row is settled."""
+        self._leases.setdefault(case, Lease(0.0, 0.0)).held = True
+
+    def try_again(self, case: Case, at: float) -> None:
+        """Dispatch a case that is not whole once more at this time."""
+        lease = self._leases[case]
+        lease.retry_at = lease.ask_at = at
+
+    def void(self, now: float) -> None:
+        """All jobs are lost: Redis began anew."""
+        for lease in self._leases.values():
+            lease.pulse = b""
+            if lease.retry_at is None:
+                lease.until = lease.ask_at = now
+
+    def due(self, now: float) -> list[Case]:
+        """The cases to ask about now."""
+        return [
+            case for case, lease in self._leases.items() if not lease.held and lease.ask_at <= now
+        ]
+
+    def next_at(self) -> float | None:
+        """When the next one is due."""
+        return min((one.ask_at for one in self._leases.values() if not one.held), default=None)
+
+    def turn_of(self, case: Case) -> int:
+        """How often a case was dispatched."""
+        return self._leases[case].turn
+
+    def has_chunks(self, generation: int) -> bool:
+        """Whether chunks of a generation are in work, so that its hints wait for them."""
+        return any(
+            case.generation == generation and case.row and not lease.held and lease.attempts <= 0
+            for case, lease in self._leases.items()
+        )
+
+    def judge(self, case: Case, sign: Sign, now: float) -> Verdict:
+        """What to do about a case, and when to ask for it next."""
+        lease = self._leases[case]
+        lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
+        if lease.retry_at is not None:
+            if now < lease.retry_at:
+                lease.ask_at = lease.retry_at
+                return Verdict.WAIT
+            return Verdict.DISPATCH
+        if sign.failed:
+            return self._judge_failed(case, lease, sign, now)
+        if sign.waits or (sign.pulse and sign.pulse != lease.pulse):
+            lease.pulse = sign.pulse
+            lease.until = now + self._lease_s
+            return Verdict.WAIT
+        return Verdict.DISPATCH if now >= lease.until else Verdict.WAIT
+
+    def dispatched(self, case: Case, turn: int, now: float) -> None:
+        """A case was given out."""
+        lease = self._leases[case]
+        lease.turn = turn
+        lease.retry_at = None
+        lease.pulse = b""
+        lease.until = now + self._lease_s
+        lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
+
+    def halved(self, rows: Collection[int]) -> None:
+        """These rows stand for one that failed."""
+        self._halved.update(rows)
+
+    def _judge_failed(self, case: Case, lease: Lease, sign: Sign, now: float) -> Verdict:
+        lease.failures += 1
+        if sign.killed is not None:
+            self._failing.add(case)
+        may_be_the_file = sign.killed is not None and len(self._failing) < FAILING_CASES
+        if may_be_the_file and (case.row in self._halved or lease.failures > self._retries):
+            if sign.files > 1:
+                return Verdict.HALVE
+            return Verdict.CONDEMN if lease.failures > 1 else Verdict.DISPATCH
+        lease.retry_at = lease.ask_at = now + self._pause_s(lease.failures)
+        return Verdict.WAIT
+
+    def _pause_s(self, failures: int) -> float:
+        pause_s = min(self._first_s * 2.0 ** min(failures - 1, 32), self._longest_s)
+        return pause_s * (1 + _JITTER * self._chance())

@@ -1,0 +1,163 @@
+"""Orders to extract -> readings, on any machine that has the share mounted somewhere (rule R15).
+
+Nothing here knows the database. A machine that does not have the files hands the job back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
+from rq.job import Retry
+
+from indexer import disks, errors
+from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
+from indexer.engine.queues import Queues, chunk_job, read_order
+from indexer.evidence import ignore_lease_signal
+from indexer.model import Chunk, Evidence, Reading, Waiting
+from indexer.stages.extract import extract
+
+if TYPE_CHECKING:
+    import redis
+
+    from indexer.engine.queues import Handler
+    from indexer.settings import Settings
+
+_log = logging.getLogger("indexer")
+
+_JOB_S: Final = 600
+"""The longest that the next stage may take for it."""
+_CLOCKS_NS: Final = (2_000_000_000, 1_000_000_000, 1_000_000, 1_000, 100)
+"""How coarse the times of a file system may be: FAT, NFS 2, some servers, SMB."""
+
+
+class Lender:
+    """Reads files for the machine that has the index."""
+
+    def __init__(self, settings: Settings, client: redis.Redis) -> None:
+        self._settings = settings
+        self._queues = Queues(client)
+        self._places = {
+            name: os.fsencode(os.path.realpath(folder)) for name, folder in settings.roots.items()
+        }
+        """Where this machine has the roots, where the settings say so."""
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Queue -> what does its work."""
+        return {"extract": self.extract}
+
+    def extract(self, raw: msgspec.Raw) -> Retry | None:
+        """Read the files of a chunk, and hand what was read to the next stage.
+
+        The answer is RQ's: a `Retry` puts the job back into its queue.
+        """
+        order: ExtractOrder = read_order(raw, ExtractOrder)
+        place = self._places.get(order.origin.root) or bytes_of(order.root_path)
+        try:
+            _check_mounted(place)
+        except errors.RootOffline as error:
+            _log.warning("handed back root=%s reason=%s", order.origin.root, error)
+            return Retry(max=1_000_000_000, interval=0)
+        readings = read(order, place, self._settings)
+        files = len(order.files) + len(order.unread)
+        origin = order.origin
+        self._queues.put(
+            "batch",
+            BatchOrder(
+                origin=origin,
+                files=order.files,
+                unread=order.unread,
+                readings=nameless(readings),
+            ),
+            job_id=chunk_job("batch", origin.row, files, origin.turn),
+            description=f"batch {files} file{'s' if files > 1 else ''} of {origin.root}",
+            timeout_s=_JOB_S,
+        )
+        return None
+
+
+def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]:
+    """What stands in the files of an order, in its order, below this machine's `place`."""
+    ignore_lease_signal()
+    chunk = Chunk(
+        place,
+        tuple(file.entry.path for file in order.files),
+        _evidence_here(order.evidence, place),
+        order.follow_links,
+        frozenset(path.raw for path in order.closed),
+    )
+    limit_s = settings.reader_timeout
+
+    def beat() -> None:
+        """Give the next file its own time: RQ's alarm, which ends the job, begins anew."""
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+
+    readings = extract(chunk, beat=beat)
+    return [_as_scanned(reading, file) for reading, file in zip(readings, order.files, strict=True)]
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process take so much more memory than it has now, and fail where it wants more."""
+    pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    most = pages * resource.getpagesize() + megabytes * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def same_time(one_ns: int, other_ns: int) -> bool:
+    """Whether two times of one file are equal, seen through file systems with different clocks."""
+    if one_ns == other_ns:
+        return True
+    for clock_ns in _CLOCKS_NS:
+        if one_ns % clock_ns == 0 or other_ns % clock_ns == 0:
+            return one_ns // clock_ns == other_ns // clock_ns
+    return False
+
+
+def _as_scanned(reading: Reading, file: FileText) -> Reading:
+    """Put the stamp of the scan to what was read, if the same file was read.
+
+    The inode and ctime of a share are not those of the disk behind it; size and mtime are.
+    """
+    stamp = reading.stamp
+    if stamp is None:
+        return reading
+    if stamp.size != file.size or not same_time(stamp.mtime_ns, file.mtime_ns):
+        return Reading(
+            path=reading.path,
+            waiting=Waiting.CHANGING,
+            opened=reading.opened,
+            bytes_read=reading.bytes_read,
+        )
+    return replace(reading, stamp=file.entry.stamp)
+
+
+def _evidence_here(evidence: Evidence, place: bytes) -> Evidence:
+    """A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says."""
+    if not evidence.leases:
+        return evidence
+    fs_type = disks.disk_at(place, disks.read_mounts()).fs_type
+    return replace(evidence, leases=disks.traits_of(fs_type).holds_wal)
+
+
+def _check_mounted(place: bytes) -> None:
+    """Raise RootOffline where there is no folder, or nothing in it."""
+    shown = os.fsdecode(place)
+    advice = (
+        "mount the share there, or say where it is: [roots.NAME] path = ... in the config of this"
+        " machine"
+    )
+    try:
+        with os.scandir(place) as listing:
+            if next(listing, None) is not None:
+                return
+    except OSError as error:
+        raise errors.RootOffline(f"{shown}: {error.strerror}; {advice}") from error
+    raise errors.RootOffline(f"{shown}: is empty; {advice}")

@@ -1,0 +1,159 @@
+"""What one stage tells the next through Redis: typed, small, and readable as JSON.
+
+A path is text; where it is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from indexer.errors import QueueError
+from indexer.model import Entry, Evidence, Reading, Stamp
+from indexer.paths import text_of
+
+
+class PathText(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A path in a root."""
+
+    path: str
+    path_b64: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, path: bytes) -> PathText:
+        """A path as JSON has it."""
+        return cls(*text_of(path))
+
+    @property
+    def raw(self) -> bytes:
+        """The path as the disk has it. Raises QueueError where it leads out of its root."""
+        return _checked(self)
+
+
+class FileText(PathText, frozen=True, omit_defaults=True, gc=False, kw_only=True):
+    """One file with the stamp that the scan saw."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    disk: int = 0
+    special: str | None = None
+
+    @classmethod
+    def of_entry(cls, entry: Entry) -> FileText:
+        """An entry as JSON has it."""
+        text, b64 = text_of(entry.path)
+        stamp = entry.stamp
+        return cls(
+            text,
+            b64,
+            size=stamp.size,
+            mtime_ns=stamp.mtime_ns,
+            ctime_ns=stamp.ctime_ns,
+            inode=stamp.inode,
+            disk=entry.disk_id,
+            special=entry.special,
+        )
+
+    @property
+    def entry(self) -> Entry:
+        """What a scan made of it. Raises QueueError where the path leads out of its root."""
+        stamp = Stamp(self.size, self.mtime_ns, self.ctime_ns, self.inode)
+        return Entry(_checked(self), stamp, self.disk, self.special)
+
+
+class ScanOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Scan the hints of a generation, or ask again for one row of it that was not whole."""
+
+    index: str
+    """The identity of the index; a worker of another one refuses."""
+    generation: int
+    row: int = 0
+    """The one row to ask for again; 0: scan all hints of the generation."""
+    turn: int = 0
+    """How often it was dispatched; it makes the ids of its jobs."""
+    slice: int = 0
+    """A long scan is done in slices, so that nothing else waits for it."""
+    closed: tuple[tuple[int, PathText], ...] = ()
+    """(root id, path) of files that were closed or moved in since their last write."""
+    unfinished: tuple[tuple[int, PathText], ...] = ()
+    """(root id, path) of files that are being written just now."""
+
+
+class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Which chunk a job is about."""
+
+    index: str
+    row: int
+    generation: int
+    root: str
+    root_id: int
+    turn: int = 0
+    reread: int = 0
+    scan: int = 0
+    """The row in `scans` that counts what comes of it, or 0."""
+    everything: bool = False
+    """Whether all of its root is looked at, so that other links to a file are, too."""
+
+
+class ExtractOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Read these files."""
+
+    origin: Origin
+    root_path: PathText
+    """Where the machine with the index has the root; absolute."""
+    files: tuple[FileText, ...]
+    """In the order to read them."""
+    unread: tuple[FileText, ...] = ()
+    """What needs no reading; it goes on to the next stage as it is."""
+    evidence: Evidence = Evidence()
+    follow_links: bool = False
+    closed: tuple[PathText, ...] = ()
+
+
+class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Put what was read to what was planned."""
+
+    origin: Origin
+    files: tuple[FileText, ...] = ()
+    unread: tuple[FileText, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    """One for each of `files`, in their order; their own paths are empty."""
+
+
+def files_of(entries: Iterable[Entry]) -> tuple[FileText, ...]:
+    """Entries as JSON has them."""
+    return tuple(map(FileText.of_entry, entries))
+
+
+def nameless(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Readings without their paths, which stand in the files they belong to."""
+    return tuple(replace(reading, path=b"") for reading in readings)
+
+
+def _checked(text: PathText) -> bytes:
+    path = bytes_of(text)
+    if path.startswith(b"/") or b"\0" in path or _DOTS.intersection(path.split(b"/")):
+        raise QueueError(
+            f"{text.path!r}: a path that leads out of its root is refused; drop this job, and see"
+            " who else may write to this Redis"
+        )
+    return path
+
+
+def bytes_of(text: PathText) -> bytes:
+    """The path as it is told, wherever it may lead."""
+    if text.path_b64 is UNSET:
+        return text.path.encode()
+    try:
+        return base64.b64decode(text.path_b64, validate=True)
+    except binascii.Error as error:
+        raise QueueError(f"{text.path!r}: path_b64 is not base64; drop this job") from error
+
+
+_DOTS = {b"", b".", b".."}

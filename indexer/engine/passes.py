@@ -1,0 +1,230 @@
+"""The hints of one generation -> chunks, in slices; and their end, when nothing is left to do.
+
+A scan in one process knows when all that it found was inserted. Here the inserts are done by
+others, in any order. So all hints of a generation are scanned again when their chunks are done,
+until a pass finds nothing to do: only then do rows go missing and are the hints settled. What was
+inserted is unchanged in the next pass, so no file is read twice. `pending` alone says how far a
+generation is, and a pass that is lost is begun again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import paths
+from indexer.engine.facts import Facts
+from indexer.engine.guard import Guarded
+from indexer.engine.twins import twins_of_missing
+from indexer.model import Hint
+from indexer.settings import Settings
+from indexer.stages.absence import Absence
+from indexer.stages.outcome import Outcome
+from indexer.stages.rows import Rows
+from indexer.stages.scan import Plan, Scan
+from indexer.store import pending, roots, scans
+from indexer.store.connection import Connection, write_transaction
+from indexer.store.pending import PendingRow
+from indexer.wanted import Wanted
+
+_FIRST: Final = 0
+_LAST: Final = 2
+"""The pass that ends a generation whatever it finds: new chunks in the first, files that stand in
+the place of others in the second. What changes later has hints of its own, and whoever writes all
+the time does not put the end off."""
+
+
+class Planned(Struct, frozen=True):
+    """One chunk, and the pending row that stands for it."""
+
+    plan: Plan
+    row: PendingRow
+    everything: bool
+
+
+class Pass:
+    """One scan of all hints of a generation. Iterate over `steps`, then call `end`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        wanted: Wanted,
+        rows: Sequence[PendingRow],
+        guarded: Guarded,
+        facts: Facts,
+    ) -> None:
+        """`rows` are all rows of the generation; hints of roots that are away are left alone."""
+        self.seen = 0
+        self.planned = 0
+        self.chunks = 0
+        self._connection = connection
+        self._settings = settings
+        self._guarded = guarded
+        self._hints = [
+            row for row in rows if not row.is_chunk and row.hint.root_id in guarded.trees
+        ]
+        self._generation = rows[0].generation
+        self.trees = guarded.trees
+        self.is_everything = any(_is_everything(row.hint) for row in self._hints)
+        self.scan_id = max((row.scan_id for row in self._hints), default=0)
+        self._number = min((row.passes for row in self._hints), default=_LAST)
+        in_work: dict[int, set[bytes]] = {}
+        for row in rows:
+            if row.is_chunk:
+                in_work.setdefault(row.hint.root_id, set()).update(
+                    paths.join(row.hint.folder, name) for name in row.hint.names or ()
+                )
+        self._in_work = in_work
+        self._scans = [self._scan(row, facts, wanted) for row in self._hints]
+        names = {tree.root_id: tree.name for tree in guarded.trees.values()}
+        self._absence = Absence(connection, guarded.trees, wanted, Rows(connection, names))
+
+    def close(self) -> None:
+        """Let the disks go."""
+        self._guarded.close()
+
+    def steps(self) -> Iterator[Planned | None]:
+        """Each chunk, once it is durable; None now and then, where nothing is found for long."""
+        for row, scan in zip(self._hints, self._scans, strict=True):
+            for plan in scan.plans():
+                yield self._durable(row, scan, plan)
+        if self._number > _FIRST:
+            for row, scan in zip(self._hints, self._scans, strict=True):
+                for plan in scan.late_plans():
+                    yield self._durable(row, scan, plan)
+        self._report()
+
+    def end(self) -> bool:
+        """Settle the generation, or leave it for the next pass; whether it is settled.
+
+        Hints that have nothing to wait for are settled while their chunks are still in work: from
+        then on these stand for them.
+        """
+        now_ms = _now_ms()
+        waits = any(self._has_to_wait(scan) for scan in self._scans)
+        if self._number == _FIRST:
+            self._count_seen()
+        if not (self.chunks or self._has_late()) or self._number >= _LAST:
+            self._finish(now_ms)
+            return True
+        with write_transaction(self._connection):
+            if waits:
+                pending.count_pass(self._connection, self._generation)
+            else:
+                self._settle(now_ms)
+        return not waits
+
+    def _scan(self, row: PendingRow, facts: Facts, wanted: Wanted) -> Scan:
+        root_id = row.hint.root_id
+        unfinished = facts.of_root(facts.unfinished, root_id)
+        is_everything = _is_everything(row.hint)
+        most = self._settings.chunk_files if is_everything else self._settings.queue_live_files
+        return Scan(
+            self._connection,
+            self._guarded.trees,
+            row.hint,
+            wanted,
+            min(most, self._settings.chunk_files),
+            unfinished=unfinished | self._in_work.get(root_id, set()),
+            breathes=True,
+            retries_trouble=self._number == _FIRST,
+        )
+
+    def _durable(self, row: PendingRow, scan: Scan, plan: Plan) -> Planned | None:
+        self._report()
+        if not plan.names:
+            return None
+        if self._number >= _LAST:
+            scan.left_open.extend(plan.names)
+            return None
+        hint = Hint(plan.root_id, b"", plan.names, reread=plan.reread)
+        with write_transaction(self._connection):
+            if not roots.is_watched(self._connection, plan.root_id):
+                return None
+            chunk = pending.add_chunk(
+                self._connection, hint, row.generation, _now_ms(), scan_id=row.scan_id
+            )
+        self.chunks += 1
+        self.planned += len(plan.read)
+        return Planned(plan, chunk, _is_everything(row.hint))
+
+    def _report(self) -> None:
+        self.seen = sum(scan.seen for scan in self._scans)
+
+    def _has_late(self) -> bool:
+        return self._number == _FIRST and any(scan.has_late_plans for scan in self._scans)
+
+    def _has_to_wait(self, scan: Scan) -> bool:
+        """Whether something is to be done for a hint when all its chunks are inserted."""
+        late = self._number == _FIRST and scan.has_late_plans
+        return bool(late or scan.vanished or scan.unlisted or scan.settled_problems)
+
+    def _count_seen(self) -> None:
+        """Count what was seen once, not in every pass."""
+        counted = [
+            (row.scan_id, {"seen": scan.seen, "unchanged": scan.unchanged})
+            for row, scan in zip(self._hints, self._scans, strict=True)
+            if row.scan_id
+        ]
+        if counted:
+            with write_transaction(self._connection):
+                for scan_id, numbers in counted:
+                    scans.add(self._connection, scan_id, numbers)
+
+    def _finish(self, now_ms: int) -> None:
+        """Mark what is missing, write down what could not be listed, and settle the hints."""
+        vanished = [track_id for scan in self._scans for track_id in scan.vanished]
+        missing = self._absence.mark_missing(vanished, now_ms)
+        missing += self._absence.tell_untold(now_ms)
+        problems = sum(
+            self._absence.note_folders(
+                scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
+            )
+            for scan in self._scans
+        )
+        if not self.is_everything:
+            twins = {twin for one in vanished for twin in twins_of_missing(self._connection, one)}
+            leave_twins(self._connection, twins, now_ms)
+        with write_transaction(self._connection):
+            if self.scan_id and (missing or problems):
+                numbers = {str(Outcome.MISSING): missing, str(Outcome.PROBLEM): problems}
+                scans.add(self._connection, self.scan_id, numbers)
+            self._settle(now_ms)
+
+    def _settle(self, now_ms: int) -> None:
+        """Close the hints, and all older rows that their scan has answered."""
+        for row in self._hints:
+            pending.settle(self._connection, row)
+        covered = [row.hint for row in self._hints]
+        pending.settle_covered(self._connection, covered, self._generation - 1, rereads_too=False)
+        for row, scan in zip(self._hints, self._scans, strict=True):
+            root_id = row.hint.root_id
+            left = set(scan.left_open) - self._in_work.get(root_id, set())
+            if left and roots.is_watched(self._connection, root_id):
+                names = Hint(root_id, b"", tuple(sorted(left)), reread=row.hint.reread)
+                pending.leave_be(
+                    self._connection, pending.leave_hint(self._connection, names, now_ms)
+                )
+
+
+def leave_twins(connection: Connection, twins: set[tuple[int, bytes]], now_ms: int) -> None:
+    """Have other names of changed files looked at."""
+    by_root: dict[int, list[bytes]] = {}
+    for root_id, path in sorted(twins):
+        by_root.setdefault(root_id, []).append(path)
+    if by_root:
+        hints = [Hint(root_id, b"", tuple(names)) for root_id, names in by_root.items()]
+        with write_transaction(connection):
+            pending.leave_hints(connection, hints, now_ms)
+
+
+def _is_everything(hint: Hint) -> bool:
+    return hint.recursive and not hint.folder
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
