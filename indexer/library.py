@@ -126,7 +126,7 @@ class Library:
     def status(self) -> report.Status:
         """The state of the index now."""
         with explained(self._database):
-            return queries.status(self._reading(), self._database, holder(self._database))
+            return queries.status(self._reading(), self._settings, holder(self._database))
 
     def roots(self) -> Iterator[report.RootStatus]:
         """The watched roots, each looked at now."""

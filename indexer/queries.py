@@ -14,15 +14,18 @@ import msgspec
 from indexer import disks, errors, paths, report
 from indexer.engine.guard import look_at_roots
 from indexer.engine.lock import Holder
+from indexer.settings import Settings
 from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.vitals import vitals
 
 _SCANS_SHOWN: Final = 5
 
 
-def status(connection: Connection, database: Path, dispatcher: Holder | None) -> report.Status:
+def status(connection: Connection, settings: Settings, dispatcher: Holder | None) -> report.Status:
     """The state of the index, as of one moment."""
+    database = settings.db
     standing = tuple(root_statuses(connection, dispatcher))
     with read_transaction(connection):
         present, missing = tracks.counts(connection)
@@ -44,6 +47,7 @@ def status(connection: Connection, database: Path, dispatcher: Holder | None) ->
         daemon=_daemon(dispatcher),
         roots=standing,
         scans=runs,
+        **vitals(settings, dispatcher, runs),
     )
 
 
@@ -82,6 +86,8 @@ def _daemon(dispatcher: Holder | None) -> report.DaemonStatus:
         watched_folders=dispatcher.watched_folders,
         unwatched_folders=dispatcher.unwatched_folders,
         recoveries=dispatcher.recoveries,
+        engine=dispatcher.engine,
+        queue_trouble=dispatcher.queue_trouble or None,
     )
 
 

@@ -49,6 +49,10 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     unwatched_folders: int = 0
     recoveries: dict[str, int] = {}
     """Reason (`overflow` and the like) -> how often everything was looked at again for it."""
+    engine: str = "local"
+    """Who does its work: `local` itself, `rq` the workers, through the queues."""
+    queue_trouble: str | None = None
+    """Why it cannot hand out work now."""
 
 
 class RootStatus(Struct, frozen=True, kw_only=True):
@@ -82,6 +86,86 @@ class ScanRow(Struct, frozen=True, kw_only=True):
     counts: ScanReport
 
 
+class RedisStatus(Struct, frozen=True, kw_only=True):
+    """The Redis of the settings."""
+
+    address: str
+    """Without its password."""
+    answers: bool
+    detail: str | None = None
+    """What is wrong with it, and what to do."""
+    version: str | None = None
+    memory: int | None = None
+    """Bytes in use."""
+
+
+class WorkerStatus(Struct, frozen=True, kw_only=True):
+    """One process that serves queues, on this machine or another."""
+
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    state: str
+    """started, busy, idle or suspended."""
+    memory: int | None
+    """Bytes held; null where it never told."""
+    cpu_seconds: float | None
+    cpu_percent: float | None
+    """Of one processor, since it began."""
+    jobs_done: int
+    jobs_failed: int
+    silent_seconds: float
+    """Since it last showed life."""
+
+
+class ProcessStatus(Struct, frozen=True, kw_only=True):
+    """One process of ours on this machine."""
+
+    role: str
+    """`daemon`, or the queues that a worker serves."""
+    pid: int
+    memory: int
+    cpu_seconds: float
+    cpu_percent: float
+
+
+class QueueStatus(Struct, frozen=True, kw_only=True):
+    """One queue at one moment."""
+
+    name: str
+    queued: int
+    started: int
+    failed: int
+    oldest_seconds: float | None
+    """How long the job that is next has waited; null: none waits."""
+    workers: int
+    """Processes that take jobs from it."""
+
+    @classmethod
+    def of(cls, backlog: Backlog) -> QueueStatus:
+        """What the engine counted."""
+        return cls(
+            name=backlog.queue,
+            queued=backlog.queued,
+            started=backlog.started,
+            failed=backlog.failed,
+            oldest_seconds=None if backlog.oldest_s is None else round(backlog.oldest_s, 3),
+            workers=backlog.workers,
+        )
+
+
+class Rates(Struct, frozen=True, kw_only=True):
+    """Files a second."""
+
+    discovery: float = 0.0
+    """Seen by scans."""
+    extraction: float = 0.0
+    """Opened and read."""
+    insertion: float = 0.0
+    """Written to the index, or found unchanged when they were to be."""
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """The state of the index at one moment."""
 
@@ -98,6 +182,17 @@ class Status(Struct, frozen=True, kw_only=True):
     daemon: DaemonStatus
     roots: tuple[RootStatus, ...]
     scans: tuple[ScanRow, ...]
+    rates: Rates = Rates()
+    """Over the last minute, of a daemon and of workers."""
+    last_scan_rates: Rates = Rates()
+    """Of the newest of `scans` that has ended."""
+    error_rate: float = 0.0
+    """Which part of the files read in the last minute stands in `problems`: 0 to 1."""
+    processes: tuple[ProcessStatus, ...] = ()
+    redis: RedisStatus | None = None
+    """None where the settings name none."""
+    queues: dict[str, QueueStatus] = {}
+    workers: tuple[WorkerStatus, ...] = ()
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -145,31 +240,6 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     old_root: str | None = None
     old_path: str | None = None
     old_path_b64: str | UnsetType = UNSET
-
-
-class QueueStatus(Struct, frozen=True, kw_only=True):
-    """One queue at one moment."""
-
-    name: str
-    queued: int
-    started: int
-    failed: int
-    oldest_seconds: float | None
-    """How long the job that is next has waited; null: none waits."""
-    workers: int
-    """Processes that take jobs from it."""
-
-    @classmethod
-    def of(cls, backlog: Backlog) -> QueueStatus:
-        """What the engine counted."""
-        return cls(
-            name=backlog.queue,
-            queued=backlog.queued,
-            started=backlog.started,
-            failed=backlog.failed,
-            oldest_seconds=None if backlog.oldest_s is None else round(backlog.oldest_s, 3),
-            workers=backlog.workers,
-        )
 
 
 class FailedJob(Struct, frozen=True, kw_only=True):

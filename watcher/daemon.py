@@ -404,7 +404,7 @@ class Daemon:
     def _tell_status(self) -> None:
         self._arming.count(self._roots)
         trouble = "" if self._delegation is None else self._delegation.trouble
-        self._notice.tell(self._roots, trouble)
+        self._notice.tell(self._roots, trouble, self._work.pace.buckets)
 
 
 def _is_everything(hint: Hint) -> bool:

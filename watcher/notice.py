@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from indexer.engine.lock import DispatchLock, Holder
+from indexer.engine.pace import Bucket
 from watcher.log import Decisions
 from watcher.roots import Roots
 
@@ -19,7 +20,7 @@ class Notice:
         self._engine = engine
         self._told = Holder(os.getpid(), "daemon")
 
-    def tell(self, roots: Roots, queue_trouble: str = "") -> None:
+    def tell(self, roots: Roots, queue_trouble: str = "", pace: tuple[Bucket, ...] = ()) -> None:
         """Tell how many folders are watched, where each root stands, and what went wrong."""
         armed = [root.armed for root in roots if root.is_there]
         news = Holder(
@@ -31,6 +32,7 @@ class Notice:
             dict(roots.recoveries),
             self._engine,
             queue_trouble,
+            pace,
         )
         if news == self._told:
             return

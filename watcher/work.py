@@ -16,6 +16,7 @@ from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.local import LocalEngine
 from indexer.engine.memory import give_back
+from indexer.engine.pace import Pace
 from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
@@ -36,6 +37,8 @@ _NAMES_A_ROW: Final = 100
 """Files that are written, in one row of `pending`, which is written anew as they end. A guess."""
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
+
+_NOT_WRITTEN: Final = (Outcome.MISSING, Outcome.PROBLEM)
 
 Files = set[tuple[int, bytes]]
 """Root id and path of each."""
@@ -61,6 +64,8 @@ class Work:
         """Other links to files that it found changed."""
         self.absent: set[int] = set()
         """Roots that were not there at the last look, so that nothing was done for them."""
+        self.pace = Pace()
+        """What it gets through, for `status`."""
         self._connection = connection
         self._settings = settings
         self._wanted = wanted
@@ -181,6 +186,13 @@ class Work:
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
         result.seconds = time.monotonic() - started
+        self.pace.add(
+            time.time(),
+            discovery=result.seen,
+            extraction=result.files_read,
+            insertion=sum(result.tally[one] for one in Outcome if one not in _NOT_WRITTEN),
+            failed=result.tally[Outcome.PROBLEM],
+        )
         self._log.debug(
             "looked",
             places=len(hints),

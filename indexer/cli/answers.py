@@ -26,11 +26,14 @@ if TYPE_CHECKING:
         ChangeRow,
         Difference,
         ProblemRow,
+        QueueStatus,
+        RedisStatus,
         RootStatus,
         ScanReport,
         ScanRow,
         Status,
         VerifyReport,
+        WorkerStatus,
     )
 
 _OUTCOMES = ("added", "modified", "moved", "returned", "missing", "unchanged")
@@ -84,13 +87,72 @@ def status_lines(status: Status) -> Iterator[str]:
             ("pending", _with_note(status.pending, _age(status.oldest_pending_seconds))),
             ("daemon", _daemon(status)),
             ("database", _database(status)),
+            *_vitals(status),
         ]
     )
     yield ""
     yield from roots_lines(status.roots)
+    yield from queue_tables(status)
     if status.scans:
         yield ""
         yield from columns([_scan_cells(scan) for scan in status.scans])
+
+
+def _vitals(status: Status) -> Iterator[tuple[str, str]]:
+    """What is known of the last minute, and of the queues; nothing where nothing happens."""
+    if status.redis is not None:
+        yield "redis", _redis(status.redis)
+    if any((status.rates.discovery, status.rates.extraction, status.rates.insertion)):
+        yield "last minute", rate_text(status)
+
+
+def _redis(redis: RedisStatus) -> str:
+    if not redis.answers:
+        return escaped(redis.detail or "away")
+    text = f"{escaped(redis.address)}, version {escaped(redis.version or '?')}"
+    text += f", {byte_size(redis.memory or 0)}"
+    return text if redis.detail is None else f"{text}; {escaped(redis.detail)}"
+
+
+def rate_text(status: Status) -> str:
+    """How fast the stages went in the last minute."""
+    rates = status.rates
+    text = (
+        f"{number(round(rates.discovery))} files/s seen, {number(round(rates.extraction))} read, "
+        f"{number(round(rates.insertion))} written"
+    )
+    return text + (f", {status.error_rate:.1%} with a problem" if status.error_rate else "")
+
+
+def queue_tables(status: Status) -> Iterator[str]:
+    """The queues and who serves them, where there are any."""
+    if status.queues:
+        yield ""
+        heading = ("queue", "queued", "started", "failed", "oldest", "workers")
+        rows = [_queue_cells(queue) for queue in status.queues.values()]
+        yield from columns([heading, *rows], right={1, 2, 3, 4, 5})
+    if status.workers:
+        yield ""
+        titles = ("worker", "host", "process", "state", "jobs", "memory", "processor")
+        yield from columns([titles, *map(_worker_cells, status.workers)], right={2, 4, 5, 6})
+
+
+def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
+    oldest = "" if queue.oldest_seconds is None else time_span(queue.oldest_seconds)
+    counts = (queue.queued, queue.started, queue.failed)
+    return (queue.name, *map(number, counts), oldest, number(queue.workers))
+
+
+def _worker_cells(worker: WorkerStatus) -> tuple[str, ...]:
+    return (
+        escaped(" ".join(worker.queues)),
+        escaped(worker.host),
+        str(worker.pid),
+        escaped(worker.state),
+        number(worker.jobs_done),
+        "" if worker.memory is None else byte_size(worker.memory),
+        "" if worker.cpu_percent is None else f"{worker.cpu_percent:.1f} %",
+    )
 
 
 def _holdings(status: Status) -> str:
@@ -113,6 +175,8 @@ def _daemon(status: Status) -> str:
     text = f"running, process {daemon.pid}, {count(daemon.watched_folders, 'folder')} watched"
     if daemon.unwatched_folders:
         text += f", {number(daemon.unwatched_folders)} not watched"
+    if daemon.queue_trouble:
+        text += "; hands out no work now, all of it waits in the index"
     if daemon.recoveries:
         reasons = ", ".join(f"{reason} {times}" for reason, times in daemon.recoveries.items())
         text += f"; all was looked at again after: {reasons}"

@@ -143,12 +143,21 @@ def _suffixes(settings: Settings) -> list[str]:
     return sorted(settings.suffixes or (suffix.decode() for suffix in SUFFIXES))
 
 
-@cli.command(epilog=examples("indexer status", "indexer status --json | jq .pending"))
+@cli.command(epilog=examples("indexer status --watch", "indexer status --json | jq .pending"))
+@click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
 @json_option
 @click.pass_obj
-def status(session: Session) -> int:
-    """Show what the index holds, its roots and its last scans."""
+def status(session: Session, *, watch: bool) -> int:
+    """Show what the index holds, its roots, its last scans, and how the work goes.
+
+    With --watch: a bar for each queue, and how many files a second each stage gets through. Where
+    nobody looks (a file, a pipe), and with --json, a line for each moment.
+    """
     with session.library() as library:
+        if watch:
+            from indexer.cli.watch import follow
+
+            return follow(session, library.status)
         answer = library.status()
     session.answer(answer, answers.status_lines(answer))
     return 0

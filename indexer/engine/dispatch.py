@@ -213,18 +213,46 @@ class Dispatcher:
         hints = [hint for hint in request.hints if hint.root_id in guarded.trees]
         if not hints:
             return Done(Result(), offline)
+        current = holder(self._settings.db)
+        counted = current is not None and current.engine == "rq"
         scan_id = 0
-        if request.kind == "rebuild":
+        if request.kind == "rebuild" or counted:
             with write_transaction(self.connection):
                 now_ms = time.time_ns() // 1_000_000
-                scan_id = scans.start(self.connection, "rebuild", request.names, now_ms)
+                scan_id = scans.start(self.connection, request.kind, request.names, now_ms)
+        if request.kind == "rebuild":
             hints = [msgspec.structs.replace(hint, reread=scan_id) for hint in hints]
-        rows = handover.leave_hints(self.connection, self._settings.db, hints)
+        rows = handover.leave_hints(
+            self.connection, self._settings.db, hints, scan_id=scan_id if counted else 0
+        )
         settled = handover.await_settled(
-            self.connection, rows, lambda: not stop() and self._daemon_lives()
+            self.connection,
+            rows,
+            lambda: not stop() and self._daemon_lives(),
+            in_queues=counted,
         )
         if not settled and not stop():
             return None
+        if counted:
+            result = self._counted(scan_id)
+            result.interrupted = result.goes_on = not settled
+        else:
+            result = self._told(hints, before, settled=settled)
+        result.seconds = time.monotonic() - started
+        if scan_id and not result.goes_on:
+            self._end(scan_id, "done" if settled else "interrupted", result)
+        return Done(result, offline)
+
+    def _counted(self, scan_id: int) -> Result:
+        """What workers have counted of a run, exactly."""
+        told = scans.state_of(self.connection, scan_id)
+        result = Result()
+        if told is not None:
+            result.take(msgspec.json.decode(told[1], type=dict[str, float | bool]))
+        return result
+
+    def _told(self, hints: Sequence[Hint], before: int, *, settled: bool) -> Result:
+        """What a daemon did, by the change feed."""
         result = Result(interrupted=not settled)
         for kind, number in changes.counted_since(self.connection, before).items():
             result.count_change(kind, number)
@@ -233,10 +261,7 @@ class Dispatcher:
             changed = (Outcome.ADDED, Outcome.MODIFIED, Outcome.MOVED, Outcome.RETURNED)
             touched = sum(result.tally[outcome] for outcome in changed)
             result.unchanged = max(0, result.seen - touched)
-        result.seconds = time.monotonic() - started
-        if request.kind == "rebuild":
-            self._end(scan_id, "done" if settled else "interrupted", result)
-        return Done(result, offline)
+        return result
 
     def _files_at(self, hint: Hint) -> int:
         """How many files stand at a place that a daemon has just looked at."""

@@ -39,6 +39,7 @@ _COMMAND_S: Final = 10.0
 """The longest that Redis may take for one command. A guess."""
 _FIRST_PAUSE_S: Final = 0.25
 _JITTER: Final = 0.5
+_MEETINGS_A_LEASE: Final = 3
 _JOB_S: Final = 600
 _CHUNK_QUEUES: Final = ("extract", "batch", "insert")
 _KILLED: Final = (
@@ -99,6 +100,7 @@ class Foreman:
         self.trouble: str | None = None
         """Why nothing can be dispatched now."""
         self._try_at = 0.0
+        self._meet_at = 0.0
         self._pause_s = 0.0
         self._warned = ""
 
@@ -122,6 +124,7 @@ class Foreman:
         generation = rows[0].generation
         if facts.closed or facts.unfinished:
             self._facts[generation] = facts
+        self._leases.leave(Case(generation), self._clock())
         return generation
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
@@ -147,7 +150,7 @@ class Foreman:
                 self._dispatch(there, now)
         for generation in self._facts.keys() - {outline.generation for outline in outlines}:
             del self._facts[generation]
-        in_work = {one.generation for one in outlines if not (one.is_chunk and one.attempts)}
+        in_work = {one.generation for one in outlines if not one.attempts}
         return News(tuple(left), frozenset(in_work))
 
     # What is not whole
@@ -190,7 +193,13 @@ class Foreman:
             self.trouble = None
 
     def _meet_redis(self, now: float) -> None:
-        """See whether it is the same Redis, and whether it keeps what it is given."""
+        """See whether it is the same Redis, and whether it keeps what it is given.
+
+        Not before each job: one that a Redis forgets is found when its lease ends.
+        """
+        if self.trouble is None and now < self._meet_at:
+            return
+        self._meet_at = now + self._settings.lease / _MEETINGS_A_LEASE
         state = state_of(self._client)
         if state.run_id != self._run_id:
             if self._run_id:
@@ -211,6 +220,12 @@ class Foreman:
         return any(self.is_there(one.root_id) for one in mine)
 
     def _dispatch(self, cases: Sequence[Case], now: float) -> None:
+        for case in cases:
+            if self._leases.is_fresh(case):
+                self._put(case, now)
+        cases = [case for case in self._leases.due(now) if case in cases]
+        if not cases:
+            return
         waiting = self._queues.waiting()
         parked = {generation for generation, _, _ in self._queues.parked()}
         for case in cases:

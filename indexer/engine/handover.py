@@ -16,21 +16,34 @@ from indexer.store.pending import PendingRow
 _LOOK_PAUSE_S: Final = 0.05
 
 
-def leave_hints(connection: Connection, database: Path, hints: Sequence[Hint]) -> list[PendingRow]:
-    """Make hints durable and wake whoever dispatches."""
+def leave_hints(
+    connection: Connection, database: Path, hints: Sequence[Hint], *, scan_id: int = 0
+) -> list[PendingRow]:
+    """Make hints durable and wake whoever dispatches; `scan_id` is the run that counts them."""
     now_ms = time.time_ns() // 1_000_000
     with write_transaction(connection):
-        rows = [pending.leave_hint(connection, hint, now_ms) for hint in hints]
+        rows = pending.leave_hints(connection, hints, now_ms, scan_id=scan_id)
     ring(database)
     return rows
 
 
 def await_settled(
-    connection: Connection, rows: Sequence[PendingRow], keep_on: Callable[[], bool]
+    connection: Connection,
+    rows: Sequence[PendingRow],
+    keep_on: Callable[[], bool],
+    *,
+    in_queues: bool = False,
 ) -> bool:
-    """Wait until hints and all chunks made of them are settled; False when `keep_on` says no."""
+    """Wait until hints and all chunks made of them are settled; False when `keep_on` says no.
+
+    In the queues, a chunk that was answered and is not whole keeps the generation of its hint, and
+    the daemon watches over it: it is not waited for.
+    """
     generations = {row.generation for row in rows}
-    while any(row.generation in generations for row in pending.all_rows(connection)):
+    while any(
+        row.generation in generations and not (in_queues and row.is_chunk and row.attempts)
+        for row in pending.outlines(connection)
+    ):
         if not keep_on():
             return False
         time.sleep(_LOOK_PAUSE_S)

@@ -18,12 +18,13 @@ import redis
 from rq import SimpleWorker, Worker
 from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
+from rq.utils import now
 
 from indexer.engine import serial
 from indexer.engine.death import die_with
 from indexer.engine.lender import limit_memory
 from indexer.engine.memory import resident_bytes
-from indexer.engine.queues import JOB_MONITORING_S, Handler, OurJob, OurQueue, our_queue
+from indexer.engine.queues import JOB_MONITORING_S, ODD, Handler, OurJob, OurQueue, our_queue
 
 if TYPE_CHECKING:
     from rq.job import Job
@@ -44,17 +45,41 @@ class _Ours:
     """What both kinds have in common. `memory_mb` is how much it may hold before it ends."""
 
     memory_mb = 256
+    is_told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether that came before RQ was there to take it."""
+    call_for_more: Callable[[], None] = staticmethod(lambda: None)
+    """Called by a reader when more jobs wait than the one it has."""
     _vitals_at = 0.0
     connection: redis.Redis
     key: str
     _stop_requested: bool
+    _shutdown_requested_date: Any
     log: logging.Logger
+    last_cleaned_at: Any
 
     def subscribe(self) -> None:
         """Take no commands from outside: RQ starts a thread for them."""
 
     def unsubscribe(self) -> None:
         """The other side of `subscribe`."""
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[misc]  # both workers have it
+        if self.is_told_to_stop():
+            self._stop_requested = True
+
+    def run_maintenance_tasks(self) -> None:
+        """RQ's upkeep: it ends the worker when a job that a dead one left cannot be read."""
+        try:
+            super().run_maintenance_tasks()  # type: ignore[misc]  # both workers have it
+        except ODD as error:
+            self.last_cleaned_at = now()
+            _log.warning("upkeep not done reason=%s", error)
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether it ended because it was to: RQ ends as quietly when something went wrong."""
+        return self._stop_requested or self._shutdown_requested_date is not None
 
     def tell_vitals(self) -> None:
         """Write down how much memory and processor time it took, for `status`; end if too much."""
@@ -86,10 +111,10 @@ class OwnerWorker(_Ours, SimpleWorker):
 class ReaderWorker(_Ours, Worker):
     """Runs each job in a fork, since a bad file may take it down."""
 
-    parent = 0
-
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job; when it was handed back, let others try first."""
+        if queue.count:
+            self.call_for_more()
         super().execute_job(job, queue)
         self.tell_vitals()
         try:
@@ -119,8 +144,12 @@ def worker_of(
     *,
     name: str,
     memory_mb: int,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> OwnerWorker | ReaderWorker:
-    """A worker for these queues. Its connection's time limit is set by RQ."""
+    """A worker for these queues. Its connection's time limit is set by RQ.
+
+    `stopped` answers whether a signal has come before its own handlers are there.
+    """
     OurJob.handlers = dict(handlers)
     kind: type[OwnerWorker | ReaderWorker] = ReaderWorker if queues == ("extract",) else OwnerWorker
     worker = kind(
@@ -137,6 +166,7 @@ def worker_of(
         log_job_description=False,
     )
     worker.memory_mb = memory_mb
+    worker.is_told_to_stop = stopped
     worker.log_result_lifespan = False
     return worker
 

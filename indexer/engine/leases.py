@@ -70,8 +70,12 @@ class Lease(Struct):
     """Those of its row when it was dispatched; more mean that it was answered, and is not whole."""
     pulse: bytes = b""
     failures: int = 0
+    kills: int = 0
+    """The failures in which its reader was lost."""
     retry_at: float | None = None
     """It failed, and waits for its next try."""
+    fresh: bool = False
+    """It was left a moment ago by whoever dispatches: nobody can have heard of it."""
     held: bool = False
     """Not to be dispatched: somebody watches over its files, and will leave a new hint."""
 
@@ -94,6 +98,7 @@ class Leases:
         self._longest_s = longest_s
         self._chance = chance
         self._leases: dict[Case, Lease] = {}
+        self._has_met = False
         self._failing: set[Case] = set()
         self._halved: set[int] = set()
         """Rows that were made by halving: they are tried once."""
@@ -101,7 +106,8 @@ class Leases:
     def meet(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
         """Take in everything that waits. Rows that were answered and are not whole come back.
 
-        What was not met before is asked for at once: a job may be there from an earlier run.
+        What stood there when this run began is asked for at once, as are hints that somebody else
+        has left. A chunk that comes later was made by a scan a moment ago, which hands it out.
         """
         met: set[Case] = set()
         left: list[Outline] = []
@@ -112,14 +118,26 @@ class Leases:
             lease = self._leases.get(case)
             if lease is None:
                 lease = self._leases[case] = Lease(now, now, attempts=0 if single else -1)
+                if single and self._has_met:
+                    lease.until = now + self._lease_s
+                    lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
             if single and outline.attempts > lease.attempts:
                 lease.attempts = outline.attempts
-                lease.failures = 0
+                lease.failures = lease.kills = 0
                 left.append(outline)
+        self._has_met = True
         for case in self._leases.keys() - met:
             del self._leases[case]
             self._failing.clear()
         return left
+
+    def leave(self, case: Case, now: float) -> None:
+        """A case that is new to everybody: it is dispatched without asking for it first."""
+        self._leases[case] = Lease(now, now, attempts=-1, fresh=True)
+
+    def is_fresh(self, case: Case) -> bool:
+        """Whether it was never given out."""
+        return self._leases[case].fresh
 
     def hold(self, case: Case) -> None:
         """Leave a case alone until its row is settled."""
@@ -180,6 +198,7 @@ class Leases:
         lease = self._leases[case]
         lease.turn = turn
         lease.retry_at = None
+        lease.fresh = False
         lease.pulse = b""
         lease.until = now + self._lease_s
         lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
@@ -191,12 +210,16 @@ class Leases:
     def _judge_failed(self, case: Case, lease: Lease, sign: Sign, now: float) -> Verdict:
         lease.failures += 1
         if sign.killed is not None:
+            lease.kills += 1
             self._failing.add(case)
         may_be_the_file = sign.killed is not None and len(self._failing) < FAILING_CASES
-        if may_be_the_file and (case.row in self._halved or lease.failures > self._retries):
+        if may_be_the_file and (case.row in self._halved or lease.kills > self._retries):
             if sign.files > 1:
                 return Verdict.HALVE
-            return Verdict.CONDEMN if lease.failures > 1 else Verdict.DISPATCH
+            if lease.kills > 1:
+                return Verdict.CONDEMN
+            lease.retry_at = now  # if Redis does not take it, it is not one more failure
+            return Verdict.DISPATCH
         lease.retry_at = lease.ask_at = now + self._pause_s(lease.failures)
         return Verdict.WAIT
 

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer import errors
+from indexer.engine.pace import Bucket
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
@@ -46,6 +47,8 @@ class Holder(Struct, frozen=True):
     """Who does its work: `local` itself, `rq` workers through the queues."""
     queue_trouble: str = ""
     """Why nothing can be dispatched to the queues now."""
+    pace: tuple[Bucket, ...] = ()
+    """What it got through in the last minute."""
 
 
 class DispatchLock:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from indexer.store.connection import Connection
+if TYPE_CHECKING:  # who reads files for others never loads SQLite
+    from indexer.store.connection import Connection
 
 
 def give_back(connection: Connection) -> None:

@@ -6,7 +6,6 @@ A path is text; where it is not UTF-8 its bytes stand beside it in base64 (`path
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET, Struct, UnsetType
@@ -152,7 +151,7 @@ def bytes_of(text: PathText) -> bytes:
         return text.path.encode()
     try:
         return base64.b64decode(text.path_b64, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # not ASCII, or binascii.Error
         raise QueueError(f"{text.path!r}: path_b64 is not base64; drop this job") from error
 
 

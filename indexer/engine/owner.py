@@ -149,7 +149,8 @@ class Owner:
         scan, seen = running.scan, running.scan.seen
         try:
             ended = self._slice(running)
-            settled = scan.end() if ended else False
+            if ended:
+                scan.end()
         except BaseException:
             scan.close()
             raise
@@ -160,9 +161,6 @@ class Owner:
             self._put_off(order, running)
             return
         scan.close()
-        if settled:
-            self._rest()
-            ring(self._settings.db)
         self._advance(order.generation, scan.scan_id)
 
     def _slice(self, running: _Running) -> bool:
@@ -355,7 +353,7 @@ class Owner:
     def _write(
         self, row: PendingRow, ready: Batch, guarded: Guarded, origin: Origin
     ) -> Written | None:
-        def count(written: Written) -> None:
+        def follow(written: Written) -> None:
             if row.scan_id:
                 numbers = {str(outcome): number for outcome, number in written.tally.items()}
                 numbers |= {"files_read": ready.files_read, "bytes_read": ready.bytes_read}
@@ -363,24 +361,26 @@ class Owner:
                     0 if written.left is None else len(written.left.hint.names or ())
                 )
                 scans.add(self._connection, row.scan_id, numbers)
+            if not origin.everything:
+                leave_twins(self._connection, self._twins(ready), _now_ms())
 
         rows = Rows(self._connection, {tree.root_id: tree.name for tree in guarded.trees.values()})
         size_cache(self._connection, seeding=origin.everything)
         inserter = Inserter(self._connection, guarded.trees, rows)
-        written = inserter.write(row, ready, _now_ms(), count=count)
-        if written is not None and not origin.everything:
-            twins = {
-                twin
-                for finding in ready.findings
-                for twin in twins_of(
-                    self._connection,
-                    finding.entry.disk_id,
-                    finding.entry.stamp.inode,
-                    finding.entry.stamp,
-                )
-            }
-            leave_twins(self._connection, twins, _now_ms())
-        return written
+        return inserter.write(row, ready, _now_ms(), count=follow)
+
+    def _twins(self, ready: Batch) -> set[tuple[int, bytes]]:
+        """Other names of the files in a batch whose rows do not know yet what it says."""
+        return {
+            twin
+            for finding in ready.findings
+            for twin in twins_of(
+                self._connection,
+                finding.entry.disk_id,
+                finding.entry.stamp.inode,
+                finding.entry.stamp,
+            )
+        }
 
     def _leave_be(self, row: PendingRow) -> None:
         with write_transaction(self._connection):
@@ -389,24 +389,23 @@ class Owner:
 
     def _advance(self, generation: int, scan_id: int) -> None:
         """When all chunks of a generation are answered: its next pass, or the end of its run."""
+        if pending.has_chunks_in_work(self._connection, generation):
+            return
         passes = pending.passes_of(self._connection, generation)
         if passes:
-            if not pending.has_chunks_in_work(self._connection, generation):
-                following = ScanOrder(
-                    index=self._token, generation=generation, turn=passes * _TURNS_A_PASS
-                )
-                self._put_scan(following)
-            return
-        if passes is None:
+            following = ScanOrder(
+                index=self._token, generation=generation, turn=passes * _TURNS_A_PASS
+            )
+            self._put_scan(following)
+        elif passes is None:
             self._end_run(generation, scan_id)
 
     def _end_run(self, generation: int, scan_id: int) -> None:
-        if not scan_id or pending.waits_for(self._connection, scan_id):
-            return
-        with write_transaction(self._connection):
-            scans.end_counted(self._connection, scan_id, _now_ms())
-        self._queues.forget_scan(generation)
         self._rest()
+        if scan_id and not pending.waits_for(self._connection, scan_id):
+            with write_transaction(self._connection):
+                scans.end_counted(self._connection, scan_id, _now_ms())
+            self._queues.forget_scan(generation)
         ring(self._settings.db)
 
     def _unpark(self) -> None:

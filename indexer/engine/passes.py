@@ -98,8 +98,8 @@ class Pass:
                     yield self._durable(row, scan, plan)
         self._report()
 
-    def end(self) -> bool:
-        """Settle the generation, or leave it for the next pass; whether it is settled.
+    def end(self) -> None:
+        """Settle the generation, or leave it for the next pass.
 
         Hints that have nothing to wait for are settled while their chunks are still in work: from
         then on these stand for them.
@@ -110,13 +110,12 @@ class Pass:
             self._count_seen()
         if not (self.chunks or self._has_late()) or self._number >= _LAST:
             self._finish(now_ms)
-            return True
+            return
         with write_transaction(self._connection):
             if waits:
                 pending.count_pass(self._connection, self._generation)
             else:
                 self._settle(now_ms)
-        return not waits
 
     def _scan(self, row: PendingRow, facts: Facts, wanted: Wanted) -> Scan:
         root_id = row.hint.root_id
@@ -186,10 +185,10 @@ class Pass:
             )
             for scan in self._scans
         )
-        if not self.is_everything:
-            twins = {twin for one in vanished for twin in twins_of_missing(self._connection, one)}
-            leave_twins(self._connection, twins, now_ms)
         with write_transaction(self._connection):
+            if not self.is_everything:
+                gone = (twins_of_missing(self._connection, one) for one in vanished)
+                leave_twins(self._connection, {twin for twins in gone for twin in twins}, now_ms)
             if self.scan_id and (missing or problems):
                 numbers = {str(Outcome.MISSING): missing, str(Outcome.PROBLEM): problems}
                 scans.add(self._connection, self.scan_id, numbers)
@@ -212,14 +211,13 @@ class Pass:
 
 
 def leave_twins(connection: Connection, twins: set[tuple[int, bytes]], now_ms: int) -> None:
-    """Have other names of changed files looked at."""
+    """Have other names of changed files looked at; in the transaction of the change."""
     by_root: dict[int, list[bytes]] = {}
     for root_id, path in sorted(twins):
         by_root.setdefault(root_id, []).append(path)
     if by_root:
         hints = [Hint(root_id, b"", tuple(names)) for root_id, names in by_root.items()]
-        with write_transaction(connection):
-            pending.leave_hints(connection, hints, now_ms)
+        pending.leave_hints(connection, hints, now_ms)
 
 
 def _is_everything(hint: Hint) -> bool:

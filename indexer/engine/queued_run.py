@@ -17,7 +17,6 @@ from indexer.engine.redis_server import answering, state_of
 from indexer.engine.result import Result
 from indexer.model import Hint, Listener, Progress
 from indexer.settings import Settings
-from indexer.stages.outcome import Outcome
 from indexer.store import pending, scans
 from indexer.store.connection import Connection
 
@@ -73,7 +72,7 @@ class QueuedRun:
                 moved_at, before = now, step
             elif now - moved_at > _IDLE_S and self._foreman.trouble is None:
                 self._tell_idle()
-            if generation not in news.generations:
+            if all(other < generation for other in news.generations):
                 left = self._left(generation)
                 if whole_until is None:
                     whole_until = now + self._settings.still + _EVIDENCE_MARGIN_S
@@ -94,9 +93,9 @@ class QueuedRun:
                 self._foreman.queues.forget_scan(generation)
 
     def _left(self, generation: int) -> int:
-        """How many files of it stay pending."""
-        rows = pending.of_generation(self._connection, generation)
-        return sum(len(row.hint.names or ()) for row in rows)
+        """How many files stay pending, of it and of what followed from it."""
+        rows = pending.all_rows(self._connection)
+        return sum(len(row.hint.names or ()) for row in rows if row.generation >= generation)
 
     def _report(self, generation: int, scan_id: int, expected: int | None) -> tuple[int, int, int]:
         """Tell how far it is: files seen, to read, and read."""
@@ -124,12 +123,7 @@ class QueuedRun:
         return {} if told is None else msgspec.json.decode(told[1], type=dict[str, float | bool])
 
     def _take_counts(self, result: Result, scan_id: int) -> None:
-        counts = self._counts(scan_id)
-        for outcome in Outcome:
-            result.tally[outcome] = int(counts.get(str(outcome), 0))
-        result.seen = int(counts.get("seen", 0))
-        result.files_read = int(counts.get("files_read", 0))
-        result.bytes_read = int(counts.get("bytes_read", 0))
+        result.take(self._counts(scan_id))
 
     def _tell_idle(self) -> None:
         """Say which queues nobody serves."""

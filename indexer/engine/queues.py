@@ -10,11 +10,13 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from uuid import uuid4
 
 import msgspec
+from redis.exceptions import ResponseError
 from rq import Queue
-from rq.exceptions import DeserializationError, NoSuchJobError
-from rq.job import Job, JobStatus
+from rq.exceptions import DeserializationError, NoSuchJobError, TimeoutFormatError
+from rq.job import JOB_ID_PATTERN, Job, JobStatus, validate_job_id
 from rq.registry import FailedJobRegistry
 from rq.utils import now
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
@@ -39,6 +41,21 @@ _PARKED: Final = "music-indexer:parked"
 _SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
+_LONGEST_S: Final = 7 * 86_400
+"""The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
+ODD: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+    RecursionError,
+    ArithmeticError,
+    TimeoutFormatError,
+    DeserializationError,
+    ResponseError,
+)
+"""What RQ 3.0 raises where something in Redis is not as it writes it, a key of another type too."""
 
 Handler = Callable[[msgspec.Raw], object]
 
@@ -63,7 +80,24 @@ class OurJob(Job):
             raise QueueError(
                 f"refused: this worker does no {queue} jobs; it was put in {self.origin}"
             )
+        if len(self.args) != 1 or self.kwargs:
+            raise QueueError(
+                f"refused: a {queue} job of this program has one argument, this has"
+                f" {len(self.args) + len(self.kwargs)}; drop this job"
+            )
         return handler
+
+    def restore(self, raw_data: Any) -> None:  # noqa: ANN401 - RQ's type
+        """Take in what Redis has of it, but nothing that would have RQ do more than run it once.
+
+        Raises ValueError for a time limit that cannot be set.
+        """
+        super().restore(raw_data)
+        self.retries_left = self.repeats_left = self.rate_limit_key = None
+        self.webhooks, self._dependency_ids = [], []
+        self.failure_ttl = FAILED_TTL_S
+        if self.timeout is not None and not 0 < self.timeout <= _LONGEST_S:
+            raise ValueError(f"its timeout is {self.timeout}")
 
     def _deserialize_data(self) -> None:
         try:
@@ -99,6 +133,38 @@ class OurQueue(Queue):
     job_class = OurJob
 
     @classmethod
+    def lpop(
+        cls,
+        queue_keys: Sequence[str],
+        timeout: int | None,
+        connection: redis.Redis | None = None,
+    ) -> Any:  # noqa: ANN401 - RQ's type
+        """RQ's, without ids that are no text: RQ ends the worker for them."""
+        while True:
+            found: Any = super().lpop(queue_keys, timeout, connection=connection)
+            if found is None or connection is None or not cls._refused_id(connection, *found):
+                return found
+
+    @classmethod
+    def lmove(cls, connection: redis.Redis, queue_key: str, timeout: int | None) -> Any:  # noqa: ANN401
+        """The same for a worker with one queue."""
+        while True:
+            found: Any = super().lmove(connection, queue_key, timeout)
+            if found is None or not cls._refused_id(connection, *found):
+                return found
+
+    @classmethod
+    def _refused_id(cls, connection: redis.Redis, queue_key: bytes | str, job_id: bytes) -> bool:
+        try:
+            job_id.decode()
+        except UnicodeDecodeError as error:
+            key = queue_key.decode() if isinstance(queue_key, bytes) else queue_key
+            queue = cls.from_queue_key(key, connection=connection, serializer=serial)
+            _refuse(queue, job_id, str(error))
+            return True
+        return False
+
+    @classmethod
     def _fetch_dequeued_job(
         cls,
         connection: redis.Redis,
@@ -108,8 +174,10 @@ class OurQueue(Queue):
         serializer: Any = None,  # noqa: ANN401 - RQ's type
         death_penalty_class: type[BaseDeathPenalty] | None = None,
     ) -> tuple[Job, Queue] | None:
+        why = "it has no data"
         try:
-            return super()._fetch_dequeued_job(
+            validate_job_id(job_id)  # of one with a colon, RQ takes the part before it
+            found = super()._fetch_dequeued_job(
                 connection,
                 queue_key,
                 job_id,
@@ -117,21 +185,34 @@ class OurQueue(Queue):
                 serializer=serializer,
                 death_penalty_class=death_penalty_class,
             )
-        except (ValueError, TypeError, KeyError, AttributeError, DeserializationError) as error:
-            queue = cls.from_queue_key(queue_key, connection=connection, serializer=serial)
-            _refuse(queue, job_id, "".join(traceback.format_exception_only(error)).strip())
-            return None
+            if found is not None:
+                job, queue = found
+                job.origin = queue.name  # what it says of itself decides where it fails
+                return found
+            if not connection.exists(Job.key_for(job_id)):
+                return None  # it was deleted
+            if connection.hexists(Job.key_for(job_id), "data"):
+                return None  # it was put in again a moment ago, with an id in the queue of its own
+        except ODD as error:  # an id that is none, too
+            why = "".join(traceback.format_exception_only(error)).strip()
+        _refuse(
+            cls.from_queue_key(queue_key, connection=connection, serializer=serial), job_id, why
+        )
+        return None
 
 
-def _refuse(queue: Queue, job_id: str, why: str) -> None:
+def _refuse(queue: Queue, told_id: str | bytes, why: str) -> None:
     """Put a job that cannot be read among the failed ones, with the reason."""
-    _log.warning("refused queue=%s job=%s reason=%s", queue.name, job_id, why)
-    queue.connection.delete(Job.key_for(job_id))
+    is_id = isinstance(told_id, str) and JOB_ID_PATTERN.fullmatch(told_id)
+    job_id = str(told_id) if is_id else f"odd-{uuid4().hex}"
+    _log.warning("refused queue=%s job=%r reason=%s", queue.name, told_id, why)
+    if isinstance(told_id, str):
+        queue.connection.delete(Job.key_for(told_id))
     job = OurJob.create(
         func="refused",
         id=job_id,
         connection=queue.connection,
-        description="a job that could not be read",
+        description=f"a job that could not be read ({told_id!r})",
         serializer=serial,
         origin=queue.name,
         failure_ttl=FAILED_TTL_S,
@@ -139,11 +220,12 @@ def _refuse(queue: Queue, job_id: str, why: str) -> None:
     )
     job.ended_at = now()
     with queue.connection.pipeline() as pipeline:
+        pipeline.lrem(queue.intermediate_queue_key, 0, told_id)  # type: ignore[arg-type]
         job.save(pipeline=pipeline)
         job._handle_failure(  # noqa: SLF001 - as RQ's own worker does
             f"refused: this is no job of this program ({why})", pipeline=pipeline, worker_name=""
         )
-        pipeline.execute()
+        pipeline.execute(raise_on_error=False)
 
 
 class Queues:
@@ -181,10 +263,10 @@ class Queues:
         with self.client.pipeline(transaction=False) as pipeline:
             for queue in self._queues.values():
                 pipeline.lrange(queue.key, 0, -1)
-            return {job_id.decode() for ids in pipeline.execute() for job_id in ids}
+            return {job_id.decode(errors="replace") for ids in pipeline.execute() for job_id in ids}
 
     def states(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        """(status, last sign of life) of each job; empty where there is none.
+        """(status, last sign of life) of each job; empty where there is none that can be read.
 
         What stands there as a time is the clock of the worker's machine, so it is not read as one:
         another value means that somebody lives.
@@ -192,8 +274,11 @@ class Queues:
         with self.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hmget(Job.key_for(job_id), "status", "last_heartbeat")
-            told = pipeline.execute()
-        return [((status or b"").decode(errors="replace"), pulse or b"") for status, pulse in told]
+            told = pipeline.execute(raise_on_error=False)
+        answers = [(b"", b"") if isinstance(one, ResponseError) else one for one in told]
+        return [
+            ((status or b"").decode(errors="replace"), pulse or b"") for status, pulse in answers
+        ]
 
     def workers_of(self, name: str) -> int:
         """How many workers serve a queue, by their own word."""
@@ -217,8 +302,8 @@ class Queues:
     def parked(self) -> list[tuple[int, int, int]]:
         """(generation, turn, slice) of the scans that wait."""
         told: Any = self.client.hgetall(_PARKED)
-        waiting = [(int(key), *map(int, value.split())) for key, value in told.items()]
-        return sorted((generation, turn, slice_) for generation, turn, slice_ in waiting)
+        waiting = (_numbers(key + b" " + value, 3) for key, value in told.items())
+        return sorted((one[0], one[1], one[2]) for one in waiting if one)
 
     def note_scan(self, generation: int, seen: int, planned: int) -> None:
         """Tell whoever follows a scan how far it is."""
@@ -230,7 +315,7 @@ class Queues:
     def scan_noted(self, generation: int) -> tuple[int, int]:
         """(files seen, files to read) of a scan, as far as it is."""
         told: Any = self.client.hget(_SCANS, str(generation))
-        seen, planned = map(int, told.split()) if told else (0, 0)
+        seen, planned = _numbers(told or b"", 2) or (0, 0)
         return seen, planned
 
     def forget_scan(self, generation: int) -> None:
@@ -257,7 +342,16 @@ def files_in(job_id: bytes | str) -> int:
     """How many files a job of a chunk is about, by its id; 0 for what is no such job."""
     text = job_id.decode(errors="replace") if isinstance(job_id, bytes) else job_id
     parts = text.split("-")
-    return int(parts[2]) if len(parts) == 4 and parts[2].isdecimal() else 0
+    is_ours = len(parts) == 4 and len(parts[2]) < 10 and parts[2].isdecimal()
+    return int(parts[2]) if is_ours else 0
+
+
+def _numbers(told: bytes, many: int) -> tuple[int, ...]:
+    """The whole numbers that stand there; none where it is something else."""
+    words = told.split()
+    if len(words) != many or not all(word.isdigit() and len(word) < 20 for word in words):
+        return ()
+    return tuple(map(int, words))
 
 
 def read_order(raw: msgspec.Raw, kind: type[Any]) -> Any:  # noqa: ANN401 - `kind` is the type
@@ -281,6 +375,6 @@ def fetch(client: redis.Redis, job_ids: Iterable[str]) -> list[OurJob]:
     for job_id in job_ids:
         try:
             found.append(OurJob.fetch(job_id, connection=client, serializer=serial))
-        except (NoSuchJobError, ValueError, TypeError, KeyError):
+        except (NoSuchJobError, *ODD):
             continue
     return found  # type: ignore[return-value]  # RQ annotates Job, not Self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
@@ -25,6 +27,15 @@ class Result(Struct):
     def count_change(self, kind: str, number: int) -> None:
         """Take a line of the change feed, which is all that is known of another process's work."""
         self.tally[Outcome(kind)] += number
+
+    def take(self, counts: Mapping[str, float | bool]) -> None:
+        """Take what a row of `scans` has counted, by the names of `counts`."""
+        for outcome in Outcome:
+            self.tally[outcome] = int(counts.get(str(outcome), 0))
+        self.seen = int(counts.get("seen", 0))
+        self.files_read = int(counts.get("files_read", 0))
+        self.bytes_read = int(counts.get("bytes_read", 0))
+        self.pending = int(counts.get("pending", 0))
 
     def counts(self) -> dict[str, float | bool]:
         """Everything by the names of the contract."""

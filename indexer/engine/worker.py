@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("indexer")
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_MORE: Final = signal.SIGUSR1
+"""The first reader sends it to the parent when more waits than it takes itself."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _MORE)
+_IDLE_S: Final = 30
+"""A reader but the first that has had nothing to do for so long ends: at rest a process that waits
+takes memory for nothing. A guess."""
+_UNWELL: Final = 70
+"""The exit code of a process whose worker ended by itself (sysexits.h, EX_SOFTWARE)."""
 _FIRST_PAUSE_S: Final = 0.5
 """Before a process that failed is started again; it grows to `reconnect_longest`. A guess."""
 _LIVED_S: Final = 30.0
@@ -51,6 +59,8 @@ class _Child(Struct):
     pause_s: float = 0.0
     start_at: float = 0.0
     done: bool = False
+    wanted: bool = True
+    """False: it reads files, and the first reader has no more work than it can do alone."""
 
 
 class _Stopped(BaseException):
@@ -63,18 +73,21 @@ def run(settings: Settings, wanted: Wanted, posts: Sequence[Post], *, burst: boo
     A process that ends is started again. At the end each may finish the job at hand; a second
     signal ends them at once, and their jobs are dispatched again when their leases end.
     """
-    _preload(posts)
+    _preload(settings, posts)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    children = [_Child(post) for post in posts]
+    children = [_Child(post, wanted=burst or not _is_on_demand(post)) for post in posts]
     ending = False
     try:
         while not all(child.done for child in children):
             now = time.monotonic()
             for child in children:
-                if not (ending or child.done or child.pid) and now >= child.start_at:
+                if child.wanted and not (ending or child.done or child.pid or now < child.start_at):
                     _start(child, settings, wanted, burst=burst)
             caught = signal.sigtimedwait(_SIGNALS, _pause_s(children, ending=ending))
-            if caught is not None and caught.si_signo != signal.SIGCHLD:
+            if caught is not None and caught.si_signo == _MORE:
+                for child in children:
+                    child.wanted = True
+            elif caught is not None and caught.si_signo != signal.SIGCHLD:
                 _end(children, signal.SIGKILL if ending else signal.SIGTERM)
                 ending = True
             _bury(children, settings, burst=burst, ending=ending)
@@ -84,7 +97,7 @@ def run(settings: Settings, wanted: Wanted, posts: Sequence[Post], *, burst: boo
         _end(children, signal.SIGKILL)
 
 
-def _preload(posts: Sequence[Post]) -> None:
+def _preload(settings: Settings, posts: Sequence[Post]) -> None:
     """Load before the forks what most of them need, and leave it out of the garbage collection.
 
     The collector writes to each object that it looks at, which would end the sharing.
@@ -93,13 +106,23 @@ def _preload(posts: Sequence[Post]) -> None:
         from indexer.tags import bare, mp4, vorbis
 
         del bare, mp4, vorbis
+    with suppress(errors.QueueError), answering(settings):  # who talks to it imports more
+        client = connect(settings, timeout_s=1)
+        client.ping()
+        client.close()
     gc.collect()
     gc.freeze()
 
 
+def _is_on_demand(post: Post) -> bool:
+    return post.reads and post.number > 1
+
+
 def _pause_s(children: Sequence[_Child], *, ending: bool) -> float:
     """How long to wait for a signal."""
-    starts = [child.start_at for child in children if not (child.pid or child.done)]
+    starts = [
+        child.start_at for child in children if child.wanted and not (child.pid or child.done)
+    ]
     if ending or not starts:
         return 3600.0
     return max(0.0, min(starts) - time.monotonic())
@@ -150,6 +173,7 @@ def _bury(children: Sequence[_Child], settings: Settings, *, burst: bool, ending
         now = time.monotonic()
         if code == 0:
             child.pause_s = 0.0
+            child.wanted = not _is_on_demand(child.post)
         elif child.pause_s and now - child.born < _LIVED_S:
             child.pause_s = min(child.pause_s * 2, settings.reconnect_longest)
         else:
@@ -175,7 +199,8 @@ def _serve(post: Post, settings: Settings, wanted: Wanted, *, burst: bool) -> in
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGCHLD, _MORE):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     quiet_logs()
     try:
@@ -200,9 +225,20 @@ def _work(
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
     if post.reads:
         hands = Lender(settings, client).handlers
-        worker = worker_of(post.queues, client, hands, name=name, memory_mb=settings.worker_memory)
+        worker = worker_of(
+            post.queues,
+            client,
+            hands,
+            name=name,
+            memory_mb=settings.worker_memory,
+            stopped=stopped,
+        )
+        if _is_on_demand(post):
+            worker.work(burst=burst, logging_level=None, max_idle_time=_IDLE_S)
+            return 0
+        worker.call_for_more = lambda: os.kill(os.getppid(), _MORE)
         worker.work(burst=burst, logging_level=None)
-        return 0
+        return 0 if burst or worker.has_ended_well else _UNWELL
     from indexer.engine.owner import Owner
     from indexer.store.connection import explained
 
@@ -212,14 +248,19 @@ def _work(
         owner = Owner(settings, wanted, client)
         try:
             worker = worker_of(
-                post.queues, client, owner.handlers, name=name, memory_mb=settings.worker_memory
+                post.queues,
+                client,
+                owner.handlers,
+                name=name,
+                memory_mb=settings.worker_memory,
+                stopped=stopped,
             )
             worker.work(burst=burst, logging_level=None)
         finally:
             owner.close()
             if turn is not None:
                 os.close(turn)
-    return 0
+    return 0 if burst or worker.has_ended_well else _UNWELL
 
 
 def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
