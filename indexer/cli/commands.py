@@ -148,7 +148,7 @@ def _suffixes(settings: Settings) -> list[str]:
 @json_option
 @click.pass_obj
 def status(session: Session, *, watch: bool) -> int:
-    """Show what the index holds, its roots, its last scans, and how the work goes.
+    """Show what the index holds, its roots, and how the work goes.
 
     With --watch: a bar for each queue, and how many files a second each stage gets through. Where
     nobody looks (a file, a pipe), and with --json, a line for each moment.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ _FULL_AT: Final = 25
 
 def follow(session: Session, ask: Callable[[], Status]) -> int:
     """Show what `ask` answers, again and again, until Ctrl-C, or until nobody reads it."""
-    if session.as_json or not can_redraw():
+    if session.as_json or not (can_redraw() and sys.stdout.isatty()):
         session.answer_rows(_moments(ask, session.output.reader_gone), plain_line, at_once=True)
         return 0
     from rich.live import Live

@@ -39,6 +39,8 @@ _MAINTENANCE_S: Final = 60
 _HANDED_BACK_PAUSE_S: Final = 2.0
 """After a job was handed back, another machine gets so much time to take it. A guess."""
 _VITALS_EVERY_S: Final = 5.0
+AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
+"""What redis raises where the server is gone in the middle of something."""
 
 
 class _Ours:
@@ -52,6 +54,7 @@ class _Ours:
     _vitals_at = 0.0
     connection: redis.Redis
     key: str
+    register_birth: Callable[[], None]
     _stop_requested: bool
     _shutdown_requested_date: Any
     log: logging.Logger
@@ -67,6 +70,16 @@ class _Ours:
         super()._install_signal_handlers()  # type: ignore[misc]  # both workers have it
         if self.is_told_to_stop():
             self._stop_requested = True
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ANN401
+        """RQ's sign of life, which a Redis that has lost all takes from somebody it does not know.
+
+        Such a worker would stand in no list of workers any more.
+        """
+        if pipeline is None and not self.connection.hexists(self.key, "birth"):
+            self.connection.delete(self.key)
+            self.register_birth()
+        super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
 
     def run_maintenance_tasks(self) -> None:
         """RQ's upkeep: it ends the worker when a job that a dead one left cannot be read."""
@@ -145,10 +158,12 @@ def worker_of(
     name: str,
     memory_mb: int,
     stopped: Callable[[], bool] = lambda: False,
+    longest_pause_s: float = 30.0,
 ) -> OwnerWorker | ReaderWorker:
     """A worker for these queues. Its connection's time limit is set by RQ.
 
-    `stopped` answers whether a signal has come before its own handlers are there.
+    `stopped` answers whether a signal has come before its own handlers are there, and
+    `longest_pause_s` is between two tries to reach a Redis that is away.
     """
     OurJob.handlers = dict(handlers)
     kind: type[OwnerWorker | ReaderWorker] = ReaderWorker if queues == ("extract",) else OwnerWorker
@@ -165,6 +180,7 @@ def worker_of(
         serializer=serial,
         log_job_description=False,
     )
+    worker.max_connection_wait_time = longest_pause_s
     worker.memory_mb = memory_mb
     worker.is_told_to_stop = stopped
     worker.log_result_lifespan = False
@@ -176,8 +192,18 @@ def quiet_logs(level: int = logging.WARNING) -> None:
     for name in ("rq.worker", "rq.job", "rq.registry", "rq.queue", "rq.scheduler"):
         logger = logging.getLogger(name)
         logger.setLevel(level)
+        if _without_traceback not in logger.filters:
+            logger.addFilter(_without_traceback)
         logger.handlers = list(logging.getLogger("indexer").handlers)
         logger.propagate = False
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A Redis that goes away is no fault of the program: one line tells of it."""
+    if record.exc_info and isinstance(record.exc_info[1], AWAY):
+        record.msg, record.args = "redis away detail=%s", (record.exc_info[1],)
+        record.exc_info = None
+    return True
 
 
 def on_stop(act: Callable[[], None]) -> None:

@@ -107,7 +107,8 @@ class Leases:
         """Take in everything that waits. Rows that were answered and are not whole come back.
 
         What stood there when this run began is asked for at once, as are hints that somebody else
-        has left. A chunk that comes later was made by a scan a moment ago, which hands it out.
+        has left, and halves. Another chunk that comes later was made by a scan a moment ago, which
+        hands it out.
         """
         met: set[Case] = set()
         left: list[Outline] = []
@@ -118,7 +119,7 @@ class Leases:
             lease = self._leases.get(case)
             if lease is None:
                 lease = self._leases[case] = Lease(now, now, attempts=0 if single else -1)
-                if single and self._has_met:
+                if single and self._has_met and outline.id not in self._halved:
                     lease.until = now + self._lease_s
                     lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
             if single and outline.attempts > lease.attempts:

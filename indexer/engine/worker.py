@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.engine.death import die_with
-from indexer.engine.hands import quiet_logs, worker_of
+from indexer.engine.hands import AWAY, quiet_logs, worker_of
 from indexer.engine.lender import Lender
 from indexer.engine.profiles import Post
 from indexer.engine.redis_server import answering, connect, shown, state_of
@@ -207,6 +207,9 @@ def _serve(post: Post, settings: Settings, wanted: Wanted, *, burst: bool) -> in
         return _work(post, settings, wanted, lambda: stopped, burst=burst)
     except _Stopped:
         return 0
+    except AWAY as error:  # from RQ's good-bye: it has said so; who comes next waits for it
+        _log.warning("redis away detail=%s", error)
+        return _UNWELL
     except errors.IndexerError as error:
         _log.error("%s", error)
         return error.exit_code
@@ -232,6 +235,7 @@ def _work(
             name=name,
             memory_mb=settings.worker_memory,
             stopped=stopped,
+            longest_pause_s=settings.reconnect_longest,
         )
         if _is_on_demand(post):
             worker.work(burst=burst, logging_level=None, max_idle_time=_IDLE_S)
@@ -254,6 +258,7 @@ def _work(
                 name=name,
                 memory_mb=settings.worker_memory,
                 stopped=stopped,
+                longest_pause_s=settings.reconnect_longest,
             )
             worker.work(burst=burst, logging_level=None)
         finally:

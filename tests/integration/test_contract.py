@@ -25,7 +25,8 @@ SCAN_KEYS = {
 }  # fmt: skip
 STATUS_KEYS = {
     "database", "size", "wal_size", "tracks", "albums", "artists", "missing", "problems",
-    "pending", "oldest_pending_seconds", "daemon", "roots", "scans",
+    "pending", "oldest_pending_seconds", "daemon", "roots", "scans", "rates", "last_scan_rates",
+    "error_rate", "processes", "redis", "queues", "workers",
 }  # fmt: skip
 DAEMON_KEYS = {"running", "pid", "watched_folders", "unwatched_folders"}
 ROOT_KEYS = {
