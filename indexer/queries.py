@@ -88,6 +88,7 @@ def _daemon(dispatcher: Holder | None) -> report.DaemonStatus:
         recoveries=dispatcher.recoveries,
         engine=dispatcher.engine,
         queue_trouble=dispatcher.queue_trouble or None,
+        log_is_held=dispatcher.log_is_held,
     )
 
 
@@ -123,11 +124,11 @@ def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
 
 def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow]:
     """The change feed after a sequence number. Raises HistoryPruned where some of it is gone."""
-    oldest = changes.oldest(connection)
-    if since + 1 < oldest and since > 0:
+    floor = changes.floor(connection)
+    if 0 < since < floor:
         raise errors.HistoryPruned(
-            f"changes after {since} are no longer kept (the oldest is {oldest}); "
-            f"start from a snapshot: read the view `library`, then `changes --since "
+            f"changes after {since} are no longer all kept (only those after {floor} are); "
+            "start from a snapshot: read the view `library`, then `changes --since "
             f"{changes.newest(connection)}`"
         )
     for seq, at, kind, track_id, root, path, old_root, old_path in changes.since(connection, since):

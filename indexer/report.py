@@ -53,6 +53,8 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     """Who does its work: `local` itself, `rq` the workers, through the queues."""
     queue_trouble: str | None = None
     """Why it cannot hand out work now."""
+    log_is_held: bool = False
+    """Whether a program that reads for long keeps SQLite's log (`wal_size`) from shrinking."""
 
 
 class RootStatus(Struct, frozen=True, kw_only=True):

@@ -112,6 +112,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Hours after which it looks even if the disk sleeps."""
     keep_missing: Amount = 30
     """Days on which the root was there, before a track whose file is gone is forgotten."""
+    keep_changes: Amount = 90
+    """Days after which `changes` keeps only what is present; 0: it keeps all."""
     redis: Redis | None = None
     """Where the queues are; None: the stages run in this process."""
     profile: Profile = "pi"

@@ -204,6 +204,7 @@ class Daemon:
         self._probe_at = now + self._settings.probe_interval
         self._roots.see(self._work.standings())
         self._work.count_days(root.row.id for root in self._roots if root.is_settled)
+        self._work.tend_log()
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
             self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
@@ -404,7 +405,9 @@ class Daemon:
     def _tell_status(self) -> None:
         self._arming.count(self._roots)
         trouble = "" if self._delegation is None else self._delegation.trouble
-        self._notice.tell(self._roots, trouble, self._work.pace.buckets)
+        self._notice.tell(
+            self._roots, trouble, self._work.pace.buckets, log_is_held=self._work.log_is_held
+        )
 
 
 def _is_everything(hint: Hint) -> bool:

@@ -20,7 +20,14 @@ class Notice:
         self._engine = engine
         self._told = Holder(os.getpid(), "daemon")
 
-    def tell(self, roots: Roots, queue_trouble: str = "", pace: tuple[Bucket, ...] = ()) -> None:
+    def tell(
+        self,
+        roots: Roots,
+        queue_trouble: str = "",
+        pace: tuple[Bucket, ...] = (),
+        *,
+        log_is_held: bool = False,
+    ) -> None:
         """Tell how many folders are watched, where each root stands, and what went wrong."""
         armed = [root.armed for root in roots if root.is_there]
         news = Holder(
@@ -33,6 +40,7 @@ class Notice:
             self._engine,
             queue_trouble,
             pace,
+            log_is_held,
         )
         if news == self._told:
             return

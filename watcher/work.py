@@ -38,6 +38,8 @@ _NAMES_A_ROW: Final = 100
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
 
+_LOG_MUCH: Final = 20_000_000
+"""Above what SQLite lets stand (`journal_size_limit`, 16 MiB): something kept it from shrinking."""
 _NOT_WRITTEN: Final = (Outcome.MISSING, Outcome.PROBLEM)
 
 Files = set[tuple[int, bytes]]
@@ -64,6 +66,8 @@ class Work:
         """Other links to files that it found changed."""
         self.absent: set[int] = set()
         """Roots that were not there at the last look, so that nothing was done for them."""
+        self.log_is_held = False
+        """Whether somebody's long read keeps the WAL from shrinking."""
         self.pace = Pace()
         """What it gets through, for `status`."""
         self._connection = connection
@@ -146,7 +150,10 @@ class Work:
     def count_days(self, root_ids: Iterable[int]) -> None:
         """Once a day: count it for these roots, and forget what left long ago."""
         now_ms = time.time_ns() // 1_000_000
-        upkeep.count_days(self._connection, root_ids, now_ms, self._settings.keep_missing)
+        settings = self._settings
+        upkeep.count_days(
+            self._connection, root_ids, now_ms, settings.keep_missing, settings.keep_changes
+        )
 
     # Places
 
@@ -204,6 +211,22 @@ class Work:
         )
         self.tell_changes()
         return result
+
+    def tend_log(self) -> None:
+        """Move a WAL that has grown into the database, and see whether a reader forbids it.
+
+        SQLite does so by itself when it commits, but not past what the oldest reader looks at, and
+        it gives the file's space back only when it begins anew.
+        """
+        log = self._settings.db.with_name(self._settings.db.name + "-wal")
+        if not log.exists() or log.stat().st_size <= _LOG_MUCH:
+            self.log_is_held = False
+            return
+        self._connection.set_busy_handler(lambda _tries: False)
+        try:
+            self.log_is_held = not upkeep.empty_log(self._connection)
+        finally:
+            self._connection.set_busy_handler(self._goes_on_waiting)
 
     def rest(self) -> None:
         """After much work: do what the next change would have to wait for, and free memory."""

@@ -185,6 +185,8 @@ def _daemon(status: Status) -> str:
 
 def _database(status: Status) -> str:
     wal = f" and {byte_size(status.wal_size)} of log" if status.wal_size else ""
+    if status.daemon.log_is_held:
+        wal += ", which a program that reads it without an end keeps from shrinking"
     return f"{escaped(status.database)} ({byte_size(status.size)}{wal})"
 
 

@@ -172,6 +172,7 @@ class Dispatcher:
                     guarded.trees,
                     time.time_ns() // 1_000_000,
                     self._settings.keep_missing,
+                    self._settings.keep_changes,
                 )
             return Done(result, tuple(offline))
         finally:

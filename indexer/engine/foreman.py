@@ -19,7 +19,7 @@ from indexer import errors, paths
 from indexer.engine.facts import Facts
 from indexer.engine.leases import Case, Leases, Sign, Verdict
 from indexer.engine.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
-from indexer.engine.queues import Queues, chunk_job, scan_job
+from indexer.engine.queues import Queues, chunk_job, files_in, scan_job
 from indexer.engine.redis_server import answering, connect, state_of
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
 from indexer.settings import Settings
@@ -143,7 +143,12 @@ class Foreman:
         """Look at all that waits; dispatch what is new or lost."""
         outlines = pending.outlines(self._connection)
         left = self._take_left(self._leases.meet(outlines, now), now)
-        there = [case for case in self._leases.due(now) if self._may_go(case, outlines)]
+        there: list[Case] = []
+        for case in self._leases.due(now):
+            if self._may_go(case, outlines):
+                there.append(case)
+            else:
+                self._leases.put_off(case, now)
         if there and (self.trouble is None or now >= self._try_at):
             with self._reaching(now):
                 self._meet_redis(now)
@@ -236,17 +241,24 @@ class Foreman:
                 sign = self._sign_of_hints(case, waiting, parked)
             else:
                 sign = self._sign_of_chunk(row, self._leases.turn_of(case), waiting)
-            verdict = self._leases.judge(case, sign, now)
-            if verdict is Verdict.DISPATCH:
-                self._put(case, now)
-            elif verdict is Verdict.HALVE and row is not None:
-                self._halve(row)
-            elif verdict is Verdict.CONDEMN and row is not None:
-                self._condemn(case, row, sign.killed or "was lost", now)
+            self._see_to(case, row, sign, now)
+
+    def _see_to(self, case: Case, row: PendingRow | None, sign: Sign, now: float) -> None:
+        verdict = self._leases.judge(case, sign, now)
+        if verdict is Verdict.DISPATCH:
+            if row is None:
+                self._queues.unpark(case.generation)  # it begins anew
+            self._put(case, now)
+        elif verdict is Verdict.HALVE and row is not None:
+            self._halve(row)
+        elif verdict is Verdict.CONDEMN and row is not None:
+            self._condemn(case, row, sign.killed or "was lost", now)
 
     def _sign_of_hints(self, case: Case, waiting: set[str], parked: set[int]) -> Sign:
         begins = f"scan-{case.generation}-0-"
-        waits = case.generation in parked or any(one.startswith(begins) for one in waiting)
+        waits = any(one.startswith(begins) for one in waiting)
+        if case.generation in parked and any(map(files_in, waiting)):
+            waits = True  # for room; whoever makes the last of it wakes the scan
         if not waits and self._leases.has_chunks(case.generation):
             waits = True  # the last of these chunks asks for the next pass
         seen, planned = self._queues.scan_noted(case.generation)
@@ -349,6 +361,7 @@ class Foreman:
             generation=row.generation,
             root=root.name,
             root_id=root.id,
+            files=1,
             turn=turn,
             reread=row.hint.reread,
             scan=row.scan_id,

@@ -162,6 +162,10 @@ class Leases:
             case for case, lease in self._leases.items() if not lease.held and lease.ask_at <= now
         ]
 
+    def put_off(self, case: Case, now: float) -> None:
+        """Nothing can be done about a case now: ask for it later."""
+        self._leases[case].ask_at = now + self._lease_s / _LOOKS_A_LEASE
+
     def next_at(self) -> float | None:
         """When the next one is due."""
         return min((one.ask_at for one in self._leases.values() if not one.held), default=None)

@@ -34,14 +34,16 @@ _log = logging.getLogger("indexer")
 
 _JOB_S: Final = 600
 """The longest that the next stage may take for it."""
-_CLOCKS_NS: Final = (2_000_000_000, 1_000_000_000, 1_000_000, 1_000, 100)
-"""How coarse the times of a file system may be: FAT, NFS 2, some servers, SMB."""
+_CLOCKS_NS: Final = (1_000_000_000, 1_000_000, 1_000, 100)
+"""How coarse the times of a share may be: NFS 2, some servers, SMB."""
 
 
 class Lender:
     """Reads files for the machine that has the index."""
 
-    def __init__(self, settings: Settings, client: redis.Redis) -> None:
+    def __init__(self, settings: Settings, client: redis.Redis, *, hands_back: bool = True) -> None:
+        """Not `hands_back`: a job whose files are not here fails, since nobody waits for others."""
+        self._hands_back = hands_back
         self._settings = settings
         self._queues = Queues(client)
         self._places = {
@@ -64,6 +66,8 @@ class Lender:
         try:
             _check_mounted(place)
         except errors.RootOffline as error:
+            if not self._hands_back:
+                raise
             _log.warning("handed back root=%s reason=%s", order.origin.root, error)
             return Retry(max=1_000_000_000, interval=0)
         readings = read(order, place, self._settings)
@@ -77,7 +81,7 @@ class Lender:
                 unread=order.unread,
                 readings=nameless(readings),
             ),
-            job_id=chunk_job("batch", origin.row, files, origin.turn),
+            job_id=chunk_job("batch", origin.row, origin.files or files, origin.turn),
             description=f"batch {files} file{'s' if files > 1 else ''} of {origin.root}",
             timeout_s=_JOB_S,
         )

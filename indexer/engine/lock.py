@@ -49,6 +49,8 @@ class Holder(Struct, frozen=True):
     """Why nothing can be dispatched to the queues now."""
     pace: tuple[Bucket, ...] = ()
     """What it got through in the last minute."""
+    log_is_held: bool = False
+    """Whether a program that reads for long keeps SQLite's log from shrinking."""
 
 
 class DispatchLock:

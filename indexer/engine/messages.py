@@ -92,6 +92,8 @@ class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
     generation: int
     root: str
     root_id: int
+    files: int = 0
+    """How many its row names: the ids of its jobs have it, for whoever asks after them."""
     turn: int = 0
     reread: int = 0
     scan: int = 0

@@ -260,6 +260,7 @@ class Owner:
             generation=row.generation,
             root=tree.name,
             root_id=tree.root_id,
+            files=len(row.hint.names or ()),
             turn=turn,
             reread=plan.reread,
             scan=row.scan_id,
@@ -284,7 +285,7 @@ class Owner:
         self._queues.put(
             "extract",
             order,
-            job_id=chunk_job("extract", row.id, len(plan.names), turn),
+            job_id=chunk_job("extract", row.id, origin.files, turn),
             description=f"extract {_files_text(len(plan.read))} in {where}",
             timeout_s=self._settings.reader_timeout + _A_FILE_S * len(plan.read),
         )
@@ -301,7 +302,7 @@ class Owner:
         self._queues.put(
             "insert",
             InsertOrder.of(origin, ready),
-            job_id=chunk_job("insert", origin.row, files, origin.turn),
+            job_id=chunk_job("insert", origin.row, origin.files or files, origin.turn),
             description=f"insert {_files_text(files)} of {origin.root}",
             timeout_s=_JOB_S,
         )
@@ -311,7 +312,7 @@ class Owner:
         self._queues.put(
             "batch",
             order,
-            job_id=chunk_job("batch", origin.row, files, origin.turn),
+            job_id=chunk_job("batch", origin.row, origin.files or files, origin.turn),
             description=f"batch {_files_text(files)} of {origin.root}",
             timeout_s=_JOB_S,
         )
@@ -463,6 +464,10 @@ def _check_names(row: PendingRow, ready: Batch) -> None:
     """Raise QueueError for a batch about files that its row does not name."""
     named = {paths.join(row.hint.folder, name) for name in row.hint.names or ()}
     told = {finding.entry.path for finding in ready.findings} | set(ready.waiting)
+    if ready.root_id != row.hint.root_id:
+        raise errors.QueueError(
+            f"refused: row {row.id} of `pending` is about another root; drop this job"
+        )
     if not told <= named:
         raise errors.QueueError(
             f"refused: row {row.id} of `pending` does not name {len(told - named)} of these files;"

@@ -30,6 +30,8 @@ from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.wanted import Wanted
 
+_CHUNK_BYTES: Final = 512 * 1024
+"""The most that the files of one job take as JSON."""
 _FIRST: Final = 0
 _LAST: Final = 2
 """The pass that ends a generation whatever it finds: new chunks in the first, files that stand in
@@ -130,6 +132,7 @@ class Pass:
             min(most, self._settings.chunk_files),
             unfinished=unfinished | self._in_work.get(root_id, set()),
             breathes=True,
+            chunk_bytes=_CHUNK_BYTES,
             retries_trouble=self._number == _FIRST,
         )
 

@@ -18,6 +18,10 @@ _CONNECT_S: Final = 5.0
 """A guess: a server on the same network that takes longer is as good as away."""
 
 
+_SECRETS: Final = ("password=", "username=")
+"""Options of an address that are nobody's business."""
+
+
 class RedisState(Struct, frozen=True):
     """What a Redis says of itself."""
 
@@ -101,7 +105,9 @@ def shown(settings: Settings) -> str:
     scheme, separator, rest = address.partition("://")
     if "@" in rest:
         rest = rest.rpartition("@")[2]
-    return scheme + separator + rest
+    rest, question, options = rest.partition("?")
+    kept = [one for one in options.split("&") if not one.startswith(_SECRETS)]
+    return scheme + separator + rest + (question + "&".join(kept) if any(kept) else "")
 
 
 def _refused(settings: Settings, error: Exception) -> errors.QueueError:

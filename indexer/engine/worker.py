@@ -177,7 +177,7 @@ def _bury(children: Sequence[_Child], settings: Settings, *, burst: bool, ending
         elif child.pause_s and now - child.born < _LIVED_S:
             child.pause_s = min(child.pause_s * 2, settings.reconnect_longest)
         else:
-            child.pause_s = _FIRST_PAUSE_S
+            child.pause_s = min(_FIRST_PAUSE_S, settings.reconnect_longest)
         child.start_at = now + child.pause_s
         if code:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -227,7 +227,7 @@ def _work(
     _await_redis(settings, stopped)
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
     if post.reads:
-        hands = Lender(settings, client).handlers
+        hands = Lender(settings, client, hands_back=not burst).handlers
         worker = worker_of(
             post.queues,
             client,

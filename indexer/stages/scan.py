@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -18,6 +19,9 @@ from indexer.walk import Found, Listed, Unlisted, explain, look, walk
 from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
+_AS_TEXT_BYTES: Final = 160
+"""What a file's stamp takes as JSON; its path takes three times its bytes at the most (U+FFFD, and
+base64 beside it)."""
 _MOST_REPLACED: Final = 100_000
 """Files whose inode changed that are kept for the end; a guess that costs 20 MB at the most.
 Past it they are taken as they come, and a file that was moved away from such a place in the same
@@ -109,9 +113,12 @@ class Scan:
         unfinished: frozenset[bytes] = frozenset(),
         keep_folders: bool = False,
         breathes: bool = False,
+        chunk_bytes: int = sys.maxsize,
         retries_trouble: bool = True,
     ) -> None:
-        """`breathes`: plans without a file come in between, where nothing is found for long.
+        """A chunk is closed at `chunk_files` files, or when they take `chunk_bytes` as text.
+
+        `breathes`: plans without a file come in between, where nothing is found for long.
 
         Without `retries_trouble`, files that the machine could not read are left as they are.
         """
@@ -134,6 +141,8 @@ class Scan:
         self.folders: set[bytes] = set()
         self._keep_folders = keep_folders
         self._breathes = breathes
+        self._chunk_bytes = chunk_bytes
+        self._bytes = 0
         self._retries_trouble = retries_trouble
         self._replaced: list[Entry] = []
 
@@ -153,10 +162,7 @@ class Scan:
                     return
                 yield from self._breaths()
                 path = item.entry.path
-                size = len(read) + len(unread)
-                if size >= self._chunk_files or (
-                    size * 2 >= self._chunk_files and paths.parent_of(path) != folder
-                ):
+                if self._is_full(len(read) + len(unread), path, folder):
                     yield self._plan(read, unread)
                     read, unread = [], []
                 folder = paths.parent_of(path)
@@ -173,6 +179,16 @@ class Scan:
         )
         if read or unread:
             yield self._plan(read, unread)
+
+    def _is_full(self, files: int, path: bytes, folder: bytes) -> bool:
+        """Whether a chunk of so many files, the last of them in this folder, ends before a path."""
+        own_bytes = _AS_TEXT_BYTES + 3 * len(path)
+        self._bytes += own_bytes
+        ends_here = files * 2 >= self._chunk_files and paths.parent_of(path) != folder
+        if not (ends_here or files >= self._chunk_files or self._bytes > self._chunk_bytes):
+            return False
+        self._bytes = own_bytes
+        return files > 0
 
     def _breaths(self) -> Iterator[Plan]:
         if self._breathes and self.seen % _BEAT_FILES == 0:

@@ -18,7 +18,21 @@ SELECT seq, at, kind, track_id, root, path, old_root, old_path FROM changes
 WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _NEWEST: Final = "SELECT coalesce(max(seq), 0) FROM changes"
-_OLDEST: Final = "SELECT coalesce(min(seq), 1) FROM changes"
+_FLOOR: Final = "SELECT changes_floor FROM identity"
+_RAISE_FLOOR: Final = "UPDATE identity SET changes_floor = ?"
+_FIRST_KEPT: Final = """
+SELECT coalesce((SELECT min(seq) FROM changes WHERE seq > ?1 AND at >= ?2),
+                (SELECT max(seq) + 1 FROM changes WHERE seq > ?1))
+"""
+_DROP_ALL_BUT_LAST: Final = """
+DELETE FROM changes WHERE seq <= ?1
+    AND seq NOT IN (SELECT max(seq) FROM changes WHERE seq <= ?1 GROUP BY track_id)
+"""
+_DROP_MISSING: Final = "DELETE FROM changes WHERE seq <= ?1 AND kind = 'missing'"
+_CALL_ADDED: Final = """
+UPDATE changes SET kind = 'added', old_root = NULL, old_path = NULL
+WHERE seq <= ?1 AND kind <> 'added'
+"""
 _COUNTED: Final = "SELECT kind, count(*) FROM changes WHERE seq > ? GROUP BY kind"
 _PAGE: Final = 1000
 
@@ -58,9 +72,26 @@ def newest(connection: Connection) -> int:
     return int(select_value(connection, _NEWEST))
 
 
-def oldest(connection: Connection) -> int:
-    """The oldest sequence number that is still kept."""
-    return int(select_value(connection, _OLDEST))
+def floor(connection: Connection) -> int:
+    """Up to this number only one `added` is kept for each track that was present then."""
+    return int(select_value(connection, _FLOOR))
+
+
+def prune(connection: Connection, before_ms: int) -> int:
+    """Let go of what was told before a time, inside the caller's transaction; the new floor.
+
+    Of a track that was present then, its last line stays, as an `added` at the place that it had:
+    whoever replays all that is kept still gets exactly the present paths.
+    """
+    old = floor(connection)
+    first_kept = select_value(connection, _FIRST_KEPT, (old, before_ms))
+    if first_kept is None or first_kept - 1 <= old:
+        return old
+    new = int(first_kept) - 1
+    for statement in (_DROP_ALL_BUT_LAST, _DROP_MISSING, _CALL_ADDED):
+        connection.execute(statement, (new,))
+    connection.execute(_RAISE_FLOOR, (new,))
+    return new
 
 
 def _told(path: bytes) -> str | bytes:

@@ -221,8 +221,11 @@ ALTER TABLE pending ADD COLUMN passes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pending ADD COLUMN scan_id INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX pending_generation ON pending (generation);
 
--- One row: what tells this index from every other one, so that work for another is refused.
-CREATE TABLE identity (token TEXT NOT NULL);
-INSERT INTO identity (token) VALUES (lower(hex(randomblob(8))));
+-- One row.
+CREATE TABLE identity (
+    token TEXT NOT NULL,            -- tells this index from every other one: work for it is refused
+    changes_floor INTEGER NOT NULL  -- up to this seq, changes keeps only what is present: one added
+);
+INSERT INTO identity (token, changes_floor) VALUES (lower(hex(randomblob(8))), 0);
 """
 """What work that is done in other processes has to keep."""

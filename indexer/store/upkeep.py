@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from indexer import errors
+from indexer.store import changes
 from indexer.store.connection import Connection, explained, select_value, write_transaction
 
 _COPY: Final = "VACUUM INTO ?"
@@ -20,6 +23,7 @@ _STEP_BACK: Final = "UPDATE roots SET last_day = ?1 WHERE id = ?2 AND last_day >
 _IS_NEW_DAY: Final = """
 SELECT 1 FROM roots WHERE id = ?2 AND last_day <> ?1 AND added_at / 86400000 <= ?1
 """
+_LAST_DAY: Final = "SELECT last_day FROM roots WHERE id = ?"
 _PURGE: Final = """
 DELETE FROM tracks WHERE root_id = ?1 AND gone <> 0 AND missing_at IS NOT NULL
     AND missing_days <= (SELECT present_days - ?2 FROM roots
@@ -58,18 +62,48 @@ def tidy(connection: Connection) -> None:
     connection.wal_checkpoint(mode=_TRUNCATE)
 
 
-def count_days(connection: Connection, root_ids: Iterable[int], now_ms: int, keep_days: int) -> int:
+def empty_log(connection: Connection) -> bool:
+    """Move the WAL into the database and give its space back, waiting for nobody.
+
+    False where a reader still looks at what stands in it, or somebody writes just now.
+    """
+    try:
+        frames, moved = connection.wal_checkpoint()
+        if frames == moved:
+            connection.wal_checkpoint(mode=_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    return frames == moved
+
+
+def count_days(
+    connection: Connection,
+    root_ids: Iterable[int],
+    now_ms: int,
+    keep_days: int,
+    keep_changes_days: int = 0,
+) -> int:
     """Count today for roots that are there, and purge; nothing is written twice a day.
 
-    How many tracks were forgotten.
+    Tracks that are missing go after `keep_days`; what `changes` told goes after
+    `keep_changes_days` (0: never), but not on a day after a jump of the clock. How many tracks
+    were forgotten.
     """
     fresh = [root_id for root_id in root_ids if is_new_day(connection, root_id, now_ms)]
     if not fresh:
         return 0
+    clock_is_steady = any(_was_counted_yesterday(connection, one, now_ms) for one in fresh)
     with write_transaction(connection):
         for root_id in fresh:
             count_day(connection, root_id, now_ms)
+        if keep_changes_days and clock_is_steady:
+            changes.prune(connection, now_ms - keep_changes_days * _DAY_MS)
         return sum(purge_missing(connection, root_id, keep_days) for root_id in fresh)
+
+
+def _was_counted_yesterday(connection: Connection, root_id: int, now_ms: int) -> bool:
+    yesterday = now_ms // _DAY_MS - 1
+    return select_value(connection, _LAST_DAY, (root_id,)) == yesterday
 
 
 def is_new_day(connection: Connection, root_id: int, now_ms: int) -> bool:

@@ -12,7 +12,7 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
 from indexer.tags import columns
 
 if TYPE_CHECKING:
-    from mutagen.mp4._atom import Atoms
+    from mutagen.mp4._atom import Atom, Atoms
 
     from indexer.model import Track
     from indexer.tags.window import Window
@@ -62,6 +62,9 @@ LOSSLESS = frozenset({"alac", "flac"})
 EMPTY_COVER = 24
 """Bytes of a `covr` atom with a `data` atom that holds nothing."""
 
+COVER_PARTS = (b"data", b"name")
+"""Names of the atoms in a `covr`: the picture, and the name that it may have."""
+
 
 class _Tags(MP4Tags):
     """mutagen's reader without the pictures' data."""
@@ -74,7 +77,7 @@ class _Tags(MP4Tags):
         others = []
         for atom in metadata.children:
             if atom.name == b"covr" and atom.offset + atom.length <= fileobj.size:
-                self.has_picture |= atom.length > EMPTY_COVER
+                self.has_picture |= atom.length > EMPTY_COVER and _holds_data(atom, fileobj)
             else:
                 others.append(atom)
         metadata.children = others
@@ -87,6 +90,12 @@ class _Tags(MP4Tags):
 
 class _Mp4(MP4):
     MP4Tags = _Tags
+
+
+def _holds_data(cover: Atom, window: Window) -> bool:
+    """Whether a cover's first part is one that a cover has: mutagen drops it whole otherwise."""
+    begin = cover.offset + cover.length - cover.datalength
+    return window.peek(begin + 4, 4) in COVER_PARTS
 
 
 def read(window: Window) -> Track:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from indexer import errors, queries
 from indexer.model import ChangeKind
@@ -49,9 +51,9 @@ def test_sequence_numbers_are_never_used_twice(connection: Connection) -> None:
 def test_who_asks_for_history_that_is_gone_is_told_to_start_from_a_snapshot(
     connection: Connection,
 ) -> None:
-    for _ in range(5):
-        tell(connection)
-    connection.execute("DELETE FROM changes WHERE seq < 4")
+    for number in range(5):
+        tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=number)
+    assert changes.prune(connection, 3) == 3
     with pytest.raises(errors.HistoryPruned, match="snapshot"):
         list(queries.change_rows(connection, 2))
     assert [change.seq for change in queries.change_rows(connection, 3)] == [4, 5]
@@ -62,8 +64,83 @@ def test_kinds_are_counted_from_a_point_on(connection: Connection) -> None:
     tell(connection)
     tell(connection, old=b"0.mp3")
     assert changes.counted_since(connection, 1) == {"added": 1, "moved": 1}
-    assert (changes.oldest(connection), changes.newest(connection)) == (1, 3)
+    assert changes.newest(connection) == 3
 
 
 def test_an_empty_feed_has_no_newest_change(connection: Connection) -> None:
-    assert (changes.newest(connection), changes.oldest(connection)) == (0, 1)
+    assert (changes.newest(connection), changes.floor(connection)) == (0, 0)
+
+
+def tell_of(
+    connection: Connection, track_id: int, kind: ChangeKind, path: bytes, *, at: int
+) -> None:
+    old = ("music", b"before.mp3") if kind is ChangeKind.MOVED else None
+    changes.append(connection, at, kind, track_id, ("music", path), old)
+
+
+def replayed(connection: Connection) -> dict[int, object]:
+    """Track id -> path, of those that are present."""
+    present: dict[int, object] = {}
+    for _, _, kind, track_id, _, path, _, _ in changes.since(connection, 0):
+        present[track_id] = path
+        if kind == "missing":
+            del present[track_id]
+    return present
+
+
+def test_what_is_pruned_keeps_one_added_for_each_track_that_was_present(
+    connection: Connection,
+) -> None:
+    tell_of(connection, 1, ChangeKind.ADDED, b"a.mp3", at=1)
+    tell_of(connection, 1, ChangeKind.MOVED, b"b.mp3", at=2)
+    tell_of(connection, 2, ChangeKind.ADDED, b"c.mp3", at=3)
+    tell_of(connection, 2, ChangeKind.MISSING, b"c.mp3", at=4)
+    tell_of(connection, 1, ChangeKind.MODIFIED, b"b.mp3", at=5)
+    tell_of(connection, 3, ChangeKind.ADDED, b"d.mp3", at=20)
+    assert changes.prune(connection, 10) == 5
+    rows = list(changes.since(connection, 0))
+    assert [(row[0], row[2], row[3], row[5], row[7]) for row in rows] == [
+        (5, "added", 1, "b.mp3", None),
+        (6, "added", 3, "d.mp3", None),
+    ]
+
+
+def test_nothing_old_is_nothing_pruned(connection: Connection) -> None:
+    tell_of(connection, 1, ChangeKind.ADDED, b"a.mp3", at=20)
+    assert changes.prune(connection, 10) == 0
+    assert len(list(changes.since(connection, 0))) == 1
+
+
+def test_a_clock_that_was_wrong_for_a_while_prunes_no_gap(connection: Connection) -> None:
+    tell_of(connection, 1, ChangeKind.ADDED, b"a.mp3", at=1)
+    tell_of(connection, 2, ChangeKind.ADDED, b"b.mp3", at=99)
+    tell_of(connection, 3, ChangeKind.ADDED, b"c.mp3", at=2)
+    assert changes.prune(connection, 10) == 1
+    assert [row[0] for row in changes.since(connection, 1)] == [2, 3]
+
+
+KINDS = st.sampled_from(["added", "modified", "moved", "missing", "returned"])
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 4), KINDS, st.integers(0, 3)), max_size=30),
+    cuts=st.lists(st.integers(0, 35), max_size=3),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_replay_gives_the_present_paths_however_often_it_was_pruned(
+    connection: Connection, steps: list[tuple[int, str, int]], cuts: list[int]
+) -> None:
+    connection.execute("DELETE FROM changes")
+    connection.execute("UPDATE identity SET changes_floor = 0")
+    for at, (track_id, kind, path) in enumerate(steps):
+        tell_of(connection, track_id, ChangeKind(kind), b"%d.mp3" % path, at=at)
+    expected = replayed(connection)
+    for cut in cuts:
+        changes.prune(connection, cut)
+    assert replayed(connection) == expected
+    kept = [row[0] for row in changes.since(connection, 0)]
+    floor = changes.floor(connection)
+    below = [row for row in changes.since(connection, 0) if row[0] <= floor]
+    assert len({row[3] for row in below}) == len(below)
+    assert all(row[2] == "added" for row in below)
+    assert kept == sorted(kept)

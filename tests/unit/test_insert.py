@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from indexer.library import Library
 from indexer.model import Hint, Place
 from indexer.stages.batch import Batch
+from indexer.stages.insert import Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.scan import Plan
-from indexer.store import pending, tracks
+from indexer.store import pending, scans, tracks
 from indexer.store.connection import write_transaction
 from indexer.store.pending import PendingRow
 from tests.by_hand import ByHand, refuse_folder
@@ -286,3 +287,49 @@ def test_ids_are_never_used_twice(library: Library, plant: Plant, music: Path) -
     plant({"2.mp3": song("One")})
     library.scan([at(music, "2.mp3")])
     assert ids(library) == {"2.mp3": 2}
+
+
+def test_what_a_batch_did_is_counted_in_its_own_transaction(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    with write_transaction(by_hand.connection):
+        scan_id = scans.start(by_hand.connection, "scan", ["music"], 1)
+    told: list[Written] = []
+
+    def count(written: Written) -> None:
+        told.append(written)
+        assert by_hand.connection.in_transaction
+        assert titles(library) == {}, "another connection sees nothing yet"
+        scans.add(by_hand.connection, scan_id, {"added": written.tally[Outcome.ADDED]})
+
+    written = by_hand.inserter.write(row, ready, 1, count=count)
+    assert told == [written]
+    assert scans.state_of(by_hand.connection, scan_id) == ("running", '{"added":2}')
+    assert len(titles(library)) == 2
+
+
+def test_a_batch_that_cannot_be_counted_is_not_written(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    before = dump(library)
+
+    def count(_: Written) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        by_hand.inserter.write(row, ready, 1, count=count)
+    assert dump(library) == before
+    assert pending.is_open(by_hand.connection, row)
+
+
+def test_a_chunk_that_was_settled_by_somebody_else_is_not_counted(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    assert by_hand.inserter.write(row, ready, 1) is not None
+    told: list[Written] = []
+    assert by_hand.inserter.write(row, ready, 2, count=told.append) is None
+    assert told == []
+    assert titles(library) == {"1.mp3": "One", "2.mp3": "Two"}

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.model import Hint
 from indexer.store import pending
 from indexer.store.connection import Connection
-from indexer.store.pending import covers
+from indexer.store.pending import Outline, covers
 
 EVERYTHING = Hint(1, recursive=True)
 
@@ -180,3 +181,144 @@ def test_what_waits_is_counted_with_its_oldest(connection: Connection) -> None:
     assert pending.count(connection) == (2, 5)
     pending.forget_root(connection, 1)
     assert pending.count(connection) == (0, None)
+
+
+# ---- generations of several hints, and their chunks
+
+
+def test_hints_that_are_left_together_share_the_id_of_the_first_as_their_generation(
+    connection: Connection,
+) -> None:
+    pending.leave_hint(connection, EVERYTHING, 1)
+    hints = [Hint(1, b"A"), Hint(1, b"B", (b"1.mp3",)), EVERYTHING]
+    rows = pending.leave_hints(connection, hints, 5, scan_id=3)
+    assert [row.hint for row in rows] == hints
+    assert {row.generation for row in rows} == {rows[0].id}
+    assert len({row.id for row in rows}) == 3
+    assert pending.of_generation(connection, rows[0].id) == rows
+    assert [(row.scan_id, row.is_chunk, row.passes) for row in rows] == [(3, False, 0)] * 3
+
+
+def test_no_hints_leave_nothing(connection: Connection) -> None:
+    assert pending.leave_hints(connection, [], 1) == []
+    assert pending.all_rows(connection) == []
+
+
+def test_a_generation_has_its_chunks_too_and_nobody_elses(connection: Connection) -> None:
+    one, other = (pending.leave_hint(connection, EVERYTHING, 1) for _ in range(2))
+    chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), one.generation, 1, scan_id=7)
+    assert pending.of_generation(connection, one.generation) == [one, chunk]
+    assert pending.of_generation(connection, other.generation) == [other]
+    assert pending.of_generation(connection, 99) == []
+    assert (chunk.is_chunk, chunk.scan_id) == (True, 7)
+
+
+def test_a_row_is_found_by_its_id_while_it_waits(connection: Connection) -> None:
+    row = pending.leave_hint(connection, Hint(1, b"A", (b"\xff.mp3",), reread=3), 1)
+    assert pending.get(connection, row.id) == row
+    pending.settle(connection, row)
+    assert pending.get(connection, row.id) is None
+
+
+def test_outlines_tell_of_all_that_waits_but_not_where(connection: Connection) -> None:
+    hint = pending.leave_hint(connection, EVERYTHING, 1, scan_id=3)
+    chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1, scan_id=3)
+    pending.count_pass(connection, hint.generation)
+    pending.leave_be(connection, chunk)
+    assert pending.outlines(connection) == [
+        Outline(hint.id, hint.id, 1, False, 0, 1, 3), Outline(chunk.id, hint.id, 1, True, 1, 0, 3)
+    ]  # fmt: skip
+
+
+def test_a_pass_is_counted_for_all_hints_of_a_generation_and_for_no_chunk(
+    connection: Connection,
+) -> None:
+    rows = pending.leave_hints(connection, [Hint(1, b"A"), Hint(1, b"B")], 1)
+    generation = rows[0].generation
+    chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), generation, 1)
+    other = pending.leave_hint(connection, EVERYTHING, 1)
+    assert pending.passes_of(connection, generation) == 0
+    pending.count_pass(connection, generation)
+    pending.count_pass(connection, generation)
+    assert pending.passes_of(connection, generation) == 2
+    assert [row.passes for row in pending.all_rows(connection)] == [2, 2, 0, 0]
+    assert pending.passes_of(connection, other.generation) == 0
+    assert pending.get(connection, chunk.id) == chunk
+
+
+def test_a_generation_without_hints_that_wait_has_no_passes(connection: Connection) -> None:
+    hint = pending.leave_hint(connection, EVERYTHING, 1)
+    pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1)
+    pending.settle(connection, hint)
+    assert pending.passes_of(connection, hint.generation) is None
+    assert pending.passes_of(connection, 99) is None
+
+
+def test_a_chunk_is_in_work_until_its_first_answer(connection: Connection) -> None:
+    hint = pending.leave_hint(connection, EVERYTHING, 1)
+    assert not pending.has_chunks_in_work(connection, hint.generation)
+    chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1)
+    assert pending.has_chunks_in_work(connection, hint.generation)
+    assert not pending.has_chunks_in_work(connection, hint.generation + 1)
+    pending.keep_only(connection, chunk, [b"1.mp3"])
+    assert not pending.has_chunks_in_work(connection, hint.generation)
+
+
+def test_a_run_waits_for_its_hints_and_chunks_but_not_for_files_that_are_not_whole(
+    connection: Connection,
+) -> None:
+    pending.leave_hint(connection, EVERYTHING, 1, scan_id=8)
+    hint = pending.leave_hint(connection, EVERYTHING, 1, scan_id=7)
+    assert pending.waits_for(connection, 7)
+    chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1, scan_id=7)
+    pending.settle(connection, hint)
+    assert pending.waits_for(connection, 7)
+    pending.keep_only(connection, chunk, [b"1.mp3"])
+    assert not pending.waits_for(connection, 7)
+    assert pending.waits_for(connection, 8)
+
+
+def test_a_row_that_is_left_be_keeps_all_of_it_and_is_one_attempt_older(
+    connection: Connection,
+) -> None:
+    row = pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
+    pending.leave_be(connection, row)
+    assert pending.get(connection, row.id) == replace(row, attempts=1)
+
+
+def test_what_is_left_of_a_chunk_is_a_chunk_of_the_same_run(connection: Connection) -> None:
+    chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3", b"2.mp3")), 5, 1, scan_id=7)
+    left = pending.keep_only(connection, chunk, [b"2.mp3"])
+    assert pending.all_rows(connection) == [left]
+    assert (left.is_chunk, left.scan_id) == (True, 7)
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 201])
+def test_halves_have_all_names_of_a_chunk_and_stand_in_its_place(
+    connection: Connection, number: int
+) -> None:
+    names = tuple(b"%03d.mp3" % one for one in range(number))
+    chunk = pending.add_chunk(connection, Hint(1, b"A", names, reread=3), 5, 1, scan_id=7)
+    halves = pending.halve(connection, chunk, 9)
+    assert tuple(pending.all_rows(connection)) == halves
+    told = [half.hint.names or () for half in halves]
+    assert told[0] + told[1] == names
+    assert [len(part) for part in told] == [number // 2, number - number // 2]
+    for half in halves:
+        assert (half.hint.root_id, half.hint.folder, half.hint.reread) == (1, b"A", 3)
+        assert (half.generation, half.scan_id, half.is_chunk, half.attempts) == (5, 7, True, 0)
+    assert not pending.is_open(connection, chunk)
+
+
+def test_halving_again_and_again_ends_at_lone_files(connection: Connection) -> None:
+    names = tuple(b"%d.mp3" % one for one in range(100))
+    waits = [pending.add_chunk(connection, Hint(1, b"", names), 5, 1)]
+    steps = 0
+    while any(len(row.hint.names or ()) > 1 for row in waits):
+        steps += 1
+        for row in waits:
+            if len(row.hint.names or ()) > 1:
+                pending.halve(connection, row, 1)
+        waits = pending.all_rows(connection)
+    assert sorted(row.hint.names or () for row in waits) == sorted((name,) for name in names)
+    assert steps <= 8

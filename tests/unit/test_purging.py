@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from indexer import errors
 from indexer.library import Library
 from indexer.settings import Settings
 from tests.corpus import plant as plant_at
@@ -243,3 +244,46 @@ def test_a_scan_of_a_day_that_was_counted_writes_nothing_of_it(kept: Library, cl
     clock.move(0.1)
     kept.scan()
     assert (ask(kept, "SELECT * FROM roots"), ask(kept, "SELECT * FROM tracks")) == before
+
+
+# The change feed
+
+
+def feed(library: Library) -> list[tuple[int, str]]:
+    return [(row.seq, row.kind) for row in library.changes()]
+
+
+def test_the_feed_is_pruned_after_its_days_and_says_so(
+    clock: Clock, kept: Library, reopened: Callable[..., Library]
+) -> None:
+    library = reopened(keep_changes=5)
+    assert feed(kept) == [(1, "added"), (2, "added"), (3, "missing")]
+    for _ in range(6):
+        clock.move(days=1)
+        library.scan()
+    kinds = [kind for _, kind in feed(library)]
+    assert kinds == ["added"]
+    assert len(list(library.changes(3))) == 0
+    with pytest.raises(errors.HistoryPruned, match="snapshot"):
+        list(library.changes(1))
+
+
+def test_a_jump_of_the_clock_prunes_nothing_on_its_day(
+    clock: Clock, kept: Library, reopened: Callable[..., Library]
+) -> None:
+    library = reopened(keep_changes=5)
+    clock.move(days=400)
+    library.scan()
+    assert len(feed(kept)) == 3
+
+
+def test_a_feed_without_limit_keeps_everything(
+    clock: Clock, kept: Library, reopened: Callable[..., Library]
+) -> None:
+    library = reopened(keep_changes=0)
+    for _ in range(3):
+        clock.move(days=1)
+        library.scan()
+    clock.move(days=1)
+    library.scan()
+    assert len(feed(kept)) == 3

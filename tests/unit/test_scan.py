@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from indexer.library import Library
+from indexer.model import Hint, Problem, ProblemKind, Reading
 from indexer.settings import Settings
-from indexer.stages.scan import Pair, Vanished, compare
+from indexer.stages import scan
+from indexer.stages.batch import batch
+from indexer.stages.scan import Pair, Scan, Vanished, compare
 from indexer.walk import Found, Listed, Unlisted
 from tests.by_hand import ByHand
 from tests.trees import (
@@ -261,3 +265,74 @@ def test_files_that_become_whole_while_a_scan_waits_are_all_read(
     assert (report.pending, report.modified) == (0, len(names))
     assert set(titles(library).values()) == {"New"}
     assert library.status().pending == 0
+
+
+# ---- scans in slices
+
+
+def scan_of(by_hand: ByHand, chunk_files: int = 200, **how: Any) -> Scan:
+    hint = Hint(min(by_hand.trees), recursive=True)
+    return Scan(by_hand.connection, by_hand.trees, hint, by_hand.wanted, chunk_files, **how)
+
+
+def test_a_scan_that_breathes_gives_a_sign_where_nothing_is_found_for_long(
+    library: Library, plant: Plant, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({f"{number}.mp3": song() for number in range(9)})
+    library.scan()
+    monkeypatch.setattr(scan, "_BEAT_FILES", 2)
+    breathing = scan_of(by_hand, breathes=True)
+    assert [plan.names for plan in breathing.plans()] == [()] * 4
+    assert (breathing.seen, breathing.unchanged) == (9, 9)
+    assert list(scan_of(by_hand).plans()) == []
+
+
+def test_breaths_change_nothing_of_what_is_planned(
+    library: Library, plant: Plant, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({f"{folder}/{number}.mp3": song() for folder in "AB" for number in range(9)})
+    assert library.status().roots
+    monkeypatch.setattr(scan, "_BEAT_FILES", 2)
+    breathing = [plan.names for plan in scan_of(by_hand, 4, breathes=True).plans()]
+    still = [plan.names for plan in scan_of(by_hand, 4).plans()]
+    assert breathing.count(()) == 9
+    assert [names for names in breathing if names] == still
+
+
+def test_without_retries_a_file_that_the_machine_could_not_read_is_left_as_it_is(
+    library: Library, plant: Plant, by_hand: ByHand
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": song("Two")})
+    plan, row = by_hand.plan()
+    readings = [
+        Reading(path=path, problem=Problem(ProblemKind.ENVIRONMENT, "EIO")) for path in plan.names
+    ]
+    by_hand.write(row, batch(plan, readings))
+    assert len(list(library.problems())) == 2
+    again = scan_of(by_hand)
+    assert [plan.names for plan in again.plans()] == [(b"1.mp3", b"2.mp3")]
+    patient = scan_of(by_hand, retries_trouble=False)
+    assert list(patient.plans()) == []
+    assert (patient.seen, patient.unchanged, patient.settled_problems) == (2, 2, [])
+
+
+def test_without_retries_a_file_whose_bytes_were_refused_is_read_when_they_change(
+    library: Library, plant: Plant, by_hand: ByHand, music: Path
+) -> None:
+    plant({"1.mp3": BAD})
+    library.scan()
+    assert list(scan_of(by_hand, retries_trouble=False).plans()) == []
+    put(music, "1.mp3", song("One"))
+    (plan,) = scan_of(by_hand, retries_trouble=False).plans()
+    assert [entry.path for entry in plan.read] == [b"1.mp3"]
+
+
+def test_a_scan_says_whether_anything_is_to_be_read_late(
+    library: Library, plant: Plant, by_hand: ByHand, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    put_in_place_of(music, "1.mp3", song("Two"))
+    looked = scan_of(by_hand)
+    assert (list(looked.plans()), looked.has_late_plans) == ([], True)
+    assert [plan.names for plan in looked.late_plans()] == [(b"1.mp3",)]

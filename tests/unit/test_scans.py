@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from indexer.store import scans
@@ -56,3 +57,65 @@ def test_only_the_last_runs_are_kept(
     for number in range(9):
         scans.start(connection, "scan", ["a"], number)
     assert [row.id for row in scans.newest(connection, 99)] == [9, 8, 7, 6]
+
+
+def counts(connection: Connection, scan_id: int) -> dict[str, float | bool]:
+    told = scans.state_of(connection, scan_id)
+    assert told is not None
+    return msgspec.json.decode(told[1], type=dict[str, float | bool])
+
+
+def test_what_several_processes_count_is_summed_in_the_row_of_the_run(
+    connection: Connection,
+) -> None:
+    other = scans.start(connection, "scan", ["a"], 5)
+    scan_id = scans.start(connection, "scan", ["b"], 5)
+    scans.add(connection, scan_id, {"added": 2, "seen": 5})
+    scans.add(connection, scan_id, {"added": 3, "missing": 1})
+    assert counts(connection, scan_id) == {"added": 5, "seen": 5, "missing": 1}
+    assert counts(connection, other) == {}
+    scans.add(connection, scan_id, {"pending": 4})
+    scans.add(connection, scan_id, {"pending": -4})
+    assert counts(connection, scan_id)["pending"] == 0
+
+
+def test_a_run_whose_row_was_pruned_counts_nothing_and_ends_without_a_word(
+    connection: Connection,
+) -> None:
+    scans.add(connection, 99, {"added": 1})
+    scans.end_counted(connection, 99, 5)
+    assert scans.state_of(connection, 99) is None
+    assert scans.newest(connection, 9) == []
+
+
+def test_a_counted_run_ends_with_its_time_and_its_rate(connection: Connection) -> None:
+    scan_id = scans.start(connection, "scan", ["a"], 1_000)
+    scans.add(connection, scan_id, {"seen": 100, "added": 7})
+    scans.end_counted(connection, scan_id, 5_000)
+    assert counts(connection, scan_id) == {
+        "seen": 100, "added": 7, "seconds": 4.0, "files_per_second": 25.0, "interrupted": False
+    }  # fmt: skip
+    (row,) = scans.newest(connection, 9)
+    assert (row.state, row.ended_at) == ("done", 5_000)
+
+
+@pytest.mark.parametrize("now_ms", [1_000, 500])
+def test_a_run_that_took_no_time_by_the_clock_has_no_rate(
+    connection: Connection, now_ms: int
+) -> None:
+    """Also where the clock was set back meanwhile."""
+    scan_id = scans.start(connection, "scan", ["a"], 1_000)
+    scans.add(connection, scan_id, {"seen": 100})
+    scans.end_counted(connection, scan_id, now_ms)
+    told = counts(connection, scan_id)
+    assert (told["seconds"], told["files_per_second"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("state", ["done", "interrupted", "failed"])
+def test_a_run_ends_only_once(connection: Connection, state: str) -> None:
+    scan_id = scans.start(connection, "scan", ["a"], 1_000)
+    scans.end(connection, scan_id, state, '{"seen": 1}', 2_000)
+    scans.end_counted(connection, scan_id, 9_000)
+    assert counts(connection, scan_id) == {"seen": 1}
+    (row,) = scans.newest(connection, 9)
+    assert (row.state, row.ended_at) == (state, 2_000)

@@ -1,0 +1,556 @@
+"""What others write into our Redis is taken off the queue and told; it is never run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from msgspec.structs import replace
+
+from indexer.engine import hands
+from indexer.engine.batches import FindingText, InsertOrder
+from indexer.engine.hands import worker_of
+from indexer.engine.lender import Lender
+from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText, ScanOrder
+from indexer.engine.owner import Owner
+from indexer.engine.queues import FAILED_TTL_S, Queues, failed_jobs, our_queue
+from indexer.library import Library
+from indexer.model import Hint, Reading
+from indexer.settings import Settings
+from indexer.store import pending
+from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.identity import token_of
+from indexer.store.pending import PendingRow
+from indexer.wishes import wanted_by
+from tests.programs import run
+from tests.redis_servers import RedisServer, redis_server
+from tests.trees import Plant, song, titles
+
+OWNED = ("insert", "batch", "scan", "deferred")
+NOW = "2026-01-02T03:04:05.000006Z"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: RedisServer) -> redis.Redis:
+    client = server.client()
+    client.flushall()
+    return client
+
+
+@pytest.fixture
+def settings(settings: Settings, server: RedisServer) -> Settings:
+    return replace(settings, redis=server.address)
+
+
+class Mark(NamedTuple):
+    """A file that only code which must not run would make."""
+
+    path: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (os.fspath(self.path),)
+
+
+def make_mark(*_: object) -> None:
+    """What a callback would do."""
+    Path(os.environ["GUARD_MARK"]).mkdir()
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mark:
+    """Also a module `trap_module` that makes it when it is imported."""
+    path = tmp_path / "it was run"
+    monkeypatch.setenv("GUARD_MARK", str(path))
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "trap_module.py").write_text(f"import os\nos.mkdir({str(path)!r})\n")
+    monkeypatch.syspath_prepend(folder)
+    return Mark(path)
+
+
+class House:
+    """One index and its queues: what writes to Redis, and the workers of it."""
+
+    def __init__(self, settings: Settings, client: redis.Redis, connection: Connection) -> None:
+        self.settings = settings
+        self.client = client
+        self.queues = Queues(client)
+        self.connection = connection
+        self.token = token_of(connection)
+
+    def work(self, queues: tuple[str, ...]) -> None:
+        """Serve some queues until they are empty, as `indexer worker` does."""
+        owner = None if queues == ("extract",) else Owner(
+            self.settings, wanted_by(self.settings), self.client
+        )  # fmt: skip
+        try:
+            handlers = (owner or Lender(self.settings, self.client)).handlers
+            worker = worker_of(queues, self.client, handlers, name="guard", memory_mb=10_000)
+            worker.work(burst=True, logging_level="CRITICAL")
+        finally:
+            if owner is not None:
+                owner.close()
+        self.client.delete("rq:worker:guard")
+
+    def raw(self, queue: str, job_id: str, fields: dict[Any, Any]) -> None:
+        """Put a job as anybody could: a hash, and its id in a list."""
+        mapping: dict[Any, Any] = {
+            "created_at": NOW,
+            "status": "queued",
+            "origin": queue,
+            "timeout": 60,
+            **fields,
+        }
+        mapping = {name: value for name, value in mapping.items() if value is not None}
+        self.client.hset(f"rq:job:{job_id}", mapping=mapping)
+        self.client.rpush(f"rq:queue:{queue}", job_id)
+
+    def put(self, queue: str, order: object, job_id: str = "bad") -> None:
+        self.queues.put(queue, order, job_id=job_id, description="made up", timeout_s=60)
+
+    def leave(self, hint: Hint) -> PendingRow:
+        with write_transaction(self.connection):
+            return pending.leave_hint(self.connection, hint, 1)
+
+    def chunk(self, *names: bytes) -> PendingRow:
+        with write_transaction(self.connection):
+            hint = pending.leave_hint(self.connection, Hint(1), 1)
+            return pending.add_chunk(self.connection, Hint(1, b"", names), hint.generation, 1)
+
+    def origin(self, row: PendingRow, **more: Any) -> Origin:
+        wanted = {"index": self.token, "row": row.id, "generation": row.generation, **more}
+        return Origin(**{"root": "music", "root_id": 1, **wanted})
+
+    def put_good(self) -> None:
+        """An order to scan all of the root."""
+        row = self.leave(Hint(1, recursive=True))
+        self.put("scan", ScanOrder(index=self.token, generation=row.generation), "good")
+
+    def work_all(self) -> None:
+        for queues in (OWNED, ("extract",), OWNED):
+            self.work(queues)
+
+    def failed(self, queue: str) -> dict[str, str]:
+        """The failed jobs of a queue and why."""
+        registry = failed_jobs(our_queue(queue, self.client))
+        return {job_id: self.queues.how_failed(job_id) for job_id in registry.get_job_ids()}
+
+    def assert_refused(self, queue: str, *words: str, job_id: str | None = "bad") -> None:
+        """Exactly one job has failed, and it says why; it stands nowhere else."""
+        failed = self.failed(queue)
+        assert len(failed) == 1, failed
+        if job_id is not None:
+            assert list(failed) == [job_id]
+        (text,) = failed.values()
+        assert all(word in text for word in words), text
+        assert self.client.llen(f"rq:queue:{queue}") == 0
+        assert self.client.llen(f"rq:queue:{queue}:intermediate") == 0
+        assert self.client.zcard(f"rq:scheduled:{queue}") == 0
+        assert self.client.zcard(f"rq:wip:{queue}") == 0
+        (told,) = failed
+        assert 0 < self.client.ttl(f"rq:job:{told}") <= FAILED_TTL_S
+
+
+@pytest.fixture
+def house(
+    library: Library, plant: Plant, settings: Settings, client: redis.Redis
+) -> Iterator[House]:
+    plant({"1.mp3": song("One")})
+    assert library.status().roots
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    connection = open_index(settings.db, write=True)
+    yield House(settings, client, connection)
+    connection.close()
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def assert_goes_on(house: House, library: Library, mark: Mark) -> None:
+    """Nothing was run, and the next job is done by the same workers."""
+    assert not mark.path.exists()
+    house.put_good()
+    house.work_all()
+    assert titles(library) == {"1.mp3": "One"}
+    assert not mark.path.exists()
+    assert "trap_module" not in sys.modules
+
+
+def call(name: str, *arguments: object, instance: object = None, **words: object) -> bytes:
+    """A call as JSON, as RQ keeps it."""
+    return zlib.compress(json.dumps([name, instance, list(arguments), words]).encode())
+
+
+def pickled(mark: Mark) -> bytes:
+    return zlib.compress(pickle.dumps(("os.mkdir", None, (mark,), {})))
+
+
+GOOD_NAME = "indexer.engine.jobs"
+
+Fields = Callable[[Mark], dict[str, Any]]
+
+STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
+    "a pickle": (
+        lambda mark: {"data": pickled(mark)},
+        ("refused", "no JSON", "not unpickled"),
+    ),
+    "a pickle that is not compressed": (
+        lambda mark: {"data": zlib.decompress(pickled(mark))},
+        ("refused", "no JSON"),
+    ),
+    "a function of the standard library": (
+        lambda mark: {"data": call("os.mkdir", str(mark.path))},
+        ("refused", "'os.mkdir' is no job of this program", "not imported"),
+    ),
+    "a module that is not loaded yet": (
+        lambda _: {"data": call("trap_module.run")},
+        ("refused", "'trap_module.run' is no job of this program"),
+    ),
+    "a function of ours that is no job": (
+        lambda mark: {"data": call("indexer.engine.queues.fetch", str(mark.path))},
+        ("refused", "is no job of this program"),
+    ),
+    "a method of something": (
+        lambda mark: {"data": call("mkdir", instance={"path": str(mark.path)})},
+        ("refused", "no JSON of this program"),
+    ),
+    "a text in the place of a call": (
+        lambda _: {"data": zlib.compress(b'"abcd"')},
+        ("refused", "no job of this program"),
+    ),
+    "nothing in the place of a call": (
+        lambda _: {"data": b""},
+        ("refused", "no JSON of this program"),
+    ),
+    "one that wants to be tried again for ever": (
+        lambda mark: {
+            "data": call("os.mkdir", str(mark.path)),
+            "retries_left": 1_000_000,
+            "number_of_retries": 0,
+        },
+        ("refused", "'os.mkdir'"),
+    ),
+    "one that wants to be tried again later": (
+        lambda mark: {
+            "data": pickled(mark),
+            "retries_left": 3,
+            "retry_intervals": "[60]",
+        },
+        ("refused", "no JSON"),
+    ),
+    "one that says it comes from elsewhere": (
+        lambda mark: {"data": call("os.mkdir", str(mark.path)), "origin": "default"},
+        ("refused", "'os.mkdir'"),
+    ),
+    "meta data and a result in pickle": (
+        lambda mark: {
+            "data": call("os.mkdir", str(mark.path)),
+            "meta": pickle.dumps(mark),
+            "result": pickle.dumps(mark),
+        },
+        ("refused", "'os.mkdir'"),
+    ),
+    "a callback for its failure": (
+        lambda mark: {
+            "data": call("os.mkdir", str(mark.path)),
+            "failure_callback_name": f"{__name__}.make_mark",
+            "stopped_callback_name": f"{__name__}.make_mark",
+        },
+        ("refused", "'os.mkdir'"),
+    ),
+    "a limit of concurrency": (
+        lambda mark: {
+            "data": call("os.mkdir", str(mark.path)),
+            "rate_limit_key": "theirs",
+            "rate_limit_concurrency": 1,
+        },
+        ("refused", "'os.mkdir'"),
+    ),
+}
+
+MALFORMED: dict[str, tuple[dict[Any, Any], str]] = {
+    "a date": ({"created_at": "yesterday"}, "yesterday"),
+    "a status": ({"status": "happy"}, "happy"),
+    "a status that is no text": ({"status": b"\xff"}, "utf-8"),
+    "no data": ({"data": None}, "no data"),
+    "a time limit in words": ({"timeout": "soon"}, "AssertionError"),
+    "a time limit that is past all": ({"timeout": "9" * 30}, "timeout"),
+    "a time limit below nothing": ({"timeout": "-5"}, "timeout"),
+    "a number in words": ({"result_ttl": "long"}, "long"),
+    "no list of intervals": ({"retry_intervals": "{"}, "JSONDecodeError"),
+    "a list without end": ({"retry_intervals": "[" * 100_000}, "RecursionError"),
+    "a flag in words": ({"enqueue_at_front": "yes"}, "yes"),
+    "a name that is no text": ({b"\xff": "1"}, "utf-8"),
+}
+
+
+@pytest.mark.parametrize("queue", ["insert", "extract"])
+@pytest.mark.parametrize("what", STRANGERS)
+def test_a_job_of_somebody_else_is_refused_and_not_run(
+    house: House, library: Library, mark: Mark, queue: str, what: str
+) -> None:
+    fields, words = STRANGERS[what]
+    house.raw(queue, "bad", fields(mark))
+    house.work(("extract",) if queue == "extract" else OWNED)
+    house.assert_refused(queue, *words)
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("queue", ["insert", "extract"])
+@pytest.mark.parametrize("what", MALFORMED)
+def test_a_job_that_cannot_be_read_is_taken_off_and_told(
+    house: House, library: Library, mark: Mark, queue: str, what: str
+) -> None:
+    fields, word = MALFORMED[what]
+    house.raw(queue, "bad", {"data": call(f"{GOOD_NAME}.{queue}", {}), **fields})
+    house.work(("extract",) if queue == "extract" else OWNED)
+    house.assert_refused(queue, "refused", word)
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("queue", ["insert", "extract"])
+@pytest.mark.parametrize("kind", ["text", "list", "set"])
+def test_a_key_of_another_type_under_a_jobs_name_is_taken_off_and_told(
+    house: House, library: Library, mark: Mark, queue: str, kind: str
+) -> None:
+    match kind:
+        case "text":
+            house.client.set("rq:job:bad", "1")
+        case "list":
+            house.client.rpush("rq:job:bad", "1")
+        case _:
+            house.client.sadd("rq:job:bad", "1")
+    house.client.rpush(f"rq:queue:{queue}", "bad")
+    house.work(("extract",) if queue == "extract" else OWNED)
+    house.assert_refused(queue, "refused", "WRONGTYPE")
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("queue", ["insert", "extract"])
+@pytest.mark.parametrize("job_id", ["../up", "a b", b"\xff\xfe", "x" * 10 + ":1", ""])
+def test_an_id_that_no_job_can_have_is_taken_off_and_told(
+    house: House, library: Library, mark: Mark, queue: str, job_id: str | bytes
+) -> None:
+    name = job_id.encode() if isinstance(job_id, str) else job_id
+    house.client.hset(b"rq:job:" + name, mapping={"data": call("os.mkdir"), "created_at": NOW})
+    house.client.rpush(f"rq:queue:{queue}", job_id)
+    house.work(("extract",) if queue == "extract" else OWNED)
+    house.assert_refused(queue, "refused", job_id=None)
+    assert_goes_on(house, library, mark)
+
+
+def test_an_id_without_a_job_is_dropped(house: House, library: Library, mark: Mark) -> None:
+    """A job that was deleted by hand, or whose hash has expired."""
+    house.client.rpush("rq:queue:insert", "gone")
+    house.work(OWNED)
+    assert house.failed("insert") == {}
+    assert_goes_on(house, library, mark)
+
+
+def test_what_a_dead_worker_left_half_taken_and_unreadable_ends_nobody(
+    house: House, library: Library, mark: Mark
+) -> None:
+    """RQ looks through these lists when a worker starts, and now and then."""
+    house.client.hset("rq:job:bad", mapping={"data": b"", "created_at": "yesterday"})
+    for queue in ("insert", "extract"):
+        house.client.rpush(f"rq:queue:{queue}:intermediate", "bad", b"\xff")
+        house.client.zadd(f"rq:wip:{queue}", {"bad:1": 1})
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_callback_of_our_own_jobs_is_called_either(
+    house: House, library: Library, mark: Mark, fails: bool
+) -> None:
+    argument = {"index": "another" if fails else house.token}
+    callback = f"{__name__}.make_mark"
+    house.raw(
+        "deferred",
+        "bad",
+        {
+            "data": call(f"{GOOD_NAME}.deferred", argument),
+            "result_ttl": 0,
+            "success_callback_name": callback,
+            "failure_callback_name": callback,
+            "stopped_callback_name": callback,
+        },
+    )
+    house.work(OWNED)
+    assert list(house.failed("deferred")) == (["bad"] if fails else [])
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_webhook_is_called(house: House, library: Library, mark: Mark, fails: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        hooks = [{"url": url, "job_status": status} for status in ("finished", "failed")]
+        house.raw(
+            "deferred",
+            "bad",
+            {
+                "data": call(f"{GOOD_NAME}.deferred", {"index": "other" if fails else house.token}),
+                "result_ttl": 0,
+                "webhooks": json.dumps(hooks),
+            },
+        )
+        house.work(OWNED)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("queue", ["scan", "extract", "batch", "insert"])
+@pytest.mark.parametrize(
+    "argument", [{}, [], 5, "text", None, {"origin": 5}, {"index": 1, "generation": "1"}]
+)
+def test_an_argument_of_another_type_is_refused(
+    house: House, library: Library, mark: Mark, queue: str, argument: object
+) -> None:
+    house.put(queue, argument)
+    house.work(("extract",) if queue == "extract" else OWNED)
+    house.assert_refused(queue, "refused: not the argument of this job", "drop this job")
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [((), {}), (({}, {}), {}), (({},), {"more": 1})])
+def test_a_job_with_more_or_fewer_arguments_is_refused(
+    house: House, library: Library, mark: Mark, arguments: tuple[object, ...], words: dict[str, int]
+) -> None:
+    house.raw("insert", "bad", {"data": call(f"{GOOD_NAME}.insert", *arguments, **words)})
+    house.work(OWNED)
+    house.assert_refused("insert", "refused", "has one argument")
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize("queue", ["scan", "batch", "insert", "deferred"])
+def test_an_order_for_another_index_is_refused(
+    house: House, library: Library, mark: Mark, queue: str
+) -> None:
+    row = house.chunk(b"1.mp3")
+    origin = house.origin(row, index="0123456789abcdef")
+    house.put(
+        queue,
+        {
+            "scan": ScanOrder(index=origin.index, generation=row.generation),
+            "batch": BatchOrder(origin=origin),
+            "insert": InsertOrder(origin=origin),
+            "deferred": {"index": origin.index},
+        }[queue],
+    )
+    house.work(OWNED)
+    house.assert_refused(queue, "refused: this job is for another index", "0123456789abcdef")
+    assert pending.get(house.connection, row.id) == row
+    assert_goes_on(house, library, mark)
+
+
+def a_file(path: str) -> FileText:
+    return FileText(path, size=1, mtime_ns=1, ctime_ns=1, inode=1)
+
+
+def test_an_insert_of_files_that_its_row_does_not_name_is_refused(
+    house: House, library: Library, mark: Mark
+) -> None:
+    row = house.chunk(b"1.mp3")
+    findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
+    house.put("insert", InsertOrder(origin=house.origin(row), findings=findings))
+    house.work(OWNED)
+    house.assert_refused("insert", "refused", "does not name 1 of these files")
+    assert pending.get(house.connection, row.id) == row
+    assert_goes_on(house, library, mark)
+
+
+def test_a_batch_with_fewer_readings_than_files_is_refused(
+    house: House, library: Library, mark: Mark
+) -> None:
+    row = house.chunk(b"1.mp3", b"2.mp3")
+    files = (a_file("1.mp3"), a_file("2.mp3"))
+    order = BatchOrder(origin=house.origin(row), files=files, readings=(Reading(path=b""),))
+    house.put("batch", order)
+    house.work(OWNED)
+    house.assert_refused("batch", "1 readings for 2 files")
+    assert_goes_on(house, library, mark)
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.mp3", "/etc/passwd", "A/../../secret.mp3", "A//1.mp3", "", "./1.mp3", "\0"]
+)
+def test_a_path_out_of_the_root_is_refused_by_each_stage(
+    house: House, library: Library, music: Path, mark: Mark, path: str
+) -> None:
+    secret = music.parent / "secret.mp3"
+    secret.write_bytes(song("Secret"))
+    row = house.chunk(b"1.mp3")
+    origin, file = house.origin(row), a_file(path)
+    house.put(
+        "extract",
+        ExtractOrder(origin=origin, root_path=PathText.of(os.fsencode(music)), files=(file,)),
+    )
+    house.put("batch", BatchOrder(origin=origin, unread=(file,)))
+    house.put("insert", InsertOrder(origin=origin, findings=(FindingText(file),)))
+    closed = ScanOrder(
+        index=house.token, generation=row.generation, closed=((1, PathText(path)),), turn=1
+    )
+    house.put("scan", closed)
+    for queues in (("extract",), OWNED):
+        house.work(queues)
+    assert pending.get(house.connection, row.id) == row
+    for queue in ("extract", "batch", "insert", "scan"):
+        house.client.persist("rq:job:bad")
+        assert list(house.failed(queue)) == ["bad"], queue
+    assert "leads out of its root" in house.queues.how_failed("bad")
+    assert_goes_on(house, library, mark)
+
+
+def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
+    house: House, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ keeps what a job answers, and our answer is no JSON."""
+    monkeypatch.setattr(hands, "_HANDED_BACK_PAUSE_S", 0.0)
+    origin = house.origin(house.chunk(b"1.mp3"))
+    away = PathText.of(os.fsencode(music / "not mounted"))
+    order = ExtractOrder(origin=origin, root_path=away, files=(a_file("1.mp3"),))
+    house.put("extract", order, "back")
+    handlers = Lender(house.settings, house.client).handlers
+    worker = worker_of(("extract",), house.client, handlers, name="guard", memory_mb=10_000)
+    worker.work(burst=True, logging_level="CRITICAL", max_jobs=3)
+    assert our_queue("extract", house.client).get_job_ids() == ["back"]
+    assert house.failed("extract") == {}
+    assert house.queues.states(["back"])[0][0] == "queued"
+    assert house.client.llen("rq:queue:batch") == 0
+
+
+def test_a_real_worker_gets_through_all_of_it_and_does_the_good_work(
+    house: House, library: Library, settings: Settings, server: RedisServer, mark: Mark
+) -> None:
+    for queue in ("insert", "extract"):
+        for number, (fields, _) in enumerate(STRANGERS.values()):
+            house.raw(queue, f"stranger-{queue}-{number}", fields(mark))
+        for number, (malformed, _) in enumerate(MALFORMED.values()):
+            house.raw(queue, f"odd-{queue}-{number}", {"data": call("os.mkdir"), **malformed})
+        house.client.set(f"rq:job:wrong-{queue}", "1")
+        house.client.rpush(f"rq:queue:{queue}", f"wrong-{queue}", b"\xff")
+    house.put_good()
+    env = {"INDEXER_REDIS": server.address, "PYTHONPATH": ":".join(sys.path), **os.environ}
+    for _ in range(4):
+        run("worker", "--burst", "--jobs", "1", db=settings.db, env=env)
+    assert titles(library) == {"1.mp3": "One"}
+    for queue in ("insert", "extract"):
+        assert len(house.failed(queue)) == len(STRANGERS) + len(MALFORMED) + 2
+    assert not mark.path.exists()

@@ -1,0 +1,204 @@
+"""Whatever happens to the jobs, none is forgotten and none that is alive is given out twice."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from indexer.engine.leases import Case, Leases, Sign, Verdict
+from indexer.store.pending import Outline
+
+LEASE_S = 15.0
+LOOK_S = LEASE_S / 3
+LONGEST_S = 60.0
+JITTER = 0.25
+SLACK_S = 1e-6
+
+
+class Job(Enum):
+    """Where the job of a case is."""
+
+    NONE = auto()
+    """Nobody has it: it was never given out, was answered, or was lost without a word."""
+    QUEUED = auto()
+    STARTED = auto()
+    """Somebody works on it, and shows life whenever he is looked at."""
+    STUCK = auto()
+    """It says that it is started, but shows no life any more."""
+    FAILED = auto()
+    KILLED = auto()
+
+
+class Row:
+    """A pending row, and what became of its job."""
+
+    def __init__(self, outline: Outline, files: int, now: float) -> None:
+        self.outline = outline
+        self.files = files
+        self.job = Job.NONE
+        self.dead_since = now
+        """When whoever asks could first have seen that nobody is at it."""
+        self.pulse = 0
+
+    @property
+    def case(self) -> Case:
+        single = self.outline.is_chunk or self.outline.attempts > 0
+        return Case(self.outline.generation, self.outline.id if single else 0)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.job in (Job.QUEUED, Job.STARTED)
+
+    def sign(self) -> Sign:
+        """What Redis says of it."""
+        match self.job:
+            case Job.QUEUED:
+                return Sign(waits=True, files=self.files)
+            case Job.STARTED:
+                self.pulse += 1
+                return Sign(pulse=str(self.pulse).encode(), files=self.files)
+            case Job.STUCK:
+                return Sign(pulse=str(self.pulse).encode(), files=self.files)
+            case Job.FAILED | Job.KILLED:
+                killed = "died" if self.job is Job.KILLED else None
+                return Sign(failed=True, killed=killed, files=self.files)
+            case _:
+                return Sign(files=self.files)
+
+
+class Dispatching(RuleBasedStateMachine):
+    """One who dispatches, looks whenever something is due, and never sleeps longer than that."""
+
+    steps: tuple[Job, ...] = (Job.STARTED, Job.FAILED, Job.KILLED)
+    """What a job that is alive may come to."""
+    at_most_s = max(LEASE_S + LOOK_S, LONGEST_S * (1 + JITTER)) + LOOK_S
+    """The longest that nobody is at a case."""
+
+    @initialize(retries=st.integers(0, 3), chance=st.floats(0, 1))
+    def begin(self, retries: int, chance: float) -> None:
+        self.now = 1000.0
+        self.leases = Leases(LEASE_S, retries, 1.0, LONGEST_S, lambda: chance)
+        self.rows: dict[int, Row] = {}
+        self.next_id = 1
+        self.turn = 1
+        self.dispatched: list[int] = []
+
+    # What happens
+
+    @rule(files=st.integers(1, 9), is_chunk=st.booleans())
+    def somebody_else_leaves(self, files: int, is_chunk: bool) -> None:
+        self._add(files, is_chunk=is_chunk)
+        self._look()
+
+    @rule(files=st.integers(1, 9))
+    def leave(self, files: int) -> None:
+        row = self._add(files, is_chunk=False)
+        self.leases.leave(row.case, self.now)
+        self._look()
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def goes_on(self, data: st.DataObject) -> None:
+        row = self._one(data)
+        job = data.draw(st.sampled_from(self.steps))
+        if row.is_alive and not (job is Job.KILLED and not row.outline.is_chunk):
+            row.job = job
+            row.dead_since = self.now
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data(), job=st.sampled_from([Job.NONE, Job.STUCK]))
+    def is_lost(self, data: st.DataObject, job: Job) -> None:
+        row = self._one(data)
+        if row.is_alive:
+            row.job, row.dead_since = job, self.now
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data(), is_whole=st.booleans())
+    def is_answered(self, data: st.DataObject, is_whole: bool) -> None:
+        row = self._one(data)
+        if row.is_alive and is_whole:
+            del self.rows[row.outline.id]
+        elif row.is_alive and row.outline.is_chunk:
+            before = row.outline
+            row.outline = Outline(before.id, before.generation, 1, True, before.attempts + 1, 0, 0)
+            row.job, row.dead_since = Job.NONE, self.now
+        self._look()
+
+    @rule()
+    def redis_begins_anew(self) -> None:
+        for row in self.rows.values():
+            row.job, row.dead_since = Job.NONE, self.now
+        self.leases.void(self.now)
+        self._look()
+
+    @rule(seconds=st.floats(0.001, 40.0))
+    def time_passes(self, seconds: float) -> None:
+        until = self.now + seconds
+        while (at := self.leases.next_at()) is not None and at <= until:
+            self.now = max(self.now, at)
+            self._look()
+        self.now = until
+        self._look()
+
+    # Which must hold
+
+    @invariant()
+    def nobody_is_forgotten(self) -> None:
+        for row in getattr(self, "rows", {}).values():
+            if not row.is_alive:
+                assert self.now - row.dead_since <= self.at_most_s + SLACK_S
+
+    def _one(self, data: st.DataObject) -> Row:
+        return data.draw(st.sampled_from([self.rows[key] for key in sorted(self.rows)]))
+
+    def _add(self, files: int, *, is_chunk: bool) -> Row:
+        outline = Outline(self.next_id, self.next_id, 1, is_chunk, 0, 0, 0)
+        self.next_id += 1
+        row = self.rows[outline.id] = Row(outline, files, self.now)
+        return row
+
+    def _look(self) -> None:
+        """As the foreman does; a row that was answered and is not whole waits for its time."""
+        left = self.leases.meet([row.outline for row in self.rows.values()], self.now)
+        for outline in left:
+            self.leases.try_again(Case(outline.generation, outline.id), self.now + 1.0)
+        by_case = {row.case: row for row in self.rows.values()}
+        for case in self.leases.due(self.now):
+            row = by_case[case]
+            before = row.job
+            verdict = self.leases.judge(case, row.sign(), self.now)
+            if row.is_alive:
+                assert verdict is Verdict.WAIT, "it shows life"
+            match verdict:
+                case Verdict.DISPATCH:
+                    self._dispatch(row)
+                case Verdict.HALVE:
+                    assert (before, row.files > 1) == (Job.KILLED, True)
+                    del self.rows[row.outline.id]
+                    middle = row.files // 2
+                    halves = [
+                        self._add(files, is_chunk=True) for files in (middle, row.files - middle)
+                    ]
+                    self.leases.halved([half.outline.id for half in halves])
+                case Verdict.CONDEMN:
+                    assert (before, row.files) == (Job.KILLED, 1)
+                    self._dispatch(row)
+        assert all(case in by_case for case in self.leases.due(float("inf")))
+
+    def _dispatch(self, row: Row) -> None:
+        self.turn += 1
+        self.leases.dispatched(row.case, self.turn, self.now)
+        row.job = Job.QUEUED
+
+
+class NothingFails(Dispatching):
+    """Without failures, whatever is lost is given out again within a lease and a look."""
+
+    steps = (Job.STARTED,)
+    at_most_s = LEASE_S + LOOK_S
+
+
+TestDispatching = Dispatching.TestCase
+TestNothingFails = NothingFails.TestCase

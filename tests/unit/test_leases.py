@@ -1,0 +1,418 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from indexer.engine.leases import FAILING_CASES, Case, Leases, Sign, Verdict
+from indexer.store.pending import Outline
+
+LEASE_S = 15.0
+LOOK_S = LEASE_S / 3
+RETRIES = 2
+KILLED = Sign(failed=True, killed="died", files=8)
+KILLED_ALONE = Sign(failed=True, killed="died")
+FAILED = Sign(failed=True, files=8)
+LOST = Sign()
+WAITS = Sign(waits=True)
+
+HINT = Outline(1, 1, 1, False, 0, 0, 0)
+CHUNK = Outline(2, 1, 1, True, 0, 0, 0)
+HINT_CASE = Case(1)
+CHUNK_CASE = Case(1, 2)
+
+
+def made(
+    *,
+    retries: int = RETRIES,
+    first_s: float = 1.0,
+    longest_s: float = 600.0,
+    chance: Callable[[], float] = lambda: 0.0,
+) -> Leases:
+    return Leases(LEASE_S, retries, first_s, longest_s, chance)
+
+
+def dispatched(*outlines: Outline, leases: Leases | None = None) -> Leases:
+    """Leases of cases that were all given out at 0, under turn 7."""
+    leases = leases or made()
+    leases.meet(outlines, 0.0)
+    for case in leases.due(0.0):
+        leases.dispatched(case, 7, 0.0)
+    return leases
+
+
+def chunk(row: int, *, attempts: int = 0, generation: int = 1) -> Outline:
+    return Outline(row, generation, 1, True, attempts, 0, 0)
+
+
+def fail(leases: Leases, case: Case, sign: Sign, now: float) -> Verdict:
+    """One failure; what is given out again at once, is."""
+    verdict = leases.judge(case, sign, now)
+    if verdict is Verdict.DISPATCH:
+        leases.dispatched(case, leases.turn_of(case) + 1, now)
+    return verdict
+
+
+def fail_and_wait(leases: Leases, case: Case, sign: Sign, now: float) -> float:
+    """One failure that is tried again later; when it is given out again."""
+    assert leases.judge(case, sign, now) is Verdict.WAIT
+    at = leases.next_at()
+    assert at is not None
+    assert at > now
+    assert leases.judge(case, LOST, at) is Verdict.DISPATCH
+    leases.dispatched(case, leases.turn_of(case) + 1, at)
+    return at
+
+
+# ---- what is met
+
+
+def test_what_was_not_met_before_is_asked_for_at_once_and_dispatched_if_nobody_has_it() -> None:
+    leases = made()
+    leases.meet([HINT, CHUNK], 100.0)
+    assert leases.due(100.0) == [HINT_CASE, CHUNK_CASE]
+    assert leases.next_at() == 100.0
+    assert leases.judge(CHUNK_CASE, LOST, 100.0) is Verdict.DISPATCH
+
+
+def test_a_job_of_an_earlier_run_is_not_given_out_twice() -> None:
+    leases = made()
+    leases.meet([CHUNK], 100.0)
+    assert leases.judge(CHUNK_CASE, WAITS, 100.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S - 0.01) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S) is Verdict.DISPATCH
+
+
+def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> None:
+    leases = dispatched(HINT)
+    leases.meet([HINT, CHUNK], 10.0)
+    assert leases.due(10.0 + LOOK_S - 0.01) == [HINT_CASE]
+    assert CHUNK_CASE in leases.due(10.0 + LOOK_S)
+    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S - 0.01) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Verdict.DISPATCH
+
+
+def test_halves_come_later_too_but_nobody_else_hands_them_out() -> None:
+    leases = dispatched(HINT, CHUNK)
+    leases.halved([3, 4])
+    leases.meet([HINT, chunk(3), chunk(4)], 1.0)
+    assert leases.due(1.0) == [Case(1, 3), Case(1, 4)]
+    assert leases.judge(Case(1, 3), LOST, 1.0) is Verdict.DISPATCH
+
+
+def test_hints_that_somebody_else_left_are_asked_for_at_once() -> None:
+    leases = dispatched(CHUNK)
+    leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
+    assert leases.due(1.0) == [Case(9)]
+
+
+def test_a_case_is_fresh_until_it_is_given_out() -> None:
+    leases = dispatched(CHUNK)
+    leases.leave(Case(9), 1.0)
+    leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
+    assert leases.due(1.0) == [Case(9)]
+    assert (leases.is_fresh(Case(9)), leases.is_fresh(CHUNK_CASE)) == (True, False)
+    leases.dispatched(Case(9), 8, 1.0)
+    assert not leases.is_fresh(Case(9))
+    assert leases.judge(Case(9), LOST, 1.0 + LEASE_S) is Verdict.DISPATCH
+
+
+def test_all_hints_of_a_generation_are_one_case() -> None:
+    leases = made()
+    leases.meet([HINT, Outline(5, 1, 1, False, 0, 0, 0), Outline(6, 6, 1, False, 0, 0, 0)], 0.0)
+    assert leases.due(0.0) == [HINT_CASE, Case(6)]
+
+
+def test_meeting_a_case_again_does_not_renew_its_lease() -> None:
+    leases = dispatched(CHUNK)
+    leases.meet([CHUNK], LEASE_S)
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Verdict.DISPATCH
+
+
+def test_a_row_that_is_gone_is_forgotten() -> None:
+    leases = dispatched(HINT, CHUNK)
+    leases.meet([HINT], 1.0)
+    assert leases.due(1e9) == [HINT_CASE]
+    leases.meet([], 1.0)
+    assert leases.next_at() is None
+
+
+def test_rows_that_are_not_whole_come_back_once_for_each_answer() -> None:
+    leases = dispatched(CHUNK)
+    assert leases.meet([CHUNK], 1.0) == []
+    once, twice = chunk(2, attempts=1), chunk(2, attempts=2)
+    assert leases.meet([once], 2.0) == [once]
+    assert leases.meet([once], 3.0) == []
+    assert leases.meet([twice], 4.0) == [twice]
+    assert leases.meet([twice], 5.0) == []
+
+
+def test_what_an_earlier_run_left_unfinished_comes_back_when_it_is_first_met() -> None:
+    """Also names of a hint: they stand for themselves, and not for their generation."""
+    names = Outline(9, 9, 1, False, 1, 0, 0)
+    leases = made()
+    assert leases.meet([chunk(2, attempts=3), names], 0.0) == [chunk(2, attempts=3), names]
+    assert leases.due(0.0) == [CHUNK_CASE, Case(9, 9)]
+    assert leases.meet([chunk(2, attempts=3), names], 0.0) == []
+
+
+def test_hints_wait_for_the_chunks_of_their_generation_that_are_in_work() -> None:
+    leases = dispatched(HINT, CHUNK, chunk(3, generation=3))
+    assert leases.has_chunks(1)
+    assert not leases.has_chunks(9)
+    leases.meet([HINT, chunk(2, attempts=1), chunk(3, generation=3)], 1.0)
+    assert not leases.has_chunks(1), "it was answered"
+    assert leases.has_chunks(3)
+    leases.hold(Case(3, 3))
+    assert not leases.has_chunks(3)
+
+
+# ---- leases
+
+
+def test_a_lost_case_is_dispatched_at_the_end_of_its_lease_and_not_before() -> None:
+    leases = dispatched(CHUNK)
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S - 0.01) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Verdict.DISPATCH
+
+
+def test_redis_is_asked_three_times_a_lease() -> None:
+    leases = dispatched(CHUNK)
+    asked = []
+    while (at := leases.next_at()) is not None and at < LEASE_S:
+        asked.append(at)
+        assert leases.due(at - 0.01) == []
+        assert leases.due(at) == [CHUNK_CASE]
+        leases.judge(CHUNK_CASE, LOST, at)
+    assert asked == [LOOK_S, 2 * LOOK_S]
+    assert leases.next_at() == LEASE_S
+
+
+def test_a_job_that_waits_in_a_queue_renews_its_lease_for_ever() -> None:
+    leases = dispatched(CHUNK)
+    now = 0.0
+    for _ in range(100):
+        now += LEASE_S
+        assert leases.judge(CHUNK_CASE, WAITS, now) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S - 0.01) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S) is Verdict.DISPATCH
+
+
+def test_each_other_pulse_renews_the_lease() -> None:
+    leases = dispatched(CHUNK)
+    now = 0.0
+    for number in range(100):
+        now += LEASE_S
+        sign = Sign(pulse=str(number).encode())
+        assert leases.judge(CHUNK_CASE, sign, now) is Verdict.WAIT
+
+
+def test_a_pulse_that_stands_still_renews_nothing() -> None:
+    """What it says is another machine's clock: it is never compared with ours."""
+    leases = dispatched(CHUNK)
+    still = Sign(pulse=b"2099-01-01")
+    assert leases.judge(CHUNK_CASE, still, 5.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S - 0.01) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Verdict.DISPATCH
+
+
+def test_what_was_dispatched_again_has_a_whole_lease_and_its_old_pulse_counts_anew() -> None:
+    leases = dispatched(CHUNK)
+    leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)
+    leases.dispatched(CHUNK_CASE, 8, 20.0)
+    assert leases.turn_of(CHUNK_CASE) == 8
+    assert leases.judge(CHUNK_CASE, LOST, 20.0 + LEASE_S - 0.01) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 20.0 + LEASE_S) is Verdict.WAIT
+
+
+def test_a_redis_that_began_anew_has_everything_dispatched_at_once() -> None:
+    leases = dispatched(HINT, CHUNK)
+    leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)
+    leases.void(2.0)
+    assert leases.due(2.0) == [HINT_CASE, CHUNK_CASE]
+    assert leases.judge(HINT_CASE, LOST, 2.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.DISPATCH
+
+
+def test_a_redis_that_began_anew_does_not_cut_a_pause_short() -> None:
+    leases = dispatched(CHUNK)
+    leases.judge(CHUNK_CASE, FAILED, 1.0)
+    leases.void(1.5)
+    assert leases.due(1.99) == []
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.DISPATCH
+
+
+# ---- held, and asked again
+
+
+def test_a_held_case_is_never_due_until_its_row_is_settled() -> None:
+    leases = dispatched(HINT, CHUNK)
+    leases.hold(CHUNK_CASE)
+    assert leases.due(1e9) == [HINT_CASE]
+    leases.void(5.0)
+    assert leases.due(1e9) == [HINT_CASE]
+    leases.meet([HINT], 6.0)
+    leases.meet([HINT, CHUNK], 7.0)
+    assert CHUNK_CASE in leases.due(7.0 + LEASE_S)
+
+
+def test_a_case_may_be_held_before_it_is_met() -> None:
+    leases = made()
+    leases.hold(CHUNK_CASE)
+    assert leases.meet([CHUNK], 0.0) == []
+    assert (leases.due(1e9), leases.next_at()) == ([], None)
+
+
+def test_a_case_that_is_not_whole_is_dispatched_again_at_its_time_and_not_before() -> None:
+    leases = dispatched(CHUNK)
+    leases.meet([chunk(2, attempts=1)], 1.0)
+    leases.try_again(CHUNK_CASE, 3.0)
+    assert leases.next_at() == 3.0
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.WAIT
+    assert leases.next_at() == 3.0
+    assert leases.judge(CHUNK_CASE, WAITS, 3.0) is Verdict.DISPATCH
+    leases.dispatched(CHUNK_CASE, 8, 3.0)
+    assert leases.judge(CHUNK_CASE, LOST, 4.0) is Verdict.WAIT
+
+
+# ---- failures
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    leases = dispatched(CHUNK, leases=made(retries=99, longest_s=10.0))
+    now, pauses = 0.0, []
+    for _ in range(7):
+        at = fail_and_wait(leases, CHUNK_CASE, FAILED, now)
+        pauses.append(at - now)
+        now = at
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+
+
+def test_a_pause_after_very_many_failures_is_still_the_longest() -> None:
+    leases = dispatched(CHUNK)
+    now = 0.0
+    for _ in range(1500):
+        at = fail_and_wait(leases, CHUNK_CASE, FAILED, now)
+        now, pause = at, at - now
+    assert pause == 600.0
+
+
+@pytest.mark.parametrize(("chance", "pause_s"), [(0.0, 1.0), (0.5, 1.125), (1.0, 1.25)])
+def test_jitter_makes_a_pause_longer_by_a_quarter_at_the_most(
+    chance: float, pause_s: float
+) -> None:
+    leases = dispatched(CHUNK, leases=made(chance=lambda: chance))
+    assert fail_and_wait(leases, CHUNK_CASE, FAILED, 0.0) == pause_s
+
+
+def test_a_failure_is_counted_once_however_often_it_is_seen() -> None:
+    leases = dispatched(CHUNK)
+    assert leases.judge(CHUNK_CASE, KILLED, 0.0) is Verdict.WAIT
+    for _ in range(10):
+        assert leases.judge(CHUNK_CASE, KILLED, 0.5) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Verdict.DISPATCH
+
+
+def test_a_chunk_whose_reader_is_lost_more_often_than_it_is_retried_is_halved() -> None:
+    leases = dispatched(CHUNK)
+    now = 0.0
+    for _ in range(RETRIES):
+        now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
+    assert leases.judge(CHUNK_CASE, KILLED, now) is Verdict.HALVE
+
+
+def test_a_half_is_halved_at_its_first_failure() -> None:
+    leases = dispatched(CHUNK)
+    leases.halved([2])
+    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Verdict.HALVE
+
+
+def test_a_lone_file_is_condemned_when_its_reader_was_lost_twice() -> None:
+    leases = dispatched(CHUNK)
+    leases.halved([2])
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.CONDEMN
+
+
+def test_a_lone_file_that_was_never_part_of_more_is_condemned_after_its_retries() -> None:
+    leases = dispatched(CHUNK)
+    now = 0.0
+    for _ in range(RETRIES):
+        now = fail_and_wait(leases, CHUNK_CASE, KILLED_ALONE, now)
+    assert leases.judge(CHUNK_CASE, KILLED_ALONE, now) is Verdict.CONDEMN
+
+
+def test_without_retries_a_lone_file_still_has_two_tries() -> None:
+    leases = dispatched(CHUNK, leases=made(retries=0))
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.CONDEMN
+
+
+def test_a_try_that_redis_did_not_take_is_not_one_more_loss_of_a_reader() -> None:
+    leases = dispatched(CHUNK)
+    leases.halved([2])
+    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.DISPATCH
+
+
+@pytest.mark.parametrize("files", [1, 8])
+def test_a_job_that_fails_in_another_way_is_never_halved_and_its_file_never_condemned(
+    files: int,
+) -> None:
+    leases = dispatched(CHUNK)
+    leases.halved([2])
+    now = 0.0
+    for _ in range(20):
+        now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True, files=files), now)
+
+
+def test_other_failures_count_nothing_towards_the_end_of_a_file() -> None:
+    leases = dispatched(CHUNK)
+    leases.halved([2])
+    now = 0.0
+    for _ in range(RETRIES + 1):
+        now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True), now)
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Verdict.DISPATCH
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Verdict.CONDEMN
+
+
+def test_an_answer_makes_old_failures_void() -> None:
+    leases = dispatched(CHUNK)
+    now = 0.0
+    for _ in range(RETRIES):
+        now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
+    leases.meet([chunk(2, attempts=1)], now)
+    assert fail_and_wait(leases, CHUNK_CASE, KILLED, now) == now + 1.0
+
+
+def test_many_chunks_that_fail_with_none_answered_are_the_machines_fault() -> None:
+    rows = range(2, 2 + FAILING_CASES)
+    leases = dispatched(*map(chunk, rows))
+    leases.halved(rows)
+    cases = [Case(1, row) for row in rows]
+    verdicts = [leases.judge(case, KILLED_ALONE, 1.0) for case in cases]
+    assert verdicts == [Verdict.DISPATCH] * (FAILING_CASES - 1) + [Verdict.WAIT]
+    assert leases.judge(cases[-1], KILLED_ALONE, 100.0) is Verdict.DISPATCH
+    leases.dispatched(cases[-1], 8, 100.0)
+    assert leases.judge(cases[-1], KILLED_ALONE, 101.0) is Verdict.WAIT, "not its own fault"
+
+
+def test_one_answer_shows_that_the_machine_is_well() -> None:
+    rows = range(2, 2 + FAILING_CASES)
+    leases = dispatched(*map(chunk, rows))
+    leases.halved(rows)
+    for row in rows:
+        leases.judge(Case(1, row), KILLED, 1.0)
+    leases.meet([chunk(row) for row in rows[1:]], 2.0)
+    last = Case(1, rows[-1])
+    assert leases.judge(last, LOST, 100.0) is Verdict.DISPATCH
+    leases.dispatched(last, 8, 100.0)
+    assert leases.judge(last, KILLED, 101.0) is Verdict.HALVE
+
+
+def test_the_same_few_chunks_may_fail_as_often_as_they_like() -> None:
+    leases = dispatched(CHUNK, leases=made(retries=FAILING_CASES * 2))
+    now = 0.0
+    for _ in range(FAILING_CASES * 2):
+        now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
+    assert leases.judge(CHUNK_CASE, KILLED, now) is Verdict.HALVE
