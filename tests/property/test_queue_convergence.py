@@ -1,0 +1,290 @@
+"""The queue engine on one real folder, with queues that lose, double and reorder what they hold.
+
+Foreman, owner and lender are the real ones, and so are the disk and SQLite; only Redis is played,
+so that every order of events can be tried. What was hinted is never lost: when nobody interferes
+any more, index equals disk without another look at everything.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from indexer.engine.foreman import Foreman
+from indexer.engine.lender import Lender
+from indexer.engine.owner import Owner
+from indexer.engine.profiles import QUEUES
+from indexer.engine.queues import files_in
+from indexer.engine.registry import root_at
+from indexer.model import Hint
+from indexer.settings import Settings
+from indexer.store import pending
+from indexer.store.connection import open_index
+from indexer.verify import Verifier
+from indexer.wishes import wanted_by
+from tests.corpus import tagged
+
+NAMES = ("a.mp3", "b.mp3", "d/c.mp3")
+LEASE_S = 15.0
+ENOUGH = 400
+"""Rounds in which everything must have come to rest."""
+
+
+class PlayedQueues:
+    """What `Queues` does, in this process; jobs are kept as the JSON that they would be."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, list[tuple[str, bytes]]] = {name: [] for name in QUEUES}
+        self.failed: set[str] = set()
+        self._parked: dict[int, tuple[int, int]] = {}
+        self._scans: dict[int, tuple[int, int]] = {}
+
+    def put(self, name: str, order: object, *, job_id: str, **_told: object) -> None:
+        self.jobs[name] = [job for job in self.jobs[name] if job[0] != job_id]
+        self.jobs[name].append((job_id, msgspec.json.encode(order)))
+
+    def flush(self) -> None:
+        self.__init__()  # type: ignore[misc]  # as FLUSHALL does
+
+    def files_held(self) -> int:
+        return sum(
+            files_in(job_id)
+            for name in ("extract", "batch", "insert")
+            for job_id, _ in self.jobs[name]
+        )
+
+    def waiting(self) -> set[str]:
+        return {job_id for jobs in self.jobs.values() for job_id, _ in jobs}
+
+    def states(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        return [("failed" if job_id in self.failed else "", b"") for job_id in job_ids]
+
+    def how_failed(self, _job_id: str) -> str:
+        return "redis.exceptions.ConnectionError: gone"
+
+    def park(self, generation: int, turn: int, slice_: int) -> None:
+        self._parked[generation] = turn, slice_
+
+    def unpark(self, generation: int) -> bool:
+        return self._parked.pop(generation, None) is not None
+
+    def parked(self) -> list[tuple[int, int, int]]:
+        return [(generation, *place) for generation, place in self._parked.items()]
+
+    def note_scan(self, generation: int, seen: int, planned: int) -> None:
+        self._scans[generation] = seen, planned
+
+    def scan_noted(self, generation: int) -> tuple[int, int]:
+        return self._scans.get(generation, (0, 0))
+
+    def forget_scan(self, generation: int) -> None:
+        self._scans.pop(generation, None)
+
+
+class Silent:
+    """Counts nothing."""
+
+    def count(self, *_counted: object) -> None:
+        pass
+
+
+class QueueConvergence(RuleBasedStateMachine):
+    """Files change, jobs run in any order, get lost and come twice, processes end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.music = self.folder / "music"
+        (self.music / "d").mkdir(parents=True)
+        self.settings = Settings(
+            db=self.folder / "library.db",
+            redis="redis://played",
+            still=0.0,
+            lease=LEASE_S,
+            queue_files=2,
+            chunk_files=2,
+            queue_live_files=2,
+            retry_first=0.01,
+            retry_longest=1.0,
+        )
+        self.wanted = wanted_by(self.settings)
+        self.now = 1_000.0
+        self.written = 0
+        self.hinted: set[str] = set()
+        """Names that changed, and of which nobody was told yet."""
+        self.queues = PlayedQueues()
+        self.connection = open_index(self.settings.db, write=True)
+        self.root = root_at(self.connection, self.settings, os.fsencode(self.music))
+
+    @initialize()
+    def begin(self) -> None:
+        self.owner = self._owner()
+        self.lender = Lender(self.settings, _nobody())
+        self.lender._queues = self.queues  # type: ignore[assignment]
+        self.foreman = self._foreman()
+
+    def _owner(self) -> Owner:
+        owner = Owner(self.settings, self.wanted, _nobody())
+        owner._queues = self.queues  # type: ignore[assignment]
+        owner._rates = Silent()  # type: ignore[assignment]
+        return owner
+
+    def _foreman(self) -> Foreman:
+        foreman = Foreman(
+            self.connection,
+            self.settings,
+            say=lambda *_told: None,
+            patient=True,
+            clock=lambda: self.now,
+            chance=lambda: 0.5,
+        )
+        foreman._queues = self.queues  # type: ignore[assignment]
+        foreman._meet_at = math.inf  # it never sees that Redis began anew: leases have to
+        return foreman
+
+    def teardown(self) -> None:
+        if hasattr(self, "owner"):
+            self.come_to_rest()
+            self.owner.close()
+        self.connection.close()
+        shutil.rmtree(self.folder)
+
+    # The disk
+
+    @rule(name=st.sampled_from(NAMES))
+    def write(self, name: str) -> None:
+        self.written += 1
+        (self.music / name).write_bytes(tagged(title=f"song {self.written}"))
+        self.hinted.add(name)
+
+    @rule(name=st.sampled_from(NAMES))
+    def remove(self, name: str) -> None:
+        (self.music / name).unlink(missing_ok=True)
+        self.hinted.add(name)
+
+    @rule(names=st.permutations(NAMES))
+    def move(self, names: Sequence[str]) -> None:
+        source, target = names[:2]
+        if (self.music / source).exists():
+            (self.music / source).rename(self.music / target)
+            self.hinted.update((source, target))
+
+    # Who hears of it
+
+    @rule(recursive=st.booleans())
+    def deliver(self, recursive: bool) -> None:
+        if not self.hinted:
+            return
+        if recursive:
+            self.foreman.leave([Hint(self.root.id, recursive=True)])
+        else:
+            names = tuple(os.fsencode(name) for name in sorted(self.hinted))
+            self.foreman.leave([Hint(self.root.id, b"", names)])
+        self.hinted.clear()
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, LEASE_S, 3 * LEASE_S]))
+    def dispatch(self, seconds: float) -> None:
+        self.now += seconds
+        self.foreman.turn(self.now)
+
+    # Jobs
+
+    @rule(name=st.sampled_from(QUEUES), newest=st.booleans(), again=st.booleans())
+    def run_job(self, name: str, newest: bool, again: bool) -> None:
+        """Run one job; `again`: its answer came, and it stays in the queue as if it had not."""
+        jobs = self.queues.jobs[name]
+        if not jobs:
+            return
+        job = jobs[-1 if newest else 0]
+        if not again:
+            jobs.remove(job)
+        self._run(name, job[1])
+
+    @rule(name=st.sampled_from(QUEUES), fails=st.booleans())
+    def lose_job(self, name: str, fails: bool) -> None:
+        if self.queues.jobs[name]:
+            job_id, _ = self.queues.jobs[name].pop()
+            if fails:
+                self.queues.failed.add(job_id)
+
+    def _run(self, name: str, data: bytes) -> None:
+        handlers = {**self.owner.handlers, **self.lender.handlers}
+        handlers[name](msgspec.Raw(data))
+
+    # Faults
+
+    @rule()
+    def flush_redis(self) -> None:
+        self.queues.flush()
+
+    @rule()
+    def restart_owner(self) -> None:
+        self.owner.close()
+        self.owner = self._owner()
+
+    @rule()
+    def restart_foreman(self) -> None:
+        self.foreman.close()
+        self.foreman = self._foreman()
+
+    # What holds always, and in the end
+
+    @invariant()
+    def no_place_has_two_rows(self) -> None:
+        query = "SELECT count(*), count(DISTINCT path) FROM tracks WHERE gone = 0"
+        counted = self.connection.execute(query).fetchone()
+        assert counted is not None
+        assert counted[0] == counted[1]
+
+    def come_to_rest(self) -> None:
+        self.deliver(False)
+        for _ in range(ENOUGH):
+            self.foreman.turn(self.now)
+            for name in QUEUES:
+                while self.queues.jobs[name]:
+                    _, data = self.queues.jobs[name].pop(0)
+                    self._run(name, data)
+            if not pending.all_rows(self.connection):
+                break
+            self.now += LEASE_S
+        assert pending.all_rows(self.connection) == []
+        verifier = Verifier(
+            self.connection, self.settings, self.wanted, listener=None, stop=lambda: False
+        )
+        report = verifier.run(deep=True)
+        assert report.ok, report.differences
+        on_disk = {os.fspath(file.relative_to(self.music)) for file in self.music.rglob("*.mp3")}
+        told: dict[int, str] = {}
+        for kind, track_id, path in self.connection.execute(
+            "SELECT kind, track_id, path FROM changes ORDER BY seq"
+        ):
+            told[track_id] = path
+            if kind == "missing":
+                del told[track_id]
+        assert sorted(told.values()) == sorted(on_disk)
+
+
+def _nobody() -> Any:
+    """A client that nobody asks anything."""
+    return redis.Redis(unix_socket_path="/nobody/listens/here")
+
+
+TestQueueConvergence = QueueConvergence.TestCase
+TestQueueConvergence.settings = settings(
+    max_examples=int(os.environ.get("CONVERGENCE", "40")),
+    stateful_step_count=40,
+    deadline=None,
+    derandomize="CONVERGENCE" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
