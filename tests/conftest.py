@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -22,6 +23,38 @@ from tests.trees import Plant
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("long", deadline=None, database=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+MOUNTS = ("mount", "mkfs.ext4", "namespace", "tmpfs", "fuse2fs")
+"""A reason to skip that has one of these words is that no disk could be made for the test."""
+NO_KERNEL_HAS_ALL = "unknown filesystem type"
+"""But not this: what a kernel was built without, nobody can add."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--all-mounts`: a machine on which disks can be made must have tried them."""
+    parser.addoption(
+        "--all-mounts", action="store_true", help="fail if a test that needs mounts was skipped"
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that was to try all mounts and did not."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not session.config.getoption("--all-mounts") or reporter is None:
+        return
+    skipped = {
+        f"{report.nodeid}: {report.longrepr[2]}"
+        for report in reporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple)
+        and NO_KERNEL_HAS_ALL not in report.longrepr[2]
+        and any(word in report.longrepr[2] for word in MOUNTS)
+    }
+    if skipped:
+        reporter.write_line("")
+        for line in sorted(skipped):
+            reporter.write_line(f"skipped, though all mounts were to be tried: {line}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
