@@ -32,6 +32,7 @@ from watcher.log import Decisions
 from watcher.notice import Notice
 from watcher.observation import observe
 from watcher.observers import Observers
+from watcher.retries import Retries
 from watcher.roots import Root, Roots
 from watcher.settle import Due, Settler
 from watcher.sighting import Sighting, SightingKind
@@ -94,6 +95,7 @@ class Daemon:
         if settings.redis is not None:
             self._delegation = Delegation(connection, settings, self._log, self._root_is_there)
         self._trouble = Trouble(settings.db, settings.retry_longest, self._log)
+        self._retries = Retries(settings.probe_interval)
         self._notice = Notice(lock, self._log, "local" if settings.redis is None else "rq")
         self._probes = 0
         self._probe_at = -math.inf
@@ -205,6 +207,8 @@ class Daemon:
         self._roots.see(self._work.standings())
         self._work.count_days(root.row.id for root in self._roots if root.is_settled)
         self._work.tend_log()
+        for hint in self._retries.due(self._work.unreadable(), now):
+            self._settler.offer_hint(hint, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
             self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on

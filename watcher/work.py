@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from indexer import errors
+from indexer import errors, paths
 from indexer.engine import guard
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
@@ -21,7 +21,7 @@ from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome
-from indexer.store import changes, pending, roots, scans, tracks, upkeep
+from indexer.store import changes, pending, problems, roots, scans, tracks, upkeep
 from indexer.store.connection import Connection, read_transaction, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
@@ -77,6 +77,8 @@ class Work:
         self._stop = stop
         self._own_rows: set[int] = set()
         """Pending rows that are ours, not a command's."""
+        self._rereads: dict[tuple[int, bytes], int] = {}
+        """Files that were not whole when a rebuild wanted them read again, and its id."""
         self._listed: dict[int, set[bytes]] = {}
         self._watched: list[RootRow] = []
         self._told_to = changes.newest(connection)
@@ -157,6 +159,15 @@ class Work:
 
     # Places
 
+    def unreadable(self) -> set[Hint]:
+        """The folders in which the machine, and not their bytes, kept files from being read."""
+        return {
+            Hint(root_id, path, recursive=True)
+            if is_folder
+            else Hint(root_id, paths.parent_of(path))
+            for root_id, path, is_folder in problems.unreadable(self._connection)
+        }
+
     def look(
         self,
         hints: Sequence[Hint],
@@ -183,11 +194,17 @@ class Work:
                 facts=facts,
                 gentle=not in_a_hurry,
             )
-            there = [hint for hint in hints if hint.root_id in guarded.trees]
+            there = [
+                wish
+                for hint in hints
+                if hint.root_id in guarded.trees
+                for wish in self._with_rereads(hint)
+            ]
             self.absent = {hint.root_id for hint in hints} - guarded.trees.keys()
             engine.run(there, expected=self._expected(there) if listener else None)
             self.left = set(engine.left)
             self.twins = engine.twins
+            self._rereads |= engine.left_rereads
             self._own_rows |= engine.left_rows
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
@@ -211,6 +228,19 @@ class Work:
         )
         self.tell_changes()
         return result
+
+    def _with_rereads(self, hint: Hint) -> list[Hint]:
+        """A hint of files, in parts: what a rebuild wanted read again and was not whole then."""
+        if hint.names is None or hint.reread or not self._rereads:
+            return [hint]
+        by_reread: dict[int, list[bytes]] = {}
+        for name in hint.names:
+            place = (hint.root_id, paths.join(hint.folder, name))
+            by_reread.setdefault(self._rereads.pop(place, 0), []).append(name)
+        return [
+            Hint(hint.root_id, hint.folder, tuple(names), reread=reread)
+            for reread, names in by_reread.items()
+        ]
 
     def tend_log(self) -> None:
         """Move a WAL that has grown into the database, and see whether a reader forbids it.

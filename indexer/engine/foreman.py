@@ -166,7 +166,7 @@ class Foreman:
             row = pending.get(self._connection, outline.id)
             if row is None:
                 continue
-            if self._patient:
+            if self._patient or row.hint.reread:  # only this row knows that it is to be read again
                 settings = self._settings
                 pause_s = settings.retry_first * 2.0 ** min(outline.attempts, 32)
                 self._leases.try_again(case, now + min(pause_s, settings.retry_longest))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,23 @@ _HANDED_BACK_PAUSE_S: Final = 2.0
 _VITALS_EVERY_S: Final = 5.0
 AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
 """What redis raises where the server is gone in the middle of something."""
+
+
+class _Away(logging.Filter):
+    """A Redis that goes away is no fault of the program: one line tells of it, once."""
+
+    told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]  # RQ puts the traceback into the text of some
+        if not isinstance(error, AWAY):
+            return True
+        record.msg, record.args, record.exc_info = "redis away detail=%s", (error,), None
+        was_told, self.told = self.told, True
+        return not was_told
+
+
+_away = _Away()
 
 
 class _Ours:
@@ -80,6 +98,9 @@ class _Ours:
             self.connection.delete(self.key)
             self.register_birth()
         super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
+        if pipeline is None and _away.told:
+            _away.told = False
+            _log.warning("redis back")
 
     def run_maintenance_tasks(self) -> None:
         """RQ's upkeep: it ends the worker when a job that a dead one left cannot be read."""
@@ -192,18 +213,9 @@ def quiet_logs(level: int = logging.WARNING) -> None:
     for name in ("rq.worker", "rq.job", "rq.registry", "rq.queue", "rq.scheduler"):
         logger = logging.getLogger(name)
         logger.setLevel(level)
-        if _without_traceback not in logger.filters:
-            logger.addFilter(_without_traceback)
+        logger.addFilter(_away)
         logger.handlers = list(logging.getLogger("indexer").handlers)
         logger.propagate = False
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """A Redis that goes away is no fault of the program: one line tells of it."""
-    if record.exc_info and isinstance(record.exc_info[1], AWAY):
-        record.msg, record.args = "redis away detail=%s", (record.exc_info[1],)
-        record.exc_info = None
-    return True
 
 
 def on_stop(act: Callable[[], None]) -> None:

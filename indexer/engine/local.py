@@ -17,7 +17,7 @@ from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
 from indexer.engine.pool import READER, ReaderPool
 from indexer.engine.result import Result
-from indexer.engine.twins import twins_of, twins_of_missing
+from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Hint, Listener, Progress, Reading
 from indexer.settings import Settings
@@ -127,6 +127,16 @@ class LocalEngine:
         """The ids of the pending rows that stay open for them."""
         return {row.id for row in (*self._left, *self._held_rows)}
 
+    @property
+    def left_rereads(self) -> dict[tuple[int, bytes], int]:
+        """Of the files that stay pending, those that a rebuild wants read again, and its id."""
+        return {
+            (row.hint.root_id, paths.join(row.hint.folder, name)): row.hint.reread
+            for row in (*self._left, *self._held_rows)
+            if row.hint.reread
+            for name in row.hint.names or ()
+        }
+
     def listed(self) -> list[tuple[Hint, set[bytes]]]:
         """Each hint, and the folders that were listed for it; kept for a daemon only."""
         return [(scan.hint, scan.folders) for scan in self._scans]
@@ -224,9 +234,12 @@ class LocalEngine:
         self.result.bytes_read += ready.bytes_read
         if keep:
             ready = msgspec.structs.replace(ready, waiting=(*ready.waiting, *keep))
+        live = not self._is_patient and not self._is_everything
+        if live:
+            self.twins |= twins_of_replaced(self._connection, ready)
         written = self._inserter.write(job.row, ready, _now_ms()) or Written(Tally())
         self.result.tally.update(written.tally)
-        if not self._is_patient and not self._is_everything:
+        if live:
             for entry in (*job.plan.read, *job.plan.unread):
                 self.twins |= twins_of(
                     self._connection, entry.disk_id, entry.stamp.inode, entry.stamp

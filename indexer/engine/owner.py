@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from indexer import errors, paths
 from indexer.engine import guard
@@ -33,7 +34,7 @@ from indexer.engine.messages import (
 from indexer.engine.passes import Pass, Planned, leave_twins
 from indexer.engine.queues import Queues, chunk_job, read_order, scan_job
 from indexer.engine.rates import Rates, Step
-from indexer.engine.twins import twins_of
+from indexer.engine.twins import twins_of, twins_of_replaced
 from indexer.stages.absence import Absence
 from indexer.stages.batch import Batch, batch
 from indexer.stages.insert import Inserter, Written
@@ -331,8 +332,7 @@ class Owner:
         row = pending.get(self._connection, origin.row)
         if row is None or row.generation != origin.generation:
             return  # it was settled by somebody newer
-        ready = order.batch()
-        _check_names(row, ready)
+        ready = _named(row, order.batch())
         guarded = self._look_at_roots()
         try:
             tree = guarded.trees.get(origin.root_id)
@@ -363,8 +363,9 @@ class Owner:
                 )
                 scans.add(self._connection, row.scan_id, numbers)
             if not origin.everything:
-                leave_twins(self._connection, self._twins(ready), _now_ms())
+                leave_twins(self._connection, self._twins(ready) | replaced, _now_ms())
 
+        replaced = set() if origin.everything else twins_of_replaced(self._connection, ready)
         rows = Rows(self._connection, {tree.root_id: tree.name for tree in guarded.trees.values()})
         size_cache(self._connection, seeding=origin.everything)
         inserter = Inserter(self._connection, guarded.trees, rows)
@@ -460,19 +461,31 @@ class Owner:
         )
 
 
-def _check_names(row: PendingRow, ready: Batch) -> None:
-    """Raise QueueError for a batch about files that its row does not name."""
+def _named(row: PendingRow, ready: Batch) -> Batch:
+    """What a batch says of the files that its row names.
+
+    A row that was answered in part (it has been tried before) names only what was left over, while
+    a second answer to the same order may come late, and tells of all: what was settled meanwhile is
+    dropped. Raises QueueError for files that the row has never named.
+    """
     named = {paths.join(row.hint.folder, name) for name in row.hint.names or ()}
     told = {finding.entry.path for finding in ready.findings} | set(ready.waiting)
     if ready.root_id != row.hint.root_id:
         raise errors.QueueError(
             f"refused: row {row.id} of `pending` is about another root; drop this job"
         )
-    if not told <= named:
+    if told <= named:
+        return ready
+    if row.attempts == 0:
         raise errors.QueueError(
             f"refused: row {row.id} of `pending` does not name {len(told - named)} of these files;"
             " drop this job"
         )
+    return replace(
+        ready,
+        findings=tuple(one for one in ready.findings if one.entry.path in named),
+        waiting=tuple(path for path in ready.waiting if path in named),
+    )
 
 
 def _files(told: Iterable[tuple[int, PathText]]) -> frozenset[tuple[int, bytes]]:

@@ -46,6 +46,8 @@ class QueuedRun:
         self._stop = stop
         self._foreman = Foreman(connection, settings, say=_say, patient=True)
         self._told_idle = False
+        self._before: dict[str, float | bool] = {}
+        """What an interrupted run had counted when this one took it up."""
 
     def close(self) -> None:
         """Let Redis go."""
@@ -61,6 +63,7 @@ class QueuedRun:
         result = Result()
         if not hints:
             return result
+        self._before = self._counts(scan_id)
         generation = self._foreman.leave(hints, scan_id=scan_id)
         whole_until: float | None = None
         moved_at, before = time.monotonic(), (0, 0, 0)
@@ -120,7 +123,10 @@ class QueuedRun:
 
     def _counts(self, scan_id: int) -> dict[str, float | bool]:
         told = scans.state_of(self._connection, scan_id)
-        return {} if told is None else msgspec.json.decode(told[1], type=dict[str, float | bool])
+        if told is None:
+            return {}
+        counts = msgspec.json.decode(told[1], type=dict[str, float | bool])
+        return {name: number - self._before.get(name, 0) for name, number in counts.items()}
 
     def _take_counts(self, result: Result, scan_id: int) -> None:
         result.take(self._counts(scan_id))

@@ -26,6 +26,9 @@ _BELOW: Final = """
 SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode FROM problems
 WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path
 """
+_UNREADABLE: Final = """
+SELECT root_id, path, size IS NULL FROM problems WHERE kind = 'environment'
+"""
 _LISTED: Final = """
 SELECT roots.name, problems.path, problems.kind, problems.reason, problems.since
 FROM problems JOIN roots ON roots.id = problems.root_id
@@ -79,6 +82,12 @@ def below(connection: Connection, root_id: int, folder: bytes) -> dict[bytes, Kn
     low, high = paths.below_range(folder)
     found = select(connection, _BELOW, (root_id, low, high))
     return {path: _known(*columns) for path, *columns in found}
+
+
+def unreadable(connection: Connection) -> Iterator[tuple[int, bytes, bool]]:
+    """(root id, path, whether it is a folder) of what the machine could not read (rule R9)."""
+    for root_id, path, is_folder in select(connection, _UNREADABLE):
+        yield root_id, path, bool(is_folder)
 
 
 def listed(connection: Connection) -> Iterator[tuple[str, bytes, str, str, int]]:

@@ -174,13 +174,23 @@ def _change(music: Path, chance: random.Random, number: int) -> None:
 
 def _sample(pids: Sequence[int], daemon: Daemon) -> Sample:
     processes = [one for pid in pids for one in _tree(pid)]
+    held = [figures for one in processes if (figures := _held(one)) is not None]
     log = daemon.db.with_name(daemon.db.name + "-wal")
     return Sample(
-        sum(one.memory_info().rss for one in processes),
-        sum(one.num_fds() for one in processes),
-        sum(one.num_threads() for one in processes),
+        sum(memory for memory, _, _ in held),
+        sum(descriptors for _, descriptors, _ in held),
+        sum(threads for _, _, threads in held),
         log.stat().st_size if log.exists() else 0,
     )
+
+
+def _held(process: psutil.Process) -> tuple[int, int, int] | None:
+    """Memory, descriptors and threads; None of one that has just ended, as the fork of a job."""
+    try:
+        with process.oneshot():
+            return process.memory_info().rss, process.num_fds(), process.num_threads()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _tree(pid: int) -> Iterator[psutil.Process]:

@@ -59,6 +59,17 @@ def test_a_rebuild_has_every_file_read_again(daemon: Daemon) -> None:
     assert scan["state"] == "done"
 
 
+def test_a_file_that_was_open_during_a_rebuild_is_read_again_when_it_is_closed(
+    daemon: Daemon, music: Path
+) -> None:
+    with (music / "a.mp3").open("r+b"):
+        run("rebuild", "--json", db=daemon.db)
+        daemon.has_read(3)
+        assert count(daemon.db, "SELECT count(*) FROM pending") == 1
+    daemon.has_read(4)
+    eventually(lambda: count(daemon.db, "SELECT 1 + count(*) FROM pending") == 1)
+
+
 def test_a_rebuild_that_a_killed_daemon_left_is_done_by_the_next(
     daemon: Daemon, music: Path
 ) -> None:

@@ -476,6 +476,23 @@ def test_an_insert_of_files_that_its_row_does_not_name_is_refused(
     assert_goes_on(house, library, mark)
 
 
+def test_a_late_answer_about_files_that_an_earlier_one_settled_is_no_intruder(
+    house: House, library: Library, mark: Mark
+) -> None:
+    row = house.chunk(b"1.mp3", b"2.mp3")
+    origin = house.origin(row)
+    with write_transaction(house.connection):
+        left = pending.keep_only(house.connection, row, [b"2.mp3"])
+    findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
+    house.put("insert", InsertOrder(origin=origin, findings=findings))
+    house.work(OWNED)
+    assert house.failed("insert") == {}
+    again = pending.get(house.connection, row.id)
+    assert again is not None
+    assert again.hint == left.hint
+    assert_goes_on(house, library, mark)
+
+
 def test_a_batch_with_fewer_readings_than_files_is_refused(
     house: House, library: Library, mark: Mark
 ) -> None:

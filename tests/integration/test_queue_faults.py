@@ -1,0 +1,642 @@
+"""Workers, daemons and a Redis that end in the middle: nothing is lost, and nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import psutil
+import pytest
+import redis
+
+from indexer.engine.queues import Queues, our_queue
+from indexer.report import ChangeRow
+from tests.corpus import plant, tagged
+from tests.crews import (
+    PROGRAM,
+    STAND_IN,
+    Crew,
+    alive,
+    await_ends,
+    crew,
+    failed,
+    held,
+    is_quiet,
+    kill,
+    quick,
+    serves,
+    workers,
+)
+from tests.daemons import Daemon, ids, shown, watching
+from tests.programs import Running, Word, count, eventually, rows, run
+from tests.programs import started as started_program
+from tests.redis_servers import RedisServer, redis_server
+from tests.trees import put, replayed, swap
+
+SOON_S: Final = 5.0
+SMALL: Final[dict[str, Any]] = {"chunk_files": 10, "queue_live_files": 10}
+FILES: Final = 80
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path / "redis") as running:
+        yield running
+
+
+class House:
+    """A folder of music, its daemon, its worker and their Redis."""
+
+    def __init__(self, stack: ExitStack, music: Path, db: Path, server: RedisServer) -> None:
+        self.music, self.db, self.server = music, db, server
+        self.client = server.client()
+        self.daemon: Daemon
+        self.crew: Crew
+        self._stack = stack
+        self.config = quick(server.address)
+        self._program: tuple[str, ...] = PROGRAM
+        self._started = 0
+
+    def configure(self, *, stand_in: bool = False, **more: Any) -> None:
+        """Other settings, and readers that do what a file's name tells them."""
+        self.config = quick(self.server.address, **more)
+        if stand_in:
+            file = self.db.with_name("stand_in.py")
+            file.write_text(STAND_IN)
+            self._program = (*PROGRAM[:2], os.fspath(file))
+
+    def employ(self, *words: str) -> Crew:
+        """Start a worker, and wait until it works."""
+        self._started += 1
+        self.crew = self._stack.enter_context(
+            crew(*words, db=self.db, config=self.config, client=self.client,
+                 name=f"worker{self._started}", program=self._program)
+        )  # fmt: skip
+        return self.crew
+
+    def watch(self, until: Callable[[Daemon], object] | None = Daemon.watches) -> Daemon:
+        """Start the daemon."""
+        self._started += 1
+        log = self.db.with_name(f"watcher{self._started}.log")
+        self.daemon = self._stack.enter_context(
+            watching(self.music, db=self.db, config=self.config, log=log, until=until)
+        )
+        return self.daemon
+
+    def is_right(self) -> None:
+        """Nothing waits, and index equals disk, row by row and in the feed."""
+        is_quiet(self.db, within_s=30)
+        verified = run("verify", "--deep", "--json", db=self.db, check=None).object
+        assert verified["ok"], verified
+        assert verified["pending"] == 0
+        assert rows(self.db, "SELECT count(*) FROM pending") == [(0,)]
+        doubled = "SELECT root, path FROM library GROUP BY root, path HAVING count(*) > 1"
+        assert rows(self.db, doubled) == []
+        told = [
+            msgspec.convert(one, ChangeRow) for one in run("changes", "--json", db=self.db).objects
+        ]
+        present = replayed(told)
+        shown = {one: (root, path) for one, root, path in
+                 rows(self.db, "SELECT id, root, path FROM library")}  # fmt: skip
+        assert {one: place[:2] for one, place in present.items()} == shown
+
+
+@pytest.fixture
+def house(music: Path, db: Path, server: RedisServer) -> Iterator[House]:
+    with ExitStack() as stack:
+        yield House(stack, music, db, server)
+
+
+def songs(
+    files: int = FILES, *, name: str = "", in_folder: int = 10
+) -> dict[str | bytes, bytes | None]:
+    return {
+        f"{n // in_folder}/{name}{n:03}.mp3": tagged(title=f"Song {n}", album=f"{n // in_folder}")
+        for n in range(files)
+    }
+
+
+def started(client: redis.Redis, queue: str) -> list[str]:
+    """The jobs of a queue that somebody has begun."""
+    return list(our_queue(queue, client).started_job_registry.get_job_ids(cleanup=False))
+
+
+def catch(process: psutil.Process, client: redis.Redis, queue: str) -> str:
+    """Stop a process in the middle of a job of this queue; the job's id."""
+    while True:
+        eventually(lambda: started(client, queue))
+        process.suspend()
+        eventually(lambda: process.status() == psutil.STATUS_STOPPED)
+        if jobs := started(client, queue):
+            return jobs[0]
+        process.resume()
+
+
+def run_id(client: redis.Redis) -> str:
+    return str(client.info("server")["run_id"])
+
+
+# ---- workers
+
+
+def test_an_owner_that_is_killed_in_the_middle_of_each_stage_costs_nothing(house: House) -> None:
+    house.configure(**SMALL)
+    plant(house.music, songs())
+    crew = house.employ()
+    house.watch(until=None)
+    for stage in ("scan", "insert", "batch"):
+        owner = crew.owner(house.client)
+        job = catch(owner, house.client, stage)
+        assert count(house.db, "SELECT count(*) FROM pending") > 0
+        kill(owner)
+        assert job.startswith(f"{stage}-")
+    crew.await_line("worker lost", "how=signal 9", times=3)
+    house.daemon.watches()
+    assert len(shown(house.db)) == FILES
+    before = ids(house.db)
+    for stage in ("scan", "insert", "batch"):
+        owner = crew.owner(house.client)
+        (house.music / "3").rename(house.music / f"3 {stage}")
+        put(house.music, "4/040.mp3", tagged(title=f"Retagged {stage}"))
+        catch(owner, house.client, stage)
+        kill(owner)
+        eventually(lambda stage=stage: shown(house.db)["4/040.mp3"] == f"Retagged {stage}")  # type: ignore[misc]
+        eventually(lambda stage=stage: f"3 {stage}/030.mp3" in shown(house.db))  # type: ignore[misc]
+        (house.music / f"3 {stage}").rename(house.music / "3")
+        eventually(lambda: "3/030.mp3" in shown(house.db))
+    house.is_right()
+    assert ids(house.db) == before
+
+
+@pytest.mark.parametrize("profile", ["pi", "server"])
+def test_kills_at_random_moments_cost_nothing(house: House, profile: str) -> None:
+    house.configure(profile=profile, **SMALL)
+    chance = random.Random(5)
+    plant(house.music, songs())
+    crew = house.employ()
+    house.watch(until=None)
+    for _ in range(6):
+        done = count(house.db, "SELECT count(*) FROM tracks")
+        most = min(FILES, done + chance.randrange(1, 20))
+        eventually(lambda most=most: count(house.db, "SELECT count(*) FROM tracks") >= most)  # type: ignore[misc]
+        kill(chance.choice(eventually(lambda: crew.children)))
+        assert crew.owner(house.client).pid != crew.reader(house.client).pid
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == FILES
+
+
+def test_a_reader_and_its_fork_that_are_killed_cost_a_second_reading(house: House) -> None:
+    house.configure(stand_in=True, **SMALL)
+    plant(house.music, songs(40, name="slow "))
+    crew = house.employ("--jobs", "1")
+    house.watch(until=None)
+
+    def fork() -> psutil.Process | None:
+        below = crew.reader(house.client).children()
+        return below[0] if below else None
+
+    kill(eventually(fork))
+    eventually(lambda: failed(house.client))
+    victim = eventually(fork)
+    reader = crew.reader(house.client)
+    kill(reader)
+    await_ends([victim])
+    crew.await_line("worker lost", "post=extract", "how=signal 9")
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 40
+
+
+def test_an_owner_that_sleeps_longer_than_its_lease_gives_a_late_answer_that_doubles_nothing(
+    house: House,
+) -> None:
+    house.configure(lease=0.3, **SMALL)
+    plant(house.music, songs(60))
+    crew = house.employ()
+    house.watch(until=None)
+    owner = crew.owner(house.client)
+    while True:
+        _, row, files, turn = catch(owner, house.client, "insert").split("-")
+        if rows(house.db, "SELECT id FROM pending WHERE id = ?", int(row)):
+            break
+        owner.resume()  # it had committed, and was about to say so
+
+    def given_again() -> bool:
+        return any(
+            job.startswith("scan-") and job.split("-")[2] == row
+            for job in held(house.client)["scan"]
+        )
+
+    eventually(given_again)
+    assert int(files) > 0
+    assert turn == "0"
+    owner.resume()
+    house.daemon.watches()
+    house.is_right()
+    assert alive([owner])
+    assert len(shown(house.db)) == 60
+    assert failed(house.client) == []
+
+
+# ---- the daemon
+
+
+def test_a_daemon_that_is_killed_goes_on_where_it_was(house: House) -> None:
+    house.configure(**SMALL)
+    plant(house.music, songs())
+    house.employ()
+    for most in (1, 40):
+        first = house.watch(until=None)
+        eventually(lambda most=most: count(house.db, "SELECT count(*) FROM tracks") >= most)  # type: ignore[misc]
+        first.process.kill()
+        assert first.process.wait() == -signal.SIGKILL
+    before = ids(house.db)
+    house.watch()
+    house.is_right()
+    assert len(shown(house.db)) == FILES
+    assert ids(house.db).items() >= before.items()
+    assert house.daemon.state() == "watching"
+
+
+def test_what_is_held_back_without_a_daemon_is_found_by_the_next(house: House) -> None:
+    house.configure(**SMALL)
+    plant(house.music, songs(30))
+    house.employ()
+    first = house.watch()
+    before = ids(house.db)
+    first.process.kill()
+    first.process.wait()
+    (house.music / "0").rename(house.music / "zero")
+    (house.music / "1/010.mp3").unlink()
+    plant(house.music, {"new.mp3": tagged(title="New")})
+    house.watch()
+    house.is_right()
+    kept = {str(path).replace("zero/", "0/"): one for path, one in ids(house.db).items()}
+    new = kept.pop("new.mp3")
+    assert {**kept, "1/010.mp3": before["1/010.mp3"]} == before
+    assert new not in before.values()
+
+
+# ---- Redis
+
+
+def test_flushall_in_the_middle_costs_a_lease(house: House) -> None:
+    house.configure(stand_in=True, **SMALL)
+    plant(house.music, songs(40, name="slow "))
+    crew = house.employ("--jobs", "1")
+    crew.may_fail = True  # the job that was at work
+    house.watch(until=None)
+    eventually(lambda: len(held(house.client)["extract"]) >= 2)
+    lost = held(house.client)["extract"]
+    house.client.flushall()
+    assert not set(lost) & set(held(house.client)["extract"])
+    assert count(house.db, "SELECT count(*) FROM pending") > 0
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 40
+    plant(house.music, {"later.mp3": tagged(title="Later")})
+    eventually(lambda: shown(house.db).get("later.mp3") == "Later", within_s=SOON_S)
+    assert len(alive(crew.children)) == 2
+    eventually(
+        lambda: {one.pid for one in workers(house.client)} == {one.pid for one in crew.children},
+        within_s=SOON_S,
+    )
+
+
+def test_a_redis_that_restarts_empty_gets_everything_again(house: House) -> None:
+    house.configure(stand_in=True, **SMALL)
+    plant(house.music, songs(40, name="slow "))
+    house.employ("--jobs", "1")
+    house.watch(until=None)
+    eventually(lambda: count(house.db, "SELECT count(*) FROM tracks") > 0)
+    before = run_id(house.client)
+    house.server.kill()
+    house.daemon.await_line("redis away")
+    plant(house.music, {"while away.mp3": tagged(title="While away")})
+    house.server.restart()
+    assert run_id(house.server.client()) != before
+    house.daemon.await_line("redis restarted")
+    assert len(house.daemon.lines("redis away")) == 1, "it is said once"
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 41
+    serves(house.crew, house.server.client())
+
+
+def test_a_redis_that_is_absent_at_the_start_is_waited_for(house: House) -> None:
+    plant(house.music, songs(20))
+    house.server.kill()
+    daemon = house.watch(until=lambda daemon: daemon.await_line("redis away"))
+    plant(house.music, {"early.mp3": tagged(title="Early")})
+    eventually(lambda: daemon.state() == "scanning")
+    assert shown(house.db) == {}
+    assert daemon.process.poll() is None
+    house.server.restart()
+    house.employ()
+    daemon.await_line("redis back")
+    daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 21
+    assert daemon.end() == 0
+
+
+def test_a_job_that_is_deleted_between_two_queues_is_given_out_again(house: House) -> None:
+    house.configure(**SMALL)
+    plant(house.music, songs(60))
+    crew = house.employ("--jobs", "1")
+    house.crew.reader(house.client).suspend()
+    reader = crew.reader(house.client)
+    house.watch(until=None)
+    eventually(lambda: len(held(house.client)["extract"]) >= 4)
+    one, other, third = held(house.client)["extract"][:3]
+    queue = our_queue("extract", house.client)
+    assert house.client.delete(f"rq:job:{one}") == 1
+    assert house.client.lrem(queue.key, 0, other) == 1
+    assert house.client.delete(f"rq:job:{third}") == 1
+    assert house.client.lrem(queue.key, 0, third) == 1
+    reader.resume()
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 60
+    rows_lost = {one.split("-")[1], other.split("-")[1], third.split("-")[1]}
+    assert len(rows_lost) == 3
+
+
+def test_a_scan_that_waits_for_room_is_not_forgotten_when_its_owner_is_killed(
+    house: House,
+) -> None:
+    house.configure(queue_files=20, **SMALL)
+    plant(house.music, songs(60))
+    crew = house.employ("--jobs", "1")
+    reader = crew.reader(house.client)
+    reader.suspend()
+    house.watch(until=None)
+    eventually(lambda: Queues(house.client).parked())
+    kill(crew.owner(house.client))
+    reader.resume()
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 60
+    assert Queues(house.client).parked() == []
+
+
+def test_a_scan_that_waits_for_room_goes_on_though_nobody_is_left_to_wake_it(
+    house: House,
+) -> None:
+    """As after an owner that was killed right after the last insert."""
+    plant(house.music, songs(10))
+    house.watch(until=None)
+    eventually(lambda: held(house.client)["scan"])
+    generation = int(held(house.client)["scan"][0].split("-")[1])
+    house.client.flushall()
+    Queues(house.client).park(generation, 0, 1)
+    house.employ()
+    house.daemon.watches()
+    house.is_right()
+    assert len(shown(house.db)) == 10
+    assert Queues(house.client).parked() == []
+
+
+def test_a_chunk_that_has_become_smaller_is_known_while_it_waits(house: House) -> None:
+    """It is asked for by the files that its row names, not by those that are left to be read."""
+    house.configure(stand_in=True)
+    plant(house.music, songs(5, name="slow "))
+    reader = house.employ("--jobs", "1").reader(house.client)
+    with started_command("rebuild", house.music, "--queue", "--json", house=house) as command:
+        fork = eventually(lambda: next(iter(reader.children()), None))
+        reader.suspend()
+        (house.music / "0/slow 000.mp3").unlink()  # nobody watches
+        kill(fork)
+        assert house.client.delete(*house.client.keys("rq:job:extract-*")) == 1
+        eventually(lambda: held(house.client)["extract"])
+        again = set(held(house.client)["extract"])
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:  # for two leases
+            again |= set(held(house.client)["extract"])
+        assert len(again) == 1, again
+        reader.resume()
+        assert command.end().object["added"] == 4
+    house.is_right()
+
+
+def started_command(*words: Word, house: House) -> AbstractContextManager[Running]:
+    """A command of the house."""
+    return started_program(*words, db=house.db, config=house.config)
+
+
+# ---- files that kill their readers
+
+
+def test_a_file_that_kills_its_reader_is_found_and_the_rest_of_its_chunk_is_indexed(
+    house: House,
+) -> None:
+    house.configure(stand_in=True, queue_retries=1)
+    plant(house.music, {**songs(7), "0/poison.mp3": tagged(title="Poison")})
+    house.employ().may_fail = True
+    house.watch()
+    assert len(shown(house.db)) == 7
+    ((path, kind, reason),) = rows(house.db, "SELECT path, kind, reason FROM problems")
+    assert (path, kind) == (b"0/poison.mp3", "content")
+    assert reason == "the reader died twice on this file"
+    jobs = failed(house.client)
+    assert len(jobs) >= 4
+    assert all(job.startswith("extract-") for job in jobs)
+    assert house.daemon.lines("condemned", "music/0/poison.mp3")
+    assert rows(house.db, "SELECT count(*) FROM pending") == [(0,)]
+    listed = run("queues", "failed", "--json", db=None, env={"INDEXER_REDIS": house.server.address})
+    assert any("Work-horse terminated unexpectedly" in str(one) for one in listed.objects)
+
+
+def test_a_file_on_which_its_reader_hangs_is_found_too(house: House) -> None:
+    house.configure(stand_in=True, queue_retries=0, reader_timeout=0.3)
+    plant(house.music, {**songs(3), "0/hang.mp3": tagged(title="Hang")})
+    house.employ().may_fail = True
+    house.watch()
+    assert len(shown(house.db)) == 3
+    ((path, kind, reason),) = rows(house.db, "SELECT path, kind, reason FROM problems")
+    assert (path, kind) == (b"0/hang.mp3", "content")
+    assert reason == "the reader took too long twice on this file"
+    assert failed(house.client)
+
+
+def test_a_poisonous_file_is_tried_again_when_it_changes(house: House) -> None:
+    house.configure(stand_in=True, queue_retries=0)
+    plant(house.music, {"poison.mp3": tagged(title="Poison")})
+    house.employ().may_fail = True
+    house.watch()
+    assert rows(house.db, "SELECT count(*) FROM problems") == [(1,)]
+    (house.music / "poison.mp3").rename(house.music / "cured.mp3")
+    eventually(lambda: shown(house.db) == {"cured.mp3": "Poison"}, within_s=SOON_S)
+    is_quiet(house.db)
+    assert rows(house.db, "SELECT count(*) FROM problems") == [(0,)]
+
+
+# ---- live
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory, empty_index: Path) -> Iterator[House]:
+    """A house in which nothing goes wrong; each test has a folder of its own in it."""
+    folder = tmp_path_factory.mktemp("calm")
+    music, db = folder / "music", folder / "index" / "library.db"
+    for path in (music, db.parent):
+        path.mkdir()
+    shutil.copyfile(empty_index, db)
+    with redis_server(folder / "redis") as server, ExitStack() as stack:
+        house = House(stack, music, db, server)
+        house.employ()
+        house.watch()
+        yield house
+        house.is_right()
+
+
+def soon(house: House, folder: str, expected: dict[str, str]) -> None:
+    """Within a moment the view holds just these files in a folder, with these titles."""
+
+    def there() -> dict[str, str | None]:
+        return {
+            path.removeprefix(f"{folder}/"): title
+            for path, title in shown(house.db).items()
+            if path.startswith(f"{folder}/")
+        }
+
+    try:
+        eventually(lambda: there() == expected, within_s=SOON_S)
+    except AssertionError:
+        assert there() == expected, house.daemon.log
+        raise
+
+
+@pytest.mark.smoke
+def test_what_happens_to_files_is_soon_seen(calm: House) -> None:
+    folder = calm.music / "files"
+    plant(folder, {"a/1.mp3": tagged(title="1"), "a/2.mp3": tagged(title="2")})
+    soon(calm, "files", {"a/1.mp3": "1", "a/2.mp3": "2"})
+    before = ids(calm.db)
+    put(folder, "a/1.mp3", tagged(title="1 again"))
+    soon(calm, "files", {"a/1.mp3": "1 again", "a/2.mp3": "2"})
+    (folder / "a").rename(folder / "b")
+    soon(calm, "files", {"b/1.mp3": "1 again", "b/2.mp3": "2"})
+    swap(folder, "b/1.mp3", "b/2.mp3")
+    soon(calm, "files", {"b/1.mp3": "2", "b/2.mp3": "1 again"})
+    now = ids(calm.db)
+    assert now["files/b/1.mp3"] == before["files/a/2.mp3"]
+    assert now["files/b/2.mp3"] == before["files/a/1.mp3"]
+    (folder / "b/1.mp3").unlink()
+    soon(calm, "files", {"b/2.mp3": "1 again"})
+    assert calm.daemon.state() == "watching"
+
+
+def test_a_file_that_is_held_open_is_pending_and_indexed_when_it_is_closed(calm: House) -> None:
+    is_quiet(calm.db)
+    folder, content = calm.music / "open", tagged(title="Whole")
+    folder.mkdir()
+    with (folder / "a.mp3").open("wb") as file:
+        file.write(content[: len(content) // 2])
+        file.flush()
+        eventually(lambda: count(calm.db, "SELECT count(*) FROM pending") == 1)
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:  # for two leases
+            soon(calm, "open", {})
+            assert calm.daemon.status()["pending"] >= 1
+        file.write(content[len(content) // 2 :])
+    soon(calm, "open", {"a.mp3": "Whole"})
+    is_quiet(calm.db, within_s=SOON_S)
+
+
+def test_a_file_that_was_open_during_a_rebuild_is_pending_until_it_is_closed(calm: House) -> None:
+    folder = calm.music / "rebuilt"
+    plant(folder, {"a.mp3": tagged(title="A")})
+    soon(calm, "rebuilt", {"a.mp3": "A"})
+    with (folder / "a.mp3").open("r+b"):
+        report = run("rebuild", "--json", db=calm.db).object
+        assert report["pending"] == 1
+        assert count(calm.db, "SELECT count(*) FROM pending") >= 1
+    is_quiet(calm.db, within_s=SOON_S)
+
+
+def test_the_other_links_of_a_file_follow_it(calm: House) -> None:
+    folder = calm.music / "links"
+    plant(folder, {"a/x.mp3": tagged(title="One"), "b/": None})
+    os.link(folder / "a/x.mp3", folder / "b/y.mp3")
+    soon(calm, "links", {"a/x.mp3": "One", "b/y.mp3": "One"})
+    put(folder, "b/y.mp3", tagged(title="Two"))
+    soon(calm, "links", {"a/x.mp3": "Two", "b/y.mp3": "Two"})
+    (folder / "a/x.mp3").unlink()
+    soon(calm, "links", {"b/y.mp3": "Two"})
+    is_quiet(calm.db, within_s=SOON_S)
+
+
+def test_a_root_that_is_added_beside_the_daemon_is_looked_at_and_watched(
+    calm: House, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    plant(other, {"o.mp3": tagged(title="O")})
+    run("roots", "add", other, db=calm.db)
+    calm.daemon.await_line("watching root=other")
+    assert shown(calm.db)["o.mp3"] == "O"
+    states = {root["name"]: root["state"] for root in calm.daemon.status()["roots"]}
+    assert states == {"music": "watching", "other": "watching"}
+    put(other, "o.mp3", tagged(title="O again"))
+    eventually(lambda: shown(calm.db).get("o.mp3") == "O again", within_s=SOON_S)
+    assert run("rebuild", "--json", db=calm.db).object["seen"] == len(shown(calm.db))
+
+
+def test_a_file_that_is_held_open_at_the_start_is_indexed_when_it_is_closed(house: House) -> None:
+    plant(house.music, {"b.mp3": tagged(title="B")})
+    content = tagged(title="Whole")
+    with (house.music / "a.mp3").open("wb") as file:
+        file.write(content)
+        file.flush()
+        house.employ()
+        house.watch()
+        eventually(lambda: shown(house.db) == {"b.mp3": "B"})
+        assert count(house.db, "SELECT count(*) FROM pending") >= 1
+    eventually(lambda: shown(house.db).get("a.mp3") == "Whole", within_s=SOON_S)
+    house.is_right()
+
+
+def test_a_root_is_scanning_until_the_workers_are_done(house: House) -> None:
+    plant(house.music, songs(5))
+    daemon = house.watch(until=None)
+    eventually(lambda: daemon.state() == "scanning" if house_has_root(house.db) else False)
+    assert daemon.lines("watching root=") == []
+    house.employ()
+    daemon.watches()
+    assert daemon.state() == "watching"
+    assert len(shown(house.db)) == 5
+
+
+def house_has_root(db: Path) -> bool:
+    return count(db, "SELECT count(*) FROM roots") > 0
+
+
+def test_what_waits_of_a_root_that_is_away_waits_and_keeps_nobody_busy(house: House) -> None:
+    plant(house.music, songs(5))
+    house.employ("--jobs", "1")
+    daemon = house.watch()
+    reader = house.crew.reader(house.client)
+    reader.suspend()
+    plant(house.music, {"new.mp3": tagged(title="New")})
+    eventually(lambda: any("extract" in job for job in held(house.client)["extract"]))
+    aside = house.music.with_name("aside")
+    house.music.rename(aside)
+    daemon.await_line("offline root=music")
+    assert count(house.db, "SELECT count(*) FROM pending") == 1
+    daemon.sleeps()
+    reader.resume()
+    daemon.sleeps()
+    assert len(shown(house.db)) == 5
+    aside.rename(house.music)
+    daemon.watches(2)
+    house.is_right()
+    assert shown(house.db)["new.mp3"] == "New"

@@ -1,0 +1,600 @@
+"""`rebuild --queue`, `scan --queue` and `indexer worker`, with a real Redis and real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+import redis
+
+from indexer.engine.messages import ExtractOrder, FileText, Origin, PathText
+from indexer.engine.queues import Queues, chunk_job, files_in
+from indexer.settings import Settings
+from tests.corpus import noise, plant, tagged
+from tests.crews import (
+    STAND_IN,
+    alive,
+    await_ends,
+    crew,
+    failed,
+    held,
+    is_quiet,
+    kill,
+    opens_database,
+    quick,
+    serves,
+    workers,
+)
+from tests.integration.conftest import Mount
+from tests.programs import PROGRAM, count, eventually, rows, run, started
+from tests.redis_servers import RedisServer, redis_server
+from tests.trees import put, put_in_place_of, swap
+
+COUNTED: Final = (
+    *("seen", "added", "modified", "moved", "returned", "missing", "unchanged", "problems"),
+    *("files_read", "bytes_read", "pending", "interrupted", "offline"),
+)
+VIEW: Final = "SELECT * FROM library ORDER BY path"
+OWN: Final = {"id", "added_at", "indexed_at"}
+"""Columns of the view in which two indexes of one tree differ."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: RedisServer) -> redis.Redis:
+    client = server.client()
+    client.flushall()
+    return client
+
+
+@pytest.fixture
+def config(server: RedisServer, client: redis.Redis) -> str:
+    assert client.ping()
+    return quick(server.address)
+
+
+def songs(files: int, in_folder: int = 10, *, name: str = "") -> dict[str | bytes, bytes | None]:
+    """A small library: `0/0.mp3` and so on."""
+    return {
+        f"{n // in_folder}/{name}{n}.mp3": tagged(title=f"Song {n}", album=f"{n // in_folder}")
+        for n in range(files)
+    }
+
+
+def view(db: Path) -> list[dict[str, Any]]:
+    """What programs see, ids and times of ours aside."""
+    columns = [str(name) for (name,) in rows(db, "SELECT name FROM pragma_table_info('library')")]
+    return [
+        {key: value for key, value in zip(columns, row, strict=True) if key not in OWN}
+        for row in rows(db, VIEW)
+    ]
+
+
+def ids(db: Path) -> dict[object, int]:
+    return dict(rows(db, "SELECT path, id FROM library"))
+
+
+def counts(report: dict[str, Any]) -> dict[str, Any]:
+    return {key: report[key] for key in COUNTED}
+
+
+def is_right(db: Path) -> None:
+    verified = run("verify", "--deep", "--json", db=db, check=None).object
+    assert verified["ok"], verified
+    assert verified["pending"] == 0
+
+
+# ---- the same as the local engine
+
+
+Change = Callable[[Path], object]
+
+
+def retag(music: Path) -> None:
+    put(music, "0/1.mp3", tagged(title="Retagged", album="0"))
+    put_in_place_of(music, "1/12.mp3", tagged(title="Replaced", album="Another"))
+    put(music, "1/13.mp3", noise(700))
+
+
+def rename_folders(music: Path) -> None:
+    (music / "2").rename(music / "two")
+    (music / "two/20.mp3").rename(music / "two/twenty.mp3")
+    (music / "Bj\N{LATIN SMALL LETTER O WITH DIAERESIS}rk").rename(music / "B")
+
+
+def delete_and_add(music: Path) -> None:
+    shutil.rmtree(music / "0")
+    (music / "1/11.mp3").unlink()
+    plant(music, {"new/a.mp3": tagged(title="A"), "new/bad.flac": noise(500, 2)})
+    plant(music, {"1/14.mp3": tagged(title="Again")})
+
+
+def swap_and_shift(music: Path) -> None:
+    swap(music, "1/15.mp3", "1/16.mp3")
+    (music / "1/17.mp3").rename(music / "1/11.mp3")
+    (music / "1/18.mp3").rename(music / "1/17.mp3")
+
+
+def link(music: Path) -> None:
+    os.link(music / "1/19.mp3", music / "new/link.mp3")
+    os.link(music / "new/a.mp3", music / "1/other link.mp3")
+
+
+def change_through_a_link(music: Path) -> None:
+    put(music, "1/19.mp3", tagged(title="Changed through a link"))
+    (music / "new/a.mp3").unlink()
+    plant(music, {"1/13.mp3": tagged(title="Whole again")})
+    (music / "new/bad.flac").unlink()
+
+
+def come_back(music: Path) -> None:
+    plant(music, {"0/0.mp3": tagged(title="Back", album="0"), "new/a.mp3": tagged(title="A")})
+
+
+@pytest.mark.smoke
+def test_the_queues_do_and_count_what_the_local_engine_does(
+    music: Path, db: Path, tmp_path: Path, config: str, client: redis.Redis
+) -> None:
+    local = tmp_path / "local" / "library.db"
+    local.parent.mkdir()
+    plant(music, {**songs(30), b"Bj\xc3\xb6rk/Deb\xfct.mp3": tagged(title="not UTF-8")})
+    series: list[Change] = [retag, rename_folders, delete_and_add, swap_and_shift, link]
+    series += [change_through_a_link, come_back]
+    still = "still = 0.05\nworkers = 1\n"
+    with crew(db=db, config=config, client=client):
+        here = run("rebuild", music, "--json", db=local, config=still).object
+        there = run("rebuild", music, "--queue", "--json", db=db, config=config).object
+        assert counts(there) == counts(here)
+        assert (there["added"], there["files_read"]) == (31, 31)
+        before = ids(db), ids(local)
+        for change in series:
+            change(music)
+            here = run("scan", "--json", db=local, config=still).object
+            there = run("scan", "--queue", "--json", db=db, config=config).object
+            assert counts(there) == counts(here), change
+            assert view(db) == view(local), change
+            now = ids(db), ids(local)
+            kept = [
+                {before[side][old]: new for new, track in now[side].items()
+                 for old in before[side] if before[side][old] == track}
+                for side in (0, 1)
+            ]  # fmt: skip
+            assert sorted(map(str, kept[0].values())) == sorted(map(str, kept[1].values())), change
+            before = now
+        again = run("scan", "--queue", "--json", db=db, config=config).object
+        assert (again["files_read"], again["bytes_read"]) == (0, 0)
+        assert again["unchanged"] == again["seen"] == there["seen"]
+        here = run("rebuild", "--json", db=local, config=still).object
+        there = run("rebuild", "--queue", "--json", db=db, config=config).object
+        assert counts(there) == counts(here)
+        assert counts(there)["files_read"] == there["seen"]
+    is_right(db)
+    assert failed(client) == []
+    problem = "SELECT path, kind, reason FROM problems ORDER BY path"
+    assert rows(db, problem) == rows(local, problem)
+    assert rows(db, "SELECT count(*) FROM pending") == [(0,)]
+    states = {state for (state,) in rows(db, "SELECT state FROM scans")}
+    assert states == {"done"}
+
+
+def test_ids_are_kept_over_moves_and_swaps(
+    music: Path, db: Path, config: str, client: redis.Redis
+) -> None:
+    plant(music, songs(20))
+    with crew(db=db, config=config, client=client):
+        run("rebuild", music, "--queue", db=db, config=config)
+        before = ids(db)
+        (music / "0").rename(music / "zero")
+        swap(music, "1/10.mp3", "1/11.mp3")
+        report = run("scan", "--queue", "--json", db=db, config=config).object
+        assert (report["moved"], report["added"], report["missing"]) == (12, 0, 0)
+        expected = {str(path).replace("0/", "zero/", 1) if str(path).startswith("0/") else path: one
+                    for path, one in before.items()}  # fmt: skip
+        one, other = before["1/10.mp3"], before["1/11.mp3"]
+        assert ids(db) == {**expected, "1/10.mp3": other, "1/11.mp3": one}
+
+
+def test_a_scan_of_one_file_sees_to_its_other_links_too(
+    music: Path, db: Path, config: str, client: redis.Redis
+) -> None:
+    plant(music, {"a/x.mp3": tagged(title="One"), "b/": None})
+    os.link(music / "a/x.mp3", music / "b/y.mp3")
+    with crew(db=db, config=config, client=client):
+        run("rebuild", music, "--queue", db=db, config=config)
+        put(music, "a/x.mp3", tagged(title="Two"))
+        run("scan", music / "a", "--queue", "--json", db=db, config=config)
+        titles = dict(rows(db, "SELECT path, title FROM library"))
+        assert titles == {"a/x.mp3": "Two", "b/y.mp3": "Two"}
+        is_quiet(db, within_s=5)
+
+
+# ---- what goes wrong before it begins
+
+
+def test_queue_without_a_redis_in_the_settings_is_wrong_use(music: Path, db: Path) -> None:
+    ran = run("rebuild", music, "--queue", db=db, check=2)
+    assert "no Redis is named" in ran.err
+    assert "INDEXER_REDIS" in ran.err
+
+
+def test_queue_with_the_redis_away_says_so_and_changes_nothing(
+    music: Path, db: Path, tmp_path: Path
+) -> None:
+    plant(music, songs(3))
+    away = quick(f"unix://{tmp_path}/nowhere.sock")
+    ran = run("rebuild", music, "--queue", "--json", db=db, config=away, check=3)
+    assert "nowhere.sock: no Redis answers" in ran.err
+    assert ran.out == ""
+    assert rows(db, "SELECT count(*) FROM tracks") == [(0,)]
+    assert rows(db, "SELECT count(*) FROM pending") == [(0,)]
+
+
+def test_without_a_worker_the_command_says_which_queue_nobody_serves_and_waits(
+    music: Path, db: Path, config: str, client: redis.Redis
+) -> None:
+    plant(music, songs(10))
+    with started("rebuild", music, "--queue", "--json", db=db, config=config) as running:
+        line = running.error_line()
+        assert "waiting for=worker queues=scan,extract,batch,insert" in line
+        assert not running.ended
+        with crew(db=db, config=config, client=client):
+            report = running.end()
+            assert report.object["added"] == 10
+    is_right(db)
+
+
+# ---- Ctrl-C
+
+
+def test_ctrl_c_leaves_the_work_running_and_says_how_to_follow_it(
+    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    plant(music, songs(60, name="slow "))
+    program = stand_in(tmp_path)
+    config += "chunk_files = 10\n"
+    with (
+        crew(db=db, config=config, client=client, program=program),
+        started("rebuild", music, "--queue", "--json", db=db, config=config) as running,
+    ):
+        eventually(lambda: count(db, "SELECT count(*) FROM tracks") > 0)
+        running.interrupt()
+        ran = running.end()
+        done = count(db, "SELECT count(*) FROM tracks")
+        assert done < 60, "it was over before"
+        assert ran.code == 130
+        assert "the workers go on with it" in ran.err
+        assert "indexer status --watch" in ran.err
+        assert ran.object["interrupted"] is True
+        eventually(lambda: count(db, "SELECT count(*) FROM library") == 60)
+        is_quiet(db)
+        eventually(lambda: rows(db, "SELECT state FROM scans") == [("done",)])
+    is_right(db)
+
+
+def test_a_rebuild_that_is_taken_up_again_counts_what_it_has_done_itself(
+    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    plant(music, songs(60, name="slow "))
+    config += "chunk_files = 10\n"
+    words = ("rebuild", music, "--queue", "--json")
+    with crew(db=db, config=config, client=client, program=stand_in(tmp_path)):
+        with started(*words, db=db, config=config) as running:
+            eventually(lambda: count(db, "SELECT count(*) FROM tracks") > 0)
+            running.interrupt()
+            first = running.end().object
+        second = run(*words, db=db, config=config).object
+    assert 0 < first["added"] < 60
+    assert second["seen"] == 60
+    assert second["added"] <= 60 - first["added"]
+    assert second["files_read"] <= 60 - first["files_read"], "what was read is not read again"
+    assert len(rows(db, "SELECT id FROM scans")) == 1
+    is_right(db)
+
+
+def stand_in(folder: Path) -> tuple[str, ...]:
+    """What starts a worker whose readers do what a file's name tells them."""
+    file = folder / "stand_in.py"
+    file.write_text(STAND_IN)
+    return (*PROGRAM[:2], os.fspath(file))
+
+
+# ---- the worker
+
+
+def test_a_worker_waits_for_redis_and_the_database_and_says_so(
+    music: Path, no_db: Path, tmp_path: Path
+) -> None:
+    plant(music, songs(5))
+    no_db.parent.mkdir()
+    folder = tmp_path / "redis"
+    config = quick(f"unix://{folder}/redis.sock")
+    with crew(db=no_db, config=config) as waiting:
+        waiting.await_line("waiting for=redis", times=2)
+        with redis_server(folder) as server:
+            waiting.await_line("waiting for=database", f"path={no_db}")
+            report = run("rebuild", music, "--queue", "--json", db=no_db, config=config).object
+            assert report["added"] == 5
+            serves(waiting, server.client())
+            is_right(no_db)
+            assert waiting.end() == 0
+
+
+def test_a_worker_that_is_told_to_stop_while_it_waits_ends_at_once(
+    no_db: Path, tmp_path: Path
+) -> None:
+    no_db.parent.mkdir()
+    config = quick(f"unix://{tmp_path}/nowhere.sock")
+    with crew(db=no_db, config=config) as waiting:
+        waiting.await_line("waiting for=redis", times=2)
+        assert waiting.end(within_s=5) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_ends_warm_and_its_children_with_it(
+    db: Path, config: str, client: redis.Redis, number: signal.Signals
+) -> None:
+    with crew("--jobs", "2", db=db, config=config, client=client) as running:
+        children = running.everybody
+        assert len(children) == 2, "the second reader comes when there is work for it"
+        assert running.end(number, within_s=10) == 0
+        assert alive(children) == []
+        assert workers(client) == [], "they said good-bye"
+
+
+def test_a_worker_that_is_told_to_stop_as_it_starts_ends(
+    db: Path, config: str, client: redis.Redis
+) -> None:
+    for others in range(3):  # the later, the more of the children are about to begin
+        with crew("--jobs", "2", db=db, config=config) as running:
+            eventually(lambda running=running: len(running.children) == 2)  # type: ignore[misc]
+            eventually(lambda others=others: len(workers(client)) >= others)  # type: ignore[misc]
+            assert running.end(within_s=10) == 0
+        client.flushall()
+
+
+def test_a_warm_end_lets_the_job_at_hand_be_done(
+    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    plant(music, songs(10, name="slow "))
+    words = ("rebuild", music, "--queue", "--json")
+    with (
+        crew(db=db, config=config, client=client, program=stand_in(tmp_path)) as running,
+        started(*words, db=db, config=config) as command,
+    ):
+        eventually(lambda: any(is_fork(one, running.pid) for one in running.everybody))
+        assert running.end(within_s=10) == 0
+        assert failed(client) == []
+        with crew(db=db, config=config, client=client, name="second"):
+            report = command.end().object
+            assert (report["added"], report["files_read"]) == (10, 10)
+
+
+def is_fork(process: psutil.Process, parent: int) -> bool:
+    """Whether it is the fork of a reader."""
+    return process.ppid() != parent
+
+
+def test_kill_9_of_the_parent_ends_all_children_and_a_fork_at_work(
+    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    plant(music, songs(100, name="slow "))
+    words = ("rebuild", music, "--queue")
+    with (
+        crew(db=db, config=config, client=client, program=stand_in(tmp_path)) as running,
+        started(*words, db=db, config=config),
+    ):
+        everybody = eventually(
+            lambda: [
+                one for one in [running.everybody] if any(is_fork(p, running.pid) for p in one)
+            ]
+        )[0]
+        assert len(everybody) >= 3
+        running.process.kill()
+        running.process.wait()
+        await_ends(everybody)
+
+
+def test_more_readers_come_when_there_is_work_for_them(
+    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    plant(music, songs(60, name="slow "))
+    config += "chunk_files = 5\n"
+    program = stand_in(tmp_path)
+    with crew("--jobs", "2", db=db, config=config, client=client, program=program) as running:
+        assert len(running.children) == 2
+        run("rebuild", music, "--queue", db=db, config=config)
+        assert len(running.children) == 3
+        readers = [one for one in running.members(client) if one.queue_names() == ["extract"]]
+        assert [int(one.successful_job_count) > 0 for one in readers] == [True, True]
+
+
+def test_a_child_that_is_killed_is_replaced(db: Path, config: str, client: redis.Redis) -> None:
+    with crew(db=db, config=config, client=client) as running:
+        for child in running.children:
+            kill(child)
+        running.await_line("worker lost", "how=signal 9", times=2)
+        serves(running, client)
+        assert running.end(within_s=10) == 0
+
+
+def test_burst_ends_when_the_queues_are_empty(
+    music: Path, db: Path, config: str, client: redis.Redis
+) -> None:
+    plant(music, songs(5))
+    with crew("--burst", db=db, config=config) as running:
+        assert running.process.wait(20) == 0
+    with (
+        started("rebuild", music, "--queue", "--json", db=db, config=config) as command,
+    ):
+        eventually(lambda: held(client)["scan"])
+        words = ("--burst", "--queues", "scan,batch,insert")
+        with crew(*words, db=db, config=config) as owner:
+            assert owner.process.wait(20) == 0
+        assert [files_in(one) for one in held(client)["extract"]] == [5]
+        with crew("--burst", "--queues", "extract", db=db, config=config) as reader:
+            assert reader.process.wait(20) == 0
+        with crew("--burst", db=db, config=config) as rest:
+            assert rest.process.wait(20) == 0
+        assert command.end().object["added"] == 5
+
+
+def test_a_lent_worker_never_opens_the_database(
+    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    plant(music, songs(30, name="slow "))
+    words = ("--queues", "extract", "--jobs", "1")
+    with (
+        crew("--queues", "scan,batch,insert", db=db, config=config, client=client) as owner,
+        crew(*words, db=db, config=config, name="lent", program=stand_in(tmp_path)) as lent,
+        started("rebuild", music, "--queue", "--json", db=db, config=config) as command,
+    ):
+        fork = eventually(lambda: [one for one in lent.everybody if is_fork(one, lent.pid)])[0]
+        looked = {process.pid for process in (*lent.everybody, fork, psutil.Process(lent.pid))}
+        assert [pid for pid in looked if psutil.pid_exists(pid) and opens_database(pid, db)] == []
+        assert opens_database(owner.owner(client).pid, db), "the test can tell"
+        assert not opens_database(owner.pid, db), "the parent of an owner does not, either"
+        assert command.end().object["added"] == 30
+
+
+# ---- several machines
+
+
+def test_two_workers_that_see_the_tree_at_different_paths_both_read_it(
+    music: Path, db: Path, tmp_path: Path, config: str, client: redis.Redis, mount: Mount
+) -> None:
+    plant(music, songs(60, name="slow "))
+    share = mount(tmp_path / "share", "--bind", music)
+    local = tmp_path / "local" / "library.db"
+    local.parent.mkdir()
+    run("rebuild", music, db=local, config="still = 0.05\n")
+    small = config + "chunk_files = 5\n"
+    elsewhere = small + f'[roots.music]\npath = "{share}"\n'
+    program = stand_in(tmp_path)
+    words = ("--queues", "extract")
+    with (
+        crew("--queues", "scan,batch,insert", db=db, config=small, client=client),
+        crew(*words, db=db, config=small, client=client, name="one", program=program) as one,
+        crew(*words, db=None, folder=tmp_path, config=elsewhere, client=client, name="other",
+             program=program) as other,
+    ):  # fmt: skip
+        report = run("rebuild", music, "--queue", "--json", db=db, config=small).object
+        assert (report["added"], report["files_read"]) == (60, 60)
+        assert (one.done(client) > 0, other.done(client) > 0) == (True, True)
+        (music / "0").rename(music / "zero")
+        run("scan", "--queue", db=db, config=small)
+    run("scan", db=local, config="still = 0.05\n")
+    assert view(db) == view(local)
+    is_right(db)
+
+
+def test_a_worker_without_the_share_hands_the_job_back_and_another_does_it(
+    music: Path, db: Path, tmp_path: Path, config: str, client: redis.Redis
+) -> None:
+    plant(music, songs(10))
+    share = tmp_path / "share"
+    share.mkdir()
+    elsewhere = config + f'[roots.music]\npath = "{share}"\n'
+    words = ("--queues", "extract")
+    with (
+        crew("--queues", "scan,batch,insert", db=db, config=config, client=client),
+        crew(
+            *words, db=None, folder=tmp_path, config=elsewhere, client=client, name="lost"
+        ) as lost,
+        started("rebuild", music, "--queue", "--json", db=db, config=config) as command,
+    ):
+        line = lost.await_line("handed back root=music")
+        assert f"{share}: is empty; mount the share there" in line
+        eventually(lambda: [files_in(job) for job in held(client)["extract"]] == [10])
+        assert rows(db, "SELECT count(*) FROM problems") == [(0,)]
+        with crew(*words, db=db, config=config, client=client, name="good"):
+            report = command.end().object
+            assert (report["added"], report["missing"], report["problems"]) == (10, 0, 0)
+            assert failed(client) == []
+    is_right(db)
+    assert rows(db, "SELECT kind, count(*) FROM changes GROUP BY kind") == [("added", 10)]
+
+
+# ---- back-pressure
+
+
+def test_a_scan_pauses_while_the_queues_are_full_and_goes_on(
+    music: Path, db: Path, config: str, client: redis.Redis
+) -> None:
+    plant(music, songs(300))
+    config += "queue_files = 50\nchunk_files = 20\n"
+    with (
+        crew("--jobs", "1", db=db, config=config, client=client) as running,
+        started("rebuild", music, "--queue", "--json", db=db, config=config) as command,
+    ):
+        reader = running.reader(client)
+        reader.suspend()
+        try:
+            eventually(lambda: client.exists("music-indexer:parked"))
+            most = Queues(client).files_held()
+            assert 50 <= most <= 50 + 20
+            assert count(db, "SELECT count(*) FROM tracks") < 300
+        finally:
+            reader.resume()
+
+        def ended() -> bool:
+            nonlocal most
+            most = max(most, Queues(client).files_held())
+            return command.ended
+
+        eventually(ended)
+        assert most <= 50 + 20
+        report = command.end().object
+        assert (report["added"], report["files_read"], report["pending"]) == (300, 300, 0)
+        assert client.exists("music-indexer:parked") == 0
+        assert alive(running.children)
+    is_right(db)
+
+
+def test_a_million_paths_never_stand_in_redis_at_once(client: redis.Redis) -> None:
+    million = 1_000_000
+    settings = Settings(db=Path("/nowhere"))
+    limit, chunk = settings.queue_files, settings.chunk_files
+    queues = Queues(client)
+    before = int(client.info("memory")["used_memory"])
+    planned = 0
+    while planned < million and queues.files_held() < limit:
+        order = ExtractOrder(
+            origin=Origin(index="made-up", row=planned, generation=1, root="music", root_id=1),
+            root_path=PathText("/srv/music"),
+            files=tuple(synthetic(n) for n in range(planned, planned + chunk)),
+        )
+        queues.put(
+            "extract",
+            order,
+            job_id=chunk_job("extract", planned, chunk, 0),
+            description=f"extract {chunk} files in somewhere",
+            timeout_s=600,
+        )
+        planned += chunk
+    assert limit <= planned < limit + chunk
+    assert int(client.info("memory")["used_memory"]) - before < 64 << 20
+
+
+def synthetic(number: int) -> FileText:
+    """A file that is nowhere, under a name of the usual length."""
+    artist, album = number // 120, number // 12
+    path = f"Some Artist {artist:05}/Their Longest Album {album:06}/{number % 12:02} A Song.flac"
+    return FileText(
+        path,
+        size=30_000_000 + number,
+        mtime_ns=1_700_000_000_000_000_000 + number,
+        ctime_ns=1_700_000_000_000_000_000 + number,
+        inode=10_000_000 + number,
+        disk=1,
+    )
