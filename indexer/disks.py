@@ -15,6 +15,7 @@ from indexer.errors import CannotDo, RootOffline, UsageError
 from indexer.model import StampFields
 
 _BY_UUID = b"/dev/disk/by-uuid"
+_CLASS_BLOCK = b"/sys/class/block"
 
 _FS_IOC_GETFSUUID = 0x80111500
 """_IOR(0x15, 0, struct fsuuid2), of include/uapi/linux/fs.h: a length byte, then 16 bytes."""
@@ -206,12 +207,27 @@ def _uuid_by_device(mount: Mount, by_uuid: bytes) -> str:
 
 
 def _block_device(path: bytes) -> int | None:
-    """The number of the block device behind a path; None if none is there (any more)."""
+    """The number of the block device behind a path; None if none is there (any more).
+
+    In a container /dev/disk may be mounted, and the devices that its links lead to are not there:
+    then the kernel is asked for the device of that name.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        return None
+        return _number_of_device(path)
     return status.st_rdev if stat.S_ISBLK(status.st_mode) else None
+
+
+def _number_of_device(link: bytes) -> int | None:
+    """The number of the block device that a link names, by sysfs (sysfs-class-block, `dev`)."""
+    try:
+        name = os.path.basename(os.readlink(link))
+        with open(os.path.join(_CLASS_BLOCK, name, b"dev"), "rb", buffering=0) as file:
+            major, minor = map(int, file.read().split(b":"))
+    except (OSError, ValueError):
+        return None
+    return os.makedev(major, minor)
 
 
 def _type_by_magic(folder: int) -> str:

@@ -301,3 +301,19 @@ def test_the_root_that_is_in_the_way_is_named() -> None:
 def test_roots_that_share_nothing_are_let_be(new: bytes, old: bytes) -> None:
     assert overlap(new, {"old": old}, MOUNTS) is None
     assert overlap(old, {"new": new}, MOUNTS) is None
+
+
+def test_in_a_container_a_uuid_is_found_by_the_name_of_a_device_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_uuid, kernel = tmp_path / "by-uuid", tmp_path / "class"
+    by_uuid.mkdir()
+    for number, name in ((16, "sdy0"), (17, "sdy1")):
+        (by_uuid / f"uuid-of-{name}").symlink_to(f"../../{name}")
+        (kernel / name).mkdir(parents=True)
+        (kernel / name / "dev").write_text(f"8:{number}\n")
+    monkeypatch.setattr(disks, "_CLASS_BLOCK", os.fsencode(kernel))
+    mount = mount_of(b"/mnt/usb", MOUNTS)
+    assert mount is not None
+    assert mount.device == "8:17"
+    assert disks._uuid_by_device(mount, os.fsencode(by_uuid)) == "uuid-of-sdy1"
