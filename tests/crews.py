@@ -17,8 +17,8 @@ import redis
 from rq.worker import BaseWorker, Worker
 
 from indexer.engine import serial
+from indexer.engine.jobs import our_queue
 from indexer.engine.profiles import QUEUES
-from indexer.engine.queues import our_queue
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
 
 PROGRAM = (sys.executable, "-P", "-m", "indexer")

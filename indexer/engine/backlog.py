@@ -16,8 +16,8 @@ from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from indexer.engine import redis_server
+from indexer.engine.jobs import failed_jobs, our_queue
 from indexer.engine.profiles import QUEUES
-from indexer.engine.queues import failed_jobs, our_queue
 from indexer.settings import Settings
 
 _ANSWER_S: Final = 10.0

@@ -20,8 +20,8 @@ from rq.results import Result
 
 from indexer.engine import serial
 from indexer.engine.backlog import moment_ms
+from indexer.engine.jobs import OurJob, OurQueue, failed_jobs, our_queue
 from indexer.engine.profiles import QUEUES
-from indexer.engine.queues import OurJob, OurQueue, failed_jobs, our_queue
 
 _AT_ONCE: Final = 200
 """Jobs asked for in one answer: a traceback takes some kilobytes."""

@@ -23,9 +23,9 @@ from rq.utils import now
 
 from indexer.engine import serial
 from indexer.engine.death import die_with
+from indexer.engine.jobs import ODD, Handler, OurJob, OurQueue, our_queue
 from indexer.engine.lender import limit_memory
 from indexer.engine.memory import resident_bytes
-from indexer.engine.queues import JOB_MONITORING_S, ODD, Handler, OurJob, OurQueue, our_queue
 
 if TYPE_CHECKING:
     from rq.job import Job
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("indexer")
 
+_JOB_MONITORING_S: Final = 5
+"""How often a reader tells that its job goes on (rule R5)."""
 _TTL_S: Final = 120
 """How long a worker that shows no life stands in the list of workers."""
 _MAINTENANCE_S: Final = 60
@@ -195,7 +197,7 @@ def worker_of(
         default_result_ttl=0,
         job_class=OurJob,
         queue_class=OurQueue,
-        job_monitoring_interval=JOB_MONITORING_S,
+        job_monitoring_interval=_JOB_MONITORING_S,
         maintenance_interval=_MAINTENANCE_S,
         worker_ttl=_TTL_S,
         serializer=serial,

@@ -22,6 +22,7 @@ from indexer.engine.bell import ring
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
+from indexer.engine.jobs import read_order
 from indexer.engine.memory import give_back
 from indexer.engine.messages import (
     BatchOrder,
@@ -32,7 +33,7 @@ from indexer.engine.messages import (
     files_of,
 )
 from indexer.engine.passes import Pass, Planned, leave_twins
-from indexer.engine.queues import Queues, chunk_job, read_order, scan_job
+from indexer.engine.queues import Queues, chunk_job, scan_job
 from indexer.engine.rates import Rates, Step
 from indexer.engine.twins import twins_of, twins_of_replaced
 from indexer.stages.absence import Absence
@@ -50,7 +51,7 @@ from indexer.wanted import Wanted
 if TYPE_CHECKING:
     import redis
 
-    from indexer.engine.queues import Handler
+    from indexer.engine.jobs import Handler
     from indexer.settings import Settings
     from indexer.store.pending import PendingRow
 

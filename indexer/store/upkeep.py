@@ -73,7 +73,7 @@ def empty_log(connection: Connection) -> bool:
             connection.wal_checkpoint(mode=_TRUNCATE)
     except apsw.BusyError:
         return False
-    return frames == moved
+    return bool(frames == moved)
 
 
 def count_days(

@@ -20,9 +20,9 @@ from indexer.engine.bell import Bell
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock
 from indexer.engine.result import Result
-from indexer.wishes import wanted_by
 from indexer.store import pending, roots
 from indexer.store.connection import open_index, write_transaction
+from indexer.wishes import wanted_by
 
 
 def main(database: Path, manner: str) -> None:

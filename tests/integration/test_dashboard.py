@@ -23,7 +23,7 @@ from rq.job import Job
 from rq.worker import SimpleWorker
 
 from indexer.engine import serial
-from indexer.engine.queues import our_queue
+from indexer.engine.jobs import our_queue
 from tests.programs import CHECKOUT, Ran, Running, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server
 

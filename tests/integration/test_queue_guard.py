@@ -20,10 +20,11 @@ from msgspec.structs import replace
 from indexer.engine import hands
 from indexer.engine.batches import FindingText, InsertOrder
 from indexer.engine.hands import worker_of
+from indexer.engine.jobs import FAILED_TTL_S, failed_jobs, our_queue
 from indexer.engine.lender import Lender
 from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText, ScanOrder
 from indexer.engine.owner import Owner
-from indexer.engine.queues import FAILED_TTL_S, Queues, failed_jobs, our_queue
+from indexer.engine.queues import Queues
 from indexer.library import Library
 from indexer.model import Hint, Reading
 from indexer.settings import Settings

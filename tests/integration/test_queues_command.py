@@ -16,8 +16,8 @@ from rq.job import Job
 from rq.worker import SimpleWorker
 
 from indexer.engine import serial
+from indexer.engine.jobs import our_queue
 from indexer.engine.profiles import QUEUES
-from indexer.engine.queues import our_queue
 from tests.programs import Ran, run
 from tests.redis_servers import RedisServer, redis_server
 

@@ -13,9 +13,9 @@ import redis
 from msgspec.structs import replace
 from rq.job import Retry
 
+from indexer.engine.jobs import our_queue, read_order
 from indexer.engine.lender import Lender, read, same_time
 from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
-from indexer.engine.queues import our_queue, read_order
 from indexer.errors import QueueError
 from indexer.model import Entry, Evidence, Reading, Stamp, Waiting
 from indexer.settings import Settings

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.engine import serial
 from indexer.engine.batches import FindingText, InsertOrder, plan_of, readings_of
+from indexer.engine.jobs import read_order
 from indexer.engine.messages import (
     BatchOrder,
     ExtractOrder,
@@ -21,7 +22,6 @@ from indexer.engine.messages import (
     files_of,
     nameless,
 )
-from indexer.engine.queues import read_order
 from indexer.errors import QueueError
 from indexer.model import Entry, Problem, ProblemKind, Reading, Stamp, Track
 from indexer.stages.batch import Batch, Finding
