@@ -73,7 +73,7 @@ def empty_log(connection: Connection) -> bool:
             connection.wal_checkpoint(mode=_TRUNCATE)
     except apsw.BusyError:
         return False
-    return bool(frames == moved)
+    return frames == moved
 
 
 def count_days(
@@ -103,7 +103,7 @@ def count_days(
 
 def _was_counted_yesterday(connection: Connection, root_id: int, now_ms: int) -> bool:
     yesterday = now_ms // _DAY_MS - 1
-    return select_value(connection, _LAST_DAY, (root_id,)) == yesterday
+    return bool(select_value(connection, _LAST_DAY, (root_id,)) == yesterday)
 
 
 def is_new_day(connection: Connection, root_id: int, now_ms: int) -> bool:
