@@ -41,6 +41,6 @@ def read_track(file: BinaryIO, suffix: bytes) -> Track:
     Raises `Refused` when the bytes are at fault, and the `OSError` itself when the machine is.
     The file is neither opened nor closed here, and no more of it is read than its tags need.
     """
-    from indexer.tags import reader  # late: it imports mutagen
+    from indexer.tags.reader import read  # late: it imports mutagen
 
-    return reader.read(file, suffix)
+    return read(file, suffix)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import id3
+from indexer.tags import id3, mpeg
 
 if TYPE_CHECKING:
+    from mutagen.mp3 import MPEGInfo
+
     from indexer.model import Track
     from indexer.tags.plain_id3 import Tag
     from indexer.tags.window import Window
@@ -72,11 +74,13 @@ def _may_have_apev2(tail: bytes) -> bool:
 
 
 def _read_mpeg(window: Window) -> Track:
-    """The track of MPEG audio of any layer; mutagen looks for its first frame."""
-    from mutagen.mp3 import MPEGInfo
-
+    """The track of MPEG audio of any layer; mutagen looks for a first frame that is not plain."""
     tag = id3.read_tag(window)
-    info = MPEGInfo(window, tag.size)
+    info: mpeg.Stream | MPEGInfo | None = mpeg.stream(window, tag.size)
+    if info is None:
+        from mutagen.mp3 import MPEGInfo
+
+        info = MPEGInfo(window, tag.size)
     return _track(window, f"mp{info.layer}", info, tag)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
 from indexer.tags.misread import misread
@@ -21,14 +22,17 @@ Values = dict[str, list[str]]
 COMMENT_LIMIT = 4096
 """Bytes of UTF-8 kept of a comment: some hold whole web pages. A guess."""
 
-WORDS = ["title", "artist", "albumartist", "album", "genre", "composer", "comment", "label"]
+WORDS = ("title", "artist", "albumartist", "album", "genre", "composer", "comment", "label")
 """Columns whose text can be of any language."""
 
-NO_TEXTS = frozenset(
-    {"artist", "albumartist", "genre", "track", "track_total", "disc", "disc_total"}
-)
-"""Columns that are not one text: several apart, or a number."""
+LISTS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
+"""Columns of several texts apart, and their fields in a track."""
 
+PAIRS = (("track", "track_total"), ("disc", "disc_total"))
+NUMBERS = frozenset({"track", "track_total", "disc", "disc_total"})
+
+SHORT = 16
+"""Characters of a text that is worth keeping, since it comes again."""
 LARGEST_NUMBER = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 
@@ -36,7 +40,7 @@ _LEADING_YEAR = re.compile(r"\s*([0-9]{4})")
 _YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 
 
-def track(
+def track(  # noqa: C901, PLR0912 - once a file, and a call a column costs
     codec: str,
     info: object,
     values: Mapping[str, Sequence[str]],
@@ -50,48 +54,44 @@ def track(
     `sample_rate` is for a format whose info does not say it. The depth of a lossy stream is
     its decoder's business and is left out.
     """
-    text = {
-        column: joined(several) for column, several in values.items() if column not in NO_TEXTS
-    }.get
-    date, comment = text("date"), text("comment")
-    number, total = _pair(values.get("track", ()), values.get("track_total", ()))
-    disc, disc_total = _pair(values.get("disc", ()), values.get("disc_total", ()))
-    return Track(
-        codec=codec,
-        duration=_seconds(getattr(info, "length", None)),
-        bitrate=_amount(getattr(info, "bitrate", None)),
-        sample_rate=_amount(getattr(info, "sample_rate", sample_rate)),
-        channels=_amount(getattr(info, "channels", None)),
-        bit_depth=_amount(getattr(info, "bits_per_sample", None)) if lossless else None,
-        title=text("title"),
-        artists=texts(values.get("artist", ())),
-        albumartists=texts(values.get("albumartist", ())),
-        album=text("album"),
-        genres=texts(values.get("genre", ())),
-        date=date,
-        year=None if date is None else year(date),
-        track=number,
-        track_total=total,
-        disc=disc,
-        disc_total=disc_total,
-        composer=text("composer"),
-        comment=None if comment is None else _cut(comment),
-        bpm=text("bpm"),
-        isrc=text("isrc"),
-        label=text("label"),
-        compilation=_is_yes(text("compilation")),
-        mb_trackid=text("mb_trackid"),
-        mb_albumid=text("mb_albumid"),
-        mb_artistid=text("mb_artistid"),
-        mb_albumartistid=text("mb_albumartistid"),
-        mb_releasegroupid=text("mb_releasegroupid"),
-        replaygain_track_gain=text("replaygain_track_gain"),
-        replaygain_track_peak=text("replaygain_track_peak"),
-        replaygain_album_gain=text("replaygain_album_gain"),
-        replaygain_album_peak=text("replaygain_album_peak"),
-        has_picture=has_picture,
-        suspect_encoding=_is_suspect(values),
-    )
+    fields: dict[str, Any] = {"codec": codec, "has_picture": has_picture}
+    if info is not None:
+        fields["duration"] = _seconds(getattr(info, "length", None))
+        fields["bitrate"] = _amount(getattr(info, "bitrate", None))
+        fields["channels"] = _amount(getattr(info, "channels", None))
+        if lossless:
+            fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None))
+    fields["sample_rate"] = _amount(getattr(info, "sample_rate", sample_rate))
+    for column, several in values.items():
+        if column in NUMBERS:
+            continue
+        if len(several) == 1:  # nearly always
+            text = several[0]
+            if text.isascii() and text[-1:] > " ":  # so it is not blank, and clean
+                if column in LISTS:
+                    fields[LISTS[column]] = (text,)
+                else:
+                    fields[column] = text
+                continue
+        if column in LISTS:
+            fields[LISTS[column]] = texts(several)
+        else:
+            fields[column] = joined(several)
+        if column in WORDS and _is_suspect(several):
+            fields["suspect_encoding"] = True
+    for number, its_total in PAIRS:
+        numbers, totals = values.get(number, ()), values.get(its_total, ())
+        if len(numbers) == 1 and not totals and len(numbers[0]) <= SHORT:
+            fields[number], fields[its_total] = _known_pair(numbers[0])
+        elif numbers or totals:
+            fields[number], fields[its_total] = _pair(numbers, totals)
+    if (date := fields.get("date")) is not None:
+        fields["year"] = _known_year(date) if len(date) <= SHORT else year(date)
+    if (comment := fields.get("comment")) is not None and 4 * len(comment) > COMMENT_LIMIT:
+        fields["comment"] = _cut(comment)
+    if "compilation" in fields:
+        fields["compilation"] = _is_yes(fields["compilation"])
+    return Track(**fields)
 
 
 def filled(values: Values, *others: Values) -> Values:
@@ -124,8 +124,14 @@ def joined(values: Sequence[str]) -> str | None:
 def year(date: str) -> int | None:
     """The year a date begins with, else the first four digits in it that can be one."""
     leading = _LEADING_YEAR.match(date)
+    if leading and FIRST_YEAR <= (number := int(leading[1])) <= LAST_YEAR:
+        return number
     candidates = ([leading[1]] if leading else []) + _YEAR.findall(date)
     return next((int(y) for y in candidates if FIRST_YEAR <= int(y) <= LAST_YEAR), None)
+
+
+_known_year = lru_cache(maxsize=1024)(year)
+"""The same, kept: an album's files have one date."""
 
 
 def _clean(text: str) -> str:
@@ -144,28 +150,36 @@ def _clean(text: str) -> str:
     return text
 
 
-def _is_suspect(values: Mapping[str, Sequence[str]]) -> bool:
-    for column in WORDS:
-        for value in values.get(column, ()):
-            if not value.isascii() and misread(value):
-                return True
-    return False
+def _is_suspect(several: Sequence[str]) -> bool:
+    return any(not value.isascii() and misread(value) for value in several)
 
 
 def _pair(numbers: Sequence[str], totals: Sequence[str]) -> tuple[int | None, int | None]:
     """Number and total out of `3`, `3/12`, or two tags; a total beside the number wins."""
-    if not numbers and not totals:
-        return None, None
-    first, _, beside = next(iter(texts(numbers)), "").partition("/")
+    first, _, beside = _first(numbers).partition("/")
     total = _number(beside)
-    if total is None:
-        total = _number(next(iter(texts(totals)), ""))
+    if total is None and totals:
+        total = _number(_first(totals))
     return _number(first), total
+
+
+@lru_cache(maxsize=1024)
+def _known_pair(number: str) -> tuple[int | None, int | None]:
+    """The same out of one text, kept: every album has a `3/12`."""
+    return _pair((number,), ())
+
+
+def _first(values: Sequence[str]) -> str:
+    """The first value that is not blank, or an empty one."""
+    for value in values:
+        if not blank(value):
+            return _clean(value)
+    return ""
 
 
 def _number(text: str) -> int | None:
     text = text.strip()
-    if not text.isdecimal() or len(text) > len(str(LARGEST_NUMBER)):
+    if not text or not text.isdecimal() or len(text) > len(str(LARGEST_NUMBER)):
         return None
     number = int(text)
     return number if number <= LARGEST_NUMBER else None

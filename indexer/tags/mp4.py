@@ -100,6 +100,18 @@ def _holds_data(cover: Atom, window: Window) -> bool:
 
 def read(window: Window) -> Track:
     """The track of an MP4 file."""
+    from indexer.tags.plain_mp4 import plain_mp4  # late: it has the names from here
+
+    plain = plain_mp4(window)
+    if plain is not None:
+        codec = _codec(plain.stream.codec)
+        return columns.track(
+            codec,
+            plain.stream,
+            plain.values,
+            has_picture=plain.has_picture,
+            lossless=codec in LOSSLESS,
+        )
     window.seek(0)
     return track(_Mp4(window))
 

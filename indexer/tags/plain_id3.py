@@ -11,13 +11,13 @@ Sources: ID3v2.3.0 and ID3v2.4.0-structure, 3.1 to 4.1; ID3v2.4.0-frames, 4.2, 4
 
 from __future__ import annotations
 
+from functools import lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from mutagen.id3 import ID3TimeStamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from indexer.tags.window import Window
 
 Texts = dict[str, list[str]]
@@ -27,14 +27,27 @@ TEXT_FRAMES = frozenset(
     b"TIT2 TPE1 TPE2 TALB TCON TDRC TYER TDAT TIME TRCK TPOS TCOM TBPM TSRC TPUB TCMP".split()
 )
 """Frames of one list of texts that become columns, or that mutagen makes TDRC of."""
-WANTED = TEXT_FRAMES | {b"TXXX", b"COMM", b"UFID", b"APIC"}
+WANTED = {name: name.decode() for name in TEXT_FRAMES | {b"TXXX", b"COMM", b"UFID", b"APIC"}}
+"""Names as they stand in the file, and as mutagen says them."""
+SHORT = {name: name.decode() for name in TEXT_FRAMES - {b"TDRC"}}
+"""Those of which the texts are what stands there."""
 
 HEADER_SIZE = 10
 PICTURE_HEAD = 1024
 """Bytes of an APIC frame that are read: encoding, type of file and description stand there."""
 
+TEXT_LIMIT = 2 * 1024 * 1024
+"""Bytes of one text frame. A guess: of a comment 4 KB are kept, and mutagen goes byte by byte."""
+VALUES_LIMIT = 1000
+"""Texts in one frame. A guess: mutagen copies the rest of the frame for each of them, so that a
+frame of 4 MB of NULs takes hours."""
+
 V23, V24 = 3, 4
-NO_FLAGS = b"\0\0"
+SEVEN_BITS = 0x7F
+KNOWN_STAMP = 32
+"""Characters of a date that is worth keeping: `1993-06-07 10:20:30` has 19."""
+
+_frame_header = Struct(">4sIH").unpack_from
 
 
 class Tag(NamedTuple):
@@ -59,7 +72,7 @@ def plain_tag(window: Window) -> Tag | None:
     if not header.startswith(b"ID3") or version not in (V23, V24) or header[5]:
         return None
     try:
-        size = HEADER_SIZE + _synchsafe(header[6:10])
+        size = HEADER_SIZE + _synchsafe(int.from_bytes(header[6:]))
         if size > window.size:
             return None
         return _read(window, version, size)
@@ -67,89 +80,151 @@ def plain_tag(window: Window) -> Tag | None:
         return None
 
 
-def _read(window: Window, version: int, end: int) -> Tag:
+def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912 - a call a frame costs
     texts: Texts = {}
     has_picture = False
-    for name, begin, size in _frames(window, version, end):
-        if name == b"APIC":
-            has_picture |= _is_picture(window.peek(begin, min(size, PICTURE_HEAD)), size)
-        elif name == b"UFID":
-            owner, _, identifier = window.peek(begin, size).partition(b"\0")
-            texts[f"UFID:{owner.decode('latin-1')}"] = [identifier.decode("utf-8", "replace")]
-        elif size > 1:  # more than the byte that says the encoding
-            key, values = _text_frame(name, window.peek(begin, size))
-            known = texts.setdefault(key, values)
-            if known is not values:  # the frame comes again: mutagen adds the texts that are new
-                known.extend(text for text in values if text not in known)
-    return Tag(texts, has_picture, end, version)
-
-
-def _frames(window: Window, version: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size of the wanted frames' payloads; the others are passed over unread."""
     at = HEADER_SIZE
-    while at < end:
-        header = window.peek(at, min(HEADER_SIZE, end - at))
-        if not header.strip(b"\0"):
-            return  # padding
-        name = header[:4]
-        if len(header) < HEADER_SIZE or not (name.isalnum() and name.isupper()):
-            raise NotPlain
-        size = int.from_bytes(header[4:8]) if version == V23 else _synchsafe(header[4:8])
+    block, start = window.hold(0, HEADER_SIZE)
+    while True:
+        at = start + _short_texts(block, at - start, min(len(block), end - start), texts)
+        if at + HEADER_SIZE > end:
+            break
+        first = at - start
+        if first + HEADER_SIZE > len(block):
+            block, start = window.hold(at, HEADER_SIZE)
+            first = at - start
+            if len(block) - first < HEADER_SIZE:
+                raise NotPlain
+        name, size, flags = _frame_header(block, first)
+        key = WANTED.get(name)
+        if key is None:
+            if not any(block[first : first + HEADER_SIZE]):
+                return Tag(texts, has_picture, end, version)  # what follows is padding
+            if not (name.isalnum() and name.isupper()):
+                raise NotPlain
+        first += HEADER_SIZE
+        if version == V24 and size > SEVEN_BITS:
+            size = _synchsafe(size)
         begin = at + HEADER_SIZE
         at = begin + size
         if at > end:
             raise NotPlain
-        if size and name in WANTED:
-            if header[8:] != NO_FLAGS:
-                raise NotPlain  # compressed, encrypted, unsynchronised
-            yield name, begin, size
+        if not size or key is None:
+            continue
+        if flags or (size > TEXT_LIMIT and key != "APIC"):
+            raise NotPlain  # compressed, encrypted, unsynchronised, or more than any text
+        if key == "APIC":
+            has_picture |= _is_picture(window.peek(begin, min(size, PICTURE_HEAD)), size)
+            continue
+        payload = block[first : first + size]
+        if len(payload) < size:
+            payload = window.peek(begin, size)
+        if key == "UFID":
+            owner, _, identifier = payload.partition(b"\0")
+            texts[f"UFID:{owner.decode('latin-1')}"] = [identifier.decode("utf-8", "replace")]
+        elif size > 1:  # more than the byte that says the encoding
+            key, values = _text_frame(key, payload)
+            known = texts.setdefault(key, values)
+            if known is not values:  # the frame comes again: mutagen adds the texts that are new
+                known.extend(text for text in values if text not in known)
+    if any(window.peek(at, end - at)):
+        raise NotPlain
+    return Tag(texts, has_picture, end, version)
 
 
-def _synchsafe(size: bytes) -> int:
+def _short_texts(block: bytes, at: int, end: int, texts: Texts) -> int:
+    """Read the frames that nearly all are: one short text. Says where the first other one stands.
+
+    Below 128 bytes a size is the same in both versions.
+    """
+    while at + HEADER_SIZE < end:
+        name, size, flags = _frame_header(block, at)
+        key = SHORT.get(name)
+        if key is None or flags or not 1 < size <= SEVEN_BITS or key in texts:
+            break
+        begin = at + HEADER_SIZE
+        after = begin + size
+        if after > end:
+            break
+        encoding = block[begin]
+        if encoding == 1:
+            if block[begin + 1 : begin + 3] != b"\xff\xfe":
+                break
+            text = block[begin + 1 : after].decode("utf-16")
+        elif encoding == 3:
+            text = block[begin + 1 : after].decode()
+        elif encoding == 0:
+            text = block[begin + 1 : after].decode("latin-1")
+        else:
+            break
+        if "\0" in text:
+            text = text[:-1]  # its terminator
+            if "\0" in text:
+                break
+        texts[key] = [text]
+        at = after
+    return at
+
+
+def _synchsafe(number: int) -> int:
     """Four bytes of seven bits each. Eight bits mean an old iTunes: mutagen knows about those."""
-    number = int.from_bytes(size)
     if number & 0x80808080:
         raise NotPlain
     return number & 0x7F | number >> 1 & 0x3F80 | number >> 2 & 0x1FC000 | number >> 3 & 0xFE00000
 
 
-def _text_frame(name: bytes, payload: bytes) -> tuple[str, list[str]]:
+def _text_frame(name: str, payload: bytes) -> tuple[str, list[str]]:
     """Key and texts of a text frame, or of one with a description before its texts."""
-    if name == b"TXXX":
+    if name == "TXXX":
         description, *values = _decode(payload[0], payload[1:])
         return f"TXXX:{description}", values
-    if name == b"COMM":
+    if name == "COMM":
         language = payload[1:4].decode("ascii")
         description, *values = _decode(payload[0], payload[4:])
         return f"COMM:{description}:{language}", values
     values = _decode(payload[0], payload[1:])
-    if name == b"TDRC":
-        values = [str(ID3TimeStamp(value)) for value in values]
-    return name.decode("ascii"), values
+    if name == "TDRC":
+        values = [_time_stamp(value) for value in values]
+    return name, values
+
+
+def _time_stamp(text: str) -> str:
+    """The text of a TDRC frame as mutagen gives it: without what is no time."""
+    return _known_stamp(text) if len(text) <= KNOWN_STAMP else str(ID3TimeStamp(text))
+
+
+@lru_cache(maxsize=1024)
+def _known_stamp(text: str) -> str:
+    """The same, kept: an album's files have one date."""
+    return str(ID3TimeStamp(text))
 
 
 def _decode(encoding: int, data: bytes) -> list[str]:
     """The texts in `data`, which are ended or separated by NULs; at least one."""
     if not data:
         raise NotPlain
-    match encoding:
-        case 0:
-            return _split(data.decode("latin-1"))
-        case 3:
-            return _split(data.decode("utf-8"))
-        case 1 if data.startswith(b"\xff\xfe"):
-            first, *more = _split(data[2:].decode("utf-16-le"))
-            if any(text.startswith("\ufffe") for text in more):
-                raise NotPlain  # the other byte order
-            return [first, *(text.removeprefix("\ufeff") for text in more)]
-        case _:
-            raise NotPlain
-
-
-def _split(text: str) -> list[str]:
-    values = text.split("\0")
-    if len(values) > 1 and not values[-1]:
+    if encoding == 3:
+        text = data.decode()
+    elif encoding == 1 and data.startswith(b"\xff\xfe"):
+        text = data.decode("utf-16")  # not utf-16-le, for which Python has no short way
+    elif encoding == 0:
+        text = data.decode("latin-1")
+    else:
+        raise NotPlain
+    end = text.find("\0")
+    if end < 0:
+        return [text]
+    if end == len(text) - 1:
+        return [text[:end]]
+    values = text.split("\0", VALUES_LIMIT + 2)
+    other_order = encoding == 1 and any(text.startswith("\ufffe") for text in values[1:])
+    if other_order or len(values) > VALUES_LIMIT:
+        raise NotPlain
+    if not values[-1]:
         values.pop()  # what follows the last terminator is no text
+    if encoding == 1:
+        first, *more = values
+        return [first, *(text.removeprefix("\ufeff") for text in more)]
     return values
 
 
@@ -157,12 +232,15 @@ def _is_picture(head: bytes, size: int) -> bool:
     """Whether an APIC frame of `size` bytes that begins with `head` holds any picture data."""
     encoding = head[0]
     begin = head.find(b"\0", 1) + 2  # after the MIME type, its NUL and the kind of picture
-    width = 2 if encoding in (1, 2) else 1
-    end = begin
-    while end < len(head) and any(head[end : end + width]):
-        end += width
+    width, end = 1, head.find(b"\0", begin)
+    if encoding in (1, 2):
+        width, end = 2, begin
+        while end < len(head) and any(head[end : end + 2]):
+            end += 2
+    elif end < 0:
+        end = len(head)
     if begin == 1 or end >= len(head) or encoding > 3:
         raise NotPlain
     if end > begin:
         _decode(encoding, head[begin:end])
-    return any(head[end + width :]) or size > PICTURE_HEAD
+    return size > PICTURE_HEAD or bool(head[end + width :].strip(b"\0"))

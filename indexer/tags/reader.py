@@ -85,39 +85,39 @@ def _is_adts(window: Window) -> bool:
 
 
 def _bare(window: Window, suffix: bytes) -> Track:
-    from indexer.tags import bare
+    from indexer.tags.bare import read
 
-    return bare.read(window, suffix)
+    return read(window, suffix)
 
 
 def _mp4(window: Window, _suffix: bytes) -> Track:
-    from indexer.tags import mp4
+    from indexer.tags.mp4 import read
 
-    return mp4.read(window)
+    return read(window)
 
 
 def _vorbis(window: Window, suffix: bytes) -> Track:
-    from indexer.tags import vorbis
+    from indexer.tags.vorbis import read
 
-    return vorbis.read(window, suffix)
+    return read(window, suffix)
 
 
 def _apev2(window: Window, suffix: bytes) -> Track:
-    from indexer.tags import apev2
+    from indexer.tags.apev2 import read
 
-    return apev2.read(window, suffix)
+    return read(window, suffix)
 
 
 def _chunks(window: Window, suffix: bytes) -> Track:
-    from indexer.tags import chunks
+    from indexer.tags.chunks import read
 
-    return chunks.read(window, suffix)
+    return read(window, suffix)
 
 
 def _asf(window: Window, _suffix: bytes) -> Track:
-    from indexer.tags import asf
+    from indexer.tags.asf import read
 
-    return asf.read(window)
+    return read(window)
 
 
 SUFFIXES_OF_FAMILIES: dict[Family, bytes] = {

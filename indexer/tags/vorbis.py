@@ -17,6 +17,8 @@ from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
 from indexer.tags import columns
+from indexer.tags.plain_flac import plain_flac
+from indexer.tags.plain_ogg import plain_ogg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +66,13 @@ OTHER_KEYS = {
 """Where a column is looked for when the key above is absent or blank: the first not blank wins."""
 
 PICTURE_KEYS = ("metadata_block_picture", "coverart")
+PICTURES = frozenset(PICTURE_KEYS)
+
+KEYS = {
+    key.encode(): key
+    for key in (*COLUMNS, *PICTURE_KEYS, *(key for keys in OTHER_KEYS.values() for key in keys))
+}
+"""All keys that matter, as they stand in a file but for their case."""
 
 OPUS_RATE = 48_000
 """What every Opus decoder gives (RFC 7845, 5.1); the header's rate is that of the recording."""
@@ -136,11 +145,23 @@ def track(
     by_key: dict[str, list[str]] = {}
     for key, text in comments:
         by_key.setdefault(key.lower(), []).append(text)
+    return _track(codec, info, by_key, has_picture=has_picture, lossless=lossless)
+
+
+def _track(
+    codec: str,
+    info: object,
+    by_key: dict[str, list[str]],
+    *,
+    has_picture: bool = False,
+    lossless: bool = False,
+) -> Track:
     values = {COLUMNS[key]: texts for key, texts in by_key.items() if key in COLUMNS}
-    for column, keys in OTHER_KEYS.items():
-        for key in keys:
-            if key in by_key and not columns.texts(values.get(column, ())):
-                values[column] = by_key[key]
+    if len(values) < len(by_key):
+        for column, keys in OTHER_KEYS.items():
+            for key in keys:
+                if key in by_key and not columns.texts(values.get(column, ())):
+                    values[column] = by_key[key]
     return columns.track(
         codec,
         info,
@@ -152,6 +173,11 @@ def track(
 
 
 def _read_flac(window: Window) -> Track:
+    plain = plain_flac(window, KEYS)
+    if plain is not None:
+        return _track(
+            "flac", plain.stream, plain.comments, has_picture=plain.has_picture, lossless=True
+        )
     window.seek(0)
     flac = _Flac(window)
     has_picture = any(picture.picture_size for picture in flac.pictures)
@@ -166,6 +192,11 @@ def _read_ogg(window: Window, suffix: bytes) -> Track:
     window.seek(FIRST_PACKET)
     packet = window.read(8)
     window.seek(0)
+    if packet.startswith((b"\x01vorbis", b"OpusHead")):
+        plain = plain_ogg(window, KEYS, PICTURES)
+        if plain is not None:
+            codec = "opus" if packet == b"OpusHead" else "vorbis"
+            return _track(codec, plain.stream, plain.comments)
     marker = next((marker for marker in OGG if packet.startswith(marker)), b"\x01vorbis")
     ogg_class, codec = OGG[marker]
     if not packet.startswith(marker):

@@ -90,12 +90,36 @@ class Window:
             first = 0
         return self._block[first : first + size]
 
+    def glance(self, at: int, size: int) -> bytes:
+        """The same without a block around it: for who steps over much to the next header."""
+        first = at - self._start
+        if first >= 0 and (
+            first + size <= len(self._block) or self._start + len(self._block) >= self.size
+        ):
+            return self._block[first : first + size]
+        size = min(size, self.size - at)
+        return self._fetch(at, size) if size > 0 else b""
+
+    def hold(self, at: int, size: int) -> tuple[bytes, int]:
+        """A block in which these bytes stand, as far as the file has them, and where it begins.
+
+        For who reads many small things: a slice of a block is cheaper than a `peek`.
+        """
+        end = self._start + len(self._block)
+        if at < self._start or (at + size > end and end < self.size):
+            self._block = self._fetch(at, max(0, min(max(BLOCK, size), self.size - at)))
+            self._start = at
+        return self._block, self._start
+
     @property
     def tail(self) -> bytes:
         """The last `TAIL` bytes, fetched once and beside the block, which holds the file's head."""
         if self._tail is None:
             at = max(0, self.size - TAIL)
-            self._tail = self._fetch(at, self.size - at)
+            if at >= self._start and self._start + len(self._block) >= self.size:
+                self._tail = self._block[at - self._start :]
+            else:
+                self._tail = self._fetch(at, self.size - at)
         return self._tail
 
     def _fetch(self, at: int, size: int) -> bytes:

@@ -1,0 +1,162 @@
+"""The head of a FLAC file -> its stream info and comments, if every block is where it should be.
+
+mutagen makes an object of each block and reads each number by itself, 120 us a file where this
+takes 20 (mutagen 1.48). So the blocks that are what they claim to be are walked here, over
+pictures and padding without reading them, and at anything else (sizes that lie, a second list of
+comments, an ID3 tag before all) the answer is None: then mutagen decides. Where there is an answer
+it is mutagen's, and a property test holds the two against each other.
+
+Sources: RFC 9639, 8 (metadata blocks); Vorbis I specification, 5 (comment header).
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.tags.window import Window
+
+STREAM_INFO, SEEK_TABLE, COMMENTS, CUE_SHEET, PICTURE = 0, 3, 4, 5, 6
+ONCE = frozenset({STREAM_INFO, SEEK_TABLE, COMMENTS, CUE_SHEET})
+"""Blocks of which a second one is an error, or is not asked."""
+LAST = 0x80
+"""The bit of a block's header that says that sound follows it."""
+HEADER_SIZE = 4
+STREAM_INFO_SIZE = 34
+COMMENTS_LIMIT = 2**20
+"""Bytes of comments that are read here. A guess: there is a picture among them when it is more."""
+PICTURE_HEAD = 8 + 256 + 4 + 256 + 20
+"""Bytes of a picture block to its picture, if MIME type and description are of a usual length."""
+BLOCKS_LIMIT = 100
+"""Blocks that are walked. A guess: a file has six."""
+
+_stream = Struct(">10xQ16x").unpack_from
+_number = Struct("<I").unpack_from
+
+
+class Stream(NamedTuple):
+    """What is known of the sound; the names are mutagen's."""
+
+    length: float
+    bitrate: int
+    sample_rate: int
+    channels: int
+    bits_per_sample: int
+
+
+class Flac(NamedTuple):
+    """What a FLAC file says before its sound begins."""
+
+    stream: Stream
+    comments: dict[str, list[str]]
+    has_picture: bool
+
+
+class NotPlain(Exception):
+    """Something here is for mutagen to judge."""
+
+
+def plain_flac(window: Window, keys: Mapping[bytes, str]) -> Flac | None:
+    """The blocks of a FLAC file and its comments of these keys, or None if mutagen must read it."""
+    try:
+        return _walk(window, keys)
+    except (NotPlain, error):
+        return None
+
+
+def _walk(window: Window, keys: Mapping[bytes, str]) -> Flac:  # noqa: C901, PLR0912 - one walk
+    at = HEADER_SIZE + HEADER_SIZE + STREAM_INFO_SIZE
+    block, start = window.hold(0, at)
+    if len(block) < at or block[:4] != b"fLaC" or block[4] & ~LAST or block[5:8] != b"\0\0\x22":
+        raise NotPlain
+    (numbers,) = _stream(block, 8)
+    seen = {STREAM_INFO}
+    comments: dict[str, list[str]] = {}
+    has_picture = False
+    last = block[4] & LAST
+    for _ in range(BLOCKS_LIMIT):
+        if last:
+            return Flac(_stream_of(numbers, window.size - at), comments, has_picture)
+        first = at - start
+        if first + HEADER_SIZE > len(block):
+            block, start = window.hold(at, HEADER_SIZE)
+            first = at - start
+        header = int.from_bytes(block[first : first + HEADER_SIZE])
+        last = header >> 31
+        code = header >> 24 & 0x7F
+        size = header & 0xFFFFFF
+        begin = at + HEADER_SIZE
+        at = begin + size
+        if at > window.size or len(block) - first < HEADER_SIZE:
+            raise NotPlain
+        if code in ONCE:
+            if code in seen:
+                raise NotPlain
+            seen.add(code)
+        if code == COMMENTS:
+            if size > COMMENTS_LIMIT:
+                raise NotPlain
+            content = block[first + HEADER_SIZE : first + HEADER_SIZE + size]
+            if len(content) < size:
+                content = window.peek(begin, size)
+            comments, end = read_comments(content, keys)
+            if end != size:
+                raise NotPlain
+        elif code == PICTURE:
+            head = block[first + HEADER_SIZE : first + HEADER_SIZE + min(size, PICTURE_HEAD)]
+            if len(head) < min(size, PICTURE_HEAD):
+                head = window.peek(begin, min(size, PICTURE_HEAD))
+            has_picture |= _picture_size(head, size) > 0
+    raise NotPlain
+
+
+def _stream_of(numbers: int, sound_size: int) -> Stream:
+    """Bits: 20 the rate, 3 channels less one, 5 bits a sample less one, 36 the samples."""
+    sample_rate = numbers >> 44
+    if not sample_rate:
+        raise NotPlain
+    length = (numbers & 0xFFFFFFFFF) / float(sample_rate)
+    bitrate = int(float(sound_size) * 8 / length) if length else 0
+    channels, depth = (numbers >> 41 & 7) + 1, (numbers >> 36 & 31) + 1
+    return Stream(length, bitrate, sample_rate, channels, depth)
+
+
+def _picture_size(head: bytes, size: int) -> int:
+    """Bytes of picture in a block of `size` bytes that begins with `head`."""
+    at = 8 + int.from_bytes(head[4:8])
+    at += 4 + int.from_bytes(head[at : at + 4])
+    at += 16
+    if at + 4 > len(head):
+        raise NotPlain
+    picture_size = int.from_bytes(head[at : at + 4])
+    if at + 4 + picture_size != size:
+        raise NotPlain
+    return picture_size
+
+
+def read_comments(content: bytes, keys: Mapping[bytes, str]) -> tuple[dict[str, list[str]], int]:
+    """The texts of these keys (in lower case), by the name given for each, and where they end."""
+    (size,) = _number(content, 0)
+    at = 4 + size
+    (count,) = _number(content, at)
+    at += 4
+    comments: dict[str, list[str]] = {}
+    for _ in range(count):
+        (size,) = _number(content, at)
+        begin = at + 4
+        at = begin + size
+        separator = content.find(b"=", begin, at)
+        if separator >= 0:
+            key = keys.get(content[begin:separator].lower())
+            if key is not None:
+                text = content[separator + 1 : at].decode("utf-8", "replace")
+                if key in comments:
+                    comments[key].append(text)
+                else:
+                    comments[key] = [text]
+    if at > len(content):
+        raise NotPlain
+    return comments, at

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.tags import mp4
+from tests.property.test_fast_readers import assert_same, fixed
+
+
+def atom(name: bytes, body: bytes, lie: int = 0, *, wide: bool = False) -> bytes:
+    if wide:
+        return (1).to_bytes(4) + name + (16 + len(body) + lie).to_bytes(8) + body
+    return max(0, 8 + len(body) + lie).to_bytes(4) + name + body
+
+
+def data(body: bytes, kind: int, lie: int = 0, name: bytes = b"data") -> bytes:
+    return atom(name, kind.to_bytes(4) + bytes(4) + body, lie)
+
+
+ITEMS = [name.encode("latin-1") for name in (*mp4.ATOMS, *mp4.PAIRS)]
+ITEMS += [
+    b"cpil",
+    b"gnre",
+    b"covr",
+    b"----",
+    b"----",
+    b"\xa9too",
+    b"pgap",
+    b"stik",
+    b"free",
+    b"udta",
+]
+ITEMS += [b"wxyz", b"name", b"soal"]
+rarely = st.sampled_from([0] * 300 + [1, -1, -8, 9000])
+
+
+USUAL = {
+    b"tmpo": (b"\0\x80", 21),
+    b"cpil": (b"\1", 21),
+    b"trkn": (b"\0\0\0\3\0\x0c\0\0", 0),
+    b"disk": (b"\0\0\0\1\0\0", 0),
+    b"covr": (b"\x89PNG", 14),
+}
+"""What taggers write, and of which type."""
+
+
+@st.composite
+def items(draw: st.DrawFn) -> bytes:
+    name = draw(st.sampled_from(ITEMS))
+    body = b""
+    if name == b"----":
+        mean = draw(st.sampled_from([b"com.apple.iTunes"] * 4 + [b"org.x", b"\xff"]))
+        key = draw(st.sampled_from([key.rpartition(":")[2] for key in mp4.FREEFORM] + ["x"]))
+        key = draw(st.sampled_from([key, key.upper()]))
+        body = atom(b"mean", bytes(4) + mean, draw(rarely))
+        body += atom(b"name", bytes(4) + key.encode(), draw(rarely))
+    for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2]))):
+        content = draw(
+            st.sampled_from([b"", b"a", b"\1", b"\0", b"1993", b"\0\7", bytes(3), b"\xff\xfe"])
+            | st.binary(min_size=6, max_size=8)
+            | st.text(max_size=9).map(lambda text: text.encode(errors="surrogatepass"))
+        )
+        kind = draw(st.sampled_from([0, 1, 1, 1, 2, 21, 21, 13, 1 << 24]))
+        if draw(st.integers(0, 9)):
+            content, kind = USUAL.get(name, (content, 1))
+        called = draw(st.sampled_from([b"data"] * 60 + [b"name", b"free"]))
+        body += data(content, kind, draw(rarely), called)
+    return atom(name, body, draw(rarely), wide=not draw(st.integers(0, 30)))
+
+
+def full(name: bytes, numbers: bytes, version: int = 0) -> bytes:
+    return atom(name, bytes([version, 0, 0, 0]) + numbers)
+
+
+@st.composite
+def tracks(draw: st.DrawFn) -> bytes:
+    kind = draw(st.sampled_from([b"soun"] * 5 + [b"vide"]))
+    hdlr = full(b"hdlr", bytes(4) + kind + bytes(12))
+    version = draw(st.sampled_from([0, 0, 0, 1, 2]))
+    unit = draw(st.sampled_from([44100, 44100, 0]))
+    times = unit.to_bytes(4) + (99_999).to_bytes(8 if version else 4)
+    mdhd = full(b"mdhd", bytes(16 if version else 8) + times + bytes(4), version)
+    sound = bytes(6) + b"\0\1" + bytes(8) + b"\0\2\0\x10" + bytes(4) + (44100 << 16).to_bytes(4)
+    sound += draw(st.sampled_from([atom(b"esds", bytes(20)), atom(b"alac", bytes(28)), b""]))
+    entry = atom(draw(st.sampled_from([b"mp4a", b"alac", b"fLaC", b"ac-3"])), sound, draw(rarely))
+    stsd = full(b"stsd", draw(st.sampled_from([1, 1, 1, 0])).to_bytes(4) + entry)
+    stbl = atom(b"stbl", stsd + atom(b"stsz", bytes(draw(st.sampled_from([12, 17_000])))))
+    minf = atom(b"minf", atom(b"smhd", bytes(8)) + stbl, draw(rarely))
+    parts = draw(st.permutations([hdlr, mdhd, minf]))
+    if not draw(st.integers(0, 9)):
+        parts = parts[:-1]
+    return atom(b"trak", atom(b"tkhd", bytes(84)) + atom(b"mdia", b"".join(parts), draw(rarely)))
+
+
+@st.composite
+def mp4_files(draw: st.DrawFn) -> bytes:
+    """`moov` before or behind the sound, its atoms in any order, sizes that may be wrong."""
+    ilst = atom(b"ilst", b"".join(draw(st.lists(items(), max_size=7))), draw(rarely))
+    beside = [
+        full(b"hdlr", bytes(21)),
+        atom(b"free", bytes(draw(st.sampled_from([0, 20, 20_000])))),
+    ]
+    within = b"".join(draw(st.permutations([*beside, ilst])))
+    udta = atom(b"udta", atom(b"meta", bytes(4) + within, draw(rarely)), draw(rarely))
+    parts = [full(b"mvhd", bytes(96)), *draw(st.lists(tracks(), min_size=1, max_size=2)), udta]
+    if not draw(st.integers(0, 15)):
+        parts.append(draw(st.sampled_from([udta, atom(b"chpl", bytes(9)), parts[1]])))
+    moov = atom(b"moov", b"".join(draw(st.permutations(parts))), draw(rarely))
+    mdat = atom(b"mdat", bytes(draw(st.sampled_from([0, 9, 40_000]))), draw(rarely))
+    if draw(st.booleans()):
+        mdat = atom(b"mdat", bytes(30), wide=True)
+    top = [moov, mdat]
+    top += draw(st.sampled_from([[]] * 6 + [[moov], [atom(b"moof", b"")], [atom(b"free", b"")]]))
+    content = atom(b"ftyp", b"M4A \0\0\0\0") + b"".join(draw(st.permutations(top)))
+    if not draw(st.integers(0, 9)):
+        content += bytes(4) + b"mdat" + bytes(20)  # to the end of the file
+    if not draw(st.integers(0, 9)):
+        content = content[: draw(st.integers(0, len(content)))]
+    return content
+
+
+@settings(fixed, max_examples=1500)
+@given(mp4_files())
+def test_mp4_is_read_as_mutagen_reads_it(content: bytes) -> None:
+    assert_same(content, ".m4a")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from indexer import tags
+from indexer.tags import id3, mpeg, plain_mp4, vorbis
+from indexer.tags.plain_flac import plain_flac
+from indexer.tags.plain_id3 import plain_tag
+from indexer.tags.window import Window
+from tests import corpus
+from tests.property.test_tags import mutations
+
+fixed = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=400,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+FAST = (
+    (id3, "plain_tag"),
+    (mpeg, "stream"),
+    (vorbis, "plain_flac"),
+    (vorbis, "plain_ogg"),
+    (plain_mp4, "plain_mp4"),
+)
+"""Readers of our own, which say None where mutagen shall read."""
+
+
+@contextmanager
+def mutagen_alone() -> Iterator[None]:
+    """Every reader of our own declines."""
+    with ExitStack() as stack:
+        for module, name in FAST:
+            stack.enter_context(patch.object(module, name, lambda *_: None))
+        yield
+
+
+def outcome(content: bytes, suffix: str) -> object:
+    try:
+        return tags.read_track(io.BytesIO(content), suffix[suffix.rindex(".") :].encode())
+    except tags.Refused as refused:
+        return str(refused)
+
+
+def assert_same(content: bytes, suffix: str) -> None:
+    fast = outcome(content, suffix)
+    with mutagen_alone():
+        assert outcome(content, suffix) == fast
+
+
+class Counted(io.BytesIO):
+    """A file that counts what is read of it."""
+
+    bytes_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.bytes_read += len(data)
+        return data
+
+
+@pytest.mark.parametrize("template", [".mp3", ".flac", ".m4a", ".ogg", ".opus"])
+@pytest.mark.parametrize("picture", [40_000, 400_000, 4_000_000])
+def test_a_picture_of_any_size_is_stepped_over(template: str, picture: int) -> None:
+    file = Counted(corpus.tagged(template, title="x", picture=picture))
+    assert tags.read_track(file, template.encode()).has_picture
+    pages = picture * 4 // 3 // 4096  # of which the headers are read, in Ogg
+    assert file.bytes_read <= 50_000 + (48 * pages if template in {".ogg", ".opus"} else 0)
+
+
+@settings(fixed, max_examples=600)
+@given(mutations([".mp3", ".flac", ".m4a", ".alac.m4a", ".ogg", ".opus"]))
+def test_a_damaged_file_is_read_as_mutagen_reads_it(damaged: tuple[str, bytes]) -> None:
+    template, content = damaged
+    if template != ".mp3":
+        assert_same(content, template)
+        return
+    got = outcome(content, template)
+    with patch.object(mpeg, "stream", lambda *_: None):
+        assert outcome(content, template) == got
+
+
+@pytest.mark.parametrize("template", sorted(corpus.STREAMS))
+@pytest.mark.parametrize("picture", [0, 100, 100_000])
+def test_every_template_is_read_as_mutagen_reads_it(template: str, picture: int) -> None:
+    words: dict[str, Any] = {"title": "Jóga", "artist": ["Björk", "日本"], "track": 2}
+    content = corpus.tagged(template, picture=picture or None, **words)
+    assert_same(content, os.fsdecode(template))
+
+
+@pytest.mark.parametrize("name", corpus.DAMAGED)
+def test_a_file_of_the_corpus_of_damage_is_read_as_mutagen_reads_it(name: str) -> None:
+    assert_same(corpus.DAMAGED[name](), name)
+
+
+@pytest.mark.parametrize("template", [".mp3", ".flac", ".m4a", ".alac.m4a"])
+def test_the_files_that_taggers_write_are_not_left_to_mutagen(template: str) -> None:
+    content = corpus.tagged(template, title="Jóga", artist=["a", "b"], picture=50_000)
+    window = Window(io.BytesIO(content))
+    if template.endswith(".m4a"):
+        assert plain_mp4.plain_mp4(window) is not None
+    elif template == ".flac":
+        assert plain_flac(window, vorbis.KEYS) is not None
+    else:
+        tag = plain_tag(window)
+        assert tag is not None
+        assert mpeg.stream(window, tag.size) is not None
