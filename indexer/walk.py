@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
+from typing import Final
 
 from msgspec import Struct
 
@@ -31,9 +33,22 @@ class Listed(Struct, frozen=True):
     path: bytes
 
 
+class Run(Struct, frozen=True):
+    """Files of one folder that stand side by side: no folder's path lies between theirs.
+
+    Each is (path, what `lstat` says of it, id of its disk).
+    """
+
+    files: list[File]
+
+
+File = tuple[bytes, os.stat_result, int]
 Found = Entry | Listed | Unlisted
-_Kept = Entry | Unlisted | bytes
+_Kept = File | Unlisted | bytes
 """What a listing holds: files, folders by their paths, and what its ignore file got wrong."""
+_DOT: Final = ord(".")
+_ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+"""As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 
 
 def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -> Iterator[Found]:
@@ -43,6 +58,18 @@ def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -
     another spelling) yields nothing: what the index has below it has left. One that cannot be read
     yields `Unlisted`.
     """
+    for item in runs(tree, folder, wanted, recursive=recursive):
+        if isinstance(item, Run):
+            for file in item.files:
+                yield entry_of(*file)
+        else:
+            yield item
+
+
+def runs(
+    tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True
+) -> Iterator[Run | Listed | Unlisted]:
+    """What `walk` yields, for who has little to do for each file: files in runs, as listed."""
     try:
         rules = rules_above(tree, folder, wanted)
         if folder and not tree.lists(folder):
@@ -52,7 +79,7 @@ def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -
         return
     if rules is None:
         return
-    stack: list[tuple[Rules, Iterator[_Kept]]] = [(rules, iter((folder,)))]
+    stack: list[tuple[Rules, Iterator[Run | Unlisted | bytes]]] = [(rules, iter((folder,)))]
     while stack:
         rules, listing = stack[-1]
         found = next(listing, None)
@@ -76,8 +103,8 @@ class _Lister:
 
     def __init__(self, tree: Tree, folder: bytes, wanted: Wanted, rules: Rules) -> None:
         self.rules = rules
-        self.entries: list[_Kept] | None = None
-        self.found: list[Found] = []
+        self.entries: list[Run | Unlisted | bytes] | None = None
+        self.found: list[Listed | Unlisted] = []
         self._bad_lines: list[tuple[bytes, _Kept]] = []
         self._tree = tree
         self._folder = folder
@@ -91,22 +118,28 @@ class _Lister:
         except OSError as error:
             self.found.append(Unlisted(folder, explain(error)))
 
-    def _list(self) -> list[_Kept] | None:
+    def _list(self) -> list[Run | Unlisted | bytes] | None:
         fd = self._tree.open_folder(self._folder)
         if fd is None:
             return None
         try:
             with os.scandir(fd) as listing:
-                entries = [(os.fsencode(entry.name), entry) for entry in listing]
+                entries = [(entry.name.encode(*_ENCODING), entry) for entry in listing]
             self.found.append(Listed(self._folder))
-            if not self._take_rules(fd, {name for name, _ in entries if is_rule(name)}):
+            if not self._take_rules(
+                fd, {name for name, _ in entries if name[0] == _DOT and is_rule(name)}
+            ):
                 return []
-            keyed = [kept for name, entry in entries if (kept := self._keep(name, entry))]
-            keyed += self._bad_lines
+            files, others = self._keep_all(entries)
         finally:
             os.close(fd)
+        others += self._bad_lines
+        if not others:
+            files.sort(key=itemgetter(0))
+            return [Run(files)] if files else []
+        keyed = [(file[0], file) for file in files] + others
         keyed.sort(key=itemgetter(0))
-        return [found for _, found in keyed]
+        return _in_runs(kept for _, kept in keyed)
 
     def _take_rules(self, fd: int, names: set[bytes]) -> bool:
         """Take the folder's own rules in; False where they want nothing of it at all."""
@@ -118,45 +151,69 @@ class _Lister:
                 self.rules = self.rules.and_(file)
                 if file.bad_lines:
                     place = paths.join(self._folder, IGNORE_FILE)
-                    order = paths.order_key(IGNORE_FILE, is_folder=True)
+                    order = paths.order_key(place, is_folder=True)
                     self._bad_lines.append((order, Unlisted(place, "; ".join(file.bad_lines))))
         return True
 
-    def _keep(self, name: bytes, entry: os.DirEntry[str]) -> tuple[bytes, _Kept] | None:
-        """(order key, what to yield) of one name, or None for what nobody wants."""
-        path = paths.join(self._folder, name)
-        if entry.is_symlink():
-            return self._keep_link(name, path) if self._wanted.follow_links else None
-        if entry.is_dir(follow_symlinks=False):
-            return self._keep_folder(name, path)
-        if not self._wanted.file(name) or self.rules.ignore(path):
-            return None
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        return name, _entry(path, status, self._disk_id)
+    def _keep_all(
+        self, entries: Iterable[tuple[bytes, os.DirEntry[str]]]
+    ) -> tuple[list[File], list[tuple[bytes, _Kept]]]:
+        """The wanted files, and (order key, what to yield) of all else that somebody wants."""
+        files: list[File] = []
+        others: list[tuple[bytes, _Kept]] = []
+        before_name = paths.join(self._folder, b"")
+        is_wanted, rules, disk_id = self._wanted.file, self.rules, self._disk_id
+        for name, entry in entries:
+            path = before_name + name
+            if entry.is_symlink():
+                others += self._keep_link(name, path) if self._wanted.follow_links else ()
+            elif entry.is_dir(follow_symlinks=False):
+                others += self._keep_folder(name, path)
+            elif is_wanted(name) and not (rules.files and rules.ignore(path)):
+                try:
+                    files.append((path, entry.stat(follow_symlinks=False), disk_id))
+                except FileNotFoundError:
+                    continue
+        return files, others
 
-    def _keep_folder(self, name: bytes, path: bytes) -> tuple[bytes, _Kept] | None:
+    def _keep_folder(self, name: bytes, path: bytes) -> Sequence[tuple[bytes, _Kept]]:
         if not self._wanted.folder(name) or self.rules.ignore(path, is_folder=True):
-            return None
-        return paths.order_key(name, is_folder=True), path
+            return ()
+        return ((paths.order_key(path, is_folder=True), path),)
 
-    def _keep_link(self, name: bytes, path: bytes) -> tuple[bytes, _Kept] | None:
+    def _keep_link(self, name: bytes, path: bytes) -> Sequence[tuple[bytes, _Kept]]:
         """A symbolic link is what it leads to, if that lies in the root and not on the way here."""
         if self._tree.is_offline(path):  # what it leads to is away, and may be a file or a folder
             return self._keep_folder(name, path)
         status = self._tree.lstat(path)
         if status is None or stat.S_ISLNK(status.st_mode):
-            return None
+            return ()
         if stat.S_ISDIR(status.st_mode):
-            return self._keep_folder(name, path) if self._tree.may_enter(path) else None
+            return self._keep_folder(name, path) if self._tree.may_enter(path) else ()
         if not self._wanted.file(name) or self.rules.ignore(path):
-            return None
-        return name, _entry(path, status, self._tree.spot_of(path).disk_id)
+            return ()
+        return ((path, (path, status, self._tree.spot_of(path).disk_id)),)
 
 
-def _entry(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
+def _in_runs(listing: Iterable[_Kept]) -> list[Run | Unlisted | bytes]:
+    """A listing in order, its files that stand side by side put together."""
+    found: list[Run | Unlisted | bytes] = []
+    files: list[File] = []
+    for kept in listing:
+        if isinstance(kept, tuple):
+            files.append(kept)
+            continue
+        if files:
+            found.append(Run(files))
+            files = []
+        found.append(kept)
+    if files:
+        found.append(Run(files))
+    return found
+
+
+def entry_of(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
+    """A listed file as an entry."""
     special = None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode)
     return Entry(path, Stamp.of(status), disk_id, special)
 

@@ -13,7 +13,6 @@ import pytest
 from indexer import paths
 from indexer.engine import guard
 from indexer.engine.chunks import chunk_of
-from indexer.wishes import wanted_by
 from indexer.model import Chunk, Hint, Reading
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
@@ -27,6 +26,7 @@ from indexer.store import pending, roots
 from indexer.store.connection import open_index, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.tree import Tree
+from indexer.wishes import wanted_by
 
 
 class PoolHere:

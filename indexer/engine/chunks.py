@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from indexer import paths
 from indexer.model import Chunk, Entry, Evidence
 from indexer.settings import Settings
 from indexer.tree import Tree
@@ -16,7 +17,8 @@ def chunk_of(
     closed: frozenset[bytes] = frozenset(),
 ) -> Chunk:
     """What a reader gets: paths in the order that the disk has the files, and what proves them."""
-    spots = {tree.spot_of(entry.path) for entry in entries}
+    folders = {paths.parent_of(entry.path) for entry in entries}  # a disk begins at a folder
+    spots = {tree.spot_of(folder) for folder in folders}
     coarsest = max((spot.granularity_ns for spot in spots), default=0)
     evidence = Evidence(
         settings.still,

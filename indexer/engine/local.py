@@ -22,10 +22,10 @@ from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Hint, Listener, Progress, Reading
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
-from indexer.stages.batch import batch
+from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
-from indexer.stages.insert import Inserter, Written
-from indexer.stages.outcome import Outcome, Tally
+from indexer.stages.insert import Inserter
+from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
 from indexer.store import pending, roots
@@ -40,11 +40,27 @@ _GENTLE: Final = "import os; os.nice(10); from indexer.engine.reader import main
 _GENTLE_READER: Final = (sys.executable, "-P", "-c", _GENTLE)
 
 
+_TOGETHER: Final = 4
+"""Chunks in one transaction of a look at all. Measured with 100 000 files: 229 MB written in place
+of 304."""
+_TOGETHER_S: Final = 1.0
+"""How long the first of them waits for the others at most; a slow disk has one for each chunk."""
+
+
 class Job(Struct, frozen=True):
     """A plan, and the pending row that stands for it until it is inserted."""
 
     plan: Plan
     row: PendingRow
+
+
+class _Ready(Struct, frozen=True):
+    """What can be written: a chunk that was read, and what of it stays pending in any case."""
+
+    job: Job
+    batch: Batch
+    keep: frozenset[bytes]
+    since_s: float
 
 
 class LocalEngine:
@@ -90,6 +106,7 @@ class LocalEngine:
         self._absence = Absence(connection, trees, wanted, rows)
         self._scans: list[Scan] = []
         self._more_looks: list[Scan] = []
+        self._ready: list[_Ready] = []
         self._left: list[PendingRow] = []
         self._held_rows: list[PendingRow] = []
         self._held: dict[int, set[bytes]] = {}
@@ -158,7 +175,9 @@ class LocalEngine:
             for job, readings in self._readings(jobs, isolated=isolated):
                 self._insert(job, readings)
                 if self._stopped():
+                    self._write_ready()
                     return list(hint_rows.values())
+            self._write_ready()
         return list(hint_rows.values())
 
     def _scan(self, hint: Hint, chunk_files: int | None = None) -> Scan:
@@ -237,16 +256,29 @@ class LocalEngine:
         live = not self._is_patient and not self._is_everything
         if live:
             self.twins |= twins_of_replaced(self._connection, ready)
-        written = self._inserter.write(job.row, ready, _now_ms()) or Written(Tally())
-        self.result.tally.update(written.tally)
+        self._ready.append(_Ready(job, ready, frozenset(keep), time.monotonic()))
+        waited_s = time.monotonic() - self._ready[0].since_s
+        if not self._is_everything or len(self._ready) >= _TOGETHER or waited_s > _TOGETHER_S:
+            self._write_ready()
         if live:
             for entry in (*job.plan.read, *job.plan.unread):
                 self.twins |= twins_of(
                     self._connection, entry.disk_id, entry.stamp.inode, entry.stamp
                 )
         self._report(self._trees[job.plan.root_id].name)
-        if written.left is not None:
-            self._put_off(written.left, {*written.held, *keep})
+
+    def _write_ready(self) -> None:
+        """Write what was held back to share a transaction."""
+        if not self._ready:
+            return
+        ready, self._ready = self._ready, []
+        chunks = [(one.job.row, one.batch) for one in ready]
+        for one, written in zip(ready, self._inserter.write_all(chunks, _now_ms()), strict=True):
+            if written is None:
+                continue
+            self.result.tally.update(written.tally)
+            if written.left is not None:
+                self._put_off(written.left, {*written.held, *one.keep})
 
     def _put_off(self, row: PendingRow, held: set[bytes]) -> None:
         """Keep a row for another look; what a writer holds open is not asked for in this run."""
@@ -280,6 +312,7 @@ class LocalEngine:
                 row.hint.reread,
             )
             self._insert(Job(whole, row), extract(self._chunk(whole)), held)
+            self._write_ready()
             return
         with write_transaction(self._connection):
             if held:

@@ -373,8 +373,12 @@ class Owner:
         return inserter.write(row, ready, _now_ms(), count=follow)
 
     def _twins(self, ready: Batch) -> set[tuple[int, bytes]]:
-        """Other names of the files in a batch whose rows do not know yet what it says."""
-        return {
+        """Other names of the files in a batch whose rows do not know yet what it says.
+
+        Not the batch's own: a file that could not be read keeps its row, which stays behind.
+        """
+        own = {(ready.root_id, finding.entry.path) for finding in ready.findings}
+        others = {
             twin
             for finding in ready.findings
             for twin in twins_of(
@@ -384,6 +388,7 @@ class Owner:
                 finding.entry.stamp,
             )
         }
+        return others - own
 
     def _leave_be(self, row: PendingRow) -> None:
         with write_transaction(self._connection):
@@ -405,6 +410,11 @@ class Owner:
 
     def _end_run(self, generation: int, scan_id: int) -> None:
         self._rest()
+        if tracks.untold(self._connection):  # hints that waited for nothing are settled long ago
+            names = {root.id: root.name for root in roots.watched(self._connection)}
+            rows = Rows(self._connection, names)
+            with rows.writing():
+                rows.tell_untold(_now_ms())
         if scan_id and not pending.waits_for(self._connection, scan_id):
             with write_transaction(self._connection):
                 scans.end_counted(self._connection, scan_id, _now_ms())

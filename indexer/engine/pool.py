@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import shlex
@@ -11,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar, cast
@@ -37,7 +39,8 @@ START_S = 60.0
 """How long a reader may take to start; on a small machine Python comes from a slow card."""
 
 _LOOK_EVERY_S = 1.0
-_PIPE_BYTES = 64 * 1024
+_PIPE_BYTES = 1024 * 1024
+"""What a reader can answer while nobody listens; more is not allowed to all. Linux gives 64 KB."""
 
 
 class ReaderPool:
@@ -225,6 +228,8 @@ class _Reader:
         self.chunks, self.answers = (pipe.fileno() for pipe in self._pipes)
         for pipe in (self.chunks, self.answers):
             os.set_blocking(pipe, False)
+            with suppress(OSError):  # the user has too many large pipes: smaller ones do as well
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.pieces: deque[Piece[Any]] = deque()
         self.born = False
         self.heard_s = heard_s

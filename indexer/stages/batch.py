@@ -17,6 +17,8 @@ from indexer.store.tracks import COLUMNS, Columns
 _TITLE, _ALBUM, _ARTIST = 1, 2, 4
 _SEVERAL_FIELDS: Final = ("artist", "albumartist", "genre")
 _AT: Final = {name: position for position, name in enumerate(COLUMNS)}
+_ALBUMARTIST, _ALBUM_AT = _AT["albumartist"], _AT["album"]
+_COMPILATION, _MB_ALBUMID = _AT["compilation"], _AT["mb_albumid"]
 _JOINED: Final = "; "
 VARIOUS_ARTISTS: Final = "Various Artists"
 """The album artist of a compilation that names none, for keeping it one album."""
@@ -74,7 +76,7 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
             waiting.append(reading.path)
             continue
         entry = entries[reading.path]
-        if reading.stamp is not None:
+        if reading.stamp is not None and reading.stamp != entry.stamp:
             entry = Entry(entry.path, reading.stamp, entry.disk_id)
         findings.append(Finding(entry, reading.track, reading.problem, reading.writer))
     findings.sort(key=_album_order)
@@ -173,15 +175,28 @@ def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
 
 def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
     """What makes an album one: its release id, else (album artist, album, root and folder)."""
-    release = shaped.column("mb_albumid")
+    columns = shaped.columns
+    release = columns[_MB_ALBUMID]
     if isinstance(release, str):
         return b"release\x00" + release.encode()
-    artist = shaped.column("albumartist")
+    artist = columns[_ALBUMARTIST]
     if artist is None:
-        artist = VARIOUS_ARTISTS if shaped.column("compilation") else ""
-    album = shaped.column("album")
+        artist = VARIOUS_ARTISTS if columns[_COMPILATION] else ""
+    album = columns[_ALBUM_AT]
     place = b"%d/%s" % (root_id, paths.album_folder(path))
     return b"\x00".join((b"folder", str(artist).encode(), str(album or "").encode(), place))
+
+
+def album_of(shaped: Shaped, path: bytes) -> tuple[object, ...]:
+    """All that `album_key` and an album's name are made of: equal for tracks of one album."""
+    columns = shaped.columns
+    return (
+        columns[_MB_ALBUMID],
+        columns[_ALBUMARTIST],
+        columns[_ALBUM_AT],
+        columns[_COMPILATION],
+        paths.parent_of(path),
+    )
 
 
 def _kept_apart(columns: Columns) -> dict[str, tuple[str, ...]]:
@@ -199,12 +214,11 @@ def _joined(values: tuple[str, ...]) -> str | None:
 
 
 def _several(*fields: tuple[str, ...]) -> str | None:
-    more = {
-        name: values
-        for name, values in zip(_SEVERAL_FIELDS, fields, strict=True)
-        if len(values) > 1
-    }
-    return msgspec.json.encode(more).decode() if more else None
+    if all(len(values) < 2 for values in fields):
+        return None
+    several = zip(_SEVERAL_FIELDS, fields, strict=True)
+    more = {name: values for name, values in several if len(values) > 1}
+    return msgspec.json.encode(more).decode()
 
 
 def _number(text: str | None) -> int | float | str | None:

@@ -189,6 +189,9 @@ class _OpenFile:
         self._at = 0
         self.bytes_read = 0
 
+    def fileno(self) -> int:
+        return self._descriptor
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_CUR:
             offset += self._at

@@ -6,7 +6,8 @@ Inside it each file is looked at again by lstat. What differs is not written: it
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -95,16 +96,29 @@ class Inserter:
             count(written)
             return written
 
+    def write_all(
+        self, chunks: Sequence[tuple[PendingRow, Batch]], now_ms: int
+    ) -> list[Written | None]:
+        """Write several batches one after the other, as `write` does, in a single transaction.
+
+        Pages that each of them touches are then written once.
+        """
+        with self._rows.writing():
+            return [
+                self._write(row, batch, now_ms) if pending.is_open(self._connection, row) else None
+                for row, batch in chunks
+            ]
+
     def _write(self, row: PendingRow, batch: Batch, now_ms: int) -> Written:
         named = pending.named_since(self._connection, batch.root_id, row.generation)
         tally = Tally()
         again = set(batch.waiting) - named
         settled: list[_Settled] = []
-        takers = Counter(_file_of(finding.entry) for finding in batch.findings)
-        for finding in batch.findings:
+        new, others = self._sort_out(batch, named)
+        new = self._look_at_new(batch, new, again, tally, now_ms)
+        takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
+        for finding in others:
             path = finding.entry.path
-            if path in named:
-                continue
             trouble = _environment(finding.problem)
             one = None
             if trouble is None:
@@ -125,12 +139,76 @@ class Inserter:
         self._shape(batch.root_id, settled)
         for one in settled:
             tally[self._settle(batch, one, now_ms)] += 1
+        if new:
+            read = [(one.entry, one.track) for one in new if one.track is not None]
+            self._rows.show_new(batch.root_id, read, batch.reread, now_ms)
+            tally[Outcome.ADDED] += len(new)
         if again:
-            held = frozenset(one.path for one in settled if one.finding.writer)
+            written = chain(new, (one.finding for one in settled))
+            held = frozenset(finding.entry.path for finding in written if finding.writer)
             left = pending.keep_only(self._connection, row, again)
             return Written(tally, left, held)
         pending.settle(self._connection, row)
         return Written(tally)
+
+    def _sort_out(
+        self, batch: Batch, named: Collection[bytes]
+    ) -> tuple[list[Finding], list[Finding]]:
+        """(files that were read, and that no row has known by path or inode; all others).
+
+        What is `named` is in neither. The first are many and simple: they are no movers, nobody's
+        place is theirs, and two questions tell so of all of them.
+        """
+        findings = [one for one in batch.findings if one.entry.path not in named]
+        found = [one.entry.path for one in findings]
+        heard_of = tracks.heard_of(self._connection, batch.root_id, found)
+        inodes = [one.entry.stamp.inode for one in findings]
+        met = tracks.inodes_met(self._connection, inodes)
+        new: list[Finding] = []
+        others: list[Finding] = []
+        for one, path, inode in zip(findings, found, inodes, strict=True):
+            known = one.track is None or one.problem is not None or path in heard_of or inode in met
+            (others if known else new).append(one)
+        return new, others
+
+    def _look_at_new(
+        self,
+        batch: Batch,
+        findings: Iterable[Finding],
+        again: set[bytes],
+        tally: Tally,
+        now_ms: int,
+    ) -> list[Finding]:
+        """Hold new files against the disk as it is now: those that hold, with the stamp of now.
+
+        The others, and those that a writer holds open, are to be looked at `again`.
+        """
+        tree = self._trees[batch.root_id]
+        holding: list[Finding] = []
+        for finding in findings:
+            entry = finding.entry
+            path = entry.path
+            try:
+                status = tree.lstat(path)
+            except OSError as error:
+                trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
+                self._note(batch.root_id, entry, trouble, now_ms)
+                tally[Outcome.PROBLEM] += 1
+                continue
+            if status is None or special_kind(status.st_mode) != entry.special:
+                again.add(path)
+                continue
+            stamp = Stamp.of(status)
+            is_same = stamp == entry.stamp
+            if not (is_same or tree.spot_of(path).fields.same(stamp, entry.stamp)):
+                again.add(path)
+                continue
+            if finding.writer:
+                again.add(path)
+            holding.append(
+                finding if is_same else replace(finding, entry=replace(entry, stamp=stamp))
+            )
+        return holding
 
     def _note(self, root_id: int, entry: Entry, problem: Problem, now_ms: int) -> None:
         """Write down trouble of the machine's: the file's row stays as it was."""

@@ -6,14 +6,15 @@ one that is not has none of them. Only this file keeps that true.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from indexer.model import ChangeKind, Known, Place
-from indexer.stages.batch import Shaped, reshape
+from indexer.model import ChangeKind, Entry, Known, Place, Track
+from indexer.stages.batch import Shaped, album_key, album_of, reshape, shape
 from indexer.store import changes, problems, roots, search, tracks
-from indexer.store.catalog import Catalog
+from indexer.store.catalog import Catalog, Names
 from indexer.store.connection import Connection, write_transaction
+from indexer.tags import READER_VERSION
 
 
 class Rows:
@@ -67,6 +68,48 @@ class Rows:
             self._catalog.unlink(row.id)
             self._catalog.link(row.id, *_names(shaped))
         return row.id
+
+    def show_new(
+        self, root_id: int, read: Sequence[tuple[Entry, Track]], reread: int, now_ms: int
+    ) -> None:
+        """Write files that no row or problem knows, all of them read: each comes into the view.
+
+        The same as `show` and `tell` for each of them, a statement at a time for all.
+        """
+        name = self._name_of(root_id)
+        first_id = tracks.next_id(self._connection)
+        new: list[tuple[object, ...]] = []
+        texts: list[tuple[int, search.Texts]] = []
+        names: list[tuple[int, Names]] = []
+        added: list[tuple[int, str | bytes]] = []
+        album, album_id = None, 0
+        for track_id, (entry, track) in enumerate(read, first_id):
+            shaped = shape(track, entry.path, name)
+            one = album_of(shaped, entry.path)
+            if one != album:
+                album = one
+                album_id = self._album(album_key(shaped, root_id, entry.path), shaped)
+            told = changes.told(entry.path)
+            new.append(
+                tracks.new_row(
+                    track_id,
+                    root_id,
+                    entry,
+                    is_text=isinstance(told, str),
+                    scan_id=reread,
+                    reader_version=READER_VERSION,
+                    now_ms=now_ms,
+                    album_id=album_id,
+                    columns=shaped.columns,
+                )
+            )
+            texts.append((track_id, shaped.words))
+            names.append((track_id, _names(shaped)))
+            added.append((track_id, told))
+        tracks.add_all(self._connection, new)
+        search.add_all(self._connection, texts)
+        self._catalog.link_all(names)
+        changes.append_added(self._connection, now_ms, name, added)
 
     def refuse(self, row: Known, known: Known | None, before: tracks.Columns) -> int:
         """Write a row whose file is there and cannot be read; it leaves the view, not its id."""
@@ -133,5 +176,5 @@ class Rows:
         return self._names[root_id]
 
 
-def _names(shaped: Shaped) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _names(shaped: Shaped) -> Names:
     return shaped.artists, shaped.albumartists, shaped.genres

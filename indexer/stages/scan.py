@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from stat import S_ISREG
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
-from indexer.model import Entry, Hint, Known, ProblemKind
+from indexer.model import Entry, Hint, Known, Place, ProblemKind
 from indexer.stages.identity import find, must_read
 from indexer.store import problems, tracks
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, Row
 from indexer.store.problems import KnownProblem
+from indexer.store.tracks import TOLD
 from indexer.tree import Tree
-from indexer.walk import Found, Listed, Unlisted, explain, look, walk
+from indexer.walk import Found, Listed, Run, Unlisted, entry_of, explain, look, runs
 from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
@@ -39,6 +41,12 @@ class Vanished(Struct, frozen=True):
     """A row whose folder was listed whole without it."""
 
     known: Known
+
+
+class Same(Struct, frozen=True):
+    """So many files that stand just as their rows say: nothing is to be done."""
+
+    files: int
 
 
 Compared = Pair | Vanished | Listed | Unlisted
@@ -75,6 +83,81 @@ def compare(found: Iterable[Found], known: Iterable[Known]) -> Iterator[Compared
     while row is not None:
         yield Vanished(row)
         row = next(rows, None)
+
+
+class _Rows:
+    """Rows of `tracks.rows_below`, of which `next` is the first that nothing was said of."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self.rows = rows
+        self.next = next(rows, None)
+
+    def pass_on(self) -> Row | None:
+        """The row after the next one, which is the next from now on."""
+        self.next = next(self.rows, None)
+        return self.next
+
+    def vanished(self, before: bytes | None = None) -> Iterator[Vanished]:
+        """All rows before a path, or all that are left."""
+        row = self.next
+        while row is not None and (before is None or row[TOLD.path] < before):
+            yield Vanished(tracks.known_of(row))
+            row = self.pass_on()
+
+    def skip(self, before: bytes) -> None:
+        """Say nothing of the rows before a path."""
+        while self.next is not None and self.next[TOLD.path] < before:
+            self.pass_on()
+
+
+def compare_runs(
+    found: Iterable[Run | Listed | Unlisted],
+    rows: Iterator[Row],
+    reread: int,
+    troubled: Container[bytes],
+) -> Iterator[Compared | Same]:
+    """The same as `compare` for rows of `tracks.rows_below`, but unchanged files are only counted.
+
+    Not those that are to be reread, were refused, or are `troubled`: they come as pairs.
+    """
+    ours = _Rows(rows)
+    for item in found:
+        if isinstance(item, Run):
+            yield from _compare_run(item, ours, reread, troubled)
+            continue
+        if isinstance(item, Unlisted):
+            low, high = paths.below_range(item.path)
+            yield from ours.vanished(before=low)
+            ours.skip(before=high)
+        yield item
+    yield from ours.vanished()
+
+
+def _compare_run(
+    run: Run, ours: _Rows, reread: int, troubled: Container[bytes]
+) -> Iterator[Compared | Same]:
+    path_at, seen_at, scan_at, version_at = TOLD
+    row, rows = ours.next, ours.rows
+    same = 0
+    for path, status, disk_id in run.files:
+        if row is not None and row[path_at] < path:
+            yield from ours.vanished(before=path)
+            row = ours.next
+        if row is None or row[path_at] != path:
+            yield Pair(entry_of(path, status, disk_id), None)
+            continue
+        now = (
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
+            Place.PRESENT, disk_id,
+        )  # fmt: skip
+        is_same = row[seen_at] == now and S_ISREG(status.st_mode) and path not in troubled
+        if is_same and row[version_at] and row[scan_at] >= reread:
+            same += 1
+        else:
+            yield Pair(entry_of(path, status, disk_id), tracks.known_of(row))
+        row = ours.next = next(rows, None)
+    for start in range(0, same, _BEAT_FILES):
+        yield Same(min(same - start, _BEAT_FILES))
 
 
 class Plan(Struct, frozen=True):
@@ -155,24 +238,24 @@ class Scan:
         read: list[Entry] = []
         unread: list[Entry] = []
         folder = b""
-        for item in self._compared():
-            if isinstance(item, Pair):
-                self.seen += 1
-                if self.seen % _BEAT_FILES == 0 and not self._beat():
+        for item in self._compared(open_problems):
+            if self._counts_to_a_beat(item):
+                if not self._beat():
                     return
                 yield from self._breaths()
+            if isinstance(item, Pair):
                 path = item.entry.path
-                if self._is_full(len(read) + len(unread), path, folder):
+                above, folder = folder, paths.parent_of(path)
+                if self._is_full(len(read) + len(unread), path, is_new_folder=above != folder):
                     yield self._plan(read, unread)
                     read, unread = [], []
-                folder = paths.parent_of(path)
-                problem = open_problems.pop(path, None)
+                problem = open_problems.pop(path, None) if open_problems else None
                 self._sort(item, problem, read, unread)
             elif isinstance(item, Vanished):
                 self.vanished.append(item.known.id)
             elif isinstance(item, Unlisted):
                 self._keep_below(open_problems, item)
-            elif self._keep_folders:
+            elif self._keep_folders and isinstance(item, Listed):
                 self.folders.add(item.path)
         self.settled_problems.extend(
             path for path in open_problems if not self._tree.is_offline(path)
@@ -180,18 +263,28 @@ class Scan:
         if read or unread:
             yield self._plan(read, unread)
 
-    def _is_full(self, files: int, path: bytes, folder: bytes) -> bool:
-        """Whether a chunk of so many files, the last of them in this folder, ends before a path."""
+    def _is_full(self, files: int, path: bytes, *, is_new_folder: bool) -> bool:
+        """Whether a chunk of so many files ends before a path, the first of its folder or not."""
         own_bytes = _AS_TEXT_BYTES + 3 * len(path)
         self._bytes += own_bytes
-        ends_here = files * 2 >= self._chunk_files and paths.parent_of(path) != folder
+        ends_here = is_new_folder and files * 2 >= self._chunk_files
         if not (ends_here or files >= self._chunk_files or self._bytes > self._chunk_bytes):
             return False
         self._bytes = own_bytes
         return files > 0
 
+    def _counts_to_a_beat(self, item: Compared | Same) -> bool:
+        """Count the files that were seen; whether it is time for another beat."""
+        before = self.seen
+        if isinstance(item, Same):
+            self.seen += item.files
+            self.unchanged += item.files
+        elif isinstance(item, Pair):
+            self.seen += 1
+        return before // _BEAT_FILES != self.seen // _BEAT_FILES
+
     def _breaths(self) -> Iterator[Plan]:
-        if self._breathes and self.seen % _BEAT_FILES == 0:
+        if self._breathes:
             yield self._plan([], [])
 
     def late_plans(self) -> Iterator[Plan]:
@@ -229,6 +322,10 @@ class Scan:
         if _may_be_over(problem) and not self._retries_trouble:
             self.unchanged += 1
             return
+        if here is None and self._is_first and entry.special is None and not self._unfinished:
+            self.to_read += 1
+            read.append(entry)
+            return
         known = None
         if not self._is_first:  # else insert asks whether it was met already under another name
             known = find(self._connection, self._trees, entry, root_id, here=here)
@@ -247,17 +344,18 @@ class Scan:
         else:
             self.unchanged += 1
 
-    def _compared(self) -> Iterator[Compared]:
+    def _compared(self, troubled: Container[bytes]) -> Iterator[Compared | Same]:
         root_id, folder = self.hint.root_id, self.hint.folder
         if self.hint.names is not None:
             for name in sorted(self.hint.names):
                 yield from self._compared_name(paths.join(folder, name))
             return
         recursive = self.hint.recursive
-        rows = tracks.below(self._connection, root_id, folder, recursive=recursive)
+        rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
         if self._tree.offline:
-            rows = (row for row in rows if not self._tree.is_offline(row.path))
-        yield from compare(walk(self._tree, folder, self._wanted, recursive=recursive), rows)
+            rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
+        found = runs(self._tree, folder, self._wanted, recursive=recursive)
+        yield from compare_runs(found, rows, self.hint.reread, troubled)
 
     def _compared_name(self, path: bytes) -> Iterator[Compared]:
         if self._tree.is_offline(path):

@@ -10,6 +10,9 @@ from indexer.store.connection import Connection, select, select_one, select_valu
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
+Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Artists, album artists and genres of one track."""
+
 _REMEMBERED: Final = 20_000
 """Names whose ids are kept in memory, of each kind; a guess that covers a large library."""
 
@@ -90,6 +93,24 @@ class Catalog:
                 self._connection.execute(_LINK_ARTIST, row)
         for position, name in enumerate(genres):
             self._connection.execute(_LINK_GENRE, (track_id, position, self._genre_id(name)))
+
+    def link_all(self, tracks: Iterable[tuple[int, Names]]) -> None:
+        """Link tracks that have no links yet, in the order of their ids."""
+        artist_rows: list[tuple[int, str, int, int]] = []
+        genre_rows: list[tuple[int, int, int]] = []
+        artist_ids, genre_ids = self._artists, self._genres
+        for track_id, (artists, albumartists, genres) in tracks:
+            for position, name in enumerate(artists):
+                one = artist_ids.get(name) or self._artist_id(name)
+                artist_rows.append((track_id, "artist", position, one))
+            for position, name in enumerate(albumartists):
+                one = artist_ids.get(name) or self._artist_id(name)
+                artist_rows.append((track_id, "albumartist", position, one))
+            for position, name in enumerate(genres):
+                one = genre_ids.get(name) or self._genre_id(name)
+                genre_rows.append((track_id, position, one))
+        self._connection.executemany(_LINK_ARTIST, artist_rows)
+        self._connection.executemany(_LINK_GENRE, genre_rows)
 
     def unlink(self, track_id: int) -> None:
         """Take all links of a track away; what it leaves unused ends with the transaction."""

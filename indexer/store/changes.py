@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from indexer import paths
 from indexer.model import ChangeKind
 from indexer.store.connection import Connection, select, select_value
 
@@ -49,9 +48,18 @@ def append(
 ) -> None:
     """Tell what happened to a track at a place (root, path); `old` is the place it came from."""
     root, path = place
-    old_root, old_path = (None, None) if old is None else (old[0], _told(old[1]))
-    connection.execute(
-        _APPEND, (now_ms, str(kind), track_id, root, _told(path), old_root, old_path)
+    old_root, old_path = (None, None) if old is None else (old[0], told(old[1]))
+    connection.execute(_APPEND, (now_ms, str(kind), track_id, root, told(path), old_root, old_path))
+
+
+def append_added(
+    connection: Connection, now_ms: int, root: str, tracks: Iterable[tuple[int, str | bytes]]
+) -> None:
+    """Tell that tracks (id, path as `told` gives it) came into the view for the first time."""
+    kind = str(ChangeKind.ADDED)
+    connection.executemany(
+        _APPEND,
+        ((now_ms, kind, track_id, root, path, None, None) for track_id, path in tracks),
     )
 
 
@@ -94,6 +102,9 @@ def prune(connection: Connection, before_ms: int) -> int:
     return new
 
 
-def _told(path: bytes) -> str | bytes:
+def told(path: bytes) -> str | bytes:
     """A path as other programs get it: TEXT where it is UTF-8, else BLOB."""
-    return path.decode("utf-8") if paths.fits_utf8(path) else path
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError:
+        return path

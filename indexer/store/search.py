@@ -54,13 +54,29 @@ def add(connection: Connection, track_id: int, texts: Texts) -> None:
     connection.execute(_ADD, (track_id, *_folded(texts)))
 
 
+def add_all(connection: Connection, tracks: Iterable[tuple[int, Texts]]) -> None:
+    """Make many tracks that entered the view findable, in the order of their ids."""
+    rows = (
+        (
+            track_id,
+            None if title is None else fold(title),
+            None if artist is None else fold(artist),
+            None if albumartist is None else fold(albumartist),
+            None if album is None else fold(album),
+            None if genre is None else fold(genre),
+        )
+        for track_id, (title, artist, albumartist, album, genre) in tracks
+    )
+    connection.executemany(_ADD, rows)
+
+
 def drop(connection: Connection, track_id: int, texts: Texts) -> None:
     """Take a track out; `texts` must be exactly those it was added with."""
     connection.execute(_DROP, (track_id, *_folded(texts)))
 
 
-def _folded(texts: Texts) -> Iterator[str | None]:
-    return (None if text is None else fold(text) for text in texts)
+def _folded(texts: Texts) -> list[str | None]:
+    return [None if text is None else fold(text) for text in texts]
 
 
 def conditions(question: Question) -> list[Condition]:

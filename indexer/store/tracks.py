@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from indexer import paths
-from indexer.model import Known, Place, Stamp
+from indexer.model import Entry, Known, Place, Stamp
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema import TAG_COLUMNS
+
+_V = TypeVar("_V")
 
 Columns = tuple[object, ...]
 """The tag columns of one row, as `COLUMNS` names them."""
@@ -27,6 +29,22 @@ SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_
        reader_version, added_at, missing_at
 FROM tracks
 """
+_PATH: Final = 2
+
+
+class Told(NamedTuple):
+    """What is where in a row of `rows_below`: these parts are enough to see that nothing changed.
+
+    `seen` are size, mtime_ns, ctime_ns, inode, place and disk_id, side by side.
+    """
+
+    path: int = _PATH
+    seen: slice = slice(3, 9)
+    scan_id: int = 9
+    reader_version: int = 10
+
+
+TOLD: Final = Told()
 _BELOW: Final = (
     _KNOWN + "WHERE root_id = ? AND path >= ? AND path < ? AND gone = 0 ORDER BY path LIMIT ?"
 )
@@ -46,6 +64,34 @@ _ADD: Final = (
     f"INSERT INTO tracks ({', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
     f"VALUES ({', '.join('?' * len(_WRITTEN))})"
 )
+_ADD_ALL: Final = (
+    f"INSERT INTO tracks (id, {', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
+    f"VALUES (?, {', '.join('?' * len(_WRITTEN))})"
+)
+_NEXT_ID: Final = """
+SELECT 1 + max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tracks'), 0),
+               coalesce((SELECT max(id) FROM tracks), 0))
+"""
+_ASKED: Final = 400
+"""Values in one question; fewer are filled up with NULL, so that it is prepared only once."""
+_NEAR: Final = 200
+"""Rows between the first and the last of what is asked that are looked through; where there are
+more, each value is looked up. In a seed there are none: chunks follow one another."""
+_HEARD_OF_NEAR: Final = """
+SELECT path FROM tracks WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3
+UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3 LIMIT ?4
+"""
+_INODES_NEAR: Final = """
+SELECT inode FROM tracks WHERE ?1 AND inode BETWEEN ?2 AND ?3 LIMIT ?4
+"""
+_ANY_OF: Final = ", ".join(f"?{number}" for number in range(2, _ASKED + 2))
+_HEARD_OF: Final = f"""
+SELECT path FROM tracks WHERE root_id = ?1 AND path IN ({_ANY_OF})
+UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path IN ({_ANY_OF})
+"""  # noqa: S608 - question marks
+_INODES_MET: Final = f"""
+SELECT inode FROM tracks WHERE ?1 AND inode IN ({_ANY_OF})
+"""  # noqa: S608 - question marks
 _KEEPING_INDEXED_AT: Final = {"indexed_at": "indexed_at = coalesce(?, indexed_at)"}
 _ASSIGNED: Final = ", ".join(_KEEPING_INDEXED_AT.get(name, f"{name} = ?") for name in _WRITTEN)
 _WRITE: Final = f"UPDATE tracks SET {_ASSIGNED} WHERE id = ?"  # noqa: S608 - our own names
@@ -76,7 +122,15 @@ SELECT root_id, count(*) FROM tracks WHERE place = 0 GROUP BY root_id
 def below(
     connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
 ) -> Iterator[Known]:
-    """The rows in place below a folder, in byte order of their paths.
+    """The rows in place below a folder, in byte order of their paths; `rows_below` tells how."""
+    for row in rows_below(connection, root_id, folder, recursive=recursive):
+        yield known_of(row)
+
+
+def rows_below(
+    connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
+) -> Iterator[Row]:
+    """The same, as SQLite has them: `known_of` makes a row of each, `TOLD` tells what is where.
 
     Read page by page: a reader that never ends would keep the WAL growing. Not recursive: the
     search seeks past each folder below, so it costs a step for each of them and not for each row.
@@ -86,14 +140,16 @@ def below(
     size = _PAGE if recursive else 1
     while page := list(select(connection, _BELOW, (root_id, low, high, size))):
         size = min(size * 2, _PAGE)
+        low = page[-1][_PATH] + b"\x00"
+        if recursive:
+            yield from page
+            continue
         for row in page:
-            known = _known(row)
-            low = known.path + b"\x00"
-            if not recursive and (deeper := _child_folder(known.path, folder)) is not None:
+            if (deeper := _child_folder(row[_PATH], folder)) is not None:
                 low = paths.below_range(deeper)[1]
                 size = 1
                 break
-            yield known
+            yield row
 
 
 def _child_folder(path: bytes, folder: bytes) -> bytes | None:
@@ -106,29 +162,60 @@ def _child_folder(path: bytes, folder: bytes) -> bytes | None:
 def in_place(connection: Connection, root_id: int, path: bytes) -> Known | None:
     """The row that stands at this path, readable or refused."""
     row = select_one(connection, _IN_PLACE, (root_id, path))
-    return None if row is None else _known(row)
+    return None if row is None else known_of(row)
 
 
 def gone_from(connection: Connection, root_id: int, path: bytes) -> Known | None:
     """The row that left this path last."""
     row = select_one(connection, _GONE_FROM, (root_id, path))
-    return None if row is None else _known(row)
+    return None if row is None else known_of(row)
 
 
 def with_inode(connection: Connection, disk_id: int, inode: int) -> list[Known]:
     """Every row, missing ones too, whose file had this inode on this disk."""
-    return [_known(row) for row in select(connection, _WITH_INODE, (inode, disk_id))]
+    return [known_of(row) for row in select(connection, _WITH_INODE, (inode, disk_id))]
+
+
+def heard_of(connection: Connection, root_id: int, paths_: Sequence[bytes]) -> set[bytes]:
+    """Those of these paths of which there is a row, in place or gone, or an open problem."""
+    if not paths_:
+        return set()
+    around = (root_id, min(paths_), max(paths_), _NEAR + 1)
+    near = [row[0] for row in select(connection, _HEARD_OF_NEAR, around)]
+    if len(near) <= _NEAR:
+        return set(near).intersection(paths_)
+    return _among(connection, _HEARD_OF, root_id, paths_)
+
+
+def inodes_met(connection: Connection, inodes: Sequence[int]) -> set[int]:
+    """Those of these inodes that any row has, on whatever disk, missing rows too."""
+    if not inodes:
+        return set()
+    around = (1, min(inodes), max(inodes), _NEAR + 1)
+    near = [row[0] for row in select(connection, _INODES_NEAR, around)]
+    if len(near) <= _NEAR:
+        return set(near).intersection(inodes)
+    return _among(connection, _INODES_MET, 1, inodes)
+
+
+def _among(connection: Connection, question: str, first: int, values: Sequence[_V]) -> set[_V]:
+    found: set[_V] = set()
+    for start in range(0, len(values), _ASKED):
+        asked: list[object] = [first, *values[start : start + _ASKED]]
+        asked += [None] * (_ASKED + 1 - len(asked))
+        found.update(row[0] for row in select(connection, question, asked))
+    return found
 
 
 def by_id(connection: Connection, track_id: int) -> Known | None:
     """One row by its id."""
     row = select_one(connection, _BY_ID, (track_id,))
-    return None if row is None else _known(row)
+    return None if row is None else known_of(row)
 
 
 def untold(connection: Connection) -> list[Known]:
     """Rows that lost their place to a moved file, and whose fate `changes` has not told yet."""
-    return [_known(row) for row in select(connection, _UNTOLD)]
+    return [known_of(row) for row in select(connection, _UNTOLD)]
 
 
 def columns_of(connection: Connection, track_id: int) -> Columns:
@@ -160,6 +247,40 @@ def add(
     """Write a new row and return its id, which was never used before; `known.id` is ignored."""
     connection.execute(_ADD, (*_stamped(known, album_id, at), *row))
     return connection.last_insert_rowid()
+
+
+def next_id(connection: Connection) -> int:
+    """The id that a new row would get; within one write transaction, those after it as well."""
+    return int(select_value(connection, _NEXT_ID))
+
+
+def add_all(connection: Connection, rows: Iterable[tuple[object, ...]]) -> None:
+    """Write new rows, each made by `new_row`, in the order of their ids."""
+    connection.executemany(_ADD_ALL, rows)
+
+
+def new_row(
+    track_id: int,
+    root_id: int,
+    entry: Entry,
+    *,
+    is_text: bool,
+    scan_id: int,
+    reader_version: int,
+    now_ms: int,
+    album_id: int,
+    columns: Columns,
+) -> tuple[object, ...]:
+    """A row that comes into the view now, with what its file was read to say, for `add_all`.
+
+    Its id must be `next_id` or follow one: ids are never used twice.
+    """
+    stamp = entry.stamp
+    return (
+        track_id, root_id, entry.path, 0, 0, is_text,
+        entry.disk_id, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
+        scan_id, reader_version, now_ms, now_ms, None, album_id, *columns,
+    )  # fmt: skip
 
 
 def write(
@@ -223,7 +344,8 @@ def _stamped(known: Known, album_id: int | None, indexed_at: int | None) -> tupl
     )  # fmt: skip
 
 
-def _known(row: Row) -> Known:
+def known_of(row: Row) -> Known:
+    """A row of `rows_below` as what the index knows of a path."""
     return Known(
         row[0],
         row[1],

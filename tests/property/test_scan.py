@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from indexer import paths
 from indexer.model import ChangeKind, Entry, Known, Place
 from indexer.stages.outcome import judge
-from indexer.stages.scan import Compared, Pair, Vanished, compare
-from indexer.walk import Found, Listed, Unlisted
+from indexer.stages.scan import Compared, Pair, Same, Vanished, compare, compare_runs
+from indexer.store.tracks import known_of
+from indexer.walk import File, Found, Listed, Run, Unlisted, entry_of
 from tests.trees import entry, known
 
 names = st.sampled_from([b"a", b"a!", b"a0", b"b", b"\xff", b"a.mp3"])
@@ -59,6 +62,75 @@ def test_disk_and_index_are_merged_as_sets_would_be(
     assert [item for item in merged if isinstance(item, Vanished)] == [
         Vanished(known(path)) for path in sorted(in_index - files) if judged(path)
     ]
+
+
+parts = st.sampled_from([
+    "nothing", "size", "mtime_ns", "ctime_ns", "inode", "place", "disk_id",
+    "scan_id", "reader_version", "kind", "trouble",
+])  # fmt: skip
+
+
+@given(several, several, several, st.data())
+def test_unchanged_files_are_counted_and_all_others_told_as_without_the_short_cut(
+    on_disk: frozenset[bytes],
+    in_index: frozenset[bytes],
+    unlisted: frozenset[bytes],
+    data: st.DataObject,
+) -> None:
+    found = list(walked(on_disk, unlisted))
+    differs = {path: data.draw(parts) for path in sorted(on_disk | in_index)}
+    rows = [_row(path, differs[path]) for path in sorted(in_index)]
+    troubled = {path for path, part in differs.items() if part == "trouble"}
+    told: list[Compared] = []
+    same = 0
+    for item in compare_runs(_runs(found, differs), iter(rows), 7, troubled):
+        if isinstance(item, Same):
+            same += item.files
+        else:
+            told.append(item)
+    every = compare(
+        (_entry(item.path, differs) if isinstance(item, Entry) else item for item in found),
+        map(known_of, rows),
+    )
+    expected = list(every)
+    unchanged = [
+        item
+        for item in expected
+        if isinstance(item, Pair) and item.known and differs[item.entry.path] == "nothing"
+    ]
+    assert same == len(unchanged)
+    assert told == [item for item in expected if item not in unchanged]
+
+
+def _row(path: bytes, differs: str) -> tuple[object, ...]:
+    stamp = [9 if differs == part else 1 for part in ("size", "mtime_ns", "ctime_ns", "inode")]
+    place, disk_id = (2 if differs == "place" else 0), (9 if differs == "disk_id" else 1)
+    version = 0 if differs == "reader_version" else 1
+    return (1, 1, path, *stamp, place, disk_id, 6 if differs == "scan_id" else 7, version, 1, None)
+
+
+def _file(path: bytes, differs: dict[bytes, str]) -> File:
+    mode = stat.S_IFIFO if differs[path] == "kind" else stat.S_IFREG
+    times = {"st_mtime_ns": 1, "st_ctime_ns": 1}
+    return path, os.stat_result((mode, 1, 1, 1, 0, 0, 1, 0, 0, 0), times), 1
+
+
+def _entry(path: bytes, differs: dict[bytes, str]) -> Entry:
+    return entry_of(*_file(path, differs))
+
+
+def _runs(found: Iterable[Found], differs: dict[bytes, str]) -> Iterator[Run | Listed | Unlisted]:
+    files: list[File] = []
+    for item in found:
+        if isinstance(item, Entry):
+            files.append(_file(item.path, differs))
+            continue
+        if files:
+            yield Run(files)
+            files = []
+        yield item
+    if files:
+        yield Run(files)
 
 
 happenings = st.lists(

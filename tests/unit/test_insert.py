@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from indexer.engine import local
 from indexer.library import Library
-from indexer.model import Hint, Place
+from indexer.model import Hint, Place, Problem, ProblemKind
 from indexer.stages.batch import Batch
-from indexer.stages.insert import Written
+from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.scan import Plan
-from indexer.store import pending, scans, tracks
-from indexer.store.connection import write_transaction
+from indexer.store import pending, problems, scans, tracks
+from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
 from tests.by_hand import ByHand, refuse_folder
 from tests.trees import (
@@ -165,6 +167,47 @@ def test_a_row_that_cannot_be_written_takes_the_whole_chunk_back(
     assert faults(library) == []
 
 
+@pytest.mark.parametrize("chunk_files", [1])
+def test_chunks_that_share_a_transaction_are_written_all_or_none(
+    library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({f"{number}.mp3": song() for number in range(10)})
+    settle, settled = pending.settle, [0]
+
+    def fail_at_the_seventh(connection: Connection, row: PendingRow) -> bool:
+        settled[0] += 1
+        return settle(connection, row) if settled[0] < 7 else bool(1 / 0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pending, "settle", fail_at_the_seventh)
+        with pytest.raises(ZeroDivisionError):
+            library.rebuild()
+    assert len(titles(library)) == len(told(library)) == 4
+    assert library.rebuild().files_read == 6
+    assert len(titles(library)) == 10
+    assert faults(library) == []
+
+
+@pytest.mark.parametrize("chunk_files", [1])
+def test_where_reading_is_slow_each_chunk_is_written_by_itself(
+    library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({f"{number}.mp3": song() for number in range(3)})
+    monkeypatch.setattr(local, "_TOGETHER_S", -1.0)
+    sizes = []
+    write_all = Inserter.write_all
+
+    def count(
+        inserter: Inserter, chunks: Sequence[tuple[PendingRow, Batch]], now_ms: int
+    ) -> list[Written | None]:
+        sizes.append(len(chunks))
+        return write_all(inserter, chunks, now_ms)
+
+    monkeypatch.setattr(Inserter, "write_all", count)
+    library.rebuild()
+    assert sizes == [1, 1, 1]
+
+
 def test_a_row_that_vanished_and_is_back_as_it_was_is_not_marked_missing(
     library: Library, by_hand: ByHand, plant: Plant, music: Path
 ) -> None:
@@ -235,6 +278,100 @@ def test_the_bad_and_the_good_of_one_chunk_are_written_together(
     assert bad is not None
     assert (bad.place, bad.added_at) == (Place.REFUSED, None)
     assert faults(library) == []
+
+
+def test_new_files_are_written_together_just_as_one_by_one(
+    by_hand: ByHand, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({
+        "A/B/1.mp3": song("Zoë", artist="Björk", album="B", genre="Pop; Rock"),
+        "A/B/2.mp3": song("Two", artist="Björk", album="B"),
+        "A/B/bad.mp3": BAD,
+        b"A/C\xff/3.mp3": song("Three", artist="A", albumartist="Björk", album="B"),
+        "untold.mp3": song("", album="", artist=()),
+    })  # fmt: skip
+    plan, row = by_hand.plan()
+    ready = by_hand.read(plan)
+
+    def everything() -> dict[str, list[tuple[object, ...]]]:
+        execute = by_hand.connection.execute
+        found: dict[str, list[tuple[object, ...]]] = {}
+        for (name,) in execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+            if not str(name).startswith("track_search"):
+                found[str(name)] = sorted(execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
+        asked = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
+        words = {word: execute(asked, (word,)).fetchall() for word in ("zoe", "bjork", "pop", "b")}
+        return {**found, **words}
+
+    def written() -> dict[str, list[tuple[object, ...]]]:
+        """What all tables hold at the end of the transaction, which is then taken back."""
+        seen = {}
+
+        def look_and_leave(_: Written) -> None:
+            seen.update(everything())
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            by_hand.inserter.write(row, ready, 1, count=look_and_leave)
+        return seen
+
+    together = written()
+    assert len(together["tracks"]) == 5
+    assert len(together["changes"]) == len(together["zoe"]) + 3 == 4
+    monkeypatch.setattr(by_hand.inserter, "_sort_out", lambda *_: ([], list(ready.findings)))
+    assert written() == together
+    assert everything()["tracks"] == []
+
+
+def test_a_new_file_that_the_machine_could_not_read_at_first_loses_its_problem(
+    library: Library, by_hand: ByHand, planned: Planned
+) -> None:
+    _, row, ready = planned
+    trouble = Problem(ProblemKind.ENVIRONMENT, "Input/output error (EIO)")
+    with write_transaction(by_hand.connection):
+        problems.put(by_hand.connection, row.hint.root_id, b"1.mp3", trouble, None, 1)
+    assert by_hand.write(row, ready).tally == {Outcome.ADDED: 2}
+    assert list(library.problems()) == []
+
+
+def test_only_some_of_many_paths_and_inodes_are_known(by_hand: ByHand, planned: Planned) -> None:
+    plan, row, ready = planned
+    by_hand.write(row, ready)
+    others = [b"%d.flac" % number for number in range(1000)]
+    connection = by_hand.connection
+    asked = [*others, b"2.mp3"]
+    assert tracks.heard_of(connection, plan.root_id, asked) == {b"2.mp3"}
+    assert tracks.heard_of(connection, plan.root_id + 1, asked) == set()
+    inodes = {entry.stamp.inode for entry in plan.read}
+    assert tracks.inodes_met(connection, [*range(-900, 0), *inodes]) == inodes
+    assert tracks.heard_of(connection, plan.root_id, []) == set()
+
+
+def test_an_inode_that_many_rows_have_hides_no_other(
+    by_hand: ByHand, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({"1.mp3": song("One"), "other.mp3": song("Two")})
+    for number in range(2, 6):
+        os.link(at(music, "1.mp3"), at(music, f"{number}.mp3"))
+    plan, row = by_hand.plan()
+    by_hand.write(row, by_hand.read(plan))
+    inodes = {entry.stamp.inode for entry in plan.read}
+    monkeypatch.setattr(tracks, "_NEAR", 2)
+    assert tracks.inodes_met(by_hand.connection, sorted(inodes)) == inodes
+
+
+def test_what_is_known_of_a_chunk_is_found_among_few_neighbours_as_among_many(
+    by_hand: ByHand, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, row, ready = planned
+    by_hand.write(row, ready)
+    connection = by_hand.connection
+    for near in (200, 1, 0):
+        monkeypatch.setattr(tracks, "_NEAR", near)
+        asked = [b"0.mp3", b"2.mp3", b"3.mp3"]
+        assert tracks.heard_of(connection, plan.root_id, asked) == {b"2.mp3"}
+        entry = plan.read[0]
+        assert tracks.inodes_met(connection, [0, entry.stamp.inode]) == {entry.stamp.inode}
 
 
 def test_a_rebuild_reads_everything_again_keeps_ids_and_tells_only_what_differs(
