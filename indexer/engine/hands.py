@@ -26,6 +26,7 @@ from indexer.engine.death import die_with
 from indexer.engine.jobs import ODD, Handler, OurJob, OurQueue, our_queue
 from indexer.engine.lender import limit_memory
 from indexer.engine.memory import resident_bytes
+from indexer.errors import IndexerError
 
 if TYPE_CHECKING:
     from rq.job import Job
@@ -47,12 +48,15 @@ AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
 
 
 class _Away(logging.Filter):
-    """A Redis that goes away is no fault of the program: one line tells of it, once."""
+    """What is no fault of the program is told in a line: a Redis that goes away, and that once."""
 
     told = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = sys.exc_info()[1]  # RQ puts the traceback into the text of some
+        if isinstance(error, IndexerError):  # it says what to do; its traceback stands in Redis
+            record.msg, record.args, record.exc_info = "job failed detail=%s", (error,), None
+            return True
         if not isinstance(error, AWAY):
             return True
         record.msg, record.args, record.exc_info = "redis away detail=%s", (error,), None

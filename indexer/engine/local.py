@@ -261,9 +261,11 @@ class LocalEngine:
         if not self._is_everything or len(self._ready) >= _TOGETHER or waited_s > _TOGETHER_S:
             self._write_ready()
         if live:
+            # not its own: a file that could not be read keeps its row, which stays behind
+            own = {(job.plan.root_id, path) for path in job.plan.names}
             for entry in (*job.plan.read, *job.plan.unread):
-                self.twins |= twins_of(
-                    self._connection, entry.disk_id, entry.stamp.inode, entry.stamp
+                self.twins |= (
+                    twins_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp) - own
                 )
         self._report(self._trees[job.plan.root_id].name)
 

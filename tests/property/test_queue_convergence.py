@@ -136,8 +136,8 @@ class QueueConvergence(RuleBasedStateMachine):
 
     def _owner(self) -> Owner:
         owner = Owner(self.settings, self.wanted, _nobody())
-        owner._queues = self.queues  # type: ignore[assignment]
-        owner._rates = Silent()  # type: ignore[assignment]
+        owner._desk.queues = self.queues  # type: ignore[assignment]
+        owner._desk.rates = Silent()  # type: ignore[assignment]
         return owner
 
     def _foreman(self) -> Foreman:

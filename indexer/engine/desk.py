@@ -1,0 +1,68 @@
+"""The open index and the queues to it: what all handlers of its owner share."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from indexer import errors
+from indexer.engine import guard
+from indexer.engine.guard import Guarded
+from indexer.engine.queues import Queues
+from indexer.engine.rates import Rates
+from indexer.store import roots
+from indexer.store.connection import open_index
+from indexer.store.identity import token_of
+from indexer.wanted import Wanted
+
+if TYPE_CHECKING:
+    import redis
+
+    from indexer.settings import Settings
+
+
+class Desk:
+    """One index, opened for writing, and its queues."""
+
+    def __init__(self, settings: Settings, wanted: Wanted, client: redis.Redis) -> None:
+        self.settings = settings
+        self.wanted = wanted
+        self.queues = Queues(client)
+        self.rates = Rates(client)
+        self.connection = open_index(
+            settings.db,
+            write=True,
+            group=settings.group,
+            busy_timeout_s=settings.busy_timeout,
+        )
+        self.token = token_of(self.connection)
+
+    def close(self) -> None:
+        """Close the index."""
+        self.connection.close()
+
+    def check(self, token: str) -> None:
+        """Raise QueueError for a job of another index."""
+        if token != self.token:
+            raise errors.QueueError(
+                f"refused: this job is for another index ({token}, not {self.token}). Give each"
+                " index a Redis of its own, or a number in it: redis://localhost:6379/1"
+            )
+
+    def look_at_roots(self, *, mounts_too: bool = False) -> Guarded:
+        """Open all roots that are there; `mounts_too`: accept mount points that are new."""
+        watched = roots.watched(self.connection)
+        if mounts_too:
+            for root in watched:
+                guard.learn_mounts(self.connection, root)
+        return guard.look_at_roots(self.connection, watched, follow_links=self.wanted.follow_links)
+
+
+def files_text(number: int) -> str:
+    """`1 file`, `87 files`: for a job's description."""
+    return "1 file" if number == 1 else f"{number} files"
+
+
+def now_ms() -> int:
+    """The time as tables have it."""
+    return time.time_ns() // 1_000_000
