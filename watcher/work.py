@@ -161,11 +161,13 @@ class Work:
 
     def unreadable(self) -> set[Hint]:
         """The folders in which the machine, and not their bytes, kept files from being read."""
+        watched = {row.id: row for row in self._watched}
         return {
             Hint(root_id, path, recursive=True)
-            if is_folder
+            if not has_stamp and os.path.isdir(path_in(watched[root_id], path))
             else Hint(root_id, paths.parent_of(path))
-            for root_id, path, is_folder in problems.unreadable(self._connection)
+            for root_id, path, has_stamp in problems.unreadable(self._connection)
+            if root_id in watched
         }
 
     def look(

@@ -35,8 +35,9 @@ _CHUNK_BYTES: Final = 512 * 1024
 _FIRST: Final = 0
 _LAST: Final = 2
 """The pass that ends a generation whatever it finds: new chunks in the first, files that stand in
-the place of others in the second. What changes later has hints of its own, and whoever writes all
-the time does not put the end off."""
+the place of others in the second, which is the first that reads these: so both try again what the
+machine could not read. What changes later has hints of its own, and whoever writes all the time
+does not put the end off."""
 
 
 class Planned(Struct, frozen=True):
@@ -133,7 +134,7 @@ class Pass:
             unfinished=unfinished | self._in_work.get(root_id, set()),
             breathes=True,
             chunk_bytes=_CHUNK_BYTES,
-            retries_trouble=self._number == _FIRST,
+            retries_trouble=self._number < _LAST,
         )
 
     def _durable(self, row: PendingRow, scan: Scan, plan: Plan) -> Planned | None:

@@ -27,7 +27,7 @@ SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode FROM problems
 WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path
 """
 _UNREADABLE: Final = """
-SELECT root_id, path, size IS NULL FROM problems WHERE kind = 'environment'
+SELECT root_id, path, size IS NOT NULL FROM problems WHERE kind = 'environment'
 """
 _LISTED: Final = """
 SELECT roots.name, problems.path, problems.kind, problems.reason, problems.since
@@ -85,9 +85,12 @@ def below(connection: Connection, root_id: int, folder: bytes) -> dict[bytes, Kn
 
 
 def unreadable(connection: Connection) -> Iterator[tuple[int, bytes, bool]]:
-    """(root id, path, whether it is a folder) of what the machine could not read (rule R9)."""
-    for root_id, path, is_folder in select(connection, _UNREADABLE):
-        yield root_id, path, bool(is_folder)
+    """(root id, path, whether it has a stamp) of what the machine could not read (rule R9).
+
+    A folder has none, nor has a file of which not even a stamp was to be had.
+    """
+    for root_id, path, has_stamp in select(connection, _UNREADABLE):
+        yield root_id, path, bool(has_stamp)
 
 
 def listed(connection: Connection) -> Iterator[tuple[str, bytes, str, str, int]]:

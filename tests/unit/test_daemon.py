@@ -18,11 +18,11 @@ from indexer.disks import Disk
 from indexer.engine.lock import DispatchLock, Holder, holder
 from indexer.engine.registry import root_at
 from indexer.engine.result import Result
-from indexer.wishes import wanted_by
 from indexer.settings import Settings
 from indexer.store import pending, tracks
 from indexer.store.connection import Connection
 from indexer.store.roots import MountRow, RootRow
+from indexer.wishes import wanted_by
 from tests.corpus import plant, tagged
 from watcher.daemon import Daemon
 from watcher.health import Armed, Doubt, DoubtKind

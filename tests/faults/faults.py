@@ -1,0 +1,445 @@
+"""A running house -> one thing that goes wrong with it, for a while, and the proof that it did.
+
+Each is a generator: up to its `yield` the trouble begins, after it the trouble ends, and what it
+returns tells what was seen of it. It raises `Skipped` where this house cannot have it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+from random import Random
+from typing import Final, NamedTuple
+
+import psutil
+
+from tests.corpus import plant, tagged
+from tests.crews import kill
+from tests.faults.house import EVERY_TIMEOUT_S, House
+from tests.faults.operations import perform
+from tests.programs import eventually, rows
+
+Course = Generator[None, None, str]
+QUEUE: Final = Path("/proc/sys/fs/inotify/max_queued_events")
+LOCAL, QUEUED, BOTH = ("local",), ("rq",), ("local", "rq")
+
+
+_OF_REDIS: Final = ("redis.exceptions.", "rq.exceptions.")
+"""What rq says of a job whose keys went while it was done."""
+_OF_DATABASE: Final = ("apsw.FullError", "apsw.BusyError", "indexer.errors.Database")
+"""What rq says of a job that the database did not take."""
+
+
+class Skipped(Exception):
+    """This fault could not be made to happen here; the message says why."""
+
+
+class Fault(NamedTuple):
+    """One kind of trouble."""
+
+    course: Callable[[House, Random], Course]
+    engines: tuple[str, ...]
+    own_disk: bool
+    small_disk: bool
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(
+    engines: tuple[str, ...] = BOTH, *, own_disk: bool = False, small_disk: bool = False
+) -> Callable[[Callable[[House, Random], Course]], Callable[[House, Random], Course]]:
+    """Put a course on the list, under its name, for houses that have what it needs."""
+
+    def put(course: Callable[[House, Random], Course]) -> Callable[[House, Random], Course]:
+        FAULTS[course.__name__] = Fault(course, engines, own_disk, small_disk)
+        return course
+
+    return put
+
+
+# ---- the daemon
+
+
+def _again(house: House, dice: Random) -> None:
+    daemon = house.watch()
+    if dice.random() < 0.5:
+        daemon.watches()
+
+
+@fault()
+def kill_daemon(house: House, dice: Random) -> Course:
+    process = house.daemon.process
+    process.kill()
+    code = process.wait(10)
+    assert code == -signal.SIGKILL
+    yield
+    _again(house, dice)
+    return f"exit code {code}"
+
+
+@fault()
+def restart_daemon(house: House, dice: Random) -> Course:
+    is_up = bool(house.daemon.lines("watching root="))
+    code = house.daemon.end()
+    assert code == 0 or (code == -signal.SIGTERM and not is_up), f"exit code {code}"
+    yield
+    _again(house, dice)
+    return f"exit code {code}"
+
+
+@fault()
+def stop_daemon(house: House, dice: Random) -> Course:
+    """For longer than every timeout."""
+    del dice
+    pid = house.daemon.pid
+    house.stop(pid)
+    begun = time.monotonic()
+    yield
+    time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
+    assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    os.kill(pid, signal.SIGCONT)
+    return f"stopped for {time.monotonic() - begun:.1f} s"
+
+
+@fault()
+def overflow(house: House, dice: Random) -> Course:
+    """More events than the kernel keeps for a daemon that sleeps."""
+    del dice
+    limit = int(QUEUE.read_text("ascii"))
+    if limit > 100_000:
+        raise Skipped("this machine's queue of events is too long to fill")
+    house.rest()
+    house.listen()
+    house.stop(house.daemon.pid)
+    names = [os.path.join(house.world.root, name) for name in (b"one.txt", b"two.txt")]
+    for name in names:
+        with open(name, "wb"):
+            pass
+    for _ in range(limit // 2 + 1):  # by turns, or the kernel merges them
+        for name in names:
+            os.utime(name)
+    yield
+    os.kill(house.daemon.pid, signal.SIGCONT)
+    line = house.await_said("overflow root=")
+    assert line is not None, "no overflow"
+    return line
+
+
+@fault()
+def few_watches(house: House, dice: Random) -> Course:
+    """In a user namespace whose limit of watches is lower than the folders are many."""
+    limit = dice.randrange(3, 8)
+    for _ in range(limit + 2):
+        os.mkdir(house.world.path(b"folder %d" % dice.randrange(10**6)))
+    lower = f'echo {limit} > /proc/sys/user/max_inotify_watches && exec "$@"'
+    prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", lower, "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode != 0:
+        raise Skipped("this machine does not let user namespaces be made")
+    house.rest()
+    assert house.daemon.end() == 0
+    house.listen()
+    house.watch(prefix)
+    line = house.await_said("unwatched root=", within_s=20)
+    assert line is not None, "all folders are watched"
+    yield
+    house.world.end_writing(all_of_it=True)
+    house.rest()
+    assert house.daemon.end() == 0
+    house.watch()
+    return line
+
+
+# ---- who reads
+
+
+@fault(LOCAL)
+def kill_reader(house: House, dice: Random) -> Course:
+    """A child of the pool, in the middle of a burst."""
+    house.rest()
+    parent = psutil.Process(house.daemon.pid)
+    perform(house.world, "burst", dice.randrange(10**6))
+    deadline = time.monotonic() + 5
+    while not (children := _readers(parent)):
+        if time.monotonic() > deadline:
+            raise Skipped("no reader lived long enough")
+        time.sleep(0.002)
+    victim = dice.choice(children)
+    kill(victim)
+    yield
+    return f"killed {victim.pid}"
+
+
+def _readers(parent: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for child in parent.children():
+        with suppress(psutil.Error):
+            if any("reader" in word for word in child.cmdline()):
+                found.append(child)
+    return found
+
+
+@fault(QUEUED)
+def kill_reading_worker(house: House, dice: Random) -> Course:
+    del dice
+    assert house.crew is not None
+    victim = house.crew.reader(house.client)
+    kill(victim)
+    yield
+    return f"killed {victim.pid}"
+
+
+@fault(QUEUED)
+def kill_owner(house: House, dice: Random) -> Course:
+    """The one who writes the database."""
+    assert house.crew is not None
+    if dice.random() < 0.5:
+        perform(house.world, "burst", dice.randrange(10**6))
+        time.sleep(dice.random() * 0.5)
+    victim = house.crew.owner(house.client)
+    kill(victim)
+    yield
+    return f"killed {victim.pid}"
+
+
+@fault(QUEUED)
+def stop_owner(house: House, dice: Random) -> Course:
+    """For longer than the lease, so that its answer comes late."""
+    assert house.crew is not None
+    victim = house.crew.owner(house.client)
+    if dice.random() < 0.5:
+        perform(house.world, "burst", dice.randrange(10**6))
+        time.sleep(dice.random() * 0.3)
+    house.stop(victim.pid)
+    begun = time.monotonic()
+    yield
+    time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
+    assert victim.status() == psutil.STATUS_STOPPED
+    victim.resume()
+    return f"stopped for {time.monotonic() - begun:.1f} s"
+
+
+@fault(QUEUED)
+def kill_crew(house: House, dice: Random) -> Course:
+    """The parent of all workers."""
+    del dice
+    assert house.crew is not None
+    house.crew.process.kill()
+    code = house.crew.process.wait(10)
+    assert code == -signal.SIGKILL
+    yield
+    house.employ()
+    return f"exit code {code}"
+
+
+@fault(QUEUED)
+def restart_crew(house: House, dice: Random) -> Course:
+    del dice
+    assert house.crew is not None
+    code = house.crew.end()
+    assert code == 0, f"exit code {code}"
+    yield
+    house.employ()
+    return f"exit code {code}"
+
+
+# ---- Redis
+
+
+@fault(QUEUED)
+def flush_redis(house: House, dice: Random) -> Course:
+    house.expected.update(_OF_REDIS)
+    if dice.random() < 0.5:
+        perform(house.world, "burst", dice.randrange(10**6))
+    before = eventually(house.client.dbsize)
+    house.client.flushall()
+    yield
+    return f"{before} keys forgotten"
+
+
+@fault(QUEUED)
+def kill_redis(house: House, dice: Random) -> Course:
+    del dice
+    house.expected.update(_OF_REDIS)
+    assert house.server is not None
+    house.server.kill()
+    code = house.server.process.returncode
+    assert code == -signal.SIGKILL
+    yield
+    house.server.restart()
+    return f"exit code {code}"
+
+
+@fault(QUEUED)
+def stop_redis(house: House, dice: Random) -> Course:
+    del dice
+    house.expected.update(_OF_REDIS)
+    assert house.server is not None
+    pid = house.server.process.pid
+    house.stop(pid)
+    begun = time.monotonic()
+    yield
+    time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
+    os.kill(pid, signal.SIGCONT)
+    return f"stopped for {time.monotonic() - begun:.1f} s"
+
+
+# ---- the database
+
+
+@fault()
+def lock_database(house: House, dice: Random) -> Course:
+    """Another program in the middle of a write, for longer than anybody waits."""
+    house.expected.update(_OF_DATABASE)
+    house.rest()
+    house.listen()
+    with closing(sqlite3.connect(house.db, isolation_level=None, timeout=10)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        yield
+        perform(house.world, "create_at_once", dice.randrange(10**6))
+        line = house.await_said("database", "busy") or house.await_said("locked", within_s=0.1)
+        time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
+        connection.execute("ROLLBACK")
+    if line is None:
+        raise Skipped("nobody wanted to write: what came may be ignored")
+    return line
+
+
+@fault(small_disk=True)
+def fill_database_disk(house: House, dice: Random) -> Course:
+    house.expected.update(_OF_DATABASE)
+    house.rest()
+    house.listen()
+    ballast = house.db.with_name("ballast")
+    full = _fill(ballast)
+    yield
+    for number in range(3):
+        perform(house.world, "burst", dice.randrange(10**6) + number)
+    line = house.await_said("database", "full")
+    ballast.unlink()
+    if line is None:
+        raise Skipped("nobody needed more room: what came may be ignored")
+    return f"{full}: {line}"
+
+
+@fault(own_disk=True)
+def fill_library_disk(house: House, dice: Random) -> Course:
+    del dice
+    ballast = Path(os.fsdecode(house.world.aside)) / "away ballast"
+    full = _fill(ballast)
+    yield
+    ballast.unlink(missing_ok=True)
+    return full
+
+
+def _fill(ballast: Path) -> str:
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while file.write(b"x" * size) == size:
+                    pass
+            except OSError as error:
+                said = f"{error.strerror}"
+    return said
+
+
+# ---- disks
+
+
+def _elsewhere(house: House, dice: Random) -> tuple[Path, bool]:
+    """Take the root's disk from its place; the operations find it at another one, which is given.
+
+    And whether all was at rest before: a daemon that had not yet seen it come says nothing when it
+    goes again.
+    """
+    house.world.end_writing(all_of_it=True)
+    rested = dice.random() < 0.7
+    if rested:
+        house.rest()
+    house.listen()
+    house.how = house.unmount(house.point)
+    behind = house.base / "behind"
+    assert house.device is not None
+    house.mount(behind, house.device)
+    house.world.root = os.fsencode(behind / "music")
+    house.world.aside = os.fsencode(behind / "aside")
+    assert not os.path.ismount(house.point)
+    return behind, rested
+
+
+def _back(house: House, behind: Path) -> None:
+    house.world.end_writing(all_of_it=True)
+    house.unmount(behind)
+    assert house.device is not None
+    house.mount(house.point, house.device)
+    house.world.root = os.fsencode(house.root)
+    house.world.aside = os.fsencode(house.point / "aside")
+    assert os.path.ismount(house.point)
+
+
+@fault(own_disk=True)
+def unmount(house: House, dice: Random) -> Course:
+    behind, rested = _elsewhere(house, dice)
+    yield
+    line = house.await_said("offline root=", within_s=10 if rested else 0.5)
+    before = rows(house.db, "SELECT max(seq) FROM changes")
+    time.sleep(dice.choice([0.0, 0.3]))
+    assert rows(house.db, "SELECT max(seq) FROM changes") == before, "a row changed meanwhile"
+    _back(house, behind)
+    assert line is not None or not rested, "nobody said that the root is offline"
+    return f"{house.how}: {line}"
+
+
+@fault(own_disk=True)
+def another_disk(house: House, dice: Random) -> Course:
+    """At the root's place for a while, with a folder of the same name."""
+    device = house.another_device()
+    behind, rested = _elsewhere(house, dice)
+    house.mount(house.point, device)
+    house.root.mkdir(exist_ok=True)
+    plant(house.root, {"strange.mp3": tagged(title="From another disk")})
+    yield
+    line = house.await_said("offline root=", within_s=10 if rested else 0.5)
+    strange = rows(house.db, "SELECT path FROM library WHERE path = 'strange.mp3'")
+    house.unmount(house.point)
+    _back(house, behind)
+    assert line is not None or not rested, "nobody said that the root is offline"
+    assert not strange, "a song of another disk was taken in"
+    return f"{house.how}: {line}"
+
+
+# ---- reads
+
+
+@fault()
+def failing_reads(house: House, dice: Random) -> Course:
+    """EIO at every read of a song."""
+    yield from _reads(house, dice, "eio")
+    return f"{house.how} reads failed"
+
+
+@fault()
+def slow_reads(house: House, dice: Random) -> Course:
+    """Each read of a song takes 0.3 s."""
+    yield from _reads(house, dice, "slow")
+    return f"{house.how} slow reads"
+
+
+def _reads(house: House, dice: Random, kind: str) -> Generator[None, None, None]:
+    if not house.trouble.environment:
+        raise Skipped("there is no compiler to make the shim")
+    house.trouble.begin(kind)
+    yield
+    perform(house.world, "create_at_once", dice.randrange(10**6))
+    deadline = time.monotonic() + 10
+    while not house.trouble.met and time.monotonic() < deadline:
+        time.sleep(0.02)
+    house.how = str(house.trouble.end())
+    assert house.how != "0", "nothing was read"

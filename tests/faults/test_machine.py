@@ -1,0 +1,179 @@
+"""Seeds through the real programs: whatever was done and went wrong, index equals disk at rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.corpus import plant, tagged
+from tests.daemons import QUICK, watching
+from tests.faults.__main__ import base_seed, told, told_failure
+from tests.faults.faults import FAULTS
+from tests.faults.house import House, Layout
+from tests.faults.judge import judge
+from tests.faults.machine import ENGINES, Plan, Step, draw, dumped, empty_index, loaded, play
+from tests.faults.seeds import SEEDS_THAT_FAILED
+from tests.faults.shrink import shrunk
+from tests.faults.trouble import Trouble
+from tests.programs import can_be_root, eventually, rows
+from tests.trees import put_in_place_of
+
+FEW = 12
+"""Operations of a seed in the suite; those in the long run have up to 60."""
+SEEDS = [("local", 1), ("local", 4), ("rq", 5), ("rq", 7)]
+"""Those that do not wait for a file that looks cut short: 20 s together."""
+
+
+def is_right(plan: Plan) -> None:
+    outcome = play(plan)
+    assert not outcome.complaints, told(outcome) + "\n" + told_failure(outcome)
+
+
+@pytest.mark.parametrize(("engine", "seed"), SEEDS)
+def test_a_fixed_seed_ends_with_an_index_that_equals_the_disk(engine: str, seed: int) -> None:
+    is_right(draw(seed, engine, FEW))
+
+
+@pytest.mark.parametrize(("engine", "seed"), list(SEEDS_THAT_FAILED))
+def test_a_seed_that_once_failed_does_so_no_more(engine: str, seed: int) -> None:
+    is_right(draw(seed, engine))
+
+
+@pytest.mark.skipif("FAULTS_MINUTES" not in os.environ, reason="FAULTS_MINUTES is not set")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_seeds_drawn_from_the_commit_end_with_an_index_that_equals_the_disk(engine: str) -> None:
+    """`FAULTS_MINUTES` are for both engines together."""
+    until = time.monotonic() + 60 * float(os.environ["FAULTS_MINUTES"]) / len(ENGINES)
+    seed = base_seed()
+    while time.monotonic() < until:
+        is_right(draw(seed, engine))
+        seed += 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_equal_seeds_draw_equal_plans_and_a_plan_survives_being_written(engine: str) -> None:
+    plans = [draw(seed, engine) for seed in range(40)]
+    assert plans == [draw(seed, engine) for seed in range(40)]
+    assert [loaded(dumped(plan)) for plan in plans] == plans
+    drawn = {step.name for plan in plans for step in plan.steps} & FAULTS.keys()
+    assert drawn <= {name for name, fault in FAULTS.items() if engine in fault.engines}
+
+
+def test_a_plan_that_fails_is_cut_down_to_the_steps_that_it_takes() -> None:
+    plan = draw(1, "local", 40)._replace(steps=tuple(Step("retag", n, 0) for n in range(40)))
+
+    def fails(less: Plan) -> bool:
+        return {7, 31} <= {step.seed for step in less.steps}
+
+    least, tried = shrunk(plan, minutes=1, fails=fails)
+    assert [step.seed for step in least.steps] == [7, 31]
+    assert tried < 100
+
+
+def test_a_file_that_its_disk_did_not_give_is_read_as_soon_as_it_does(
+    music: Path, tmp_path: Path, empty_index: Path
+) -> None:
+    """Nothing tells that reads work again (rule R9)."""
+    db = tmp_path / "index" / "library.db"
+    db.parent.mkdir()
+    shutil.copyfile(empty_index, db)
+    trouble = Trouble.make(tmp_path, music)
+    if not trouble.environment:
+        pytest.skip("there is no compiler to make the shim")
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db, config=QUICK, env=trouble.environment) as daemon:
+        trouble.begin("eio")
+        plant(music, {"a.mp3": tagged(title="A again"), "b/b.mp3": tagged(title="B")})
+        refused = "SELECT kind, count(*) FROM problems GROUP BY kind"
+        eventually(lambda: rows(db, refused) == [("environment", 2)])
+        daemon.shows({"a.mp3": "A"})
+        assert trouble.end() >= 2
+        daemon.shows({"a.mp3": "A again", "b/b.mp3": "B"}, within_s=10)
+        assert rows(db, refused) == []
+        daemon.is_right()
+
+
+@pytest.mark.parametrize("how", ["written anew", "another one moved there"])
+def test_a_file_that_lost_one_of_two_names_to_another_file_is_looked_at_under_the_other(
+    music: Path, tmp_path: Path, empty_index: Path, how: str
+) -> None:
+    """It has a new ctime, and no event tells of it where its other name lies."""
+    db = tmp_path / "index" / "library.db"
+    db.parent.mkdir()
+    shutil.copyfile(empty_index, db)
+    plant(music, {"a/a.mp3": tagged(title="A"), "b/": None, "c.mp3": tagged(title="C")})
+    os.link(music / "a/a.mp3", music / "b/b.mp3")
+    with watching(music, db=db) as daemon:
+        if how == "written anew":
+            put_in_place_of(music, "c.mp3", tagged(title="D"))
+        os.rename(music / "c.mp3", music / "a/a.mp3")
+        stamp = "SELECT ctime_ns FROM tracks WHERE path = CAST('b/b.mp3' AS BLOB) AND place = 0"
+        now = os.stat(music / "b/b.mp3").st_ctime_ns
+        eventually(lambda: rows(db, stamp) == [(now,)], within_s=10)
+        daemon.is_right()
+
+
+@pytest.mark.skipif(not can_be_root(), reason="rights are taken from root")
+def test_files_of_which_not_even_a_stamp_was_to_be_had_are_looked_at_when_their_folder_opens(
+    music: Path, tmp_path: Path, empty_index: Path
+) -> None:
+    """They stand in `problems` as a folder does, without a stamp."""
+    db = tmp_path / "index" / "library.db"
+    db.parent.mkdir()
+    shutil.copyfile(empty_index, db)
+    plant(music, {"a/a.mp3": tagged(title="A"), "a/b.mp3": tagged(title="B")})
+    powerless = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--ambient-caps=-all"]
+    with watching(music, db=db, config=QUICK, prefix=powerless) as daemon:
+        (music / "a").chmod(0)
+        (music / "a/a.mp3").write_bytes(tagged(title="A again"))
+        put_in_place_of(music, "a/b.mp3", tagged(title="B again"))
+        refused = "SELECT count(*) FROM problems WHERE kind = 'environment'"
+        eventually(lambda: rows(db, refused) > [(0,)])
+        (music / "a").chmod(0o755)
+        daemon.shows({"a/a.mp3": "A again", "a/b.mp3": "B again"}, within_s=20)
+        eventually(lambda: rows(db, refused) == [(0,)], within_s=20)
+        daemon.is_right()
+
+
+@pytest.mark.skipif(not can_be_root(), reason="rights are taken from root")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_that_cannot_be_read_is_not_looked_at_without_end(
+    tmp_path: Path, engine: str
+) -> None:
+    """Its row stays behind, which made it another name of itself."""
+    house = House(tmp_path, Layout(engine, powerless=True), empty_index())
+    try:
+        plant(house.root, {"a.mp3": tagged(title="A")})
+        house.start()
+        (house.root / "a.mp3").chmod(0)
+        refused = "SELECT count(*) FROM problems WHERE kind = 'environment'"
+        eventually(lambda: rows(house.db, refused) == [(1,)])
+        newest = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'"
+        ((before,),) = rows(house.db, newest)
+        time.sleep(1)
+        ((after,),) = rows(house.db, newest)
+        assert after - before < 12, "it is tried again after 0.2 s, 0.4 s and so on"
+    finally:
+        house.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_track_that_lost_its_place_to_one_that_came_back_is_told_of(
+    tmp_path: Path, engine: str
+) -> None:
+    house = House(tmp_path, Layout(engine), empty_index())
+    try:
+        plant(house.root, {"a/a.mp3": tagged(title="A"), "b/b.mp3": tagged(title="B")})
+        house.start()
+        os.rename(house.root / "b/b.mp3", house.root.parent / "aside/b.mp3")
+        house.rest()
+        os.rename(house.root.parent / "aside/b.mp3", house.root / "a/a.mp3")
+        house.rest()
+        assert judge(house, tmp_path / "fresh.db") == []
+    finally:
+        house.close()

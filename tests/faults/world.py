@@ -1,0 +1,247 @@
+"""A folder of music that is changed step by step -> what a right index must say of it.
+
+The world knows no index. From what stands on the disk before and after a step it follows which
+files are certainly the same ones (rule R7), and how many files had to be opened (rule R1).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+from typing import Final, NamedTuple
+
+from tests import corpus
+
+FORMATS: Final = (
+    *(".mp3", ".mp3", ".mp3", ".flac", ".flac", ".m4a", ".ogg", ".opus", ".wav", ".aiff"),
+    *(".wma", ".wv", ".mp2", ".tta", ".ac3", ".spx", ".oga", ".aac"),
+)
+NAMES: Final = ("Jóga", "Oceania", "Pagan Poetry", "Hyperballad", "Stonemilker", "Ágætis byrjun")
+FOLDERS: Final = ("Debut", "Post", "Homogenic", "Björk Live", "CD 1", "CD 2", "Ö", "x", "Box Set")
+NUMBERS: Final = 1_000_000
+
+
+class Seen(NamedTuple):
+    """What one name showed at one moment."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    links: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Seen:
+        """What lstat(2) says."""
+        return cls(
+            found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_nlink
+        )
+
+    @property
+    def body(self) -> tuple[int, int, int]:
+        """What a rename leaves as it was."""
+        return self.inode, self.size, self.mtime_ns
+
+
+Sight = dict[bytes, Seen]
+"""Path relative to the root -> what it shows, of every name that might be music."""
+
+
+class Writing(NamedTuple):
+    """A file that somebody holds open, and what he has still to write."""
+
+    descriptor: int
+    rest: bytes
+    until: int
+    """The step before which he ends."""
+
+
+class World:
+    """The root, a folder beside it on the same disk, and one on another disk."""
+
+    def __init__(self, root: Path, aside: Path, abroad: Path | None) -> None:
+        self.root = os.fsencode(root)
+        """Where the operations find the root; elsewhere while its own mount point is bare."""
+        self.aside = os.fsencode(aside)
+        self.abroad = None if abroad is None else os.fsencode(abroad)
+        self.step = 0
+        self.stamps = 0
+        """How many times a file showed a stamp that it did not show before."""
+        self.writing: list[Writing] = []
+        self.counts = Counter[str]()
+        self.kept: dict[bytes, bytes] = {}
+        """Path now -> path at the last rest, of the files that must have kept their id since."""
+        self.unheard: set[int] = set()
+        """Inodes that got or lost a name of which the index may never have known (hidden, ignored,
+        or gone before it looked): their new ctime makes no event in the folder of their other
+        names, and no look finds it but one at everything."""
+        self._touched: set[bytes] = set()
+        self._unclear: set[int] = set()
+        """Inodes whose size and mtime may also be another file's: no move is promised."""
+
+    # ---- what is there
+
+    def path(self, name: bytes) -> bytes:
+        """Where a path of the root lies."""
+        return os.path.join(self.root, name) if name else self.root
+
+    def files(self) -> list[bytes]:
+        """The regular files that bear a name of music, none of them hidden."""
+        return sorted(self.look())
+
+    def folders(self, *, and_root: bool = True) -> list[bytes]:
+        """The folders, none of them hidden; the root is the empty path."""
+        found = [os.path.relpath(folder, self.root) for folder, _, _ in self._walk()]
+        return sorted(b"" if one == b"." else one for one in found if and_root or one != b".")
+
+    def look(self) -> Sight:
+        """Every name that might be music, and what it shows."""
+        sight: Sight = {}
+        for folder, _, names in self._walk():
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    found = os.lstat(path)
+                except OSError:
+                    continue
+                suffix = os.path.splitext(name)[1].lower().decode(errors="replace")
+                if stat.S_ISREG(found.st_mode) and suffix in FORMATS:
+                    sight[os.path.relpath(path, self.root)] = Seen.of(found)
+        return sight
+
+    def _walk(self) -> Iterable[tuple[bytes, list[bytes], list[bytes]]]:
+        for folder, below, names in os.walk(self.root):
+            below[:] = [name for name in below if not name.startswith(b".")]
+            yield folder, below, [name for name in names if not name.startswith(b".")]
+
+    # ---- what is drawn
+
+    def a_file(self, dice: Random) -> bytes | None:
+        """One that is there."""
+        found = self.files()
+        return dice.choice(found) if found else None
+
+    def a_folder(self, dice: Random, *, and_root: bool = False) -> bytes | None:
+        """One that is there."""
+        found = self.folders(and_root=and_root)
+        return dice.choice(found) if found else None
+
+    def a_place(self, dice: Random) -> bytes:
+        """A folder that is there, or now is."""
+        if dice.random() < 0.7:
+            return dice.choice(self.folders())
+        new = os.path.join(dice.choice(self.folders()), dice.choice(FOLDERS).encode())
+        if len(new) > 120:
+            return b""
+        if not os.path.lexists(self.path(new)):
+            os.mkdir(self.path(new))
+        return new if os.path.isdir(self.path(new)) else b""
+
+    def a_name(self, dice: Random, suffix: str | None = None) -> bytes:
+        """A name that hardly anything bears."""
+        chosen = dice.choice(FORMATS) if suffix is None else suffix
+        return f"{dice.randrange(NUMBERS):06} {dice.choice(NAMES)}{chosen}".encode()
+
+    def a_new_path(self, dice: Random, suffix: str | None = None) -> bytes:
+        """A path in a folder that is there, which nothing bears."""
+        while True:
+            path = os.path.join(self.a_place(dice), self.a_name(dice, suffix))
+            if not os.path.lexists(self.path(path)):
+                return path
+
+    def a_song(self, dice: Random, path: bytes) -> bytes:
+        """The bytes of a file of this name; one in twenty is no music at all."""
+        suffix = os.path.splitext(path)[1].lower().decode()
+        if dice.random() < 0.05:
+            return corpus.noise(600, dice.randrange(NUMBERS))
+        number = dice.randrange(NUMBERS)
+        return corpus.tagged(
+            suffix,
+            title=f"{dice.choice(NAMES)} {number:06}",
+            artist=dice.choice(["Björk", ["Björk", "Tricky"], "Sigur Rós"]),
+            album=dice.choice(FOLDERS),
+            track=dice.randrange(1, 20),
+        )
+
+    # ---- what a step has done
+
+    def took_place(self, before: Sight, *, certain: bool, extra: int = 0) -> None:
+        """A step is over: follow each file through it.
+
+        `certain` says that nothing but renames and writes in place was done, none of which gives a
+        file another one's size and mtime. `extra` is how many stamps were shown in between.
+        """
+        after = self.look()
+        shown = set(before.values())
+        new = {path: seen for path, seen in after.items() if seen not in shown}
+        self.stamps += len(new) + extra
+        if not certain:
+            self._unclear.update(seen.inode for seen in new.values())
+        by_inode = _singles(after)
+        kept: dict[bytes, bytes] = {}
+        for path, first in self.kept.items():
+            was = before.get(path)
+            if was is None:
+                continue
+            if after.get(path) == was:
+                kept[path] = first
+                continue
+            here = after.get(path)
+            now = path if here is not None and here.inode == was.inode else by_inode.get(was.inode)
+            if now is None or not certain or first in self._touched:
+                continue
+            is_same = now == path or (
+                after[now].body == was.body and was.inode not in self._unclear
+            )
+            if is_same and was.links == after[now].links == 1:
+                kept[now] = first
+                self._touched.add(first)
+        self.kept = kept
+
+    def rests(self, shown: Iterable[bytes]) -> None:
+        """All that was done is known to the index, which shows these paths."""
+        sight = self.look()
+        self.kept = {path: path for path in shown if path in sight}
+        self._touched.clear()
+
+    # ---- who holds files open
+
+    def end_writing(self, *, all_of_it: bool = False) -> None:
+        """Those whose time has come write the rest and close."""
+        going_on = []
+        for one in self.writing:
+            if all_of_it or one.until <= self.step:
+                before = self.look()
+                try:
+                    os.write(one.descriptor, one.rest)
+                except OSError as error:
+                    self.counts[f"write: {error.strerror}"] += 1
+                os.close(one.descriptor)
+                self.took_place(before, certain=True, extra=1)
+            else:
+                going_on.append(one)
+        self.writing = going_on
+
+
+def other_form(name: bytes) -> bytes | None:
+    """The name in the other of NFC and NFD; None where they are one, or it is no text."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return None
+    for form in ("NFD", "NFC"):
+        other = unicodedata.normalize(form, text)
+        if other != text:
+            return other.encode()
+    return None
+
+
+def _singles(sight: Sight) -> dict[int, bytes]:
+    """Inode -> its path, of those that have only one."""
+    met = Counter(seen.inode for seen in sight.values())
+    return {seen.inode: path for path, seen in sight.items() if met[seen.inode] == 1}

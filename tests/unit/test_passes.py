@@ -1,0 +1,42 @@
+"""The passes of a generation: what each of them is to try, and when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.engine.facts import Facts
+from indexer.engine.passes import Pass
+from indexer.library import Library
+from indexer.model import Hint, Problem, ProblemKind
+from indexer.store import pending, problems, tracks
+from indexer.store.connection import write_transaction
+from tests.by_hand import ByHand
+from tests.trees import Plant, put_in_place_of, song
+
+
+def names_of(by_hand: ByHand, generation: int) -> list[tuple[bytes, ...]]:
+    """The chunks of one pass."""
+    rows = pending.of_generation(by_hand.connection, generation)
+    one = Pass(by_hand.connection, by_hand.settings, by_hand.wanted, rows, by_hand.guarded, Facts())
+    found = [planned.plan.names for planned in one.steps() if planned is not None]
+    one.end()
+    return found
+
+
+def test_a_file_in_anothers_place_that_could_not_be_read_is_tried_when_its_turn_comes(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand
+) -> None:
+    """Its turn is the second pass, which used to leave it, and took older rows for answered."""
+    plant({"1.mp3": song("One")})
+    library.scan()
+    put_in_place_of(music, "1.mp3", song("Another"))
+    with write_transaction(by_hand.connection):
+        known = tracks.in_place(by_hand.connection, 1, b"1.mp3")
+        assert known is not None
+        trouble = Problem(ProblemKind.ENVIRONMENT, "EIO")
+        problems.put(by_hand.connection, 1, b"1.mp3", trouble, known.stamp, 1)
+        older = pending.leave_hint(by_hand.connection, Hint(1, b"", (b"1.mp3",)), 1)
+        hint = pending.leave_hint(by_hand.connection, Hint(1), 1)
+    assert names_of(by_hand, hint.generation) == []
+    assert pending.get(by_hand.connection, older.id) is not None
+    assert names_of(by_hand, hint.generation) == [(b"1.mp3",)]
