@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from rq import SimpleWorker, Worker
-from rq.exceptions import InvalidJobOperation
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import JobStatus
 from rq.utils import now
 
@@ -56,6 +56,11 @@ class _Away(logging.Filter):
         error = sys.exc_info()[1]  # RQ puts the traceback into the text of some
         if isinstance(error, IndexerError):  # it says what to do; its traceback stands in Redis
             record.msg, record.args, record.exc_info = "job failed detail=%s", (error,), None
+            return True
+        if isinstance(
+            error, (InvalidJobOperation, NoSuchJobError)
+        ):  # FLUSHALL, or an empty restart
+            record.msg, record.args, record.exc_info = "job gone detail=%s", (error,), None
             return True
         if not isinstance(error, AWAY):
             return True

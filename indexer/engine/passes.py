@@ -71,6 +71,8 @@ class Pass:
             row for row in rows if not row.is_chunk and row.hint.root_id in guarded.trees
         ]
         self._generation = rows[0].generation
+        self._before = pending.newest_id(connection)
+        """What stood there when this pass began; of older generations, it has been answered."""
         self.trees = guarded.trees
         self.is_everything = any(_is_everything(row.hint) for row in self._hints)
         self.scan_id = max((row.scan_id for row in self._hints), default=0)
@@ -203,7 +205,13 @@ class Pass:
         for row in self._hints:
             pending.settle(self._connection, row)
         covered = [row.hint for row in self._hints]
-        pending.settle_covered(self._connection, covered, self._generation - 1, rereads_too=False)
+        pending.settle_covered(
+            self._connection,
+            covered,
+            self._before,
+            before_generation=self._generation,
+            rereads_too=False,
+        )
         for row, scan in zip(self._hints, self._scans, strict=True):
             root_id = row.hint.root_id
             left = set(scan.left_open) - self._in_work.get(root_id, set())

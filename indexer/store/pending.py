@@ -67,8 +67,10 @@ _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM pending"
 _UP_TO: Final = """
 SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
     is_chunk, passes, scan_id
-FROM pending WHERE root_id = ? AND id <= ?
+FROM pending WHERE root_id = ? AND id <= ? AND generation < ?
 """
+_NO_GENERATION: Final = 2**62
+"""Above every one that there can be."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
 
@@ -247,11 +249,17 @@ def newest_id(connection: Connection) -> int:
 
 
 def settle_covered(
-    connection: Connection, hints: Sequence[Hint], up_to_id: int, *, rereads_too: bool = True
+    connection: Connection,
+    hints: Sequence[Hint],
+    up_to_id: int,
+    *,
+    before_generation: int = _NO_GENERATION,
+    rereads_too: bool = True,
 ) -> None:
     """Close every row that the finished scans of these hints have answered, too.
 
-    Only rows that stood before they began (`up_to_id`), since a later one tells of a later change.
+    Only rows that stood before they began (`up_to_id`), since a later one tells of a later change;
+    and where others scan at the same time, only those of an older generation.
     Of a row that names files, those that were not looked at stay open. Without `rereads_too` a row
     that wants files read again is answered only by a scan that did just that; a command needs no
     such care, since an interrupted rebuild is known from `scans`.
@@ -259,7 +267,7 @@ def settle_covered(
     for root_id in {hint.root_id for hint in hints}:
         of_root = [hint for hint in hints if hint.root_id == root_id]
         seen = _Looked(of_root)
-        for columns in list(select(connection, _UP_TO, (root_id, up_to_id))):
+        for columns in list(select(connection, _UP_TO, (root_id, up_to_id, before_generation))):
             row = _row(columns)
             reread = row.hint.reread
             if reread and not rereads_too:

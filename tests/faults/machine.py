@@ -135,9 +135,11 @@ def play(plan: Plan, *, keep: bool = False, tell: bool = False) -> Outcome:
     except Exception:  # noqa: BLE001 - whatever it is, this seed failed
         complaints = [*run.complaints, traceback.format_exc()]
     finally:
-        if run.complaints or complaints:
-            run.keep_index()
-        run.close()
+        try:
+            if run.complaints or complaints:
+                run.keep_index()
+        finally:
+            run.close()
     failed = bool(complaints)
     if failed:
         (base / "plan.json").write_text(dumped(plan))

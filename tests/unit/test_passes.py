@@ -40,3 +40,36 @@ def test_a_file_in_anothers_place_that_could_not_be_read_is_tried_when_its_turn_
     assert names_of(by_hand, hint.generation) == []
     assert pending.get(by_hand.connection, older.id) is not None
     assert names_of(by_hand, hint.generation) == [(b"1.mp3",)]
+
+
+def test_a_chunk_that_an_older_scan_made_meanwhile_is_answered_too(
+    library: Library, plant: Plant, by_hand: ByHand
+) -> None:
+    """Else it would insert what is ignored by now: it knows nothing of the newer rule."""
+    plant({"a/1.mp3": song("One")})
+    library.scan()
+    with write_transaction(by_hand.connection):
+        older = pending.leave_hint(by_hand.connection, Hint(1, recursive=True), 1)
+        newer = pending.leave_hint(by_hand.connection, Hint(1, recursive=True), 1)
+        names = Hint(1, b"", (b"a/2.mp3",))
+        chunk = pending.add_chunk(by_hand.connection, names, older.generation, 1)
+    assert names_of(by_hand, newer.generation) == []
+    assert pending.get(by_hand.connection, chunk.id) is None
+
+
+def test_a_chunk_that_an_older_scan_makes_after_the_pass_began_stays(
+    library: Library, plant: Plant, by_hand: ByHand
+) -> None:
+    plant({"a/1.mp3": song("One")})
+    library.scan()
+    with write_transaction(by_hand.connection):
+        older = pending.leave_hint(by_hand.connection, Hint(1, recursive=True), 1)
+        newer = pending.leave_hint(by_hand.connection, Hint(1, recursive=True), 1)
+    rows = pending.of_generation(by_hand.connection, newer.generation)
+    one = Pass(by_hand.connection, by_hand.settings, by_hand.wanted, rows, by_hand.guarded, Facts())
+    with write_transaction(by_hand.connection):
+        names = Hint(1, b"", (b"a/2.mp3",))
+        chunk = pending.add_chunk(by_hand.connection, names, older.generation, 1)
+    assert list(one.steps()) == []
+    one.end()
+    assert pending.get(by_hand.connection, chunk.id) is not None
