@@ -517,7 +517,6 @@ def soon(house: House, folder: str, expected: dict[str, str]) -> None:
         raise
 
 
-@pytest.mark.smoke
 def test_what_happens_to_files_is_soon_seen(calm: House) -> None:
     folder = calm.music / "files"
     plant(folder, {"a/1.mp3": tagged(title="1"), "a/2.mp3": tagged(title="2")})

@@ -142,7 +142,6 @@ def come_back(music: Path) -> None:
     plant(music, {"0/0.mp3": tagged(title="Back", album="0"), "new/a.mp3": tagged(title="A")})
 
 
-@pytest.mark.smoke
 def test_the_queues_do_and_count_what_the_local_engine_does(
     music: Path, db: Path, tmp_path: Path, config: str, client: redis.Redis
 ) -> None:
