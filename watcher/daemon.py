@@ -140,7 +140,7 @@ class Daemon:
         if self._trouble.until is not None:
             return self._trouble.until
         times = [self._probe_at]
-        dues = [self._settler.next_due()]
+        dues = [] if self._is_held_up else [self._settler.next_due()]
         if self._delegation is not None:
             dues.append(self._delegation.next_turn())
         times.extend(due_at for due_at in dues if due_at is not None)
@@ -327,7 +327,7 @@ class Daemon:
     def _flush(self, now: float) -> None:
         """Look at what is due now. While that is done, the next flush gathers by itself."""
         due_at = self._settler.next_due()
-        if due_at is None or due_at > now or self._stopping:
+        if due_at is None or due_at > now or self._stopping or self._is_held_up:
             return
         dues = self._settler.pop_due(now, self._observe)
         present = [due for due in dues if self._is_there(due)]
@@ -347,6 +347,11 @@ class Daemon:
             now = self._clock()
             self._take_left(now)
             self._mend_watches(now)
+
+    @property
+    def _is_held_up(self) -> bool:
+        """Whether what is due waits until workers are done with more of what they have."""
+        return self._delegation is not None and self._delegation.is_busy
 
     def _delegate(self, delegation: Delegation) -> None:
         """Have dispatched what is to be, and take in what workers made of it."""

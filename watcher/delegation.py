@@ -7,7 +7,7 @@ dispatched until they are settled, and hears of what was not whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -24,6 +24,10 @@ from watcher.log import Decisions
 
 if TYPE_CHECKING:
     from indexer.engine.foreman import Foreman
+
+
+_MOST_IN_WORK: Final = 8
+"""Each look takes four jobs, whatever it is about: some 50 ms of one process. A guess."""
 
 
 class Awaited(Struct, frozen=True):
@@ -56,6 +60,8 @@ class Delegation:
         self._foreman.is_there = is_there
         self._awaited: dict[int, Awaited] = {}
         self._has_news = True
+        self._in_work: set[int] = set()
+        """Generations that are not settled, but for the looks at all of a root."""
 
     def close(self) -> None:
         """Let Redis go."""
@@ -74,10 +80,17 @@ class Delegation:
         """When something is due, if nothing happens before."""
         return float("-inf") if self._has_news else self._foreman.next_turn()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether so much is in work that what is due had better wait, and come together."""
+        return len(self._in_work) >= _MOST_IN_WORK
+
     def hand(self, hints: Sequence[Hint], facts: Facts) -> int:
         """Have these places looked at together; the generation that stands for them."""
         self._has_news = True
-        return self._foreman.leave(hints, facts)
+        generation = self._foreman.leave(hints, facts)
+        self._in_work.add(generation)
+        return generation
 
     def recover(self, root_id: int, now: float) -> None:
         """Have all of a root looked at; `turn` tells when that is committed."""
@@ -97,6 +110,8 @@ class Delegation:
         self._has_news = False
         news = self._foreman.turn(now)
         self.left.extend(news.left)
+        everything = {awaited.generation for awaited in self._awaited.values()}
+        self._in_work = set(news.generations) - everything
         for root_id, awaited in list(self._awaited.items()):
             if awaited.generation not in news.generations:
                 del self._awaited[root_id]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -144,8 +144,9 @@ class Foreman:
         outlines = pending.outlines(self._connection)
         left = self._take_left(self._leases.meet(outlines, now), now)
         there: list[Case] = []
+        covering = _newest_of_everything(outlines)
         for case in self._leases.due(now):
-            if self._may_go(case, outlines):
+            if self._may_go(case, outlines, covering):
                 there.append(case)
             else:
                 self._leases.put_off(case, now)
@@ -218,11 +219,18 @@ class Foreman:
 
     # Jobs
 
-    def _may_go(self, case: Case, outlines: Sequence[Outline]) -> bool:
-        mine = (
+    def _may_go(self, case: Case, outlines: Sequence[Outline], covering: Mapping[int, int]) -> bool:
+        """Whether to dispatch a case now.
+
+        Not where its disk is away; and not what is older than a look at all of its root that waits
+        itself, since that one will answer it. After a crash that may be thousands of rows.
+        """
+        mine = [
             one for one in outlines if one.generation == case.generation and case.row in (0, one.id)
+        ]
+        return any(self.is_there(one.root_id) for one in mine) and not all(
+            one.generation < covering.get(one.root_id, 0) and not one.reread for one in mine
         )
-        return any(self.is_there(one.root_id) for one in mine)
 
     def _dispatch(self, cases: Sequence[Case], now: float) -> None:
         for case in cases:
@@ -379,6 +387,15 @@ class Foreman:
             timeout_s=_JOB_S,
         )
         self._leases.dispatched(case, turn, now)
+
+
+def _newest_of_everything(outlines: Iterable[Outline]) -> dict[int, int]:
+    """Root id -> the newest generation that looks at all of it."""
+    newest: dict[int, int] = {}
+    for one in outlines:
+        if one.is_everything and not one.is_chunk:
+            newest[one.root_id] = max(newest.get(one.root_id, 0), one.generation)
+    return newest
 
 
 def _told(files: Iterable[tuple[int, bytes]]) -> tuple[tuple[int, PathText], ...]:

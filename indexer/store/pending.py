@@ -41,7 +41,9 @@ SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
 FROM pending WHERE generation = ? ORDER BY id
 """
 _OUTLINE: Final = """
-SELECT id, generation, root_id, is_chunk, attempts, passes, scan_id FROM pending ORDER BY id
+SELECT id, generation, root_id, is_chunk, attempts, passes, scan_id, reread,
+    recursive AND names IS NULL AND folder = x''
+FROM pending ORDER BY id
 """
 _PASSED: Final = "UPDATE pending SET passes = passes + 1 WHERE generation = ? AND is_chunk = 0"
 _CHUNKS_IN_WORK: Final = """
@@ -102,6 +104,9 @@ class Outline(Struct, frozen=True, gc=False):
     attempts: int
     passes: int
     scan_id: int
+    reread: int = 0
+    is_everything: bool = False
+    """Whether it is about all of its root."""
 
 
 def leave_hint(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
@@ -166,8 +171,28 @@ def of_generation(connection: Connection, generation: int) -> list[PendingRow]:
 def outlines(connection: Connection) -> list[Outline]:
     """Everything that waits, oldest first, without the places."""
     return [
-        Outline(row_id, generation, root_id, bool(is_chunk), *rest)
-        for row_id, generation, root_id, is_chunk, *rest in select(connection, _OUTLINE)
+        Outline(
+            row_id,
+            generation,
+            root_id,
+            bool(is_chunk),
+            attempts,
+            passes,
+            scan_id,
+            reread,
+            bool(is_everything),
+        )
+        for (
+            row_id,
+            generation,
+            root_id,
+            is_chunk,
+            attempts,
+            passes,
+            scan_id,
+            reread,
+            is_everything,
+        ) in select(connection, _OUTLINE)
     ]
 
 

@@ -226,8 +226,9 @@ def test_outlines_tell_of_all_that_waits_but_not_where(connection: Connection) -
     pending.count_pass(connection, hint.generation)
     pending.leave_be(connection, chunk)
     assert pending.outlines(connection) == [
-        Outline(hint.id, hint.id, 1, False, 0, 1, 3), Outline(chunk.id, hint.id, 1, True, 1, 0, 3)
-    ]  # fmt: skip
+        Outline(hint.id, hint.id, 1, False, 0, 1, 3, is_everything=True),
+        Outline(chunk.id, hint.id, 1, True, 1, 0, 3),
+    ]
 
 
 def test_a_pass_is_counted_for_all_hints_of_a_generation_and_for_no_chunk(
