@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import uuid4
@@ -32,6 +33,9 @@ _log = logging.getLogger("indexer")
 
 FAILED_TTL_S: Final = 7 * 86_400
 """How long a failed job is kept to be looked at."""
+_LEVEL: Final = 1
+"""Of zlib; RQ's own is 6, which makes a chunk of files a fifth smaller and takes three times as
+long."""
 _FUNCTIONS: Final = {f"indexer.engine.jobs.{queue}": queue for queue in QUEUES}
 _LONGEST_S: Final = 7 * 86_400
 """The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
@@ -90,6 +94,16 @@ class OurJob(Job):
         self.failure_ttl = FAILED_TTL_S
         if self.timeout is not None and not 0 < self.timeout <= _LONGEST_S:
             raise ValueError(f"its timeout is {self.timeout}")
+
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - RQ's signature
+        """What is kept in Redis; the data compressed in a third of the time that RQ takes."""
+        data, self._data = self.data, b""
+        try:
+            kept: dict[Any, Any] = super().to_dict(include_meta, include_result)
+        finally:
+            self._data = data
+        kept["data"] = zlib.compress(data, _LEVEL)
+        return kept
 
     def _deserialize_data(self) -> None:
         try:

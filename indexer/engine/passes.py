@@ -32,6 +32,8 @@ from indexer.wanted import Wanted
 
 _CHUNK_BYTES: Final = 512 * 1024
 """The most that the files of one job take as JSON."""
+_FULL: Final = 0.85
+"""A chunk ends with a folder when it is so full: a job costs the same, however little is in it."""
 _FIRST: Final = 0
 _LAST: Final = 2
 """The pass that ends a generation whatever it finds: new chunks in the first, files that stand in
@@ -127,15 +129,17 @@ class Pass:
         unfinished = facts.of_root(facts.unfinished, root_id)
         is_everything = _is_everything(row.hint)
         most = self._settings.chunk_files if is_everything else self._settings.queue_live_files
+        most = min(most, self._settings.chunk_files)
         return Scan(
             self._connection,
             self._guarded.trees,
             row.hint,
             wanted,
-            min(most, self._settings.chunk_files),
+            most,
             unfinished=unfinished | self._in_work.get(root_id, set()),
             breathes=True,
             chunk_bytes=_CHUNK_BYTES,
+            least_files=int(most * _FULL),
             retries_trouble=self._number < _LAST,
         )
 

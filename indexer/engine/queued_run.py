@@ -22,7 +22,7 @@ from indexer.store.connection import Connection
 
 _log = logging.getLogger("indexer")
 
-_LOOK_PAUSE_S: Final = 0.05
+_LOOK_PAUSE_S: Final = 0.02
 _IDLE_S: Final = 3.0
 """After so long without a step it is said which queues nobody serves. A guess."""
 _EVIDENCE_MARGIN_S: Final = 0.25

@@ -197,9 +197,12 @@ class Scan:
         keep_folders: bool = False,
         breathes: bool = False,
         chunk_bytes: int = sys.maxsize,
+        least_files: int | None = None,
         retries_trouble: bool = True,
     ) -> None:
         """A chunk is closed at `chunk_files` files, or when they take `chunk_bytes` as text.
+
+        It ends with a folder as soon as it has `least_files`, half of them if that is not said.
 
         `breathes`: plans without a file come in between, where nothing is found for long.
 
@@ -225,6 +228,7 @@ class Scan:
         self._keep_folders = keep_folders
         self._breathes = breathes
         self._chunk_bytes = chunk_bytes
+        self._least_files = (chunk_files + 1) // 2 if least_files is None else least_files
         self._bytes = 0
         self._retries_trouble = retries_trouble
         self._replaced: list[Entry] = []
@@ -267,7 +271,7 @@ class Scan:
         """Whether a chunk of so many files ends before a path, the first of its folder or not."""
         own_bytes = _AS_TEXT_BYTES + 3 * len(path)
         self._bytes += own_bytes
-        ends_here = is_new_folder and files * 2 >= self._chunk_files
+        ends_here = is_new_folder and files >= self._least_files
         if not (ends_here or files >= self._chunk_files or self._bytes > self._chunk_bytes):
             return False
         self._bytes = own_bytes
