@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -107,8 +106,8 @@ def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
         kind=row.kind,
         state=row.state,
         roots=row.roots,
-        started_at=iso(row.started_at),
-        ended_at=None if row.ended_at is None else iso(row.ended_at),
+        started_at=report.iso(row.started_at),
+        ended_at=None if row.ended_at is None else report.iso(row.ended_at),
         counts=msgspec.json.decode(row.counts, type=report.ScanReport),
     )
 
@@ -118,7 +117,7 @@ def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
     for root, path, kind, reason, since_ms in problems.listed(connection):
         text, b64 = paths.text_of(path)
         yield report.ProblemRow(
-            root=root, path=text, path_b64=b64, kind=kind, reason=reason, since=iso(since_ms)
+            root=root, path=text, path_b64=b64, kind=kind, reason=reason, since=report.iso(since_ms)
         )
 
 
@@ -136,7 +135,7 @@ def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow
         old_text, old_b64 = (None, msgspec.UNSET) if old_path is None else _told(old_path)
         yield report.ChangeRow(
             seq=seq,
-            at=iso(at),
+            at=report.iso(at),
             kind=kind,
             track_id=track_id,
             root=root,
@@ -184,12 +183,6 @@ def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str,
             "kind": str(trouble.problem.kind), "reason": trouble.problem.reason
         }  # fmt: skip
     return answer
-
-
-def iso(at_ms: int) -> str:
-    """Unix milliseconds as ISO 8601 with Z, as the view has them."""
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _told(path: str | bytes) -> tuple[str, str | msgspec.UnsetType]:

@@ -263,12 +263,13 @@ class FailedJob(Struct, frozen=True, kw_only=True):
             id=failure.id,
             queue=failure.queue,
             description=failure.description,
-            failed_at=None if failure.failed_at_ms is None else _iso(failure.failed_at_ms),
+            failed_at=None if failure.failed_at_ms is None else iso(failure.failed_at_ms),
             error=next((line.strip() for line in reversed(lines) if line.strip()), ""),
             traceback=failure.traceback,
         )
 
 
-def _iso(at_ms: int) -> str:
+def iso(at_ms: int) -> str:
+    """Unix milliseconds as ISO 8601 with Z, as the view has them."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -227,13 +226,3 @@ def quiet_logs(level: int = logging.WARNING) -> None:
         logger.addFilter(_away)
         logger.handlers = list(logging.getLogger("indexer").handlers)
         logger.propagate = False
-
-
-def on_stop(act: Callable[[], None]) -> None:
-    """What SIGTERM and SIGINT do in this process."""
-
-    def caught(_number: int, _frame: Any) -> None:  # noqa: ANN401 - signal's type
-        act()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, caught)
