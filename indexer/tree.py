@@ -151,12 +151,15 @@ class Tree:
 
         It goes down name by name, so a path may be longer than the kernel takes at once.
         """
-        fd = os.open(b".", _FOLDER_FLAGS, dir_fd=self.fd)
-        for name in folder.split(b"/") if folder else ():
+        if not folder:
+            return os.open(b".", _FOLDER_FLAGS, dir_fd=self.fd)
+        fd = self.fd
+        for name in folder.split(b"/"):
             try:
                 deeper = self._open_name(name, fd)
             finally:
-                os.close(fd)
+                if fd != self.fd:
+                    os.close(fd)
             if deeper is None:
                 return None
             fd = deeper

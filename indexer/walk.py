@@ -16,7 +16,7 @@ from indexer import paths
 from indexer.model import Entry, Stamp
 from indexer.rulebook import has_no_media, ignore_file, rules_above, rules_in
 from indexer.tree import Tree, special_kind
-from indexer.wanted import IGNORE_FILE, NO_MEDIA, Rules, Wanted, is_rule
+from indexer.wanted import IGNORE_FILE, NO_MEDIA, RULE_NAMES, Rules, Wanted
 
 
 class Unlisted(Struct, frozen=True):
@@ -46,7 +46,6 @@ File = tuple[bytes, os.stat_result, int]
 Found = Entry | Listed | Unlisted
 _Kept = File | Unlisted | bytes
 """What a listing holds: files, folders by their paths, and what its ignore file got wrong."""
-_DOT: Final = ord(".")
 _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 """As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 
@@ -124,11 +123,9 @@ class _Lister:
             return None
         try:
             with os.scandir(fd) as listing:
-                entries = [(entry.name.encode(*_ENCODING), entry) for entry in listing]
+                entries = list(listing)
             self.found.append(Listed(self._folder))
-            if not self._take_rules(
-                fd, {name for name, _ in entries if name[0] == _DOT and is_rule(name)}
-            ):
+            if not self._take_rules(fd, {one.name for one in entries if one.name in RULE_NAMES}):
                 return []
             files, others = self._keep_all(entries)
         finally:
@@ -141,11 +138,11 @@ class _Lister:
         keyed.sort(key=itemgetter(0))
         return _in_runs(kept for _, kept in keyed)
 
-    def _take_rules(self, fd: int, names: set[bytes]) -> bool:
+    def _take_rules(self, fd: int, names: set[str]) -> bool:
         """Take the folder's own rules in; False where they want nothing of it at all."""
-        if NO_MEDIA in names and has_no_media(fd):
+        if os.fsdecode(NO_MEDIA) in names and has_no_media(fd):
             return False
-        if IGNORE_FILE in names:
+        if os.fsdecode(IGNORE_FILE) in names:
             file = ignore_file(fd, self._folder)
             if file is not None:
                 self.rules = self.rules.and_(file)
@@ -156,19 +153,20 @@ class _Lister:
         return True
 
     def _keep_all(
-        self, entries: Iterable[tuple[bytes, os.DirEntry[str]]]
+        self, entries: Iterable[os.DirEntry[str]]
     ) -> tuple[list[File], list[tuple[bytes, _Kept]]]:
         """The wanted files, and (order key, what to yield) of all else that somebody wants."""
         files: list[File] = []
         others: list[tuple[bytes, _Kept]] = []
         before_name = paths.join(self._folder, b"")
         is_wanted, rules, disk_id = self._wanted.file, self.rules, self._disk_id
-        for name, entry in entries:
+        for entry in entries:
+            name = entry.name.encode(*_ENCODING)
             path = before_name + name
-            if entry.is_symlink():
-                others += self._keep_link(name, path) if self._wanted.follow_links else ()
-            elif entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
                 others += self._keep_folder(name, path)
+            elif entry.is_symlink():
+                others += self._keep_link(name, path) if self._wanted.follow_links else ()
             elif is_wanted(name) and not (rules.files and rules.ignore(path)):
                 try:
                     files.append((path, entry.stat(follow_symlinks=False), disk_id))

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from indexer import paths
-
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec  # noqa: TC004 - loaded where an ignore file is met
 
 IGNORE_FILE: Final = b".indexignore"
 NO_MEDIA: Final = b".nomedia"
+RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
+"""As a listing names them."""
+_DOT: Final = ord(".")
 
 IGNORED_NAMES: Final = (
     "@eaDir",  # Synology: thumbnails and indexes beside the files
@@ -70,7 +71,10 @@ class Wanted:
 
     def file(self, name: bytes) -> bool:
         """Whether a file of this name is music to us."""
-        return paths.suffix_of(name) in self.suffixes and self._any(name)
+        dot = name.rfind(b".")  # as `paths.suffix_of`; a scan asks this of every name there is
+        if dot < 1 or name[dot:].lower() not in self.suffixes:
+            return False
+        return self._any(name) if name[0] == _DOT else self._ignored.match(name) is None
 
     def folder(self, name: bytes) -> bool:
         """Whether a folder of this name is entered."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
+from indexer.engine.memory import seldom_collected
 from indexer.engine.pool import READER, ReaderPool
 from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
@@ -127,7 +128,8 @@ class LocalEngine:
         before = pending.newest_id(self._connection)
         size_cache(self._connection, seeding=True)
         try:
-            hint_rows = self._run_scans(hints, isolated=self._is_patient and before > 0)
+            with seldom_collected():
+                hint_rows = self._run_scans(hints, isolated=self._is_patient and before > 0)
             self._phase = "finishing"
             self._report("")
             if self._is_patient and not self._stopped():

@@ -15,6 +15,7 @@ import time
 from typing import BinaryIO
 
 from indexer.engine.death import die_with
+from indexer.engine.memory import seldom_collected
 from indexer.evidence import ignore_lease_signal
 from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
@@ -37,8 +38,9 @@ def main(read: Read = read_track) -> None:
     chunks, answers = _take_over_stdio()
     try:
         answers.alive()
-        while (block := _receive(chunks)) is not None:
-            answers.send(chunk_to_readings(block, read, beat=answers.beat))
+        with seldom_collected():
+            while (block := _receive(chunks)) is not None:
+                answers.send(chunk_to_readings(block, read, beat=answers.beat))
     except BrokenPipeError:
         return  # the parent has gone
 

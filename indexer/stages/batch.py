@@ -214,7 +214,7 @@ def _joined(values: tuple[str, ...]) -> str | None:
 
 
 def _several(*fields: tuple[str, ...]) -> str | None:
-    if all(len(values) < 2 for values in fields):
+    if max(map(len, fields)) < 2:
         return None
     several = zip(_SEVERAL_FIELDS, fields, strict=True)
     more = {name: values for name, values in several if len(values) > 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
-from indexer.store.connection import Connection, select, select_one, select_value
+from indexer.store.connection import Connection, insert_all, select, select_one, select_value
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -26,10 +26,10 @@ _NAME_ALBUM: Final = "UPDATE albums SET title = ?, albumartist = ? WHERE id = ?"
 _REKEY_ALBUM: Final = "UPDATE albums SET key = ? WHERE id = ?"
 _ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
 
-_LINK_ARTIST: Final = """
-INSERT INTO track_artists (track_id, role, position, artist_id) VALUES (?, ?, ?, ?)
-"""
-_LINK_GENRE: Final = "INSERT INTO track_genres (track_id, position, genre_id) VALUES (?, ?, ?)"
+_LINK_ARTISTS: Final = "INSERT INTO track_artists (track_id, role, position, artist_id)"
+_LINK_ARTIST: Final = f"{_LINK_ARTISTS} VALUES (?, ?, ?, ?)"
+_LINK_GENRES: Final = "INSERT INTO track_genres (track_id, position, genre_id)"
+_LINK_GENRE: Final = f"{_LINK_GENRES} VALUES (?, ?, ?)"
 _UNLINK_ARTISTS: Final = "DELETE FROM track_artists WHERE track_id = ? RETURNING artist_id"
 _UNLINK_GENRES: Final = "DELETE FROM track_genres WHERE track_id = ? RETURNING genre_id"
 
@@ -109,8 +109,8 @@ class Catalog:
             for position, name in enumerate(genres):
                 one = genre_ids.get(name) or self._genre_id(name)
                 genre_rows.append((track_id, position, one))
-        self._connection.executemany(_LINK_ARTIST, artist_rows)
-        self._connection.executemany(_LINK_GENRE, genre_rows)
+        insert_all(self._connection, _LINK_ARTISTS, artist_rows)
+        insert_all(self._connection, _LINK_GENRES, genre_rows)
 
     def unlink(self, track_id: int) -> None:
         """Take all links of a track away; what it leaves unused ends with the transaction."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from indexer.model import ChangeKind
-from indexer.store.connection import Connection, select, select_value
+from indexer.store.connection import Connection, insert_all, select, select_value
 
+_ADD: Final = "INSERT INTO changes (at, kind, track_id, root, path)"
 _APPEND: Final = """
 INSERT INTO changes (at, kind, track_id, root, path, old_root, old_path)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -57,10 +58,8 @@ def append_added(
 ) -> None:
     """Tell that tracks (id, path as `told` gives it) came into the view for the first time."""
     kind = str(ChangeKind.ADDED)
-    connection.executemany(
-        _APPEND,
-        ((now_ms, kind, track_id, root, path, None, None) for track_id, path in tracks),
-    )
+    rows = [(now_ms, kind, track_id, root, path) for track_id, path in tracks]
+    insert_all(connection, _ADD, rows)
 
 
 def since(connection: Connection, seq: int) -> Iterator[ChangeColumns]:

@@ -55,7 +55,7 @@ def fold(text: str) -> str:
     A text of symbols only (the band `!!!`) keeps them, ASCII ones in their full-width form.
     """
     if text.isascii():
-        words = text.lower().translate(_ASCII_WORDS)
+        words = text.encode("ascii").translate(_ASCII_WORDS).decode("ascii")
     else:
         composed = unicodedata.normalize("NFC", _bare(text).casefold())
         words = composed.translate(_WORDS)
@@ -107,6 +107,10 @@ def _worded(character: str) -> str:
 
 _BARE: Final = _Table(_bared)
 _WORDS: Final = _Table(_worded)
-_ASCII_WORDS: Final = {code: chr(code) if chr(code).isalnum() else " " for code in range(128)}
+_ASCII_WORDS: Final = bytes(
+    ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ")
+    for code in range(256)
+)
+"""For `bytes.translate`, which takes half the time of `str.translate`."""
 _WIDE: Final = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 """Full-width forms: SQLite's tokenizer `ascii` takes whatever is not ASCII for a letter."""
