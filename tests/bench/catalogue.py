@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 SHARES = {".mp3": 60, ".flac": 25, ".m4a": 10, ".ogg": 3, ".opus": 2}
 """Percent of the files, as in the library that other programs were measured with."""
@@ -60,10 +61,11 @@ class Album(Struct, frozen=True):
     tracks: tuple[Track, ...]
 
 
-def albums(files: int, seed: int) -> Iterator[Album]:
+def albums(files: int, seed: int, *, tiny: bool = False) -> Iterator[Album]:
     """As many albums as hold exactly `files` files; equal arguments give equal albums.
 
     Each takes the format that is furthest behind its share, so the mix is right at any size.
+    `tiny`: the same without covers, so that each file is one block of most disks.
     """
     random = Random(seed)
     made = dict.fromkeys(SHARES, 0)
@@ -72,10 +74,22 @@ def albums(files: int, seed: int) -> Iterator[Album]:
         size = min(left, random.randint(FEWEST_TRACKS, MOST_TRACKS))
         total = files - left
         suffix = max(SHARES, key=lambda one: SHARES[one] / 100 * (total + size) - made[one])
-        yield _album(random, number, suffix, size)
+        album = _album(random, number, suffix, size)
+        yield replace(album, picture=None, cover=None) if tiny else album
         made[suffix] += size
         left -= size
         number += 1
+
+
+def three(files: int, seed: int, *, tiny: bool = False) -> tuple[Album, Album, Album]:
+    """The first album, the one in the middle and the last; of a million files only these stay."""
+    made = albums(files, seed, tiny=tiny)
+    first = middle = last = next(made)
+    so_far = len(first.tracks)
+    for last in made:
+        middle = last if so_far <= files // 2 else middle
+        so_far += len(last.tracks)
+    return first, middle, last
 
 
 def _album(random: Random, number: int, suffix: str, size: int) -> Album:

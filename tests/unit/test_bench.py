@@ -14,7 +14,7 @@ import pytest
 
 from tests.bench import bars, database, strace, table
 from tests.bench.__main__ import main
-from tests.bench.catalogue import MOST_TRACKS, SHARES, Album, albums
+from tests.bench.catalogue import MOST_TRACKS, SHARES, Album, albums, three
 from tests.bench.figures import REBUILD, UNCHANGED, Library, Result, Step
 from tests.bench.make import MARKER, Made, make, write
 from tests.bench.process import Cost, Failed, Watched, run
@@ -57,6 +57,15 @@ def test_no_two_files_of_a_library_have_one_path() -> None:
 def test_the_seed_decides_everything() -> None:
     assert list(albums(300, seed=7)) == list(albums(300, seed=7))
     assert list(albums(300, seed=7)) != list(albums(300, seed=8))
+
+
+def test_one_album_is_taken_from_each_end_and_one_from_the_middle() -> None:
+    made = list(albums(2000, seed=1))
+    first, middle, last = three(2000, seed=1)
+    assert (first, last) == (made[0], made[-1])
+    before = made[: made.index(middle)]
+    assert 950 < len(paths(before)) <= 1000
+    assert three(1, seed=1)[0] == three(1, seed=1)[2]
 
 
 def test_about_half_of_the_albums_have_a_cover_in_their_files_and_half_one_beside_them() -> None:
@@ -203,6 +212,16 @@ def test_a_program_that_is_not_there_is_a_line_of_the_table() -> None:
     assert lines[-1].split("  ")[0] == "mpd: first scan"
     assert lines[-1].endswith("not installed")
     assert " 500 " in lines[-2]
+
+
+def test_tiny_files_have_no_covers_and_the_same_tags(tmp_path: Path) -> None:
+    tiny, mixed = list(albums(300, seed=1, tiny=True)), list(albums(300, seed=1))
+    assert not any(album.picture or album.cover for album in tiny)
+    assert paths(tiny) == paths(mixed)
+    assert make(tmp_path, files=30, tiny=True)
+    assert max(path.stat().st_size for path in tmp_path.rglob("*.*")) <= 4096
+    with pytest.raises(FileExistsError):
+        make(tmp_path, files=30)
 
 
 def test_a_whole_round_measures_and_leaves_the_library_as_it_was(
