@@ -1,18 +1,21 @@
-"""A library -> what reading it costs others: the kernel's own limit, and `mutagen.File` alone.
+"""A library -> what the work costs without us: `mutagen.File` alone, and SQLite with plain rows.
 
-`python -m tests.bench.reference kernel|mutagen DIR`, so that each is a process of its own.
+`python -m tests.bench.reference warm|mutagen MUSIC`, or `sqlite DATABASE FOLDER`: each is a process
+of its own, and tells what its work took without its start.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from tests.bench.catalogue import SHARES
+from tests.bench.clock import Took
 
-HEAD = 64 * 1024
-"""What other scanners read of a file."""
+_COLUMNS = "SELECT name FROM pragma_table_info('tracks')"
 
 
 def audio_files(folder: str) -> Iterator[str]:
@@ -23,32 +26,60 @@ def audio_files(folder: str) -> Iterator[str]:
                 yield os.path.join(place, name)
 
 
-def read_head(path: str) -> None:
-    """What no program that opens a file at all can go below."""
-    fd = os.open(path, os.O_RDONLY)
-    os.read(fd, HEAD)
-    os.close(fd)
+def warm(folder: str) -> Took:
+    """Have all files whole in the page cache."""
+    took = Took()
+    for path in audio_files(folder):
+        with open(path, "rb") as file:
+            while file.read(1 << 20):
+                pass
+    return took
 
 
-def read_all(path: str) -> None:
-    """To have the whole file in the page cache."""
-    with open(path, "rb") as file:
-        while file.read(1 << 20):
-            pass
+def mutagen_alone(folder: str) -> Took:
+    """Read all tags one after the other, and keep none."""
+    from mutagen import File
+
+    paths = list(audio_files(folder))
+    took = Took(files=len(paths))
+    with took.timed():
+        for path in paths:
+            File(path)
+    return took
+
+
+def plain_sqlite(database: str, folder: str) -> Took:
+    """Write the rows of the index's `tracks` to a bare table, in one transaction of one statement.
+
+    No index, no text search, no second table: the least that SQLite does for as many bytes.
+    """
+    with closing(sqlite3.connect(database)) as source:
+        names = [name for (name,) in source.execute(_COLUMNS)]
+        rows = source.execute("SELECT * FROM tracks").fetchall()
+    took = Took(files=len(rows))
+    place = os.path.join(folder, "plain.db")
+    with closing(sqlite3.connect(place, isolation_level=None)) as target:
+        target.execute("PRAGMA journal_mode = WAL")
+        target.execute("PRAGMA synchronous = NORMAL")
+        target.execute(f"CREATE TABLE plain ({', '.join(names)})")
+        with took.timed():
+            target.execute("BEGIN")
+            target.executemany(f"INSERT INTO plain VALUES ({', '.join('?' * len(names))})", rows)
+            target.execute("COMMIT")
+    took.database_bytes = os.stat(place).st_size
+    os.unlink(place)
+    return took
 
 
 def main() -> int:
-    """Read all tracks in one process."""
-    how, folder = sys.argv[1:]
-    read: Callable[[str], object]
-    if how == "mutagen":
-        from mutagen import File
-
-        read = File
-    else:
-        read = {"kernel": read_head, "warm": read_all}[how]
-    for path in audio_files(folder):
-        read(path)
+    """Do one of them, and tell what it took."""
+    how, *words = sys.argv[1:]
+    references: dict[str, Callable[..., Took]] = {
+        "warm": warm,
+        "mutagen": mutagen_alone,
+        "sqlite": plain_sqlite,
+    }
+    references[how](*words).tell()
     return 0
 
 

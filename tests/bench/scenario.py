@@ -11,16 +11,22 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import database, strace
-from tests.bench.catalogue import Album, albums
+from tests.bench import clock, cold, database, kernel, strace
+from tests.bench.catalogue import three
 from tests.bench.figures import (
+    COLD_KERNEL,
+    COLD_REBUILD,
+    COLD_UNCHANGED,
     FIND,
     KERNEL,
+    KERNEL_TWO,
     MUTAGEN,
     REBUILD,
     RENAMED,
     RETAGGED,
     SEARCH,
+    SQLITE,
+    STAGES,
     UNCHANGED,
     VERIFY,
     Library,
@@ -32,17 +38,25 @@ from tests.bench.process import Cost, Failed, run
 CHECKOUT = Path(__file__).parents[2]
 MOST_TRACED = 10_000
 """Files in the largest library that is run under strace, which takes many times as long."""
-
-
 FEW = 500
 """Files that show each process each kind of file."""
+AGAIN = 3
+"""How often a round runs what is over in a moment."""
 
 
 class Scenario:
     """One library and one database that is made anew for each round."""
 
     def __init__(
-        self, music: Path, work: Path, files: int, seed: int, *, cores: int, config: Path | None
+        self,
+        music: Path,
+        work: Path,
+        files: int,
+        seed: int,
+        *,
+        cores: int,
+        config: Path | None,
+        tiny: bool = False,
     ) -> None:
         self._music = music
         self._database = work / "library.db"
@@ -50,32 +64,41 @@ class Scenario:
         self._cores = cores
         self._config = config
         self._environment = _environment(work)
-        self._albums = list(albums(files, seed))
+        self._tiny = tiny
+        self._first, self._middle, self._last = three(files, seed, tiny=tiny)
+        self._limit = kernel.build(work)
         self._steps: dict[str, Step] = {}
         self.sampling = False
         """Whether rounds look at memory; those that do are not timed."""
 
     def result(self) -> Library:
         """What was measured so far."""
-        return Library(self._files, list(self._steps.values()))
+        return Library(self._files, list(self._steps.values()), self._tiny)
 
     def warm(self) -> None:
         """Have all of the library in the page cache, as far as it fits, and all code compiled."""
-        few = self._database.with_name("few")
-        make(few, FEW, seed=1)  # its first artist is that of every library
-        self._index("rebuild", str(few))
-        self._index("scan")
-        self._index("search", *self._albums[0].folder.partition("/")[0].split())
-        self._index("verify")
-        self._reference("warm")
+        self._run_few()
+        self._reference("warm", str(self._music))
 
     def round(self) -> None:
-        """Everything once, and the library is as it was. Raises Failed when an answer is wrong."""
-        self._note(FIND, self._run(["find", str(self._music), "-printf", "%p %s %T@ %C@ %i\n"]))
-        self._note(KERNEL, self._reference("kernel"))
-        self._note(MUTAGEN, self._reference("mutagen"))
+        """Everything once, and the library is as it was. Raises Failed when an answer is wrong.
+
+        Of tiny files there are many: only what grows with their number is measured.
+        """
+        self._kernel()
+        if self._tiny:
+            self._rebuild()
+            self._scan_unchanged()
+            return
+        self._inside(MUTAGEN, self._reference("mutagen", str(self._music)))
+        if not self.sampling:  # a stage has no memory of its own
+            for stage, name in STAGES.items():
+                self._stage(stage, name)
         self._rebuild()
         self._scan_unchanged()
+        for _ in range(0 if self.sampling else AGAIN):
+            folder = str(self._database.parent)
+            self._inside(SQLITE, self._reference("sqlite", str(self._database), folder))
         with self._retagged() as count:
             self._scan(RETAGGED, files_read=count, modified=count)
         with self._renamed() as count:
@@ -92,21 +115,83 @@ class Scenario:
             return
         self._forget_database()
         for name, words in ((REBUILD, ["rebuild", str(self._music)]), (UNCHANGED, ["scan"])):
-            self._steps[name].calls = strace.count_calls(
+            traced = strace.trace(
                 self._command(words),
                 cores=self._cores,
                 environment=self._environment,
                 folder=CHECKOUT,
             )
+            self._steps[name].calls = traced.calls
+            self._steps[name].habit = strace.habit(traced, self._music)
 
-    @property
-    def _middle(self) -> Album:
-        return self._albums[len(self._albums) // 2]
+    def cold_round(self) -> None:
+        """A rebuild and an unchanged scan, each with nothing of the library in memory."""
+        reason = cold.why_not(self._music)
+        if reason:
+            self._steps[COLD_REBUILD] = Step(COLD_REBUILD, absent=reason)
+            return
+        if self._limit is not None:
+            with self._cold(COLD_KERNEL):
+                cost = self._run(kernel.read_heads(self._limit, self._music, 1))
+                self._note(COLD_KERNEL, cost)
+        with self._cold(COLD_REBUILD):
+            self._rebuild(COLD_REBUILD)
+        with self._cold(COLD_UNCHANGED):
+            self._scan(COLD_UNCHANGED, files_read=0)
 
-    def _rebuild(self) -> None:
+    def _kernel(self) -> None:
+        """The least that any program does: list everything, and open and read every track."""
+        for _ in range(AGAIN):
+            self._note(FIND, self._run(kernel.find(self._music)))
+            for name, threads in ((KERNEL, 1), (KERNEL_TWO, 2)):
+                if self._limit is None:
+                    self._steps[name] = Step(name, absent=kernel.NO_COMPILER)
+                    continue
+                cost = self._run(kernel.read_heads(self._limit, self._music, threads))
+                self._note(name, cost)
+                if int(cost.output) != self._files:
+                    raise Failed(f"{name}: {cost.output.strip()} files instead of {self._files}")
+
+    def _stage(self, stage: str, name: str) -> None:
+        words = ["-m", "tests.bench.stages", stage, str(self._music), str(self._database.parent)]
+        self._inside(name, self._run([sys.executable, *words], cores=1))
+
+    def _inside(self, name: str, cost: Cost) -> None:
+        """Note what the work took within its process, without the start of Python."""
+        took = clock.told(cost.output)
+        if took.files != self._files:
+            raise Failed(f"{name}: {took.files} files instead of {self._files}")
+        its = {"seconds": took.seconds, "cpu_s": took.cpu_s, "written_bytes": took.written_bytes}
+        step = self._note(name, msgspec.structs.replace(cost, **its))
+        step.read_bytes, step.database_bytes = took.read_bytes, took.database_bytes
+
+    def _run_few(self) -> None:
+        """Have our own code compiled and in memory: everything once with another, small library."""
+        few = self._database.with_name("few")
+        make(few, FEW, seed=1)  # its first artist is that of every library
+        kept = self._database
+        self._database = kept.with_name("few.db")
+        try:
+            self._index("rebuild", str(few))
+            self._index("scan")
+            self._index("search", *self._first.folder.partition("/")[0].split())
+            self._index("verify")
+        finally:
+            self._database = kept
+
+    @contextmanager
+    def _cold(self, name: str) -> Iterator[None]:
+        """Forget the library, and note what its disk was asked for; the last run's is kept."""
+        cold.drop_caches()
+        self._run_few()
+        before = cold.asked_of(self._music)
+        yield
+        self._steps[name].asked = cold.asked_of(self._music).since(before)
+
+    def _rebuild(self, name: str = REBUILD) -> None:
         self._forget_database()
         cost = self._index("rebuild", str(self._music))
-        step = self._note(REBUILD, cost)
+        step = self._note(name, cost)
         report = self._expect(cost, seen=self._files, added=self._files, problems=0)
         step.opened, step.read_bytes = report["files_read"], report["bytes_read"]
         step.database_bytes = database.size(self._database)
@@ -132,7 +217,7 @@ class Scenario:
         """Other titles in three files; how many files that are."""
         chosen = {
             (album.folder, album.tracks[0].name): (album, album.tracks[0])
-            for album in (self._albums[0], self._middle, self._albums[-1])
+            for album in (self._first, self._middle, self._last)
         }
         try:
             for album, track in chosen.values():
@@ -162,8 +247,8 @@ class Scenario:
         for name in ("library.db", "library.db-wal", "library.db-shm"):
             self._database.with_name(name).unlink(missing_ok=True)
 
-    def _reference(self, how: str) -> Cost:
-        return self._run([sys.executable, "-m", "tests.bench.reference", how, str(self._music)])
+    def _reference(self, *words: str) -> Cost:
+        return self._run([sys.executable, "-m", "tests.bench.reference", *words], cores=1)
 
     def _index(self, *words: str) -> Cost:
         return self._run(self._command(words))
@@ -173,10 +258,10 @@ class Scenario:
         head = [sys.executable, "-m", "indexer", "--db", str(self._database), *config]
         return [*head, words[0], "--json", *words[1:]]
 
-    def _run(self, command: list[str]) -> Cost:
+    def _run(self, command: list[str], *, cores: int | None = None) -> Cost:
         return run(
             command,
-            cores=self._cores,
+            cores=cores or self._cores,
             environment=self._environment,
             folder=CHECKOUT,
             sample=self.sampling,

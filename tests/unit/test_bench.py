@@ -12,10 +12,10 @@ import mutagen
 import psutil
 import pytest
 
-from tests.bench import bars, database, strace, table
+from tests.bench import bars, database, scenario, strace, table
 from tests.bench.__main__ import main
 from tests.bench.catalogue import MOST_TRACKS, SHARES, Album, albums, three
-from tests.bench.figures import REBUILD, UNCHANGED, Library, Result, Step
+from tests.bench.figures import KERNEL_TWO, REBUILD, UNCHANGED, Library, Result, Step
 from tests.bench.make import MARKER, Made, make, write
 from tests.bench.process import Cost, Failed, Watched, run
 from tests.bench.reference import audio_files
@@ -164,18 +164,6 @@ def test_rows_that_are_new_changed_or_gone_are_counted(tmp_path: Path) -> None:
         assert database.rows_written(before, now) == {"a": 3, "c": 1}
 
 
-def test_system_calls_are_counted_with_and_without_errors() -> None:
-    printed = """\
-% time     seconds  usecs/call     calls    errors syscall
------- ----------- ----------- --------- --------- ----------------
- 57.30    0.000157           1       120        12 openat
- 42.70    0.000117           0       260           read
------- ----------- ----------- --------- --------- ----------------
-100.00    0.000274           0       380        12 total
-"""
-    assert strace.parse(printed) == {"openat": 120, "read": 260}
-
-
 def test_a_rebuild_that_is_fast_and_small_enough_passes() -> None:
     small = Library(10_000, [step(REBUILD, 10_000 / 3000 - 0.01)])
     large = Library(100_000, [step(REBUILD, 30, pss_mb=90)])
@@ -214,6 +202,12 @@ def test_a_program_that_is_not_there_is_a_line_of_the_table() -> None:
     assert " 500 " in lines[-2]
 
 
+def test_the_table_has_the_limit_of_the_same_run_and_how_many_times_it_we_take() -> None:
+    steps = [step(KERNEL_TWO, 0.5), step(REBUILD, 2)]
+    *_, last = table.lines(Result({}, [Library(1000, steps)]))
+    assert last.split()[1:4] == ["2.000", "0.500", "4.0"]
+
+
 def test_tiny_files_have_no_covers_and_the_same_tags(tmp_path: Path) -> None:
     tiny, mixed = list(albums(300, seed=1, tiny=True)), list(albums(300, seed=1))
     assert not any(album.picture or album.cover for album in tiny)
@@ -228,6 +222,8 @@ def test_a_whole_round_measures_and_leaves_the_library_as_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strace, "installed", lambda: False)  # many times slower
+    monkeypatch.setattr(scenario, "FEW", 20)
+    monkeypatch.setattr(scenario, "AGAIN", 1)
     music = tmp_path / "music-30"
     make(music, files=30)
     before = {path: path.read_bytes() for path in music.rglob("*") if path.is_file()}
