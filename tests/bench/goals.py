@@ -1,0 +1,133 @@
+"""Figures -> what a fast index was asked for, on two cores of one machine: for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.bench import growth
+from tests.bench.bars import Bar
+from tests.bench.figures import (
+    COLD_REBUILD,
+    EXTRACT,
+    FIND,
+    MUTAGEN,
+    REBUILD,
+    UNCHANGED,
+    Library,
+    Result,
+)
+from tests.bench.peers import MPD_SCAN
+from tests.bench.table import MB
+
+FEW, MANY, MOST = 10_000, 100_000, 1_000_000
+NOTHING = Library(0, [])
+
+
+def judge(result: Result) -> list[Bar]:
+    """Every goal; those whose library or step is not in this run are not measured."""
+    mixed = {library.files: library for library in result.libraries if not library.tiny}
+    few, many = mixed.get(FEW, NOTHING), mixed.get(MANY, NOTHING)
+    return [
+        *_rebuild(few, many),
+        *_extract(few if few.steps else many),
+        *_habit(mixed),
+        *_unchanged(many),
+        *_written(many),
+        *_growth(result),
+        *_cold(mixed),
+    ]
+
+
+def at_most(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
+    """A goal that small figures reach."""
+    words = f"{asked}: {limit:g} {unit} or less".replace(" :", ":")
+    if measured is None:
+        return Bar(words)
+    return Bar(words, f"{measured:.3g} {unit}".rstrip(), measured <= limit)
+
+
+def at_least(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
+    """A goal that large figures reach."""
+    words = f"{asked}: {limit:g} {unit} or more"
+    if measured is None:
+        return Bar(words)
+    return Bar(words, f"{measured:.5g} {unit}", measured >= limit)
+
+
+def _rebuild(few: Library, many: Library) -> Iterator[Bar]:
+    rebuild = many.step(REBUILD)
+    yield at_most(f"rebuild of {MANY} files", 6, rebuild.seconds if rebuild else None, "s")
+    for files, library, times in ((FEW, few, 3), (MANY, many, 5)):
+        ours, mpd = library.step(REBUILD), library.step(MPD_SCAN)
+        measured = mpd.seconds / ours.seconds if ours and mpd else None
+        yield at_least(f"rebuild of {files} files", times, measured, "times mpd's rate")
+    cpu_us = rebuild.cpu_s / MANY * 1e6 if rebuild else None
+    yield at_most(f"rebuild of {MANY} files, CPU of all processes for each", 90, cpu_us, "us")
+
+
+def _extract(library: Library) -> Iterator[Bar]:
+    extract, mutagen = library.step(EXTRACT), library.step(MUTAGEN)
+    rate = library.files / extract.seconds if extract else None
+    times = mutagen.cpu_s / extract.cpu_s if extract and mutagen else None
+    yield at_least("extraction alone on one core", 25_000, rate, "files/s")
+    yield at_least("extraction alone on one core", 8, times, "times mutagen.File")
+
+
+def _habit(mixed: dict[int, Library]) -> Iterator[Bar]:
+    """Of the largest library that was traced."""
+    traced = [step for files in sorted(mixed) if (step := mixed[files].step(REBUILD))]
+    habit = next((step.habit for step in reversed(traced) if step.habit), None)
+    each = "each file extracted"
+    yield at_most(f"system calls for {each}, median", 6, habit.calls if habit else None, "calls")
+    yield at_most(
+        f"bytes read of {each}, median", 32, habit.bytes_median / 1024 if habit else None, "KB"
+    )
+    yield at_most(
+        f"bytes read of {each}, 95th percentile",
+        64,
+        habit.bytes_p95 / 1024 if habit else None,
+        "KB",
+    )
+
+
+def _unchanged(many: Library) -> Iterator[Bar]:
+    scan, find = many.step(UNCHANGED), many.step(FIND)
+    what = f"unchanged scan of {MANY} files"
+    yield at_most(what, 0.8, scan.seconds if scan else None, "s")
+    yield at_most(f"{what}, opened", 0, scan.opened if scan else None, "files")
+    rows = None if scan is None or scan.rows is None else scan.rows
+    others = None if rows is None else sum(rows.values()) - rows.get("scans", 0)
+    yield at_most(f"{what}, written beside its row in scans", 0, others, "rows")
+    cpu = scan.cpu_s / find.cpu_s if scan and find else None
+    yield at_most(f"{what}, CPU", 4, cpu, "times find's")
+
+
+def _written(many: Library) -> Iterator[Bar]:
+    rebuild = many.step(REBUILD)
+    times = None
+    if rebuild is not None and rebuild.database_bytes:
+        times = rebuild.written_bytes / rebuild.database_bytes
+    yield at_most(f"rebuild of {MANY} files, bytes written", 3.5, times, "times the final file")
+
+
+def _growth(result: Result) -> Iterator[Bar]:
+    sizes = {size.files: size for size in growth.sizes(result)}
+    smallest, largest = sizes.get(FEW), sizes.get(MOST)
+    worst = max(largest.grown(smallest)) if smallest and largest else None
+    yield at_most(
+        f"time and memory for each of {MOST} files, against {FEW}", growth.FLAT, worst, "times"
+    )
+    peak = largest.peak_pss / MB if largest else None
+    yield at_most(f"rebuild of {MOST} files, peak memory of all processes", 300, peak, "MB")
+
+
+def _cold(mixed: dict[int, Library]) -> Iterator[Bar]:
+    library = mixed[max(mixed)] if mixed else NOTHING
+    rebuild, cold = library.step(REBUILD), library.step(COLD_REBUILD)
+    habit = rebuild.habit if rebuild else None
+    yield at_most("reads of each file, median", 2, habit.reads if habit else None, "reads")
+    yield at_least(
+        "files opened in the disk's order", 0.95, habit.forward if habit else None, "of steps"
+    )
+    asked = cold.asked.reads / library.files if cold and cold.asked else None
+    yield at_most("requests to the disk for each file, cold", 2, asked, "requests")
