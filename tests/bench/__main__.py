@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import bars, peers, table
+from tests.bench import bars, chart, goals, growth, peers, ratios, table
 from tests.bench.figures import Library, Result
 from tests.bench.make import make
 from tests.bench.process import Failed
@@ -21,8 +21,15 @@ from tests.bench.scenario import Scenario
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and with `--check` say by the exit code whether it is enough."""
-    asked = _parser().parse_args(arguments)
+    """Measure, print, and with `--check` say by the exit code whether anything got worse."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    kept = ratios.load(asked.kept)
+    if asked.check and not kept.libraries.keys() & set(asked.files):
+        parser.error(
+            f"{asked.kept} keeps no ratios of {asked.files} files; "
+            "name other sizes, or let this run be kept with --keep-ratios"
+        )
     place = nullcontext(asked.keep) if asked.keep else tempfile.TemporaryDirectory()
     result = Result(_machine(asked.cores), [])
     try:
@@ -32,26 +39,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Failed, FileExistsError) as error:
         print(error, file=sys.stderr)
         return 2
-    for line in table.lines(result):
+    for line in (*table.lines(result), *growth.lines(result)):
         print(line)
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(result)))
+    if asked.chart:
+        asked.chart.write_text(chart.draw(result), encoding="utf-8")
+    if asked.goals:
+        _print([*bars.judge(result), *goals.judge(result)])
+    if asked.keep_ratios:
+        ratios.keep(asked.kept, result)
     if not asked.check:
         return 0
-    judged = bars.judge(result)
-    print()
-    for line in bars.lines(judged):
-        print(line)
+    judged = list(ratios.judge(result, kept))
+    _print(judged)
     return 1 if any(bar.ok is False for bar in judged) else 0
 
 
+def _print(judged: list[bars.Bar]) -> None:
+    print()
+    for line in bars.lines(judged):
+        print(line)
+
+
 def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
-    music = folder / f"music-{files}"
-    if make(music, files, asked.seed):
+    music = folder / f"{'tiny' if asked.tiny else 'music'}-{files}"
+    _tell(f"{files} files: made")
+    if make(music, files, asked.seed, tiny=asked.tiny):
         os.sync()  # what is still being written would be measured too
     with tempfile.TemporaryDirectory(dir=folder, prefix="index-") as work:
         scenario = Scenario(
-            music, Path(work), files, asked.seed, cores=asked.cores, config=asked.config
+            music,
+            Path(work),
+            files,
+            asked.seed,
+            cores=asked.cores,
+            config=asked.config,
+            tiny=asked.tiny,
         )
         scenario.warm()
         for number in range(asked.runs):
@@ -65,8 +89,12 @@ def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
             scenario.trace()
         except Failed as error:  # a container may forbid it; the other figures stand
             print(error, file=sys.stderr)
+        scenario.sampling = False
+        for number in range(asked.runs if asked.cold else 0):
+            _tell(f"{files} files: cold run {number + 1} of {asked.runs}")
+            scenario.cold_round()
         library = scenario.result()
-        if asked.peers:
+        if asked.peers and not asked.tiny:
             _tell(f"{files} files: mpd, minidlna")
             library.steps.extend(peers.measure(music, Path(work), files, asked.runs, asked.cores))
     _tell("")
@@ -101,8 +129,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where libraries stay, for reuse")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the program")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where every run is written")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="where an SVG is drawn")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="only ourselves")
-    parser.add_argument("--check", action="store_true", help="exit code 1 if a bar is not reached")
+    parser.add_argument(
+        "--tiny", action="store_true", help="files without covers: a million of them in 5 GB"
+    )
+    parser.add_argument(
+        "--cold", action="store_true", help="also with an empty page cache, which root may empty"
+    )
+    parser.add_argument("--goals", action="store_true", help="say what was asked for, and reached")
+    parser.add_argument(
+        "--check", action="store_true", help="exit code 1 if a kept ratio got worse by a quarter"
+    )
+    parser.add_argument("--keep-ratios", action="store_true", help="keep those of this run")
+    parser.add_argument(
+        "--kept", type=Path, metavar="FILE", default=ratios.FILE, help="where ratios are kept"
+    )
     return parser
 
 

@@ -80,5 +80,6 @@ def lines(bars: list[Bar]) -> Iterator[str]:
     """What was asked, what was measured, ok or not."""
     width = max(len(bar.asked) for bar in bars)
     for bar in bars:
-        ok = {True: "ok", False: "NOT ENOUGH", None: "not measured"}[bar.ok]
+        unjudged = "not judged" if bar.measured else "not measured"
+        ok = {True: "ok", False: "NOT ENOUGH", None: unjudged}[bar.ok]
         yield f"{bar.asked.ljust(width)}  {bar.measured.rjust(14)}  {ok}"

@@ -12,10 +12,18 @@ import mutagen
 import psutil
 import pytest
 
-from tests.bench import bars, database, scenario, strace, table
+from tests.bench import bars, database, ratios, scenario, strace, table
 from tests.bench.__main__ import main
 from tests.bench.catalogue import MOST_TRACKS, SHARES, Album, albums, three
-from tests.bench.figures import KERNEL_TWO, REBUILD, UNCHANGED, Library, Result, Step
+from tests.bench.figures import (
+    EXTRACT,
+    KERNEL_TWO,
+    REBUILD,
+    UNCHANGED,
+    Library,
+    Result,
+    Step,
+)
 from tests.bench.make import MARKER, Made, make, write
 from tests.bench.process import Cost, Failed, Watched, run
 from tests.bench.reference import audio_files
@@ -228,8 +236,10 @@ def test_a_whole_round_measures_and_leaves_the_library_as_it_was(
     make(music, files=30)
     before = {path: path.read_bytes() for path in music.rglob("*") if path.is_file()}
     result = tmp_path / "result.json"
-    words = ["--files", "30", "--runs", "1", "--no-peers", "--check"]
-    assert main([*words, "--keep", str(tmp_path), "--json", str(result)]) == 0
+    kept = tmp_path / "ratios.json"
+    words = ["--files", "30", "--runs", "1", "--no-peers", "--keep", str(tmp_path), "--goals"]
+    words += ["--json", str(result), "--kept", str(kept), "--keep-ratios"]
+    assert main(words) == 0
     assert "not measured" in capsys.readouterr().out
     steps = {
         one["name"]: one
@@ -239,4 +249,16 @@ def test_a_whole_round_measures_and_leaves_the_library_as_it_was(
     assert steps[UNCHANGED]["opened"] == 0
     assert steps[UNCHANGED]["rows"] == {"scans": 1}
     assert {path: path.read_bytes() for path in music.rglob("*") if path.is_file()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["music-30", "result.json"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["music-30", "ratios.json", "result.json"]
+    assert ratios.load(kept).libraries[30][f"{UNCHANGED}: files opened / 1"] == 0
+    assert steps[EXTRACT]["read_bytes"] > 0
+
+
+def test_a_check_of_a_size_that_nothing_is_kept_of_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["--files", "30", "--check", "--kept", str(tmp_path / "none.json")])
+    assert refused.value.code == 2
+    assert "--keep-ratios" in capsys.readouterr().err
