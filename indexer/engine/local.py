@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain
 from typing import Final
 
@@ -174,11 +175,13 @@ class LocalEngine:
         hint_rows: dict[Hint, PendingRow] = {}
         self._scans = [self._scan(hint) for hint in hints]
         for jobs in (self._jobs(hint_rows), self._late_jobs(hint_rows)):
-            for job, readings in self._readings(jobs, isolated=isolated):
-                self._insert(job, readings)
-                if self._stopped():
-                    self._write_ready()
-                    return list(hint_rows.values())
+            # closed here, not when it is collected: there, what ends a run would be lost
+            with closing(self._readings(jobs, isolated=isolated)) as read:
+                for job, readings in read:
+                    self._insert(job, readings)
+                    if self._stopped():
+                        self._write_ready()
+                        return list(hint_rows.values())
             self._write_ready()
         return list(hint_rows.values())
 
@@ -226,7 +229,7 @@ class LocalEngine:
 
     def _readings(
         self, jobs: Iterator[Job], *, isolated: bool
-    ) -> Iterator[tuple[Job, list[Reading]]]:
+    ) -> Generator[tuple[Job, list[Reading]], None, None]:
         """Read little work here, and much work in a pool that ends with it."""
         little: deque[Job] = deque()
         files = 0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from indexer.engine import local
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, Reading
 from indexer.settings import Settings
@@ -14,7 +15,7 @@ from indexer.stages import scan
 from indexer.stages.batch import batch
 from indexer.stages.scan import Pair, Scan, Vanished, compare
 from indexer.walk import Found, Listed, Unlisted
-from tests.by_hand import ByHand
+from tests.by_hand import ByHand, PoolHere
 from tests.trees import (
     BAD,
     Plant,
@@ -210,6 +211,28 @@ def test_a_scan_that_is_stopped_keeps_what_it_has_and_the_next_one_does_the_rest
         assert library.status().scans[0].state == "interrupted"
         report = stoppable.scan()
     assert (report.added, report.unchanged, library.status().pending) == (1, 3, 0)
+
+
+def test_what_ends_a_run_while_its_readers_are_ended_is_not_lost(
+    library: Library, plant: Plant, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that was told to end and takes too long is cut off wherever it stands."""
+
+    class CutOffError(BaseException):
+        pass
+
+    class SlowToEnd(PoolHere):
+        def __exit__(self, *_: object) -> None:
+            raise CutOffError
+
+    monkeypatch.setattr(local, "ReaderPool", SlowToEnd)
+    plant({f"{number}.mp3": song() for number in range(4)})
+    with (
+        Library(replace(settings, chunk_files=1, small_work=0)) as stoppable,
+        pytest.raises(CutOffError),
+    ):
+        stoppable.scan(stop=lambda: True)
+    assert library.status().pending
 
 
 def test_a_scan_of_one_file_leaves_hints_for_other_places_open(
