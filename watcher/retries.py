@@ -9,13 +9,16 @@ from indexer.model import Hint
 
 _LONGEST_S: Final = 600.0
 """The longest pause. A guess: a look costs a listing, and a failing disk is not to be pestered."""
+_FEW: Final = 32
+"""So many places are looked at whenever any of them is due. A guess: more are a failing disk."""
 
 
 class Retries:
     """A clock for each place: its pauses double for as long as it cannot be read.
 
     No event tells that a disk answers again, and what failed has no stamp that could change: only
-    another try can tell.
+    another try can tell. When one is due, all are while they are few: two files may have swapped
+    names, and who looks at one of them alone takes it for the other, written anew.
     """
 
     def __init__(self, first_s: float, longest_s: float = _LONGEST_S) -> None:
@@ -34,4 +37,4 @@ class Retries:
         for place in dues:
             pause_s = min(2 * self._clocks[place][1], self._longest_s)
             self._clocks[place] = (now + pause_s, pause_s)
-        return dues
+        return list(self._clocks) if dues and len(self._clocks) <= _FEW else dues
