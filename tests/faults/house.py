@@ -104,6 +104,7 @@ class House:
             aside = self.point / "aside"
             aside.mkdir()
             self.world = World(self.root, aside, self._abroad())
+            self.world.obeys_rights = layout.powerless
             self.trouble = Trouble.make(base, self.root)
             values = dict(SETTINGS)
             if layout.engine == "rq":
@@ -307,6 +308,13 @@ class House:
         return {
             path.encode() if isinstance(path, str) else bytes(path): int(one)
             for path, one in rows(self.db, "SELECT path, id FROM library")
+        }
+
+    def unread(self) -> set[bytes]:
+        """What the machine could not read: of these the index shows what it showed before."""
+        return {
+            bytes(path)
+            for (path,) in rows(self.db, "SELECT path FROM problems WHERE kind = 'environment'")
         }
 
     def close(self) -> None:

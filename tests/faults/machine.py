@@ -277,7 +277,7 @@ class Run:
 
     def _note_ids(self, house: House) -> None:
         self._ids = house.ids()
-        house.world.rests(self._ids)
+        house.world.rests(self._ids, house.unread())
 
     def _judge(self, house: House) -> list[str]:
         fresh = self._base / "fresh" / "library.db"

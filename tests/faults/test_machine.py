@@ -19,6 +19,7 @@ from tests.faults.machine import ENGINES, Plan, Step, draw, dumped, empty_index,
 from tests.faults.seeds import SEEDS_THAT_FAILED
 from tests.faults.shrink import shrunk
 from tests.faults.trouble import Trouble
+from tests.faults.world import World
 from tests.programs import can_be_root, eventually, rows
 from tests.trees import put_in_place_of
 
@@ -160,6 +161,37 @@ def test_a_file_that_cannot_be_read_is_not_looked_at_without_end(
         assert after - before < 12, "it is tried again after 0.2 s, 0.4 s and so on"
     finally:
         house.close()
+
+
+@pytest.mark.skipif(not can_be_root(), reason="who looks into a shut folder must be root")
+@pytest.mark.parametrize(
+    ("old", "new", "is_promised"),
+    [
+        ("open/a.mp3", "open/c.mp3", True),
+        ("open/a.mp3", "shut/c.mp3", True),
+        ("shut/b.mp3", "shut/c.mp3", True),
+        ("shut/b.mp3", "open/c.mp3", False),
+    ],
+)
+def test_an_id_is_promised_to_a_moved_file_only_if_its_old_place_can_be_looked_at(
+    tmp_path: Path, old: str, new: str, *, is_promised: bool
+) -> None:
+    music = tmp_path / "music"
+    plant(music, {"open/a.mp3": b"a", "shut/b.mp3": b"b"})
+    world = World(music, tmp_path, None)
+    world.obeys_rights = True
+    world.rests(world.files())
+    (music / "shut").chmod(0)
+    before = world.look()
+    os.rename(music / old, music / new)
+    world.took_place(before, certain=True)
+    assert (world.kept.get(new.encode()) == old.encode()) == is_promised
+    (music / "shut").chmod(0o755)
+    world.rests(world.files())
+    before = world.look()
+    os.rename(music / new, music / "again.mp3")
+    world.took_place(before, certain=True)
+    assert (b"again.mp3" in world.kept) == is_promised, "its old row may stand there still"
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -69,6 +69,8 @@ class World:
         """Where the operations find the root; elsewhere while its own mount point is bare."""
         self.aside = os.fsencode(aside)
         self.abroad = None if abroad is None else os.fsencode(abroad)
+        self.obeys_rights = False
+        """Whether our programs cannot look into a folder that bears no rights."""
         self.step = 0
         self.stamps = 0
         """How many times a file showed a stamp that it did not show before."""
@@ -82,7 +84,10 @@ class World:
         names, and no look finds it but one at everything."""
         self._touched: set[bytes] = set()
         self._unclear: set[int] = set()
-        """Inodes whose size and mtime may also be another file's: no move is promised."""
+        """Inodes whose size and mtime may also be another file's, or of which an old row may stay
+        behind in a shut folder: no move is promised."""
+        self._left: dict[int, set[bytes]] = {}
+        """Inode -> where it was since the last rest."""
 
     # ---- what is there
 
@@ -201,13 +206,48 @@ class World:
             if is_same and was.links == after[now].links == 1:
                 kept[now] = first
                 self._touched.add(first)
-        self.kept = kept
+        shut = self._shut()
+        for inode, path in _singles(before).items():
+            if by_inode.get(inode, path) != path:
+                self._left.setdefault(inode, set()).add(path)
+        self._unclear.update(
+            inode
+            for inode, left in self._left.items()
+            if not all(_is_seen_to_leave(one, by_inode.get(inode, b""), shut) for one in left)
+        )
+        self.kept = {
+            now: first
+            for now, first in kept.items()
+            if now == first or _is_followed(first, now, after, shut)
+        }
 
-    def rests(self, shown: Iterable[bytes]) -> None:
-        """All that was done is known to the index, which shows these paths."""
+    def rests(self, shown: Iterable[bytes], unread: Iterable[bytes] = ()) -> None:
+        """All that was done is known to the index, which shows these paths.
+
+        But not what was done to the files and folders that are `unread`, or bear no rights: the
+        index has for them what it had before.
+        """
         sight = self.look()
-        self.kept = {path: path for path in shown if path in sight}
-        self._touched.clear()
+        self._left.clear()
+        unknown = {*self._shut(), *unread}
+        self.kept = {
+            path: path
+            for path in shown
+            if path in sight and (not _around(path, unknown) or self.kept.get(path) == path)
+        }
+        self._touched = {
+            path for path in self._touched & self.kept.keys() if _around(path, unknown)
+        }
+
+    def _shut(self) -> set[bytes]:
+        """The folders that our programs cannot look into."""
+        if not self.obeys_rights:
+            return set()
+        return {
+            folder
+            for folder in self.folders(and_root=False)
+            if stat.S_IMODE(os.lstat(self.path(folder)).st_mode) == 0
+        }
 
     # ---- who holds files open
 
@@ -239,6 +279,29 @@ def other_form(name: bytes) -> bytes | None:
         if other != text:
             return other.encode()
     return None
+
+
+def _around(path: bytes, places: set[bytes]) -> set[bytes]:
+    """Those of some places that a path is, or lies below."""
+    found = {path} & places
+    while path:
+        path = os.path.dirname(path)
+        found |= {path} & places
+    return found
+
+
+def _is_seen_to_leave(old: bytes, new: bytes, shut: set[bytes]) -> bool:
+    """Whether whoever finds a file at a new place can tell that it is no longer at the old one."""
+    return _around(old, shut) <= _around(new, shut)
+
+
+def _is_followed(first: bytes, now: bytes, after: Sight, shut: set[bytes]) -> bool:
+    """Whether an index can know that a file was renamed, with some folders shut to it (rule R7).
+
+    Where it went into one, its row waits for it, but another file at its old path takes that row.
+    """
+    waits = bool(_around(now, shut)) and not _around(first, shut)
+    return _is_seen_to_leave(first, now, shut) and not (waits and first in after)
 
 
 def _singles(sight: Sight) -> dict[int, bytes]:
