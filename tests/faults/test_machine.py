@@ -194,6 +194,25 @@ def test_an_id_is_promised_to_a_moved_file_only_if_its_old_place_can_be_looked_a
     assert (b"again.mp3" in world.kept) == is_promised, "its old row may stand there still"
 
 
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_two_files_that_swap_names_are_promised_their_ids_only_if_both_are_known_as_they_are(
+    tmp_path: Path, *, is_changed: bool
+) -> None:
+    music = tmp_path / "music"
+    plant(music, {"a.mp3": b"a", "b.mp3": b"b"})
+    world = World(music, tmp_path, None)
+    world.rests(world.files())
+    before = world.look()
+    if is_changed:
+        (music / "b.mp3").write_bytes(b"b again")
+    world.took_place(before, certain=True)
+    before = world.look()
+    for old, new in (("a.mp3", "between"), ("b.mp3", "a.mp3"), ("between", "b.mp3")):
+        os.rename(music / old, music / new)
+    world.took_place(before, certain=True)
+    assert world.kept == ({} if is_changed else {b"a.mp3": b"b.mp3", b"b.mp3": b"a.mp3"})
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_track_that_lost_its_place_to_one_that_came_back_is_told_of(
     tmp_path: Path, engine: str

@@ -215,11 +215,14 @@ class World:
             for inode, left in self._left.items()
             if not all(_is_seen_to_leave(one, by_inode.get(inode, b""), shut) for one in left)
         )
-        self.kept = {
-            now: first
-            for now, first in kept.items()
-            if now == first or _is_followed(first, now, after, shut)
-        }
+        self.kept = _promised(
+            {
+                now: first
+                for now, first in kept.items()
+                if now == first or _is_seen_to_leave(first, now, shut)
+            },
+            after,
+        )
 
     def rests(self, shown: Iterable[bytes], unread: Iterable[bytes] = ()) -> None:
         """All that was done is known to the index, which shows these paths.
@@ -295,13 +298,17 @@ def _is_seen_to_leave(old: bytes, new: bytes, shut: set[bytes]) -> bool:
     return _around(old, shut) <= _around(new, shut)
 
 
-def _is_followed(first: bytes, now: bytes, after: Sight, shut: set[bytes]) -> bool:
-    """Whether an index can know that a file was renamed, with some folders shut to it (rule R7).
+def _promised(kept: dict[bytes, bytes], after: Sight) -> dict[bytes, bytes]:
+    """The files of `kept` whose rows nobody else can have been given.
 
-    Where it went into one, its row waits for it, but another file at its old path takes that row.
+    Who stands now where one of them stood takes its row, if no row is known to be his: whoever
+    looks between two renames sees a file written anew.
     """
-    waits = bool(_around(now, shut)) and not _around(first, shut)
-    return _is_seen_to_leave(first, now, shut) and not (waits and first in after)
+    robbed = [now for now, first in kept.items() if now != first in after and first not in kept]
+    while robbed:
+        kept = {now: first for now, first in kept.items() if now not in robbed}
+        robbed = [now for now, first in kept.items() if now != first in after and first not in kept]
+    return kept
 
 
 def _singles(sight: Sight) -> dict[int, bytes]:
