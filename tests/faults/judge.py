@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -37,12 +38,15 @@ _KEYS: Final = {
 }
 
 
-def judge(house: House, fresh: Path) -> list[str]:
-    """All that is wrong. `fresh` is where an index is made of the same tree, to compare."""
+def judge(house: House, fresh: Path, unheard: Collection[int] = ()) -> list[str]:
+    """All that is wrong. `fresh` is where an index is made of the same tree, to compare.
+
+    Of files with an `unheard` inode the index may say what they were.
+    """
     return [
-        *_verified(house),
-        *_as_a_fresh_one(house, fresh),
-        *_as_mutagen_says(house),
+        *_verified(house, unheard),
+        *_as_a_fresh_one(house, fresh, unheard),
+        *_as_mutagen_says(house, unheard),
         *_no_row_twice(house),
         *_as_the_feed_says(house),
         *_whole(house),
@@ -73,18 +77,28 @@ def too_many_opened(house: House, first: int) -> list[str]:
     return [] if read <= stamps + SLACK else [f"{read} files opened, {stamps} stamps seen"]
 
 
-def _verified(house: House) -> Iterator[str]:
+def _verified(house: House, unheard: Collection[int]) -> Iterator[str]:
     told = house.run("verify", "--deep", "--json", check=None).object
-    told["differences"] = [one for one in told["differences"] if not _is_unheard(house, one)]
+    told["differences"] = [
+        one for one in told["differences"] if _inode(house, _path_of(one)) not in unheard
+    ]
     if told["differences"] or told["pending"] or told["offline"]:
         yield f"verify --deep: {json.dumps(told)}"
 
 
-def _is_unheard(house: House, difference: dict[str, Any]) -> bool:
-    """Whether only the ctime differs, of a file that lost a name which nobody watches."""
-    place = house.world.path(difference["path"].encode())
-    is_ctime = re.fullmatch(r"ctime_ns \d+ is now \d+", difference["detail"]) is not None
-    return is_ctime and os.path.lexists(place) and os.lstat(place).st_ino in house.world.unheard
+def _path_of(told: dict[str, Any]) -> bytes:
+    if "path_b64" in told:
+        return base64.b64decode(told["path_b64"])
+    return str(told["path"]).encode()
+
+
+def _inode(house: House, path: str | bytes) -> int | None:
+    """That of a path of the view, if there is a file."""
+    place = house.world.path(path.encode() if isinstance(path, str) else path)
+    try:
+        return os.lstat(place).st_ino
+    except OSError:
+        return None
 
 
 def _view(db: Path) -> dict[Any, dict[str, Any]]:
@@ -97,7 +111,7 @@ def _view(db: Path) -> dict[Any, dict[str, Any]]:
     }
 
 
-def _as_a_fresh_one(house: House, fresh: Path) -> Iterator[str]:
+def _as_a_fresh_one(house: House, fresh: Path, unheard: Collection[int]) -> Iterator[str]:
     for name in fresh.parent.glob(f"{fresh.name}*"):
         with suppress(FileNotFoundError):
             name.unlink()
@@ -107,15 +121,17 @@ def _as_a_fresh_one(house: House, fresh: Path) -> Iterator[str]:
         one, other = ours.get(place), theirs.get(place)
         if one is None or other is None:
             yield f"{place!r} stands only in the {'fresh' if one is None else 'old'} index"
-        elif one != other:
+        elif one != other and _inode(house, place[1]) not in unheard:
             differing = {key: (one[key], other[key]) for key in one if one[key] != other[key]}
             yield f"{place!r} differs from a fresh index (ours, fresh): {differing}"
 
 
-def _as_mutagen_says(house: House) -> Iterator[str]:
+def _as_mutagen_says(house: House, unheard: Collection[int]) -> Iterator[str]:
     found = rows(house.db, "SELECT path, title, artist, album FROM library WHERE guessed = 0")
     sample = Random(len(found)).sample(found, min(SAMPLE, len(found)))
     for path, *told in sample:
+        if _inode(house, path) in unheard:
+            continue
         place = house.world.path(path.encode() if isinstance(path, str) else path)
         for column, text in zip(_KEYS, told, strict=True):
             theirs = _mutagen(place, column)

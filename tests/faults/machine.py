@@ -13,7 +13,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -199,11 +199,11 @@ class Run:
         house.world.end_writing(all_of_it=True)
         self._say(f"rights given back to {give_all_rights_back(house.world)} names")
         self._rest(house, calm=True)
-        complaints = self._judge(house)
+        complaints = self._judge(house, house.world.unheard)
         if complaints:
             time.sleep(LATE_S)
             self._rest(house, calm=True)
-            late, complaints = complaints, self._judge(house)
+            late, complaints = complaints, self._judge(house, house.world.unheard)
             if not complaints:
                 self.notes.append(f"late: {late}")
         self.complaints += complaints
@@ -212,6 +212,11 @@ class Run:
             self.notes.append(
                 f"opened {house.daemon.files_read} of {first + house.world.stamps} stamps"
             )
+        if house.world.unheard and not self.complaints:
+            house.run("scan")
+            self._rest(house, calm=True)
+            self.complaints += self._judge(house)
+            self._say(f"    all was looked at for {len(house.world.unheard)} unheard inodes")
 
     def keep_index(self) -> None:
         """Copy it to where it stays: its own disk may be about to go."""
@@ -280,10 +285,10 @@ class Run:
         self._ids = house.ids()
         house.world.rests(self._ids, house.unread())
 
-    def _judge(self, house: House) -> list[str]:
+    def _judge(self, house: House, unheard: Collection[int] = ()) -> list[str]:
         fresh = self._base / "fresh" / "library.db"
         fresh.parent.mkdir(exist_ok=True)
-        return judge(house, fresh)
+        return judge(house, fresh, unheard)
 
     def _say(self, line: str) -> None:
         self.told.append(line)

@@ -502,7 +502,6 @@ def link(world: World, dice: Random) -> Done:
     if path is None:
         return None
     target = world.a_new_path(dice, os.path.splitext(path)[1].decode())
-    world.unheard.add(os.lstat(world.path(path)).st_ino)  # the new name may be an ignored one
     os.link(world.path(path), world.path(target))
     return f"{path!r} -> {target!r}"
 

@@ -213,6 +213,37 @@ def test_two_files_that_swap_names_are_promised_their_ids_only_if_both_are_known
     assert world.kept == ({} if is_changed else {b"a.mp3": b"b.mp3", b"b.mp3": b"a.mp3"})
 
 
+@pytest.mark.parametrize(
+    ("steps", "is_unheard"),
+    [
+        (["link a/a.mp3 b/b.mp3", "write b/b.mp3"], False),
+        (["link a/a.mp3 ignored/b.mp3"], True),
+        (["link a/a.mp3 b/b.mp3", "unlink b/b.mp3"], True),
+        (["link a/a.mp3 b/b.mp3", "rest", "unlink b/b.mp3"], False),
+        (["link a/a.mp3 b/b.mp3", "rest", "rename b/b.mp3 ignored/b.mp3"], True),
+    ],
+)
+def test_a_file_that_is_changed_through_a_name_that_no_index_looks_at_is_unheard(
+    tmp_path: Path, steps: list[str], *, is_unheard: bool
+) -> None:
+    music = tmp_path / "music"
+    plant(music, {"a/a.mp3": b"a", "b/": None, "ignored/.nomedia": b""})
+    world = World(music, tmp_path, None)
+    for step in steps:
+        what, *words = step.split()
+        places = [music / word for word in words]
+        before = world.look()
+        match what:
+            case "rest":
+                world.rests(world.files())
+            case "write":
+                places[0].write_bytes(b"again")
+            case _:
+                getattr(os, what)(*places)
+        world.took_place(before, certain=False)
+    assert (os.stat(music / "a/a.mp3").st_ino in world.unheard) == is_unheard
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_track_that_lost_its_place_to_one_that_came_back_is_told_of(
     tmp_path: Path, engine: str

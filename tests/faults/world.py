@@ -15,6 +15,11 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from indexer.model import Entry
+from indexer.tags import SUFFIXES
+from indexer.tree import Tree, open_root, spot_at
+from indexer.walk import walk
+from indexer.wanted import Wanted
 from tests import corpus
 
 FORMATS: Final = (
@@ -79,9 +84,13 @@ class World:
         self.kept: dict[bytes, bytes] = {}
         """Path now -> path at the last rest, of the files that must have kept their id since."""
         self.unheard: set[int] = set()
-        """Inodes that got or lost a name of which the index may never have known (hidden, ignored,
-        or gone before it looked): their new ctime makes no event in the folder of their other
-        names, and no look finds it but one at everything."""
+        """Inodes that were changed through a name of which the index may never have known (hidden,
+        ignored, or gone before it looked): no event tells of it in the folder of their other names,
+        and no look finds it but one at everything."""
+        self._wanted: set[bytes] | None = None
+        """What no ignore file kept out at the last step, when there were files of several names."""
+        self._came: dict[bytes, int] = {}
+        """Of the names that files of several names got since the last rest: path -> inode."""
         self._touched: set[bytes] = set()
         self._unclear: set[int] = set()
         """Inodes whose size and mtime may also be another file's, or of which an old row may stay
@@ -182,6 +191,7 @@ class World:
         file another one's size and mtime. `extra` is how many stamps were shown in between.
         """
         after = self.look()
+        self._listen(before, after)
         shown = set(before.values())
         new = {path: seen for path, seen in after.items() if seen not in shown}
         self.stamps += len(new) + extra
@@ -224,6 +234,28 @@ class World:
             after,
         )
 
+    def _listen(self, before: Sight, after: Sight) -> None:
+        """Note which files of several names were changed through one that no index looks at."""
+        linked = {seen.inode for seen in (*before.values(), *after.values()) if seen.links > 1}
+        wanted_before, self._wanted = self._wanted, _wanted(self.root) if linked else None
+        self.unheard &= {seen.inode for seen in after.values()}
+        if self._wanted is None:
+            return
+        changed = {seen.inode for _, seen in before.items() ^ after.items()} & linked
+        for sight, wanted in ((before, wanted_before), (after, self._wanted)):
+            if wanted is not None:
+                self.unheard |= {
+                    seen.inode
+                    for path, seen in sight.items()
+                    if seen.inode in changed and path not in wanted
+                }
+        for path, seen in after.items():
+            if seen.inode in changed and path not in before:
+                self._came[path] = seen.inode
+        for path, inode in list(self._came.items()):
+            if path not in after or after[path].inode != inode or path not in self._wanted:
+                self.unheard.add(self._came.pop(path))
+
     def rests(self, shown: Iterable[bytes], unread: Iterable[bytes] = ()) -> None:
         """All that was done is known to the index, which shows these paths.
 
@@ -232,6 +264,7 @@ class World:
         """
         sight = self.look()
         self._left.clear()
+        self._came.clear()
         unknown = {*self._shut(), *unread}
         self.kept = {
             path: path
@@ -269,6 +302,16 @@ class World:
             else:
                 going_on.append(one)
         self.writing = going_on
+
+
+def _wanted(root: bytes) -> set[bytes]:
+    """The paths of a root that no ignore file keeps out, as our programs see it."""
+    tree = Tree(1, "music", root, [spot_at(b"", open_root(root), 1, "ext4")], {})
+    try:
+        found = walk(tree, b"", Wanted(SUFFIXES))
+        return {one.path for one in found if isinstance(one, Entry)}
+    finally:
+        tree.close()
 
 
 def other_form(name: bytes) -> bytes | None:
