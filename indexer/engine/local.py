@@ -30,7 +30,7 @@ from indexer.stages.insert import Inserter
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots
+from indexer.store import pending, roots, tracks
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.tree import Tree
@@ -92,7 +92,8 @@ class LocalEngine:
         self.result = result
         self.twins: set[tuple[int, bytes]] = set()
         """(root id, path) of other links to files that changed: nothing tells of them where they
-        lie, and their stamp is another one now. Kept for a daemon only, and not of a look at all.
+        lie, and their stamp is another one now. Kept for a daemon only, and not of the first look
+        at all; a later one may have passed them when their file changed.
         """
         self._reader = _GENTLE_READER if gentle else READER
         self._facts = Facts() if facts is None else facts
@@ -114,6 +115,7 @@ class LocalEngine:
         self._held: dict[int, set[bytes]] = {}
         self._phase = "listing"
         self._is_everything = False
+        self._follows_twins = False
         self._expected: int | None = None
 
     def run(self, hints: Sequence[Hint], *, expected: int | None = None) -> Result:
@@ -126,6 +128,8 @@ class LocalEngine:
         ignore_lease_signal()
         self._expected = expected
         self._is_everything = any(hint.recursive and not hint.folder for hint in hints)
+        is_seed = self._is_everything and tracks.is_empty(self._connection)
+        self._follows_twins = not self._is_patient and not is_seed
         before = pending.newest_id(self._connection)
         size_cache(self._connection, seeding=True)
         try:
@@ -258,20 +262,12 @@ class LocalEngine:
         self.result.bytes_read += ready.bytes_read
         if keep:
             ready = msgspec.structs.replace(ready, waiting=(*ready.waiting, *keep))
-        live = not self._is_patient and not self._is_everything
-        if live:
+        if self._follows_twins:
             self.twins |= twins_of_replaced(self._connection, ready)
         self._ready.append(_Ready(job, ready, frozenset(keep), time.monotonic()))
         waited_s = time.monotonic() - self._ready[0].since_s
         if not self._is_everything or len(self._ready) >= _TOGETHER or waited_s > _TOGETHER_S:
             self._write_ready()
-        if live:
-            # not its own: a file that could not be read keeps its row, which stays behind
-            own = {(job.plan.root_id, path) for path in job.plan.names}
-            for entry in (*job.plan.read, *job.plan.unread):
-                self.twins |= (
-                    twins_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp) - own
-                )
         self._report(self._trees[job.plan.root_id].name)
 
     def _write_ready(self) -> None:
@@ -281,11 +277,24 @@ class LocalEngine:
         ready, self._ready = self._ready, []
         chunks = [(one.job.row, one.batch) for one in ready]
         for one, written in zip(ready, self._inserter.write_all(chunks, _now_ms()), strict=True):
+            self._follow_twins(one.job.plan)
             if written is None:
                 continue
             self.result.tally.update(written.tally)
             if written.left is not None:
                 self._put_off(written.left, {*written.held, *one.keep})
+
+    def _follow_twins(self, plan: Plan) -> None:
+        """Note the other names of what was written.
+
+        Not its own: a file that could not be read keeps its row, which stays behind.
+        """
+        if not self._follows_twins:
+            return
+        own = {(plan.root_id, path) for path in plan.names}
+        for entry in (*plan.read, *plan.unread):
+            twins = twins_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp)
+            self.twins |= twins - own
 
     def _put_off(self, row: PendingRow, held: set[bytes]) -> None:
         """Keep a row for another look; what a writer holds open is not asked for in this run."""
@@ -334,7 +343,7 @@ class LocalEngine:
         vanished = [track_id for scan in scans for track_id in scan.vanished]
         tally = self.result.tally
         tally[Outcome.MISSING] += self._absence.mark_missing(vanished, now_ms)
-        if not self._is_patient and not self._is_everything:
+        if self._follows_twins:
             for track_id in vanished:
                 self.twins |= twins_of_missing(self._connection, track_id)
         tally[Outcome.MISSING] += self._absence.tell_untold(now_ms)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.engine import local
+from indexer.engine.facts import Facts
+from indexer.engine.result import Result
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, Reading
 from indexer.settings import Settings
@@ -233,6 +236,37 @@ def test_what_ends_a_run_while_its_readers_are_ended_is_not_lost(
     ):
         stoppable.scan(stop=lambda: True)
     assert library.status().pending
+
+
+@pytest.mark.parametrize("how", ["written", "unlinked"])
+def test_a_name_that_a_daemons_look_at_all_has_passed_is_looked_at_if_its_file_changes(
+    library: Library,
+    plant: Plant,
+    music: Path,
+    by_hand: ByHand,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """The event comes from another name, which the look has found as it is by then."""
+    changed = [f"b/{number}.mp3" for number in range(6)]
+    plant({"c/": None} | {name: song() for name in ["a/a.mp3", *changed]})
+    os.link(music / "a/a.mp3", music / "c/c.mp3")
+    library.scan()
+    plant({name: song("Again") for name in changed})
+
+    def change_meanwhile() -> bool:
+        with suppress(FileNotFoundError):
+            (os.utime if how == "written" else os.unlink)(music / "c/c.mp3")
+        return False
+
+    monkeypatch.setattr(local, "ReaderPool", PoolHere)
+    settings = replace(by_hand.settings, chunk_files=1, small_work=0, workers=1)
+    engine = local.LocalEngine(
+        by_hand.connection, by_hand.trees, settings, by_hand.wanted, Result(),
+        stop=change_meanwhile, facts=Facts(),
+    )  # fmt: skip
+    engine.run([Hint(min(by_hand.trees), recursive=True)])
+    assert engine.twins == {(min(by_hand.trees), b"a/a.mp3")}
 
 
 def test_a_scan_of_one_file_leaves_hints_for_other_places_open(
