@@ -160,15 +160,19 @@ class Work:
     # Places
 
     def unreadable(self) -> set[Hint]:
-        """The folders in which the machine, and not their bytes, kept files from being read."""
+        """The places in which the machine, and not their bytes, kept files from being read."""
         watched = {row.id: row for row in self._watched}
-        return {
-            Hint(root_id, path, recursive=True)
-            if not has_stamp and os.path.isdir(path_in(watched[root_id], path))
-            else Hint(root_id, paths.parent_of(path))
-            for root_id, path, has_stamp in problems.unreadable(self._connection)
-            if root_id in watched
-        }
+        places = set()
+        for root_id, path, has_stamp in problems.unreadable(self._connection):
+            if root_id not in watched:
+                continue
+            if has_stamp:
+                places.add(Hint(root_id, paths.parent_of(path)))
+            elif os.path.isdir(path_in(watched[root_id], path)):
+                places.add(Hint(root_id, path, recursive=True))
+            else:  # by its name: a look at its folder takes it for a folder, and leaves it be
+                places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))
+        return places
 
     def look(
         self,

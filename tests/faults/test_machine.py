@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,25 @@ def test_files_of_which_not_even_a_stamp_was_to_be_had_are_looked_at_when_their_
         daemon.shows({"a/a.mp3": "A again", "a/b.mp3": "B again"}, within_s=20)
         eventually(lambda: rows(db, refused) == [(0,)], within_s=20)
         daemon.is_right()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_that_went_before_its_folder_opened_is_no_problem_any_more(
+    tmp_path: Path, engine: str
+) -> None:
+    """Its name stands there without a stamp, as a folder's does, and no event tells of it."""
+    house = House(tmp_path, Layout(engine), empty_index())
+    try:
+        plant(house.root, {"a/a.mp3": tagged(title="A")})
+        house.start()
+        with closing(sqlite3.connect(house.db, timeout=10)) as connection, connection:
+            connection.execute(
+                "INSERT INTO problems (root_id, path, kind, reason, since)"
+                " SELECT id, CAST('a/gone.mp3' AS BLOB), 'environment', 'EACCES', 0 FROM roots"
+            )
+        house.rest(calm=True, within_s=15)
+    finally:
+        house.close()
 
 
 @pytest.mark.skipif(not can_be_root(), reason="rights are taken from root")
