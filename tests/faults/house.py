@@ -45,7 +45,9 @@ SETTINGS: Final[dict[str, object]] = {
 EVERY_TIMEOUT_S: Final = 1.2
 """Longer than all of them but `reader_timeout`."""
 REST_S: Final = 60.0
-QUIET_S: Final = 0.4
+QUIET_S: Final = 1.2
+"""Longer than a file may be waited for before it is noted as pending: half a second, and what is
+looked at every fifth of one. Until then nobody outside knows of it."""
 ROOT_SIZE: Final = 24 << 20
 SBIN: Final = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
