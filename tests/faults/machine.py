@@ -93,7 +93,9 @@ def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
         and layout.own_disk >= one.own_disk
         and layout.small_disk >= one.small_disk
     ]
+    # fewer houses can have these, and fewest a small disk
     possible += [name for name in possible if FAULTS[name].own_disk or FAULTS[name].small_disk]
+    possible += [name for name in FAULTS if name in possible and FAULTS[name].small_disk]
     names, weights = list(OPERATIONS), [one.weight for one in OPERATIONS.values()]
     steps: list[Step] = []
     quiet = 0
