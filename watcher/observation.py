@@ -23,10 +23,11 @@ def observe(path: bytes, *, leases: bool, granularity_ns: int) -> Observation | 
         return Observation(Lease.REFUSED, 0, 0)
     except OSError:
         return None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):  # a folder took the name, which `open` refuses
+        os.close(fd)
+        return None
     with open(fd, "rb", buffering=0) as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return None
         lease = try_lease(fd) if leases else Lease.UNAVAILABLE
         complete = lease is Lease.REFUSED or _is_complete(file, path, status.st_size)
         left_ns = tick_left_ns(status.st_ctime_ns, coarse_now_ns(), granularity_ns)

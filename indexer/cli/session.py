@@ -102,6 +102,7 @@ class Session:
         except OSError as error:
             if error.errno not in _ACTIONABLE:
                 raise
-            where = f"{file_text(error.filename)}: " if error.filename else ""
+            name = error.filename  # a descriptor's number says nothing
+            where = f"{file_text(name)}: " if name and not isinstance(name, int) else ""
             say(f"{where}{error.strerror}", self.program)
             return 3

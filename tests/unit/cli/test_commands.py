@@ -368,6 +368,7 @@ def test_an_offline_root_is_3_and_told_on_stderr(
         (HistoryPruned("start from\na snapshot"), 3, r"start from\na snapshot"),
         (OSError(errno.ENOSPC, "No space left", b"/x\xff"), 3, r"/x\xff: No space left"),
         (OSError(errno.EIO, "Input/output error"), 3, "Input/output error"),
+        (OSError(errno.EISDIR, "Is a directory", 15), 3, "Is a directory"),
         (Interrupted("stopped"), 130, "stopped"),
     ],
 )
