@@ -26,12 +26,12 @@ from indexer.engine.passes import leave_twins
 from indexer.engine.queues import chunk_job
 from indexer.engine.rates import Step
 from indexer.engine.scanner import Scanner
-from indexer.engine.twins import twins_of, twins_of_replaced
+from indexer.engine.twins import twins_of_batch, twins_of_replaced
 from indexer.stages.batch import Batch, batch
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.store import pending, scans
+from indexer.store import pending, scans, tracks
 from indexer.store.connection import explained, size_cache, write_transaction
 from indexer.wanted import Wanted
 
@@ -133,35 +133,17 @@ class Owner:
                 numbers["pending"] = (
                     0 if written.left is None else len(written.left.hint.names or ())
                 )
-                scans.add(self._desk.connection, row.scan_id, numbers)
-            if not origin.everything:
-                leave_twins(self._desk.connection, self._twins(ready) | replaced, now_ms())
+                scans.add(connection, row.scan_id, numbers)
+            twins = twins_of_batch(connection, ready, met, everything=origin.everything)
+            leave_twins(connection, twins | replaced, now_ms())
 
-        replaced = set() if origin.everything else twins_of_replaced(self._desk.connection, ready)
-        rows = Rows(
-            self._desk.connection, {tree.root_id: tree.name for tree in guarded.trees.values()}
-        )
-        size_cache(self._desk.connection, seeding=origin.everything)
-        inserter = Inserter(self._desk.connection, guarded.trees, rows)
+        connection = self._desk.connection
+        met = tracks.inodes_met(connection, [one.entry.stamp.inode for one in ready.findings])
+        replaced = twins_of_replaced(connection, ready, everything=origin.everything)
+        rows = Rows(connection, {tree.root_id: tree.name for tree in guarded.trees.values()})
+        size_cache(connection, seeding=origin.everything)
+        inserter = Inserter(connection, guarded.trees, rows)
         return inserter.write(row, ready, now_ms(), count=follow)
-
-    def _twins(self, ready: Batch) -> set[tuple[int, bytes]]:
-        """Other names of the files in a batch whose rows do not know yet what it says.
-
-        Not the batch's own: a file that could not be read keeps its row, which stays behind.
-        """
-        own = {(ready.root_id, finding.entry.path) for finding in ready.findings}
-        others = {
-            twin
-            for finding in ready.findings
-            for twin in twins_of(
-                self._desk.connection,
-                finding.entry.disk_id,
-                finding.entry.stamp.inode,
-                finding.entry.stamp,
-            )
-        }
-        return others - own
 
     def _leave_be(self, row: PendingRow) -> None:
         with write_transaction(self._desk.connection):

@@ -10,7 +10,7 @@ generation is, and a pass that is lost is begun again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
-from indexer.engine.twins import twins_of_missing
+from indexer.engine.twins import twins_of_vanished
 from indexer.model import Hint
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
@@ -187,6 +187,7 @@ class Pass:
     def _finish(self, now_ms: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
         vanished = [track_id for scan in self._scans for track_id in scan.vanished]
+        leave_twins_of_vanished(self._connection, vanished, now_ms, everything=self.is_everything)
         missing = self._absence.mark_missing(vanished, now_ms)
         missing += self._absence.tell_untold(now_ms)
         problems = sum(
@@ -196,9 +197,6 @@ class Pass:
             for scan in self._scans
         )
         with write_transaction(self._connection):
-            if not self.is_everything:
-                gone = (twins_of_missing(self._connection, one) for one in vanished)
-                leave_twins(self._connection, {twin for twins in gone for twin in twins}, now_ms)
             if self.scan_id and (missing or problems):
                 numbers = {str(Outcome.MISSING): missing, str(Outcome.PROBLEM): problems}
                 scans.add(self._connection, self.scan_id, numbers)
@@ -234,6 +232,16 @@ def leave_twins(connection: Connection, twins: set[tuple[int, bytes]], now_ms: i
     if by_root:
         hints = [Hint(root_id, b"", tuple(names)) for root_id, names in by_root.items()]
         pending.leave_hints(connection, hints, now_ms)
+
+
+def leave_twins_of_vanished(
+    connection: Connection, track_ids: Iterable[int], now_ms: int, *, everything: bool = False
+) -> None:
+    """Have other names looked at of files that are gone, before their rows go missing."""
+    twins = twins_of_vanished(connection, track_ids, everything=everything)
+    if twins:
+        with write_transaction(connection):
+            leave_twins(connection, twins, now_ms)
 
 
 def _is_everything(hint: Hint) -> bool:

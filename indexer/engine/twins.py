@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from indexer.model import Place, Stamp
 from indexer.stages.batch import Batch
 from indexer.store import tracks
@@ -22,18 +24,55 @@ def twins_of(
     }
 
 
-def twins_of_replaced(connection: Connection, batch: Batch) -> set[tuple[int, bytes]]:
+def twins_of_batch(
+    connection: Connection, batch: Batch, met: Collection[int], *, everything: bool
+) -> set[tuple[int, bytes]]:
+    """The same of all files in a batch that was written; `met` are the inodes that had rows before.
+
+    Not the batch's own: a file that could not be read keeps its row, which stays behind.
+    """
+    twins: set[tuple[int, bytes]] = set()
+    for finding in batch.findings:
+        entry = finding.entry
+        if entry.stamp.inode in met:
+            others = twins_of(connection, entry.disk_id, entry.stamp.inode, entry.stamp)
+            twins |= passed(others, batch.root_id, entry.path) if everything else others
+    return twins - {(batch.root_id, finding.entry.path) for finding in batch.findings}
+
+
+def twins_of_replaced(
+    connection: Connection, batch: Batch, *, everything: bool = False
+) -> set[tuple[int, bytes]]:
     """The same of files at whose paths others stand now; to be asked before those are written.
 
     A file that loses a name has a new ctime, as one that gains a name has.
     """
     twins: set[tuple[int, bytes]] = set()
-    for finding in batch.findings:
-        path = finding.entry.path
+    found = {finding.entry.path: finding.entry for finding in batch.findings}
+    for path in tracks.heard_of(connection, batch.root_id, list(found)):
         known = tracks.in_place(connection, batch.root_id, path)
-        if known is not None and known.stamp.inode != finding.entry.stamp.inode:
+        if known is not None and known.stamp.inode != found[path].stamp.inode:
             others = twins_of(connection, known.disk_id, known.stamp.inode, None)
-            twins |= others - {(batch.root_id, path)}
+            others -= {(batch.root_id, path)}
+            twins |= passed(others, batch.root_id, path) if everything else others
+    return twins
+
+
+def twins_of_vanished(
+    connection: Connection, track_ids: Iterable[int], *, everything: bool = False
+) -> set[tuple[int, bytes]]:
+    """The same of rows that a listing lacks.
+
+    To be left before these go missing: whoever is killed in between has said too much, and not too
+    little.
+    """
+    twins: set[tuple[int, bytes]] = set()
+    for track_id in track_ids:
+        known = tracks.by_id(connection, track_id)
+        if known is not None:
+            others = twins_of(connection, known.disk_id, known.stamp.inode, None)
+            others -= {(known.root_id, known.path)}
+            twins |= passed(others, known.root_id, known.path) if everything else others
     return twins
 
 
@@ -43,3 +82,12 @@ def twins_of_missing(connection: Connection, track_id: int) -> set[tuple[int, by
     if known is None or known.place is not Place.MISSING:
         return set()
     return twins_of(connection, known.disk_id, known.stamp.inode, None)
+
+
+def passed(twins: Iterable[tuple[int, bytes]], root_id: int, path: bytes) -> set[tuple[int, bytes]]:
+    """Those that a look at all of a root had behind it when it came to this path.
+
+    It goes in byte order of the paths, so the others it has found as they are since. These it may
+    have seen before their other name was written, linked or taken away.
+    """
+    return {twin for twin in twins if twin < (root_id, path) or twin[0] != root_id}

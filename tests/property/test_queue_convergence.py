@@ -180,6 +180,14 @@ class QueueConvergence(RuleBasedStateMachine):
             (self.music / source).rename(self.music / target)
             self.hinted.update((source, target))
 
+    @rule(names=st.permutations(NAMES))
+    def link(self, names: Sequence[str]) -> None:
+        """Its other name has a new ctime, and nobody tells of it there."""
+        source, target = names[:2]
+        if (self.music / source).exists() and not (self.music / target).exists():
+            (self.music / target).hardlink_to(self.music / source)
+            self.hinted.add(target)
+
     # Who hears of it
 
     @rule(recursive=st.booleans())

@@ -1,0 +1,146 @@
+"""The jobs of an owner: what each of them writes, and what it leaves to be looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+import pytest
+import redis
+
+from indexer.engine.batches import InsertOrder
+from indexer.engine.messages import Origin, ScanOrder
+from indexer.engine.owner import Owner
+from indexer.library import Library
+from indexer.model import Hint
+from indexer.settings import Settings
+from indexer.stages.absence import Absence
+from indexer.stages.scan import Plan
+from indexer.store import pending, problems
+from indexer.store.connection import write_transaction
+from indexer.store.identity import token_of
+from indexer.store.pending import PendingRow
+from tests.by_hand import ByHand, refuse_folder
+from tests.property.test_queue_convergence import PlayedQueues, Silent
+from tests.trees import Plant, put, song
+
+ONE, OTHER = b"a/1.mp3", b"b/2.mp3"
+
+
+class House(NamedTuple):
+    """An owner of the index, the stages by hand, and a folder in which one file has two names."""
+
+    owner: Owner
+    by_hand: ByHand
+    music: Path
+
+    def leave(self, hint: Hint) -> PendingRow:
+        with write_transaction(self.by_hand.connection):
+            return pending.leave_hint(self.by_hand.connection, hint, 1)
+
+    def do(self, queue: str, order: object) -> None:
+        """One job of this process's."""
+        self.owner.handlers[queue](msgspec.Raw(msgspec.json.encode(order)))
+
+    def ask_again(self, row: PendingRow) -> None:
+        """Scan the names of one row, of which the answer was lost."""
+        index = token_of(self.by_hand.connection)
+        self.do("scan", ScanOrder(index=index, generation=row.generation, row=row.id))
+
+    def insert(self, path: bytes, *, everything: bool) -> None:
+        """What a scan made of one file, which it found as it is now."""
+        scan = self.by_hand.scan()
+        plans = [*scan.plans(), *scan.late_plans()]
+        entries = [entry for plan in plans for entry in plan.read if entry.path == path]
+        plan = Plan(1, tuple(entries), ())
+        row = self.by_hand.chunk(plan)
+        origin = Origin(
+            index=token_of(self.by_hand.connection),
+            row=row.id,
+            generation=row.generation,
+            root="music",
+            root_id=1,
+            everything=everything,
+        )
+        self.do("insert", InsertOrder.of(origin, self.by_hand.read(plan)))
+
+    @property
+    def waiting(self) -> list[tuple[bytes, ...] | None]:
+        """The names of all that waits."""
+        return [row.hint.names for row in pending.all_rows(self.by_hand.connection)]
+
+
+@pytest.fixture
+def house(
+    library: Library, plant: Plant, music: Path, settings: Settings, by_hand: ByHand
+) -> Iterator[House]:
+    plant({"a/1.mp3": song("One"), "b/": None})
+    os.link(music / "a/1.mp3", music / "b/2.mp3")
+    library.scan()
+    nobody = redis.Redis(unix_socket_path="/nobody/listens/here")
+    owner = Owner(settings, by_hand.wanted, nobody)
+    played: Any = PlayedQueues()
+    owner._desk.queues, owner._desk.rates = played, Silent()  # type: ignore[assignment]
+    yield House(owner, by_hand, music)
+    owner.close()
+
+
+def test_a_name_that_went_while_its_chunk_was_lost_has_the_other_one_looked_at(
+    house: House,
+) -> None:
+    row = house.leave(Hint(1, b"", (ONE,)))
+    (house.music / "a/1.mp3").unlink()
+    house.ask_again(row)
+    assert house.waiting == [(OTHER,)]
+
+
+def test_a_name_that_nobody_can_look_at_when_it_is_asked_for_again_is_a_problem(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else would have it looked at when that is over."""
+    row = house.leave(Hint(1, b"", (ONE,)))
+    with monkeypatch.context() as patch:
+        refuse_folder(patch, b"a")
+        house.ask_again(row)
+    assert house.waiting == []
+    unreadable = [path for _, path, _ in problems.unreadable(house.by_hand.connection)]
+    assert unreadable == [ONE]
+
+
+def test_an_owner_that_is_killed_when_a_name_is_marked_missing_has_left_the_other_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes next finds the row missing, and would have nothing to say of it."""
+
+    def die(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    hint = Hint(1, b"", (ONE,))
+    row = house.leave(hint)
+    (house.music / "a/1.mp3").unlink()
+    monkeypatch.setattr(Absence, "tell_untold", die)
+    order = ScanOrder(index=token_of(house.by_hand.connection), generation=row.generation)
+    with pytest.raises(KeyboardInterrupt):
+        house.do("scan", order)
+    assert house.waiting == [hint.names, (OTHER,)]
+
+
+@pytest.mark.parametrize(
+    ("everything", "path", "left"),
+    [
+        (False, OTHER, [(ONE,)]),
+        (False, ONE, [(OTHER,)]),
+        (True, OTHER, [(ONE,)]),
+        (True, ONE, []),
+    ],
+)
+def test_a_name_that_a_look_at_everything_has_behind_it_is_looked_at_once_more(
+    house: House, everything: bool, path: bytes, left: list[tuple[bytes, ...]]
+) -> None:
+    """The file may have been written in between. What lies ahead is found as it is now."""
+    put(house.music, "a/1.mp3", song("Two"))
+    house.insert(path, everything=everything)
+    assert house.waiting == left
