@@ -98,6 +98,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long a folder must have been quiet before what was closed in it is read."""
     patience: Pause = 10.0
     """The longest that anything waits for company."""
+    incomplete: Seconds = 10.0
+    """How long a file must have stood still that is empty or ends before its container does."""
     probe_interval: Pause = 5.0
     """How often a daemon looks whether its disks are there."""
     polled: Polled = ()

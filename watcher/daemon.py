@@ -85,6 +85,7 @@ class Daemon:
             still_s=settings.still,
             held_s=settings.held,
             patience_s=settings.patience,
+            incomplete_s=settings.incomplete,
             retry_first_s=settings.retry_first,
             retry_longest_s=settings.retry_longest,
         )
