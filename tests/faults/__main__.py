@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from random import Random
 
 from tests.faults.faults import FAULTS
-from tests.faults.machine import ENGINES, Outcome, Plan, draw, dumped, loaded, play, table
+from tests.faults.machine import (
+    ENGINES,
+    Outcome,
+    Plan,
+    draw,
+    dumped,
+    empty_index,
+    loaded,
+    play,
+    table,
+)
 from tests.faults.operations import OPERATIONS
 from tests.faults.shrink import shrunk
 from tests.programs import CHECKOUT
@@ -61,6 +74,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="run seed after seed for so long")
     parser.add_argument("--engine", choices=ENGINES, default="local")
     parser.add_argument("--seed", type=int, help="the first one; alone: the only one")
+    parser.add_argument("--at-once", type=int, default=1, help="so many seeds at a time")
     parser.add_argument("--operations", type=int, help="so many in each run")
     parser.add_argument("--plan", type=Path, help="play a plan that was kept")
     parser.add_argument("--shrink", action="store_true", help="find the shortest list that fails")
@@ -70,27 +84,51 @@ def main() -> int:
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
     if asked.plan is not None:
-        plans = [loaded(asked.plan.read_text("utf-8"))]
+        plan = loaded(asked.plan.read_text("utf-8"))
     else:
         first = base_seed() if asked.seed is None else asked.seed
-        plans = [draw(first, asked.engine, asked.operations)]
+        plan = draw(first, asked.engine, asked.operations)
+    seeds = itertools.count(plan.seed + 1)
+    plans = itertools.chain([plan], (draw(seed, asked.engine, asked.operations) for seed in seeds))
     until = time.monotonic() + 60 * (asked.minutes or 0)
     outcomes: list[Outcome] = []
-    while True:
-        plan = plans[0]
-        outcome = play(plan, tell=asked.tell)
+    for outcome in played(
+        plans, lambda: time.monotonic() < until, at_once=asked.at_once, tell=asked.tell
+    ):
         outcomes.append(outcome)
         print(told(outcome), flush=True)
         if outcome.complaints:
             print(told_failure(outcome), flush=True)
             if asked.shrink:
-                print(_shrunk(plan, asked.shrink_minutes), flush=True)
+                print(_shrunk(outcome.plan, asked.shrink_minutes), flush=True)
             if asked.stop:
                 break
-        if time.monotonic() >= until:
-            break
-        plans = [draw(plan.seed + 1, asked.engine, asked.operations)]
     return _summary(outcomes, asked.engine)
+
+
+def played(
+    plans: Iterator[Plan], goes_on: Callable[[], bool], *, at_once: int, tell: bool
+) -> Iterator[Outcome]:
+    """How each plan went; the first are played in any case, and the next only if it `goes_on`.
+
+    Several `at_once` are played in threads: a seed mostly waits for its programs. Whoever ends
+    early waits for those that are under way, so that nothing stays mounted.
+    """
+    if at_once == 1:
+        for plan in plans:
+            yield play(plan, tell=tell)
+            if not goes_on():
+                return
+    empty_index()  # made before anybody asks for it
+    with ThreadPoolExecutor(at_once) as pool:
+        playing = {pool.submit(play, plan, tell=tell) for plan in itertools.islice(plans, at_once)}
+        while playing:
+            ended, playing = wait(playing, return_when=FIRST_COMPLETED)
+            if goes_on():
+                more = itertools.islice(plans, len(ended))
+                playing |= {pool.submit(play, plan, tell=tell) for plan in more}
+            for one in ended:
+                yield one.result()
 
 
 def _shrunk(plan: Plan, minutes: float) -> str:

@@ -32,6 +32,7 @@ SETTINGS: Final[dict[str, object]] = {
     "chunk_files": 20,
     "busy_timeout": 0.2,
     "patience": 0.5,
+    "incomplete": 0.5,
     "probe_interval": 0.2,
     "poll_interval": 0.3,
     "lease": 0.5,
@@ -42,6 +43,10 @@ SETTINGS: Final[dict[str, object]] = {
     "reconnect_longest": 0.2,
 }
 """Every wait that a user would sit through is shrunk."""
+QUEUED_POLL_S: Final = 2.0
+"""The `poll_interval` where workers do the looking: each look stands in `pending` until its jobs
+are done, a quarter of a second or more, and a house is at rest only when nothing does for a while.
+"""
 EVERY_TIMEOUT_S: Final = 1.2
 """Longer than all of them but `reader_timeout`."""
 REST_S: Final = 60.0
@@ -113,6 +118,7 @@ class House:
                 self.server = self._stack.enter_context(redis_server(base / "redis"))
                 self.client = self.server.client()
                 values["redis"] = self.server.address
+                values["poll_interval"] = QUEUED_POLL_S
             self.config = _toml(values)
             self.local_config = _toml({**SETTINGS})
         except BaseException:

@@ -31,9 +31,8 @@ from tests.programs import can_be_root
 
 REST: Final = "rest"
 ENGINES: Final = ("local", "rq")
-LATE_S: Final = 12.0
-"""What is wrong at rest is looked at once more after so long; then it is wrong. A file that looks
-cut short is waited for 10 s."""
+LATE_S: Final = 5.0
+"""What is wrong at rest is looked at once more after so long; then it is wrong."""
 
 
 class Step(NamedTuple):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
-from tests.faults.__main__ import base_seed, told, told_failure
+from tests.faults.__main__ import base_seed, played, told, told_failure
 from tests.faults.faults import FAULTS
 from tests.faults.house import House, Layout
 from tests.faults.judge import judge
@@ -65,6 +67,28 @@ def test_equal_seeds_draw_equal_plans_and_a_plan_survives_being_written(engine: 
     assert [loaded(dumped(plan)) for plan in plans] == plans
     drawn = {step.name for plan in plans for step in plan.steps} & FAULTS.keys()
     assert drawn <= {name for name, fault in FAULTS.items() if engine in fault.engines}
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_as_many_seeds_are_played_at_once_as_asked_for_and_each_of_them_is_told(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    together = threading.Barrier(at_once)
+    ended: list[int] = []
+
+    def play(plan: Plan, *, tell: bool) -> int:
+        assert not tell
+        together.wait(60)
+        ended.append(plan.seed)
+        return plan.seed
+
+    monkeypatch.setattr("tests.faults.__main__.play", play)
+    plans = (draw(seed, "local", 1) for seed in range(1, 13))
+    told: list[Any] = list(played(plans, lambda: True, at_once=at_once, tell=False))
+    assert sorted(told) == sorted(ended) == list(range(1, 13))
+    plans = (draw(seed, "local", 1) for seed in range(1, 13))
+    told = list(played(plans, lambda: False, at_once=at_once, tell=False))
+    assert sorted(told) == list(range(1, at_once + 1))
 
 
 def test_a_plan_that_fails_is_cut_down_to_the_steps_that_it_takes() -> None:
