@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 
 import psutil
 
+from indexer.store.connection import open_index
+from indexer.store.upkeep import empty_log
 from tests.corpus import plant, tagged
 from tests.crews import kill
 from tests.faults.house import EVERY_TIMEOUT_S, House
@@ -319,6 +321,8 @@ def fill_database_disk(house: House, dice: Random) -> Course:
     house.expected.update(_OF_DATABASE)
     house.rest()
     house.listen()
+    with closing(open_index(house.db, write=True)) as connection:
+        eventually(lambda: empty_log(connection))  # it has room that was taken before
     ballast = house.db.with_name("ballast")
     full = _fill(ballast)
     yield
