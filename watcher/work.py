@@ -168,7 +168,7 @@ class Work:
                 continue
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))
-            elif os.path.isdir(path_in(watched[root_id], path)):
+            elif not path or os.path.isdir(path_in(watched[root_id], path)):
                 places.add(Hint(root_id, path, recursive=True))
             else:  # by its name: a look at its folder takes it for a folder, and leaves it be
                 places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))

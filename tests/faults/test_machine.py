@@ -289,6 +289,34 @@ def test_a_file_that_is_changed_through_a_name_that_no_index_looks_at_is_unheard
     assert (os.stat(music / "a/a.mp3").st_ino in world.unheard) == is_unheard
 
 
+@pytest.mark.skipif(not can_be_root(), reason="rights are taken from root")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_left_a_folder_while_nobody_could_look_into_it_is_no_problem_any_more(
+    tmp_path: Path, engine: str
+) -> None:
+    """A look at the folder knew nothing of it: it lists no folders, and has no stamp of either."""
+    house = House(tmp_path, Layout(engine, powerless=True), empty_index())
+    try:
+        plant(
+            house.root, {"a/a.mp3": tagged(title="A"), "a/b/b.mp3": tagged(title="B"), "c/": None}
+        )
+        house.start()
+        (house.root / "a").chmod(0)
+        troubled = "SELECT path FROM problems WHERE kind = 'environment'"
+        eventually(lambda: rows(house.db, troubled) != [], within_s=10)
+        (house.root / "a/new").mkdir()
+        (house.root / "a/a.mp3").write_bytes(tagged(title="A again"))
+        shut = {(b"a/new",), (b"a/a.mp3",)}
+        eventually(lambda: shut <= set(rows(house.db, troubled)), within_s=10)
+        os.rename(house.root / "a/new", house.root / "c/new")
+        os.rename(house.root / "a/a.mp3", house.root / "c/a.mp3")
+        (house.root / "a").chmod(0o755)
+        house.rest(calm=True, within_s=20)
+        assert judge(house, tmp_path / "fresh.db") == []
+    finally:
+        house.close()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_track_that_lost_its_place_to_one_that_came_back_is_told_of(
     tmp_path: Path, engine: str
