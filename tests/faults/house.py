@@ -282,9 +282,8 @@ class House:
                 since, before = time.monotonic(), -1 if now is None else now
             elif time.monotonic() - since >= quiet_s:
                 told = self.status()
-                if told["pending"] == 0 and all(
-                    one["state"] in ("watching", "polling") for one in told["roots"]
-                ):
+                states = {one["state"] for one in told["roots"]}  # none before the first start
+                if told["pending"] == 0 and states and states <= {"watching", "polling"}:
                     return time.monotonic() - begun - quiet_s
                 since = time.monotonic()
             time.sleep(0.03)
