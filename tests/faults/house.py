@@ -32,7 +32,7 @@ SETTINGS: Final[dict[str, object]] = {
     "chunk_files": 20,
     "busy_timeout": 0.2,
     "patience": 0.5,
-    "incomplete": 0.5,
+    "incomplete": 0.1,
     "probe_interval": 0.2,
     "poll_interval": 0.3,
     "lease": 0.5,
@@ -50,7 +50,7 @@ are done, a quarter of a second or more, and a house is at rest only when nothin
 EVERY_TIMEOUT_S: Final = 1.2
 """Longer than all of them but `reader_timeout`."""
 REST_S: Final = 60.0
-QUIET_S: Final = 1.2
+QUIET_S: Final = 0.8
 """Longer than a file may be waited for before it is noted as pending: half a second, and what is
 looked at every fifth of one. Until then nobody outside knows of it."""
 ROOT_SIZE: Final = 24 << 20
@@ -283,7 +283,8 @@ class House:
             elif time.monotonic() - since >= quiet_s:
                 told = self.status()
                 states = {one["state"] for one in told["roots"]}  # none before the first start
-                if told["pending"] == 0 and states and states <= {"watching", "polling"}:
+                is_watched = bool(states) and states <= {"watching", "polling"}
+                if told["pending"] == 0 and is_watched and self._waiting(calm=calm) == before:
                     return time.monotonic() - begun - quiet_s
                 since = time.monotonic()
             time.sleep(0.03)
