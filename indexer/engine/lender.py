@@ -35,6 +35,10 @@ _log = logging.getLogger("indexer")
 
 _JOB_S: Final = 600
 """The longest that the next stage may take for it."""
+_ADVICE: Final = (
+    "mount the share there, or say where it is: [roots.NAME] path = ... in the config of this"
+    " machine"
+)
 _CLOCKS_NS: Final = (1_000_000_000, 1_000_000, 1_000, 100)
 """How coarse the times of a share may be: NFS 2, some servers, SMB."""
 
@@ -66,12 +70,12 @@ class Lender:
         place = self._places.get(order.origin.root) or bytes_of(order.root_path)
         try:
             _check_mounted(place)
+            readings = read(order, place, self._settings)
         except errors.RootOffline as error:
             if not self._hands_back:
                 raise
             _log.warning("handed back root=%s reason=%s", order.origin.root, error)
             return Retry(max=1_000_000_000, interval=0)
-        readings = read(order, place, self._settings)
         files = len(order.files) + len(order.unread)
         origin = order.origin
         self._queues.put(
@@ -90,7 +94,10 @@ class Lender:
 
 
 def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]:
-    """What stands in the files of an order, in its order, below this machine's `place`."""
+    """What stands in the files of an order, in its order, below this machine's `place`.
+
+    Raises RootOffline where that has gone.
+    """
     ignore_lease_signal()
     chunk = Chunk(
         place,
@@ -148,21 +155,20 @@ def _evidence_here(evidence: Evidence, place: bytes) -> Evidence:
     """A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says."""
     if not evidence.leases:
         return evidence
-    fs_type = disks.disk_at(place, disks.read_mounts()).fs_type
+    try:
+        fs_type = disks.disk_at(place, disks.read_mounts()).fs_type
+    except OSError as error:
+        raise errors.RootOffline(f"{os.fsdecode(place)}: {error.strerror}; {_ADVICE}") from error
     return replace(evidence, leases=disks.traits_of(fs_type).holds_wal)
 
 
 def _check_mounted(place: bytes) -> None:
     """Raise RootOffline where there is no folder, or nothing in it."""
     shown = os.fsdecode(place)
-    advice = (
-        "mount the share there, or say where it is: [roots.NAME] path = ... in the config of this"
-        " machine"
-    )
     try:
         with os.scandir(place) as listing:
             if next(listing, None) is not None:
                 return
     except OSError as error:
-        raise errors.RootOffline(f"{shown}: {error.strerror}; {advice}") from error
-    raise errors.RootOffline(f"{shown}: is empty; {advice}")
+        raise errors.RootOffline(f"{shown}: {error.strerror}; {_ADVICE}") from error
+    raise errors.RootOffline(f"{shown}: is empty; {_ADVICE}")

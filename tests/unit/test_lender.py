@@ -252,6 +252,19 @@ def test_a_machine_without_the_share_hands_the_job_back(
     assert "[roots.NAME] path = ..." in caplog.text
 
 
+def test_a_share_that_goes_after_it_was_found_mounted_is_handed_back_too(
+    plant: Plant, music: Path, settings: Settings, client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    plant({"1.mp3": song()})
+    asked = order(music, seen(music, "1.mp3"))
+    monkeypatch.setattr("indexer.engine.lender._check_mounted", lambda _place: None)
+    music.rename(music.with_name("away"))
+    assert isinstance(Lender(settings, client).extract(raw(asked)), Retry)
+    assert "handed back" in caplog.text
+    assert batches(client) == []
+
+
 def test_the_own_place_of_a_root_is_used_and_not_the_one_of_the_other_machine(
     music: Path, plant: Plant, settings: Settings, client: redis.Redis, tmp_path: Path
 ) -> None:
