@@ -11,7 +11,7 @@ from indexer.model import Hint, Problem, ProblemKind
 from indexer.store import pending, problems, tracks
 from indexer.store.connection import write_transaction
 from tests.by_hand import ByHand
-from tests.trees import Plant, put_in_place_of, song
+from tests.trees import BAD, Plant, put_in_place_of, song
 
 
 def names_of(by_hand: ByHand, generation: int) -> list[tuple[bytes, ...]]:
@@ -73,3 +73,19 @@ def test_a_chunk_that_an_older_scan_makes_after_the_pass_began_stays(
     assert list(one.steps()) == []
     one.end()
     assert pending.get(by_hand.connection, chunk.id) is not None
+
+
+def test_a_refused_file_that_comes_back_before_its_row_is_missing_keeps_its_problem(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand
+) -> None:
+    plant({"1.mp3": BAD})
+    library.scan()
+    with write_transaction(by_hand.connection):
+        hint = pending.leave_hint(by_hand.connection, Hint(1), 1)
+    rows = pending.of_generation(by_hand.connection, hint.generation)
+    one = Pass(by_hand.connection, by_hand.settings, by_hand.wanted, rows, by_hand.guarded, Facts())
+    (music / "1.mp3").rename(music.parent / "away.mp3")
+    assert list(one.steps()) == []
+    (music.parent / "away.mp3").rename(music / "1.mp3")
+    one.end()
+    assert problems.get(by_hand.connection, 1, b"1.mp3") is not None
