@@ -249,9 +249,11 @@ class Inserter:
                 one.here = one.known = None
         movers = {one.known.id for one in settled if one.known is not None and one.moved}
         for one in settled:
-            if one.known is not None and one.moved and one.known.place is not Place.MISSING:
-                tracks.park(self._connection, one.known.id)
-                problems.clear(self._connection, one.known.root_id, one.known.path)
+            known = one.known
+            if known is not None and one.moved and known.place is not Place.MISSING:
+                tracks.park(self._connection, known.id)
+                inode = known.stamp.inode
+                problems.clear_of_file(self._connection, known.root_id, known.path, inode)
         for one in settled:
             if one.moved and one.here is not None and one.here.id not in movers:
                 self._rows.leave_untold(one.here)

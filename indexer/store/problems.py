@@ -22,6 +22,7 @@ ON CONFLICT (root_id, path) DO UPDATE SET kind = excluded.kind, reason = exclude
     inode = excluded.inode, since = excluded.since
 """
 _CLEAR: Final = "DELETE FROM problems WHERE root_id = ? AND path = ?"
+_CLEAR_OF_FILE: Final = "DELETE FROM problems WHERE root_id = ? AND path = ? AND inode = ?"
 _BELOW: Final = """
 SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode FROM problems
 WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path
@@ -75,6 +76,11 @@ def put(
 def clear(connection: Connection, root_id: int, path: bytes) -> None:
     """The path is fine again, or gone."""
     connection.execute(_CLEAR, (root_id, path))
+
+
+def clear_of_file(connection: Connection, root_id: int, path: bytes, inode: int) -> None:
+    """A file has left the path. Trouble with another one that stands there now goes on."""
+    connection.execute(_CLEAR_OF_FILE, (root_id, path, inode))
 
 
 def below(connection: Connection, root_id: int, folder: bytes) -> dict[bytes, KnownProblem]:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind
@@ -173,3 +174,25 @@ def test_a_folders_own_files_leave_the_trouble_of_its_folders_alone(
     scan = by_hand.scan(Hint(root_id))
     assert [plan.names for plan in scan.plans()] == [(b"1.mp3",)]
     assert scan.settled_problems == [b""]
+
+
+def test_a_file_that_cannot_be_read_at_the_place_that_another_left_is_tried_again(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand
+) -> None:
+    """Two files swap names, and one of them cannot be read: nothing else would lead back to it."""
+    plant({"a.mp3": song("A"), "b.mp3": song("B")})
+    library.scan()
+    for old, new in (("a.mp3", "between"), ("b.mp3", "a.mp3"), ("between", "b.mp3")):
+        os.rename(music / old, music / new)
+    plan, row = by_hand.plan()
+    ready = by_hand.read(plan)
+    trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
+    findings = [
+        replace(one, track=None, problem=trouble) if one.entry.path == b"b.mp3" else one
+        for one in ready.findings
+    ]
+    by_hand.write(row, replace(ready, findings=tuple(findings)))
+    assert [path for _, path, _ in problems.unreadable(by_hand.connection)] == [b"b.mp3"]
+    library.scan()
+    assert titles(library) == {"a.mp3": "B", "b.mp3": "A"}
+    assert list(library.problems()) == []
