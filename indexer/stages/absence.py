@@ -94,7 +94,9 @@ class Absence:
                 for path, problem in news:
                     problems.put(self._connection, root_id, path, problem, None, now_ms)
                 for path in over:
-                    problems.clear(self._connection, root_id, path)
+                    known = tracks.in_place(self._connection, root_id, path)
+                    if known is None or known.place is not Place.REFUSED:  # else it came back
+                        problems.clear(self._connection, root_id, path)
         return len(news)
 
 

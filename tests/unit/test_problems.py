@@ -196,3 +196,20 @@ def test_a_file_that_cannot_be_read_at_the_place_that_another_left_is_tried_agai
     library.scan()
     assert titles(library) == {"a.mp3": "B", "b.mp3": "A"}
     assert list(library.problems()) == []
+
+
+def test_a_file_that_is_no_music_keeps_its_problem_when_its_folder_was_away_for_a_moment(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand
+) -> None:
+    """The scan did not find it, and who was to mark it missing did."""
+    plant({"A/bad.mp3": BAD})
+    library.scan()
+    (root_id,) = by_hand.trees
+    (music / "A").rename(music.parent / "away")
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    (music.parent / "away").rename(music / "A")
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    by_hand.absence.note_folders(root_id, scan.unlisted, scan.settled_problems, 1)
+    assert [problem.path for problem in library.problems()] == ["A/bad.mp3"]
+    assert list(faults(library)) == []
