@@ -46,16 +46,9 @@ class Verdict(Enum):
     WAIT_WRITER = auto()
     WAIT_YOUNG = auto()
 
-    @property
-    def waiting(self) -> Waiting | None:
-        """Why it must not be read yet; None where it may."""
-        match self:
-            case Verdict.WAIT_WRITER:
-                return Waiting.WRITER
-            case Verdict.WAIT_YOUNG:
-                return Waiting.YOUNG
-            case _:
-                return None
+
+WAITING = {Verdict.WAIT_WRITER: Waiting.WRITER, Verdict.WAIT_YOUNG: Waiting.YOUNG}
+"""Why a file must not be read yet, by the verdicts that say so."""
 
 
 def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdict:
@@ -65,6 +58,8 @@ def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdic
     and the contents last. A write before the reading is then either part of what is read or
     changes the stamp; a write after it always changes the stamp.
     """
+    if lease is Lease.GRANTED and now_ns - stamp.ctime_ns > max(TICK_NS, evidence.granularity_ns):
+        return Verdict.READ  # nearly always
     held = lease is Lease.REFUSED
     if held and not _stood_still(stamp.ctime_ns, now_ns, evidence.held_s, evidence.granularity_ns):
         return Verdict.WAIT_WRITER

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from indexer.evidence import Lease, Verdict, coarse_now_ns, judge, tick_left_ns, try_lease
+from indexer.evidence import WAITING, Lease, Verdict, coarse_now_ns, judge, tick_left_ns, try_lease
 from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.paths import suffix_of
 from indexer.tags import Refused, read_track
@@ -150,8 +150,8 @@ def _judge_and_read(
     stamp = Stamp.of(status)
     lease = try_lease(file_descriptor) if evidence.leases else Lease.UNAVAILABLE
     verdict = judge(stamp, now_ns(), lease, evidence)
-    if verdict is not Verdict.READ and verdict.waiting is not None:
-        return Reading(path=path, stamp=stamp, waiting=verdict.waiting)
+    if verdict is not Verdict.READ and verdict in WAITING:
+        return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
 
     track = problem = None
     file = _OpenFile(file_descriptor, stamp.size)
@@ -161,7 +161,12 @@ def _judge_and_read(
         problem = Problem(ProblemKind.CONTENT, str(refused))
     except (OSError, MemoryError) as error:
         problem = _environment(error)
-    if Stamp.of(os.fstat(file_descriptor)) != stamp:
+    after = os.fstat(file_descriptor)
+    if (
+        after.st_ctime_ns != stamp.ctime_ns
+        or after.st_mtime_ns != stamp.mtime_ns
+        or after.st_size != stamp.size
+    ):
         return Reading(path=path, waiting=Waiting.CHANGING, opened=True, bytes_read=file.bytes_read)
     return Reading(
         path=path,

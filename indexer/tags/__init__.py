@@ -8,9 +8,12 @@ at hand needs. Whoever wants only `SUFFIXES` imports none of it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from indexer.model import Track
 
 READER_VERSION: int = 2
@@ -41,6 +44,12 @@ def read_track(file: BinaryIO, suffix: bytes) -> Track:
     Raises `Refused` when the bytes are at fault, and the `OSError` itself when the machine is.
     The file is neither opened nor closed here, and no more of it is read than its tags need.
     """
-    from indexer.tags.reader import read  # late: it imports mutagen
+    return _reader()(file, suffix)
 
-    return read(file, suffix)
+
+@cache
+def _reader() -> Callable[[BinaryIO, bytes], Track]:
+    """What reads, imported when the first file comes: it imports mutagen."""
+    from indexer.tags.reader import read
+
+    return read

@@ -63,7 +63,7 @@ CODECS = {
 """Our name of the codec, by what stands in Microsoft's: the first that fits."""
 
 
-def read(window: Window) -> Track:
+def read(window: Window, _suffix: bytes) -> Track:
     """The track of an ASF file."""
     window.seek(0)
     file = ASF(window)

@@ -28,11 +28,14 @@ WORDS = ("title", "artist", "albumartist", "album", "genre", "composer", "commen
 LISTS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
 """Columns of several texts apart, and their fields in a track."""
 
-PAIRS = (("track", "track_total"), ("disc", "disc_total"))
-NUMBERS = frozenset({"track", "track_total", "disc", "disc_total"})
+NUMBERS = {"track": "track_total", "disc": "disc_total"}
+TOTALS = tuple(NUMBERS.values())
+"""Columns of numbers, and those of their totals."""
 
-SHORT = 16
-"""Characters of a text that is worth keeping, since it comes again."""
+OWN = frozenset({"title", "mb_trackid"})
+"""Columns whose text no other file has."""
+SHORT = 128
+"""Characters of a text that is worth keeping, since it comes again. A guess."""
 LARGEST_NUMBER = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 
@@ -40,7 +43,7 @@ _LEADING_YEAR = re.compile(r"\s*([0-9]{4})")
 _YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 
 
-def track(  # noqa: C901, PLR0912 - once a file, and a call a column costs
+def track(
     codec: str,
     info: object,
     values: Mapping[str, Sequence[str]],
@@ -63,35 +66,48 @@ def track(  # noqa: C901, PLR0912 - once a file, and a call a column costs
             fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None))
     fields["sample_rate"] = _amount(getattr(info, "sample_rate", sample_rate))
     for column, several in values.items():
-        if column in NUMBERS:
-            continue
-        if len(several) == 1:  # nearly always
-            text = several[0]
-            if text.isascii() and text[-1:] > " ":  # so it is not blank, and clean
-                if column in LISTS:
-                    fields[LISTS[column]] = (text,)
-                else:
-                    fields[column] = text
-                continue
-        if column in LISTS:
-            fields[LISTS[column]] = texts(several)
+        text = several[0] if len(several) == 1 else None  # nearly always
+        if text is None or len(text) > SHORT:
+            fields.update(_fields(column, several))
+        elif column in OWN and text.isascii() and text[-1:] > " ":  # not blank, and clean
+            fields[column] = text
         else:
-            fields[column] = joined(several)
-        if column in WORDS and _is_suspect(several):
-            fields["suspect_encoding"] = True
-    for number, its_total in PAIRS:
-        numbers, totals = values.get(number, ()), values.get(its_total, ())
-        if len(numbers) == 1 and not totals and len(numbers[0]) <= SHORT:
-            fields[number], fields[its_total] = _known_pair(numbers[0])
-        elif numbers or totals:
-            fields[number], fields[its_total] = _pair(numbers, totals)
-    if (date := fields.get("date")) is not None:
-        fields["year"] = _known_year(date) if len(date) <= SHORT else year(date)
-    if (comment := fields.get("comment")) is not None and 4 * len(comment) > COMMENT_LIMIT:
-        fields["comment"] = _cut(comment)
-    if "compilation" in fields:
-        fields["compilation"] = _is_yes(fields["compilation"])
+            fields.update(_known_fields(column, text))
+    for its_total in TOTALS:
+        if its_total in values and fields.get(its_total) is None:  # one beside the number wins
+            fields[its_total] = _number(_first(values[its_total]))
     return Track(**fields)
+
+
+def _fields(column: str, several: Sequence[str]) -> dict[str, Any]:
+    """The fields of a track that one column's values fill; a total waits for its number."""
+    if column in NUMBERS:
+        number, _, its_total = _first(several).partition("/")
+        return {column: _number(number), NUMBERS[column]: _number(its_total)}
+    if column in TOTALS:
+        return {}
+    if column in LISTS:
+        fields: dict[str, Any] = {LISTS[column]: texts(several)}
+    else:
+        text = joined(several)
+        fields = {column: text}
+        if column == "compilation":
+            fields[column] = _is_yes(text)
+        elif text is None:
+            return fields
+        elif column == "date":
+            fields["year"] = year(text)
+        elif column == "comment":
+            fields[column] = _cut(text)
+    if column in WORDS and _is_suspect(several):
+        fields["suspect_encoding"] = True
+    return fields
+
+
+@lru_cache(maxsize=4096)
+def _known_fields(column: str, text: str) -> dict[str, Any]:
+    """The same of one text, kept: an album's files have most texts in common."""
+    return _fields(column, (text,))
 
 
 def filled(values: Values, *others: Values) -> Values:
@@ -130,10 +146,6 @@ def year(date: str) -> int | None:
     return next((int(y) for y in candidates if FIRST_YEAR <= int(y) <= LAST_YEAR), None)
 
 
-_known_year = lru_cache(maxsize=1024)(year)
-"""The same, kept: an album's files have one date."""
-
-
 def _clean(text: str) -> str:
     """The text without trailing NULs, and with U+FFFD for lone surrogates.
 
@@ -152,21 +164,6 @@ def _clean(text: str) -> str:
 
 def _is_suspect(several: Sequence[str]) -> bool:
     return any(not value.isascii() and misread(value) for value in several)
-
-
-def _pair(numbers: Sequence[str], totals: Sequence[str]) -> tuple[int | None, int | None]:
-    """Number and total out of `3`, `3/12`, or two tags; a total beside the number wins."""
-    first, _, beside = _first(numbers).partition("/")
-    total = _number(beside)
-    if total is None and totals:
-        total = _number(_first(totals))
-    return _number(first), total
-
-
-@lru_cache(maxsize=1024)
-def _known_pair(number: str) -> tuple[int | None, int | None]:
-    """The same out of one text, kept: every album has a `3/12`."""
-    return _pair((number,), ())
 
 
 def _first(values: Sequence[str]) -> str:
@@ -203,6 +200,8 @@ def _amount(value: float | None) -> int | None:
 
 
 def _cut(comment: str) -> str:
+    if 4 * len(comment) <= COMMENT_LIMIT:
+        return comment
     encoded = comment.encode()
     if len(encoded) <= COMMENT_LIMIT:
         return comment

@@ -98,7 +98,7 @@ def _holds_data(cover: Atom, window: Window) -> bool:
     return window.peek(begin + 4, 4) in COVER_PARTS
 
 
-def read(window: Window) -> Track:
+def read(window: Window, _suffix: bytes) -> Track:
     """The track of an MP4 file."""
     from indexer.tags.plain_mp4 import plain_mp4  # late: it has the names from here
 

@@ -6,7 +6,7 @@ pictures and padding without reading them, and at anything else (sizes that lie,
 comments, an ID3 tag before all) the answer is None: then mutagen decides. Where there is an answer
 it is mutagen's, and a property test holds the two against each other.
 
-Sources: RFC 9639, 8 (metadata blocks); Vorbis I specification, 5 (comment header).
+Source: RFC 9639, 8 (metadata blocks).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from indexer.tags.comments import read_comments
 
+if TYPE_CHECKING:
+    from indexer.tags.comments import Comments
     from indexer.tags.window import Window
 
 STREAM_INFO, SEEK_TABLE, COMMENTS, CUE_SHEET, PICTURE = 0, 3, 4, 5, 6
@@ -34,7 +35,6 @@ BLOCKS_LIMIT = 100
 """Blocks that are walked. A guess: a file has six."""
 
 _stream = Struct(">10xQ16x").unpack_from
-_number = Struct("<I").unpack_from
 
 
 class Stream(NamedTuple):
@@ -51,7 +51,7 @@ class Flac(NamedTuple):
     """What a FLAC file says before its sound begins."""
 
     stream: Stream
-    comments: dict[str, list[str]]
+    comments: Comments
     has_picture: bool
 
 
@@ -59,22 +59,22 @@ class NotPlain(Exception):
     """Something here is for mutagen to judge."""
 
 
-def plain_flac(window: Window, keys: Mapping[bytes, str]) -> Flac | None:
-    """The blocks of a FLAC file and its comments of these keys, or None if mutagen must read it."""
+def plain_flac(window: Window) -> Flac | None:
+    """The blocks of a FLAC file and its comments, or None if mutagen must read it."""
     try:
-        return _walk(window, keys)
+        return _walk(window)
     except (NotPlain, error):
         return None
 
 
-def _walk(window: Window, keys: Mapping[bytes, str]) -> Flac:  # noqa: C901, PLR0912 - one walk
+def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
     at = HEADER_SIZE + HEADER_SIZE + STREAM_INFO_SIZE
     block, start = window.hold(0, at)
     if len(block) < at or block[:4] != b"fLaC" or block[4] & ~LAST or block[5:8] != b"\0\0\x22":
         raise NotPlain
     (numbers,) = _stream(block, 8)
     seen = {STREAM_INFO}
-    comments: dict[str, list[str]] = {}
+    comments: Comments = {}
     has_picture = False
     last = block[4] & LAST
     for _ in range(BLOCKS_LIMIT):
@@ -102,7 +102,7 @@ def _walk(window: Window, keys: Mapping[bytes, str]) -> Flac:  # noqa: C901, PLR
             content = block[first + HEADER_SIZE : first + HEADER_SIZE + size]
             if len(content) < size:
                 content = window.peek(begin, size)
-            comments, end = read_comments(content, keys)
+            comments, end = read_comments(content)
             if end != size:
                 raise NotPlain
         elif code == PICTURE:
@@ -135,28 +135,3 @@ def _picture_size(head: bytes, size: int) -> int:
     if at + 4 + picture_size != size:
         raise NotPlain
     return picture_size
-
-
-def read_comments(content: bytes, keys: Mapping[bytes, str]) -> tuple[dict[str, list[str]], int]:
-    """The texts of these keys (in lower case), by the name given for each, and where they end."""
-    (size,) = _number(content, 0)
-    at = 4 + size
-    (count,) = _number(content, at)
-    at += 4
-    comments: dict[str, list[str]] = {}
-    for _ in range(count):
-        (size,) = _number(content, at)
-        begin = at + 4
-        at = begin + size
-        separator = content.find(b"=", begin, at)
-        if separator >= 0:
-            key = keys.get(content[begin:separator].lower())
-            if key is not None:
-                text = content[separator + 1 : at].decode("utf-8", "replace")
-                if key in comments:
-                    comments[key].append(text)
-                else:
-                    comments[key] = [text]
-    if at > len(content):
-        raise NotPlain
-    return comments, at

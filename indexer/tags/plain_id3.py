@@ -29,8 +29,6 @@ TEXT_FRAMES = frozenset(
 """Frames of one list of texts that become columns, or that mutagen makes TDRC of."""
 WANTED = {name: name.decode() for name in TEXT_FRAMES | {b"TXXX", b"COMM", b"UFID", b"APIC"}}
 """Names as they stand in the file, and as mutagen says them."""
-SHORT = {name: name.decode() for name in TEXT_FRAMES - {b"TDRC"}}
-"""Those of which the texts are what stands there."""
 
 HEADER_SIZE = 10
 PICTURE_HEAD = 1024
@@ -48,6 +46,7 @@ KNOWN_STAMP = 32
 """Characters of a date that is worth keeping: `1993-06-07 10:20:30` has 19."""
 
 _frame_header = Struct(">4sIH").unpack_from
+_frame_size = Struct(">4xI").unpack_from
 
 
 class Tag(NamedTuple):
@@ -86,7 +85,7 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
     at = HEADER_SIZE
     block, start = window.hold(0, HEADER_SIZE)
     while True:
-        at = start + _short_texts(block, at - start, min(len(block), end - start), texts)
+        at = start + _short_frames(block, at - start, min(len(block), end - start), texts)
         if at + HEADER_SIZE > end:
             break
         first = at - start
@@ -100,7 +99,7 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
         if key is None:
             if not any(block[first : first + HEADER_SIZE]):
                 return Tag(texts, has_picture, end, version)  # what follows is padding
-            if not (name.isalnum() and name.isupper()):
+            if not _is_name(name):
                 raise NotPlain
         first += HEADER_SIZE
         if version == V24 and size > SEVEN_BITS:
@@ -119,51 +118,71 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
         payload = block[first : first + size]
         if len(payload) < size:
             payload = window.peek(begin, size)
-        if key == "UFID":
-            owner, _, identifier = payload.partition(b"\0")
-            texts[f"UFID:{owner.decode('latin-1')}"] = [identifier.decode("utf-8", "replace")]
-        elif size > 1:  # more than the byte that says the encoding
-            key, values = _text_frame(key, payload)
-            known = texts.setdefault(key, values)
-            if known is not values:  # the frame comes again: mutagen adds the texts that are new
-                known.extend(text for text in values if text not in known)
+        _add(texts, *_texts(key, payload))
     if any(window.peek(at, end - at)):
         raise NotPlain
     return Tag(texts, has_picture, end, version)
 
 
-def _short_texts(block: bytes, at: int, end: int, texts: Texts) -> int:
-    """Read the frames that nearly all are: one short text. Says where the first other one stands.
+def _short_frames(block: bytes, at: int, end: int, texts: Texts) -> int:
+    """Read the frames that nearly all are: short texts. Says where the first other one stands.
 
     Below 128 bytes a size is the same in both versions.
     """
     while at + HEADER_SIZE < end:
-        name, size, flags = _frame_header(block, at)
-        key = SHORT.get(name)
-        if key is None or flags or not 1 < size <= SEVEN_BITS or key in texts:
+        (size,) = _frame_size(block, at)
+        after = at + HEADER_SIZE + size
+        if size > SEVEN_BITS or after > end:
             break
-        begin = at + HEADER_SIZE
-        after = begin + size
-        if after > end:
+        known = _known_frame(block[at:after])
+        if known is None:
             break
-        encoding = block[begin]
-        if encoding == 1:
-            if block[begin + 1 : begin + 3] != b"\xff\xfe":
-                break
-            text = block[begin + 1 : after].decode("utf-16")
-        elif encoding == 3:
-            text = block[begin + 1 : after].decode()
-        elif encoding == 0:
-            text = block[begin + 1 : after].decode("latin-1")
-        else:
-            break
-        if "\0" in text:
-            text = text[:-1]  # its terminator
-            if "\0" in text:
-                break
-        texts[key] = [text]
+        key, values = known
+        if key in texts:
+            _add(texts, key, values)
+        elif key:
+            texts[key] = values
         at = after
     return at
+
+
+@lru_cache(maxsize=4096)
+def _known_frame(frame: bytes) -> tuple[str, list[str]] | None:
+    """Key and texts of a whole frame, kept: an album's files have most of them in common.
+
+    The key is empty where the frame is none of ours; None where it is no frame of texts.
+    """
+    name, size, flags = _frame_header(frame)
+    key = WANTED.get(name)
+    if key is None:
+        return ("", []) if _is_name(name) else None
+    if flags or key == "APIC" or not size:
+        return None
+    return _texts(key, frame[HEADER_SIZE:])
+
+
+def _is_name(name: bytes) -> bool:
+    return name.isalnum() and name.isupper()
+
+
+def _add(texts: Texts, key: str, values: list[str]) -> None:
+    """Add a frame's texts; where it comes again mutagen adds those that are new."""
+    if key in texts and not key.startswith("UFID"):
+        known = list(texts[key])
+        known.extend(text for text in values if text not in known)
+        texts[key] = known
+    elif key:
+        texts[key] = values
+
+
+def _texts(key: str, payload: bytes) -> tuple[str, list[str]]:
+    """Key and texts of a frame of texts; an empty key where it has none."""
+    if key == "UFID":
+        owner, _, identifier = payload.partition(b"\0")
+        return f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]
+    if len(payload) == 1:  # only the byte that says the encoding
+        return "", []
+    return _text_frame(key, payload)
 
 
 def _synchsafe(number: int) -> int:

@@ -25,8 +25,6 @@ from mutagen.mp4._atom import AtomError
 from indexer.tags.mp4 import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from indexer.tags import columns
     from indexer.tags.window import Window
 
@@ -35,25 +33,36 @@ NUMBERS = {name.encode("latin-1"): both for name, both in PAIRS.items()}
 """The same names as bytes."""
 
 HEADER_SIZE = 8
+LONG_HEADER_SIZE = 16
+COVER_REACH = 16
+"""Bytes of a `covr` to the end of the name of the first part in it."""
 IN_MOVIE = frozenset({b"udta", b"trak", b"mdia", b"meta", b"ilst", b"stbl", b"minf"})
 """Atoms of atoms, as far as mutagen looks."""
 UNUSUAL = frozenset({b"moov", b"moof", b"traf", b"chpl"})
+NO_ITEM = IN_MOVIE | UNUSUAL
+ITEMS = frozenset({*TEXTS, *NUMBERS, b"----", b"cpil", b"tmpo", b"gnre"})
+"""Names of the items of which the content counts."""
 DEEPEST = 8
 """How deep atoms may lie. A guess: `stsd` lies at 5."""
 ATOMS_LIMIT = 5000
-"""Atoms that are walked in one file. A guess: iTunes writes 80."""
-STEP = 4096
-"""Bytes that are read behind what was stepped over. A guess: most tags without their cover."""
+"""Atoms that are walked beside `moov`. A guess: there are five."""
 ITEM_LIMIT = 64 * 1024
 """Bytes of one item that are read here. A guess: of a comment 4 KB are kept."""
+SHORT = 192
+"""Bytes of an item that is worth keeping, since it comes again. A guess."""
 ENTRY_LIMIT = 512
 """Bytes of sample entries that are worth keeping. A guess: those of AAC have 100."""
+HEADS = {b"hdlr": 12, b"mdhd": 4 + 28, b"stsd": ENTRY_LIMIT + 1}
+"""How much is read of the atoms that say what the sound is."""
 
 IMPLICIT, UTF_8, UTF_16, INTEGER = 0, 1, 2, 21
 """Types of a `data` atom (QuickTime File Format, "Well-known types")."""
 
 _header = Struct(">I4s").unpack_from
 _pair = Struct(">2H").unpack_from
+_long_size = Struct(">Q").unpack_from
+_media_header = Struct(">2I").unpack_from
+_long_media_header = Struct(">IQ").unpack_from
 
 
 class NotPlain(Exception):
@@ -79,48 +88,60 @@ class Mp4(NamedTuple):
     has_picture: bool
 
 
-class Atom(NamedTuple):
-    """An atom's name, where its payload begins and ends, and the atoms in it that count."""
+class Atom:
+    """An atom of atoms: those in it that are such too, and how the first of the others begin."""
 
-    name: bytes
-    begin: int
-    end: int
-    atoms: dict[bytes, list[Atom]]
+    __slots__ = ("atoms", "has_picture", "heads", "values")
+
+    def __init__(self) -> None:
+        self.atoms: dict[bytes, list[Atom]] = {}
+        self.heads: dict[bytes, bytes] = {}
+        self.values: columns.Values = {}
+        """Of an `ilst`."""
+        self.has_picture = False
+
+    def only(self, name: bytes) -> Atom:
+        """The one of this name; an empty one if there is none."""
+        several = self.atoms.get(name)
+        if several is None:
+            return Atom()
+        if len(several) > 1:
+            raise NotPlain
+        return several[0]
+
+    def head(self, name: bytes) -> bytes:
+        """How the first of this name begins."""
+        if name not in self.heads:
+            raise NotPlain
+        return self.heads[name]
 
 
 def plain_mp4(window: Window) -> Mp4 | None:
     """The file's sound and tags, or None if mutagen must read it."""
     try:
         movie = _movie(window)
-        stream = _stream(window, movie.get(b"trak", []))
-        values: columns.Values = {}
-        has_picture = False
-        metadata = _only(_only(movie, b"udta"), b"meta")
-        for several in _only(metadata, b"ilst").values():
-            for item in several:
-                if item.name == b"covr":
-                    has_picture |= _is_cover(window, item)
-                else:
-                    _add(window, item, values)
+        stream = _stream(movie.atoms.get(b"trak", []))
+        items = movie.only(b"udta").only(b"meta").only(b"ilst")
     except (NotPlain, error, UnicodeDecodeError):
         return None
-    return Mp4(stream, values, has_picture)
+    return Mp4(stream, items.values, items.has_picture)
 
 
-def _movie(window: Window) -> dict[bytes, list[Atom]]:
+def _movie(window: Window) -> Atom:
     """The atoms in `moov`, found by a walk over all that lies beside it."""
     movie = None
-    window.hold(0, HEADER_SIZE)
-    budget = iter(range(ATOMS_LIMIT))
     at = 0
-    while at + HEADER_SIZE <= window.size:
-        head = window.glance(at, 16)
-        size, name = _header(head)
+    for _ in range(ATOMS_LIMIT):
+        if at + HEADER_SIZE > window.size:
+            break
+        block, start = window.hold(at, LONG_HEADER_SIZE)
+        first = at - start
+        size, name = _header(block, first)
         begin = at + HEADER_SIZE
         if size == 1:
-            size = int.from_bytes(head[8:])
-            begin = at + 16
-            if size < 16 or len(head) < 16:
+            (size,) = _long_size(block, first + HEADER_SIZE)
+            begin = at + LONG_HEADER_SIZE
+            if size < LONG_HEADER_SIZE:
                 raise NotPlain
         elif size == 0:
             size = window.size - at
@@ -130,94 +151,110 @@ def _movie(window: Window) -> dict[bytes, list[Atom]]:
         if name in UNUSUAL:
             if name != b"moov" or movie is not None or at > window.size:
                 raise NotPlain
-            window.hold(begin, HEADER_SIZE)
-            movie = _atoms(window, begin, at, DEEPEST, budget)
-        if next(budget, None) is None:
-            raise NotPlain
+            movie = _atom(window, begin, at, DEEPEST)
+    else:
+        raise NotPlain
     if movie is None:
         raise NotPlain
     return movie
 
 
-def _atoms(
-    window: Window, at: int, end: int, depth: int, budget: Iterator[int]
-) -> dict[bytes, list[Atom]]:
-    """The atoms in a place, by name; those in them too."""
-    found: dict[bytes, list[Atom]] = {}
+def _atom(window: Window, at: int, end: int, depth: int) -> Atom:
+    """What lies between these places."""
+    found = Atom()
     block, start = b"", 0
     if not depth:
         raise NotPlain
     while at < end:
         first = at - start
-        if first < 0 or first + HEADER_SIZE > len(block):
-            block, start, first = window.glance(at, STEP), at, 0
+        if first + HEADER_SIZE > len(block):
+            block, start = window.hold(at, HEADER_SIZE)
+            first = at - start
         size, name = _header(block, first)
         begin = at + HEADER_SIZE
         at += size
-        if size < HEADER_SIZE or at > end or name in UNUSUAL or next(budget, None) is None:
+        if size < HEADER_SIZE or at > end or name in UNUSUAL:
             raise NotPlain
-        atoms = {}
         if name in IN_MOVIE:
             if name == b"meta":
                 begin += 4
                 if begin > at:
                     raise NotPlain
-            atoms = _atoms(window, begin, at, depth - 1, budget)
-        atom = Atom(name, begin, at, atoms)
-        if name in found:
-            found[name].append(atom)
-        else:
-            found[name] = [atom]
+            inner = (
+                _items(window, begin, at)
+                if name == b"ilst"
+                else _atom(window, begin, at, depth - 1)
+            )
+            found.atoms.setdefault(name, []).append(inner)
+        elif name in HEADS and name not in found.heads:
+            reach = min(size - HEADER_SIZE, HEADS[name])
+            first += HEADER_SIZE
+            head = block[first : first + reach]
+            found.heads[name] = head if len(head) == reach else window.peek(begin, reach)
     return found
 
 
-def _only(atoms: dict[bytes, list[Atom]], name: bytes) -> dict[bytes, list[Atom]]:
-    """The atoms in the one of this name; none if there is none."""
-    several = atoms.get(name)
-    if several is None:
-        return {}
-    if len(several) > 1:
-        raise NotPlain
-    return several[0].atoms
+def _items(window: Window, at: int, end: int) -> Atom:
+    """The tags in an `ilst`."""
+    found = Atom()
+    values = found.values
+    block, start = b"", 0
+    while at < end:
+        first = at - start
+        if first + COVER_REACH > len(block):
+            block, start = window.hold(at, COVER_REACH)
+            first = at - start
+        size, name = _header(block, first)
+        begin = at
+        at += size
+        if size < HEADER_SIZE or at > end or name in NO_ITEM:
+            raise NotPlain
+        if name == b"covr":  # mutagen drops it whole if its first part is none that a cover has
+            part = block[first + COVER_REACH - 4 : first + COVER_REACH]
+            found.has_picture |= size > EMPTY_COVER and part in COVER_PARTS
+        elif name in ITEMS:
+            if size > ITEM_LIMIT:
+                raise NotPlain
+            item = block[first : first + size]
+            if len(item) < size:
+                item = window.peek(begin, size)
+            more = (_known_item if size <= SHORT else item_of)(item)
+            if not values.keys().isdisjoint(more):
+                raise NotPlain  # again, or in other letters
+            values.update(more)
+    return found
 
 
-def _first(window: Window, atoms: dict[bytes, list[Atom]], name: bytes, limit: int) -> bytes:
-    """The first bytes of the first atom of this name."""
-    several = atoms.get(name)
-    if several is None:
-        raise NotPlain
-    begin, end = several[0].begin, several[0].end
-    return window.peek(begin, min(limit, end - begin))
-
-
-def _stream(window: Window, tracks: list[Atom]) -> Stream:
+def _stream(tracks: list[Atom]) -> Stream:
     """The sound of the first track that is one."""
     for track in tracks:
-        media = _only(track.atoms, b"mdia")
-        if _first(window, media, b"hdlr", 12)[8:12] == b"soun":
+        media = track.only(b"mdia")
+        if media.head(b"hdlr")[8:12] == b"soun":
             break
     else:
         raise NotPlain
-    head = _first(window, media, b"mdhd", 4 + 28)
-    if head[:1] == b"\0" and len(head) >= 4 + 16:
-        unit, length = int.from_bytes(head[12:16]), int.from_bytes(head[16:20])
-    elif head[:1] == b"\1" and len(head) >= 4 + 28:
-        unit, length = int.from_bytes(head[20:24]), int.from_bytes(head[24:32])
+    head = media.head(b"mdhd")
+    if head[:1] == b"\0":
+        unit, length = _media_header(head, 12)
+    elif head[:1] == b"\1":
+        unit, length = _long_media_header(head, 20)
     else:
         raise NotPlain
-    samples = _only(_only(media, b"minf"), b"stbl")
-    entries = _first(window, samples, b"stsd", ENTRY_LIMIT + 1)
+    entries = media.only(b"minf").only(b"stbl").head(b"stsd")
     if len(entries) > ENTRY_LIMIT or entries[:1] != b"\0":
         raise NotPlain
     entry = _entry(entries[4:])
     if entry is None:
         raise NotPlain
-    return entry._replace(length=float(length) / unit if unit else 0.0)
+    return Stream(float(length) / unit if unit else 0.0, *entry)
 
 
 @lru_cache(maxsize=512)
-def _entry(entries: bytes) -> Stream | None:
-    """The first sample entry, as mutagen reads it, and kept: an encoder writes the same again."""
+def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
+    """A stream but for its length: the first sample entry, as mutagen reads it.
+
+    Kept: an encoder writes the same again.
+    """
     if not any(entries[:4]):
         return None
     file = BytesIO(entries[4:])
@@ -225,59 +262,43 @@ def _entry(entries: bytes) -> Stream | None:
         entry = AudioSampleEntry(MutagenAtom(file), file)
     except (ASEntryError, AtomError, AssertionError, ValueError, LookupError, TypeError, error):
         return None
-    return Stream(
-        0.0, entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec
-    )
+    return entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec
 
 
-def _is_cover(window: Window, item: Atom) -> bool:
-    """Whether a `covr` holds something; its first part is one that a cover has."""
-    is_empty = item.end - item.begin <= EMPTY_COVER - HEADER_SIZE
-    return not is_empty and window.peek(item.begin + 4, 4) in COVER_PARTS
-
-
-def _add(window: Window, item: Atom, values: columns.Values) -> None:  # noqa: C901 - a case each
-    """Add an item's values to their column; what is none of ours cannot refuse the file."""
-    name = item.name
+def item_of(item: bytes) -> columns.Values:
+    """An item's texts by column; what is none of ours cannot refuse the file."""
+    name = item[4:HEADER_SIZE]
+    if name == b"----":
+        return _freeform(item[HEADER_SIZE:])
+    parts = _data(item, HEADER_SIZE)
     if name in TEXTS:
-        texts = [data.decode() for kind, data in _data(_content(window, item)) if _is_text(kind)]
-        values.setdefault(TEXTS[name], []).extend([text for text in texts if text])
-    elif name == b"----":
-        _add_freeform(_content(window, item), values)
-    elif name in NUMBERS:
-        pairs = [_pair(data, 2) for _, data in _data(_content(window, item))]
-        for column, number in zip(NUMBERS[name], pairs[0] if pairs else (), strict=False):
-            values.setdefault(column, [str(number)] if number else [])
-    elif name == b"cpil":
-        for _, data in _data(_content(window, item)):
-            if len(data) != 1:
-                raise NotPlain
-            values["compilation"] = ["1"] if any(data) else []
-    elif name == b"tmpo":
-        for kind, data in _data(_content(window, item)):
-            if kind not in {IMPLICIT, INTEGER} or len(data) not in {1, 2, 4}:
-                raise NotPlain
-            if number := int.from_bytes(data, signed=True):
-                values.setdefault("bpm", []).append(str(number))
-    elif name == b"gnre" or item.atoms or name in IN_MOVIE:
-        raise NotPlain
+        if any(kind not in {IMPLICIT, UTF_8} for kind, _ in parts):
+            raise NotPlain
+        return {TEXTS[name]: [text for _, data in parts if (text := data.decode())]}
+    if name in NUMBERS:
+        pairs = [_pair(data, 2) for _, data in parts]
+        numbers = zip(NUMBERS[name], pairs[0] if pairs else (), strict=False)
+        return {column: [str(number)] if number else [] for column, number in numbers}
+    if name == b"cpil":
+        if any(len(data) != 1 for _, data in parts):
+            raise NotPlain
+        return {"compilation": ["1"] if any(parts[-1][1]) else []} if parts else {}
+    if name == b"tmpo":
+        if any(
+            kind not in {IMPLICIT, INTEGER} or len(data) not in {1, 2, 4} for kind, data in parts
+        ):
+            raise NotPlain
+        rates = [int.from_bytes(data, signed=True) for _, data in parts]
+        return {"bpm": [str(rate) for rate in rates if rate]}
+    raise NotPlain  # `gnre`
 
 
-def _is_text(kind: int) -> bool:
-    if kind not in {IMPLICIT, UTF_8}:
-        raise NotPlain
-    return True
+_known_item = lru_cache(maxsize=4096)(item_of)
+"""The same, kept: an album's files have most of them in common."""
 
 
-def _content(window: Window, item: Atom) -> bytes:
-    size = item.end - item.begin
-    if size > ITEM_LIMIT:
-        raise NotPlain
-    return window.peek(item.begin, size)
-
-
-def _data(content: bytes, at: int = 0) -> list[tuple[int, bytes]]:
-    """Type and payload of the `data` atoms that fill an item; the version is part of the type."""
+def _data(content: bytes, at: int) -> list[tuple[int, bytes]]:
+    """Type and payload of the `data` atoms from there on; the version is part of the type."""
     found = []
     while at < len(content):
         size, name = _header(content, at)
@@ -289,7 +310,7 @@ def _data(content: bytes, at: int = 0) -> list[tuple[int, bytes]]:
     return found
 
 
-def _add_freeform(content: bytes, values: columns.Values) -> None:
+def _freeform(content: bytes) -> columns.Values:
     """`mean` (whose), `name` and `data`; the first two have 4 bytes before their text."""
     size, mean = _header(content)
     end, name = _header(content, size)
@@ -299,10 +320,11 @@ def _add_freeform(content: bytes, values: columns.Values) -> None:
     data = _data(content, end)
     key = f"----:{content[12:size].decode('latin-1')}:{content[size + 12 : end].decode('latin-1')}"
     column = FREEFORM.get(key.lower())
-    if column is not None:
-        if column in values:
-            raise NotPlain  # again, or in other letters
-        values[column] = [
+    if column is None:
+        return {}
+    return {
+        column: [
             text.decode("utf-16-be" if kind & 0xFFFFFF == UTF_16 else "utf-8", "replace")
             for kind, text in data
         ]
+    }

@@ -15,9 +15,10 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from indexer.tags.comments import KEYS, PICTURE_KEYS, comment_of, read_comments
 
+if TYPE_CHECKING:
+    from indexer.tags.comments import Comments
     from indexer.tags.window import Window
 
 CONTINUED, FIRST, LAST = 1, 2, 4
@@ -63,7 +64,7 @@ class Ogg(NamedTuple):
     """What an Ogg file says of itself."""
 
     stream: Stream
-    comments: dict[str, list[str]]
+    comments: Comments
 
 
 class Page(NamedTuple):
@@ -124,6 +125,10 @@ class Packet:
         self._at += size
         self._left -= size
 
+    def rest(self) -> bytes:
+        """All that is left of it on this page, without passing it."""
+        return self._window.peek(self._at, self._left)
+
     def finish(self) -> Page:
         """The page on which the packet ends."""
         while not self.page.is_whole:
@@ -146,18 +151,18 @@ class Packet:
         self._left = page.first_size
 
 
-def plain_ogg(window: Window, keys: Mapping[bytes, str], pictures: frozenset[str]) -> Ogg | None:
-    """The sound and its comments of these keys, or None if mutagen must read it.
+def plain_ogg(window: Window) -> Ogg | None:
+    """The sound and its comments, or None if mutagen must read it.
 
-    Of a comment of which the key is one of `pictures` there is only whether it is empty.
+    Of a long comment that is a picture there is only that it is not empty.
     """
     try:
-        return _read(window, keys, pictures)
+        return _read(window)
     except (NotPlain, error):
         return None
 
 
-def _read(window: Window, keys: Mapping[bytes, str], pictures: frozenset[str]) -> Ogg:
+def _read(window: Window) -> Ogg:
     head = Packet(window, 0)
     page = head.finish()
     if page.first_size != page.end - page.begin or not page.flags & FIRST:
@@ -167,45 +172,50 @@ def _read(window: Window, keys: Mapping[bytes, str], pictures: frozenset[str]) -
     if tags.page.serial != page.serial:
         raise NotPlain
     if identity.startswith(VORBIS_HEAD):
-        comments = _comments(tags, VORBIS_TAGS, keys, pictures)
+        comments = _comments(tags, VORBIS_TAGS)
         if not tags.take(1)[0] & 1:
             raise NotPlain  # the framing bit
         tags.finish()
         stream = _vorbis_stream(identity, _last_position(window, page.serial))
     else:
-        comments = _comments(tags, OPUS_TAGS, keys, pictures)
+        comments = _comments(tags, OPUS_TAGS)
         sound_size = window.size - tags.finish().end
         stream = _opus_stream(identity, _last_position(window, page.serial), sound_size)
     return Ogg(stream, comments)
 
 
-def _comments(
-    packet: Packet, marker: bytes, keys: Mapping[bytes, str], pictures: frozenset[str]
-) -> dict[str, list[str]]:
+def _comments(packet: Packet, marker: bytes) -> Comments:
+    """The comments behind this marker; the packet is then read up to their end."""
     if packet.take(len(marker)) != marker:
         raise NotPlain
+    if packet.page.is_whole:
+        content = packet.rest()
+        comments, end = read_comments(content)
+        packet.skip(end)
+        return comments
     packet.skip(packet.number())  # the vendor
     count = packet.number()
     if count > COUNT_LIMIT:
         raise NotPlain
-    comments: dict[str, list[str]] = {}
+    comments = {}
     for _ in range(count):
         size = packet.number()
         content = packet.take(size if size <= LONG else KEY_REACH)
-        name, separator, text = content.partition(b"=")
-        key = keys.get(name.lower()) if separator else None
         if size > LONG:
+            key, separator, _ = content.partition(b"=")
+            name = KEYS.get(key.lower())
             if not separator:
                 raise NotPlain
-            if key is None or key in pictures:
+            if name is None or name in PICTURE_KEYS:
                 packet.skip(size - KEY_REACH)
-                text = b"it is long"
             elif size > LONGEST:
                 raise NotPlain
             else:
-                text += packet.take(size - KEY_REACH)
-        if key is not None:
-            comments.setdefault(key, []).append(text.decode("utf-8", "replace"))
+                content += packet.take(size - KEY_REACH)
+        known = comment_of(content)
+        if known is not None:
+            name, text = known
+            comments.setdefault(name, []).append(text)
     return comments
 
 

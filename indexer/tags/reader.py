@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import BinaryIO
 
 from mutagen import File, MutagenError
@@ -37,9 +39,8 @@ Family = Callable[[Window, bytes], Track]
 
 def read(file: BinaryIO, suffix: bytes) -> Track:
     """See `indexer.tags.read_track`."""
-    family = FAMILIES[suffix]
     window = Window(file)
-    verdict = _judge(window, suffix, family)
+    verdict = _judge(window, suffix, family_of(suffix))
     if window.fault is not None:
         raise window.fault
     if isinstance(verdict, Refused):
@@ -75,7 +76,7 @@ def _by_content(window: Window) -> Track | None:
     else:
         window.seek(0)
         suffix = SUFFIX_OF.get(type(File(window)).__name__, b"")
-    return FAMILIES[suffix](window, suffix) if suffix else None
+    return family_of(suffix)(window, suffix) if suffix else None
 
 
 def _is_adts(window: Window) -> bool:
@@ -84,55 +85,30 @@ def _is_adts(window: Window) -> bool:
     return bare.is_adts(window)
 
 
-def _bare(window: Window, suffix: bytes) -> Track:
-    from indexer.tags.bare import read
-
-    return read(window, suffix)
-
-
-def _mp4(window: Window, _suffix: bytes) -> Track:
-    from indexer.tags.mp4 import read
-
-    return read(window)
-
-
-def _vorbis(window: Window, suffix: bytes) -> Track:
-    from indexer.tags.vorbis import read
-
-    return read(window, suffix)
-
-
-def _apev2(window: Window, suffix: bytes) -> Track:
-    from indexer.tags.apev2 import read
-
-    return read(window, suffix)
-
-
-def _chunks(window: Window, suffix: bytes) -> Track:
-    from indexer.tags.chunks import read
-
-    return read(window, suffix)
-
-
-def _asf(window: Window, _suffix: bytes) -> Track:
-    from indexer.tags.asf import read
-
-    return read(window)
-
-
-SUFFIXES_OF_FAMILIES: dict[Family, bytes] = {
-    _bare: b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
-    _mp4: b".m4a .m4b .m4p .m4r .mp4",
-    _vorbis: b".flac .ogg .oga .oggflac .opus .spx .ogv",
-    _asf: b".wma .asf",
-    _chunks: b".wav .wave .aif .aiff .aifc .dsf .dff",
-    _apev2: b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
+SUFFIXES_OF_FAMILIES = {
+    "bare": b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
+    "mp4": b".m4a .m4b .m4p .m4r .mp4",
+    "vorbis": b".flac .ogg .oga .oggflac .opus .spx .ogv",
+    "asf": b".wma .asf",
+    "chunks": b".wav .wave .aif .aiff .aifc .dsf .dff",
+    "apev2": b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
 }
 FAMILIES = {
     one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
 }
-"""Who looks first. Each imports its part of mutagen when its first file comes: a library of MP3
-never pays for the others."""
+"""The module that looks first."""
+
+
+@cache
+def family_of(suffix: bytes) -> Family:
+    """Who looks first at files of this suffix.
+
+    It imports its part of mutagen when its first file comes: a library of MP3 never pays for the
+    others.
+    """
+    family: Family = import_module(f"indexer.tags.{FAMILIES[suffix]}").read
+    return family
+
 
 SUFFIX_OF = {
     "AAC": b".aac",

@@ -1,8 +1,4 @@
-"""A FLAC or Ogg file -> its track: stream info, and Vorbis comments as columns.
-
-The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"), with the names that other taggers
-use where they differ.
-"""
+"""A FLAC or Ogg file -> its track: stream info, and Vorbis comments as columns."""
 
 from __future__ import annotations
 
@@ -16,63 +12,16 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
-from indexer.tags import columns
+from indexer.tags import columns, comments
 from indexer.tags.plain_flac import plain_flac
 from indexer.tags.plain_ogg import plain_ogg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mutagen.ogg import OggFileType
 
     from indexer.model import Track
+    from indexer.tags.comments import Comments
     from indexer.tags.window import Window
-
-COLUMNS = {
-    "title": "title",
-    "artist": "artist",
-    "albumartist": "albumartist",
-    "album": "album",
-    "genre": "genre",
-    "date": "date",
-    "tracknumber": "track",
-    "tracktotal": "track_total",
-    "discnumber": "disc",
-    "disctotal": "disc_total",
-    "composer": "composer",
-    "comment": "comment",
-    "bpm": "bpm",
-    "isrc": "isrc",
-    "label": "label",
-    "compilation": "compilation",
-    "musicbrainz_trackid": "mb_trackid",
-    "musicbrainz_albumid": "mb_albumid",
-    "musicbrainz_artistid": "mb_artistid",
-    "musicbrainz_albumartistid": "mb_albumartistid",
-    "musicbrainz_releasegroupid": "mb_releasegroupid",
-    "replaygain_track_gain": "replaygain_track_gain",
-    "replaygain_track_peak": "replaygain_track_peak",
-    "replaygain_album_gain": "replaygain_album_gain",
-    "replaygain_album_peak": "replaygain_album_peak",
-}
-OTHER_KEYS = {
-    "albumartist": ("album artist",),
-    "date": ("year",),
-    "track_total": ("totaltracks",),
-    "disc_total": ("totaldiscs",),
-    "comment": ("description",),
-    "label": ("organization", "publisher"),
-}
-"""Where a column is looked for when the key above is absent or blank: the first not blank wins."""
-
-PICTURE_KEYS = ("metadata_block_picture", "coverart")
-PICTURES = frozenset(PICTURE_KEYS)
-
-KEYS = {
-    key.encode(): key
-    for key in (*COLUMNS, *PICTURE_KEYS, *(key for keys in OTHER_KEYS.values() for key in keys))
-}
-"""All keys that matter, as they stand in a file but for their case."""
 
 OPUS_RATE = 48_000
 """What every Opus decoder gives (RFC 7845, 5.1); the header's rate is that of the recording."""
@@ -136,52 +85,33 @@ def read(window: Window, suffix: bytes) -> Track:
 def track(
     codec: str,
     info: object,
-    comments: Iterable[tuple[str, str]],
+    found: Comments,
     *,
     has_picture: bool = False,
     lossless: bool = False,
 ) -> Track:
-    """The track of any file with Vorbis comments: pairs of a key and one text."""
-    by_key: dict[str, list[str]] = {}
-    for key, text in comments:
-        by_key.setdefault(key.lower(), []).append(text)
-    return _track(codec, info, by_key, has_picture=has_picture, lossless=lossless)
-
-
-def _track(
-    codec: str,
-    info: object,
-    by_key: dict[str, list[str]],
-    *,
-    has_picture: bool = False,
-    lossless: bool = False,
-) -> Track:
-    values = {COLUMNS[key]: texts for key, texts in by_key.items() if key in COLUMNS}
-    if len(values) < len(by_key):
-        for column, keys in OTHER_KEYS.items():
-            for key in keys:
-                if key in by_key and not columns.texts(values.get(column, ())):
-                    values[column] = by_key[key]
+    """The track of any file with Vorbis comments."""
     return columns.track(
         codec,
         info,
-        values,
-        has_picture=has_picture or any(any(by_key.get(key, ())) for key in PICTURE_KEYS),
+        comments.values_of(found),
+        has_picture=has_picture or comments.has_picture(found),
         lossless=lossless,
         sample_rate=OPUS_RATE if codec == "opus" else None,
     )
 
 
 def _read_flac(window: Window) -> Track:
-    plain = plain_flac(window, KEYS)
+    plain = plain_flac(window)
     if plain is not None:
-        return _track(
+        return track(
             "flac", plain.stream, plain.comments, has_picture=plain.has_picture, lossless=True
         )
     window.seek(0)
     flac = _Flac(window)
     has_picture = any(picture.picture_size for picture in flac.pictures)
-    return track("flac", flac.info, flac.tags or (), has_picture=has_picture, lossless=True)
+    found = comments.comments_of(flac.tags or ())
+    return track("flac", flac.info, found, has_picture=has_picture, lossless=True)
 
 
 def _read_ogg(window: Window, suffix: bytes) -> Track:
@@ -189,17 +119,16 @@ def _read_ogg(window: Window, suffix: bytes) -> Track:
 
     A wrong class would look for its own packet through the whole file.
     """
-    window.seek(FIRST_PACKET)
-    packet = window.read(8)
-    window.seek(0)
+    packet = window.peek(0, FIRST_PACKET + 8)[FIRST_PACKET:]
     if packet.startswith((b"\x01vorbis", b"OpusHead")):
-        plain = plain_ogg(window, KEYS, PICTURES)
+        plain = plain_ogg(window)
         if plain is not None:
             codec = "opus" if packet == b"OpusHead" else "vorbis"
-            return _track(codec, plain.stream, plain.comments)
+            return track(codec, plain.stream, plain.comments)
     marker = next((marker for marker in OGG if packet.startswith(marker)), b"\x01vorbis")
     ogg_class, codec = OGG[marker]
     if not packet.startswith(marker):
         ogg_class, codec = OGG_BY_SUFFIX.get(suffix, (ogg_class, codec))
+    window.seek(0)
     ogg = ogg_class(window)
-    return track(codec, ogg.info, ogg.tags or (), lossless=codec == "flac")
+    return track(codec, ogg.info, comments.comments_of(ogg.tags or ()), lossless=codec == "flac")

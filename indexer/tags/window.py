@@ -6,7 +6,7 @@ import errno
 import os
 from typing import BinaryIO
 
-BLOCK = 16 * 1024
+BLOCK = 8 * 1024
 """Bytes fetched at once. A guess: it holds most tags without their pictures, and little more."""
 
 TAIL = 160

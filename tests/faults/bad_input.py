@@ -32,7 +32,7 @@ from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 from indexer import tags
 from indexer.model import Chunk, ProblemKind, Reading, Track
 from indexer.stages.extract import extract
-from indexer.tags import id3, mp4, reader, vorbis
+from indexer.tags import comments, id3, mp4, mpeg, plain_mp4, reader, vorbis
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
 
@@ -232,7 +232,7 @@ def _differences(one: Input) -> Iterator[str]:
 
 
 def _read(one: Input, *, as_mutagen: bool) -> Track | None:
-    family = reader.FAMILIES[one.suffix]
+    family = reader.family_of(one.suffix)
     try:
         if not as_mutagen:
             return family(Window(io.BytesIO(one.content)), one.suffix)
@@ -255,7 +255,10 @@ def _mutagens_way() -> Iterator[None]:
     signal.signal(signal.SIGPROF, too_long)
     try:
         with (
-            patch.object(id3, "plain_tag", _no_tag),
+            patch.object(id3, "plain_tag", _declines),
+            patch.object(mpeg, "stream", _declines),
+            patch.object(plain_mp4, "plain_mp4", _declines),
+            patch.object(vorbis, "plain_ogg", _declines),
             patch.object(mp4, "_Mp4", _Mp4),
             patch.object(vorbis, "_read_flac", _read_flac),
         ):
@@ -284,15 +287,16 @@ class _Mp4(MP4):  # type: ignore[misc]
     MP4Tags = _Tags
 
 
-def _no_tag(_window: Window) -> None:
-    return None
+def _declines(*_: object) -> None:
+    """A reader of our own that leaves every file to mutagen."""
 
 
 def _read_flac(window: Window) -> Track:
     window.seek(0)
     flac = FLAC(window)
     has_picture = any(picture.data for picture in flac.pictures)
-    return vorbis.track("flac", flac.info, flac.tags or (), has_picture=has_picture, lossless=True)
+    found = comments.comments_of(flac.tags or ())
+    return vorbis.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
 
 
 def _import_all(wholes: Sequence[Input]) -> None:

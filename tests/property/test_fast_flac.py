@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.tags import vorbis
+from indexer.tags import comments
 from tests.property.test_fast_readers import assert_same, fixed
 
-KEYS = [key.decode() for key in vorbis.KEYS]
+KEYS = [key.decode() for key in comments.KEYS]
 KEYS += [key.upper() for key in KEYS] + ["x", "", "TIT\u212a", "gen\xa0re", "a~", "tit\x01le"]
 item = st.one_of(
     st.tuples(

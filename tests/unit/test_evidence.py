@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.evidence import AHEAD_NS, TICK_NS, Lease, Verdict, judge, tick_left_ns
+from indexer.evidence import AHEAD_NS, TICK_NS, WAITING, Lease, Verdict, judge, tick_left_ns
 from indexer.model import Evidence, Stamp, Waiting
 
 SECOND = 1_000_000_000
@@ -76,7 +76,12 @@ def test_a_coarse_file_system_keeps_a_file_young_for_longer() -> None:
 
 
 def test_a_verdict_says_what_is_waited_for() -> None:
-    assert [verdict.waiting for verdict in Verdict] == [None, None, Waiting.WRITER, Waiting.YOUNG]
+    assert [WAITING.get(verdict) for verdict in Verdict] == [
+        None,
+        None,
+        Waiting.WRITER,
+        Waiting.YOUNG,
+    ]
 
 
 def test_nothing_of_the_tick_is_left_once_the_clock_has_moved() -> None:
