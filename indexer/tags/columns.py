@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 Values = dict[str, list[str]]
 """Texts as the tag has them, blank ones too, by column of the view `library`."""
 
+Fields = dict[str, Any]
+"""Fields of a `Track`."""
+
+Part = tuple[tuple[str, Any], ...]
+"""The fields that one entry of a tag fills, if no other speaks of the same; not to be changed."""
+
 COMMENT_LIMIT = 4096
 """Bytes of UTF-8 kept of a comment: some hold whole web pages. A guess."""
 
@@ -28,15 +35,15 @@ WORDS = ("title", "artist", "albumartist", "album", "genre", "composer", "commen
 LISTS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
 """Columns of several texts apart, and their fields in a track."""
 
-NUMBERS = {"track": "track_total", "disc": "disc_total"}
-TOTALS = tuple(NUMBERS.values())
-"""Columns of numbers, and those of their totals."""
+NUMBERS = ("track", "disc", "track_total", "disc_total")
+TOTALS = NUMBERS[2:]
 
-OWN = frozenset({"title", "mb_trackid"})
-"""Columns whose text no other file has."""
+PLAIN = frozenset(Track.__struct_fields__) - {"date", "comment", "compilation", *NUMBERS}
+"""Columns of which one text stands in the track as it is."""
+
+LARGEST_NUMBER = 2**31 - 1
 SHORT = 128
 """Characters of a text that is worth keeping, since it comes again. A guess."""
-LARGEST_NUMBER = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 
 _LEADING_YEAR = re.compile(r"\s*([0-9]{4})")
@@ -52,62 +59,112 @@ def track(
     lossless: bool = False,
     sample_rate: int | None = None,
 ) -> Track:
-    """A track from its values and mutagen's stream info, of which any part may be missing.
+    """A track from its values; see `made` for the rest."""
+    fields: Fields = {}
+    for column, several in values.items():
+        if len(several) == 1 and len(several[0]) <= SHORT:
+            fields.update(known_fields(column, several[0]))
+        else:
+            fields.update(fields_of(column, several))
+    for number in ("track", "disc"):
+        if number in values:  # a total beside the number wins
+            fields.update(fields_of(number, values[number]))
+    return made(
+        codec,
+        info,
+        fields,
+        has_picture=has_picture,
+        lossless=lossless,
+        sample_rate=sample_rate,
+    )
+
+
+def made(
+    codec: str,
+    info: object,
+    fields: Fields,
+    *,
+    has_picture: bool = False,
+    lossless: bool = False,
+    sample_rate: int | None = None,
+) -> Track:
+    """A track from its fields, and mutagen's stream info, of which any part may be missing.
 
     `sample_rate` is for a format whose info does not say it. The depth of a lossy stream is
     its decoder's business and is left out.
     """
-    fields: dict[str, Any] = {"codec": codec, "has_picture": has_picture}
-    if info is not None:
-        fields["duration"] = _seconds(getattr(info, "length", None))
-        fields["bitrate"] = _amount(getattr(info, "bitrate", None))
-        fields["channels"] = _amount(getattr(info, "channels", None))
-        if lossless:
-            fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None))
-    fields["sample_rate"] = _amount(getattr(info, "sample_rate", sample_rate))
-    for column, several in values.items():
-        text = several[0] if len(several) == 1 else None  # nearly always
-        if text is None or len(text) > SHORT:
-            fields.update(_fields(column, several))
-        elif column in OWN and text.isascii() and text[-1:] > " ":  # not blank, and clean
-            fields[column] = text
-        else:
-            fields.update(_known_fields(column, text))
-    for its_total in TOTALS:
-        if its_total in values and fields.get(its_total) is None:  # one beside the number wins
-            fields[its_total] = _number(_first(values[its_total]))
-    return Track(**fields)
+    if has_picture:
+        fields["has_picture"] = True
+    return Track(
+        codec=codec,
+        duration=_seconds(getattr(info, "length", None)),
+        bitrate=_amount(getattr(info, "bitrate", None)),
+        sample_rate=_amount(getattr(info, "sample_rate", sample_rate)),
+        channels=_amount(getattr(info, "channels", None)),
+        bit_depth=_amount(getattr(info, "bits_per_sample", None)) if lossless else None,
+        **fields,
+    )
 
 
-def _fields(column: str, several: Sequence[str]) -> dict[str, Any]:
-    """The fields of a track that one column's values fill; a total waits for its number."""
+def added(parts: Sequence[Part]) -> Fields | None:
+    """The fields of all parts; None where two fill the same, and so must be read together."""
+    fields = dict(chain.from_iterable(parts))
+    return fields if len(fields) == sum(map(len, parts)) else None
+
+
+def part_of(column: str, several: Sequence[str]) -> Part:
+    """`fields_of`, to be kept."""
+    return tuple(fields_of(column, several).items())
+
+
+def fields_of(column: str, several: Sequence[str]) -> Fields:
+    """The fields that one column's values fill; none if they are blank."""
+    if column in PLAIN and len(several) == 1:  # nearly always
+        text = several[0]
+        if text.isascii() and text[-1:] > " ":  # so it is not blank, and clean
+            return {column: text}
     if column in NUMBERS:
-        number, _, its_total = _first(several).partition("/")
-        return {column: _number(number), NUMBERS[column]: _number(its_total)}
-    if column in TOTALS:
-        return {}
-    if column in LISTS:
-        fields: dict[str, Any] = {LISTS[column]: texts(several)}
-    else:
-        text = joined(several)
-        fields = {column: text}
-        if column == "compilation":
-            fields[column] = _is_yes(text)
-        elif text is None:
-            return fields
-        elif column == "date":
-            fields["year"] = year(text)
-        elif column == "comment":
-            fields[column] = _cut(text)
-    if column in WORDS and _is_suspect(several):
+        return _numbers(column, _first(several))
+    fields = _list(column, several) if column in LISTS else _text(column, joined(several))
+    if fields and column in WORDS and _is_suspect(several):
         fields["suspect_encoding"] = True
     return fields
 
 
 @lru_cache(maxsize=4096)
-def _known_fields(column: str, text: str) -> dict[str, Any]:
+def known_fields(column: str, text: str) -> Fields:
     """The same of one text, kept: an album's files have most texts in common."""
-    return _fields(column, (text,))
+    return fields_of(column, (text,))
+
+
+def _list(column: str, several: Sequence[str]) -> Fields:
+    kept = texts(several)
+    return {LISTS[column]: kept} if kept else {}
+
+
+def _text(column: str, text: str | None) -> Fields:
+    match text, column:
+        case None, _:
+            return {}
+        case _, "date":
+            return {"date": text, "year": year(text)}
+        case _, "comment":
+            return {"comment": _cut(text)}
+        case _, "compilation":
+            return {"compilation": text.strip().lower() in {"1", "true", "yes"}}
+    return {column: text}
+
+
+def _numbers(column: str, text: str) -> Fields:
+    """A number and perhaps its total (`3/12`), or a total."""
+    if not text:
+        return {}
+    if column in TOTALS:
+        return {column: _number(text)}
+    number, _, beside = text.partition("/")
+    total = _number(beside)
+    fields: Fields = {column: _number(number)}
+    return fields if total is None else {**fields, f"{column}_total": total}
 
 
 def filled(values: Values, *others: Values) -> Values:
@@ -180,10 +237,6 @@ def _number(text: str) -> int | None:
         return None
     number = int(text)
     return number if number <= LARGEST_NUMBER else None
-
-
-def _is_yes(text: str | None) -> bool:
-    return text is not None and text.strip().lower() in {"1", "true", "yes"}
 
 
 def _seconds(length: float | None) -> float | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.tags import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 COLUMNS = {
     "title": "title",
@@ -54,7 +54,8 @@ OTHER_KEYS = {
 
 PICTURE_KEYS = ("metadata_block_picture", "coverart")
 
-OTHERS = frozenset((*PICTURE_KEYS, *(key for keys in OTHER_KEYS.values() for key in keys)))
+OTHER_NAMES = frozenset(key for keys in OTHER_KEYS.values() for key in keys)
+OTHERS = OTHER_NAMES.union(PICTURE_KEYS)
 NAMES = COLUMNS | {key: key for key in OTHERS}
 """What a comment is called here, by its key in lower case: its column, or one of `OTHERS`."""
 KEYS = {key.encode(): name for key, name in NAMES.items()}
@@ -63,14 +64,25 @@ KEYS = {key.encode(): name for key, name in NAMES.items()}
 SHORT = 128
 """Bytes of a comment that is worth keeping, since it comes again. A guess."""
 
-Comments = dict[str, list[str]]
+Texts = dict[str, list[str]]
 """Texts by `NAMES`."""
+
+Comment = tuple[str, str, columns.Part]
+"""A comment's name, its text, and what it says of the track if no other speaks of the same."""
 
 _number = Struct("<I").unpack_from
 
 
+class Comments(NamedTuple):
+    """The comments that matter."""
+
+    texts: Texts
+    fields: columns.Fields | None
+    """All that they say of the track; None where several speak of the same."""
+
+
 def read_comments(content: bytes) -> tuple[Comments, int]:
-    """The comments that matter, and where they end: at most beyond the content, if sizes lie.
+    """The comments, and where they end: at most beyond the content, if sizes lie.
 
     Raises struct.error where one begins beyond it.
     """
@@ -78,54 +90,64 @@ def read_comments(content: bytes) -> tuple[Comments, int]:
     at = 4 + size
     (count,) = _number(content, at)
     at += 4
-    comments: Comments = {}
+    found: list[Comment] = []
     for _ in range(count):
         (size,) = _number(content, at)
         begin = at + 4
         at = begin + size
-        known = (_known if size <= SHORT else comment_of)(content[begin:at])
-        if known is not None:
-            name, text = known
-            if name in comments:
-                comments[name].append(text)
-            else:
-                comments[name] = [text]
-    return comments, at
+        comment = (_known_comment if size <= SHORT else comment_of)(content[begin:at])
+        if comment is not None:
+            found.append(comment)
+    return together(found), at
 
 
-def comment_of(item: bytes) -> tuple[str, str] | None:
-    """Name and text of one comment, `KEY=text`; None if it is none that matters."""
-    key, separator, text = item.partition(b"=")
+def comment_of(item: bytes) -> Comment | None:
+    """One comment, `KEY=text`; None if it is none that matters."""
+    key, separator, value = item.partition(b"=")
     name = KEYS.get(key.lower()) if separator else None
-    return None if name is None else (name, text.decode("utf-8", "replace"))
+    return None if name is None else named(name, value.decode("utf-8", "replace"))
 
 
-_known = lru_cache(maxsize=4096)(comment_of)
+_known_comment = lru_cache(maxsize=4096)(comment_of)
 """The same, kept: an album's files have most comments in common."""
+
+
+def named(name: str, text: str) -> Comment:
+    """A comment of this name."""
+    if name in PICTURE_KEYS:
+        return name, text, (("has_picture", True),) if text else ()
+    return name, text, () if name in OTHERS else columns.part_of(name, (text,))
+
+
+def together(found: Sequence[Comment]) -> Comments:
+    """The comments of one file."""
+    texts: Texts = {}
+    for name, text, _ in found:
+        if name in texts:
+            texts[name].append(text)
+        else:
+            texts[name] = [text]
+    if not OTHER_NAMES.isdisjoint(texts):
+        return Comments(texts, None)
+    return Comments(texts, columns.added([part for _, _, part in found]))
 
 
 def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:
     """The comments that matter of pairs of a key and one text."""
-    comments: Comments = {}
-    for key, text in pairs:
-        name = NAMES.get(key.lower())
-        if name is not None:
-            comments.setdefault(name, []).append(text)
-    return comments
+    names = ((NAMES.get(key.lower()), text) for key, text in pairs)
+    return together([named(name, text) for name, text in names if name is not None])
 
 
-def values_of(comments: Comments) -> columns.Values:
+def values_of(texts: Texts) -> columns.Values:
     """The texts by column."""
-    if OTHERS.isdisjoint(comments):
-        return comments
-    values = {name: texts for name, texts in comments.items() if name not in OTHERS}
+    values = {name: several for name, several in texts.items() if name not in OTHERS}
     for column, keys in OTHER_KEYS.items():
         for key in keys:
-            if key in comments and not columns.texts(values.get(column, ())):
-                values[column] = comments[key]
+            if key in texts and not columns.texts(values.get(column, ())):
+                values[column] = texts[key]
     return values
 
 
-def has_picture(comments: Comments) -> bool:
+def has_picture(texts: Texts) -> bool:
     """Whether one of them is a picture."""
-    return any(any(comments.get(key, ())) for key in PICTURE_KEYS)
+    return any(any(texts.get(key, ())) for key in PICTURE_KEYS)

@@ -1,62 +1,35 @@
-"""A file with ID3 tags, at its ends or in a chunk -> its tags as columns.
-
-The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
-"""
+"""A file with ID3 tags, at its ends or in a chunk -> its tags as columns."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from mutagen.id3 import APIC, ID3, TCON, UFID, ID3NoHeaderError, ID3TimeStamp, ParseID3v1, TextFrame
+from mutagen.id3 import APIC, ID3, UFID, ID3NoHeaderError, ParseID3v1, TextFrame
 from mutagen.id3._specs import EncodedTextSpec, MultiSpec, SpecError
 
 from indexer.tags import columns
-from indexer.tags.plain_id3 import KNOWN_STAMP, TEXT_LIMIT, VALUES_LIMIT, Tag, Texts, plain_tag
+from indexer.tags.frames import (
+    FRAMES,
+    TEXT_LIMIT,
+    VALUES_LIMIT,
+    Texts,
+    column_of,
+    description_of,
+    genres,
+    is_by_program,
+    timestamps,
+)
+from indexer.tags.plain_id3 import Tag, plain_tag
 
 if TYPE_CHECKING:
     from indexer.model import Track
     from indexer.tags.window import Window
-
-FRAMES = {
-    "TIT2": "title",
-    "TPE1": "artist",
-    "TPE2": "albumartist",
-    "TALB": "album",
-    "TCON": "genre",
-    "TDRC": "date",
-    "TRCK": "track",
-    "TPOS": "disc",
-    "TCOM": "composer",
-    "TBPM": "bpm",
-    "TSRC": "isrc",
-    "TPUB": "label",
-    "TCMP": "compilation",
-    "UFID:http://musicbrainz.org": "mb_trackid",
-}
-USER_TEXTS = {
-    "musicbrainz album id": "mb_albumid",
-    "musicbrainz artist id": "mb_artistid",
-    "musicbrainz album artist id": "mb_albumartistid",
-    "musicbrainz release group id": "mb_releasegroupid",
-    "replaygain_track_gain": "replaygain_track_gain",
-    "replaygain_track_peak": "replaygain_track_peak",
-    "replaygain_album_gain": "replaygain_album_gain",
-    "replaygain_album_peak": "replaygain_album_peak",
-}
-"""Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
 
 V1_MARK = b"TAG"
 V1_COMMENT = "COMM:ID3v1 Comment:eng"
 """Where mutagen puts the comment of an ID3v1 tag."""
 V1_SIZE = 128
 APE_OVERHANG = b"APETAGEX".index(b"TAG")
-
-_YEAR = re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})?\Z")
-_TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
-_CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
 
 
 def _read_texts(spec: MultiSpec, header: object, frame: object, data: bytes) -> object:
@@ -93,11 +66,21 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     tag = plain_tag(window)
     if tag is None:
         return _mutagen_tag(window, with_v1=with_v1)
+    fields = tag.fields
     if with_v1 and V1_MARK in window.tail:
         for key, values in _id3v1(window, tag.version).items():
-            tag.texts.setdefault(key, values)
-    _upgrade(tag.texts)
-    return tag
+            if key not in tag.texts:
+                tag.texts[key] = values
+                if key != V1_COMMENT or fields is None or "comment" not in fields:
+                    fields = None
+    date = _upgrade(tag.texts)
+    if fields is not None and date:
+        fields.update(
+            columns.known_fields("date", date[0])
+            if len(date) == 1
+            else columns.fields_of("date", date)
+        )
+    return tag if fields is tag.fields else tag._replace(fields=fields)
 
 
 def tag_of(tags: ID3) -> Tag:
@@ -123,11 +106,15 @@ def track(
     has_picture: bool = False,
 ) -> Track:
     """The track of any file with ID3 tags, and with `others` that fill in what those lack."""
+    has_picture = has_picture or tag.has_picture
+    if tag.fields is not None and not others:
+        return columns.made(codec, info, tag.fields, has_picture=has_picture, lossless=lossless)
+    values = values_of(tag)
     return columns.track(
         codec,
         info,
-        columns.filled(values_of(tag), *others) if others else values_of(tag),
-        has_picture=has_picture or tag.has_picture,
+        columns.filled(values, *others) if others else values,
+        has_picture=has_picture,
         lossless=lossless,
     )
 
@@ -137,15 +124,14 @@ def values_of(tag: Tag) -> columns.Values:
     values: columns.Values = {}
     comments: Texts = {}
     for key, texts in tag.texts.items():
-        column = FRAMES.get(key)
-        if column is not None:
-            values[column] = texts
-        elif key.startswith("TXXX:"):
-            column = USER_TEXTS.get(key[5:].rstrip("\0").lower())
-            if column is not None and column not in values and columns.texts(texts):
-                values[column] = texts
-        elif key.startswith("COMM:"):
+        if key.startswith("COMM:"):
             comments[key] = texts
+            continue
+        column = column_of(key)
+        if column is not None and (
+            key in FRAMES or (column not in values and columns.texts(texts))
+        ):
+            values[column] = texts
     if comments:
         values["comment"] = _comment(comments)
     return values
@@ -160,17 +146,12 @@ def _mutagen_tag(window: Window, *, with_v1: bool) -> Tag:
 
 
 def _comment(comments: Texts) -> list[str]:
-    """The comment a person wrote: best one without a description, at last the one of ID3v1.
-
-    iTunes keeps its volume and gapless data in comments (iTunNORM, iTunSMPB, iTunPGAP ...).
-    """
+    """The comment a person wrote: best one without a description, at last the one of ID3v1."""
     found: dict[int, list[str]] = {}
     for key, values in comments.items():
-        if columns.texts(values):
-            description = key[5:].rpartition(":")[0].rstrip("\0")
-            if not description.lower().startswith("itun"):
-                rank = 2 if key == V1_COMMENT else int(bool(description))
-                found.setdefault(rank, values)
+        if columns.texts(values) and not is_by_program(key):
+            rank = 2 if key == V1_COMMENT else int(bool(description_of(key)))
+            found.setdefault(rank, values)
     return found[min(found)] if found else []
 
 
@@ -184,37 +165,16 @@ def _id3v1(window: Window, version: int) -> Texts:
     return {frame.HashKey: [str(text) for text in frame.text] for frame in frames.values()}
 
 
-def _upgrade(texts: Texts) -> None:
-    """Turn genre numbers into names and the dates of older versions into TDRC, as mutagen does."""
-    for genre in texts.get("TCON", ()):
-        if _CODED_GENRE.match(genre):
-            texts["TCON"] = TCON(encoding=3, text=texts["TCON"]).genres
-            break
-    years, days, times = texts.pop("TYER", []), texts.pop("TDAT", []), texts.pop("TIME", [])
-    if years and "TDRC" not in texts and (stamps := _timestamps(years, days, times)):
-        texts["TDRC"] = stamps
+def _upgrade(texts: Texts) -> list[str]:
+    """Turn genre numbers into names and the dates of older versions into TDRC, as mutagen does.
 
-
-def _timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]:
-    """Time stamps of ID3v2.4 out of TYER (year), TDAT (DDMM) and TIME (HHMM), as mutagen does."""
-    stamps = [
-        (_known_timestamp if len(tyer) <= KNOWN_STAMP else _timestamp)(tyer, tdat[:5], time[:5])
-        for tyer, tdat, time in zip_longest(years, days, times, fillvalue="")
-    ]
-    return [stamp for stamp in stamps if stamp]
-
-
-def _timestamp(tyer: str, tdat: str, time: str) -> str:
-    """One of them; empty where there is no year."""
-    year = _YEAR.match(tyer)
-    if not year:
-        return ""
-    day = _TWO_PAIRS.match(tdat)
-    clock = _TWO_PAIRS.match(time)
-    date = f"-{day[2]}-{day[1]}" if day else year[2] or ""
-    hour = f"T{clock[1]}:{clock[2]}:00" if date and clock else ""
-    return str(ID3TimeStamp(year[1] + date + hour))
-
-
-_known_timestamp = lru_cache(maxsize=1024)(_timestamp)
-"""The same, kept: an album's files have one date."""
+    The new dates, if there are any.
+    """
+    if "TCON" in texts:
+        texts["TCON"] = genres(texts["TCON"])
+    if "TYER" not in texts or "TDRC" in texts:
+        return []
+    dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
+    if dates:
+        texts["TDRC"] = dates
+    return dates

@@ -1,7 +1,4 @@
-"""An MP4 file -> its track: stream info, and iTunes atoms as columns.
-
-The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
-"""
+"""An MP4 file -> its track: stream info, and iTunes atoms as columns."""
 
 from __future__ import annotations
 
@@ -10,42 +7,14 @@ from typing import TYPE_CHECKING
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
 
 from indexer.tags import columns
+from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
+from indexer.tags.plain_mp4 import plain_mp4
 
 if TYPE_CHECKING:
     from mutagen.mp4._atom import Atom, Atoms
 
     from indexer.model import Track
     from indexer.tags.window import Window
-
-ATOMS = {
-    "\xa9nam": "title",
-    "\xa9ART": "artist",
-    "aART": "albumartist",
-    "\xa9alb": "album",
-    "\xa9gen": "genre",  # mutagen turns the numbers of `gnre` into this one
-    "\xa9day": "date",
-    "\xa9wrt": "composer",
-    "\xa9cmt": "comment",
-    "tmpo": "bpm",
-}
-PAIRS = {"trkn": ("track", "track_total"), "disk": ("disc", "disc_total")}
-FREEFORM = {
-    f"----:com.apple.itunes:{name}": column
-    for name, column in {
-        "isrc": "isrc",
-        "label": "label",
-        "musicbrainz track id": "mb_trackid",
-        "musicbrainz album id": "mb_albumid",
-        "musicbrainz artist id": "mb_artistid",
-        "musicbrainz album artist id": "mb_albumartistid",
-        "musicbrainz release group id": "mb_releasegroupid",
-        "replaygain_track_gain": "replaygain_track_gain",
-        "replaygain_track_peak": "replaygain_track_peak",
-        "replaygain_album_gain": "replaygain_album_gain",
-        "replaygain_album_peak": "replaygain_album_peak",
-    }.items()
-}
-"""In lower case: taggers do not agree on the case."""
 
 CODECS = {
     "mp4a.69": "mp3",
@@ -58,12 +27,6 @@ CODECS = {
 """What is neither AAC nor called by its everyday name: object types of MPEG-4 (RFC 6381 and the
 MP4 registration authority), and sample entries."""
 LOSSLESS = frozenset({"alac", "flac"})
-
-EMPTY_COVER = 24
-"""Bytes of a `covr` atom with a `data` atom that holds nothing."""
-
-COVER_PARTS = (b"data", b"name")
-"""Names of the atoms in a `covr`: the picture, and the name that it may have."""
 
 
 class _Tags(MP4Tags):
@@ -100,15 +63,13 @@ def _holds_data(cover: Atom, window: Window) -> bool:
 
 def read(window: Window, _suffix: bytes) -> Track:
     """The track of an MP4 file."""
-    from indexer.tags.plain_mp4 import plain_mp4  # late: it has the names from here
-
     plain = plain_mp4(window)
     if plain is not None:
         codec = _codec(plain.stream.codec)
-        return columns.track(
+        return columns.made(
             codec,
             plain.stream,
-            plain.values,
+            plain.fields,
             has_picture=plain.has_picture,
             lossless=codec in LOSSLESS,
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer.tags.comments import read_comments
+from indexer.tags.comments import read_comments, together
 
 if TYPE_CHECKING:
     from indexer.tags.comments import Comments
@@ -74,7 +74,7 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
         raise NotPlain
     (numbers,) = _stream(block, 8)
     seen = {STREAM_INFO}
-    comments: Comments = {}
+    comments = together(())
     has_picture = False
     last = block[4] & LAST
     for _ in range(BLOCKS_LIMIT):

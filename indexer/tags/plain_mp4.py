@@ -22,10 +22,11 @@ from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
 from mutagen.mp4._atom import Atom as MutagenAtom
 from mutagen.mp4._atom import AtomError
 
-from indexer.tags.mp4 import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
+from indexer.model import Track
+from indexer.tags import columns
+from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
 
 if TYPE_CHECKING:
-    from indexer.tags import columns
     from indexer.tags.window import Window
 
 TEXTS = {name.encode("latin-1"): column for name, column in ATOMS.items() if name != "tmpo"}
@@ -54,6 +55,9 @@ ENTRY_LIMIT = 512
 """Bytes of sample entries that are worth keeping. A guess: those of AAC have 100."""
 HEADS = {b"hdlr": 12, b"mdhd": 4 + 28, b"stsd": ENTRY_LIMIT + 1}
 """How much is read of the atoms that say what the sound is."""
+
+SILENT = Track(codec="")
+"""A track of which nothing is known."""
 
 IMPLICIT, UTF_8, UTF_16, INTEGER = 0, 1, 2, 21
 """Types of a `data` atom (QuickTime File Format, "Well-known types")."""
@@ -84,20 +88,20 @@ class Mp4(NamedTuple):
     """What an MP4 file says of itself."""
 
     stream: Stream
-    values: columns.Values
+    fields: columns.Fields
     has_picture: bool
 
 
 class Atom:
     """An atom of atoms: those in it that are such too, and how the first of the others begin."""
 
-    __slots__ = ("atoms", "has_picture", "heads", "values")
+    __slots__ = ("atoms", "has_picture", "heads", "parts")
 
     def __init__(self) -> None:
         self.atoms: dict[bytes, list[Atom]] = {}
         self.heads: dict[bytes, bytes] = {}
-        self.values: columns.Values = {}
-        """Of an `ilst`."""
+        self.parts: list[columns.Part] = []
+        """What the items of an `ilst` say of the track."""
         self.has_picture = False
 
     def only(self, name: bytes) -> Atom:
@@ -124,7 +128,8 @@ def plain_mp4(window: Window) -> Mp4 | None:
         items = movie.only(b"udta").only(b"meta").only(b"ilst")
     except (NotPlain, error, UnicodeDecodeError):
         return None
-    return Mp4(stream, items.values, items.has_picture)
+    fields = columns.added(items.parts)
+    return None if fields is None else Mp4(stream, fields, items.has_picture)
 
 
 def _movie(window: Window) -> Atom:
@@ -197,7 +202,6 @@ def _atom(window: Window, at: int, end: int, depth: int) -> Atom:
 def _items(window: Window, at: int, end: int) -> Atom:
     """The tags in an `ilst`."""
     found = Atom()
-    values = found.values
     block, start = b"", 0
     while at < end:
         first = at - start
@@ -218,10 +222,7 @@ def _items(window: Window, at: int, end: int) -> Atom:
             item = block[first : first + size]
             if len(item) < size:
                 item = window.peek(begin, size)
-            more = (_known_item if size <= SHORT else item_of)(item)
-            if not values.keys().isdisjoint(more):
-                raise NotPlain  # again, or in other letters
-            values.update(more)
+            found.parts.append((_known_item if size <= SHORT else part_of)(item))
     return found
 
 
@@ -265,7 +266,21 @@ def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
     return entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec
 
 
-def item_of(item: bytes) -> columns.Values:
+def part_of(item: bytes) -> columns.Part:
+    """What an item says of the track, even if it is blank: mutagen takes some as the last word."""
+    fields: columns.Fields = {}
+    for column, texts in values_of(item).items():
+        field = columns.LISTS.get(column, column)
+        fields[field] = getattr(SILENT, field)
+        fields.update(columns.fields_of(column, texts))
+    return tuple(fields.items())
+
+
+_known_item = lru_cache(maxsize=4096)(part_of)
+"""The same, kept: an album's files have most of them in common."""
+
+
+def values_of(item: bytes) -> columns.Values:
     """An item's texts by column; what is none of ours cannot refuse the file."""
     name = item[4:HEADER_SIZE]
     if name == b"----":
@@ -291,10 +306,6 @@ def item_of(item: bytes) -> columns.Values:
         rates = [int.from_bytes(data, signed=True) for _, data in parts]
         return {"bpm": [str(rate) for rate in rates if rate]}
     raise NotPlain  # `gnre`
-
-
-_known_item = lru_cache(maxsize=4096)(item_of)
-"""The same, kept: an album's files have most of them in common."""
 
 
 def _data(content: bytes, at: int) -> list[tuple[int, bytes]]:

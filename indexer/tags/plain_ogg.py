@@ -15,7 +15,7 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer.tags.comments import KEYS, PICTURE_KEYS, comment_of, read_comments
+from indexer.tags.comments import KEYS, PICTURE_KEYS, comment_of, read_comments, together
 
 if TYPE_CHECKING:
     from indexer.tags.comments import Comments
@@ -163,6 +163,7 @@ def plain_ogg(window: Window) -> Ogg | None:
 
 
 def _read(window: Window) -> Ogg:
+    window.hold(0, HEADER_SIZE)
     head = Packet(window, 0)
     page = head.finish()
     if page.first_size != page.end - page.begin or not page.flags & FIRST:
@@ -197,7 +198,7 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
     count = packet.number()
     if count > COUNT_LIMIT:
         raise NotPlain
-    comments = {}
+    found = []
     for _ in range(count):
         size = packet.number()
         content = packet.take(size if size <= LONG else KEY_REACH)
@@ -212,11 +213,10 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
                 raise NotPlain
             else:
                 content += packet.take(size - KEY_REACH)
-        known = comment_of(content)
-        if known is not None:
-            name, text = known
-            comments.setdefault(name, []).append(text)
-    return comments
+        comment = comment_of(content)
+        if comment is not None:
+            found.append(comment)
+    return together(found)
 
 
 def _page(window: Window, at: int, likely: int = LACING_LIMIT) -> Page:

@@ -91,13 +91,23 @@ def track(
     lossless: bool = False,
 ) -> Track:
     """The track of any file with Vorbis comments."""
+    sample_rate = OPUS_RATE if codec == "opus" else None
+    if found.fields is not None:
+        return columns.made(
+            codec,
+            info,
+            found.fields,
+            has_picture=has_picture,
+            lossless=lossless,
+            sample_rate=sample_rate,
+        )
     return columns.track(
         codec,
         info,
-        comments.values_of(found),
-        has_picture=has_picture or comments.has_picture(found),
+        comments.values_of(found.texts),
+        has_picture=has_picture or comments.has_picture(found.texts),
         lossless=lossless,
-        sample_rate=OPUS_RATE if codec == "opus" else None,
+        sample_rate=sample_rate,
     )
 
 

@@ -32,7 +32,7 @@ from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 from indexer import tags
 from indexer.model import Chunk, ProblemKind, Reading, Track
 from indexer.stages.extract import extract
-from indexer.tags import comments, id3, mp4, mpeg, plain_mp4, reader, vorbis
+from indexer.tags import comments, id3, items, mp4, mpeg, reader, vorbis
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
 
@@ -257,7 +257,7 @@ def _mutagens_way() -> Iterator[None]:
         with (
             patch.object(id3, "plain_tag", _declines),
             patch.object(mpeg, "stream", _declines),
-            patch.object(plain_mp4, "plain_mp4", _declines),
+            patch.object(mp4, "plain_mp4", _declines),
             patch.object(vorbis, "plain_ogg", _declines),
             patch.object(mp4, "_Mp4", _Mp4),
             patch.object(vorbis, "_read_flac", _read_flac),
@@ -279,7 +279,7 @@ class _Tags(MP4Tags):  # type: ignore[misc]
     def load(self, atoms: Any, fileobj: Any) -> None:
         super().load(atoms, fileobj)
         for content in self._failed_atoms.get("covr", ()):
-            if content[4:8] in mp4.COVER_PARTS:
+            if content[4:8] in items.COVER_PARTS:
                 self["covr"] = [MP4Cover(content)]
 
 

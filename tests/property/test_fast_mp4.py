@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.tags import mp4
+from indexer.tags.items import ATOMS, FREEFORM, PAIRS
 from tests.property.test_fast_readers import assert_same, fixed
 
 
@@ -17,7 +17,7 @@ def data(body: bytes, kind: int, lie: int = 0, name: bytes = b"data") -> bytes:
     return atom(name, kind.to_bytes(4) + bytes(4) + body, lie)
 
 
-ITEMS = [name.encode("latin-1") for name in (*mp4.ATOMS, *mp4.PAIRS)]
+ITEMS = [name.encode("latin-1") for name in (*ATOMS, *PAIRS)]
 ITEMS += [
     b"cpil",
     b"gnre",
@@ -50,7 +50,7 @@ def items(draw: st.DrawFn) -> bytes:
     body = b""
     if name == b"----":
         mean = draw(st.sampled_from([b"com.apple.iTunes"] * 4 + [b"org.x", b"\xff"]))
-        key = draw(st.sampled_from([key.rpartition(":")[2] for key in mp4.FREEFORM] + ["x"]))
+        key = draw(st.sampled_from([key.rpartition(":")[2] for key in FREEFORM] + ["x"]))
         key = draw(st.sampled_from([key, key.upper()]))
         body = atom(b"mean", bytes(4) + mean, draw(rarely))
         body += atom(b"name", bytes(4) + key.encode(), draw(rarely))

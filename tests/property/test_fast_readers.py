@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from indexer import tags
-from indexer.tags import id3, mpeg, plain_mp4, vorbis
+from indexer.tags import id3, mp4, mpeg, vorbis
 from indexer.tags.plain_flac import plain_flac
 from indexer.tags.plain_id3 import plain_tag
+from indexer.tags.plain_mp4 import plain_mp4
 from indexer.tags.window import Window
 from tests import corpus
 from tests.property.test_tags import mutations
@@ -31,7 +32,7 @@ FAST = (
     (mpeg, "stream"),
     (vorbis, "plain_flac"),
     (vorbis, "plain_ogg"),
-    (plain_mp4, "plain_mp4"),
+    (mp4, "plain_mp4"),
 )
 """Readers of our own, which say None where mutagen shall read."""
 
@@ -108,7 +109,7 @@ def test_the_files_that_taggers_write_are_not_left_to_mutagen(template: str) -> 
     content = corpus.tagged(template, title="Jóga", artist=["a", "b"], picture=50_000)
     window = Window(io.BytesIO(content))
     if template.endswith(".m4a"):
-        assert plain_mp4.plain_mp4(window) is not None
+        assert plain_mp4(window) is not None
     elif template == ".flac":
         assert plain_flac(window) is not None
     else:

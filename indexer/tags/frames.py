@@ -1,0 +1,235 @@
+"""A frame of an ID3 tag -> its texts, and the fields of a track that they fill.
+
+The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"). Where a frame is out of the
+ordinary mutagen decides; else its texts are mutagen's.
+
+Sources: ID3v2.3.0 and ID3v2.4.0-structure, 4; ID3v2.4.0-frames, 4.2, 4.10, 4.14.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import zip_longest
+from struct import Struct
+
+from mutagen.id3 import TCON, ID3TimeStamp
+
+from indexer.tags import columns
+
+Texts = dict[str, list[str]]
+"""Texts by mutagen's key of a frame: `TIT2`, `TXXX:description`, `COMM:description:lang`."""
+
+FRAMES = {
+    "TIT2": "title",
+    "TPE1": "artist",
+    "TPE2": "albumartist",
+    "TALB": "album",
+    "TCON": "genre",
+    "TDRC": "date",
+    "TRCK": "track",
+    "TPOS": "disc",
+    "TCOM": "composer",
+    "TBPM": "bpm",
+    "TSRC": "isrc",
+    "TPUB": "label",
+    "TCMP": "compilation",
+    "UFID:http://musicbrainz.org": "mb_trackid",
+}
+USER_TEXTS = {
+    "musicbrainz album id": "mb_albumid",
+    "musicbrainz artist id": "mb_artistid",
+    "musicbrainz album artist id": "mb_albumartistid",
+    "musicbrainz release group id": "mb_releasegroupid",
+    "replaygain_track_gain": "replaygain_track_gain",
+    "replaygain_track_peak": "replaygain_track_peak",
+    "replaygain_album_gain": "replaygain_album_gain",
+    "replaygain_album_peak": "replaygain_album_peak",
+}
+"""Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
+DATES = ("TYER", "TDAT", "TIME")
+"""Year, day and time of older versions, of which mutagen makes TDRC."""
+
+WANTED = {
+    name.encode(): name
+    for name in (*FRAMES, *DATES, "TXXX", "COMM", "UFID", "APIC")
+    if ":" not in name
+}
+"""Names as they stand in the file, and as mutagen says them."""
+
+HEADER_SIZE = 10
+SEVEN_BITS = 0x7F
+TEXT_LIMIT = 2 * 1024 * 1024
+"""Bytes of one text frame. A guess: of a comment 4 KB are kept, and mutagen goes byte by byte."""
+VALUES_LIMIT = 1000
+"""Texts in one frame. A guess: mutagen copies the rest of the frame for each of them, so that a
+frame of 4 MB of NULs takes hours."""
+KNOWN_STAMP = 32
+"""Characters of a date that is worth keeping: `1993-06-07 10:20:30` has 19."""
+
+_YEAR = re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})?\Z")
+_TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
+_CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
+
+header_of = Struct(">4sIH").unpack_from
+"""Name, size and flags of a frame."""
+
+
+class NotPlain(Exception):
+    """Something here is for mutagen to judge."""
+
+
+Frame = tuple[str, list[str], columns.Part]
+"""A frame's key, its texts, and what they say of the track if no other frame speaks of the same."""
+
+FOREIGN: Frame = ("", [], ())
+"""A frame that says nothing of ours."""
+
+
+@lru_cache(maxsize=4096)
+def short_frame(content: bytes) -> Frame | None:
+    """A whole frame, header and all, of at most 127 bytes of texts; None if it is no such.
+
+    So far a size is the same in both versions. Kept: an album's files have most of them in common.
+    """
+    name, size, flags = header_of(content)
+    key = WANTED.get(name)
+    if size != len(content) - HEADER_SIZE or size > SEVEN_BITS:
+        return None
+    if key is None:
+        return FOREIGN if is_name(name) else None
+    if flags or key == "APIC" or not size:
+        return None
+    return frame_of(key, content[HEADER_SIZE:])
+
+
+def is_name(name: bytes) -> bool:
+    """Whether a frame can be called that."""
+    return name.isalnum() and name.isupper()
+
+
+def frame_of(name: str, payload: bytes) -> Frame:
+    """A frame of texts."""
+    if name == "UFID":
+        owner, _, identifier = payload.partition(b"\0")
+        key, texts = f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]
+    elif len(payload) == 1:  # only the byte that says the encoding
+        return FOREIGN
+    elif name == "TXXX":
+        description, *texts = decode(payload[0], payload[1:])
+        key = f"TXXX:{description}"
+    elif name == "COMM":
+        language = payload[1:4].decode("ascii")
+        description, *texts = decode(payload[0], payload[4:])
+        key = f"COMM:{description}:{language}"
+    else:
+        key, texts = name, decode(payload[0], payload[1:])
+        if name == "TDRC":
+            texts = [_stamp(text) for text in texts]
+    return key, texts, _part_of(key, texts)
+
+
+def _part_of(key: str, texts: list[str]) -> columns.Part:
+    """What a frame says if no other speaks of the same; a date of old waits for its parts."""
+    column = column_of(key)
+    if column is None:
+        is_comment = key.startswith("COMM:") and not is_by_program(key)
+        return columns.part_of("comment", texts) if is_comment else ()
+    if column == "genre":
+        texts = genres(texts)
+    elif column == "mb_trackid" and columns.blank(texts[0]):  # yet it may be the one that counts
+        return ((column, None),)
+    return columns.part_of(column, texts)
+
+
+def column_of(key: str) -> str | None:
+    """The column of a frame by mutagen's key of it, but for dates and comments."""
+    column = FRAMES.get(key)
+    if column is None and key.startswith("TXXX:"):
+        return USER_TEXTS.get(key[5:].rstrip("\0").lower())
+    return column
+
+
+def is_by_program(key: str) -> bool:
+    """Whether iTunes keeps its own data in a comment (iTunNORM, iTunSMPB, iTunPGAP ...)."""
+    return description_of(key).lower().startswith("itun")
+
+
+def description_of(key: str) -> str:
+    """What a comment is called."""
+    return key[5:].rpartition(":")[0].rstrip("\0")
+
+
+def genres(texts: list[str]) -> list[str]:
+    """The genres with names for numbers, as mutagen does it."""
+    if any(_CODED_GENRE.match(text) for text in texts):
+        return list(TCON(encoding=3, text=texts).genres)
+    return texts
+
+
+def timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]:
+    """Time stamps of ID3v2.4 out of TYER (year), TDAT (DDMM) and TIME (HHMM), as mutagen does."""
+    if len(years) == len(days) == 1 and not times and len(years[0]) <= KNOWN_STAMP:
+        stamps = [_known_timestamp(years[0], days[0][:5], "")]  # nearly always
+    else:
+        stamps = [
+            (_known_timestamp if len(tyer) <= KNOWN_STAMP else _timestamp)(tyer, tdat[:5], time[:5])
+            for tyer, tdat, time in zip_longest(years, days, times, fillvalue="")
+        ]
+    return [stamp for stamp in stamps if stamp]
+
+
+def _timestamp(tyer: str, tdat: str, time: str) -> str:
+    """One of them; empty where there is no year."""
+    year = _YEAR.match(tyer)
+    if not year:
+        return ""
+    day = _TWO_PAIRS.match(tdat)
+    clock = _TWO_PAIRS.match(time)
+    date = f"-{day[2]}-{day[1]}" if day else year[2] or ""
+    hour = f"T{clock[1]}:{clock[2]}:00" if date and clock else ""
+    return _stamp(year[1] + date + hour)
+
+
+_known_timestamp = lru_cache(maxsize=1024)(_timestamp)
+"""The same, kept: an album's files have one date."""
+
+
+def _stamp(text: str) -> str:
+    """The text of a TDRC frame as mutagen gives it: without what is no time."""
+    return _known_stamp(text) if len(text) <= KNOWN_STAMP else str(ID3TimeStamp(text))
+
+
+@lru_cache(maxsize=1024)
+def _known_stamp(text: str) -> str:
+    """The same, kept: an album's files have one date."""
+    return str(ID3TimeStamp(text))
+
+
+def decode(encoding: int, data: bytes) -> list[str]:
+    """The texts in `data`, which are ended or separated by NULs; at least one."""
+    if not data:
+        raise NotPlain
+    if encoding == 3:
+        text = data.decode()
+    elif encoding == 1 and data.startswith(b"\xff\xfe"):
+        text = data.decode("utf-16")  # not utf-16-le, for which Python has no short way
+    elif encoding == 0:
+        text = data.decode("latin-1")
+    else:
+        raise NotPlain
+    end = text.find("\0")
+    if end < 0:
+        return [text]
+    if end == len(text) - 1:
+        return [text[:end]]
+    values = text.split("\0", VALUES_LIMIT + 2)
+    other_order = encoding == 1 and any(text.startswith("\ufffe") for text in values[1:])
+    if other_order or len(values) > VALUES_LIMIT:
+        raise NotPlain
+    if not values[-1]:
+        values.pop()  # what follows the last terminator is no text
+    if encoding == 1:
+        first, *more = values
+        return [first, *(text.removeprefix("\ufeff") for text in more)]
+    return values
