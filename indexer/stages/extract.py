@@ -208,8 +208,13 @@ class _OpenFile:
     def read(self, size: int = -1) -> bytes:
         if size < 0:
             size = max(0, self._size - self._at)
-        data = os.pread(self._descriptor, size, self._at)
+        data = self.read_at(self._at, size)
         self._at += len(data)
+        return data
+
+    def read_at(self, at: int, size: int) -> bytes:
+        """Up to so many bytes of a place, without moving."""
+        data = os.pread(self._descriptor, size, at)
         self.bytes_read += len(data)
         return data
 

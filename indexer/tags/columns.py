@@ -62,10 +62,7 @@ def track(
     """A track from its values; see `made` for the rest."""
     fields: Fields = {}
     for column, several in values.items():
-        if len(several) == 1 and len(several[0]) <= SHORT:
-            fields.update(known_fields(column, several[0]))
-        else:
-            fields.update(fields_of(column, several))
+        fields.update(fields_of(column, several))
     for number in ("track", "disc"):
         if number in values:  # a total beside the number wins
             fields.update(fields_of(number, values[number]))
@@ -114,11 +111,17 @@ def added(parts: Sequence[Part]) -> Fields | None:
 
 def part_of(column: str, several: Sequence[str]) -> Part:
     """`fields_of`, to be kept."""
-    return tuple(fields_of(column, several).items())
+    return tuple(_fields(column, several).items())
 
 
 def fields_of(column: str, several: Sequence[str]) -> Fields:
-    """The fields that one column's values fill; none if they are blank."""
+    """The fields that one column's values fill; none if they are blank. Not to be changed."""
+    if len(several) == 1 and len(several[0]) <= SHORT:
+        return _known_fields(column, several[0])
+    return _fields(column, several)
+
+
+def _fields(column: str, several: Sequence[str]) -> Fields:
     if column in PLAIN and len(several) == 1:  # nearly always
         text = several[0]
         if text.isascii() and text[-1:] > " ":  # so it is not blank, and clean
@@ -132,9 +135,9 @@ def fields_of(column: str, several: Sequence[str]) -> Fields:
 
 
 @lru_cache(maxsize=4096)
-def known_fields(column: str, text: str) -> Fields:
+def _known_fields(column: str, text: str) -> Fields:
     """The same of one text, kept: an album's files have most texts in common."""
-    return fields_of(column, (text,))
+    return _fields(column, (text,))
 
 
 def _list(column: str, several: Sequence[str]) -> Fields:

@@ -126,6 +126,8 @@ def frame_of(name: str, payload: bytes) -> Frame:
         key, texts = name, decode(payload[0], payload[1:])
         if name == "TDRC":
             texts = [_stamp(text) for text in texts]
+        elif name == "TCON":
+            texts = genres(texts)
     return key, texts, _part_of(key, texts)
 
 
@@ -135,9 +137,7 @@ def _part_of(key: str, texts: list[str]) -> columns.Part:
     if column is None:
         is_comment = key.startswith("COMM:") and not is_by_program(key)
         return columns.part_of("comment", texts) if is_comment else ()
-    if column == "genre":
-        texts = genres(texts)
-    elif column == "mb_trackid" and columns.blank(texts[0]):  # yet it may be the one that counts
+    if column == "mb_trackid" and columns.blank(texts[0]):  # yet it may be the one that counts
         return ((column, None),)
     return columns.part_of(column, texts)
 

@@ -66,20 +66,19 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     tag = plain_tag(window)
     if tag is None:
         return _mutagen_tag(window, with_v1=with_v1)
-    fields = tag.fields
+    texts, _, _, version, fields = tag
     if with_v1 and V1_MARK in window.tail:
-        for key, values in _id3v1(window, tag.version).items():
-            if key not in tag.texts:
-                tag.texts[key] = values
+        for key, values in _id3v1(window, version).items():
+            if key not in texts:
+                texts[key] = genres(values) if key == "TCON" else values
                 if key != V1_COMMENT or fields is None or "comment" not in fields:
                     fields = None
-    date = _upgrade(tag.texts)
-    if fields is not None and date:
-        fields.update(
-            columns.known_fields("date", date[0])
-            if len(date) == 1
-            else columns.fields_of("date", date)
-        )
+    if "TYER" in texts and "TDRC" not in texts:
+        dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
+        if dates:
+            texts["TDRC"] = dates
+            if fields is not None:
+                fields.update(columns.fields_of("date", dates))
     return tag if fields is tag.fields else tag._replace(fields=fields)
 
 
@@ -163,18 +162,3 @@ def _id3v1(window: Window, version: int) -> Texts:
         return {}
     frames = ParseID3v1(tail[begin:], version) or {}
     return {frame.HashKey: [str(text) for text in frame.text] for frame in frames.values()}
-
-
-def _upgrade(texts: Texts) -> list[str]:
-    """Turn genre numbers into names and the dates of older versions into TDRC, as mutagen does.
-
-    The new dates, if there are any.
-    """
-    if "TCON" in texts:
-        texts["TCON"] = genres(texts["TCON"])
-    if "TYER" not in texts or "TDRC" in texts:
-        return []
-    dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
-    if dates:
-        texts["TDRC"] = dates
-    return dates

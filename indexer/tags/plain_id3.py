@@ -132,6 +132,8 @@ def _texts(found: list[Frame]) -> Texts:
     if len(texts) < len(found):
         texts = {}
         for key, several, _ in found:
+            if key in texts and key == "TCON":
+                raise NotPlain  # new before its numbers were turned into names
             if key in texts and not key.startswith("UFID"):
                 known = list(texts[key])
                 known.extend(text for text in several if text not in known)

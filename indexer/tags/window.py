@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 BLOCK = 8 * 1024
@@ -22,6 +24,10 @@ SEEKS = 2**17
 an end. A guess: WavPack without a length takes one for each block, 18 hours of music."""
 
 
+ReadAt = Callable[[int, int], bytes]
+"""Given a place and a size, the bytes there: `pread`, where a file offers it as `read_at`."""
+
+
 class Window:
     """A readable, seekable view of a file that mutagen takes for a file object.
 
@@ -31,10 +37,10 @@ class Window:
     system call each on an unbuffered file. And some sizes send mutagen back for ever.
     """
 
-    __slots__ = ("_at", "_block", "_file", "_seeks", "_start", "_tail", "fault", "name", "size")
+    __slots__ = ("_at", "_block", "_read_at", "_seeks", "_start", "_tail", "fault", "name", "size")
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._read_at: ReadAt = getattr(file, "read_at", None) or partial(_seek_and_read, file)
         self._at = 0
         self._seeks = 0
         self._start = 0
@@ -125,11 +131,15 @@ class Window:
     def _fetch(self, at: int, size: int) -> bytes:
         """The bytes at a place; an unbuffered file may give them in pieces."""
         try:
-            self._file.seek(at)
-            data = self._file.read(size)
-            while len(data) < size and (more := self._file.read(size - len(data))):
+            data = self._read_at(at, size)
+            while len(data) < size and (more := self._read_at(at + len(data), size - len(data))):
                 data += more
         except OSError as error:
             self.fault = error
             raise
         return data
+
+
+def _seek_and_read(file: BinaryIO, at: int, size: int) -> bytes:
+    file.seek(at)
+    return file.read(size)
