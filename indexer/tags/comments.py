@@ -67,7 +67,7 @@ SHORT = 128
 Texts = dict[str, list[str]]
 """Texts by `NAMES`."""
 
-Comment = tuple[str, str, columns.Part]
+Comment = tuple[str, list[str], columns.Part]
 """A comment's name, its text, and what it says of the track if no other speaks of the same."""
 
 _number = Struct("<I").unpack_from
@@ -115,18 +115,17 @@ _known_comment = lru_cache(maxsize=4096)(comment_of)
 def named(name: str, text: str) -> Comment:
     """A comment of this name."""
     if name in PICTURE_KEYS:
-        return name, text, (("has_picture", True),) if text else ()
-    return name, text, () if name in OTHERS else columns.part_of(name, (text,))
+        return name, [text], (("has_picture", True),) if text else ()
+    return name, [text], () if name in OTHERS else columns.part_of(name, (text,))
 
 
 def together(found: Sequence[Comment]) -> Comments:
     """The comments of one file."""
-    texts: Texts = {}
-    for name, text, _ in found:
-        if name in texts:
-            texts[name].append(text)
-        else:
-            texts[name] = [text]
+    texts = {name: several for name, several, _ in found}
+    if len(texts) < len(found):  # one comes again
+        texts = {name: [] for name in texts}
+        for name, several, _ in found:
+            texts[name] += several
     if not OTHER_NAMES.isdisjoint(texts):
         return Comments(texts, None)
     return Comments(texts, columns.added([part for _, _, part in found]))

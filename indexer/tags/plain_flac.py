@@ -34,6 +34,7 @@ PICTURE_HEAD = 8 + 256 + 4 + 256 + 20
 BLOCKS_LIMIT = 100
 """Blocks that are walked. A guess: a file has six."""
 
+_block_header = Struct(">I").unpack_from
 _stream = Struct(">10xQ16x").unpack_from
 
 
@@ -84,13 +85,13 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
         if first + HEADER_SIZE > len(block):
             block, start = window.hold(at, HEADER_SIZE)
             first = at - start
-        header = int.from_bytes(block[first : first + HEADER_SIZE])
+        (header,) = _block_header(block, first)
         last = header >> 31
         code = header >> 24 & 0x7F
         size = header & 0xFFFFFF
         begin = at + HEADER_SIZE
         at = begin + size
-        if at > window.size or len(block) - first < HEADER_SIZE:
+        if at > window.size:
             raise NotPlain
         if code in ONCE:
             if code in seen:

@@ -130,3 +130,18 @@ def test_only_a_lossless_stream_has_a_bit_depth() -> None:
     info = SimpleNamespace(bits_per_sample=16)
     assert columns.track("aac", info, {}).bit_depth is None
     assert columns.track("alac", info, {}, lossless=True).bit_depth == 16
+
+
+def test_parts_add_up_unless_two_fill_the_same_field() -> None:
+    title, number = columns.part_of("title", ["x"]), columns.part_of("track", ["3/12"])
+    assert columns.added([title, number, ()]) == {"title": "x", "track": 3, "track_total": 12}
+    assert columns.added([number, columns.part_of("track_total", ["14"])]) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("track", "A1"), ("track_total", "x"), ("compilation", "0"), ("date", "long ago")],
+)
+def test_a_value_that_says_nothing_is_still_seen_by_a_second_one(column: str, text: str) -> None:
+    assert columns.part_of(column, [text])
+    assert columns.part_of(column, [" "]) == ()

@@ -241,3 +241,32 @@ def test_broken_utf_16_costs_at_most_its_own_text(payload: bytes, version: int) 
 def test_nul_separates_values_and_none_are_lost() -> None:
     track = read(raw((b"TPE1", b"\0a\0\0b\0"), (b"TIT2", b"\0x\0y")))
     assert (track.artists, track.title) == (("a", "b"), "x; y")
+
+
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(b"TIT2", b"\0"), (b"TIT2", b"\0x")],
+        [(b"TPE1", b"\0a\0b"), (b"TPE1", b"\0b\0c")],
+        [(b"TCON", b"\x0017"), (b"TCON", b"\0(17)")],
+        [(b"TCON", b"\0(4)Eurodisco\x0017")],
+        [(b"TRCK", b"\0A1"), (b"TRCK", b"\x003")],
+        [(b"TCMP", b"\x000"), (b"TCMP", b"\x001")],
+        [(b"UFID", b"http://musicbrainz.org\0x"), (b"UFID", b"http://musicbrainz.org\0")],
+        [(b"TXXX", b"\0MusicBrainz Album Id\0"), (b"TXXX", b"\0MUSICBRAINZ ALBUM ID\0x")],
+        [(b"COMM", b"\0engx\0one"), (b"COMM", b"\0eng\0two")],
+        [(b"TYER", b"\x001993"), (b"TDAT", b"\x000706"), (b"TIME", b"\x001020")],
+        [(b"TYER", b"\x001993"), (b"TDRC", b"\x001994")],
+        [(b"TDAT", b"\x000706"), (b"TDRC", b"\x001994")],
+        [(b"TYER", b"\x0019xx"), (b"TYER", b"\x001993")],
+    ],
+)
+@pytest.mark.parametrize("older", [b"", v1_tag(b"Human Behav", b"1990", b"old")])
+def test_frames_that_speak_of_the_same_are_read_as_mutagen_reads_them(
+    frames: list[tuple[bytes, bytes]], version: int, older: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = raw(*frames, version=version) + older
+    ours = read(content)
+    monkeypatch.setattr("indexer.tags.id3.plain_tag", lambda _: None)
+    assert read(content) == ours

@@ -102,3 +102,15 @@ def test_who_moves_about_for_ever_is_stopped(monkeypatch: pytest.MonkeyPatch) ->
         window.seek(0)
     with pytest.raises(RuntimeError, match="round in circles"):
         window.seek(0)
+
+
+def test_a_file_that_can_be_read_at_a_place_is_read_there() -> None:
+    class Placed(io.BytesIO):
+        def read_at(self, at: int, size: int) -> bytes:
+            return self.getbuffer()[at : at + min(size, 1000)].tobytes()
+
+    file = Placed(CONTENT)
+    window = Window(file)
+    begin = file.tell()
+    assert window.peek(5, 3000) == CONTENT[5:3005]
+    assert file.tell() == begin
