@@ -69,18 +69,16 @@ class Frame(NamedTuple):
 
 def stream(window: Window, begin: int) -> Stream | None:
     """The sound that begins right there, or None if mutagen must look for it."""
-    block, start = window.hold(begin, XING_REACH)
-    at = begin - start
-    if len(block) - at < XING_REACH:
+    head = window.glance(begin, XING_REACH)
+    if len(head) < XING_REACH:
         return None
-    frame = frame_of(block[at : at + 4])
+    frame = frame_of(head[:4])
     if frame is None:
         return None
     if frame.xing_at:
-        xing = at + frame.xing_at
-        if block[xing : xing + 4] in (b"Xing", b"Info"):
-            return _xing(block, xing, frame, window.size - begin)
-        if block[at + VBRI_AT : at + VBRI_AT + 4] == b"VBRI":
+        if head[frame.xing_at : frame.xing_at + 4] in (b"Xing", b"Info"):
+            return _xing(head, frame, window.size - begin)
+        if head[VBRI_AT : VBRI_AT + 4] == b"VBRI":
             return None
     block, start = window.hold(begin, FRAMES_REACH)
     return _constant(block, begin - start, frame, window.size - begin)
@@ -105,17 +103,17 @@ def _constant(block: bytes, at: int, first: Frame, sound_size: int) -> Stream | 
     return Stream(length, first.bitrate, first.sample_rate, first.channels, first.layer)
 
 
-def _xing(block: bytes, at: int, frame: Frame, sound_size: int) -> Stream:
+def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
     """The sound as its Xing header counts it, without what LAME says is not heard."""
     flags: int
-    (flags,) = unpack_from(">I", block, at + 4)
-    at += 8
+    (flags,) = unpack_from(">I", head, frame.xing_at + 4)
+    at = frame.xing_at + 8
     frames = size = -1
     if flags & 1:
-        (frames,) = unpack_from(">I", block, at)
+        (frames,) = unpack_from(">I", head, at)
         at += 4
     if flags & 2:
-        (size,) = unpack_from(">I", block, at)
+        (size,) = unpack_from(">I", head, at)
         at += 4
     if flags & 4:
         at += 100
@@ -129,8 +127,8 @@ def _xing(block: bytes, at: int, frame: Frame, sound_size: int) -> Stream:
         if size != -1 and samples > 0:
             sound = max(0, size - frame.size)  # this frame is counted in bytes, but not as a frame
             bitrate = round(sound * 8 * frame.sample_rate / float(samples))
-        if has_lame_tag(block[at : at + 20]) and block[at + 9] < 0x10:  # revision 0
-            delays = int.from_bytes(block[at + 21 : at + 24])
+        if has_lame_tag(head[at : at + 20]) and head[at + 9] < 0x10:  # revision 0
+            delays = int.from_bytes(head[at + 21 : at + 24])
             samples -= (delays >> 12) + (delays & 0xFFF)
         length = float(max(samples, 0)) / frame.sample_rate
     return Stream(length, bitrate, frame.sample_rate, frame.channels, frame.layer)

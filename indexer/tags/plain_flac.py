@@ -83,8 +83,7 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
             return Flac(_stream_of(numbers, window.size - at), comments, has_picture)
         first = at - start
         if first + HEADER_SIZE > len(block):
-            block, start = window.hold(at, HEADER_SIZE)
-            first = at - start
+            block, start, first = window.glance(at, HEADER_SIZE), at, 0
         (header,) = _block_header(block, first)
         last = header >> 31
         code = header >> 24 & 0x7F
