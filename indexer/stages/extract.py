@@ -162,7 +162,7 @@ def _judge_and_read(
     except (OSError, MemoryError) as error:
         problem = _environment(error)
     after = os.fstat(file_descriptor)
-    if (
+    if (  # a descriptor's inode stays the same
         after.st_ctime_ns != stamp.ctime_ns
         or after.st_mtime_ns != stamp.mtime_ns
         or after.st_size != stamp.size

@@ -1,7 +1,7 @@
 """The head of an MP3 file -> the texts of its ID3v2 tag, if that tag is a plain one.
 
 mutagen copies the rest of the tag for every frame, builds checked objects, decodes UTF-16 a byte
-at a time, and reads pictures whole: 0.4 to 1.8 ms a file where this takes 0.1 (mutagen 1.48).
+at a time, and reads pictures whole: 0.4 to 1.8 ms a file where this takes 0.02 (mutagen 1.48).
 So the tags that nearly every file has are walked here, and at anything out of the ordinary the
 answer is None: then mutagen decides. Where there is an answer it is mutagen's, and a property test
 holds the two against each other.
