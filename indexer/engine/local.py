@@ -16,7 +16,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
-from indexer.engine.memory import seldom_collected
+from indexer.engine.garbage import seldom_collected
 from indexer.engine.pool import READER, ReaderPool
 from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced

@@ -1,31 +1,14 @@
-"""Memory around much work: garbage looked for seldom, and all given back at the end."""
+"""After much work: what the next change would have to wait for, and memory back to the system."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # who reads files for others never loads SQLite
     from indexer.store.connection import Connection
-
-_SELDOM: Final = 10_000
-"""New objects between two looks for garbage in cycles, of which a run makes none. Measured: 5 of
-57 us that writing a file's row takes, with Python's own 700."""
-
-
-@contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Many objects come and go in here, and their counts free nearly all of them."""
-    before = gc.get_threshold()
-    gc.set_threshold(_SELDOM, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def give_back(connection: Connection) -> None:

@@ -15,7 +15,7 @@ import time
 from typing import BinaryIO
 
 from indexer.engine.death import die_with
-from indexer.engine.memory import seldom_collected
+from indexer.engine.garbage import seldom_collected
 from indexer.evidence import ignore_lease_signal
 from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
