@@ -19,13 +19,13 @@ from indexer import paths
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.twins import twins_of_vanished
-from indexer.model import Hint, Place
+from indexer.model import Hint
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots, scans, tracks
+from indexer.store import pending, roots, scans
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.wanted import Wanted
@@ -192,7 +192,7 @@ class Pass:
         missing += self._absence.tell_untold(now_ms)
         problems = sum(
             self._absence.note_folders(
-                scan.hint.root_id, scan.unlisted, over(self._connection, scan), now_ms
+                scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
             )
             for scan in self._scans
         )
@@ -232,17 +232,6 @@ def leave_twins(connection: Connection, twins: set[tuple[int, bytes]], now_ms: i
     if by_root:
         hints = [Hint(root_id, b"", tuple(names)) for root_id, names in by_root.items()]
         pending.leave_hints(connection, hints, now_ms)
-
-
-def over(connection: Connection, scan: Scan) -> list[bytes]:
-    """The problems that a scan found to be over; to be asked when what vanished is missing.
-
-    Not of a file that came back in between: its row is refused still, and says so.
-    """
-    rows = {
-        path: tracks.in_place(connection, scan.hint.root_id, path) for path in scan.settled_problems
-    }
-    return [path for path, row in rows.items() if row is None or row.place is not Place.REFUSED]
 
 
 def leave_twins_of_vanished(
