@@ -140,7 +140,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def worker_count(self) -> int:
-        """How many processes may read: `workers`, else one for each core this process may use."""
+        """How many processes may read at most: `workers`, else one for each core of this process.
+
+        Where the disks spin they are fewer (`indexer.spindles`).
+        """
         return self.workers or len(os.sched_getaffinity(0))
 
     def said(self, key: str) -> str:

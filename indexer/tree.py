@@ -74,8 +74,8 @@ def wrong_disk(known: Seen, seen: Seen) -> str | None:
 class Tree:
     """A root that is there, with the disk that was accepted. Close it when done.
 
-    `spots` are where its disks begin; `offline` are the mount points below whose disk is not
-    there, with the reason: nothing below them may be judged.
+    `spots` are where its disks begin, the root first; `offline` are the mount points below whose
+    disk is not there, with the reason: nothing below them may be judged.
     """
 
     def __init__(
@@ -94,20 +94,20 @@ class Tree:
         self.path = path
         self.follow_links = follow_links
         self.offline = dict(offline)
-        self._spots = sorted(spots, key=lambda spot: spot.folder)
-        self.fd = self._spots[0].fd
-        self._folders = [spot.folder for spot in self._spots]
+        self.spots = sorted(spots, key=lambda spot: spot.folder)
+        self.fd = self.spots[0].fd
+        self._folders = [spot.folder for spot in self.spots]
 
     def close(self) -> None:
         """Let its disks go."""
-        for spot in self._spots:
+        for spot in self.spots:
             os.close(spot.fd)
 
     def spot_of(self, path: bytes) -> Spot:
         """Where the disk of this path begins."""
         for index in range(bisect_right(self._folders, path) - 1, -1, -1):
             if paths.is_below(path, self._folders[index]):
-                return self._spots[index]
+                return self.spots[index]
         raise KeyError(path)
 
     def is_offline(self, path: bytes) -> bool:

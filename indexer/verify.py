@@ -18,6 +18,7 @@ from indexer.engine.pool import ReaderPool
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Entry, Known, Listener, Place, Progress, Reading
 from indexer.settings import Settings
+from indexer.spindles import reader_count
 from indexer.stages.batch import shape
 from indexer.stages.extract import extract
 from indexer.stages.scan import Pair, Vanished, compare
@@ -79,9 +80,10 @@ class Verifier:
         guarded = look_at_roots(self._connection, watched, follow_links=self._wanted.follow_links)
         try:
             doubts: list[_Doubt] = []
-            parts = self._parts(list(guarded.trees.values()), doubts)
+            trees = list(guarded.trees.values())
+            parts = self._parts(trees, doubts)
             if deep:
-                doubts.extend(self._deep_doubts(parts))
+                doubts.extend(self._deep_doubts(parts, reader_count(self._settings, trees)))
             else:
                 for _ in parts:
                     pass
@@ -193,14 +195,14 @@ class Verifier:
         if again is not None:
             yield again
 
-    def _deep_doubts(self, parts: Iterator[_Part]) -> Iterator[_Doubt]:
+    def _deep_doubts(self, parts: Iterator[_Part], readers: int) -> Iterator[_Doubt]:
         """Read all tags again and hold them against the columns."""
         ignore_lease_signal()
         chunks = (
             (part, chunk_of(part[0].tree, [same.entry for same in part], self._settings))
             for part in parts
         )
-        with ReaderPool(self._settings.worker_count, self._settings.reader_timeout) as pool:
+        with ReaderPool(readers, self._settings.reader_timeout) as pool:
             for part, readings in pool.map_unordered(chunks):
                 by_path = {same.entry.path: same for same in part}
                 self._read += len(readings)

@@ -23,6 +23,7 @@ from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Hint, Listener, Progress, Reading
 from indexer.settings import Settings
+from indexer.spindles import reader_count
 from indexer.stages.absence import Absence
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
@@ -246,8 +247,9 @@ class LocalEngine:
             for job in little:
                 yield job, extract(self._chunk(job.plan))
             return
-        workers, timeout_s = self._settings.worker_count, self._settings.reader_timeout
-        with ReaderPool(workers, timeout_s, command=self._reader) as pool:
+        scanned = {scan.hint.root_id for scan in self._scans}
+        count = reader_count(self._settings, [self._trees[root_id] for root_id in scanned])
+        with ReaderPool(count, self._settings.reader_timeout, command=self._reader) as pool:
             work = ((job, self._chunk(job.plan)) for job in chain(little, jobs))
             yield from pool.map_unordered(work)
 

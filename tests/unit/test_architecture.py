@@ -21,7 +21,7 @@ FLOORS = (
     ("indexer.report",),
     ("indexer.engine",),
     ("indexer.stages",),
-    ("indexer.walk",),
+    ("indexer.walk", "indexer.spindles"),
     ("indexer.wishes",),
     ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
     ("indexer.disks", "indexer.settings"),
