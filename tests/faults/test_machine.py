@@ -20,7 +20,7 @@ from tests.faults.faults import FAULTS
 from tests.faults.house import House, Layout
 from tests.faults.judge import judge
 from tests.faults.machine import ENGINES, Plan, Step, draw, dumped, empty_index, loaded, play
-from tests.faults.seeds import SEEDS_THAT_FAILED
+from tests.faults.plans import FOUND, plan_of
 from tests.faults.shrink import shrunk
 from tests.faults.trouble import Trouble
 from tests.faults.world import World
@@ -33,6 +33,9 @@ SEEDS = [("local", 1), ("local", 4), ("rq", 5), ("rq", 7)]
 """Those that do not wait for a file that looks cut short: 20 s together."""
 
 
+LONG = pytest.mark.skipif("FAULTS_MINUTES" not in os.environ, reason="FAULTS_MINUTES is not set")
+
+
 def is_right(plan: Plan) -> None:
     outcome = play(plan)
     assert not outcome.complaints, told(outcome) + "\n" + told_failure(outcome)
@@ -43,12 +46,13 @@ def test_a_fixed_seed_ends_with_an_index_that_equals_the_disk(engine: str, seed:
     is_right(draw(seed, engine, FEW))
 
 
-@pytest.mark.parametrize(("engine", "seed"), list(SEEDS_THAT_FAILED))
-def test_a_seed_that_once_failed_does_so_no_more(engine: str, seed: int) -> None:
-    is_right(draw(seed, engine))
+@LONG
+@pytest.mark.parametrize("name", FOUND)
+def test_a_plan_that_once_failed_does_so_no_more(name: str) -> None:
+    is_right(plan_of(name))
 
 
-@pytest.mark.skipif("FAULTS_MINUTES" not in os.environ, reason="FAULTS_MINUTES is not set")
+@LONG
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_seeds_drawn_from_the_commit_end_with_an_index_that_equals_the_disk(engine: str) -> None:
