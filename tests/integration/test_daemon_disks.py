@@ -134,6 +134,7 @@ def test_a_disk_below_the_root_is_guarded_for_itself(
         daemon.shows({"a.mp3": "A", "usb/u.mp3": "U"})
         plant(music, {"usb/v.mp3": tagged(title="V")})
         daemon.shows({"a.mp3": "A", "usb/u.mp3": "U", "usb/v.mp3": "V"})
+        daemon.sleeps()  # at work, it would keep the disk busy
         unmount(music / "usb")
         daemon.await_line("mounts changed", "its disk is not there")
         plant(music, {"b.mp3": tagged(title="B")})
