@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -168,7 +169,7 @@ class Work:
                 continue
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))
-            elif not path or os.path.isdir(path_in(watched[root_id], path)):
+            elif not path or _may_be_folder(path_in(watched[root_id], path)):
                 places.add(Hint(root_id, path, recursive=True))
             else:  # by its name: a look at its folder takes it for a folder, and leaves it be
                 places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))
@@ -342,3 +343,16 @@ def _place(root: str | None, path: str | bytes) -> str:
 def path_in(root: RootRow, path: bytes) -> bytes:
     """The absolute path of a path in a root."""
     return os.path.join(root.path, path) if path else root.path
+
+
+def _may_be_folder(path: bytes) -> bool:
+    """Whether a folder stands there, or nobody can tell: one above it is shut, or its disk fails.
+
+    By the time it is looked at it may be open again, and a look for a file would see no folder.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Final
 
 from msgspec import Struct
@@ -261,9 +261,7 @@ class Scan:
                 self._keep_below(open_problems, item)
             elif self._keep_folders and isinstance(item, Listed):
                 self.folders.add(item.path)
-        self.settled_problems.extend(
-            path for path in open_problems if not self._tree.is_offline(path)
-        )
+        self.settled_problems.extend(path for path in open_problems if self._is_over(path))
         if read or unread:
             yield self._plan(read, unread)
 
@@ -392,6 +390,21 @@ class Scan:
             return {**below, folder: own} if own is not None and is_folders else below
         found = {path: problems.get(self._connection, root_id, path) for path in paths_hinted}
         return {path: problem for path, problem in found.items() if problem is not None}
+
+    def _is_over(self, path: bytes) -> bool:
+        """Whether the trouble at a path is over, where a scan to its end said nothing of it.
+
+        Not that of a folder which was asked for as if it were a file: nobody has looked into it.
+        """
+        if self._tree.is_offline(path):
+            return False
+        if self.hint.names is None:
+            return True
+        try:
+            status = self._tree.lstat(path)
+        except OSError:
+            return False
+        return status is None or not S_ISDIR(status.st_mode)
 
     def _keep_below(self, open_problems: dict[bytes, KnownProblem], item: Unlisted) -> None:
         """A folder that cannot be listed keeps the problems below it, and has one itself."""

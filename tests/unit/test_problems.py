@@ -176,6 +176,24 @@ def test_a_folders_own_files_leave_the_trouble_of_its_folders_alone(
     assert scan.settled_problems == [b""]
 
 
+def test_the_trouble_of_a_folder_is_not_over_because_no_file_bears_its_name(
+    plant: Plant, by_hand: ByHand
+) -> None:
+    """Who asked could not see what it is: nobody has looked into it."""
+    plant({"A/1.mp3": song("One")})
+    trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
+    (root_id,) = by_hand.trees
+    with write_transaction(by_hand.connection):
+        problems.put(by_hand.connection, root_id, b"A", trouble, None, 1)
+        problems.put(by_hand.connection, root_id, b"gone", trouble, None, 1)
+    scan = by_hand.scan(Hint(root_id, names=(b"A", b"gone")))
+    assert list(scan.plans()) == []
+    assert scan.settled_problems == [b"gone"]
+    scan = by_hand.scan(Hint(root_id, b"A", recursive=True))
+    assert [plan.names for plan in scan.plans()] == [(b"A/1.mp3",)]
+    assert scan.settled_problems == [b"A"]
+
+
 def test_a_file_that_cannot_be_read_at_the_place_that_another_left_is_tried_again(
     library: Library, plant: Plant, music: Path, by_hand: ByHand
 ) -> None:
