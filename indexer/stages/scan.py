@@ -379,8 +379,8 @@ class Scan:
             paths_hinted = [paths.join(folder, name) for name in self.hint.names]
         else:
             below = problems.below(self._connection, root_id, folder)
-            if not self.hint.recursive:
-                below = {
+            if not self.hint.recursive:  # of a folder's own trouble, what is below it is a part
+                return {
                     path: one
                     for path, one in below.items()
                     if paths.parent_of(path) == folder and one.stamp is not None

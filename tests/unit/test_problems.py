@@ -161,10 +161,10 @@ def test_trouble_that_a_rebuild_met_is_tried_again_though_the_stamp_is_the_old_o
     assert library.scan().files_read == 0
 
 
-def test_a_folders_own_files_leave_the_trouble_of_its_folders_alone(
+def test_a_look_at_a_folders_own_files_leaves_its_trouble_and_that_of_its_folders_alone(
     plant: Plant, by_hand: ByHand
 ) -> None:
-    """What was not looked at is not over."""
+    """What was not looked at is not over: while it was shut, all below it may have changed."""
     plant({"1.mp3": song("One"), "A/2.mp3": song("Two")})
     trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
     (root_id,) = by_hand.trees
@@ -173,7 +173,10 @@ def test_a_folders_own_files_leave_the_trouble_of_its_folders_alone(
         problems.put(by_hand.connection, root_id, b"", trouble, None, 1)
     scan = by_hand.scan(Hint(root_id))
     assert [plan.names for plan in scan.plans()] == [(b"1.mp3",)]
-    assert scan.settled_problems == [b""]
+    assert scan.settled_problems == []
+    scan = by_hand.scan(Hint(root_id, recursive=True))
+    assert [plan.names for plan in scan.plans()] == [(b"1.mp3", b"A/2.mp3")]
+    assert set(scan.settled_problems) == {b"", b"A"}
 
 
 def test_the_trouble_of_a_folder_is_not_over_because_no_file_bears_its_name(
