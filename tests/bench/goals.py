@@ -51,7 +51,8 @@ def at_least(asked: str, limit: float, measured: float | None, unit: str) -> Bar
     words = f"{asked}: {limit:g} {unit} or more"
     if measured is None:
         return Bar(words)
-    return Bar(words, f"{measured:.5g} {unit}", measured >= limit)
+    shown = f"{measured:.3g}" if measured < 100 else f"{measured:.0f}"
+    return Bar(words, f"{shown} {unit}", measured >= limit)
 
 
 def _rebuild(few: Library, many: Library) -> Iterator[Bar]:
