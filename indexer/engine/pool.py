@@ -29,8 +29,9 @@ T = TypeVar("T")
 READER = (sys.executable, "-P", "-m", "indexer.engine.reader")
 """`-P`: never import from the folder that somebody happens to stand in."""
 
-IN_FLIGHT = 2
-"""Chunks a reader has at once: one that it reads, and one in its pipe so that it never waits."""
+IN_FLIGHT = 4
+"""Chunks a reader has at once: one that it reads, and three so that it never waits while we write
+four in one transaction, or the disk. Measured with 100 000 files: 8.0 s in place of 8.6 with 2."""
 
 STILLBORN = 3
 """So many readers in a row that end before their first frame will never start. A guess."""
