@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
@@ -23,7 +22,7 @@ Values = dict[str, list[str]]
 Fields = dict[str, Any]
 """Fields of a `Track`."""
 
-Part = tuple[tuple[str, Any], ...]
+Part = Fields
 """The fields that one entry of a tag fills, if no other speaks of the same; not to be changed."""
 
 COMMENT_LIMIT = 4096
@@ -103,25 +102,25 @@ def made(
     )
 
 
-def added(parts: Sequence[Part]) -> Fields | None:
+def added(parts: Iterable[Part]) -> Fields | None:
     """The fields of all parts; None where two fill the same, and so must be read together."""
-    fields = dict(chain.from_iterable(parts))
-    return fields if len(fields) == sum(map(len, parts)) else None
-
-
-def part_of(column: str, several: Sequence[str]) -> Part:
-    """`fields_of`, to be kept."""
-    return tuple(_fields(column, several).items())
+    fields: Fields = {}
+    expected = 0
+    for part in parts:
+        fields |= part
+        expected += len(part)
+    return fields if len(fields) == expected else None
 
 
 def fields_of(column: str, several: Sequence[str]) -> Fields:
     """The fields that one column's values fill; none if they are blank. Not to be changed."""
     if len(several) == 1 and len(several[0]) <= SHORT:
         return _known_fields(column, several[0])
-    return _fields(column, several)
+    return part_of(column, several)
 
 
-def _fields(column: str, several: Sequence[str]) -> Fields:
+def part_of(column: str, several: Sequence[str]) -> Part:
+    """The same, for who keeps it himself."""
     if column in PLAIN and len(several) == 1:  # nearly always
         text = several[0]
         if text.isascii() and text[-1:] > " ":  # so it is not blank, and clean
@@ -137,7 +136,7 @@ def _fields(column: str, several: Sequence[str]) -> Fields:
 @lru_cache(maxsize=4096)
 def _known_fields(column: str, text: str) -> Fields:
     """The same of one text, kept: an album's files have most texts in common."""
-    return _fields(column, (text,))
+    return part_of(column, (text,))
 
 
 def _list(column: str, several: Sequence[str]) -> Fields:

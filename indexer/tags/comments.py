@@ -115,8 +115,8 @@ _known_comment = lru_cache(maxsize=4096)(comment_of)
 def named(name: str, text: str) -> Comment:
     """A comment of this name."""
     if name in PICTURE_KEYS:
-        return name, [text], (("has_picture", True),) if text else ()
-    return name, [text], () if name in OTHERS else columns.part_of(name, (text,))
+        return name, [text], {"has_picture": True} if text else {}
+    return name, [text], {} if name in OTHERS else columns.part_of(name, (text,))
 
 
 def together(found: Sequence[Comment]) -> Comments:

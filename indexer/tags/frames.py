@@ -82,7 +82,7 @@ class NotPlain(Exception):
 Frame = tuple[str, list[str], columns.Part]
 """A frame's key, its texts, and what they say of the track if no other frame speaks of the same."""
 
-FOREIGN: Frame = ("", [], ())
+FOREIGN: Frame = ("", [], {})
 """A frame that says nothing of ours."""
 
 
@@ -113,33 +113,28 @@ def frame_of(name: str, payload: bytes) -> Frame:
     if name == "UFID":
         owner, _, identifier = payload.partition(b"\0")
         key, texts = f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]
+        column = FRAMES.get(key)
+        if column is not None and columns.blank(texts[0]):  # yet it may be the one that counts
+            return key, texts, {column: None}
     elif len(payload) == 1:  # only the byte that says the encoding
         return FOREIGN
     elif name == "TXXX":
         description, *texts = decode(payload[0], payload[1:])
         key = f"TXXX:{description}"
+        column = USER_TEXTS.get(description.rstrip("\0").lower())
     elif name == "COMM":
         language = payload[1:4].decode("ascii")
         description, *texts = decode(payload[0], payload[4:])
         key = f"COMM:{description}:{language}"
+        column = None if is_by_program(description) else "comment"
     else:
         key, texts = name, decode(payload[0], payload[1:])
+        column = FRAMES.get(name)  # None: a date of old waits for its parts
         if name == "TDRC":
             texts = [_stamp(text) for text in texts]
         elif name == "TCON":
             texts = genres(texts)
-    return key, texts, _part_of(key, texts)
-
-
-def _part_of(key: str, texts: list[str]) -> columns.Part:
-    """What a frame says if no other speaks of the same; a date of old waits for its parts."""
-    column = column_of(key)
-    if column is None:
-        is_comment = key.startswith("COMM:") and not is_by_program(key)
-        return columns.part_of("comment", texts) if is_comment else ()
-    if column == "mb_trackid" and columns.blank(texts[0]):  # yet it may be the one that counts
-        return ((column, None),)
-    return columns.part_of(column, texts)
+    return key, texts, {} if column is None else columns.part_of(column, texts)
 
 
 def column_of(key: str) -> str | None:
@@ -150,9 +145,9 @@ def column_of(key: str) -> str | None:
     return column
 
 
-def is_by_program(key: str) -> bool:
+def is_by_program(description: str) -> bool:
     """Whether iTunes keeps its own data in a comment (iTunNORM, iTunSMPB, iTunPGAP ...)."""
-    return description_of(key).lower().startswith("itun")
+    return description.lower().startswith("itun")
 
 
 def description_of(key: str) -> str:

@@ -148,7 +148,7 @@ def _comment(comments: Texts) -> list[str]:
     """The comment a person wrote: best one without a description, at last the one of ID3v1."""
     found: dict[int, list[str]] = {}
     for key, values in comments.items():
-        if columns.texts(values) and not is_by_program(key):
+        if columns.texts(values) and not is_by_program(description_of(key)):
             rank = 2 if key == V1_COMMENT else int(bool(description_of(key)))
             found.setdefault(rank, values)
     return found[min(found)] if found else []

@@ -37,8 +37,6 @@ PICTURE_HEAD = 1024
 """Bytes of an APIC frame that are read: encoding, type of file and description stand there."""
 
 V23, V24 = 3, 4
-SIZE_END = 8
-"""Where the size of a frame ends in its header."""
 
 
 class Tag(NamedTuple):
@@ -113,9 +111,10 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
 
 def _short_frames(block: bytes, at: int, end: int, found: list[Frame]) -> int:
     """Read the frames that nearly all are: short texts. Says where the first other one stands."""
-    while at + HEADER_SIZE < end:
-        after = at + HEADER_SIZE + block[at + SIZE_END - 1]
-        if after > end or block[at + SIZE_END - 2]:
+    last = end - HEADER_SIZE
+    while at < last:
+        after = at + 10 + block[at + 7]  # its header, and the last byte of its size
+        if after > end or block[at + 6]:
             break
         frame = short_frame(block[at:after])
         if frame is None:

@@ -273,7 +273,7 @@ def part_of(item: bytes) -> columns.Part:
         field = columns.LISTS.get(column, column)
         fields[field] = getattr(SILENT, field)
         fields.update(columns.fields_of(column, texts))
-    return tuple(fields.items())
+    return fields
 
 
 _known_item = lru_cache(maxsize=4096)(part_of)

@@ -134,7 +134,7 @@ def test_only_a_lossless_stream_has_a_bit_depth() -> None:
 
 def test_parts_add_up_unless_two_fill_the_same_field() -> None:
     title, number = columns.part_of("title", ["x"]), columns.part_of("track", ["3/12"])
-    assert columns.added([title, number, ()]) == {"title": "x", "track": 3, "track_total": 12}
+    assert columns.added([title, number, {}]) == {"title": "x", "track": 3, "track_total": 12}
     assert columns.added([number, columns.part_of("track_total", ["14"])]) is None
 
 
@@ -144,4 +144,4 @@ def test_parts_add_up_unless_two_fill_the_same_field() -> None:
 )
 def test_a_value_that_says_nothing_is_still_seen_by_a_second_one(column: str, text: str) -> None:
     assert columns.part_of(column, [text])
-    assert columns.part_of(column, [" "]) == ()
+    assert columns.part_of(column, [" "]) == {}
