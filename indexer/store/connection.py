@@ -19,7 +19,7 @@ from typing import Any, Final
 import apsw
 
 from indexer import errors
-from indexer.store.schema import SCHEMA_VERSION
+from indexer.store import schema
 
 Connection = apsw.Connection
 Row = tuple[Any, ...]
@@ -32,6 +32,11 @@ _REST_CACHE_KIB: Final = 2048
 _SEED_CACHE_KIB: Final = 8192
 _IN_ONE_INSERT: Final = 32
 _WAL_KEEPS: Final = 16 * 1024 * 1024
+_HAS_TABLES: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)"
+_NOTE_STEP: Final = """
+INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
+VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
+"""
 _CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
 
 
@@ -75,14 +80,16 @@ def open_index(
         check_exists(path)
     with explained(path):
         connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
+        if write:
+            _fill_if_empty(connection)
         version = int(connection.pragma("user_version"))
-        if version > SCHEMA_VERSION:
+        if version > schema.SCHEMA_VERSION:
             connection.close()
             raise errors.DatabaseNewer(
-                f"{path}: made by a newer version of this program (schema {version}, this one "
-                f"knows {SCHEMA_VERSION}); update this program, or name another file with --db"
+                f"{path}: made by a newer version of this program (schema {version}, this one knows"
+                f" {schema.SCHEMA_VERSION}); update this program, or name another file with --db"
             )
-        if version < SCHEMA_VERSION:
+        if version < schema.SCHEMA_VERSION:
             connection.close()
             if version == 0 and not write:
                 raise _nothing_indexed(path)
@@ -196,6 +203,22 @@ def read_transaction(connection: Connection) -> Iterator[None]:
         connection.execute("COMMIT")
 
 
+def _fill_if_empty(connection: Connection) -> None:
+    """Make the tables of a new index. Two programs at once: the second waits and finds them."""
+    if select_value(connection, _HAS_TABLES):
+        return
+    connection.pragma("journal_mode", "wal")
+    with write_transaction(connection):
+        if select_value(connection, _HAS_TABLES):
+            return
+        for script in (schema.STEPS_TAKEN, *(script for _, script in schema.MIGRATIONS)):
+            for statement in schema.statements(script):
+                connection.execute(statement)
+        names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
+        connection.executemany(_NOTE_STEP, names)
+        connection.pragma("user_version", schema.SCHEMA_VERSION)
+
+
 def _migrate(path: Path) -> None:
     """Run the migrations in a child that has ended before this process opens the file."""
     here = str(Path(__file__).resolve().parents[2])
@@ -211,7 +234,7 @@ def _migrate(path: Path) -> None:
     if child.returncode != 0:
         detail = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise errors.DatabaseError(
-            f"{path}: could not be brought to schema {SCHEMA_VERSION} ({' '.join(detail)}); "
+            f"{path}: could not be brought to schema {schema.SCHEMA_VERSION} ({' '.join(detail)}); "
             "nothing was changed: check that its disk has room and can be written"
         )
 

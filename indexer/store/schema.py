@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 SCHEMA_VERSION: Final = 2
-"""Stands in `PRAGMA user_version`; one more for each migration."""
+"""Stands in `PRAGMA user_version`: how many of the migrations were applied."""
 
 TAG_COLUMNS: Final = (
     "title", "artist", "albumartist", "album", "genre", "date", "year",
@@ -229,3 +229,25 @@ CREATE TABLE identity (
 INSERT INTO identity (token, changes_floor) VALUES (lower(hex(randomblob(8))), 0);
 """
 """What work that is done in other processes has to keep."""
+
+MIGRATIONS: Final = (("first_schema", FIRST_SCHEMA), ("queued_work", QUEUED_WORK))
+"""Name and script of every step, the oldest first: what an older index lacks, and a new one is."""
+
+MIGRATION_SET: Final = "music-indexer"
+STEPS_TAKEN: Final = """
+CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+);
+CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name");
+"""
+"""Where sqlite-utils notes them, just as it would make it."""
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script without triggers; `executescript` would commit in between."""
+    lines = [line.partition("--")[0].rstrip() for line in script.splitlines()]
+    return [text.strip() for text in "\n".join(lines).split(";") if text.strip()]

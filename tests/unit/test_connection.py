@@ -23,7 +23,6 @@ from indexer.store.connection import (
     size_cache,
     write_transaction,
 )
-from indexer.store.migrate import split_statements
 from tests.trees import Plant, song
 
 DOCUMENTED = [
@@ -64,7 +63,7 @@ def test_the_view_has_the_documented_columns_for_the_standard_librarys_sqlite(
 
 def test_the_schema_is_what_debians_sqlite_can_create() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
-        for statement in split_statements(schema.FIRST_SCHEMA):
+        for statement in schema.statements(schema.FIRST_SCHEMA):
             db.execute(statement)
         assert db.execute("SELECT * FROM library").fetchall() == []
     assert list(schema.LIBRARY_COLUMNS) == DOCUMENTED

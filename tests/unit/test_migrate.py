@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -77,6 +78,44 @@ def test_an_older_index_has_the_same_tables_as_a_new_one(old: Path, empty_index:
         with closing(open_index(path, write=True)) as connection:
             told.append(list(select(connection, statement)))
     assert told[0] == told[1]
+
+
+def test_sqlite_utils_finds_nothing_to_do_in_a_new_index(empty_index: Path) -> None:
+    applied = "import sys\nfrom sqlite_utils import Database\nfrom indexer.store import migrate\n"
+    applied += "db = Database(sys.argv[1])\nprint(migrate.migrations.pending(db))\n"
+    applied += "print([one.name for one in migrate.migrations.applied(db)])\n"
+    assert python(applied, empty_index) == "[]\n['first_schema', 'queued_work']\n"
+    assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
+
+
+def test_steps_are_noted_as_sqlite_utils_notes_them(old: Path, empty_index: Path) -> None:
+    shapes = []
+    for path in (old, empty_index):
+        with closing(open_index(path, write=True)) as connection:
+            rows = list(select(connection, "SELECT * FROM _sqlite_migrations ORDER BY id"))
+        shapes.append([(*row[:3], re.sub("[0-9]", "0", row[3])) for row in rows])
+    assert shapes[0] == shapes[1]
+
+
+def test_programs_that_make_one_index_at_once_make_it_once(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom indexer.store import connection, identity\n"
+    )
+    program += "index = connection.open_index(Path(sys.argv[1]), write=True)\n"
+    program += "print(identity.token_of(index), index.pragma('journal_mode'))\n"
+    command = [sys.executable, "-c", program, str(tmp_path / "new.db")]
+    makers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    told = {maker.communicate()[0] for maker in makers}
+    assert {maker.returncode for maker in makers} == {0}
+    (only,) = told
+    assert only.endswith(" wal\n")
+
+
+def test_an_empty_file_is_made_an_index(tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    path.touch()
+    with closing(open_index(path, write=True)) as connection:
+        assert select_value(connection, "PRAGMA user_version") == schema.SCHEMA_VERSION
 
 
 def test_two_indexes_have_different_names(tmp_path: Path) -> None:
