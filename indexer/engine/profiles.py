@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
@@ -57,11 +57,6 @@ def posts(settings: Settings, queues: Collection[str], jobs: int | None) -> list
     if "extract" in queues:
         found += [Post(("extract",), number) for number in range(1, _readers(settings, jobs) + 1)]
     return found
-
-
-def needs_database(found: Sequence[Post]) -> bool:
-    """Whether any of them opens the database."""
-    return any(not post.reads for post in found)
 
 
 def _readers(settings: Settings, jobs: int | None) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.engine.profiles import QUEUES, Post, needs_database, posts
+from indexer.engine.profiles import QUEUES, Post, posts
 from indexer.errors import UsageError
 from indexer.settings import Settings
 
@@ -61,11 +61,10 @@ def test_what_is_inserted_comes_before_what_is_scanned(profile: str) -> None:
             assert post.queues.index("insert") < post.queues.index("scan")
 
 
-def test_a_lender_needs_no_database() -> None:
-    found = posts(settings(), ["extract"], 1)
-    assert (names(found), needs_database(found)) == (["extract"], False)
-    assert needs_database(posts(settings(), ["extract", "batch"], 1))
-    assert not needs_database([])
+def test_a_lender_never_opens_the_database() -> None:
+    (lender,) = posts(settings(), ["extract"], 1)
+    assert (lender.name, lender.reads) == ("extract", True)
+    assert not all(post.reads for post in posts(settings(), ["extract", "batch"], 1))
 
 
 def test_only_what_is_asked_for_is_served() -> None:
