@@ -6,7 +6,6 @@ use where they differ. Source: Vorbis I specification, 5 (comment header).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,22 +62,42 @@ KEYS = {key.encode(): name for key, name in NAMES.items()}
 
 SHORT = 128
 """Bytes of a comment that is worth keeping, since it comes again. A guess."""
+KEPT_LIMIT = 4096
+"""Short comments that are kept before all are forgotten. A guess: three of a file's are its own."""
 
 Texts = dict[str, list[str]]
 """Texts by `NAMES`."""
 
-Comment = tuple[str, list[str], columns.Part]
+Comment = tuple[str, str, columns.Fields]
 """A comment's name, its text, and what it says of the track if no other speaks of the same."""
+
+NO_MATTER: Comment = ("", "", {})
+"""A comment that is of no column."""
+SECOND_CHOICE = ""
+"""No field of a track: it stands where a key of `OTHER_KEYS` does, which counts or not as the
+others are."""
+
+KEPT: dict[bytes, Comment] = {}
+"""Short comments, as an album's files have most in common; not `lru_cache`, which takes twice as
+long to find one."""
 
 _number = Struct("<I").unpack_from
 
 
 class Comments(NamedTuple):
-    """The comments that matter."""
+    """The comments of one file."""
 
-    texts: Texts
+    found: Sequence[Comment]
     fields: columns.Fields | None
     """All that they say of the track; None where several speak of the same."""
+
+    def texts(self) -> Texts:
+        """Their texts by name."""
+        texts: Texts = {}
+        for name, text, _ in self.found:
+            if name:
+                texts.setdefault(name, []).append(text)
+        return texts
 
 
 def read_comments(content: bytes) -> tuple[Comments, int]:
@@ -90,45 +109,48 @@ def read_comments(content: bytes) -> tuple[Comments, int]:
     at = 4 + size
     (count,) = _number(content, at)
     at += 4
-    found: list[Comment] = []
+    found = []
     for _ in range(count):
         (size,) = _number(content, at)
         begin = at + 4
         at = begin + size
-        comment = (_known_comment if size <= SHORT else comment_of)(content[begin:at])
-        if comment is not None:
-            found.append(comment)
+        item = content[begin:at]
+        comment = KEPT.get(item) if size <= SHORT else None
+        found.append(comment or comment_of(item))
     return together(found), at
 
 
-def comment_of(item: bytes) -> Comment | None:
-    """One comment, `KEY=text`; None if it is none that matters."""
+def comment_of(item: bytes) -> Comment:
+    """One comment, `KEY=text`."""
     key, separator, value = item.partition(b"=")
     name = KEYS.get(key.lower()) if separator else None
-    return None if name is None else named(name, value.decode("utf-8", "replace"))
-
-
-_known_comment = lru_cache(maxsize=4096)(comment_of)
-"""The same, kept: an album's files have most comments in common."""
+    comment = NO_MATTER if name is None else named(name, value.decode("utf-8", "replace"))
+    if len(item) <= SHORT:
+        if len(KEPT) >= KEPT_LIMIT:
+            KEPT.clear()
+        KEPT[item] = comment
+    return comment
 
 
 def named(name: str, text: str) -> Comment:
     """A comment of this name."""
     if name in PICTURE_KEYS:
-        return name, [text], {"has_picture": True} if text else {}
-    return name, [text], {} if name in OTHERS else columns.part_of(name, (text,))
+        return name, text, {"has_picture": True} if text else {}
+    if name in OTHERS:
+        return name, text, {SECOND_CHOICE: text}
+    return name, text, columns.part_of(name, (text,))
 
 
 def together(found: Sequence[Comment]) -> Comments:
     """The comments of one file."""
-    texts = {name: several for name, several, _ in found}
-    if len(texts) < len(found):  # one comes again
-        texts = {name: [] for name in texts}
-        for name, several, _ in found:
-            texts[name] += several
-    if not OTHER_NAMES.isdisjoint(texts):
-        return Comments(texts, None)
-    return Comments(texts, columns.added([part for _, _, part in found]))
+    fields: columns.Fields = {}
+    count = 0
+    for _, _, more in found:
+        fields |= more
+        count += len(more)
+    if len(fields) < count or SECOND_CHOICE in fields:
+        return Comments(found, None)
+    return Comments(found, fields)
 
 
 def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:

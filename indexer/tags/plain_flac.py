@@ -70,25 +70,27 @@ def plain_flac(window: Window) -> Flac | None:
 
 def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
     at = HEADER_SIZE + HEADER_SIZE + STREAM_INFO_SIZE
-    block, start = window.hold(0, at)
-    if len(block) < at or block[:4] != b"fLaC" or block[4] & ~LAST or block[5:8] != b"\0\0\x22":
+    block, _ = window.hold(0, at)
+    reach = len(block)
+    if reach < at or block[:4] != b"fLaC" or block[4] & ~LAST or block[5:8] != b"\0\0\x22":
         raise NotPlain
     (numbers,) = _stream(block, 8)
     seen = {STREAM_INFO}
-    comments = together(())
+    comments = None
     has_picture = False
     last = block[4] & LAST
     for _ in range(BLOCKS_LIMIT):
         if last:
-            return Flac(_stream_of(numbers, window.size - at), comments, has_picture)
-        first = at - start
-        if first + HEADER_SIZE > len(block):
-            block, start, first = window.glance(at, HEADER_SIZE), at, 0
-        (header,) = _block_header(block, first)
+            stream = _stream_of(numbers, window.size - at)
+            return Flac(stream, comments or together(()), has_picture)
+        begin = at + HEADER_SIZE
+        if begin <= reach:
+            (header,) = _block_header(block, at)
+        else:
+            (header,) = _block_header(window.glance(at, HEADER_SIZE))
         last = header >> 31
         code = header >> 24 & 0x7F
         size = header & 0xFFFFFF
-        begin = at + HEADER_SIZE
         at = begin + size
         if at > window.size:
             raise NotPlain
@@ -99,17 +101,16 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
         if code == COMMENTS:
             if size > COMMENTS_LIMIT:
                 raise NotPlain
-            content = block[first + HEADER_SIZE : first + HEADER_SIZE + size]
-            if len(content) < size:
-                content = window.peek(begin, size)
+            content = block[begin:at] if at <= reach else window.peek(begin, size)
             comments, end = read_comments(content)
             if end != size:
                 raise NotPlain
         elif code == PICTURE:
-            head = block[first + HEADER_SIZE : first + HEADER_SIZE + min(size, PICTURE_HEAD)]
-            if len(head) < min(size, PICTURE_HEAD):
-                head = window.peek(begin, min(size, PICTURE_HEAD))
-            has_picture |= _picture_size(head, size) > 0
+            size = min(size, PICTURE_HEAD)
+            head = block[begin : begin + size]
+            if len(head) < size:
+                head = window.peek(begin, size)
+            has_picture |= _picture_size(head, at - begin) > 0
     raise NotPlain
 
 

@@ -213,9 +213,7 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
                 raise NotPlain
             else:
                 content += packet.take(size - KEY_REACH)
-        comment = comment_of(content)
-        if comment is not None:
-            found.append(comment)
+        found.append(comment_of(content))
     return together(found)
 
 

@@ -101,11 +101,12 @@ def track(
             lossless=lossless,
             sample_rate=sample_rate,
         )
+    texts = found.texts()
     return columns.track(
         codec,
         info,
-        comments.values_of(found.texts),
-        has_picture=has_picture or comments.has_picture(found.texts),
+        comments.values_of(texts),
+        has_picture=has_picture or comments.has_picture(texts),
         lossless=lossless,
         sample_rate=sample_rate,
     )

@@ -9,7 +9,7 @@ from mutagen.oggvorbis import OggVorbis
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import vorbis
+from indexer.tags import comments, vorbis
 from tests import corpus
 
 
@@ -112,3 +112,22 @@ def test_a_class_is_not_asked_for_a_codec_that_is_not_there(
 def test_text_that_is_no_utf_8_is_read_with_replacements() -> None:
     content = corpus.tagged(".flac", title="Bjork")
     assert read(content.replace(b"Bjork", b"Bj\xf6rk"), ".flac").title == "Bj\ufffdrk"
+
+
+def test_short_comments_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comments, "KEPT_LIMIT", 3)
+    monkeypatch.setattr(comments, "KEPT", {})
+    pairs = [("title", "Jóga"), ("artist", "Björk"), ("album", "x" * comments.SHORT), ("genre", "")]
+    first, second = flac(*pairs), flac(*pairs)
+    assert first == second
+    assert first.album == "x" * comments.SHORT
+    assert 0 < len(comments.KEPT) <= 3
+
+
+def test_what_is_kept_of_one_file_is_not_changed_by_the_next() -> None:
+    picture = ("METADATA_BLOCK_PICTURE", "x")
+    assert ogg(("title", "Jóga"), picture).has_picture
+    again = ogg(("title", "Jóga"))
+    assert (again.title, again.has_picture) == ("Jóga", False)
+    assert ogg(("title", "Jóga"), ("title", "Hunter")).title == "Jóga; Hunter"
+    assert ogg(("title", "Jóga")).title == "Jóga"
