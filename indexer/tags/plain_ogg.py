@@ -15,10 +15,17 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer.tags.comments import KEYS, PICTURE_KEYS, comment_of, read_comments, together
+from indexer.tags.comments import (
+    KEPT,
+    KEYS,
+    PICTURE_KEYS,
+    comment_of,
+    read_comments,
+    together,
+)
 
 if TYPE_CHECKING:
-    from indexer.tags.comments import Comments
+    from indexer.tags.comments import Comment, Comments
     from indexer.tags.window import Window
 
 CONTINUED, FIRST, LAST = 1, 2, 4
@@ -34,15 +41,18 @@ LONG = 1024
 LONGEST = 2**20
 """Bytes of a comment that is read here at all. A guess: of them 4 KB are kept."""
 COUNT_LIMIT = 10_000
-TAILS = (16 * 1024, 64 * 1024)
-"""Where the last page is looked for, from the end: mutagen looks in the second."""
+TAILS = (4 * 1024, 16 * 1024, 64 * 1024)
+"""Where the last page is looked for, from the end: mutagen looks in the last. libvorbis begins a
+page every 4 KB, opusenc every second."""
 NO_POSITION = -1
 
 OPUS_RATE = 48_000
 VORBIS_HEAD, VORBIS_TAGS = b"\x01vorbis", b"\x03vorbis"
 OPUS_HEAD, OPUS_TAGS = b"OpusHead", b"OpusTags"
 
-_page_header = Struct("<4sBBqIIiB").unpack
+_page_header = Struct("<4sBBqII4xB").unpack_from
+_continuing = Struct("<5sB8xII").unpack_from
+_number = Struct("<I").unpack_from
 _vorbis = Struct("<BI3i").unpack_from
 _opus = Struct("<BBHIhB").unpack_from
 
@@ -67,48 +77,43 @@ class Ogg(NamedTuple):
     comments: Comments
 
 
-class Page(NamedTuple):
-    """One page's header."""
-
-    flags: int
-    position: int
-    serial: int
-    sequence: int
-    begin: int
-    """Where its first packet begins."""
-    first_size: int
-    """Bytes of its first packet that stand in it."""
-    is_whole: bool
-    """Whether its first packet ends in it."""
-    end: int
-    segments: int
-    """How many lacing values it has: the next page mostly has as many."""
-
-
 class Packet:
-    """The first packet on a page and the ones after, read piece by piece."""
+    """The first packet on a page and the ones after, read piece by piece.
 
-    def __init__(self, window: Window, at: int) -> None:
+    `is_whole` says that it ends on the present page, which itself ends at `page_end`.
+    """
+
+    __slots__ = (
+        "_at",
+        "_left",
+        "_pages",
+        "_segments",
+        "_sequence",
+        "_serial",
+        "_window",
+        "is_whole",
+        "page_end",
+    )
+
+    def __init__(self, window: Window, at: int, serial: int) -> None:
         self._window = window
-        self.page = _page(window, at)
-        if self.page.flags & CONTINUED:
-            raise NotPlain
-        self._at = self.page.begin
-        self._left = self.page.first_size
+        self._serial = serial
         self._pages = 0
+        self._segments = LACING_LIMIT
+        """How many lacing values the page has: the next mostly has as many."""
+        self.page_end = at
+        flags, self._sequence = self._open()
+        if flags & CONTINUED:
+            raise NotPlain
 
     def take(self, size: int) -> bytes:
         """The next bytes; NotPlain where the packet has not as many."""
-        if size <= self._left:
-            self._left -= size
-            self._at += size
-            return self._window.peek(self._at - size, size)
         data = b""
         while size > self._left:
-            data += self._window.peek(self._at, self._left)
+            data += self._window.glance(self._at, self._left)
             size -= self._left
             self._turn()
-        data += self._window.peek(self._at, size)
+        data += self._window.glance(self._at, size)
         self._at += size
         self._left -= size
         return data
@@ -119,36 +124,98 @@ class Packet:
 
     def skip(self, size: int) -> None:
         """Pass bytes without a look at them."""
-        while size > self._left:
-            size -= self._left
+        if size > self._left:
+            size = self._pass_alike(size - self._left)
             self._turn()
+            while size > self._left:
+                size -= self._left
+                self._turn()
         self._at += size
         self._left -= size
+
+    def ahead(self) -> bytes:
+        """What is at hand of the rest on this page, without passing it; nothing where it ends."""
+        if not self._left:
+            return b""
+        block, start = self._window.hold(self._at, min(self._left, 4))
+        first = self._at - start
+        return block[first : first + self._left]
 
     def rest(self) -> bytes:
         """All that is left of it on this page, without passing it."""
         return self._window.peek(self._at, self._left)
 
-    def finish(self) -> Page:
-        """The page on which the packet ends."""
-        while not self.page.is_whole:
+    def finish(self) -> int:
+        """Where the page ends on which the packet ends."""
+        while not self.is_whole:
             self._turn()
-        return self.page
+        return self.page_end
+
+    def _pass_alike(self, size: int) -> int:
+        """Pass pages of which these next bytes take more than all; how many bytes are then left.
+
+        Pages that are this packet's alone, as the present one, and have as many lacing values:
+        libogg and mutagen make one as long as the other. They are compared with what they should
+        be instead of taken apart, 60 pages of a cover. The first that is otherwise is left to
+        `_turn`.
+        """
+        segments, end, window = self._segments, self.page_end, self._window
+        header_size = HEADER_SIZE + segments
+        full = LACING_LIMIT * segments
+        length = header_size + full
+        alike = min((size - 1) // full, (window.size - end) // length, PAGES_LIMIT)
+        if alike <= 0 or self.is_whole:
+            return size
+        lacing = bytes([segments]) + b"\xff" * segments
+        passed = 0
+        for header in window.glances(range(end, end + alike * length, length), header_size):
+            oggs, flags, serial, sequence = _continuing(header)
+            if (
+                oggs != b"OggS\0"
+                or not flags & CONTINUED
+                or serial != self._serial
+                or sequence != self._sequence + passed + 1
+                or not header.endswith(lacing)
+            ):
+                break
+            passed += 1
+        self._pages += passed
+        self._sequence += passed
+        self.page_end = end + passed * length
+        return size - passed * full
 
     def _turn(self) -> None:
-        before = self.page
+        """Go on to the next page."""
         self._pages += 1
-        if before.is_whole or self._pages > PAGES_LIMIT:
+        if self.is_whole or self._pages > PAGES_LIMIT:
             raise NotPlain
-        self.page = page = _page(self._window, before.end, before.segments)
-        if (
-            not page.flags & CONTINUED
-            or page.serial != before.serial
-            or page.sequence != before.sequence + 1
-        ):
+        flags, sequence = self._open()
+        self._sequence += 1
+        if not flags & CONTINUED or sequence != self._sequence:
             raise NotPlain
-        self._at = page.begin
-        self._left = page.first_size
+
+    def _open(self) -> tuple[int, int]:
+        """Begin the page behind this one; its flags and its number.
+
+        Its header is read at once if it has no more lacing values than this one.
+        """
+        at = self.page_end
+        header = self._window.glance(at, HEADER_SIZE + self._segments)
+        if len(header) >= HEADER_SIZE and header[HEADER_SIZE - 1] > self._segments:
+            header = self._window.glance(at, HEADER_SIZE + LACING_LIMIT)
+        flags, _, serial, sequence, lacing = _page(header, 0)
+        segments = len(lacing)
+        content_size = sum(lacing)
+        begin = at + HEADER_SIZE + segments
+        if serial != self._serial or begin + content_size > self._window.size:
+            raise NotPlain
+        full = segments - len(lacing.lstrip(b"\xff"))
+        self.is_whole = full < segments
+        self._at = begin
+        self._left = LACING_LIMIT * full + (lacing[full] if self.is_whole else 0)
+        self._segments = segments
+        self.page_end = begin + content_size
+        return flags, sequence
 
 
 def plain_ogg(window: Window) -> Ogg | None:
@@ -163,25 +230,24 @@ def plain_ogg(window: Window) -> Ogg | None:
 
 
 def _read(window: Window) -> Ogg:
-    window.hold(0, HEADER_SIZE)
-    head = Packet(window, 0)
-    page = head.finish()
-    if page.first_size != page.end - page.begin or not page.flags & FIRST:
+    block, _ = window.hold(0, HEADER_SIZE + LACING_LIMIT)
+    flags, _, serial, _, lacing = _page(block, 0)
+    begin = HEADER_SIZE + 1
+    if flags & (FIRST | CONTINUED) != FIRST or len(lacing) != 1 or lacing[0] == LACING_LIMIT:
         raise NotPlain
-    identity = head.take(min(page.first_size, 64))
-    tags = Packet(window, page.end)
-    if tags.page.serial != page.serial:
-        raise NotPlain
+    end = begin + lacing[0]
+    identity = block[begin:end]
+    packet = Packet(window, end, serial)
     if identity.startswith(VORBIS_HEAD):
-        comments = _comments(tags, VORBIS_TAGS)
-        if not tags.take(1)[0] & 1:
+        comments = _comments(packet, VORBIS_TAGS)
+        if not packet.take(1)[0] & 1:
             raise NotPlain  # the framing bit
-        tags.finish()
-        stream = _vorbis_stream(identity, _last_position(window, page.serial))
+        packet.finish()
+        stream = _vorbis_stream(identity, _last_position(window, serial))
     else:
-        comments = _comments(tags, OPUS_TAGS)
-        sound_size = window.size - tags.finish().end
-        stream = _opus_stream(identity, _last_position(window, page.serial), sound_size)
+        comments = _comments(packet, OPUS_TAGS)
+        sound_size = window.size - packet.finish()
+        stream = _opus_stream(identity, _last_position(window, serial), sound_size)
     return Ogg(stream, comments)
 
 
@@ -189,7 +255,7 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
     """The comments behind this marker; the packet is then read up to their end."""
     if packet.take(len(marker)) != marker:
         raise NotPlain
-    if packet.page.is_whole:
+    if packet.is_whole:
         content = packet.rest()
         comments, end = read_comments(content)
         packet.skip(end)
@@ -199,53 +265,75 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
     if count > COUNT_LIMIT:
         raise NotPlain
     found = []
+    content, at = b"", 0
     for _ in range(count):
-        size = packet.number()
-        content = packet.take(size if size <= LONG else KEY_REACH)
-        if size > LONG:
-            key, separator, _ = content.partition(b"=")
-            name = KEYS.get(key.lower())
-            if not separator:
-                raise NotPlain
-            if name is None or name in PICTURE_KEYS:
-                packet.skip(size - KEY_REACH)
-            elif size > LONGEST:
-                raise NotPlain
-            else:
-                content += packet.take(size - KEY_REACH)
-        found.append(comment_of(content))
+        if at + 4 > len(content):
+            packet.skip(at)
+            content, at = packet.ahead(), 0
+        if at + 4 <= len(content):
+            (size,) = _number(content, at)
+            begin = at + 4
+            end = begin + size
+            if size <= LONG and end <= len(content):
+                item = content[begin:end]
+                found.append(KEPT.get(item) or comment_of(item))
+                at = end
+                continue
+        packet.skip(at)
+        found.append(_comment(packet))
+        content, at = b"", 0
+    packet.skip(at)
     return together(found)
 
 
-def _page(window: Window, at: int, likely: int = LACING_LIMIT) -> Page:
-    """The header there, read at once if it has no more than the likely number of lacing values."""
-    header = window.glance(at, HEADER_SIZE + likely)
-    if len(header) >= HEADER_SIZE and header[HEADER_SIZE - 1] > likely:
-        header = window.glance(at, HEADER_SIZE + LACING_LIMIT)
-    oggs, version, flags, position, serial, sequence, _, segments = _page_header(
-        header[:HEADER_SIZE]
-    )
-    begin = HEADER_SIZE + segments
-    lacing = header[HEADER_SIZE:begin]
-    end = at + begin + sum(lacing)
-    if oggs != b"OggS" or version or len(lacing) != segments or not segments or end > window.size:
+def _comment(packet: Packet) -> Comment:
+    """The next comment, wherever it ends."""
+    size = packet.number()
+    if size <= LONG:
+        return comment_of(packet.take(size))
+    content = packet.take(KEY_REACH)
+    key, separator, _ = content.partition(b"=")
+    name = KEYS.get(key.lower())
+    if not separator:
         raise NotPlain
-    full = len(lacing) - len(lacing.lstrip(b"\xff"))
-    is_whole = full < segments
-    first_size = 255 * full + (lacing[full] if is_whole else 0)
-    return Page(flags, position, serial, sequence, at + begin, first_size, is_whole, end, segments)
+    if name is None or name in PICTURE_KEYS:
+        packet.skip(size - KEY_REACH)
+    elif size > LONGEST:
+        raise NotPlain
+    else:
+        content += packet.take(size - KEY_REACH)
+    return comment_of(content)
+
+
+def _page(block: bytes, first: int) -> tuple[int, int, int, int, bytes]:
+    """Flags, position, serial and sequence number of the page there, and its lacing values."""
+    oggs, version, flags, position, serial, sequence, segments = _page_header(block, first)
+    first += HEADER_SIZE
+    lacing = block[first : first + segments]
+    if oggs != b"OggS" or version or len(lacing) != segments or not segments:
+        raise NotPlain
+    return flags, position, serial, sequence, lacing
 
 
 def _last_position(window: Window, serial: int) -> int:
     """The position on the last page, which must be this stream's and say that it is the last."""
-    for size in TAILS:
-        at = max(0, window.size - size)
-        index = window.peek(at, window.size - at).rfind(b"OggS")
-        if index >= 0:
-            page = _page(window, at + index)
-            if page.serial != serial or not page.flags & LAST or page.position == NO_POSITION:
+    data = b""
+    end = window.size
+    for reach in TAILS:
+        at = max(0, window.size - reach)
+        data = window.glance(at, end - at) + data
+        end = at
+        first = data.rfind(b"OggS")
+        if first >= 0:
+            flags, position, last_serial, _, lacing = _page(data, first)
+            if (
+                last_serial != serial
+                or not flags & LAST
+                or position == NO_POSITION
+                or first + HEADER_SIZE + len(lacing) + sum(lacing) > len(data)
+            ):
                 raise NotPlain
-            return page.position
+            return position
     raise NotPlain
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 
 import pytest
 
@@ -114,3 +116,29 @@ def test_a_file_that_can_be_read_at_a_place_is_read_there() -> None:
     begin = file.tell()
     assert window.peek(5, 3000) == CONTENT[5:3005]
     assert file.tell() == begin
+
+
+def test_glances_are_the_bytes_at_each_place_and_no_more_of_the_file() -> None:
+    file = Dribbling(CONTENT)
+    found = list(Window(file).glances(range(5000, 70_000, 4123), 40))
+    assert found == [CONTENT[at : at + 40] for at in range(5000, 70_000, 4123)]
+    assert file.reads == len(found)
+    big = list(Window(Dribbling(CONTENT)).glances(range(0, 9000, 3000), 3000))
+    assert b"".join(big) == CONTENT[:9000]
+
+
+def test_glances_stop_where_nobody_asks_for_more() -> None:
+    file = Dribbling(CONTENT)
+    assert next(Window(file).glances(range(5000, 70_000, 4123), 40)) == CONTENT[5000:5040]
+    assert file.reads == 1
+
+
+def test_a_fault_at_a_glance_is_remembered() -> None:
+    class Failing(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    window = Window(Failing(CONTENT))
+    with pytest.raises(OSError, match="Input/output"):
+        list(window.glances(range(0, 900, 100), 10))
+    assert window.fault is not None
