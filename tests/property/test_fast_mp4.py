@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import io
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.tags.items import ATOMS, FREEFORM, PAIRS
+from indexer.tags.plain_mp4 import DEEPEST, plain_mp4
+from indexer.tags.window import BLOCK, Window
+from tests import corpus
 from tests.property.test_fast_readers import assert_same, fixed
 
 
@@ -122,4 +128,27 @@ def mp4_files(draw: st.DrawFn) -> bytes:
 @settings(fixed, max_examples=1500)
 @given(mp4_files())
 def test_mp4_is_read_as_mutagen_reads_it(content: bytes) -> None:
+    assert_same(content, ".m4a")
+
+
+@pytest.mark.parametrize("levels", [1, DEEPEST, DEEPEST + 1, 60])
+def test_atoms_that_lie_deep_in_one_another_are_read_as_mutagen_reads_them(levels: int) -> None:
+    content = corpus.tagged(".m4a", title="x")
+    deep = b""
+    for _ in range(levels):
+        deep = atom(b"minf", deep)
+    at = content.index(b"moov") - 4
+    size = int.from_bytes(content[at : at + 4])
+    moov = (size + len(deep)).to_bytes(4) + b"moov" + content[at + 8 : at + size] + deep
+    content = content[:at] + moov + content[at + size :]
+    assert (plain_mp4(Window(io.BytesIO(content))) is not None) == (levels <= DEEPEST)
+    assert_same(content, ".m4a")
+
+
+@pytest.mark.parametrize("before", range(BLOCK - 1400, BLOCK + 20, 9))
+def test_the_end_of_a_block_may_lie_anywhere_in_the_atoms(before: int) -> None:
+    content = corpus.tagged(".m4a", title="x", artist=["a", "b"], album="c", picture=300)
+    content = content[:28] + atom(b"free", bytes(before)) + content[28:]
+    assert content[4:8] == b"ftyp"
+    assert plain_mp4(Window(io.BytesIO(content))) is not None
     assert_same(content, ".m4a")

@@ -7,6 +7,7 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
 
 from indexer import tags
 from indexer.model import Track
+from indexer.tags import plain_mp4
 from indexer.tags.mp4 import _codec
 from tests import corpus
 
@@ -104,3 +105,28 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
 )
 def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
     assert _codec(stream) == codec
+
+
+def test_short_items_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_mp4, "KEPT_LIMIT", 3)
+    monkeypatch.setattr(plain_mp4, "KEPT", {})
+    album = "a" * plain_mp4.SHORT
+    content = corpus.tagged(".m4a", title="Jóga", artist="Björk", genre="x", album=album, track=2)
+    first, second = read(content), read(content)
+    assert first == second
+    assert first.album == album
+    assert 0 < len(plain_mp4.KEPT) <= 3
+
+
+def test_what_is_kept_of_one_file_is_not_changed_by_the_next() -> None:
+    assert read(corpus.tagged(".m4a", title="Jóga", picture=500)).has_picture
+    again = read(corpus.tagged(".m4a", title="Jóga"))
+    assert (again.title, again.has_picture) == ("Jóga", False)
+
+
+def test_an_item_that_is_kept_is_not_taken_for_one_that_is_cut_off() -> None:
+    content = corpus.tagged(".m4a", title="Jóga" * 9)
+    assert read(content).title == "Jóga" * 9
+    at = content.index(b"\xa9nam") - 4
+    with pytest.raises(tags.Refused):
+        read(content[: at + 30])
