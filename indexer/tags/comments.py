@@ -6,13 +6,16 @@ use where they differ. Source: Vorbis I specification, 5 (comment header).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from indexer.tags import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 COLUMNS = {
     "title": "title",
@@ -84,7 +87,7 @@ long to find one."""
 _number = Struct("<I").unpack_from
 
 
-class Comments(NamedTuple):
+class Comments(msgspec.Struct):
     """The comments of one file."""
 
     found: Sequence[Comment]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
@@ -103,6 +104,7 @@ def track(file: MP4) -> Track:
     )
 
 
+@lru_cache(maxsize=64)
 def _codec(codec: str) -> str:
     """The codec's name; `mp4` if the file has no audio that mutagen knows of."""
     codec = codec.lower()

@@ -12,12 +12,13 @@ Source: RFC 9639, 8 (metadata blocks).
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from indexer.tags.comments import read_comments, together
+import msgspec
+
+from indexer.tags.comments import Comments, read_comments, together
 
 if TYPE_CHECKING:
-    from indexer.tags.comments import Comments
     from indexer.tags.window import Window
 
 STREAM_INFO, SEEK_TABLE, COMMENTS, CUE_SHEET, PICTURE = 0, 3, 4, 5, 6
@@ -38,7 +39,7 @@ _block_header = Struct(">I").unpack_from
 _stream = Struct(">10xQ16x").unpack_from
 
 
-class Stream(NamedTuple):
+class Stream(msgspec.Struct, gc=False):
     """What is known of the sound; the names are mutagen's."""
 
     length: float
@@ -48,7 +49,7 @@ class Stream(NamedTuple):
     bits_per_sample: int
 
 
-class Flac(NamedTuple):
+class Flac(msgspec.Struct):
     """What a FLAC file says before its sound begins."""
 
     stream: Stream

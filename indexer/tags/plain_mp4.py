@@ -16,8 +16,9 @@ from __future__ import annotations
 from functools import lru_cache
 from io import BytesIO
 from struct import Struct, error
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
 from mutagen.mp4._atom import Atom as MutagenAtom
 from mutagen.mp4._atom import AtomError
@@ -81,7 +82,7 @@ class NotPlain(Exception):
     """Something here is for mutagen to judge."""
 
 
-class Stream(NamedTuple):
+class Stream(msgspec.Struct, gc=False):
     """What is known of the sound; the names are mutagen's."""
 
     length: float
@@ -92,7 +93,7 @@ class Stream(NamedTuple):
     codec: str
 
 
-class Mp4(NamedTuple):
+class Mp4(msgspec.Struct):
     """What an MP4 file says of itself."""
 
     stream: Stream
@@ -100,7 +101,7 @@ class Mp4(NamedTuple):
     has_picture: bool
 
 
-class Items(NamedTuple):
+class Items(msgspec.Struct):
     """What an `ilst` says of the track."""
 
     fields: columns.Fields | None
@@ -143,8 +144,8 @@ def plain_mp4(window: Window) -> Mp4 | None:
         return None
     if len(lists) > 1:
         return None
-    fields, has_picture = lists[0] if lists else ({}, False)
-    return None if fields is None else Mp4(stream, fields, has_picture)
+    items = lists[0] if lists else Items({}, has_picture=False)
+    return None if items.fields is None else Mp4(stream, items.fields, items.has_picture)
 
 
 def _movie(window: Window) -> Atom:

@@ -13,19 +13,22 @@ Sources: RFC 3533, 6 (page header); Vorbis I specification, 4.2.2 and 5.2; RFC 7
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from indexer.tags.comments import (
     KEPT,
     KEYS,
     PICTURE_KEYS,
+    Comments,
     comment_of,
     read_comments,
     together,
 )
 
 if TYPE_CHECKING:
-    from indexer.tags.comments import Comment, Comments
+    from indexer.tags.comments import Comment
     from indexer.tags.window import Window
 
 CONTINUED, FIRST, LAST = 1, 2, 4
@@ -61,7 +64,7 @@ class NotPlain(Exception):
     """Something here is for mutagen to judge."""
 
 
-class Stream(NamedTuple):
+class Stream(msgspec.Struct, gc=False):
     """What is known of the sound; the names are mutagen's."""
 
     length: float
@@ -70,7 +73,7 @@ class Stream(NamedTuple):
     channels: int
 
 
-class Ogg(NamedTuple):
+class Ogg(msgspec.Struct):
     """What an Ogg file says of itself."""
 
     stream: Stream
