@@ -170,18 +170,20 @@ class Packet:
         if alike <= 0 or self.is_whole:
             return size
         lacing = bytes([segments]) + b"\xff" * segments
-        passed = 0
+        own = self._serial
+        first = following = self._sequence + 1
         for header in window.glances(range(end, end + alike * length, length), header_size):
             oggs, flags, serial, sequence = _continuing(header)
             if (
-                oggs != b"OggS\0"
+                sequence != following
+                or serial != own
                 or not flags & CONTINUED
-                or serial != self._serial
-                or sequence != self._sequence + passed + 1
+                or oggs != b"OggS\0"
                 or not header.endswith(lacing)
             ):
                 break
-            passed += 1
+            following += 1
+        passed = following - first
         self._pages += passed
         self._sequence += passed
         self.page_end = end + passed * length
