@@ -152,23 +152,24 @@ def _movie(window: Window) -> Atom:
     """The atoms in `moov`, found by a walk over all that lies beside it."""
     movie = None
     at = 0
+    block, start = window.hold(at, LONG_HEADER_SIZE)
     for _ in range(ATOMS_LIMIT):
         if at + HEADER_SIZE > window.size:
             break
-        block, start = window.hold(at, LONG_HEADER_SIZE)
         first = at - start
+        if first + LONG_HEADER_SIZE > len(block):
+            block, start = window.hold(at, LONG_HEADER_SIZE)
+            first = at - start
         size, name = _header(block, first)
         begin = at + HEADER_SIZE
         if size == 1:
             (size,) = _long_size(block, first + HEADER_SIZE)
             begin = at + LONG_HEADER_SIZE
-            if size < LONG_HEADER_SIZE:
-                raise NotPlain
         elif size == 0:
             size = window.size - at
-        if size < HEADER_SIZE or name in IN_MOVIE:
-            raise NotPlain
         at += size
+        if at < begin or name in IN_MOVIE:
+            raise NotPlain
         if name in UNUSUAL:
             if name != b"moov" or movie is not None or at > window.size:
                 raise NotPlain
@@ -204,9 +205,11 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
             continue
         if name in HEADS:
             if name not in found:
-                size = min(at - begin, HEADS[name])
-                head = block[begin - start : begin - start + size]
-                found[name] = [head if len(head) == size else window.peek(begin, size)]
+                until = min(at, begin + HEADS[name])
+                if until <= reach:
+                    found[name] = [block[begin - start : until - start]]
+                else:
+                    found[name] = [window.peek(begin, until - begin)]
             continue
         if name == b"meta":
             begin += 4
