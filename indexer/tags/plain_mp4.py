@@ -70,8 +70,10 @@ SILENT = Track(codec="")
 
 IMPLICIT, UTF_8, UTF_16, INTEGER = 0, 1, 2, 21
 """Types of a `data` atom (QuickTime File Format, "Well-known types")."""
+TEXT_TYPES = frozenset({IMPLICIT, UTF_8})
 
 _header = Struct(">I4s").unpack_from
+_data_header = Struct(">I4sI").unpack_from
 _pair = Struct(">2H").unpack_from
 _long_size = Struct(">Q").unpack_from
 _media_header = Struct(">2I").unpack_from
@@ -307,7 +309,7 @@ def fields_of(item: bytes) -> columns.Fields:
     for column, texts in values_of(item).items():
         field = columns.LISTS.get(column, column)
         fields[field] = getattr(SILENT, field)
-        fields.update(columns.fields_of(column, texts))
+        fields.update(columns.part_of(column, texts))
     if len(item) <= SHORT:
         if len(KEPT) >= KEPT_LIMIT:
             KEPT.clear()
@@ -322,9 +324,10 @@ def values_of(item: bytes) -> columns.Values:
         return _freeform(item[HEADER_SIZE:])
     parts = _data(item, HEADER_SIZE)
     if name in TEXTS:
-        if any(kind not in {IMPLICIT, UTF_8} for kind, _ in parts):
-            raise NotPlain
-        return {TEXTS[name]: [text for _, data in parts if (text := data.decode())]}
+        for kind, _ in parts:
+            if kind not in TEXT_TYPES:
+                raise NotPlain
+        return {TEXTS[name]: [data.decode() for _, data in parts if data]}
     if name in NUMBERS:
         pairs = [_pair(data, 2) for _, data in parts]
         numbers = zip(NUMBERS[name], pairs[0] if pairs else (), strict=False)
@@ -347,10 +350,9 @@ def _data(content: bytes, at: int) -> list[tuple[int, bytes]]:
     """Type and payload of the `data` atoms from there on; the version is part of the type."""
     found = []
     while at < len(content):
-        size, name = _header(content, at)
+        size, name, kind = _data_header(content, at)
         if size < 16 or name != b"data" or at + size > len(content):
             raise NotPlain
-        kind = int.from_bytes(content[at + 8 : at + 12])
         found.append((kind, content[at + 16 : at + size]))
         at += size
     return found
