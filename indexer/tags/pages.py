@@ -1,0 +1,208 @@
+"""An Ogg file's pages -> the packet that lies across them, read piece by piece, and the last page.
+
+Only headers are read of pages that are stepped over. At anything but one stream's pages, one after
+another, it is `NotPlain`.
+
+Source: RFC 3533, 6 (page header).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.tags.window import Window
+
+CONTINUED, FIRST, LAST = 1, 2, 4
+"""Flags of a page."""
+HEADER_SIZE = 27
+LACING_LIMIT = 255
+PAGES_LIMIT = 5000
+"""Pages of comments that are walked. A guess: 300 MB, where libogg made the pages."""
+TAILS = (4 * 1024, 16 * 1024, 64 * 1024)
+"""Where the last page is looked for, from the end: mutagen looks in the last. libvorbis begins a
+page every 4 KB, opusenc every second."""
+NO_POSITION = -1
+
+_header = Struct("<4sBBqII4xB").unpack_from
+_continuing = Struct("<5sB8xII").unpack_from
+
+
+class NotPlain(Exception):
+    """Something here is for mutagen to judge."""
+
+
+class Packet:
+    """The first packet on a page and the ones after, read piece by piece.
+
+    `is_whole` says that it ends on the present page, which itself ends at `page_end`.
+    """
+
+    __slots__ = (
+        "_at",
+        "_left",
+        "_pages",
+        "_segments",
+        "_sequence",
+        "_serial",
+        "_window",
+        "is_whole",
+        "page_end",
+    )
+
+    def __init__(self, window: Window, at: int, serial: int) -> None:
+        self._window = window
+        self._serial = serial
+        self._pages = 0
+        self._segments = LACING_LIMIT
+        """How many lacing values the page has: the next mostly has as many."""
+        self.page_end = at
+        flags, self._sequence = self._open()
+        if flags & CONTINUED:
+            raise NotPlain
+
+    def take(self, size: int) -> bytes:
+        """The next bytes; NotPlain where the packet has not as many."""
+        data = b""
+        while size > self._left:
+            data += self._window.glance(self._at, self._left)
+            size -= self._left
+            self._turn()
+        data += self._window.glance(self._at, size)
+        self._at += size
+        self._left -= size
+        return data
+
+    def number(self) -> int:
+        """The next four bytes."""
+        return int.from_bytes(self.take(4), "little")
+
+    def skip(self, size: int) -> None:
+        """Pass bytes without a look at them."""
+        if size > self._left:
+            size = self._pass_alike(size - self._left)
+            self._turn()
+            while size > self._left:
+                size -= self._left
+                self._turn()
+        self._at += size
+        self._left -= size
+
+    def ahead(self) -> bytes:
+        """What is at hand of the rest on this page, without passing it; nothing where it ends."""
+        if not self._left:
+            return b""
+        block, start = self._window.hold(self._at, min(self._left, 4))
+        first = self._at - start
+        return block[first : first + self._left]
+
+    def rest(self) -> bytes:
+        """All that is left of it on this page, without passing it."""
+        return self._window.peek(self._at, self._left)
+
+    def finish(self) -> int:
+        """Where the page ends on which the packet ends."""
+        while not self.is_whole:
+            self._turn()
+        return self.page_end
+
+    def _pass_alike(self, size: int) -> int:
+        """Pass pages of which these next bytes take more than all; how many bytes are then left.
+
+        Pages that are this packet's alone, as the present one, and have as many lacing values:
+        libogg and mutagen make one as long as the other. They are compared with what they should
+        be instead of taken apart, 60 pages of a cover. The first that is otherwise is left to
+        `_turn`.
+        """
+        segments, end, window = self._segments, self.page_end, self._window
+        header_size = HEADER_SIZE + segments
+        full = LACING_LIMIT * segments
+        length = header_size + full
+        alike = min((size - 1) // full, (window.size - end) // length, PAGES_LIMIT)
+        if alike <= 0 or self.is_whole:
+            return size
+        lacing = bytes([segments]) + b"\xff" * segments
+        own = self._serial
+        first = following = self._sequence + 1
+        for header in window.glances(range(end, end + alike * length, length), header_size):
+            oggs, flags, serial, sequence = _continuing(header)
+            if (
+                sequence != following
+                or serial != own
+                or not flags & CONTINUED
+                or oggs != b"OggS\0"
+                or not header.endswith(lacing)
+            ):
+                break
+            following += 1
+        passed = following - first
+        self._pages += passed
+        self._sequence += passed
+        self.page_end = end + passed * length
+        return size - passed * full
+
+    def _turn(self) -> None:
+        """Go on to the next page."""
+        self._pages += 1
+        if self.is_whole or self._pages > PAGES_LIMIT:
+            raise NotPlain
+        flags, sequence = self._open()
+        self._sequence += 1
+        if not flags & CONTINUED or sequence != self._sequence:
+            raise NotPlain
+
+    def _open(self) -> tuple[int, int]:
+        """Begin the page behind this one; its flags and its number.
+
+        Its header is read at once if it has no more lacing values than this one.
+        """
+        at = self.page_end
+        header = self._window.glance(at, HEADER_SIZE + self._segments)
+        if len(header) >= HEADER_SIZE and header[HEADER_SIZE - 1] > self._segments:
+            header = self._window.glance(at, HEADER_SIZE + LACING_LIMIT)
+        flags, _, serial, sequence, lacing = page_header(header, 0)
+        segments = len(lacing)
+        content_size = sum(lacing)
+        begin = at + HEADER_SIZE + segments
+        if serial != self._serial or begin + content_size > self._window.size:
+            raise NotPlain
+        full = segments - len(lacing.lstrip(b"\xff"))
+        self.is_whole = full < segments
+        self._at = begin
+        self._left = LACING_LIMIT * full + (lacing[full] if self.is_whole else 0)
+        self._segments = segments
+        self.page_end = begin + content_size
+        return flags, sequence
+
+
+def page_header(block: bytes, first: int) -> tuple[int, int, int, int, bytes]:
+    """Flags, position, serial and sequence number of the page there, and its lacing values."""
+    oggs, version, flags, position, serial, sequence, segments = _header(block, first)
+    first += HEADER_SIZE
+    lacing = block[first : first + segments]
+    if oggs != b"OggS" or version or len(lacing) != segments or not segments:
+        raise NotPlain
+    return flags, position, serial, sequence, lacing
+
+
+def last_position(window: Window, serial: int) -> int:
+    """The position on the last page, which must be this stream's and say that it is the last."""
+    data = b""
+    end = window.size
+    for reach in TAILS:
+        at = max(0, window.size - reach)
+        data = window.glance(at, end - at) + data
+        end = at
+        first = data.rfind(b"OggS")
+        if first >= 0:
+            flags, position, last_serial, _, lacing = page_header(data, first)
+            if (
+                last_serial != serial
+                or not flags & LAST
+                or position == NO_POSITION
+                or first + HEADER_SIZE + len(lacing) + sum(lacing) > len(data)
+            ):
+                raise NotPlain
+            return position
+    raise NotPlain
