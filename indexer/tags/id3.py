@@ -66,20 +66,20 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     tag = plain_tag(window)
     if tag is None:
         return _mutagen_tag(window, with_v1=with_v1)
-    texts, _, _, version, fields = tag
+    texts = tag.texts
     if with_v1 and V1_MARK in window.tail:
-        for key, values in _id3v1(window, version).items():
+        for key, values in _id3v1(window, tag.version).items():
             if key not in texts:
                 texts[key] = genres(values) if key == "TCON" else values
-                if key != V1_COMMENT or fields is None or "comment" not in fields:
-                    fields = None
+                if key != V1_COMMENT or tag.fields is None or "comment" not in tag.fields:
+                    tag.fields = None
     if "TYER" in texts and "TDRC" not in texts:
         dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
         if dates:
             texts["TDRC"] = dates
-            if fields is not None:
-                fields.update(columns.fields_of("date", dates))
-    return tag if fields is tag.fields else tag._replace(fields=fields)
+            if tag.fields is not None:
+                tag.fields.update(columns.fields_of("date", dates))
+    return tag
 
 
 def tag_of(tags: ID3) -> Tag:

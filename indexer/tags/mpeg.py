@@ -14,8 +14,9 @@ from __future__ import annotations
 from functools import lru_cache
 from io import BytesIO
 from struct import unpack_from
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
 from mutagen.mp3._util import LAMEError, LAMEHeader
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ FRAMES_REACH = ENOUGH_FRAMES * 1730 + 40
 VBRI_AT = 36
 
 
-class Stream(NamedTuple):
+class Stream(msgspec.Struct, gc=False):
     """What is known of the sound; the names are mutagen's."""
 
     length: float
@@ -53,7 +54,7 @@ class Stream(NamedTuple):
     layer: int
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, gc=False):
     """What the four bytes of a frame header say."""
 
     layer: int

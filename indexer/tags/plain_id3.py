@@ -11,16 +11,21 @@ Sources: ID3v2.3.0 and ID3v2.4.0-structure, 3.1 to 4.1; ID3v2.4.0-frames, 4.14.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from indexer.tags import columns
+from indexer.tags.columns import Fields
 from indexer.tags.frames import (
     FOREIGN,
     HEADER_SIZE,
     SEVEN_BITS,
     TEXT_LIMIT,
     WANTED,
+    Frame,
     NotPlain,
+    Texts,
     decode,
     frame_of,
     header_of,
@@ -29,8 +34,6 @@ from indexer.tags.frames import (
 )
 
 if TYPE_CHECKING:
-    from indexer.tags.columns import Fields
-    from indexer.tags.frames import Frame, Texts
     from indexer.tags.window import Window
 
 PICTURE_HEAD = 1024
@@ -39,7 +42,7 @@ PICTURE_HEAD = 1024
 V23, V24 = 3, 4
 
 
-class Tag(NamedTuple):
+class Tag(msgspec.Struct):
     """What an ID3 tag holds, whoever parsed it."""
 
     texts: Texts
