@@ -11,6 +11,7 @@ from indexer.cli.interrupt import Interrupt
 from indexer.cli.output import Output, can_redraw, say
 from indexer.cli.progress import ProgressLine
 from indexer.cli.terminal import file_text
+from indexer.engine.garbage import seldom_collected
 from indexer.errors import IndexerError, Interrupted
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Session:
     def library(self, settings: Settings | None = None, *, create: bool = False) -> Library:
         """The library, to be closed by the caller's `with`."""
         chosen = settings or self.settings()
-        from indexer.library import Library
+        with seldom_collected():
+            from indexer.library import Library
 
         return Library.open(chosen, create=create)
 
