@@ -199,7 +199,6 @@ class Work:
                 listener=listener,
                 stop=self._stop,
                 facts=facts,
-                gentle=not in_a_hurry,
             )
             there = [
                 wish

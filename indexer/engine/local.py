@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from indexer import paths
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
 from indexer.engine.garbage import seldom_collected
-from indexer.engine.pool import READER, ReaderPool
+from indexer.engine.pool import ReaderPool
 from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
@@ -39,9 +38,6 @@ from indexer.wanted import Wanted
 
 _EVIDENCE_MARGIN_S: Final = 0.25
 """Longer than `still` by so much, since a file's time begins with the kernel's last tick."""
-_GENTLE: Final = "import os; os.nice(10); from indexer.engine.reader import main; main()"
-_GENTLE_READER: Final = (sys.executable, "-P", "-c", _GENTLE)
-
 
 _TOGETHER: Final = 4
 """Chunks in one transaction of a look at all. Measured with 100 000 files: 229 MB written in place
@@ -84,19 +80,14 @@ class LocalEngine:
         listener: Listener | None = None,
         stop: Callable[[], bool] = lambda: False,
         facts: Facts | None = None,
-        gentle: bool = False,
     ) -> None:
-        """`facts` are a daemon's: with them, nothing is waited for that is not whole yet.
-
-        `gentle` has the readers of a pool leave the processors to others.
-        """
+        """`facts` are a daemon's: with them, nothing is waited for that is not whole yet."""
         self.result = result
         self.twins: set[tuple[int, bytes]] = set()
         """(root id, path) of other links to files that changed: nothing tells of them where they
         lie, and their stamp is another one now. Kept for a daemon only, and not of the first look
         at all; a later one may have passed them when their file changed.
         """
-        self._reader = _GENTLE_READER if gentle else READER
         self._facts = Facts() if facts is None else facts
         self._is_patient = facts is None
         self._connection = connection
@@ -249,7 +240,7 @@ class LocalEngine:
             return
         scanned = {scan.hint.root_id for scan in self._scans}
         count = reader_count(self._settings, [self._trees[root_id] for root_id in scanned])
-        with ReaderPool(count, self._settings.reader_timeout, command=self._reader) as pool:
+        with ReaderPool(count, self._settings.reader_timeout) as pool:
             work = ((job, self._chunk(job.plan)) for job in chain(little, jobs))
             yield from pool.map_unordered(work)
 

@@ -21,6 +21,10 @@ from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
 
 HEADER = struct.Struct(">I")
+NICE = 10
+"""How far a reader stands back: behind its parent, which alone writes and so must never wait for a
+processor, and behind all other programs. Measured with two processors and 100 000 files: 6.9 s in
+place of 7.6."""
 ALIVE_EVERY_S = 1.0
 
 
@@ -32,6 +36,7 @@ def main(read: Read = read_track) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
+    os.nice(NICE)
     ignore_lease_signal()
     if not die_with(int(sys.argv[1])):  # the end of stdin does it for a reader that waits
         return

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from indexer.engine.pool import IN_FLIGHT, ReaderPool
+from indexer.engine.reader import NICE
 from indexer.errors import CannotDo
 from indexer.model import Chunk, Evidence, ProblemKind, Reading
 
@@ -157,6 +158,14 @@ def test_chunks_are_pulled_only_as_readers_have_room(
     with ReaderPool(2, command=command) as pool:
         next(pool.map_unordered(endless()))
         assert pulled == 2 * IN_FLIGHT
+
+
+def test_readers_stand_back_behind_their_parent(chunk: Callable[..., Chunk]) -> None:
+    with ReaderPool(1) as pool:
+        list(pool.map_unordered([("tag", chunk("no music"))]))
+        (reader,) = psutil.Process().children()
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert reader.nice() == min(own + NICE, 19)
 
 
 def test_a_file_that_kills_its_reader_is_blamed_and_the_rest_is_read(
