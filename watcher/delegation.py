@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.engine.facts import Facts
-from indexer.engine.redis_server import answering
 from indexer.engine.result import Result
 from indexer.model import Hint
 from indexer.settings import Settings
@@ -124,6 +123,8 @@ class Delegation:
 
     def _result(self, awaited: Awaited, now: float) -> Result:
         """What a look at everything did, by the change feed and the workers' word."""
+        from indexer.engine.redis_server import answering  # late: it imports redis
+
         result = Result(seconds=now - awaited.began)
         counted = changes.counted_since(self._connection, awaited.after_change)
         for kind, number in counted.items():

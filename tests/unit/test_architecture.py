@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,3 +105,16 @@ def test_every_library_that_is_imported_has_a_known_edge() -> None:
 def test_the_stages_know_no_engine() -> None:
     for file in HERE.glob("indexer/stages/*.py"):
         assert not any(stands_in(one, ("indexer.engine",)) for one in imports_of(file)), file
+
+
+HEAVY = ("asyncio", "mutagen", "redis", "rich", "rq", "sqlite_utils", "ssl")
+"""What a daemon without queues does not need while nothing changes: 12 MB for redis alone."""
+
+
+@pytest.mark.parametrize("module", ["watcher.daemon", "watcher.cli", "indexer.library"])
+def test_what_a_process_does_not_need_it_does_not_import(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY})))"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == []
