@@ -163,9 +163,9 @@ def test_chunks_are_pulled_only_as_readers_have_room(
 def test_readers_stand_back_behind_their_parent(chunk: Callable[..., Chunk]) -> None:
     with ReaderPool(1) as pool:
         list(pool.map_unordered([("tag", chunk("no music"))]))
-        (reader,) = psutil.Process().children()
+        (reader,) = pool._readers
         own = os.getpriority(os.PRIO_PROCESS, 0)
-        assert reader.nice() == min(own + NICE, 19)
+        assert os.getpriority(os.PRIO_PROCESS, reader.process.pid) == min(own + NICE, 19)
 
 
 def test_a_file_that_kills_its_reader_is_blamed_and_the_rest_is_read(
