@@ -7,6 +7,7 @@ from typing import Final
 from indexer.engine.bell import ring
 from indexer.engine.desk import Desk, now_ms
 from indexer.engine.messages import ScanOrder
+from indexer.engine.passes import count_missing
 from indexer.engine.queues import scan_job
 from indexer.stages.rows import Rows
 from indexer.store import pending, roots, scans, tracks
@@ -62,7 +63,7 @@ class Course:
             names = {root.id: root.name for root in roots.watched(self._desk.connection)}
             rows = Rows(self._desk.connection, names)
             with rows.writing():
-                rows.tell_untold(now_ms())
+                count_missing(self._desk.connection, rows.tell_untold(now_ms()), scan_id)
         if scan_id and not pending.waits_for(self._desk.connection, scan_id):
             with write_transaction(self._desk.connection):
                 scans.end_counted(self._desk.connection, scan_id, now_ms())

@@ -335,11 +335,11 @@ class LocalEngine:
         scans = [*self._scans, *self._more_looks]
         vanished = [track_id for scan in scans for track_id in scan.vanished]
         tally = self.result.tally
-        tally[Outcome.MISSING] += self._absence.mark_missing(vanished, now_ms)
+        tally[Outcome.MISSING] += len(self._absence.mark_missing(vanished, now_ms))
         if self._follows_twins:
             for track_id in vanished:
                 self.twins |= twins_of_missing(self._connection, track_id)
-        tally[Outcome.MISSING] += self._absence.tell_untold(now_ms)
+        tally[Outcome.MISSING] += len(self._absence.tell_untold(now_ms))
         for scan in scans:
             tally[Outcome.PROBLEM] += self._absence.note_folders(
                 scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms

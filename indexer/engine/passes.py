@@ -10,6 +10,7 @@ generation is, and a pass that is lost is begun again.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -19,7 +20,7 @@ from indexer import paths
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.twins import twins_of_vanished
-from indexer.model import Hint
+from indexer.model import Hint, Known
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.outcome import Outcome
@@ -197,9 +198,9 @@ class Pass:
             for scan in self._scans
         )
         with write_transaction(self._connection):
-            if self.scan_id and (missing or problems):
-                numbers = {str(Outcome.MISSING): missing, str(Outcome.PROBLEM): problems}
-                scans.add(self._connection, self.scan_id, numbers)
+            count_missing(self._connection, missing, self.scan_id)
+            if self.scan_id and problems:
+                scans.add(self._connection, self.scan_id, {str(Outcome.PROBLEM): problems})
             self._settle(now_ms)
 
     def _settle(self, now_ms: int) -> None:
@@ -242,6 +243,29 @@ def leave_twins_of_vanished(
     if twins:
         with write_transaction(connection):
             leave_twins(connection, twins, now_ms)
+
+
+def count_missing(connection: Connection, missing: Iterable[Known], scan_id: int) -> None:
+    """Count rows that went missing in the run that looks for them, whoever came to mark them first.
+
+    `scan_id` is the run of the hint that marked them, or 0: one that is left for another name of a
+    file has none, and a row whose inode a new file was given looks like that. In the caller's
+    transaction.
+    """
+    lost: Counter[int] = Counter()
+    counted: list[PendingRow] | None = None
+    for known in missing:
+        if not scan_id and counted is None:
+            counted = pending.counted_hints(connection)
+        lost[scan_id or _run_of(known, counted or ())] += 1
+    del lost[0]
+    for run, number in lost.items():
+        scans.add(connection, run, {str(Outcome.MISSING): number})
+
+
+def _run_of(known: Known, counted: Iterable[PendingRow]) -> int:
+    covering = (row for row in counted if pending.covers(row.hint, known.root_id, known.path))
+    return next((row.scan_id for row in covering), 0)
 
 
 def _is_everything(hint: Hint) -> bool:

@@ -24,7 +24,7 @@ from indexer.engine.messages import (
     ScanOrder,
     files_of,
 )
-from indexer.engine.passes import Pass, Planned, leave_twins_of_vanished
+from indexer.engine.passes import Pass, Planned, count_missing, leave_twins_of_vanished
 from indexer.engine.queues import chunk_job
 from indexer.engine.rates import Step
 from indexer.stages.absence import Absence
@@ -171,7 +171,10 @@ class Scanner:
             rows = Rows(self._desk.connection, {tree.root_id: tree.name})
             absence = Absence(self._desk.connection, guarded.trees, self._desk.wanted, rows)
             leave_twins_of_vanished(self._desk.connection, scan.vanished, now_ms())
-            absence.mark_missing(scan.vanished, now_ms())
+            missing = absence.mark_missing(scan.vanished, now_ms())
+            if missing:
+                with write_transaction(self._desk.connection):
+                    count_missing(self._desk.connection, missing, row.scan_id)
             absence.note_folders(tree.root_id, scan.unlisted, scan.settled_problems, now_ms())
             if not plans:
                 with write_transaction(self._desk.connection):

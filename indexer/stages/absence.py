@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from indexer.model import Hint, Place, Problem, ProblemKind
+from indexer.model import Hint, Known, Place, Problem, ProblemKind
 from indexer.stages.rows import Rows
 from indexer.store import pending, problems, tracks
 from indexer.store.connection import Connection, write_transaction
@@ -36,21 +36,22 @@ class Absence:
         self._wanted = wanted
         self._rows = rows
 
-    def mark_missing(self, track_ids: Sequence[int], now_ms: int) -> int:
-        """Mark rows that a scan did not find, unless they have moved or come back; how many left.
+    def mark_missing(self, track_ids: Sequence[int], now_ms: int) -> list[Known]:
+        """Mark rows that a scan did not find, unless they have moved or come back; those that left.
 
-        A row that the view has not lost, since it was never in it, is not counted.
+        A row that the view has not lost, since it was never in it, is not among them.
         """
-        left = 0
+        left: list[Known] = []
         for start in range(0, len(track_ids), _AT_ONCE):
             with self._rows.writing():
                 for track_id in track_ids[start : start + _AT_ONCE]:
-                    left += self._mark(track_id, now_ms)
+                    known = tracks.by_id(self._connection, track_id)
+                    if known is not None and self._mark(known, now_ms):
+                        left.append(known)
         return left
 
-    def _mark(self, track_id: int, now_ms: int) -> bool:
-        known = tracks.by_id(self._connection, track_id)
-        if known is None or known.place is Place.MISSING:
+    def _mark(self, known: Known, now_ms: int) -> bool:
+        if known.place is Place.MISSING:
             return False
         tree = self._trees[known.root_id]
         try:
@@ -64,10 +65,10 @@ class Absence:
             pending.leave_hint(self._connection, hint, now_ms)
         return False
 
-    def tell_untold(self, now_ms: int) -> int:
+    def tell_untold(self, now_ms: int) -> list[Known]:
         """Tell of rows that lost their place to a moved file and turned up nowhere else."""
         if not tracks.untold(self._connection):
-            return 0
+            return []
         with self._rows.writing():
             return self._rows.tell_untold(now_ms)
 

@@ -138,13 +138,13 @@ class Rows:
         problems.clear(self._connection, known.root_id, known.path)
         tracks.leave(self._connection, known.id, missing_at)
 
-    def tell_untold(self, now_ms: int) -> int:
-        """Tell of the rows that lost their place and turned up nowhere else; how many they were."""
+    def tell_untold(self, now_ms: int) -> list[Known]:
+        """Tell of the rows that lost their place and turned up nowhere else; which they were."""
         untold = tracks.untold(self._connection)
         for known in untold:
             tracks.tell_missing(self._connection, known.id, now_ms)
             self.tell(ChangeKind.MISSING, known.id, known, now_ms)
-        return len(untold)
+        return untold
 
     def tell(
         self, kind: ChangeKind, track_id: int, row: Known, now_ms: int, old: Known | None = None

@@ -55,6 +55,11 @@ SELECT min(passes) FROM pending WHERE generation = ? AND is_chunk = 0
 _OF_SCAN: Final = """
 SELECT 1 FROM pending WHERE scan_id = ? AND (is_chunk = 0 OR attempts = 0) LIMIT 1
 """
+_COUNTED: Final = """
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
+FROM pending WHERE scan_id <> 0 AND is_chunk = 0 ORDER BY id
+"""
 _LEAVE_BE: Final = "UPDATE pending SET attempts = attempts + 1 WHERE id = ? AND generation = ?"
 _IS_OPEN: Final = "SELECT 1 FROM pending WHERE id = ? AND generation = ?"
 _DELETE: Final = "DELETE FROM pending WHERE id = ? AND generation = ?"
@@ -210,6 +215,11 @@ def passes_of(connection: Connection, generation: int) -> int | None:
     """How often the hints of a generation that still wait were scanned; None: none waits."""
     passes = select_value(connection, _HINTS_LEFT, (generation,))
     return None if passes is None else int(passes)
+
+
+def counted_hints(connection: Connection) -> list[PendingRow]:
+    """The hints that wait, of runs that count what comes of them; oldest first."""
+    return [_row(columns) for columns in select(connection, _COUNTED)]
 
 
 def waits_for(connection: Connection, scan_id: int) -> bool:

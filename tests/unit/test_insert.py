@@ -217,7 +217,7 @@ def test_a_row_that_vanished_and_is_back_as_it_was_is_not_marked_missing(
     scan = by_hand.scan()
     assert list(scan.plans()) == []
     (music / ".A").rename(music / "A")
-    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
     assert titles(library) == {"A/1.mp3": "One"}
     assert waiting(by_hand) == []
 
@@ -231,7 +231,7 @@ def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(
     scan = by_hand.scan()
     assert list(scan.plans()) == []
     plant({"1.mp3": song("New")})
-    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
     assert waiting(by_hand) == [(b"1.mp3",)]
 
 
@@ -248,7 +248,7 @@ def test_a_row_that_vanished_from_where_nobody_can_look_any_more_is_not_marked_m
     scan = by_hand.scan()
     assert list(scan.plans()) == []
     refuse_folder(monkeypatch, b"A", errno.EIO)
-    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
     assert titles(library) == {"A/1.mp3": "One"}
 
 

@@ -19,7 +19,7 @@ from indexer.model import Hint
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
 from indexer.stages.scan import Plan
-from indexer.store import pending, problems
+from indexer.store import pending, problems, scans
 from indexer.store.connection import write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
@@ -95,6 +95,21 @@ def test_a_name_that_went_while_its_chunk_was_lost_has_the_other_one_looked_at(
     (house.music / "a/1.mp3").unlink()
     house.ask_again(row)
     assert house.waiting == [(OTHER,)]
+
+
+def test_what_is_gone_when_a_lost_chunk_is_asked_for_again_is_counted_in_its_run(
+    house: House,
+) -> None:
+    connection = house.by_hand.connection
+    with write_transaction(connection):
+        run = scans.start(connection, "scan", ["music"], 1)
+        names = Hint(1, b"", (ONE,))
+        row = pending.add_chunk(connection, names, 1, 1, scan_id=run)
+    (house.music / "a/1.mp3").unlink()
+    house.ask_again(row)
+    told = scans.state_of(connection, run)
+    assert told is not None
+    assert msgspec.json.decode(told[1])["missing"] == 1
 
 
 def test_a_name_that_nobody_can_look_at_when_it_is_asked_for_again_is_a_problem(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from indexer.engine.facts import Facts
 from indexer.engine.passes import Pass
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind
-from indexer.store import pending, problems, tracks
+from indexer.store import pending, problems, scans, tracks
 from indexer.store.connection import write_transaction
 from tests.by_hand import ByHand
 from tests.trees import BAD, Plant, put_in_place_of, song
@@ -89,3 +91,29 @@ def test_a_refused_file_that_comes_back_before_its_row_is_missing_keeps_its_prob
     (music.parent / "away.mp3").rename(music / "1.mp3")
     one.end()
     assert problems.get(by_hand.connection, 1, b"1.mp3") is not None
+
+
+def test_what_another_hint_came_to_mark_missing_first_is_counted_in_the_run_that_looks_for_it(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand
+) -> None:
+    """A new file was given the inode of one that is gone: that one's name is looked at alone."""
+    plant({"a/1.mp3": song("One"), "a/2.mp3": song("Two"), "b/3.mp3": song("Three")})
+    library.scan()
+    for name in ("a/1.mp3", "a/2.mp3", "b/3.mp3"):
+        (music / name).unlink()
+    with write_transaction(by_hand.connection):
+        run, other = (scans.start(by_hand.connection, "scan", ["music"], 1) for _ in range(2))
+        hint = Hint(1, b"a", recursive=True)
+        looked_for = pending.leave_hint(by_hand.connection, hint, 1, scan_id=run)
+        elsewhere = Hint(1, b"b", recursive=True)
+        pending.leave_hint(by_hand.connection, elsewhere, 1, scan_id=other)
+        twin = pending.leave_hint(by_hand.connection, Hint(1, b"", (b"a/1.mp3",)), 1)
+    assert names_of(by_hand, twin.generation) == []
+    assert names_of(by_hand, looked_for.generation) == []
+    told = {run_id: scans.state_of(by_hand.connection, run_id) for run_id in (run, other)}
+    counts = {
+        run_id: msgspec.json.decode(one[1]).get("missing", 0)
+        for run_id, one in told.items()
+        if one is not None
+    }
+    assert counts == {run: 2, other: 0}

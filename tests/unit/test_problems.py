@@ -230,7 +230,7 @@ def test_a_file_that_is_no_music_keeps_its_problem_when_its_folder_was_away_for_
     scan = by_hand.scan()
     assert list(scan.plans()) == []
     (music.parent / "away").rename(music / "A")
-    assert by_hand.absence.mark_missing(scan.vanished, 1) == 0
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
     by_hand.absence.note_folders(root_id, scan.unlisted, scan.settled_problems, 1)
     assert [problem.path for problem in library.problems()] == ["A/bad.mp3"]
     assert list(faults(library)) == []
