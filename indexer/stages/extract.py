@@ -11,7 +11,16 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from indexer.evidence import WAITING, Lease, Verdict, coarse_now_ns, judge, tick_left_ns, try_lease
+from indexer.evidence import (
+    WAITING,
+    Lease,
+    Verdict,
+    coarse_now_ns,
+    is_settled,
+    judge,
+    tick_left_ns,
+    try_lease,
+)
 from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.paths import suffix_of
 from indexer.tags import Refused, read_track
@@ -148,10 +157,13 @@ def _judge_and_read(
     if not stat.S_ISREG(status.st_mode):
         return Reading(path=path, gone=True)
     stamp = Stamp.of(status)
-    lease = try_lease(file_descriptor) if evidence.leases else Lease.UNAVAILABLE
-    verdict = judge(stamp, now_ns(), lease, evidence)
-    if verdict is not Verdict.READ and verdict in WAITING:
-        return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
+    if is_settled(stamp, now_ns(), evidence.granularity_ns):
+        verdict = Verdict.READ  # nearly always
+    else:
+        lease = try_lease(file_descriptor) if evidence.leases else Lease.UNAVAILABLE
+        verdict = judge(stamp, now_ns(), lease, evidence)
+        if verdict in WAITING:
+            return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
 
     track = problem = None
     file = _OpenFile(file_descriptor, stamp.size)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import resource
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,8 +13,9 @@ from typing import BinaryIO
 import msgspec
 import pytest
 
-from indexer.evidence import ignore_lease_signal
-from indexer.model import Chunk, Evidence, ProblemKind, Reading, Track, Waiting
+from indexer.disks import mount_of, read_mounts
+from indexer.evidence import SETTLED_NS, TICK_NS, coarse_now_ns, ignore_lease_signal
+from indexer.model import Chunk, Evidence, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.stages.extract import extract
 
 
@@ -49,6 +52,36 @@ def test_a_file_that_is_held_but_stands_still_is_read_and_flagged(song: Path) ->
         reading = read(song, Evidence(held_s=0))
     assert reading.track is not None
     assert reading.writer
+
+
+def test_a_file_that_is_held_but_was_not_written_to_for_long_is_read_as_it_stands(
+    song: Path,
+) -> None:
+    """No program is asked for news that the next stamp tells: some hold files open for days."""
+    much_later = coarse_now_ns() + SETTLED_NS + 1_000_000_000
+    chunk = Chunk(os.fsencode(song.parent), (os.fsencode(song.name),))
+    with song.open("ab") as file:
+        (reading,) = extract(chunk, whole, now_ns=lambda: much_later)
+        assert (reading.track, reading.writer) == (Track(codec=".mp3", title="la la"), False)
+        file.write(b" la")
+        file.flush()
+        assert Stamp.of(song.stat()) != reading.stamp
+
+
+def test_a_write_through_a_mapping_changes_the_stamp_once_its_page_was_written_back(
+    song: Path,
+) -> None:
+    """What a settled file rests on, where a writer has it mapped; tmpfs writes nothing back."""
+    mount = mount_of(os.fsencode(song), read_mounts())
+    if mount is None or mount.fs_type == "tmpfs":
+        pytest.skip("tmpfs stamps no write through a mapping")
+    with song.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapping:
+        mapping[0:1] = b"L"
+        mapping.flush()
+        before = Stamp.of(song.stat())
+        time.sleep(2 * TICK_NS / 1e9)
+        mapping[0:1] = b"l"
+        assert Stamp.of(song.stat()) != before
 
 
 def test_a_file_whose_writer_has_gone_is_not_flagged(song: Path) -> None:

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from indexer.evidence import AHEAD_NS, TICK_NS, WAITING, Lease, Verdict, judge, tick_left_ns
+from indexer.evidence import (
+    AHEAD_NS,
+    TICK_NS,
+    WAITING,
+    Lease,
+    Verdict,
+    is_settled,
+    judge,
+    tick_left_ns,
+)
 from indexer.model import Evidence, Stamp, Waiting
 
 SECOND = 1_000_000_000
@@ -107,3 +117,20 @@ def test_a_change_within_a_coarse_tick_waits_for_that_ticks_end() -> None:
 def test_no_tick_is_left_for_a_change_in_the_future() -> None:
     assert tick_left_ns(NOW + AHEAD_NS + 1, NOW, 0) == 0
     assert tick_left_ns(NOW + AHEAD_NS, NOW, 0) > 0
+
+
+def test_a_file_that_nobody_wrote_to_for_long_is_settled() -> None:
+    assert not is_settled(changed(ago_s=900), NOW, 0)
+    assert is_settled(changed(ago_s=900.001), NOW, 0)
+    assert not is_settled(changed(ago_s=901), NOW, 2 * SECOND)
+
+
+def test_a_file_is_settled_only_when_both_of_its_times_say_so() -> None:
+    """FAT keeps no ctime; and an mtime can be set to any time."""
+    old, new = changed(ago_s=3600), changed(ago_s=1)
+    assert not is_settled(replace(old, mtime_ns=new.mtime_ns), NOW, 0)
+    assert not is_settled(replace(old, ctime_ns=new.ctime_ns), NOW, 0)
+
+
+def test_a_file_from_the_future_is_not_settled() -> None:
+    assert not is_settled(changed(ago_s=-3600), NOW, 0)
