@@ -210,6 +210,19 @@ def _in_runs(listing: Iterable[_Kept]) -> list[Run | Unlisted | bytes]:
     return found
 
 
+def entries_of(files: Iterable[File]) -> list[Entry]:
+    """Listed files as entries; half of the time of `entry_of` for each."""
+    return [
+        Entry(
+            path,
+            Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino),
+            disk_id,
+            None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode),
+        )
+        for path, status, disk_id in files
+    ]
+
+
 def entry_of(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
     """A listed file as an entry."""
     special = None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final
 
 from indexer import paths
 from indexer.model import Chunk, Entry, Evidence
 from indexer.settings import Settings
 from indexer.tree import Tree
+
+_INODE: Final = attrgetter("stamp.inode")
 
 
 def chunk_of(
@@ -17,8 +21,11 @@ def chunk_of(
     closed: frozenset[bytes] = frozenset(),
 ) -> Chunk:
     """What a reader gets: paths in the order that the disk has the files, and what proves them."""
-    folders = {paths.parent_of(entry.path) for entry in entries}  # a disk begins at a folder
-    spots = {tree.spot_of(folder) for folder in folders}
+    if len(tree.spots) == 1:
+        spots = set(tree.spots)
+    else:
+        folders = {paths.parent_of(entry.path) for entry in entries}  # a disk begins at a folder
+        spots = {tree.spot_of(folder) for folder in folders}
     coarsest = max((spot.granularity_ns for spot in spots), default=0)
     evidence = Evidence(
         settings.still,
@@ -26,10 +33,6 @@ def chunk_of(
         max(coarsest, int(settings.clock_granularity * 1e9)),
         settings.leases and all(spot.leases for spot in spots),
     )
-    in_disk_order = sorted(entries, key=_inode)
-    named = tuple(entry.path for entry in in_disk_order)
+    in_disk_order = sorted(entries, key=_INODE)
+    named = tuple([entry.path for entry in in_disk_order])
     return Chunk(tree.path, named, evidence, tree.follow_links, closed.intersection(named))
-
-
-def _inode(entry: Entry) -> int:
-    return entry.stamp.inode

@@ -160,11 +160,16 @@ class Inserter:
         place is theirs, and two questions tell so of all of them.
         """
         findings = [one for one in batch.findings if one.entry.path not in named]
-        found = [one.entry.path for one in findings]
+        entries = [one.entry for one in findings]
+        found = [entry.path for entry in entries]
         heard_of = tracks.heard_of(self._connection, batch.root_id, found)
-        inodes = [one.entry.stamp.inode for one in findings]
+        inodes = [entry.stamp.inode for entry in entries]
         met = tracks.inodes_met(self._connection, inodes)
-        new: list[Finding] = []
+        if not heard_of and not met:  # nearly always in a seed
+            new = [one for one in findings if one.track is not None and one.problem is None]
+            if len(new) == len(findings):
+                return new, []
+        new = []
         others: list[Finding] = []
         for one, path, inode in zip(findings, found, inodes, strict=True):
             known = one.track is None or one.problem is not None or path in heard_of or inode in met
@@ -198,7 +203,7 @@ class Inserter:
             if status is None or special_kind(status.st_mode) != entry.special:
                 again.add(path)
                 continue
-            stamp = Stamp.of(status)
+            stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             is_same = stamp == entry.stamp
             if not (is_same or tree.spot_of(path).fields.same(stamp, entry.stamp)):
                 again.add(path)

@@ -78,7 +78,7 @@ class Rows:
         """
         name = self._name_of(root_id)
         first_id = tracks.next_id(self._connection)
-        new: list[tuple[object, ...]] = []
+        new: list[tracks.NewRow] = []
         texts: list[tuple[int, search.Texts]] = []
         names: list[tuple[int, Names]] = []
         added: list[tuple[int, str | bytes]] = []
@@ -90,23 +90,18 @@ class Rows:
                 album = one
                 album_id = self._album(album_key(shaped, root_id, entry.path), shaped)
             told = changes.told(entry.path)
-            new.append(
-                tracks.new_row(
-                    track_id,
-                    root_id,
-                    entry,
-                    is_text=isinstance(told, str),
-                    scan_id=reread,
-                    reader_version=READER_VERSION,
-                    now_ms=now_ms,
-                    album_id=album_id,
-                    columns=shaped.columns,
-                )
-            )
+            new.append((track_id, entry, isinstance(told, str), album_id, shaped.columns))
             texts.append((track_id, shaped.words))
             names.append((track_id, _names(shaped)))
             added.append((track_id, told))
-        tracks.add_all(self._connection, new)
+        tracks.add_all(
+            self._connection,
+            new,
+            root_id=root_id,
+            scan_id=reread,
+            reader_version=READER_VERSION,
+            now_ms=now_ms,
+        )
         search.add_all(self._connection, texts)
         self._catalog.link_all(names)
         changes.append_added(self._connection, now_ms, name, added)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from stat import S_ISDIR, S_ISREG
 from typing import Final
 
@@ -17,7 +17,7 @@ from indexer.store.connection import Connection, Row
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks import TOLD
 from indexer.tree import Tree
-from indexer.walk import Found, Listed, Run, Unlisted, entry_of, explain, look, runs
+from indexer.walk import Found, Listed, Run, Unlisted, entries_of, entry_of, explain, look, runs
 from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
@@ -171,7 +171,7 @@ class Plan(Struct, frozen=True):
     @property
     def names(self) -> tuple[bytes, ...]:
         """Every path it is about, relative to the root."""
-        return tuple(entry.path for entry in (*self.read, *self.unread))
+        return tuple([entry.path for entry in (*self.read, *self.unread)])
 
 
 class Scan:
@@ -239,6 +239,11 @@ class Scan:
         A chunk ends with a folder where it can, so that an album stays in one transaction.
         """
         open_problems = self._open_problems()
+        if self._is_seed and not open_problems:
+            return self._seed_plans()
+        return self._compared_plans(open_problems)
+
+    def _compared_plans(self, open_problems: dict[bytes, KnownProblem]) -> Iterator[Plan]:
         read: list[Entry] = []
         unread: list[Entry] = []
         folder = b""
@@ -264,6 +269,46 @@ class Scan:
         self.settled_problems.extend(path for path in open_problems if self._is_over(path))
         if read or unread:
             yield self._plan(read, unread)
+
+    @property
+    def _is_seed(self) -> bool:
+        """Whether there is nothing to compare a folder with, and nobody is to be spared."""
+        in_one_process = self._chunk_bytes == sys.maxsize and not self._breathes
+        is_folder = self.hint.names is None
+        return self._is_first and is_folder and in_one_process and not self._unfinished
+
+    def _seed_plans(self) -> Iterator[Plan]:
+        """The plans of all that is there, folder by folder and not file by file."""
+        chunk: list[Entry] = []
+        folder = b""
+        recursive = self.hint.recursive
+        for item in runs(self._tree, self.hint.folder, self._wanted, recursive=recursive):
+            if isinstance(item, Unlisted):
+                self._keep_below({}, item)
+                continue
+            if isinstance(item, Listed):
+                if self._keep_folders:
+                    self.folders.add(item.path)
+                continue
+            entries = entries_of(item.files)
+            before, self.seen = self.seen, self.seen + len(entries)
+            if before // _BEAT_FILES != self.seen // _BEAT_FILES and not self._beat():
+                return
+            above, folder = folder, paths.parent_of(entries[0].path)
+            if above != folder and len(chunk) >= self._least_files:
+                yield self._seed_plan(chunk)
+                chunk = []
+            chunk += entries
+            while len(chunk) > self._chunk_files:
+                yield self._seed_plan(chunk[: self._chunk_files])
+                chunk = chunk[self._chunk_files :]
+        if chunk:
+            yield self._seed_plan(chunk)
+
+    def _seed_plan(self, entries: Sequence[Entry]) -> Plan:
+        read = [entry for entry in entries if entry.special is None]
+        self.to_read += len(read)
+        return self._plan(read, [entry for entry in entries if entry.special is not None])
 
     def _is_full(self, files: int, path: bytes, *, is_new_folder: bool) -> bool:
         """Whether a chunk of so many files ends before a path, the first of its folder or not."""

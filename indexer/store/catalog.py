@@ -96,21 +96,21 @@ class Catalog:
 
     def link_all(self, tracks: Iterable[tuple[int, Names]]) -> None:
         """Link tracks that have no links yet, in the order of their ids."""
-        artist_rows: list[tuple[int, str, int, int]] = []
-        genre_rows: list[tuple[int, int, int]] = []
+        artist_rows: list[object] = []
+        genre_rows: list[object] = []
         artist_ids, genre_ids = self._artists, self._genres
         for track_id, (artists, albumartists, genres) in tracks:
             for position, name in enumerate(artists):
                 one = artist_ids.get(name) or self._artist_id(name)
-                artist_rows.append((track_id, "artist", position, one))
+                artist_rows += (track_id, "artist", position, one)
             for position, name in enumerate(albumartists):
                 one = artist_ids.get(name) or self._artist_id(name)
-                artist_rows.append((track_id, "albumartist", position, one))
+                artist_rows += (track_id, "albumartist", position, one)
             for position, name in enumerate(genres):
                 one = genre_ids.get(name) or self._genre_id(name)
-                genre_rows.append((track_id, position, one))
-        insert_all(self._connection, _LINK_ARTISTS, artist_rows)
-        insert_all(self._connection, _LINK_GENRES, genre_rows)
+                genre_rows += (track_id, position, one)
+        insert_all(self._connection, _LINK_ARTISTS, 4, artist_rows)
+        insert_all(self._connection, _LINK_GENRES, 3, genre_rows)
 
     def unlink(self, track_id: int) -> None:
         """Take all links of a track away; what it leaves unused ends with the transaction."""

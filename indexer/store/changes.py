@@ -58,8 +58,10 @@ def append_added(
 ) -> None:
     """Tell that tracks (id, path as `told` gives it) came into the view for the first time."""
     kind = str(ChangeKind.ADDED)
-    rows = [(now_ms, kind, track_id, root, path) for track_id, path in tracks]
-    insert_all(connection, _ADD, rows)
+    values: list[object] = []
+    for track_id, path in tracks:
+        values += (now_ms, kind, track_id, root, path)
+    insert_all(connection, _ADD, 5, values)
 
 
 def since(connection: Connection, seq: int) -> Iterator[ChangeColumns]:

@@ -16,10 +16,8 @@ from indexer.store.question import Question, Words
 Texts = tuple[str | None, str | None, str | None, str | None, str | None]
 """title, artist, albumartist, album, genre of one track."""
 
-_ADD: Final = """
-INSERT INTO track_search (rowid, title, artist, albumartist, album, genre)
-VALUES (?, ?, ?, ?, ?, ?)
-"""
+_ADD: Final = """INSERT INTO track_search(rowid,title,artist,albumartist,album,genre)
+VALUES(?,?,?,?,?,?)"""
 _DROP: Final = """
 INSERT INTO track_search (track_search, rowid, title, artist, albumartist, album, genre)
 VALUES ('delete', ?, ?, ?, ?, ?, ?)

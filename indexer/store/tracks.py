@@ -23,6 +23,8 @@ _STAMPED: Final = (
     "added_at", "indexed_at", "missing_at", "album_id",
 )  # fmt: skip
 _WRITTEN: Final = (*_STAMPED, *COLUMNS)
+ALL_COLUMNS: Final = ("id", *_STAMPED[:-1], "missing_days", _STAMPED[-1], *COLUMNS)
+"""Of the table, in its order."""
 
 _KNOWN: Final = """
 SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_id,
@@ -64,10 +66,8 @@ _ADD: Final = (
     f"INSERT INTO tracks ({', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
     f"VALUES ({', '.join('?' * len(_WRITTEN))})"
 )
-_ADD_ALL: Final = (
-    f"INSERT INTO tracks (id, {', '.join(_WRITTEN)}) "  # noqa: S608 - our own names
-    f"VALUES (?, {', '.join('?' * len(_WRITTEN))})"
-)
+_ADD_ALL: Final = f"INSERT INTO tracks VALUES({','.join('?' * len(ALL_COLUMNS))})"
+"""Without a word too many: for each row apsw looks its statement up, and reads all of its text."""
 _NEXT_ID: Final = """
 SELECT 1 + max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tracks'), 0),
                coalesce((SELECT max(id) FROM tracks), 0))
@@ -254,32 +254,34 @@ def next_id(connection: Connection) -> int:
     return int(select_value(connection, _NEXT_ID))
 
 
-def add_all(connection: Connection, rows: Iterable[tuple[object, ...]]) -> None:
-    """Write new rows, each made by `new_row`, in the order of their ids."""
-    connection.executemany(_ADD_ALL, rows)
+NewRow = tuple[int, Entry, bool, int, Columns]
+"""Its id, its file, whether the path is text, its album's id, and what the file was read to say."""
 
 
-def new_row(
-    track_id: int,
-    root_id: int,
-    entry: Entry,
+def add_all(
+    connection: Connection,
+    rows: Iterable[NewRow],
     *,
-    is_text: bool,
+    root_id: int,
     scan_id: int,
     reader_version: int,
     now_ms: int,
-    album_id: int,
-    columns: Columns,
-) -> tuple[object, ...]:
-    """A row that comes into the view now, with what its file was read to say, for `add_all`.
+) -> None:
+    """Write rows of one root that come into the view now, in the order of their ids.
 
-    Its id must be `next_id` or follow one: ids are never used twice.
+    The first id must be `next_id`, each other the one after: ids are never used twice.
     """
-    stamp = entry.stamp
-    return (
-        track_id, root_id, entry.path, 0, 0, is_text,
-        entry.disk_id, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
-        scan_id, reader_version, now_ms, now_ms, None, album_id, *columns,
+    connection.executemany(
+        _ADD_ALL,
+        (
+            (
+                track_id, root_id, entry.path, 0, 0, is_text,
+                entry.disk_id, (stamp := entry.stamp).size, stamp.mtime_ns, stamp.ctime_ns,
+                stamp.inode, scan_id, reader_version, now_ms, now_ms, None, None, album_id,
+                *columns,
+            )
+            for track_id, entry, is_text, album_id, columns in rows
+        ),
     )  # fmt: skip
 
 

@@ -356,6 +356,34 @@ def test_breaths_change_nothing_of_what_is_planned(
     assert [names for names in breathing if names] == still
 
 
+@pytest.mark.parametrize("chunk_files", [1, 2, 3, 5, 8, 100])
+def test_the_plans_of_a_first_scan_are_those_of_one_that_compares(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand, chunk_files: int
+) -> None:
+    """The first goes folder by folder and not file by file, where there are no rows."""
+    places = ["1", "2", "A/1", "A/2", "A/3", "A/b/1", "A/b/2", "A/c", "B/1", "B!/1", "B/b/c/1"]
+    plant({f"{place}.mp3": song() for place in [*places, *(f"C/{n}" for n in range(20))]})
+    os.mkfifo(music / "A/2b.mp3")
+    assert library.status().roots
+    first = scan_of(by_hand, chunk_files, keep_folders=True)
+    nobody_is_there = frozenset({b"not there"})
+    compared = scan_of(by_hand, chunk_files, keep_folders=True, unfinished=nobody_is_there)
+    assert list(first.plans()) == list(compared.plans())
+    seen = [(one.seen, one.to_read, one.folders, one.unlisted) for one in (first, compared)]
+    assert seen[0] == seen[1]
+
+
+def test_a_first_scan_that_is_told_to_stop_stops(
+    library: Library, plant: Plant, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({f"{folder}/{number}.mp3": song() for folder in "ABC" for number in range(4)})
+    assert library.status().roots
+    monkeypatch.setattr(scan, "_BEAT_FILES", 4)
+    beats = iter((True, True, False))
+    stopped = scan_of(by_hand, 4, beat=lambda: next(beats))
+    assert [len(plan.read) for plan in stopped.plans()] == [4]
+
+
 def test_without_retries_a_file_that_the_machine_could_not_read_is_left_as_it_is(
     library: Library, plant: Plant, by_hand: ByHand
 ) -> None:

@@ -178,3 +178,9 @@ def test_counts_are_of_the_view_and_of_what_was_in_it(connection: Connection) ->
         tracks.leave(connection, row.id, 5)
     assert tracks.counts(connection) == (1, 1)
     assert tracks.count_by_root(connection) == {1: 1}
+
+
+def test_all_columns_are_those_of_the_table_in_its_order(connection: Connection) -> None:
+    """`add_all` does not name them."""
+    table = select(connection, "SELECT name FROM pragma_table_info('tracks') ORDER BY cid")
+    assert tuple(name for (name,) in table) == tracks.ALL_COLUMNS
