@@ -65,8 +65,8 @@ def is_settled(stamp: Stamp, now_ns: int, granularity_ns: int) -> bool:
 
     Both times must say so: FAT keeps no ctime of its own. One in the future does not.
     """
-    changed_ns = max(stamp.ctime_ns, stamp.mtime_ns)
-    return now_ns - changed_ns > SETTLED_NS + granularity_ns
+    before_ns = now_ns - SETTLED_NS - granularity_ns
+    return stamp.ctime_ns < before_ns and stamp.mtime_ns < before_ns
 
 
 def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdict:

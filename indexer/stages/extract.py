@@ -86,7 +86,7 @@ def extract(
         for path in chunk.paths:
             beat()
             before_ns = now_ns()
-            reading = readings[path] = _look(root, path, chunk, read, now_ns)
+            reading = readings[path] = _look(root, path, chunk, read, now_ns, before_ns)
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
                 if 0 < left_ns <= WAIT_OUT_NS:
@@ -96,7 +96,7 @@ def extract(
             for _ in range(WAIT_TIMES):
                 if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
                     sleep(left_ns / 1e9)
-            readings[path] = _look(root, path, chunk, read, now_ns)
+            readings[path] = _look(root, path, chunk, read, now_ns, 0)
         return [readings[path] for path in chunk.paths]
     finally:
         os.close(root)
@@ -129,7 +129,15 @@ def stamp_at(root_path: bytes, path: bytes) -> Stamp | None:
         os.close(file_descriptor)
 
 
-def _look(root: int, path: bytes, chunk: Chunk, read: Read, now_ns: Callable[[], int]) -> Reading:
+def _look(
+    root: int,
+    path: bytes,
+    chunk: Chunk,
+    read: Read,
+    now_ns: Callable[[], int],
+    before_ns: int,
+) -> Reading:
+    """Read one file; `before_ns` was the time a moment ago, or is 0."""
     try:
         file_descriptor = _open_file(root, path, _FOLLOW if chunk.follow_links else _FILE)
     except BlockingIOError:  # another program holds a write lease: Samba does for its clients
@@ -139,7 +147,7 @@ def _look(root: int, path: bytes, chunk: Chunk, read: Read, now_ns: Callable[[],
             return Reading(path=path, gone=True)
         return Reading(path=path, problem=_environment(error))
     try:
-        return _judge_and_read(file_descriptor, path, chunk.evidence_of(path), read, now_ns)
+        return _judge_and_read(file_descriptor, path, chunk, read, now_ns, before_ns)
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
     finally:
@@ -149,17 +157,19 @@ def _look(root: int, path: bytes, chunk: Chunk, read: Read, now_ns: Callable[[],
 def _judge_and_read(
     file_descriptor: int,
     path: bytes,
-    evidence: Evidence,
+    chunk: Chunk,
     read: Read,
     now_ns: Callable[[], int],
+    before_ns: int,
 ) -> Reading:
     status = os.fstat(file_descriptor)
     if not stat.S_ISREG(status.st_mode):
         return Reading(path=path, gone=True)
     stamp = Stamp.of(status)
-    if is_settled(stamp, now_ns(), evidence.granularity_ns):
+    if is_settled(stamp, before_ns, chunk.evidence.granularity_ns):
         verdict = Verdict.READ  # nearly always
     else:
+        evidence = chunk.evidence_of(path)
         lease = try_lease(file_descriptor) if evidence.leases else Lease.UNAVAILABLE
         verdict = judge(stamp, now_ns(), lease, evidence)
         if verdict in WAITING:

@@ -102,14 +102,12 @@ def made(
     )
 
 
-def added(parts: Iterable[Part]) -> Fields | None:
+def added(parts: Sequence[Part]) -> Fields | None:
     """The fields of all parts; None where two fill the same, and so must be read together."""
     fields: Fields = {}
-    expected = 0
     for part in parts:
         fields |= part
-        expected += len(part)
-    return fields if len(fields) == expected else None
+    return fields if len(fields) == sum(map(len, parts)) else None
 
 
 def fields_of(column: str, several: Sequence[str]) -> Fields:

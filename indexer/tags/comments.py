@@ -146,14 +146,8 @@ def named(name: str, text: str) -> Comment:
 
 def together(found: Sequence[Comment]) -> Comments:
     """The comments of one file."""
-    fields: columns.Fields = {}
-    count = 0
-    for _, _, more in found:
-        fields |= more
-        count += len(more)
-    if len(fields) < count or SECOND_CHOICE in fields:
-        return Comments(found, None)
-    return Comments(found, fields)
+    fields = columns.added([part for _, _, part in found])
+    return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
 
 
 def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from io import BytesIO
-from struct import unpack_from
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,6 +42,9 @@ XING_REACH = 36 + 8 + 4 + 4 + 100 + 4 + 20 + 27
 FRAMES_REACH = ENOUGH_FRAMES * 1730 + 40
 """Bytes that four frames take at most (layer II, 384 kbit/s, 32 000 Hz: 1728)."""
 VBRI_AT = 36
+
+_xing_header = Struct(">3I").unpack_from
+"""Flags, frames and bytes; each of the last two stands there only if its flag says so."""
 
 
 class Stream(msgspec.Struct, gc=False):
@@ -106,16 +109,18 @@ def _constant(block: bytes, at: int, first: Frame, sound_size: int) -> Stream | 
 
 def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
     """The sound as its Xing header counts it, without what LAME says is not heard."""
-    flags: int
-    (flags,) = unpack_from(">I", head, frame.xing_at + 4)
+    flags, frames, size = _xing_header(head, frame.xing_at + 4)
     at = frame.xing_at + 8
-    frames = size = -1
-    if flags & 1:
-        (frames,) = unpack_from(">I", head, at)
+    if flags & 3 == 3:  # nearly always
+        at += 8
+    elif flags & 1:
+        size = -1
         at += 4
-    if flags & 2:
-        (size,) = unpack_from(">I", head, at)
+    elif flags & 2:
+        frames, size = -1, frames
         at += 4
+    else:
+        frames = size = -1
     if flags & 4:
         at += 100
     if flags & 8:
@@ -126,12 +131,12 @@ def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
     else:
         samples = frame.samples * frames
         if size != -1 and samples > 0:
-            sound = max(0, size - frame.size)  # this frame is counted in bytes, but not as a frame
+            sound = size - frame.size if size > frame.size else 0  # counted in bytes only
             bitrate = round(sound * 8 * frame.sample_rate / float(samples))
         if has_lame_tag(head[at : at + 20]) and head[at + 9] < 0x10:  # revision 0
             delays = int.from_bytes(head[at + 21 : at + 24])
             samples -= (delays >> 12) + (delays & 0xFFF)
-        length = float(max(samples, 0)) / frame.sample_rate
+        length = float(samples) / frame.sample_rate if samples > 0 else 0.0
     return Stream(length, bitrate, frame.sample_rate, frame.channels, frame.layer)
 
 

@@ -20,6 +20,7 @@ from indexer.tags.columns import Fields
 from indexer.tags.frames import (
     FOREIGN,
     HEADER_SIZE,
+    KEPT,
     SEVEN_BITS,
     TEXT_LIMIT,
     WANTED,
@@ -57,7 +58,8 @@ class Tag(msgspec.Struct):
 
 def plain_tag(window: Window) -> Tag | None:
     """The file's ID3v2 tag as it stands (nothing upgraded), or None if mutagen must read it."""
-    header = window.peek(0, HEADER_SIZE)
+    block, _ = window.hold(0, HEADER_SIZE)
+    header = block[:HEADER_SIZE]
     version = header[3] if len(header) == HEADER_SIZE else 0
     if not header.startswith(b"ID3") or version not in (V23, V24) or header[5]:
         return None
@@ -76,7 +78,10 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
     at = HEADER_SIZE
     block, start = window.hold(0, HEADER_SIZE)
     while True:
-        at = start + _short_frames(block, at - start, min(len(block), end - start), found)
+        until = end - start
+        if until > len(block):
+            until = len(block)
+        at = start + _short_frames(block, at - start, until, found)
         if at + HEADER_SIZE > end:
             if any(window.peek(at, end - at)):
                 raise NotPlain
@@ -108,18 +113,23 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
             has_picture |= _is_picture(window.peek(begin, min(size, PICTURE_HEAD)), size)
         else:
             found.append(frame_of(key, window.peek(begin, size)))
+    texts = {key: several for key, several, _ in found}
+    if len(texts) < len(found):
+        texts = _together(found)
     fields = columns.added([part for _, _, part in found])
-    return Tag(_texts(found), has_picture, end, version, fields)
+    return Tag(texts, has_picture, end, version, fields)
 
 
 def _short_frames(block: bytes, at: int, end: int, found: list[Frame]) -> int:
     """Read the frames that nearly all are: short texts. Says where the first other one stands."""
     last = end - HEADER_SIZE
+    kept = KEPT.get
     while at < last:
         after = at + 10 + block[at + 7]  # its header, and the last byte of its size
-        if after > end or block[at + 6]:
+        if after > end:
             break
-        frame = short_frame(block[at:after])
+        content = block[at:after]
+        frame = kept(content) or short_frame(content)
         if frame is None:
             break
         if frame is not FOREIGN:
@@ -128,20 +138,18 @@ def _short_frames(block: bytes, at: int, end: int, found: list[Frame]) -> int:
     return at
 
 
-def _texts(found: list[Frame]) -> Texts:
-    """The texts of all frames; where one comes again mutagen adds those that are new."""
-    texts = {key: several for key, several, _ in found}
-    if len(texts) < len(found):
-        texts = {}
-        for key, several, _ in found:
-            if key in texts and key == "TCON":
-                raise NotPlain  # new before its numbers were turned into names
-            if key in texts and not key.startswith("UFID"):
-                known = list(texts[key])
-                known.extend(text for text in several if text not in known)
-                texts[key] = known
-            elif key:
-                texts[key] = several
+def _together(found: list[Frame]) -> Texts:
+    """The texts of frames of which some come again: there mutagen adds those that are new."""
+    texts: Texts = {}
+    for key, several, _ in found:
+        if key in texts and key == "TCON":
+            raise NotPlain  # new before its numbers were turned into names
+        if key in texts and not key.startswith("UFID"):
+            known = list(texts[key])
+            known.extend(text for text in several if text not in known)
+            texts[key] = known
+        elif key:
+            texts[key] = several
     return texts
 
 

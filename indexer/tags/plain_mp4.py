@@ -230,8 +230,7 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
 
 def _items(window: Window, at: int, end: int) -> Items:
     """The tags in an `ilst`."""
-    fields: columns.Fields = {}
-    count = 0
+    parts: list[columns.Fields] = []
     has_picture = False
     block, start = window.hold(at, COVER_REACH)
     while at < end:
@@ -258,9 +257,8 @@ def _items(window: Window, at: int, end: int) -> Items:
             if size > ITEM_LIMIT:
                 raise NotPlain
             more = fields_of(item if len(item) == size else window.peek(begin, size))
-        fields |= more
-        count += len(more)
-    return Items(fields if len(fields) == count else None, has_picture)
+        parts.append(more)
+    return Items(columns.added(parts), has_picture)
 
 
 def _stream(tracks: list[Atom]) -> Stream:

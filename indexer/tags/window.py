@@ -85,13 +85,15 @@ class Window:
         last = first + size
         if 0 <= first < last <= len(self._block):  # nearly always
             return self._block[first:last]
-        size = min(size, self.size - at)
+        left = self.size - at
+        if size > left:
+            size = left
         if size <= 0:
             return b""
         if first < 0 or first + size > len(self._block):
             if size >= BLOCK:
                 return self._fetch(at, size)
-            self._block = self._fetch(at, min(BLOCK, self.size - at))
+            self._block = self._fetch(at, BLOCK if left > BLOCK else left)
             self._start = at
             first = 0
         return self._block[first : first + size]
@@ -103,7 +105,9 @@ class Window:
             first + size <= len(self._block) or self._start + len(self._block) >= self.size
         ):
             return self._block[first : first + size]
-        size = min(size, self.size - at)
+        left = self.size - at
+        if size > left:
+            size = left
         return self._fetch(at, size) if size > 0 else b""
 
     def glances(self, places: range, size: int) -> Iterator[bytes]:
@@ -126,7 +130,9 @@ class Window:
         """
         end = self._start + len(self._block)
         if at < self._start or (at + size > end and end < self.size):
-            self._block = self._fetch(at, max(0, min(max(BLOCK, size), self.size - at)))
+            left = self.size - at
+            wanted = size if size > BLOCK else BLOCK
+            self._block = self._fetch(at, wanted if wanted < left else left) if left > 0 else b""
             self._start = at
         return self._block, self._start
 
@@ -134,7 +140,7 @@ class Window:
     def tail(self) -> bytes:
         """The last `TAIL` bytes, fetched once and beside the block, which holds the file's head."""
         if self._tail is None:
-            at = max(0, self.size - TAIL)
+            at = self.size - TAIL if self.size > TAIL else 0
             if at >= self._start and self._start + len(self._block) >= self.size:
                 self._tail = self._block[at - self._start :]
             else:
