@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, eventually, rows, run
 
 PROGRAM = (sys.executable, "-P", "-m", "watcher")
@@ -163,6 +165,9 @@ def watching(
             yield daemon
             assert "Traceback" not in daemon.log
         finally:
+            if prefix and process.poll() is None:  # strace would leave it running
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
             process.kill()
 
 
