@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from indexer.model import Track
 
-READER_VERSION: int = 2
+READER_VERSION: int = 3
 """Raised whenever a reader's output changes; files that were refused are then tried again."""
 
 SUFFIXES: frozenset[bytes] = frozenset(

@@ -104,7 +104,7 @@ def _measure(window: Window, info: WaveStreamInfo) -> None:
 
 
 def _track(codec: str, file: FileType, *others: columns.Values) -> Track:
-    tag = Tag({}) if file.tags is None else id3.tag_of(file.tags)
+    tag = Tag([]) if file.tags is None else id3.tag_of(file.tags)
     return id3.track(codec, file.info, tag, *others, lossless=codec in {"pcm", "dsd"})
 
 

@@ -102,12 +102,17 @@ def made(
     )
 
 
-def added(parts: Sequence[Part]) -> Fields | None:
-    """The fields of all parts; None where two fill the same, and so must be read together."""
+def added(entries: Iterable[tuple[str, object, Part]]) -> Fields | None:
+    """The fields of all entries of a tag (key, texts, part).
+
+    None where two fill the same, and so must be read together.
+    """
     fields: Fields = {}
-    for part in parts:
+    filled = 0
+    for _, _, part in entries:
         fields |= part
-    return fields if len(fields) == sum(map(len, parts)) else None
+        filled += len(part)
+    return fields if len(fields) == filled else None
 
 
 def fields_of(column: str, several: Sequence[str]) -> Fields:
@@ -129,6 +134,13 @@ def part_of(column: str, several: Sequence[str]) -> Part:
     if fields and column in WORDS and _is_suspect(several):
         fields["suspect_encoding"] = True
     return fields
+
+
+def blank_part_of(column: str) -> Part:
+    """What a column is without a text; for who must know that an entry for it stands there."""
+    if column in LISTS:
+        return {LISTS[column]: ()}
+    return {column: False if column == "compilation" else None}
 
 
 @lru_cache(maxsize=4096)

@@ -146,7 +146,7 @@ def named(name: str, text: str) -> Comment:
 
 def together(found: Sequence[Comment]) -> Comments:
     """The comments of one file."""
-    fields = columns.added([part for _, _, part in found])
+    fields = columns.added(found)
     return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
 
 

@@ -128,8 +128,6 @@ def frame_of(name: str, payload: bytes) -> Frame:
         owner, _, identifier = payload.partition(b"\0")
         key, texts = f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]
         column = FRAMES.get(key)
-        if column is not None and columns.blank(texts[0]):  # yet it may be the one that counts
-            return key, texts, {column: None}
     elif len(payload) == 1:  # only the byte that says the encoding
         return FOREIGN
     elif name == "TXXX":
@@ -143,12 +141,16 @@ def frame_of(name: str, payload: bytes) -> Frame:
         column = None if is_by_program(description) else "comment"
     else:
         key, texts = name, decode(payload[0], payload[1:])
-        column = FRAMES.get(name)  # None: a date of old waits for its parts
+        if name in DATES:
+            return key, texts, {name: texts}  # waits for its other parts
+        column = FRAMES[name]
         if name == "TDRC":
             texts = [_stamp(text) for text in texts]
         elif name == "TCON":
             texts = genres(texts)
-    return key, texts, {} if column is None else columns.part_of(column, texts)
+    if column is None:
+        return key, texts, {}
+    return key, texts, columns.part_of(column, texts) or columns.blank_part_of(column)
 
 
 def column_of(key: str) -> str | None:

@@ -12,6 +12,7 @@ from indexer.tags.frames import (
     FRAMES,
     TEXT_LIMIT,
     VALUES_LIMIT,
+    Frame,
     Texts,
     column_of,
     description_of,
@@ -66,34 +67,33 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     tag = plain_tag(window)
     if tag is None:
         return _mutagen_tag(window, with_v1=with_v1)
-    texts = tag.texts
     if with_v1 and window.tail.find(V1_MARK) >= 0:  # `in` takes ten times as long
-        for key, values in _id3v1(window, tag.version).items():
-            if key not in texts:
-                texts[key] = genres(values) if key == "TCON" else values
-                if key != V1_COMMENT or tag.fields is None or "comment" not in tag.fields:
-                    tag.fields = None
-    if "TYER" in texts and "TDRC" not in texts:
-        dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
-        if dates:
-            texts["TDRC"] = dates
-            if tag.fields is not None:
-                tag.fields.update(columns.fields_of("date", dates))
+        _add_v1(tag, _id3v1(window, tag.version))
     return tag
+
+
+def _add_v1(tag: Tag, frames: Texts) -> None:
+    """Let an older tag say what the newer one is silent about."""
+    keys = {key for key, _, _ in tag.found}
+    for key, texts in frames.items():
+        if key not in keys:
+            tag.found.append((key, genres(texts) if key == "TCON" else texts, {}))
+            if key != V1_COMMENT or tag.fields is None or tag.fields.get("comment") is None:
+                tag.fields = None
 
 
 def tag_of(tags: ID3) -> Tag:
     """What mutagen parsed, in our words."""
-    texts: Texts = {}
+    found: list[Frame] = []
     has_picture = False
     for key, frame in tags.items():
         if isinstance(frame, TextFrame):
-            texts[key] = [str(text) for text in frame.text]
+            found.append((key, [str(text) for text in frame.text], {}))
         elif isinstance(frame, UFID):
-            texts[key] = [frame.data.decode("utf-8", "replace")]
+            found.append((key, [frame.data.decode("utf-8", "replace")], {}))
         elif isinstance(frame, APIC):
             has_picture = has_picture or any(frame.data)
-    return Tag(texts, has_picture, getattr(tags, "size", 0))
+    return Tag(found, has_picture, getattr(tags, "size", 0))
 
 
 def track(
@@ -122,7 +122,7 @@ def values_of(tag: Tag) -> columns.Values:
     """The tag's texts by column."""
     values: columns.Values = {}
     comments: Texts = {}
-    for key, texts in tag.texts.items():
+    for key, texts in _upgraded(tag.texts()).items():
         if key.startswith("COMM:"):
             comments[key] = texts
             continue
@@ -136,12 +136,21 @@ def values_of(tag: Tag) -> columns.Values:
     return values
 
 
+def _upgraded(texts: Texts) -> Texts:
+    """The same with a date of old put together, unless a newer one stands beside it."""
+    if "TYER" in texts and "TDRC" not in texts:
+        dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
+        if dates:
+            texts["TDRC"] = dates
+    return texts
+
+
 def _mutagen_tag(window: Window, *, with_v1: bool) -> Tag:
     window.seek(0)
     try:
         return tag_of(ID3(window, load_v1=with_v1))
     except ID3NoHeaderError:
-        return Tag({})
+        return Tag([])
 
 
 def _comment(comments: Texts) -> list[str]:

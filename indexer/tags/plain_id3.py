@@ -18,7 +18,7 @@ import msgspec
 from indexer.tags import columns
 from indexer.tags.columns import Fields
 from indexer.tags.frames import (
-    FOREIGN,
+    DATES,
     HEADER_SIZE,
     KEPT,
     SEVEN_BITS,
@@ -32,6 +32,7 @@ from indexer.tags.frames import (
     header_of,
     is_name,
     short_frame,
+    timestamps,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ V23, V24 = 3, 4
 class Tag(msgspec.Struct):
     """What an ID3 tag holds, whoever parsed it."""
 
-    texts: Texts
+    found: list[Frame]
     has_picture: bool = False
     size: int = 0
     """Bytes that the ID3v2 tag takes at the head of the file."""
@@ -54,6 +55,10 @@ class Tag(msgspec.Struct):
     """The x in ID3v2.x."""
     fields: Fields | None = None
     """All that it says of the track; None where several frames speak of the same."""
+
+    def texts(self) -> Texts:
+        """Its texts, of which no two have the same key."""
+        return {key: several for key, several, _ in self.found if key}
 
 
 def plain_tag(window: Window) -> Tag | None:
@@ -65,23 +70,18 @@ def plain_tag(window: Window) -> Tag | None:
         return None
     try:
         size = HEADER_SIZE + _synchsafe(int.from_bytes(header[6:]))
-        if size > window.size:
-            return None
-        return _read(window, version, size)
+        return _read(window, block, version, size) if size <= window.size else None
     except (NotPlain, UnicodeDecodeError):
         return None
 
 
-def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912 - a call a frame costs
+def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa: C901, PLR0912 - a call a frame costs
+    """The tag that begins a block, the file's first, and goes as far as `end`."""
     found: list[Frame] = []
     has_picture = False
-    at = HEADER_SIZE
-    block, start = window.hold(0, HEADER_SIZE)
+    at, start = HEADER_SIZE, 0
     while True:
-        until = end - start
-        if until > len(block):
-            until = len(block)
-        at = start + _short_frames(block, at - start, until, found)
+        at = start + _short_frames(block[: end - start], at - start, found)
         if at + HEADER_SIZE > end:
             if any(window.peek(at, end - at)):
                 raise NotPlain
@@ -113,44 +113,36 @@ def _read(window: Window, version: int, end: int) -> Tag:  # noqa: C901, PLR0912
             has_picture |= _is_picture(window.peek(begin, min(size, PICTURE_HEAD)), size)
         else:
             found.append(frame_of(key, window.peek(begin, size)))
-    texts = {key: several for key, several, _ in found}
-    if len(texts) < len(found):
-        texts = _together(found)
-    fields = columns.added([part for _, _, part in found])
-    return Tag(texts, has_picture, end, version, fields)
+    fields = columns.added(found)
+    if fields is None:
+        keys = [key for key, _, _ in found if key]
+        if len(set(keys)) < len(keys):
+            raise NotPlain  # mutagen makes one frame of two
+    elif "TYER" in fields or "TDAT" in fields or "TIME" in fields:
+        _join_date(fields)
+    return Tag(found, has_picture, end, version, fields)
 
 
-def _short_frames(block: bytes, at: int, end: int, found: list[Frame]) -> int:
+def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
     """Read the frames that nearly all are: short texts. Says where the first other one stands."""
-    last = end - HEADER_SIZE
+    last = len(block) - HEADER_SIZE
     kept = KEPT.get
     while at < last:
         after = at + 10 + block[at + 7]  # its header, and the last byte of its size
-        if after > end:
-            break
         content = block[at:after]
         frame = kept(content) or short_frame(content)
         if frame is None:
             break
-        if frame is not FOREIGN:
-            found.append(frame)
+        found.append(frame)
         at = after
     return at
 
 
-def _together(found: list[Frame]) -> Texts:
-    """The texts of frames of which some come again: there mutagen adds those that are new."""
-    texts: Texts = {}
-    for key, several, _ in found:
-        if key in texts and key == "TCON":
-            raise NotPlain  # new before its numbers were turned into names
-        if key in texts and not key.startswith("UFID"):
-            known = list(texts[key])
-            known.extend(text for text in several if text not in known)
-            texts[key] = known
-        elif key:
-            texts[key] = several
-    return texts
+def _join_date(fields: Fields) -> None:
+    """Put a date of old together, which mutagen only does where no newer one stands beside it."""
+    old = [fields.pop(name, []) for name in DATES]
+    if "date" not in fields and (dates := timestamps(*old)):
+        fields.update(columns.fields_of("date", dates))
 
 
 def _synchsafe(number: int) -> int:

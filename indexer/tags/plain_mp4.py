@@ -230,7 +230,8 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
 
 def _items(window: Window, at: int, end: int) -> Items:
     """The tags in an `ilst`."""
-    parts: list[columns.Fields] = []
+    fields: columns.Fields = {}
+    filled = 0
     has_picture = False
     block, start = window.hold(at, COVER_REACH)
     while at < end:
@@ -257,8 +258,9 @@ def _items(window: Window, at: int, end: int) -> Items:
             if size > ITEM_LIMIT:
                 raise NotPlain
             more = fields_of(item if len(item) == size else window.peek(begin, size))
-        parts.append(more)
-    return Items(columns.added(parts), has_picture)
+        fields |= more
+        filled += len(more)
+    return Items(fields if len(fields) == filled else None, has_picture)
 
 
 def _stream(tracks: list[Atom]) -> Stream:

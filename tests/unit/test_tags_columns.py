@@ -134,8 +134,10 @@ def test_only_a_lossless_stream_has_a_bit_depth() -> None:
 
 def test_parts_add_up_unless_two_fill_the_same_field() -> None:
     title, number = columns.part_of("title", ["x"]), columns.part_of("track", ["3/12"])
-    assert columns.added([title, number, {}]) == {"title": "x", "track": 3, "track_total": 12}
-    assert columns.added([number, columns.part_of("track_total", ["14"])]) is None
+    entries = [("TIT2", ["x"], title), ("TRCK", ["3/12"], number)]
+    assert columns.added([*entries, ("", [], {})]) == {"title": "x", "track": 3, "track_total": 12}
+    total = columns.part_of("track_total", ["14"])
+    assert columns.added([*entries, ("TXXX:total", ["14"], total)]) is None
 
 
 @pytest.mark.parametrize(

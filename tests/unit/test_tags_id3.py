@@ -248,6 +248,11 @@ def test_nul_separates_values_and_none_are_lost() -> None:
     "frames",
     [
         [(b"TIT2", b"\0"), (b"TIT2", b"\0x")],
+        [(b"TIT2", b"\0\0\0"), (b"TIT2", b"\0x\0x")],
+        [(b"TXXX", b"\0MusicBrainz Album Id\0\0"), (b"TXXX", b"\0MusicBrainz Album Id\0x\0x")],
+        [(b"COMM", b"\0eng\0\0"), (b"COMM", b"\0eng\0x\0x")],
+        [(b"COMM", b"\0eng\0 ")],
+        [(b"TDRC", b"\0 "), (b"TYER", b"\x001993")],
         [(b"TPE1", b"\0a\0b"), (b"TPE1", b"\0b\0c")],
         [(b"TCON", b"\x0017"), (b"TCON", b"\0(17)")],
         [(b"TCON", b"\0(4)Eurodisco\x0017")],
