@@ -44,7 +44,8 @@ def is_adts(window: Window) -> bool:
 
 def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool = False) -> Track:
     """The track of a stream with its ID3 tags (of both kinds, as one), and an APEv2 tag if any."""
-    if _may_have_apev2(window.tail):
+    tail = window.tail
+    if tail.find(b"TAG") >= 0 and _may_have_apev2(tail):  # all of them have it in their names
         from indexer.tags import apev2
 
         ape = apev2.tag_beside(window)

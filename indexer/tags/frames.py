@@ -130,6 +130,13 @@ def frame_of(name: str, payload: bytes) -> Frame:
         column = FRAMES.get(key)
     elif len(payload) == 1:  # only the byte that says the encoding
         return FOREIGN
+    elif name in FRAMES:
+        key, texts = name, decode(payload[0], payload[1:])
+        column = FRAMES[name]
+        if name == "TDRC":
+            texts = [_stamp(text) for text in texts]
+        elif name == "TCON":
+            texts = genres(texts)
     elif name == "TXXX":
         description, *texts = decode(payload[0], payload[1:])
         key = f"TXXX:{description}"
@@ -139,15 +146,9 @@ def frame_of(name: str, payload: bytes) -> Frame:
         description, *texts = decode(payload[0], payload[4:])
         key = f"COMM:{description}:{language}"
         column = None if is_by_program(description) else "comment"
-    else:
-        key, texts = name, decode(payload[0], payload[1:])
-        if name in DATES:
-            return key, texts, {name: texts}  # waits for its other parts
-        column = FRAMES[name]
-        if name == "TDRC":
-            texts = [_stamp(text) for text in texts]
-        elif name == "TCON":
-            texts = genres(texts)
+    else:  # a date of old, which waits for its other parts
+        texts = decode(payload[0], payload[1:])
+        return name, texts, {name: texts}
     if column is None:
         return key, texts, {}
     return key, texts, columns.part_of(column, texts) or columns.blank_part_of(column)

@@ -39,6 +39,9 @@ ENOUGH_FRAMES = 4
 """Frames in a row that are no accident, as mutagen sees it."""
 XING_REACH = 36 + 8 + 4 + 4 + 100 + 4 + 20 + 27
 """Bytes from the frame's beginning to the end of the longest Xing header with its LAME tag."""
+XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))
+"""Flags of a Xing header, and the bytes that it has for each: frames, bytes, places, quality."""
+XING_LENGTH = sum(width for _, width in XING_FIELDS)
 FRAMES_REACH = ENOUGH_FRAMES * 1730 + 40
 """Bytes that four frames take at most (layer II, 384 kbit/s, 32 000 Hz: 1728)."""
 VBRI_AT = 36
@@ -111,20 +114,18 @@ def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
     """The sound as its Xing header counts it, without what LAME says is not heard."""
     flags, frames, size = _xing_header(head, frame.xing_at + 4)
     at = frame.xing_at + 8
-    if flags & 3 == 3:  # nearly always
-        at += 8
-    elif flags & 1:
-        size = -1
-        at += 4
-    elif flags & 2:
-        frames, size = -1, frames
-        at += 4
+    if flags & 15 == 15:  # nearly always
+        at += XING_LENGTH
     else:
-        frames = size = -1
-    if flags & 4:
-        at += 100
-    if flags & 8:
-        at += 4
+        if not flags & 2:
+            size = -1
+        elif not flags & 1:  # so what stands first is the size
+            size = frames
+        if not flags & 1:
+            frames = -1
+        for flag, width in XING_FIELDS:
+            if flags & flag:
+                at += width
     bitrate = frame.bitrate
     if frames == -1:
         length = 8 * sound_size / bitrate

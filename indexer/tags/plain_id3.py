@@ -11,6 +11,7 @@ Sources: ID3v2.3.0 and ID3v2.4.0-structure, 3.1 to 4.1; ID3v2.4.0-frames, 4.14.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,6 +44,9 @@ PICTURE_HEAD = 1024
 
 V23, V24 = 3, 4
 
+_tag_header = Struct(">3sBxBI").unpack_from
+"""`ID3`, version, flags and synchsafe size; the revision, after the version, is of no matter."""
+
 
 class Tag(msgspec.Struct):
     """What an ID3 tag holds, whoever parsed it."""
@@ -64,13 +68,14 @@ class Tag(msgspec.Struct):
 def plain_tag(window: Window) -> Tag | None:
     """The file's ID3v2 tag as it stands (nothing upgraded), or None if mutagen must read it."""
     block, _ = window.hold(0, HEADER_SIZE)
-    header = block[:HEADER_SIZE]
-    version = header[3] if len(header) == HEADER_SIZE else 0
-    if not header.startswith(b"ID3") or version not in (V23, V24) or header[5]:
+    if len(block) < HEADER_SIZE:
+        return None
+    mark, version, flags, size = _tag_header(block)
+    if mark != b"ID3" or version not in (V23, V24) or flags:
         return None
     try:
-        size = HEADER_SIZE + _synchsafe(int.from_bytes(header[6:]))
-        return _read(window, block, version, size) if size <= window.size else None
+        end = HEADER_SIZE + _synchsafe(size)
+        return _read(window, block, version, end) if end <= window.size else None
     except (NotPlain, UnicodeDecodeError):
         return None
 

@@ -29,7 +29,7 @@ def judge(result: Result) -> list[Bar]:
     few, many = mixed.get(FEW, NOTHING), mixed.get(MANY, NOTHING)
     return [
         *_rebuild(few, many),
-        *_extract(few if few.steps else many),
+        *_extract(many if many.steps else few),
         *_habit(mixed),
         *_unchanged(many),
         *_written(many),

@@ -1,6 +1,7 @@
 """A library -> what one stage takes for all of it, alone in a process and on one core.
 
-`python -m tests.bench.stages STAGE MUSIC FOLDER`. `extract` leaves what it read in the folder, for
+`python -m tests.bench.stages STAGE MUSIC FOLDER`; Python's collector is set as where the stage runs
+in the program. `extract` leaves what it read in the folder, for
 the stages that come after it.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from indexer.engine.chunks import chunk_of
+from indexer.engine.garbage import seldom_collected
 from indexer.evidence import ignore_lease_signal
 from indexer.library import Library
 from indexer.model import Chunk, Reading
@@ -167,7 +169,7 @@ def main() -> int:
     """Run one stage, and tell what it took."""
     stage, music, folder = sys.argv[1:]
     ignore_lease_signal()
-    with _empty_index(Path(music), Path(folder)) as by_hand:
+    with seldom_collected(), _empty_index(Path(music), Path(folder)) as by_hand:
         STAGES[stage](by_hand, Path(folder)).tell()
     return 0
 
