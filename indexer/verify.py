@@ -20,8 +20,8 @@ from indexer.model import Entry, Known, Listener, Place, Progress, Reading
 from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.batch import shape
+from indexer.stages.comparison import Pair, Vanished, compare
 from indexer.stages.extract import extract
-from indexer.stages.scan import Pair, Vanished, compare
 from indexer.store import pending, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.tree import Tree

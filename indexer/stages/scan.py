@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from stat import S_ISDIR, S_ISREG
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from stat import S_ISDIR
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
-from indexer.model import Entry, Hint, Known, Place, ProblemKind
+from indexer.model import Entry, Hint, Known, ProblemKind
+from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare_runs
 from indexer.stages.identity import find, must_read
 from indexer.store import problems, tracks
-from indexer.store.connection import Connection, Row
+from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks import TOLD
 from indexer.tree import Tree
-from indexer.walk import Found, Listed, Run, Unlisted, entries_of, entry_of, explain, look, runs
+from indexer.walk import Listed, Unlisted, entries_of, explain, look, runs
 from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
@@ -28,136 +29,6 @@ _MOST_REPLACED: Final = 100_000
 """Files whose inode changed that are kept for the end; a guess that costs 20 MB at the most.
 Past it they are taken as they come, and a file that was moved away from such a place in the same
 moment gets a new id."""
-
-
-class Pair(Struct, frozen=True):
-    """A file on the disk, and the row at its path if there is one."""
-
-    entry: Entry
-    known: Known | None
-
-
-class Vanished(Struct, frozen=True):
-    """A row whose folder was listed whole without it."""
-
-    known: Known
-
-
-class Same(Struct, frozen=True):
-    """So many files that stand just as their rows say: nothing is to be done."""
-
-    files: int
-
-
-Compared = Pair | Vanished | Listed | Unlisted
-
-
-def compare(found: Iterable[Found], known: Iterable[Known]) -> Iterator[Compared]:
-    """Merge a walk and the index, both in byte order of their paths.
-
-    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair.
-    """
-    rows = iter(known)
-    row = next(rows, None)
-    for item in found:
-        if isinstance(item, Listed):
-            yield item
-            continue
-        if isinstance(item, Unlisted):
-            low, high = paths.below_range(item.path)
-            while row is not None and row.path < low:
-                yield Vanished(row)
-                row = next(rows, None)
-            while row is not None and row.path < high:
-                row = next(rows, None)
-            yield item
-            continue
-        while row is not None and row.path < item.path:
-            yield Vanished(row)
-            row = next(rows, None)
-        if row is not None and row.path == item.path:
-            yield Pair(item, row)
-            row = next(rows, None)
-        else:
-            yield Pair(item, None)
-    while row is not None:
-        yield Vanished(row)
-        row = next(rows, None)
-
-
-class _Rows:
-    """Rows of `tracks.rows_below`, of which `next` is the first that nothing was said of."""
-
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self.rows = rows
-        self.next = next(rows, None)
-
-    def pass_on(self) -> Row | None:
-        """The row after the next one, which is the next from now on."""
-        self.next = next(self.rows, None)
-        return self.next
-
-    def vanished(self, before: bytes | None = None) -> Iterator[Vanished]:
-        """All rows before a path, or all that are left."""
-        row = self.next
-        while row is not None and (before is None or row[TOLD.path] < before):
-            yield Vanished(tracks.known_of(row))
-            row = self.pass_on()
-
-    def skip(self, before: bytes) -> None:
-        """Say nothing of the rows before a path."""
-        while self.next is not None and self.next[TOLD.path] < before:
-            self.pass_on()
-
-
-def compare_runs(
-    found: Iterable[Run | Listed | Unlisted],
-    rows: Iterator[Row],
-    reread: int,
-    troubled: Container[bytes],
-) -> Iterator[Compared | Same]:
-    """The same as `compare` for rows of `tracks.rows_below`, but unchanged files are only counted.
-
-    Not those that are to be reread, were refused, or are `troubled`: they come as pairs.
-    """
-    ours = _Rows(rows)
-    for item in found:
-        if isinstance(item, Run):
-            yield from _compare_run(item, ours, reread, troubled)
-            continue
-        if isinstance(item, Unlisted):
-            low, high = paths.below_range(item.path)
-            yield from ours.vanished(before=low)
-            ours.skip(before=high)
-        yield item
-    yield from ours.vanished()
-
-
-def _compare_run(
-    run: Run, ours: _Rows, reread: int, troubled: Container[bytes]
-) -> Iterator[Compared | Same]:
-    path_at, seen_at, scan_at, version_at = TOLD
-    row, rows = ours.next, ours.rows
-    same = 0
-    for path, status, disk_id in run.files:
-        if row is not None and row[path_at] < path:
-            yield from ours.vanished(before=path)
-            row = ours.next
-        if row is None or row[path_at] != path:
-            yield Pair(entry_of(path, status, disk_id), None)
-            continue
-        now = (
-            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
-            Place.PRESENT, disk_id,
-        )  # fmt: skip
-        is_same = row[seen_at] == now and S_ISREG(status.st_mode) and path not in troubled
-        if is_same and row[version_at] and row[scan_at] >= reread:
-            same += 1
-        else:
-            yield Pair(entry_of(path, status, disk_id), tracks.known_of(row))
-        row = ours.next = next(rows, None)
-    for start in range(0, same, _BEAT_FILES):
-        yield Same(min(same - start, _BEAT_FILES))
 
 
 class Plan(Struct, frozen=True):
@@ -402,7 +273,8 @@ class Scan:
         if self._tree.offline:
             rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
         found = runs(self._tree, folder, self._wanted, recursive=recursive)
-        yield from compare_runs(found, rows, self.hint.reread, troubled)
+        reread = self.hint.reread
+        yield from compare_runs(found, rows, reread, troubled, at_once=_BEAT_FILES)
 
     def _compared_name(self, path: bytes) -> Iterator[Compared]:
         if self._tree.is_offline(path):

@@ -1,8 +1,7 @@
 """A library -> what one stage takes for all of it, alone in a process and on one core.
 
 `python -m tests.bench.stages STAGE MUSIC FOLDER`; Python's collector is set as where the stage runs
-in the program. `extract` leaves what it read in the folder, for
-the stages that come after it.
+in the program. `extract` leaves what it read in the folder, for the stages that come after it.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from indexer import paths
 from indexer.model import ChangeKind, Entry, Known, Place
+from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare, compare_runs
 from indexer.stages.outcome import judge
-from indexer.stages.scan import Compared, Pair, Same, Vanished, compare, compare_runs
 from indexer.store.tracks import known_of
 from indexer.walk import File, Found, Listed, Run, Unlisted, entry_of
 from tests.trees import entry, known
@@ -83,7 +83,7 @@ def test_unchanged_files_are_counted_and_all_others_told_as_without_the_short_cu
     troubled = {path for path, part in differs.items() if part == "trouble"}
     told: list[Compared] = []
     same = 0
-    for item in compare_runs(_runs(found, differs), iter(rows), 7, troubled):
+    for item in compare_runs(_runs(found, differs), iter(rows), 7, troubled, at_once=2):
         if isinstance(item, Same):
             same += item.files
         else:

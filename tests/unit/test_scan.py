@@ -16,18 +16,15 @@ from indexer.model import Hint, Problem, ProblemKind, Reading
 from indexer.settings import Settings
 from indexer.stages import scan
 from indexer.stages.batch import batch
-from indexer.stages.scan import Pair, Scan, Vanished, compare
-from indexer.walk import Found, Listed, Unlisted
+from indexer.stages.scan import Scan
 from tests.by_hand import ByHand, PoolHere
 from tests.trees import (
     BAD,
     Plant,
     at,
     dump,
-    entry,
     faults,
     ids,
-    known,
     newest_change,
     put,
     put_in_disguise,
@@ -37,22 +34,6 @@ from tests.trees import (
     titles,
     told,
 )
-
-
-def test_a_file_pairs_with_the_row_at_its_path_only() -> None:
-    found = [entry(b"a.mp3"), entry(b"b.mp3")]
-    rows = [known(b"b.mp3"), known(b"c.mp3")]
-    assert list(compare(found, rows)) == [
-        Pair(found[0], None), Pair(found[1], rows[0]), Vanished(rows[1]),
-    ]  # fmt: skip
-
-
-def test_nothing_is_said_of_rows_below_a_folder_that_could_not_be_listed() -> None:
-    found: list[Found] = [Listed(b""), Unlisted(b"b", "no"), entry(b"c.mp3")]
-    rows = [known(b"a.mp3"), known(b"b.mp3"), known(b"b/1.mp3"), known(b"b/2/3.mp3")]
-    assert [item for item in compare(found, rows) if isinstance(item, Vanished)] == [
-        Vanished(rows[0]), Vanished(rows[1]),
-    ]  # fmt: skip
 
 
 def test_a_second_scan_changes_nothing(library: Library, plant: Plant) -> None:
