@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, Struct, UnsetType
 
 if TYPE_CHECKING:
-    from indexer.engine.backlog import Backlog
-    from indexer.engine.failures import Failure
+    from indexer.engine.queued.backlog import Backlog
+    from indexer.engine.queued.failures import Failure
 
 
 class ScanReport(Struct, frozen=True, kw_only=True):

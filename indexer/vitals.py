@@ -9,9 +9,8 @@ from typing import Any
 
 from indexer import errors, report
 from indexer.engine.lock import Holder
-from indexer.engine.pace import rates_of
+from indexer.engine.pace import RatesSeen, Step, rates_of
 from indexer.engine.processes import age_of, spent_by
-from indexer.engine.rates import RatesSeen, Step
 from indexer.settings import Settings
 
 
@@ -40,8 +39,8 @@ def vitals(
 
 
 def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
-    from indexer.engine import backlog, crew, redis_server  # late: they import redis and rq
-    from indexer.engine.rates import Rates
+    from indexer.engine.queued import backlog, crew, redis_server  # late: they import redis and rq
+    from indexer.engine.queued.rates import Rates
 
     address = redis_server.shown(settings)
     try:

@@ -16,9 +16,9 @@ import psutil
 import redis
 from rq.worker import BaseWorker, Worker
 
-from indexer.engine import serial
-from indexer.engine.jobs import our_queue
-from indexer.engine.profiles import QUEUES
+from indexer.engine.queued import serial
+from indexer.engine.queued.jobs import our_queue
+from indexer.engine.queued.profiles import QUEUES
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
 
 PROGRAM = (sys.executable, "-P", "-m", "indexer")

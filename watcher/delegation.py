@@ -22,7 +22,7 @@ from indexer.store.pending import PendingRow
 from watcher.log import Decisions
 
 if TYPE_CHECKING:
-    from indexer.engine.foreman import Foreman
+    from indexer.engine.queued.foreman import Foreman
 
 
 _MOST_IN_WORK: Final = 8
@@ -49,7 +49,7 @@ class Delegation:
         is_there: Callable[[int], bool],
     ) -> None:
         """`is_there` answers whether a root's disk is there, by the root's id."""
-        from indexer.engine.foreman import Foreman  # late: it imports redis and rq
+        from indexer.engine.queued.foreman import Foreman  # late: it imports redis and rq
 
         self.left: list[tuple[int, bytes]] = []
         """(root id, path) of files that were looked at and are not whole, since the last turn."""
@@ -123,7 +123,7 @@ class Delegation:
 
     def _result(self, awaited: Awaited, now: float) -> Result:
         """What a look at everything did, by the change feed and the workers' word."""
-        from indexer.engine.redis_server import answering  # late: it imports redis
+        from indexer.engine.queued.redis_server import answering  # late: it imports redis
 
         result = Result(seconds=now - awaited.began)
         counted = changes.counted_since(self._connection, awaited.after_change)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from indexer.engine.failures import Outcome
+    from indexer.engine.queued.failures import Outcome
     from indexer.report import FailedJob, QueueStatus
 
 
@@ -43,7 +43,7 @@ def queues_list(session: Session) -> int:
 
 def _list_queues(session: Session) -> int:
     settings = session.settings()
-    from indexer.engine import backlog
+    from indexer.engine.queued import backlog
     from indexer.report import QueueStatus
 
     with backlog.asked(settings) as client:
@@ -84,7 +84,7 @@ def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
 def queues_failed(session: Session) -> int:
     """List the jobs that failed, the latest first, and why."""
     settings = session.settings()
-    from indexer.engine import backlog, failures
+    from indexer.engine.queued import backlog, failures
     from indexer.report import FailedJob
 
     with backlog.asked(settings) as client:
@@ -115,7 +115,7 @@ def queues_requeue(session: Session, ids: Sequence[str], *, everything: bool) ->
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
     wanted = _wanted(ids, everything=everything)
-    from indexer.engine import failures
+    from indexer.engine.queued import failures
 
     return _acted(session, "requeued", lambda client: failures.requeue(client, wanted))
 
@@ -134,7 +134,7 @@ def queues_drop(session: Session, ids: Sequence[str], *, everything: bool) -> in
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
     wanted = _wanted(ids, everything=everything)
-    from indexer.engine import failures
+    from indexer.engine.queued import failures
 
     return _acted(session, "dropped", lambda client: failures.drop(client, wanted))
 
@@ -149,7 +149,7 @@ def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
 
 def _acted(session: Session, verb: str, act: Callable[[Any], Outcome]) -> int:
     settings = session.settings()
-    from indexer.engine import backlog
+    from indexer.engine.queued import backlog
 
     with backlog.asked(settings) as client:
         outcome = act(client)

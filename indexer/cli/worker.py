@@ -32,9 +32,9 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     Another machine lends its processors with --queues extract: it needs Redis, and in its config
     where it has mounted each root. All other queues are served where the database is.
     """
-    from indexer.engine import worker as parent
-    from indexer.engine.profiles import QUEUES, posts
-    from indexer.engine.redis_server import connect
+    from indexer.engine.queued import worker as parent
+    from indexer.engine.queued.profiles import QUEUES, posts
+    from indexer.engine.queued.redis_server import connect
     from indexer.wishes import wanted_by
 
     settings = session.settings()

@@ -1,1 +1,1 @@
-"""What runs the stages: this process and its pool of readers."""
+"""What runs the stages: this process and its pool of readers, or (`queued`) workers on RQ."""

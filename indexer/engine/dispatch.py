@@ -187,7 +187,7 @@ class Dispatcher:
         listener: Listener | None,
         stop: Stop,
     ) -> None:
-        from indexer.engine.queued_run import QueuedRun  # late: it imports redis and rq
+        from indexer.engine.queued.run import QueuedRun  # late: it imports redis and rq
 
         run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
         try:

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from msgspec import Struct
 
-from indexer.engine.rates import RatesSeen, Step
-
 BUCKET_S = 5
 WINDOW_S = 60
+
+
+class Step(StrEnum):
+    """What is counted."""
+
+    DISCOVERY = "discovery"
+    """Files seen by scans."""
+    EXTRACTION = "extraction"
+    """Files opened and read."""
+    INSERTION = "insertion"
+    """Files written to the index, or found unchanged there."""
+
+
+class RatesSeen(Struct, frozen=True):
+    """Files a second over the last minute, and which part of the files read had a problem."""
+
+    files_per_second: dict[Step, float]
+    error_rate: float
 
 
 class Bucket(Struct, frozen=True, array_like=True):

@@ -22,8 +22,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.engine import serial
-from indexer.engine.jobs import our_queue
+from indexer.engine.queued import serial
+from indexer.engine.queued.jobs import our_queue
 from tests.programs import CHECKOUT, Ran, Running, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 import redis
 
-from indexer.engine.jobs import our_queue
-from indexer.engine.queues import Queues
+from indexer.engine.queued.jobs import our_queue
+from indexer.engine.queued.queues import Queues
 from indexer.report import ChangeRow
 from tests.corpus import plant, tagged
 from tests.crews import (

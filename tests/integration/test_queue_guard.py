@@ -17,14 +17,21 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from indexer.engine import hands
-from indexer.engine.batches import FindingText, InsertOrder
-from indexer.engine.hands import worker_of
-from indexer.engine.jobs import FAILED_TTL_S, failed_jobs, our_queue
-from indexer.engine.lender import Lender
-from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText, ScanOrder
-from indexer.engine.owner import Owner
-from indexer.engine.queues import Queues
+from indexer.engine.queued import hands
+from indexer.engine.queued.batches import FindingText, InsertOrder
+from indexer.engine.queued.hands import worker_of
+from indexer.engine.queued.jobs import FAILED_TTL_S, failed_jobs, our_queue
+from indexer.engine.queued.lender import Lender
+from indexer.engine.queued.messages import (
+    BatchOrder,
+    ExtractOrder,
+    FileText,
+    Origin,
+    PathText,
+    ScanOrder,
+)
+from indexer.engine.queued.owner import Owner
+from indexer.engine.queued.queues import Queues
 from indexer.library import Library
 from indexer.model import Hint, Reading
 from indexer.settings import Settings
@@ -201,7 +208,7 @@ def pickled(mark: Mark) -> bytes:
     return zlib.compress(pickle.dumps(("os.mkdir", None, (mark,), {})))
 
 
-GOOD_NAME = "indexer.engine.jobs"
+GOOD_NAME = "indexer.engine.queued.jobs"
 
 Fields = Callable[[Mark], dict[str, Any]]
 
@@ -223,7 +230,7 @@ STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
         ("refused", "'trap_module.run' is no job of this program"),
     ),
     "a function of ours that is no job": (
-        lambda mark: {"data": call("indexer.engine.queues.fetch", str(mark.path))},
+        lambda mark: {"data": call("indexer.engine.queued.queues.fetch", str(mark.path))},
         ("refused", "is no job of this program"),
     ),
     "a method of something": (

@@ -13,8 +13,8 @@ import psutil
 import pytest
 import redis
 
-from indexer.engine.messages import ExtractOrder, FileText, Origin, PathText
-from indexer.engine.queues import Queues, chunk_job, files_in
+from indexer.engine.queued.messages import ExtractOrder, FileText, Origin, PathText
+from indexer.engine.queued.queues import Queues, chunk_job, files_in
 from indexer.settings import Settings
 from tests.corpus import noise, plant, tagged
 from tests.crews import (

@@ -15,9 +15,9 @@ import redis
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.engine import serial
-from indexer.engine.jobs import our_queue
-from indexer.engine.profiles import QUEUES
+from indexer.engine.queued import serial
+from indexer.engine.queued.jobs import our_queue
+from indexer.engine.queued.profiles import QUEUES
 from tests.programs import Ran, run
 from tests.redis_servers import RedisServer, redis_server
 

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from indexer.engine.leases import Case, Leases, Sign, Verdict
+from indexer.engine.queued.leases import Case, Leases, Sign, Verdict
 from indexer.store.pending import Outline
 
 LEASE_S = 15.0

@@ -21,11 +21,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from indexer.engine.foreman import Foreman
-from indexer.engine.lender import Lender
-from indexer.engine.owner import Owner
-from indexer.engine.profiles import QUEUES
-from indexer.engine.queues import files_in
+from indexer.engine.queued.foreman import Foreman
+from indexer.engine.queued.lender import Lender
+from indexer.engine.queued.owner import Owner
+from indexer.engine.queued.profiles import QUEUES
+from indexer.engine.queued.queues import files_in
 from indexer.engine.registry import root_at
 from indexer.model import Hint
 from indexer.settings import Settings

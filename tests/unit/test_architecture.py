@@ -40,12 +40,12 @@ EDGES = {
     "click": ("indexer.cli", "watcher.cli"),
     "rich": ("indexer.cli.progress", "indexer.cli.watch"),
     "watchdog": ("watcher.observer",),
-    "rq": ("indexer.engine",),
-    "redis": ("indexer.engine",),
-    "rq_dashboard": ("indexer.engine.dashboard",),
-    "flask": ("indexer.engine.dashboard",),
-    "jinja2": ("indexer.engine.dashboard",),
-    "werkzeug": ("indexer.engine.dashboard",),
+    "rq": ("indexer.engine.queued",),
+    "redis": ("indexer.engine.queued",),
+    "rq_dashboard": ("indexer.engine.queued.dashboard",),
+    "flask": ("indexer.engine.queued.dashboard",),
+    "jinja2": ("indexer.engine.queued.dashboard",),
+    "werkzeug": ("indexer.engine.queued.dashboard",),
 }
 """Where each library may be imported."""
 

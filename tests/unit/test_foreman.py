@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from indexer.engine.foreman import Foreman
-from indexer.engine.messages import ScanOrder
+from indexer.engine.queued.foreman import Foreman
+from indexer.engine.queued.messages import ScanOrder
 from indexer.library import Library
 from indexer.model import Hint
 from indexer.settings import Settings

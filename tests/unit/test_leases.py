@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer.engine.leases import FAILING_CASES, Case, Leases, Sign, Verdict
+from indexer.engine.queued.leases import FAILING_CASES, Case, Leases, Sign, Verdict
 from indexer.store.pending import Outline
 
 LEASE_S = 15.0

@@ -13,9 +13,9 @@ import redis
 from msgspec.structs import replace
 from rq.job import Retry
 
-from indexer.engine.jobs import our_queue, read_order
-from indexer.engine.lender import Lender, read, same_time
-from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
+from indexer.engine.queued.jobs import our_queue, read_order
+from indexer.engine.queued.lender import Lender, read, same_time
+from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
 from indexer.errors import QueueError
 from indexer.model import Entry, Evidence, Reading, Stamp, Waiting
 from indexer.settings import Settings
@@ -258,7 +258,7 @@ def test_a_share_that_goes_after_it_was_found_mounted_is_handed_back_too(
 ) -> None:  # fmt: skip
     plant({"1.mp3": song()})
     asked = order(music, seen(music, "1.mp3"))
-    monkeypatch.setattr("indexer.engine.lender._check_mounted", lambda _place: None)
+    monkeypatch.setattr("indexer.engine.queued.lender._check_mounted", lambda _place: None)
     music.rename(music.with_name("away"))
     assert isinstance(Lender(settings, client).extract(raw(asked)), Retry)
     assert "handed back" in caplog.text
@@ -289,14 +289,14 @@ def test_an_argument_of_another_type_is_refused(settings: Settings, client: redi
 
 @pytest.mark.parametrize("module", ["lender", "hands", "worker"])
 def test_who_only_reads_files_does_not_load_the_database(module: str) -> None:
-    text = f"import sys, indexer.engine.{module}; print('apsw' in sys.modules)"
+    text = f"import sys, indexer.engine.queued.{module}; print('apsw' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
 
 
 def test_a_reader_that_wants_more_memory_than_it_may_have_gets_none() -> None:
     text = (
-        "from indexer.engine.lender import limit_memory\nlimit_memory(64)\n"
+        "from indexer.engine.queued.lender import limit_memory\nlimit_memory(64)\n"
         "kept = bytes(16 << 20)\n"
         "try:\n    bytes(80 << 20)\nexcept MemoryError:\n    print('no more')\n"
     )

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.engine import serial
-from indexer.engine.batches import FindingText, InsertOrder, plan_of, readings_of
-from indexer.engine.jobs import read_order
-from indexer.engine.messages import (
+from indexer.engine.queued import serial
+from indexer.engine.queued.batches import FindingText, InsertOrder, plan_of, readings_of
+from indexer.engine.queued.jobs import read_order
+from indexer.engine.queued.messages import (
     BatchOrder,
     ExtractOrder,
     FileText,
@@ -58,7 +58,7 @@ findings = st.builds(Finding, entries, st.none() | tracks, st.none() | problems,
 
 def sent(order: Any) -> Any:
     """An order as its stage gets it: through the JSON of a job."""
-    stored = serial.dumps((f"indexer.engine.jobs.{type(order)}", None, (order,), {}))
+    stored = serial.dumps((f"indexer.engine.queued.jobs.{type(order)}", None, (order,), {}))
     _, _, (raw,), _ = serial.loads(stored)
     return read_order(raw, type(order))
 

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import redis
 
-from indexer.engine.batches import InsertOrder
-from indexer.engine.messages import Origin, ScanOrder
-from indexer.engine.owner import Owner
+from indexer.engine.queued.batches import InsertOrder
+from indexer.engine.queued.messages import Origin, ScanOrder
+from indexer.engine.queued.owner import Owner
 from indexer.library import Library
 from indexer.model import Hint
 from indexer.settings import Settings

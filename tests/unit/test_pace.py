@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.engine.pace import BUCKET_S, WINDOW_S, Pace, rates_of
-from indexer.engine.rates import Step
+from indexer.engine.pace import BUCKET_S, WINDOW_S, Pace, Step, rates_of
 
 NOW = 1_000_000.0
 

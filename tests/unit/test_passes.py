@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from indexer.engine.facts import Facts
-from indexer.engine.passes import Pass
+from indexer.engine.queued.passes import Pass
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind
 from indexer.store import pending, problems, scans, tracks

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.engine.profiles import QUEUES, Post, posts
+from indexer.engine.queued.profiles import QUEUES, Post, posts
 from indexer.errors import UsageError
 from indexer.settings import Settings
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from indexer.engine.rates import Rates, RatesSeen, Step
+from indexer.engine.pace import RatesSeen, Step
+from indexer.engine.queued.rates import Rates
 from tests.redis_servers import redis_server
 
 NOTHING = RatesSeen(dict.fromkeys(Step, 0.0), 0.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from indexer.engine.redis_server import answering, connect, shown, state_of
+from indexer.engine.queued.redis_server import answering, connect, shown, state_of
 from indexer.errors import QueueError, RedisAway, SettingsError, UsageError
 from indexer.settings import Settings
 from tests.redis_servers import RedisServer, redis_server

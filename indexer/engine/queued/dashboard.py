@@ -35,7 +35,7 @@ from msgspec import Struct
 from rq.exceptions import NoSuchJobError
 
 from indexer import errors
-from indexer.engine import redis_server
+from indexer.engine.queued import redis_server
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response

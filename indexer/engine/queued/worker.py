@@ -23,10 +23,10 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.engine.death import die_with
-from indexer.engine.hands import AWAY, quiet_logs, worker_of
-from indexer.engine.lender import Lender
-from indexer.engine.profiles import Post
-from indexer.engine.redis_server import answering, connect, shown, state_of
+from indexer.engine.queued.hands import AWAY, quiet_logs, worker_of
+from indexer.engine.queued.lender import Lender
+from indexer.engine.queued.profiles import Post
+from indexer.engine.queued.redis_server import answering, connect, shown, state_of
 
 if TYPE_CHECKING:
     from indexer.settings import Settings
@@ -243,7 +243,7 @@ def _work(
         worker.call_for_more = lambda: os.kill(os.getppid(), _MORE)
         worker.work(burst=burst, logging_level=None)
         return 0 if burst or worker.has_ended_well else _UNWELL
-    from indexer.engine.owner import Owner
+    from indexer.engine.queued.owner import Owner
     from indexer.store.connection import explained
 
     _await_database(settings, stopped)

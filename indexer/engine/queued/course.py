@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from indexer.engine.bell import ring
-from indexer.engine.desk import Desk, now_ms
-from indexer.engine.messages import ScanOrder
-from indexer.engine.passes import count_missing
-from indexer.engine.queues import scan_job
+from indexer.engine.queued.desk import Desk, now_ms
+from indexer.engine.queued.messages import ScanOrder
+from indexer.engine.queued.passes import count_missing
+from indexer.engine.queued.queues import scan_job
 from indexer.stages.rows import Rows
 from indexer.store import pending, roots, scans, tracks
 from indexer.store.connection import write_transaction

@@ -9,8 +9,8 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from indexer.engine.jobs import FAILED_TTL_S, fetch, our_queue
-from indexer.engine.profiles import QUEUES
+from indexer.engine.queued.jobs import FAILED_TTL_S, fetch, our_queue
+from indexer.engine.queued.profiles import QUEUES
 
 if TYPE_CHECKING:
     import redis
@@ -35,7 +35,7 @@ class Queues:
         """Enqueue one order. A job of the same id that stands there is replaced."""
         queue = self._queues[name]
         job = queue.create_job(
-            func=f"indexer.engine.jobs.{name}",
+            func=f"indexer.engine.queued.jobs.{name}",
             args=(order,),
             timeout=max(1, int(timeout_s)),
             result_ttl=0,

@@ -18,10 +18,10 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError, TimeoutFormatErro
 from rq.job import Job
 from rq.results import Result
 
-from indexer.engine import serial
-from indexer.engine.backlog import moment_ms
-from indexer.engine.jobs import OurJob, OurQueue, failed_jobs, our_queue
-from indexer.engine.profiles import QUEUES
+from indexer.engine.queued import serial
+from indexer.engine.queued.backlog import moment_ms
+from indexer.engine.queued.jobs import OurJob, OurQueue, failed_jobs, our_queue
+from indexer.engine.queued.profiles import QUEUES
 
 _AT_ONCE: Final = 200
 """Jobs asked for in one answer: a traceback takes some kilobytes."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
+from indexer.engine.pace import RatesSeen, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,24 +15,6 @@ if TYPE_CHECKING:
 _KEY: Final = "music-indexer:rates:"
 _BUCKET_S: Final = 5
 _WINDOW_S: Final = 60
-
-
-class Step(StrEnum):
-    """What is counted."""
-
-    DISCOVERY = "discovery"
-    """Files seen by scans."""
-    EXTRACTION = "extraction"
-    """Files opened and read."""
-    INSERTION = "insertion"
-    """Files written to the index, or found unchanged there."""
-
-
-class RatesSeen(Struct, frozen=True):
-    """Files a second over the last minute, and which part of the files read had a problem."""
-
-    files_per_second: dict[Step, float]
-    error_rate: float
 
 
 class Rates:

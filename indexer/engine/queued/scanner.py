@@ -12,11 +12,12 @@ from msgspec import Struct
 from indexer import paths
 from indexer.engine.bell import ring
 from indexer.engine.chunks import chunk_of
-from indexer.engine.course import JOB_S, Course
-from indexer.engine.desk import Desk, files_text, now_ms
 from indexer.engine.facts import Facts
-from indexer.engine.jobs import read_order
-from indexer.engine.messages import (
+from indexer.engine.pace import Step
+from indexer.engine.queued.course import JOB_S, Course
+from indexer.engine.queued.desk import Desk, files_text, now_ms
+from indexer.engine.queued.jobs import read_order
+from indexer.engine.queued.messages import (
     BatchOrder,
     ExtractOrder,
     Origin,
@@ -24,9 +25,8 @@ from indexer.engine.messages import (
     ScanOrder,
     files_of,
 )
-from indexer.engine.passes import Pass, Planned, count_missing, leave_twins_of_vanished
-from indexer.engine.queues import chunk_job
-from indexer.engine.rates import Step
+from indexer.engine.queued.passes import Pass, Planned, count_missing, leave_twins_of_vanished
+from indexer.engine.queued.queues import chunk_job
 from indexer.stages.absence import Absence
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan

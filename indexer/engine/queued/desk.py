@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from indexer import errors
 from indexer.engine import guard
 from indexer.engine.guard import Guarded
-from indexer.engine.queues import Queues
-from indexer.engine.rates import Rates
+from indexer.engine.queued.queues import Queues
+from indexer.engine.queued.rates import Rates
 from indexer.store import roots
 from indexer.store.connection import open_index
 from indexer.store.identity import token_of

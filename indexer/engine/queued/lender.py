@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from rq.job import Retry
 
 from indexer import disks, errors
-from indexer.engine.jobs import read_order
-from indexer.engine.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
-from indexer.engine.queues import Queues, chunk_job
+from indexer.engine.queued.jobs import read_order
+from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
+from indexer.engine.queued.queues import Queues, chunk_job
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Evidence, Reading, Waiting
 from indexer.stages.extract import extract
@@ -28,7 +28,7 @@ from indexer.stages.extract import extract
 if TYPE_CHECKING:
     import redis
 
-    from indexer.engine.jobs import Handler
+    from indexer.engine.queued.jobs import Handler
     from indexer.settings import Settings
 
 _log = logging.getLogger("indexer")

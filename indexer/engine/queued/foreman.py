@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.engine.facts import Facts
-from indexer.engine.leases import Case, Leases, Sign, Verdict
-from indexer.engine.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
-from indexer.engine.queues import Queues, chunk_job, files_in, scan_job
-from indexer.engine.redis_server import answering, connect, state_of
+from indexer.engine.queued.leases import Case, Leases, Sign, Verdict
+from indexer.engine.queued.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
+from indexer.engine.queued.queues import Queues, chunk_job, files_in, scan_job
+from indexer.engine.queued.redis_server import answering, connect, state_of
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
 from indexer.settings import Settings
 from indexer.stages.extract import stamp_at

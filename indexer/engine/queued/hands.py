@@ -21,11 +21,11 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import JobStatus
 from rq.utils import now
 
-from indexer.engine import serial
 from indexer.engine.death import die_with
-from indexer.engine.jobs import ODD, Handler, OurJob, OurQueue, our_queue
-from indexer.engine.lender import limit_memory
 from indexer.engine.memory import resident_bytes
+from indexer.engine.queued import serial
+from indexer.engine.queued.jobs import ODD, Handler, OurJob, OurQueue, our_queue
+from indexer.engine.queued.lender import limit_memory
 from indexer.errors import IndexerError
 
 if TYPE_CHECKING:

@@ -14,18 +14,18 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer import errors, paths
-from indexer.engine.batches import InsertOrder, plan_of, readings_of
 from indexer.engine.bell import ring
-from indexer.engine.course import JOB_S, Course
-from indexer.engine.desk import Desk, files_text, now_ms
 from indexer.engine.guard import Guarded
-from indexer.engine.jobs import read_order
 from indexer.engine.memory import give_back
-from indexer.engine.messages import BatchOrder, Origin
-from indexer.engine.passes import leave_twins
-from indexer.engine.queues import chunk_job
-from indexer.engine.rates import Step
-from indexer.engine.scanner import Scanner
+from indexer.engine.pace import Step
+from indexer.engine.queued.batches import InsertOrder, plan_of, readings_of
+from indexer.engine.queued.course import JOB_S, Course
+from indexer.engine.queued.desk import Desk, files_text, now_ms
+from indexer.engine.queued.jobs import read_order
+from indexer.engine.queued.messages import BatchOrder, Origin
+from indexer.engine.queued.passes import leave_twins
+from indexer.engine.queued.queues import chunk_job
+from indexer.engine.queued.scanner import Scanner
 from indexer.engine.twins import twins_of_batch, twins_of_replaced
 from indexer.stages.batch import Batch, batch
 from indexer.stages.insert import Inserter, Written
@@ -38,7 +38,7 @@ from indexer.wanted import Wanted
 if TYPE_CHECKING:
     import redis
 
-    from indexer.engine.jobs import Handler
+    from indexer.engine.queued.jobs import Handler
     from indexer.settings import Settings
     from indexer.store.pending import PendingRow
 

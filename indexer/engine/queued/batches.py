@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from indexer.engine.messages import BatchOrder, FileText, Origin, PathText
+from indexer.engine.queued.messages import BatchOrder, FileText, Origin, PathText
 from indexer.errors import QueueError
 from indexer.model import Problem, Reading, Track
 from indexer.stages.batch import Batch, Finding

@@ -15,9 +15,9 @@ from msgspec import Struct
 from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from indexer.engine import redis_server
-from indexer.engine.jobs import failed_jobs, our_queue
-from indexer.engine.profiles import QUEUES
+from indexer.engine.queued import redis_server
+from indexer.engine.queued.jobs import failed_jobs, our_queue
+from indexer.engine.queued.profiles import QUEUES
 from indexer.settings import Settings
 
 _ANSWER_S: Final = 10.0

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from indexer import errors
-from indexer.engine.foreman import Foreman
-from indexer.engine.profiles import QUEUES
-from indexer.engine.redis_server import answering, state_of
+from indexer.engine.queued.foreman import Foreman
+from indexer.engine.queued.profiles import QUEUES
+from indexer.engine.queued.redis_server import answering, state_of
 from indexer.engine.result import Result
 from indexer.model import Hint, Listener, Progress
 from indexer.settings import Settings

@@ -21,8 +21,8 @@ from rq.job import JOB_ID_PATTERN, Job, JobStatus, validate_job_id
 from rq.registry import FailedJobRegistry
 from rq.utils import now
 
-from indexer.engine import serial
-from indexer.engine.profiles import QUEUES
+from indexer.engine.queued import serial
+from indexer.engine.queued.profiles import QUEUES
 from indexer.errors import QueueError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ FAILED_TTL_S: Final = 7 * 86_400
 _LEVEL: Final = 1
 """Of zlib; RQ's own is 6, which makes a chunk of files a fifth smaller and takes three times as
 long."""
-_FUNCTIONS: Final = {f"indexer.engine.jobs.{queue}": queue for queue in QUEUES}
+_FUNCTIONS: Final = {f"indexer.engine.queued.jobs.{queue}": queue for queue in QUEUES}
 _LONGEST_S: Final = 7 * 86_400
 """The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
 ODD: Final = (

@@ -9,8 +9,8 @@ from msgspec import Struct
 from rq.worker import BaseWorker
 from rq.worker_registration import REDIS_WORKER_KEYS
 
-from indexer.engine.backlog import moment_ms
 from indexer.engine.processes import spent_by
+from indexer.engine.queued.backlog import moment_ms
 
 if TYPE_CHECKING:
     import redis
