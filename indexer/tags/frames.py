@@ -134,7 +134,7 @@ def frame_of(name: str, payload: bytes) -> Frame:
         key, texts = name, decode(payload[0], payload[1:])
         column = FRAMES[name]
         if name == "TDRC":
-            texts = [_stamp(text) for text in texts]
+            texts = [stamp(text) for text in texts]
         elif name == "TCON":
             texts = genres(texts)
     elif name == "TXXX":
@@ -200,14 +200,14 @@ def _timestamp(tyer: str, tdat: str, time: str) -> str:
     clock = _TWO_PAIRS.match(time)
     date = f"-{day[2]}-{day[1]}" if day else year[2] or ""
     hour = f"T{clock[1]}:{clock[2]}:00" if date and clock else ""
-    return _stamp(year[1] + date + hour)
+    return stamp(year[1] + date + hour)
 
 
 _known_timestamp = lru_cache(maxsize=1024)(_timestamp)
 """The same, kept: an album's files have one date."""
 
 
-def _stamp(text: str) -> str:
+def stamp(text: str) -> str:
     """The text of a TDRC frame as mutagen gives it: without what is no time."""
     return _known_stamp(text) if len(text) <= KNOWN_STAMP else str(ID3TimeStamp(text))
 

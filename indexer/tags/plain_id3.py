@@ -66,12 +66,14 @@ class Tag(msgspec.Struct):
 
 
 def plain_tag(window: Window) -> Tag | None:
-    """The file's ID3v2 tag as it stands (nothing upgraded), or None if mutagen must read it."""
+    """The file's ID3v2 tag as it stands, an empty one without any; None if mutagen must read it."""
     block, _ = window.hold(0, HEADER_SIZE)
     if len(block) < HEADER_SIZE:
         return None
     mark, version, flags, size = _tag_header(block)
-    if mark != b"ID3" or version not in (V23, V24) or flags:
+    if mark != b"ID3":
+        return Tag([], fields={})
+    if version not in (V23, V24) or flags:
         return None
     try:
         end = HEADER_SIZE + _synchsafe(size)
