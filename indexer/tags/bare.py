@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import id3, mpeg
+from indexer.tags import id3, id3v1, mpeg
 
 if TYPE_CHECKING:
     from mutagen.mp3 import MPEGInfo
@@ -45,7 +45,7 @@ def is_adts(window: Window) -> bool:
 def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool = False) -> Track:
     """The track of a stream with its ID3 tags (of both kinds, as one), and an APEv2 tag if any."""
     tail = window.tail
-    if tail.find(b"TAG") >= 0 and _may_have_apev2(tail):  # all of them have it in their names
+    if tail.find(id3v1.MARK) >= 0 and _may_have_apev2(tail):  # it stands in or behind all of them
         from indexer.tags import apev2
 
         ape = apev2.tag_beside(window)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MARK = b"TAG"
 COMMENT = "COMM:ID3v1 Comment:eng"
 """Where mutagen puts its comment."""
-NO_GENRE = 255
 
+_NO_GENRE = 255
 _SIZE = 128
 _APE_OVERHANG = b"APETAGEX".index(MARK)
 _parts = Struct("3x30s30s30s4s30sB").unpack
@@ -32,10 +32,7 @@ _parts = Struct("3x30s30s30s4s30sB").unpack
 
 def texts_of(window: Window, version: int) -> Texts:
     """The tag's texts by the keys of ID3v2.`version` (3 or 4); none where there is no such tag."""
-    tail = window.tail
-    if tail.find(MARK) < 0:  # `in` takes ten times as long
-        return {}
-    tail = tail[-_SIZE - _APE_OVERHANG :]
+    tail = window.tail[-_SIZE - _APE_OVERHANG :]
     begin = tail.find(MARK)
     if begin < 0 or tail.find(b"APETAGEX") == begin - _APE_OVERHANG >= 0:
         return {}
@@ -62,7 +59,7 @@ def _texts(tag: bytes, version: int) -> Texts:
             texts["TDRC"] = [stamp(one) for one in text.split(",")]
     if track:
         texts["TRCK"] = [str(track)]
-    if genre != NO_GENRE:
+    if genre != _NO_GENRE:
         texts["TCON"] = [str(genre)]
     return texts
 

@@ -37,11 +37,11 @@ MONO = 3
 
 ENOUGH_FRAMES = 4
 """Frames in a row that are no accident, as mutagen sees it."""
-XING_REACH = 36 + 8 + 4 + 4 + 100 + 4 + 20 + 27
-"""Bytes from the frame's beginning to the end of the longest Xing header with its LAME tag."""
 XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))
 """Flags of a Xing header, and the bytes that it has for each: frames, bytes, places, quality."""
 XING_LENGTH = sum(width for _, width in XING_FIELDS)
+XING_REACH = 36 + 8 + XING_LENGTH + 20 + 27
+"""Bytes from the frame's beginning to the end of the longest Xing header with its LAME tag."""
 FRAMES_REACH = ENOUGH_FRAMES * 1730 + 40
 """Bytes that four frames take at most (layer II, 384 kbit/s, 32 000 Hz: 1728)."""
 VBRI_AT = 36

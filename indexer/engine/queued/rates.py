@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from indexer.engine.pace import RatesSeen, Step
+from indexer.engine.pace import BUCKET_S, WINDOW_S, Bucket, RatesSeen, Step, rates_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import redis
 
 _KEY: Final = "music-indexer:rates:"
-_BUCKET_S: Final = 5
-_WINDOW_S: Final = 60
 
 
 class Rates:
@@ -28,27 +26,25 @@ class Rates:
         """So many files more; `failed` of them had a problem."""
         if not (files or failed):
             return
-        key = f"{_KEY}{int(self._clock() // _BUCKET_S)}"
+        key = f"{_KEY}{int(self._clock() // BUCKET_S)}"
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hincrby(key, step.value, files)
             if failed:
                 pipeline.hincrby(key, "failed", failed)
-            pipeline.expire(key, 2 * _WINDOW_S)
+            pipeline.expire(key, 2 * WINDOW_S)
             pipeline.execute()
 
     def seen(self) -> RatesSeen:
         """What was counted in the last minute."""
-        newest = int(self._clock() // _BUCKET_S)
+        now_s = self._clock()
+        newest = int(now_s // BUCKET_S)
+        numbers = range(newest - WINDOW_S // BUCKET_S + 1, newest + 1)
         with self._client.pipeline(transaction=False) as pipeline:
-            for bucket in range(newest - _WINDOW_S // _BUCKET_S + 1, newest + 1):
-                pipeline.hgetall(f"{_KEY}{bucket}")
-            buckets: Any = pipeline.execute()
-        totals = {
-            name: sum(int(bucket.get(name.encode(), 0)) for bucket in buckets)
-            for name in (*Step, "failed")
-        }
-        read = totals[Step.EXTRACTION]
-        return RatesSeen(
-            {step: round(totals[step] / _WINDOW_S, 1) for step in Step},
-            round(min(1.0, totals["failed"] / read), 4) if read else 0.0,
-        )
+            for number in numbers:
+                pipeline.hgetall(f"{_KEY}{number}")
+            counted: Any = pipeline.execute()
+        return rates_of(map(_bucket, numbers, counted), now_s)
+
+
+def _bucket(number: int, counts: dict[bytes, bytes]) -> Bucket:
+    return Bucket(number, **{name: int(counts.get(name.encode(), 0)) for name in (*Step, "failed")})
