@@ -8,16 +8,55 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
+"""What SQLite, msgpack and a Unix time in 64 bits of nanoseconds hold."""
+
+FOLD_NS: Final = 2**30 - 35
+"""How wide the two bands are, at the ends of what is held, into which other times are folded.
+
+1.07 s. It is the largest prime below 2**30, so that times which differ by whole seconds, hours or
+days do not fall together.
+"""
+
+
+def signed_inode(inode: int) -> int:
+    """An inode number (unsigned, 64 bits) as the signed number of the same bits.
+
+    mergerfs, GlusterFS, Lustre, cifs and overlay with xino use all 64 bits, SQLite has 63 and a
+    sign. Every inode in this program is one of these.
+    """
+    return inode - 2**64 if inode > _MOST else inode
+
+
+def folded_ns(time_ns: int) -> int:
+    """A time in Unix nanoseconds as it is kept: itself, between the years 1678 and 2262.
+
+    ext4 and tmpfs hold others (`touch -d 2400-01-01`; a FILETIME of zero is 1601). They are folded
+    into a band of `FOLD_NS` at their end of the range, so that a change of one shows as well.
+    """
+    if time_ns > _MOST:
+        return _MOST - time_ns % FOLD_NS
+    if time_ns < _LEAST:
+        return _LEAST + time_ns % FOLD_NS
+    return time_ns
+
+
+def is_folded(time_ns: int) -> bool:
+    """Whether a kept time is (or may be) one that had to be folded."""
+    return not _LEAST + FOLD_NS <= time_ns <= _MOST - FOLD_NS
 
 
 class Stamp(Struct, frozen=True, array_like=True, gc=False):
     """What the kernel says of a file, compared with `!=` and never with `>`.
 
-    Nanoseconds are whole numbers. `st_dev` is not here: it changes with every reboot.
+    Nanoseconds are whole numbers. `st_dev` is not here: it changes with every reboot. All four fit
+    into signed 64 bits: see `signed_inode` and `folded_ns`.
     """
 
     size: int
@@ -28,7 +67,10 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
     @classmethod
     def of(cls, stat: os.stat_result) -> Stamp:
         """The stamp in the answer of `stat`, `lstat` or `fstat`."""
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        mtime_ns, ctime_ns, inode = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+        if inode <= _MOST and _LEAST <= mtime_ns <= _MOST and _LEAST <= ctime_ns <= _MOST:
+            return cls(stat.st_size, mtime_ns, ctime_ns, inode)  # nearly always
+        return cls(stat.st_size, folded_ns(mtime_ns), folded_ns(ctime_ns), signed_inode(inode))
 
 
 class StampFields(StrEnum):
@@ -105,6 +147,16 @@ class ProblemKind(StrEnum):
     """The bytes are at fault: it waits for a new stamp, or for a newer reader."""
     ENVIRONMENT = "environment"
     """The machine is at fault: it is tried again."""
+    FAULT = "fault"
+    """This program is at fault: it waits for a new stamp, or for a newer reader.
+
+    The file's row stays as it was.
+    """
+
+    @property
+    def keeps_row(self) -> bool:
+        """Whether it says nothing of the file's bytes, so that the row stays as it was."""
+        return self is not ProblemKind.CONTENT
 
 
 class Problem(Struct, frozen=True, array_like=True, gc=False):

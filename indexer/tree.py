@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.disks import Disk, Mount, disk_at, granularity_ns, holds_wal, same_disk, stamp_fields
-from indexer.model import StampFields
+from indexer.model import StampFields, signed_inode
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -269,7 +269,7 @@ def open_root(path: bytes) -> int:
 def seen_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Seen:
     """The identity of what stands at an open folder. Raises RootOffline where it cannot be told."""
     try:
-        return Seen(disk_at(path, mounts), os.fstat(fd).st_ino)
+        return Seen(disk_at(path, mounts), signed_inode(os.fstat(fd).st_ino))
     except OSError as error:
         raise _offline(path, "does not answer", error) from error
 

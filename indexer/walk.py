@@ -212,10 +212,11 @@ def _in_runs(listing: Iterable[_Kept]) -> list[Run | Unlisted | bytes]:
 
 def entries_of(files: Iterable[File]) -> list[Entry]:
     """Listed files as entries; half of the time of `entry_of` for each."""
+    stamp_of = Stamp.of
     return [
         Entry(
             path,
-            Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino),
+            stamp_of(status),
             disk_id,
             None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode),
         )

@@ -185,9 +185,9 @@ def _judge_and_read(
         problem = _environment(error)
     after = os.fstat(file_descriptor)
     if (  # a descriptor's inode stays the same
-        after.st_ctime_ns != stamp.ctime_ns
-        or after.st_mtime_ns != stamp.mtime_ns
-        or after.st_size != stamp.size
+        after.st_ctime_ns != status.st_ctime_ns
+        or after.st_mtime_ns != status.st_mtime_ns
+        or after.st_size != status.st_size
     ):
         return Reading(path=path, waiting=Waiting.CHANGING, opened=True, bytes_read=file.bytes_read)
     return Reading(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from indexer.model import Entry, Known, Place
+from indexer.model import Entry, Known, Place, signed_inode
 from indexer.store import tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
@@ -66,7 +66,7 @@ def _has_left(trees: Mapping[int, Tree], known: Known, entry: Entry, root_id: in
         return known.place is Place.MISSING
     try:
         status = tree.lstat(known.path)
-        if status is None or status.st_ino != entry.stamp.inode:
+        if status is None or signed_inode(status.st_ino) != entry.stamp.inode:
             return True
         return not tree.lists(known.path)
     except OSError:  # nobody can say whether it still stands there, so it has not left

@@ -203,7 +203,7 @@ class Inserter:
             if status is None or special_kind(status.st_mode) != entry.special:
                 again.add(path)
                 continue
-            stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            stamp = Stamp.of(status)
             is_same = stamp == entry.stamp
             if not (is_same or tree.spot_of(path).fields.same(stamp, entry.stamp)):
                 again.add(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Stands in `PRAGMA user_version`: how many of the migrations were applied."""
 
 TAG_COLUMNS: Final = (
@@ -136,7 +136,7 @@ SELECT
     tracks.id,
     roots.name AS root,
     CASE WHEN tracks.path_is_text THEN CAST(tracks.path AS TEXT) ELSE tracks.path END AS path,
-    tracks.size, tracks.mtime_ns,
+    tracks.size, {mtime_ns},
     tracks.title, tracks.artist, tracks.albumartist, tracks.album, tracks.genre,
     tracks.date, tracks.year,
     tracks.track, tracks.track_total, tracks.disc, tracks.disc_total,
@@ -181,7 +181,7 @@ CREATE TABLE pending (
 CREATE TABLE problems (
     root_id INTEGER NOT NULL REFERENCES roots (id),
     path BLOB NOT NULL,             -- of a file, or of a folder that cannot be listed
-    kind TEXT NOT NULL,             -- content, environment
+    kind TEXT NOT NULL,             -- content, environment, fault
     reason TEXT NOT NULL,
     size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
     since INTEGER NOT NULL,
@@ -210,7 +210,7 @@ CREATE TABLE scans (
 );
 """
 
-FIRST_SCHEMA: Final = _ROOTS + _TRACKS + _VIEW + _SEARCH + _WORK
+FIRST_SCHEMA: Final = _ROOTS + _TRACKS + _VIEW.format(mtime_ns="tracks.mtime_ns") + _SEARCH + _WORK
 
 QUEUED_WORK: Final = """
 -- Of a chunk that a scan has made, 1; a hint has 0 and how often all of it was scanned. The hints
@@ -230,7 +230,25 @@ INSERT INTO identity (token, changes_floor) VALUES (lower(hex(randomblob(8))), 0
 """
 """What work that is done in other processes has to keep."""
 
-MIGRATIONS: Final = (("first_schema", FIRST_SCHEMA), ("queued_work", QUEUED_WORK))
+_SATURATED_MTIME: Final = """
+    CASE WHEN tracks.mtime_ns > 9223372035781034018 THEN 9223372036854775807
+        WHEN tracks.mtime_ns < -9223372035781034019 THEN -9223372036854775808
+        ELSE tracks.mtime_ns END AS mtime_ns"""
+"""A time that had to be folded (model.folded_ns) shows as the end of the range."""
+
+ODD_FILES: Final = """
+-- Of the reader that met a fault of this program's own (kind fault): the next version tries again.
+ALTER TABLE problems ADD COLUMN reader_version INTEGER NOT NULL DEFAULT 0;
+
+DROP VIEW library;
+""" + _VIEW.format(mtime_ns=_SATURATED_MTIME.strip())
+"""What files need whose numbers fit nowhere, or that this program cannot handle."""
+
+MIGRATIONS: Final = (
+    ("first_schema", FIRST_SCHEMA),
+    ("queued_work", QUEUED_WORK),
+    ("odd_files", ODD_FILES),
+)
 """Name and script of every step, the oldest first: what an older index lacks, and a new one is."""
 
 MIGRATION_SET: Final = "music-indexer"

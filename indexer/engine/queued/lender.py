@@ -22,7 +22,7 @@ from indexer.engine.queued.jobs import read_order
 from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
 from indexer.engine.queued.queues import Queues, chunk_job
 from indexer.evidence import ignore_lease_signal
-from indexer.model import Chunk, Evidence, Reading, Waiting
+from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
 from indexer.stages.extract import extract
 
 if TYPE_CHECKING:
@@ -124,8 +124,11 @@ def limit_memory(megabytes: int) -> None:
 
 
 def same_time(one_ns: int, other_ns: int) -> bool:
-    """Whether two times of one file are equal, seen through file systems with different clocks."""
-    if one_ns == other_ns:
+    """Whether two times of one file are equal, seen through file systems with different clocks.
+
+    Of two that had to be folded nothing is known: a share may have cut them down in its own way.
+    """
+    if one_ns == other_ns or (is_folded(one_ns) and is_folded(other_ns)):
         return True
     for clock_ns in _CLOCKS_NS:
         if one_ns % clock_ns == 0 or other_ns % clock_ns == 0:
