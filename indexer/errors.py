@@ -12,6 +12,7 @@ IndexerError                  anything this program tells a person in one line
 │   │   └── DatabaseFull      its disk is full
 │   ├── RootOffline           the disk is not there, or it is another disk
 │   ├── HistoryPruned         the changes asked for are no longer kept
+│   ├── ProgramFault          file after file makes this program itself fail
 │   └── QueueError            the queues cannot be used
 │       └── RedisAway         no Redis answers there now
 └── Interrupted               Ctrl-C or SIGTERM: what was committed stays, exit 130
@@ -72,6 +73,10 @@ class RootOffline(CannotDo):
 
 class HistoryPruned(CannotDo):
     """The changes asked for are older than the history that is kept."""
+
+
+class ProgramFault(CannotDo):
+    """File after file made this program fail: it is at fault, and a run must not go on."""
 
 
 class QueueError(CannotDo):

@@ -214,6 +214,8 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     ok: bool
     checked: int
     pending: int
+    unseen: int = 0
+    """Files and folders that could not be looked at: nothing is proved of them."""
     differences: tuple[Difference, ...] = ()
     offline: tuple[str, ...] = ()
 

@@ -16,6 +16,7 @@ from indexer.engine.chunks import chunk_of
 from indexer.engine.guard import look_at_roots
 from indexer.engine.pool import ReaderPool
 from indexer.evidence import ignore_lease_signal
+from indexer.faults import explain
 from indexer.model import Entry, Known, Listener, Place, Progress, Reading
 from indexer.settings import Settings
 from indexer.spindles import reader_count
@@ -25,8 +26,8 @@ from indexer.stages.extract import extract
 from indexer.store import pending, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.tree import Tree
-from indexer.walk import Unlisted, explain, look, walk
-from indexer.wanted import Wanted
+from indexer.walk import Unlisted, Unseen, look, walk
+from indexer.wanted import IGNORE_FILE, Wanted
 
 _BEAT_FILES: Final = 512
 
@@ -69,6 +70,7 @@ class Verifier:
         self._listener = listener
         self._stop = stop
         self._checked = 0
+        self._unseen = 0
         self._read = 0
 
     def run(self, *, deep: bool) -> report.VerifyReport:
@@ -97,9 +99,10 @@ class Verifier:
         finally:
             guarded.close()
         return report.VerifyReport(
-            ok=not told,
+            ok=not told and not self._unseen,
             checked=self._checked,
             pending=len(covered),
+            unseen=self._unseen,
             differences=tuple(_difference(doubt) for doubt in told),
             offline=tuple(offline),
         )
@@ -138,8 +141,8 @@ class Verifier:
             elif isinstance(item, Vanished):
                 path = item.known.path
                 yield _Doubt(tree, path, "gone", "the index has it, the disk has not")
-            elif isinstance(item, Unlisted):
-                yield from self._unlisted(tree, item)
+            elif isinstance(item, (Unlisted, Unseen)):
+                yield from self._not_seen(tree, item)
 
     def _doubt(
         self, tree: Tree, path: bytes, entry: Entry | None, known: Known | None
@@ -168,20 +171,30 @@ class Verifier:
         ]
         return _Doubt(tree, path, "stale", ", ".join(changed))
 
-    def _unlisted(self, tree: Tree, item: Unlisted) -> Iterator[_Doubt]:
-        if item.reason is None:
+    def _not_seen(self, tree: Tree, item: Unlisted | Unseen) -> Iterator[_Doubt]:
+        """Count what cannot be looked at; a difference where `problems` does not say so."""
+        if isinstance(item, Unseen):
+            kind, detail = "unseen", f"this name cannot be looked at: {item.problem.reason}"
+        elif item.reason is not None:
+            kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
+        else:
             return
-        if problems.get(self._connection, tree.root_id, item.path) is None:
-            detail = f"this folder cannot be listed: {item.reason}"
-            yield _Doubt(tree, item.path, "unlisted", detail)
+        if paths.name_of(item.path) != IGNORE_FILE:  # a bad line hides nothing
+            self._unseen += 1
+        if not self._is_told(tree, item.path):
+            yield _Doubt(tree, item.path, kind, detail)
+
+    def _is_told(self, tree: Tree, path: bytes) -> bool:
+        return problems.get(self._connection, tree.root_id, path) is not None
 
     def _look_twice(self, doubt: _Doubt) -> Iterator[_Doubt]:
         """The same question once more, about this one place."""
         if doubt.kind == "tags":
             yield doubt  # it was read twice
             return
-        if doubt.kind == "unlisted":
-            yield from self._unlisted(doubt.tree, Unlisted(doubt.path, doubt.detail))
+        if doubt.kind in {"unlisted", "unseen"}:
+            if not self._is_told(doubt.tree, doubt.path):
+                yield doubt
             return
         try:
             entry = look(doubt.tree, doubt.path, self._wanted)

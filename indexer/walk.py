@@ -13,7 +13,8 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
-from indexer.model import Entry, Stamp
+from indexer.faults import FaultStreak, explain, problem_of
+from indexer.model import Entry, Problem, ProblemKind, Stamp
 from indexer.rulebook import has_no_media, ignore_file, rules_above, rules_in
 from indexer.tree import Tree, special_kind
 from indexer.wanted import IGNORE_FILE, NO_MEDIA, RULE_NAMES, Rules, Wanted
@@ -25,6 +26,17 @@ class Unlisted(Struct, frozen=True):
     path: bytes
     reason: str | None
     """What the kernel said, for `problems`; None where a disk is offline, which is no problem."""
+
+
+class Unseen(Struct, frozen=True):
+    """A name in a listing that cannot be looked at: its own row may not be judged, nor changed.
+
+    A damaged inode (EBADMSG, EUCLEAN, EIO), or one that is listed and then is not there, time and
+    again. Its neighbours are looked at as ever.
+    """
+
+    path: bytes
+    problem: Problem
 
 
 class Listed(Struct, frozen=True):
@@ -43,9 +55,13 @@ class Run(Struct, frozen=True):
 
 
 File = tuple[bytes, os.stat_result, int]
-Found = Entry | Listed | Unlisted
-_Kept = File | Unlisted | bytes
-"""What a listing holds: files, folders by their paths, and what its ignore file got wrong."""
+Found = Entry | Listed | Unlisted | Unseen
+_Kept = File | Unlisted | Unseen | bytes
+"""What a listing holds: files, folders by their paths, and what could not be looked at."""
+_Item = Run | Unlisted | Unseen | bytes
+_OF_THE_FOLDER: Final = frozenset({errno.EACCES, errno.EPERM})
+"""What the kernel says of a name because of the folder that it is in: who may not enter it may see
+nothing in it."""
 _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 """As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 
@@ -67,7 +83,7 @@ def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -
 
 def runs(
     tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True
-) -> Iterator[Run | Listed | Unlisted]:
+) -> Iterator[Run | Listed | Unlisted | Unseen]:
     """What `walk` yields, for who has little to do for each file: files in runs, as listed."""
     try:
         rules = rules_above(tree, folder, wanted)
@@ -78,7 +94,8 @@ def runs(
         return
     if rules is None:
         return
-    stack: list[tuple[Rules, Iterator[Run | Unlisted | bytes]]] = [(rules, iter((folder,)))]
+    streak = FaultStreak()
+    stack: list[tuple[Rules, Iterator[_Item]]] = [(rules, iter((folder,)))]
     while stack:
         rules, listing = stack[-1]
         found = next(listing, None)
@@ -87,7 +104,7 @@ def runs(
         elif not isinstance(found, bytes):
             yield found
         elif recursive or found == folder:
-            lister = _Lister(tree, found, wanted, rules)
+            lister = _Lister(tree, found, wanted, rules, streak)
             yield from lister.found
             if lister.entries is not None:
                 stack.append((lister.rules, iter(lister.entries)))
@@ -100,14 +117,20 @@ class _Lister:
     said of what is in it: it is gone, or could not be listed.
     """
 
-    def __init__(self, tree: Tree, folder: bytes, wanted: Wanted, rules: Rules) -> None:
+    def __init__(
+        self, tree: Tree, folder: bytes, wanted: Wanted, rules: Rules, streak: FaultStreak
+    ) -> None:
         self.rules = rules
-        self.entries: list[Run | Unlisted | bytes] | None = None
+        self.entries: list[_Item] | None = None
         self.found: list[Listed | Unlisted] = []
         self._bad_lines: list[tuple[bytes, _Kept]] = []
         self._tree = tree
         self._folder = folder
         self._wanted = wanted
+        self._streak = streak
+        self._unseen: list[Unseen] = []
+        self._refused: list[OSError] = []
+        """What the kernel said of each name that could not be looked at."""
         self._disk_id = tree.spot_of(folder).disk_id
         if tree.is_offline(folder):
             self.found.append(Unlisted(folder, None))
@@ -117,7 +140,7 @@ class _Lister:
         except OSError as error:
             self.found.append(Unlisted(folder, explain(error)))
 
-    def _list(self) -> list[Run | Unlisted | bytes] | None:
+    def _list(self) -> list[_Item] | None:
         fd = self._tree.open_folder(self._folder)
         if fd is None:
             return None
@@ -127,10 +150,13 @@ class _Lister:
             self.found.append(Listed(self._folder))
             if not self._take_rules(fd, {one.name for one in entries if one.name in RULE_NAMES}):
                 return []
-            files, others = self._keep_all(entries)
+            files, others = self._keep_all(entries, fd)
         finally:
             os.close(fd)
         others += self._bad_lines
+        for unseen in self._unseen:  # nobody knows whether it is a file or a folder
+            below = paths.order_key(unseen.path, is_folder=True)
+            others += [(unseen.path, unseen), (below, Unlisted(unseen.path, None))]
         if not others:
             files.sort(key=itemgetter(0))
             return [Run(files)] if files else []
@@ -152,27 +178,74 @@ class _Lister:
                     self._bad_lines.append((order, Unlisted(place, "; ".join(file.bad_lines))))
         return True
 
-    def _keep_all(
-        self, entries: Iterable[os.DirEntry[str]]
+    def _keep_all(  # noqa: C901 - a call a name costs
+        self, entries: Iterable[os.DirEntry[str]], fd: int
     ) -> tuple[list[File], list[tuple[bytes, _Kept]]]:
-        """The wanted files, and (order key, what to yield) of all else that somebody wants."""
+        """The wanted files, and (order key, what to yield) of all else that somebody wants.
+
+        Raises OSError where not one name could be looked at: then it is the folder's trouble.
+        """
         files: list[File] = []
         others: list[tuple[bytes, _Kept]] = []
         before_name = paths.join(self._folder, b"")
         is_wanted, rules, disk_id = self._wanted.file, self.rules, self._disk_id
+        gone: list[os.DirEntry[str]] = []
+        well = 0
         for entry in entries:
             name = entry.name.encode(*_ENCODING)
             path = before_name + name
-            if entry.is_dir(follow_symlinks=False):
-                others += self._keep_folder(name, path)
-            elif entry.is_symlink():
-                others += self._keep_link(name, path) if self._wanted.follow_links else ()
-            elif is_wanted(name) and not (rules.files and rules.ignore(path)):
-                try:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    others += self._keep_folder(name, path)
+                elif entry.is_symlink():
+                    others += self._keep_link(name, path) if self._wanted.follow_links else ()
+                elif is_wanted(name) and not (rules.files and rules.ignore(path)):
                     files.append((path, entry.stat(follow_symlinks=False), disk_id))
-                except FileNotFoundError:
-                    continue
+            except FileNotFoundError:
+                gone.append(entry)
+            except OSError as error:
+                if is_wanted(name) or self._wanted.folder(name):
+                    self._refuse(path, error)
+            except Exception as error:  # noqa: BLE001 - whatever one name raises is its own (R9)
+                self._unseen.append(Unseen(path, problem_of(error, "walk", path)))
+                if len(files) > well:
+                    self._streak.count(path, None)
+                well = len(files)
+                self._streak.count(path, self._unseen[-1].problem)
+        if len(files) > well:
+            self._streak.count(self._folder, None)
+        if gone:
+            self._look_again(gone, fd, before_name)
+        if self._refused and not files:
+            self._check_folder([kept for _, kept in others])
         return files, others
+
+    def _check_folder(self, others: Sequence[_Kept]) -> None:
+        """Raise what the kernel says of each name, where it says it of all of them."""
+        if any(isinstance(one, tuple) for one in others):
+            return
+        is_shut = all(error.errno in _OF_THE_FOLDER for error in self._refused)
+        has_folders = any(isinstance(one, bytes) for one in others)
+        if is_shut or (len(self._refused) > 1 and not has_folders):
+            raise self._refused[0]
+
+    def _look_again(self, gone: Sequence[os.DirEntry[str]], fd: int, before_name: bytes) -> None:
+        """Tell files that went since the listing from names that no look ever finds.
+
+        The second are still listed, and still not there.
+        """
+        listed = set(os.listdir(fd))
+        for entry in gone:
+            if entry.name in listed:
+                try:
+                    os.stat(entry.name, dir_fd=fd, follow_symlinks=False)
+                except OSError as error:
+                    if entry.name in os.listdir(fd):
+                        self._refuse(before_name + entry.name.encode(*_ENCODING), error)
+
+    def _refuse(self, path: bytes, error: OSError) -> None:
+        self._refused.append(error)
+        self._unseen.append(Unseen(path, Problem(ProblemKind.ENVIRONMENT, explain(error))))
 
     def _keep_folder(self, name: bytes, path: bytes) -> Sequence[tuple[bytes, _Kept]]:
         if not self._wanted.folder(name) or self.rules.ignore(path, is_folder=True):
@@ -193,9 +266,9 @@ class _Lister:
         return ((path, (path, status, self._tree.spot_of(path).disk_id)),)
 
 
-def _in_runs(listing: Iterable[_Kept]) -> list[Run | Unlisted | bytes]:
+def _in_runs(listing: Iterable[_Kept]) -> list[_Item]:
     """A listing in order, its files that stand side by side put together."""
-    found: list[Run | Unlisted | bytes] = []
+    found: list[_Item] = []
     files: list[File] = []
     for kept in listing:
         if isinstance(kept, tuple):
@@ -248,7 +321,22 @@ def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
     return Entry(path, Stamp.of(status), tree.spot_of(path).disk_id, special)
 
 
-def explain(error: OSError) -> str:
-    """What the kernel said of a folder, in words a person can act on."""
-    name = errno.errorcode.get(error.errno or 0, "?")
-    return f"{error.strerror} ({name})"
+def names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
+    """Every name that a folder lists; none where there is no such folder."""
+    fd = tree.open_folder(folder)
+    if fd is None:
+        return frozenset()
+    try:
+        return frozenset(name.encode(*_ENCODING) for name in os.listdir(fd))
+    finally:
+        os.close(fd)
+
+
+def unseen(tree: Tree, path: bytes) -> Unseen | None:
+    """A name that its folder lists and that no look finds; None for any other."""
+    if tree.lstat_in_folder(path) is not None:
+        return None
+    if paths.name_of(path) not in names_in(tree, paths.parent_of(path)):
+        return None
+    error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return Unseen(path, Problem(ProblemKind.ENVIRONMENT, explain(error)))

@@ -19,6 +19,7 @@ from indexer.engine.local import LocalEngine
 from indexer.engine.memory import give_back
 from indexer.engine.pace import Pace
 from indexer.engine.result import Result
+from indexer.faults import FaultStreak
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome
@@ -85,6 +86,7 @@ class Work:
         self._told_to = changes.newest(connection)
         self._inode = os.stat(settings.db).st_ino
         self._waits_until = 0.0
+        self._streak = FaultStreak()
         connection.set_busy_handler(self._goes_on_waiting)
 
     def _goes_on_waiting(self, tries: int) -> bool:
@@ -199,6 +201,7 @@ class Work:
                 listener=listener,
                 stop=self._stop,
                 facts=facts,
+                streak=self._streak,
             )
             there = [
                 wish

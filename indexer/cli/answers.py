@@ -247,12 +247,15 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
     if report.differences:
         found = count(len(report.differences), "difference")
         yield f"{found}, {checked}; indexer scan brings the index up to date"
-    elif report.offline:
+    elif report.offline or report.unseen:
         yield f"{checked}, no difference among those that could be looked at"
     elif report.ok:
         yield f"ok: {checked}, index equals disk"
     else:
         yield f"not ok: {checked}"
+    if report.unseen:
+        what = f"{count(report.unseen, 'place')} could not be looked at"
+        yield f"{what}, nothing is proved of what is there: see indexer problems"
     if report.pending:
         yield f"{count(report.pending, 'file')} pending, left out: not indexed yet"
 

@@ -230,7 +230,7 @@ def changes(session: Session, since: int, *, follow: bool) -> int:
 def verify(session: Session, *, deep: bool) -> int:
     """Check that the index equals the disk; write nothing.
 
-    Exit code 1: there are differences.
+    Exit code 1: there are differences; 3: not all of it could be looked at.
     """
     interrupt = session.interrupt
     with interrupt, session.library() as library, session.progress() as listener:
@@ -241,7 +241,7 @@ def verify(session: Session, *, deep: bool) -> int:
     session.answer(report, answers.verify_lines(report))
     for reason in report.offline:
         say(reason)
-    if report.offline:
+    if report.offline or report.unseen:
         return 3
     return 0 if report.ok else 1
 

@@ -20,6 +20,7 @@ from indexer.engine.pool import ReaderPool
 from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
+from indexer.faults import FaultStreak
 from indexer.model import Chunk, Hint, Listener, Progress, Reading
 from indexer.settings import Settings
 from indexer.spindles import reader_count
@@ -80,8 +81,12 @@ class LocalEngine:
         listener: Listener | None = None,
         stop: Callable[[], bool] = lambda: False,
         facts: Facts | None = None,
+        streak: FaultStreak | None = None,
     ) -> None:
-        """`facts` are a daemon's: with them, nothing is waited for that is not whole yet."""
+        """`facts` are a daemon's: with them, nothing is waited for that is not whole yet.
+
+        `streak` counts faults in a row over all runs of a daemon.
+        """
         self.result = result
         self.twins: set[tuple[int, bytes]] = set()
         """(root id, path) of other links to files that changed: nothing tells of them where they
@@ -109,6 +114,7 @@ class LocalEngine:
         self._is_everything = False
         self._follows_twins = False
         self._expected: int | None = None
+        self._streak = FaultStreak() if streak is None else streak
 
     def run(self, hints: Sequence[Hint], *, expected: int | None = None) -> Result:
         """Bring the index to what the disk holds at these places.
@@ -250,6 +256,7 @@ class LocalEngine:
 
     def _insert(self, job: Job, readings: Sequence[Reading], keep: Iterable[bytes] = ()) -> None:
         """Batch and write what was read; paths to `keep` stay pending whatever comes of it."""
+        self._streak.count_all(readings)
         ready = batch(job.plan, readings)
         self.result.files_read += ready.files_read
         self.result.bytes_read += ready.bytes_read

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from indexer.model import Hint, Known, Place, Problem, ProblemKind
+from indexer.faults import FaultStreak, check_is_files, problem_of
+from indexer.model import Hint, Known, Place, Problem
 from indexer.stages.rows import Rows
 from indexer.store import pending, problems, tracks
 from indexer.store.connection import Connection, write_transaction
@@ -43,11 +44,39 @@ class Absence:
         """
         left: list[Known] = []
         for start in range(0, len(track_ids), _AT_ONCE):
-            with self._rows.writing():
-                for track_id in track_ids[start : start + _AT_ONCE]:
-                    known = tracks.by_id(self._connection, track_id)
-                    if known is not None and self._mark(known, now_ms):
-                        left.append(known)
+            part = track_ids[start : start + _AT_ONCE]
+            try:
+                left += self._mark_all(part, now_ms)
+            except Exception as error:  # noqa: BLE001 - one file may have raised it (rule R9)
+                check_is_files(error)
+                left += self._mark_apart(part, now_ms)
+        return left
+
+    def _mark_all(self, track_ids: Iterable[int], now_ms: int) -> list[Known]:
+        left = []
+        with self._rows.writing():
+            for track_id in track_ids:
+                known = tracks.by_id(self._connection, track_id)
+                if known is not None and self._mark(known, now_ms):
+                    left.append(known)
+        return left
+
+    def _mark_apart(self, track_ids: Iterable[int], now_ms: int) -> list[Known]:
+        """The same, each in a transaction of its own: what makes it fail gets a problem."""
+        left: list[Known] = []
+        streak = FaultStreak()
+        for track_id in track_ids:
+            known = tracks.by_id(self._connection, track_id)
+            if known is None:
+                continue
+            problem = None
+            try:
+                left += self._mark_all((track_id,), now_ms)
+            except Exception as error:  # noqa: BLE001 - of whatever class
+                problem = problem_of(error, "scan", known.path)
+                with write_transaction(self._connection):
+                    problems.put(self._connection, known.root_id, known.path, problem, None, now_ms)
+            streak.count(known.path, problem)
         return left
 
     def _mark(self, known: Known, now_ms: int) -> bool:
@@ -75,18 +104,17 @@ class Absence:
     def note_folders(
         self,
         root_id: int,
-        unlisted: Iterable[tuple[bytes, str]],
+        unlisted: Iterable[tuple[bytes, Problem]],
         settled: Iterable[bytes],
         now_ms: int,
     ) -> int:
-        """Write down folders that could not be listed, and strike out problems that are over.
+        """Write down what could not be listed or looked at, and strike out what is over.
 
         Nothing is written where the index says the same already (rule R14). How many are new.
         """
-        news = [(path, Problem(ProblemKind.ENVIRONMENT, reason)) for path, reason in unlisted]
         news = [
             (path, problem)
-            for path, problem in news
+            for path, problem in unlisted
             if problems.get(self._connection, root_id, path) != KnownProblem(problem, None)
         ]
         over = list(settled)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from indexer import paths
+from indexer.faults import problem_of
 from indexer.model import Entry, Problem, ProblemKind, Reading, Track
 from indexer.stages.scan import Plan
 from indexer.store.tracks import COLUMNS, Columns
@@ -66,7 +68,7 @@ class Batch(Struct, frozen=True):
 def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
     """Put what was read to what was planned; the files of an album stand together."""
     entries = {entry.path: entry for entry in plan.read}
-    findings = [_unread(entry) for entry in plan.unread]
+    ordered = [(_album_order(one), one) for one in map(_unread, plan.unread)]
     waiting: list[bytes] = []
     files_read = bytes_read = 0
     for reading in readings:
@@ -78,9 +80,16 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
         entry = entries[reading.path]
         if reading.stamp is not None and reading.stamp != entry.stamp:
             entry = Entry(entry.path, reading.stamp, entry.disk_id)
-        findings.append(Finding(entry, reading.track, reading.problem, reading.writer))
-    findings.sort(key=_album_order)
-    return Batch(plan.root_id, tuple(findings), tuple(waiting), files_read, bytes_read, plan.reread)
+        finding = Finding(entry, reading.track, reading.problem, reading.writer)
+        try:
+            place = _album_order(finding)
+        except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
+            finding = Finding(entry, problem=problem_of(error, "batch", entry.path))
+            place = _album_order(finding)
+        ordered.append((place, finding))
+    ordered.sort(key=itemgetter(0))
+    findings = tuple([finding for _, finding in ordered])
+    return Batch(plan.root_id, findings, tuple(waiting), files_read, bytes_read, plan.reread)
 
 
 def _unread(entry: Entry) -> Finding:

@@ -12,7 +12,7 @@ from indexer.model import Entry, Known, Place
 from indexer.store import tracks
 from indexer.store.connection import Row
 from indexer.store.tracks import TOLD
-from indexer.walk import Found, Listed, Run, Unlisted, entry_of
+from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entry_of
 
 
 class Pair(Struct, frozen=True):
@@ -34,13 +34,14 @@ class Same(Struct, frozen=True):
     files: int
 
 
-Compared = Pair | Vanished | Listed | Unlisted
+Compared = Pair | Vanished | Listed | Unlisted | Unseen
 
 
 def compare(found: Iterable[Found], known: Iterable[Known]) -> Iterator[Compared]:
     """Merge a walk and the index, both in byte order of their paths.
 
-    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair.
+    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair. Nor is the
+    row of an `Unseen` name.
     """
     rows = iter(known)
     row = next(rows, None)
@@ -60,11 +61,10 @@ def compare(found: Iterable[Found], known: Iterable[Known]) -> Iterator[Compared
         while row is not None and row.path < item.path:
             yield Vanished(row)
             row = next(rows, None)
-        if row is not None and row.path == item.path:
-            yield Pair(item, row)
+        own = row if row is not None and row.path == item.path else None
+        yield item if isinstance(item, Unseen) else Pair(item, own)
+        if own is not None:
             row = next(rows, None)
-        else:
-            yield Pair(item, None)
     while row is not None:
         yield Vanished(row)
         row = next(rows, None)
@@ -96,7 +96,7 @@ class _Rows:
 
 
 def compare_runs(
-    found: Iterable[Run | Listed | Unlisted],
+    found: Iterable[Run | Listed | Unlisted | Unseen],
     rows: Iterator[Row],
     reread: int,
     troubled: Container[bytes],
@@ -119,6 +119,9 @@ def compare_runs(
             low, high = paths.below_range(item.path)
             yield from ours.vanished(before=low)
             ours.skip(before=high)
+        elif isinstance(item, Unseen):
+            yield from ours.vanished(before=item.path)
+            ours.skip(before=item.path + b"\0")
         yield item
     yield from ours.vanished()
 

@@ -21,6 +21,7 @@ from indexer.evidence import (
     tick_left_ns,
     try_lease,
 )
+from indexer.faults import problem_of
 from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.paths import suffix_of
 from indexer.tags import Refused, read_track
@@ -150,6 +151,8 @@ def _look(
         return _judge_and_read(file_descriptor, path, chunk, read, now_ns, before_ns)
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
+    except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
+        return Reading(path=path, problem=problem_of(error, "extract", path))
     finally:
         os.close(file_descriptor)
 
@@ -183,6 +186,8 @@ def _judge_and_read(
         problem = Problem(ProblemKind.CONTENT, str(refused))
     except (OSError, MemoryError) as error:
         problem = _environment(error)
+    except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
+        problem = problem_of(error, "extract", path)
     after = os.fstat(file_descriptor)
     if (  # a descriptor's inode stays the same
         after.st_ctime_ns != status.st_ctime_ns

@@ -6,23 +6,23 @@ Inside it each file is looked at again by lstat. What differs is not written: it
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from indexer.faults import FaultStreak, check_is_files, explain, problem_of
 from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
 from indexer.stages.identity import find, must_read
 from indexer.stages.outcome import Outcome, Tally, judge
 from indexer.stages.rows import Rows
 from indexer.store import pending, problems, tracks
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, savepoint
 from indexer.store.pending import PendingRow
 from indexer.tags import READER_VERSION
 from indexer.tree import Tree, special_kind
-from indexer.walk import explain
 
 
 class Written(Struct, frozen=True):
@@ -32,6 +32,22 @@ class Written(Struct, frozen=True):
     left: PendingRow | None = None
     held: frozenset[bytes] = frozenset()
     """What of it was read although a writer holds it open: it stays pending until he is gone."""
+
+
+class _Done(Struct):
+    """What was done of one batch so far."""
+
+    tally: Tally
+    again: set[bytes]
+    """Files that are to be looked at again."""
+    held: set[bytes]
+    """Files that were written although a writer holds them open."""
+
+    def add(self, more: _Done) -> None:
+        """Take in what was done of a part."""
+        self.tally.update(more.tally)
+        self.again |= more.again
+        self.held |= more.held
 
 
 class _Settled(Struct):
@@ -74,6 +90,7 @@ class Inserter:
         self._connection = connection
         self._trees = trees
         self._rows = rows
+        self._streak = FaultStreak()
 
     def write(
         self,
@@ -89,37 +106,90 @@ class Inserter:
         answer is None. A file that a newer row names is left to that row. `count` is called in the
         same transaction.
         """
-        with self._rows.writing():
-            if not pending.is_open(self._connection, row):
-                return None
-            written = self._write(row, batch, now_ms)
-            count(written)
-            return written
+
+        def in_one(put: _Put) -> Written | None:
+            with self._rows.writing():
+                if not pending.is_open(self._connection, row):
+                    return None
+                written = self._write(row, batch, now_ms, put)
+                count(written)
+                return written
+
+        try:
+            return in_one(self._put)
+        except Exception as error:  # noqa: BLE001 - one of its files may have raised it (rule R9)
+            check_is_files(error)
+        return in_one(self._put_apart)
 
     def write_all(
         self, chunks: Sequence[tuple[PendingRow, Batch]], now_ms: int
     ) -> list[Written | None]:
         """Write several batches one after the other, as `write` does, in a single transaction.
 
-        Pages that each of them touches are then written once.
+        Pages that each of them touches are then written once. Where a file of theirs raises
+        something, each has a transaction of its own.
         """
-        with self._rows.writing():
-            return [
-                self._write(row, batch, now_ms) if pending.is_open(self._connection, row) else None
-                for row, batch in chunks
-            ]
+        try:
+            with self._rows.writing():
+                return [
+                    self._write(row, batch, now_ms, self._put)
+                    if pending.is_open(self._connection, row)
+                    else None
+                    for row, batch in chunks
+                ]
+        except Exception as error:  # noqa: BLE001 - one of the files may have raised it (rule R9)
+            check_is_files(error)
+        return [self.write(row, batch, now_ms) for row, batch in chunks]
 
-    def _write(self, row: PendingRow, batch: Batch, now_ms: int) -> Written:
+    def _write(self, row: PendingRow, batch: Batch, now_ms: int, put: _Put) -> Written:
         named = pending.named_since(self._connection, batch.root_id, row.generation)
-        tally = Tally()
-        again = set(batch.waiting) - named
+        findings = [one for one in batch.findings if one.entry.path not in named]
+        done = put(batch, findings, now_ms)
+        again = done.again | (set(batch.waiting) - named)
+        if again:
+            left = pending.keep_only(self._connection, row, again)
+            return Written(done.tally, left, frozenset(done.held))
+        pending.settle(self._connection, row)
+        return Written(done.tally)
+
+    def _put_apart(self, batch: Batch, findings: Sequence[Finding], now_ms: int) -> _Done:
+        """Write findings of which one has made `_put` fail: all of them but that one.
+
+        It is found by halves. It gets a problem, and keeps its row as it was.
+        """
+        try:
+            with savepoint(self._connection):
+                done = self._put(batch, findings, now_ms)
+        except Exception as error:  # noqa: BLE001 - of whatever class
+            check_is_files(error)
+            self._rows.forget()
+            if len(findings) == 1:
+                entry = findings[0].entry
+                problem = problem_of(error, "insert", entry.path)
+                self._streak.count(entry.path, problem)
+                self._note(batch.root_id, entry, problem, now_ms)
+                return _Done(Tally({Outcome.PROBLEM: 1}), set(), set())
+        else:
+            if findings:
+                self._streak.count(findings[-1].entry.path, None)
+            return done
+        done = _Done(Tally(), set(), set())
+        middle = len(findings) // 2
+        for part in (findings[:middle], findings[middle:]):
+            done.add(self._put_apart(batch, part, now_ms))
+        return done
+
+    def _put(self, batch: Batch, findings: Sequence[Finding], now_ms: int) -> _Done:
+        """Write some of a batch's findings, as far as they hold."""
+        done = _Done(Tally(), set(), set())
+        tally, again = done.tally, done.again
         settled: list[_Settled] = []
-        new, others = self._sort_out(batch, named)
+        new, others = self._sort_out(batch, findings)
         new = self._look_at_new(batch, new, again, tally, now_ms)
         takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
         for finding in others:
             path = finding.entry.path
-            trouble = _environment(finding.problem)
+            trouble = _keeping_row(finding.problem)
             one = None
             if trouble is None:
                 try:
@@ -145,21 +215,17 @@ class Inserter:
             tally[Outcome.ADDED] += len(new)
         if again:
             written = chain(new, (one.finding for one in settled))
-            held = frozenset(finding.entry.path for finding in written if finding.writer)
-            left = pending.keep_only(self._connection, row, again)
-            return Written(tally, left, held)
-        pending.settle(self._connection, row)
-        return Written(tally)
+            done.held.update(finding.entry.path for finding in written if finding.writer)
+        return done
 
     def _sort_out(
-        self, batch: Batch, named: Collection[bytes]
+        self, batch: Batch, findings: Sequence[Finding]
     ) -> tuple[list[Finding], list[Finding]]:
         """(files that were read, and that no row has known by path or inode; all others).
 
-        What is `named` is in neither. The first are many and simple: they are no movers, nobody's
+        The first are many and simple: they are no movers, nobody's
         place is theirs, and two questions tell so of all of them.
         """
-        findings = [one for one in batch.findings if one.entry.path not in named]
         entries = [one.entry for one in findings]
         found = [entry.path for entry in entries]
         heard_of = tracks.heard_of(self._connection, batch.root_id, found)
@@ -216,8 +282,17 @@ class Inserter:
         return holding
 
     def _note(self, root_id: int, entry: Entry, problem: Problem, now_ms: int) -> None:
-        """Write down trouble of the machine's: the file's row stays as it was."""
-        problems.put(self._connection, root_id, entry.path, problem, entry.stamp, now_ms)
+        """Write down trouble of the machine's or of this program's: the row stays as it was."""
+        version = READER_VERSION if problem.kind is ProblemKind.FAULT else 0
+        problems.put(
+            self._connection,
+            root_id,
+            entry.path,
+            problem,
+            entry.stamp,
+            now_ms,
+            reader_version=version,
+        )
 
     def _look_again(self, batch: Batch, finding: Finding, *, may_move: bool) -> _Settled | None:
         """Hold a finding against the disk as it is now; None where it no longer holds."""
@@ -339,8 +414,10 @@ def _file_of(entry: Entry) -> tuple[int, int]:
     return entry.disk_id, entry.stamp.inode
 
 
-def _environment(problem: Problem | None) -> Problem | None:
-    """The problem, if it is the machine's and not the file's."""
-    if problem is None or problem.kind is not ProblemKind.ENVIRONMENT:
-        return None
-    return problem
+def _keeping_row(problem: Problem | None) -> Problem | None:
+    """The problem, if it says nothing of the file's bytes."""
+    return problem if problem is not None and problem.kind.keeps_row else None
+
+
+_Put = Callable[[Batch, Sequence[Finding], int], _Done]
+"""How to write a batch's findings at a time: all at once, or each apart from those that fail."""

@@ -37,6 +37,10 @@ class Rows:
             self._catalog.forget()
             raise
 
+    def forget(self) -> None:
+        """A part of the transaction was undone: forget what was kept in memory of it."""
+        self._catalog.forget_ids()
+
     def show(
         self,
         row: Known,

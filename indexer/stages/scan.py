@@ -10,15 +10,26 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
-from indexer.model import Entry, Hint, Known, ProblemKind
+from indexer.faults import FaultStreak, explain, problem_of
+from indexer.model import Entry, Hint, Known, Problem, ProblemKind
 from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare_runs
 from indexer.stages.identity import find, must_read
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks import TOLD
+from indexer.tags import READER_VERSION
 from indexer.tree import Tree
-from indexer.walk import Listed, Unlisted, entries_of, explain, look, runs
+from indexer.walk import (
+    Listed,
+    Unlisted,
+    Unseen,
+    entries_of,
+    look,
+    names_in,
+    runs,
+    unseen,
+)
 from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
@@ -50,9 +61,10 @@ class Scan:
 
     `seen`, `to_read` and `unchanged` count files; `vanished` are the ids of rows to be marked
     missing once everything that may have moved was inserted; `unlisted` are folders that could
-    not be read; `settled_problems` are paths whose problem is over. `beat` is called every few
-    hundred files; when it answers False the scan stops where it is. `unfinished` are files that
-    are known to be written just now: they are not planned, and stand in `left_open`.
+    not be listed and names that could not be looked at, with their problems; `settled_problems`
+    are paths whose problem is over. `beat` is called every few hundred files; when it answers
+    False the scan stops where it is. `unfinished` are files that are known to be written just now:
+    they are not planned, and stand in `left_open`.
     """
 
     def __init__(
@@ -84,7 +96,7 @@ class Scan:
         self.to_read = 0
         self.unchanged = 0
         self.vanished: list[int] = []
-        self.unlisted: list[tuple[bytes, str]] = []
+        self.unlisted: list[tuple[bytes, Problem]] = []
         self.settled_problems: list[bytes] = []
         self._connection = connection
         self._trees = trees
@@ -103,6 +115,9 @@ class Scan:
         self._bytes = 0
         self._retries_trouble = retries_trouble
         self._replaced: list[Entry] = []
+        self._streak = FaultStreak()
+        self._names: dict[bytes, frozenset[bytes]] = {}
+        """What folders listed of which a name vanished."""
 
     def plans(self) -> Iterator[Plan]:
         """Compare disk and index at the hinted place and say what to do, chunk by chunk.
@@ -130,10 +145,10 @@ class Scan:
                     yield self._plan(read, unread)
                     read, unread = [], []
                 problem = open_problems.pop(path, None) if open_problems else None
-                self._sort(item, problem, read, unread)
+                self._sort_or_note(item, problem, read, unread)
             elif isinstance(item, Vanished):
                 self.vanished.append(item.known.id)
-            elif isinstance(item, Unlisted):
+            elif isinstance(item, (Unlisted, Unseen)):
                 self._keep_below(open_problems, item)
             elif self._keep_folders and isinstance(item, Listed):
                 self.folders.add(item.path)
@@ -154,7 +169,7 @@ class Scan:
         folder = b""
         recursive = self.hint.recursive
         for item in runs(self._tree, self.hint.folder, self._wanted, recursive=recursive):
-            if isinstance(item, Unlisted):
+            if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
                 continue
             if isinstance(item, Listed):
@@ -231,13 +246,27 @@ class Scan:
     def _plan(self, read: list[Entry], unread: list[Entry]) -> Plan:
         return Plan(self.hint.root_id, tuple(read), tuple(unread), self.hint.reread)
 
+    def _sort_or_note(
+        self, pair: Pair, problem: KnownProblem | None, read: list[Entry], unread: list[Entry]
+    ) -> None:
+        """Put one file where it belongs; what it raises is its own trouble (rule R9)."""
+        path = pair.entry.path
+        try:
+            self._sort(pair, problem, read, unread)
+        except Exception as error:  # noqa: BLE001 - of whatever class
+            problem_met = problem_of(error, "scan", path)
+            self.unlisted.append((path, problem_met))
+            self._streak.count(path, problem_met)
+        else:
+            self._streak.count(path, None)
+
     def _sort(
         self, pair: Pair, problem: KnownProblem | None, read: list[Entry], unread: list[Entry]
     ) -> None:
         """Put one file where it belongs: to read, known without reading, or unchanged."""
         entry, here = pair.entry, pair.known
         root_id = self.hint.root_id
-        if _may_be_over(problem) and not self._retries_trouble:
+        if problem is not None and not self._is_tried_again(problem, entry):
             self.unchanged += 1
             return
         if here is None and self._is_first and entry.special is None and not self._unfinished:
@@ -248,7 +277,8 @@ class Scan:
         if not self._is_first:  # else insert asks whether it was met already under another name
             known = find(self._connection, self._trees, entry, root_id, here=here)
         reread = self.hint.reread
-        if _may_be_over(problem) or must_read(entry, known, self._trees, root_id, reread):
+        is_over = problem is not None and problem.problem.kind.keeps_row
+        if is_over or must_read(entry, known, self._trees, root_id, reread):
             if entry.special is not None:
                 unread.append(entry)
             elif entry.path in self._unfinished:
@@ -281,14 +311,27 @@ class Scan:
             return
         known = tracks.in_place(self._connection, self.hint.root_id, path)
         try:
-            entry = look(self._tree, path, self._wanted)
+            yield from self._looked_at(path, known)
         except OSError as error:
             yield Unlisted(path, explain(error))
-            return
+        except Exception as error:  # noqa: BLE001 - whatever one name raises is its own (R9)
+            problem = problem_of(error, "walk", path)
+            yield Unseen(path, problem)
+            self._streak.count(path, problem)
+
+    def _looked_at(self, path: bytes, known: Known | None) -> list[Compared]:
+        entry = look(self._tree, path, self._wanted)
         if entry is not None and (known is not None or self._tree.lists(path)):
-            yield Pair(entry, known)
-        elif known is not None:
-            yield Vanished(known)
+            return [Pair(entry, known)]
+        if known is None:
+            return []
+        folder = paths.parent_of(path)
+        if folder not in self._names:
+            self._names[folder] = names_in(self._tree, folder)
+        missed = None
+        if entry is None and paths.name_of(path) in self._names[folder]:
+            missed = unseen(self._tree, path)
+        return [Vanished(known) if missed is None else missed]
 
     def _open_problems(self) -> dict[bytes, KnownProblem]:
         root_id, folder = self.hint.root_id, self.hint.folder
@@ -323,14 +366,35 @@ class Scan:
             return False
         return status is None or not S_ISDIR(status.st_mode)
 
-    def _keep_below(self, open_problems: dict[bytes, KnownProblem], item: Unlisted) -> None:
-        """A folder that cannot be listed keeps the problems below it, and has one itself."""
+    def _keep_below(
+        self, open_problems: dict[bytes, KnownProblem], item: Unlisted | Unseen
+    ) -> None:
+        """A folder that cannot be listed keeps the problems below it, and has one itself.
+
+        So does a name that cannot be looked at.
+        """
         for path in [path for path in open_problems if paths.is_below(path, item.path)]:
             del open_problems[path]
-        if item.reason is not None:
-            self.unlisted.append((item.path, item.reason))
+        if isinstance(item, Unseen):
+            self.unlisted.append((item.path, item.problem))
+        elif item.reason is not None:
+            self.unlisted.append((item.path, Problem(ProblemKind.ENVIRONMENT, item.reason)))
 
+    def _is_tried_again(self, problem: KnownProblem, entry: Entry) -> bool:
+        """Whether a file with a problem is looked at as any other (rule R9).
 
-def _may_be_over(problem: KnownProblem | None) -> bool:
-    """Whether it was the machine that could not read a file: then it is tried again (rule R9)."""
-    return problem is not None and problem.problem.kind is ProblemKind.ENVIRONMENT
+        A fault of this program's waits for another stamp, or for another reader.
+        """
+        match problem.problem.kind:
+            case ProblemKind.ENVIRONMENT:
+                return self._retries_trouble
+            case ProblemKind.FAULT:
+                fields = self._tree.spot_of(entry.path).fields
+                return (
+                    self.hint.reread > 0
+                    or problem.stamp is None
+                    or not fields.same(problem.stamp, entry.stamp)
+                    or problem.reader_version < READER_VERSION
+                )
+            case ProblemKind.CONTENT:
+                return True

@@ -73,11 +73,18 @@ class Catalog:
         self._left_albums: set[int] = set()
 
     def forget(self) -> None:
-        """Drop every id in memory."""
-        for names in (self._artists, self._genres, self._albums):
-            names.clear()
+        """Drop all that is in memory."""
+        self.forget_ids()
         for left in (self._left_artists, self._left_genres, self._left_albums):
             left.clear()
+
+    def forget_ids(self) -> None:
+        """Drop every id in memory: a part of the transaction was undone.
+
+        What it may have left unused is still looked at before the commit.
+        """
+        for names in (self._artists, self._genres, self._albums):
+            names.clear()
 
     def link(
         self,

@@ -18,6 +18,7 @@ from typing import Any, Final
 import apsw
 
 from indexer import errors
+from indexer.faults import never_one_files
 from indexer.store import schema
 
 Connection = apsw.Connection
@@ -36,6 +37,7 @@ _NOTE_STEP: Final = """
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
 VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
 """
+never_one_files(apsw.Error)
 _CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
 
 
@@ -189,6 +191,23 @@ def write_transaction(connection: Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """A part of a write transaction that can be undone alone: whatever is raised inside undoes it.
+
+    Not for much: SQLite keeps a copy of each page that is changed inside.
+    """
+    connection.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO part")
+            connection.execute("RELEASE part")
+        raise
+    connection.execute("RELEASE part")
 
 
 @contextmanager

@@ -12,19 +12,21 @@ from indexer.model import Problem, ProblemKind, Stamp
 from indexer.store.connection import Connection, select, select_one, select_value
 
 _GET: Final = """
-SELECT kind, reason, size, mtime_ns, ctime_ns, inode FROM problems WHERE root_id = ? AND path = ?
+SELECT kind, reason, size, mtime_ns, ctime_ns, inode, reader_version FROM problems
+WHERE root_id = ? AND path = ?
 """
 _PUT: Final = """
-INSERT INTO problems (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO problems
+    (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since, reader_version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (root_id, path) DO UPDATE SET kind = excluded.kind, reason = excluded.reason,
     size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
-    inode = excluded.inode, since = excluded.since
+    inode = excluded.inode, since = excluded.since, reader_version = excluded.reader_version
 """
 _CLEAR: Final = "DELETE FROM problems WHERE root_id = ? AND path = ?"
 _CLEAR_OF_FILE: Final = "DELETE FROM problems WHERE root_id = ? AND path = ? AND inode = ?"
 _BELOW: Final = """
-SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode FROM problems
+SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode, reader_version FROM problems
 WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path
 """
 _UNREADABLE: Final = """
@@ -47,6 +49,8 @@ class KnownProblem(Struct, frozen=True):
 
     problem: Problem
     stamp: Stamp | None
+    reader_version: int = 0
+    """Of a fault: the reader that met it."""
 
 
 def get(connection: Connection, root_id: int, path: bytes) -> KnownProblem | None:
@@ -62,14 +66,20 @@ def put(
     problem: Problem,
     stamp: Stamp | None,
     now_ms: int,
+    *,
+    reader_version: int = 0,
 ) -> bool:
-    """Write a problem down, unless it stands there in the same words; whether it was written."""
-    if get(connection, root_id, path) == KnownProblem(problem, stamp):
+    """Write a problem down, unless it stands there in the same words; whether it was written.
+
+    `reader_version` is that of the reader which met a fault of this program's own.
+    """
+    if get(connection, root_id, path) == KnownProblem(problem, stamp, reader_version):
         return False
     stamps = (
         (None,) * 4 if stamp is None else (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
     )
-    connection.execute(_PUT, (root_id, path, str(problem.kind), problem.reason, *stamps, now_ms))
+    values = (str(problem.kind), problem.reason, *stamps, now_ms, reader_version)
+    connection.execute(_PUT, (root_id, path, *values))
     return True
 
 
@@ -114,15 +124,16 @@ def forget_root(connection: Connection, root_id: int) -> None:
     connection.execute(_OF_ROOT, (root_id,))
 
 
-def _known(
+def _known(  # noqa: PLR0917 - a row's columns
     kind: str,
     reason: str,
     size: int | None,
     mtime_ns: int | None,
     ctime_ns: int | None,
     inode: int | None,
+    reader_version: int,
 ) -> KnownProblem:
     problem = Problem(ProblemKind(kind), reason)
     if size is None or mtime_ns is None or ctime_ns is None or inode is None:
-        return KnownProblem(problem, None)
-    return KnownProblem(problem, Stamp(size, mtime_ns, ctime_ns, inode))
+        return KnownProblem(problem, None, reader_version)
+    return KnownProblem(problem, Stamp(size, mtime_ns, ctime_ns, inode), reader_version)

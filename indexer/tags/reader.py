@@ -23,7 +23,6 @@ UNREADABLE = (
     AttributeError,
     EOFError,
     LookupError,
-    MemoryError,
     RuntimeError,  # RecursionError and NotImplementedError too
     TypeError,
     ValueError,  # UnicodeError too

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import paths
-from indexer.model import ChangeKind, Entry, Known, Place
+from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind
 from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare, compare_runs
 from indexer.stages.outcome import judge
 from indexer.store.tracks import known_of
-from indexer.walk import File, Found, Listed, Run, Unlisted, entry_of
+from indexer.walk import File, Found, Listed, Run, Unlisted, Unseen, entry_of
 from tests.trees import entry, known
 
 names = st.sampled_from([b"a", b"a!", b"a0", b"b", b"\xff", b"a.mp3"])
@@ -22,20 +22,29 @@ places = st.lists(names, min_size=1, max_size=3).map(b"/".join)
 several = st.frozensets(places, max_size=12)
 
 
-def walked(
-    files: frozenset[bytes], unlisted: frozenset[bytes], folder: bytes = b""
-) -> Iterator[Found]:
-    """What `walk` would say of a tree with these files, in its order."""
-    if folder in unlisted:
+UNSEEN = Problem(ProblemKind.ENVIRONMENT, "no")
+
+
+def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"") -> Iterator[Found]:
+    """What `walk` would say of a tree with these files, in its order.
+
+    Folders in `dark` cannot be listed, files in it cannot be looked at.
+    """
+    if folder in dark:
         yield Unlisted(folder, "no")
         return
     yield Listed(folder)
     inside = {path for path in files if path != folder and paths.is_below(path, folder)}
     here = {path for path in inside if paths.parent_of(path) == folder}
     deeper = {path[: path.index(b"/", len(folder) + 1)] for path in inside - here}
-    for path in sorted(here | {child + b"/" for child in deeper}):
-        if path.endswith(b"/"):
-            yield from walked(files, unlisted, path[:-1])
+    unseen = (here & dark) - deeper
+    for path in sorted(here | {child + b"/" for child in deeper | unseen}):
+        if path in unseen:
+            yield Unseen(path, UNSEEN)
+        elif path[:-1] in unseen and path.endswith(b"/"):
+            yield Unlisted(path[:-1], None)
+        elif path.endswith(b"/"):
+            yield from walked(files, dark, path[:-1])
         else:
             yield entry(path)
 
@@ -46,12 +55,13 @@ def test_disk_and_index_are_merged_as_sets_would_be(
 ) -> None:
     found = list(walked(on_disk, unlisted))
     dark = [item.path for item in found if isinstance(item, Unlisted)]
+    unseen = {item.path for item in found if isinstance(item, Unseen)}
     files = {item.path for item in found if isinstance(item, Entry)}
     assert [item.path for item in found if isinstance(item, Entry)] == sorted(files)
     merged: list[Compared] = list(compare(found, map(known, sorted(in_index))))
 
     def judged(path: bytes) -> bool:
-        return not any(path.startswith(folder + b"/") for folder in dark)
+        return path not in unseen and not any(path.startswith(f + b"/") for f in dark)
 
     assert [item for item in merged if not isinstance(item, Pair | Vanished)] == [
         item for item in found if not isinstance(item, Entry)
@@ -119,7 +129,9 @@ def _entry(path: bytes, differs: dict[bytes, str]) -> Entry:
     return entry_of(*_file(path, differs))
 
 
-def _runs(found: Iterable[Found], differs: dict[bytes, str]) -> Iterator[Run | Listed | Unlisted]:
+def _runs(
+    found: Iterable[Found], differs: dict[bytes, str]
+) -> Iterator[Run | Listed | Unlisted | Unseen]:
     files: list[File] = []
     for item in found:
         if isinstance(item, Entry):

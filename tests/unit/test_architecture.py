@@ -26,7 +26,7 @@ FLOORS = (
     ("indexer.wishes",),
     ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
     ("indexer.disks", "indexer.settings"),
-    ("indexer.wanted", "indexer.paths"),
+    ("indexer.wanted", "indexer.paths", "indexer.faults"),
     ("indexer.model",),
     ("indexer.errors",),
 )

@@ -19,6 +19,7 @@ import redis
 from rq import SimpleWorker, Worker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import JobStatus
+from rq.timeouts import BaseTimeoutException
 from rq.utils import now
 
 from indexer.engine.death import die_with
@@ -27,12 +28,15 @@ from indexer.engine.queued import serial
 from indexer.engine.queued.jobs import ODD, Handler, OurJob, OurQueue, our_queue
 from indexer.engine.queued.lender import limit_memory
 from indexer.errors import IndexerError
+from indexer.faults import never_one_files
 
 if TYPE_CHECKING:
     from rq.job import Job
     from rq.queue import Queue
 
 _log = logging.getLogger("indexer")
+
+never_one_files(BaseTimeoutException)
 
 _JOB_MONITORING_S: Final = 5
 """How often a reader tells that its job goes on (rule R5)."""

@@ -27,6 +27,7 @@ from indexer.engine.queued.passes import leave_twins
 from indexer.engine.queued.queues import chunk_job
 from indexer.engine.queued.scanner import Scanner
 from indexer.engine.twins import twins_of_batch, twins_of_replaced
+from indexer.faults import FaultStreak
 from indexer.stages.batch import Batch, batch
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
@@ -50,6 +51,7 @@ class Owner:
         self._desk = Desk(settings, wanted, client)
         self._course = Course(self._desk)
         self._scanner = Scanner(self._desk, self._course)
+        self._streak = FaultStreak()
 
     def close(self) -> None:
         """Close the database."""
@@ -80,7 +82,9 @@ class Owner:
         order: BatchOrder = read_order(raw, BatchOrder)
         self._desk.check(order.origin.index)
         plan = plan_of(order)
-        ready = batch(plan, readings_of(order, plan))
+        readings = readings_of(order, plan)
+        self._streak.count_all(readings)
+        ready = batch(plan, readings)
         origin, files = order.origin, len(plan.names)
         self._desk.queues.put(
             "insert",

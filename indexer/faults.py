@@ -1,0 +1,106 @@
+"""An exception that one file raised, in any stage -> that file's problem (rule R9).
+
+It never stops the rest. Not one file's are our own errors (a root that went offline, an interrupt)
+and those of `never_one_files`: they are raised again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from indexer.errors import IndexerError, ProgramFault
+from indexer.model import Problem, ProblemKind, Reading
+
+MOST_IN_A_ROW: Final = 12
+"""So many different files in a row with a fault: the program is at fault, not the files."""
+_REASON_LIMIT: Final = 300
+"""Characters of an exception's text that are kept: it may quote the file."""
+_MOST_LOGGED: Final = 1000
+"""Faults of which this process remembers that their traceback stands in the log."""
+_logged: set[tuple[str, bytes, str]] = set()
+_never_one_files: list[type[Exception]] = [IndexerError]
+
+
+def never_one_files(kind: type[Exception]) -> None:
+    """Exceptions of this class say nothing of the file at hand: SQLite's, the end of a job's time.
+
+    Called by the module that has the library they come from, when it is imported.
+    """
+    _never_one_files.append(kind)
+
+
+def check_is_files(error: Exception) -> None:
+    """Raise the exception again unless it may be the trouble of the file at hand."""
+    if isinstance(error, tuple(_never_one_files)):
+        raise error
+
+
+def problem_of(error: Exception, stage: str, path: bytes) -> Problem:
+    """The problem of the file at `path` (below its root), which made a stage raise `error`.
+
+    An OSError, or too little memory, is the machine's. All else is a fault of this program's: its
+    traceback goes to the log, once for each file. Raises the exception again where it says nothing
+    of this file.
+    """
+    check_is_files(error)
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    if isinstance(error, OSError):
+        return Problem(ProblemKind.ENVIRONMENT, explain(error))
+    text = " ".join(str(error).split())[:_REASON_LIMIT]
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    key = (stage, path, what)
+    if key not in _logged:
+        if len(_logged) >= _MOST_LOGGED:
+            _logged.clear()
+        _logged.add(key)
+        import logging  # late: what reads files all day never meets a fault
+
+        shown = path.decode("utf-8", "backslashreplace")
+        logging.getLogger("indexer").error("fault stage=%s path=%s", stage, shown, exc_info=error)
+    return Problem(
+        ProblemKind.FAULT,
+        f"this program failed on it ({stage}: {what}); please report it with the traceback in the"
+        " log. It is read again when it changes, or by the next version",
+    )
+
+
+def explain(error: OSError) -> str:
+    """What the kernel said of a file or folder, in words a person can act on."""
+    name = errno.errorcode.get(error.errno or 0, "?")
+    return f"{error.strerror} ({name})"
+
+
+class FaultStreak:
+    """Counts different files in a row that had a fault in one stage of a run."""
+
+    def __init__(self) -> None:
+        self._paths: set[bytes] = set()
+
+    def count_all(self, readings: Sequence[Reading]) -> None:
+        """What readers made of some files. Raises ProgramFault after too many faults in a row."""
+        if not self._paths and all(reading.problem is None for reading in readings):
+            return  # nearly always
+        for reading in readings:
+            if reading.problem is not None or reading.track is not None:
+                self.count(reading.path, reading.problem)
+
+    def count(self, path: bytes, problem: Problem | None) -> None:
+        """One more file went through the stage; `problem` is what came of it.
+
+        Raises ProgramFault after too many faults in a row.
+        """
+        if problem is None or problem.kind is not ProblemKind.FAULT:
+            self._paths.clear()
+            return
+        self._paths.add(path)
+        if len(self._paths) >= MOST_IN_A_ROW:
+            raise ProgramFault(
+                f"{len(self._paths)} different files in a row made this program fail, the last one"
+                f" {path.decode('utf-8', 'backslashreplace')}: the program is at fault, not the"
+                " files. What was not written stays pending; update this program, or report the"
+                " tracebacks in its log"
+            )
