@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from indexer.engine.queued import hands
 from indexer.engine.queued.batches import FindingText, InsertOrder
 from indexer.engine.queued.hands import worker_of
-from indexer.engine.queued.jobs import FAILED_TTL_S, failed_jobs, our_queue
+from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, failed_jobs, our_queue
 from indexer.engine.queued.lender import Lender
 from indexer.engine.queued.messages import (
     BatchOrder,
@@ -291,6 +291,11 @@ STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
     ),
 }
 
+
+def packed(data: bytes) -> bytes:
+    return zlib.compress(data, 1)
+
+
 MALFORMED: dict[str, tuple[dict[Any, Any], str]] = {
     "a date": ({"created_at": "yesterday"}, "yesterday"),
     "a status": ({"status": "happy"}, "happy"),
@@ -304,6 +309,8 @@ MALFORMED: dict[str, tuple[dict[Any, Any], str]] = {
     "a list without end": ({"retry_intervals": "[" * 100_000}, "RecursionError"),
     "a flag in words": ({"enqueue_at_front": "yes"}, "yes"),
     "a name that is no text": ({b"\xff": "1"}, "utf-8"),
+    "data that would fill the memory": ({"data": packed(b"[" + bytes(MOST_BYTES))}, "takes more"),
+    "a traceback that would": ({"exc_info": packed(bytes(MOST_BYTES))}, "takes more"),
 }
 
 

@@ -36,6 +36,9 @@ FAILED_TTL_S: Final = 7 * 86_400
 _LEVEL: Final = 1
 """Of zlib; RQ's own is 6, which makes a chunk of files a fifth smaller and takes three times as
 long."""
+MOST_BYTES: Final = 128 * 1024 * 1024
+"""The most that a job may hold, packed or not. A guess: a chunk of 200 files takes half a megabyte,
+and more only where tags are full of text."""
 _FUNCTIONS: Final = {f"indexer.engine.queued.jobs.{queue}": queue for queue in QUEUES}
 _LONGEST_S: Final = 7 * 86_400
 """The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
@@ -86,9 +89,14 @@ class OurJob(Job):
     def restore(self, raw_data: Any) -> None:  # noqa: ANN401 - RQ's type
         """Take in what Redis has of it, but nothing that would have RQ do more than run it once.
 
-        Raises ValueError for a time limit that cannot be set.
+        Raises ValueError for a time limit that cannot be set, and for what would inflate to more
+        than `MOST_BYTES`: RQ inflates whatever is there, and a megabyte can be a gigabyte.
         """
-        super().restore(raw_data)
+        told = dict(raw_data)
+        for key in ("data", b"data", "exc_info", b"exc_info"):
+            if told.get(key):
+                told[key] = _unpacked(told[key])
+        super().restore(told)
         self.retries_left = self.repeats_left = self.rate_limit_key = None
         self.webhooks, self._dependency_ids = [], []
         self.failure_ttl = FAILED_TTL_S
@@ -232,6 +240,21 @@ def _refuse(queue: Queue, told_id: str | bytes, why: str) -> None:
             f"refused: this is no job of this program ({why})", pipeline=pipeline, worker_name=""
         )
         pipeline.execute(raise_on_error=False)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """A job's data as JSON, which RQ takes as it is; what is no JSON comes back as it was.
+
+    Raises ValueError where more than `MOST_BYTES` would have to be held.
+    """
+    inflate = zlib.decompressobj()
+    try:
+        data = inflate.decompress(packed, MOST_BYTES)
+    except zlib.error:
+        data = packed
+    if max(len(data), len(packed)) >= MOST_BYTES:
+        raise ValueError(f"its data takes more than {MOST_BYTES} bytes")
+    return data if data.startswith(b"[") and inflate.eof else packed  # no zlib begins with this
 
 
 def our_queue(name: str, client: redis.Redis) -> OurQueue:
