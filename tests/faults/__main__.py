@@ -42,9 +42,7 @@ def base_seed() -> int:
 def told(outcome: Outcome) -> str:
     """A run in one line."""
     plan = outcome.plan
-    traits = [
-        name for name in ("own_disk", "small_disk", "powerless") if getattr(plan.layout, name)
-    ]
+    traits = [name for name in plan.layout._fields[1:] if getattr(plan.layout, name)]
     faults = ", ".join(f"{name} {n}" for name, n in sorted(outcome.faults.items())) or "none"
     skipped = ", ".join(f"{name} {n}" for name, n in sorted(outcome.skipped.items()))
     return (

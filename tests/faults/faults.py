@@ -25,7 +25,9 @@ from tests.corpus import plant, tagged
 from tests.crews import kill
 from tests.faults.house import EVERY_TIMEOUT_S, House
 from tests.faults.operations import perform
+from tests.faults.world import wanted_paths
 from tests.programs import eventually, rows
+from tests.raising import injecting
 
 Course = Generator[None, None, str]
 QUEUE: Final = Path("/proc/sys/fs/inotify/max_queued_events")
@@ -354,6 +356,84 @@ def _fill(ballast: Path) -> str:
             except OSError as error:
                 said = f"{error.strerror}"
     return said
+
+
+# ---- odd files
+
+
+@fault()
+def odd_numbers(house: House, dice: Random) -> Course:
+    """Times that no 64 bits of nanoseconds hold, on files that are there and on new ones."""
+    met: list[bytes] = []
+
+    def set_odd() -> None:
+        perform(house.world, "create_at_once", dice.randrange(10**6))
+        before = house.world.look()
+        for path in dice.sample(sorted(before), min(4, len(before))):
+            far = dice.choice([_YEAR_2400, -_YEAR_2400 // 10]) + dice.randrange(10**9)
+            os.utime(house.world.path(path), (0, far))
+            if os.lstat(house.world.path(path)).st_mtime_ns // 10**9 == far:
+                met.append(path)
+        house.world.took_place(before, certain=False)
+
+    set_odd()
+    yield
+    set_odd()
+    if not any(abs(seen.mtime_ns) > 2**63 for seen in house.world.look().values()):
+        raise Skipped("this file system holds no such times")
+    ((odd,),) = rows(house.db, "SELECT count(*) FROM tracks WHERE inode < 0")
+    assert bool(odd) == house.layout.odd_inodes
+    return f"{len(met)} odd times, {odd} odd inodes"
+
+
+@fault()
+def raising_stage(house: House, dice: Random) -> Course:
+    """One stage raises on files of a chosen name, in every process."""
+    stage = dice.choice(["walk", "scan", "extract", "batch", "insert"])
+    error = dice.choice(["ValueError", "KeyError", "OverflowError", "RecursionError"])
+    house.expected.add(error)
+    house.rest()
+    house.injected = injecting(stage, error)
+    _start_anew(house)
+    house.rest()
+    names = [os.path.join(house.world.a_place(dice), b"raise %d.mp3" % n) for n in range(3)]
+    before = house.world.look()
+    for name in names:
+        Path(os.fsdecode(house.world.path(name))).write_bytes(house.world.a_song(dice, name))
+    house.world.took_place(before, certain=False)
+    yield
+    perform(house.world, "create_at_once", dice.randrange(10**6))
+    met = eventually(lambda: rows(house.db, _FAULTS_MET) or not _any_left(house, names))
+    house.injected = {}
+    _start_anew(house)
+    before = house.world.look()
+    for path in before:
+        if b"raise" in path:
+            os.utime(house.world.path(path))
+    house.world.took_place(before, certain=False)
+    if met is True:
+        raise Skipped("its files are gone, or ignored")
+    return f"{stage} {error}: {met}"
+
+
+_YEAR_2400: Final = 13_569_465_600
+_FAULTS_MET: Final = "SELECT path FROM problems WHERE kind = 'fault'"
+
+
+def _any_left(house: House, names: list[bytes]) -> bool:
+    """Whether a program would still look at any of these."""
+    found = wanted_paths(house.world.root)
+    return any(name in found for name in names)
+
+
+def _start_anew(house: House) -> None:
+    """The same programs with another environment."""
+    assert house.daemon.end() == 0
+    if house.crew is not None:
+        assert house.crew.end() == 0
+        house.employ()
+    house.watch()
+    house.daemon.watches()
 
 
 # ---- disks

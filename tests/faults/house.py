@@ -70,6 +70,8 @@ class Layout(NamedTuple):
     """The database lies on a tmpfs that can be filled."""
     powerless: bool = False
     """Root's rights are taken from our programs, so that `chmod` means something to them."""
+    odd_inodes: bool = False
+    """Inode numbers fill 64 bits, as on mergerfs, GlusterFS and cifs."""
 
 
 class NotRestingError(AssertionError):
@@ -112,7 +114,9 @@ class House:
             aside.mkdir()
             self.world = World(self.root, aside, self._abroad())
             self.world.obeys_rights = layout.powerless
-            self.trouble = Trouble.make(base, self.root)
+            self.trouble = Trouble.make(base, self.root, odd_inodes=layout.odd_inodes)
+            self.injected: dict[str, str] = {}
+            """What makes a stage of the programs that are started raise (tests/raising)."""
             values = dict(SETTINGS)
             if layout.engine == "rq":
                 self.server = self._stack.enter_context(redis_server(base / "redis"))
@@ -184,6 +188,11 @@ class House:
             return []
         return ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--ambient-caps=-all"]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What our programs are started with."""
+        return {**self.trouble.environment, **self.injected}
+
     def start(self) -> None:
         """Start all of it, and wait until all was looked at."""
         if self.layout.engine == "rq":
@@ -199,7 +208,7 @@ class House:
         self.daemon = self._stack.enter_context(
             _quiet(watching(
                 self.root, db=self.db, config=self.config, log=log, until=None,
-                prefix=self.prefix if prefix is None else prefix, env=self.trouble.environment,
+                prefix=self.prefix if prefix is None else prefix, env=self.environment,
             ))
         )  # fmt: skip
         return self.daemon
@@ -212,7 +221,7 @@ class House:
         self.crew = self._stack.enter_context(
             _quiet(crew(
                 db=self.db, config=self.config, name=name, folder=self.base,
-                prefix=self.prefix, env=self.trouble.environment,
+                prefix=self.prefix, env=self.environment,
             ))
         )  # fmt: skip
         serves(self.crew, self.client)
@@ -222,7 +231,7 @@ class House:
         """Run `indexer` as our programs run, but without a Redis."""
         return run(
             *("--config", self._local_file(), *words), db=db or self.db, check=check,
-            prefix=self.prefix,
+            prefix=self.prefix, env=self.trouble.environment,
         )  # fmt: skip
 
     def _local_file(self) -> Path:
@@ -322,7 +331,7 @@ class House:
         """What the machine could not read: of these the index shows what it showed before."""
         return {
             bytes(path)
-            for (path,) in rows(self.db, "SELECT path FROM problems WHERE kind = 'environment'")
+            for (path,) in rows(self.db, "SELECT path FROM problems WHERE kind <> 'content'")
         }
 
     def close(self) -> None:

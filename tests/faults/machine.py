@@ -82,6 +82,7 @@ def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
         own_disk=root and dice.random() < 0.5,
         small_disk=root and dice.random() < 0.35,
         powerless=root and shutil.which("setpriv") is not None and dice.random() < 0.4,
+        odd_inodes=shutil.which("cc") is not None and dice.random() < 0.3,
     )
     calm = dice.random() < 0.2
     number = dice.randint(25, 60) if operations is None else operations

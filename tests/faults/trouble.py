@@ -1,4 +1,7 @@
-"""A folder of music -> reads in it that fail or take long, by order of a file (LD_PRELOAD)."""
+"""A folder of music -> reads in it that fail or take long, by order of a file (LD_PRELOAD).
+
+And inode numbers in it that fill 64 bits, as mergerfs, GlusterFS and cifs make them.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ _SHIM: Final = dedent(r"""
     #include <stdio.h>
     #include <stdlib.h>
     #include <string.h>
+    #include <sys/stat.h>
     #include <sys/uio.h>
     #include <unistd.h>
 
@@ -76,6 +80,37 @@ _SHIM: Final = dedent(r"""
     ssize_t preadv(int fd, const struct iovec *parts, int count, off_t at) {
         return preadv64(fd, parts, count, at);
     }
+
+    static void raise_inode(struct stat64 *found) {
+        const char *device = getenv("TROUBLE_INODES");
+        if (device != NULL && S_ISREG(found->st_mode)
+                && found->st_dev == strtoull(device, NULL, 10))
+            found->st_ino |= 1ULL << 63;
+    }
+
+    int fstatat64(int fd, const char *path, struct stat64 *found, int flags) {
+        static int (*real)(int, const char *, struct stat64 *, int);
+        if (real == NULL) real = dlsym(RTLD_NEXT, "fstatat64");
+        int result = real(fd, path, found, flags);
+        if (result == 0) raise_inode(found);
+        return result;
+    }
+
+    int fstat64(int fd, struct stat64 *found) {
+        static int (*real)(int, struct stat64 *);
+        if (real == NULL) real = dlsym(RTLD_NEXT, "fstat64");
+        int result = real(fd, found);
+        if (result == 0) raise_inode(found);
+        return result;
+    }
+
+    int stat64(const char *path, struct stat64 *found) {
+        return fstatat64(AT_FDCWD, path, found, 0);
+    }
+
+    int lstat64(const char *path, struct stat64 *found) {
+        return fstatat64(AT_FDCWD, path, found, AT_SYMLINK_NOFOLLOW);
+    }
 """)
 
 
@@ -88,8 +123,11 @@ class Trouble:
         """To start our programs with."""
 
     @classmethod
-    def make(cls, base: Path, below: Path) -> Trouble:
-        """Build the shim, for reads of what lies below a folder."""
+    def make(cls, base: Path, below: Path, *, odd_inodes: bool = False) -> Trouble:
+        """Build the shim, for reads of what lies below a folder.
+
+        With `odd_inodes` all files of its disk have the highest bit set in their inode numbers.
+        """
         order, library = base / "order", base / "trouble.so"
         compiler = shutil.which("cc")
         if compiler is None:
@@ -113,6 +151,7 @@ class Trouble:
                 "LD_PRELOAD": os.fspath(library),
                 "TROUBLE_ORDER": os.fspath(order),
                 "TROUBLE_BELOW": os.fspath(below),
+                **({"TROUBLE_INODES": str(below.stat().st_dev)} if odd_inodes else {}),
             },
         )
 

@@ -237,7 +237,7 @@ class World:
     def _listen(self, before: Sight, after: Sight) -> None:
         """Note which files of several names were changed through one that no index looks at."""
         linked = {seen.inode for seen in (*before.values(), *after.values()) if seen.links > 1}
-        wanted_before, self._wanted = self._wanted, _wanted(self.root) if linked else None
+        wanted_before, self._wanted = self._wanted, wanted_paths(self.root) if linked else None
         self.unheard &= {seen.inode for seen in after.values()}
         if self._wanted is None:
             return
@@ -304,7 +304,7 @@ class World:
         self.writing = going_on
 
 
-def _wanted(root: bytes) -> set[bytes]:
+def wanted_paths(root: bytes) -> set[bytes]:
     """The paths of a root that no ignore file keeps out, as our programs see it."""
     tree = Tree(1, "music", root, [spot_at(b"", open_root(root), 1, "ext4")], {})
     try:

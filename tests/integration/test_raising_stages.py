@@ -11,11 +11,11 @@ import pytest
 from tests.corpus import plant, tagged
 from tests.crews import crew, is_quiet, quick
 from tests.daemons import QUICK, shown, watching
-from tests.programs import CHECKOUT, ENVIRONMENT, count, eventually, rows, run
+from tests.programs import count, eventually, rows, run
+from tests.raising import injecting
 from tests.redis_servers import RedisServer, redis_server
 from tests.trees import put
 
-RAISING = CHECKOUT / "tests" / "raising"
 STAGES = {
     "walk": "UnicodeError",
     "scan": "KeyError",
@@ -24,12 +24,6 @@ STAGES = {
     "insert": "OverflowError",
 }
 GOOD = {f"{folder}/{n}.mp3": f"{folder} {n}" for folder in ("a", "b") for n in range(1, 4)}
-
-
-def injecting(stage: str, error: str) -> Mapping[str, str]:
-    """The environment in which a stage raises on `raise.mp3`."""
-    found = f"{RAISING}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"
-    return {"PYTHONPATH": found, "RAISE_IN": stage, "RAISE_CLASS": error}
 
 
 def planted(music: Path, titles: Mapping[str, str]) -> None:
