@@ -109,7 +109,7 @@ def test_a_rebuild_that_is_killed_again_and_again_ends_as_if_it_never_was(
     assert report["files_read"] + len(known) == FILES
     assert known.items() <= ids(db).items()
     assert run("verify", "--deep", "--json", db=db).object == {
-        "ok": True, "checked": FILES, "pending": 0, "differences": [], "offline": [],
+        "ok": True, "checked": FILES, "pending": 0, "unseen": 0, "differences": [], "offline": [],
     }  # fmt: skip
     assert rows(db, "SELECT count(*), count(DISTINCT path) FROM library") == [(FILES, FILES)]
     assert rows(db, "SELECT kind, count(*), count(DISTINCT track_id) FROM changes") == [
@@ -143,7 +143,7 @@ def test_a_scan_that_is_killed_again_and_again_ends_as_if_it_never_was(
         run("verify", "--json", db=db)
     run("scan", db=db)
     assert run("verify", "--deep", "--json", db=db).object == {
-        "ok": True, "checked": FILES + 180, "pending": 0, "differences": [], "offline": [],
+        "ok": True, "checked": FILES + 180, "pending": 0, "unseen": 0, "differences": [], "offline": [],
     }  # fmt: skip
     now = dict(rows(db, "SELECT path, id FROM library"))
     assert len(now) == FILES + 180
