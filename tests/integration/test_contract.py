@@ -33,7 +33,7 @@ ROOT_KEYS = {
     "name", "path", "state", "tracks", "file_system", "disk", "stamp_fields", "moves",
 }  # fmt: skip
 SCAN_ROW_KEYS = {"id", "kind", "state", "roots", "started_at", "ended_at", "counts"}
-VERIFY_KEYS = {"ok", "checked", "pending", "differences", "offline"}
+VERIFY_KEYS = {"unseen", "ok", "checked", "pending", "differences", "offline"}
 DIFFERENCE_KEYS = {"root", "path", "kind", "detail"}
 PROBLEM_KEYS = {"root", "path", "kind", "reason", "since"}
 CHANGE_KEYS = {"seq", "at", "kind", "track_id", "root", "path", "old_root", "old_path"}

@@ -143,7 +143,8 @@ def test_a_scan_that_is_killed_again_and_again_ends_as_if_it_never_was(
         run("verify", "--json", db=db)
     run("scan", db=db)
     assert run("verify", "--deep", "--json", db=db).object == {
-        "ok": True, "checked": FILES + 180, "pending": 0, "unseen": 0, "differences": [], "offline": [],
+        "ok": True, "checked": FILES + 180, "pending": 0, "unseen": 0,
+        "differences": [], "offline": [],
     }  # fmt: skip
     now = dict(rows(db, "SELECT path, id FROM library"))
     assert len(now) == FILES + 180
