@@ -175,10 +175,12 @@ class Verifier:
         """Count what cannot be looked at; a difference where `problems` does not say so."""
         if isinstance(item, Unseen):
             kind, detail = "unseen", f"this name cannot be looked at: {item.problem.reason}"
-        elif item.reason is not None:
-            kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
-        else:
+        elif item.reason is None:
             return
+        elif paths.name_of(item.path) == IGNORE_FILE:
+            kind, detail = "unlisted", item.reason
+        else:
+            kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
         if paths.name_of(item.path) != IGNORE_FILE:  # a bad line hides nothing
             self._unseen += 1
         if not self._is_told(tree, item.path):

@@ -15,7 +15,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.faults import FaultStreak, explain, problem_of
 from indexer.model import Entry, Problem, ProblemKind, Stamp
-from indexer.rulebook import has_no_media, ignore_file, rules_above, rules_in
+from indexer.rulebook import has_no_media, ignore_file, rules_above, rules_in, with_file
 from indexer.tree import Tree, special_kind
 from indexer.wanted import IGNORE_FILE, NO_MEDIA, RULE_NAMES, Rules, Wanted
 
@@ -169,13 +169,13 @@ class _Lister:
         if os.fsdecode(NO_MEDIA) in names and has_no_media(fd):
             return False
         if os.fsdecode(IGNORE_FILE) in names:
-            file = ignore_file(fd, self._folder)
+            file = ignore_file(self._tree, fd, self._folder)
             if file is not None:
-                self.rules = self.rules.and_(file)
-                if file.bad_lines:
+                self.rules, bad_lines = with_file(self.rules, file)
+                if bad_lines:
                     place = paths.join(self._folder, IGNORE_FILE)
                     order = paths.order_key(place, is_folder=True)
-                    self._bad_lines.append((order, Unlisted(place, "; ".join(file.bad_lines))))
+                    self._bad_lines.append((order, Unlisted(place, "; ".join(bad_lines))))
         return True
 
     def _keep_all(  # noqa: C901 - a call a name costs

@@ -6,23 +6,23 @@ and an empty `.nomedia` (nothing here or below is wanted). Changing either is a 
 
 from __future__ import annotations
 
-import codecs
 import fnmatch
 import os
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec  # noqa: TC004 - loaded where an ignore file is met
+from indexer.gitignore import MOST_BYTES, Patterns
 
 IGNORE_FILE: Final = b".indexignore"
 NO_MEDIA: Final = b".nomedia"
 RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
 """As a listing names them."""
 _DOT: Final = ord(".")
+_MOST_FILES: Final = 64
+"""Ignore files that hold in one folder. A guess; few folders lie so deep."""
 
 IGNORED_NAMES: Final = (
     "@eaDir",  # Synology: thumbnails and indexes beside the files
@@ -57,8 +57,7 @@ class Wanted:
         self.follow_links = follow_links
         self._hidden = hidden
         self._ignored_names = tuple(ignored_names)
-        patterns = (fnmatch.translate(name) for name in ignored_names)
-        self._ignored = re.compile("|".join(patterns).encode() or rb"(?!)", re.DOTALL)
+        self._match_ignored = _matcher(ignored_names)
 
     def without_files(self) -> Wanted:
         """The same of folders, and no file at all: to list folders only."""
@@ -74,7 +73,7 @@ class Wanted:
         dot = name.rfind(b".")  # as `paths.suffix_of`; a scan asks this of every name there is
         if dot < 1 or name[dot:].lower() not in self.suffixes:
             return False
-        return self._any(name) if name[0] == _DOT else self._ignored.match(name) is None
+        return self._any(name) if name[0] == _DOT else self._match_ignored(name) is None
 
     def folder(self, name: bytes) -> bool:
         """Whether a folder of this name is entered."""
@@ -87,7 +86,7 @@ class Wanted:
     def _any(self, name: bytes) -> bool:
         if name.startswith(b".") and (not self._hidden or name.startswith(b"._")):
             return False
-        return self._ignored.match(name) is None
+        return self._match_ignored(name) is None
 
     @property
     def fingerprint(self) -> str:
@@ -100,31 +99,30 @@ class Wanted:
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
+def _matcher(names: Sequence[str]) -> Callable[[bytes], object | None]:
+    """What finds a name in the syntax of fnmatch among these; None where there is none.
+
+    `fnmatch` makes expressions that never try a place twice, and what it cannot make sense of
+    stands for itself. In bytes a `?` would be a part of a letter, so those need text.
+    """
+    patterns = [fnmatch.translate(name) for name in names]
+    expression = "|".join(patterns) or "(?!)"
+    if not any(letter in name for name in names for letter in "?["):
+        return re.compile(os.fsencode(expression)).match
+    match = re.compile(expression).match
+    return lambda name: match(os.fsdecode(name))
+
+
 class IgnoreFile(Struct, frozen=True):
-    """One `.indexignore`: the folder it lies in, what it says, and the lines nobody understands."""
+    """One `.indexignore`: the folder it lies in, and what it says."""
 
     folder: bytes
-    spec: GitIgnoreSpec
-    bad_lines: tuple[str, ...] = ()
+    patterns: Patterns
 
     @classmethod
     def parse(cls, folder: bytes, text: bytes) -> IgnoreFile:
-        """Read gitignore syntax; bytes that are not UTF-8 stand for themselves.
-
-        The byte order mark and the line ends of Windows are no part of a pattern.
-        """
-        from pathspec import GitIgnoreSpec
-
-        lines, bad_lines = [], []
-        for number, raw in enumerate(text.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
-            line = os.fsdecode(raw)
-            try:
-                GitIgnoreSpec.from_lines([line])
-            except ValueError as error:
-                bad_lines.append(f"line {number}: {error}")
-            else:
-                lines.append(line)
-        return cls(folder, GitIgnoreSpec.from_lines(lines), tuple(bad_lines))
+        """Read the text of one; no text is refused, and bad lines are told by its `patterns`."""
+        return cls(folder, Patterns(text))
 
 
 class Rules(Struct, frozen=True):
@@ -136,6 +134,19 @@ class Rules(Struct, frozen=True):
         """These rules, and a deeper file's before them."""
         return Rules((file, *self.files))
 
+    def refusal(self, file: IgnoreFile) -> str | None:
+        """Why a deeper file is too much on top of these rules; None where it is not.
+
+        Every name that is met is held against all of them.
+        """
+        if len(self.files) >= _MOST_FILES:
+            most = f"{_MOST_FILES} folders above have ignore files"
+        elif sum(one.patterns.text_bytes for one in (file, *self.files)) > MOST_BYTES:
+            most = f"with the ignore files above it has more than {MOST_BYTES // 1024} KB"
+        else:
+            return None
+        return f"line 1: it and those after it are not obeyed, since {most}; make them fewer"
+
     def ignore(self, path: bytes, *, is_folder: bool = False) -> bool:
         """Whether a path relative to the root is ignored; the deepest file that has a word decides.
 
@@ -144,9 +155,9 @@ class Rules(Struct, frozen=True):
         """
         for file in self.files:
             below = path[len(file.folder) + 1 :] if file.folder else path
-            said = file.spec.check_file(os.fsdecode(below) + ("/" if is_folder else "")).include
-            if said is not None:
-                return said
+            word = file.patterns.word_on(below, is_folder=is_folder)
+            if word is not None:
+                return word
         return False
 
 

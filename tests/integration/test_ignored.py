@@ -206,6 +206,25 @@ def test_a_bad_line_is_a_problem_at_its_file_until_it_is_mended_and_the_others_h
     assert set(titles(library)) == set(names)
 
 
+def test_no_pattern_stops_a_scan_and_what_is_not_obeyed_is_a_problem_with_its_line(
+    library: Library, plant: Plant
+) -> None:
+    odd = b"[2019-10] Bootlegs/\n" + b"*a" * 10 + b"b\n" + b"**/a/" * 10 + b"b\n[z-a\n\xff[[:x:]]\n"
+    plant({"A/.indexignore": odd, f"A/{'a' * 100}.mp3": song(), "A/9 Bootlegs/1.mp3": song()})
+    plant({"B/.indexignore": b"no.mp3\n" + b"#" * 300_000, "B/1.mp3": song(), "B/no.mp3": song()})
+    library.scan()
+    assert set(titles(library)) == {f"A/{'a' * 100}.mp3", "B/1.mp3"}
+    told = {problem.path: problem.reason for problem in library.problems()}
+    assert set(told) == {"A/.indexignore", "B/.indexignore"}
+    assert told["A/.indexignore"].startswith("line 4: ")
+    assert "; line 5: " in told["A/.indexignore"]
+    assert told["B/.indexignore"].startswith("line 2: ")
+    assert_settled(library)
+    plant({"C/.indexignore": b"a*b\n[\n"})
+    (difference,) = (one for one in library.verify().differences if one.kind == "unlisted")
+    assert difference.detail.startswith("line 2: ")
+
+
 def test_an_ignore_file_of_windows_is_understood(library: Library, plant: Plant) -> None:
     plant({"A/1.mp3": song(), "A/2.mp3": song(), "A/3.mp3": song()})
     plant({"A/.indexignore": b"\xef\xbb\xbf1.mp3\r\n2.mp3\r\n"})

@@ -27,6 +27,9 @@ FLOORS = (
     ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
     ("indexer.disks", "indexer.settings"),
     ("indexer.wanted", "indexer.paths", "indexer.faults"),
+    ("indexer.gitignore",),
+    ("indexer.automaton",),
+    ("indexer.wildmatch",),
     ("indexer.model",),
     ("indexer.errors",),
 )
@@ -36,7 +39,6 @@ EDGES = {
     "apsw": ("indexer.store",),
     "sqlite_utils": ("indexer.store.migrate",),
     "mutagen": ("indexer.tags",),
-    "pathspec": ("indexer.wanted",),
     "click": ("indexer.cli", "watcher.cli"),
     "rich": ("indexer.cli.progress", "indexer.cli.watch"),
     "watchdog": ("watcher.observer",),

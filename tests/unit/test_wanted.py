@@ -96,8 +96,8 @@ def test_a_folder_pattern_spares_a_file_of_that_name() -> None:
 
 def test_a_line_that_is_no_pattern_is_told_and_the_others_hold() -> None:
     file = IgnoreFile.parse(b"", b"*.flac\n\\\n")
-    assert file.bad_lines
-    assert file.bad_lines[0].startswith("line 2: ")
+    assert file.patterns.bad_lines
+    assert file.patterns.bad_lines[0].startswith("line 2: ")
     assert Rules((file,)).ignore(b"a.flac")
 
 
