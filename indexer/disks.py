@@ -90,7 +90,10 @@ def stamp_fields(fs_type: str) -> StampFields:
 
 
 def granularity_ns(fs_type: str) -> int:
-    """How coarse its clock is, in nanoseconds; 0 is the kernel's own tick (rule R2)."""
+    """How coarse its clock is at least, in nanoseconds; 0 is the kernel's own tick (rule R2).
+
+    What the type cannot tell, a stamp does: `evidence.granularity_of`.
+    """
     return traits_of(fs_type).granularity_ns
 
 

@@ -26,6 +26,8 @@ whose clock is a little fast. Only what is further ahead is a wrong clock, and c
 """
 
 
+_SECOND_NS = 1_000_000_000
+
 SETTLED_NS = 15 * 60 * 1_000_000_000
 """After so long without a write nobody need be asked who has a file open.
 
@@ -76,30 +78,44 @@ def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdic
     and the contents last. A write before the reading is then either part of what is read or
     changes the stamp; a write after it always changes the stamp.
     """
-    if lease is Lease.GRANTED and now_ns - stamp.ctime_ns > max(TICK_NS, evidence.granularity_ns):
+    ctime_ns = stamp.ctime_ns
+    step_ns = granularity_of(ctime_ns, evidence.granularity_ns)
+    if lease is Lease.GRANTED and now_ns - ctime_ns > max(TICK_NS, step_ns):
         return Verdict.READ  # nearly always
     held = lease is Lease.REFUSED
-    if held and not _stood_still(stamp.ctime_ns, now_ns, evidence.held_s, evidence.granularity_ns):
+    if held and not _stood_still(ctime_ns, now_ns, evidence.held_s, step_ns):
         return Verdict.WAIT_WRITER
-    if lease is Lease.UNAVAILABLE and not _stood_still(
-        stamp.ctime_ns, now_ns, evidence.still_s, evidence.granularity_ns
-    ):
+    if lease is Lease.UNAVAILABLE and not _stood_still(ctime_ns, now_ns, evidence.still_s, step_ns):
         return Verdict.WAIT_YOUNG
-    if tick_left_ns(stamp.ctime_ns, now_ns, evidence.granularity_ns):
+    if tick_left_ns(ctime_ns, now_ns, evidence.granularity_ns):
         return Verdict.WAIT_YOUNG
     return Verdict.READ_HELD if held else Verdict.READ
 
 
-def tick_left_ns(ctime_ns: int, now_ns: int, granularity_ns: int) -> int:
+def granularity_of(ctime_ns: int, disk_ns: int) -> int:
+    """How coarse the clock may be that made a ctime, in nanoseconds; never finer than its disk's.
+
+    `disk_ns` is what the type of the file system tells (0: the kernel's tick), and that is not all:
+    ext4 with inodes of 128 bytes counts in whole seconds, as old disks that were ext3 once, and a
+    server may share such a disk, or a FAT stick, which counts in steps of two. So a whole second is
+    taken for what it looks like. On a fine clock one in a billion is one, and waits for no reason.
+    """
+    if ctime_ns % _SECOND_NS:
+        return disk_ns
+    may_be_fat = disk_ns >= _SECOND_NS and ctime_ns % (2 * _SECOND_NS) == 0
+    return max(disk_ns, 2 * _SECOND_NS if may_be_fat else _SECOND_NS)
+
+
+def tick_left_ns(ctime_ns: int, now_ns: int, disk_ns: int) -> int:
     """How long until a later write cannot carry the same ctime; 0 when that is so already.
 
-    A file system cuts the time of a write down to its granularity (0: none coarser than the
-    kernel's tick). Never less than a tick, since the clock does not move before.
+    A file system cuts the time of a write down to the granularity of its clock. Never less than a
+    tick, since the clock does not move before. `disk_ns` is as in `granularity_of`.
     """
-    if _in_the_future(ctime_ns, now_ns, granularity_ns):
+    step_ns = max(granularity_of(ctime_ns, disk_ns), 1)
+    if _in_the_future(ctime_ns, now_ns, step_ns):
         return 0
-    granularity_ns = max(granularity_ns, 1)
-    past_ns = (ctime_ns // granularity_ns + 1) * granularity_ns
+    past_ns = (ctime_ns // step_ns + 1) * step_ns
     return max(past_ns - now_ns, TICK_NS) if now_ns < past_ns else 0
 
 

@@ -170,8 +170,6 @@ def _class(glob: bytes, at: int) -> tuple[bytes, int] | None:
         return None
     name = glob[at : end - 1]
     if name not in _CLASSES:
-        raise Senseless(
-            f"there is no class [:{name.decode('utf-8', 'replace')}:];"
-            f" there are {', '.join(sorted(map(bytes.decode, _CLASSES)))}"
-        )
+        known = ", ".join(sorted(map(bytes.decode, _CLASSES)))
+        raise Senseless(f"a class [:name:] has a name that is none; there are {known}")
     return _CLASSES[name], end

@@ -15,7 +15,7 @@ from tests.integration.odd_names import LIBRARY, Place
 from tests.programs import can_be_root, run
 
 Mount = Callable[..., Path]
-MakeDisk = Callable[[str], Path]
+MakeDisk = Callable[..., Path]
 
 _SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
@@ -66,16 +66,16 @@ def unmount(point: Path) -> None:
 
 @pytest.fixture
 def make_disk(tmp_path: Path) -> MakeDisk:
-    """`make_disk(name)` -> a file that holds a small ext4, to be mounted with `-o loop`."""
+    """`make_disk(name, *options of mkfs)` -> a file with a small ext4, to mount with `-o loop`."""
     tool = shutil.which("mkfs.ext4", path=_SBIN)
     if tool is None:
         pytest.skip("mkfs.ext4 is not installed")
 
-    def make(name: str) -> Path:
+    def make(name: str, *options: str) -> Path:
         path = tmp_path / name
         with path.open("wb") as file:
             file.truncate(4 << 20)
-        subprocess.run([tool, "-q", "-F", path], check=True)
+        subprocess.run([tool, "-q", "-F", *options, path], check=True, stderr=subprocess.DEVNULL)
         return path
 
     return make

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexer.library import Library
+from indexer.settings import Settings
 from tests.corpus import plant, tagged
+from tests.daemons import watching
+from tests.integration.conftest import MakeDisk, Mount
 from tests.programs import count, eventually, rows, run, started
 
 BRIEF = "still = 0.2\n"
@@ -155,6 +160,46 @@ def test_a_coarse_clock_is_waited_out(music: Path, db: Path) -> None:
     report = run("rebuild", music, "--json", db=db, config=config).object
     assert (report["added"], report["pending"]) == (1, 0)
     ((read_ms,),) = rows(db, "SELECT indexed_at FROM tracks")
+    assert read_ms // 1000 > born_ns // 1_000_000_000
+
+
+@pytest.fixture
+def old_disk(tmp_path: Path, mount: Mount, make_disk: MakeDisk) -> Path:
+    """A disk that was ext3 once: its inodes of 128 bytes have times of whole seconds."""
+    disk = make_disk("old.ext4", "-I", "128")
+    return mount(tmp_path / "old", "-o", "loop", disk)
+
+
+def written_twice_in_a_second(file: Path) -> bool:
+    """Write a file, and change a text in it; whether both have the same time."""
+    eventually(lambda: time.time() % 1 < 0.2)
+    plant(file.parent, {file.name: tagged(title="AAAA")})
+    born_ns = file.stat().st_ctime_ns
+    eventually(lambda: time.time() % 1 > 0.5)
+    with file.open("r+b") as opened:
+        opened.seek(file.read_bytes().index(b"AAAA"))
+        opened.write(b"BBBB")
+    return file.stat().st_ctime_ns == born_ns
+
+
+def test_a_second_write_in_one_second_of_an_old_disk_is_seen(old_disk: Path, db: Path) -> None:
+    with watching(old_disk, db=db) as daemon:
+        eventually(lambda: written_twice_in_a_second(old_disk / "a.mp3"))
+        daemon.shows({"a.mp3": "BBBB"})
+        daemon.is_right()
+
+
+def test_a_scan_of_an_old_disk_reads_nothing_that_could_change_under_its_stamp(
+    old_disk: Path, settings: Settings
+) -> None:
+    with Library(settings) as library:
+        library.add_root(os.fsencode(old_disk))
+        eventually(lambda: time.time() % 1 < 0.2)
+        plant(old_disk, {"a.mp3": tagged(title="A")})
+        eventually(lambda: library.scan().added == 1)
+    born_ns = (old_disk / "a.mp3").stat().st_ctime_ns
+    assert born_ns % 1_000_000_000 == 0
+    ((read_ms,),) = rows(settings.db, "SELECT indexed_at FROM tracks")
     assert read_ms // 1000 > born_ns // 1_000_000_000
 
 

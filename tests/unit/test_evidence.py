@@ -9,6 +9,7 @@ from indexer.evidence import (
     WAITING,
     Lease,
     Verdict,
+    granularity_of,
     is_settled,
     judge,
     tick_left_ns,
@@ -16,7 +17,9 @@ from indexer.evidence import (
 from indexer.model import Evidence, Stamp, Waiting
 
 SECOND = 1_000_000_000
-NOW = 1_800_000_000 * SECOND
+EVEN = 1_800_000_000 * SECOND
+NOW = EVEN + 123_456_789
+"""On a clock of nanoseconds hardly any time is a whole second."""
 EVIDENCE = Evidence(still_s=2, held_s=60)
 
 
@@ -80,9 +83,47 @@ def test_without_a_wait_for_stillness_the_tick_is_still_waited_for() -> None:
 
 def test_a_coarse_file_system_keeps_a_file_young_for_longer() -> None:
     fat = Evidence(granularity_ns=2 * SECOND)
-    now = changed(ago_s=0)
-    assert judge(now, NOW + 3 * SECOND // 2, Lease.GRANTED, fat) is Verdict.WAIT_YOUNG
-    assert judge(now, NOW + 2 * SECOND, Lease.GRANTED, fat) is Verdict.READ
+    now = replace(changed(ago_s=0), ctime_ns=EVEN)
+    assert judge(now, EVEN + 3 * SECOND // 2, Lease.GRANTED, fat) is Verdict.WAIT_YOUNG
+    assert judge(now, EVEN + 2 * SECOND, Lease.GRANTED, fat) is Verdict.READ
+
+
+@pytest.mark.parametrize(
+    ("ctime_ns", "disk_ns", "is_ns"),
+    [
+        (NOW, 0, 0),
+        (EVEN, 0, SECOND),
+        (EVEN + SECOND, 0, SECOND),
+        (EVEN + 1, 0, 0),
+        (EVEN + 10_000_000, 10_000_000, 10_000_000),
+        (EVEN, 10_000_000, SECOND),
+        (NOW, SECOND, SECOND),
+        (EVEN + SECOND, SECOND, SECOND),
+        (EVEN, SECOND, 2 * SECOND),
+        (NOW, 2 * SECOND, 2 * SECOND),
+        (EVEN + SECOND, 2 * SECOND, 2 * SECOND),
+        (EVEN, 5 * SECOND, 5 * SECOND),
+        (-3 * SECOND, 0, SECOND),
+        (0, 0, SECOND),
+    ],
+)
+def test_a_whole_second_is_taken_for_the_clock_that_it_looks_like(
+    ctime_ns: int, disk_ns: int, is_ns: int
+) -> None:
+    assert granularity_of(ctime_ns, disk_ns) == is_ns
+
+
+@pytest.mark.parametrize("lease", Lease)
+@pytest.mark.parametrize(("disk_ns", "step_ns"), [(0, SECOND), (SECOND, 2 * SECOND)])
+def test_no_file_of_a_whole_second_is_read_while_a_write_could_carry_its_stamp(
+    lease: Lease, disk_ns: int, step_ns: int
+) -> None:
+    at_once = Evidence(still_s=0, held_s=0, granularity_ns=disk_ns)
+    file = Stamp(size=1, mtime_ns=EVEN, ctime_ns=EVEN, inode=1)
+    for now_ns in range(EVEN, EVEN + step_ns, SECOND // 10):
+        assert judge(file, now_ns, lease, at_once) is Verdict.WAIT_YOUNG
+        assert tick_left_ns(EVEN, now_ns, disk_ns) == EVEN + step_ns - now_ns
+    assert judge(file, EVEN + step_ns, lease, at_once) in {Verdict.READ, Verdict.READ_HELD}
 
 
 def test_a_verdict_says_what_is_waited_for() -> None:
@@ -103,15 +144,15 @@ def test_a_tick_is_left_while_the_clock_shows_the_time_of_the_change() -> None:
 
 
 def test_what_is_left_of_a_coarse_tick_ends_at_its_boundary() -> None:
-    assert tick_left_ns(NOW, NOW + SECOND // 2, 2 * SECOND) == 3 * SECOND // 2
-    assert tick_left_ns(NOW, NOW + 2 * SECOND - 1, 2 * SECOND) == TICK_NS
-    assert tick_left_ns(NOW, NOW + 2 * SECOND, 2 * SECOND) == 0
+    assert tick_left_ns(EVEN, EVEN + SECOND // 2, 2 * SECOND) == 3 * SECOND // 2
+    assert tick_left_ns(EVEN, EVEN + 2 * SECOND - 1, 2 * SECOND) == TICK_NS
+    assert tick_left_ns(EVEN, EVEN + 2 * SECOND, 2 * SECOND) == 0
 
 
 def test_a_change_within_a_coarse_tick_waits_for_that_ticks_end() -> None:
     """A fine stamp under a granularity that a test has coarsened: both count in whole seconds."""
-    assert tick_left_ns(NOW + 1, NOW + SECOND - 1, SECOND) > 0
-    assert tick_left_ns(NOW + 1, NOW + SECOND, SECOND) == 0
+    assert tick_left_ns(EVEN + 1, EVEN + SECOND - 1, SECOND) > 0
+    assert tick_left_ns(EVEN + 1, EVEN + SECOND, SECOND) == 0
 
 
 def test_no_tick_is_left_for_a_change_in_the_future() -> None:

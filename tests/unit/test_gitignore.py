@@ -87,7 +87,7 @@ def test_the_last_line_that_matches_decides_whatever_its_kind() -> None:
         (b"[!]", "not closed"),
         (b"[a-\\", "not closed"),
         (b"[[:alpha:]", "not closed"),
-        (b"[[:music:]]", "[:music:]"),
+        (b"[[:music:]]", "alnum"),
         (b"!", "names nothing"),
         (b"/", "names nothing"),
         (b"!//", "names nothing"),
@@ -117,6 +117,13 @@ def test_many_bad_lines_are_counted_and_not_all_told() -> None:
     assert len(told) < 10
     assert told[0].startswith("line 1: ")
     assert told[-1] == f"and {1001 - len(told)} more such lines"
+
+
+@pytest.mark.parametrize("line", [b"[[:" + b"x" * 10_000 + b":]]", b"[[:\x1b[2J:]]", b"\x1b[2J"])
+def test_what_is_told_of_a_line_is_short_and_has_nothing_of_it(line: bytes) -> None:
+    (told,) = Patterns(line).bad_lines
+    assert len(told) < 200
+    assert told.isprintable()
 
 
 def test_a_file_in_another_encoding_is_a_problem_and_ignores_nothing() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from watcher import observation
 from watcher.observation import observe
 
 
@@ -41,3 +44,30 @@ def test_a_file_tells_its_size(tmp_path: Path) -> None:
     seen = observe(os.fsencode(path), leases=False, granularity_ns=1)
     assert seen is not None
     assert seen.size == 7
+
+
+@pytest.mark.parametrize(
+    ("ctime_ns", "granularity_ns", "left_s"),
+    [
+        (5_000_000_000, 0, 0.7),
+        (5_300_000_000, 0, 0.0),
+        (5_000_000_000, 2_000_000_000, 0.7),
+        (4_000_000_000, 1_000_000_000, 0.7),
+    ],
+)
+def test_a_whole_second_is_waited_out(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ctime_ns: int,
+    granularity_ns: int,
+    left_s: float,
+) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(b"x" * 7)
+    status = SimpleNamespace(st_mode=stat.S_IFREG, st_size=7, st_ctime_ns=ctime_ns)
+    monkeypatch.setattr(observation, "coarse_now_ns", lambda: 5_300_000_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lambda _: status)
+        seen = observe(os.fsencode(path), leases=False, granularity_ns=granularity_ns)
+    assert seen is not None
+    assert seen.tick_left_s == pytest.approx(left_s)
