@@ -30,6 +30,7 @@ from mutagen.flac import FLAC
 from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 
 from indexer import tags
+from indexer.engine.processes import mapped_bytes
 from indexer.model import Chunk, ProblemKind, Reading, Track
 from indexer.stages.extract import extract
 from indexer.tags import comments, id3, items, mp4, mpeg, reader, vorbis
@@ -137,7 +138,7 @@ def _read_all(
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with tempfile.TemporaryDirectory() as folder:
-            limit = _virtual_size() + MEMORY
+            limit = mapped_bytes() + MEMORY
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             for number in numbers:
                 at[:8] = number.to_bytes(8)
@@ -305,11 +306,6 @@ def _import_all(wholes: Sequence[Input]) -> None:
         for suffix in {one.suffix, b".mp3"}:
             with suppress(tags.Refused):
                 tags.read_track(io.BytesIO(one.content), suffix)
-
-
-def _virtual_size() -> int:
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    return pages * resource.getpagesize()
 
 
 def _keep(folder: Path, seed: int, number: int, one: Input) -> Path:

@@ -23,7 +23,7 @@ from rq.timeouts import BaseTimeoutException
 from rq.utils import now
 
 from indexer.engine.death import die_with
-from indexer.engine.memory import resident_bytes
+from indexer.engine.processes import resident_bytes
 from indexer.engine.queued import serial
 from indexer.engine.queued.jobs import ODD, Handler, OurJob, OurQueue, our_queue
 from indexer.engine.queued.lender import limit_memory

@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 from rq.job import Retry
 
 from indexer import disks, errors
+from indexer.engine.processes import mapped_bytes
 from indexer.engine.queued.jobs import read_order
 from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
 from indexer.engine.queued.queues import Queues, chunk_job
@@ -118,8 +118,7 @@ def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]
 
 def limit_memory(megabytes: int) -> None:
     """Let this process take so much more memory than it has now, and fail where it wants more."""
-    pages = int(Path("/proc/self/statm").read_bytes().split()[0])
-    most = pages * resource.getpagesize() + megabytes * 1024 * 1024
+    most = mapped_bytes() + megabytes * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
