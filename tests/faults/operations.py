@@ -595,6 +595,25 @@ def change_ignore_file(world: World, dice: Random) -> Done:
     return f"{place!r} {line!r}"
 
 
+_NONSENSE: Final = (
+    b"*", b"**", b"?", b"/", b"[", b"]", b"[2019-10]", b"[!a]", b"[z-a", b"[[:alpha:]]",
+    b"[[:no:]]", b"\\", b"!", b"#", b" ", b"\r", b"\0", b"\n", b"\n", b"\xff", b"a", b"mp3",
+    b".flac", b"*a" * 10,
+)  # fmt: skip
+
+
+@operation(2)
+def write_nonsense_into_ignore_file(world: World, dice: Random) -> Done:
+    """Whatever it says: what is indexed is what a fresh index would have."""
+    place = world.a_folder(dice, and_root=dice.random() < 0.2)
+    if place is None:
+        return None
+    world.stamps += len(world.files())
+    text = b"".join(dice.choices(_NONSENSE, k=dice.randrange(1, 30)))
+    _write(world.path(os.path.join(place, b".indexignore")), text)
+    return f"{place!r} {text!r}"
+
+
 @operation(2)
 def toggle_nomedia(world: World, dice: Random) -> Done:
     found = [one for one in world.folders() if not _free(world, os.path.join(one, b".nomedia"))]
