@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from indexer import errors, paths
+from indexer.descent import lstat_at
 from indexer.model import Hint
 from indexer.store.roots import RootRow
 from indexer.wanted import is_rule
@@ -64,12 +65,12 @@ def _hints_at(located: Located) -> list[Hint]:
         return [folder]
     one_name = Hint(root.id, paths.parent_of(path), (paths.name_of(path),))
     try:
-        mode = os.lstat(paths.join(root.path, path)).st_mode
+        status = lstat_at(root.path, path)
     except OSError:
         return [one_name, folder]
-    if stat.S_ISLNK(mode):
+    if status is None or stat.S_ISLNK(status.st_mode):
         return [one_name, folder]
-    return [folder] if stat.S_ISDIR(mode) else [one_name]
+    return [folder] if stat.S_ISDIR(status.st_mode) else [one_name]
 
 
 def _is_covered(hint: Hint, hints: Sequence[Hint]) -> bool:

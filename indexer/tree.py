@@ -1,4 +1,4 @@
-"""One root, held open: every look at it goes through its descriptor.
+"""One root, held open: every look at it goes through its descriptor, name by name (`descent`).
 
 A descriptor pins its disk: while it is open, an unmount is refused (or, if lazy, not noticed), so
 that no listing can ever be that of the empty folder underneath (rule R8).
@@ -17,12 +17,12 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths
+from indexer.descent import NOT_THERE, OpenFolders, open_below
 from indexer.disks import Disk, Mount, disk_at, granularity_ns, holds_wal, same_disk, stamp_fields
 from indexer.model import StampFields, signed_inode
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_NO_NAME: Final = _NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
+_NO_NAME: Final = NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 """Too long, or no text in the file system's encoding: no file bears such a name."""
 _SPECIAL: Final = (
     (stat.S_ISFIFO, "a FIFO"),
@@ -121,75 +121,25 @@ class Tree:
                 places.append(real[len(self.path.rstrip(b"/")) + 1 :])
         return any(paths.is_below(place, folder) for folder in self.offline for place in places)
 
+    def folders(self) -> OpenFolders:
+        """Its folders, to look at many files by; close it soon, as it says itself."""
+        return OpenFolders(self.fd, follow_links=self.follow_links)
+
     def lstat(self, path: bytes) -> os.stat_result | None:
         """What stands at a path now; None when nothing does. Other trouble is an OSError."""
-        try:
-            status = os.stat(path, dir_fd=self.fd, follow_symlinks=False)
-            return self._behind(path) or status if stat.S_ISLNK(status.st_mode) else status
-        except OSError as error:
-            if error.errno in _NOT_THERE:
-                return None
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-        return self.lstat_in_folder(path)
-
-    def lstat_in_folder(self, path: bytes) -> os.stat_result | None:
-        """The same, but never through a symbolic link, and for paths of any length."""
-        parent = self.open_folder(paths.parent_of(path))
-        if parent is None:
-            return None
-        try:
-            status = os.stat(paths.name_of(path), dir_fd=parent, follow_symlinks=False)
-            return self._behind(path) or status if stat.S_ISLNK(status.st_mode) else status
-        except FileNotFoundError:
-            return None
-        finally:
-            os.close(parent)
+        with self.folders() as folders:
+            return folders.lstat(path)
 
     def open_folder(self, folder: bytes) -> int | None:
-        """A descriptor of a folder below the root, never through a symbolic link; None: none there.
-
-        It goes down name by name, so a path may be longer than the kernel takes at once.
-        """
+        """A descriptor of a folder below the root, never out of it; None: none there."""
         if not folder:
             return os.open(b".", _FOLDER_FLAGS, dir_fd=self.fd)
-        fd = self.fd
-        for name in folder.split(b"/"):
-            try:
-                deeper = self._open_name(name, fd)
-            finally:
-                if fd != self.fd:
-                    os.close(fd)
-            if deeper is None:
-                return None
-            fd = deeper
-        return fd
-
-    def _open_name(self, name: bytes, parent: int) -> int | None:
-        """A folder in an open folder; a symbolic link only where they are followed."""
-        flags = _FOLDER_FLAGS & ~os.O_NOFOLLOW if self.follow_links else _FOLDER_FLAGS
         try:
-            fd = os.open(name, flags, dir_fd=parent)
+            return open_below(self.fd, folder, _FOLDER_FLAGS, follow_links=self.follow_links)
         except OSError as error:
-            if error.errno in _NOT_THERE:
+            if error.errno in NOT_THERE:
                 return None
             raise
-        if self.follow_links and not self._holds(os.readlink(b"/proc/self/fd/%d" % fd)):
-            os.close(fd)
-            return None
-        return fd
-
-    def _behind(self, path: bytes) -> os.stat_result | None:
-        """What a symbolic link leads to, if links are followed and it lies in the root."""
-        if not self.follow_links:
-            return None
-        real = os.path.realpath(paths.join(self.path, path))
-        if not self._holds(real):
-            return None
-        try:
-            return os.lstat(real)
-        except FileNotFoundError:
-            return None
 
     def _holds(self, real: bytes) -> bool:
         return paths.is_below(real, self.path.rstrip(b"/"))

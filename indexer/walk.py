@@ -312,7 +312,7 @@ def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
     rules = None if above is None else rules_in(tree, folder, above)
     if rules is None or rules.ignore(path):
         return None
-    status = tree.lstat_in_folder(path)
+    status = tree.lstat(path)
     if status is None:
         return None
     special = special_kind(status.st_mode)

@@ -38,7 +38,7 @@ from watcher.settle import Due, Settler
 from watcher.sighting import Sighting, SightingKind
 from watcher.state import RootEvent, RootState
 from watcher.trouble import Trouble
-from watcher.work import Work, path_in
+from watcher.work import Work
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""
@@ -381,7 +381,9 @@ class Daemon:
             return None
         traits = disks.traits_of(root.fs_type_of(path))
         return observe(
-            path_in(root.row, path),
+            root.row.path,
+            path,
+            follow_links=self._settings.follow_links,
             leases=self._settings.leases and traits.holds_wal,
             granularity_ns=traits.granularity_ns,
         )

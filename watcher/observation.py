@@ -7,18 +7,22 @@ import stat
 from typing import Final
 
 from indexer import paths
+from indexer.descent import OpenFolders
 from indexer.evidence import Lease, coarse_now_ns, tick_left_ns, try_lease
 from watcher.gathering import Observation
 from watcher.whole import is_complete
 
-_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 _EXTRACT_WAITS_NS: Final = 10_000_000
 
 
-def observe(path: bytes, *, leases: bool, granularity_ns: int) -> Observation | None:
-    """Look at one file; None where no regular file bears the name, or it cannot be opened."""
+def observe(
+    root_path: bytes, path: bytes, *, follow_links: bool, leases: bool, granularity_ns: int
+) -> Observation | None:
+    """Look at one file of a root; None where no regular file bears the path, or none opens."""
     try:
-        fd = _open(path)
+        with OpenFolders.at(root_path, follow_links=follow_links) as folders:
+            fd = _open(folders, path)
     except BlockingIOError:  # somebody holds a write lease, as Samba does for its clients
         return Observation(Lease.REFUSED, 0, 0)
     except OSError:
@@ -40,11 +44,11 @@ def observe(path: bytes, *, leases: bool, granularity_ns: int) -> Observation | 
         )
 
 
-def _open(path: bytes) -> int:
+def _open(folders: OpenFolders, path: bytes) -> int:
     try:
-        return os.open(path, _FLAGS | os.O_NOATIME)
+        return folders.open(path, _FLAGS | os.O_NOATIME)
     except PermissionError:
-        return os.open(path, _FLAGS)
+        return folders.open(path, _FLAGS)
 
 
 def _is_complete(file: object, path: bytes, size: int) -> bool:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
+from indexer.descent import NOT_THERE, OpenFolders, open_below
 from watcher.folders import Folders
 from watcher.health import Armed
 
-_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Place(Struct, frozen=True):
@@ -36,8 +39,8 @@ class Watches:
     """The watches of one root on one inotify descriptor. Safe for threads.
 
     `add` puts a watch on a path and returns its number, which is the same for the same folder, or
-    raises an OSError; `remove` takes one away, which may be gone already. While `going` is false
-    nothing is armed.
+    raises an OSError; it does not follow a link that is the last name. `remove` takes one away,
+    which may be gone already. While `going` is false nothing is armed.
 
     A watch is added first, and its folder listed afterwards: a folder that comes meanwhile is in
     the listing or in the queue. Whoever arms must have the place looked at when it is done, since
@@ -89,6 +92,7 @@ class Watches:
     def drop(self, folder: bytes) -> None:
         """Take the watches of a folder and below away."""
         with self._lock:
+            self._taken += 1  # one that is being added below it is none of its folder's any more
             self._drop(folder)
 
     def arm(self, top: bytes) -> bool:
@@ -96,32 +100,44 @@ class Watches:
 
         One that is watched already is left alone: whoever added it goes on below it.
         """
+        try:
+            root = os.open(self._place.path, _FOLDER)
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                self._miss(top, error)
+            return error.errno not in NOT_THERE
+        try:
+            return self._arm(root, top)
+        finally:
+            os.close(root)
+
+    def _arm(self, root: int, top: bytes) -> bool:
         there = True
         pending = [top]
         while pending and self._going():
             folder = pending.pop()
             try:
-                goes_on = self._watch(folder)
+                goes_on = self._watch(root, folder)
             except OSError as error:
-                if error.errno in _NOT_THERE:
+                if error.errno in NOT_THERE:
                     there = there and folder != top
                     continue
                 self._miss(folder, error)
                 goes_on = error.errno == errno.ENOSPC  # those below are to be named as well
             if goes_on:
-                pending += self._subfolders(folder)
+                pending += self._subfolders(root, folder)
         return there
 
-    def _watch(self, folder: bytes) -> bool:
+    def _watch(self, root: int, folder: bytes) -> bool:
         """Add one watch; False if it is there already. Raises what the kernel says.
 
         The number that comes back may be that of a watch which the other thread takes away just
-        now, since the folder has moved. So nothing is noted if any was taken meanwhile.
+        now, since the folder has moved. So nothing is noted if any was taken meanwhile; and for
+        the same reason each folder is reached anew from the root.
         """
-        path = self._place.path_of(folder)
         while True:
             taken = self._taken
-            watch = self._add(path)
+            watch = self._add_below(root, folder)
             with self._lock:
                 if self._taken != taken:
                     continue
@@ -132,9 +148,22 @@ class Watches:
                     self._drop(folder)  # another one stood here
                     self._folders.put(folder, watch)
                     return True
-            if _same_folder(path, self._place.path_of(known)):
-                raise OSError(errno.EEXIST, "it is watched at another path, as a bind mount", path)
+            if _same_folder(root, folder, known):
+                raise OSError(
+                    errno.EEXIST, "it is watched at another path, as a bind mount", folder
+                )
             self.drop(known)  # it was moved here, and the event of it is still to come
+
+    def _add_below(self, root: int, folder: bytes) -> int:
+        """Watch a folder of an open root. Its path holds no name on which a link may be put."""
+        above, _, name = folder.rpartition(b"/")
+        if not above:
+            return self._add(b"/proc/self/fd/%d/%s" % (root, name or b"."))
+        holder = open_below(root, above, _FOLDER)
+        try:
+            return self._add(b"/proc/self/fd/%d/%s" % (holder, name))
+        finally:
+            os.close(holder)
 
     def _drop(self, folder: bytes) -> None:
         for watch in self._folders.cut(folder):
@@ -143,17 +172,17 @@ class Watches:
         for missed in [path for path in self._unwatched if paths.is_below(path, folder)]:
             del self._unwatched[missed]
 
-    def _subfolders(self, folder: bytes) -> list[bytes]:
+    def _subfolders(self, root: int, folder: bytes) -> list[bytes]:
         """The wanted folders in a folder."""
         try:
-            with os.scandir(self._place.path_of(folder)) as entries:
+            with _listing(root, folder) as entries:
                 below = [
-                    paths.join(folder, entry.name)
+                    paths.join(folder, os.fsencode(entry.name))
                     for entry in entries
                     if entry.is_dir(follow_symlinks=False)
                 ]
         except OSError as error:
-            if error.errno not in _NOT_THERE:
+            if error.errno not in NOT_THERE:
                 self._miss(folder, error)
             return []
         return [path for path in below if self._place.wants_folder(path)]
@@ -163,9 +192,19 @@ class Watches:
             self._unwatched[folder] = error.errno or errno.EIO
 
 
-def _same_folder(one: bytes, other: bytes) -> bool:
-    """Whether two paths lead to one folder at this moment."""
+@contextmanager
+def _listing(root: int, folder: bytes) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What stands in a folder of an open root. Raises OSError."""
+    descriptor = open_below(root, folder, _LIST) if folder else os.open(b".", _LIST, dir_fd=root)
     try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        with os.scandir(descriptor) as entries:
+            yield entries
+    finally:
+        os.close(descriptor)
+
+
+def _same_folder(root: int, one: bytes, other: bytes) -> bool:
+    """Whether two paths lead to one folder at this moment."""
+    with OpenFolders(root) as folders:
+        first, second = (folders.lstat(path) if path else os.fstat(root) for path in (one, other))
+    return first is not None and second is not None and os.path.samestat(first, second)

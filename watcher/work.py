@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from indexer import errors, paths
+from indexer.descent import lstat_at
 from indexer.engine import guard
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
@@ -171,7 +172,9 @@ class Work:
                 continue
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))
-            elif not path or _may_be_folder(path_in(watched[root_id], path)):
+            elif not path or _may_be_folder(
+                watched[root_id].path, path, follow_links=self._wanted.follow_links
+            ):
                 places.add(Hint(root_id, path, recursive=True))
             else:  # by its name: a look at its folder takes it for a folder, and leaves it be
                 places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))
@@ -342,19 +345,15 @@ def _place(root: str | None, path: str | bytes) -> str:
     return f"{root}/{text}"
 
 
-def path_in(root: RootRow, path: bytes) -> bytes:
-    """The absolute path of a path in a root."""
-    return os.path.join(root.path, path) if path else root.path
-
-
-def _may_be_folder(path: bytes) -> bool:
+def _may_be_folder(root_path: bytes, path: bytes, *, follow_links: bool) -> bool:
     """Whether a folder stands there, or nobody can tell: one above it is shut, or its disk fails.
 
     By the time it is looked at it may be open again, and a look for a file would see no folder.
     """
     try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
+        status = lstat_at(root_path, path, follow_links=follow_links)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
+    return status is not None and stat.S_ISDIR(status.st_mode)

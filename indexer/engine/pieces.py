@@ -65,7 +65,7 @@ class Work(Generic[T]):
     def __init__(
         self,
         chunks: Iterable[tuple[T, Chunk]],
-        stamp_at: Callable[[bytes, bytes], Stamp | None] = stamp_at,
+        stamp_at: Callable[..., Stamp | None] = stamp_at,
     ) -> None:
         self._fresh = iter(chunks)
         self._leftovers: list[Piece[T]] = []
@@ -116,8 +116,9 @@ class Work(Generic[T]):
             return None
         if piece.failures == 0:
             piece.failures = 1
-            for path in piece.chunk.paths:
-                piece.stamp = self._stamp_at(piece.job.chunk.root_path, path)
+            chunk = piece.chunk
+            for path in chunk.paths:
+                piece.stamp = self._stamp_at(chunk.root_path, path, follow_links=chunk.follow_links)
             self._leftovers.append(piece)
             return None
         problem = Problem(ProblemKind.CONTENT, f"the reader {how} twice on this file")

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from indexer.descent import NOT_THERE, OpenFolders, lstat_at
 from indexer.evidence import (
     WAITING,
     Lease,
@@ -35,17 +36,7 @@ WAIT_OUT_NS = 10_000_000
 WAIT_TIMES = 5
 """A tick may come late where the processor idles: 5.4 ms after the last was seen, instead of 4."""
 
-_PATH_BYTES = 4095
-"""The longest path that one system call takes: PATH_MAX less its NUL."""
-
-_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLLOW = _FILE & ~os.O_NOFOLLOW
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_ON_THE_WAY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_LOOK_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""No file bears this name now. ELOOP: a symbolic link does."""
+_FILE = os.O_RDONLY | os.O_NONBLOCK
 
 _ADVICE = {
     errno.EACCES: "let the user that runs the indexer read it and enter its folders",
@@ -77,17 +68,17 @@ def extract(
     is called before each file, so that the caller can tell a slow disk from a hang.
     """
     try:
-        root = os.open(chunk.root_path, _FOLDER)
+        folders = OpenFolders.at(chunk.root_path, follow_links=chunk.follow_links)
     except OSError as error:
         problem = _environment(error)
         return [Reading(path=path, problem=problem) for path in chunk.paths]
-    try:
+    with folders:
         readings: dict[bytes, Reading] = {}
         too_fresh: list[tuple[bytes, Stamp]] = []
         for path in chunk.paths:
             beat()
             before_ns = now_ns()
-            reading = readings[path] = _look(root, path, chunk, read, now_ns, before_ns)
+            reading = readings[path] = _look(folders, path, chunk, read, now_ns, before_ns)
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
                 if 0 < left_ns <= WAIT_OUT_NS:
@@ -97,10 +88,8 @@ def extract(
             for _ in range(WAIT_TIMES):
                 if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
                     sleep(left_ns / 1e9)
-            readings[path] = _look(root, path, chunk, read, now_ns, 0)
+            readings[path] = _look(folders, path, chunk, read, now_ns, 0)
         return [readings[path] for path in chunk.paths]
-    finally:
-        os.close(root)
 
 
 def chunk_to_readings(
@@ -114,24 +103,17 @@ _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def stamp_at(root_path: bytes, path: bytes) -> Stamp | None:
+def stamp_at(root_path: bytes, path: bytes, *, follow_links: bool = False) -> Stamp | None:
     """The stamp of what bears this name now, without opening it; None where nothing can be seen."""
     try:
-        root = os.open(root_path, _FOLDER)
-        try:
-            file_descriptor = _open_below(root, path, _LOOK_ONLY)
-        finally:
-            os.close(root)
+        status = lstat_at(root_path, path, follow_links=follow_links)
     except OSError:
         return None
-    try:
-        return Stamp.of(os.fstat(file_descriptor))
-    finally:
-        os.close(file_descriptor)
+    return None if status is None else Stamp.of(status)
 
 
 def _look(
-    root: int,
+    folders: OpenFolders,
     path: bytes,
     chunk: Chunk,
     read: Read,
@@ -140,11 +122,11 @@ def _look(
 ) -> Reading:
     """Read one file; `before_ns` was the time a moment ago, or is 0."""
     try:
-        file_descriptor = _open_file(root, path, _FOLLOW if chunk.follow_links else _FILE)
+        file_descriptor = _open_file(folders, path)
     except BlockingIOError:  # another program holds a write lease: Samba does for its clients
         return Reading(path=path, waiting=Waiting.WRITER)
     except OSError as error:
-        if error.errno in _GONE:
+        if error.errno in NOT_THERE:
             return Reading(path=path, gone=True)
         return Reading(path=path, problem=_environment(error))
     try:
@@ -246,26 +228,14 @@ class _OpenFile:
         return data
 
 
-def _open_file(root: int, path: bytes, flags: int) -> int:
+def _open_file(folders: OpenFolders, path: bytes) -> int:
     """Open without changing the access time, where that is ours to decide (open(2), O_NOATIME)."""
     try:
-        return _open_below(root, path, flags | os.O_NOATIME)
+        return folders.open(path, _FILE | os.O_NOATIME)
     except PermissionError as error:
         if error.errno != errno.EPERM:
             raise
-    return _open_below(root, path, flags)
-
-
-def _open_below(folder: int, path: bytes, flags: int) -> int:
-    """Open a path relative to an open folder, in several steps where it is too long for one."""
-    cut = path.rfind(b"/", 1, _PATH_BYTES + 1) if len(path) > _PATH_BYTES else -1
-    if cut < 0:
-        return os.open(path, flags, dir_fd=folder)
-    deeper = os.open(path[:cut], _ON_THE_WAY, dir_fd=folder)
-    try:
-        return _open_below(deeper, path[cut + 1 :], flags)
-    finally:
-        os.close(deeper)
+    return folders.open(path, _FILE)
 
 
 def _tick_left_ns(stamp: Stamp, now_ns: int, evidence: Evidence) -> int:

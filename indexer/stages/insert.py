@@ -12,6 +12,7 @@ from itertools import chain
 from msgspec import Struct
 from msgspec.structs import replace
 
+from indexer.descent import OpenFolders
 from indexer.faults import FaultStreak, check_is_files, explain, problem_of
 from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
@@ -185,26 +186,27 @@ class Inserter:
         tally, again = done.tally, done.again
         settled: list[_Settled] = []
         new, others = self._sort_out(batch, findings)
-        new = self._look_at_new(batch, new, again, tally, now_ms)
-        takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
-        for finding in others:
-            path = finding.entry.path
-            trouble = _keeping_row(finding.problem)
-            one = None
-            if trouble is None:
-                try:
-                    may_move = takers[_file_of(finding.entry)] == 1
-                    one = self._look_again(batch, finding, may_move=may_move)
-                except OSError as error:
-                    trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
-            if trouble is not None:
-                self._note(batch.root_id, finding.entry, trouble, now_ms)
-                tally[Outcome.PROBLEM] += 1
-                continue
-            if one is not None:
-                settled.append(one)
-            if one is None or finding.writer:
-                again.add(path)
+        with self._trees[batch.root_id].folders() as folders:  # as they stand now
+            new = self._look_at_new(batch, new, again, tally, now_ms, folders)
+            takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
+            for finding in others:
+                path = finding.entry.path
+                trouble = _keeping_row(finding.problem)
+                one = None
+                if trouble is None:
+                    try:
+                        may_move = takers[_file_of(finding.entry)] == 1
+                        one = self._look_again(batch, finding, folders, may_move=may_move)
+                    except OSError as error:
+                        trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
+                if trouble is not None:
+                    self._note(batch.root_id, finding.entry, trouble, now_ms)
+                    tally[Outcome.PROBLEM] += 1
+                    continue
+                if one is not None:
+                    settled.append(one)
+                if one is None or finding.writer:
+                    again.add(path)
         self._make_room(settled)
         self._shape(batch.root_id, settled)
         for one in settled:
@@ -249,6 +251,7 @@ class Inserter:
         again: set[bytes],
         tally: Tally,
         now_ms: int,
+        folders: OpenFolders,
     ) -> list[Finding]:
         """Hold new files against the disk as it is now: those that hold, with the stamp of now.
 
@@ -260,7 +263,7 @@ class Inserter:
             entry = finding.entry
             path = entry.path
             try:
-                status = tree.lstat(path)
+                status = folders.lstat(path)
             except OSError as error:
                 trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
                 self._note(batch.root_id, entry, trouble, now_ms)
@@ -294,11 +297,13 @@ class Inserter:
             reader_version=version,
         )
 
-    def _look_again(self, batch: Batch, finding: Finding, *, may_move: bool) -> _Settled | None:
+    def _look_again(
+        self, batch: Batch, finding: Finding, folders: OpenFolders, *, may_move: bool
+    ) -> _Settled | None:
         """Hold a finding against the disk as it is now; None where it no longer holds."""
         root_id, entry = batch.root_id, finding.entry
         tree = self._trees[root_id]
-        status = tree.lstat(entry.path)
+        status = folders.lstat(entry.path)
         if status is None or special_kind(status.st_mode) != entry.special:
             return None
         stamp = Stamp.of(status)

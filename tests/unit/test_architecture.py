@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ FLOORS = (
     ("indexer.walk", "indexer.spindles"),
     ("indexer.wishes",),
     ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
-    ("indexer.disks", "indexer.settings"),
+    ("indexer.descent", "indexer.disks", "indexer.settings"),
     ("indexer.wanted", "indexer.paths", "indexer.faults"),
     ("indexer.gitignore",),
     ("indexer.automaton",),
@@ -107,6 +108,43 @@ def test_every_library_that_is_imported_has_a_known_edge() -> None:
 def test_the_stages_know_no_engine() -> None:
     for file in HERE.glob("indexer/stages/*.py"):
         assert not any(stands_in(one, ("indexer.engine",)) for one in imports_of(file)), file
+
+
+BY_NAME = {
+    "os.open", "os.stat", "os.lstat", "os.readlink", "os.listdir", "os.scandir", "os.access",
+    "os.path.exists", "os.path.isdir", "os.path.isfile", "os.path.islink", "os.path.realpath",
+    "os.path.getsize", "open",
+}  # fmt: skip
+IN_MUSIC = (
+    "indexer.descent", "indexer.rulebook", "indexer.stages", "indexer.tags", "indexer.tree",
+    "indexer.verify", "indexer.walk", "watcher.observation", "watcher.watches",
+)  # fmt: skip
+"""The modules that look at files of a root."""
+NAMED = {
+    ("indexer.descent", "os.open"): 1,  # the root
+    ("indexer.tree", "os.open"): 1,  # the root, and where disks begin
+    ("indexer.tree", "os.path.realpath"): 3,  # which way links lead; nothing is opened by it
+    ("watcher.watches", "os.open"): 1,  # the root
+}
+"""(module, call): how often a path is taken whole there."""
+DESCRIPTORS = {"fd", "folder", "descriptor", "file_descriptor"}
+
+
+def test_what_lies_in_a_root_is_asked_for_by_its_name_in_an_open_folder() -> None:
+    """On the way of a whole path any folder may be swapped with a link that leads out."""
+    met: Counter[tuple[str, str]] = Counter()
+    for file in FILES:
+        if not stands_in(name_of(file), IN_MUSIC):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) not in BY_NAME:
+                continue
+            in_folder = any(keyword.arg == "dir_fd" for keyword in node.keywords)
+            of_descriptor = ast.unparse(node.args[0]) in DESCRIPTORS
+            of_own_link = ast.unparse(node.args[0]).startswith("_own_link(")
+            if not (in_folder or of_descriptor or of_own_link):
+                met[name_of(file), ast.unparse(node.func)] += 1
+    assert met == NAMED
 
 
 HEAVY = ("asyncio", "mutagen", "redis", "rich", "rq", "sqlite_utils", "ssl")

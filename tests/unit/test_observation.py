@@ -10,7 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from watcher import observation
+from watcher.gathering import Observation
 from watcher.observation import observe
+
+
+def look_at(path: Path, *, leases: bool, granularity_ns: int = 1) -> Observation | None:
+    root, name = os.fsencode(path.parent), os.fsencode(path.name)
+    return observe(root, name, follow_links=False, leases=leases, granularity_ns=granularity_ns)
 
 
 def be_a_folder(path: Path) -> None:
@@ -34,14 +40,14 @@ def test_what_is_no_regular_file_tells_nothing_and_stays_open_nowhere(
     assert callable(be)
     be(path)
     before = os.listdir("/proc/self/fd")
-    assert observe(os.fsencode(path), leases=True, granularity_ns=1) is None
+    assert look_at(path, leases=True) is None
     assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_file_tells_its_size(tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(b"x" * 7)
-    seen = observe(os.fsencode(path), leases=False, granularity_ns=1)
+    seen = look_at(path, leases=False)
     assert seen is not None
     assert seen.size == 7
 
@@ -68,6 +74,27 @@ def test_a_whole_second_is_waited_out(
     monkeypatch.setattr(observation, "coarse_now_ns", lambda: 5_300_000_000)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", lambda _: status)
-        seen = observe(os.fsencode(path), leases=False, granularity_ns=granularity_ns)
+        seen = look_at(path, leases=False, granularity_ns=granularity_ns)
     assert seen is not None
     assert seen.tick_left_s == pytest.approx(left_s)
+
+
+@pytest.mark.parametrize("link", ["album", "album/song.mp3"])
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_nothing_is_told_of_a_file_that_a_link_leads_to_out_of_the_root(
+    tmp_path: Path, link: str, *, follow_links: bool
+) -> None:
+    for place in ("root", "outside"):
+        (tmp_path / place / "album").mkdir(parents=True)
+        (tmp_path / place / "album/song.mp3").write_bytes(b"x" * 7)
+    root = os.fsencode(tmp_path / "root")
+
+    def look() -> Observation | None:
+        return observe(
+            root, b"album/song.mp3", follow_links=follow_links, leases=False, granularity_ns=1
+        )
+
+    assert look() is not None
+    (tmp_path / "root" / link).rename(tmp_path / "away")
+    (tmp_path / "root" / link).symlink_to(tmp_path / "outside" / link)
+    assert look() is None

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -198,11 +200,59 @@ def test_a_folder_that_vanishes_meanwhile_is_not_missed(tmp_path: Path) -> None:
     assert watches.armed().unwatched == {}
 
 
-def test_a_folder_that_cannot_be_listed_is_missed_though_it_is_watched(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_missed_though_it_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_folder: int) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "a").mkdir()
     watches = watches_of(tmp_path, len)
-    too_long = b"/".join([b"x" * 255] * 17)
-    assert watches.arm(too_long)
-    assert watches.armed().unwatched == {too_long: errno.ENAMETOOLONG}
+    monkeypatch.setattr("watcher.watches.os.scandir", failing)
+    assert watches.arm(b"a")
+    assert watches.armed().unwatched == {b"a": errno.EIO}
+
+
+def test_a_folder_is_watched_however_long_its_path_is(tmp_path: Path) -> None:
+    name = b"x" * 250
+    inner = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=inner)
+        outer, inner = inner, os.open(name, os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    inode = os.fstat(inner).st_ino
+    os.close(inner)
+    watches = watches_of(tmp_path, lambda path: os.stat(path).st_ino)
+    assert watches.arm(b"")
+    assert watches.folder_of(inode) == b"/".join([name] * 20)
+
+
+@pytest.mark.parametrize("link", ["a", "a/b", "a/b/c"])
+def test_no_folder_is_watched_or_listed_through_a_link_that_came_meanwhile(
+    tmp_path: Path, link: str
+) -> None:
+    """It was a folder when the one above it was listed."""
+    (tmp_path / "root/a/b/c/d").mkdir(parents=True)
+    (tmp_path / "outside/b/c/d").mkdir(parents=True)
+    outside = {path.stat().st_ino for path in (tmp_path / "outside").rglob("*")}
+    added: set[int] = set()
+
+    def add(path: bytes) -> int:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        added.add(status.st_ino)
+        return status.st_ino
+
+    watches = watches_of(tmp_path / "root", add)
+    place = tmp_path / "root" / link
+    place.rename(tmp_path / "away")
+    place.symlink_to(tmp_path / "outside" / link.removeprefix("a").removeprefix("/"))
+    assert not watches.arm(b"a/b/c/d")
+    assert not watches.arm(b"a/b/c")
+    assert watches.arm(b"")
+    assert not added & outside
+    assert b"a/b/c" not in watches.folders()
 
 
 def test_what_was_missed_is_no_more_when_it_is_watched_or_gone(tmp_path: Path) -> None:

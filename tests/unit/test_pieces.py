@@ -22,7 +22,7 @@ def gone(piece: Piece[str]) -> list[Reading]:
 
 def work_on(*chunks: Chunk) -> Work[str]:
     names = (chr(ord("A") + place) for place in range(len(chunks)))
-    return Work(zip(names, chunks, strict=True), lambda *_: STAMP)
+    return Work(zip(names, chunks, strict=True), lambda *_, **__: STAMP)
 
 
 def taken(work: Work[str]) -> Piece[str]:

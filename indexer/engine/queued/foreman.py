@@ -348,7 +348,8 @@ class Foreman:
         (name,) = row.hint.names or (b"",)
         path = paths.join(row.hint.folder, name)
         root = _root(self._connection, row.hint.root_id)
-        stamp = None if root is None else stamp_at(root.path, path)
+        follow_links = self._settings.follow_links
+        stamp = None if root is None else stamp_at(root.path, path, follow_links=follow_links)
         if root is None or stamp is None:
             self._put(case, now)  # it went meanwhile: a scan will find so
             return

@@ -55,6 +55,8 @@ class Lender:
             name: os.fsencode(os.path.realpath(folder)) for name, folder in settings.roots.items()
         }
         """Where this machine has the roots, where the settings say so."""
+        self._real: dict[bytes, bytes] = {}
+        """Where it has them else, and where a link there led when it was met first."""
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -67,7 +69,7 @@ class Lender:
         The answer is RQ's: a `Retry` puts the job back into its queue.
         """
         order: ExtractOrder = read_order(raw, ExtractOrder)
-        place = self._places.get(order.origin.root) or bytes_of(order.root_path)
+        place = self._place_of(order)
         try:
             _check_mounted(place)
             readings = read(order, place, self._settings)
@@ -91,6 +93,16 @@ class Lender:
             timeout_s=_JOB_S,
         )
         return None
+
+    def _place_of(self, order: ExtractOrder) -> bytes:
+        """The root on this machine, which is never reached through a link that is new."""
+        place = self._places.get(order.origin.root)
+        if place is not None:
+            return place
+        told = bytes_of(order.root_path)
+        if told not in self._real and os.path.isdir(told):
+            self._real[told] = os.path.realpath(told)
+        return self._real.get(told, told)
 
 
 def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]:

@@ -1,0 +1,175 @@
+"""Paths in a root, with links at every depth."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from indexer.descent import OpenFolders, lstat_at, open_below
+
+DEPTHS = ("a", "a/b", "a/b/c", "a/b/c/x.mp3")
+PATH = b"a/b/c/x.mp3"
+FILE = os.O_RDONLY | os.O_NONBLOCK
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root with one file, 3 folders deep, and the same of other content outside of it."""
+    for place in ("root", "outside"):
+        (tmp_path / place / "a/b/c").mkdir(parents=True)
+        (tmp_path / place / "a/b/c/x.mp3").write_text(place)
+    return tmp_path / "root"
+
+
+def put_link(root: Path, at: str, target: str | Path) -> None:
+    """Put a link where a file or a folder stood."""
+    (root / at).rename(root.parent / "away")
+    (root / at).symlink_to(target)
+
+
+def content(folders: OpenFolders, path: bytes) -> bytes:
+    file = folders.open(path, FILE)
+    try:
+        return os.read(file, 100)
+    finally:
+        os.close(file)
+
+
+def held() -> list[str]:
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize(("depth", "follow_links"), [*product(DEPTHS, (False, True))])
+def test_a_link_that_leads_out_at_any_depth_leads_to_nothing(
+    root: Path, depth: str, *, follow_links: bool
+) -> None:
+    put_link(root, depth, root.parent / "outside" / depth)
+    assert (root / os.fsdecode(PATH)).read_text() == "outside"
+    before = held()
+    with OpenFolders.at(os.fsencode(root), follow_links=follow_links) as folders:
+        with pytest.raises(OSError, match=f"{errno.ELOOP}|{errno.ENOTDIR}"):
+            folders.open(PATH, FILE)
+        seen = folders.lstat(PATH)
+    if depth == DEPTHS[-1]:
+        assert seen is not None
+        assert seen.st_ino == (root / depth).lstat().st_ino  # the link itself
+    else:
+        assert seen is None
+    assert held() == before
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_link_inside_the_root_is_followed_where_links_are(
+    root: Path, depth: str, *, absolute: bool
+) -> None:
+    (root / depth).rename(root / "real")
+    up = "../" * depth.count("/")
+    (root / depth).symlink_to(root / "real" if absolute else f"{up}real")
+    before = held()
+    with OpenFolders.at(os.fsencode(root), follow_links=True) as folders:
+        assert content(folders, PATH) == b"root"
+        seen = folders.lstat(PATH)
+        assert seen is not None
+        assert seen.st_ino == (root / os.fsdecode(PATH)).stat().st_ino
+    refused = pytest.raises(OSError, match=f"{errno.ELOOP}|{errno.ENOTDIR}")
+    with OpenFolders.at(os.fsencode(root)) as folders, refused:
+        folders.open(PATH, FILE)
+    assert held() == before
+
+
+def test_a_link_out_and_back_in_is_followed_and_one_to_a_look_alike_beside_the_root_is_not(
+    root: Path,
+) -> None:
+    (root.parent / "outside/back").symlink_to(root / "a")
+    (root.parent / "root-2").symlink_to("outside")
+    (root / "in").symlink_to("../outside/back")
+    (root / "beside").symlink_to("../root-2/a")
+    with OpenFolders.at(os.fsencode(root), follow_links=True) as folders:
+        assert content(folders, b"in/b/c/x.mp3") == b"root"
+        with pytest.raises(OSError, match=str(errno.ELOOP)):
+            folders.open(b"beside/b/c/x.mp3", FILE)
+
+
+def test_what_a_link_leads_to_outside_is_looked_at_and_not_opened(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a device, to which an open does something."""
+    through: list[int] = []
+
+    def spy(name: bytes, flags: int, *, dir_fd: int | None = None) -> int:
+        if name == b"out.mp3" and not flags & os.O_NOFOLLOW:
+            through.append(flags)
+        return real(name, flags, dir_fd=dir_fd)
+
+    (root / "out.mp3").symlink_to("../outside/a/b/c/x.mp3")
+    real = os.open
+    with OpenFolders.at(os.fsencode(root), follow_links=True) as folders:
+        monkeypatch.setattr(os, "open", spy)
+        with pytest.raises(OSError, match=str(errno.ELOOP)):
+            folders.open(b"out.mp3", FILE)
+    assert through
+    assert all(flags & os.O_PATH for flags in through)
+
+
+@pytest.mark.parametrize(
+    "path", [b"..", b"../outside/a/b/c/x.mp3", b"a/../../outside/a/b/c/x.mp3", b"a//b", b"a/.", b""]
+)
+def test_a_path_with_a_name_that_is_none_is_not_there(root: Path, path: bytes) -> None:
+    with OpenFolders.at(os.fsencode(root), follow_links=True) as folders:
+        with pytest.raises(FileNotFoundError):
+            folders.open(path, FILE)
+        assert folders.lstat(path) is None
+
+
+def test_a_root_that_is_a_link_is_none(root: Path) -> None:
+    (root.parent / "link").symlink_to("root")
+    with pytest.raises(NotADirectoryError):
+        OpenFolders.at(os.fsencode(root.parent / "link"))
+
+
+def remove(root: Path) -> None:
+    (root / "a/b/c/x.mp3").unlink()
+
+
+def move_away(root: Path) -> None:
+    (root / "a").rename(root / "elsewhere")
+
+
+@pytest.mark.parametrize("go", [remove, move_away])
+def test_new_folders_see_what_became_of_a_file_and_kept_ones_only_their_own(
+    root: Path, go: Callable[[Path], None]
+) -> None:
+    """Why they are not kept for long: what was opened is still open after it moved."""
+    with OpenFolders.at(os.fsencode(root)) as kept:
+        assert kept.lstat(PATH) is not None
+        go(root)
+        assert (kept.lstat(PATH) is None) == (go is remove)
+    assert lstat_at(os.fsencode(root), PATH) is None
+
+
+def test_no_more_than_a_few_folders_are_held_open(root: Path) -> None:
+    for number in range(100):
+        (root / f"{number}").mkdir()
+        (root / f"{number}/x.mp3").touch()
+    before = len(held())
+    with OpenFolders.at(os.fsencode(root)) as folders:
+        for number in (*range(100), *range(100)):
+            assert folders.lstat(b"%d/x.mp3" % number) is not None
+        assert 10 < len(held()) - before < 20
+    assert len(held()) == before
+
+
+def test_each_open_folder_is_closed_when_one_below_it_is_missing(root: Path) -> None:
+    before = held()
+    top = os.open(root, os.O_PATH)
+    for path in (b"a/b/none/x.mp3", b"a/b/c/none", b"a/b/c/x.mp3/y"):
+        with pytest.raises((FileNotFoundError, NotADirectoryError)):
+            open_below(top, path, FILE)
+    os.close(top)
+    assert held() == before
