@@ -6,7 +6,6 @@ field order is their wire format, so a new field goes to the end and has a defau
 
 from __future__ import annotations
 
-import os
 from enum import IntEnum, StrEnum
 from typing import Final, Protocol
 
@@ -52,6 +51,26 @@ def is_folded(time_ns: int) -> bool:
     return not _LEAST + FOLD_NS <= time_ns <= _MOST - FOLD_NS
 
 
+class HasStamp(Protocol):
+    """`os.stat_result`, or as much of it."""
+
+    @property
+    def st_size(self) -> int:
+        """In bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """In Unix nanoseconds, as the next."""
+
+    @property
+    def st_ctime_ns(self) -> int:
+        """When its inode changed last."""
+
+    @property
+    def st_ino(self) -> int:
+        """Unsigned, of 64 bits."""
+
+
 class Stamp(Struct, frozen=True, array_like=True, gc=False):
     """What the kernel says of a file, compared with `!=` and never with `>`.
 
@@ -65,7 +84,7 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
     inode: int
 
     @classmethod
-    def of(cls, stat: os.stat_result) -> Stamp:
+    def of(cls, stat: HasStamp) -> Stamp:
         """The stamp in the answer of `stat`, `lstat` or `fstat`."""
         mtime_ns, ctime_ns, inode = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
         if inode <= _MOST and _LEAST <= mtime_ns <= _MOST and _LEAST <= ctime_ns <= _MOST:
@@ -189,6 +208,8 @@ class Reading(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """Read although a writer holds it open (it stood still for `held`): look again later."""
     opened: bool = False
     bytes_read: int = 0
+    birth_ns: int | None = None
+    """When the inode that was read was made; None where the file system does not say."""
 
 
 class Evidence(Struct, frozen=True, array_like=True, gc=False):
@@ -200,6 +221,8 @@ class Evidence(Struct, frozen=True, array_like=True, gc=False):
     """How coarse the file system's clock is; 0 means the kernel's own tick."""
     leases: bool = True
     """Whether read leases may be asked for; a test turns them off."""
+    births: bool = False
+    """Whether the file system tells a file's own inode and time of birth, and not another's."""
 
 
 class Chunk(Struct, frozen=True, array_like=True, gc=False):
@@ -245,6 +268,8 @@ class Known(Struct, frozen=True, gc=False):
     """When it first came into the view, in Unix milliseconds; None: it never did."""
     missing_at: int | None = None
     """When `changes` told that it left; None while it is in place, or untold as yet."""
+    birth_ns: int | None = None
+    """When its inode was made; None where nobody could say."""
 
 
 class Entry(Struct, frozen=True, gc=False):

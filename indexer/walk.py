@@ -334,7 +334,7 @@ def names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
 
 def unseen(tree: Tree, path: bytes) -> Unseen | None:
     """A name that its folder lists and that no look finds; None for any other."""
-    if tree.lstat_in_folder(path) is not None:
+    if tree.lstat(path) is not None:
         return None
     if paths.name_of(path) not in names_in(tree, paths.parent_of(path)):
         return None

@@ -32,6 +32,7 @@ def chunk_of(
         settings.held,
         max(coarsest, int(settings.clock_granularity * 1e9)),
         settings.leases and all(spot.leases for spot in spots),
+        all(spot.fields.stable_inodes for spot in spots),
     )
     in_disk_order = sorted(entries, key=_INODE)
     named = tuple([entry.path for entry in in_disk_order])

@@ -52,6 +52,8 @@ class Finding(Struct, frozen=True, gc=False):
     problem: Problem | None = None
     writer: bool = False
     """It is still open for writing: it has to be looked at again."""
+    birth_ns: int | None = None
+    """When the inode that was read was made, as far as known."""
 
 
 class Batch(Struct, frozen=True):
@@ -80,7 +82,7 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
         entry = entries[reading.path]
         if reading.stamp is not None and reading.stamp != entry.stamp:
             entry = Entry(entry.path, reading.stamp, entry.disk_id)
-        finding = Finding(entry, reading.track, reading.problem, reading.writer)
+        finding = Finding(entry, reading.track, reading.problem, reading.writer, reading.birth_ns)
         try:
             place = _album_order(finding)
         except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)

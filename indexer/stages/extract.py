@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from indexer.birth import Status, Statuses
 from indexer.descent import NOT_THERE, OpenFolders, lstat_at
 from indexer.evidence import (
     WAITING,
@@ -72,13 +73,16 @@ def extract(
     except OSError as error:
         problem = _environment(error)
         return [Reading(path=path, problem=problem) for path in chunk.paths]
+    statuses = Statuses(births=chunk.evidence.births)
     with folders:
         readings: dict[bytes, Reading] = {}
         too_fresh: list[tuple[bytes, Stamp]] = []
         for path in chunk.paths:
             beat()
             before_ns = now_ns()
-            reading = readings[path] = _look(folders, path, chunk, read, now_ns, before_ns)
+            reading = readings[path] = _look(
+                folders, statuses, path, chunk, read, now_ns, before_ns=before_ns
+            )
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
                 if 0 < left_ns <= WAIT_OUT_NS:
@@ -88,7 +92,7 @@ def extract(
             for _ in range(WAIT_TIMES):
                 if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
                     sleep(left_ns / 1e9)
-            readings[path] = _look(folders, path, chunk, read, now_ns, 0)
+            readings[path] = _look(folders, statuses, path, chunk, read, now_ns, before_ns=0)
         return [readings[path] for path in chunk.paths]
 
 
@@ -114,10 +118,12 @@ def stamp_at(root_path: bytes, path: bytes, *, follow_links: bool = False) -> St
 
 def _look(
     folders: OpenFolders,
+    statuses: Statuses,
     path: bytes,
     chunk: Chunk,
     read: Read,
     now_ns: Callable[[], int],
+    *,
     before_ns: int,
 ) -> Reading:
     """Read one file; `before_ns` was the time a moment ago, or is 0."""
@@ -130,7 +136,10 @@ def _look(
             return Reading(path=path, gone=True)
         return Reading(path=path, problem=_environment(error))
     try:
-        return _judge_and_read(file_descriptor, path, chunk, read, now_ns, before_ns)
+        status = statuses.of(file_descriptor)
+        return _judge_and_read(
+            file_descriptor, status, path, chunk, read, now_ns, before_ns=before_ns
+        )
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
     except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
@@ -141,13 +150,14 @@ def _look(
 
 def _judge_and_read(
     file_descriptor: int,
+    status: Status,
     path: bytes,
     chunk: Chunk,
     read: Read,
     now_ns: Callable[[], int],
+    *,
     before_ns: int,
 ) -> Reading:
-    status = os.fstat(file_descriptor)
     if not stat.S_ISREG(status.st_mode):
         return Reading(path=path, gone=True)
     stamp = Stamp.of(status)
@@ -185,6 +195,7 @@ def _judge_and_read(
         writer=verdict is Verdict.READ_HELD,
         opened=True,
         bytes_read=file.bytes_read,
+        birth_ns=status.birth_ns,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from indexer.model import Entry, Known, Place, signed_inode
+from indexer.model import Entry, Known, Place, Stamp, signed_inode
 from indexer.store import tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
@@ -20,7 +20,7 @@ def identify(
     """Which row a file is.
 
     `here` stands at its path, `gone` left that path last, and `movers` are the rows of other
-    places that had its inode, size and mtime and no longer show it. One mover beats what stands
+    places that are this file (see `is_file_of`) and no longer show it. One mover beats what stands
     or stood at the path: a file that was moved over another keeps its own id. Several movers are
     ambiguous, and the path decides.
     """
@@ -39,8 +39,12 @@ def find(
     *,
     here: Known | None,
     may_move: bool = True,
+    birth_ns: int | None = None,
 ) -> Known | None:
-    """Which row in the index a file is; `may_move` False where it is not its inode's only taker."""
+    """Which row in the index a file is; `may_move` False where it is not its inode's only taker.
+
+    `birth_ns` is when its inode was made, once it was read: it is known then with other tags, too.
+    """
     fields = trees[root_id].spot_of(entry.path).fields
     if here is not None and (not fields.stable_inodes or here.stamp.inode == entry.stamp.inode):
         return here
@@ -49,16 +53,32 @@ def find(
         movers = [
             known
             for known in tracks.with_inode(connection, entry.disk_id, entry.stamp.inode)
-            if _has_left(trees, known, entry, root_id)
+            if is_file_of(known, entry.stamp, birth_ns) and _has_left(trees, known, entry, root_id)
         ]
+        movers = [known for known in movers if _is_proved(known, entry.stamp, birth_ns)] or movers
     gone = None if here is not None else tracks.gone_from(connection, root_id, entry.path)
     return identify(entry, here, movers, gone)
 
 
+def is_file_of(known: Known, stamp: Stamp, birth_ns: int | None) -> bool:
+    """Whether a file that has the disk and inode of a row is the row's, and no later one.
+
+    A freed inode is given to the next file, often at once. The time when it was made tells, since
+    no indexed file shares its tick with the next owner of its inode (rule R2). Where it is not
+    known of both, size and mtime must be equal.
+    """
+    if known.birth_ns is not None and birth_ns is not None:
+        return known.birth_ns == birth_ns
+    return known.stamp.size == stamp.size and known.stamp.mtime_ns == stamp.mtime_ns
+
+
+def _is_proved(known: Known, stamp: Stamp, birth_ns: int | None) -> bool:
+    """Whether a row that `is_file_of` takes for a file's needs no guess: its ctime tells, too."""
+    return known.stamp == stamp if birth_ns is None else known.birth_ns == birth_ns
+
+
 def _has_left(trees: Mapping[int, Tree], known: Known, entry: Entry, root_id: int) -> bool:
-    """Whether a row with this inode is this very file, and no longer at the row's own place."""
-    if (known.stamp.size, known.stamp.mtime_ns) != (entry.stamp.size, entry.stamp.mtime_ns):
-        return False
+    """Whether a row's file is no longer at the row's own place."""
     if known.root_id == root_id and known.path == entry.path:
         return known.place is Place.MISSING
     tree = trees.get(known.root_id)

@@ -186,9 +186,9 @@ class Inserter:
         tally, again = done.tally, done.again
         settled: list[_Settled] = []
         new, others = self._sort_out(batch, findings)
+        takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
         with self._trees[batch.root_id].folders() as folders:  # as they stand now
             new = self._look_at_new(batch, new, again, tally, now_ms, folders)
-            takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
             for finding in others:
                 path = finding.entry.path
                 trouble = _keeping_row(finding.problem)
@@ -212,7 +212,7 @@ class Inserter:
         for one in settled:
             tally[self._settle(batch, one, now_ms)] += 1
         if new:
-            read = [(one.entry, one.track) for one in new if one.track is not None]
+            read = [(one.entry, one.track, one.birth_ns) for one in new if one.track is not None]
             self._rows.show_new(batch.root_id, read, batch.reread, now_ms)
             tally[Outcome.ADDED] += len(new)
         if again:
@@ -310,7 +310,15 @@ class Inserter:
         if not tree.spot_of(entry.path).fields.same(stamp, entry.stamp):
             return None
         here = tracks.in_place(self._connection, root_id, entry.path)
-        known = find(self._connection, self._trees, entry, root_id, here=here, may_move=may_move)
+        known = find(
+            self._connection,
+            self._trees,
+            entry,
+            root_id,
+            here=here,
+            may_move=may_move,
+            birth_ns=finding.birth_ns,
+        )
         if finding.track is None and finding.problem is None:
             if must_read(entry, known, self._trees, root_id, batch.reread):
                 return None
@@ -411,7 +419,16 @@ class Inserter:
             max(scan_id, batch.reread) if one.was_read else scan_id,
             version,
             entered,
+            birth_ns=_birth_of(one),
         )
+
+
+def _birth_of(one: _Settled) -> int | None:
+    """When its inode was made; what its row says, where the reader was not told or not asked."""
+    if one.finding.birth_ns is not None:
+        return one.finding.birth_ns
+    known = one.known
+    return None if known is None or known.stamp.inode != one.stamp.inode else known.birth_ns
 
 
 def _file_of(entry: Entry) -> tuple[int, int]:

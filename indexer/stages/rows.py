@@ -74,9 +74,15 @@ class Rows:
         return row.id
 
     def show_new(
-        self, root_id: int, read: Sequence[tuple[Entry, Track]], reread: int, now_ms: int
+        self,
+        root_id: int,
+        read: Sequence[tuple[Entry, Track, int | None]],
+        reread: int,
+        now_ms: int,
     ) -> None:
         """Write files that no row or problem knows, all of them read: each comes into the view.
+
+        Of each, `read` has what was read and when its inode was made.
 
         The same as `show` and `tell` for each of them, a statement at a time for all.
         """
@@ -87,14 +93,14 @@ class Rows:
         names: list[tuple[int, Names]] = []
         added: list[tuple[int, str | bytes]] = []
         album, album_id = None, 0
-        for track_id, (entry, track) in enumerate(read, first_id):
+        for track_id, (entry, track, birth_ns) in enumerate(read, first_id):
             shaped = shape(track, entry.path, name)
             one = album_of(shaped, entry.path)
             if one != album:
                 album = one
                 album_id = self._album(album_key(shaped, root_id, entry.path), shaped)
             told = changes.told(entry.path)
-            new.append((track_id, entry, isinstance(told, str), album_id, shaped.columns))
+            new.append((track_id, entry, isinstance(told, str), album_id, shaped.columns, birth_ns))
             texts.append((track_id, shaped.words))
             names.append((track_id, _names(shaped)))
             added.append((track_id, told))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Stands in `PRAGMA user_version`: how many of the migrations were applied."""
 
 TAG_COLUMNS: Final = (
@@ -244,10 +244,18 @@ DROP VIEW library;
 """ + _VIEW.format(mtime_ns=_SATURATED_MTIME.strip())
 """What files need whose numbers fit nowhere, or that this program cannot handle."""
 
+BIRTH_TIMES: Final = """
+-- When the inode was made, as the reader was told: it tells a file from the next one that is given
+-- its inode (rule R7). NULL where the file system keeps no such time, or nobody has read it since.
+ALTER TABLE tracks ADD COLUMN birth_ns INTEGER;
+"""
+"""What a move with other tags needs."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
     ("odd_files", ODD_FILES),
+    ("birth_times", BIRTH_TIMES),
 )
 """Name and script of every step, the oldest first: what an older index lacks, and a new one is."""
 

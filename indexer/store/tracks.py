@@ -22,13 +22,13 @@ _STAMPED: Final = (
     "size", "mtime_ns", "ctime_ns", "inode", "scan_id", "reader_version",
     "added_at", "indexed_at", "missing_at", "album_id",
 )  # fmt: skip
-_WRITTEN: Final = (*_STAMPED, *COLUMNS)
-ALL_COLUMNS: Final = ("id", *_STAMPED[:-1], "missing_days", _STAMPED[-1], *COLUMNS)
+_WRITTEN: Final = (*_STAMPED, *COLUMNS, "birth_ns")
+ALL_COLUMNS: Final = ("id", *_STAMPED[:-1], "missing_days", _STAMPED[-1], *COLUMNS, "birth_ns")
 """Of the table, in its order."""
 
 _KNOWN: Final = """
 SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_id,
-       reader_version, added_at, missing_at
+       reader_version, added_at, missing_at, birth_ns
 FROM tracks
 """
 _PATH: Final = 2
@@ -97,7 +97,7 @@ _ASSIGNED: Final = ", ".join(_KEEPING_INDEXED_AT.get(name, f"{name} = ?") for na
 _WRITE: Final = f"UPDATE tracks SET {_ASSIGNED} WHERE id = ?"  # noqa: S608 - our own names
 _RESTAMP: Final = """
 UPDATE tracks SET disk_id = ?, size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?,
-    scan_id = ?, reader_version = ?, indexed_at = coalesce(?, indexed_at)
+    scan_id = ?, reader_version = ?, birth_ns = ?, indexed_at = coalesce(?, indexed_at)
 WHERE id = ?
 """
 _PARK: Final = "UPDATE tracks SET gone = id WHERE id = ?"
@@ -245,7 +245,7 @@ def add(
     connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
 ) -> int:
     """Write a new row and return its id, which was never used before; `known.id` is ignored."""
-    connection.execute(_ADD, (*_stamped(known, album_id, at), *row))
+    connection.execute(_ADD, (*_stamped(known, album_id, at), *row, known.birth_ns))
     return connection.last_insert_rowid()
 
 
@@ -254,8 +254,9 @@ def next_id(connection: Connection) -> int:
     return int(select_value(connection, _NEXT_ID))
 
 
-NewRow = tuple[int, Entry, bool, int, Columns]
-"""Its id, its file, whether the path is text, its album's id, and what the file was read to say."""
+NewRow = tuple[int, Entry, bool, int, Columns, int | None]
+"""Its id, its file, whether the path is text, its album's id, what the file was read to say, and
+when its inode was made."""
 
 
 def add_all(
@@ -278,9 +279,9 @@ def add_all(
                 track_id, root_id, entry.path, 0, 0, is_text,
                 entry.disk_id, (stamp := entry.stamp).size, stamp.mtime_ns, stamp.ctime_ns,
                 stamp.inode, scan_id, reader_version, now_ms, now_ms, None, None, album_id,
-                *columns,
+                *columns, birth_ns,
             )
-            for track_id, entry, is_text, album_id, columns in rows
+            for track_id, entry, is_text, album_id, columns, birth_ns in rows
         ),
     )  # fmt: skip
 
@@ -289,7 +290,7 @@ def write(
     connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
 ) -> None:
     """Write every column of an existing row anew; `at` is when its tags were read, None: before."""
-    connection.execute(_WRITE, (*_stamped(known, album_id, at), *row, known.id))
+    connection.execute(_WRITE, (*_stamped(known, album_id, at), *row, known.birth_ns, known.id))
 
 
 def restamp(connection: Connection, known: Known, at: int | None) -> None:
@@ -298,7 +299,7 @@ def restamp(connection: Connection, known: Known, at: int | None) -> None:
     connection.execute(
         _RESTAMP,
         (known.disk_id, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
-         known.scan_id, known.reader_version, at, known.id),
+         known.scan_id, known.reader_version, known.birth_ns, at, known.id),
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ class Operation(NamedTuple):
     """Whether each file that it touches can only be the same one afterwards (rule R7)."""
     extra: int
     """How many stamps it may show in between, beside those that are left."""
+    retags: bool
+    """Whether the files that it moves are written in place, too."""
 
 
 OPERATIONS: dict[str, Operation] = {}
@@ -41,12 +43,12 @@ Change = Callable[[World, Random], Done]
 
 
 def operation(
-    weight: int = 3, *, certain: bool = False, extra: int = 0
+    weight: int = 3, *, certain: bool = False, extra: int = 0, retags: bool = False
 ) -> Callable[[Change], Change]:
     """Put a change on the list, under its name."""
 
     def put(change: Change) -> Change:
-        OPERATIONS[change.__name__] = Operation(change, weight, certain, extra)
+        OPERATIONS[change.__name__] = Operation(change, weight, certain, extra, retags)
         return change
 
     return put
@@ -64,7 +66,8 @@ def perform(world: World, name: str, seed: int) -> Done:
             raise
         done = f"{errno.errorcode[error.errno or 0]}"
         world.counts[f"refused: {done}"] += 1
-    world.took_place(before, certain=one.certain, extra=one.extra if done else 0)
+    extra = one.extra if done else 0
+    world.took_place(before, certain=one.certain, extra=extra, retags=one.retags)
     if done is not None:
         world.counts[name] += 1
     return done
@@ -345,6 +348,18 @@ def move_file(world: World, dice: Random) -> Done:
     if path is None:
         return None
     target = world.a_new_path(dice, os.path.splitext(path)[1].decode())
+    os.rename(world.path(path), world.path(target))
+    return f"{path!r} -> {target!r}"
+
+
+@operation(4, certain=True, extra=1, retags=True)
+def retag_and_move(world: World, dice: Random) -> Done:
+    """As Picard does it: written in place, then renamed at once."""
+    path = world.a_file(dice)
+    if path is None:
+        return None
+    target = world.a_new_path(dice, os.path.splitext(path)[1].decode())
+    _overwrite(world.path(path), world.a_song(dice, path))
     os.rename(world.path(path), world.path(target))
     return f"{path!r} -> {target!r}"
 

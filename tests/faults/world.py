@@ -184,11 +184,14 @@ class World:
 
     # ---- what a step has done
 
-    def took_place(self, before: Sight, *, certain: bool, extra: int = 0) -> None:
+    def took_place(
+        self, before: Sight, *, certain: bool, extra: int = 0, retags: bool = False
+    ) -> None:
         """A step is over: follow each file through it.
 
         `certain` says that nothing but renames and writes in place was done, none of which gives a
         file another one's size and mtime. `extra` is how many stamps were shown in between.
+        `retags` says that a file which was moved may have been written, too.
         """
         after = self.look()
         self._listen(before, after)
@@ -211,7 +214,7 @@ class World:
             if now is None or not certain or first in self._touched:
                 continue
             is_same = now == path or (
-                after[now].body == was.body and was.inode not in self._unclear
+                (retags or after[now].body == was.body) and was.inode not in self._unclear
             )
             if is_same and was.links == after[now].links == 1:
                 kept[now] = first

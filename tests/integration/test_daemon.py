@@ -184,6 +184,32 @@ def test_two_files_that_swap_their_names_swap_their_paths(music: Path, watch: Wa
     assert ids(daemon.db) == {"a.mp3": before["b.mp3"], "b.mp3": before["a.mp3"]}
 
 
+def test_files_that_are_retagged_and_moved_at_once_keep_their_ids(
+    music: Path, watch: Watch
+) -> None:
+    """As Picard does it: written in place, then renamed, and the folder with it in the end."""
+    plant(music, {f"A/{n}.mp3": tagged(title=f"{n}") for n in range(4)})
+    (music / "B").mkdir()
+    daemon = watch()
+    before = ids(daemon.db)
+    for n in range(3):
+        with (music / f"A/{n}.mp3").open("r+b") as file:
+            file.write(tagged(title=f"{n}, and now of another size"))
+        (music / f"A/{n}.mp3").rename(music / f"B/{n}.mp3")
+    with (music / "A/3.mp3").open("r+b") as file:
+        file.write(tagged(title="3, and in another folder"))
+    (music / "A").rename(music / "Z")
+    daemon.shows(
+        {f"B/{n}.mp3": f"{n}, and now of another size" for n in range(3)}
+        | {"Z/3.mp3": "3, and in another folder"}
+    )
+    after = {"Z/3.mp3": before["A/3.mp3"]} | {f"B/{n}.mp3": before[f"A/{n}.mp3"] for n in range(3)}
+    assert ids(daemon.db) == after
+    changes = "SELECT kind FROM changes WHERE track_id = ? AND kind <> 'added' ORDER BY kind"
+    for track_id in after.values():
+        assert rows(daemon.db, changes, track_id) == [("modified",), ("moved",)]
+
+
 def test_a_file_moves_from_one_root_to_another_with_its_id(
     music: Path, db: Path, tmp_path: Path
 ) -> None:

@@ -201,7 +201,14 @@ def test_ids_are_kept_over_moves_and_swaps(
         expected = {str(path).replace("0/", "zero/", 1) if str(path).startswith("0/") else path: one
                     for path, one in before.items()}  # fmt: skip
         one, other = before["1/10.mp3"], before["1/11.mp3"]
-        assert ids(db) == {**expected, "1/10.mp3": other, "1/11.mp3": one}
+        now = {**expected, "1/10.mp3": other, "1/11.mp3": one}
+        assert ids(db) == now
+        put(music, "1/12.mp3", tagged(title="Of another size than it had before"))
+        (music / "1/12.mp3").rename(music / "zero/z.mp3")
+        report = run("scan", "--queue", "--json", db=db, config=config).object
+        assert (report["moved"], report["added"], report["missing"]) == (1, 0, 0)
+        now["zero/z.mp3"] = now.pop("1/12.mp3")
+        assert ids(db) == now
 
 
 def test_a_scan_of_one_file_sees_to_its_other_links_too(

@@ -26,7 +26,7 @@ FLOORS = (
     ("indexer.walk", "indexer.spindles"),
     ("indexer.wishes",),
     ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
-    ("indexer.descent", "indexer.disks", "indexer.settings"),
+    ("indexer.birth", "indexer.descent", "indexer.disks", "indexer.settings"),
     ("indexer.wanted", "indexer.paths", "indexer.faults"),
     ("indexer.gitignore",),
     ("indexer.automaton",),

@@ -13,6 +13,8 @@ import redis
 from msgspec.structs import replace
 from rq.job import Retry
 
+from indexer import disks
+from indexer.birth import Statuses
 from indexer.engine.queued.jobs import our_queue, read_order
 from indexer.engine.queued.lender import Lender, read, same_time
 from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
@@ -126,6 +128,49 @@ def test_what_was_read_has_the_stamp_of_the_job(
     assert reading.track is not None
     assert reading.track.title == "One"
     assert reading.stamp == file.entry.stamp
+
+
+@pytest.mark.parametrize("other", [{}, {"inode": 123_456}, {"ctime_ns": 7}])
+def test_a_time_of_birth_counts_only_where_inode_and_ctime_are_the_disks(
+    plant: Plant, music: Path, settings: Settings, other: dict[str, int]
+) -> None:
+    plant({"1.mp3": song("One")})
+    with (music / "1.mp3").open("rb") as opened:
+        born = Statuses(births=True).of(opened.fileno()).birth_ns
+    asked = order(music, seen(music, "1.mp3", **other))
+    asked = replace(asked, evidence=replace(asked.evidence, births=True))
+    (reading,) = read(asked, os.fsencode(music), settings)
+    assert reading.birth_ns == (None if other else born)
+
+
+def test_no_time_of_birth_is_asked_of_a_server(
+    plant: Plant, music: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samba tells one of its own making."""
+    share = disks.Disk(fs_type="cifs", source="//nas/music")
+    monkeypatch.setattr("indexer.engine.queued.lender.disks.disk_at", lambda *_: share)
+    plant({"1.mp3": song("One")})
+    asked = order(music, seen(music, "1.mp3"))
+    asked = replace(asked, evidence=replace(asked.evidence, births=True))
+    (reading,) = read(asked, os.fsencode(music), settings)
+    assert (reading.track is not None, reading.birth_ns) == (True, None)
+
+
+def test_a_root_that_a_link_leads_to_here_is_read_and_not_where_it_leads_later(
+    plant: Plant, music: Path, client: redis.Redis, settings: Settings
+) -> None:
+    plant({"1.mp3": song("One")})
+    place = music.parent / "place"
+    place.symlink_to(music)
+    lender = Lender(settings, client)
+    asked = raw(order(place, seen(music, "1.mp3")))
+    for _ in range(2):
+        assert lender.extract(asked) is None
+        place.unlink(missing_ok=True)
+        place.symlink_to(music.parent)
+        (batch,) = batches(client)
+        assert batch.readings[0].track is not None
+        client.flushall()
 
 
 def test_a_time_that_a_share_has_rounded_is_the_jobs_time(

@@ -118,7 +118,7 @@ def test_a_bad_file_that_is_deleted_is_no_problem_any_more_and_was_never_there(
 
 
 def failing(number: int) -> object:
-    def read(*_: object) -> None:
+    def read(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     return read

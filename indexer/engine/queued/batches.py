@@ -39,6 +39,7 @@ class FindingText(Struct, frozen=True, omit_defaults=True, gc=False):
     track: Track | None = None
     problem: Problem | None = None
     writer: bool = False
+    birth_ns: int | None = None
 
 
 class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -61,6 +62,7 @@ class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
                     finding.track,
                     finding.problem,
                     finding.writer,
+                    finding.birth_ns,
                 )
                 for finding in ready.findings
             ),
@@ -74,7 +76,8 @@ class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return Batch(
             self.origin.root_id,
             tuple(
-                Finding(one.file.entry, one.track, one.problem, one.writer) for one in self.findings
+                Finding(one.file.entry, one.track, one.problem, one.writer, one.birth_ns)
+                for one in self.findings
             ),
             tuple(path.raw for path in self.waiting),
             self.files_read,

@@ -150,7 +150,8 @@ def same_time(one_ns: int, other_ns: int) -> bool:
 def _as_scanned(reading: Reading, file: FileText) -> Reading:
     """Put the stamp of the scan to what was read, if the same file was read.
 
-    The inode and ctime of a share are not those of the disk behind it; size and mtime are.
+    The inode and ctime of a share are not those of the disk behind it; size and mtime are. So
+    only what has all four had been born when its disk says so.
     """
     stamp = reading.stamp
     if stamp is None:
@@ -162,18 +163,24 @@ def _as_scanned(reading: Reading, file: FileText) -> Reading:
             opened=reading.opened,
             bytes_read=reading.bytes_read,
         )
-    return replace(reading, stamp=file.entry.stamp)
+    scanned = file.entry.stamp
+    birth_ns = reading.birth_ns if stamp == scanned else None
+    return replace(reading, stamp=scanned, birth_ns=birth_ns)
 
 
 def _evidence_here(evidence: Evidence, place: bytes) -> Evidence:
-    """A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says."""
-    if not evidence.leases:
+    """A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says.
+
+    Nor does a server tell when the inode behind it was made: Samba has a time of its own.
+    """
+    if not (evidence.leases or evidence.births):
         return evidence
     try:
         fs_type = disks.disk_at(place, disks.read_mounts()).fs_type
     except OSError as error:
         raise errors.RootOffline(f"{os.fsdecode(place)}: {error.strerror}; {_ADVICE}") from error
-    return replace(evidence, leases=disks.traits_of(fs_type).holds_wal)
+    local = disks.traits_of(fs_type).holds_wal
+    return replace(evidence, leases=evidence.leases and local, births=evidence.births and local)
 
 
 def _check_mounted(place: bytes) -> None:
