@@ -16,8 +16,9 @@ import msgspec
 
 from indexer import disks, errors, places, queries, report, verify
 from indexer.engine import guard, handover
+from indexer.engine.bell import ring
 from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
-from indexer.engine.lock import holder
+from indexer.engine.lock import holder, wait_for_lock
 from indexer.engine.registry import named, root_at
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
@@ -27,12 +28,12 @@ from indexer.store import found, pending, problems, roots, upkeep
 from indexer.store.connection import (
     Connection,
     check_exists,
-    explained,
     open_index,
     write_transaction,
 )
 from indexer.store.question import parse
 from indexer.store.roots import RootRow
+from indexer.store.sqlite_errors import explained
 from indexer.wishes import wanted_by
 
 Stop = Callable[[], bool]
@@ -248,6 +249,31 @@ class Library:
             before = self._database.stat().st_size
             upkeep.tidy(dispatcher.connection)
             return before, self._database.stat().st_size
+
+    def repair(self, stop: Stop = _never) -> report.RepairReport:
+        """Make again what is damaged and can be made again, and save the rest, with all ids.
+
+        Other commands are waited for; a daemon goes on, and looks at all files again where
+        something was lost. Raises DatabaseDamaged where nothing can be saved.
+        """
+        from indexer.repair import repair  # late: only this command needs it
+
+        self.close()
+        lock = wait_for_lock(
+            self._database,
+            "repair",
+            stop=stop,
+            group_may=self._settings.group is not None,
+            busy=lambda current: current.role != "daemon",
+        )
+        if lock is None and stop():
+            raise errors.Interrupted("stopped while waiting for another command; nothing was done")
+        try:
+            return repair(self._database)
+        finally:
+            if lock is not None:
+                lock.close()
+            ring(self._database)
 
     def _reading(self) -> Connection:
         if self._reader is None:

@@ -95,7 +95,7 @@ def _state(dispatcher: Holder | None, name: str, *, offline: bool) -> str:
     """A root's state; whether anybody is at work is known from the lock, never from a row."""
     if offline:
         return "offline"
-    if dispatcher is None or dispatcher.role == "roots":
+    if dispatcher is None or dispatcher.role in ("roots", "repair"):
         return "idle"
     return dispatcher.states.get(name, "scanning")
 

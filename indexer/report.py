@@ -204,7 +204,8 @@ class Difference(Struct, frozen=True, kw_only=True):
     path: str
     path_b64: str | UnsetType = UNSET
     kind: str
-    """unindexed, gone, stale, tags, unlisted."""
+    """unindexed, gone, stale, tags, unlisted; of the index itself, then without root and path:
+    full text, catalog (artists, albums, genres), index, view, damage (anything else)."""
     detail: str
 
 
@@ -218,6 +219,31 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     """Files and folders that could not be looked at: nothing is proved of them."""
     differences: tuple[Difference, ...] = ()
     offline: tuple[str, ...] = ()
+
+
+class DamageFound(Struct, frozen=True, kw_only=True):
+    """One thing that was wrong with the index itself."""
+
+    kind: str
+    """full text, catalog, index, view, or damage: of what the rows of tracks do not tell."""
+    detail: str
+
+
+class RepairReport(Struct, frozen=True, kw_only=True):
+    """What `repair` found and did. The index is sound when it is told."""
+
+    damage: tuple[DamageFound, ...] = ()
+    made_again: tuple[str, ...] = ()
+    """Parts that were made again: index, view, catalog, full text; with `file`, all of them."""
+    lost: tuple[str, ...] = ()
+    """What could not be saved, and what to do, a line each."""
+    kept: str | None = None
+    """A copy of the damaged file, where a new one had to be made."""
+    tracks: int = 0
+    """Rows of tracks there are now, missing ones too."""
+    to_scan: bool = False
+    """Whether files have to be looked at again; hints for it stand in `pending`."""
+    seconds: float = 0.0
 
 
 class ProblemRow(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from indexer import errors, paths, report
 from indexer.engine.chunks import chunk_of
@@ -23,8 +24,10 @@ from indexer.spindles import reader_count
 from indexer.stages.batch import shape
 from indexer.stages.comparison import Pair, Vanished, compare
 from indexer.stages.extract import extract
-from indexer.store import pending, problems, roots, tracks
+from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
+from indexer.store.damage import Damage
+from indexer.store.sqlite_errors import explained
 from indexer.tree import Tree
 from indexer.walk import Unlisted, Unseen, look, walk
 from indexer.wanted import IGNORE_FILE, Wanted
@@ -72,12 +75,32 @@ class Verifier:
         self._checked = 0
         self._unseen = 0
         self._read = 0
+        self._wrong_rows: set[int] = set()
+        """Ids of tracks whose tags are not those of their file."""
 
     def run(self, *, deep: bool) -> report.VerifyReport:
-        """Compare every root that is there; the others are told in `offline`.
+        """Check the index itself, then compare every root that is there with it.
 
-        Raises Interrupted when `stop` says so: half a proof is none.
+        Roots that are not there are told in `offline`. An index that is damaged so much that it
+        cannot be compared is told by its damage alone. Raises Interrupted when `stop` says so:
+        half a proof is none.
         """
+        damage = tuple(map(_damage, health.check(self._connection, deep=deep)))
+        try:
+            with explained(self._settings.db):
+                told = self._compare(deep=deep)
+        except errors.DatabaseDamaged:
+            if not damage:
+                raise
+            told = report.VerifyReport(ok=False, checked=self._checked, pending=0)
+        if damage and self._wrong_rows:  # what is made of a wrong row is no more right than it
+            found = health.check(self._connection, deep=deep, without=self._wrong_rows)
+            damage = tuple(map(_damage, found))
+        if not damage:
+            return told
+        return replace(told, ok=False, differences=(*damage, *told.differences))
+
+    def _compare(self, *, deep: bool) -> report.VerifyReport:
         watched = roots.watched(self._connection)
         guarded = look_at_roots(self._connection, watched, follow_links=self._wanted.follow_links)
         try:
@@ -226,6 +249,7 @@ class Verifier:
                     same = by_path[reading.path]
                     detail = self._tag_difference(same.tree, same.known, reading)
                     if detail is not None and self._still_differs(same.tree, same.known):
+                        self._wrong_rows.add(same.known.id)
                         yield _Doubt(same.tree, reading.path, "tags", detail)
 
     def _tag_difference(self, tree: Tree, known: Known, reading: Reading) -> str | None:
@@ -274,6 +298,10 @@ class Verifier:
 
 def _is_covered(doubt: _Doubt, waiting: Sequence[pending.PendingRow]) -> bool:
     return any(pending.covers(row.hint, doubt.tree.root_id, doubt.path) for row in waiting)
+
+
+def _damage(damage: Damage) -> report.Difference:
+    return report.Difference(root="", path="", kind=str(damage.part), detail=damage.detail)
 
 
 def _difference(doubt: _Doubt) -> report.Difference:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from indexer import errors
-from indexer.store.connection import explained
+from indexer.store.sqlite_errors import explained
 from watcher.log import Decisions
 
 _FIRST_PAUSE_S: Final = 0.5

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ProblemRow,
         QueueStatus,
         RedisStatus,
+        RepairReport,
         RootStatus,
         ScanReport,
         ScanRow,
@@ -241,10 +242,18 @@ def change_line(row: ChangeRow) -> str:
 
 def verify_lines(report: VerifyReport) -> Iterator[str]:
     """`ok`, or every difference and what to do about them."""
+    damage = [one for one in report.differences if not one.root]
     for difference in report.differences:
-        yield f"{_place(difference)}  {difference.kind}  {escaped(difference.detail)}"
+        place = f"{_place(difference)}  " if difference.root else ""
+        yield f"{place}{difference.kind}  {escaped(difference.detail)}"
     checked = f"{count(report.checked, 'file')} checked"
-    if report.differences:
+    if damage:
+        found = count(len(report.differences), "difference")
+        yield (
+            f"{found}, {checked}; the index itself is damaged: indexer repair makes again what can"
+            " be made again"
+        )
+    elif report.differences:
         found = count(len(report.differences), "difference")
         yield f"{found}, {checked}; indexer scan brings the index up to date"
     elif report.offline or report.unseen:
@@ -258,6 +267,24 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
         yield f"{what}, nothing is proved of what is there: see indexer problems"
     if report.pending:
         yield f"{count(report.pending, 'file')} pending, left out: not indexed yet"
+
+
+def repair_lines(report: RepairReport) -> Iterator[str]:
+    """What was wrong, what was made again, and what could not be."""
+    for damage in report.damage:
+        yield f"{damage.kind}  {escaped(damage.detail)}"
+    if not report.made_again:
+        yield f"nothing to repair: {count(report.tracks, 'track')}, the index is sound"
+        return
+    again = "a new file, with" if report.made_again[0] == "file" else "made again:"
+    parts = ", ".join(part for part in report.made_again if part != "file")
+    yield f"{again} {parts}; {count(report.tracks, 'track')} with their ids, the index is sound"
+    for lost in report.lost:
+        yield f"not saved: {escaped(lost)}"
+    if report.kept is not None:
+        yield f"{escaped(report.kept)}: the damaged file; delete it when nothing is missing"
+    if report.to_scan:
+        yield "run indexer scan, which looks at all files again (a daemon does so by itself)"
 
 
 def _place(row: ProblemRow | ChangeRow | Difference) -> str:

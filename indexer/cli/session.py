@@ -43,12 +43,15 @@ class Session:
         self.as_json = False
         self.output = Output()
         self.interrupt = Interrupt()
+        self._database: Path | None = None
 
     def settings(self, *, workers: int | None = None) -> Settings:
         """The settings of this run; a flag that is None was not given."""
         from indexer import settings
 
-        return settings.load(self.config, self.db, os.environ, workers=workers)
+        loaded = settings.load(self.config, self.db, os.environ, workers=workers)
+        self._database = loaded.db
+        return loaded
 
     def library(self, settings: Settings | None = None, *, create: bool = False) -> Library:
         """The library, to be closed by the caller's `with`."""
@@ -82,7 +85,7 @@ class Session:
         """
         try:
             try:
-                return command()
+                return self._explained(command)
             finally:
                 self.output.flush()
         except BrokenPipeError:
@@ -108,3 +111,22 @@ class Session:
             where = f"{file_text(name)}: " if name and not isinstance(name, int) else ""
             say(f"{where}{error.strerror}", self.program)
             return 3
+
+    def _explained(self, command: Callable[[], int]) -> int:
+        """Run a command, and tell of the index where its damage is why something was raised.
+
+        A row of nonsense may be noticed only where it is printed.
+        """
+        try:
+            return command()
+        except (IndexerError, OSError):
+            raise
+        except Exception as error:
+            if self._database is None or not self._database.exists():
+                raise
+            from indexer.store.sqlite_errors import explanation  # late: something is wrong
+
+            told = explanation(self._database, error)
+            if told is None:
+                raise
+            raise told from error

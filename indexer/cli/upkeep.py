@@ -1,4 +1,4 @@
-"""Turn `indexer backup` and `indexer optimize` into calls of the library."""
+"""Turn `indexer backup`, `indexer optimize` and `indexer repair` into calls of the library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from indexer.cli.answers import repair_lines
 from indexer.cli.arguments import examples, file_argument, files, json_option
 from indexer.cli.session import Session
 from indexer.cli.terminal import byte_size, file_text
@@ -45,4 +46,20 @@ def optimize(session: Session) -> int:
         {"size_before": before, "size_after": after},
         [f"{byte_size(before)} before, {byte_size(after)} now"],
     )
+    return 0
+
+
+@click.command(epilog=examples("indexer repair", "indexer repair --json | jq .lost"))
+@json_option
+@click.pass_obj
+def repair(session: Session) -> int:
+    """Mend an index that is damaged, and keep all ids.
+
+    Full text, artists, albums, genres, indexes and the view are made again from the tracks. Where
+    the file itself is damaged, what can be read of it is saved into a new one, and the damaged one
+    stays beside it. It can be done while the daemon is at work.
+    """
+    with session.interrupt, session.library() as library:
+        report = library.repair(session.interrupt)
+    session.answer(report, repair_lines(report))
     return 0

@@ -21,12 +21,12 @@ from indexer.stages.outcome import Outcome
 from indexer.store import changes, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
-    explained,
     open_index,
     prepare_folder,
     write_transaction,
 )
 from indexer.store.roots import RootRow
+from indexer.store.sqlite_errors import explained
 from indexer.wanted import Wanted
 
 _log = logging.getLogger("indexer")

@@ -14,10 +14,12 @@ from indexer import paths
 from indexer.faults import problem_of
 from indexer.model import Entry, Problem, ProblemKind, Reading, Track
 from indexer.stages.scan import Plan
+from indexer.store import catalog
 from indexer.store.tracks import COLUMNS, Columns
 
 _TITLE, _ALBUM, _ARTIST = 1, 2, 4
 _SEVERAL_FIELDS: Final = ("artist", "albumartist", "genre")
+_NAMED: Final = (*_SEVERAL_FIELDS, "several")
 _AT: Final = {name: position for position, name in enumerate(COLUMNS)}
 _ALBUMARTIST, _ALBUM_AT = _AT["albumartist"], _AT["album"]
 _COMPILATION, _MB_ALBUMID = _AT["compilation"], _AT["mb_albumid"]
@@ -168,7 +170,7 @@ def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
     """
     row = list(columns)
     guessed: Any = row[_AT["guessed"]] or 0
-    kept = _kept_apart(columns)
+    artists, albumartists, genres = names_of(columns)
     guesses_artist = guessed & _ARTIST or row[_AT["artist"]] is None
     if guessed or guesses_artist:
         guess = paths.guess(path, root_name)
@@ -178,10 +180,10 @@ def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
             row[_AT["album"]] = guess.album
         if guesses_artist:
             row[_AT["artist"]] = guess.artist
-            kept["artist"] = () if guess.artist is None else (guess.artist,)
+            artists = () if guess.artist is None else (guess.artist,)
             guessed = guessed & ~_ARTIST if guess.artist is None else guessed | _ARTIST
             row[_AT["guessed"]] = guessed
-    return Shaped(tuple(row), kept["artist"], kept["albumartist"], kept["genre"])
+    return Shaped(tuple(row), artists, albumartists, genres)
 
 
 def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
@@ -210,14 +212,9 @@ def album_of(shaped: Shaped, path: bytes) -> tuple[object, ...]:
     )
 
 
-def _kept_apart(columns: Columns) -> dict[str, tuple[str, ...]]:
-    several: Any = columns[_AT["several"]]
-    more = msgspec.json.decode(several, type=dict[str, tuple[str, ...]]) if several else {}
-    kept = {}
-    for field in _SEVERAL_FIELDS:
-        single = columns[_AT[field]]
-        kept[field] = more.get(field) or (() if single is None else (str(single),))
-    return kept
+def names_of(columns: Columns) -> catalog.Names:
+    """The artists, album artists and genres of a row, each apart."""
+    return catalog.apart(*(columns[_AT[name]] for name in _NAMED))  # type: ignore[arg-type]
 
 
 def _joined(values: tuple[str, ...]) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, TypeVar
+
+import msgspec
 
 from indexer.store.connection import Connection, insert_all, select, select_one, select_value
 
@@ -44,7 +47,25 @@ DELETE FROM genres WHERE id = ?1
 _END_ALBUM: Final = """
 DELETE FROM albums WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1)
 """
+_RENAME_ALBUM: Final = """
+UPDATE albums SET (title, albumartist) =
+    (SELECT album, albumartist FROM tracks WHERE album_id = ?1 ORDER BY id DESC LIMIT 1)
+WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1
+    AND album IS albums.title AND tracks.albumartist IS albums.albumartist)
+"""
+"""A release keeps no name that only the track had which left it."""
 
+_TOLD_NAMES: Final = """
+SELECT id, artist, albumartist, genre, several FROM tracks WHERE place = 0 ORDER BY id
+"""
+_LINKED_ARTISTS: Final = """
+SELECT track_id, role, name FROM track_artists LEFT JOIN artists ON artists.id = artist_id
+ORDER BY track_id, role, position
+"""
+_LINKED_GENRES: Final = """
+SELECT track_id, 'genre', name FROM track_genres LEFT JOIN genres ON genres.id = genre_id
+ORDER BY track_id, position
+"""
 _COUNTS: Final = "SELECT (SELECT count(*) FROM albums), (SELECT count(*) FROM artists)"
 _NAMES_OF: Final = """
 SELECT artists.name FROM track_artists JOIN artists ON artists.id = track_artists.artist_id
@@ -168,8 +189,10 @@ class Catalog:
             (_END_ARTIST, self._left_artists),
             (_END_GENRE, self._left_genres),
             (_END_ALBUM, self._left_albums),
+            (_RENAME_ALBUM, self._left_albums),
         ):
             self._end(statement, left)
+        for left in (self._left_artists, self._left_genres, self._left_albums):
             left.clear()
         if self._connection.total_changes() != before:
             self.forget()
@@ -214,3 +237,64 @@ def names_of(connection: Connection, track_id: int, role: str) -> list[str]:
 def genres_of(connection: Connection, track_id: int) -> list[str]:
     """A track's genres, each apart, in the order of its tags."""
     return [name for (name,) in select(connection, _GENRES_OF, (track_id,))]
+
+
+def apart(
+    artist: str | None, albumartist: str | None, genre: str | None, several: str | None
+) -> Names:
+    """The names of a row of `tracks`, each apart: `several` tells those of more than one value."""
+    more = msgspec.json.decode(several, type=dict[str, tuple[str, ...]]) if several else {}
+    return (
+        more.get("artist") or (() if artist is None else (artist,)),
+        more.get("albumartist") or (() if albumartist is None else (albumartist,)),
+        more.get("genre") or (() if genre is None else (genre,)),
+    )
+
+
+def told_names(connection: Connection) -> Iterator[tuple[int, Names]]:
+    """The id of each track in the view and the names that its row tells, in the order of ids."""
+    for track_id, *told in select(connection, _TOLD_NAMES):
+        yield track_id, apart(*told)
+
+
+def count_wrong_links(connection: Connection, without: Collection[int] = ()) -> int:
+    """How many tracks are linked to other names than their rows tell, or not to be linked.
+
+    Those `without` are not compared.
+    """
+    artists = _grouped(select(connection, _LINKED_ARTISTS))
+    genres = _grouped(select(connection, _LINKED_GENRES))
+    wrong = 0
+    nothing: tuple[int, list[tuple[str, str]]] = (0, [])
+    artist, genre = next(artists, nothing), next(genres, nothing)
+    for track_id, names in told_names(connection):
+        while artist is not nothing and artist[0] < track_id:
+            wrong, artist = wrong + 1, next(artists, nothing)
+        while genre is not nothing and genre[0] < track_id:
+            wrong, genre = wrong + 1, next(genres, nothing)
+        roles = zip(("albumartist", "artist", "genre"), (names[1], names[0], names[2]), strict=True)
+        expected = [(role, name) for role, told in roles for name in told]
+        linked: list[tuple[str, str]] = []
+        if artist[0] == track_id:
+            linked, artist = linked + artist[1], next(artists, nothing)
+        if genre[0] == track_id:
+            linked, genre = linked + genre[1], next(genres, nothing)
+        wrong += linked != expected and track_id not in without
+    left = chain((artist,), artists, (genre,), genres)
+    return wrong + sum(1 for one in left if one is not nothing)
+
+
+def _grouped(
+    links: Iterable[tuple[int, str, str]],
+) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """(track id, its (role, name) in order) of links in the order of their tracks."""
+    at: int | None = None
+    names: list[tuple[str, str]] = []
+    for track_id, role, name in links:
+        if track_id != at:
+            if at is not None:
+                yield at, names
+            at, names = track_id, []
+        names.append((role, name))
+    if at is not None:
+        yield at, names

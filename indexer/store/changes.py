@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from indexer import errors
 from indexer.model import ChangeKind
 from indexer.store.connection import Connection, insert_all, select, select_value
 
@@ -68,6 +69,10 @@ def since(connection: Connection, seq: int) -> Iterator[ChangeColumns]:
     """Every change after `seq`, page by page, so that no reader holds the WAL open for long."""
     while page := list(select(connection, _SINCE, (seq, _PAGE))):
         yield from page
+        if page[-1][0] <= seq:  # it would be read for ever
+            raise errors.DatabaseDamaged(
+                "the rows of `changes` are out of order; run `indexer repair`, which saves them"
+            )
         seq = page[-1][0]
 
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import apsw
 from indexer import errors
 from indexer.faults import never_one_files
 from indexer.store import schema
+from indexer.store.sqlite_errors import UNREADABLE, explained
 
 Connection = apsw.Connection
 Row = tuple[Any, ...]
@@ -38,34 +39,6 @@ INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
 VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
 """
 never_one_files(apsw.Error)
-_CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises about this file into errors that say what to do next."""
-    try:
-        yield
-    except apsw.BusyError as error:
-        raise errors.DatabaseBusy(
-            f"{path}: another program holds the database ({error}); "
-            "wait for it to end, or find it with `fuser` on that file"
-        ) from error
-    except apsw.FullError as error:
-        raise errors.DatabaseFull(
-            f"{path}: its disk is full; make room and run the same command again "
-            "(what was committed is kept)"
-        ) from error
-    except _CORRUPT as error:
-        raise errors.DatabaseDamaged(
-            f"{path}: this is no database, or a damaged one ({error}); "
-            "move it away and run `indexer rebuild ROOT` to make a new one"
-        ) from error
-    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, apsw.IOError) as error:
-        raise errors.DatabaseError(
-            f"{path}: cannot be read or written ({error}); "
-            "check its folder's rights and free space, and the disk's health"
-        ) from error
 
 
 def open_index(
@@ -102,7 +75,7 @@ def open_index(
 def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # one thread has it; a lock for each value bound costs 2 us
-    connection = Connection(_file_name(path), flags=flags, statementcachesize=200)
+    connection = Connection(file_name(path), flags=flags, statementcachesize=200)
     # Plans do not look at bound values; looking costs 15 us a question, ten times its answer.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))
@@ -114,7 +87,7 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
     return connection
 
 
-def _file_name(path: Path) -> str:
+def file_name(path: Path) -> str:
     """The path as SQLite takes it: UTF-8, whatever the locale makes of file names."""
     try:
         return os.fsencode(path).decode("utf-8")
@@ -217,7 +190,17 @@ def read_transaction(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("COMMIT")
+        end_reading(connection)
+
+
+def end_reading(connection: Connection) -> None:
+    """End a transaction that wrote nothing.
+
+    SQLite may have ended it where it found damage, and may complain of that damage once more.
+    """
+    if connection.in_transaction:
+        with suppress(*UNREADABLE):
+            connection.execute("ROLLBACK")
 
 
 def _fill_if_empty(connection: Connection) -> None:

@@ -380,3 +380,12 @@ def _row(columns: Row) -> PendingRow:
     decoded = None if names is None else _names_decoder.decode(names)
     hint = Hint(root_id, folder, decoded, bool(recursive), reread)
     return PendingRow(row_id, generation, hint, attempts, at, bool(is_chunk), passes, scan_id)
+
+
+def is_readable(names: bytes) -> bool:
+    """Whether the names of a row are as this program writes them."""
+    try:
+        _names_decoder.decode(names)
+    except (msgspec.DecodeError, TypeError):
+        return False
+    return True

@@ -32,6 +32,16 @@ _PRUNE: Final = "DELETE FROM scans WHERE id <= (SELECT max(id) FROM scans) - ?"
 _KEEP: Final = 1000
 
 
+_COUNT_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "seconds": (int, float),
+    "files_per_second": (int, float),
+    "interrupted": bool,
+    "goes_on": bool,
+    "offline": list,
+}
+"""Every other count is a whole number."""
+
+
 class ScanColumns(Struct, frozen=True):
     """One run as it stands in the table; times in Unix milliseconds, `counts` is JSON."""
 
@@ -103,6 +113,18 @@ def newest(connection: Connection, limit: int) -> list[ScanColumns]:
         ScanColumns(scan_id, kind, state, tuple(msgspec.json.decode(roots)), *rest)
         for scan_id, kind, state, roots, *rest in select(connection, _NEWEST, (limit,))
     ]
+
+
+def is_readable(roots: object, counts: object) -> bool:
+    """Whether a row's roots and counts are as this program writes them."""
+    if not isinstance(roots, str) or not isinstance(counts, str):
+        return False
+    try:
+        msgspec.json.decode(roots, type=list[str])
+        told = msgspec.json.decode(counts, type=dict[str, bool | int | float | list[str]])
+    except msgspec.DecodeError:
+        return False
+    return all(isinstance(number, _COUNT_KINDS.get(name, int)) for name, number in told.items())
 
 
 def _key(roots: Sequence[str]) -> str:

@@ -6,10 +6,12 @@ written; with the folded texts in a table beside it, 15 MB and 75 MB.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from indexer.store.connection import Connection, select
+import msgspec
+
+from indexer.store.connection import Connection, select, select_value
 from indexer.store.folding import fold
 from indexer.store.question import Question, Words
 
@@ -22,6 +24,27 @@ _DROP: Final = """
 INSERT INTO track_search (track_search, rowid, title, artist, albumartist, album, genre)
 VALUES ('delete', ?, ?, ?, ?, ?, ?)
 """
+_CHECK_BUCKETS: Final = 262_139
+"""A prime below 2^18: the squares of 134 million places of a word still fit in 64 bits."""
+_VOCABULARY: Final = """
+CREATE VIRTUAL TABLE temp.track_search_words USING fts5vocab (main, track_search, instance)
+"""
+_FORGET_VOCABULARY: Final = "DROP TABLE IF EXISTS temp.track_search_words"
+_PLACES_INDEXED: Final = """
+SELECT term, sum(place * place) FROM (
+    SELECT term, (doc * 8191 + offset * 64 + CASE col WHEN 'title' THEN 0 WHEN 'artist' THEN 1
+        WHEN 'albumartist' THEN 2 WHEN 'album' THEN 3 ELSE 4 END) % ?1 AS place
+    FROM temp.track_search_words WHERE doc NOT IN (SELECT value FROM json_each(?2))
+) GROUP BY term ORDER BY term
+"""
+_TOLD: Final = "SELECT id, title, artist, albumartist, album, genre FROM tracks WHERE place = 0"
+_TOLD_WITH_LENGTHS: Final = """
+SELECT tracks.id, sz, title, artist, albumartist, album, genre
+FROM tracks LEFT JOIN track_search_docsize AS lengths ON lengths.id = tracks.id WHERE place = 0
+"""
+_TOTALS: Final = "SELECT block FROM track_search_data WHERE id = 1"
+"""How many tracks there are, and how many words in each column: row 1 of FTS5's data."""
+_ONE_BYTE: Final = 0x80
 _MATCHING: Final = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
 _AND_ITS_TRACK: Final = "AND EXISTS (SELECT 1 FROM tracks WHERE tracks.id = track_search.rowid"
 _BEST_FIRST: Final = "ORDER BY bm25(track_search, 10, 8, 4, 6, 2), rowid"
@@ -179,3 +202,69 @@ def _phrase(words: Words, columns: Sequence[str] = (), *, begins: bool = False) 
     place = "{" + " ".join(among) + "} : " if among else ""
     text = words.text.replace('"', '""')
     return f'{place}{"^ " if begins else ""}"{text}"{" *" if words.prefix else ""}'
+
+
+def told(connection: Connection) -> Iterator[tuple[int, Texts]]:
+    """The id and the texts of each track in the view, as its row tells them."""
+    for track_id, *texts in select(connection, _TOLD + " ORDER BY id"):
+        yield track_id, tuple(texts)
+
+
+def count_wrong_words(connection: Connection, without: Collection[int] = ()) -> int:
+    """How many words, or lengths of texts, the index tells otherwise than the rows of the view.
+
+    Those of the tracks `without` are not compared.
+
+    The places of a word (track, column, offset) are compared by one sum of squares, which SQLite
+    makes of the index without sorting it; lengths decide which match is best. Measured with
+    100 000 tracks: 1.4 s for 1.2 million words.
+    """
+    connection.execute(_FORGET_VOCABULARY)
+    connection.execute(_VOCABULARY)
+    try:
+        expected, wrong = _places_told(connection, without)
+        values = (_CHECK_BUCKETS, msgspec.json.encode(sorted(without)).decode())
+        for word, places in select(connection, _PLACES_INDEXED, values):
+            wrong += expected.pop(word, None) != places
+        return wrong + len(expected)
+    finally:
+        connection.execute(_FORGET_VOCABULARY)
+
+
+def _places_told(connection: Connection, without: Collection[int]) -> tuple[dict[str, int], int]:
+    """(word -> the sum of the squares of its places, how many lengths are wrong)."""
+    sums: dict[str, int] = {}
+    get = sums.get
+    totals = [0] * 6
+    wrong = 0
+    for track_id, told_lengths, *texts in select(connection, _TOLD_WITH_LENGTHS):
+        if track_id in without:
+            continue
+        lengths = [0] * 5
+        for column, text in enumerate(texts):
+            if text is None:
+                continue
+            place = track_id * 8191 + column
+            words = fold(text).split()
+            for word in words:
+                at = place % _CHECK_BUCKETS
+                sums[word] = get(word, 0) + at * at
+                place += 64
+            lengths[column] = len(words)
+            totals[column + 1] += lengths[column]
+        totals[0] += 1
+        if max(lengths) < _ONE_BYTE:
+            wrong += told_lengths != bytes(lengths)
+        else:
+            wrong += told_lengths != b"".join(map(_varint, lengths))
+    if totals[0] and not without:
+        wrong += select_value(connection, _TOTALS) != b"".join(map(_varint, totals))
+    return sums, wrong
+
+
+def _varint(number: int) -> bytes:
+    """A number as FTS5 writes it: seven bits a byte, the highest first (fileformat2 1.6)."""
+    text = bytes((number & 0x7F,))
+    while number := number >> 7:
+        text = bytes((number & 0x7F | _ONE_BYTE,)) + text
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from indexer import paths
+from indexer import errors, paths
 from indexer.model import Entry, Known, Place, Stamp
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema import TAG_COLUMNS
@@ -114,6 +114,7 @@ SELECT count(*) FILTER (WHERE place = 0),
 FROM tracks JOIN roots ON roots.id = tracks.root_id
 WHERE roots.removed_at IS NULL
 """
+_COUNT: Final = "SELECT count(*) FROM tracks"
 _COUNT_BY_ROOT: Final = """
 SELECT root_id, count(*) FROM tracks WHERE place = 0 GROUP BY root_id
 """
@@ -140,8 +141,9 @@ def rows_below(
     size = _PAGE if recursive else 1
     while page := list(select(connection, _BELOW, (root_id, low, high, size))):
         size = min(size * 2, _PAGE)
-        low = page[-1][_PATH] + b"\x00"
+        before, low = low, page[-1][_PATH] + b"\x00"
         if recursive:
+            _check_order(before, low)
             yield from page
             continue
         for row in page:
@@ -150,6 +152,15 @@ def rows_below(
                 size = 1
                 break
             yield row
+        _check_order(before, low)
+
+
+def _check_order(before: bytes, low: bytes) -> None:
+    """Raise DatabaseDamaged where a page of rows leads back: it would be read for ever."""
+    if low <= before:
+        raise errors.DatabaseDamaged(
+            "the index `tracks_place` is out of order; run `indexer repair`, which makes it again"
+        )
 
 
 def _child_folder(path: bytes, folder: bytes) -> bytes | None:
@@ -327,6 +338,11 @@ def counts(connection: Connection) -> tuple[int, int]:
     """(tracks in the view, tracks missing)."""
     present, missing = next(select(connection, _COUNTS))
     return int(present), int(missing)
+
+
+def count(connection: Connection) -> int:
+    """How many rows there are, missing and refused ones too."""
+    return int(select_value(connection, _COUNT))
 
 
 def count_by_root(connection: Connection) -> dict[int, int]:

@@ -11,7 +11,8 @@ import apsw
 
 from indexer import errors
 from indexer.store import changes
-from indexer.store.connection import Connection, explained, select_value, write_transaction
+from indexer.store.connection import Connection, select_value, write_transaction
+from indexer.store.sqlite_errors import explained
 
 _COPY: Final = "VACUUM INTO ?"
 _MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"

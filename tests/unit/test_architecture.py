@@ -18,7 +18,7 @@ FLOORS = (
     ("watcher",),
     ("indexer.cli", "indexer.__main__"),
     ("indexer.library",),
-    ("indexer.verify", "indexer.queries", "indexer.places", "indexer.version"),
+    ("indexer.repair", "indexer.verify", "indexer.queries", "indexer.places", "indexer.version"),
     ("indexer.vitals",),
     ("indexer.report",),
     ("indexer.engine",),

@@ -64,6 +64,7 @@ def test_what_lost_its_last_track_ends_and_what_is_used_stays(
     one, two = a_track(connection, b"1.mp3", album_id), a_track(connection, b"2.mp3")
     names.link(one, ["Björk", "Jónsi"], [], ["Pop", "Noise"])
     names.link(two, ["Björk"], [], ["Pop"])
+    connection.execute("UPDATE tracks SET album = 'Debut' WHERE id = ?", (one,))
     names.unlink(one)
     names.leave_album(album_id)
     names.end_orphans()
@@ -141,3 +142,17 @@ def test_more_names_than_are_remembered_are_still_found(
         )
         names.link(one, [f"Artist {other}" for other in range(5)], [], [])
     assert len(in_table(connection, "artists")) == 5
+
+
+def test_an_album_keeps_no_name_that_only_the_track_had_which_left_it(
+    connection: Connection, names: Catalog
+) -> None:
+    album_id = names.album_id(b"release", "Debut", None)
+    one, two = (a_track(connection, path, album_id) for path in (b"1.mp3", b"2.mp3"))
+    connection.execute("UPDATE tracks SET album = 'Debut' WHERE id = ?", (one,))
+    connection.execute("UPDATE tracks SET album = 'Debut (Deluxe)' WHERE id = ?", (two,))
+    assert names.album_id(b"release", "Debut (Deluxe)", None) == album_id
+    tracks.leave(connection, two, 1)
+    names.leave_album(album_id)
+    names.end_orphans()
+    assert in_table(connection, "albums", "title") == ["Debut"]

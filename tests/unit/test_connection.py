@@ -14,7 +14,6 @@ from indexer.settings import Settings
 from indexer.store import schema
 from indexer.store.connection import (
     Connection,
-    explained,
     open_index,
     read_transaction,
     select,
@@ -23,6 +22,7 @@ from indexer.store.connection import (
     size_cache,
     write_transaction,
 )
+from indexer.store.sqlite_errors import explained
 from tests.trees import Plant, song
 
 DOCUMENTED = [

@@ -33,7 +33,8 @@ from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.store import pending, scans, tracks
-from indexer.store.connection import explained, size_cache, write_transaction
+from indexer.store.connection import size_cache, write_transaction
+from indexer.store.sqlite_errors import explained
 from indexer.wanted import Wanted
 
 if TYPE_CHECKING:

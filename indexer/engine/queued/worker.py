@@ -244,7 +244,7 @@ def _work(
         worker.work(burst=burst, logging_level=None)
         return 0 if burst or worker.has_ended_well else _UNWELL
     from indexer.engine.queued.owner import Owner
-    from indexer.store.connection import explained
+    from indexer.store.sqlite_errors import explained
 
     _await_database(settings, stopped)
     turn = _take_turn(post, settings, stopped)

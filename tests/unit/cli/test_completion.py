@@ -43,7 +43,7 @@ def complete(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     ("line", "completed"),
     [
         ("indexer sc", ["plain,scan"]),
-        ("indexer re", ["plain,rebuild"]),
+        ("indexer re", ["plain,rebuild", "plain,repair"]),
         ("indexer changes --f", ["plain,--follow"]),
         ("indexer --db x.db search --al", ["plain,--albums"]),
         ("indexer roots a", ["plain,add", "plain,accept"]),

@@ -1,0 +1,172 @@
+"""A damaged index -> a sound one, with the same ids: `python -m indexer.repair FILE`.
+
+What the rows of `tracks` tell is made again where it stands, in one write transaction. Where the
+file itself is damaged, what can be read is copied into a new one, and SQLite puts its pages in
+the place of the damaged ones in one write transaction: programs that have the file open go on. A
+file that SQLite cannot write to any more is replaced.
+
+A daemon runs it as a program of its own, so that a repair takes no memory from it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from indexer import errors, report
+from indexer.model import Hint
+from indexer.stages import derive
+from indexer.store import health, pending, roots, tracks
+from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.damage import Damage, Part
+from indexer.store.rescue import Rescue
+from indexer.store.salvage import Salvage
+from indexer.store.sqlite_errors import UNREADABLE, explained
+from indexer.store.twin import Twin, nothing_left
+
+_TRIES: Final = 5
+"""How often a repair begins anew because another program has written meanwhile. A guess."""
+_MAKE: Final = (Part.INDEX, Part.VIEW, Part.CATALOG, Part.FULL_TEXT)
+"""Each needs those before it."""
+
+
+class _StillDamagedError(Exception):
+    """What was made again is not sound: more is damaged than could be seen before."""
+
+
+def repair(database: Path) -> report.RepairReport:
+    """Mend one index. It may be open in other programs; the dispatch lock is the caller's.
+
+    Raises DatabaseDamaged where nothing can be read, or the file is not one of ours.
+    """
+    started = time.monotonic()
+    _check_not_empty(database)
+    with explained(database):
+        for _ in range(_TRIES):
+            done = _where_it_stands(database) or _into_a_new_file(database)
+            if done is not None:
+                seconds = round(time.monotonic() - started, 3)
+                return msgspec.structs.replace(done, seconds=seconds)
+    raise errors.DatabaseBusy(
+        f"{database}: other programs write to it all the time; stop `watcher run`, and repair again"
+    )
+
+
+def _check_not_empty(database: Path) -> None:
+    if not database.exists():
+        raise errors.DatabaseMissing(
+            f"{database}: there is no index to repair; run `indexer rebuild FOLDER` to make one"
+        )
+    if database.stat().st_size == 0:
+        raise errors.DatabaseDamaged(
+            f"{database}: is empty (0 bytes), so nothing can be saved; stop `watcher run`, put a "
+            "copy (`indexer backup`) in its place, or move it away and run `indexer rebuild FOLDER`"
+        )
+
+
+def _where_it_stands(database: Path) -> report.RepairReport | None:
+    """Make again what is derived, in one write transaction; None where that is not enough."""
+    try:
+        connection = open_index(database, write=True)
+    except errors.DatabaseDamaged:
+        return None
+    with closing(connection):
+        found = health.check(connection, deep=True)
+        if not all(one.part.is_derived for one in found):
+            return None
+        broken = {one.part for one in found}
+        made: list[Part] = [part for part in _MAKE if part in broken]
+        if made and not _make(connection, made):
+            return None
+        return _report(connection, found, made)
+
+
+def _make(connection: Connection, parts: Sequence[Part]) -> bool:
+    """Make these parts again; False, and nothing is changed, where that does not make all sound."""
+    try:
+        with write_transaction(connection):
+            for part in parts:
+                _make_one(connection, part)
+            _check_sound(connection)
+    except (*UNREADABLE, _StillDamagedError):
+        return False
+    return True
+
+
+def _make_one(connection: Connection, part: Part) -> None:
+    if part is Part.INDEX:
+        derive.indexes(connection)
+    elif part is Part.VIEW:
+        derive.view(connection)
+    elif part is Part.CATALOG:
+        salvage = Salvage(connection)
+        derive.catalogue(connection, derive.Known.of(salvage, connection), salvage)
+    else:
+        derive.full_text(connection)
+
+
+def _check_sound(connection: Connection) -> None:
+    if health.check(connection, deep=True):
+        raise _StillDamagedError
+
+
+def _into_a_new_file(database: Path) -> report.RepairReport | None:
+    """Copy what can be read; None where another program has written meanwhile."""
+    twin = Twin(database)
+    try:
+        with closing(twin.source()) as source, closing(twin.fresh()) as fresh:
+            found = health.check(source, deep=True)
+            with write_transaction(fresh):
+                salvage = Salvage(source)
+                rescue = Rescue(salvage, fresh)
+                now_ms = time.time_ns() // 1_000_000
+                saved = rescue.copy(now_ms)
+                watched = roots.watched(fresh)
+                if not saved and not watched:
+                    raise nothing_left(database, "no root and no track is left")
+                derive.catalogue(fresh, derive.Known.of(salvage, fresh), salvage)
+                derive.full_text(fresh)
+                if rescue.to_scan:
+                    hints = [Hint(root.id, recursive=True) for root in watched]
+                    pending.leave_hints(fresh, hints, now_ms)
+            left = health.check(fresh, deep=True)
+            if left:
+                raise nothing_left(database, f"what was saved is not sound: {left[0].detail}")
+            done = _report(fresh, found, [Part.FILE, *_MAKE])
+        if not twin.install():
+            return None
+    finally:
+        twin.close()
+    return msgspec.structs.replace(
+        done, lost=tuple(rescue.lost), kept=os.fspath(twin.kept), to_scan=rescue.to_scan
+    )
+
+
+def _report(connection: Connection, found: list[Damage], made: list[Part]) -> report.RepairReport:
+    return report.RepairReport(
+        damage=tuple(report.DamageFound(kind=str(one.part), detail=one.detail) for one in found),
+        made_again=tuple("file" if part is Part.FILE else str(part) for part in made),
+        tracks=tracks.count(connection),
+    )
+
+
+def main(words: list[str]) -> int:
+    """Repair the file that is named, and print what was done as JSON."""
+    try:
+        done = repair(Path(words[0]))
+    except errors.IndexerError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

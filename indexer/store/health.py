@@ -1,0 +1,289 @@
+"""An index -> what in it is damaged, as far as SQLite and the index's own rules can tell.
+
+SQLite's pages bear no checksum: a flipped letter of a title is a title. What is told here is a file
+whose structure is broken, rows that no version of this program writes, and everything that is
+made of the rows of `tracks` (full text, artists, albums, genres, indexes, the view) and does not
+answer as they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple
+
+import apsw
+
+from indexer.model import ProblemKind
+from indexer.store import catalog, pending, scans, schema, search
+from indexer.store.connection import Connection, end_reading, select, select_value
+from indexer.store.damage import RULES, Damage, Part
+from indexer.store.sqlite_errors import CORRUPT, UNREADABLE
+
+_MOST_TOLD: Final = 20
+"""Of one kind; a damaged page makes hundreds of complaints. A guess."""
+_QUICK: Final = f"PRAGMA quick_check({_MOST_TOLD})"
+_WHOLE: Final = f"PRAGMA integrity_check({_MOST_TOLD})"
+_OF_INDEX: Final = re.compile(
+    r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index"
+    r"|values? of index .* out of order|row not in PRIMARY KEY order"
+    r"|rowid not at end-of-record for row \d+ of index"
+)
+_OF_FULL_TEXT: Final = re.compile(r"fts5|FTS5 table|track_search")
+_OF_VALUE: Final = re.compile(r"(?:NULL|NUMERIC|TEXT|BLOB|INT|REAL|non-\w+) value in (\w+)\.")
+
+_CATALOG_TABLES: Final = frozenset({"albums", "artists", "genres", "track_artists", "track_genres"})
+_OBJECTS: Final = "SELECT type, name, sql FROM sqlite_schema"
+_FOREIGN_KEYS: Final = "PRAGMA foreign_key_check"
+_PROBLEM_KINDS: Final = "SELECT DISTINCT kind FROM problems"
+_PENDING_NAMES: Final = "SELECT names FROM pending WHERE names IS NOT NULL"
+_SCANS: Final = "SELECT roots, counts FROM scans"
+_VIEW_ANSWERS: Final = "SELECT * FROM library LIMIT 1"
+
+_TEXTS: Final = """
+SELECT id, concat_ws(char(0), title, artist, albumartist, album, genre, date, composer, comment,
+    bpm, isrc, label, mb_trackid, mb_albumid, mb_artistid, mb_albumartistid, mb_releasegroupid,
+    replaygain_track_gain, replaygain_track_peak, replaygain_album_gain, replaygain_album_peak,
+    codec, several) FROM tracks
+"""
+_OTHER_TEXTS: Final = (
+    "SELECT name FROM roots",
+    "SELECT uuid, fsid, fs_type, source FROM disks",
+    "SELECT kind, reason FROM problems",
+    "SELECT name FROM artists",
+    "SELECT name FROM genres",
+    "SELECT title, albumartist FROM albums",
+    "SELECT state, kind, roots, counts FROM scans",
+    "SELECT token FROM identity",
+)
+_CHANGE_TEXTS: Final = "SELECT kind, root, path, old_root, old_path FROM changes"
+
+
+def check(connection: Connection, *, deep: bool, without: Collection[int] = ()) -> list[Damage]:
+    """Everything that is found damaged, in one snapshot; nothing is written.
+
+    Names and words of the tracks `without` are not compared: their rows are known to be wrong.
+
+    `deep` also compares every index with its table, and every word with its track.
+    Measured with 100 000 tracks, cached: 0.9 s, deep 2.9 s. Raises what SQLite raises of a
+    database that cannot be read for another reason than damage.
+    """
+    begun = False
+    try:
+        if not connection.in_transaction:
+            connection.execute("BEGIN")
+            begun = True
+        return _check(connection, deep=deep, without=without)
+    except UNREADABLE as error:
+        return [Damage(Part.FILE, str(error))]
+    except (TypeError, ValueError, AttributeError) as error:  # of values that no row can have
+        return [Damage(Part.FILE, f"rows hold what no row can: {error}")]
+    finally:
+        if begun:
+            end_reading(connection)
+
+
+def _check(connection: Connection, *, deep: bool, without: Collection[int]) -> list[Damage]:
+    found = list(_of_schema(connection))
+    if any(one.part is Part.FILE for one in found):
+        return found
+    found.extend(_of_structure(connection, deep=deep))
+    for part, what, question in RULES:
+        found.extend(_broken(connection, part, what, question))
+    found.extend(_of_work(connection))
+    found.extend(_of_view(connection))
+    found.extend(_of_foreign_keys(connection))
+    found.extend(_of_texts(connection, deep=deep))
+    found.extend(_of_links(connection, without))
+    if deep and not any(one.part is Part.FULL_TEXT for one in found):
+        found.extend(_of_words(connection, without))
+    return list(dict.fromkeys(found))
+
+
+def _broken(connection: Connection, part: Part, what: str, question: str) -> Iterator[Damage]:
+    try:
+        times = select_value(connection, question)
+    except UNREADABLE as error:
+        yield Damage(part, f"{what}? This cannot be asked: {error}")
+    else:
+        if times:
+            yield Damage(part, f"{what} ({times})")
+
+
+class Made(NamedTuple):
+    """A table, index or view, as `sqlite_schema` has it."""
+
+    kind: str
+    name: str
+    sql: str
+
+    @property
+    def part(self) -> Part:
+        """Which part of an index it belongs to."""
+        if self.name.startswith("track_search"):
+            return Part.FULL_TEXT
+        if self.kind == "view":
+            return Part.VIEW
+        if self.kind == "index":
+            return Part.INDEX
+        return Part.CATALOG if self.name in _CATALOG_TABLES else Part.FILE
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether FTS5 makes it by itself."""
+        return self.name.startswith("track_search_")
+
+    def equals(self, other: Made | None) -> bool:
+        """Whether both were made by the same words."""
+        return other is not None and self.sql.split() == other.sql.split()
+
+
+def objects_made() -> dict[str, Made]:
+    """All that a new index has, by name, but for what SQLite makes by itself."""
+    fresh = Connection(":memory:")
+    try:
+        for _, script in schema.MIGRATIONS:
+            for statement in schema.statements(script):
+                fresh.execute(statement)
+        return objects_of(fresh)
+    finally:
+        fresh.close()
+
+
+def objects_of(connection: Connection) -> dict[str, Made]:
+    """What there is in an index, by name."""
+    return {
+        name: Made(kind, name, text)
+        for kind, name, text in select(connection, _OBJECTS)
+        if text is not None
+    }
+
+
+def _of_schema(connection: Connection) -> Iterator[Damage]:
+    there = objects_of(connection)
+    for name, made in objects_made().items():
+        if not made.equals(there.get(name)):
+            state = "is not as it was made" if name in there else "is missing"
+            yield Damage(made.part, f"{made.kind} {name} {state}")
+
+
+def _of_structure(connection: Connection, *, deep: bool) -> Iterator[Damage]:
+    """What SQLite's own check says; of a virtual table, it asks FTS5 for its integrity check."""
+    roots: dict[str, str] = {}
+    try:
+        for (line,) in select(connection, _WHOLE if deep else _QUICK):
+            for text in str(line).splitlines():
+                if text == "ok" or text.startswith("*** in database"):
+                    continue
+                roots = roots or _root_pages(connection)
+                yield Damage(_part_of_complaint(text), _with_name(text, roots))
+    except UNREADABLE as error:
+        yield Damage(_part_of_complaint(str(error)), str(error))
+
+
+def _part_of_complaint(text: str) -> Part:
+    if _OF_INDEX.search(text):
+        return Part.INDEX
+    if _OF_FULL_TEXT.search(text):
+        return Part.FULL_TEXT
+    value = _OF_VALUE.match(text)
+    if value is not None and value[1] in _CATALOG_TABLES:
+        return Part.CATALOG
+    return Part.FILE
+
+
+def _root_pages(connection: Connection) -> dict[str, str]:
+    try:
+        rows = select(connection, "SELECT rootpage, name FROM sqlite_schema WHERE rootpage > 0")
+        return {str(page): name for page, name in rows}
+    except UNREADABLE:
+        return {}
+
+
+def _with_name(text: str, roots: dict[str, str]) -> str:
+    tree = re.match(r"Tree (\d+) ", text)
+    name = None if tree is None else roots.get(tree[1])
+    return text if name is None else f"{text} (in {name})"
+
+
+def _of_work(connection: Connection) -> Iterator[Damage]:
+    """What only this program can read: the names in `pending`, kinds of problems, counts."""
+    try:
+        names = [row[0] for row in select(connection, _PENDING_NAMES)]
+        kinds = {kind for (kind,) in select(connection, _PROBLEM_KINDS)}
+        runs = list(select(connection, _SCANS))
+    except UNREADABLE as error:
+        yield Damage(Part.FILE, str(error))
+        return
+    if unread := sum(not pending.is_readable(one) for one in names):
+        yield Damage(Part.FILE, f"rows of pending cannot be read ({unread})")
+    if strange := kinds - {str(kind) for kind in ProblemKind}:
+        yield Damage(Part.FILE, f"problems are of unknown kinds: {strange}")
+    if unread := sum(not scans.is_readable(*one) for one in runs):
+        yield Damage(Part.FILE, f"rows of scans cannot be read ({unread})")
+
+
+def _of_view(connection: Connection) -> Iterator[Damage]:
+    try:
+        found = select(connection, _VIEW_ANSWERS)
+        next(found, None)
+        cursor = connection.execute(_VIEW_ANSWERS)
+        names = tuple(column for column, *_ in cursor.get_description())
+        cursor.close()
+    except apsw.ExecutionCompleteError:
+        return  # it has no row, so apsw does not tell its columns
+    except CORRUPT as error:
+        yield Damage(Part.FILE, str(error))
+    except UNREADABLE as error:
+        yield Damage(Part.VIEW, f"the view library does not answer: {error}")
+    else:
+        if names != schema.LIBRARY_COLUMNS:
+            yield Damage(Part.VIEW, "the view library has other columns")
+
+
+def _of_foreign_keys(connection: Connection) -> Iterator[Damage]:
+    counted: dict[tuple[str, str], int] = {}
+    try:
+        for table, _, parent, _ in select(connection, _FOREIGN_KEYS):
+            counted[table, parent] = counted.get((table, parent), 0) + 1
+    except UNREADABLE as error:
+        yield Damage(Part.FILE, f"foreign keys cannot be checked: {error}")
+    for (table, parent), times in counted.items():
+        of_catalog = table in _CATALOG_TABLES or parent in _CATALOG_TABLES
+        part = Part.CATALOG if of_catalog else Part.FILE
+        yield Damage(part, f"rows of {table} name rows of {parent} that are not there ({times})")
+
+
+def _of_texts(connection: Connection, *, deep: bool) -> Iterator[Damage]:
+    """SQLite gives a text as it stands; apsw raises where that is not UTF-8."""
+    for statement in (_TEXTS, *_OTHER_TEXTS, *((_CHANGE_TEXTS,) if deep else ())):
+        try:
+            for _ in connection.execute(statement):
+                pass
+        except UnicodeDecodeError as error:
+            table = statement.split(" FROM ")[1].split()[0]
+            part = Part.CATALOG if table in _CATALOG_TABLES else Part.FILE
+            yield Damage(part, f"a text in {table} is not UTF-8: {error}")
+        except UNREADABLE as error:
+            yield Damage(Part.FILE, str(error))
+
+
+def _of_links(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
+    """Compare the names that are linked to each track with those that its row tells."""
+    try:
+        wrong = catalog.count_wrong_links(connection, without)
+    except UNREADABLE as error:
+        yield Damage(Part.CATALOG, f"artists and genres cannot be compared with tracks: {error}")
+        return
+    if wrong:
+        yield Damage(Part.CATALOG, f"tracks are linked to other artists or genres ({wrong})")
+
+
+def _of_words(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
+    try:
+        wrong = search.count_wrong_words(connection, without)
+    except UNREADABLE as error:
+        yield Damage(Part.FULL_TEXT, f"the full text cannot be compared with tracks: {error}")
+        return
+    if wrong:
+        yield Damage(Part.FULL_TEXT, f"words are found at other tracks than theirs ({wrong})")

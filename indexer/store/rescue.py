@@ -1,0 +1,326 @@
+"""What can be read of a damaged index -> a new one with the same ids, and word of what is lost.
+
+Only what nothing else tells is copied here: roots, disks, tracks, problems, hints, changes, scans.
+A track whose row cannot be read keeps its id if an index or the change feed tells its place: it
+comes back as missing, so that the next scan finds the file and reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+import apsw
+
+from indexer import paths
+from indexer.model import ProblemKind
+from indexer.store import pending, scans
+from indexer.store.connection import Connection, select, select_value
+from indexer.store.salvage import Column, Salvage, Saved, columns_of
+
+_KEYED: Final = (
+    ("disks", "id"), ("roots", "id"), ("tracks", "id"), ("changes", "seq"), ("scans", "id"),
+    ("pending", "id"), ("identity", "rowid"),
+)  # fmt: skip
+_KINDS: Final = frozenset(str(kind) for kind in ProblemKind)
+_ORDERED: Final = (("mounts", ("root_id", "folder")), ("problems", ("root_id", "path")))
+_NUMBERED: Final = (
+    "roots", "tracks", "changes", "scans", "pending", "artists", "albums", "genres",
+)  # fmt: skip
+"""Tables that never give an id twice."""
+
+_STRANGE_TRACKS: Final = """
+DELETE FROM tracks WHERE length(path) = 0 OR id <= 0 OR place NOT IN (0, 1, 2)
+    OR root_id NOT IN (SELECT id FROM roots)
+"""
+_CALL_MISSING: Final = """
+UPDATE tracks SET gone = CASE place WHEN 1 THEN id ELSE 0 END
+WHERE gone <> CASE place WHEN 1 THEN id ELSE 0 END
+"""
+_DROP_SEVERAL: Final = """
+UPDATE tracks SET several = NULL, reader_version = 0
+WHERE several IS NOT NULL
+    AND NOT CASE WHEN json_valid(several) THEN json_type(several) = 'object' ELSE 0 END
+"""
+_DROP_GUESSED: Final = """
+UPDATE tracks SET guessed = 0, reader_version = 0
+WHERE guessed IS NOT NULL AND typeof(guessed) <> 'integer'
+"""
+_NAME_DISK: Final = """
+UPDATE tracks SET reader_version = 0, disk_id = coalesce(
+    (SELECT disk_id FROM mounts WHERE root_id = tracks.root_id AND folder = x''), disk_id)
+WHERE disk_id NOT IN (SELECT id FROM disks)
+"""
+_DATE_ADDED: Final = """
+UPDATE tracks SET added_at = coalesce(indexed_at, missing_at, 1)
+WHERE place = 0 AND added_at IS NULL
+"""
+_LEAVE_ALBUM: Final = """
+UPDATE tracks SET album_id = NULL WHERE place <> 0 AND album_id IS NOT NULL
+"""
+_CALL_BYTES: Final = "UPDATE tracks SET path_is_text = 0 WHERE path_is_text NOT IN (0, 1)"
+_READ_REFUSED: Final = """
+UPDATE tracks SET reader_version = 0 WHERE place = 2 AND NOT EXISTS (SELECT 1 FROM problems
+    WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path)
+"""
+"""A refused file of which the reason is lost is read again."""
+_STRANGE_MOUNTS: Final = """
+DELETE FROM mounts WHERE disk_id NOT IN (SELECT id FROM disks)
+    OR root_id NOT IN (SELECT id FROM roots)
+"""
+_STRANGE_PROBLEMS: Final = "DELETE FROM problems WHERE root_id NOT IN (SELECT id FROM roots)"
+_STRANGE_HINTS: Final = """
+DELETE FROM pending WHERE root_id NOT IN (SELECT id FROM roots) OR recursive NOT IN (0, 1)
+    OR is_chunk NOT IN (0, 1)
+"""
+_STRANGE_CHANGES: Final = """
+DELETE FROM changes WHERE kind NOT IN ('added', 'modified', 'moved', 'missing', 'returned')
+    OR typeof(path) NOT IN ('text', 'blob')
+"""
+_TIDY: Final = (
+    _STRANGE_TRACKS, _STRANGE_PROBLEMS, _STRANGE_HINTS, _STRANGE_CHANGES,
+    _CALL_MISSING, _DROP_SEVERAL, _DROP_GUESSED, _NAME_DISK, _DATE_ADDED, _LEAVE_ALBUM,
+    _CALL_BYTES, _READ_REFUSED,
+)  # fmt: skip
+_UNREADABLE_KINDS: Final = "SELECT DISTINCT kind FROM problems"
+_DROP_KIND: Final = "DELETE FROM problems WHERE kind = ?"
+_SCANS: Final = "SELECT id, roots, counts FROM scans"
+_DROP_SCAN: Final = "DELETE FROM scans WHERE id = ?"
+_HINTS: Final = "SELECT id, names FROM pending WHERE names IS NOT NULL"
+_DROP_HINT: Final = "DELETE FROM pending WHERE id = ?"
+_ADD_LOST: Final = """
+INSERT OR IGNORE INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,
+    mtime_ns, ctime_ns, inode, scan_id, reader_version, added_at, missing_at, missing_days)
+SELECT ?1, roots.id, ?3, ?1, 1, ?4, mounts.disk_id, 0, 0, 0, 0, 0, 0,
+    coalesce((SELECT min(at) FROM changes WHERE track_id = ?1), ?5), ?5, roots.present_days
+FROM roots JOIN mounts ON mounts.root_id = roots.id AND mounts.folder = x''
+WHERE roots.id = ?2
+"""
+_LAST_TOLD: Final = """
+CREATE TEMP TABLE last_told AS
+SELECT track_id, kind, root, path, max(seq) AS seq FROM changes GROUP BY track_id
+"""
+_TOLD_PLACES: Final = """
+SELECT last_told.track_id, roots.id, CAST(last_told.path AS BLOB)
+FROM temp.last_told JOIN roots ON roots.name = last_told.root
+WHERE last_told.track_id NOT IN (SELECT id FROM tracks)
+"""
+_TELL_MISSING: Final = """
+INSERT INTO changes (at, kind, track_id, root, path)
+SELECT ?1, 'missing', track_id, root, path FROM temp.last_told
+WHERE kind <> 'missing' AND track_id NOT IN (SELECT id FROM tracks WHERE place = 0)
+ORDER BY track_id
+"""
+_TELL_RETURNED: Final = """
+INSERT INTO changes (at, kind, track_id, root, path)
+SELECT ?1, 'returned', id, root, path FROM library WHERE NOT EXISTS (
+    SELECT 1 FROM temp.last_told WHERE track_id = library.id AND kind <> 'missing'
+        AND last_told.root = library.root AND last_told.path = library.path)
+ORDER BY id
+"""
+_FORGET_TOLD: Final = "DROP TABLE IF EXISTS temp.last_told"
+_NO_IDENTITY: Final = "DELETE FROM identity"
+_NEW_IDENTITY: Final = """
+INSERT INTO identity (token, changes_floor)
+SELECT lower(hex(randomblob(8))), coalesce(max(seq), 0) FROM changes
+"""
+_DISKLESS: Final = """
+SELECT id, name FROM roots WHERE removed_at IS NULL AND NOT EXISTS
+    (SELECT 1 FROM mounts WHERE root_id = roots.id AND folder = x'')
+"""
+_DISK_OF_TRACKS: Final = """
+SELECT disk_id FROM tracks WHERE root_id = ? AND disk_id IN (SELECT id FROM disks)
+GROUP BY disk_id ORDER BY count(*) DESC LIMIT 1
+"""
+_UNKNOWN_DISK: Final = """
+INSERT INTO disks (uuid, fsid, fs_type, source) VALUES ('', '', '', '') RETURNING id
+"""
+_UNKNOWN_MOUNT: Final = """
+INSERT INTO mounts (root_id, folder, disk_id, inode) VALUES (?, x'', ?, 0)
+"""
+"""No folder has the inode 0."""
+_RAISE_FLOOR: Final = """
+UPDATE identity SET changes_floor = (SELECT coalesce(max(seq), 0) FROM changes)
+"""
+
+
+class Rescue:
+    """One copy of what is left. `lost` tells, in words, what could not be saved."""
+
+    def __init__(self, salvage: Salvage, target: Connection) -> None:
+        self.lost: list[str] = []
+        self.to_scan = False
+        """Whether files have to be looked at again for what is lost."""
+        self._salvage = salvage
+        self._target = target
+
+    def copy(self, now_ms: int) -> int:
+        """Copy everything that nothing else tells, in the caller's transaction; how many tracks."""
+        dropped: dict[str, int] = {}
+        self._run(_NO_IDENTITY)
+        for table, key in _KEYED:
+            columns = columns_of(self._target, table)
+            rows = self._salvage.rows(table, columns, key)
+            if table == "roots":
+                rows = iter(self._with_indexed_roots(list(rows), columns))
+            dropped[table] = self._take(table, columns, rows)
+        for table, order in _ORDERED:
+            columns = columns_of(self._target, table)
+            dropped[table] = self._take(
+                table, columns, self._salvage.rows_by(table, columns, order)
+            )
+        self._run(_STRANGE_MOUNTS)
+        self._keep_disks()
+        for statement in _TIDY:
+            self._run(statement)
+        self._drop_unreadable()
+        self._keep_identity()
+        self._keep_tracks(now_ms)
+        self._keep_ids()
+        self._say_lost(dropped)
+        return int(select_value(self._target, "SELECT count(*) FROM tracks"))
+
+    def _run(self, statement: str) -> int:
+        self._target.execute(statement)
+        return int(self._target.changes())
+
+    def _take(self, table: str, columns: list[Column], rows: Iterable[Saved]) -> int:
+        """Write rows, the first of a place wins; how many could not be taken."""
+        names = ", ".join(column.name for column in columns)
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
+        at_version = next(
+            (at for at, column in enumerate(columns) if column.name == "reader_version"), None
+        )
+        dropped = 0
+        for row in rows:
+            values = list(row.values)
+            if row.is_doubtful and at_version is not None:
+                values[at_version] = 0  # its file is read again
+                self.to_scan = True
+            elif row.is_doubtful:
+                dropped += 1
+                continue
+            try:
+                self._target.execute(statement, values)
+            except (apsw.ConstraintError, apsw.MismatchError):
+                dropped += 1
+                continue
+            dropped += not self._target.changes()
+        return dropped
+
+    def _with_indexed_roots(self, saved: list[Saved], columns: list[Column]) -> list[Saved]:
+        """The roots, also those of which only the indexes can be read."""
+        names = dict(self._salvage.root_names())
+        at = {column.name: number for number, column in enumerate(columns)}
+        sound = [row for row in saved if not row.is_doubtful]
+        known = {row.values[at["id"]] for row in sound}
+        for root_id, path in self._salvage.root_paths():
+            if root_id in known or not isinstance(path, bytes) or path[:1] != b"/":
+                continue
+            known.add(root_id)
+            values: list[object] = [None] * len(columns)
+            told = {
+                "id": root_id, "path": path, "name": names.get(root_id, f"root-{root_id}"),
+                "added_at": 1, "present_days": 0, "last_day": 0,
+                "removed_at": None if root_id in names else 1,
+            }  # fmt: skip
+            for name, value in told.items():
+                values[at[name]] = value
+            sound.append(Saved(tuple(values)))
+            self.to_scan = True
+        return sound
+
+    def _drop_unreadable(self) -> None:
+        """Drop what only this program can read, and cannot."""
+        target = self._target
+        strange = [kind for (kind,) in select(target, _UNREADABLE_KINDS) if kind not in _KINDS]
+        runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
+        hints = [row[0] for row in select(target, _HINTS) if not pending.is_readable(row[1])]
+        for statement, keys in ((_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints)):
+            target.executemany(statement, [(key,) for key in keys])
+        self.to_scan = self.to_scan or bool(strange or hints)
+
+    def _keep_disks(self) -> None:
+        """Keep a root offline of which the disk is not told, until a person accepts one."""
+        for root_id, name in list(select(self._target, _DISKLESS)):
+            disk_id = select_value(self._target, _DISK_OF_TRACKS, (root_id,))
+            if disk_id is None:
+                disk_id = select_value(self._target, _UNKNOWN_DISK)
+            self._target.execute(_UNKNOWN_MOUNT, (root_id, disk_id))
+            self.lost.append(
+                f"which disk belongs at the root {name}: see that it is there, and accept it with"
+                f" `indexer roots accept {name}`"
+            )
+
+    def _keep_identity(self) -> None:
+        count = select_value(self._target, "SELECT count(*) FROM identity")
+        if count != 1:
+            self._run(_NO_IDENTITY)
+            self._run(_NEW_IDENTITY)
+        elif self._salvage.gaps.get("changes"):
+            self._run(_RAISE_FLOOR)
+
+    def _keep_tracks(self, now_ms: int) -> None:
+        """Give the tracks whose rows are lost a row at the place that is still told of them."""
+        self._run(_FORGET_TOLD)
+        self._run(_LAST_TOLD)
+        known = {track_id for (track_id,) in select(self._target, "SELECT id FROM tracks")}
+        lost: dict[int, tuple[int, bytes]] = {}
+        for track_id, root_id, path, _ in self._salvage.places():
+            if track_id not in known and isinstance(path, bytes) and path:
+                lost[track_id] = (root_id, path)
+        for track_id, root_id, path in select(self._target, _TOLD_PLACES):
+            if track_id > 0 and path:
+                lost.setdefault(track_id, (root_id, path))
+        kept = 0
+        for track_id, (root_id, path) in lost.items():
+            with suppress(apsw.MismatchError, apsw.ConstraintError):
+                values = (track_id, root_id, path, paths.fits_utf8(path), now_ms)
+                self._target.execute(_ADD_LOST, values)
+                kept += self._target.changes()
+        if kept:
+            self.to_scan = True
+            self.lost.append(
+                f"the tags of {kept} tracks: their ids are kept, and `indexer scan` reads their"
+                " files again"
+            )
+        self._target.execute(_TELL_MISSING, (now_ms,))
+        self._target.execute(_TELL_RETURNED, (now_ms,))
+        self._run(_FORGET_TOLD)
+
+    def _keep_ids(self) -> None:
+        """No id that was given is given again."""
+        for table in _NUMBERED:
+            key = "seq" if table == "changes" else "id"
+            question = f"SELECT coalesce(max({key}), 0) FROM {table}"  # noqa: S608 - our own names
+            highest = int(select_value(self._target, question))
+            if table == "tracks":
+                told = "SELECT coalesce(max(track_id), 0) FROM changes"
+                highest = max(highest, int(select_value(self._target, told)))
+            last = self._salvage.last_id(table, highest)
+            self._target.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            self._target.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
+
+    def _say_lost(self, dropped: dict[str, int]) -> None:
+        gaps = self._salvage.gaps
+        if gaps.get("tracks") or dropped["tracks"]:
+            self.to_scan = True
+            self.lost.append(
+                "tracks of which nothing can be read, if there were any: `indexer scan` adds"
+                " their files under new ids"
+            )
+        if gaps.get("roots") or dropped["roots"]:
+            self.lost.append(
+                "roots, if one is missing in `indexer roots`: add it again with"
+                " `indexer roots add FOLDER`"
+            )
+        if gaps.get("changes") or dropped["changes"]:
+            self.lost.append(
+                "lines of `changes`: programs that follow it start again from the view `library`"
+            )
+        for table in ("problems", "pending", "scans"):
+            if gaps.get(table) or dropped[table]:
+                self.to_scan = self.to_scan or table != "scans"
+                self.lost.append(f"rows of `{table}`: `indexer scan` finds again what matters")

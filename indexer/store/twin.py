@@ -1,0 +1,200 @@
+"""A damaged database file -> a copy of it to read from, and a new file that takes its place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from indexer import errors
+from indexer.store.connection import Connection, file_name, open_index, select_value
+from indexer.store.frame import mend_header, put_frame
+from indexer.store.sqlite_errors import UNREADABLE
+
+_LOGS: Final = ("-wal", "-shm")
+_BUSY_MS: Final = 30_000
+_TABLES: Final = "SELECT count(*) FROM sqlite_schema"
+
+
+class Twin:
+    """One try to replace what a file holds. Call `source`, `fresh`, `install`; then `close`."""
+
+    def __init__(self, database: Path) -> None:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        self.kept = _free_name(database, f"{database.name}.damaged-{stamp}")
+        """The copy of the damaged file, which stays."""
+        self._database = database
+        self._new = database.with_name(f".{database.name}.repair-{os.getpid()}")
+        self._scratch = database.with_name(f".{database.name}.damaged-{os.getpid()}")
+        self._watch: Connection | None = None
+        self._guard: Connection | None = None
+        """Open on the damaged file, where SQLite can still write to it."""
+        self._version = 0
+        self._is_installed = False
+
+    def source(self) -> Connection:
+        """Copy the file and its log, and open the copy for reading.
+
+        Raises DatabaseDamaged where SQLite can read nothing of it.
+        """
+        self._take_hold()
+        try:
+            for suffix in ("", "-wal"):
+                if _with(self._database, suffix).exists():
+                    _copy(_with(self._database, suffix), _with(self.kept, suffix))
+        finally:
+            if self._guard is not None and self._guard.in_transaction:
+                self._guard.execute("ROLLBACK")
+        with suppress(*UNREADABLE):
+            return self._opened(self.kept)
+        _copy(self.kept, self._scratch)
+        if _with(self.kept, "-wal").exists():
+            _copy(_with(self.kept, "-wal"), _with(self._scratch, "-wal"))
+        mend_header(self._scratch)
+        with suppress(*UNREADABLE):
+            return self._opened(self._scratch)
+        put_frame(self._scratch)
+        _with(self._scratch, "-wal").unlink(missing_ok=True)
+        try:
+            return self._opened(self._scratch)
+        except UNREADABLE as error:
+            raise nothing_left(self._database, str(error)) from error
+
+    def fresh(self) -> Connection:
+        """The new file, with the tables of an index and nothing in them."""
+        connection = open_index(self._new, write=True)
+        connection.pragma("synchronous", "OFF")  # `install` sees to that
+        return connection
+
+    def install(self) -> bool:
+        """Put the new file's content in the place of the damaged one's.
+
+        False where another program has written to that since it was copied. `fresh` is closed.
+        """
+        if self._guard is None or self._watch is None:
+            self._replace()
+        elif not self._overwrite(self._guard, self._watch):
+            return False
+        self._is_installed = True
+        return True
+
+    def close(self) -> None:
+        """Remove what is not needed any more."""
+        for connection in (self._guard, self._watch):
+            if connection is not None:
+                connection.close()
+        self._guard = self._watch = None
+        for suffix in ("", *_LOGS):
+            _with(self._new, suffix).unlink(missing_ok=True)
+            _with(self._scratch, suffix).unlink(missing_ok=True)
+            if not self._is_installed or _is_spare(_with(self.kept, suffix)):
+                _with(self.kept, suffix).unlink(missing_ok=True)
+
+    def _take_hold(self) -> None:
+        """Let no program write while the file is copied, if SQLite can still see to that."""
+        watch = guard = None
+        try:
+            watch, guard = open_plainly(self._database), open_plainly(self._database)
+            guard.execute("BEGIN IMMEDIATE")
+            self._version = int(watch.pragma("data_version"))
+        except (*UNREADABLE, apsw.ReadOnlyError, apsw.CantOpenError):
+            for connection in (watch, guard):
+                if connection is not None:
+                    connection.close()
+        else:
+            self._watch, self._guard = watch, guard
+
+    def _opened(self, path: Path) -> Connection:
+        connection = open_plainly(path, write=False)
+        try:
+            select_value(connection, _TABLES)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _overwrite(self, guard: Connection, watch: Connection) -> bool:
+        """Write all pages anew in one transaction, as SQLite's own backup does."""
+        new = open_plainly(self._new, write=False)
+        try:
+            with guard.backup("main", new, "main") as backup:
+                backup.step(1)  # from here on no one else can write
+                if int(watch.pragma("data_version")) != self._version:
+                    return False
+                while not backup.step(-1):
+                    pass
+        except (*UNREADABLE, apsw.ReadOnlyError):
+            guard.close()
+            watch.close()
+            self._guard = self._watch = None
+            self._replace()
+        finally:
+            new.close()
+        return True
+
+    def _replace(self) -> None:
+        """Put the new file in the place of one that SQLite cannot write to.
+
+        Its log goes first: it would be taken for the new file's. A copy of it stands beside `kept`.
+        """
+        status = self._database.stat()
+        self._new.chmod(status.st_mode & 0o777)
+        with suppress(PermissionError):
+            os.chown(self._new, status.st_uid, status.st_gid)
+        with self._new.open("rb") as file:
+            os.fsync(file.fileno())
+        for suffix in _LOGS:
+            _with(self._database, suffix).unlink(missing_ok=True)
+        self._new.replace(self._database)
+
+
+def open_plainly(path: Path, *, write: bool = True) -> Connection:
+    """Open a file whatever is in it."""
+    flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
+    connection = Connection(file_name(path), flags=flags)
+    connection.set_busy_timeout(_BUSY_MS)
+    return connection
+
+
+def nothing_left(database: Path, reason: str) -> errors.DatabaseDamaged:
+    """What is told of a file of which nothing can be saved."""
+    return errors.DatabaseDamaged(
+        f"{database}: nothing of the index can be read ({reason}), so it was left as it is; if you "
+        "have a copy (`indexer backup`), put that in its place; else move it away and run "
+        "`indexer rebuild FOLDER` to make a new one"
+    )
+
+
+def _copy(file: Path, target: Path) -> None:
+    """Copy by another program: closing the file in this one would drop SQLite's locks on it."""
+    done = subprocess.run(  # noqa: S603 - no shell
+        ["cp", "--", file, target],  # noqa: S607 - POSIX has it
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise errors.CannotDo(
+            f"{file}: cannot be copied ({done.stderr.strip()}); a repair needs room for a copy and"
+            " for a new file beside it: make some, and run `indexer repair` again"
+        )
+
+
+def _with(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _is_spare(kept: Path) -> bool:
+    """Whether SQLite makes it anew, or nothing stands in it."""
+    return kept.name.endswith("-shm") or not kept.exists() or kept.stat().st_size == 0
+
+
+def _free_name(database: Path, name: str) -> Path:
+    """A name beside the database that nothing has."""
+    names = (database.with_name(name + end) for end in ("", *(f"-{n}" for n in range(2, 100))))
+    return next(path for path in names if not path.exists())

@@ -1,0 +1,161 @@
+"""An index that is damaged: what is told of it, and what `repair` makes again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults import damage
+from tests.faults.damage import PAGE, Bench, derived, say
+from tests.programs import rows, run
+
+SEED = 20
+PLACES = 12
+EMPTY_FULL_TEXT = "INSERT INTO track_search (track_search) VALUES ('delete-all')"
+BROKEN = {
+    "full text emptied": (EMPTY_FULL_TEXT, "full text"),
+    "full text torn": ("DELETE FROM track_search_data WHERE id > 10", "full text"),
+    "full text without its settings": ("DELETE FROM track_search_config", "full text"),
+    "one track not in it": ("DELETE FROM track_search_docsize WHERE id = 3", "full text"),
+    "no full text": ("DROP TABLE track_search", "full text"),
+    "no view": ("DROP VIEW library", "view"),
+    "artists gone": ("DELETE FROM artists WHERE id > 1", "catalog"),
+    "albums gone": ("DELETE FROM albums", "catalog"),
+    "genres gone": ("DELETE FROM genres WHERE id = 1", "catalog"),
+    "links gone": ("DELETE FROM track_artists WHERE track_id = 2", "catalog"),
+    "an album of another name": ("UPDATE albums SET title = 'x' WHERE id = 1", "catalog"),
+    "no table of artists": ("DROP TABLE artists", "catalog"),
+    "an index gone": ("DROP INDEX tracks_inode", "index"),
+}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A sound index, of which each test has a copy to damage."""
+    return Bench(tmp_path_factory.mktemp("damage"), files=40)
+
+
+@pytest.fixture
+def copy(bench: Bench) -> Path:
+    bench.renew()
+    return bench.db
+
+
+def tell(db: Path, statement: str) -> None:
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def overwrite(db: Path, table: str, change: Callable[[bytes], bytes]) -> None:
+    """Damage the root page of a table or index."""
+    ((page,),) = rows(db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", table)
+    with db.open("r+b") as file:
+        file.seek((page - 1) * PAGE)
+        content = file.read(PAGE)
+        file.seek((page - 1) * PAGE)
+        file.write(change(content))
+
+
+@pytest.mark.parametrize(("statement", "kind"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_made_of_tracks_is_told_when_it_is_broken_and_made_again_with_its_ids(
+    copy: Path, statement: str, kind: str
+) -> None:
+    before = derived(copy)
+    kept = rows(copy, "SELECT id, added_at, indexed_at, path FROM tracks ORDER BY id")
+    feed = rows(copy, "SELECT * FROM changes ORDER BY seq")
+    tell(copy, statement)
+    for more in ((), ("--deep",)):
+        verified = run("verify", "--json", *more, db=copy, check=1).object
+        assert not verified["ok"]
+        assert kind in {one["kind"] for one in verified["differences"]}
+    told = run("verify", db=copy, check=1)
+    assert "indexer repair" in told.out
+    done = run("repair", "--json", db=copy).object
+    assert kind in done["made_again"]
+    assert done["lost"] == []
+    assert run("verify", "--deep", "--json", db=copy).object["ok"]
+    assert derived(copy) == before
+    assert rows(copy, "SELECT id, added_at, indexed_at, path FROM tracks ORDER BY id") == kept
+    assert rows(copy, "SELECT * FROM changes ORDER BY seq") == feed
+    assert "nothing to repair" in run("repair", db=copy).out
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["artists", "sqlite_autoindex_artists_1", "track_artists", "albums", "track_search_data",
+     "tracks_place", "tracks_album", "sqlite_sequence", "roots"],
+)  # fmt: skip
+def test_a_page_that_nothing_depends_on_is_told_and_nothing_is_lost(copy: Path, table: str) -> None:
+    before = derived(copy)
+    overwrite(copy, table, lambda page: bytes(len(page)))
+    assert say(copy, "verify", "--json").code in (1, 3)
+    done = run("repair", "--json", db=copy).object
+    assert done["made_again"][0] == "file"
+    assert Path(done["kept"]).stat().st_size > 0
+    assert derived(copy) == before
+    assert run("verify", "--deep", "--json", db=copy).object["ok"]
+    assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_tracks_whose_rows_are_lost_keep_their_ids_and_come_back_with_a_scan(copy: Path) -> None:
+    before = dict(rows(copy, "SELECT path, id FROM library"))
+    overwrite(copy, "tracks", lambda page: bytes(len(page)))
+    told = run("search", "song", db=copy, check=3)
+    assert "indexer repair" in told.err
+    done = run("repair", db=copy).out
+    assert "not saved: the tags of" in done
+    assert "indexer scan" in done
+    assert run("status", "--json", db=copy).object["pending"] == 1
+    report = run("scan", "--json", db=copy).object
+    assert report["returned"] == len(before)
+    assert dict(rows(copy, "SELECT path, id FROM library")) == before
+    assert run("verify", "--deep", "--json", db=copy).object["ok"]
+    replayed: dict[int, str] = {}
+    for change in run("changes", "--json", db=copy).objects:
+        if change["kind"] == "missing":
+            replayed.pop(change["track_id"], None)
+        else:
+            replayed[change["track_id"]] = change["path"]
+    assert replayed == {track_id: path for path, track_id in before.items()}
+
+
+def test_a_file_without_its_first_page_is_saved(copy: Path) -> None:
+    before = derived(copy)
+    with copy.open("r+b") as file:
+        file.write(bytes(PAGE))
+    assert "indexer repair" in run("scan", db=copy, check=3).err
+    assert run("repair", "--json", db=copy).object["lost"] == []
+    assert derived(copy) == before
+
+
+def test_a_row_that_no_version_writes_is_told_and_its_file_is_read_again(copy: Path) -> None:
+    before = derived(copy)
+    tell(copy, "UPDATE tracks SET title = CAST(x'ff41' AS TEXT), several = 'nonsense' WHERE id = 2")
+    for words in (("search", "song"), ("scan",), ("rebuild",), ("export",)):
+        said = say(copy, *words)
+        assert said.code in (0, 3)
+        assert said.code == 0 or "indexer repair" in said.err
+    kinds = {one["kind"] for one in run("verify", "--json", db=copy, check=1).object["differences"]}
+    assert "damage" in kinds
+    assert run("repair", "--json", db=copy).object["to_scan"]
+    run("scan", db=copy)
+    assert derived(copy) == before
+
+
+def test_what_is_not_ours_is_not_repaired(copy: Path) -> None:
+    copy.write_bytes(b"no database " * 5000)
+    said = run("repair", db=copy, check=3)
+    assert "move it away and run `indexer rebuild FOLDER`" in said.err
+    assert copy.read_bytes() == b"no database " * 5000
+    assert [file.name for file in copy.parent.iterdir() if ".damaged" in file.name] == []
+
+
+def test_wherever_the_file_is_damaged_every_command_answers_and_repair_makes_it_sound(
+    tmp_path: Path,
+) -> None:
+    assert sum(damage.run(PLACES, SEED, tmp_path).values()) == PLACES
