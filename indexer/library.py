@@ -18,6 +18,7 @@ from indexer import disks, errors, places, queries, report, verify
 from indexer.engine import guard, handover
 from indexer.engine.bell import ring
 from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
+from indexer.engine.kept import check_is_kept
 from indexer.engine.lock import holder, wait_for_lock
 from indexer.engine.registry import named, root_at
 from indexer.model import Hint, Listener
@@ -56,6 +57,7 @@ class Library:
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False) -> Self:
         """Open the index. Without `create` there must be one: raises DatabaseMissing."""
+        check_is_kept(settings.db)
         if not create:
             check_exists(settings.db)
         return cls(settings)

@@ -76,8 +76,13 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     """
     settings = session.settings()
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
+    progress = nullcontext if log_json else session.progress
     try:
-        _watch(settings, roots, nullcontext if log_json else session.progress)
+        try:
+            _watch(settings, roots, progress)
+        except errors.DatabaseDamaged as error:
+            _mend(settings, error)
+            _watch(settings, roots, progress)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
@@ -125,10 +130,23 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
             if not stopped:
                 systemd.notify(systemd.READY, os.environ)
                 daemon.run()
+        except errors.DatabaseDamaged as error:  # it has tried to mend that by itself
+            raise errors.CannotDo(str(error)) from error
         finally:
             systemd.notify(systemd.STOPPING, os.environ)
             signal.setitimer(signal.ITIMER_REAL, 0)
             daemon.close()
+
+
+def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
+    """Repair an index that could not be opened, as `indexer repair` does."""
+    from indexer.engine.mending import mend
+    from watcher.log import Decisions
+    from watcher.mending import told_of
+
+    log = Decisions()
+    done = mend(settings.db, lambda: False, takes_lock=True)
+    log.warning("repaired", detail=str(error), **told_of(done))
 
 
 def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:

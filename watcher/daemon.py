@@ -29,6 +29,7 @@ from watcher.commands import Commands
 from watcher.delegation import Delegation
 from watcher.gathering import Observation
 from watcher.log import Decisions
+from watcher.mending import Mending
 from watcher.notice import Notice
 from watcher.observation import observe
 from watcher.observers import Observers
@@ -96,8 +97,10 @@ class Daemon:
         if settings.redis is not None:
             self._delegation = Delegation(connection, settings, self._log, self._root_is_there)
         self._trouble = Trouble(settings.db, settings.retry_longest, self._log)
+        self._mending = Mending(settings.db, self._log, lambda: self._stopping)
         self._retries = Retries(settings.probe_interval)
-        self._notice = Notice(lock, self._log, "local" if settings.redis is None else "rq")
+        engine = "local" if settings.redis is None else "rq"
+        self._notice = Notice(lock, self._log, engine, self._work.inode)
         self._probes = 0
         self._probe_at = -math.inf
         self._note_at = -math.inf
@@ -163,6 +166,8 @@ class Daemon:
         try:
             with self._trouble.explained():
                 self._turn(now)
+        except errors.DatabaseDamaged as error:
+            self._mend(error)
         except errors.CannotDo as error:
             self._put_off(error)
         else:
@@ -199,6 +204,19 @@ class Daemon:
                 self._roots.doubt(root, self._trouble.reason, str(error))
             else:
                 root.move(RootEvent.DOUBT)
+
+    def _mend(self, error: errors.DatabaseDamaged) -> None:
+        """Have the index repaired, and look at everything again: what was at hand is lost."""
+        if self._stopping:
+            return
+        with self._trouble.explained():
+            self._work.check_file()
+            done = self._mending.mend(error, self._clock())
+            self._work.was_repaired()
+        self._commands.begin_anew()
+        for root in self._roots:
+            self._roots.doubt(root, "index repaired", done)
+        self._probe_at = -math.inf
 
     # Disks
 

@@ -13,8 +13,9 @@ from watcher.roots import Roots
 class Notice:
     """Written anew where it has changed, so that nothing is written at rest."""
 
-    def __init__(self, lock: DispatchLock, log: Decisions, engine: str) -> None:
-        """`engine` is who does the work: `local` or `rq`."""
+    def __init__(self, lock: DispatchLock, log: Decisions, engine: str, inode: int) -> None:
+        """`engine` is who does the work: `local` or `rq`; `inode` that of the database."""
+        self._inode = inode
         self._lock = lock
         self._log = log
         self._engine = engine
@@ -41,6 +42,7 @@ class Notice:
             queue_trouble,
             pace,
             log_is_held,
+            self._inode,
         )
         if news == self._told:
             return

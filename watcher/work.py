@@ -16,6 +16,7 @@ from indexer.descent import lstat_at
 from indexer.engine import guard
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
+from indexer.engine.kept import what_became
 from indexer.engine.local import LocalEngine
 from indexer.engine.memory import give_back
 from indexer.engine.pace import Pace
@@ -26,6 +27,7 @@ from indexer.settings import Settings
 from indexer.stages.outcome import Outcome
 from indexer.store import changes, pending, problems, roots, scans, tracks, upkeep
 from indexer.store.connection import Connection, read_transaction, write_transaction
+from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
 from indexer.walk import Listed, walk
@@ -85,7 +87,9 @@ class Work:
         self._listed: dict[int, set[bytes]] = {}
         self._watched: list[RootRow] = []
         self._told_to = changes.newest(connection)
-        self._inode = os.stat(settings.db).st_ino
+        self.inode = os.stat(settings.db).st_ino
+        """Of the database's file."""
+        self._token = token_of(connection)
         self._waits_until = 0.0
         self._streak = FaultStreak()
         connection.set_busy_handler(self._goes_on_waiting)
@@ -107,7 +111,7 @@ class Work:
 
         New mount points below them are accepted. Raises CannotDo when the database was replaced.
         """
-        self._check_database()
+        self.check_database()
         for row in roots.watched(self._connection):
             guard.learn_mounts(self._connection, row)
         with self._disks() as (watched, guarded):
@@ -126,16 +130,32 @@ class Work:
         """Whether a command has added or removed a root since the last `standings`."""
         return roots.watched(self._connection) != self._watched
 
-    def _check_database(self) -> None:
-        try:
-            same = os.stat(self._settings.db).st_ino == self._inode
-        except FileNotFoundError:
-            same = False
-        if not same:
+    def check_file(self) -> None:
+        """Raise DatabaseMissing where the file is not the one that this process has opened."""
+        self._check_became(what_became(self._settings.db, self.inode))
+
+    def check_database(self) -> None:
+        """The same, also where another index was written into the file."""
+        what = what_became(self._settings.db, self.inode)
+        if what is None and token_of(self._connection) != self._token:
+            what = "was overwritten with another index"
+        self._check_became(what)
+
+    def _check_became(self, what: str | None) -> None:
+        if what is not None:
             raise errors.DatabaseMissing(
-                f"{self._settings.db}: was moved or deleted while this process kept it; "
-                "start `watcher run` again"
+                f"{self._settings.db}: {what} while this process kept it; put the file or a copy of"
+                " it (`indexer backup`) in its place, and start `watcher run` again"
             )
+
+    def was_repaired(self) -> None:
+        """Take the index as it is now. Raises DatabaseMissing where it stands in a new file."""
+        if what_became(self._settings.db, self.inode) is not None:
+            raise errors.DatabaseMissing(
+                f"{self._settings.db}: was repaired into a new file; start `watcher run` again"
+            )
+        self._token = token_of(self._connection)
+        self._told_to = min(self._told_to, changes.newest(self._connection))
 
     @contextmanager
     def _disks(self) -> Iterator[tuple[list[RootRow], Guarded]]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.engine import guard, handover
+from indexer.engine.kept import check_is_kept
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
 from indexer.engine.result import Result
@@ -21,6 +22,7 @@ from indexer.stages.outcome import Outcome
 from indexer.store import changes, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
+    check_not_emptied,
     open_index,
     prepare_folder,
     write_transaction,
@@ -292,6 +294,7 @@ def dispatching(settings: Settings, wanted: Wanted, role: str, stop: Stop) -> It
     Raises Interrupted when `stop` came while waiting.
     """
     prepare_folder(settings.db, settings.group)
+    check_not_emptied(settings.db)
     told: set[int] = set()
 
     def keep_waiting(current: Holder) -> bool:
@@ -312,6 +315,8 @@ def dispatching(settings: Settings, wanted: Wanted, role: str, stop: Stop) -> It
     with explained(settings.db):
         connection = None
         try:
+            if lock is None:
+                check_is_kept(settings.db)
             guard.check_file_system(settings.db)
             connection = open_index(
                 settings.db,

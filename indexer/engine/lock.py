@@ -51,6 +51,8 @@ class Holder(Struct, frozen=True):
     """What it got through in the last minute."""
     log_is_held: bool = False
     """Whether a program that reads for long keeps SQLite's log from shrinking."""
+    inode: int = 0
+    """Of the database that a daemon has open; 0: not told yet."""
 
 
 class DispatchLock:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import apsw
 from indexer import errors
 from indexer.faults import never_one_files
 from indexer.store import schema
-from indexer.store.sqlite_errors import UNREADABLE, explained
+from indexer.store.sqlite_errors import UNREADABLE, explained, not_ours
 
 Connection = apsw.Connection
 Row = tuple[Any, ...]
@@ -33,6 +33,13 @@ _REST_CACHE_KIB: Final = 2048
 _SEED_CACHE_KIB: Final = 8192
 _IN_ONE_INSERT: Final = 32
 _WAL_KEEPS: Final = 16 * 1024 * 1024
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+"""A file system that knows no hard links, such as FAT."""
+_TRACES: Final = ("-wal", ".lock")
+"""What stands beside an index that was used."""
+_IS_OURS: Final = """
+SELECT EXISTS (SELECT 1 FROM pragma_table_info('tracks') WHERE name = 'reader_version')
+"""
 _HAS_TABLES: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)"
 _NOTE_STEP: Final = """
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
@@ -46,17 +53,22 @@ def open_index(
 ) -> Connection:
     """Open the index; a writer creates it where there is none and migrates an older one.
 
-    Raises DatabaseMissing for a reader without a file, DatabaseNewer for a file from the future.
+    Raises DatabaseMissing for a reader without a file, DatabaseNewer for a file from the future,
+    DatabaseDamaged for another program's database.
     """
     if write:
         _create(path, group)
     else:
         check_exists(path)
+        check_not_emptied(path)
     with explained(path):
         connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
         if write:
             _fill_if_empty(connection)
         version = int(connection.pragma("user_version"))
+        if select_value(connection, _HAS_TABLES) and not select_value(connection, _IS_OURS):
+            connection.close()
+            raise not_ours(path, "its tables are not those of an index")
         if version > schema.SCHEMA_VERSION:
             connection.close()
             raise errors.DatabaseNewer(
@@ -101,6 +113,28 @@ def check_exists(path: Path) -> None:
     """Raise DatabaseMissing where there is no file."""
     if not path.exists():
         raise _nothing_indexed(path)
+
+
+def check_not_emptied(path: Path) -> None:
+    """Raise DatabaseMissing where a file is empty that once was an index.
+
+    A new one is never empty where others see it. A log or a lock beside it says that there was an
+    index: without this check a command would begin a new one, or SQLite throw the log away.
+    """
+    try:
+        if path.stat().st_size or not any(_beside(path, suffix) for suffix in _TRACES):
+            return
+    except FileNotFoundError:
+        return
+    raise errors.DatabaseMissing(
+        f"{path}: is empty (0 bytes), and was an index: it was truncated; stop `watcher run` if it "
+        f"runs, put a copy (`indexer backup`) in its place, or remove it with {path.name}-wal, "
+        f"{path.name}-shm and {path.name}.lock and run `indexer rebuild FOLDER`"
+    )
+
+
+def _beside(path: Path, suffix: str) -> bool:
+    return path.with_name(path.name + suffix).exists()
 
 
 def _nothing_indexed(path: Path) -> errors.DatabaseMissing:
@@ -252,17 +286,41 @@ def prepare_folder(path: Path, group: str | None = None) -> None:
 
 
 def _create(path: Path, group: str | None) -> None:
-    """Make the file if there is none: 0600, or 0660 when a group may read it."""
+    """Make the index if there is no file: 0600, or 0660 when a group may read it.
+
+    It gets its name when it is whole, so that no program ever sees half of it: an empty file beside
+    the traces of an index was truncated.
+    """
     prepare_folder(path, group)
-    try:
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
+    if os.path.lexists(path):
         return
+    file_name(path)
+    new = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with explained(path), closing(_connect(new, write=True, busy_timeout_s=0)) as connection:
+            _fill_if_empty(connection)
+        if group is not None:
+            _give_to_group(new, group, 0o660)
+        _name(new, path)
     except OSError as error:
         raise _not_created(path, error) from error
-    os.close(fd)
-    if group is not None:
-        _give_to_group(path, group, 0o660)
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+
+
+def _name(new: Path, path: Path) -> None:
+    """Give a file its name, unless another program has made one meanwhile."""
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS or path.exists():
+            raise
+        new.rename(path)
 
 
 def _not_created(path: Path, error: OSError) -> errors.DatabaseError:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from indexer import errors
 from indexer.engine import guard
 from indexer.engine.guard import Guarded
+from indexer.engine.kept import check_is_kept
 from indexer.engine.queued.queues import Queues
 from indexer.engine.queued.rates import Rates
 from indexer.store import roots
-from indexer.store.connection import open_index
+from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.identity import token_of
 from indexer.wanted import Wanted
 
@@ -29,6 +30,8 @@ class Desk:
         self.wanted = wanted
         self.queues = Queues(client)
         self.rates = Rates(client)
+        check_not_emptied(settings.db)
+        check_is_kept(settings.db)
         self.connection = open_index(
             settings.db,
             write=True,

@@ -7,6 +7,7 @@ that another one failed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from indexer import errors, paths
 from indexer.engine.bell import ring
 from indexer.engine.guard import Guarded
 from indexer.engine.memory import give_back
+from indexer.engine.mending import mend
 from indexer.engine.pace import Step
 from indexer.engine.queued.batches import InsertOrder, plan_of, readings_of
 from indexer.engine.queued.course import JOB_S, Course
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from indexer.store.pending import PendingRow
 
 
+_log = logging.getLogger("indexer")
+
+
 class Owner:
     """Does the work of the queues that need the database."""
 
@@ -70,11 +75,22 @@ class Owner:
         }
 
     def _explaining(self, handler: Handler) -> Handler:
+        database = self._desk.settings.db
+
         def explaining(raw: msgspec.Raw) -> object:
-            with explained(self._desk.settings.db):
+            with explained(database):
                 return handler(raw)
 
-        return explaining
+        def mending(raw: msgspec.Raw) -> object:
+            try:
+                return explaining(raw)
+            except errors.DatabaseDamaged as error:
+                done = mend(database, lambda: False)
+                parts = ", ".join(done.made_again) or "nothing"
+                _log.warning("repaired made_again=%s detail=%s", parts, error)
+                return explaining(raw)
+
+        return mending
 
     # Batch
 
