@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from indexer import errors
-from indexer.engine.mending import mend
-from indexer.report import RepairReport
+from indexer.engine.mending import Mended, mend
 from watcher.log import Decisions
 
 _MOST: Final = 3
@@ -43,7 +42,7 @@ class Mending:
         return f"made again: {told['made_again']}"
 
 
-def told_of(done: RepairReport) -> dict[str, object]:
+def told_of(done: Mended) -> dict[str, object]:
     """What a line of the log tells of a repair."""
     told: dict[str, object] = {"made_again": ", ".join(done.made_again) or "nothing"}
     if done.lost:

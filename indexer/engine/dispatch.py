@@ -24,9 +24,9 @@ from indexer.store.connection import (
     Connection,
     check_not_emptied,
     open_index,
-    prepare_folder,
     write_transaction,
 )
+from indexer.store.creation import prepare_folder
 from indexer.store.roots import RootRow
 from indexer.store.sqlite_errors import explained
 from indexer.wanted import Wanted

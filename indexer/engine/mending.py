@@ -14,15 +14,24 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from indexer import errors
-from indexer.report import RepairReport
 
 _LOOK_PAUSE_S: Final = 0.05
 _HERE: Final = str(Path(__file__).resolve().parents[2])
 
 
-def mend(database: Path, stop: Callable[[], bool], *, takes_lock: bool = False) -> RepairReport:
+class Mended(Struct, frozen=True):
+    """What a repair did: the parts of its report that a log tells."""
+
+    made_again: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    kept: str | None = None
+    seconds: float = 0.0
+
+
+def mend(database: Path, stop: Callable[[], bool], *, takes_lock: bool = False) -> Mended:
     """Repair an index, and wait for that; what was done.
 
     `takes_lock`: the dispatch lock is not the caller's, and is taken for it.
@@ -54,4 +63,4 @@ def mend(database: Path, stop: Callable[[], bool], *, takes_lock: bool = False) 
     if child.returncode != 0:
         lines = err.decode("utf-8", "replace").strip().splitlines() or ["it was killed"]
         raise errors.DatabaseDamaged(f"could not be repaired: {lines[-1]}")
-    return msgspec.json.decode(out, type=RepairReport)
+    return msgspec.json.decode(out, type=Mended)

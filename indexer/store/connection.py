@@ -5,8 +5,6 @@ apsw is imported in this room only.
 
 from __future__ import annotations
 
-import errno
-import grp
 import os
 import subprocess
 import sys
@@ -20,6 +18,7 @@ import apsw
 from indexer import errors
 from indexer.faults import never_one_files
 from indexer.store import schema
+from indexer.store.creation import named_when_whole, prepare_folder
 from indexer.store.sqlite_errors import UNREADABLE, explained, not_ours
 
 Connection = apsw.Connection
@@ -33,8 +32,6 @@ _REST_CACHE_KIB: Final = 2048
 _SEED_CACHE_KIB: Final = 8192
 _IN_ONE_INSERT: Final = 32
 _WAL_KEEPS: Final = 16 * 1024 * 1024
-_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
-"""A file system that knows no hard links, such as FAT."""
 _TRACES: Final = ("-wal", ".lock")
 """What stands beside an index that was used."""
 _IS_OURS: Final = """
@@ -273,76 +270,15 @@ def _migrate(path: Path) -> None:
         )
 
 
-def prepare_folder(path: Path, group: str | None = None) -> None:
-    """Make the folder of a database: 0700, or 2770 for a group that may read it."""
-    if path.parent.is_dir():
-        return
-    try:
-        path.parent.mkdir(parents=True, mode=0o700)
-    except OSError as error:
-        raise _not_created(path, error) from error
-    if group is not None:
-        _give_to_group(path.parent, group, 0o2770)
-
-
 def _create(path: Path, group: str | None) -> None:
-    """Make the index if there is no file: 0600, or 0660 when a group may read it.
-
-    It gets its name when it is whole, so that no program ever sees half of it: an empty file beside
-    the traces of an index was truncated.
-    """
+    """Make the index if there is no file."""
     prepare_folder(path, group)
     if os.path.lexists(path):
         return
     file_name(path)
-    new = path.with_name(f".{path.name}.new-{os.getpid()}")
-    try:
-        new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        with explained(path), closing(_connect(new, write=True, busy_timeout_s=0)) as connection:
-            _fill_if_empty(connection)
-        if group is not None:
-            _give_to_group(new, group, 0o660)
-        _name(new, path)
-    except OSError as error:
-        raise _not_created(path, error) from error
-    finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            new.with_name(new.name + suffix).unlink(missing_ok=True)
-
-
-def _name(new: Path, path: Path) -> None:
-    """Give a file its name, unless another program has made one meanwhile."""
-    try:
-        path.hardlink_to(new)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        if error.errno not in _NO_LINKS or path.exists():
-            raise
-        new.rename(path)
-
-
-def _not_created(path: Path, error: OSError) -> errors.DatabaseError:
-    return errors.DatabaseError(
-        f"{path}: cannot be created ({error.strerror}); name another place with --db FILE"
-    )
-
-
-def _give_to_group(path: Path, group: str, mode: int) -> None:
-    try:
-        gid = grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise errors.SettingsError(
-            f"group = {group!r}: there is no such group; `getent group` lists them"
-        ) from None
-    try:
-        os.chown(path, -1, gid)
-        path.chmod(mode)
-    except OSError as error:
-        if error.errno != errno.EPERM:
-            raise
-        raise errors.SettingsError(
-            f"group = {group!r}: {path} cannot be given to it by this user; "
-            "become a member of that group, or leave the setting out"
-        ) from error
+    with (
+        explained(path),
+        named_when_whole(path, group) as new,
+        closing(_connect(new, write=True, busy_timeout_s=0)) as connection,
+    ):
+        _fill_if_empty(connection)

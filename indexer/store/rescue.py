@@ -18,6 +18,7 @@ from indexer.model import ProblemKind
 from indexer.store import pending, scans
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.salvage import Column, Salvage, Saved, columns_of
+from indexer.store.tidying import STRANGE_MOUNTS, TIDY
 
 _KEYED: Final = (
     ("disks", "id"), ("roots", "id"), ("tracks", "id"), ("changes", "seq"), ("scans", "id"),
@@ -30,59 +31,6 @@ _NUMBERED: Final = (
 )  # fmt: skip
 """Tables that never give an id twice."""
 
-_STRANGE_TRACKS: Final = """
-DELETE FROM tracks WHERE length(path) = 0 OR id <= 0 OR place NOT IN (0, 1, 2)
-    OR root_id NOT IN (SELECT id FROM roots)
-"""
-_CALL_MISSING: Final = """
-UPDATE tracks SET gone = CASE place WHEN 1 THEN id ELSE 0 END
-WHERE gone <> CASE place WHEN 1 THEN id ELSE 0 END
-"""
-_DROP_SEVERAL: Final = """
-UPDATE tracks SET several = NULL, reader_version = 0
-WHERE several IS NOT NULL
-    AND NOT CASE WHEN json_valid(several) THEN json_type(several) = 'object' ELSE 0 END
-"""
-_DROP_GUESSED: Final = """
-UPDATE tracks SET guessed = 0, reader_version = 0
-WHERE guessed IS NOT NULL AND typeof(guessed) <> 'integer'
-"""
-_NAME_DISK: Final = """
-UPDATE tracks SET reader_version = 0, disk_id = coalesce(
-    (SELECT disk_id FROM mounts WHERE root_id = tracks.root_id AND folder = x''), disk_id)
-WHERE disk_id NOT IN (SELECT id FROM disks)
-"""
-_DATE_ADDED: Final = """
-UPDATE tracks SET added_at = coalesce(indexed_at, missing_at, 1)
-WHERE place = 0 AND added_at IS NULL
-"""
-_LEAVE_ALBUM: Final = """
-UPDATE tracks SET album_id = NULL WHERE place <> 0 AND album_id IS NOT NULL
-"""
-_CALL_BYTES: Final = "UPDATE tracks SET path_is_text = 0 WHERE path_is_text NOT IN (0, 1)"
-_READ_REFUSED: Final = """
-UPDATE tracks SET reader_version = 0 WHERE place = 2 AND NOT EXISTS (SELECT 1 FROM problems
-    WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path)
-"""
-"""A refused file of which the reason is lost is read again."""
-_STRANGE_MOUNTS: Final = """
-DELETE FROM mounts WHERE disk_id NOT IN (SELECT id FROM disks)
-    OR root_id NOT IN (SELECT id FROM roots)
-"""
-_STRANGE_PROBLEMS: Final = "DELETE FROM problems WHERE root_id NOT IN (SELECT id FROM roots)"
-_STRANGE_HINTS: Final = """
-DELETE FROM pending WHERE root_id NOT IN (SELECT id FROM roots) OR recursive NOT IN (0, 1)
-    OR is_chunk NOT IN (0, 1)
-"""
-_STRANGE_CHANGES: Final = """
-DELETE FROM changes WHERE kind NOT IN ('added', 'modified', 'moved', 'missing', 'returned')
-    OR typeof(path) NOT IN ('text', 'blob')
-"""
-_TIDY: Final = (
-    _STRANGE_TRACKS, _STRANGE_PROBLEMS, _STRANGE_HINTS, _STRANGE_CHANGES,
-    _CALL_MISSING, _DROP_SEVERAL, _DROP_GUESSED, _NAME_DISK, _DATE_ADDED, _LEAVE_ALBUM,
-    _CALL_BYTES, _READ_REFUSED,
-)  # fmt: skip
 _UNREADABLE_KINDS: Final = "SELECT DISTINCT kind FROM problems"
 _DROP_KIND: Final = "DELETE FROM problems WHERE kind = ?"
 _SCANS: Final = "SELECT id, roots, counts FROM scans"
@@ -160,19 +108,19 @@ class Rescue:
         dropped: dict[str, int] = {}
         self._run(_NO_IDENTITY)
         for table, key in _KEYED:
-            columns = columns_of(self._target, table)
+            columns = self._salvage.shared(table, columns_of(self._target, table))
             rows = self._salvage.rows(table, columns, key)
             if table == "roots":
                 rows = iter(self._with_indexed_roots(list(rows), columns))
             dropped[table] = self._take(table, columns, rows)
         for table, order in _ORDERED:
-            columns = columns_of(self._target, table)
+            columns = self._salvage.shared(table, columns_of(self._target, table))
             dropped[table] = self._take(
                 table, columns, self._salvage.rows_by(table, columns, order)
             )
-        self._run(_STRANGE_MOUNTS)
+        self._run(STRANGE_MOUNTS)
         self._keep_disks()
-        for statement in _TIDY:
+        for statement in TIDY:
             self._run(statement)
         self._drop_unreadable()
         self._keep_identity()

@@ -74,6 +74,14 @@ class Salvage:
         self._probes = 0
         self._sequences = self._read_sequences()
 
+    def shared(self, table: str, columns: Sequence[Column]) -> list[Column]:
+        """Those of the columns that the damaged index has: an older one lacks some."""
+        try:
+            there = {column.name for column in columns_of(self._connection, table)}
+        except UNREADABLE:
+            return list(columns)
+        return [column for column in columns if column.name in there] or list(columns)
+
     def rows(self, table: str, columns: Sequence[Column], key: str) -> Iterator[Saved]:
         """What can be read of a table with an integer key, which is the first of `columns`."""
         self._probes = 0

@@ -1,0 +1,87 @@
+"""Where an index is to be -> its folder, and its file, which gets its name when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from indexer import errors
+
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+"""A file system that knows no hard links, such as FAT."""
+
+
+def prepare_folder(path: Path, group: str | None = None) -> None:
+    """Make the folder of a database: 0700, or 2770 for a group that may read it."""
+    if path.parent.is_dir():
+        return
+    try:
+        path.parent.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise _not_created(path, error) from error
+    if group is not None:
+        _give_to_group(path.parent, group, 0o2770)
+
+
+@contextmanager
+def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
+    """A new file to be filled: 0600, or 0660 when a group may read it.
+
+    It gets its name at the end, so that no program ever sees half of an index: an empty file
+    beside the traces of one was truncated.
+    """
+    new = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        yield new
+        if group is not None:
+            _give_to_group(new, group, 0o660)
+        _name(new, path)
+    except OSError as error:
+        raise _not_created(path, error) from error
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+
+
+def _name(new: Path, path: Path) -> None:
+    """Give a file its name, unless another program has made one meanwhile."""
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS or path.exists():
+            raise
+        new.rename(path)
+
+
+def _not_created(path: Path, error: OSError) -> errors.DatabaseError:
+    return errors.DatabaseError(
+        f"{path}: cannot be created ({error.strerror}); name another place with --db FILE"
+    )
+
+
+def _give_to_group(path: Path, group: str, mode: int) -> None:
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise errors.SettingsError(
+            f"group = {group!r}: there is no such group; `getent group` lists them"
+        ) from None
+    try:
+        os.chown(path, -1, gid)
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        raise errors.SettingsError(
+            f"group = {group!r}: {path} cannot be given to it by this user; "
+            "become a member of that group, or leave the setting out"
+        ) from error
