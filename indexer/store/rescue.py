@@ -41,13 +41,21 @@ _ADD_LOST: Final = """
 INSERT OR IGNORE INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,
     mtime_ns, ctime_ns, inode, scan_id, reader_version, added_at, missing_at, missing_days)
 SELECT ?1, roots.id, ?3, ?1, 1, ?4, mounts.disk_id, 0, 0, 0, 0, 0, 0,
-    coalesce((SELECT min(at) FROM changes WHERE track_id = ?1), ?5), ?5, roots.present_days
+    coalesce((SELECT first_at FROM temp.last_told WHERE track_id = ?1), ?5), ?5, roots.present_days
 FROM roots JOIN mounts ON mounts.root_id = roots.id AND mounts.folder = x''
 WHERE roots.id = ?2
 """
 _LAST_TOLD: Final = """
-CREATE TEMP TABLE last_told AS
-SELECT track_id, kind, root, path, max(seq) AS seq FROM changes GROUP BY track_id
+CREATE TEMP TABLE last_told (track_id INTEGER PRIMARY KEY, kind, root, path, seq, first_at)
+"""
+_FILL_LAST_TOLD: Final = """
+INSERT INTO last_told
+SELECT track_id, kind, root, path, max(seq), NULL FROM changes GROUP BY track_id
+"""
+_FILL_FIRST_TOLD: Final = """
+UPDATE last_told SET first_at = first.at
+FROM (SELECT track_id, min(at) AS at FROM changes GROUP BY track_id) AS first
+WHERE first.track_id = last_told.track_id
 """
 _TOLD_PLACES: Final = """
 SELECT last_told.track_id, roots.id, CAST(last_told.path AS BLOB)
@@ -212,8 +220,8 @@ class Rescue:
 
     def _keep_tracks(self, now_ms: int) -> None:
         """Give the tracks whose rows are lost a row at the place that is still told of them."""
-        self._run(_FORGET_TOLD)
-        self._run(_LAST_TOLD)
+        for statement in (_FORGET_TOLD, _LAST_TOLD, _FILL_LAST_TOLD, _FILL_FIRST_TOLD):
+            self._run(statement)
         known = {track_id for (track_id,) in select(self._target, "SELECT id FROM tracks")}
         lost: dict[int, tuple[int, bytes]] = {}
         for track_id, root_id, path, _ in self._salvage.places():
