@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
-from indexer.errors import CannotDo, RootOffline, UsageError
+from indexer.errors import RootOffline, UsageError
 from indexer.model import StampFields
+from indexer.mounts import Mount, mount_of, mount_of_fd, read_mounts
 
 _BY_UUID = b"/dev/disk/by-uuid"
 _CLASS_BLOCK = b"/sys/class/block"
@@ -107,20 +107,6 @@ def holds_wal(fs_type: str) -> bool:
     return traits_of(fs_type).holds_wal
 
 
-class Mount(Struct, frozen=True, kw_only=True):
-    """One line of /proc/self/mountinfo."""
-
-    id: int
-    parent: int
-    device: str
-    """`major:minor`; the major is 0 where there is no block device, also on btrfs."""
-    fs_root: bytes
-    """Which folder of the file system shows here: `/`, or another for a bind mount."""
-    point: bytes
-    fs_type: str
-    source: str
-
-
 class Disk(Struct, frozen=True, kw_only=True):
     """What tells one file system from another, today and after the next start."""
 
@@ -139,36 +125,83 @@ class Disk(Struct, frozen=True, kw_only=True):
         return f"fsid:{self.fsid}" if self.fsid else f"source:{self.source}"
 
 
+_SUBVOLUMES: Final = frozenset({"btrfs", "bcachefs", "zfs"})
+"""File systems that are several under one UUID, each with inodes of its own."""
+
+
+def has_subvolumes(fs_type: str) -> bool:
+    """Whether a UUID may stand for several subvolumes or data sets, which the fsid tells apart."""
+    return fs_type in _SUBVOLUMES
+
+
 def same_disk(known: Disk, seen: Disk) -> bool:
     """Whether the disk that is seen is the one that is known (rule R8).
 
     The UUID decides where both have one, since the fsid of xfs and FAT is the number of the
-    device, which the next plug changes. Without UUID and fsid the source decides: `host:/music`.
+    device, which the next plug changes. Beside it the fsid counts where it tells subvolumes
+    apart (statfs of fs/btrfs/super.c: the UUID, xor the number of the subvolume). The folder that
+    mountinfo shows does not: it depends on how a subvolume is mounted. Without UUID and fsid the
+    source decides: `host:/music`.
     """
     if known.fs_type != seen.fs_type:
         return False
     if known.uuid and seen.uuid:
-        return known.uuid == seen.uuid
+        return known.uuid == seen.uuid and not _other_subvolume(known, seen)
     if known.fsid or seen.fsid:
         return known.fsid == seen.fsid
     return known.source == seen.source
 
 
-def disk_at(path: bytes, mounts: Sequence[Mount]) -> Disk:
+def _other_subvolume(known: Disk, seen: Disk) -> bool:
+    is_told = bool(known.fsid and seen.fsid) and has_subvolumes(seen.fs_type)
+    return is_told and known.fsid != seen.fsid
+
+
+def same_inodes(one: Disk, other: Disk) -> bool:
+    """Whether an inode number means the same file on both: the same disk, as far as can be told.
+
+    Stricter than `same_disk`: a subvolume whose fsid is not known is no other one's equal.
+    """
+    if has_subvolumes(one.fs_type) and one.fsid != other.fsid:
+        return False
+    return same_disk(one, other)
+
+
+def how_it_differs(known: Disk, seen: Disk) -> str:
+    """What stands there in place of a known disk, in words."""
+    if known.uuid and known.uuid == seen.uuid and _other_subvolume(known, seen):
+        return (
+            f"another subvolume of the same disk stands there ({seen.fs_type}, fsid:{seen.fsid}; "
+            f"accepted was fsid:{known.fsid})"
+        )
+    return (
+        f"another disk stands there ({seen.fs_type}, {seen.identity}; "
+        f"accepted was {known.fs_type}, {known.identity})"
+    )
+
+
+def disk_at(path: bytes) -> Disk:
     """Which disk holds this folder (a real path). Raises OSError when it cannot be opened."""
-    mount = mount_of(path, mounts)
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fsid = os.fstatvfs(folder).f_fsid
-        found = _uuid_from_kernel(folder)
-        # In a chroot the mount that holds it may lie outside, and then it is not listed.
-        fs_type = mount.fs_type if mount else _type_by_magic(folder)
+        return disk_of(folder, path, read_mounts())
     finally:
         os.close(folder)
+
+
+def disk_of(folder: int, path: bytes, mounts: Sequence[Mount]) -> Disk:
+    """Which disk holds an open folder. Raises OSError where it does not answer.
+
+    The mounts are to be read after it was opened, since that may mount something; and it is
+    looked up by the descriptor, since another disk may stand at its path by then. In a chroot the
+    mount that holds it may lie outside, and then it is not listed.
+    """
+    mount = mount_of_fd(folder, mounts) or mount_of(path, mounts)
+    fsid = os.fstatvfs(folder).f_fsid
     return Disk(
-        uuid=found or (_uuid_by_device(mount, _BY_UUID) if mount else ""),
+        uuid=_uuid_from_kernel(folder) or (_uuid_by_device(mount, _BY_UUID) if mount else ""),
         fsid=f"{fsid:016x}" if fsid else "",
-        fs_type=fs_type,
+        fs_type=mount.fs_type if mount else _type_by_magic(folder),
         source=mount.source if mount else "",
     )
 
@@ -244,65 +277,6 @@ def _type_by_magic(folder: int) -> str:
     return _MAGIC_TYPES.get(answer[0], "")
 
 
-def read_mounts() -> list[Mount]:
-    """All mounts that this process sees. Raises CannotDo without /proc."""
-    try:
-        with open("/proc/self/mountinfo", "rb", buffering=0) as file:
-            return parse_mounts(file.read())
-    except FileNotFoundError as error:
-        raise CannotDo("/proc is not mounted: mount -t proc proc /proc") from error
-
-
-def parse_mounts(text: bytes) -> list[Mount]:
-    """Mounts as proc_pid_mountinfo(5) writes them, with odd characters as three octal digits."""
-    mounts = []
-    for line in text.split(b"\n"):  # not splitlines: a \r may stand in a name as it is
-        if not line:
-            continue
-        fields = line.split(b" ")
-        rest = fields.index(b"-", 6)  # after none or more optional fields
-        mounts.append(
-            Mount(
-                id=int(fields[0]),
-                parent=int(fields[1]),
-                device=fields[2].decode("ascii"),
-                fs_root=_unescaped(fields[3]),
-                point=_unescaped(fields[4]),
-                fs_type=_unescaped(fields[rest + 1]).decode("utf-8", "backslashreplace"),
-                source=_unescaped(fields[rest + 2]).decode("utf-8", "backslashreplace"),
-            )
-        )
-    return mounts
-
-
-def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount that a look-up of this absolute path ends in; None if it is not listed.
-
-    As the kernel walks: from a mount into the first of its children that lies on the way. So a
-    later mount wins over the one below it, with all that was mounted in that one.
-    """
-    ids = {mount.id for mount in mounts}
-    found = None
-    way = [mount for mount in mounts if _holds(mount.point, path)]
-    # The first mount's parent is not listed, or it is its own (the kernel's first file system).
-    here = [mount for mount in way if mount.parent not in ids or mount.parent == mount.id]
-    while here:
-        found = min(here, key=lambda mount: len(mount.point))
-        here = [mount for mount in way if mount.parent == found.id != mount.id]
-    return found
-
-
-def mounts_below(root: bytes, mounts: Sequence[Mount]) -> dict[bytes, Mount]:
-    """Each mount point strictly below a root, as a path relative to it -> what shows there."""
-    return {
-        mount.point[len(root.rstrip(b"/")) + 1 :]: mount
-        for mount in mounts
-        if mount.point != root
-        and _holds(root, mount.point)
-        and mount_of(mount.point, mounts) is mount
-    }
-
-
 def real_root(path: bytes) -> bytes:
     """The real path of a folder that is to be a root. Raises UsageError or RootOffline."""
     shown = path.decode("utf-8", "backslashreplace")
@@ -321,45 +295,3 @@ def real_root(path: bytes) -> bytes:
         message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"
         raise RootOffline(message) from error
     return real
-
-
-def overlap(new_path: bytes, others: Mapping[str, bytes], mounts: Sequence[Mount]) -> str | None:
-    """The name of a root that shares a folder with the new one, by path or by a bind mount."""
-    new = _extents(new_path, mounts)
-    for name, path in others.items():
-        pairs = product(new, _extents(path, mounts))
-        if _nested(new_path, path) or any(
-            device == other_device and _nested(folder, other_folder)
-            for (device, folder), (other_device, other_folder) in pairs
-        ):
-            return name
-    return None
-
-
-def _extents(root: bytes, mounts: Sequence[Mount]) -> list[tuple[str, bytes]]:
-    """What a root shows of each file system, as (device, folder in it): its own, and below."""
-    extents = []
-    mount = mount_of(root, mounts)
-    if mount:
-        inside = root[len(mount.point.rstrip(b"/")) :]
-        extents.append((_device(mount), mount.fs_root.rstrip(b"/") + inside))
-    extents += [(_device(each), each.fs_root) for each in mounts_below(root, mounts).values()]
-    return extents
-
-
-def _device(mount: Mount) -> str:
-    """Which file system it is, now. Two exports of one NFS server share a number and say `/`."""
-    return f"{mount.device} {mount.source if mount.device.startswith('0:') else ''}"
-
-
-def _nested(one: bytes, other: bytes) -> bool:
-    return _holds(one, other) or _holds(other, one)
-
-
-def _holds(folder: bytes, path: bytes) -> bool:
-    """Whether an absolute path is this folder or lies in it."""
-    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
-
-
-def _unescaped(field: bytes) -> bytes:
-    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)

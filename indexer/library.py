@@ -15,7 +15,7 @@ from typing import Final, Self
 import msgspec
 
 from indexer import disks, errors, places, queries, report, verify
-from indexer.engine import guard, handover
+from indexer.engine import acceptance, guard, handover
 from indexer.engine.bell import ring
 from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
 from indexer.engine.kept import check_is_kept
@@ -236,7 +236,7 @@ class Library:
         with self._dispatching("roots", _never) as dispatcher:
             root = named(roots.watched(dispatcher.connection), name)
             with write_transaction(dispatcher.connection):
-                guard.accept_disks(dispatcher.connection, root)
+                acceptance.accept_disks(dispatcher.connection, root)
             self._tell_daemon(dispatcher, root)
             return self._root_status(dispatcher.connection, root)
 

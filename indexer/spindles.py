@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from indexer.disks import Mount, mount_of, read_mounts
+from indexer.mounts import Mount, mount_of, read_mounts
 from indexer.settings import Settings
 from indexer.tree import Tree
 

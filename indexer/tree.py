@@ -11,17 +11,18 @@ import os
 import stat
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
-from indexer import errors, paths
+from indexer import paths
 from indexer.descent import NOT_THERE, OpenFolders, open_below
-from indexer.disks import Disk, Mount, disk_at, granularity_ns, holds_wal, same_disk, stamp_fields
-from indexer.model import StampFields, signed_inode
+from indexer.disks import Disk, disk_of, granularity_ns, holds_wal, stamp_fields
+from indexer.identity import FOLDER_FLAGS
+from indexer.model import StampFields
+from indexer.mounts import read_mounts
 
-_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_NAME: Final = NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 """Too long, or no text in the file system's encoding: no file bears such a name."""
 _SPECIAL: Final = (
@@ -41,15 +42,11 @@ class Spot(Struct, frozen=True):
     granularity_ns: int
     leases: bool
     """Whether a read lease tells of writers. A server's answer to one says nothing of them."""
+    device: int | None
+    """The `st_dev` of its files; None where files may have another one (Documentation/filesystems/
+    overlayfs.rst, "Inode properties")."""
     fd: int
     """Of the folder; held open to pin its disk."""
-
-
-class Seen(Struct, frozen=True):
-    """The disk that stands at a folder now, and the inode of the folder."""
-
-    disk: Disk
-    inode: int
 
 
 def special_kind(mode: int) -> str | None:
@@ -57,18 +54,6 @@ def special_kind(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None
     return next((words for test, words in _SPECIAL if test(mode)), None)
-
-
-def wrong_disk(known: Seen, seen: Seen) -> str | None:
-    """Why what stands at a folder is not what was accepted there; None when it is the same."""
-    if not same_disk(known.disk, seen.disk):
-        return (
-            f"another disk stands there ({seen.disk.fs_type}, {seen.disk.identity}; "
-            f"accepted was {known.disk.fs_type}, {known.disk.identity})"
-        )
-    if stamp_fields(seen.disk.fs_type).stable_inodes and known.inode != seen.inode:
-        return f"it is another folder of the same disk (inode {seen.inode}, was {known.inode})"
-    return None
 
 
 class Tree:
@@ -87,8 +72,13 @@ class Tree:
         offline: Mapping[bytes, str],
         *,
         follow_links: bool = False,
+        number_of: Callable[[Disk], int] = lambda _disk: 0,
     ) -> None:
-        """`follow_links`: symbolic links stand for what they lead to, inside the root only."""
+        """`follow_links`: symbolic links stand for what they lead to, inside the root only.
+
+        `number_of` gives the id of a disk that is none of the spots': a subvolume that is no mount
+        point. It is asked once for each; 0 is the id of no disk.
+        """
         self.root_id = root_id
         self.name = name
         self.path = path
@@ -97,6 +87,8 @@ class Tree:
         self.spots = sorted(spots, key=lambda spot: spot.folder)
         self.fd = self.spots[0].fd
         self._folders = [spot.folder for spot in self.spots]
+        self._number_of = number_of
+        self._disk_ids: dict[int, int] | None = None
 
     def close(self) -> None:
         """Let its disks go."""
@@ -109,6 +101,47 @@ class Tree:
             if paths.is_below(path, self._folders[index]):
                 return self.spots[index]
         raise KeyError(path)
+
+    def disk_id_of(self, path: bytes, status: os.stat_result) -> int:
+        """The disk of a file, by what lstat says of it: within it, an inode is one file (rule R7).
+
+        Not always that of its spot: a btrfs subvolume below a root is no mount point, but its
+        inodes are counted anew. Raises OSError where the disk cannot be told.
+        """
+        spot = self.spot_of(path)
+        if spot.device is None or spot.device == status.st_dev:
+            return spot.disk_id
+        return self.disk_id_beyond(path, status.st_dev)
+
+    def disk_id_beyond(self, path: bytes, device: int) -> int:
+        """The disk of a file that has another `st_dev` than the spot in which it lies."""
+        if self._disk_ids is None:
+            self._disk_ids = {
+                spot.device: spot.disk_id for spot in self.spots if spot.device is not None
+            }
+        if device not in self._disk_ids:
+            self._disk_ids[device] = self._number_of(self._disk_beyond(path, device))
+        return self._disk_ids[device]
+
+    def _disk_beyond(self, path: bytes, device: int) -> Disk:
+        """The disk of a file: its folder's, or its own if it is itself a mount point."""
+        real = paths.join(self.path, path)
+        if self.follow_links:
+            real = os.path.realpath(real)
+        holder = os.path.dirname(real)
+        fd = self.open_folder(holder[len(self.path.rstrip(b"/")) + 1 :])
+        if fd is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), holder)
+        try:
+            if os.fstat(fd).st_dev == device:
+                return disk_of(fd, holder, read_mounts())
+            own = os.open(os.path.basename(real), os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
+        finally:
+            os.close(fd)
+        try:
+            return disk_of(own, real, read_mounts())
+        finally:
+            os.close(own)
 
     def is_offline(self, path: bytes) -> bool:
         """Whether the path lies on a disk that is not there now, or leads to one."""
@@ -133,9 +166,9 @@ class Tree:
     def open_folder(self, folder: bytes) -> int | None:
         """A descriptor of a folder below the root, never out of it; None: none there."""
         if not folder:
-            return os.open(b".", _FOLDER_FLAGS, dir_fd=self.fd)
+            return os.open(b".", FOLDER_FLAGS, dir_fd=self.fd)
         try:
-            return open_below(self.fd, folder, _FOLDER_FLAGS, follow_links=self.follow_links)
+            return open_below(self.fd, folder, FOLDER_FLAGS, follow_links=self.follow_links)
         except OSError as error:
             if error.errno in NOT_THERE:
                 return None
@@ -208,29 +241,6 @@ def _other_spellings(name: bytes) -> set[bytes]:
     return {os.fsencode(spelling) for spelling in spellings - {text}}
 
 
-def open_root(path: bytes) -> int:
-    """A descriptor of a root folder. Raises RootOffline where it cannot be opened."""
-    try:
-        return os.open(path, _FOLDER_FLAGS)
-    except OSError as error:
-        raise _offline(path, "cannot be opened", error) from error
-
-
-def seen_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Seen:
-    """The identity of what stands at an open folder. Raises RootOffline where it cannot be told."""
-    try:
-        return Seen(disk_at(path, mounts), signed_inode(os.fstat(fd).st_ino))
-    except OSError as error:
-        raise _offline(path, "does not answer", error) from error
-
-
-def _offline(path: bytes, what: str, error: OSError) -> errors.RootOffline:
-    return errors.RootOffline(
-        f"{os.fsdecode(path)} {what} ({error.strerror}); "
-        "mount its disk, or see to its rights, and try again"
-    )
-
-
 def spot_at(folder: bytes, fd: int, disk_id: int, fs_type: str) -> Spot:
     """A spot with what its file system can be trusted with (rule R1)."""
     return Spot(
@@ -239,5 +249,6 @@ def spot_at(folder: bytes, fd: int, disk_id: int, fs_type: str) -> Spot:
         fields=stamp_fields(fs_type),
         granularity_ns=granularity_ns(fs_type),
         leases=holds_wal(fs_type),
+        device=None if fs_type == "overlay" else os.fstat(fd).st_dev,
         fd=fd,
     )

@@ -131,7 +131,7 @@ class _Lister:
         self._unseen: list[Unseen] = []
         self._refused: list[OSError] = []
         """What the kernel said of each name that could not be looked at."""
-        self._disk_id = tree.spot_of(folder).disk_id
+        self._spot = tree.spot_of(folder)
         if tree.is_offline(folder):
             self.found.append(Unlisted(folder, None))
             return
@@ -188,7 +188,8 @@ class _Lister:
         files: list[File] = []
         others: list[tuple[bytes, _Kept]] = []
         before_name = paths.join(self._folder, b"")
-        is_wanted, rules, disk_id = self._wanted.file, self.rules, self._disk_id
+        is_wanted, rules = self._wanted.file, self.rules
+        disk_id, device = self._spot.disk_id, self._spot.device
         gone: list[os.DirEntry[str]] = []
         well = 0
         for entry in entries:
@@ -200,7 +201,10 @@ class _Lister:
                 elif entry.is_symlink():
                     others += self._keep_link(name, path) if self._wanted.follow_links else ()
                 elif is_wanted(name) and not (rules.files and rules.ignore(path)):
-                    files.append((path, entry.stat(follow_symlinks=False), disk_id))
+                    status = entry.stat(follow_symlinks=False)
+                    is_own = status.st_dev == device
+                    disk = disk_id if is_own else self._tree.disk_id_of(path, status)
+                    files.append((path, status, disk))
             except FileNotFoundError:
                 gone.append(entry)
             except OSError as error:
@@ -263,7 +267,7 @@ class _Lister:
             return self._keep_folder(name, path) if self._tree.may_enter(path) else ()
         if not self._wanted.file(name) or self.rules.ignore(path):
             return ()
-        return ((path, (path, status, self._tree.spot_of(path).disk_id)),)
+        return ((path, (path, status, self._tree.disk_id_of(path, status))),)
 
 
 def _in_runs(listing: Iterable[_Kept]) -> list[_Item]:
@@ -318,7 +322,7 @@ def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
     special = special_kind(status.st_mode)
     if special is None and not stat.S_ISREG(status.st_mode):
         return None
-    return Entry(path, Stamp.of(status), tree.spot_of(path).disk_id, special)
+    return Entry(path, Stamp.of(status), tree.disk_id_of(path, status), special)
 
 
 def names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:

@@ -13,7 +13,7 @@ import msgspec
 
 from indexer import errors, paths
 from indexer.descent import lstat_at
-from indexer.engine import guard
+from indexer.engine import acceptance, guard
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.kept import what_became
@@ -113,7 +113,7 @@ class Work:
         """
         self.check_database()
         for row in roots.watched(self._connection):
-            guard.learn_mounts(self._connection, row)
+            acceptance.learn_mounts(self._connection, row)
         with self._disks() as (watched, guarded):
             self._watched = watched
             return [

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.engine import guard, handover
+from indexer.engine import acceptance, guard, handover
 from indexer.engine.kept import check_is_kept
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
@@ -136,7 +136,7 @@ class Dispatcher:
     ) -> Done:
         watched = roots.watched(self.connection)
         for root in watched:
-            guard.learn_mounts(self.connection, root)
+            acceptance.learn_mounts(self.connection, root)
         guarded = guard.look_at_roots(
             self.connection, watched, follow_links=self._wanted.follow_links
         )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 from indexer import disks, errors, paths
+from indexer.disks import Disk
+from indexer.identity import Seen, open_root, seen_at, wrong_disk
+from indexer.mounts import Mount, mounts_below, read_mounts
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
-from indexer.tree import Seen, Spot, Tree, open_root, seen_at, spot_at, wrong_disk
+from indexer.tree import Spot, Tree, spot_at
 
 
 class Guarded(Struct, frozen=True):
@@ -38,24 +42,40 @@ def look_at_roots(
     connection: Connection, watched: Sequence[RootRow], *, follow_links: bool = False
 ) -> Guarded:
     """Open every root whose disk is the accepted one. Changes no row."""
-    mounts = disks.read_mounts()
+    mounts = read_mounts()
     trees: dict[int, Tree] = {}
     offline: dict[int, str] = {}
     for root in watched:
         try:
             known = roots.mounts(connection, root.id)
-            trees[root.id] = open_tree(root, known, mounts, follow_links=follow_links)
+            trees[root.id] = open_tree(
+                root,
+                known,
+                mounts,
+                follow_links=follow_links,
+                number_of=partial(_number_of, connection),
+            )
         except errors.RootOffline as error:
             offline[root.id] = f"{root.name}: {error}"
     return Guarded(trees, offline)
 
 
+def _number_of(connection: Connection, disk: Disk) -> int:
+    """The id of a disk that is met below a root; a new one is written down, where that may be."""
+    known = roots.find_disk(connection, disk)
+    if known is not None or connection.readonly("main"):
+        return known or 0
+    with nullcontext() if connection.in_transaction else write_transaction(connection):
+        return roots.disk_id_of(connection, disk)
+
+
 def open_tree(
     root: RootRow,
     known: Sequence[MountRow],
-    mounts: Sequence[disks.Mount],
+    mounts: Sequence[Mount],
     *,
     follow_links: bool = False,
+    number_of: Callable[[Disk], int] = lambda _disk: 0,
 ) -> Tree:
     """Open one root. Raises RootOffline unless the accepted disk is there.
 
@@ -68,8 +88,8 @@ def open_tree(
     fd = open_root(root.path)
     spots = [spot_at(b"", fd, own.disk_id, own.disk.fs_type)]
     try:
-        _check_disk(root, own, seen_at(fd, root.path, mounts))
-        mounted = disks.mounts_below(root.path, mounts)
+        check_disk(root, own, seen_at(fd, root.path, mounts))
+        mounted = mounts_below(root.path, mounts)
         offline: dict[bytes, str] = {}
         for folder, row in accepted.items():
             if not folder:
@@ -85,7 +105,7 @@ def open_tree(
                 )
             else:
                 spots.append(spot)
-        for folder in _fresh(root, accepted, mounted):
+        for folder in fresh_mounts(root, accepted, mounted):
             offline[folder] = (
                 f"{root.name}: {os.fsdecode(paths.join(root.path, folder))}: a disk was mounted "
                 "there; `indexer scan` looks at it"
@@ -94,10 +114,18 @@ def open_tree(
         for spot in spots:
             os.close(spot.fd)
         raise
-    return Tree(root.id, root.name, root.path, spots, offline, follow_links=follow_links)
+    return Tree(
+        root.id,
+        root.name,
+        root.path,
+        spots,
+        offline,
+        follow_links=follow_links,
+        number_of=number_of,
+    )
 
 
-def _check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
+def check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
     """Raise RootOffline unless the accepted disk is the one that is seen."""
     reason = wrong_disk(Seen(own.disk, own.inode), seen)
     if reason is not None:
@@ -107,18 +135,20 @@ def _check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
         )
 
 
-def _fresh(root: RootRow, accepted: Collection[bytes], mounted: Collection[bytes]) -> list[bytes]:
+def fresh_mounts(
+    root: RootRow, accepted: Collection[bytes], mounted: Collection[bytes]
+) -> list[bytes]:
     """Mount points below a root that nobody has met yet; a file that is mounted is but a file."""
     return [
         folder
         for folder in mounted
         if folder not in accepted
-        and not _is_ignored(folder)
+        and not is_ignored(folder)
         and not os.path.isfile(paths.join(root.path, folder))
     ]
 
 
-def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[disks.Mount]) -> Spot | None:
+def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[Mount]) -> Spot | None:
     """A mount point below a root, held open; None unless its accepted disk is there."""
     path = paths.join(root.path, row.folder)
     try:
@@ -135,58 +165,15 @@ def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[disks.Mount]) -> S
     return spot_at(row.folder, fd, row.disk_id, row.disk.fs_type)
 
 
-def learn_mounts(connection: Connection, root: RootRow) -> None:
-    """Accept the mount points below a root that are met for the first time.
-
-    Nothing is asked: a disk that was never seen there has no rows to lose. But only while the
-    root's own disk is there, and not where nothing can be seen of the new one.
-    """
-    mounts = disks.read_mounts()
-    accepted = {row.folder: row for row in roots.mounts(connection, root.id)}
-    fresh = _fresh(root, accepted, disks.mounts_below(root.path, mounts))
-    if not fresh:
-        return
-    own = accepted.get(b"")
-    if own is None:  # the root was removed a moment ago
-        return
-    try:
-        _check_disk(root, own, _look_at(root, b"", mounts))
-    except errors.RootOffline:
-        return
-    with write_transaction(connection):
-        for folder in fresh:
-            with suppress(errors.RootOffline):
-                seen = _look_at(root, folder, mounts)
-                roots.accept(connection, root.id, folder, seen.disk, seen.inode)
-
-
-def accept_disks(connection: Connection, root: RootRow) -> None:
-    """Take what stands at a root and below it now as right, inside the caller's transaction."""
-    mounts = disks.read_mounts()
-    roots.forget_mounts(connection, root.id)
-    for folder in (b"", *_fresh(root, (), disks.mounts_below(root.path, mounts))):
-        seen = _look_at(root, folder, mounts)
-        roots.accept(connection, root.id, folder, seen.disk, seen.inode)
-
-
-def _look_at(root: RootRow, folder: bytes, mounts: Sequence[disks.Mount]) -> Seen:
-    """What stands at a folder of a root. Raises RootOffline where that cannot be told."""
-    path = paths.join(root.path, folder) if folder else root.path
-    fd = open_root(path)
-    try:
-        return seen_at(fd, path, mounts)
-    finally:
-        os.close(fd)
-
-
-def _is_ignored(folder: bytes) -> bool:
+def is_ignored(folder: bytes) -> bool:
+    """Whether a folder is hidden or lies in a hidden one, so that no file in it is indexed."""
     return any(paths.is_hidden(name) for name in folder.split(b"/") if name)
 
 
 def check_file_system(database: Path) -> None:
     """Refuse a database where SQLite's WAL is not safe (rule R12)."""
     folder = os.fsencode(os.path.realpath(database.parent))
-    fs_type = disks.disk_at(folder, disks.read_mounts()).fs_type
+    fs_type = disks.disk_at(folder).fs_type
     if not disks.holds_wal(fs_type):
         raise errors.DatabaseError(
             f"{database}: lies on {fs_type}, where SQLite's WAL is not safe; "
@@ -199,7 +186,7 @@ def check_not_scanned(database: Path, watched: Mapping[str, bytes]) -> None:
     folder = os.fsencode(os.path.realpath(database.parent))
     for name, path in watched.items():
         base = path.rstrip(b"/")
-        if paths.is_below(folder, base) and not _is_ignored(folder[len(base) :]):
+        if paths.is_below(folder, base) and not is_ignored(folder[len(base) :]):
             raise errors.UsageError(
                 f"{database}: lies in the root {name} ({os.fsdecode(path)}), which is scanned; "
                 "name a place outside with --db FILE (a hidden folder inside would do)"

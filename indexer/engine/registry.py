@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 
 from indexer import disks, errors
-from indexer.engine import guard
+from indexer.engine import acceptance, guard
+from indexer.mounts import overlap, read_mounts
 from indexer.settings import Settings
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
@@ -27,7 +28,7 @@ def root_at(
         if root.path in spellings:
             return root
     path = disks.real_root(folder)
-    nested = disks.overlap(path, {root.name: root.path for root in watched}, disks.read_mounts())
+    nested = overlap(path, {root.name: root.path for root in watched}, read_mounts())
     if nested is not None:
         raise errors.UsageError(
             f"{os.fsdecode(path)}: shares folders with the root {nested}; "
@@ -43,7 +44,7 @@ def root_at(
     guard.check_not_scanned(settings.db, {chosen: path})
     with write_transaction(connection):
         root = roots.add(connection, chosen, path, time.time_ns() // 1_000_000)
-        guard.accept_disks(connection, root)
+        acceptance.accept_disks(connection, root)
     return root
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer.disks import Disk, same_disk
+from indexer.disks import Disk, same_inodes
 from indexer.store.connection import Connection, select, select_value
 
 _SELECT: Final = "SELECT id, name, path FROM roots WHERE removed_at IS NULL ORDER BY id"
@@ -86,15 +86,24 @@ def mounts(connection: Connection, root_id: int) -> list[MountRow]:
 
 def accept(connection: Connection, root_id: int, folder: bytes, disk: Disk, inode: int) -> int:
     """Take what stands at a folder now as the right disk; returns the disk's id."""
-    disk_id = _disk_id(connection, disk)
+    disk_id = disk_id_of(connection, disk)
     connection.execute(_KEEP_MOUNT, (root_id, folder, disk_id, inode))
     return disk_id
 
 
-def _disk_id(connection: Connection, disk: Disk) -> int:
+def find_disk(connection: Connection, disk: Disk) -> int | None:
+    """The id of a disk that the index has met; None if it has not."""
     for disk_id, uuid, fsid, fs_type, source in list(select(connection, _DISKS)):
-        if same_disk(Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source), disk):
+        if same_inodes(Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source), disk):
             return int(disk_id)
+    return None
+
+
+def disk_id_of(connection: Connection, disk: Disk) -> int:
+    """The id of a disk, which is new from now on if the index has not met it."""
+    known = find_disk(connection, disk)
+    if known is not None:
+        return known
     row = (disk.uuid, disk.fsid, disk.fs_type, disk.source)
     return int(select_value(connection, _ADD_DISK, row))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Stands in `PRAGMA user_version`: how many of the migrations were applied."""
 
 TAG_COLUMNS: Final = (
@@ -251,11 +251,22 @@ ALTER TABLE tracks ADD COLUMN birth_ns INTEGER;
 """
 """What a move with other tags needs."""
 
+SUBVOLUMES: Final = """
+-- Before, all subvolumes of one file system were one disk, with the fsid of the first. Where it may
+-- have been another one's, only the UUID is known, until each is seen again.
+UPDATE disks SET fsid = '' WHERE uuid <> '' AND fs_type IN ('btrfs', 'bcachefs', 'zfs') AND (
+    (SELECT count(*) FROM mounts WHERE mounts.disk_id = disks.id) > 1
+    OR EXISTS (SELECT 1 FROM roots WHERE removed_at IS NOT NULL)
+);
+"""
+"""What tells the subvolumes of a disk apart."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
     ("odd_files", ODD_FILES),
     ("birth_times", BIRTH_TIMES),
+    ("subvolumes", SUBVOLUMES),
 )
 """Name and script of every step, the oldest first: what an older index lacks, and a new one is."""
 

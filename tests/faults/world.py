@@ -15,9 +15,10 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from indexer.identity import open_root
 from indexer.model import Entry
 from indexer.tags import SUFFIXES
-from indexer.tree import Tree, open_root, spot_at
+from indexer.tree import Tree, spot_at
 from indexer.walk import walk
 from indexer.wanted import Wanted
 from tests import corpus

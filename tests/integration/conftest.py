@@ -59,6 +59,14 @@ def mount() -> Iterator[Mount]:
         subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
 
 
+def tool(name: str, *, of: str) -> str:
+    """Where a program for disks is; the test is skipped where its package is not installed."""
+    found = shutil.which(name, path=_SBIN)
+    if found is None:
+        pytest.skip(f"{name} (of {of}) is not installed")
+    return found
+
+
 def unmount(point: Path) -> None:
     """Take a disk away; fails while anybody has something open on it."""
     subprocess.run(["umount", point], check=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer import disks, errors
+from indexer import disks, errors, mounts
 from indexer.engine import guard
 from tests.corpus import Tree, noise, plant, tagged
 from tests.integration.conftest import Mount
@@ -206,11 +206,11 @@ def test_a_refused_place_is_left_as_it_was(music: Path) -> None:
 def test_a_database_on_a_network_or_fuse_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file_system: str
 ) -> None:
-    def mounts() -> list[disks.Mount]:
+    def listed() -> list[mounts.Mount]:
         line = f"36 35 0:99 / {tmp_path} rw shared:1 - {file_system} somewhere rw\n"
-        return disks.parse_mounts(b"35 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + line.encode())
+        return mounts.parse_mounts(b"35 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + line.encode())
 
     guard.check_file_system(tmp_path / "library.db")
-    monkeypatch.setattr(disks, "read_mounts", mounts)
+    monkeypatch.setattr(disks, "read_mounts", listed)
     with pytest.raises(errors.DatabaseError, match=f"lies on {file_system}, where SQLite's WAL"):
         guard.check_file_system(tmp_path / "library.db")

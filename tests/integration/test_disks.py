@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from indexer import disks
-from indexer.disks import Disk, Mount, disk_at, mount_of, overlap, read_mounts, same_disk
+from indexer.disks import Disk, disk_at, disk_of, same_disk
+from indexer.mounts import Mount, mount_of, mounts_below, overlap, read_mounts
 
 UUID = "12345678-9abc-4def-8123-456789abcdef"
 OTHER_UUID = "87654321-9abc-4def-8123-456789abcdef"
@@ -65,7 +66,7 @@ def image(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 def seen_at(path: Path) -> Disk:
-    return disk_at(os.fsencode(path), read_mounts())
+    return disk_at(os.fsencode(path))
 
 
 def mount_at(path: Path) -> Mount:
@@ -179,15 +180,19 @@ def test_a_mount_below_a_root_is_found_until_it_is_gone(mounted: Mounter, tmp_pa
     root = os.fsencode(tmp_path)
     point = mounted("a/tab\there", "-t", "tmpfs", "tmpfs")
     mounted("a/tab\there", "-t", "tmpfs", "second")
-    below = disks.mounts_below(root, read_mounts())
+    below = mounts_below(root, read_mounts())
     assert {path: mount.source for path, mount in below.items()} == {b"a/tab\there": "second"}
     unmount(point)
-    below = disks.mounts_below(root, read_mounts())
+    below = mounts_below(root, read_mounts())
     assert {path: mount.source for path, mount in below.items()} == {b"a/tab\there": "tmpfs"}
     unmount(point)
-    assert disks.mounts_below(root, read_mounts()) == {}
+    assert mounts_below(root, read_mounts()) == {}
 
 
 def test_in_a_chroot_the_type_comes_from_the_file_system_itself(mounted: Mounter) -> None:
     ram = mounted("ram", "-t", "tmpfs", "tmpfs")
-    assert disk_at(os.fsencode(ram), []).fs_type == "tmpfs"
+    fd = os.open(ram, os.O_RDONLY)
+    try:
+        assert disk_of(fd, os.fsencode(ram), []).fs_type == "tmpfs"
+    finally:
+        os.close(fd)

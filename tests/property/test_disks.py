@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.disks import Disk, Mount, mount_of, mounts_below, overlap, parse_mounts, same_disk
+from indexer.disks import Disk, same_disk, same_inodes
+from indexer.mounts import Mount, mount_of, mounts_below, overlap, parse_mounts
 
 places = st.lists(st.sampled_from([b"a", b"b", b"ab"]), max_size=3).map(
     lambda names: b"/" + b"/".join(names)
@@ -83,7 +84,8 @@ def test_any_name_survives_the_escapes_of_mountinfo(point: bytes, source: bytes)
 
 
 marks = st.sampled_from(["", "1", "2"])
-any_disk = st.builds(Disk, uuid=marks, fsid=marks, fs_type=marks, source=marks)
+types = st.sampled_from(["ext4", "btrfs", "zfs", "nfs4"])
+any_disk = st.builds(Disk, uuid=marks, fsid=marks, fs_type=types, source=marks)
 
 
 @given(any_disk, any_disk)
@@ -96,3 +98,15 @@ def test_sameness_has_no_direction_and_every_disk_is_itself(one: Disk, other: Di
 def test_disks_of_different_uuid_are_never_the_same(one: Disk, other: Disk) -> None:
     if one.uuid and other.uuid and one.uuid != other.uuid:
         assert not same_disk(one, other)
+
+
+@given(any_disk, any_disk, any_disk)
+def test_the_disks_in_which_an_inode_is_one_file_are_the_same_disk(
+    one: Disk, other: Disk, third: Disk
+) -> None:
+    assert same_inodes(one, one)
+    assert same_inodes(one, other) == same_inodes(other, one)
+    if same_inodes(one, other):
+        assert same_disk(one, other)
+    if one.fs_type == "btrfs" and same_inodes(one, other) and same_inodes(other, third):
+        assert one.fsid == third.fsid

@@ -6,97 +6,23 @@ import fcntl
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from indexer import disks
-from indexer.disks import Disk, Mount, mount_of, overlap, parse_mounts, same_disk
+from indexer.disks import Disk, how_it_differs, same_disk, same_inodes
 from indexer.errors import RootOffline, UsageError
 from indexer.model import StampFields
-
-# Of a NAS: a USB disk, an album folder bound to a second place, two exports of one server.
-MOUNTINFO = rb"""
-22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw
-30 22 8:17 / /mnt/usb rw,noatime shared:7 master:2 - ext4 /dev/sdb1 rw
-31 22 8:17 /music/new /srv/new\040albums rw - ext4 /dev/sdb1 rw
-32 22 0:50 / /net/a rw - nfs4 nas:/a rw
-33 22 0:50 / /net/b rw - nfs4 nas:/b rw
-34 30 0:60 / /mnt/usb/music/tab\011line\012slash\134 rw - fuse.sshfs ann@host: rw
-35 22 0:61 / /mnt/hidden/below rw - tmpfs  rw
-36 22 0:62 / /mnt/hidden rw - tmpfs tmpfs rw
-"""
-MOUNTS = parse_mounts(MOUNTINFO)
-
-
-def test_a_mount_is_read_from_its_line() -> None:
-    assert MOUNTS[2] == Mount(
-        id=31,
-        parent=22,
-        device="8:17",
-        fs_root=b"/music/new",
-        point=b"/srv/new albums",
-        fs_type="ext4",
-        source="/dev/sdb1",
-    )
-
-
-def test_escaped_characters_and_an_empty_source_are_read() -> None:
-    assert MOUNTS[5].point == b"/mnt/usb/music/tab\tline\nslash\\"
-    assert MOUNTS[6].source == ""
-
-
-def test_any_number_of_optional_fields_is_skipped() -> None:
-    assert [mount.fs_type for mount in MOUNTS[:3]] == ["ext4", "ext4", "ext4"]
-
-
-@pytest.mark.parametrize(
-    ("path", "mount_id"),
-    [
-        (b"/", 22),
-        (b"/home", 22),
-        (b"/mnt/usb", 30),
-        (b"/mnt/usb/music", 30),
-        (b"/mnt/usb2", 22),
-        (b"/srv/new albums/x", 31),
-    ],
-)
-def test_a_path_lies_in_the_deepest_mount_on_its_way(path: bytes, mount_id: int) -> None:
-    found = mount_of(path, MOUNTS)
-    assert found
-    assert found.id == mount_id
-
-
-def test_a_later_mount_hides_what_was_mounted_below_it() -> None:
-    found = mount_of(b"/mnt/hidden/below/x", MOUNTS)
-    assert found
-    assert found.id == 36
-
-
-def test_in_a_chroot_a_path_may_lie_in_no_listed_mount() -> None:
-    listed = parse_mounts(b"90 22 0:4 / /proc rw - proc proc rw")
-    assert mount_of(b"/srv/music", listed) is None
-
-
-def test_the_first_file_system_may_be_its_own_parent() -> None:
-    listed = parse_mounts(b"1 1 0:2 / / rw - rootfs rootfs rw\n2 1 8:1 / /a rw - ext4 /dev/sda1 rw")
-    assert [getattr(mount_of(path, listed), "id", None) for path in (b"/b", b"/a")] == [1, 2]
-
-
-def test_the_mounts_below_a_root_are_the_ones_that_can_be_seen() -> None:
-    below = disks.mounts_below(b"/mnt", MOUNTS)
-    assert {path: mount.id for path, mount in below.items()} == {
-        b"usb": 30,
-        b"usb/music/tab\tline\nslash\\": 34,
-        b"hidden": 36,
-    }
-    assert disks.mounts_below(b"/mnt/usb/mus", MOUNTS) == {}
-    assert list(disks.mounts_below(b"/net/a", MOUNTS)) == []
-    assert b"net/a" in disks.mounts_below(b"/", MOUNTS)
-
+from indexer.mounts import parse_mounts
 
 # One disk, or another
 
 
 EXT4 = Disk(uuid="a-a", fsid="1", fs_type="ext4", source="/dev/sda1")
+MUSIC = Disk(uuid="a-a", fsid="1", fs_type="btrfs", source="/dev/sda1")
+BACKUP = Disk(uuid="a-a", fsid="2", fs_type="btrfs", source="/dev/sda1")
+UNKNOWN = Disk(uuid="a-a", fs_type="btrfs", source="/dev/sda1")
+"""A subvolume as it is known where another one's fsid may have been noted for it."""
 
 
 @pytest.mark.parametrize(
@@ -106,8 +32,17 @@ EXT4 = Disk(uuid="a-a", fsid="1", fs_type="ext4", source="/dev/sda1")
         (EXT4, Disk(uuid="a-a", fsid="2", fs_type="ext4", source="/dev/sdb1")),
         (EXT4, Disk(fsid="1", fs_type="ext4", source="/dev/root")),
         (Disk(fs_type="nfs4", source="nas:/a"), Disk(fs_type="nfs4", source="nas:/a")),
+        (MUSIC, msgspec.structs.replace(MUSIC, source="/dev/sdb1")),
+        (MUSIC, UNKNOWN),
     ],
-    ids=["equal", "plugged in elsewhere", "the uuid is not told now", "the same export"],
+    ids=[
+        "equal",
+        "plugged in elsewhere",
+        "the uuid is not told now",
+        "the same export",
+        "the same subvolume",
+        "a subvolume that is not told",
+    ],
 )
 def test_it_is_the_same_disk(known: Disk, seen: Disk) -> None:
     assert same_disk(known, seen)
@@ -122,12 +57,40 @@ def test_it_is_the_same_disk(known: Disk, seen: Disk) -> None:
         (EXT4, Disk(fsid="2", fs_type="ext4", source="/dev/sda1")),
         (EXT4, Disk(fs_type="ext4", source="/dev/sda1")),
         (Disk(fs_type="nfs4", source="nas:/a"), Disk(fs_type="nfs4", source="nas:/b")),
+        (MUSIC, BACKUP),
     ],
-    ids=["uuid", "type", "fsid", "no fsid now", "another export"],
+    ids=["uuid", "type", "fsid", "no fsid now", "another export", "another subvolume"],
 )
 def test_it_is_another_disk(known: Disk, seen: Disk) -> None:
     assert not same_disk(known, seen)
     assert not same_disk(seen, known)
+
+
+@pytest.mark.parametrize("fs_type", ["xfs", "vfat", "exfat", "ext4", "f2fs"])
+def test_the_fsid_of_other_file_systems_does_not_count_beside_a_uuid(fs_type: str) -> None:
+    one, other = (msgspec.structs.replace(disk, fs_type=fs_type) for disk in (MUSIC, BACKUP))
+    assert same_disk(one, other)
+    assert same_inodes(one, other)
+
+
+@pytest.mark.parametrize("fs_type", ["btrfs", "bcachefs", "zfs"])
+def test_inodes_are_counted_anew_in_each_subvolume(fs_type: str) -> None:
+    music, backup, unknown = (
+        msgspec.structs.replace(disk, fs_type=fs_type) for disk in (MUSIC, BACKUP, UNKNOWN)
+    )
+    assert same_inodes(music, music)
+    assert not same_inodes(music, backup)
+    assert not same_inodes(music, unknown)
+    assert not same_inodes(unknown, music)
+
+
+def test_another_subvolume_is_told_from_another_disk() -> None:
+    assert how_it_differs(MUSIC, BACKUP) == (
+        "another subvolume of the same disk stands there (btrfs, fsid:2; accepted was fsid:1)"
+    )
+    assert how_it_differs(MUSIC, EXT4) == (
+        "another disk stands there (ext4, uuid:a-a; accepted was btrfs, uuid:a-a)"
+    )
 
 
 def test_an_identity_is_the_strongest_mark_there_is() -> None:
@@ -136,15 +99,23 @@ def test_an_identity_is_the_strongest_mark_there_is() -> None:
     assert Disk(source="nas:/music").identity == "source:nas:/music"
 
 
+def disk_without_mounts(folder: Path) -> Disk:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        return disks.disk_of(fd, os.fsencode(folder), [])
+    finally:
+        os.close(fd)
+
+
 def test_the_folder_of_this_test_has_an_identity(tmp_path: Path) -> None:
-    disk = disks.disk_at(os.fsencode(tmp_path), disks.read_mounts())
+    disk = disks.disk_at(os.fsencode(tmp_path))
     assert disk.fs_type
-    assert disk == disks.disk_at(os.fsencode(tmp_path), disks.read_mounts())
+    assert disk == disks.disk_at(os.fsencode(tmp_path))
 
 
 def test_the_type_is_known_where_the_mount_is_not_listed(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path)
-    listed, bare = disks.disk_at(path, disks.read_mounts()), disks.disk_at(path, [])
+    listed, bare = disks.disk_at(path), disk_without_mounts(tmp_path)
     if listed.fs_type not in set(disks._MAGIC_TYPES.values()):
         pytest.skip(f"the test folder's file system, {listed.fs_type}, has no number in the table")
     assert bare.fs_type == listed.fs_type
@@ -152,7 +123,7 @@ def test_the_type_is_known_where_the_mount_is_not_listed(tmp_path: Path) -> None
 
 def test_a_folder_that_is_not_there_has_no_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        disks.disk_at(os.fsencode(tmp_path / "gone"), disks.read_mounts())
+        disks.disk_at(os.fsencode(tmp_path / "gone"))
 
 
 def test_a_uuid_of_zeros_is_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +132,7 @@ def test_a_uuid_of_zeros_is_none_at_all(tmp_path: Path, monkeypatch: pytest.Monk
             answer[:] = bytes([16]) + number.to_bytes(16, "big")
 
         monkeypatch.setattr(fcntl, "ioctl", ioctl)
-        return disks.disk_at(os.fsencode(tmp_path), []).uuid
+        return disk_without_mounts(tmp_path).uuid
 
     assert answers(0) == ""
     assert answers(1) == "00000000-0000-0000-0000-000000000001"
@@ -255,54 +226,6 @@ def test_a_folder_that_cannot_be_listed_is_refused(
         disks.real_root(os.fsencode(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("new", "old"),
-    [
-        (b"/srv/music", b"/srv/music"),
-        (b"/srv/music/a", b"/srv/music"),
-        (b"/srv", b"/srv/music"),
-        (b"/", b"/srv/music"),
-        (b"/srv/new albums", b"/mnt/usb/music"),
-        (b"/mnt/usb/music/new/x", b"/srv/new albums"),
-        (b"/srv/new albums/x", b"/mnt/usb/music/new/x/y"),
-        (b"/mnt/usb", b"/srv"),
-    ],
-    ids=[
-        "equal",
-        "inside",
-        "around",
-        "around all",
-        "bound into another",
-        "another bound into it",
-        "inside of a bound one",
-        "a bound one lies below",
-    ],
-)
-def test_roots_that_share_a_folder_are_found(new: bytes, old: bytes) -> None:
-    assert overlap(new, {"old": old}, MOUNTS) == "old"
-    assert overlap(old, {"new": new}, MOUNTS) == "new"
-
-
-def test_the_root_that_is_in_the_way_is_named() -> None:
-    others = {"far": b"/elsewhere", "near": b"/mnt/usb/music", "last": b"/x"}
-    assert overlap(b"/srv/new albums", others, MOUNTS) == "near"
-
-
-@pytest.mark.parametrize(
-    ("new", "old"),
-    [
-        (b"/srv/music2", b"/srv/music"),
-        (b"/mnt/usb/music/old", b"/srv/new albums"),
-        (b"/mnt/usb/music/newer", b"/srv/new albums"),
-        (b"/net/a", b"/net/b"),
-        (b"/srv/new albums/music/new", b"/mnt/usb/music/old"),
-    ],
-)
-def test_roots_that_share_nothing_are_let_be(new: bytes, old: bytes) -> None:
-    assert overlap(new, {"old": old}, MOUNTS) is None
-    assert overlap(old, {"new": new}, MOUNTS) is None
-
-
 def test_in_a_container_a_uuid_is_found_by_the_name_of_a_device_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +236,5 @@ def test_in_a_container_a_uuid_is_found_by_the_name_of_a_device_that_is_not_ther
         (kernel / name).mkdir(parents=True)
         (kernel / name / "dev").write_text(f"8:{number}\n")
     monkeypatch.setattr(disks, "_CLASS_BLOCK", os.fsencode(kernel))
-    mount = mount_of(b"/mnt/usb", MOUNTS)
-    assert mount is not None
-    assert mount.device == "8:17"
+    (mount,) = parse_mounts(b"30 22 8:17 / /mnt/usb rw - ext4 /dev/sdb1 rw")
     assert disks._uuid_by_device(mount, os.fsencode(by_uuid)) == "uuid-of-sdy1"

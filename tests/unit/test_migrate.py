@@ -85,7 +85,7 @@ def test_sqlite_utils_finds_nothing_to_do_in_a_new_index(empty_index: Path) -> N
     applied += "db = Database(sys.argv[1])\nprint(migrate.migrations.pending(db))\n"
     applied += "print([one.name for one in migrate.migrations.applied(db)])\n"
     names = [name for name, _ in schema.MIGRATIONS]
-    assert names[-1] == "birth_times"
+    assert names[-1] == "subvolumes"
     assert python(applied, empty_index) == f"[]\n{names}\n"
     assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
 
@@ -138,3 +138,30 @@ def test_the_work_of_an_older_index_is_done_by_the_next_scan(
     assert library.scan().pending == 0
     assert titles(library) == {"A/1.mp3": "One"}
     assert library.status().pending == 0
+
+
+OLD_DISKS = """
+INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES
+    (1, 'u1', 'f1', 'btrfs', '/dev/sda'), (2, 'u2', 'f2', 'btrfs', '/dev/sdb'),
+    (3, 'u3', 'f3', 'ext4', '/dev/sdc');
+INSERT INTO mounts (root_id, folder, disk_id, inode) VALUES
+    (1, x'', 1, 256), (1, x'41', 1, 256), (1, x'42', 2, 256), (1, x'43', 3, 2), (1, x'44', 3, 2);
+"""
+
+
+def fsids_after(old: Path, statements: str) -> list[str]:
+    insert = "import sys, sqlite3\ndb = sqlite3.connect(sys.argv[1])\ndb.executescript(sys.argv[2])"
+    python(insert, old, statements)
+    with closing(open_index(old, write=True)) as connection:
+        return [fsid for (fsid,) in select(connection, "SELECT fsid FROM disks ORDER BY id")]
+
+
+def test_what_stood_for_several_subvolumes_is_known_by_its_uuid_only(old: Path) -> None:
+    assert fsids_after(old, OLD_DISKS) == ["", "f2", "f3"]
+
+
+def test_what_may_have_been_a_removed_roots_subvolume_is_known_by_its_uuid_only(old: Path) -> None:
+    removed = """
+    INSERT INTO roots (name, path, added_at, removed_at) VALUES ('was', x'2f77', 1, 2);
+    """
+    assert fsids_after(old, OLD_DISKS + removed) == ["", "", "f3"]

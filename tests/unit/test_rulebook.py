@@ -11,8 +11,9 @@ import pytest
 from indexer import rulebook
 from indexer.evidence import coarse_now_ns
 from indexer.gitignore import MOST_BYTES, Patterns
+from indexer.identity import open_root
 from indexer.model import Stamp
-from indexer.tree import Tree, open_root, spot_at
+from indexer.tree import Tree, spot_at
 from indexer.walk import Unlisted, look, walk
 from indexer.wanted import Wanted
 from tests.trees import Plant

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.disks import Mount
+from indexer.identity import open_root
+from indexer.mounts import Mount
 from indexer.settings import load
 from indexer.spindles import reader_count, readers_for
-from indexer.tree import Tree, open_root, spot_at
+from indexer.tree import Tree, spot_at
 
 MOST = 8
 AddDisk = Callable[..., Path]

@@ -8,7 +8,8 @@ import pytest
 
 from indexer import errors
 from indexer.disks import Disk
-from indexer.tree import Seen, Tree, open_root, spot_at, wrong_disk
+from indexer.identity import Seen, open_root, wrong_disk
+from indexer.tree import Tree, spot_at
 from tests.trees import Plant, at
 
 MakeTree = Callable[..., Tree]

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from indexer import errors
-from indexer.engine import guard
+from indexer.engine import acceptance, guard
 from indexer.engine.guard import Guarded
 from indexer.engine.kept import check_is_kept
 from indexer.engine.queued.queues import Queues
@@ -57,7 +57,7 @@ class Desk:
         watched = roots.watched(self.connection)
         if mounts_too:
             for root in watched:
-                guard.learn_mounts(self.connection, root)
+                acceptance.learn_mounts(self.connection, root)
         return guard.look_at_roots(self.connection, watched, follow_links=self.wanted.follow_links)
 
 

@@ -176,7 +176,7 @@ def _evidence_here(evidence: Evidence, place: bytes) -> Evidence:
     if not (evidence.leases or evidence.births):
         return evidence
     try:
-        fs_type = disks.disk_at(place, disks.read_mounts()).fs_type
+        fs_type = disks.disk_at(place).fs_type
     except OSError as error:
         raise errors.RootOffline(f"{os.fsdecode(place)}: {error.strerror}; {_ADVICE}") from error
     local = disks.traits_of(fs_type).holds_wal

@@ -1,0 +1,140 @@
+"""What the kernel lists as mounted -> which mount a path lies in, and what lies below a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Final
+
+from msgspec import Struct
+
+from indexer.errors import CannotDo
+
+_MOUNT_ID: Final = re.compile(rb"^mnt_id:\s*([0-9]+)$", re.MULTILINE)
+
+
+class Mount(Struct, frozen=True, kw_only=True):
+    """One line of /proc/self/mountinfo."""
+
+    id: int
+    parent: int
+    device: str
+    """`major:minor`; the major is 0 where there is no block device, also on btrfs."""
+    fs_root: bytes
+    """Which folder of the file system shows here: `/`, or another for a bind mount."""
+    point: bytes
+    fs_type: str
+    source: str
+
+
+def read_mounts() -> list[Mount]:
+    """All mounts that this process sees. Raises CannotDo without /proc."""
+    try:
+        with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+            return parse_mounts(file.read())
+    except FileNotFoundError as error:
+        raise CannotDo("/proc is not mounted: mount -t proc proc /proc") from error
+
+
+def parse_mounts(text: bytes) -> list[Mount]:
+    """Mounts as proc_pid_mountinfo(5) writes them, with odd characters as three octal digits."""
+    mounts = []
+    for line in text.split(b"\n"):  # not splitlines: a \r may stand in a name as it is
+        if not line:
+            continue
+        fields = line.split(b" ")
+        rest = fields.index(b"-", 6)  # after none or more optional fields
+        mounts.append(
+            Mount(
+                id=int(fields[0]),
+                parent=int(fields[1]),
+                device=fields[2].decode("ascii"),
+                fs_root=_unescaped(fields[3]),
+                point=_unescaped(fields[4]),
+                fs_type=_unescaped(fields[rest + 1]).decode("utf-8", "backslashreplace"),
+                source=_unescaped(fields[rest + 2]).decode("utf-8", "backslashreplace"),
+            )
+        )
+    return mounts
+
+
+def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount that a look-up of this absolute path ends in; None if it is not listed.
+
+    As the kernel walks: from a mount into the first of its children that lies on the way. So a
+    later mount wins over the one below it, with all that was mounted in that one.
+    """
+    ids = {mount.id for mount in mounts}
+    found = None
+    way = [mount for mount in mounts if _holds(mount.point, path)]
+    # The first mount's parent is not listed, or it is its own (the kernel's first file system).
+    here = [mount for mount in way if mount.parent not in ids or mount.parent == mount.id]
+    while here:
+        found = min(here, key=lambda mount: len(mount.point))
+        here = [mount for mount in way if mount.parent == found.id != mount.id]
+    return found
+
+
+def mount_of_fd(fd: int, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount that a descriptor was opened in, by its `mnt_id` (proc_pid_fdinfo(5)).
+
+    None if it is not listed: it was taken away since (`umount --lazy`), or lies outside a chroot.
+    """
+    with open(f"/proc/self/fdinfo/{fd}", "rb", buffering=0) as file:
+        found = _MOUNT_ID.search(file.read())
+    number = int(found[1]) if found else -1
+    return next((mount for mount in mounts if mount.id == number), None)
+
+
+def mounts_below(root: bytes, mounts: Sequence[Mount]) -> dict[bytes, Mount]:
+    """Each mount point strictly below a root, as a path relative to it -> what shows there."""
+    return {
+        mount.point[len(root.rstrip(b"/")) + 1 :]: mount
+        for mount in mounts
+        if mount.point != root
+        and _holds(root, mount.point)
+        and mount_of(mount.point, mounts) is mount
+    }
+
+
+def overlap(new_path: bytes, others: Mapping[str, bytes], mounts: Sequence[Mount]) -> str | None:
+    """The name of a root that shares a folder with the new one, by path or by a bind mount."""
+    new = _extents(new_path, mounts)
+    for name, path in others.items():
+        pairs = product(new, _extents(path, mounts))
+        if _nested(new_path, path) or any(
+            device == other_device and _nested(folder, other_folder)
+            for (device, folder), (other_device, other_folder) in pairs
+        ):
+            return name
+    return None
+
+
+def _extents(root: bytes, mounts: Sequence[Mount]) -> list[tuple[str, bytes]]:
+    """What a root shows of each file system, as (device, folder in it): its own, and below."""
+    extents = []
+    mount = mount_of(root, mounts)
+    if mount:
+        inside = root[len(mount.point.rstrip(b"/")) :]
+        extents.append((_device(mount), mount.fs_root.rstrip(b"/") + inside))
+    extents += [(_device(each), each.fs_root) for each in mounts_below(root, mounts).values()]
+    return extents
+
+
+def _device(mount: Mount) -> str:
+    """Which file system it is, now. Two exports of one NFS server share a number and say `/`."""
+    return f"{mount.device} {mount.source if mount.device.startswith('0:') else ''}"
+
+
+def _nested(one: bytes, other: bytes) -> bool:
+    return _holds(one, other) or _holds(other, one)
+
+
+def _holds(folder: bytes, path: bytes) -> bool:
+    """Whether an absolute path is this folder or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def _unescaped(field: bytes) -> bytes:
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
