@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from indexer.errors import RootOffline, UsageError
 from indexer.model import StampFields
-from indexer.mounts import Mount, mount_of, mount_of_fd, read_mounts
+from indexer.mounts import Mount, mount_at, read_mounts
 
 _BY_UUID = b"/dev/disk/by-uuid"
 _CLASS_BLOCK = b"/sys/class/block"
@@ -183,20 +182,17 @@ def how_it_differs(known: Disk, seen: Disk) -> str:
 def disk_at(path: bytes) -> Disk:
     """Which disk holds this folder (a real path). Raises OSError when it cannot be opened."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return disk_of(folder, path, read_mounts())
+    try:  # first it is opened, since that may mount something
+        return disk_of(folder, mount_at(folder, path, read_mounts()))
     finally:
         os.close(folder)
 
 
-def disk_of(folder: int, path: bytes, mounts: Sequence[Mount]) -> Disk:
-    """Which disk holds an open folder. Raises OSError where it does not answer.
+def disk_of(folder: int, mount: Mount | None) -> Disk:
+    """Which disk holds an open folder, which lies in this mount: None where that is not listed.
 
-    The mounts are to be read after it was opened, since that may mount something; and it is
-    looked up by the descriptor, since another disk may stand at its path by then. In a chroot the
-    mount that holds it may lie outside, and then it is not listed.
+    Raises OSError where it does not answer.
     """
-    mount = mount_of_fd(folder, mounts) or mount_of(path, mounts)
     fsid = os.fstatvfs(folder).f_fsid
     return Disk(
         uuid=_uuid_from_kernel(folder) or (_uuid_by_device(mount, _BY_UUID) if mount else ""),

@@ -10,7 +10,8 @@ IndexerError                  anything this program tells a person in one line
 │   │   ├── DatabaseDamaged   not a database, or a broken one
 │   │   ├── DatabaseNewer     written by a newer version of this program
 │   │   └── DatabaseFull      its disk is full
-│   ├── RootOffline           the disk is not there, or it is another disk
+│   ├── RootOffline           the disk is not there
+│   │   └── OtherDisk         another one stands there
 │   ├── HistoryPruned         the changes asked for are no longer kept
 │   ├── ProgramFault          file after file makes this program itself fail
 │   └── QueueError            the queues cannot be used
@@ -69,6 +70,17 @@ class DatabaseFull(DatabaseError):
 
 class RootOffline(CannotDo):
     """A root's disk is not there, or another one stands in its place. No row was changed."""
+
+
+class OtherDisk(RootOffline):
+    """Another disk, or another folder, stands at a root than the accepted one.
+
+    `may_adopt`: it may be taken for it, if no file of the root was ever indexed.
+    """
+
+    def __init__(self, message: str, *, may_adopt: bool) -> None:
+        super().__init__(message)
+        self.may_adopt = may_adopt
 
 
 class HistoryPruned(CannotDo):

@@ -10,7 +10,7 @@ from msgspec import Struct
 from indexer.disks import Disk, disk_of, how_it_differs, same_disk, stamp_fields
 from indexer.errors import RootOffline
 from indexer.model import signed_inode
-from indexer.mounts import Mount
+from indexer.mounts import Mount, mount_at
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -20,6 +20,8 @@ class Seen(Struct, frozen=True):
 
     disk: Disk
     inode: int
+    is_mounted: bool = False
+    """Whether a disk is mounted at the folder or above it, other than that of `/`."""
 
 
 def wrong_disk(known: Seen, seen: Seen) -> str | None:
@@ -42,7 +44,9 @@ def open_root(path: bytes) -> int:
 def seen_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Seen:
     """The identity of what stands at an open folder. Raises RootOffline where it cannot be told."""
     try:
-        return Seen(disk_of(fd, path, mounts), signed_inode(os.fstat(fd).st_ino))
+        mount = mount_at(fd, path, mounts)
+        is_mounted = mount is not None and mount.point != b"/"
+        return Seen(disk_of(fd, mount), signed_inode(os.fstat(fd).st_ino), is_mounted)
     except OSError as error:
         raise _offline(path, "does not answer", error) from error
 

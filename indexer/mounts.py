@@ -76,15 +76,16 @@ def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
     return found
 
 
-def mount_of_fd(fd: int, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount that a descriptor was opened in, by its `mnt_id` (proc_pid_fdinfo(5)).
+def mount_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount of an open folder, by its `mnt_id` (proc_pid_fdinfo(5)), where mounts come and go.
 
-    None if it is not listed: it was taken away since (`umount --lazy`), or lies outside a chroot.
+    `mounts` are to be read after it was opened. What is not listed was taken away since (`umount
+    --lazy`), and is looked up by its path; or it lies outside of a chroot: None.
     """
     with open(f"/proc/self/fdinfo/{fd}", "rb", buffering=0) as file:
         found = _MOUNT_ID.search(file.read())
     number = int(found[1]) if found else -1
-    return next((mount for mount in mounts if mount.id == number), None)
+    return next((mount for mount in mounts if mount.id == number), None) or mount_of(path, mounts)
 
 
 def mounts_below(root: bytes, mounts: Sequence[Mount]) -> dict[bytes, Mount]:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from indexer import disks, errors, paths, report
-from indexer.engine.guard import look_at_roots
+from indexer.engine.guard import look_at_roots, no_music
 from indexer.engine.lock import Holder
 from indexer.settings import Settings
 from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
@@ -61,12 +61,15 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
         fields = disks.stamp_fields(own.fs_type)
         text, b64 = paths.text_of(root.path)
         reasons = [guarded.offline.get(root.id), *guarded.away(root.id)]
+        if roots.never_had_music(connection, root.id):
+            reasons.append(no_music(root))
         reason = next((reason for reason in reasons if reason), None)
+        is_offline = root.id in guarded.offline and root.id not in guarded.fresh
         yield report.RootStatus(
             name=root.name,
             path=text,
             path_b64=b64,
-            state=_state(dispatcher, root.name, offline=root.id in guarded.offline),
+            state=_state(dispatcher, root.name, offline=is_offline),
             reason=msgspec.UNSET if reason is None else reason,
             tracks=counted.get(root.id, 0),
             file_system=own.fs_type,

@@ -66,7 +66,7 @@ class RootStatus(Struct, frozen=True, kw_only=True):
     state: str
     """idle, scanning, watching, polling or offline."""
     reason: str | UnsetType = UNSET
-    """Why it is offline, and what to do."""
+    """Why it is offline, or seems to lack its disk, and what to do."""
     tracks: int = 0
     file_system: str = ""
     disk: str = ""

@@ -21,7 +21,7 @@ from indexer.descent import NOT_THERE, OpenFolders, open_below
 from indexer.disks import Disk, disk_of, granularity_ns, holds_wal, stamp_fields
 from indexer.identity import FOLDER_FLAGS
 from indexer.model import StampFields
-from indexer.mounts import read_mounts
+from indexer.mounts import mount_at, read_mounts
 
 _NO_NAME: Final = NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 """Too long, or no text in the file system's encoding: no file bears such a name."""
@@ -134,12 +134,12 @@ class Tree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), holder)
         try:
             if os.fstat(fd).st_dev == device:
-                return disk_of(fd, holder, read_mounts())
+                return disk_of(fd, mount_at(fd, holder, read_mounts()))
             own = os.open(os.path.basename(real), os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
         finally:
             os.close(fd)
         try:
-            return disk_of(own, real, read_mounts())
+            return disk_of(own, mount_at(own, real, read_mounts()))
         finally:
             os.close(own)
 

@@ -225,6 +225,9 @@ class Daemon:
         self._probe_at = now + self._settings.probe_interval
         self._roots.see(self._work.standings())
         self._work.count_days(root.row.id for root in self._roots if root.is_settled)
+        for root in self._roots:
+            if root.is_settled:
+                self._roots.tell_empty(root, self._work.why_empty(root.row))
         self._work.tend_log()
         for hint in self._retries.due(self._work.unreadable(), now):
             self._settler.offer_hint(hint, now)

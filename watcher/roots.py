@@ -42,6 +42,8 @@ class Root(Struct):
     """Why it is in doubt, for the log."""
     told: str | None = None
     """Why it is offline, as the log has it already."""
+    told_empty: bool = False
+    """Whether the log has it that there never was music in it."""
     armed: Armed = Armed(0, {})
     poll_at: float = 0.0
     """When what is not watched is to be looked at; 0: never."""
@@ -188,6 +190,12 @@ class Roots:
             return True
         root.reconcile_at = now + ASLEEP_PAUSE_S
         return False
+
+    def tell_empty(self, root: Root, reason: str | None) -> None:
+        """Say once that there never was music in a root."""
+        if reason is not None and not root.told_empty:
+            root.told_empty = True
+            self._log.warning("empty", root=root.row.name, reason=reason)
 
     def tell_unwatched(self, root: Root) -> None:
         """Say once for each reason which folders cannot be watched, and what mends it."""

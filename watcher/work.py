@@ -109,11 +109,14 @@ class Work:
     def standings(self) -> list[Standing]:
         """Look which roots are there, with their disks.
 
-        New mount points below them are accepted. Raises CannotDo when the database was replaced.
+        What may be accepted without asking is accepted. Raises CannotDo when the database was
+        replaced.
         """
         self.check_database()
         for row in roots.watched(self._connection):
-            acceptance.learn_mounts(self._connection, row)
+            for one in acceptance.learn_mounts(self._connection, row):
+                place = os.fsdecode(path_in(row, one.folder))
+                self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
         with self._disks() as (watched, guarded):
             self._watched = watched
             return [
@@ -125,6 +128,12 @@ class Work:
                 )
                 for row in watched
             ]
+
+    def why_empty(self, root: RootRow) -> str | None:
+        """What to tell of a root in which there never was music; None of any other."""
+        if not roots.never_had_music(self._connection, root.id):
+            return None
+        return guard.no_music(root).removeprefix(f"{root.name}: ")
 
     def roots_changed(self) -> bool:
         """Whether a command has added or removed a root since the last `standings`."""

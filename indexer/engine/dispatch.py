@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -176,6 +176,7 @@ class Dispatcher:
                     self._settings.keep_missing,
                     self._settings.keep_changes,
                 )
+                self._tell_empty(root for root in request.roots if root.id in guarded.trees)
             return Done(result, tuple(offline))
         finally:
             guarded.close()
@@ -206,10 +207,18 @@ class Dispatcher:
         counted = tracks.count_by_root(self.connection)
         return sum(counted.get(root.id, 0) for root in request.roots) or None
 
+    def _tell_empty(self, looked_at: Iterable[RootRow]) -> None:
+        """Say of which roots it looks as if their disk was not mounted."""
+        for root in looked_at:
+            if roots.never_had_music(self.connection, root.id):
+                _log.warning("%s", guard.no_music(root))
+
     def _hand_over(self, request: Request, stop: Stop) -> Done | None:
         """Leave the hints for the daemon and wait; None when it ended before it settled them."""
         started = time.monotonic()
         before = changes.newest(self.connection)
+        for root in request.roots:
+            acceptance.learn_mounts(self.connection, root)
         guarded = guard.look_at_roots(self.connection, request.roots)
         guarded.close()
         offline = tuple(guarded.offline.values())
@@ -244,6 +253,8 @@ class Dispatcher:
         result.seconds = time.monotonic() - started
         if scan_id and not result.goes_on:
             self._end(scan_id, "done" if settled else "interrupted", result)
+        if settled:
+            self._tell_empty(root for root in request.roots if root.id in guarded.trees)
         return Done(result, offline)
 
     def _counted(self, scan_id: int) -> Result:

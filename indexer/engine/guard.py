@@ -11,10 +11,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from indexer import disks, errors, paths
-from indexer.disks import Disk
+from indexer.disks import Disk, same_disk
 from indexer.identity import Seen, open_root, seen_at, wrong_disk
 from indexer.mounts import Mount, mounts_below, read_mounts
-from indexer.store import roots
+from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
 from indexer.tree import Spot, Tree, spot_at
@@ -26,6 +26,8 @@ class Guarded(Struct, frozen=True):
     trees: dict[int, Tree]
     offline: dict[int, str]
     """Root id -> one line that says what is wrong and what to do."""
+    fresh: frozenset[int] = frozenset()
+    """Those of them at which a disk was mounted that the next scan accepts by itself."""
 
     def away(self, root_id: int) -> list[str]:
         """Why mount points below a root that is there are not, a line each."""
@@ -45,6 +47,7 @@ def look_at_roots(
     mounts = read_mounts()
     trees: dict[int, Tree] = {}
     offline: dict[int, str] = {}
+    fresh: set[int] = set()
     for root in watched:
         try:
             known = roots.mounts(connection, root.id)
@@ -55,9 +58,17 @@ def look_at_roots(
                 follow_links=follow_links,
                 number_of=partial(_number_of, connection),
             )
+        except errors.OtherDisk as error:
+            offline[root.id] = f"{root.name}: {error}"
+            if error.may_adopt and tracks.was_never_at(connection, root.id, b""):
+                fresh.add(root.id)
+                offline[root.id] = (
+                    f"{root.name}: {os.fsdecode(root.path)}: a disk was mounted there; "
+                    "`indexer scan` looks at it"
+                )
         except errors.RootOffline as error:
             offline[root.id] = f"{root.name}: {error}"
-    return Guarded(trees, offline)
+    return Guarded(trees, offline, frozenset(fresh))
 
 
 def _number_of(connection: Connection, disk: Disk) -> int:
@@ -126,13 +137,31 @@ def open_tree(
 
 
 def check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
-    """Raise RootOffline unless the accepted disk is the one that is seen."""
+    """Raise OtherDisk unless the accepted disk is the one that is seen."""
     reason = wrong_disk(Seen(own.disk, own.inode), seen)
     if reason is not None:
-        raise errors.RootOffline(
+        raise errors.OtherDisk(
             f"{os.fsdecode(root.path)}: {reason}; not one row was changed. Mount "
-            f"the right disk, or take this one with `indexer roots accept {root.name}`"
+            f"the right disk, or take this one with `indexer roots accept {root.name}`",
+            may_adopt=may_adopt(own, seen),
         )
+
+
+def may_adopt(known: MountRow, seen: Seen) -> bool:
+    """Whether what is seen may take the place of a disk on which no file was ever indexed.
+
+    It is mounted there, or above, so the folder that is on the system's own disk while nothing is
+    mounted takes no disk's place; or it is the known disk, and the folder was made anew.
+    """
+    return seen.is_mounted or same_disk(known.disk, seen.disk)
+
+
+def no_music(root: RootRow) -> str:
+    """What to tell of a root that never had music: most likely its disk is not mounted."""
+    return (
+        f"{root.name}: no music in {os.fsdecode(root.path)} yet: is its disk mounted? "
+        "The disk that is mounted there next is taken for it"
+    )
 
 
 def fresh_mounts(

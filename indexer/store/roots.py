@@ -28,6 +28,12 @@ _KEEP_MOUNT: Final = """
 INSERT OR REPLACE INTO mounts (root_id, folder, disk_id, inode) VALUES (?, ?, ?, ?)
 """
 _FORGET_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
+_IS_SILENT: Final = """
+SELECT 1 FROM roots WHERE id = ?1 AND last_day > 0
+    AND NOT EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1)
+    AND NOT EXISTS (SELECT 1 FROM problems WHERE root_id = ?1)
+    AND NOT EXISTS (SELECT 1 FROM pending WHERE root_id = ?1)
+"""
 _IS_WATCHED: Final = "SELECT 1 FROM roots WHERE id = ? AND removed_at IS NULL"
 _NAME_OF: Final = "SELECT name FROM roots WHERE id = ?"
 
@@ -57,6 +63,11 @@ def watched(connection: Connection) -> list[RootRow]:
 def is_watched(connection: Connection, root_id: int) -> bool:
     """Whether a root has not been removed."""
     return select_value(connection, _IS_WATCHED, (root_id,)) is not None
+
+
+def never_had_music(connection: Connection, root_id: int) -> bool:
+    """Whether a root was looked at, and there was nothing in it: no track, no problem, no hint."""
+    return select_value(connection, _IS_SILENT, (root_id,)) is not None
 
 
 def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:

@@ -59,6 +59,7 @@ _BY_ID: Final = _KNOWN + "WHERE id = ?"
 _UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
 _COLUMNS_OF: Final = f"SELECT {', '.join(COLUMNS)} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
 _ANY: Final = "SELECT 1 FROM tracks LIMIT 1"
+_HOLDS: Final = "SELECT 1 FROM tracks WHERE root_id = ? AND path >= ? AND path < ? LIMIT 1"
 _ALBUM_OF: Final = "SELECT album_id FROM tracks WHERE id = ?"
 _VIEW_ROW: Final = "SELECT * FROM library WHERE id = ?"
 _OF_ROOT: Final = "SELECT id FROM tracks WHERE root_id = ? AND gone = 0"
@@ -332,6 +333,11 @@ def tell_missing(connection: Connection, track_id: int, missing_at: int) -> None
 def is_empty(connection: Connection) -> bool:
     """Whether nothing was ever indexed."""
     return select_value(connection, _ANY) is None
+
+
+def was_never_at(connection: Connection, root_id: int, folder: bytes) -> bool:
+    """Whether no file below a folder of a root has a row, be it present, missing or refused."""
+    return select_value(connection, _HOLDS, (root_id, *paths.below_range(folder))) is None
 
 
 def counts(connection: Connection) -> tuple[int, int]:

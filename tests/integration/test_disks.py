@@ -193,6 +193,6 @@ def test_in_a_chroot_the_type_comes_from_the_file_system_itself(mounted: Mounter
     ram = mounted("ram", "-t", "tmpfs", "tmpfs")
     fd = os.open(ram, os.O_RDONLY)
     try:
-        assert disk_of(fd, os.fsencode(ram), []).fs_type == "tmpfs"
+        assert disk_of(fd, None).fs_type == "tmpfs"
     finally:
         os.close(fd)

@@ -102,7 +102,7 @@ def test_an_identity_is_the_strongest_mark_there_is() -> None:
 def disk_without_mounts(folder: Path) -> Disk:
     fd = os.open(folder, os.O_RDONLY)
     try:
-        return disks.disk_of(fd, os.fsencode(folder), [])
+        return disks.disk_of(fd, None)
     finally:
         os.close(fd)
 
