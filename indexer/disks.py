@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from indexer.errors import RootOffline, UsageError
 from indexer.model import StampFields
-from indexer.mounts import Mount, mount_at, read_mounts
+from indexer.mounts import Mount, has_expired, mount_at, mount_id, read_mounts
 
 _BY_UUID = b"/dev/disk/by-uuid"
 _CLASS_BLOCK = b"/sys/class/block"
@@ -183,7 +183,7 @@ def disk_at(path: bytes) -> Disk:
     """Which disk holds this folder (a real path). Raises OSError when it cannot be opened."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:  # first it is opened, since that may mount something
-        return disk_of(folder, mount_at(folder, path, read_mounts()))
+        return disk_of(folder, mount_at(mount_id(folder), path, read_mounts()))
     finally:
         os.close(folder)
 
@@ -276,18 +276,33 @@ def _type_by_magic(folder: int) -> str:
 def real_root(path: bytes) -> bytes:
     """The real path of a folder that is to be a root. Raises UsageError or RootOffline."""
     shown = path.decode("utf-8", "backslashreplace")
+    real = path
     try:
         real = os.path.realpath(path, strict=True)
         with os.scandir(real) as listing:
             next(listing, None)
-    except FileNotFoundError as error:
-        raise UsageError(f"{shown} does not exist: name a folder that does") from error
-    except NotADirectoryError as error:
-        raise UsageError(f"{shown} is not a folder: name the folder that it is in") from error
-    except PermissionError as error:
-        message = f"{shown} may not be read by this user: chmod it, or run as one who may"
-        raise UsageError(message) from error
     except OSError as error:
-        message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"
-        raise RootOffline(message) from error
+        if has_expired(real, read_mounts()):
+            raise RootOffline(f"{shown} {not_mounted(error)}") from error
+        raise _no_root(shown, error) from error
     return real
+
+
+def not_mounted(error: OSError | None = None) -> str:
+    """What to tell of an automount that was opened, and mounted nothing."""
+    said = f" ({error.strerror})" if error is not None else ""
+    return (
+        f"is an automount, and nothing was mounted when it was opened{said}; "
+        "see why in the system's log (journalctl -b), and try again"
+    )
+
+
+def _no_root(shown: str, error: OSError) -> UsageError | RootOffline:
+    if isinstance(error, FileNotFoundError):
+        return UsageError(f"{shown} does not exist: name a folder that does")
+    if isinstance(error, NotADirectoryError):
+        return UsageError(f"{shown} is not a folder: name the folder that it is in")
+    if isinstance(error, PermissionError):
+        return UsageError(f"{shown} may not be read by this user: chmod it, or run as one who may")
+    message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"
+    return RootOffline(message)

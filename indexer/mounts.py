@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -12,6 +12,11 @@ from msgspec import Struct
 from indexer.errors import CannotDo
 
 _MOUNT_ID: Final = re.compile(rb"^mnt_id:\s*([0-9]+)$", re.MULTILINE)
+
+
+AUTOMOUNT: Final = "autofs"
+"""The type of what stands at a place while nothing is mounted there: opening it mounts the disk
+(Documentation/filesystems/autofs.rst), looking at it (stat) does not."""
 
 
 class Mount(Struct, frozen=True, kw_only=True):
@@ -26,6 +31,8 @@ class Mount(Struct, frozen=True, kw_only=True):
     point: bytes
     fs_type: str
     source: str
+    is_indirect: bool = False
+    """Of an automount: whether disks are mounted on names in it, and not on itself."""
 
 
 def read_mounts() -> list[Mount]:
@@ -54,38 +61,76 @@ def parse_mounts(text: bytes) -> list[Mount]:
                 point=_unescaped(fields[4]),
                 fs_type=_unescaped(fields[rest + 1]).decode("utf-8", "backslashreplace"),
                 source=_unescaped(fields[rest + 2]).decode("utf-8", "backslashreplace"),
+                is_indirect=b"indirect" in fields[-1].split(b","),
             )
         )
     return mounts
 
 
 def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount that a look-up of this absolute path ends in; None if it is not listed.
+    """The mount that a look-up of this absolute path ends in; None if it is not listed."""
+    way = _way(path, mounts)
+    return way[-1] if way else None
+
+
+def _way(path: bytes, mounts: Sequence[Mount]) -> list[Mount]:
+    """The mounts that a look-up of this absolute path comes through.
 
     As the kernel walks: from a mount into the first of its children that lies on the way. So a
     later mount wins over the one below it, with all that was mounted in that one.
     """
     ids = {mount.id for mount in mounts}
-    found = None
     way = [mount for mount in mounts if _holds(mount.point, path)]
     # The first mount's parent is not listed, or it is its own (the kernel's first file system).
     here = [mount for mount in way if mount.parent not in ids or mount.parent == mount.id]
+    found: list[Mount] = []
     while here:
-        found = min(here, key=lambda mount: len(mount.point))
-        here = [mount for mount in way if mount.parent == found.id != mount.id]
+        found.append(min(here, key=lambda mount: len(mount.point)))
+        here = [mount for mount in way if mount.parent == found[-1].id != mount.id]
     return found
 
 
-def mount_at(fd: int, path: bytes, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount of an open folder, by its `mnt_id` (proc_pid_fdinfo(5)), where mounts come and go.
+def mount_id(fd: int) -> int:
+    """The number of the mount that a descriptor was opened in (`mnt_id`, proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb", buffering=0) as file:
+        found = _MOUNT_ID.search(file.read())
+    return int(found[1]) if found else -1
+
+
+def mount_at(number: int, path: bytes, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount of an open folder, by its number, where mounts come and go.
 
     `mounts` are to be read after it was opened. What is not listed was taken away since (`umount
     --lazy`), and is looked up by its path; or it lies outside of a chroot: None.
     """
-    with open(f"/proc/self/fdinfo/{fd}", "rb", buffering=0) as file:
-        found = _MOUNT_ID.search(file.read())
-    number = int(found[1]) if found else -1
     return next((mount for mount in mounts if mount.id == number), None) or mount_of(path, mounts)
+
+
+def has_expired(path: bytes, mounts: Sequence[Mount]) -> bool:
+    """Whether the disk of an automount at a path, or above it, is not mounted now."""
+    mount = mount_of(path, mounts)
+    return mount is not None and mount.fs_type == AUTOMOUNT
+
+
+def has_automounts(path: bytes, mounts: Sequence[Mount]) -> bool:
+    """Whether an automount lies above a path, at it or below it."""
+    return any(mount.fs_type == AUTOMOUNT and _nested(mount.point, path) for mount in mounts)
+
+
+def automounted(
+    places: Iterable[tuple[bytes, bytes]], mounts: Sequence[Mount]
+) -> dict[bytes, Mount | None]:
+    """Of (name, path) of places, those that lie behind an automount, and what is mounted there.
+
+    None where it has expired: the next program that opens it mounts it again. No path is looked
+    up, since each look-up keeps an automount awake.
+    """
+    found: dict[bytes, Mount | None] = {}
+    for name, path in places:
+        way = _way(path, mounts)
+        if any(mount.fs_type == AUTOMOUNT for mount in way):
+            found[name] = None if way[-1].fs_type == AUTOMOUNT else way[-1]
+    return found
 
 
 def mounts_below(root: bytes, mounts: Sequence[Mount]) -> dict[bytes, Mount]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from indexer import disks, errors, paths, report
+from indexer.engine.automounts import Touches
 from indexer.engine.guard import look_at_roots, no_music
 from indexer.engine.lock import Holder
 from indexer.settings import Settings
@@ -20,6 +21,7 @@ from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.vitals import vitals
 
 _SCANS_SHOWN: Final = 5
+_KEPT: Final = frozenset({"watching", "polling"})
 
 
 def status(connection: Connection, settings: Settings, dispatcher: Holder | None) -> report.Status:
@@ -54,13 +56,13 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
     """Every watched root, looked at now."""
     watched = roots.watched(connection)
     counted = tracks.count_by_root(connection)
-    guarded = look_at_roots(connection, watched)
+    guarded = look_at_roots(connection, watched, touches=_touches(watched, dispatcher))
     guarded.close()
     for root in watched:
         own = roots.mounts(connection, root.id)[0].disk
         fields = disks.stamp_fields(own.fs_type)
         text, b64 = paths.text_of(root.path)
-        reasons = [guarded.offline.get(root.id), *guarded.away(root.id)]
+        reasons = [guarded.offline.get(root.id), *guarded.away(root.id).values()]
         if roots.never_had_music(connection, root.id):
             reasons.append(no_music(root))
         reason = next((reason for reason in reasons if reason), None)
@@ -77,6 +79,13 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
             stamp_fields=str(fields),
             moves=fields.stable_inodes,
         )
+
+
+def _touches(watched: Sequence[roots.RootRow], dispatcher: Holder | None) -> Touches:
+    """Leave the automounts of roots alone that a daemon keeps: it knows how they stand."""
+    states = {} if dispatcher is None or dispatcher.role != "daemon" else dispatcher.states
+    kept = {root.id for root in watched if states.get(root.name) in _KEPT}
+    return lambda root_id, _folder, _has_expired: root_id not in kept
 
 
 def _daemon(dispatcher: Holder | None) -> report.DaemonStatus:

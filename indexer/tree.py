@@ -11,7 +11,7 @@ import os
 import stat
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from indexer.descent import NOT_THERE, OpenFolders, open_below
 from indexer.disks import Disk, disk_of, granularity_ns, holds_wal, stamp_fields
 from indexer.identity import FOLDER_FLAGS
 from indexer.model import StampFields
-from indexer.mounts import mount_at, read_mounts
+from indexer.mounts import mount_at, mount_id, read_mounts
 
 _NO_NAME: Final = NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 """Too long, or no text in the file system's encoding: no file bears such a name."""
@@ -60,7 +60,8 @@ class Tree:
     """A root that is there, with the disk that was accepted. Close it when done.
 
     `spots` are where its disks begin, the root first; `offline` are the mount points below whose
-    disk is not there, with the reason: nothing below them may be judged.
+    disk is not there, with the reason, and `resting` those that were left alone, since opening
+    them would mount them: nothing below either may be judged.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Tree:
         spots: Sequence[Spot],
         offline: Mapping[bytes, str],
         *,
+        resting: Iterable[bytes] = (),
         follow_links: bool = False,
         number_of: Callable[[Disk], int] = lambda _disk: 0,
     ) -> None:
@@ -84,6 +86,7 @@ class Tree:
         self.path = path
         self.follow_links = follow_links
         self.offline = dict(offline)
+        self._resting = tuple(resting)
         self.spots = sorted(spots, key=lambda spot: spot.folder)
         self.fd = self.spots[0].fd
         self._folders = [spot.folder for spot in self.spots]
@@ -134,25 +137,34 @@ class Tree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), holder)
         try:
             if os.fstat(fd).st_dev == device:
-                return disk_of(fd, mount_at(fd, holder, read_mounts()))
+                return disk_of(fd, mount_at(mount_id(fd), holder, read_mounts()))
             own = os.open(os.path.basename(real), os.O_PATH | os.O_CLOEXEC, dir_fd=fd)
         finally:
             os.close(fd)
         try:
-            return disk_of(own, mount_at(own, real, read_mounts()))
+            return disk_of(own, mount_at(mount_id(own), real, read_mounts()))
         finally:
             os.close(own)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that belongs to it can be looked at."""
+        return not (self.offline or self._resting)
+
     def is_offline(self, path: bytes) -> bool:
-        """Whether the path lies on a disk that is not there now, or leads to one."""
-        if not self.offline:
+        """Whether the path lies on a disk that is not there now or rests, or leads to one."""
+        if self.is_whole:
             return False
         places = [path]
         if self.follow_links:
             real = os.path.realpath(paths.join(self.path, path))
             if self._holds(real):
                 places.append(real[len(self.path.rstrip(b"/")) + 1 :])
-        return any(paths.is_below(place, folder) for folder in self.offline for place in places)
+        return any(
+            paths.is_below(place, folder)
+            for folder in (*self.offline, *self._resting)
+            for place in places
+        )
 
     def folders(self) -> OpenFolders:
         """Its folders, to look at many files by; close it soon, as it says itself."""

@@ -118,7 +118,7 @@ class Verifier:
             told = [doubt for doubt in doubts if doubt not in covered]
             offline = list(guarded.offline.values())
             for root in watched:
-                offline.extend(guarded.away(root.id))
+                offline.extend(guarded.away(root.id).values())
         finally:
             guarded.close()
         return report.VerifyReport(

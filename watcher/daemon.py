@@ -28,6 +28,7 @@ from watcher.arming import Arming
 from watcher.commands import Commands
 from watcher.delegation import Delegation
 from watcher.gathering import Observation
+from watcher.health import Doubt, DoubtKind
 from watcher.log import Decisions
 from watcher.mending import Mending
 from watcher.notice import Notice
@@ -223,13 +224,14 @@ class Daemon:
     def _probe(self, now: float) -> None:
         """See whether each root is there, with its disk, and whether its watcher lives."""
         self._probe_at = now + self._settings.probe_interval
-        self._roots.see(self._work.standings())
+        if self._roots.see(self._work.standings(self._roots.touches)):
+            self._roots.see(self._work.standings(self._roots.touches))
         self._work.count_days(root.row.id for root in self._roots if root.is_settled)
         for root in self._roots:
             if root.is_settled:
                 self._roots.tell_empty(root, self._work.why_empty(root.row))
         self._work.tend_log()
-        for hint in self._retries.due(self._work.unreadable(), now):
+        for hint in self._retries.due(self._work.unreadable(self._roots.rests), now):
             self._settler.offer_hint(hint, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
@@ -260,11 +262,24 @@ class Daemon:
         for doubt in drained.doubts:
             root = self._roots.get(doubt.root_id)
             if root is not None:
-                self._roots.doubt(root, str(doubt.kind), doubt.detail)
                 self._probe_at = -math.inf  # a root that left is offline before it is scanned
+                if not self._is_expiry(root, doubt):
+                    self._roots.doubt(root, str(doubt.kind), doubt.detail)
         for sighting in drained.sightings:
             if self._roots.get(sighting.root_id) is not None:
                 self._offer(sighting, now)
+
+    def _is_expiry(self, root: Root, doubt: Doubt) -> bool:
+        """Whether an automount was unmounted since no program used it: then nothing changes there.
+
+        Its watches are gone with it; they are armed again when it returns.
+        """
+        if doubt.kind is not DoubtKind.UNMOUNTED or not root.is_settled:
+            return False
+        if not self._work.has_expired(os.fsencode(doubt.detail)):
+            return False
+        self._log.info("automount expired", root=root.row.name, path=doubt.detail)
+        return True
 
     def _offer(self, sighting: Sighting, now: float) -> None:
         if sighting.name is not None and is_rule(sighting.name):
@@ -279,12 +294,18 @@ class Daemon:
             if not root.is_settled:
                 continue
             if root.poll_at and now >= root.poll_at:
-                for folder in root.unwatched():
+                awake = (one for one in root.unwatched() if not root.standing.has_expired(one))
+                for folder in awake:
                     self._settler.offer_hint(Hint(root.row.id, folder, recursive=True), now)
                 self._roots.plan_poll(root, now)
             if root.reconcile_at and now >= root.reconcile_at and self._roots.may_wake(root, now):
                 root.looked_at = now
                 self._log.info("reconcile", root=root.row.name, reason="interval")
+                if None in root.standing.automounts.values():
+                    root.reason = "interval"
+                    root.move(RootEvent.DOUBT)  # what has expired is mounted, and armed, for it
+                    self._probe_at = -math.inf
+                    continue
                 self._settler.offer_hint(Hint(root.row.id, recursive=True), now)
                 self._roots.plan_reconcile(root, now)
 
@@ -301,7 +322,7 @@ class Daemon:
             return
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
-            result = self._work.look([hint], Facts(), listener, in_a_hurry=False)
+            result = self._work.look([hint], Facts(), listener, in_a_hurry=False, wakes=True)
         self._doubt_absent()
         if not result.interrupted:
             self._recovered(root, result)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from indexer import disks, paths
+from indexer.mounts import Mount
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
 from watcher.health import Armed, remedy
@@ -27,8 +30,26 @@ class Standing(Struct, frozen=True):
     """The disks that are accepted at it (the first) and below it."""
     offline: str | None = None
     """Why it is not there, and what to do."""
-    away: tuple[str, ...] = ()
-    """The same of mount points below it."""
+    away: Mapping[bytes, str] = {}
+    """The same of mount points below it, by their folder."""
+    automounts: Mapping[bytes, Mount | None] = {}
+    """What lies behind automounts, by its folder (`b""` is the root): what is mounted there now;
+    None where it has expired."""
+
+    def has_expired(self, path: bytes) -> bool:
+        """Whether a path in the root lies behind an automount that has expired."""
+        return any(
+            mount is None and paths.is_below(path, folder)
+            for folder, mount in self.automounts.items()
+        )
+
+    def returned_since(self, before: Standing) -> list[bytes]:
+        """Automounts at which something was mounted since, be it in between and again."""
+        return [
+            folder
+            for folder, mount in self.automounts.items()
+            if mount is not None and mount != before.automounts.get(folder)
+        ]
 
 
 class Root(Struct):
@@ -120,22 +141,45 @@ class Roots:
         root = self._roots.get(root_id)
         return str(root_id) if root is None else root.row.name
 
-    def see(self, standings: Iterable[Standing]) -> None:
-        """Take in a look at the disks of all roots that are wanted."""
+    def touches(self, root_id: int, _folder: bytes, _has_expired: bool) -> bool:  # noqa: FBT001
+        """Whether a look at the disks opens what lies behind automounts of a root.
+
+        Not of one that is watched: each look-up would keep it mounted.
+        """
+        root = self._roots.get(root_id)
+        return root is None or not root.is_settled
+
+    def rests(self, root_id: int, path: bytes) -> bool:
+        """Whether a path lies behind an automount that has expired."""
+        root = self._roots.get(root_id)
+        return root is not None and root.standing.has_expired(path)
+
+    def see(self, standings: Iterable[Standing]) -> bool:
+        """Take in a look at the disks of all roots that are wanted.
+
+        Whether an automount has returned, which may be opened and looked at now.
+        """
         seen = {standing.row.id: standing for standing in standings}
         for root_id in self._roots.keys() - seen.keys():
             self._let_go(root_id)
             del self._roots[root_id]
+        has_returned = False
         for root_id, standing in seen.items():
             root = self._roots.get(root_id)
             if root is None or root.row != standing.row:
                 if root is not None:
                     self._let_go(root_id)
                 root = self._roots[root_id] = Root(standing, self._is_polled(standing))
-            self._judge(root, standing)
+            has_returned |= self._judge(root, standing)
+        return has_returned
 
-    def _judge(self, root: Root, now: Standing) -> None:
-        before, root.standing = root.standing, now
+    def _judge(self, root: Root, now: Standing) -> bool:
+        before = root.standing
+        back: list[bytes] = []
+        if root.is_settled:  # what was not opened is as it was
+            kept = {one: why for one, why in before.away.items() if one in now.automounts}
+            now = replace(now, away={**kept, **now.away})
+        root.standing = now
         if now.offline is not None:
             if root.told != now.offline:
                 self._log.warning(
@@ -148,9 +192,12 @@ class Roots:
         elif not root.is_there:
             root.move(RootEvent.FOUND)
         elif (before.mounts, before.away) != (now.mounts, now.away):
-            self.doubt(root, "mounts changed", "; ".join(now.away) or "all there")
+            self.doubt(root, "mounts changed", "; ".join(now.away.values()) or "all there")
+        elif root.state is not RootState.DOUBTED and (back := now.returned_since(before)):
+            self.doubt(root, "automount returned", os.fsdecode(b", ".join(back)) or root.row.name)
         root.told = now.offline
         root.is_polled = self._is_polled(now)
+        return bool(back)
 
     def _is_polled(self, standing: Standing) -> bool:
         own = standing.mounts[0].disk.fs_type

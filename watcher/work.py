@@ -14,6 +14,7 @@ import msgspec
 from indexer import errors, paths
 from indexer.descent import lstat_at
 from indexer.engine import acceptance, guard
+from indexer.engine.automounts import Touches, touched_by
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.kept import what_became
@@ -23,6 +24,7 @@ from indexer.engine.pace import Pace
 from indexer.engine.result import Result
 from indexer.faults import FaultStreak
 from indexer.model import Hint, Listener
+from indexer.mounts import has_expired, read_mounts
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome
 from indexer.store import changes, pending, problems, roots, scans, tracks, upkeep
@@ -106,7 +108,7 @@ class Work:
 
     # Disks
 
-    def standings(self) -> list[Standing]:
+    def standings(self, touches: Touches) -> list[Standing]:
         """Look which roots are there, with their disks.
 
         What may be accepted without asking is accepted. Raises CannotDo when the database was
@@ -114,20 +116,25 @@ class Work:
         """
         self.check_database()
         for row in roots.watched(self._connection):
-            for one in acceptance.learn_mounts(self._connection, row):
+            for one in acceptance.learn_mounts(self._connection, row, touches):
                 place = os.fsdecode(path_in(row, one.folder))
                 self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
-        with self._disks() as (watched, guarded):
+        with self._disks(touches) as (watched, guarded):
             self._watched = watched
             return [
                 Standing(
                     row,
                     tuple(roots.mounts(self._connection, row.id)),
                     guarded.offline.get(row.id),
-                    tuple(guarded.away(row.id)),
+                    guarded.away(row.id),
+                    guarded.automounts[row.id],
                 )
                 for row in watched
             ]
+
+    def has_expired(self, path: bytes) -> bool:
+        """Whether a path lies behind an automount on which nothing is mounted now."""
+        return has_expired(path, read_mounts())
 
     def why_empty(self, root: RootRow) -> str | None:
         """What to tell of a root in which there never was music; None of any other."""
@@ -167,7 +174,7 @@ class Work:
         self._told_to = min(self._told_to, changes.newest(self._connection))
 
     @contextmanager
-    def _disks(self) -> Iterator[tuple[list[RootRow], Guarded]]:
+    def _disks(self, touches: Touches) -> Iterator[tuple[list[RootRow], Guarded]]:
         """All watched roots, held open for as long as the `with` lasts.
 
         What is known of them is read at one moment, since commands add and remove roots.
@@ -175,7 +182,10 @@ class Work:
         with read_transaction(self._connection):
             watched = roots.watched(self._connection)
             guarded = guard.look_at_roots(
-                self._connection, watched, follow_links=self._wanted.follow_links
+                self._connection,
+                watched,
+                follow_links=self._wanted.follow_links,
+                touches=touches,
             )
         try:
             yield watched, guarded
@@ -192,12 +202,15 @@ class Work:
 
     # Places
 
-    def unreadable(self) -> set[Hint]:
-        """The places in which the machine, and not their bytes, kept files from being read."""
+    def unreadable(self, rests: Callable[[int, bytes], bool]) -> set[Hint]:
+        """The places in which the machine, and not their bytes, kept files from being read.
+
+        But not those that rest (by root id and path), since asking for them mounts their disk.
+        """
         watched = {row.id: row for row in self._watched}
         places = set()
         for root_id, path, has_stamp in problems.unreadable(self._connection):
-            if root_id not in watched:
+            if root_id not in watched or rests(root_id, path):
                 continue
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))
@@ -216,14 +229,17 @@ class Work:
         listener: Listener | None = None,
         *,
         in_a_hurry: bool = True,
+        wakes: bool = False,
     ) -> Result:
         """Scan these places now. Those of roots that are not there are left as they were.
 
-        Not `in_a_hurry`, it steps aside for all that other programs do.
+        Not `in_a_hurry`, it steps aside for all that other programs do. `wakes`: automounts that
+        have expired below these places are mounted for it.
         """
         started = time.monotonic()
         result = Result()
-        with self._disks() as (_, guarded), nullcontext() if in_a_hurry else catching_up():
+        touches = touched_by(hints, wakes=wakes)
+        with self._disks(touches) as (_, guarded), nullcontext() if in_a_hurry else catching_up():
             engine = LocalEngine(
                 self._connection,
                 guarded.trees,
@@ -314,7 +330,8 @@ class Work:
 
     def list_folders(self, root_id: int) -> None:
         """List the folders of a root, for `take_listed`, where somebody else has looked at it."""
-        with self._disks() as (_, guarded):
+        touches = touched_by([Hint(root_id, recursive=True)], wakes=True)
+        with self._disks(touches) as (_, guarded):
             tree = guarded.trees.get(root_id)
             if tree is not None:
                 found = walk(tree, b"", self._wanted.without_files())

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
-from indexer import disks, errors, paths
+from indexer import disks, errors
 from indexer.disks import Disk
-from indexer.engine.guard import check_disk, fresh_mounts, may_adopt
-from indexer.identity import Seen, open_root, seen_at, wrong_disk
-from indexer.mounts import Mount, mounts_below, read_mounts
+from indexer.engine.automounts import (
+    Touches,
+    automounts_of,
+    fresh_mounts,
+    resting_places,
+    touch_all,
+)
+from indexer.engine.guard import check_place, close_places, may_adopt
+from indexer.identity import Place, Seen, join, open_places, wrong_disk
+from indexer.mounts import AUTOMOUNT, Mount, mounts_below, read_mounts
 from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
@@ -26,7 +32,9 @@ class Adopted(Struct, frozen=True):
     disk: Disk
 
 
-def learn_mounts(connection: Connection, root: RootRow) -> list[Adopted]:
+def learn_mounts(
+    connection: Connection, root: RootRow, touches: Touches = touch_all
+) -> list[Adopted]:
     """Accept what may be accepted without asking, since no row can be lost by it.
 
     A disk that is mounted at a place of which no file was ever indexed: mostly it was accepted
@@ -37,91 +45,111 @@ def learn_mounts(connection: Connection, root: RootRow) -> list[Adopted]:
     known = roots.mounts(connection, root.id)
     if not known:  # the root was removed a moment ago
         return []
+    resting = resting_places(root, automounts_of(root, known, mounts), touches)
     adopted = [
         found
         for row in known
-        if tracks.was_never_at(connection, root.id, row.folder)
+        if row.folder not in resting and _may_be_replaced(connection, root, row)
         for found in _adopt(connection, root, row, mounts)
     ]
-    _learn_others(connection, root, mounts)
+    if b"" not in resting:
+        _learn_others(connection, root, mounts, resting)
     return adopted
+
+
+def _may_be_replaced(connection: Connection, root: RootRow, row: MountRow) -> bool:
+    """Whether nothing is lost with a disk: an automount is none, though it was taken for one."""
+    return row.disk.fs_type == AUTOMOUNT or tracks.was_never_at(connection, root.id, row.folder)
 
 
 def _adopt(
     connection: Connection, root: RootRow, row: MountRow, mounts: Sequence[Mount]
 ) -> list[Adopted]:
     """Accept another disk at one place, if it may be. Its descriptor keeps it there meanwhile."""
-    with suppress(errors.RootOffline), _opened(root, row.folder) as fd:
-        seen = seen_at(fd, _path(root, row.folder), mounts)
-        if wrong_disk(Seen(row.disk, row.inode), seen) is None or not may_adopt(row, seen):
-            return []
-        with write_transaction(connection):
-            if not _is_as_before(connection, root, row):
-                return []
-            roots.accept(connection, root.id, row.folder, seen.disk, seen.inode)
-        return [Adopted(row.folder, seen.disk)]
-    return []
-
-
-def _is_as_before(connection: Connection, root: RootRow, row: MountRow) -> bool:
-    """Whether still no file was indexed there, and nothing else was accepted."""
-    return row in roots.mounts(connection, root.id) and tracks.was_never_at(
-        connection, root.id, row.folder
-    )
-
-
-def _learn_others(connection: Connection, root: RootRow, mounts: Sequence[Mount]) -> None:
-    known = roots.mounts(connection, root.id)
-    accepted = {row.folder: row for row in known}
-    fresh = fresh_mounts(root, accepted, mounts_below(root.path, mounts))
-    vague = [row for row in known if not row.disk.fsid and disks.has_subvolumes(row.disk.fs_type)]
-    if not (fresh or vague):
-        return
+    places, _ = open_places(root.path, (row.folder,), mounts)
     try:
-        check_disk(root, accepted[b""], _look_at(root, b"", mounts))
-    except errors.RootOffline:
-        return
-    with write_transaction(connection):
-        for folder in fresh:
-            with suppress(errors.RootOffline):
-                seen = _look_at(root, folder, mounts)
-                roots.accept(connection, root.id, folder, seen.disk, seen.inode)
-        for row in vague:
-            with suppress(errors.RootOffline):
-                _learn_subvolume(connection, root, row, mounts)
+        for seen in (place.seen for place in places if place.seen is not None):
+            if wrong_disk(Seen(row.disk, row.inode), seen) and may_adopt(root, row, seen):
+                with write_transaction(connection):
+                    if row not in roots.mounts(connection, root.id):
+                        return []
+                    if not _may_be_replaced(connection, root, row):
+                        return []
+                    roots.accept(connection, root.id, row.folder, seen.disk, seen.inode)
+                return [Adopted(row.folder, seen.disk)]
+        return []
+    finally:
+        close_places(places)
 
 
-def _learn_subvolume(
-    connection: Connection, root: RootRow, row: MountRow, mounts: Sequence[Mount]
+def _learn_others(
+    connection: Connection, root: RootRow, mounts: Sequence[Mount], resting: Collection[bytes]
 ) -> None:
-    seen = _look_at(root, row.folder, mounts)
-    if seen.disk.fsid and wrong_disk(Seen(row.disk, row.inode), seen) is None:
-        roots.accept(connection, root.id, row.folder, seen.disk, seen.inode)
+    accepted = {row.folder: row for row in roots.mounts(connection, root.id)}
+    vague = [
+        folder
+        for folder, row in accepted.items()
+        if not row.disk.fsid and disks.has_subvolumes(row.disk.fs_type) and folder not in resting
+    ]
+    if not (vague or _fresh(root, accepted, mounts, resting)):
+        return
+    opened, mounts = open_places(root.path, (b"",), mounts)
+    try:
+        with suppress(errors.RootOffline):
+            check_place(root, accepted[b""], opened[0])
+            fresh = _fresh(root, accepted, mounts, resting)
+            below, _ = open_places(root.path, [*fresh, *(one for one in vague if one)], mounts)
+            opened += below
+            with write_transaction(connection):
+                for place in opened:
+                    _learn(connection, root, accepted.get(place.folder), place)
+    finally:
+        close_places(opened)
+
+
+def _fresh(
+    root: RootRow,
+    accepted: Collection[bytes],
+    mounts: Sequence[Mount],
+    resting: Collection[bytes],
+) -> list[bytes]:
+    fresh = fresh_mounts(accepted, mounts_below(root.path, mounts))
+    return [folder for folder in fresh if folder not in resting]
+
+
+def _learn(connection: Connection, root: RootRow, known: MountRow | None, place: Place) -> None:
+    """Accept one place, if it is new, or if more is seen of its disk than was known."""
+    seen = place.seen
+    if seen is None:
+        return
+    if known is None:
+        if seen.point == join(root.path, place.folder):
+            roots.accept(connection, root.id, place.folder, seen.disk, seen.inode)
+    elif (
+        not known.disk.fsid
+        and seen.disk.fsid
+        and disks.has_subvolumes(seen.disk.fs_type)
+        and wrong_disk(Seen(known.disk, known.inode), seen) is None
+    ):
+        roots.accept(connection, root.id, place.folder, seen.disk, seen.inode)
 
 
 def accept_disks(connection: Connection, root: RootRow) -> None:
-    """Take what stands at a root and below it now as right, inside the caller's transaction."""
-    mounts = read_mounts()
-    roots.forget_mounts(connection, root.id)
-    for folder in (b"", *fresh_mounts(root, (), mounts_below(root.path, mounts))):
-        seen = _look_at(root, folder, mounts)
-        roots.accept(connection, root.id, folder, seen.disk, seen.inode)
+    """Take what stands at a root and below it now as right, inside the caller's transaction.
 
-
-def _look_at(root: RootRow, folder: bytes, mounts: Sequence[Mount]) -> Seen:
-    """What stands at a folder of a root. Raises RootOffline where that cannot be told."""
-    with _opened(root, folder) as fd:
-        return seen_at(fd, _path(root, folder), mounts)
-
-
-@contextmanager
-def _opened(root: RootRow, folder: bytes) -> Iterator[int]:
-    fd = open_root(_path(root, folder))
+    Raises RootOffline where that of the root cannot be told. A mount point below, of which it
+    cannot, is learned later.
+    """
+    opened, mounts = open_places(root.path, (b"",), read_mounts())
     try:
-        yield fd
+        own = opened[0]
+        if own.seen is None:
+            raise own.trouble or errors.RootOffline(f"{root.name}: nothing is known of its disk")
+        roots.forget_mounts(connection, root.id)
+        roots.accept(connection, root.id, b"", own.seen.disk, own.seen.inode)
+        below, _ = open_places(root.path, _fresh(root, (), mounts, ()), mounts)
+        opened += below
+        for place in below:
+            _learn(connection, root, None, place)
     finally:
-        os.close(fd)
-
-
-def _path(root: RootRow, folder: bytes) -> bytes:
-    return paths.join(root.path, folder) if folder else root.path
+        close_places(opened)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.engine import acceptance, guard, handover
+from indexer.engine.automounts import touched_by
 from indexer.engine.kept import check_is_kept
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
@@ -135,17 +136,18 @@ class Dispatcher:
         stop: Stop,
     ) -> Done:
         watched = roots.watched(self.connection)
+        touches = touched_by(request.hints, wakes=True)
         for root in watched:
-            acceptance.learn_mounts(self.connection, root)
+            acceptance.learn_mounts(self.connection, root, touches)
         guarded = guard.look_at_roots(
-            self.connection, watched, follow_links=self._wanted.follow_links
+            self.connection, watched, follow_links=self._wanted.follow_links, touches=touches
         )
         try:
             offline = []
             for root in request.roots:
                 if root.id in guarded.offline:
                     offline.append(guarded.offline[root.id])
-                offline.extend(guarded.away(root.id))
+                offline.extend(guarded.away(root.id).values())
             for line in offline:
                 _log.debug("offline %s", line)
             reread = scan_id if request.kind == "rebuild" else 0
@@ -217,9 +219,10 @@ class Dispatcher:
         """Leave the hints for the daemon and wait; None when it ended before it settled them."""
         started = time.monotonic()
         before = changes.newest(self.connection)
+        touches = touched_by(request.hints, wakes=True)
         for root in request.roots:
-            acceptance.learn_mounts(self.connection, root)
-        guarded = guard.look_at_roots(self.connection, request.roots)
+            acceptance.learn_mounts(self.connection, root, touches)
+        guarded = guard.look_at_roots(self.connection, request.roots, touches=touches)
         guarded.close()
         offline = tuple(guarded.offline.values())
         hints = [hint for hint in request.hints if hint.root_id in guarded.trees]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,17 @@ from msgspec import Struct
 
 from indexer import disks, errors, paths
 from indexer.disks import Disk, same_disk
-from indexer.identity import Seen, open_root, seen_at, wrong_disk
-from indexer.mounts import Mount, mounts_below, read_mounts
+from indexer.engine.automounts import (
+    Automounts,
+    Touches,
+    automounts_of,
+    fresh_mounts,
+    is_ignored,
+    resting_places,
+    touch_all,
+)
+from indexer.identity import Place, Seen, join, open_places, wrong_disk
+from indexer.mounts import Mount, has_expired, mounts_below, read_mounts
 from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
@@ -24,15 +33,18 @@ class Guarded(Struct, frozen=True):
     """What came of looking at all roots: the trees that are there, and why others are not."""
 
     trees: dict[int, Tree]
+    """Neither here nor offline is a root behind an automount that was left alone."""
     offline: dict[int, str]
     """Root id -> one line that says what is wrong and what to do."""
     fresh: frozenset[int] = frozenset()
     """Those of them at which a disk was mounted that the next scan accepts by itself."""
+    automounts: dict[int, Automounts] = {}
+    """Root id -> its places that lie behind automounts, as they are after this look."""
 
-    def away(self, root_id: int) -> list[str]:
-        """Why mount points below a root that is there are not, a line each."""
+    def away(self, root_id: int) -> dict[bytes, str]:
+        """Why mount points below a root that is there are not, a line each, by their folder."""
         tree = self.trees.get(root_id)
-        return [] if tree is None else list(tree.offline.values())
+        return {} if tree is None else tree.offline
 
     def close(self) -> None:
         """Let every disk go."""
@@ -41,20 +53,30 @@ class Guarded(Struct, frozen=True):
 
 
 def look_at_roots(
-    connection: Connection, watched: Sequence[RootRow], *, follow_links: bool = False
+    connection: Connection,
+    watched: Sequence[RootRow],
+    *,
+    follow_links: bool = False,
+    touches: Touches = touch_all,
 ) -> Guarded:
     """Open every root whose disk is the accepted one. Changes no row."""
     mounts = read_mounts()
     trees: dict[int, Tree] = {}
     offline: dict[int, str] = {}
     fresh: set[int] = set()
+    automounts: dict[int, Automounts] = {}
     for root in watched:
+        known = roots.mounts(connection, root.id)
+        automounts[root.id] = behind = automounts_of(root, known, mounts)
+        resting = resting_places(root, behind, touches)
+        if b"" in resting:
+            continue
         try:
-            known = roots.mounts(connection, root.id)
             trees[root.id] = open_tree(
                 root,
                 known,
                 mounts,
+                resting=resting,
                 follow_links=follow_links,
                 number_of=partial(_number_of, connection),
             )
@@ -68,7 +90,9 @@ def look_at_roots(
                 )
         except errors.RootOffline as error:
             offline[root.id] = f"{root.name}: {error}"
-    return Guarded(trees, offline, frozenset(fresh))
+        if behind.keys() - resting:
+            automounts[root.id] = automounts_of(root, known, read_mounts())
+    return Guarded(trees, offline, frozenset(fresh), automounts)
 
 
 def _number_of(connection: Connection, disk: Disk) -> int:
@@ -85,6 +109,7 @@ def open_tree(
     known: Sequence[MountRow],
     mounts: Sequence[Mount],
     *,
+    resting: Collection[bytes] = (),
     follow_links: bool = False,
     number_of: Callable[[Disk], int] = lambda _disk: 0,
 ) -> Tree:
@@ -92,68 +117,114 @@ def open_tree(
 
     A mount point below it that was accepted is guarded like the root, but only for itself: what
     lies under it is left alone while its own disk is away. One that is not known yet is counted
-    as away until `learn_mounts` has accepted it.
+    as away until `learn_mounts` has accepted it. Those in `resting` are not touched.
     """
     accepted = {row.folder: row for row in known}
     own = accepted[b""]
-    fd = open_root(root.path)
-    spots = [spot_at(b"", fd, own.disk_id, own.disk.fs_type)]
+    opened, mounts = open_places(root.path, (b"",), mounts)
     try:
-        check_disk(root, own, seen_at(fd, root.path, mounts))
-        mounted = mounts_below(root.path, mounts)
-        offline: dict[bytes, str] = {}
-        for folder, row in accepted.items():
-            if not folder:
-                continue
-            spot = None
-            if folder in mounted:
-                spot = _open_spot(root, row, mounts)
-            if spot is None:
-                offline[folder] = (
-                    f"{root.name}: {os.fsdecode(paths.join(root.path, folder))}: its disk is not "
-                    "there; not one row below it was changed. Mount it, or take what is there "
-                    f"now with `indexer roots accept {root.name}`"
+        check_place(root, own, opened[0])
+        wanted = _to_open(root, accepted, mounts, resting)
+        below, mounts = open_places(root.path, wanted, mounts)
+        opened += below
+        offline = {
+            folder: _not_there(root, folder)
+            for folder in accepted
+            if folder and folder not in resting
+        }
+        spots: list[Spot] = []
+        for place in opened:
+            row = accepted.get(place.folder)
+            if row is not None and place.fd is not None and _is_right(row, place):
+                spots.append(spot_at(row.folder, place.fd, row.disk_id, row.disk.fs_type))
+                offline.pop(row.folder, None)
+            elif place.trouble is not None and has_expired(join(root.path, place.folder), mounts):
+                offline[place.folder] = f"{root.name}: {place.trouble}"
+            elif row is None:
+                offline[place.folder] = (
+                    f"{root.name}: {os.fsdecode(join(root.path, place.folder))}: a disk was "
+                    "mounted there; `indexer scan` looks at it"
                 )
-            else:
-                spots.append(spot)
-        for folder in fresh_mounts(root, accepted, mounted):
-            offline[folder] = (
-                f"{root.name}: {os.fsdecode(paths.join(root.path, folder))}: a disk was mounted "
-                "there; `indexer scan` looks at it"
-            )
     except BaseException:
-        for spot in spots:
-            os.close(spot.fd)
+        close_places(opened)
         raise
+    close_places(place for place in opened if place.folder in offline)
     return Tree(
         root.id,
         root.name,
         root.path,
         spots,
         offline,
+        resting=resting,
         follow_links=follow_links,
         number_of=number_of,
     )
 
 
-def check_disk(root: RootRow, own: MountRow, seen: Seen) -> None:
-    """Raise OtherDisk unless the accepted disk is the one that is seen."""
-    reason = wrong_disk(Seen(own.disk, own.inode), seen)
+def _to_open(
+    root: RootRow,
+    accepted: Mapping[bytes, MountRow],
+    mounts: Sequence[Mount],
+    resting: Collection[bytes],
+) -> list[bytes]:
+    """The mount points below a root at which something is mounted, or is when they are opened.
+
+    A server's disks that lie below another one's are mounted by the kernel as they are met.
+    """
+    mounted = mounts_below(root.path, mounts)
+    crosses = not disks.tells_changes(accepted[b""].disk.fs_type)
+    known = [
+        folder
+        for folder in accepted
+        if folder and (folder in mounted or crosses or has_expired(join(root.path, folder), mounts))
+    ]
+    return [
+        folder for folder in (*known, *fresh_mounts(accepted, mounted)) if folder not in resting
+    ]
+
+
+def _is_right(row: MountRow, place: Place) -> bool:
+    return place.seen is not None and wrong_disk(Seen(row.disk, row.inode), place.seen) is None
+
+
+def _not_there(root: RootRow, folder: bytes) -> str:
+    return (
+        f"{root.name}: {os.fsdecode(join(root.path, folder))}: its disk is not "
+        "there; not one row below it was changed. Mount it, or take what is there "
+        f"now with `indexer roots accept {root.name}`"
+    )
+
+
+def check_place(root: RootRow, own: MountRow, place: Place) -> None:
+    """Raise RootOffline unless the accepted disk stands at a root."""
+    if place.seen is None:
+        raise place.trouble or errors.RootOffline(_not_there(root, b""))
+    reason = wrong_disk(Seen(own.disk, own.inode), place.seen)
     if reason is not None:
         raise errors.OtherDisk(
             f"{os.fsdecode(root.path)}: {reason}; not one row was changed. Mount "
             f"the right disk, or take this one with `indexer roots accept {root.name}`",
-            may_adopt=may_adopt(own, seen),
+            may_adopt=may_adopt(root, own, place.seen),
         )
 
 
-def may_adopt(known: MountRow, seen: Seen) -> bool:
+def may_adopt(root: RootRow, known: MountRow, seen: Seen) -> bool:
     """Whether what is seen may take the place of a disk on which no file was ever indexed.
 
-    It is mounted there, or above, so the folder that is on the system's own disk while nothing is
-    mounted takes no disk's place; or it is the known disk, and the folder was made anew.
+    It is mounted there (a root may lie in it), so the folder that is on the system's own disk
+    while nothing is mounted takes no disk's place; or it is the known disk, and the root was made
+    anew.
     """
-    return seen.is_mounted or same_disk(known.disk, seen.disk)
+    if known.folder:
+        return seen.point == join(root.path, known.folder)
+    return seen.point != b"/" or same_disk(known.disk, seen.disk)
+
+
+def close_places(places: Iterable[Place]) -> None:
+    """Let go of what `open_places` has opened."""
+    for place in places:
+        if place.fd is not None:
+            os.close(place.fd)
 
 
 def no_music(root: RootRow) -> str:
@@ -162,41 +233,6 @@ def no_music(root: RootRow) -> str:
         f"{root.name}: no music in {os.fsdecode(root.path)} yet: is its disk mounted? "
         "The disk that is mounted there next is taken for it"
     )
-
-
-def fresh_mounts(
-    root: RootRow, accepted: Collection[bytes], mounted: Collection[bytes]
-) -> list[bytes]:
-    """Mount points below a root that nobody has met yet; a file that is mounted is but a file."""
-    return [
-        folder
-        for folder in mounted
-        if folder not in accepted
-        and not is_ignored(folder)
-        and not os.path.isfile(paths.join(root.path, folder))
-    ]
-
-
-def _open_spot(root: RootRow, row: MountRow, mounts: Sequence[Mount]) -> Spot | None:
-    """A mount point below a root, held open; None unless its accepted disk is there."""
-    path = paths.join(root.path, row.folder)
-    try:
-        fd = open_root(path)
-    except errors.RootOffline:
-        return None
-    try:
-        right = wrong_disk(Seen(row.disk, row.inode), seen_at(fd, path, mounts)) is None
-    except errors.RootOffline:
-        right = False
-    if not right:
-        os.close(fd)
-        return None
-    return spot_at(row.folder, fd, row.disk_id, row.disk.fs_type)
-
-
-def is_ignored(folder: bytes) -> bool:
-    """Whether a folder is hidden or lies in a hidden one, so that no file in it is indexed."""
-    return any(paths.is_hidden(name) for name in folder.split(b"/") if name)
 
 
 def check_file_system(database: Path) -> None:

@@ -300,7 +300,7 @@ class Scan:
             return
         recursive = self.hint.recursive
         rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
-        if self._tree.offline:
+        if not self._tree.is_whole:
             rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
         found = runs(self._tree, folder, self._wanted, recursive=recursive)
         reread = self.hint.reread

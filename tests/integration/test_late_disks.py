@@ -106,6 +106,20 @@ def test_a_mount_point_that_never_held_a_track_takes_another_disk(
     assert set(shown(db)) == {"a.mp3", "usb/b.mp3"}
 
 
+def test_the_disk_of_a_root_takes_no_place_below_it(
+    mount: Mount, make_disk: MakeDisk, music: Path, db: Path
+) -> None:
+    mount(music, "-o", "loop", make_disk("root.img"))
+    plant(music, {"a.mp3": tagged(title="A")})
+    mount(music / "usb", "-o", "loop", make_disk("below.img"))
+    run("rebuild", music, db=db)
+    unmount(music / "usb")
+    before = everything(db)
+    for _ in range(2):
+        assert "its disk is not there" in run("scan", db=db, check=3).err
+        assert everything(db) == before
+
+
 def test_a_daemon_that_starts_before_the_disk_is_mounted_takes_it(
     mount: Mount, make_disk: MakeDisk, music: Path, db: Path
 ) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from indexer import errors
 from indexer.disks import Disk
+from indexer.engine import guard
+from indexer.engine.automounts import Touches
 from indexer.engine.lock import DispatchLock, Holder, holder
 from indexer.engine.registry import root_at
 from indexer.engine.result import Result
@@ -156,6 +158,37 @@ def test_what_no_watch_has_told_is_found_by_the_reconcile(
     stepped.step(1)
     assert (stepped.shown, logged().count("reconcile")) == (1, 1)
     assert stepped.told.watched_folders == 2, "and the watches are mended"
+
+
+@pytest.mark.parametrize("changed", [{"reconcile_interval": 2}])
+def test_for_the_reconcile_an_expired_automount_is_mounted_and_watched_again(
+    stepped: Stepped,
+    music: Path,
+    logged: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[bool] = []
+
+    def touches(root: RootRow, _behind: object, touches: Touches) -> set[bytes]:
+        opened.append(touches(root.id, b"nas", True))
+        return set()
+
+    monkeypatch.setattr(guard, "automounts_of", lambda *_: {b"nas": None})
+    monkeypatch.setattr(guard, "resting_places", touches)
+    stepped.step()
+    assert opened == [True, True]
+    stepped.step(10)
+    assert opened[2:] == [False]
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step(2 * 3600)
+    assert opened[3] is False
+    assert stepped.daemon.next_turn() == -math.inf
+    stepped.step()
+    assert opened[-2:] == [True, True]
+    assert logged().count("reconcile") == 1
+    assert stepped.state == "watching"
+    assert stepped.shown == 1
+    assert stepped.told.recoveries == {}
 
 
 @pytest.mark.parametrize("changed", [{"reconcile_interval": 0}])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from indexer import errors
 from indexer.engine import acceptance, guard
+from indexer.engine.automounts import touched_by
 from indexer.engine.guard import Guarded
 from indexer.engine.kept import check_is_kept
 from indexer.engine.queued.queues import Queues
 from indexer.engine.queued.rates import Rates
+from indexer.model import Hint
 from indexer.store import roots
 from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.identity import token_of
@@ -52,13 +55,19 @@ class Desk:
                 " index a Redis of its own, or a number in it: redis://localhost:6379/1"
             )
 
-    def look_at_roots(self, *, mounts_too: bool = False) -> Guarded:
-        """Open all roots that are there; `mounts_too`: accept mount points that are new."""
+    def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> Guarded:
+        """Open all roots that are there; `mounts_too`: accept mount points that are new.
+
+        Behind automounts, only what the hints are about.
+        """
         watched = roots.watched(self.connection)
+        touches = touched_by(hints, wakes=True)
         if mounts_too:
             for root in watched:
-                acceptance.learn_mounts(self.connection, root)
-        return guard.look_at_roots(self.connection, watched, follow_links=self.wanted.follow_links)
+                acceptance.learn_mounts(self.connection, root, touches)
+        return guard.look_at_roots(
+            self.connection, watched, follow_links=self.wanted.follow_links, touches=touches
+        )
 
 
 def files_text(number: int) -> str:

@@ -126,7 +126,7 @@ class Owner:
         if row is None or row.generation != origin.generation:
             return  # it was settled by somebody newer
         ready = _named(row, order.batch())
-        guarded = self._desk.look_at_roots()
+        guarded = self._desk.look_at_roots([row.hint])
         try:
             tree = guarded.trees.get(origin.root_id)
             if tree is None:

@@ -94,7 +94,7 @@ class Scanner:
             row.passes for row in rows
         ):
             return None  # the last of these chunks asks for the next pass
-        guarded = self._desk.look_at_roots(mounts_too=True)
+        guarded = self._desk.look_at_roots((row.hint for row in rows), mounts_too=True)
         facts = Facts(_files(order.closed), _files(order.unfinished))
         return Pass(
             self._desk.connection, self._desk.settings, self._desk.wanted, rows, guarded, facts
@@ -160,7 +160,7 @@ class Scanner:
 
     def _ask_again(self, row: PendingRow, order: ScanOrder) -> None:
         """Scan the names of one row again, of which the answer was lost, or not whole."""
-        guarded = self._desk.look_at_roots()
+        guarded = self._desk.look_at_roots([row.hint])
         try:
             tree = guarded.trees.get(row.hint.root_id)
             if tree is None:
