@@ -43,7 +43,7 @@ def open_root(path: bytes) -> int:
 
 
 class Place(Struct, frozen=True):
-    """A folder where a disk begins or may begin, as it was found; whoever asked closes `fd`."""
+    """A folder where a disk begins or may begin, as it was found; the caller closes `fd`."""
 
     folder: bytes
     fd: int | None

@@ -117,7 +117,7 @@ class Work:
         self.check_database()
         for row in roots.watched(self._connection):
             for one in acceptance.learn_mounts(self._connection, row, touches):
-                place = os.fsdecode(path_in(row, one.folder))
+                place = os.fsdecode(paths.join(row.path, one.folder))
                 self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
         with self._disks(touches) as (watched, guarded):
             self._watched = watched

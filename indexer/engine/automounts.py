@@ -73,7 +73,7 @@ def resting_places(root: RootRow, behind: Automounts, touches: Touches) -> set[b
 
 
 def fresh_mounts(accepted: Collection[bytes], mounted: Mapping[bytes, Mount]) -> list[bytes]:
-    """Mount points below a root that nobody has met yet; some may be files, as containers do it."""
+    """Mount points below a root that are not known yet; some may be files, as containers do it."""
     return [
         folder
         for folder, mount in mounted.items()

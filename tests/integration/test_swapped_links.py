@@ -17,11 +17,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from indexer.identity import open_root
 from indexer.library import Library
 from indexer.model import Chunk, Evidence, Stamp
 from indexer.settings import Settings
 from indexer.stages.extract import extract, stamp_at
-from indexer.tree import Tree, open_root, spot_at
+from indexer.tree import Tree, spot_at
 from tests.corpus import plant
 from tests.trees import ask, song
 from watcher.observation import observe

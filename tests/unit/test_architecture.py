@@ -117,14 +117,14 @@ BY_NAME = {
     "os.path.getsize", "open",
 }  # fmt: skip
 IN_MUSIC = (
-    "indexer.descent", "indexer.rulebook", "indexer.stages", "indexer.tags", "indexer.tree",
+    "indexer.descent", "indexer.identity", "indexer.rulebook", "indexer.stages", "indexer.tags", "indexer.tree",
     "indexer.verify", "indexer.walk", "watcher.observation", "watcher.watches",
 )  # fmt: skip
 """The modules that look at files of a root."""
 NAMED = {
     ("indexer.descent", "os.open"): 1,  # the root
-    ("indexer.tree", "os.open"): 1,  # the root, and where disks begin
-    ("indexer.tree", "os.path.realpath"): 3,  # which way links lead; nothing is opened by it
+    ("indexer.identity", "os.open"): 1,  # the root, and where disks begin
+    ("indexer.tree", "os.path.realpath"): 4,  # which way links lead; nothing is opened by it
     ("watcher.watches", "os.open"): 1,  # the root
 }
 """(module, call): how often a path is taken whole there."""

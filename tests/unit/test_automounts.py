@@ -154,7 +154,7 @@ def test_a_root_keeps_its_state_when_its_automount_expires(roots: Roots) -> None
 
 @pytest.mark.parametrize("was_seen_away", [True, False])
 def test_an_automount_that_returns_is_in_doubt(roots: Roots, was_seen_away: bool) -> None:
-    """It may be mounted again before anybody saw that it was not: then it is another mount."""
+    """It may be mounted again between two looks: then it is another mount."""
     if was_seen_away:
         roots.see([standing({b"": None})])
     again = msgspec.structs.replace(NFS, id=40)
