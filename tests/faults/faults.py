@@ -23,6 +23,7 @@ from indexer.store.connection import open_index
 from indexer.store.upkeep import empty_log
 from tests.corpus import plant, tagged
 from tests.crews import kill
+from tests.faults import second_root
 from tests.faults.house import EVERY_TIMEOUT_S, House
 from tests.faults.operations import perform
 from tests.faults.world import wanted_paths
@@ -51,18 +52,24 @@ class Fault(NamedTuple):
     engines: tuple[str, ...]
     own_disk: bool
     small_disk: bool
+    root: bool
+    """Whether it has to mount something."""
 
 
 FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    engines: tuple[str, ...] = BOTH, *, own_disk: bool = False, small_disk: bool = False
+    engines: tuple[str, ...] = BOTH,
+    *,
+    own_disk: bool = False,
+    small_disk: bool = False,
+    root: bool = False,
 ) -> Callable[[Callable[[House, Random], Course]], Callable[[House, Random], Course]]:
     """Put a course on the list, under its name, for houses that have what it needs."""
 
     def put(course: Callable[[House, Random], Course]) -> Callable[[House, Random], Course]:
-        FAULTS[course.__name__] = Fault(course, engines, own_disk, small_disk)
+        FAULTS[course.__name__] = Fault(course, engines, own_disk, small_disk, root)
         return course
 
     return put
@@ -499,6 +506,58 @@ def another_disk(house: House, dice: Random) -> Course:
     assert line is not None or not rested, "nobody said that the root is offline"
     assert not strange, "a song of another disk was taken in"
     return f"{house.how}: {line}"
+
+
+# ---- a second root
+
+
+@fault(root=True)
+def another_subvolume(house: House, dice: Random) -> Course:
+    """Another one of the same btrfs in the place of a root: one UUID, one inode of the root."""
+    try:
+        device = second_root.btrfs(house)
+    except second_root.NoSuchDisk as error:
+        raise Skipped(str(error)) from None
+    point = house.base / "of btrfs"
+    house.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
+    second_root.add(house, point)
+    house.listen()
+    house.unmount(point)
+    house.mount(point, device, "-t", "btrfs", "-o", "subvol=backup")
+    yield
+    line = house.await_said("offline root=", "of btrfs", within_s=20)
+    assert line is not None, "nobody said that another subvolume stands there"
+    second_root.goes_on(house, dice)
+    assert second_root.shown(house, point) == set(second_root.SONGS), "a row changed"
+    house.unmount(point)
+    house.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
+    eventually(lambda: "offline" not in {one["state"] for one in house.status()["roots"]})
+    second_root.remove(house, point)
+    house.unmount(point)
+    house.unmount(house.base / "top")
+    return line
+
+
+@fault(root=True)
+def automount_expires(house: House, dice: Random) -> Course:
+    """A root behind an automount is unmounted when nothing uses it, and comes back when used."""
+    point, what = house.base / "automounted", house.base / "behind the automount"
+    what.mkdir(exist_ok=True)
+    second_root.songs(what)
+    with second_root.automount(point, what, idle_s=0.5):
+        second_root.add(house, point)
+        house.listen()
+        eventually(lambda: second_root.is_idle(point))
+        yield
+        second_root.goes_on(house, dice)
+        eventually(lambda: second_root.is_idle(point))
+        assert house.await_said("offline root=", "automounted", within_s=0.5) is None
+        assert second_root.shown(house, point) == set(second_root.SONGS), "a row changed"
+        second_root.songs(what, ("of another root 4.mp3",))
+        second_root.wake(point)
+        eventually(lambda: len(second_root.shown(house, point)) == len(second_root.SONGS) + 1)
+        second_root.remove(house, point)
+    return "it expired, and came back"
 
 
 # ---- reads

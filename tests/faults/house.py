@@ -161,9 +161,13 @@ class House:
         tool = shutil.which("mkfs.ext4", path=SBIN)
         assert tool is not None, "mkfs.ext4 is not installed"
         subprocess.run([tool, "-q", "-F", path], check=True)
+        return self.loop(path)
+
+    def loop(self, image: Path) -> str:
+        """A device of an image, until the house is closed."""
         loop = shutil.which("losetup", path=SBIN)
         assert loop is not None, "losetup is not installed"
-        made = subprocess.run([loop, "--find", "--show", path], check=True, capture_output=True)
+        made = subprocess.run([loop, "--find", "--show", image], check=True, capture_output=True)
         device = made.stdout.decode().strip()
         detach = [loop, "--detach", device]
         self._stack.callback(subprocess.run, detach, capture_output=True, check=False)

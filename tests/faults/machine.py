@@ -92,6 +92,7 @@ def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
         if engine in one.engines
         and layout.own_disk >= one.own_disk
         and layout.small_disk >= one.small_disk
+        and root >= one.root
     ]
     # fewer houses can have these, and fewest a small disk
     possible += [name for name in possible if FAULTS[name].own_disk or FAULTS[name].small_disk]

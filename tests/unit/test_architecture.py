@@ -117,8 +117,8 @@ BY_NAME = {
     "os.path.getsize", "open",
 }  # fmt: skip
 IN_MUSIC = (
-    "indexer.descent", "indexer.identity", "indexer.rulebook", "indexer.stages", "indexer.tags", "indexer.tree",
-    "indexer.verify", "indexer.walk", "watcher.observation", "watcher.watches",
+    "indexer.descent", "indexer.identity", "indexer.rulebook", "indexer.stages", "indexer.tags",
+    "indexer.tree", "indexer.verify", "indexer.walk", "watcher.observation", "watcher.watches",
 )  # fmt: skip
 """The modules that look at files of a root."""
 NAMED = {

@@ -1,0 +1,119 @@
+"""A second root beside the library -> what goes wrong with its disk, while the library goes on.
+
+Each makes the disk, has the root watched, and takes both away when it ends; the list of faults is
+that of `faults`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from indexer.mounts import has_expired, read_mounts
+from tests.corpus import plant, tagged
+from tests.faults.house import House
+from tests.faults.world import wanted_paths
+from tests.programs import CHECKOUT, eventually, rows
+
+SONGS: Final = ("of another root 1.mp3", "of another root 2.mp3", "of another root 3.mp3")
+BTRFS_BYTES: Final = 160 << 20
+"""A smaller one cannot be made."""
+SOON_S: Final = 20.0
+
+
+class NoSuchDisk(Exception):
+    """This machine cannot make it; the message says why."""
+
+
+def songs(where: Path, names: tuple[str, ...] = SONGS) -> None:
+    """Files that stand nowhere in the library."""
+    plant(where, {name: tagged(title=f"song {name}") for name in names})
+
+
+def shown(house: House, root: Path) -> set[str]:
+    """What the index has of a root."""
+    found = rows(house.db, "SELECT path FROM library WHERE root = ?", root.name)
+    return {str(path) for (path,) in found}
+
+
+def add(house: House, root: Path) -> None:
+    """Have it watched, and wait until all of it stands in the index."""
+    house.run("roots", "add", root)
+    eventually(lambda: shown(house, root) == set(SONGS), within_s=SOON_S)
+    house.rest()
+
+
+def remove(house: House, root: Path) -> None:
+    """Watch it no longer."""
+    house.run("roots", "remove", root.name)
+    eventually(lambda: not shown(house, root), within_s=SOON_S)
+
+
+def goes_on(house: House, dice: Random) -> None:
+    """A new file of the library is indexed, whatever becomes of the other root."""
+    name = f"goes on {dice.randrange(10**6)}.mp3"
+    before = house.world.look()
+    plant(Path(os.fsdecode(house.world.root)), {name: tagged(title="goes on")})
+    house.world.took_place(before, certain=True)
+    if name.encode() in wanted_paths(house.world.root):
+        eventually(
+            lambda: rows(house.db, "SELECT 1 FROM library WHERE path = ?", name), within_s=SOON_S
+        )
+
+
+def btrfs(house: House) -> str:
+    """The device of a btrfs with the subvolumes `music` and `backup`; made once a house."""
+    image, top = house.base / "second.btrfs", house.base / "top"
+    tool = shutil.which("mkfs.btrfs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if tool is None:
+        raise NoSuchDisk("mkfs.btrfs is not installed")
+    with image.open("wb") as file:
+        file.truncate(BTRFS_BYTES)
+    subprocess.run([tool, "-q", image], check=True, capture_output=True)
+    device = house.loop(image)
+    try:
+        house.mount(top, device, "-t", "btrfs")
+    except subprocess.CalledProcessError as error:
+        raise NoSuchDisk(f"btrfs cannot be mounted: {error.stderr.decode().strip()}") from None
+    for name in ("music", "backup"):
+        command = ["btrfs", "subvolume", "create", os.fspath(top / name)]
+        subprocess.run(command, check=True, capture_output=True)
+    songs(top / "music")
+    songs(top / "backup", ("of a backup.mp3",))
+    os.sync()
+    return device
+
+
+@contextmanager
+def automount(point: Path, what: Path, idle_s: float) -> Iterator[None]:
+    """An automounter of a folder, which unmounts it when it was not used for a while."""
+    point.mkdir(exist_ok=True)
+    command: list[str | Path] = [sys.executable, "-m", "tests.automount", point, what, str(idle_s)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as program:
+        try:
+            assert program.stdout is not None
+            said = program.stdout.readline().strip()
+            if said != "ready":
+                raise NoSuchDisk(f"this machine has no automounts: {said}")
+            yield
+        finally:
+            program.kill()
+            for _ in range(2):  # what is mounted there, and the automount itself
+                subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+
+
+def is_idle(point: Path) -> bool:
+    """Whether nothing is mounted at an automount now; this does not mount it."""
+    return has_expired(os.fsencode(point), read_mounts())
+
+
+def wake(point: Path) -> None:
+    """Use an automount, as a player would."""
+    os.close(os.open(point, os.O_RDONLY | os.O_DIRECTORY))
