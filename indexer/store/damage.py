@@ -42,6 +42,7 @@ RULES: Final = (
             AND typeof(scan_id) = 'integer' AND typeof(reader_version) = 'integer'
             AND typeof(root_id) = 'integer' AND typeof(disk_id) = 'integer'
             AND (added_at IS NULL OR typeof(added_at) = 'integer')
+            AND (birth_ns IS NULL OR typeof(birth_ns) = 'integer')
             AND (indexed_at IS NULL OR typeof(indexed_at) = 'integer')
             AND (several IS NULL OR CASE WHEN json_valid(several)
                 THEN json_type(several) = 'object' ELSE 0 END)
