@@ -62,5 +62,7 @@ def mend(database: Path, stop: Callable[[], bool], *, takes_lock: bool = False) 
             child.kill()
     if child.returncode != 0:
         lines = err.decode("utf-8", "replace").strip().splitlines() or ["it was killed"]
-        raise errors.DatabaseDamaged(f"could not be repaired: {lines[-1]}")
+        raise errors.DatabaseDamaged(
+            f"the index is damaged, and could not be repaired: {lines[-1]}"
+        )
     return msgspec.json.decode(out, type=Mended)
