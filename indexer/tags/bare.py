@@ -46,6 +46,7 @@ def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool
     """The track of a stream with its ID3 tags (of both kinds, as one), and an APEv2 tag if any."""
     tail = window.tail
     if tail.find(id3v1.MARK) >= 0 and _may_have_apev2(tail):  # it stands in or behind all of them
+        window.leave_to_mutagen()
         from indexer.tags import apev2
 
         ape = apev2.tag_beside(window)
@@ -79,6 +80,7 @@ def _read_mpeg(window: Window) -> Track:
     tag = id3.read_tag(window)
     info: mpeg.Stream | MPEGInfo | None = mpeg.stream(window, tag.size)
     if info is None:
+        window.leave_to_mutagen()
         from mutagen.mp3 import MPEGInfo
 
         info = MPEGInfo(window, tag.size)
@@ -87,6 +89,7 @@ def _read_mpeg(window: Window) -> Track:
 
 def _read_aac(window: Window) -> Track:
     """The track of AAC in ADTS or ADIF. Its duration is mutagen's guess."""
+    window.leave_to_mutagen()
     from mutagen.aac import AAC
 
     tag = id3.read_tag(window)
@@ -96,6 +99,7 @@ def _read_aac(window: Window) -> Track:
 
 def _read_ac3(window: Window) -> Track:
     """The track of AC-3 or Enhanced AC-3. Its duration is mutagen's guess."""
+    window.leave_to_mutagen()
     from mutagen.ac3 import AC3
 
     window.seek(0)
@@ -105,6 +109,7 @@ def _read_ac3(window: Window) -> Track:
 
 def _read_true_audio(window: Window) -> Track:
     """The track of True Audio, with what mutagen passes over in its header."""
+    window.leave_to_mutagen()
     from mutagen.trueaudio import TrueAudioInfo
 
     tag = id3.read_tag(window)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from indexer.tags import columns, id3
+from indexer.tags import columns, id3, mutagen_id3
 from indexer.tags.misread import misread
 from indexer.tags.plain_id3 import Tag
 
@@ -104,7 +104,7 @@ def _measure(window: Window, info: WaveStreamInfo) -> None:
 
 
 def _track(codec: str, file: FileType, *others: columns.Values) -> Track:
-    tag = Tag([]) if file.tags is None else id3.tag_of(file.tags)
+    tag = Tag([]) if file.tags is None else mutagen_id3.tag_of(file.tags)
     return id3.track(codec, file.info, tag, *others, lossless=codec in {"pcm", "dsd"})
 
 

@@ -7,7 +7,7 @@ use where they differ. Source: Vorbis I specification, 5 (comment header).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct
+from struct import Struct, error
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,6 +63,8 @@ NAMES = COLUMNS | {key: key for key in OTHERS}
 KEYS = {key.encode(): name for key, name in NAMES.items()}
 """The same by keys as they stand in a file but for their case."""
 
+COUNT_LIMIT = 10_000
+"""Comments that are read here of one file. A guess: a file has 20."""
 SHORT = 128
 """Bytes of a comment that is worth keeping, since it comes again. A guess."""
 KEPT_LIMIT = 4096
@@ -106,12 +108,14 @@ class Comments(msgspec.Struct):
 def read_comments(content: bytes) -> tuple[Comments, int]:
     """The comments, and where they end: at most beyond the content, if sizes lie.
 
-    Raises struct.error where one begins beyond it.
+    Raises struct.error where one begins beyond it, or there are more than any file has.
     """
     (size,) = _number(content, 0)
     at = 4 + size
     (count,) = _number(content, at)
     at += 4
+    if count > COUNT_LIMIT:
+        raise error("more comments than any file has")
     found = []
     for _ in range(count):
         (size,) = _number(content, at)

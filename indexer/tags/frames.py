@@ -13,9 +13,8 @@ from functools import lru_cache
 from itertools import zip_longest
 from struct import Struct
 
-from mutagen.id3 import TCON, ID3TimeStamp
-
 from indexer.tags import columns
+from indexer.tags.genre_names import GENRES
 
 Texts = dict[str, list[str]]
 """Texts by mutagen's key of a frame: `TIT2`, `TXXX:description`, `COMM:description:lang`."""
@@ -70,6 +69,12 @@ KNOWN_STAMP = 32
 _YEAR = re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})?\Z")
 _TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
 _CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
+_CODES = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))*)(.+)?")
+_GENRE_WORDS = {"CR": "Cover", "RX": "Remix"}
+_LONGEST_CODE = 9
+"""Digits of a genre's number that are looked at; Python refuses to take thousands of them."""
+_BETWEEN_TIMES = re.compile(r"[-T:/.]|\s+")
+_TIME_PARTS = ("%04d", "-%02d", "-%02d", " %02d", ":%02d", ":%02d")
 
 header_of = Struct(">4sIH").unpack_from
 """Name, size and flags of a frame."""
@@ -174,9 +179,39 @@ def description_of(key: str) -> str:
 
 def genres(texts: list[str]) -> list[str]:
     """The genres with names for numbers, as mutagen does it."""
-    if any(_CODED_GENRE.match(text) for text in texts):
-        return list(TCON(encoding=3, text=texts).genres)
+    if any(map(is_coded, texts)):
+        return [name for text in texts for name in _names_of(text)]
     return texts
+
+
+def is_coded(text: str) -> bool:
+    """Whether a genre may stand for another text."""
+    return _CODED_GENRE.match(text) is not None
+
+
+def _names_of(text: str) -> list[str]:
+    """The genres that one text tells: `17`, `(9)`, `(4)Eurodisco`, `CR`, or a name."""
+    if text.isdecimal() and _is_below(text, 256):
+        return [_genre(text)]
+    if text in _GENRE_WORDS:
+        return [_GENRE_WORDS[text]]
+    codes, name = _CODES.match(text).groups()  # type: ignore[union-attr]  # it matches anything
+    found = (
+        [_GENRE_WORDS.get(one) or _genre(one) for one in codes[1:-1].split(")(")] if codes else []
+    )
+    if name:
+        name = name[1:] if name.startswith("((") else name
+        if name not in found:
+            found.append(name)
+    return found
+
+
+def _genre(number: str) -> str:
+    return GENRES[int(number)] if _is_below(number, len(GENRES)) else "Unknown"
+
+
+def _is_below(number: str, limit: int) -> bool:
+    return len(number.lstrip("0")) <= _LONGEST_CODE and int(number[-_LONGEST_CODE:]) < limit
 
 
 def timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]:
@@ -209,13 +244,24 @@ _known_timestamp = lru_cache(maxsize=1024)(_timestamp)
 
 def stamp(text: str) -> str:
     """The text of a TDRC frame as mutagen gives it: without what is no time."""
-    return _known_stamp(text) if len(text) <= KNOWN_STAMP else str(ID3TimeStamp(text))
+    return _known_stamp(text) if len(text) <= KNOWN_STAMP else _stamp(text)
+
+
+def _stamp(text: str) -> str:
+    """Its first parts that are numbers, as ID3v2.4 writes a time: `YYYY-MM-DD HH:MM:SS`."""
+    told = ""
+    for part, form in zip(_BETWEEN_TIMES.split(text, 6), _TIME_PARTS, strict=False):
+        try:
+            told += form % int(part)
+        except ValueError:
+            break
+    return told
 
 
 @lru_cache(maxsize=1024)
 def _known_stamp(text: str) -> str:
     """The same, kept: an album's files have one date."""
-    return str(ID3TimeStamp(text))
+    return _stamp(text)
 
 
 def decode(encoding: int, data: bytes) -> list[str]:

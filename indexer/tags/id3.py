@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mutagen.id3 import APIC, ID3, UFID, ID3NoHeaderError, TextFrame
-from mutagen.id3._specs import EncodedTextSpec, MultiSpec, SpecError
-
 from indexer.tags import columns, id3v1
 from indexer.tags.frames import (
     FRAMES,
-    TEXT_LIMIT,
-    VALUES_LIMIT,
-    Frame,
     Texts,
     column_of,
     description_of,
@@ -27,40 +21,14 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 
-def _read_texts(spec: MultiSpec, header: object, frame: object, data: bytes) -> object:
-    """A list of texts as mutagen reads it, unless that would take for ever.
-
-    It copies the rest of the frame for each text. What is too much is dropped, as any other frame
-    that mutagen cannot parse.
-    """
-    terminator = b"\0\0" if getattr(frame, "encoding", 0) in WIDE else b"\0"
-    if len(data) > TEXT_LIMIT or data.count(terminator) > VALUES_LIMIT:
-        raise SpecError("more text than any tag has")
-    return _mutagens_texts(spec, header, frame, data)
-
-
-def _read_text(spec: EncodedTextSpec, header: object, frame: object, data: bytes) -> object:
-    """One text before others or a picture; the end of one in UTF-16 is looked for byte by byte."""
-    if len(data) > TEXT_LIMIT and getattr(frame, "encoding", 0) in WIDE:
-        head = data[:TEXT_LIMIT].decode("utf-16-le", "replace")
-        if "\0" not in head:
-            raise SpecError("more text than any tag has")
-    return _mutagens_text(spec, header, frame, data)
-
-
-WIDE = (1, 2)
-"""Encodings of two bytes a letter (ID3v2.4.0-structure, 4)."""
-
-_mutagens_texts, MultiSpec.read = MultiSpec.read, _read_texts
-_mutagens_text, EncodedTextSpec.read = EncodedTextSpec.read, _read_text
-"""Until mutagen (1.48) has limits of its own: see the test of text frames of megabytes."""
-
-
 def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     """The file's ID3 tags, as one: ID3v2 first, ID3v1 for what it lacks, dates upgraded to TDRC."""
     tag = plain_tag(window)
     if tag is None:
-        return _mutagen_tag(window, with_v1=with_v1)
+        window.leave_to_mutagen()
+        from indexer.tags import mutagen_id3
+
+        return mutagen_id3.tag_in(window, with_v1=with_v1)
     if with_v1 and (older := id3v1.texts_of(window, tag.version)):
         _add(tag, older)
     return tag
@@ -75,20 +43,6 @@ def _add(tag: Tag, older: Texts) -> None:
             has_comment = tag.fields is not None and tag.fields.get("comment") is not None
             if key != id3v1.COMMENT or not has_comment:
                 tag.fields = None
-
-
-def tag_of(tags: ID3) -> Tag:
-    """What mutagen parsed, in our words."""
-    found: list[Frame] = []
-    has_picture = False
-    for key, frame in tags.items():
-        if isinstance(frame, TextFrame):
-            found.append((key, [str(text) for text in frame.text], {}))
-        elif isinstance(frame, UFID):
-            found.append((key, [frame.data.decode("utf-8", "replace")], {}))
-        elif isinstance(frame, APIC):
-            has_picture = has_picture or any(frame.data)
-    return Tag(found, has_picture, getattr(tags, "size", 0))
 
 
 def track(
@@ -138,14 +92,6 @@ def _upgraded(texts: Texts) -> Texts:
         if dates:
             texts["TDRC"] = dates
     return texts
-
-
-def _mutagen_tag(window: Window, *, with_v1: bool) -> Tag:
-    window.seek(0)
-    try:
-        return tag_of(ID3(window, load_v1=with_v1))
-    except ID3NoHeaderError:
-        return Tag([])
 
 
 def _comment(comments: Texts) -> list[str]:

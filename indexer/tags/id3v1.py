@@ -12,8 +12,6 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from mutagen.id3 import ParseID3v1
-
 from indexer.tags.frames import Texts, stamp
 
 if TYPE_CHECKING:
@@ -38,6 +36,9 @@ def texts_of(window: Window, version: int) -> Texts:
         return {}
     if len(tail) - begin == _SIZE:  # nearly always
         return _texts(tail[begin:], version)
+    window.leave_to_mutagen()
+    from mutagen.id3 import ParseID3v1
+
     frames = ParseID3v1(tail[begin:], version) or {}  # old versions of mutagen wrote shorter ones
     return {frame.HashKey: [str(text) for text in frame.text] for frame in frames.values()}
 

@@ -11,13 +11,12 @@ the Xing header as in Xing's `dxhead.c`, the LAME tag as in gabriel.mp3-tech.org
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from io import BytesIO
 from struct import Struct
 from typing import TYPE_CHECKING
 
 import msgspec
-from mutagen.mp3._util import LAMEError, LAMEHeader
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -37,6 +36,8 @@ MONO = 3
 
 ENOUGH_FRAMES = 4
 """Frames in a row that are no accident, as mutagen sees it."""
+LAME_VERSION = re.compile(rb"(?=LAME|L3\.99)[EMAL]*+([0-9])\.*+([0-9]++)")
+"""`LAME3.100`, and `L3.99` as some builds have it."""
 XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))
 """Flags of a Xing header, and the bytes that it has for each: frames, bytes, places, quality."""
 XING_LENGTH = sum(width for _, width in XING_FIELDS)
@@ -143,11 +144,18 @@ def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
 
 @lru_cache(maxsize=256)
 def has_lame_tag(version: bytes) -> bool:
-    """Whether the tag follows the first nine bytes of LAME's version, which mutagen understands."""
-    try:
-        return bool(LAMEHeader.parse_version(BytesIO(version))[2])
-    except LAMEError:
+    """Whether the tag follows the first nine bytes of these twenty, which tell LAME's version.
+
+    It does from version 3.90 on, but for alphas of that; and where the version is short enough.
+    """
+    told = LAME_VERSION.match(version)
+    if told is None or len(version) < 20:
         return False
+    number = int(told[1]), int(told[2])
+    rest = version[told.end() :]
+    if number < (3, 90) or (number == (3, 90) and rest[-11:-10] == b"("):
+        return False
+    return len(rest) >= 11
 
 
 @lru_cache(maxsize=1024)

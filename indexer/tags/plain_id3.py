@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 PICTURE_HEAD = 1024
 """Bytes of an APIC frame that are read: encoding, type of file and description stand there."""
 
+FRAMES_LIMIT = 2000
+"""Frames that are walked, and a block of them beyond. A guess: a file has 20."""
+
 V23, V24 = 3, 4
 
 _tag_header = Struct(">3sBxBI").unpack_from
@@ -87,7 +90,11 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
     found: list[Frame] = []
     has_picture = False
     at, start = HEADER_SIZE, 0
+    others = 0
     while True:
+        others += 1
+        if len(found) + others > FRAMES_LIMIT:
+            raise NotPlain
         at = start + _short_frames(block[: end - start], at - start, found)
         if at + HEADER_SIZE > end:
             if any(window.peek(at, end - at)):

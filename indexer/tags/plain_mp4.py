@@ -14,18 +14,15 @@ Sources: ISO 14496-12, 4.2 (boxes) and 8 (`moov` and what is in it); QuickTime F
 from __future__ import annotations
 
 from functools import lru_cache
-from io import BytesIO
 from struct import Struct, error
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
-from mutagen.mp4._atom import Atom as MutagenAtom
-from mutagen.mp4._atom import AtomError
 
 from indexer.model import Track
 from indexer.tags import columns
 from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
+from indexer.tags.sample_entry import read_entry
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -48,6 +45,8 @@ DEEPEST = 8
 """How deep atoms may lie. A guess: `stsd` lies at 5."""
 ATOMS_LIMIT = 5000
 """Atoms that are walked beside `moov`. A guess: there are five."""
+MOVIE_LIMIT = 20_000
+"""Atoms that are walked in `moov`, and items in an `ilst`. A guess: a file has 60."""
 ITEM_LIMIT = 64 * 1024
 """Bytes of one item that are read here. A guess: of a comment 4 KB are kept."""
 SHORT = 192
@@ -190,7 +189,7 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
     around: list[tuple[Atom, int]] = []
     block, start = window.hold(at, HEADER_SIZE)
     reach = start + len(block)
-    while True:
+    for _ in range(MOVIE_LIMIT):
         while at == end:
             if not around:
                 return whole
@@ -226,6 +225,7 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
             around.append((found, end))
             found, at, end = {}, begin, at
             several.append(found)
+    raise NotPlain
 
 
 def _items(window: Window, at: int, end: int) -> Items:
@@ -234,7 +234,9 @@ def _items(window: Window, at: int, end: int) -> Items:
     filled = 0
     has_picture = False
     block, start = window.hold(at, COVER_REACH)
-    while at < end:
+    for _ in range(MOVIE_LIMIT):
+        if at >= end:
+            return Items(fields if len(fields) == filled else None, has_picture)
         first = at - start
         if first + COVER_REACH > len(block):
             block, start = window.hold(at, COVER_REACH)
@@ -260,7 +262,7 @@ def _items(window: Window, at: int, end: int) -> Items:
             more = fields_of(item if len(item) == size else window.peek(begin, size))
         fields |= more
         filled += len(more)
-    return Items(fields if len(fields) == filled else None, has_picture)
+    raise NotPlain
 
 
 def _stream(tracks: list[Atom]) -> Stream:
@@ -295,10 +297,8 @@ def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
     """
     if not any(entries[:4]):
         return None
-    file = BytesIO(entries[4:])
-    try:
-        entry = AudioSampleEntry(MutagenAtom(file), file)
-    except (ASEntryError, AtomError, AssertionError, ValueError, LookupError, TypeError, error):
+    entry = read_entry(entries[4:])
+    if entry is None:
         return None
     return entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.tags.comments import (
+    COUNT_LIMIT,
     KEPT,
     KEYS,
     PICTURE_KEYS,
@@ -47,8 +48,6 @@ LONG = 1024
 """Bytes of a comment that is read at once. A guess."""
 LONGEST = 2**20
 """Bytes of a comment that is read here at all. A guess: of them 4 KB are kept."""
-COUNT_LIMIT = 10_000
-
 OPUS_RATE = 48_000
 VORBIS_HEAD, VORBIS_TAGS = b"\x01vorbis", b"\x03vorbis"
 OPUS_HEAD, OPUS_TAGS = b"OpusHead", b"OpusTags"

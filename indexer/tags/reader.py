@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from functools import cache
-from importlib import import_module
-from typing import BinaryIO
 
 from mutagen import File, MutagenError
 
 from indexer.model import Track
 from indexer.tags import Refused
+from indexer.tags.families import FAMILIES, Family, family_of
 from indexer.tags.window import Window
+
+__all__ = ("FAMILIES", "Family", "family_of", "read")
 
 UNREADABLE = (
     MutagenError,
@@ -32,13 +31,9 @@ UNREADABLE = (
 REASON_LIMIT = 300
 """Characters of a reason: some of mutagen's messages quote the file."""
 
-Family = Callable[[Window, bytes], Track]
-"""A reader of several formats, which the suffix tells apart."""
 
-
-def read(file: BinaryIO, suffix: bytes) -> Track:
+def read(window: Window, suffix: bytes) -> Track:
     """See `indexer.tags.read_track`."""
-    window = Window(file)
     verdict = _judge(window, suffix, family_of(suffix))
     if window.fault is not None:
         raise window.fault
@@ -82,31 +77,6 @@ def _is_adts(window: Window) -> bool:
     from indexer.tags import bare
 
     return bare.is_adts(window)
-
-
-SUFFIXES_OF_FAMILIES = {
-    "bare": b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
-    "mp4": b".m4a .m4b .m4p .m4r .mp4",
-    "vorbis": b".flac .ogg .oga .oggflac .opus .spx .ogv",
-    "asf": b".wma .asf",
-    "chunks": b".wav .wave .aif .aiff .aifc .dsf .dff",
-    "apev2": b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
-}
-FAMILIES = {
-    one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
-}
-"""The module that looks first."""
-
-
-@cache
-def family_of(suffix: bytes) -> Family:
-    """Who looks first at files of this suffix.
-
-    It imports its part of mutagen when its first file comes: a library of MP3 never pays for the
-    others.
-    """
-    family: Family = import_module(f"indexer.tags.{FAMILIES[suffix]}").read
-    return family
 
 
 SUFFIX_OF = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import BinaryIO
@@ -24,6 +25,15 @@ SEEKS = 2**17
 an end. A guess: WavPack without a length takes one for each block, 18 hours of music."""
 
 
+BUDGET = 3 * 2**20
+"""Bytes of one file that our own readers fetch where nothing else may read it. A guess: a comment
+of megabytes is among them, and the walk over a file that is all headers ends after 0.1 s."""
+
+
+class Declined(Exception):
+    """Our own readers leave this file to mutagen, which has no bounds of its own."""
+
+
 ReadAt = Callable[[int, int], bytes]
 """Given a place and a size, the bytes there: `pread`, where a file offers it as `read_at`."""
 
@@ -37,9 +47,24 @@ class Window:
     system call each on an unbuffered file. And some sizes send mutagen back for ever.
     """
 
-    __slots__ = ("_at", "_block", "_read_at", "_seeks", "_start", "_tail", "fault", "name", "size")
+    __slots__ = (
+        "_at",
+        "_block",
+        "_budget",
+        "_read_at",
+        "_seeks",
+        "_start",
+        "_tail",
+        "fault",
+        "name",
+        "ours_only",
+        "size",
+    )
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, ours_only: bool = False) -> None:
+        """`ours_only`: mutagen may not see it, and no more than `BUDGET` is fetched of it."""
+        self.ours_only = ours_only
+        self._budget = BUDGET if ours_only else sys.maxsize
         self._read_at: ReadAt = getattr(file, "read_at", None) or partial(_seek_and_read, file)
         self._at = 0
         self._seeks = 0
@@ -51,6 +76,14 @@ class Window:
         """What the machine said, whatever became of it on the way up."""
         self.name = "the file"
         """mutagen puts it into its messages. No suffix: the bytes alone decide what the file is."""
+
+    def leave_to_mutagen(self) -> None:
+        """To be called before mutagen, or a part of it, gets to see the file.
+
+        Raises Declined where it may not.
+        """
+        if self.ours_only:
+            raise Declined
 
     def tell(self) -> int:
         """Where the next read begins."""
@@ -149,6 +182,9 @@ class Window:
 
     def _fetch(self, at: int, size: int) -> bytes:
         """The bytes at a place; an unbuffered file may give them in pieces."""
+        self._budget -= size
+        if self._budget < 0:
+            raise Declined
         try:
             data = self._read_at(at, size)
             while len(data) < size and (more := self._read_at(at + len(data), size - len(data))):

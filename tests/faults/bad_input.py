@@ -33,7 +33,7 @@ from indexer import tags
 from indexer.engine.processes import mapped_bytes
 from indexer.model import Chunk, ProblemKind, Reading, Track
 from indexer.stages.extract import extract
-from indexer.tags import comments, id3, items, mp4, mpeg, reader, vorbis
+from indexer.tags import comments, id3, items, mp4, mpeg, mutagen_mp4, reader, vorbis
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
 
@@ -188,7 +188,7 @@ def _faults_of(reading: Reading, size: int) -> Iterator[str]:
         reason = reading.problem.reason
         if reading.problem.kind is not ProblemKind.CONTENT:
             yield f"the machine is blamed: {reason}"
-        if "MemoryError" in reason:
+        if "more memory" in reason:
             yield f"it wants more than {MEMORY >> 20} MB: {reason}"
         if reason.splitlines() != [reason] or len(reason) > reader.REASON_LIMIT:
             yield f"the reason is not one short line: {reason!r}"
@@ -239,7 +239,7 @@ def _read(one: Input, *, as_mutagen: bool) -> Track | None:
             return family(Window(io.BytesIO(one.content)), one.suffix)
         with _mutagens_way():
             return family(Window(io.BytesIO(one.content)), one.suffix)
-    except reader.UNREADABLE:
+    except (*reader.UNREADABLE, MemoryError):
         return None
     except _TooLong:
         return None
@@ -260,7 +260,7 @@ def _mutagens_way() -> Iterator[None]:
             patch.object(mpeg, "stream", _declines),
             patch.object(mp4, "plain_mp4", _declines),
             patch.object(vorbis, "plain_ogg", _declines),
-            patch.object(mp4, "_Mp4", _Mp4),
+            patch.object(mutagen_mp4, "_Mp4", _Mp4),
             patch.object(vorbis, "_read_flac", _read_flac),
         ):
             signal.setitimer(signal.ITIMER_PROF, CPU_S / 2)

@@ -15,8 +15,9 @@ from mutagen.mp4 import MP4
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import columns, comments, mp4, vorbis
-from indexer.tags.id3 import read_tag, tag_of, track
+from indexer.tags import columns, comments, mutagen_mp4, vorbis
+from indexer.tags.id3 import read_tag, track
+from indexer.tags.mutagen_id3 import tag_of
 from indexer.tags.plain_id3 import plain_tag
 from indexer.tags.window import Window
 from tests import corpus
@@ -238,7 +239,7 @@ def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) ->
             found = comments.comments_of(flac.tags or ())
             expected = vorbis.track("flac", flac.info, found, has_picture=pictures, lossless=True)
         else:
-            expected = mp4.track(MP4(io.BytesIO(content)))
+            expected = mutagen_mp4.track(MP4(io.BytesIO(content)))
     except (MutagenError, ValueError, LookupError, TypeError):
         return  # more is read than mutagen alone would read, never less
     assert read(content, template) == expected

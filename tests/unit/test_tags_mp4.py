@@ -8,7 +8,7 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
 from indexer import tags
 from indexer.model import Track
 from indexer.tags import plain_mp4
-from indexer.tags.mp4 import _codec
+from indexer.tags.mp4 import codec_of
 from tests import corpus
 
 
@@ -104,7 +104,7 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
     ],
 )
 def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
-    assert _codec(stream) == codec
+    assert codec_of(stream) == codec
 
 
 def test_short_items_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

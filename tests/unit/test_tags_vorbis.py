@@ -9,7 +9,7 @@ from mutagen.oggvorbis import OggVorbis
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import comments, vorbis
+from indexer.tags import comments, mutagen_vorbis
 from tests import corpus
 
 
@@ -105,7 +105,7 @@ def test_a_class_is_not_asked_for_a_codec_that_is_not_there(
     def reads_the_whole_file(_window: object) -> None:
         pytest.fail("mutagen looks for the packet of its codec to the end of the file")
 
-    monkeypatch.setitem(vorbis.OGG, b"\x01vorbis", (reads_the_whole_file, "vorbis"))
+    monkeypatch.setitem(mutagen_vorbis.OGG, b"\x01vorbis", (reads_the_whole_file, "vorbis"))
     assert read(corpus.tagged(".opus", title="x"), ".ogg").codec == "opus"
 
 

@@ -103,9 +103,9 @@ def _preload(settings: Settings, posts: Sequence[Post]) -> None:
     The collector writes to each object that it looks at, which would end the sharing.
     """
     if any(post.reads for post in posts):
-        from indexer.tags import bare, mp4, vorbis
+        from indexer.tags import bare, mutagen_id3, mutagen_mp4, mutagen_vorbis
 
-        del bare, mp4, vorbis
+        del bare, mutagen_id3, mutagen_mp4, mutagen_vorbis
     with suppress(errors.QueueError), answering(settings):  # who talks to it imports more
         client = connect(settings, timeout_s=1)
         client.ping()

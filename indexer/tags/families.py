@@ -1,0 +1,44 @@
+"""The suffix of a name -> the module that looks first at what is in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+
+from indexer.model import Track
+from indexer.tags.window import Window
+
+Family = Callable[[Window, bytes], Track]
+"""A reader of several formats, which the suffix tells apart."""
+
+SUFFIXES_OF_FAMILIES = {
+    "bare": b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
+    "mp4": b".m4a .m4b .m4p .m4r .mp4",
+    "vorbis": b".flac .ogg .oga .oggflac .opus .spx .ogv",
+    "asf": b".wma .asf",
+    "chunks": b".wav .wave .aif .aiff .aifc .dsf .dff",
+    "apev2": b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
+}
+FAMILIES = {
+    one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
+}
+"""The module that looks first."""
+
+
+@cache
+def family_of(suffix: bytes) -> Family:
+    """Who looks first at files of this suffix.
+
+    It is imported when its first file comes: a library of MP3 never pays for the others.
+    """
+    family: Family = import_module(f"indexer.tags.{FAMILIES[suffix]}").read
+    return family
+
+
+OF_OURS = frozenset(
+    suffix
+    for family in ("bare", "mp4", "vorbis")
+    for suffix in SUFFIXES_OF_FAMILIES[family].split()
+)
+"""Suffixes of the formats that have readers of our own for what is usual."""

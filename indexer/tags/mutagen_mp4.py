@@ -1,0 +1,86 @@
+"""An MP4 file that our own reader declines -> its track, as mutagen parses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
+
+from indexer.tags import columns, mp4
+from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
+
+if TYPE_CHECKING:
+    from mutagen.mp4._atom import Atom, Atoms
+
+    from indexer.model import Track
+    from indexer.tags.window import Window
+
+
+class _Tags(MP4Tags):
+    """mutagen's reader without the pictures' data."""
+
+    has_picture = False
+
+    def load(self, atoms: Atoms, fileobj: Window) -> None:
+        """Parse all tags but whole `covr` atoms, of which a look at their size is enough."""
+        metadata = atoms.path(b"moov", b"udta", b"meta", b"ilst")[-1]
+        others = []
+        for atom in metadata.children:
+            if atom.name == b"covr" and atom.offset + atom.length <= fileobj.size:
+                self.has_picture |= atom.length > EMPTY_COVER and _holds_data(atom, fileobj)
+            else:
+                others.append(atom)
+        metadata.children = others
+        super().load(atoms, fileobj)
+
+    def __setitem__(self, key: str, value: object) -> None:
+        """Keep a parsed value as it is: mutagen would render it, a quarter of its time."""
+        super(MP4Tags, self).__setitem__(key, value)
+
+
+class _Mp4(MP4):
+    MP4Tags = _Tags
+
+
+def _holds_data(cover: Atom, window: Window) -> bool:
+    """Whether a cover's first part is one that a cover has: mutagen drops it whole otherwise."""
+    begin = cover.offset + cover.length - cover.datalength
+    return window.peek(begin + 4, 4) in COVER_PARTS
+
+
+def read(window: Window) -> Track:
+    """The track of an MP4 file."""
+    window.seek(0)
+    return track(_Mp4(window))
+
+
+def track(file: MP4) -> Track:
+    """The track of what mutagen parsed."""
+    tags = {} if file.tags is None else file.tags
+    values: columns.Values = {}
+    for key, atoms in tags.items():
+        if key in ATOMS:
+            values[ATOMS[key]] = [str(value) for value in atoms if value]
+        elif key in PAIRS:
+            for column, number in zip(PAIRS[key], atoms[0] if atoms else (), strict=False):
+                values[column] = [str(number)] if number else []
+        elif key.startswith("----:"):
+            known = FREEFORM.get(key.lower())
+            if known is not None:
+                values.setdefault(known, [_decode(value) for value in atoms])
+        elif key == "cpil":
+            values["compilation"] = ["1"] if atoms else []
+    codec = mp4.codec_of(file.info.codec)
+    return columns.track(
+        codec,
+        file.info,
+        values,
+        has_picture=getattr(tags, "has_picture", False) or bool(tags.get("covr")),
+        lossless=codec in mp4.LOSSLESS,
+    )
+
+
+def _decode(value: MP4FreeForm) -> str:
+    """The text of a freeform value, which mutagen leaves as bytes."""
+    encoding = "utf-16-be" if value.dataformat == AtomDataType.UTF16 else "utf-8"
+    return str(value, encoding, "replace")

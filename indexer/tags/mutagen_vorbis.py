@@ -1,0 +1,93 @@
+"""A FLAC or Ogg file that our own readers decline -> its track, as mutagen parses it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
+
+from mutagen.flac import FLAC, CueSheet, MetadataBlock, Picture, SeekTable
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggtheora import OggTheora
+from mutagen.oggvorbis import OggVorbis
+
+from indexer.tags import comments, vorbis
+
+if TYPE_CHECKING:
+    from mutagen.ogg import OggFileType
+
+    from indexer.model import Track
+    from indexer.tags.window import Window
+
+
+class _SteppedOver(Picture):
+    """A picture block of which only the size is kept."""
+
+    picture_size = 0
+
+    def load(self, data: BinaryIO) -> None:
+        """Pass MIME type, description and picture; its last byte is read, as sizes can lie."""
+        data.seek(4, os.SEEK_CUR)
+        data.seek(_length(data), os.SEEK_CUR)
+        data.seek(_length(data) + 16, os.SEEK_CUR)
+        self.picture_size = _length(data)
+        if self.picture_size:
+            data.seek(self.picture_size - 1, os.SEEK_CUR)
+            data.read(1)
+
+
+def _length(data: BinaryIO) -> int:
+    return int.from_bytes(data.read(4))
+
+
+class _Flac(FLAC):
+    """mutagen's reader without what no column needs: pictures' data, seek tables, cue sheets."""
+
+    METADATA_BLOCKS: ClassVar[list[type[MetadataBlock] | None]] = [
+        {Picture: _SteppedOver, SeekTable: None, CueSheet: None}.get(block, block)
+        for block in FLAC.METADATA_BLOCKS
+    ]
+
+
+OGG: dict[bytes, tuple[type[OggFileType], str]] = {
+    b"\x01vorbis": (OggVorbis, "vorbis"),
+    b"OpusHead": (OggOpus, "opus"),
+    b"\x7fFLAC": (OggFLAC, "flac"),
+    b"Speex   ": (OggSpeex, "speex"),
+}
+"""mutagen's class and our name of the codec, by the beginning of the first packet."""
+
+OGG_BY_SUFFIX: dict[bytes, tuple[type[OggFileType], str]] = {
+    b".oggflac": (OggFLAC, "flac"),
+    b".opus": (OggOpus, "opus"),
+    b".spx": (OggSpeex, "speex"),
+    b".ogv": (OggTheora, "theora"),
+}
+"""The same for files of several streams, of which the first has no sound; else it is Vorbis."""
+
+
+def read_flac(window: Window) -> Track:
+    """The track of a FLAC file."""
+    window.seek(0)
+    flac = _Flac(window)
+    has_picture = any(picture.picture_size for picture in flac.pictures)
+    found = comments.comments_of(flac.tags or ())
+    return vorbis.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
+
+
+def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
+    """The track of an Ogg file whose first packet begins like this.
+
+    It says which class of mutagen's is asked; an odd one leaves it to the suffix. A wrong class
+    would look for its own packet through the whole file.
+    """
+    marker = next((marker for marker in OGG if packet.startswith(marker)), b"\x01vorbis")
+    ogg_class, codec = OGG[marker]
+    if not packet.startswith(marker):
+        ogg_class, codec = OGG_BY_SUFFIX.get(suffix, (ogg_class, codec))
+    window.seek(0)
+    ogg = ogg_class(window)
+    return vorbis.track(
+        codec, ogg.info, comments.comments_of(ogg.tags or ()), lossless=codec == "flac"
+    )

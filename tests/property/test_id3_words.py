@@ -1,0 +1,62 @@
+"""Genres, times and versions of LAME, read here as mutagen reads them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from hypothesis import given
+from hypothesis import strategies as st
+from mutagen._constants import GENRES
+from mutagen.id3 import TCON, ID3TimeStamp
+from mutagen.mp3._util import LAMEError, LAMEHeader
+
+from indexer.tags import frames, genre_names
+from indexer.tags.mpeg import has_lame_tag
+from tests.property.test_fast_readers import fixed
+
+genre_parts = st.sampled_from(
+    ["(", ")", "((", "17", "255", "256", "0007", "191", "192", "CR", "RX", "Rock", " ", "\n", "٣"]
+)
+genres = st.lists(genre_parts, max_size=6).map("".join)
+time_parts = st.sampled_from([*"0123456789-T:/. x+_٣²", "\t\n", "1993"])
+times = st.lists(time_parts, max_size=24).map("".join)
+versions = st.lists(
+    st.sampled_from(
+        [b"LAME", b"L3.99", *(bytes([one]) for one in b"LAE3.90r(\0x"), b"100", b"89", b" (alpha)"]
+    ),
+    max_size=14,
+).map(b"".join)
+
+
+def test_genres_have_mutagens_names() -> None:
+    assert list(genre_names.GENRES) == list(GENRES)
+
+
+@fixed
+@given(st.lists(genres, min_size=1, max_size=3))
+def test_numbers_of_genres_are_read_as_mutagen_reads_them(texts: list[str]) -> None:
+    if any(frames.is_coded(text) for text in texts):
+        assert frames.genres(texts) == list(TCON(encoding=3, text=texts).genres)
+    else:
+        assert frames.genres(texts) == texts
+
+
+def test_a_number_of_thousands_of_digits_is_no_genre() -> None:
+    assert frames.genres(["9" * 5000, "(17)"]) == ["9" * 5000, "Rock"]
+
+
+@fixed
+@given(times)
+def test_a_time_is_read_as_mutagen_reads_it(text: str) -> None:
+    assert frames.stamp(text) == str(ID3TimeStamp(text))
+
+
+@fixed
+@given(versions, st.booleans())
+def test_a_lame_tag_is_found_where_mutagen_finds_it(version: bytes, usual: bool) -> None:
+    whole = (b"LAME3" * usual + version)[:20].ljust(20, b"\xaa")
+    try:
+        expected = bool(LAMEHeader.parse_version(BytesIO(whole))[2])
+    except LAMEError:
+        expected = False
+    assert has_lame_tag(whole) == expected
