@@ -216,6 +216,28 @@ def test_a_pulse_that_stands_still_renews_nothing() -> None:
     assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Verdict.DISPATCH
 
 
+def test_a_file_on_which_whole_workers_are_lost_again_and_again_is_at_fault() -> None:
+    """Each time somebody had begun with it, and showed no more life."""
+    leases = dispatched(CHUNK)
+    now = 0.0
+    verdicts = []
+    for turn in range(RETRIES + 1):
+        still = Sign(pulse=str(turn).encode())
+        assert leases.judge(CHUNK_CASE, still, now) is Verdict.WAIT
+        now += LEASE_S
+        verdicts.append(leases.judge(CHUNK_CASE, still, now))
+        leases.dispatched(CHUNK_CASE, turn, now)
+    assert verdicts == [Verdict.DISPATCH] * RETRIES + [Verdict.CONDEMN]
+
+
+def test_what_nobody_had_begun_with_is_dispatched_for_ever() -> None:
+    leases = dispatched(CHUNK)
+    for turn in range(1, 30):
+        now = turn * LEASE_S
+        assert leases.judge(CHUNK_CASE, LOST, now) is Verdict.DISPATCH
+        leases.dispatched(CHUNK_CASE, turn, now)
+
+
 def test_what_was_dispatched_again_has_a_whole_lease_and_its_old_pulse_counts_anew() -> None:
     leases = dispatched(CHUNK)
     leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)

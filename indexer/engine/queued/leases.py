@@ -196,7 +196,9 @@ class Leases:
             lease.pulse = sign.pulse
             lease.until = now + self._lease_s
             return Verdict.WAIT
-        return Verdict.DISPATCH if now >= lease.until else Verdict.WAIT
+        if now < lease.until:
+            return Verdict.WAIT
+        return self._judge_lost(case, lease, sign) if sign.pulse else Verdict.DISPATCH
 
     def dispatched(self, case: Case, turn: int, now: float) -> None:
         """A case was given out."""
@@ -212,19 +214,31 @@ class Leases:
         """These rows stand for one that failed."""
         self._halved.update(rows)
 
+    def _judge_lost(self, case: Case, lease: Lease, sign: Sign) -> Verdict:
+        """One was begun and shows no life: whoever was at it is gone, with all of its worker."""
+        lease.kills += 1
+        self._failing.add(case)
+        return self._verdict_of_kills(case, lease, sign) or Verdict.DISPATCH
+
+    def _verdict_of_kills(self, case: Case, lease: Lease, sign: Sign) -> Verdict | None:
+        """What is to be done where a file may be to blame; None: not yet, or the machine is."""
+        may_be_the_file = case.row and len(self._failing) < FAILING_CASES
+        if not may_be_the_file or (case.row not in self._halved and lease.kills <= self._retries):
+            return None
+        if sign.files > 1:
+            return Verdict.HALVE
+        return Verdict.CONDEMN if lease.kills > 1 else Verdict.DISPATCH
+
     def _judge_failed(self, case: Case, lease: Lease, sign: Sign, now: float) -> Verdict:
         lease.failures += 1
         if sign.killed is not None:
             lease.kills += 1
             self._failing.add(case)
-        may_be_the_file = sign.killed is not None and len(self._failing) < FAILING_CASES
-        if may_be_the_file and (case.row in self._halved or lease.kills > self._retries):
-            if sign.files > 1:
-                return Verdict.HALVE
-            if lease.kills > 1:
-                return Verdict.CONDEMN
-            lease.retry_at = now  # if Redis does not take it, it is not one more failure
-            return Verdict.DISPATCH
+            verdict = self._verdict_of_kills(case, lease, sign)
+            if verdict is Verdict.DISPATCH:
+                lease.retry_at = now  # if Redis does not take it, it is not one more failure
+            if verdict is not None:
+                return verdict
         lease.retry_at = lease.ask_at = now + self._pause_s(lease.failures)
         return Verdict.WAIT
 
