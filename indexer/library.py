@@ -25,7 +25,7 @@ from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.stages.absence import empty_root
 from indexer.stages.rows import Rows
-from indexer.store import found, pending, problems, roots, upkeep
+from indexer.store import found, pending, problems, roots, trials, upkeep
 from indexer.store.connection import (
     Connection,
     check_exists,
@@ -227,6 +227,7 @@ class Library:
                 empty_root(connection, rows, root.id, now_ms)
                 pending.forget_root(connection, root.id)
                 problems.forget_root(connection, root.id)
+                trials.forget_root(connection, root.id)
                 roots.remove(connection, root.id, now_ms)
             if dispatcher.beside_daemon:
                 handover.leave_hints(connection, self._database, ())

@@ -191,6 +191,8 @@ class Waiting(StrEnum):
     WRITER = "open for writing"
     YOUNG = "changed a moment ago"
     CHANGING = "changed while it was read"
+    READER = "left to a reader that may die of it"
+    """Our own readers declined it: a process with limits is to read it by mutagen."""
 
 
 class Reading(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
@@ -234,6 +236,8 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
     follow_links: bool = False
     closed: frozenset[bytes] = frozenset()
     """Those that were closed or moved in since their last write: whole, if no lease says no."""
+    plain: bool = False
+    """Read by our own readers alone; what they decline is left (`Waiting.READER`)."""
 
     def evidence_of(self, path: bytes) -> Evidence:
         """How to decide that this file is whole."""

@@ -93,6 +93,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     small_work: Amount = 64
     chunk_files: Count = 800
     reader_timeout: Pause = 60.0
+    worker_memory: Megabytes = 192
+    """How much a process that reads by mutagen, or one of a worker, may take."""
     busy_timeout: Seconds = 30.0
     quiet: Seconds = 0.002
     """How long a folder must have been quiet before what was closed in it is read."""
@@ -132,7 +134,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How often a job that failed is tried again whole, before it is halved (rule R9)."""
     reconnect_longest: Pause = 30.0
     """The longest pause between two tries to reach a Redis that is away."""
-    worker_memory: Megabytes = 256
     roots: dict[str, Path] = {}
     """Name -> absolute path, not yet resolved."""
     origins: dict[str, str] = {}

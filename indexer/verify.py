@@ -18,7 +18,7 @@ from indexer.engine.guard import look_at_roots
 from indexer.engine.pool import ReaderPool
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import explain
-from indexer.model import Entry, Known, Listener, Place, Progress, Reading
+from indexer.model import Entry, Known, Listener, Place, Progress, Reading, Waiting
 from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.batch import shape
@@ -240,7 +240,7 @@ class Verifier:
             (part, chunk_of(part[0].tree, [same.entry for same in part], self._settings))
             for part in parts
         )
-        with ReaderPool(readers, self._settings.reader_timeout) as pool:
+        with self._readers(readers) as pool:
             for part, readings in pool.map_unordered(chunks):
                 by_path = {same.entry.path: same for same in part}
                 self._read += len(readings)
@@ -278,8 +278,16 @@ class Verifier:
         entry = look(tree, known.path, self._wanted)
         if entry is None:
             return False
-        (reading,) = extract(chunk_of(tree, [entry], self._settings))
+        (reading,) = extract(chunk_of(tree, [entry], self._settings, plain=True))
+        if reading.waiting is Waiting.READER:
+            chunks = [(None, chunk_of(tree, [entry], self._settings))]
+            with self._readers(1) as pool:
+                ((_, (reading,)),) = pool.map_unordered(chunks)
         return self._tag_difference(tree, known, reading) is not None
+
+    def _readers(self, workers: int) -> ReaderPool:
+        timeout_s, memory_mb = self._settings.reader_timeout, self._settings.worker_memory
+        return ReaderPool(workers, timeout_s, memory_mb=memory_mb)
 
     def _beat(self, tree: Tree) -> None:
         if self._stop():

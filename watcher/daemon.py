@@ -126,6 +126,7 @@ class Daemon:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_fd, selectors.EVENT_READ)
             selector.register(self._bell, selectors.EVENT_READ)
+            selector.register(self._work.background.careful, selectors.EVENT_READ)
             while not self._stopping:
                 self.step(self._clock())
                 selector.select(max(0.0, self.next_turn() - self._clock()))
@@ -139,12 +140,16 @@ class Daemon:
             self._delegation.close()
         self._bell.close()
         os.close(self._wake_fd)
+        self._work.close()
 
     def next_turn(self) -> float:
         """When there is something to do, if nothing happens before."""
         if self._trouble.until is not None:
             return self._trouble.until
         times = [self._probe_at]
+        background_at = self._work.background.careful.next_turn()
+        if background_at is not None:
+            times.append(background_at)
         dues = [] if self._is_held_up else [self._settler.next_due()]
         if self._delegation is not None:
             dues.append(self._delegation.next_turn())
@@ -187,6 +192,7 @@ class Daemon:
             for hint in self._commands.take():
                 self._settler.offer_hint(hint, now)
         self._take_time(now)
+        self._take_background()
         self._flush(now)
         self._note_open(self._clock())
         if self._delegation is not None:
@@ -200,6 +206,7 @@ class Daemon:
         if self._stopping:
             return
         is_new = self._trouble.begin(error, self._clock())
+        self._work.background.forget()
         for root in self._roots:
             if is_new:
                 self._roots.doubt(root, self._trouble.reason, str(error))
@@ -322,7 +329,9 @@ class Daemon:
             return
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
-            result = self._work.look([hint], Facts(), listener, in_a_hurry=False, wakes=True)
+            result = self._work.look(
+                [hint], Facts(), listener, in_a_hurry=False, wakes=True, waits=True
+            )
         self._doubt_absent()
         if not result.interrupted:
             self._recovered(root, result)
@@ -390,6 +399,14 @@ class Daemon:
             now = self._clock()
             self._take_left(now)
             self._mend_watches(now)
+
+    def _take_background(self) -> None:
+        """Take in what readers made of files that looks have left to them."""
+        freed = self._work.take_background()
+        now = self._clock()
+        self._take_left(now)
+        for root_id, path in freed:
+            self._offer_file(root_id, path, SightingKind.ATTRIBUTES, now)
 
     @property
     def _is_held_up(self) -> bool:

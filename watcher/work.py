@@ -15,6 +15,8 @@ from indexer import errors, paths
 from indexer.descent import lstat_at
 from indexer.engine import acceptance, guard
 from indexer.engine.automounts import Touches, touched_by
+from indexer.engine.background import Background
+from indexer.engine.careful import Careful
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.kept import what_became
@@ -45,6 +47,8 @@ _NAMES_A_ROW: Final = 100
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
 
+BACKGROUND_READERS: Final = 2
+"""Processes for files that may kill them: while one is at such a file, the other goes on."""
 _LOG_MUCH: Final = 20_000_000
 """Above what SQLite lets stand (`journal_size_limit`, 16 MiB): something kept it from shrinking."""
 _NOT_WRITTEN: Final = (Outcome.MISSING, Outcome.PROBLEM)
@@ -94,6 +98,9 @@ class Work:
         self._token = token_of(connection)
         self._waits_until = 0.0
         self._streak = FaultStreak()
+        careful = Careful(connection, settings, BACKGROUND_READERS)
+        self.background = Background(connection, careful)
+        """Readers of what may kill them, which the loop does not wait for."""
         connection.set_busy_handler(self._goes_on_waiting)
 
     def _goes_on_waiting(self, tries: int) -> bool:
@@ -222,6 +229,52 @@ class Work:
                 places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))
         return places
 
+    def close(self) -> None:
+        """End the readers. What they had in work stays pending."""
+        self.background.close()
+
+    def take_background(self) -> set[tuple[int, bytes]]:
+        """Write what the readers have made of files that looks left to them.
+
+        (root id, path) of places that may be looked at now.
+        """
+        answered = self.background.careful.step()
+        if answered:
+            result = Result()
+            started = time.monotonic()
+            hints = [job.row.hint for job, _ in answered]
+            with self._disks(touched_by(hints, wakes=False)) as (_, guarded):
+                engine = self._engine(guarded, result, Facts())
+                engine.insert_declined(answered)
+                self.left |= set(engine.left)
+                self.twins |= engine.twins
+                self._note_rows(engine)
+            result.seconds = time.monotonic() - started
+            self._count(result, places=0)
+        freed, self.background.freed = self.background.freed, set()
+        return freed
+
+    def _engine(
+        self, guarded: Guarded, result: Result, facts: Facts, listener: Listener | None = None
+    ) -> LocalEngine:
+        return LocalEngine(
+            self._connection,
+            guarded.trees,
+            self._settings,
+            self._wanted,
+            result,
+            listener=listener,
+            stop=self._stop,
+            facts=facts,
+            streak=self._streak,
+            background=self.background,
+        )
+
+    def _note_rows(self, engine: LocalEngine) -> None:
+        """Remember which pending rows are ours, and what of them a rebuild wants."""
+        self._rereads |= engine.left_rereads
+        self._own_rows |= engine.left_rows | engine.declined
+
     def look(
         self,
         hints: Sequence[Hint],
@@ -230,27 +283,20 @@ class Work:
         *,
         in_a_hurry: bool = True,
         wakes: bool = False,
+        waits: bool = False,
     ) -> Result:
         """Scan these places now. Those of roots that are not there are left as they were.
 
         Not `in_a_hurry`, it steps aside for all that other programs do. `wakes`: automounts that
-        have expired below these places are mounted for it.
+        have expired below these places are mounted for it. What our own readers decline is read by
+        others meanwhile; it `waits` for as much of that as comes quickly.
         """
         started = time.monotonic()
         result = Result()
+        self.background.waits = waits
         touches = touched_by(hints, wakes=wakes)
         with self._disks(touches) as (_, guarded), nullcontext() if in_a_hurry else catching_up():
-            engine = LocalEngine(
-                self._connection,
-                guarded.trees,
-                self._settings,
-                self._wanted,
-                result,
-                listener=listener,
-                stop=self._stop,
-                facts=facts,
-                streak=self._streak,
-            )
+            engine = self._engine(guarded, result, facts, listener)
             there = [
                 wish
                 for hint in hints
@@ -261,12 +307,16 @@ class Work:
             engine.run(there, expected=self._expected(there) if listener else None)
             self.left = set(engine.left)
             self.twins = engine.twins
-            self._rereads |= engine.left_rereads
-            self._own_rows |= engine.left_rows
+            self._note_rows(engine)
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
         result.seconds = time.monotonic() - started
+        self._count(result, places=len(hints))
+        return result
+
+    def _count(self, result: Result, places: int) -> None:
+        """Tell what was done, at so many places that were hinted."""
         self.pace.add(
             time.time(),
             discovery=result.seen,
@@ -276,7 +326,7 @@ class Work:
         )
         self._log.debug(
             "looked",
-            places=len(hints),
+            places=places,
             seen=result.seen,
             read=result.files_read,
             bytes=result.bytes_read,
@@ -284,7 +334,6 @@ class Work:
             seconds=result.seconds,
         )
         self.tell_changes()
-        return result
 
     def _with_rereads(self, hint: Hint) -> list[Hint]:
         """A hint of files, in parts: what a rebuild wanted read again and was not whole then."""

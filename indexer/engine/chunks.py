@@ -19,8 +19,13 @@ def chunk_of(
     entries: Sequence[Entry],
     settings: Settings,
     closed: frozenset[bytes] = frozenset(),
+    *,
+    plain: bool = False,
 ) -> Chunk:
-    """What a reader gets: paths in the order that the disk has the files, and what proves them."""
+    """What a reader gets: paths in the order that the disk has the files, and what proves them.
+
+    `plain`: mutagen is to see none of them.
+    """
     if len(tree.spots) == 1:
         spots = set(tree.spots)
     else:
@@ -36,4 +41,5 @@ def chunk_of(
     )
     in_disk_order = sorted(entries, key=_INODE)
     named = tuple([entry.path for entry in in_disk_order])
-    return Chunk(tree.path, named, evidence, tree.follow_links, closed.intersection(named))
+    known = closed.intersection(named) if closed else closed
+    return Chunk(tree.path, named, evidence, tree.follow_links, known, plain)

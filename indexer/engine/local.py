@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
+from indexer.engine.background import Background
+from indexer.engine.careful import Careful, Job
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
 from indexer.engine.garbage import seldom_collected
@@ -43,15 +46,14 @@ _EVIDENCE_MARGIN_S: Final = 0.25
 _TOGETHER: Final = 4
 """Chunks in one transaction of a look at all. Measured with 100 000 files: 229 MB written in place
 of 304."""
+_MOST_DECLINED: Final = 200
+"""Rows of files for mutagen that are kept while a scan goes on; then it waits for some. A guess."""
+_DECLINED_WAIT_S: Final = 0.25
+"""How long a wait for them may keep `stop` from being seen."""
+_PATIENCE_S: Final = 2.0
+"""A daemon's look at all waits for them as long as one comes within this time. A guess."""
 _TOGETHER_S: Final = 1.0
 """How long the first of them waits for the others at most; a slow disk has one for each chunk."""
-
-
-class Job(Struct, frozen=True):
-    """A plan, and the pending row that stands for it until it is inserted."""
-
-    plan: Plan
-    row: PendingRow
 
 
 class _Ready(Struct, frozen=True):
@@ -82,8 +84,11 @@ class LocalEngine:
         stop: Callable[[], bool] = lambda: False,
         facts: Facts | None = None,
         streak: FaultStreak | None = None,
+        background: Background | None = None,
     ) -> None:
         """`facts` are a daemon's: with them, nothing is waited for that is not whole yet.
+
+        With a daemon's `background` files for mutagen are left to it; else they are read here.
 
         `streak` counts faults in a row over all runs of a daemon.
         """
@@ -115,6 +120,10 @@ class LocalEngine:
         self._follows_twins = False
         self._expected: int | None = None
         self._streak = FaultStreak() if streak is None else streak
+        self._background = background
+        self._own_careful: Careful | None = None
+        self.declined: set[int] = set()
+        """Pending rows of what was left to mutagen in this run."""
 
     def run(self, hints: Sequence[Hint], *, expected: int | None = None) -> Result:
         """Bring the index to what the disk holds at these places.
@@ -140,6 +149,8 @@ class LocalEngine:
             if not self._stopped():
                 self._finish(hint_rows, before)
         finally:
+            if self._own_careful is not None:
+                self._own_careful.close()
             size_cache(self._connection, seeding=False)
         self.result.pending = len(self.left)
         return self.result
@@ -181,10 +192,13 @@ class LocalEngine:
             with closing(self._readings(jobs, isolated=isolated)) as read:
                 for job, readings in read:
                     self._insert(job, readings)
+                    while len(self.declined) > _MOST_DECLINED and not self._stopped():
+                        self._take_declined()
                     if self._stopped():
                         self._write_ready()
                         return list(hint_rows.values())
             self._write_ready()
+            self._read_declined()
         return list(hint_rows.values())
 
     def _scan(self, hint: Hint, chunk_files: int | None = None) -> Scan:
@@ -210,7 +224,10 @@ class LocalEngine:
         """What must not be inserted before all the others were, however readers hurry."""
         for scan in self._scans:
             for plan in scan.late_plans():
-                yield from self._durable(scan.hint, plan, hint_rows)
+                if self._background is not None and self._background.careful.files:
+                    plan = self._without_held(self._background, plan)  # noqa: PLW2901
+                if plan.read:
+                    yield from self._durable(scan.hint, plan, hint_rows)
 
     def _durable(self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """One row for the chunk; the first one writes the hint's own row, too.
@@ -246,13 +263,73 @@ class LocalEngine:
             return
         scanned = {scan.hint.root_id for scan in self._scans}
         count = reader_count(self._settings, [self._trees[root_id] for root_id in scanned])
-        with ReaderPool(count, self._settings.reader_timeout) as pool:
+        timeout_s, memory_mb = self._settings.reader_timeout, self._settings.worker_memory
+        with ReaderPool(count, timeout_s, memory_mb=memory_mb) as pool:
             work = ((job, self._chunk(job.plan)) for job in chain(little, jobs))
             yield from pool.map_unordered(work)
 
-    def _chunk(self, plan: Plan) -> Chunk:
+    def _chunk(self, plan: Plan, *, plain: bool = True) -> Chunk:
+        """What a reader gets; what is not `plain` may be read by mutagen."""
         closed = self._facts.of_root(self._facts.closed, plan.root_id)
-        return chunk_of(self._trees[plan.root_id], plan.read, self._settings, closed)
+        return chunk_of(self._trees[plan.root_id], plan.read, self._settings, closed, plain=plain)
+
+    # What is left to mutagen
+
+    @property
+    def _careful(self) -> Careful:
+        if self._background is not None:
+            return self._background.careful
+        if self._own_careful is None:
+            trees = [self._trees[scan.hint.root_id] for scan in self._scans]
+            count = reader_count(self._settings, trees)
+            self._own_careful = Careful(self._connection, self._settings, count)
+        return self._own_careful
+
+    def _decline(self, plan: Plan, rows: Iterable[PendingRow]) -> None:
+        """Hand over what our own readers declined of a plan; rows stand for it."""
+        entries = {entry.path: entry for entry in plan.read}
+        for row in rows:
+            read = tuple(entries[path] for path in row.hint.names or ())
+            part = Plan(plan.root_id, read, (), plan.reread)
+            self._careful.offer(Job(part, row), self._chunk(part, plain=False))
+            self.declined.add(row.id)
+
+    def _read_declined(self) -> None:
+        """Wait for what was handed over; a daemon's look at all does so while it comes quickly."""
+        if not self.declined or (self._background is not None and not self._background.waits):
+            return
+        patience_s = math.inf if self._background is None else _PATIENCE_S
+        waited_s = 0.0
+        while len(self._careful) and waited_s < patience_s and not self._stopped():
+            came = self._take_declined()
+            waited_s = 0.0 if came else waited_s + _DECLINED_WAIT_S
+
+    def _take_declined(self) -> bool:
+        answered = self._careful.step(_DECLINED_WAIT_S)
+        self.insert_declined(answered)
+        return bool(answered)
+
+    def insert_declined(self, answered: Iterable[tuple[Job, Sequence[Reading]]]) -> None:
+        """Write what came of files that were handed over, in this run or in an earlier one."""
+        for job, readings in answered:
+            self.declined.discard(job.row.id)
+            if job.plan.root_id in self._trees:  # else its row waits until its disk is back
+                self._insert(job, readings)
+        self._write_ready()
+        if self._background is not None:
+            self._background.release()
+
+    def _without_held(self, background: Background, plan: Plan) -> Plan:
+        """The plan without files that stand where one stood that is being read in the background.
+
+        That one may have moved: it is to take its row along before the place is another's.
+        """
+        read = []
+        for entry in plan.read:
+            here = tracks.in_place(self._connection, plan.root_id, entry.path)
+            if here is None or not background.hold(here):
+                read.append(entry)
+        return msgspec.structs.replace(plan, read=tuple(read))
 
     def _insert(self, job: Job, readings: Sequence[Reading], keep: Iterable[bytes] = ()) -> None:
         """Batch and write what was read; paths to `keep` stay pending whatever comes of it."""
@@ -281,6 +358,8 @@ class LocalEngine:
             if written is None:
                 continue
             self.result.tally.update(written.tally)
+            if written.declined:
+                self._decline(one.job.plan, written.declined)
             if written.left is not None:
                 self._put_off(written.left, {*written.held, *one.keep})
 
@@ -312,6 +391,7 @@ class LocalEngine:
             rows, self._left = self._left, []
             for row in rows:
                 self._ask_again(row)
+            self._read_declined()
 
     def _ask_again(self, row: PendingRow) -> None:
         """Scan the names that one chunk left open."""
@@ -340,18 +420,23 @@ class LocalEngine:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
         now_ms = _now_ms()
         scans = [*self._scans, *self._more_looks]
-        vanished = [track_id for scan in scans for track_id in scan.vanished]
+        vanished = self._vanished(scans)
+        background = self._background
         tally = self.result.tally
         tally[Outcome.MISSING] += len(self._absence.mark_missing(vanished, now_ms))
         if self._follows_twins:
             for track_id in vanished:
                 self.twins |= twins_of_missing(self._connection, track_id)
-        tally[Outcome.MISSING] += len(self._absence.tell_untold(now_ms))
+        if not self._holds_untold():
+            tally[Outcome.MISSING] += len(self._absence.tell_untold(now_ms))
         for scan in scans:
             tally[Outcome.PROBLEM] += self._absence.note_folders(
                 scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
             )
         covered = [scan.hint for scan in self._scans if before]
+        if background is not None and self.declined and covered:
+            background.settle_later(self.declined, covered, before)
+            covered = []
         left_open = [
             Hint(scan.hint.root_id, b"", tuple(scan.left_open), reread=scan.hint.reread)
             for scan in scans
@@ -367,6 +452,26 @@ class LocalEngine:
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
                         self._left.append(pending.leave_hint(self._connection, hint, now_ms))
+
+    def _vanished(self, scans: Sequence[Scan]) -> list[int]:
+        """The rows that no scan found, and whose files are not being read at another place."""
+        vanished = [track_id for scan in scans for track_id in scan.vanished]
+        background = self._background
+        if background is None or not background.careful.files:
+            return vanished
+        return [one for one in vanished if not self._may_have_moved(background, one)]
+
+    def _may_have_moved(self, background: Background, track_id: int) -> bool:
+        """Whether a row's file may be one that is being read at another place."""
+        known = tracks.by_id(self._connection, track_id)
+        return known is not None and background.hold(known)
+
+    def _holds_untold(self) -> bool:
+        """Whether a row that lost its place may turn up at another one yet."""
+        files = {} if self._background is None else self._background.careful.files
+        return bool(files) and any(
+            (known.disk_id, known.stamp.inode) in files for known in tracks.untold(self._connection)
+        )
 
     def _stopped(self) -> bool:
         if self._stop():

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import selectors
 import shlex
-import signal
-import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
 from indexer.engine.pieces import Job, Piece, Work
-from indexer.engine.reader import HEADER
+from indexer.engine.reader_process import ReaderProcess
 from indexer.errors import CannotDo
 from indexer.model import Chunk, Reading
 
@@ -40,8 +34,16 @@ START_S = 60.0
 """How long a reader may take to start; on a small machine Python comes from a slow card."""
 
 _LOOK_EVERY_S = 1.0
-_PIPE_BYTES = 1024 * 1024
-"""What a reader can answer while nobody listens; more is not allowed to all. Linux gives 64 KB."""
+
+
+class Witness(Protocol):
+    """What wants to know of each piece before a reader may die of it."""
+
+    def given(self, piece: Piece[Any], /) -> None:
+        """A reader, known to live, is about to get it."""
+
+    def answered(self, piece: Piece[Any], /) -> None:
+        """The reader lives still, and has read it."""
 
 
 class ReaderPool:
@@ -52,21 +54,33 @@ class ReaderPool:
     """
 
     def __init__(
-        self, workers: int, timeout_s: float = 60.0, *, command: Sequence[str] = READER
+        self,
+        workers: int,
+        timeout_s: float = 60.0,
+        *,
+        memory_mb: int = 0,
+        command: Sequence[str] | None = None,
+        witness: Witness | None = None,
     ) -> None:
         """`timeout_s` is how long a reader may be silent over one file before it is killed.
 
-        `command` starts a reader, which must do as `indexer.engine.reader` does.
+        It may take `memory_mb` beyond what it has at its start (0: no limit). `command` starts a
+        reader, which must do as `indexer.engine.reader` does. With a `witness` a reader has one
+        piece at a time.
         """
         self.restarts = 0
         """Readers that died or were killed in the middle of their work."""
         self._workers = workers
         self._timeout_s = timeout_s
-        self._command = command
-        self._readers: list[_Reader] = []
-        self._selector = selectors.PollSelector()
+        self._memory_mb = memory_mb
+        self._command = READER if command is None else command
+        self._witness = witness
+        self._readers: list[ReaderProcess] = []
+        self._selector = selectors.EpollSelector()
         self._stillborn = 0
         self._waited_s = 0.0
+        self._listened_s = 0.0
+        """By the system's clock, when it was last listened."""
 
     def __enter__(self) -> Self:
         return self
@@ -91,9 +105,11 @@ class ReaderPool:
         work = Work(chunks)
         finished = False
         try:
+            self._listened_s = time.monotonic()
             while self._hand_out(work):
-                for job in self._await_frames(work):
+                for job in self._await_frames(work, self.look_s):
                     yield job.answer()
+                self._listened_s = time.monotonic()
             finished = True
         finally:
             if not finished:  # what readers still hold belongs to nobody now
@@ -101,15 +117,50 @@ class ReaderPool:
 
     def close(self) -> None:
         """End all readers at once. They only read, so there is nothing to wait for."""
+        self.end_readers()
+        self._selector.close()
+        self._selector = selectors.EpollSelector()
+
+    def end_readers(self) -> list[Piece[Any]]:
+        """The same, but that `fileno` stays; the pieces of those that lived, and were at work."""
         readers, self._readers = self._readers, []
-        self._selector = selectors.PollSelector()
+        lived = [reader for reader in readers if reader.process.poll() is None]
         for reader in readers:
+            self._forget(reader)
             reader.process.kill()
         for reader in readers:
             reader.bury()
+        return [piece for reader in lived for piece in reader.pieces]
+
+    def fileno(self) -> int:
+        """A descriptor that can be read when `step` has something to do (epoll(7))."""
+        return self._selector.fileno()
+
+    @property
+    def look_s(self) -> float:
+        """How often `step` is to be called while readers are at work, if nothing comes before."""
+        return min(_LOOK_EVERY_S, self._timeout_s / 4)
+
+    @property
+    def reader_count(self) -> int:
+        """How many readers live."""
+        return len(self._readers)
+
+    def step(self, work: Work[T], wait_s: float = 0.0) -> list[Job[T]]:
+        """Hand out what there is, wait a little for answers, and give the jobs that are done."""
+        if not self._readers:
+            self._listened_s = time.monotonic()
+        busy = self._hand_out(work)
+        done = list(self._await_frames(work, min(wait_s, self.look_s) if busy else 0.0))
+        if done or self._witness is not None:
+            self._hand_out(work)
+        self._listened_s = time.monotonic()
+        return done
 
     def _hand_out(self, work: Work[T]) -> bool:
         """Give every reader as much as it may hold; False when nothing is left to wait for."""
+        if self._witness is not None:
+            return self._hand_out_singly(work, self._witness)
         for depth in range(IN_FLIGHT):
             for place in range(self._workers):
                 if place < len(self._readers) and len(self._readers[place].pieces) > depth:
@@ -122,9 +173,26 @@ class ReaderPool:
                 self._send(self._readers[place], piece)
         return True
 
-    def _start(self) -> _Reader:
+    def _hand_out_singly(self, work: Work[T], witness: Witness) -> bool:
+        """The same where each piece is told before: one for each reader that lives."""
+        idle = [reader for reader in self._readers if not reader.pieces]
+        while work.waiting > len(idle) and len(self._readers) < self._workers:
+            self._readers.append(self._start())
+            idle.append(self._readers[-1])
+        for reader in idle:
+            piece = work.take() if reader.born else None
+            if piece is not None:
+                try:
+                    witness.given(piece)
+                except BaseException:
+                    work.put_back(piece)
+                    raise
+                self._send(reader, piece)
+        return work.waiting > 0 or any(reader.pieces for reader in self._readers)
+
+    def _start(self) -> ReaderProcess:
         try:
-            reader = _Reader(self._command, heard_s=self._waited_s)
+            reader = ReaderProcess(self._command, self._memory_mb, heard_s=self._waited_s)
         except OSError as error:
             raise CannotDo(
                 f"cannot start a reader process ({error}): free memory or processes, or give"
@@ -133,24 +201,24 @@ class ReaderPool:
         self._selector.register(reader.answers, selectors.EVENT_READ, reader)
         return reader
 
-    def _send(self, reader: _Reader, piece: Piece[Any]) -> None:
+    def _send(self, reader: ReaderProcess, piece: Piece[Any]) -> None:
         if not reader.outbox:
             self._selector.register(reader.chunks, selectors.EVENT_WRITE, reader)
+        if not reader.pieces:
+            reader.heard_s = self._waited_s
         reader.pieces.append(piece)
-        reader.outbox += _frame(_encode(piece.chunk))
+        reader.send(_encode(piece.chunk))
 
-    def _await_frames(self, work: Work[T]) -> Iterator[Job[T]]:
+    def _await_frames(self, work: Work[T], wait_s: float) -> Iterator[Job[T]]:
         """Wait until something happens, and yield the jobs that it completes.
 
         The clock that condemns a silent reader runs only while we listen: our caller may spend
         minutes between two calls, and a stopped process (Ctrl-Z) any time in one.
         """
-        look_s = min(_LOOK_EVERY_S, self._timeout_s / 4)
-        before_s = time.monotonic()
-        events = self._selector.select(look_s)
-        self._waited_s += min(time.monotonic() - before_s, look_s)
+        events = self._selector.select(wait_s)
+        self._waited_s += min(time.monotonic() - self._listened_s, self.look_s)
         for key, _ in events:
-            reader: _Reader = key.data
+            reader: ReaderProcess = key.data
             if reader not in self._readers:
                 continue  # lost a moment ago, in this very loop
             if key.fd == reader.chunks:
@@ -166,25 +234,32 @@ class ReaderPool:
         for reader in list(self._readers):
             limit_s = self._timeout_s if reader.born else max(self._timeout_s, START_S)
             silent_s = self._waited_s - reader.heard_s
-            if reader.pieces and not reader.outbox and silent_s > limit_s:
+            if (reader.pieces or not reader.born) and not reader.outbox and silent_s > limit_s:
                 yield from self._lose(reader, work, f"took longer than {limit_s:g} s")
 
-    def _take_frame(self, reader: _Reader, frame: bytes, work: Work[T]) -> Iterator[Job[T]]:
+    def _take_frame(self, reader: ReaderProcess, frame: bytes, work: Work[T]) -> Iterator[Job[T]]:
         reader.heard_s = self._waited_s
         reader.born = True
         self._stillborn = 0
         if frame:
-            job = work.succeed(reader.pieces.popleft(), _decode(frame))
+            piece = reader.take_answered()
+            job = work.succeed(piece, _decode(frame))
+            if self._witness is not None:
+                self._witness.answered(piece)
             if job is not None:
                 yield job
 
-    def _lose(self, reader: _Reader, work: Work[T], how: str | None) -> Iterator[Job[T]]:
-        """Take a reader out that has ended, or (told `how`) that has to be ended."""
-        self.restarts += 1
-        self._readers.remove(reader)
+    def _forget(self, reader: ReaderProcess) -> None:
         self._selector.unregister(reader.answers)
         if reader.outbox:
             self._selector.unregister(reader.chunks)
+
+    def _lose(self, reader: ReaderProcess, work: Work[T], how: str | None) -> Iterator[Job[T]]:
+        """Take a reader out that has ended, or (told `how`) that has to be ended."""
+        self.restarts += 1
+        self._readers.remove(reader)
+        self._forget(reader)
+        at = reader.place_at_hand if reader.pieces else None
         if how is not None:
             reader.process.kill()
         ended = reader.bury()
@@ -198,86 +273,11 @@ class ReaderPool:
                     f" `{shlex.join(self._command)} {os.getpid()} < /dev/null` to see why"
                 )
         elif reader.pieces:
-            job = work.fail(reader.pieces.popleft(), how)
+            job = work.fail(reader.pieces.popleft(), how, at)
             if job is not None:
                 yield job
         for piece in reader.pieces:
             work.put_back(piece)
-
-
-class _Reader:
-    """One reader process, the two pipes to it, and the pieces that it has not answered yet."""
-
-    def __init__(self, command: Sequence[str], heard_s: float) -> None:
-        environment = dict(os.environ)
-        beside = [str(Path(__file__).parents[2]), *filter(None, [environment.get("PYTHONPATH")])]
-        environment["PYTHONPATH"] = os.pathsep.join(beside)
-        # Ctrl-C in the first moments must not hit a reader that does not ignore it yet.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self.process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*command, str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-                bufsize=0,
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        pipes = (self.process.stdin, self.process.stdout)
-        self._pipes = cast("tuple[IO[bytes], IO[bytes]]", pipes)
-        self.chunks, self.answers = (pipe.fileno() for pipe in self._pipes)
-        for pipe in (self.chunks, self.answers):
-            os.set_blocking(pipe, False)
-            with suppress(OSError):  # the user has too many large pipes: smaller ones do as well
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self.pieces: deque[Piece[Any]] = deque()
-        self.born = False
-        self.heard_s = heard_s
-        self.outbox = bytearray()
-        self._inbox = bytearray()
-
-    def write_on(self) -> bool:
-        """Write as much as the pipe takes; True when all is written, or nobody reads it."""
-        try:
-            del self.outbox[: os.write(self.chunks, self.outbox)]
-        except BrokenPipeError:
-            self.outbox.clear()  # it has ended: its other pipe will say so
-        return not self.outbox
-
-    def read_on(self) -> list[bytes] | None:
-        """The frames that have come in whole; None when the reader has closed its end."""
-        came = os.read(self.answers, _PIPE_BYTES)
-        if not came:
-            return None
-        self._inbox += came
-        frames = []
-        while len(self._inbox) >= HEADER.size:
-            (length,) = HEADER.unpack_from(self._inbox)
-            end = HEADER.size + length
-            if len(self._inbox) < end:
-                break
-            frames.append(bytes(self._inbox[HEADER.size : end]))
-            del self._inbox[:end]
-        return frames
-
-    def bury(self) -> str:
-        """Close the pipes, reap the process, and tell how it ended."""
-        for pipe in self._pipes:
-            pipe.close()
-        try:
-            status = self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            try:
-                status = self.process.wait(1)
-            except subprocess.TimeoutExpired:
-                return "stuck in the kernel"  # waits for a disk; subprocess reaps it some day
-        return f"signal {-status}" if status < 0 else f"exit status {status}"
-
-
-def _frame(block: bytes) -> bytes:
-    return HEADER.pack(len(block)) + block
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -6,6 +6,7 @@ The kernel counts memory in pages: 4 KB mostly, 16 on a Raspberry Pi 5, 64 on so
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def resident_bytes(pid: int | None = None) -> int:
 def mapped_bytes(pid: int | None = None) -> int:
     """How much address space it has taken, which is what RLIMIT_AS limits; 0 when it is gone."""
     return _pages(pid, 0) * page_bytes()
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process take so much more memory than it has now, and fail where it wants more."""
+    most = mapped_bytes() + megabytes * 1024 * 1024
+    _, highest = resource.getrlimit(resource.RLIMIT_AS)
+    if highest != resource.RLIM_INFINITY:
+        most = min(most, highest)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _pages(pid: int | None, field: int) -> int:

@@ -2,11 +2,13 @@
 
 A frame is four bytes, the length of what follows (big-endian), and then that many bytes of
 msgpack. An empty frame says 'I am alive': the first one that this process works at all, a later
-one that it is busy with a slow disk.
+one that it is busy with a slow disk. Which file is at hand stands in memory that the parent shares,
+so that it can be told when this process is killed in the middle of it, and no frame is sent for it.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import struct
@@ -16,11 +18,15 @@ from typing import BinaryIO
 
 from indexer.engine.death import die_with
 from indexer.engine.garbage import seldom_collected
+from indexer.engine.processes import limit_memory
 from indexer.evidence import ignore_lease_signal
 from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
 
 HEADER = struct.Struct(">I")
+AT_HAND = struct.Struct("=II")
+"""How many chunks were answered, and the place in the next one of the file at hand, from 1 on;
+0: none is."""
 NICE = 10
 """How far a reader stands back: behind its parent, which alone writes and so must never wait for a
 processor, and behind all other programs. Measured with two processors and 100 000 files: 6.9 s in
@@ -31,8 +37,9 @@ ALIVE_EVERY_S = 1.0
 def main(read: Read = read_track) -> None:
     """Answer every chunk that comes on stdin, in order, until it ends.
 
-    The first argument on the command line is the id of the parent, to die with. Ctrl-C is the
-    parent's to decide about: a terminal sends it to both.
+    Arguments on the command line: the id of the parent, to die with; how many megabytes this
+    process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is the parent's to
+    decide about: a terminal sends it to both.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
@@ -40,12 +47,24 @@ def main(read: Read = read_track) -> None:
     ignore_lease_signal()
     if not die_with(int(sys.argv[1])):  # the end of stdin does it for a reader that waits
         return
+    if memory_mb := int(sys.argv[2]):
+        limit_memory(memory_mb)
+    at_hand = mmap.mmap(int(sys.argv[3]), AT_HAND.size)
     chunks, answers = _take_over_stdio()
+    answered = 0
+
+    def beat(place: int) -> None:
+        AT_HAND.pack_into(at_hand, 0, answered, place + 1)
+        answers.beat()
+
     try:
         answers.alive()
         with seldom_collected():
             while (block := _receive(chunks)) is not None:
-                answers.send(chunk_to_readings(block, read, beat=answers.beat))
+                answer = chunk_to_readings(block, read, beat)
+                AT_HAND.pack_into(at_hand, 0, answered, 0)
+                answers.send(answer)
+                answered += 1
     except BrokenPipeError:
         return  # the parent has gone
 

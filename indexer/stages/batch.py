@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.faults import problem_of
-from indexer.model import Entry, Problem, ProblemKind, Reading, Track
+from indexer.model import Entry, Problem, ProblemKind, Reading, Track, Waiting
 from indexer.stages.scan import Plan
 from indexer.store import catalog
 from indexer.store.tracks import COLUMNS, Columns
@@ -67,6 +67,8 @@ class Batch(Struct, frozen=True):
     files_read: int = 0
     bytes_read: int = 0
     reread: int = 0
+    declined: tuple[bytes, ...] = ()
+    """Files that our own readers left to mutagen: they get pending rows of their own."""
 
 
 def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
@@ -74,12 +76,14 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
     entries = {entry.path: entry for entry in plan.read}
     ordered = [(_album_order(one), one) for one in map(_unread, plan.unread)]
     waiting: list[bytes] = []
+    declined: list[bytes] = []
     files_read = bytes_read = 0
     for reading in readings:
         files_read += reading.opened
         bytes_read += reading.bytes_read
         if reading.waiting is not None or reading.gone:
-            waiting.append(reading.path)
+            is_declined = reading.waiting is Waiting.READER
+            (declined if is_declined else waiting).append(reading.path)
             continue
         entry = entries[reading.path]
         if reading.stamp is not None and reading.stamp != entry.stamp:
@@ -93,7 +97,15 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
         ordered.append((place, finding))
     ordered.sort(key=itemgetter(0))
     findings = tuple([finding for _, finding in ordered])
-    return Batch(plan.root_id, findings, tuple(waiting), files_read, bytes_read, plan.reread)
+    return Batch(
+        plan.root_id,
+        findings,
+        tuple(waiting),
+        files_read,
+        bytes_read,
+        plan.reread,
+        tuple(declined),
+    )
 
 
 def _unread(entry: Entry) -> Finding:

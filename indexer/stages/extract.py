@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import resource
 import stat
 import time
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.birth import Status, Statuses
 from indexer.descent import NOT_THERE, OpenFolders, lstat_at
@@ -26,10 +29,14 @@ from indexer.evidence import (
 from indexer.faults import problem_of
 from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.paths import suffix_of
-from indexer.tags import Refused, read_track
+from indexer.tags import Declined, Refused, read_track
 
 Read = Callable[[BinaryIO, bytes], Track]
-"""What reads one open file, given its suffix: `tags.read_track`, or a test's own."""
+"""What reads one open file, given its suffix: `tags.read_track`, or a test's own. It raises
+`Declined` for a file that is `ours_only` and nothing for our own readers."""
+
+Beat = Callable[[int], None]
+"""Called before each file with its place in the chunk."""
 
 WAIT_OUT_NS = 10_000_000
 """A tick is waited out here; a coarser clock (FAT has 2 s) is the caller's to wait for."""
@@ -60,13 +67,16 @@ def extract(
     *,
     now_ns: Callable[[], int] = coarse_now_ns,
     sleep: Callable[[float], None] = time.sleep,
-    beat: Callable[[], None] = lambda: None,
+    beat: Beat = lambda _place: None,
 ) -> list[Reading]:
     """Read the files of a chunk that are whole; one reading a path, in the chunk's order.
 
     No file's trouble is raised: it is a value. A file whose stamp a write could still repeat
-    (rule R2) is looked at again after the others, when the tick has passed for nothing. `beat`
-    is called before each file, so that the caller can tell a slow disk from a hang.
+    (rule R2) is looked at again after the others, when the tick has passed for nothing; so is one
+    for which the memory of this process did not suffice: where it has a limit of its own, and does
+    not suffice for that file alone, the file is at fault. `beat`
+    is called before each file, so that the caller can tell a slow disk from a hang, and which file
+    its reader dies of.
     """
     try:
         folders = OpenFolders.at(chunk.root_path, follow_links=chunk.follow_links)
@@ -76,9 +86,9 @@ def extract(
     statuses = Statuses(births=chunk.evidence.births)
     with folders:
         readings: dict[bytes, Reading] = {}
-        too_fresh: list[tuple[bytes, Stamp]] = []
-        for path in chunk.paths:
-            beat()
+        too_fresh: list[tuple[int, bytes, Stamp]] = []
+        for place, path in enumerate(chunk.paths):
+            beat(place)
             before_ns = now_ns()
             reading = readings[path] = _look(
                 folders, statuses, path, chunk, read, now_ns, before_ns=before_ns
@@ -86,18 +96,24 @@ def extract(
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
                 if 0 < left_ns <= WAIT_OUT_NS:
-                    too_fresh.append((path, reading.stamp))
-        for path, stamp in too_fresh:
-            beat()
+                    too_fresh.append((place, path, reading.stamp))
+        for place, path, stamp in too_fresh:
+            beat(place)
             for _ in range(WAIT_TIMES):
                 if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
                     sleep(left_ns / 1e9)
             readings[path] = _look(folders, statuses, path, chunk, read, now_ns, before_ns=0)
+        for place, path in enumerate(chunk.paths):
+            if readings[path].problem == NO_MEMORY and _has_own_limit():
+                gc.collect()
+                beat(place)
+                alone = _look(folders, statuses, path, chunk, read, now_ns, before_ns=0)
+                readings[path] = _too_much(alone) if alone.problem == NO_MEMORY else alone
         return [readings[path] for path in chunk.paths]
 
 
 def chunk_to_readings(
-    block: bytes, read: Read = read_track, beat: Callable[[], None] = lambda: None
+    block: bytes, read: Read = read_track, beat: Beat = lambda _place: None
 ) -> bytes:
     """`extract` between processes: a Chunk as msgpack in, a list of Reading as msgpack out."""
     return _encode(extract(_decode_chunk(block), read, beat=beat))
@@ -116,7 +132,7 @@ def stamp_at(root_path: bytes, path: bytes, *, follow_links: bool = False) -> St
     return None if status is None else Stamp.of(status)
 
 
-def _look(
+def _look(  # noqa: PLR0911 - each way that it can end
     folders: OpenFolders,
     statuses: Statuses,
     path: bytes,
@@ -142,6 +158,8 @@ def _look(
         )
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
+    except MemoryError:  # the next line must do with what there is
+        return Reading(path=path, problem=NO_MEMORY)
     except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
         return Reading(path=path, problem=problem_of(error, "extract", path))
     finally:
@@ -171,13 +189,17 @@ def _judge_and_read(
             return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
 
     track = problem = None
-    file = _OpenFile(file_descriptor, stamp.size)
+    file = _OpenFile(file_descriptor, stamp.size, ours_only=chunk.plain)
     try:
         track = read(cast("BinaryIO", file), suffix_of(path[path.rfind(b"/") + 1 :]))
+    except Declined:  # what was read of it is read again, and counts then
+        return Reading(path=path, stamp=stamp, waiting=Waiting.READER)
     except Refused as refused:
         problem = Problem(ProblemKind.CONTENT, str(refused))
-    except (OSError, MemoryError) as error:
+    except OSError as error:
         problem = _environment(error)
+    except MemoryError:  # what the reader had is freed behind this block only
+        problem = NO_MEMORY
     except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
         problem = problem_of(error, "extract", path)
     after = os.fstat(file_descriptor)
@@ -206,13 +228,14 @@ class _OpenFile:
     and seeks in the kernel what `pread` says by itself. Without a buffer: `tags` reads in blocks.
     """
 
-    __slots__ = ("_at", "_descriptor", "_size", "bytes_read")
+    __slots__ = ("_at", "_descriptor", "_size", "bytes_read", "ours_only")
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, size: int, *, ours_only: bool) -> None:
         self._descriptor = descriptor
         self._size = size
         self._at = 0
         self.bytes_read = 0
+        self.ours_only = ours_only
 
     def fileno(self) -> int:
         return self._descriptor
@@ -253,6 +276,19 @@ def _tick_left_ns(stamp: Stamp, now_ns: int, evidence: Evidence) -> int:
     return tick_left_ns(stamp.ctime_ns, now_ns, evidence.granularity_ns)
 
 
+def _has_own_limit() -> bool:
+    """Whether it is this process that may not take more, however much the machine has."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def _too_much(reading: Reading) -> Reading:
+    reason = (
+        "takes more memory to read than the setting `worker_memory` gives; if this is no damaged"
+        " file, raise it and run `indexer rebuild`"
+    )
+    return replace(reading, problem=Problem(ProblemKind.CONTENT, reason))
+
+
 def _environment(error: OSError | MemoryError) -> Problem:
     """The machine's trouble, in words that say what to do about it."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
@@ -262,3 +298,7 @@ def _environment(error: OSError | MemoryError) -> Problem:
     reason = f"{what[:1].lower()}{what[1:]} ({errno.errorcode.get(number, number)})"
     advice = _ADVICE.get(number)
     return Problem(ProblemKind.ENVIRONMENT, f"{reason}: {advice}" if advice else reason)
+
+
+NO_MEMORY = _environment(MemoryError())
+"""A file could not be read for want of memory."""

@@ -6,7 +6,7 @@ Inside it each file is looked at again by lstat. What differs is not written: it
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from indexer.descent import OpenFolders
 from indexer.faults import FaultStreak, check_is_files, explain, problem_of
-from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind, Stamp
+from indexer.model import ChangeKind, Entry, Hint, Known, Place, Problem, ProblemKind, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
 from indexer.stages.identity import find, must_read
 from indexer.stages.outcome import Outcome, Tally, judge
@@ -25,6 +25,10 @@ from indexer.store.pending import PendingRow
 from indexer.tags import READER_VERSION
 from indexer.tree import Tree, special_kind
 
+DECLINED_TOGETHER = 32
+"""Files for mutagen in one pending row, and in the hands of one reader. A guess: one that dies of
+one of them has the others read again."""
+
 
 class Written(Struct, frozen=True):
     """What one transaction did. `left` is what stays pending of the chunk, None if nothing."""
@@ -33,6 +37,8 @@ class Written(Struct, frozen=True):
     left: PendingRow | None = None
     held: frozenset[bytes] = frozenset()
     """What of it was read although a writer holds it open: it stays pending until he is gone."""
+    declined: tuple[PendingRow, ...] = ()
+    """What of it is left to mutagen, in rows of at most `DECLINED_TOGETHER` files."""
 
 
 class _Done(Struct):
@@ -147,11 +153,27 @@ class Inserter:
         findings = [one for one in batch.findings if one.entry.path not in named]
         done = put(batch, findings, now_ms)
         again = done.again | (set(batch.waiting) - named)
+        declined = self._leave_declined(row, batch, named, now_ms) if batch.declined else ()
         if again:
             left = pending.keep_only(self._connection, row, again)
-            return Written(done.tally, left, frozenset(done.held))
+            return Written(done.tally, left, frozenset(done.held), declined)
         pending.settle(self._connection, row)
-        return Written(done.tally)
+        return Written(done.tally, declined=declined)
+
+    def _leave_declined(
+        self, row: PendingRow, batch: Batch, named: Collection[bytes], now_ms: int
+    ) -> tuple[PendingRow, ...]:
+        """Rows of their own for files that our readers declined."""
+        paths = [path for path in batch.declined if path not in named]
+        parts = range(0, len(paths), DECLINED_TOGETHER)
+        hints = [
+            Hint(batch.root_id, b"", tuple(paths[at : at + DECLINED_TOGETHER]), reread=batch.reread)
+            for at in parts
+        ]
+        return tuple(
+            pending.add_chunk(self._connection, hint, row.generation, now_ms, scan_id=row.scan_id)
+            for hint in hints
+        )
 
     def _put_apart(self, batch: Batch, findings: Sequence[Finding], now_ms: int) -> _Done:
         """Write findings of which one has made `_put` fail: all of them but that one.

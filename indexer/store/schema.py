@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Stands in `PRAGMA user_version`: how many of the migrations were applied."""
 
 TAG_COLUMNS: Final = (
@@ -261,12 +261,27 @@ UPDATE disks SET fsid = '' WHERE uuid <> '' AND fs_type IN ('btrfs', 'bcachefs',
 """
 """What tells the subvolumes of a disk apart."""
 
+TRIALS: Final = """
+-- Files that a reader process was given and has not answered for: it, or all of this program, may
+-- have died of one of them.
+CREATE TABLE trials (
+    root_id INTEGER NOT NULL REFERENCES roots (id),
+    path BLOB NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    tries INTEGER NOT NULL,         -- how often it was given by itself; 0: only with others
+    PRIMARY KEY (root_id, path)
+) WITHOUT ROWID;
+"""
+"""What is remembered of a file that kills whoever reads it."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
     ("odd_files", ODD_FILES),
     ("birth_times", BIRTH_TIMES),
     ("subvolumes", SUBVOLUMES),
+    ("trials", TRIALS),
 )
 """Name and script of every step, the oldest first: what an older index lacks, and a new one is."""
 

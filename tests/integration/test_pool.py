@@ -180,7 +180,7 @@ def test_a_file_that_kills_its_reader_is_blamed_and_the_rest_is_read(
     assert reasons(answers["bad"]) == [None, None, reason, None]
     assert answers["bad"][2].stamp is not None
     assert words(answers["good"]) == ["d"]
-    assert pool.restarts == 4
+    assert pool.restarts == 2
 
 
 def test_a_file_that_kills_its_reader_once_is_read(

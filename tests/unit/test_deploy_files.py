@@ -17,6 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
+from indexer.engine.queued.profiles import QUEUES, posts
+from indexer.settings import Settings
+from watcher.work import BACKGROUND_READERS
+
 CHECKOUT = Path(__file__).parents[2]
 DEPLOY = CHECKOUT / "deploy"
 INSTALLED = "/opt/music-indexer/"
@@ -116,6 +120,27 @@ def test_a_unit_may_write_next_to_nothing(unit: Path) -> None:
 def test_the_memory_of_a_unit_has_a_limit(unit: Path) -> None:
     (limit,) = parsed(unit)["MemoryMax"]
     assert 64 * MB <= int(limit[:-1]) * SIZES[limit[-1]] <= 1024 * MB
+
+
+@pytest.mark.parametrize("unit", OF_MUSIC, ids=lambda unit: unit.name)
+def test_a_reader_that_takes_all_it_may_or_is_killed_ends_no_service(unit: Path) -> None:
+    settings = parsed(unit)
+    assert settings["OOMPolicy"] == ["continue"]
+    (limit,) = settings["MemoryMax"]
+    defaults = Settings(db=Path("/x.db"))
+    readers = BACKGROUND_READERS
+    if "worker" in unit.name:
+        readers = sum(post.reads for post in posts(defaults, QUEUES, None))
+    taken = readers * defaults.worker_memory * MB
+    assert 2 * defaults.worker_memory * MB <= int(limit[:-1]) * SIZES[limit[-1]]
+    assert taken <= 0.8 * int(limit[:-1]) * SIZES[limit[-1]]
+
+
+def test_the_example_the_units_and_the_program_tell_the_same_limit() -> None:
+    told = Settings(db=Path("/x.db")).worker_memory
+    assert f"#worker_memory = {told}\n" in (DEPLOY / "config.example.toml").read_text()
+    for unit in OF_MUSIC:
+        assert f"`worker_memory` ({told} MB)" in unit.read_text()
 
 
 @pytest.mark.parametrize("unit", OF_MUSIC, ids=lambda unit: unit.name)

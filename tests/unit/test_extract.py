@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +14,7 @@ from indexer.evidence import AHEAD_NS, TICK_NS
 from indexer.model import Chunk, Evidence, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.stages import extract as stage
 from indexer.stages.extract import chunk_to_readings, extract, stamp_at
-from indexer.tags import Refused
+from indexer.tags import Declined, Refused
 
 
 def whole(file: BinaryIO, suffix: bytes) -> Track:
@@ -292,8 +294,73 @@ def test_no_descriptor_stays_open(song: Path) -> None:
 def test_a_beat_comes_before_each_file(song: Path) -> None:
     beats: list[int] = []
     chunk = Chunk(os.fsencode(song.parent), (b"song.mp3", b"gone.mp3"))
-    extract(chunk, whole, now_ns=later, beat=lambda: beats.append(1))
-    assert len(beats) == 2
+    extract(chunk, whole, now_ns=later, beat=beats.append)
+    assert beats == [0, 1]
+
+
+def test_what_our_own_readers_decline_is_left_with_the_stamp_it_had(song: Path) -> None:
+    chunk = Chunk(os.fsencode(song.parent), (b"song.mp3",), plain=True)
+    (reading,) = extract(chunk, raising(Declined()), now_ns=later)
+    assert reading.waiting is Waiting.READER
+    assert reading.stamp == Stamp.of(song.stat())
+    assert not reading.opened  # it is counted when it is read
+
+
+def test_only_a_plain_chunk_is_for_our_own_readers_alone(song: Path) -> None:
+    told = []
+
+    def tell(file: BinaryIO, _suffix: bytes) -> Track:
+        told.append(getattr(file, "ours_only", None))
+        return Track(codec="x")
+
+    for plain in (True, False):
+        chunk = Chunk(os.fsencode(song.parent), (b"song.mp3",), plain=plain)
+        extract(chunk, tell, now_ns=later)
+    assert told == [True, False]
+
+
+LIMITED = """
+import os, sys
+from indexer.engine.processes import limit_memory
+from indexer.model import Chunk, Track
+from indexer.stages.extract import extract
+
+asked = []
+
+def read(file, suffix):
+    asked.append(suffix)
+    if suffix == b".flac" or len(asked) == 1:
+        bytearray(10**9)
+    return Track(codec="x")
+
+if sys.argv[2] == "limited":
+    limit_memory(64)
+elif sys.argv[2] == "short":
+    bytearray = lambda _: (_ for _ in ()).throw(MemoryError)
+paths = (b"song.mp3", b"large.flac", b"last.mp3")
+for reading in extract(Chunk(os.fsencode(sys.argv[1]), paths), read):
+    print(reading.problem.kind if reading.problem else reading.track.codec)
+print(len(asked))
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("limited", ["x", "content", "x", "5"]),
+        ("short", ["environment", "environment", "x", "3"]),
+    ],
+)
+def test_too_little_memory_is_the_files_fault_only_alone_and_where_this_process_has_a_limit(
+    song: Path, how: str, expected: list[str]
+) -> None:
+    for name in ("large.flac", "last.mp3"):
+        (song.parent / name).write_bytes(b"x")
+    for name in ("song.mp3", "large.flac", "last.mp3"):
+        os.utime(song.parent / name, ns=(0, 0))
+    command = [sys.executable, "-c", LIMITED, str(song.parent), how]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected
 
 
 def test_a_block_in_brings_the_same_readings_out(song: Path) -> None:

@@ -341,7 +341,7 @@ def test_who_only_reads_files_does_not_load_the_database(module: str) -> None:
 
 def test_a_reader_that_wants_more_memory_than_it_may_have_gets_none() -> None:
     text = (
-        "from indexer.engine.queued.lender import limit_memory\nlimit_memory(64)\n"
+        "from indexer.engine.processes import limit_memory\nlimit_memory(64)\n"
         "kept = bytes(16 << 20)\n"
         "try:\n    bytes(80 << 20)\nexcept MemoryError:\n    print('no more')\n"
     )

@@ -134,3 +134,67 @@ def test_a_killer_in_each_chunk_is_not_the_machines_fault() -> None:
     chunks = [chunk(*paths) for _ in range(FAILING_CHUNKS * 2)]
     answers, _ = finish(work_on(*chunks), kills=lambda path: path == b"0")
     assert len(answers) == len(chunks)
+
+
+def test_the_file_at_hand_is_tried_by_itself_and_the_others_as_they_were() -> None:
+    work = work_on(chunk(*(b"%d" % number for number in range(9))))
+    assert work.fail(taken(work), "died", at=4) is None
+    left = [taken(work).chunk.paths for _ in range(3)]
+    assert sorted(left) == [(b"0", b"1", b"2", b"3"), (b"4",), (b"5", b"6", b"7", b"8")]
+    assert left[0] == (b"4",)
+    assert work.take() is None
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_file_that_was_at_hand_twice_is_blamed_after_two_readers(place: int) -> None:
+    paths = [b"%d" % number for number in range(5)]
+    work = work_on(chunk(*paths))
+    failures = 0
+    job = None
+    while (piece := work.take()) is not None:
+        if paths[place] in piece.chunk.paths:
+            failures += 1
+            job = work.fail(piece, "died", piece.chunk.paths.index(paths[place])) or job
+        else:
+            job = work.succeed(piece, gone(piece)) or job
+    assert job is not None
+    _, readings = job.answer()
+    assert [reading.path for reading in readings] == paths
+    assert [reading.problem is not None for reading in readings] == [
+        number == place for number in range(5)
+    ]
+    assert failures == 2
+
+
+def test_what_is_added_is_taken_in_order_and_some_of_it_alone() -> None:
+    work: Work[str] = Work()
+    paths = [b"%d" % number for number in range(7)]
+    known = {3: Reading(path=b"3", gone=True)}
+    assert work.add("A", chunk(*paths), alone=[0, 5], known=known) is None
+    pieces = [taken(work) for _ in range(5)]
+    together = [piece.chunk.paths for piece in pieces]
+    assert together == [(b"0",), (b"1", b"2"), (b"4",), (b"5",), (b"6",)]
+    assert work.take() is None
+    done = [job for piece in pieces if (job := work.succeed(piece, gone(piece))) is not None]
+    (job,) = done
+    assert [reading.path for reading in job.answer()[1]] == paths
+
+
+def test_a_chunk_of_which_all_is_known_is_answered_at_once() -> None:
+    work: Work[str] = Work()
+    job = work.add("A", chunk(b"a"), known={0: Reading(path=b"a", gone=True)})
+    assert job is not None
+    assert work.waiting == 0
+
+
+def test_where_everything_fails_files_may_have_the_machines_trouble_instead() -> None:
+    work: Work[str] = Work(stamp_at=lambda *_, **__: STAMP, gives_up=False)
+    for number in range(FAILING_CHUNKS + 1):
+        work.add(str(number), chunk(b"a"))
+    kinds = []
+    while (piece := work.take()) is not None:
+        job = work.fail(piece, "died")
+        if job is not None and (problem := job.answer()[1][0].problem) is not None:
+            kinds.append(problem.kind)
+    assert len(kinds) == FAILING_CHUNKS + 1
+    assert kinds[-1] is ProblemKind.ENVIRONMENT

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.engine.processes import mapped_bytes, resident_bytes, spent_by
-from indexer.engine.queued import lender
+from indexer.engine.processes import limit_memory, mapped_bytes, resident_bytes, spent_by
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -67,7 +66,7 @@ def test_the_limit_of_a_reader_counts_from_what_it_has_in_such_pages(
     limits: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
     monkeypatch.setattr(os, "sysconf", lambda _: 16_384)
-    lender.limit_memory(64)
+    limit_memory(64)
     ((soft, hard),) = limits
     assert soft == hard == pytest.approx(mapped_bytes() + (64 << 20), rel=0.1)
 

@@ -23,10 +23,9 @@ from rq.timeouts import BaseTimeoutException
 from rq.utils import now
 
 from indexer.engine.death import die_with
-from indexer.engine.processes import resident_bytes
+from indexer.engine.processes import limit_memory, resident_bytes
 from indexer.engine.queued import serial
 from indexer.engine.queued.jobs import ODD, Handler, OurJob, OurQueue, our_queue
-from indexer.engine.queued.lender import limit_memory
 from indexer.errors import IndexerError
 from indexer.faults import never_one_files
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,6 @@ from msgspec.structs import replace
 from rq.job import Retry
 
 from indexer import disks, errors
-from indexer.engine.processes import mapped_bytes
 from indexer.engine.queued.jobs import read_order
 from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
 from indexer.engine.queued.queues import Queues, chunk_job
@@ -120,18 +118,12 @@ def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]
     )
     limit_s = settings.reader_timeout
 
-    def beat() -> None:
+    def beat(_place: int) -> None:
         """Give the next file its own time: RQ's alarm, which ends the job, begins anew."""
         signal.setitimer(signal.ITIMER_REAL, limit_s)
 
     readings = extract(chunk, beat=beat)
     return [_as_scanned(reading, file) for reading, file in zip(readings, order.files, strict=True)]
-
-
-def limit_memory(megabytes: int) -> None:
-    """Let this process take so much more memory than it has now, and fail where it wants more."""
-    most = mapped_bytes() + megabytes * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def same_time(one_ns: int, other_ns: int) -> bool:

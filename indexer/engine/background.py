@@ -1,0 +1,68 @@
+"""What a daemon's readers still have in work -> what other looks must leave alone until then.
+
+A file that is being read may have moved: its row is to follow it, not to go missing, and the place
+that it left is not to be another's before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from indexer.engine.careful import Careful, File
+from indexer.model import Hint, Known
+from indexer.store import pending
+from indexer.store.connection import Connection, write_transaction
+
+
+class Background:
+    """Readers that go on from one look of a daemon to the next, and what waits for them."""
+
+    def __init__(self, connection: Connection, careful: Careful) -> None:
+        self.careful = careful
+        self.waits = False
+        """Whether the present look waits for what comes quickly."""
+        self.freed: set[tuple[int, bytes]] = set()
+        """(root id, path) of places that can be looked at now, since nothing may have moved away
+        from them any more."""
+        self._connection = connection
+        self._held: defaultdict[File, set[tuple[int, bytes]]] = defaultdict(set)
+        self._later: list[tuple[set[int], Sequence[Hint], int]] = []
+
+    def hold(self, known: Known) -> bool:
+        """Whether a row's file is being read, so that its place is looked at when that is done."""
+        file = (known.disk_id, known.stamp.inode)
+        if file not in self.careful.files:
+            return False
+        self._held[file].add((known.root_id, known.path))
+        return True
+
+    def settle_later(self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int) -> None:
+        """Close what these hints have answered once these rows of theirs were: see `pending`.
+
+        Until then whoever left them waits, and so they outlive a kill.
+        """
+        self._later.append((set(row_ids), hints, up_to_id))
+
+    def release(self) -> None:
+        """See what need not wait any more, after something was inserted."""
+        files, rows = self.careful.files, self.careful.row_ids
+        for file in [file for file in self._held if file not in files]:
+            self.freed |= self._held.pop(file)
+        over = [later for later in self._later if not later[0] & rows]
+        if over:
+            self._later = [later for later in self._later if later[0] & rows]
+            with write_transaction(self._connection):
+                for _, hints, up_to_id in over:
+                    pending.settle_covered(self._connection, hints, up_to_id, rereads_too=False)
+
+    def forget(self) -> None:
+        """Drop all that is in work: everything is looked at anew."""
+        self._held.clear()
+        self._later.clear()
+        self.freed.clear()
+        self.careful.drop()
+
+    def close(self) -> None:
+        """End the readers. All that waits for them is looked at by the next start."""
+        self.careful.close()

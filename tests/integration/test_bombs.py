@@ -1,0 +1,187 @@
+"""Files that mutagen cannot bear: none stops the daemon, a scan, or what else is indexed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.bombs import MB, inflating, large_tag, many_blocks, tiny_frames
+from tests.corpus import plant, tagged
+from tests.daemons import QUICK, Daemon, ids, shown, watching
+from tests.programs import count, eventually, rows, run
+
+FEW_MB = 100
+"""More than a daemon takes that never sees such a file, and much less than one that reads it."""
+SHORT = QUICK + "reader_timeout = 2.0\n"
+NARROW = QUICK + "worker_memory = 64\n"
+
+
+def peak_mb(pid: int) -> int:
+    """The most memory that a process ever held."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+    return int(peak) // 1024
+
+
+def problems(db: Path) -> dict[str, str]:
+    return dict(rows(db, "SELECT CAST(path AS TEXT), kind || ': ' || reason FROM problems"))
+
+
+def readers(daemon: Daemon) -> list[psutil.Process]:
+    return psutil.Process(daemon.pid).children()
+
+
+def tries_of(db: Path, path: str) -> int:
+    """How often a reader was given this file, by itself, and has not answered."""
+    asked = "SELECT tries FROM trials WHERE CAST(path AS TEXT) = ?"
+    return sum(tries for (tries,) in rows(db, asked, path))
+
+
+def test_a_frame_that_inflates_is_dropped_and_the_daemon_stays_small(music: Path, db: Path) -> None:
+    with watching(music, db=db, config=QUICK) as daemon:
+        plant(music, {"bomb.mp3": inflating(300), "song.mp3": tagged(title="Song")})
+        daemon.shows({"bomb.mp3": "bomb", "song.mp3": "Song"})
+        assert rows(db, "SELECT artist FROM library WHERE path = 'bomb.mp3'") == [("Bomber",)]
+        assert peak_mb(daemon.pid) < FEW_MB
+        assert "mutagen" not in Path(f"/proc/{daemon.pid}/maps").read_text("ascii")
+
+
+def test_a_tag_of_tiny_frames_is_read_while_others_are_indexed(music: Path, db: Path) -> None:
+    with watching(music, db=db) as daemon:
+        plant(music, {"tiny.mp3": tiny_frames(8 * MB), "song.mp3": tagged(title="Song")})
+        eventually(lambda: shown(db).get("song.mp3") == "Song", within_s=5)
+        daemon.shows({"tiny.mp3": "Tiny", "song.mp3": "Song"}, within_s=20)
+
+
+def test_a_file_that_outlives_its_reader_stops_nothing_else(music: Path, db: Path) -> None:
+    with watching(music, db=db, config=SHORT) as daemon:
+        plant(music, {"slow.flac": many_blocks(8 * MB)})
+        eventually(lambda: tries_of(db, "slow.flac"))
+        began = time.monotonic()
+        plant(music, {"song.mp3": tagged(title="Song"), "song.wma": tagged(".wma", title="Other")})
+        daemon.shows({"song.mp3": "Song", "song.wma": "Other"}, within_s=10)
+        assert daemon.status()["pending"] >= 0
+        eventually(lambda: problems(db))
+        assert time.monotonic() - began < 40
+        reason = "content: the reader took longer than 2 s twice on this file"
+        assert problems(db) == {"slow.flac": reason}
+        daemon.is_right()
+    assert rows(db, "SELECT count(*) FROM trials") == [(0,)]
+
+
+def test_a_file_that_takes_too_much_memory_is_at_fault(music: Path, db: Path) -> None:
+    with watching(music, db=db, config=NARROW) as daemon:
+        plant(music, {"large.mp3": large_tag(100 * MB), "song.wma": tagged(".wma", title="S")})
+        eventually(lambda: problems(db))
+        daemon.shows({"song.wma": "S"})
+        assert peak_mb(daemon.pid) < FEW_MB
+        (reason,) = problems(db).values()
+        assert reason.startswith("content: takes more memory to read than the setting")
+        assert daemon.process.poll() is None
+
+
+def test_a_scan_gives_a_bomb_to_a_reader_too(music: Path, db: Path) -> None:
+    bombs: dict[str | bytes, bytes | None] = {
+        "slow.flac": many_blocks(8 * MB),
+        "bomb.mp3": inflating(300),
+    }
+    plant(music, {**bombs, "song.wma": tagged(".wma", title="Song")})
+    ran = run("rebuild", "--json", music, db=db, config="reader_timeout = 2.0\n").object
+    assert (ran["added"], ran["problems"], ran["files_read"]) == (2, 1, 3)
+    assert list(problems(db)) == ["slow.flac"]
+    assert rows(db, "SELECT count(*) FROM trials, pending") == [(0,)]
+
+
+def test_a_file_that_ends_all_of_the_program_is_a_problem_in_the_end(music: Path, db: Path) -> None:
+    """As a machine without memory does it: reader and daemon are killed at the same file."""
+    plant(music, {"slow.flac": many_blocks(8 * MB), "song.mp3": tagged(title="Song")})
+    for _ in range(8):
+        before = tries_of(db, "slow.flac")
+        with watching(music, db=db, until=None) as daemon:
+            eventually(lambda: tries_of(db, "slow.flac") > before or problems(db))  # noqa: B023
+            if problems(db):
+                break
+            victims = readers(daemon)
+            daemon.process.kill()
+            for reader in victims:
+                reader.kill()
+            daemon.process.wait(10)
+    else:
+        pytest.fail("it goes round for ever")
+    with watching(music, db=db) as daemon:
+        daemon.shows({"song.mp3": "Song"})
+        daemon.is_right()
+        assert list(problems(db)) == ["slow.flac"]
+        assert problems(db)["slow.flac"].startswith("content: it was given to a reader 3 times")
+
+
+def test_what_is_told_to_end_holds_it_against_no_file(music: Path, db: Path) -> None:
+    plant(music, {"slow.flac": many_blocks(8 * MB)})
+    for _ in range(4):
+        with watching(music, db=db) as daemon:
+            eventually(lambda: tries_of(db, "slow.flac"))
+            began = time.monotonic()
+            assert daemon.end(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 5
+        assert rows(db, "SELECT count(*) FROM trials") == [(0,)]
+
+
+def test_a_change_of_a_file_that_is_being_read_wins(music: Path, db: Path) -> None:
+    with watching(music, db=db) as daemon:
+        plant(music, {"song.flac": many_blocks(8 * MB)})
+        eventually(lambda: tries_of(db, "song.flac"))
+        plant(music, {"song.flac": tagged(".flac", title="Whole")})
+        daemon.shows({"song.flac": "Whole"}, within_s=10)
+        daemon.is_right()
+        assert shown(db) == {"song.flac": "Whole"}
+        assert problems(db) == {}
+
+
+@pytest.mark.parametrize("suffix", [".wma", ".wav", ".ape"])
+def test_what_mutagen_reads_keeps_its_id_when_it_moves(music: Path, db: Path, suffix: str) -> None:
+    names = [f"{name}{suffix}" for name in ("a", "b")]
+    plant(music, {name: tagged(suffix, title=name) for name in names})
+    with watching(music, db=db) as daemon:
+        daemon.shows({name: name for name in names})
+        before = ids(db)
+        last = count(db, "SELECT max(seq) FROM changes")
+        one, other = (music / name for name in names)
+        one.rename(music / "aside")
+        other.rename(one)
+        (music / "aside").rename(other)
+        daemon.shows(dict(zip(names, reversed(names), strict=True)))
+        daemon.is_right()
+        assert ids(db) == dict(zip(names, [before[name] for name in reversed(names)], strict=True))
+        one.rename(music / f"c{suffix}")
+        plant(music, {one.name: tagged(suffix, title="new")})
+        daemon.shows({f"c{suffix}": names[1], one.name: "new", other.name: names[0]})
+        daemon.is_right()
+        assert ids(db)[f"c{suffix}"] == before[names[1]]
+        kinds = rows(db, f"SELECT kind FROM changes WHERE seq > {last} ORDER BY seq")
+        assert [kind for (kind,) in kinds].count("missing") == 0
+
+
+def test_what_mutagen_reads_is_there_soon_and_its_reader_stays_for_the_next(
+    music: Path, db: Path
+) -> None:
+    with watching(music, db=db) as daemon:
+        plant(music, {"0.wma": tagged(".wma", title="0")})
+        daemon.shows({"0.wma": "0"})
+        (reader,) = readers(daemon)
+        began = time.monotonic()
+        plant(music, {"1.wma": tagged(".wma", title="1")})
+        daemon.shows({"0.wma": "0", "1.wma": "1"})
+        assert time.monotonic() - began < 2  # 0.02 s where nothing else runs
+        assert readers(daemon) == [reader]
+
+
+def test_a_command_beside_the_daemon_waits_for_what_mutagen_reads(music: Path, db: Path) -> None:
+    with watching(music, db=db, config=SHORT) as daemon:
+        plant(music, {"slow.flac": many_blocks(8 * MB)})
+        run("scan", music / "slow.flac", db=db)
+        assert list(problems(db)) == ["slow.flac"]
+        assert daemon.status()["pending"] == 0
