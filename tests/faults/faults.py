@@ -21,6 +21,7 @@ import psutil
 
 from indexer.store.connection import open_index
 from indexer.store.upkeep import empty_log
+from tests.bombs import inflating, tiny_frames
 from tests.corpus import plant, tagged
 from tests.crews import kill
 from tests.faults import second_root
@@ -391,6 +392,26 @@ def odd_numbers(house: House, dice: Random) -> Course:
     ((odd,),) = rows(house.db, "SELECT count(*) FROM tracks WHERE inode < 0")
     assert bool(odd) == house.layout.odd_inodes
     return f"{len(met)} odd times, {odd} odd inodes"
+
+
+@fault()
+def tag_bomb(house: House, dice: Random) -> Course:
+    """Files of a few kilobytes whose tags would take a reader's memory, or its time."""
+    made = {
+        b"bomb %d.mp3" % dice.randrange(10**6): inflating(300),
+        b"frames %d.mp3" % dice.randrange(10**6): tiny_frames(200_000),
+    }
+    before = house.world.look()
+    for name, content in made.items():
+        Path(os.fsdecode(house.world.path(name))).write_bytes(content)
+    house.world.took_place(before, certain=False)
+    yield
+    peak_mb = 0
+    for process in [house.daemon.pid, *([] if house.crew is None else [house.crew.pid])]:
+        status = Path(f"/proc/{process}/status").read_text("ascii")
+        peak_mb = max(peak_mb, int(status.partition("VmHWM:")[2].split()[0]) >> 10)
+    assert peak_mb < 128, f"{peak_mb} MB in a process that must stay small"
+    return f"{peak_mb} MB at the most"
 
 
 @fault()
