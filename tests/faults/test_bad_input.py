@@ -113,7 +113,7 @@ def test_a_reader_that_fails_is_found_and_its_file_is_kept(
     wholes = (Input(b".mp3", corpus.tagged(title="x")),)
     monkeypatch.setattr(bad_input, "samples", lambda: wholes)
     monkeypatch.setattr(bad_input, "CPU_S", 0.2)
-    monkeypatch.setattr(bad_input, "WALL_S", 60.0 if fault is hang else 0.3)
+    monkeypatch.setattr(bad_input, "WALL_S", 0.3 if fault is wait else 60.0)
     bad_input._import_all(wholes)
     monkeypatch.setattr(bad_input, "_import_all", lambda _wholes: None)
     family_of = reader.family_of

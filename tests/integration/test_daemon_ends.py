@@ -92,7 +92,8 @@ def test_after_a_kill_it_starts_at_once(music: Path, db: Path) -> None:
 
 
 def test_a_second_daemon_is_refused_and_says_who_is_the_first(music: Path, db: Path) -> None:
-    with watching(music, db=db) as daemon, watching(db=db, until=None) as second:
+    log = db.with_name("second.log")
+    with watching(music, db=db) as daemon, watching(db=db, log=log, until=None) as second:
         assert second.process.wait(10) == 3
         (line,) = second.log.splitlines()
         assert f"process {daemon.pid} keeps this index already" in line
