@@ -18,7 +18,7 @@ from indexer.engine.guard import look_at_roots
 from indexer.engine.pool import ReaderPool
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import explain
-from indexer.model import Entry, Known, Listener, Place, Progress, Reading, Waiting
+from indexer.model import Entry, Known, Listener, Place, ProblemKind, Progress, Reading, Waiting
 from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.batch import shape
@@ -30,7 +30,7 @@ from indexer.store.damage import Damage
 from indexer.store.sqlite_errors import explained
 from indexer.tree import Tree
 from indexer.walk import Unlisted, Unseen, look, walk
-from indexer.wanted import IGNORE_FILE, Wanted
+from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
 
@@ -196,16 +196,16 @@ class Verifier:
 
     def _not_seen(self, tree: Tree, item: Unlisted | Unseen) -> Iterator[_Doubt]:
         """Count what cannot be looked at; a difference where `problems` does not say so."""
-        if isinstance(item, Unseen):
-            kind, detail = "unseen", f"this name cannot be looked at: {item.problem.reason}"
-        elif item.reason is None:
-            return
-        elif paths.name_of(item.path) == IGNORE_FILE:
-            kind, detail = "unlisted", item.reason
-        else:
-            kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
-        if paths.name_of(item.path) != IGNORE_FILE:  # a bad line hides nothing
+        if isinstance(item, Unseen) and item.problem.kind is ProblemKind.CONTENT:
+            kind, detail = "unlisted", item.problem.reason  # lines of an ignore file hide nothing
+        elif isinstance(item, Unseen):
             self._unseen += 1
+            kind, detail = "unseen", f"this name cannot be looked at: {item.problem.reason}"
+        elif item.reason is not None:
+            self._unseen += 1
+            kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
+        else:
+            return
         if not self._is_told(tree, item.path):
             yield _Doubt(tree, item.path, kind, detail)
 

@@ -32,7 +32,7 @@ class Unseen(Struct, frozen=True):
     """A name in a listing that cannot be looked at: its own row may not be judged, nor changed.
 
     A damaged inode (EBADMSG, EUCLEAN, EIO), or one that is listed and then is not there, time and
-    again. Its neighbours are looked at as ever.
+    again. Its neighbours are looked at as ever. Also an ignore file with lines that match nothing.
     """
 
     path: bytes
@@ -174,8 +174,8 @@ class _Lister:
                 self.rules, bad_lines = with_file(self.rules, file)
                 if bad_lines:
                     place = paths.join(self._folder, IGNORE_FILE)
-                    order = paths.order_key(place, is_folder=True)
-                    self._bad_lines.append((order, Unlisted(place, "; ".join(bad_lines))))
+                    told = Problem(ProblemKind.CONTENT, "; ".join(bad_lines))
+                    self._bad_lines.append((place, Unseen(place, told)))
         return True
 
     def _keep_all(  # noqa: C901 - a call a name costs

@@ -73,6 +73,8 @@ class Careful:
         """By the id of a job's row: the stamps that its files had when they were declined."""
         self._files: Counter[File] = Counter()
         self._jobs: dict[int, Job] = {}
+        self._places: dict[tuple[int, bytes], Job] = {}
+        """The newest job of each file, by root id and path."""
         self._idle_since: float | None = None
         self._has_news = False
         """Whether something was offered since the last `step`."""
@@ -85,6 +87,14 @@ class Careful:
     def files(self) -> Mapping[File, int]:
         """The files in work."""
         return self._files
+
+    def row_of(self, root_id: int, path: bytes, stamp: Stamp, reread: int) -> int | None:
+        """The id of the pending row that stands for a file which is in work just as it is now."""
+        job = self._places.get((root_id, path))
+        if job is None or job.plan.reread < reread:
+            return None
+        entry = next(one for one in job.plan.read if one.path == path)
+        return job.row.id if entry.stamp == stamp else None
 
     @property
     def row_ids(self) -> set[int]:
@@ -121,6 +131,7 @@ class Careful:
         self._jobs[job.row.id] = job
         self._stamps[job.row.id] = stamps
         self._files.update(files_of(job.plan))
+        self._places.update(((job.plan.root_id, entry.path), job) for entry in job.plan.read)
         self._has_news = True
         done = self._work.add(job, chunk, alone, known)
         if done is not None:
@@ -142,6 +153,10 @@ class Careful:
         for job, _ in answered:
             del self._jobs[job.row.id]
             self._files.subtract(files_of(job.plan))
+            for entry in job.plan.read:
+                place = (job.plan.root_id, entry.path)
+                if self._places.get(place) is job:
+                    del self._places[place]
         self._files += Counter()  # drop those of which there is none now
         if not self._jobs and self._pool.reader_count:
             now = self._clock()
@@ -179,6 +194,7 @@ class Careful:
         self._answered.clear()
         self._stamps.clear()
         self._jobs.clear()
+        self._places.clear()
         self._files.clear()
         self._idle_since = None
         self._has_news = False

@@ -217,17 +217,17 @@ class LocalEngine:
         """Plan all scans, and make each plan durable before anybody works on it."""
         for scan in self._scans:
             for plan in scan.plans():
-                yield from self._durable(scan.hint, plan, hint_rows)
+                yield from self._durable(scan.hint, self._without_work(plan), hint_rows)
         self._phase = "reading"
 
     def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """What must not be inserted before all the others were, however readers hurry."""
         for scan in self._scans:
-            for plan in scan.late_plans():
+            for late in scan.late_plans():
+                plan = self._without_work(late)
                 if self._background is not None and self._background.careful.files:
-                    plan = self._without_held(self._background, plan)  # noqa: PLW2901
-                if plan.read:
-                    yield from self._durable(scan.hint, plan, hint_rows)
+                    plan = self._without_held(self._background, plan)
+                yield from self._durable(scan.hint, plan, hint_rows)
 
     def _durable(self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """One row for the chunk; the first one writes the hint's own row, too.
@@ -235,6 +235,8 @@ class LocalEngine:
         So a scan that finds nothing to do writes nothing (rule R14). And there is no job where
         somebody has removed the root since the scan began.
         """
+        if not plan.names:
+            return
         now_ms = _now_ms()
         with write_transaction(self._connection):
             if not roots.is_watched(self._connection, hint.root_id):
@@ -318,6 +320,24 @@ class LocalEngine:
         self._write_ready()
         if self._background is not None:
             self._background.release()
+
+    def _without_work(self, plan: Plan) -> Plan:
+        """The plan without files that are being read in the background just as they are now.
+
+        Their rows stand for them already. A newer row would have their answers dropped, look after
+        look, as long as one answer makes another look.
+        """
+        careful = None if self._background is None else self._background.careful
+        if careful is None or not careful.files:
+            return plan
+        read = []
+        for entry in plan.read:
+            row_id = careful.row_of(plan.root_id, entry.path, entry.stamp, plan.reread)
+            if row_id is None:
+                read.append(entry)
+            else:
+                self.declined.add(row_id)
+        return msgspec.structs.replace(plan, read=tuple(read))
 
     def _without_held(self, background: Background, plan: Plan) -> Plan:
         """The plan without files that stand where one stood that is being read in the background.

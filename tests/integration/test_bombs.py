@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from tests.bombs import MB, inflating, large_tag, many_blocks, tiny_frames
-from tests.corpus import plant, tagged
+from tests.corpus import noise, plant, tagged
 from tests.daemons import QUICK, Daemon, ids, shown, watching
 from tests.programs import count, eventually, rows, run
+from tests.trees import swap
 
 FEW_MB = 100
 """More than a daemon takes that never sees such a file, and much less than one that reads it."""
@@ -185,3 +186,18 @@ def test_a_command_beside_the_daemon_waits_for_what_mutagen_reads(music: Path, d
         run("scan", music / "slow.flac", db=db)
         assert list(problems(db)) == ["slow.flac"]
         assert daemon.status()["pending"] == 0
+
+
+def test_two_files_for_mutagen_that_swap_names_are_each_read_once_more(
+    music: Path, db: Path
+) -> None:
+    """Each holds the other's place, and the answer of one makes another look at both."""
+    plant(music, {"a/one.mp3": noise(600), "b/two.wv": tagged(".wv", title="Two")})
+    with watching(music, db=db) as daemon:
+        eventually(lambda: shown(db) == {"b/two.wv": "Two"} and len(problems(db)) == 1)
+        known = rows(db, "SELECT id, inode FROM tracks ORDER BY id")
+        swap(music, "a/one.mp3", "b/two.wv")
+        daemon.shows({"a/one.mp3": "Two"})
+        daemon.is_right()
+        assert list(problems(db)) == ["b/two.wv"]
+        assert rows(db, "SELECT id, inode FROM tracks ORDER BY id") == known

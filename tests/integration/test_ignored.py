@@ -191,7 +191,7 @@ def test_a_bad_line_is_a_problem_at_its_file_until_it_is_mended_and_the_others_h
     report = library.scan()
     assert set(titles(library)) == set(names)
     (problem,) = library.problems()
-    assert (problem.path, problem.kind) == ("A/.indexignore", "environment")
+    assert (problem.path, problem.kind) == ("A/.indexignore", "content")
     assert "line 2: " in problem.reason
     assert report.problems == 1
     assert_settled(library)
