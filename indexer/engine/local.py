@@ -117,7 +117,7 @@ class LocalEngine:
         self._held: dict[int, set[bytes]] = {}
         self._phase = "listing"
         self._is_everything = False
-        self._follows_twins = False
+        self._follows_twins = not self._is_patient
         self._expected: int | None = None
         self._streak = FaultStreak() if streak is None else streak
         self._background = background

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.bombs import MB, inflating, large_tag, many_blocks, tiny_frames
 from tests.corpus import noise, plant, tagged
 from tests.daemons import QUICK, Daemon, ids, shown, watching
 from tests.programs import count, eventually, rows, run
-from tests.trees import swap
+from tests.trees import put_in_place_of, swap
 
 FEW_MB = 100
 """More than a daemon takes that never sees such a file, and much less than one that reads it."""
@@ -201,3 +202,19 @@ def test_two_files_for_mutagen_that_swap_names_are_each_read_once_more(
         daemon.is_right()
         assert list(problems(db)) == ["b/two.wv"]
         assert rows(db, "SELECT id, inode FROM tracks ORDER BY id") == known
+
+
+def test_another_name_of_a_file_for_mutagen_is_looked_at_when_that_loses_one(
+    music: Path, db: Path
+) -> None:
+    """A link that is replaced changes the ctime of the file behind it, of which no event tells."""
+    plant(music, {"a/one.wv": tagged(".wv", title="One")})
+    (music / "b").mkdir()
+    with watching(music, db=db) as daemon:
+        daemon.shows({"a/one.wv": "One"})
+        os.link(music / "a" / "one.wv", music / "b" / "two.wv")
+        daemon.shows({"a/one.wv": "One", "b/two.wv": "One"})
+        daemon.is_right()
+        put_in_place_of(music, "b/two.wv", tagged(".wv", title="Two"))
+        daemon.shows({"a/one.wv": "One", "b/two.wv": "Two"})
+        eventually(lambda: run("verify", "--json", db=db, check=None).object["ok"])
