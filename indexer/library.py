@@ -246,12 +246,15 @@ class Library:
         with explained(self._database):
             return upkeep.copy_to(self._reading(), target)
 
-    def optimize(self) -> tuple[int, int]:
-        """Tidy the database file; its size in bytes before and after."""
+    def optimize(self) -> tuple[int, int, bool]:
+        """Tidy the database file; its size in bytes before and after, and whether that is all.
+
+        False: another program reads the index for long, and the file shrinks when that has ended.
+        """
         with self._dispatching("optimize", _never) as dispatcher:
             before = self._database.stat().st_size
-            upkeep.tidy(dispatcher.connection)
-            return before, self._database.stat().st_size
+            is_all = upkeep.tidy(dispatcher.connection)
+            return before, self._database.stat().st_size, is_all
 
     def repair(self, stop: Stop = _never) -> report.RepairReport:
         """Make again what is damaged and can be made again, and save the rest, with all ids.

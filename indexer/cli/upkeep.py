@@ -8,6 +8,7 @@ import click
 
 from indexer.cli.answers import repair_lines
 from indexer.cli.arguments import examples, file_argument, files, json_option
+from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import byte_size, file_text
 
@@ -41,7 +42,9 @@ def optimize(session: Session) -> int:
     It is never needed, and worth a minute after a large library was indexed for the first time.
     """
     with session.library() as library:
-        before, after = library.optimize()
+        before, after, is_all = library.optimize()
+    if not is_all:
+        say("another program reads the index; its file shrinks when that has ended")
     session.answer(
         {"size_before": before, "size_after": after},
         [f"{byte_size(before)} before, {byte_size(after)} now"],

@@ -11,11 +11,13 @@ if TYPE_CHECKING:  # who reads files for others never loads SQLite
 
 
 def give_back(connection: Connection) -> None:
-    """Move the log into the database as far as readers allow it, and free what nobody needs.
+    """Move the log into the database as far as other processes allow, and free unused memory.
 
     What SQLite keeps, garbage, and the free pages of the allocator go back to the system.
     """
-    connection.wal_checkpoint()
+    from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
+
+    checkpoint(connection)
     connection.pragma("shrink_memory")
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # malloc_trim(3)

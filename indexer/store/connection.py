@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ _REST_CACHE_KIB: Final = 2048
 _SEED_CACHE_KIB: Final = 8192
 _IN_ONE_INSERT: Final = 32
 _WAL_KEEPS: Final = 16 * 1024 * 1024
+_WAL_PAUSE_S: Final = 0.005
+"""Between two tries to switch a database to WAL. A guess."""
 _TRACES: Final = ("-wal", ".lock")
 """What stands beside an index that was used."""
 _IS_OURS: Final = """
@@ -61,7 +64,7 @@ def open_index(
     with explained(path):
         connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
         if write:
-            _fill_if_empty(connection)
+            _fill_if_empty(connection, busy_timeout_s)
         version = int(connection.pragma("user_version"))
         if select_value(connection, _HAS_TABLES) and not select_value(connection, _IS_OURS):
             connection.close()
@@ -78,6 +81,8 @@ def open_index(
                 raise _nothing_indexed(path)
             _migrate(path)
             connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
+        if write:
+            _use_wal(connection, busy_timeout_s)
     return connection
 
 
@@ -234,11 +239,31 @@ def end_reading(connection: Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _fill_if_empty(connection: Connection) -> None:
+def _use_wal(connection: Connection, busy_timeout_s: float) -> None:
+    """Switch a new index to WAL, and one that was restored from a copy (`VACUUM INTO` has no WAL).
+
+    SQLite refuses this at once, without its busy handler, where another process does the same or
+    reads in the meantime: two processes that start together on a fresh index. So it is waited for
+    here, as long as for any other lock.
+    """
+    until = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            if connection.pragma("journal_mode") != "wal":
+                connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() >= until:
+                raise
+        else:
+            return
+        time.sleep(_WAL_PAUSE_S)
+
+
+def _fill_if_empty(connection: Connection, busy_timeout_s: float) -> None:
     """Make the tables of a new index. Two programs at once: the second waits and finds them."""
     if select_value(connection, _HAS_TABLES):
         return
-    connection.pragma("journal_mode", "wal")
+    _use_wal(connection, busy_timeout_s)
     with write_transaction(connection):
         if select_value(connection, _HAS_TABLES):
             return
@@ -281,4 +306,4 @@ def _create(path: Path, group: str | None) -> None:
         named_when_whole(path, group) as new,
         closing(_connect(new, write=True, busy_timeout_s=0)) as connection,
     ):
-        _fill_if_empty(connection)
+        _fill_if_empty(connection, busy_timeout_s=0)

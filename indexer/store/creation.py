@@ -21,7 +21,7 @@ def prepare_folder(path: Path, group: str | None = None) -> None:
     if path.parent.is_dir():
         return
     try:
-        path.parent.mkdir(parents=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may be first
     except OSError as error:
         raise _not_created(path, error) from error
     if group is not None:

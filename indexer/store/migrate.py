@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import sys
+from typing import Final
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from indexer.store import schema
+
+_BUSY_TIMEOUT_S: Final = 30.0
+"""As in `connection`, which may not be imported here: two copies of SQLite in one process."""
 
 migrations = Migrations(schema.MIGRATION_SET)
 
@@ -31,13 +36,17 @@ for _version, (_name, _script) in enumerate(schema.MIGRATIONS, 1):
     _add_step(_version, _name, _script)
 
 
+def opened(path: str) -> Database:
+    """One file, opened to be migrated; a lock of another process is waited for."""
+    return Database(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S))
+
+
 def migrate(path: str) -> None:
     """Bring one file up to date. Two programs at once: the second waits and finds it done."""
     turn = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     fcntl.flock(turn, fcntl.LOCK_EX)
-    db = Database(path)
+    db = opened(path)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
         migrations.apply(db)
     finally:
         db.close()

@@ -55,26 +55,44 @@ def copy_to(connection: Connection, target: Path) -> int:
     return target.stat().st_size
 
 
-def tidy(connection: Connection) -> None:
-    """Merge the full-text index, give free pages back, and empty the WAL."""
+def tidy(connection: Connection) -> bool:
+    """Merge the full-text index, give free pages back, and empty the WAL.
+
+    False where another process reads for long: the file shrinks when that has ended.
+    """
     connection.execute(_MERGE_SEARCH)
     connection.execute("VACUUM")
     connection.execute("PRAGMA optimize").fetchall()
-    connection.wal_checkpoint(mode=_TRUNCATE)
+    return empty_log(connection)
 
 
-def empty_log(connection: Connection) -> bool:
-    """Move the WAL into the database and give its space back, waiting for nobody.
+def checkpoint(connection: Connection) -> bool:
+    """Move the WAL into the database as far as other processes allow, without waiting for them.
 
-    False where a reader still looks at what stands in it, or somebody writes just now.
+    False where not all of it was moved: a reader still looks at what stands in it, or another
+    process does the same just now, which SQLite refuses at once. That is no error: the next one
+    moves the rest.
     """
     try:
         frames, moved = connection.wal_checkpoint()
-        if frames == moved:
-            connection.wal_checkpoint(mode=_TRUNCATE)
     except apsw.BusyError:
         return False
     return frames == moved
+
+
+def empty_log(connection: Connection) -> bool:
+    """Move the WAL into the database and give its space back.
+
+    False where a reader still looks at what stands in it, or another process writes to it or moves
+    it; the connection's busy handler decides how long these are waited for.
+    """
+    if not checkpoint(connection):
+        return False
+    try:
+        connection.wal_checkpoint(mode=_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    return True
 
 
 def count_days(

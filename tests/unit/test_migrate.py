@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from indexer.library import Library
 from indexer.model import Hint
 from indexer.settings import Settings
 from indexer.store import pending, schema
-from indexer.store.connection import open_index, select, select_value
+from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value
 from indexer.store.identity import token_of
 from tests.trees import Plant, song, titles
 
@@ -99,18 +100,70 @@ def test_steps_are_noted_as_sqlite_utils_notes_them(old: Path, empty_index: Path
     assert shapes[0] == shapes[1]
 
 
-def test_programs_that_make_one_index_at_once_make_it_once(tmp_path: Path) -> None:
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom indexer.store import connection, identity\n"
-    )
-    program += "index = connection.open_index(Path(sys.argv[1]), write=True)\n"
-    program += "print(identity.token_of(index), index.pragma('journal_mode'))\n"
-    command = [sys.executable, "-c", program, str(tmp_path / "new.db")]
-    makers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
-    told = {maker.communicate()[0] for maker in makers}
-    assert {maker.returncode for maker in makers} == {0}
-    (only,) = told
-    assert only.endswith(" wal\n")
+OPENED = """
+import sys
+from pathlib import Path
+from indexer.store import connection, identity, schema
+print("ready", flush=True)
+sys.stdin.read()
+index = connection.open_index(Path(sys.argv[1]), write=sys.argv[2] == "write")
+print(identity.token_of(index), index.pragma("journal_mode"), index.pragma("user_version"))
+"""
+
+
+def opened_at_once(path: Path, *kinds: str) -> set[str]:
+    """What programs say of an index that all of them open at one moment."""
+    command = [sys.executable, "-c", OPENED, str(path)]
+    reading, writing = os.pipe()
+    programs = [
+        subprocess.Popen([*command, kind], stdin=reading, stdout=subprocess.PIPE, text=True)
+        for kind in kinds
+    ]
+    os.close(reading)
+    for program in programs:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+    os.close(writing)  # the end of their input
+    told = {program.communicate()[0] for program in programs}
+    assert [program.returncode for program in programs] == [0] * len(kinds)
+    return told
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_programs_that_make_one_index_at_once_make_it_once(tmp_path: Path, turn: int) -> None:
+    (told,) = opened_at_once(tmp_path / f"{turn}" / "deep" / "new.db", *["write"] * 5)
+    assert told.endswith(f" wal {schema.SCHEMA_VERSION}\n")
+
+
+@pytest.mark.parametrize("kinds", [["write"] * 4, ["write", "read", "read", "write"]])
+def test_programs_that_open_an_older_index_at_once_migrate_it_once(
+    old: Path, kinds: list[str]
+) -> None:
+    (told,) = opened_at_once(old, *kinds)
+    assert told.endswith(f" wal {schema.SCHEMA_VERSION}\n")
+    with closing(open_index(old, write=True)) as connection:
+        assert len(pending.all_rows(connection)) == 1
+
+
+def test_a_migration_waits_for_other_programs_as_long_as_anything_else(old: Path) -> None:
+    """Python's own sqlite3 waits for 5 s."""
+    told = "import sys\nfrom indexer.store import migrate\ndb = migrate.opened(sys.argv[1])\n"
+    told += "print(db.execute('PRAGMA busy_timeout').fetchone()[0])\n"
+    assert python(told, old) == f"{BUSY_TIMEOUT_S * 1000:.0f}\n"
+
+
+def test_a_copy_that_is_used_as_the_index_has_a_log_as_the_index_has(
+    library: Library, plant: Plant, tmp_path: Path
+) -> None:
+    plant({"a.mp3": song("A")})
+    library.scan()
+    copy = tmp_path / "copy.db"
+    library.backup(copy)
+    with closing(open_index(copy, write=False)) as connection:
+        assert select_value(connection, "PRAGMA journal_mode") == "delete"
+    with closing(open_index(copy, write=True)) as connection:
+        assert select_value(connection, "PRAGMA journal_mode") == "wal"
+    assert (tmp_path / "copy.db").read_bytes()[18:20] == b"\x02\x02"  # sqlite.org/fileformat2
 
 
 def test_an_empty_file_is_made_an_index(tmp_path: Path) -> None:
