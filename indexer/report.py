@@ -37,7 +37,7 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     offline: tuple[str, ...] = ()
     """Roots that could not be looked at, as `name: why and what to do`."""
     goes_on: bool | UnsetType = UNSET
-    """True: interrupted, while workers go on with it."""
+    """True: interrupted, while the daemon or workers go on with it."""
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):

@@ -1,20 +1,25 @@
-"""Pending rows that are not the daemon's own -> hints to be looked at, each of them once."""
+"""Pending rows that are not the daemon's own -> runs to be done, and hints to be looked at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from indexer.model import Hint
+from indexer.store.pending import PendingRow
 from watcher.log import Decisions
 from watcher.roots import Roots
 from watcher.work import Work
+
+Asked = Hint | list[PendingRow]
+"""A place to be looked at, or the hints of a run."""
 
 
 class Commands:
     """What commands have left to be looked at, and what a run left that was killed.
 
     A row is taken once, and is settled by the look at its place. Until then it is asked each time
-    whether it was.
+    whether it was. What a command waits for is a run of its own, with a look of its own, which
+    counts; what nobody counts is looked at together with all else that is due.
     """
 
     def __init__(self, work: Work, roots: Roots, log: Decisions) -> None:
@@ -38,18 +43,24 @@ class Commands:
         self._has_news = True
         self._taken.clear()
 
-    def take(self) -> Iterator[Hint]:
-        """What is new, of roots that are there."""
+    def take(self) -> Iterator[Asked]:
+        """What is new, of roots that are there: the oldest first."""
         if not (self._has_news or self._taken):
             return
         self._has_news = False
-        rows = {row.id: row.hint for row in self._work.left_by_others()}
+        rows = {row.id: row for row in self._work.left_by_others()}
         self._taken &= rows.keys()
-        for row_id in rows.keys() - self._taken:
-            hint = rows[row_id]
-            root = self._roots.get(hint.root_id)
-            if root is not None and root.is_there:
-                if hint.names is None and hint.recursive and not hint.folder:
-                    self._log.info("asked", root=root.row.name, reread=bool(hint.reread))
-                self._taken.add(row_id)
-                yield hint
+        runs: dict[int, list[PendingRow]] = {}
+        for row_id in sorted(rows.keys() - self._taken):
+            row = rows[row_id]
+            root = self._roots.get(row.hint.root_id)
+            if root is None or not root.is_there:
+                continue
+            self._taken.add(row_id)
+            if row.hint.names is None and row.hint.recursive and not row.hint.folder:
+                self._log.info("asked", root=root.row.name, reread=bool(row.hint.reread))
+            if row.scan_id and not row.is_chunk:
+                runs.setdefault(row.scan_id, []).append(row)
+            else:
+                yield row.hint
+        yield from runs.values()

@@ -189,8 +189,12 @@ class Daemon:
                 self._recover(root)
         now = self._clock()
         if self._delegation is None:
-            for hint in self._commands.take():
-                self._settler.offer_hint(hint, now)
+            for asked in self._commands.take():
+                if isinstance(asked, Hint):
+                    self._settler.offer_hint(asked, now)
+                elif not self._stopping:
+                    self._after(self._work.do_run(asked))
+            now = self._clock()
         self._take_time(now)
         self._take_background()
         self._flush(now)
@@ -325,7 +329,7 @@ class Daemon:
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
         if self._delegation is not None:
-            self._delegation.recover(root_id, self._clock())
+            self._delegation.recover(root.row, self._clock())
             return
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
@@ -342,7 +346,8 @@ class Daemon:
         self._since_rest = math.inf
         now = self._clock()
         self._take_left(now)
-        self._work.write_down(root.row, result, "reconcile")
+        if self._delegation is None:  # else it was counted by those that did it
+            self._work.write_down(root.row, result, "reconcile")
         self._mend_watches(now)
         self._commands.begin_anew()
         self._drain(now)  # events that were lost meanwhile win
@@ -393,12 +398,15 @@ class Daemon:
                 self._delegation.hand(hints, facts)
                 return
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
-            result = self._work.look(hints, facts, in_a_hurry=in_a_hurry)
-            self._doubt_absent()
-            self._since_rest += result.seen + sum(result.tally.values())
-            now = self._clock()
-            self._take_left(now)
-            self._mend_watches(now)
+            self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
+
+    def _after(self, result: Result) -> None:
+        """Take in what else came of a look."""
+        self._doubt_absent()
+        self._since_rest += result.seen + sum(result.tally.values())
+        now = self._clock()
+        self._take_left(now)
+        self._mend_watches(now)
 
     def _take_background(self) -> None:
         """Take in what readers made of files that looks have left to them."""

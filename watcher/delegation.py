@@ -6,25 +6,28 @@ dispatched until they are settled, and hears of what was not whole.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from indexer import errors
+from indexer.engine import runs
 from indexer.engine.facts import Facts
 from indexer.engine.result import Result
 from indexer.model import Hint
 from indexer.settings import Settings
-from indexer.store import changes
-from indexer.store.connection import Connection
+from indexer.store import counted, scans
+from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
+from indexer.store.roots import RootRow
 from watcher.log import Decisions
 
 if TYPE_CHECKING:
     from indexer.engine.queued.foreman import Foreman
 
 
+_KIND: Final = "reconcile"
 _MOST_IN_WORK: Final = 8
 """Each look takes four jobs, whatever it is about: some 50 ms of one process. A guess."""
 
@@ -33,9 +36,8 @@ class Awaited(Struct, frozen=True):
     """A look at all of a root, in work."""
 
     generation: int
+    scan_id: int
     began: float
-    after_change: int
-    """The newest change when it began."""
 
 
 class Delegation:
@@ -61,6 +63,7 @@ class Delegation:
         self._has_news = True
         self._in_work: set[int] = set()
         """Generations that are not settled, but for the looks at all of a root."""
+        self._forget_looks()
 
     def close(self) -> None:
         """Let Redis go."""
@@ -84,18 +87,27 @@ class Delegation:
         """Whether so much is in work that what is due had better wait, and come together."""
         return len(self._in_work) >= _MOST_IN_WORK
 
-    def hand(self, hints: Sequence[Hint], facts: Facts) -> int:
+    def hand(self, hints: Sequence[Hint], facts: Facts, *, scan_id: int = 0) -> int:
         """Have these places looked at together; the generation that stands for them."""
         self._has_news = True
-        generation = self._foreman.leave(hints, facts)
+        generation = self._foreman.leave(hints, facts, scan_id=scan_id)
         self._in_work.add(generation)
         return generation
 
-    def recover(self, root_id: int, now: float) -> None:
-        """Have all of a root looked at; `turn` tells when that is committed."""
-        newest = changes.newest(self._connection)
-        generation = self.hand([Hint(root_id, recursive=True)], Facts())
-        self._awaited[root_id] = Awaited(generation, now, newest)
+    def recover(self, root: RootRow, now: float) -> None:
+        """Have all of a root looked at; `turn` tells when that is committed.
+
+        It is a run, which is counted as those of commands are. One that changes nothing leaves no
+        row in `scans`.
+        """
+        before = self._awaited.get(root.id)
+        with write_transaction(self._connection):
+            if before is not None:  # it proves nothing any more
+                self._forget(before.scan_id)
+            now_ms = time.time_ns() // 1_000_000
+            scan_id = scans.start(self._connection, _KIND, [root.name], now_ms, alone=False)
+        generation = self.hand([Hint(root.id, recursive=True)], Facts(), scan_id=scan_id)
+        self._awaited[root.id] = Awaited(generation, scan_id, now)
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
         """Rows that say what is being written: nobody is to look before it is whole."""
@@ -122,17 +134,24 @@ class Delegation:
         return left
 
     def _result(self, awaited: Awaited, now: float) -> Result:
-        """What a look at everything did, by the change feed and the workers' word."""
-        from indexer.engine.queued.redis_server import answering  # late: it imports redis
-
-        result = Result(seconds=now - awaited.began)
-        counted = changes.counted_since(self._connection, awaited.after_change)
-        for kind, number in counted.items():
-            result.count_change(kind, number)
-        try:
-            with answering(self._settings):
-                result.seen, result.files_read = self._foreman.queues.scan_noted(awaited.generation)
-                self._foreman.queues.forget_scan(awaited.generation)
-        except errors.QueueError:
-            result.seen = 0  # only a line of the log tells of it
+        """What a look at everything did, as it was counted; and the end of its run."""
+        result = runs.result_of(self._connection, awaited.scan_id)
+        result.seconds = now - awaited.began
+        with write_transaction(self._connection):
+            if result.has_changes:
+                scans.end(self._connection, awaited.scan_id, time.time_ns() // 1_000_000)
+            else:
+                scans.drop(self._connection, awaited.scan_id)
         return result
+
+    def _forget_looks(self) -> None:
+        """Of looks that a killed daemon had begun, others do the rest, and do not count it."""
+        left = scans.unended(self._connection, _KIND)
+        if left:
+            with write_transaction(self._connection):
+                for scan_id in left:
+                    self._forget(scan_id)
+
+    def _forget(self, scan_id: int) -> None:
+        counted.release(self._connection, scan_id)
+        scans.drop(self._connection, scan_id)

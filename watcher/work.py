@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Final
 
-import msgspec
-
 from indexer import errors, paths
 from indexer.descent import lstat_at
 from indexer.engine import acceptance, guard
@@ -29,7 +27,7 @@ from indexer.model import Hint, Listener
 from indexer.mounts import has_expired, read_mounts
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome
-from indexer.store import changes, pending, problems, roots, scans, tracks, upkeep
+from indexer.store import changes, counted, pending, problems, roots, scans, tracks, upkeep
 from indexer.store.connection import Connection, read_transaction, write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
@@ -246,6 +244,8 @@ class Work:
             with self._disks(touched_by(hints, wakes=False)) as (_, guarded):
                 engine = self._engine(guarded, result, Facts())
                 engine.insert_declined(answered)
+                for scan_id in {job.row.scan_id for job, _ in answered}:
+                    self._end_run(scan_id)
                 self.left |= set(engine.left)
                 self.twins |= engine.twins
                 self._note_rows(engine)
@@ -284,12 +284,14 @@ class Work:
         in_a_hurry: bool = True,
         wakes: bool = False,
         waits: bool = False,
+        rows: Sequence[PendingRow] = (),
     ) -> Result:
         """Scan these places now. Those of roots that are not there are left as they were.
 
         Not `in_a_hurry`, it steps aside for all that other programs do. `wakes`: automounts that
         have expired below these places are mounted for it. What our own readers decline is read by
-        others meanwhile; it `waits` for as much of that as comes quickly.
+        others meanwhile; it `waits` for as much of that as comes quickly. `rows` are the rows of
+        the hints where a command has left them, to be counted in its run.
         """
         started = time.monotonic()
         result = Result()
@@ -304,7 +306,10 @@ class Work:
                 for wish in self._with_rereads(hint)
             ]
             self.absent = {hint.root_id for hint in hints} - guarded.trees.keys()
-            engine.run(there, expected=self._expected(there) if listener else None)
+            scan_id = rows[0].scan_id if rows else 0
+            own = [row for row in rows if row.hint.root_id in guarded.trees]
+            expected = self._expected(there) if listener else None
+            engine.run(there, expected=expected, scan_id=scan_id, rows=own)
             self.left = set(engine.left)
             self.twins = engine.twins
             self._note_rows(engine)
@@ -334,6 +339,20 @@ class Work:
             seconds=result.seconds,
         )
         self.tell_changes()
+
+    def do_run(self, rows: Sequence[PendingRow]) -> Result:
+        """Do what a command has asked for, and end its run; `rows` are all hints of it."""
+        result = self.look([row.hint for row in rows], Facts(), wakes=True, rows=rows)
+        if not result.interrupted:
+            self._end_run(rows[0].scan_id)
+        return result
+
+    def _end_run(self, scan_id: int) -> None:
+        """End a run of which nothing is in work any more; readers may have some of it yet."""
+        if not scan_id or counted.waits_for(self._connection, scan_id):
+            return
+        with write_transaction(self._connection):
+            scans.end(self._connection, scan_id, time.time_ns() // 1_000_000)
 
     def _with_rereads(self, hint: Hint) -> list[Hint]:
         """A hint of files, in parts: what a rebuild wanted read again and was not whole then."""
@@ -411,15 +430,15 @@ class Work:
 
     def write_down(self, root: RootRow, result: Result, kind: str) -> None:
         """Keep a line in `scans` of a look at everything, if it found anything (rule R14)."""
-        if not any(result.tally[outcome] for outcome in Outcome if outcome != Outcome.UNCHANGED):
+        if not result.has_changes:
             return
         now_ms = time.time_ns() // 1_000_000
         with write_transaction(self._connection):
             began_ms = now_ms - int(result.seconds * 1000)
-            scan_id = scans.start(self._connection, kind, [root.name], began_ms)
-            counts = msgspec.json.encode(result.counts()).decode()
+            scan_id = scans.start(self._connection, kind, [root.name], began_ms, alone=False)
+            scans.add(self._connection, scan_id, result.numbers())
             state = "interrupted" if result.interrupted else "done"
-            scans.end(self._connection, scan_id, state, counts, now_ms)
+            scans.end(self._connection, scan_id, now_ms, state=state, seconds=result.seconds)
 
     def tell_changes(self) -> None:
         """A line in the log for each change since the last call."""

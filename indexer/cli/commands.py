@@ -126,8 +126,8 @@ def _fill(
         say(reason)
     if report.goes_on is True:
         say(
-            "no longer followed: the workers go on with it; indexer status --watch shows how far it"
-            " is, indexer queues what waits"
+            "no longer followed: the daemon or the workers go on with it;"
+            " indexer status --watch shows how far it is"
         )
         return session.interrupt.exit_code
     if report.interrupted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
+from indexer.engine import runs
 from indexer.engine.careful import Careful, File
 from indexer.model import Hint, Known
 from indexer.store import pending
@@ -27,7 +28,7 @@ class Background:
         from them any more."""
         self._connection = connection
         self._held: defaultdict[File, set[tuple[int, bytes]]] = defaultdict(set)
-        self._later: list[tuple[set[int], Sequence[Hint], int]] = []
+        self._later: list[tuple[set[int], Sequence[Hint], int, int]] = []
 
     def hold(self, known: Known) -> bool:
         """Whether a row's file is being read, so that its place is looked at when that is done."""
@@ -37,12 +38,15 @@ class Background:
         self._held[file].add((known.root_id, known.path))
         return True
 
-    def settle_later(self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int) -> None:
+    def settle_later(
+        self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int, scan_id: int
+    ) -> None:
         """Close what these hints have answered once these rows of theirs were: see `pending`.
 
-        Until then whoever left them waits, and so they outlive a kill.
+        Until then whoever left them waits, and so they outlive a kill. `scan_id` is the run that
+        they were looked at for, or 0.
         """
-        self._later.append((set(row_ids), hints, up_to_id))
+        self._later.append((set(row_ids), hints, up_to_id, scan_id))
 
     def release(self) -> None:
         """See what need not wait any more, after something was inserted."""
@@ -53,8 +57,11 @@ class Background:
         if over:
             self._later = [later for later in self._later if later[0] & rows]
             with write_transaction(self._connection):
-                for _, hints, up_to_id in over:
-                    pending.settle_covered(self._connection, hints, up_to_id, rereads_too=False)
+                for _, hints, up_to_id, scan_id in over:
+                    closed = pending.settle_covered(
+                        self._connection, hints, up_to_id, rereads_too=False, scan_id=scan_id
+                    )
+                    runs.count_closed(self._connection, closed)
 
     def forget(self) -> None:
         """Drop all that is in work: everything is looked at anew."""

@@ -6,21 +6,23 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from indexer import errors, paths
-from indexer.engine import acceptance, guard, handover
+from indexer import errors
+from indexer.engine import acceptance, guard, handover, runs
 from indexer.engine.automounts import touched_by
+from indexer.engine.bell import ring
+from indexer.engine.follow import follow
 from indexer.engine.kept import check_is_kept
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
 from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
-from indexer.stages.outcome import Outcome
-from indexer.store import changes, roots, scans, tracks, upkeep
+from indexer.store import counted, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
     check_not_emptied,
@@ -34,6 +36,7 @@ from indexer.wanted import Wanted
 
 _log = logging.getLogger("indexer")
 Stop = Callable[[], bool]
+_FOLLOW_PAUSE_S: Final = 0.05
 
 
 class Request(Struct, frozen=True):
@@ -74,6 +77,8 @@ class Dispatcher:
         self._wanted = wanted
         self._lock = lock
         self._role = role
+        self._run_id = 0
+        """The run that a daemon was asked to do, and has perhaps not ended."""
 
     def close(self) -> None:
         """Give the right back."""
@@ -109,32 +114,58 @@ class Dispatcher:
         return self._run_here(request, listener, stop)
 
     def _run_here(self, request: Request, listener: Listener | None, stop: Stop) -> Done:
-        started = time.time_ns() // 1_000_000
+        started = time.monotonic()
+        scan_id = self._begin(request)
+        state = "failed"
+        goes_on = False
+        try:
+            offline, result = self._run_engine(request, scan_id, listener, stop)
+            state = "interrupted" if result.interrupted else "done"
+            goes_on = result.goes_on
+        finally:
+            seconds = time.monotonic() - started
+            if not goes_on:
+                with write_transaction(self.connection):
+                    now_ms = time.time_ns() // 1_000_000
+                    scans.end(self.connection, scan_id, now_ms, state=state, seconds=seconds)
+        return self._done(
+            scan_id, offline, seconds, interrupted=result.interrupted, goes_on=goes_on
+        )
+
+    def _begin(self, request: Request) -> int:
+        """The run of a request: a new one, or the one that another process did not end."""
         with write_transaction(self.connection):
+            if self._run_id:
+                counted.release(self.connection, self._run_id)
+                scans.go_on(self.connection, self._run_id)
+                return self._run_id
             scan_id = None
             if request.kind == "rebuild":
                 scan_id = scans.resume_rebuild(self.connection, request.names)
-            if scan_id is None:
-                scan_id = scans.start(self.connection, request.kind, request.names, started)
-        state = "failed"
-        result = Result()
-        try:
-            done = self._run_engine(request, scan_id, result, listener, stop)
-            state = "interrupted" if result.interrupted else "done"
-            return done
-        finally:
-            result.seconds = (time.time_ns() // 1_000_000 - started) / 1000
-            if not result.goes_on:
-                self._end(scan_id, state, result)
+            if scan_id is not None:
+                counted.release(self.connection, scan_id, hints_only=True)
+                return scan_id
+            now_ms = time.time_ns() // 1_000_000
+            return scans.start(self.connection, request.kind, request.names, now_ms)
+
+    def _done(
+        self,
+        scan_id: int,
+        offline: Sequence[str],
+        seconds: float,
+        *,
+        interrupted: bool = False,
+        goes_on: bool = False,
+    ) -> Done:
+        """The report of a run: what its row says, whichever processes have counted it."""
+        result = runs.result_of(self.connection, scan_id)
+        result.seconds, result.interrupted, result.goes_on = seconds, interrupted, goes_on
+        return Done(result, tuple(offline))
 
     def _run_engine(
-        self,
-        request: Request,
-        scan_id: int,
-        result: Result,
-        listener: Listener | None,
-        stop: Stop,
-    ) -> Done:
+        self, request: Request, scan_id: int, listener: Listener | None, stop: Stop
+    ) -> tuple[list[str], Result]:
+        """(why roots could not be looked at, how it ended); the counts stand in the run's row."""
         watched = roots.watched(self.connection)
         touches = touched_by(request.hints, wakes=True)
         for root in watched:
@@ -158,18 +189,18 @@ class Dispatcher:
             ]
             expected = None if listener is None else self._expected(request)
             if request.queued:
-                self._run_queued(hints, scan_id, result, expected, listener, stop)
+                result = self._run_queued(hints, scan_id, expected, listener, stop)
             else:
                 engine = LocalEngine(
                     self.connection,
                     guarded.trees,
                     self._settings,
                     self._wanted,
-                    result,
+                    Result(),
                     listener=listener,
                     stop=stop,
                 )
-                engine.run(hints, expected=expected)
+                result = engine.run(hints, expected=expected, scan_id=scan_id)
             if not result.interrupted:
                 upkeep.count_days(
                     self.connection,
@@ -179,7 +210,7 @@ class Dispatcher:
                     self._settings.keep_changes,
                 )
                 self._tell_empty(root for root in request.roots if root.id in guarded.trees)
-            return Done(result, tuple(offline))
+            return offline, result
         finally:
             guarded.close()
 
@@ -187,22 +218,19 @@ class Dispatcher:
         self,
         hints: Sequence[Hint],
         scan_id: int,
-        result: Result,
         expected: int | None,
         listener: Listener | None,
         stop: Stop,
-    ) -> None:
+    ) -> Result:
         from indexer.engine.queued.run import QueuedRun  # late: it imports redis and rq
 
         run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
         try:
             run.check()
-            done = run.run(hints, scan_id, expected)
+            is_over = run.run(hints, scan_id, expected)
         finally:
             run.close()
-        for name in ("tally", "seen", "files_read", "bytes_read", "pending", "interrupted"):
-            setattr(result, name, getattr(done, name))
-        result.goes_on = done.interrupted
+        return Result(interrupted=not is_over, goes_on=not is_over)
 
     def _expected(self, request: Request) -> int | None:
         """About how many files there are, for a progress bar; None where nobody knows."""
@@ -216,9 +244,8 @@ class Dispatcher:
                 _log.warning("%s", guard.no_music(root))
 
     def _hand_over(self, request: Request, stop: Stop) -> Done | None:
-        """Leave the hints for the daemon and wait; None when it ended before it settled them."""
+        """Leave the hints for the daemon and follow it; None when it ended before it did them."""
         started = time.monotonic()
-        before = changes.newest(self.connection)
         touches = touched_by(request.hints, wakes=True)
         for root in request.roots:
             acceptance.learn_mounts(self.connection, root, touches)
@@ -228,73 +255,29 @@ class Dispatcher:
         hints = [hint for hint in request.hints if hint.root_id in guarded.trees]
         if not hints:
             return Done(Result(), offline)
-        current = holder(self._settings.db)
-        counted = current is not None and current.engine == "rq"
-        scan_id = 0
-        if request.kind == "rebuild" or counted:
-            with write_transaction(self.connection):
-                now_ms = time.time_ns() // 1_000_000
-                scan_id = scans.start(self.connection, request.kind, request.names, now_ms)
-        if request.kind == "rebuild":
-            hints = [msgspec.structs.replace(hint, reread=scan_id) for hint in hints]
-        rows = handover.leave_hints(
-            self.connection, self._settings.db, hints, scan_id=scan_id if counted else 0
-        )
-        settled = handover.await_settled(
-            self.connection,
-            rows,
-            lambda: not stop() and self._daemon_lives(),
-            in_queues=counted,
-        )
-        if not settled and not stop():
-            return None
-        if counted:
-            result = self._counted(scan_id)
-            result.interrupted = result.goes_on = not settled
+        if self._run_id and counted.waits_for(self.connection, self._run_id):
+            ring(self._settings.db)  # another daemon; it finds what the one before has left
         else:
-            result = self._told(hints, before, settled=settled)
-        result.seconds = time.monotonic() - started
-        if scan_id and not result.goes_on:
-            self._end(scan_id, "done" if settled else "interrupted", result)
-        if settled:
-            self._tell_empty(root for root in request.roots if root.id in guarded.trees)
-        return Done(result, offline)
-
-    def _counted(self, scan_id: int) -> Result:
-        """What workers have counted of a run, exactly."""
-        told = scans.state_of(self.connection, scan_id)
-        result = Result()
-        if told is not None:
-            result.take(msgspec.json.decode(told[1], type=dict[str, float | bool]))
-        return result
-
-    def _told(self, hints: Sequence[Hint], before: int, *, settled: bool) -> Result:
-        """What a daemon did, by the change feed."""
-        result = Result(interrupted=not settled)
-        for kind, number in changes.counted_since(self.connection, before).items():
-            result.count_change(kind, number)
-        if settled:
-            result.seen = sum(self._files_at(hint) for hint in hints)
-            changed = (Outcome.ADDED, Outcome.MODIFIED, Outcome.MOVED, Outcome.RETURNED)
-            touched = sum(result.tally[outcome] for outcome in changed)
-            result.unchanged = max(0, result.seen - touched)
-        return result
-
-    def _files_at(self, hint: Hint) -> int:
-        """How many files stand at a place that a daemon has just looked at."""
-        if hint.names is None:
-            rows = tracks.below(
-                self.connection, hint.root_id, hint.folder, recursive=hint.recursive
+            self._run_id = handover.ask(
+                self.connection, self._settings.db, request.kind, request.names, hints
             )
-            return sum(1 for _ in rows)
-        places = (paths.join(hint.folder, name) for name in hint.names)
-        known = (tracks.in_place(self.connection, hint.root_id, path) for path in places)
-        return sum(row is not None for row in known)
-
-    def _end(self, scan_id: int, state: str, result: Result) -> None:
-        counts = msgspec.json.encode(result.counts()).decode()
-        with write_transaction(self.connection):
-            scans.end(self.connection, scan_id, state, counts, time.time_ns() // 1_000_000)
+        is_over = follow(
+            self.connection,
+            self._run_id,
+            still_s=self._settings.still,
+            pause_s=_FOLLOW_PAUSE_S,
+            keep_on=lambda: not stop() and self._daemon_lives(),
+        )
+        if not is_over and not stop():
+            return None
+        if is_over:  # else the daemon goes on with it, and ends it
+            with write_transaction(self.connection):
+                scans.end(self.connection, self._run_id, time.time_ns() // 1_000_000)
+            self._tell_empty(root for root in request.roots if root.id in guarded.trees)
+        seconds = time.monotonic() - started
+        return self._done(
+            self._run_id, offline, seconds, interrupted=not is_over, goes_on=not is_over
+        )
 
     def _daemon_lives(self) -> bool:
         current = holder(self._settings.db)

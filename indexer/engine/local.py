@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
+from indexer.engine import runs
 from indexer.engine.background import Background
 from indexer.engine.careful import Careful, Job
 from indexer.engine.chunks import chunk_of
@@ -57,11 +59,10 @@ _TOGETHER_S: Final = 1.0
 
 
 class _Ready(Struct, frozen=True):
-    """What can be written: a chunk that was read, and what of it stays pending in any case."""
+    """What can be written: a chunk that was read."""
 
     job: Job
     batch: Batch
-    keep: frozenset[bytes]
     since_s: float
 
 
@@ -114,7 +115,8 @@ class LocalEngine:
         self._ready: list[_Ready] = []
         self._left: list[PendingRow] = []
         self._held_rows: list[PendingRow] = []
-        self._held: dict[int, set[bytes]] = {}
+        self._run_id = 0
+        self._answered_before = 0
         self._phase = "listing"
         self._is_everything = False
         self._follows_twins = not self._is_patient
@@ -125,8 +127,18 @@ class LocalEngine:
         self.declined: set[int] = set()
         """Pending rows of what was left to mutagen in this run."""
 
-    def run(self, hints: Sequence[Hint], *, expected: int | None = None) -> Result:
+    def run(
+        self,
+        hints: Sequence[Hint],
+        *,
+        expected: int | None = None,
+        scan_id: int = 0,
+        rows: Sequence[PendingRow] = (),
+    ) -> Result:
         """Bring the index to what the disk holds at these places.
+
+        `scan_id` is the run whose row in `scans` counts it, and `rows` are the hints' own rows in
+        `pending`, where they have such.
 
         First everything new and changed, then files that took the place of others, then those
         that were not whole; only when all of it is inserted do rows go missing, so that nothing
@@ -138,16 +150,24 @@ class LocalEngine:
         is_seed = self._is_everything and tracks.is_empty(self._connection)
         self._follows_twins = not self._is_patient and not is_seed
         before = pending.newest_id(self._connection)
+        self._run_id = scan_id
+        if scan_id:
+            self._answered_before = runs.answered(self._connection, scan_id)
         size_cache(self._connection, seeding=True)
         try:
             with seldom_collected():
-                hint_rows = self._run_scans(hints, isolated=self._is_patient and before > 0)
+                known = {row.hint: row for row in rows}
+                isolated = self._is_patient and before > 0
+                hint_rows = self._run_scans(hints, known, isolated=isolated)
             self._phase = "finishing"
             self._report("")
             if self._is_patient and not self._stopped():
                 self._wait_for_evidence()
             if not self._stopped():
                 self._finish(hint_rows, before)
+            elif scan_id:
+                with write_transaction(self._connection):
+                    self._count_listing()
         finally:
             if self._own_careful is not None:
                 self._own_careful.close()
@@ -183,9 +203,10 @@ class LocalEngine:
             for name in row.hint.names or ()
         ]
 
-    def _run_scans(self, hints: Sequence[Hint], *, isolated: bool) -> list[PendingRow]:
+    def _run_scans(
+        self, hints: Sequence[Hint], hint_rows: dict[Hint, PendingRow], *, isolated: bool
+    ) -> list[PendingRow]:
         """Scan all hints; rows that a killed run left behind have the readers set apart."""
-        hint_rows: dict[Hint, PendingRow] = {}
         self._scans = [self._scan(hint) for hint in hints]
         for jobs in (self._jobs(hint_rows), self._late_jobs(hint_rows)):
             # closed here, not when it is collected: there, what ends a run would be lost
@@ -242,10 +263,16 @@ class LocalEngine:
             if not roots.is_watched(self._connection, hint.root_id):
                 return
             if hint not in hint_rows:
-                hint_rows[hint] = pending.leave_hint(self._connection, hint, now_ms)
-            names = Hint(hint.root_id, b"", plan.names, reread=hint.reread)
-            generation = hint_rows[hint].generation
-            row = pending.add_chunk(self._connection, names, generation, now_ms)
+                hint_rows[hint] = pending.leave_hint(
+                    self._connection, hint, now_ms, scan_id=self._run_id
+                )
+            row = pending.add_chunk(
+                self._connection,
+                Hint(hint.root_id, b"", plan.names, reread=hint.reread),
+                hint_rows[hint].generation,
+                now_ms,
+                scan_id=self._run_id,
+            )
         yield Job(plan, row)
 
     def _readings(
@@ -351,17 +378,15 @@ class LocalEngine:
                 read.append(entry)
         return msgspec.structs.replace(plan, read=tuple(read))
 
-    def _insert(self, job: Job, readings: Sequence[Reading], keep: Iterable[bytes] = ()) -> None:
-        """Batch and write what was read; paths to `keep` stay pending whatever comes of it."""
+    def _insert(self, job: Job, readings: Sequence[Reading]) -> None:
+        """Batch and write what was read."""
         self._streak.count_all(readings)
         ready = batch(job.plan, readings)
         self.result.files_read += ready.files_read
         self.result.bytes_read += ready.bytes_read
-        if keep:
-            ready = msgspec.structs.replace(ready, waiting=(*ready.waiting, *keep))
         if self._follows_twins:
             self.twins |= twins_of_replaced(self._connection, ready)
-        self._ready.append(_Ready(job, ready, frozenset(keep), time.monotonic()))
+        self._ready.append(_Ready(job, ready, time.monotonic()))
         waited_s = time.monotonic() - self._ready[0].since_s
         if not self._is_everything or len(self._ready) >= _TOGETHER or waited_s > _TOGETHER_S:
             self._write_ready()
@@ -373,7 +398,10 @@ class LocalEngine:
             return
         ready, self._ready = self._ready, []
         chunks = [(one.job.row, one.batch) for one in ready]
-        for one, written in zip(ready, self._inserter.write_all(chunks, _now_ms()), strict=True):
+
+        count = partial(runs.count_chunks, self._connection)
+        results = self._inserter.write_all(chunks, _now_ms(), count=count)
+        for one, written in zip(ready, results, strict=True):
             self._follow_twins(one.job.plan)
             if written is None:
                 continue
@@ -381,7 +409,9 @@ class LocalEngine:
             if written.declined:
                 self._decline(one.job.plan, written.declined)
             if written.left is not None:
-                self._put_off(written.left, {*written.held, *one.keep})
+                self._left.append(written.left)
+            if written.held is not None:  # not asked for again in this run
+                self._held_rows.append(written.held)
 
     def _follow_twins(self, plan: Plan) -> None:
         """Note the other names of what was written.
@@ -394,11 +424,6 @@ class LocalEngine:
         for entry in (*plan.read, *plan.unread):
             twins = twins_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp)
             self.twins |= twins - own
-
-    def _put_off(self, row: PendingRow, held: set[bytes]) -> None:
-        """Keep a row for another look; what a writer holds open is not asked for in this run."""
-        self._held[row.id] = held
-        (self._left if set(row.hint.names or ()) - held else self._held_rows).append(row)
 
     def _wait_for_evidence(self) -> None:
         """Ask again, with growing pauses, for the files that were not whole (rule R2)."""
@@ -415,9 +440,7 @@ class LocalEngine:
 
     def _ask_again(self, row: PendingRow) -> None:
         """Scan the names that one chunk left open."""
-        held = self._held.pop(row.id, set())
-        names = tuple(name for name in row.hint.names or () if name not in held)
-        scan = self._scan(msgspec.structs.replace(row.hint, names=names), len(names) + 1)
+        scan = self._scan(row.hint, len(row.hint.names or ()) + 1)
         plans = [*scan.plans(), *scan.late_plans()]
         self._more_looks.append(scan)
         if plans:
@@ -427,14 +450,12 @@ class LocalEngine:
                 tuple(entry for plan in plans for entry in plan.unread),
                 row.hint.reread,
             )
-            self._insert(Job(whole, row), extract(self._chunk(whole)), held)
+            self._insert(Job(whole, row), extract(self._chunk(whole)))
             self._write_ready()
             return
         with write_transaction(self._connection):
-            if held:
-                self._put_off(pending.keep_only(self._connection, row, held), held)
-            else:
-                pending.settle(self._connection, row)
+            if pending.settle(self._connection, row):
+                runs.count_unplanned(self._connection, row, 0)  # `_count_listing` does
 
     def _finish(self, hint_rows: Sequence[PendingRow], before: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
@@ -442,36 +463,58 @@ class LocalEngine:
         scans = [*self._scans, *self._more_looks]
         vanished = self._vanished(scans)
         background = self._background
-        tally = self.result.tally
-        tally[Outcome.MISSING] += len(self._absence.mark_missing(vanished, now_ms))
+        missing = self._absence.mark_missing(vanished, now_ms)
         if self._follows_twins:
             for track_id in vanished:
                 self.twins |= twins_of_missing(self._connection, track_id)
         if not self._holds_untold():
-            tally[Outcome.MISSING] += len(self._absence.tell_untold(now_ms))
-        for scan in scans:
-            tally[Outcome.PROBLEM] += self._absence.note_folders(
+            missing += self._absence.tell_untold(now_ms)
+        unlisted = sum(
+            self._absence.note_folders(
                 scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
             )
+            for scan in scans
+        )
+        self.result.tally[Outcome.MISSING] += len(missing)
+        self.result.tally[Outcome.PROBLEM] += unlisted
         covered = [scan.hint for scan in self._scans if before]
         if background is not None and self.declined and covered:
-            background.settle_later(self.declined, covered, before)
+            background.settle_later(self.declined, covered, before, self._run_id)
             covered = []
         left_open = [
             Hint(scan.hint.root_id, b"", tuple(scan.left_open), reread=scan.hint.reread)
             for scan in scans
             if scan.left_open
         ]
-        if hint_rows or covered or left_open:
+        if hint_rows or covered or left_open or self._run_id:
             with write_transaction(self._connection):
+                self._count_listing()
+                runs.count_missing(self._connection, missing, self._run_id)
+                runs.count_unlisted(self._connection, unlisted, self._run_id)
                 for row in hint_rows:
                     pending.settle(self._connection, row)
-                pending.settle_covered(
-                    self._connection, covered, before, rereads_too=self._is_patient
+                closed = pending.settle_covered(
+                    self._connection,
+                    covered,
+                    before,
+                    rereads_too=self._is_patient,
+                    scan_id=self._run_id,
                 )
+                runs.count_closed(self._connection, closed)
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
                         self._left.append(pending.leave_hint(self._connection, hint, now_ms))
+
+    def _count_listing(self) -> None:
+        """Count in the run's row what was seen and is unchanged."""
+        self._report("")
+        runs.count_listing(
+            self._connection,
+            self._run_id,
+            self.result.seen,
+            self.result.unchanged,
+            answered_before=self._answered_before,
+        )
 
     def _vanished(self, scans: Sequence[Scan]) -> list[int]:
         """The rows that no scan found, and whose files are not being read at another place."""

@@ -22,11 +22,7 @@ class Result(Struct):
     seconds: float = 0.0
     interrupted: bool = False
     goes_on: bool = False
-    """Interrupted here, while workers go on with it."""
-
-    def count_change(self, kind: str, number: int) -> None:
-        """Take a line of the change feed, which is all that is known of another process's work."""
-        self.tally[Outcome(kind)] += number
+    """Interrupted here, while the daemon or workers go on with it."""
 
     def take(self, counts: Mapping[str, float | bool]) -> None:
         """Take what a row of `scans` has counted, by the names of `counts`."""
@@ -37,16 +33,27 @@ class Result(Struct):
         self.bytes_read = int(counts.get("bytes_read", 0))
         self.pending = int(counts.get("pending", 0))
 
-    def counts(self) -> dict[str, float | bool]:
-        """Everything by the names of the contract."""
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything was found that the index did not know."""
+        return any(self.tally[one] for one in Outcome if one is not Outcome.UNCHANGED)
+
+    def numbers(self) -> dict[str, int]:
+        """All that is counted in whole numbers, by the names of the contract."""
         return {
             "seen": self.seen,
             **{str(outcome): self.tally[outcome] for outcome in Outcome},
             "unchanged": self.unchanged + self.tally[Outcome.UNCHANGED],
             "files_read": self.files_read,
             "bytes_read": self.bytes_read,
+            "pending": self.pending,
+        }
+
+    def counts(self) -> dict[str, float | bool]:
+        """Everything by the names of the contract."""
+        return {
+            **self.numbers(),
             "seconds": round(self.seconds, 3),
             "files_per_second": round(self.seen / self.seconds, 1) if self.seconds else 0.0,
             "interrupted": self.interrupted,
-            "pending": self.pending,
         }

@@ -56,6 +56,8 @@ class Finding(Struct, frozen=True, gc=False):
     """It is still open for writing: it has to be looked at again."""
     birth_ns: int | None = None
     """When the inode that was read was made, as far as known."""
+    opened: bool = False
+    bytes_read: int = 0
 
 
 class Batch(Struct, frozen=True):
@@ -88,11 +90,22 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
         entry = entries[reading.path]
         if reading.stamp is not None and reading.stamp != entry.stamp:
             entry = Entry(entry.path, reading.stamp, entry.disk_id)
-        finding = Finding(entry, reading.track, reading.problem, reading.writer, reading.birth_ns)
+        finding = Finding(
+            entry,
+            reading.track,
+            reading.problem,
+            reading.writer,
+            reading.birth_ns,
+            reading.opened,
+            reading.bytes_read,
+        )
         try:
             place = _album_order(finding)
         except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
-            finding = Finding(entry, problem=problem_of(error, "batch", entry.path))
+            problem = problem_of(error, "batch", entry.path)
+            finding = Finding(
+                entry, problem=problem, opened=reading.opened, bytes_read=reading.bytes_read
+            )
             place = _album_order(finding)
         ordered.append((place, finding))
     ordered.sort(key=itemgetter(0))

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -19,7 +20,7 @@ from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, sha
 from indexer.stages.identity import find, must_read
 from indexer.stages.outcome import Outcome, Tally, judge
 from indexer.stages.rows import Rows
-from indexer.store import pending, problems, tracks
+from indexer.store import counted, pending, problems, tracks
 from indexer.store.connection import Connection, savepoint
 from indexer.store.pending import PendingRow
 from indexer.tags import READER_VERSION
@@ -31,28 +32,39 @@ one of them has the others read again."""
 
 
 class Written(Struct, frozen=True):
-    """What one transaction did. `left` is what stays pending of the chunk, None if nothing."""
+    """What one transaction did."""
 
     tally: Tally
     left: PendingRow | None = None
-    held: frozenset[bytes] = frozenset()
-    """What of it was read although a writer holds it open: it stays pending until he is gone."""
+    """What of the chunk stays pending, since it was not whole."""
+    held: PendingRow | None = None
+    """What of it was read although a writer holds it open, pending until that has closed it. It is
+    a row of its own, since it was written, and counted."""
     declined: tuple[PendingRow, ...] = ()
     """What of it is left to mutagen, in rows of at most `DECLINED_TOGETHER` files."""
+    outcomes: Mapping[bytes, Outcome] = {}
+    """What became of each file, but for those in `new`, which were added."""
+    new: Sequence[Finding] = ()
+    dropped: Sequence[Finding] = ()
+    """Of a run's chunk: what was left to a newer row, which this one waits for to be counted."""
 
 
 class _Done(Struct):
     """What was done of one batch so far."""
 
-    tally: Tally
-    again: set[bytes]
+    outcomes: dict[bytes, Outcome] = {}
+    """What became of each file, but for those in `new`."""
+    new: list[Finding] = []
+    """Those that were added at once."""
+    again: set[bytes] = msgspec.field(default_factory=set)
     """Files that are to be looked at again."""
-    held: set[bytes]
+    held: set[bytes] = msgspec.field(default_factory=set)
     """Files that were written although a writer holds them open."""
 
     def add(self, more: _Done) -> None:
         """Take in what was done of a part."""
-        self.tally.update(more.tally)
+        self.outcomes |= more.outcomes
+        self.new += more.new
         self.again |= more.again
         self.held |= more.held
 
@@ -129,7 +141,11 @@ class Inserter:
         return in_one(self._put_apart)
 
     def write_all(
-        self, chunks: Sequence[tuple[PendingRow, Batch]], now_ms: int
+        self,
+        chunks: Sequence[tuple[PendingRow, Batch]],
+        now_ms: int,
+        *,
+        count: Count = lambda _chunks, _written: None,
     ) -> list[Written | None]:
         """Write several batches one after the other, as `write` does, in a single transaction.
 
@@ -138,27 +154,42 @@ class Inserter:
         """
         try:
             with self._rows.writing():
-                return [
-                    self._write(row, batch, now_ms, self._put)
-                    if pending.is_open(self._connection, row)
-                    else None
-                    for row, batch in chunks
-                ]
+                done = []
+                for row, batch in chunks:
+                    written = None
+                    if pending.is_open(self._connection, row):
+                        written = self._write(row, batch, now_ms, self._put)
+                    done.append(written)
+                count(chunks, done)
+                return done
         except Exception as error:  # noqa: BLE001 - one of the files may have raised it (rule R9)
             check_is_files(error)
-        return [self.write(row, batch, now_ms) for row, batch in chunks]
+
+        def alone(row: PendingRow, batch: Batch) -> Written | None:
+            def count_one(written: Written) -> None:
+                count([(row, batch)], [written])
+
+            return self.write(row, batch, now_ms, count=count_one)
+
+        return [alone(row, batch) for row, batch in chunks]
 
     def _write(self, row: PendingRow, batch: Batch, now_ms: int, put: _Put) -> Written:
         named = pending.named_since(self._connection, batch.root_id, row.generation)
+        dropped = self._drop(row, batch, named, now_ms) if row.scan_id and named else []
         findings = [one for one in batch.findings if one.entry.path not in named]
         done = put(batch, findings, now_ms)
+        held = self._hold(row, done, now_ms)
         again = done.again | (set(batch.waiting) - named)
         declined = self._leave_declined(row, batch, named, now_ms) if batch.declined else ()
+        left = None
         if again:
             left = pending.keep_only(self._connection, row, again)
-            return Written(done.tally, left, frozenset(done.held), declined)
-        pending.settle(self._connection, row)
-        return Written(done.tally, declined=declined)
+        else:
+            pending.settle(self._connection, row)
+        tally = Tally(done.outcomes.values())
+        if done.new:
+            tally[Outcome.ADDED] += len(done.new)
+        return Written(tally, left, held, declined, done.outcomes, done.new, dropped)
 
     def _leave_declined(
         self, row: PendingRow, batch: Batch, named: Collection[bytes], now_ms: int
@@ -173,6 +204,24 @@ class Inserter:
         return tuple(
             pending.add_chunk(self._connection, hint, row.generation, now_ms, scan_id=row.scan_id)
             for hint in hints
+        )
+
+    def _drop(self, row: PendingRow, batch: Batch, named: set[bytes], now_ms: int) -> list[Finding]:
+        """Of a run's chunk: what newer rows name. They answer it, and a row waits for that."""
+        dropped = [one for one in batch.findings if one.entry.path in named]
+        names = {one.entry.path for one in dropped}
+        names |= named.intersection((*batch.waiting, *batch.declined))
+        if names:
+            counted.add_dropped(self._connection, names, row, now_ms)
+        return dropped
+
+    def _hold(self, row: PendingRow, done: _Done, now_ms: int) -> PendingRow | None:
+        """A row for files that were written although a writer holds them open, if there are any."""
+        if not done.held:
+            return None
+        hint = Hint(row.hint.root_id, b"", tuple(sorted(done.held)), reread=row.hint.reread)
+        return pending.add_left(
+            self._connection, hint, row.generation, now_ms, attempts=row.attempts + 1
         )
 
     def _put_apart(self, batch: Batch, findings: Sequence[Finding], now_ms: int) -> _Done:
@@ -191,12 +240,12 @@ class Inserter:
                 problem = problem_of(error, "insert", entry.path)
                 self._streak.count(entry.path, problem)
                 self._note(batch.root_id, entry, problem, now_ms)
-                return _Done(Tally({Outcome.PROBLEM: 1}), set(), set())
+                return _Done(outcomes={entry.path: Outcome.PROBLEM})
         else:
             if findings:
                 self._streak.count(findings[-1].entry.path, None)
             return done
-        done = _Done(Tally(), set(), set())
+        done = _Done()
         middle = len(findings) // 2
         for part in (findings[:middle], findings[middle:]):
             done.add(self._put_apart(batch, part, now_ms))
@@ -204,13 +253,13 @@ class Inserter:
 
     def _put(self, batch: Batch, findings: Sequence[Finding], now_ms: int) -> _Done:
         """Write some of a batch's findings, as far as they hold."""
-        done = _Done(Tally(), set(), set())
-        tally, again = done.tally, done.again
+        done = _Done()
+        outcomes, again = done.outcomes, done.again
         settled: list[_Settled] = []
         new, others = self._sort_out(batch, findings)
         takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
         with self._trees[batch.root_id].folders() as folders:  # as they stand now
-            new = self._look_at_new(batch, new, again, tally, now_ms, folders)
+            new = self._look_at_new(batch, new, again, outcomes, now_ms, folders)
             for finding in others:
                 path = finding.entry.path
                 trouble = _keeping_row(finding.problem)
@@ -223,23 +272,21 @@ class Inserter:
                         trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
                 if trouble is not None:
                     self._note(batch.root_id, finding.entry, trouble, now_ms)
-                    tally[Outcome.PROBLEM] += 1
-                    continue
-                if one is not None:
-                    settled.append(one)
-                if one is None or finding.writer:
+                    outcomes[path] = Outcome.PROBLEM
+                elif one is None:
                     again.add(path)
+                else:
+                    settled.append(one)
         self._make_room(settled)
         self._shape(batch.root_id, settled)
         for one in settled:
-            tally[self._settle(batch, one, now_ms)] += 1
+            outcomes[one.path] = self._settle(batch, one, now_ms)
         if new:
             read = [(one.entry, one.track, one.birth_ns) for one in new if one.track is not None]
             self._rows.show_new(batch.root_id, read, batch.reread, now_ms)
-            tally[Outcome.ADDED] += len(new)
-        if again:
-            written = chain(new, (one.finding for one in settled))
-            done.held.update(finding.entry.path for finding in written if finding.writer)
+        done.new = new
+        written = chain(new, (one.finding for one in settled))
+        done.held.update(finding.entry.path for finding in written if finding.writer)
         return done
 
     def _sort_out(
@@ -271,13 +318,13 @@ class Inserter:
         batch: Batch,
         findings: Iterable[Finding],
         again: set[bytes],
-        tally: Tally,
+        outcomes: dict[bytes, Outcome],
         now_ms: int,
         folders: OpenFolders,
     ) -> list[Finding]:
         """Hold new files against the disk as it is now: those that hold, with the stamp of now.
 
-        The others, and those that a writer holds open, are to be looked at `again`.
+        The others are to be looked at `again`.
         """
         tree = self._trees[batch.root_id]
         holding: list[Finding] = []
@@ -289,7 +336,7 @@ class Inserter:
             except OSError as error:
                 trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
                 self._note(batch.root_id, entry, trouble, now_ms)
-                tally[Outcome.PROBLEM] += 1
+                outcomes[path] = Outcome.PROBLEM
                 continue
             if status is None or special_kind(status.st_mode) != entry.special:
                 again.add(path)
@@ -299,8 +346,6 @@ class Inserter:
             if not (is_same or tree.spot_of(path).fields.same(stamp, entry.stamp)):
                 again.add(path)
                 continue
-            if finding.writer:
-                again.add(path)
             holding.append(
                 finding if is_same else replace(finding, entry=replace(entry, stamp=stamp))
             )
@@ -464,4 +509,6 @@ def _keeping_row(problem: Problem | None) -> Problem | None:
 
 
 _Put = Callable[[Batch, Sequence[Finding], int], _Done]
+Count = Callable[[Sequence[tuple[PendingRow, Batch]], Sequence[Written | None]], object]
+"""Is told of chunks and what was written of each, in their transaction."""
 """How to write a batch's findings at a time: all at once, or each apart from those that fail."""

@@ -6,7 +6,7 @@ that come of the scan keep it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -52,14 +52,13 @@ SELECT 1 FROM pending WHERE generation = ? AND is_chunk = 1 AND attempts = 0 LIM
 _HINTS_LEFT: Final = """
 SELECT min(passes) FROM pending WHERE generation = ? AND is_chunk = 0
 """
-_OF_SCAN: Final = """
-SELECT 1 FROM pending WHERE scan_id = ? AND (is_chunk = 0 OR attempts = 0) LIMIT 1
+_RENAME: Final = """
+UPDATE pending SET folder = x'', names = ? WHERE id = ? AND generation = ?
 """
-_COUNTED: Final = """
-SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
-    is_chunk, passes, scan_id
-FROM pending WHERE scan_id <> 0 AND is_chunk = 0 ORDER BY id
+_CHUNKS_SINCE: Final = """
+SELECT folder, names FROM pending WHERE root_id = ? AND generation > ? AND is_chunk = 1
 """
+_SET_ATTEMPTS: Final = "UPDATE pending SET attempts = ? WHERE id = ?"
 _LEAVE_BE: Final = "UPDATE pending SET attempts = attempts + 1 WHERE id = ? AND generation = ?"
 _IS_OPEN: Final = "SELECT 1 FROM pending WHERE id = ? AND generation = ?"
 _DELETE: Final = "DELETE FROM pending WHERE id = ? AND generation = ?"
@@ -74,8 +73,9 @@ _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM pending"
 _UP_TO: Final = """
 SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
     is_chunk, passes, scan_id
-FROM pending WHERE root_id = ? AND id <= ? AND generation < ?
+FROM pending WHERE root_id = ? AND id <= ? AND generation < ? ORDER BY id
 """
+_NONE: Final[frozenset[bytes]] = frozenset()
 _NO_GENERATION: Final = 2**62
 """Above every one that there can be."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
@@ -94,9 +94,18 @@ class PendingRow(Struct, frozen=True):
     is_chunk: bool = False
     """Whether a scan has made it of a hint."""
     passes: int = 0
-    """Of a hint: how often all of it was scanned."""
+    """Of a hint: how often all of it was scanned. Of a chunk: 1 where newer rows answer it."""
     scan_id: int = 0
     """The row in `scans` that counts what comes of it, or 0."""
+
+
+class Closed(Struct, frozen=True):
+    """Files of a run's chunk that another look has answered."""
+
+    row: PendingRow
+    paths: set[bytes]
+    waits: int
+    """How many more files of the run wait to be looked at again than before."""
 
 
 class Outline(Struct, frozen=True, gc=False):
@@ -159,18 +168,18 @@ def _insert(
 
 def all_rows(connection: Connection) -> list[PendingRow]:
     """Everything that waits, oldest first."""
-    return [_row(columns) for columns in select(connection, _ALL)]
+    return [row_of(columns) for columns in select(connection, _ALL)]
 
 
 def get(connection: Connection, row_id: int) -> PendingRow | None:
     """One row, if it still waits."""
     columns = select_one(connection, _ONE, (row_id,))
-    return None if columns is None else _row(columns)
+    return None if columns is None else row_of(columns)
 
 
 def of_generation(connection: Connection, generation: int) -> list[PendingRow]:
     """The hints and chunks of one generation that still wait, oldest first."""
-    return [_row(columns) for columns in list(select(connection, _OF_GENERATION, (generation,)))]
+    return [row_of(columns) for columns in list(select(connection, _OF_GENERATION, (generation,)))]
 
 
 def outlines(connection: Connection) -> list[Outline]:
@@ -217,14 +226,25 @@ def passes_of(connection: Connection, generation: int) -> int | None:
     return None if passes is None else int(passes)
 
 
-def counted_hints(connection: Connection) -> list[PendingRow]:
-    """The hints that wait, of runs that count what comes of them; oldest first."""
-    return [_row(columns) for columns in select(connection, _COUNTED)]
+def rename(connection: Connection, row: PendingRow, names: Iterable[bytes]) -> None:
+    """Leave only these paths of a row, which was not looked at in the meantime."""
+    left = _names_encoder.encode(tuple(sorted(names)))
+    connection.execute(_RENAME, (left, row.id, row.generation))
 
 
-def waits_for(connection: Connection, scan_id: int) -> bool:
-    """Whether anything that a run counts waits, but for files that are not whole."""
-    return select_value(connection, _OF_SCAN, (scan_id,)) is not None
+def add_left(
+    connection: Connection,
+    hint: Hint,
+    generation: int,
+    now_ms: int,
+    *,
+    attempts: int = 1,
+    scan_id: int = 0,
+) -> PendingRow:
+    """Make durable that files were looked at and are not whole."""
+    row = add_chunk(connection, hint, generation, now_ms, scan_id=scan_id)
+    connection.execute(_SET_ATTEMPTS, (attempts, row.id))
+    return replace(row, attempts=attempts)
 
 
 def leave_be(connection: Connection, row: PendingRow) -> None:
@@ -271,9 +291,13 @@ def keep_only(connection: Connection, row: PendingRow, names: Iterable[bytes]) -
 
 def named_since(connection: Connection, root_id: int, generation: int) -> set[bytes]:
     """The paths that newer rows name one by one (rule R3); newer folder rows stop nobody."""
+    return _names_in(connection, _NAMED_SINCE, root_id, generation)
+
+
+def _names_in(connection: Connection, statement: str, *values: int) -> set[bytes]:
     return {
         paths.join(bytes(folder), name)
-        for folder, names in select(connection, _NAMED_SINCE, (root_id, generation))
+        for folder, names in select(connection, statement, values)
         for name in _names_decoder.decode(names)
     }
 
@@ -290,38 +314,65 @@ def settle_covered(
     *,
     before_generation: int = _NO_GENERATION,
     rereads_too: bool = True,
-) -> None:
+    scan_id: int = 0,
+) -> list[Closed]:
     """Close every row that the finished scans of these hints have answered, too.
 
     Only rows that stood before they began (`up_to_id`), since a later one tells of a later change;
     and where others scan at the same time, only those of an older generation.
     Of a row that names files, those that were not looked at stay open. Without `rereads_too` a row
-    that wants files read again is answered only by a scan that did just that; a command needs no
-    such care, since an interrupted rebuild is known from `scans`.
+    that wants files read again is answered only by a scan that did just that, and the hint of a run
+    only by that run (`scan_id`), which counts; a command needs no such care, since an interrupted
+    rebuild is known from `scans`, and no other command waits for a daemon.
+
+    Returns the files of other runs that were closed: nothing has counted them.
     """
+    closed: list[Closed] = []
     for root_id in {hint.root_id for hint in hints}:
         of_root = [hint for hint in hints if hint.root_id == root_id]
         seen = _Looked(of_root)
-        for columns in list(select(connection, _UP_TO, (root_id, up_to_id, before_generation))):
-            row = _row(columns)
+        waiting = list(select(connection, _UP_TO, (root_id, up_to_id, before_generation)))
+        for columns in reversed(waiting):  # the newest first: an older one of a run may wait for it
+            row = row_of(columns)
             reread = row.hint.reread
+            is_of_other = not rereads_too and row.scan_id not in (0, scan_id)
+            if is_of_other and not row.is_chunk:
+                continue
             if reread and not rereads_too:
-                _answer(connection, row, _Looked([one for one in of_root if one.reread == reread]))
+                looked = _Looked([one for one in of_root if one.reread == reread])
             else:
-                _answer(connection, row, seen)
+                looked = seen
+            if not (is_of_other and row.is_chunk):
+                _answer(connection, row, looked)
+                continue
+            newer = _names_in(connection, _CHUNKS_SINCE, root_id, row.generation)
+            answered, left = _answer(connection, row, looked, but=newer)
+            if answered:
+                waits = -len(answered) if row.attempts else len(left)
+                closed.append(Closed(row, answered, 0 if row.passes else waits))
+    return closed
 
 
-def _answer(connection: Connection, row: PendingRow, seen: _Looked) -> None:
+def _answer(
+    connection: Connection, row: PendingRow, seen: _Looked, *, but: Collection[bytes] = _NONE
+) -> tuple[set[bytes], set[bytes]]:
+    """Close a row, or what of it was looked at: (files that it names no more, and still).
+
+    Those in `but` stay: they were looked at, and their chunk has yet to be answered.
+    """
     if row.hint.names is None:
         if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
             settle(connection, row)
-        return
+        return set(), set()
     named = {paths.join(row.hint.folder, name) for name in row.hint.names}
-    left = {path for path in named if not seen.file(path)}
+    left = {path for path in named if path in but or not seen.file(path)}
     if not left:
         settle(connection, row)
+    elif left != named and row.passes:
+        rename(connection, row, left)
     elif left != named:
         keep_only(connection, row, left)
+    return named - left, left
 
 
 class _Looked:
@@ -374,7 +425,8 @@ def forget_root(connection: Connection, root_id: int) -> None:
     connection.execute(_OF_ROOT, (root_id,))
 
 
-def _row(columns: Row) -> PendingRow:
+def row_of(columns: Row) -> PendingRow:
+    """One row of the table, in the order of its columns here."""
     row_id, generation, root_id, folder, names, recursive, reread, *rest = columns
     attempts, at, is_chunk, passes, scan_id = rest
     decoded = None if names is None else _names_decoder.decode(names)

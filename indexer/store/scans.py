@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,9 +14,11 @@ _START: Final = """
 INSERT INTO scans (kind, state, roots, started_at, counts) VALUES (?, 'running', ?, ?, '{}')
 RETURNING id
 """
-_RESUME: Final = "UPDATE scans SET state = 'running', ended_at = NULL WHERE id = ?"
+_RESUME: Final = "UPDATE scans SET state = 'running', ended_at = NULL, counts = '{}' WHERE id = ?"
+_GO_ON: Final = "UPDATE scans SET state = 'running', ended_at = NULL, counts = ? WHERE id = ?"
 _END: Final = "UPDATE scans SET state = ?, ended_at = ?, counts = ? WHERE id = ?"
-_COUNTS: Final = "SELECT counts, state, started_at FROM scans WHERE id = ?"
+_COUNTS: Final = "SELECT counts, state, started_at, ended_at FROM scans WHERE id = ?"
+_DROP: Final = "DELETE FROM scans WHERE id = ?"
 _RECOUNT: Final = "UPDATE scans SET counts = ? WHERE id = ?"
 _UNFINISHED: Final = """
 SELECT id FROM scans WHERE kind = 'rebuild' AND roots = ? AND state <> 'done'
@@ -25,6 +27,11 @@ SELECT id FROM scans WHERE kind = 'rebuild' AND roots = ? AND state <> 'done'
 ORDER BY id DESC LIMIT 1
 """
 _ORPHANED: Final = "UPDATE scans SET state = 'interrupted' WHERE state = 'running'"
+_IDLE: Final = """
+UPDATE scans SET state = 'interrupted'
+WHERE state = 'running' AND id NOT IN (SELECT scan_id FROM pending)
+"""
+_UNENDED: Final = "SELECT id FROM scans WHERE kind = ? AND ended_at IS NULL"
 _NEWEST: Final = """
 SELECT id, kind, state, roots, started_at, ended_at, counts FROM scans ORDER BY id DESC LIMIT ?
 """
@@ -32,12 +39,17 @@ _PRUNE: Final = "DELETE FROM scans WHERE id <= (SELECT max(id) FROM scans) - ?"
 _KEEP: Final = 1000
 
 
+LISTED: Final = "listed"
+"""In the counts of a run that goes on: what of `unchanged` comes of its listing."""
+ASIDE: Final = "elsewhere"
+"""The same: files that other runs have answered, and that a chunk of its own has yet to answer."""
 _COUNT_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "seconds": (int, float),
     "files_per_second": (int, float),
     "interrupted": bool,
     "goes_on": bool,
     "offline": list,
+    ASIDE: list,
 }
 """Every other count is a whole number."""
 
@@ -54,15 +66,21 @@ class ScanColumns(Struct, frozen=True):
     counts: str
 
 
-def start(connection: Connection, kind: str, roots: Sequence[str], now_ms: int) -> int:
-    """Write down that a run began; older ones that never ended were killed. Returns its id."""
-    connection.execute(_ORPHANED)
+def start(
+    connection: Connection, kind: str, roots: Sequence[str], now_ms: int, *, alone: bool = True
+) -> int:
+    """Write down that a run began; returns its id.
+
+    Older ones that never ended were killed. Beside a daemon (not `alone`) several go on at once:
+    there only those of which nothing waits in `pending`.
+    """
+    connection.execute(_ORPHANED if alone else _IDLE)
     connection.execute(_PRUNE, (_KEEP,))
     return int(select_value(connection, _START, (kind, _key(roots), now_ms)))
 
 
 def resume_rebuild(connection: Connection, roots: Sequence[str]) -> int | None:
-    """Take up the unfinished rebuild of just these roots again; its id, or None."""
+    """Take up the unfinished rebuild of just these roots again, counting anew; its id, or None."""
     key = _key(roots)
     scan_id = select_value(connection, _UNFINISHED, (key, key))
     if scan_id is None:
@@ -72,13 +90,47 @@ def resume_rebuild(connection: Connection, roots: Sequence[str]) -> int | None:
     return int(scan_id)
 
 
-def end(connection: Connection, scan_id: int, state: str, counts: str, now_ms: int) -> None:
-    """Write down how a run ended (done, interrupted or failed) and what it counted."""
-    connection.execute(_END, (state, now_ms, counts, scan_id))
+def go_on(connection: Connection, scan_id: int) -> None:
+    """Take up a run that another process began, with what its chunks did. It is listed again."""
+    counts = counts_of(connection, scan_id)
+    counts["unchanged"] = counts.get("unchanged", 0) - counts.pop(LISTED, 0)
+    counts.pop("seen", None)
+    connection.execute(_ORPHANED)
+    connection.execute(_GO_ON, (msgspec.json.encode(counts).decode(), scan_id))
+
+
+def counts_of(connection: Connection, scan_id: int) -> dict[str, Any]:
+    """What a run has counted; empty where there is no such."""
+    told = select_one(connection, _COUNTS, (scan_id,))
+    return {} if told is None else dict(msgspec.json.decode(told[0]))
+
+
+def set_aside(connection: Connection, scan_id: int, marks: Iterable[str]) -> None:
+    """Keep marks among the counts of a run until it ends, in the caller's transaction."""
+    if has_ended(connection, scan_id):
+        return
+    counts = counts_of(connection, scan_id)
+    counts[ASIDE] = sorted({*counts.get(ASIDE, ()), *marks})
+    connection.execute(_RECOUNT, (msgspec.json.encode(counts).decode(), scan_id))
+
+
+def aside(connection: Connection, scan_id: int) -> set[str]:
+    """The marks that were set aside."""
+    return set(counts_of(connection, scan_id).get(ASIDE, ()))
+
+
+def unended(connection: Connection, kind: str) -> list[int]:
+    """The runs of a kind that have not ended, or were killed."""
+    return [int(scan_id) for (scan_id,) in list(select(connection, _UNENDED, (kind,)))]
+
+
+def drop(connection: Connection, scan_id: int) -> None:
+    """Forget a run."""
+    connection.execute(_DROP, (scan_id,))
 
 
 def add(connection: Connection, scan_id: int, numbers: Mapping[str, int]) -> None:
-    """Count more of what a run does that goes on in several processes."""
+    """Count more of what a run does, in the caller's transaction."""
     told = select_one(connection, _COUNTS, (scan_id,))
     if told is None:
         return
@@ -88,23 +140,46 @@ def add(connection: Connection, scan_id: int, numbers: Mapping[str, int]) -> Non
     connection.execute(_RECOUNT, (msgspec.json.encode(counts).decode(), scan_id))
 
 
-def end_counted(connection: Connection, scan_id: int, now_ms: int) -> None:
-    """Such a run is at its end: all that it counted stands in its row already."""
+def end(
+    connection: Connection,
+    scan_id: int,
+    now_ms: int,
+    *,
+    state: str = "done",
+    seconds: float | None = None,
+) -> None:
+    """A run is at its end (done, interrupted or failed), unless it was before.
+
+    All that it counted stands in its row already. `seconds` is what it took where that is not the
+    time since its start, as of a rebuild that was taken up again.
+    """
     told = select_one(connection, _COUNTS, (scan_id,))
-    if told is None or told[1] != "running":
+    if told is None or told[3] is not None:
         return
-    counts: dict[str, Any] = msgspec.json.decode(told[0])
-    seconds = max(0.0, (now_ms - told[2]) / 1000)
+    counts = {
+        name: number
+        for name, number in msgspec.json.decode(told[0]).items()
+        if name not in (LISTED, ASIDE)
+    }
+    if seconds is None:
+        seconds = max(0.0, (now_ms - told[2]) / 1000)
     counts["seconds"] = round(seconds, 3)
     counts["files_per_second"] = round(counts.get("seen", 0) / seconds, 1) if seconds else 0.0
-    counts["interrupted"] = False
-    end(connection, scan_id, "done", msgspec.json.encode(counts).decode(), now_ms)
+    counts["interrupted"] = state == "interrupted"
+    text = msgspec.json.encode(counts).decode()
+    connection.execute(_END, (state, now_ms, text, scan_id))
 
 
 def state_of(connection: Connection, scan_id: int) -> tuple[str, str] | None:
     """(state, counts as JSON) of a run; None where there is no such."""
     told = select_one(connection, _COUNTS, (scan_id,))
     return None if told is None else (told[1], told[0])
+
+
+def has_ended(connection: Connection, scan_id: int) -> bool:
+    """Whether a run has ended; one of which there is no row has."""
+    told = select_one(connection, _COUNTS, (scan_id,))
+    return told is None or told[3] is not None
 
 
 def newest(connection: Connection, limit: int) -> list[ScanColumns]:

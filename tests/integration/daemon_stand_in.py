@@ -20,7 +20,7 @@ from indexer.engine.bell import Bell
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock
 from indexer.engine.result import Result
-from indexer.store import pending, roots
+from indexer.store import pending, roots, scans
 from indexer.store.connection import open_index, write_transaction
 from indexer.wishes import wanted_by
 
@@ -45,11 +45,14 @@ def work(database: Path) -> None:
     connection = open_index(database, write=True)
     guarded = guard.look_at_roots(connection, roots.watched(connection))
     waiting = pending.all_rows(connection)
-    engine = LocalEngine(connection, guarded.trees, settings, wanted_by(settings), Result())
-    engine.run([row.hint for row in waiting if row.hint.root_id in guarded.trees])
-    with write_transaction(connection):
-        for row in waiting:
-            pending.settle(connection, row)
+    for scan_id in sorted({row.scan_id for row in waiting}):
+        rows = [row for row in waiting if row.scan_id == scan_id]
+        engine = LocalEngine(connection, guarded.trees, settings, wanted_by(settings), Result())
+        engine.run([row.hint for row in rows], scan_id=scan_id, rows=rows)
+        with write_transaction(connection):
+            for row in rows:
+                pending.settle(connection, row)
+            scans.end(connection, scan_id, 0)
     guarded.close()
     connection.close()
 

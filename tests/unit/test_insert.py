@@ -12,7 +12,7 @@ from indexer.engine import local
 from indexer.library import Library
 from indexer.model import Hint, Place, Problem, ProblemKind
 from indexer.stages.batch import Batch
-from indexer.stages.insert import Inserter, Written
+from indexer.stages.insert import Count, Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.scan import Plan
 from indexer.store import pending, problems, scans, tracks
@@ -198,10 +198,14 @@ def test_where_reading_is_slow_each_chunk_is_written_by_itself(
     write_all = Inserter.write_all
 
     def count(
-        inserter: Inserter, chunks: Sequence[tuple[PendingRow, Batch]], now_ms: int
+        inserter: Inserter,
+        chunks: Sequence[tuple[PendingRow, Batch]],
+        now_ms: int,
+        *,
+        count: Count,
     ) -> list[Written | None]:
         sizes.append(len(chunks))
-        return write_all(inserter, chunks, now_ms)
+        return write_all(inserter, chunks, now_ms, count=count)
 
     monkeypatch.setattr(Inserter, "write_all", count)
     library.rebuild()

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.model import Hint
-from indexer.store import pending
+from indexer.store import counted, pending
 from indexer.store.connection import Connection
 from indexer.store.pending import Outline, covers
 
@@ -270,13 +270,13 @@ def test_a_run_waits_for_its_hints_and_chunks_but_not_for_files_that_are_not_who
 ) -> None:
     pending.leave_hint(connection, EVERYTHING, 1, scan_id=8)
     hint = pending.leave_hint(connection, EVERYTHING, 1, scan_id=7)
-    assert pending.waits_for(connection, 7)
+    assert counted.waits_for(connection, 7)
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1, scan_id=7)
     pending.settle(connection, hint)
-    assert pending.waits_for(connection, 7)
+    assert counted.waits_for(connection, 7)
     pending.keep_only(connection, chunk, [b"1.mp3"])
-    assert not pending.waits_for(connection, 7)
-    assert pending.waits_for(connection, 8)
+    assert not counted.waits_for(connection, 7)
+    assert counted.waits_for(connection, 8)
 
 
 def test_a_row_that_is_left_be_keeps_all_of_it_and_is_one_attempt_older(

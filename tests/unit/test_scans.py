@@ -11,9 +11,10 @@ def test_a_run_is_running_until_it_ends(connection: Connection) -> None:
     scan_id = scans.start(connection, "scan", ["b", "a"], 5)
     (row,) = scans.newest(connection, 9)
     assert (row.state, row.roots, row.ended_at) == ("running", ("a", "b"), None)
-    scans.end(connection, scan_id, "done", '{"seen": 1}', 9)
+    scans.add(connection, scan_id, {"seen": 1})
+    scans.end(connection, scan_id, 9)
     (row,) = scans.newest(connection, 9)
-    assert (row.state, row.ended_at, row.counts) == ("done", 9, '{"seen": 1}')
+    assert (row.state, row.ended_at, counts(connection, scan_id)["seen"]) == ("done", 9, 1)
 
 
 def test_a_run_that_never_ended_was_interrupted(connection: Connection) -> None:
@@ -28,8 +29,8 @@ def test_an_unfinished_rebuild_of_the_same_roots_is_taken_up_again(
 ) -> None:
     scan_id = scans.start(connection, "rebuild", ["a", "b"], 5)
     if state is not None:
-        scans.end(connection, scan_id, state, "{}", 6)
-    scans.end(connection, scans.start(connection, "scan", ["a"], 7), "done", "{}", 8)
+        scans.end(connection, scan_id, 6, state=state)
+    scans.end(connection, scans.start(connection, "scan", ["a"], 7), 8)
     assert scans.resume_rebuild(connection, ["b", "a"]) == scan_id
     assert [row.state for row in scans.newest(connection, 9)] == ["done", "running"]
 
@@ -41,7 +42,7 @@ def test_a_rebuild_of_other_roots_is_not_taken_up(connection: Connection) -> Non
 
 def test_a_rebuild_that_a_later_one_finished_is_not_taken_up(connection: Connection) -> None:
     scans.start(connection, "rebuild", ["a"], 5)
-    scans.end(connection, scans.start(connection, "rebuild", ["a"], 6), "done", "{}", 7)
+    scans.end(connection, scans.start(connection, "rebuild", ["a"], 6), 7)
     assert scans.resume_rebuild(connection, ["a"]) is None
 
 
@@ -83,7 +84,7 @@ def test_a_run_whose_row_was_pruned_counts_nothing_and_ends_without_a_word(
     connection: Connection,
 ) -> None:
     scans.add(connection, 99, {"added": 1})
-    scans.end_counted(connection, 99, 5)
+    scans.end(connection, 99, 5)
     assert scans.state_of(connection, 99) is None
     assert scans.newest(connection, 9) == []
 
@@ -91,7 +92,7 @@ def test_a_run_whose_row_was_pruned_counts_nothing_and_ends_without_a_word(
 def test_a_counted_run_ends_with_its_time_and_its_rate(connection: Connection) -> None:
     scan_id = scans.start(connection, "scan", ["a"], 1_000)
     scans.add(connection, scan_id, {"seen": 100, "added": 7})
-    scans.end_counted(connection, scan_id, 5_000)
+    scans.end(connection, scan_id, 5_000)
     assert counts(connection, scan_id) == {
         "seen": 100, "added": 7, "seconds": 4.0, "files_per_second": 25.0, "interrupted": False
     }  # fmt: skip
@@ -106,7 +107,7 @@ def test_a_run_that_took_no_time_by_the_clock_has_no_rate(
     """Also where the clock was set back meanwhile."""
     scan_id = scans.start(connection, "scan", ["a"], 1_000)
     scans.add(connection, scan_id, {"seen": 100})
-    scans.end_counted(connection, scan_id, now_ms)
+    scans.end(connection, scan_id, now_ms)
     told = counts(connection, scan_id)
     assert (told["seconds"], told["files_per_second"]) == (0.0, 0.0)
 
@@ -114,8 +115,9 @@ def test_a_run_that_took_no_time_by_the_clock_has_no_rate(
 @pytest.mark.parametrize("state", ["done", "interrupted", "failed"])
 def test_a_run_ends_only_once(connection: Connection, state: str) -> None:
     scan_id = scans.start(connection, "scan", ["a"], 1_000)
-    scans.end(connection, scan_id, state, '{"seen": 1}', 2_000)
-    scans.end_counted(connection, scan_id, 9_000)
-    assert counts(connection, scan_id) == {"seen": 1}
+    scans.end(connection, scan_id, 2_000, state=state)
+    before = counts(connection, scan_id)
+    scans.end(connection, scan_id, 9_000)
+    assert counts(connection, scan_id) == before
     (row,) = scans.newest(connection, 9)
     assert (row.state, row.ended_at) == (state, 2_000)

@@ -40,6 +40,8 @@ class FindingText(Struct, frozen=True, omit_defaults=True, gc=False):
     problem: Problem | None = None
     writer: bool = False
     birth_ns: int | None = None
+    opened: bool = False
+    bytes_read: int = 0
 
 
 class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -63,6 +65,8 @@ class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
                     finding.problem,
                     finding.writer,
                     finding.birth_ns,
+                    finding.opened,
+                    finding.bytes_read,
                 )
                 for finding in ready.findings
             ),
@@ -76,7 +80,15 @@ class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return Batch(
             self.origin.root_id,
             tuple(
-                Finding(one.file.entry, one.track, one.problem, one.writer, one.birth_ns)
+                Finding(
+                    one.file.entry,
+                    one.track,
+                    one.problem,
+                    one.writer,
+                    one.birth_ns,
+                    one.opened,
+                    one.bytes_read,
+                )
                 for one in self.findings
             ),
             tuple(path.raw for path in self.waiting),

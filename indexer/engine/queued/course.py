@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from indexer.engine import runs
 from indexer.engine.bell import ring
 from indexer.engine.queued.desk import Desk, now_ms
 from indexer.engine.queued.messages import ScanOrder
-from indexer.engine.queued.passes import count_missing
 from indexer.engine.queued.queues import scan_job
 from indexer.stages.rows import Rows
-from indexer.store import pending, roots, scans, tracks
+from indexer.store import counted, pending, roots, scans, tracks
 from indexer.store.connection import write_transaction
 
 JOB_S: Final = 600
@@ -63,10 +63,10 @@ class Course:
             names = {root.id: root.name for root in roots.watched(self._desk.connection)}
             rows = Rows(self._desk.connection, names)
             with rows.writing():
-                count_missing(self._desk.connection, rows.tell_untold(now_ms()), scan_id)
-        if scan_id and not pending.waits_for(self._desk.connection, scan_id):
+                runs.count_missing(self._desk.connection, rows.tell_untold(now_ms()), scan_id)
+        if scan_id and not counted.waits_for(self._desk.connection, scan_id):
             with write_transaction(self._desk.connection):
-                scans.end_counted(self._desk.connection, scan_id, now_ms())
+                scans.end(self._desk.connection, scan_id, now_ms())
             self._desk.queues.forget_scan(generation)
         ring(self._desk.settings.db)
 

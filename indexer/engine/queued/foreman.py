@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from indexer import errors, paths
+from indexer.engine import runs
 from indexer.engine.facts import Facts
 from indexer.engine.queued.leases import Case, Leases, Sign, Verdict
 from indexer.engine.queued.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
@@ -223,25 +224,30 @@ class Foreman:
         """Whether to dispatch a case now.
 
         Not where its disk is away; and not what is older than a look at all of its root that waits
-        itself, since that one will answer it. After a crash that may be thousands of rows.
+        itself, since that one will answer it. After a crash that may be thousands of rows. What a
+        run counts is answered by that run.
         """
         mine = [
             one for one in outlines if one.generation == case.generation and case.row in (0, one.id)
         ]
         return any(self.is_there(one.root_id) for one in mine) and not all(
-            one.generation < covering.get(one.root_id, 0) and not one.reread for one in mine
+            one.generation < covering.get(one.root_id, 0) and not (one.reread or one.scan_id)
+            for one in mine
         )
 
     def _dispatch(self, cases: Sequence[Case], now: float) -> None:
-        for case in cases:
-            if self._leases.is_fresh(case):
+        """The oldest first: what a command asked for before what a daemon saw since."""
+        cases = sorted(cases, key=lambda case: case.generation)
+        if all(self._leases.is_fresh(case) for case in cases):
+            for case in cases:
                 self._put(case, now)
-        cases = [case for case in self._leases.due(now) if case in cases]
-        if not cases:
             return
         waiting = self._queues.waiting()
         parked = {generation for generation, _, _ in self._queues.parked()}
         for case in cases:
+            if self._leases.is_fresh(case):
+                self._put(case, now)
+                continue
             row = pending.get(self._connection, case.row) if case.row else None
             if case.row and row is None:
                 continue  # settled a moment ago
@@ -341,6 +347,8 @@ class Foreman:
     def _halve(self, row: PendingRow) -> None:
         with write_transaction(self._connection):
             halves = pending.halve(self._connection, row, time.time_ns() // 1_000_000)
+            if row.attempts:
+                runs.count_waiting(self._connection, row, -len(row.hint.names or ()))
         self._leases.halved([half.id for half in halves])
 
     def _condemn(self, case: Case, row: PendingRow, how: str, now: float) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer import errors, paths
+from indexer.engine import runs
 from indexer.engine.bell import ring
 from indexer.engine.guard import Guarded
 from indexer.engine.memory import give_back
@@ -34,7 +35,7 @@ from indexer.stages.batch import Batch, batch
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.store import pending, scans, tracks
+from indexer.store import pending, tracks
 from indexer.store.connection import size_cache, write_transaction
 from indexer.store.sqlite_errors import explained
 from indexer.wanted import Wanted
@@ -132,7 +133,7 @@ class Owner:
             if tree is None:
                 self._leave_be(row)
                 return
-            written = self._write(row, ready, guarded, origin)
+            written, answered_too = self._write(row, ready, guarded, origin)
         finally:
             guarded.close()
         if written is None:
@@ -140,21 +141,19 @@ class Owner:
         self._course.inserted += len(ready.findings)
         self._desk.rates.count(Step.INSERTION, len(ready.findings))
         self._desk.rates.count(Step.EXTRACTION, ready.files_read, written.tally[Outcome.PROBLEM])
-        self._course.advance(row.generation, row.scan_id)
-        if written.left is not None or not row.scan_id:
+        for generation, scan_id in {(row.generation, row.scan_id), *answered_too}:
+            self._course.advance(generation, scan_id)
+        if written.left is not None or written.held is not None or not row.scan_id:
             ring(self._desk.settings.db)
 
     def _write(
         self, row: PendingRow, ready: Batch, guarded: Guarded, origin: Origin
-    ) -> Written | None:
+    ) -> tuple[Written | None, set[tuple[int, int]]]:
+        """What was written, and (generation, run) of what else it has answered."""
+        answered_too: set[tuple[int, int]] = set()
+
         def follow(written: Written) -> None:
-            if row.scan_id:
-                numbers = {str(outcome): number for outcome, number in written.tally.items()}
-                numbers |= {"files_read": ready.files_read, "bytes_read": ready.bytes_read}
-                numbers["pending"] = (
-                    0 if written.left is None else len(written.left.hint.names or ())
-                )
-                scans.add(connection, row.scan_id, numbers)
+            answered_too.update(runs.count_chunks(connection, [(row, ready)], [written]))
             twins = twins_of_batch(connection, ready, met, everything=origin.everything)
             leave_twins(connection, twins | replaced, now_ms())
 
@@ -164,10 +163,13 @@ class Owner:
         rows = Rows(connection, {tree.root_id: tree.name for tree in guarded.trees.values()})
         size_cache(connection, seeding=origin.everything)
         inserter = Inserter(connection, guarded.trees, rows)
-        return inserter.write(row, ready, now_ms(), count=follow)
+        return inserter.write(row, ready, now_ms(), count=follow), answered_too
 
     def _leave_be(self, row: PendingRow) -> None:
         with write_transaction(self._desk.connection):
+            if not row.attempts:
+                files = len(row.hint.names or ())
+                runs.count_waiting(self._desk.connection, row, files)
             pending.leave_be(self._desk.connection, row)
         ring(self._desk.settings.db)
 
@@ -183,7 +185,7 @@ class Owner:
 def _named(row: PendingRow, ready: Batch) -> Batch:
     """What a batch says of the files that its row names.
 
-    A row that was answered in part (it has been tried before) names only what was left over, while
+    A row that was answered in part (by itself or others) names only what was left over, while
     a second answer to the same order may come late, and tells of all: what was settled meanwhile is
     dropped. Raises QueueError for files that the row has never named.
     """
@@ -195,7 +197,7 @@ def _named(row: PendingRow, ready: Batch) -> Batch:
         )
     if told <= named:
         return ready
-    if row.attempts == 0:
+    if row.attempts == 0 and row.passes == 0:
         raise errors.QueueError(
             f"refused: row {row.id} of `pending` does not name {len(told - named)} of these files;"
             " drop this job"

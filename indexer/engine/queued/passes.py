@@ -10,23 +10,22 @@ generation is, and a pass that is lost is begun again.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
+from indexer.engine import runs
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
 from indexer.engine.twins import twins_of_vanished
-from indexer.model import Hint, Known
+from indexer.model import Hint
 from indexer.settings import Settings
 from indexer.stages.absence import Absence
-from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots, scans
+from indexer.store import counted, pending, roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.wanted import Wanted
@@ -67,6 +66,8 @@ class Pass:
         self.seen = 0
         self.planned = 0
         self.chunks = 0
+        self.answered_too: set[tuple[int, int]] = set()
+        """(generation, run) of what its end has answered, too."""
         self._connection = connection
         self._settings = settings
         self._guarded = guarded
@@ -88,6 +89,11 @@ class Pass:
                 )
         self._in_work = in_work
         self._scans = [self._scan(row, facts, wanted) for row in self._hints]
+        self._answered_before = {
+            row.scan_id: runs.answered(connection, row.scan_id)
+            for row in self._hints
+            if row.scan_id and self._number == _FIRST
+        }
         names = {tree.root_id: tree.name for tree in guarded.trees.values()}
         self._absence = Absence(connection, guarded.trees, wanted, Rows(connection, names))
 
@@ -155,8 +161,9 @@ class Pass:
         with write_transaction(self._connection):
             if not roots.is_watched(self._connection, plan.root_id):
                 return None
+            scan_id = counted.run_of(self._connection, row) if row.scan_id else 0
             chunk = pending.add_chunk(
-                self._connection, hint, row.generation, _now_ms(), scan_id=row.scan_id
+                self._connection, hint, row.generation, _now_ms(), scan_id=scan_id
             )
         self.chunks += 1
         self.planned += len(plan.read)
@@ -175,15 +182,23 @@ class Pass:
 
     def _count_seen(self) -> None:
         """Count what was seen once, not in every pass."""
-        counted = [
-            (row.scan_id, {"seen": scan.seen, "unchanged": scan.unchanged})
-            for row, scan in zip(self._hints, self._scans, strict=True)
-            if row.scan_id
-        ]
-        if counted:
-            with write_transaction(self._connection):
-                for scan_id, numbers in counted:
-                    scans.add(self._connection, scan_id, numbers)
+        if not self._answered_before:
+            return
+        with write_transaction(self._connection):
+            looked = [
+                (counted.run_of(self._connection, row), scan)
+                for row, scan in zip(self._hints, self._scans, strict=True)
+            ]
+            for scan_id, answered_before in self._answered_before.items():
+                own = [scan for run, scan in looked if run == scan_id]
+                if own:
+                    runs.count_listing(
+                        self._connection,
+                        scan_id,
+                        sum(scan.seen for scan in own),
+                        sum(scan.unchanged for scan in own),
+                        answered_before=answered_before,
+                    )
 
     def _finish(self, now_ms: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
@@ -198,9 +213,10 @@ class Pass:
             for scan in self._scans
         )
         with write_transaction(self._connection):
-            count_missing(self._connection, missing, self.scan_id)
-            if self.scan_id and problems:
-                scans.add(self._connection, self.scan_id, {str(Outcome.PROBLEM): problems})
+            hints = (counted.run_of(self._connection, row) for row in self._hints)
+            scan_id = max(hints, default=0)
+            runs.count_missing(self._connection, missing, scan_id)
+            runs.count_unlisted(self._connection, problems, scan_id)
             self._settle(now_ms)
 
     def _settle(self, now_ms: int) -> None:
@@ -208,18 +224,27 @@ class Pass:
         for row in self._hints:
             pending.settle(self._connection, row)
         covered = [row.hint for row in self._hints]
-        pending.settle_covered(
+        closed = pending.settle_covered(
             self._connection,
             covered,
             self._before,
             before_generation=self._generation,
             rereads_too=False,
+            scan_id=self.scan_id,
         )
+        runs.count_closed(self._connection, closed)
+        self.answered_too = {(one.row.generation, one.row.scan_id) for one in closed}
         for row, scan in zip(self._hints, self._scans, strict=True):
             root_id = row.hint.root_id
             left = set(scan.left_open) - self._in_work.get(root_id, set())
             if left and roots.is_watched(self._connection, root_id):
                 names = Hint(root_id, b"", tuple(sorted(left)), reread=row.hint.reread)
+                if row.scan_id:
+                    chunk = pending.add_left(
+                        self._connection, names, self._generation, now_ms, scan_id=row.scan_id
+                    )
+                    runs.count_waiting(self._connection, chunk, len(left))
+                    continue
                 pending.leave_be(
                     self._connection, pending.leave_hint(self._connection, names, now_ms)
                 )
@@ -243,29 +268,6 @@ def leave_twins_of_vanished(
     if twins:
         with write_transaction(connection):
             leave_twins(connection, twins, now_ms)
-
-
-def count_missing(connection: Connection, missing: Iterable[Known], scan_id: int) -> None:
-    """Count rows that went missing in the run that looks for them, whoever came to mark them first.
-
-    `scan_id` is the run of the hint that marked them, or 0: one that is left for another name of a
-    file has none, and a row whose inode a new file was given looks like that. In the caller's
-    transaction.
-    """
-    lost: Counter[int] = Counter()
-    counted: list[PendingRow] | None = None
-    for known in missing:
-        if not scan_id and counted is None:
-            counted = pending.counted_hints(connection)
-        lost[scan_id or _run_of(known, counted or ())] += 1
-    del lost[0]
-    for run, number in lost.items():
-        scans.add(connection, run, {str(Outcome.MISSING): number})
-
-
-def _run_of(known: Known, counted: Iterable[PendingRow]) -> int:
-    covering = (row for row in counted if pending.covers(row.hint, known.root_id, known.path))
-    return next((row.scan_id for row in covering), 0)
 
 
 def _is_everything(hint: Hint) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
+from indexer.engine import runs
 from indexer.engine.bell import ring
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
@@ -25,7 +26,7 @@ from indexer.engine.queued.messages import (
     ScanOrder,
     files_of,
 )
-from indexer.engine.queued.passes import Pass, Planned, count_missing, leave_twins_of_vanished
+from indexer.engine.queued.passes import Pass, Planned, leave_twins_of_vanished
 from indexer.engine.queued.queues import chunk_job
 from indexer.stages.absence import Absence
 from indexer.stages.rows import Rows
@@ -91,7 +92,7 @@ class Scanner:
         if all(row.is_chunk for row in rows):
             return None
         if any(row.is_chunk and not row.attempts for row in rows) and any(
-            row.passes for row in rows
+            row.passes for row in rows if not row.is_chunk
         ):
             return None  # the last of these chunks asks for the next pass
         guarded = self._desk.look_at_roots((row.hint for row in rows), mounts_too=True)
@@ -116,7 +117,8 @@ class Scanner:
             self._put_off(order, running)
             return
         scan.close()
-        self._course.advance(order.generation, scan.scan_id)
+        for generation, scan_id in {(order.generation, scan.scan_id), *scan.answered_too}:
+            self._course.advance(generation, scan_id)
 
     def _slice(self, running: _Running) -> bool:
         """Go on for a while, as long as the queues have room; whether it came to the end."""
@@ -174,11 +176,12 @@ class Scanner:
             missing = absence.mark_missing(scan.vanished, now_ms())
             if missing:
                 with write_transaction(self._desk.connection):
-                    count_missing(self._desk.connection, missing, row.scan_id)
+                    runs.count_missing(self._desk.connection, missing, row.scan_id)
             absence.note_folders(tree.root_id, scan.unlisted, scan.settled_problems, now_ms())
             if not plans:
                 with write_transaction(self._desk.connection):
-                    pending.settle(self._desk.connection, row)
+                    if pending.settle(self._desk.connection, row):
+                        runs.count_unplanned(self._desk.connection, row, scan.unchanged)
                 self._course.advance(row.generation, row.scan_id)
                 ring(self._desk.settings.db)
                 return

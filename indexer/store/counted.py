@@ -1,0 +1,115 @@
+"""The rows of `pending` that runs of scan and rebuild count: what a run waits for, and what is its.
+
+A chunk of a run that names a file has it counted, once. Where newer rows name the file as well,
+these answer it (rule R3), and a row with `passes` waits for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from indexer import paths
+from indexer.model import Hint
+from indexer.store import pending
+from indexer.store.connection import Connection, select, select_value
+from indexer.store.pending import PendingRow
+
+_OF_SCAN: Final = """
+SELECT 1 FROM pending WHERE scan_id = ? AND (is_chunk = 0 OR attempts = 0) LIMIT 1
+"""
+_LEFT_OF_SCAN: Final = """
+SELECT 1 FROM pending WHERE scan_id = ? AND is_chunk = 1 AND attempts > 0 LIMIT 1
+"""
+_OF_OTHERS: Final = "SELECT 1 FROM pending WHERE scan_id <> 0 AND scan_id <> ? LIMIT 1"
+_IN_OTHERS: Final = """
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
+FROM pending WHERE root_id = ? AND scan_id <> 0 AND scan_id <> ? AND is_chunk = 1 ORDER BY id
+"""
+_WAITING_IN_ROOT: Final = """
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
+FROM pending WHERE scan_id = ? AND root_id = ? AND is_chunk = 1 AND (attempts > 0 OR passes > 0)
+"""
+_SET_PASSES: Final = "UPDATE pending SET passes = 1 WHERE id = ?"
+_RELEASE_HINTS: Final = "UPDATE pending SET scan_id = 0 WHERE scan_id = ? AND is_chunk = 0"
+_RELEASE: Final = "UPDATE pending SET scan_id = 0 WHERE scan_id = ?"
+_COUNTED: Final = """
+SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
+    is_chunk, passes, scan_id
+FROM pending WHERE scan_id <> 0 AND is_chunk = 0 ORDER BY id
+"""
+_RUN_OF: Final = "SELECT scan_id FROM pending WHERE id = ?"
+
+
+def hints(connection: Connection) -> list[PendingRow]:
+    """The hints that wait, of runs that count what comes of them; oldest first."""
+    return [pending.row_of(columns) for columns in select(connection, _COUNTED)]
+
+
+def waits_for(connection: Connection, scan_id: int) -> bool:
+    """Whether anything that a run counts waits, but for files that are not whole."""
+    return select_value(connection, _OF_SCAN, (scan_id,)) is not None
+
+
+def run_of(connection: Connection, row: PendingRow) -> int:
+    """The run that counts a row now: a command may have released it, and do the work itself."""
+    return int(select_value(connection, _RUN_OF, (row.id,)) or 0)
+
+
+def left_of(connection: Connection, scan_id: int) -> bool:
+    """Whether files of a run were not whole, so that they wait to be looked at and counted."""
+    return select_value(connection, _LEFT_OF_SCAN, (scan_id,)) is not None
+
+
+def waits_for_others(connection: Connection, scan_id: int) -> bool:
+    """Whether anything waits that is counted in another run than this."""
+    return select_value(connection, _OF_OTHERS, (scan_id,)) is not None
+
+
+def chunks_of_others(connection: Connection, root_id: int, scan_id: int) -> list[PendingRow]:
+    """The chunks that wait in a root and are counted in another run than this, oldest first."""
+    return [
+        pending.row_of(columns)
+        for columns in list(select(connection, _IN_OTHERS, (root_id, scan_id)))
+    ]
+
+
+def take_from(
+    connection: Connection, scan_id: int, root_id: int, names: set[bytes]
+) -> tuple[int, list[PendingRow]]:
+    """Take files that were answered out of the rows of a run that wait for that.
+
+    How many of them were not whole before, and the rows that name nothing any more.
+    """
+    left = 0
+    emptied: list[PendingRow] = []
+    for columns in list(select(connection, _WAITING_IN_ROOT, (scan_id, root_id))):
+        row = pending.row_of(columns)
+        mine = {paths.join(row.hint.folder, name) for name in row.hint.names or ()}
+        if row.attempts:
+            left += len(mine & names)
+        if mine <= names:
+            pending.settle(connection, row)
+            emptied.append(row)
+        elif mine & names:
+            pending.rename(connection, row, mine - names)
+    return left, emptied
+
+
+def add_dropped(
+    connection: Connection, names: Iterable[bytes], row: PendingRow, now_ms: int
+) -> PendingRow:
+    """Make durable that files of a run's chunk are to be answered by newer rows that name them."""
+    hint = Hint(row.hint.root_id, b"", tuple(sorted(names)), reread=row.hint.reread)
+    chunk = pending.add_chunk(connection, hint, row.generation, now_ms, scan_id=row.scan_id)
+    connection.execute(_SET_PASSES, (chunk.id,))
+    return replace(chunk, passes=1)
+
+
+def release(connection: Connection, scan_id: int, *, hints_only: bool = False) -> None:
+    """Let rows wait on without being counted in this run any more."""
+    connection.execute(_RELEASE_HINTS if hints_only else _RELEASE, (scan_id,))

@@ -1,0 +1,238 @@
+"""What chunks did -> the counts of runs: each file once, whichever look answers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from indexer.engine import runs
+from indexer.library import Library
+from indexer.model import Hint
+from indexer.stages.insert import Written
+from indexer.store import counted, pending, scans
+from indexer.store.connection import Connection, write_transaction
+from indexer.store.pending import PendingRow
+from tests.by_hand import ByHand
+from tests.trees import Plant, song
+
+NAMES = (b"1.mp3", b"2.mp3", b"3.mp3")
+
+
+@pytest.fixture
+def planted(library: Library, plant: Plant) -> Library:
+    """Three files that the index does not know."""
+    plant({name.decode(): song(name.decode()) for name in NAMES})
+    return library
+
+
+def begin(connection: Connection) -> int:
+    with write_transaction(connection):
+        return scans.start(connection, "scan", ["music"], 1, alone=False)
+
+
+def chunk(connection: Connection, generation: int, *names: bytes, run: int = 0) -> PendingRow:
+    with write_transaction(connection):
+        hint = Hint(1, b"", names)
+        return pending.add_chunk(connection, hint, generation, 1, scan_id=run)
+
+
+def answer(by_hand: ByHand, row: PendingRow) -> Written | None:
+    """Read the files of a chunk, write them, and count."""
+    (plan,) = by_hand.scan(row.hint).plans()
+    ready = by_hand.read(plan)
+    return by_hand.inserter.write(
+        row,
+        ready,
+        1,
+        count=lambda written: _count(by_hand.connection, row, ready, written),
+    )
+
+
+def _count(connection: Connection, row: PendingRow, ready: Any, written: Written) -> None:
+    runs.count_chunks(connection, [(row, ready)], [written])
+
+
+def told(connection: Connection, run: int) -> dict[str, Any]:
+    """What a run has counted, but for zeros and bytes."""
+    counts = scans.counts_of(connection, run)
+    return {
+        name: number
+        for name, number in counts.items()
+        if number and not isinstance(number, list) and name != "bytes_read"
+    }
+
+
+def test_a_chunk_counts_for_its_own_run(planted: Library, by_hand: ByHand) -> None:
+    assert planted.status().roots
+    run = begin(by_hand.connection)
+    answer(by_hand, chunk(by_hand.connection, 1, *NAMES, run=run))
+    assert told(by_hand.connection, run) == {"added": 3, "files_read": 3}
+    assert not counted.waits_for(by_hand.connection, run)
+
+
+def test_a_chunk_without_a_run_counts_for_none(planted: Library, by_hand: ByHand) -> None:
+    assert planted.status().roots
+    run = begin(by_hand.connection)
+    answer(by_hand, chunk(by_hand.connection, 1, *NAMES))
+    assert told(by_hand.connection, run) == {}
+
+
+def test_what_a_newer_look_answers_first_counts_once_for_the_run_that_has_it_in_work(
+    planted: Library, by_hand: ByHand
+) -> None:
+    assert planted.status().roots
+    run = begin(by_hand.connection)
+    own = chunk(by_hand.connection, 1, *NAMES, run=run)
+    answer(by_hand, chunk(by_hand.connection, 2, NAMES[0]))
+    assert told(by_hand.connection, run) == {"added": 1, "files_read": 1}
+    ready = by_hand.read(next(iter(by_hand.scan(Hint(1, b"", NAMES[1:])).plans())))
+    by_hand.inserter.write(
+        own, ready, 1, count=lambda one: _count(by_hand.connection, own, ready, one)
+    )
+    assert told(by_hand.connection, run) == {"added": 3, "files_read": 3}
+
+
+def test_a_file_that_was_read_twice_counts_once(planted: Library, by_hand: ByHand) -> None:
+    """Its chunk was read before the newer one was written, and is written after it."""
+    assert planted.status().roots
+    run = begin(by_hand.connection)
+    own = chunk(by_hand.connection, 1, *NAMES, run=run)
+    ready = by_hand.read(next(iter(by_hand.scan(own.hint).plans())))
+    answer(by_hand, chunk(by_hand.connection, 2, NAMES[0]))
+    by_hand.inserter.write(
+        own, ready, 1, count=lambda one: _count(by_hand.connection, own, ready, one)
+    )
+    assert told(by_hand.connection, run) == {"added": 3, "files_read": 3}
+
+
+def test_what_is_left_to_a_newer_row_counts_when_that_is_answered(
+    planted: Library, by_hand: ByHand
+) -> None:
+    assert planted.status().roots
+    connection = by_hand.connection
+    run = begin(connection)
+    own = chunk(connection, 1, *NAMES, run=run)
+    newer = chunk(connection, 2, NAMES[0])
+    written = answer(by_hand, own)
+    assert written is not None
+    assert [one.entry.path for one in written.dropped] == [NAMES[0]]
+    assert told(connection, run) == {"added": 2, "files_read": 2}
+    assert counted.waits_for(connection, run)
+
+    ready = by_hand.read(next(iter(by_hand.scan(newer.hint).plans())))
+    answered: list[set[tuple[int, int]]] = []
+
+    def count(written: Written) -> None:
+        answered.append(runs.count_chunks(connection, [(newer, ready)], [written]))
+
+    by_hand.inserter.write(newer, ready, 1, count=count)
+    assert told(connection, run) == {"added": 3, "files_read": 3}
+    assert not counted.waits_for(connection, run)
+    assert answered == [{(1, run)}]
+
+
+def test_a_file_that_was_not_whole_counts_when_another_look_answers_it(
+    planted: Library, by_hand: ByHand
+) -> None:
+    assert planted.status().roots
+    connection = by_hand.connection
+    run = begin(connection)
+    with write_transaction(connection):
+        hint = Hint(1, b"", NAMES[:2])
+        left = pending.add_left(connection, hint, 1, 1, scan_id=run)
+        runs.count_waiting(connection, left, 2)
+    assert told(connection, run) == {"pending": 2}
+    answer(by_hand, chunk(connection, 2, NAMES[0]))
+    assert told(connection, run) == {"pending": 1, "added": 1, "files_read": 1}
+    assert counted.left_of(connection, run)
+    answer(by_hand, chunk(connection, 3, NAMES[1]))
+    assert told(connection, run) == {"added": 2, "files_read": 2}
+    assert not counted.left_of(connection, run)
+
+
+def test_what_another_look_finds_unchanged_is_unchanged_for_the_run_that_waited(
+    planted: Library, by_hand: ByHand
+) -> None:
+    planted.scan()
+    connection = by_hand.connection
+    run = begin(connection)
+    chunk(connection, 1, *NAMES, b"gone.mp3", run=run)
+    everything = Hint(1, recursive=True)
+    with write_transaction(connection):
+        closed = pending.settle_covered(connection, [everything], 99, rereads_too=False)
+        runs.count_closed(connection, closed)
+    assert told(connection, run) == {"unchanged": 3}
+    assert not counted.waits_for(connection, run)
+
+
+def test_a_file_whose_newer_chunk_is_in_work_waits_for_that(
+    planted: Library, by_hand: ByHand
+) -> None:
+    assert planted.status().roots
+    connection = by_hand.connection
+    run = begin(connection)
+    with write_transaction(connection):
+        pending.add_left(connection, Hint(1, b"", NAMES), 1, 1, scan_id=run)
+    newer = chunk(connection, 2, NAMES[0])
+    everything = Hint(1, recursive=True)
+    with write_transaction(connection):
+        closed = pending.settle_covered(
+            connection, [everything], 99, before_generation=2, rereads_too=False
+        )
+    assert [one.paths for one in closed] == [set(NAMES[1:])]
+    answer(by_hand, newer)
+    assert told(connection, run)["added"] == 1
+
+
+def test_the_hint_of_a_run_is_answered_by_that_run_alone(connection: Connection) -> None:
+    run = begin(connection)
+    everything = Hint(1, recursive=True)
+    with write_transaction(connection):
+        row = pending.leave_hint(connection, everything, 1, scan_id=run)
+        pending.settle_covered(connection, [everything], 99, rereads_too=False)
+        assert pending.is_open(connection, row)
+        pending.settle_covered(connection, [everything], 99, rereads_too=False, scan_id=run)
+        assert not pending.is_open(connection, row)
+
+
+def test_a_listing_does_not_count_again_what_a_killed_process_had_written(
+    connection: Connection,
+) -> None:
+    run = begin(connection)
+    with write_transaction(connection):
+        scans.add(connection, run, {"added": 40, "problems": 2, "missing": 7, "files_read": 42})
+        before = runs.answered(connection, run)
+        runs.count_listing(connection, run, 100, 60, answered_before=before)
+    assert told(connection, run) == {
+        "added": 40, "problems": 2, "missing": 7, "files_read": 42, "seen": 100,
+        "unchanged": 18, "listed": 18,
+    }  # fmt: skip
+
+
+def test_a_run_that_is_taken_up_is_listed_again_and_keeps_the_rest(connection: Connection) -> None:
+    run = begin(connection)
+    with write_transaction(connection):
+        scans.add(connection, run, {"unchanged": 3, "added": 1})
+        runs.count_listing(connection, run, 10, 6, answered_before=0)
+        scans.go_on(connection, run)
+    assert told(connection, run) == {"unchanged": 3, "added": 1}
+    with write_transaction(connection):
+        runs.count_listing(connection, run, 10, 10, answered_before=4)
+        scans.end(connection, run, 5)
+    counts = scans.counts_of(connection, run)
+    assert (counts["seen"], counts["unchanged"], counts["added"]) == (10, 9, 1)
+    assert counts.keys() <= {
+        "seen", "unchanged", "added", "seconds", "files_per_second", "interrupted",
+    }  # fmt: skip
+
+
+def test_beside_a_daemon_a_run_that_goes_on_is_not_taken_for_killed(
+    connection: Connection,
+) -> None:
+    killed, waiting = begin(connection), begin(connection)
+    with write_transaction(connection):
+        pending.leave_hint(connection, Hint(1), 1, scan_id=waiting)
+    begin(connection)
+    states = {row.id: row.state for row in scans.newest(connection, 9)}
+    assert (states[waiting], states[killed]) == ("running", "interrupted")
