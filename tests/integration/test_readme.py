@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import click
+import psutil
 import pytest
 
 from indexer.cli.commands import cli as indexer_cli
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.tags import SUFFIXES
 from tests.corpus import plant, tagged, truncated
-from tests.programs import AT_MOST_S, CHECKOUT, ENVIRONMENT
+from tests.programs import AT_MOST_S, CHECKOUT, ENVIRONMENT, eventually
 from watcher.cli import cli as watcher_cli
 
 README: Final = (CHECKOUT / "README.md").read_text()
@@ -64,9 +68,16 @@ def album(
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A user with a small library in ~/Music, and the programs on the PATH."""
-    home = tmp_path / "home"
+def home() -> Iterator[Path]:
+    """A user with a small library in ~/Music, and the programs on the PATH.
+
+    Its path is short, since that of a socket holds 107 bytes (unix(7)).
+    """
+    with TemporaryDirectory(prefix="home-") as folder:
+        yield furnished(Path(folder))
+
+
+def furnished(home: Path) -> Path:
     plant(
         home / "Music",
         {
@@ -117,6 +128,91 @@ def test_every_command_line_answers_what_the_readme_says(home: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), typed
         shown = [without_measures(line) for line in done.stdout.splitlines()]
         assert shown == [without_measures(line) for line in answer], typed
+
+
+def queue_blocks() -> dict[str, list[str]]:
+    """The blocks of the section on the queues by language, in order."""
+    section = README.partition("\n## The queues\n")[2].partition("\n## ")[0]
+    found: dict[str, list[str]] = {}
+    for language, block in re.findall(r"^```(\w+)\n(.*?)^```", section, re.DOTALL | re.MULTILINE):
+        found.setdefault(language, []).append(block)
+    return found
+
+
+@contextmanager
+def typed(block: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A shell that does what a block says; all that it has started ends with it."""
+    with subprocess.Popen(
+        ["sh", "-e", "-c", block], env=environment, cwd=CHECKOUT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    ) as shell:  # fmt: skip
+        group = psutil.Process(shell.pid)
+        try:
+            yield shell
+        finally:
+            everybody = [group, *group.children(recursive=True)]
+            for process in everybody:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(everybody, AT_MOST_S)
+
+
+def said(environment: dict[str, str], command: str) -> str:
+    """What a command answers; it must be done well."""
+    done = subprocess.run(
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, check=False,
+        timeout=AT_MOST_S,
+    )  # fmt: skip
+    assert done.returncode == 0, (command, done.stderr)
+    return done.stdout
+
+
+def readers(queues: str) -> int:
+    """How many workers serve the queue `extract`."""
+    lines = [json.loads(line) for line in queues.splitlines()]
+    return sum(line["workers"] for line in lines if line["name"] == "extract")
+
+
+def test_the_commands_of_the_queues_work_on_a_fresh_machine(home: Path) -> None:
+    (home / "Music/Incoming").rename(home / "Incoming")
+    environment = {
+        **ENVIRONMENT, "HOME": str(home), "PATH": f"{home}/bin:{ENVIRONMENT['PATH']}",
+    }  # fmt: skip
+    blocks = queue_blocks()
+    first, on_another_machine, in_containers = blocks["sh"]
+    assert "docker compose" in in_containers
+    (address,) = re.findall(r"^export INDEXER_REDIS=(\S+)$", first, re.MULTILINE)
+    queued = {**environment, "INDEXER_REDIS": address.replace("$HOME", str(home))}
+    with typed(first, environment):
+        tracks = "indexer status --json 2>/dev/null || echo {}"
+        eventually(lambda: json.loads(said(queued, tracks)).get("tracks") == 12)
+        (settings,) = blocks["toml"]
+        remote = home / "remote.toml"
+        assert '"rediss://' in settings
+        settings = re.sub(r'"rediss://[^"]*"', json.dumps(queued["INDEXER_REDIS"]), settings)
+        remote.write_text(settings.replace("/mnt/nas/Music", str(home / "Music")))
+        other = {**environment, "INDEXER_CONFIG": str(remote)}
+        with typed(on_another_machine, other):
+            eventually(lambda: readers(said(queued, "indexer queues --json")) >= 2)
+            report = json.loads(said(queued, "indexer rebuild --json"))
+        assert (report["files_read"], report["unchanged"]) == (12, 12)
+        assert said(queued, "indexer queues failed").strip() in ("", "no failed jobs")
+        said(queued, "indexer verify --deep")
+
+
+def test_the_queues_are_used_without_a_daemon_as_the_readme_says(home: Path) -> None:
+    environment = {
+        **ENVIRONMENT, "HOME": str(home), "PATH": f"{home}/bin:{ENVIRONMENT['PATH']}",
+    }  # fmt: skip
+    first = queue_blocks()["sh"][0]
+    without_daemon = first.replace("watcher run ~/Music", "indexer rebuild --queue ~/Music --json")
+    assert without_daemon != first
+    with typed(without_daemon + "indexer scan --queue\necho done\n", environment) as shell:
+        assert shell.stdout is not None
+        told = iter(shell.stdout.readline, b"done\n")
+        text = b"".join(told).decode()
+    assert '"added":12' in text.replace(" ", ""), text
+    assert "13 files: 13 unchanged" in text, text
 
 
 def commands_of(group: click.Group) -> set[str]:
