@@ -9,6 +9,9 @@ import os
 import socket
 from pathlib import Path
 
+from indexer.errors import DatabaseError
+from indexer.store.beside import check_socket
+
 _RING = b"\x01"
 
 
@@ -17,15 +20,18 @@ class Bell:
 
     def __init__(self, database: Path) -> None:
         path = bell_path(database)
-        path.unlink(missing_ok=True)  # of a daemon that was killed; the lock says that it is gone
+        _take_away(path, database)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._path = path
+        mode = database.stat().st_mode & 0o666
+        os.fchmod(self._socket.fileno(), mode)  # it is made with these rights, less the umask
         folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        umask = os.umask(0o777 & ~mode)
         try:
             self._socket.bind(_address(folder, path))
         finally:
+            os.umask(umask)
             os.close(folder)
-        path.chmod(database.stat().st_mode & 0o666)
 
     def fileno(self) -> int:
         """To be waited on, with `select` and the like."""
@@ -50,6 +56,8 @@ class Bell:
 def ring(database: Path) -> bool:
     """Wake the daemon of this database; False where none listens."""
     path = bell_path(database)
+    if not check_socket(path, database):
+        return False
     try:
         folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -69,6 +77,19 @@ def ring(database: Path) -> bool:
 def bell_path(database: Path) -> Path:
     """The socket of a database's daemon."""
     return database.with_name(database.name + ".bell")
+
+
+def _take_away(path: Path, database: Path) -> None:
+    """Remove the socket of a daemon that was killed; the lock says that it is gone."""
+    if not check_socket(path, database):
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError as error:
+        raise DatabaseError(
+            f"{path}: is the socket of another user's daemon, which has ended; that user or the"
+            f" owner of the folder must take it away: rm {path}"
+        ) from error
 
 
 def _address(folder: int, path: Path) -> str:

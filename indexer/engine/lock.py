@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.engine.pace import Bucket
+from indexer.store.beside import open_beside
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
@@ -66,7 +67,7 @@ class DispatchLock:
         """Take the lock; None when another process holds it."""
         path = lock_path(database)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _unwritten(path, error) from error
         deadline = time.monotonic() + _PROBE_S
@@ -100,7 +101,7 @@ class DispatchLock:
 def holder(database: Path) -> Holder | None:
     """Who dispatches work for this database now, if anybody does."""
     try:
-        fd = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_beside(lock_path(database), database, os.O_RDONLY)
     except FileNotFoundError:
         return None
     except PermissionError as error:

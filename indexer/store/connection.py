@@ -19,6 +19,7 @@ import apsw
 from indexer import errors
 from indexer.faults import never_one_files
 from indexer.store import schema
+from indexer.store.beside import check_sqlites
 from indexer.store.creation import named_when_whole, prepare_folder
 from indexer.store.sqlite_errors import UNREADABLE, explained, not_ours
 
@@ -61,6 +62,7 @@ def open_index(
     else:
         check_exists(path)
         check_not_emptied(path)
+    check_sqlites(path)
     with explained(path):
         connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
         if write:

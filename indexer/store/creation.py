@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Final
 
 from indexer import errors
+from indexer.store.beside import check_folder
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 """A file system that knows no hard links, such as FAT."""
 
 
 def prepare_folder(path: Path, group: str | None = None) -> None:
-    """Make the folder of a database: 0700, or 2770 for a group that may read it."""
-    if path.parent.is_dir():
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may be first
-    except OSError as error:
-        raise _not_created(path, error) from error
-    if group is not None:
-        _give_to_group(path.parent, group, 0o2770)
+    """Make the folder of a database: 0700, or 3770 for a group that may read it.
+
+    One of a group is sticky, or its members could replace the database itself (inode(7)).
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # another process may be first
+        except OSError as error:
+            raise _not_created(path, error) from error
+        if group is not None:
+            _give_to_group(folder, group, 0o3770)
+    elif group is not None:
+        check_folder(folder)
 
 
 @contextmanager
@@ -37,7 +43,7 @@ def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
     """
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
-        new.unlink(missing_ok=True)
+        _remove(new)
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         yield new
         if group is not None:
@@ -46,8 +52,13 @@ def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
     except OSError as error:
         raise _not_created(path, error) from error
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            new.with_name(new.name + suffix).unlink(missing_ok=True)
+        _remove(new)
+
+
+def _remove(new: Path) -> None:
+    """Remove a file of SQLite's, and what SQLite keeps beside it; of a link, the link."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        new.with_name(new.name + suffix).unlink(missing_ok=True)
 
 
 def _name(new: Path, path: Path) -> None:
@@ -76,8 +87,12 @@ def _give_to_group(path: Path, group: str, mode: int) -> None:
             f"group = {group!r}: there is no such group; `getent group` lists them"
         ) from None
     try:
-        os.chown(path, -1, gid)
-        path.chmod(mode)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchown(fd, -1, gid)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
     except OSError as error:
         if error.errno != errno.EPERM:
             raise

@@ -42,6 +42,9 @@ class Twin:
 
         Raises DatabaseDamaged where SQLite can read nothing of it.
         """
+        for path in (self._new, self._scratch):  # of a killed repair, or links of another user's
+            for suffix in ("", *_LOGS):
+                _with(path, suffix).unlink(missing_ok=True)
         self._take_hold()
         try:
             for suffix in ("", "-wal"):
@@ -171,18 +174,34 @@ def nothing_left(database: Path, reason: str) -> errors.DatabaseDamaged:
 
 
 def _copy(file: Path, target: Path) -> None:
-    """Copy by another program: closing the file in this one would drop SQLite's locks on it."""
-    done = subprocess.run(  # noqa: S603 - no shell
-        ["cp", "--", file, target],  # noqa: S607 - POSIX has it
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise errors.CannotDo(
-            f"{file}: cannot be copied ({done.stderr.strip()}); a repair needs room for a copy and"
-            " for a new file beside it: make some, and run `indexer repair` again"
+    """Copy by another program: closing the file in this one would drop SQLite's locks on it.
+
+    The copy is a new file: a link that another user has put in its place is not followed.
+    """
+    try:
+        target.unlink(missing_ok=True)
+        new = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _not_copied(file, str(error)) from error
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell
+            ["cat", "--", file],  # noqa: S607 - POSIX has it
+            stdout=new,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
+    finally:
+        os.close(new)
+    if done.returncode != 0:
+        raise _not_copied(file, done.stderr.strip())
+
+
+def _not_copied(file: Path, reason: str) -> errors.CannotDo:
+    return errors.CannotDo(
+        f"{file}: cannot be copied ({reason}); a repair needs room for a copy and"
+        " for a new file beside it: make some, and run `indexer repair` again"
+    )
 
 
 def _with(path: Path, suffix: str) -> Path:
@@ -197,4 +216,4 @@ def _is_spare(kept: Path) -> bool:
 def _free_name(database: Path, name: str) -> Path:
     """A name beside the database that nothing has."""
     names = (database.with_name(name + end) for end in ("", *(f"-{n}" for n in range(2, 100))))
-    return next(path for path in names if not path.exists())
+    return next(path for path in names if not os.path.lexists(path))

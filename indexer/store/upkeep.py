@@ -11,7 +11,7 @@ import apsw
 
 from indexer import errors
 from indexer.store import changes
-from indexer.store.connection import Connection, select_value, write_transaction
+from indexer.store.connection import Connection, file_name, select_value, write_transaction
 from indexer.store.sqlite_errors import explained
 
 _COPY: Final = "VACUUM INTO ?"
@@ -36,7 +36,14 @@ _TRUNCATE: Final = 3
 
 
 def copy_to(connection: Connection, target: Path) -> int:
-    """Write a whole, tidy copy of the index to a new file of mode 0600; its size in bytes."""
+    """Write a whole, tidy copy of the index to a new file of mode 0600; its size in bytes.
+
+    SQLite opens a file by its name, and would follow a link that another user has put there in
+    the meantime. So it writes in a folder of this user's own, and the copy gets its name when it is
+    whole.
+    """
+    from tempfile import TemporaryDirectory  # late: a daemon never needs it
+
     try:
         fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -47,12 +54,17 @@ def copy_to(connection: Connection, target: Path) -> int:
         ) from error
     os.close(fd)
     try:
-        with explained(target):
-            connection.execute(_COPY, (os.fsencode(target).decode(),))
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            copy = Path(folder, target.name)
+            with explained(target):
+                connection.execute(_COPY, (file_name(copy),))
+            size = copy.stat().st_size
+            copy.chmod(0o600)
+            copy.replace(target)
     except BaseException:
-        target.unlink()
+        target.unlink(missing_ok=True)
         raise
-    return target.stat().st_size
+    return size
 
 
 def tidy(connection: Connection) -> bool:

@@ -353,7 +353,7 @@ def test_a_group_is_given_all_of_it_and_nobody_else_any(music: Path, no_db: Path
             daemon.shows(SHOWN)
             assert_given(no_db, gid)
             daemon.is_right()
-    assert stat.S_IMODE(no_db.parent.stat().st_mode) == 0o2770
+    assert stat.S_IMODE(no_db.parent.stat().st_mode) == 0o3770
 
 
 def assert_given(db: Path, gid: int) -> None:

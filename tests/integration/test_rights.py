@@ -70,7 +70,7 @@ def test_a_group_may_read_and_write_what_is_given_to_it(
     config = f'group = "{group}"\n'
     prefix = [*with_config(music.parent, config), "bash", "-c", 'umask 077; exec "$@"', "-"]
     run("rebuild", music, db=no_db, prefix=prefix)
-    assert (mode(no_db.parent), no_db.parent.stat().st_gid) == (0o2770, gid)
+    assert (mode(no_db.parent), no_db.parent.stat().st_gid) == (0o3770, gid)
     with closing(sqlite3.connect(no_db, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")  # keeps what lies beside the database in place
         connection.execute("DELETE FROM problems")
@@ -92,7 +92,7 @@ def test_another_member_of_the_group_may_scan(
     for file in (no_db.parent, *beside(no_db).values()):
         if file.exists():
             os.chown(file, nobody[0], gid)
-    no_db.parent.chmod(0o2770)
+    no_db.parent.chmod(0o3770)
     plant(music, {"b.mp3": tagged()})
     member = [*powerless, f"--groups={gid}"]
     assert run("scan", "--json", db=no_db, prefix=[*member, *settings]).object["added"] == 1

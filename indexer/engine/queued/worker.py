@@ -309,8 +309,10 @@ def _take_turn(post: Post, settings: Settings, stopped: Callable[[], bool]) -> i
     """Be the only one who scans for this index: half of a scan stands in its scanner's memory."""
     if "scan" not in post.queues:
         return None
+    from indexer.store.beside import open_beside  # late: readers of files need none of it
+
     path = settings.db.with_name(settings.db.name + ".scanner")
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = open_beside(path, settings.db, os.O_RDWR | os.O_CREAT)
     told = False
     while True:
         try:

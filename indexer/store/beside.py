@@ -1,0 +1,158 @@
+"""The files beside a database -> opened or looked at so that no other user can lend us theirs.
+
+The members of `group` may make files in the folder of an index. One of them could put a link in the
+place of the lock, so that this program empties or writes what that link leads to, with its own
+rights; or a pipe, so that it waits for ever. So no link is followed, and a file has to be a plain
+one with a single name that belongs to this user, to root, or to the owner of the database.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from indexer import errors
+
+_SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A link is an error, and a pipe without another end is not waited for."""
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_OF_SQLITE: Final = ("-wal", "-shm", "-journal")
+_KINDS: Final = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def open_beside(path: Path, database: Path, flags: int, mode: int = 0o600) -> int:
+    """Open a file of this program's beside the database; with O_CREAT, make it where there is none.
+
+    Raises OSError as `os.open`, and DatabaseError where something else stands in its place.
+    """
+    creates = flags & os.O_CREAT
+    flags = (flags & ~os.O_CREAT) | _SAFELY
+    while True:
+        try:
+            fd = os.open(path, flags)  # one that is there: with O_CREAT, `fs.protected_regular`
+        except FileNotFoundError:
+            if not creates or path.is_symlink():
+                raise
+            try:
+                return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+            except FileExistsError:
+                continue  # another process made it a moment ago
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise
+            check(path, os.lstat(path), database)
+            raise
+        try:
+            check(path, os.fstat(fd), database)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def check(path: Path, status: os.stat_result, database: Path) -> None:
+    """Raise DatabaseError unless this is a plain file with one name, of an owner to be trusted."""
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(path, _kind(status.st_mode))
+    if status.st_nlink > 1:
+        raise _refused(path, "a file with other names, too (hard links)")
+    if status.st_uid not in _trusted(database):
+        raise _refused(path, f"a file of another user (number {status.st_uid})")
+
+
+def check_sqlites(database: Path) -> None:
+    """Raise DatabaseError where the database, or what SQLite keeps beside it, is no plain file.
+
+    SQLite itself follows no link there, but it would wait for a pipe, and write through a hard
+    link. A member of the database's group may own them: SQLite makes them for whichever process
+    opens an index first, and deletes them with the last.
+    """
+    try:
+        link, own = os.lstat(database), os.stat(database)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid(), own.st_uid):
+        raise _refused(database, f"a link of another user (number {link.st_uid})")
+    if not stat.S_ISREG(own.st_mode):
+        raise _refused(database, _kind(own.st_mode))
+    real = Path(os.path.realpath(database))
+    for suffix in _OF_SQLITE:
+        path = real.with_name(real.name + suffix)
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if not _is_members(status, own):
+            check(path, status, database)
+
+
+def check_socket(path: Path, database: Path) -> bool:
+    """Whether a socket of a daemon stands there. Raises DatabaseError where anything else does."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISSOCK(status.st_mode):
+        raise _refused(path, _kind(status.st_mode))
+    if not _is_members(status, os.stat(database)) and status.st_uid not in _trusted(database):
+        raise _refused(path, f"a socket of another user (number {status.st_uid})")
+    return True
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder that others may write to sticky: else they could replace the database itself.
+
+    Raises DatabaseError where this user may not do so.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if not mode & _WRITABLE_BY_OTHERS or mode & stat.S_ISVTX:
+            return
+        try:
+            os.fchmod(fd, stat.S_IMODE(mode) | stat.S_ISVTX)
+        except PermissionError:
+            raise errors.DatabaseError(
+                f"{folder}: other users may write to this folder, and could replace the index in"
+                f" it; its owner must type: chmod +t {folder}"
+            ) from None
+    finally:
+        os.close(fd)
+
+
+def _trusted(database: Path) -> set[int]:
+    """The users whose files may be written beside a database."""
+    trusted = {os.geteuid(), 0}
+    with suppress(FileNotFoundError):
+        trusted.add(os.stat(database).st_uid)
+    return trusted
+
+
+def _is_members(status: os.stat_result, database: os.stat_result) -> bool:
+    """Whether a member of the database's group made a file, which that group may write."""
+    is_plain = stat.S_ISSOCK(status.st_mode) or (
+        stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    )
+    return bool(is_plain and status.st_gid == database.st_gid and database.st_mode & stat.S_IWGRP)
+
+
+def _kind(mode: int) -> str:
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "no plain file")
+
+
+def _refused(path: Path, what: str) -> errors.DatabaseError:
+    import shlex  # late: rarely needed
+
+    return errors.DatabaseError(
+        f"{path}: is {what}, so it is not used: another user may have put it there for this program"
+        f" to write to. See where it comes from, and take it away: rm -r {shlex.quote(str(path))}"
+    )
