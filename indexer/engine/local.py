@@ -238,14 +238,14 @@ class LocalEngine:
         """Plan all scans, and make each plan durable before anybody works on it."""
         for scan in self._scans:
             for plan in scan.plans():
-                yield from self._durable(scan.hint, self._without_work(plan), hint_rows)
+                yield from self._durable(scan.hint, self._without_work(scan, plan), hint_rows)
         self._phase = "reading"
 
     def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """What must not be inserted before all the others were, however readers hurry."""
         for scan in self._scans:
             for late in scan.late_plans():
-                plan = self._without_work(late)
+                plan = self._without_work(scan, late)
                 if self._background is not None and self._background.careful.files:
                     plan = self._without_held(self._background, plan)
                 yield from self._durable(scan.hint, plan, hint_rows)
@@ -348,11 +348,12 @@ class LocalEngine:
         if self._background is not None:
             self._background.release()
 
-    def _without_work(self, plan: Plan) -> Plan:
-        """The plan without files that are being read in the background just as they are now.
+    def _without_work(self, scan: Scan, plan: Plan) -> Plan:
+        """A scan's plan without files that are being read in the background just as they are now.
 
         Their rows stand for them already. A newer row would have their answers dropped, look after
-        look, as long as one answer makes another look.
+        look, as long as one answer makes another look. What comes of them counts for the look that
+        had them read; here nothing changes.
         """
         careful = None if self._background is None else self._background.careful
         if careful is None or not careful.files:
@@ -364,6 +365,7 @@ class LocalEngine:
                 read.append(entry)
             else:
                 self.declined.add(row_id)
+                scan.unchanged += 1
         return msgspec.structs.replace(plan, read=tuple(read))
 
     def _without_held(self, background: Background, plan: Plan) -> Plan:

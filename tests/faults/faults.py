@@ -7,6 +7,7 @@ returns tells what was seen of it. It raises `Skipped` where this house cannot h
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -563,7 +564,8 @@ def another_subvolume(house: House, dice: Random) -> Course:
 def automount_expires(house: House, dice: Random) -> Course:
     """A root behind an automount is unmounted when nothing uses it, and comes back when used."""
     point, what = house.base / "automounted", house.base / "behind the automount"
-    what.mkdir(exist_ok=True)
+    shutil.rmtree(what, ignore_errors=True)
+    what.mkdir()
     second_root.songs(what)
     with second_root.automount(point, what, idle_s=0.5):
         second_root.add(house, point)

@@ -14,7 +14,7 @@ from indexer.gitignore import MOST_BYTES, Patterns
 from indexer.identity import open_root
 from indexer.model import Stamp
 from indexer.tree import Tree, spot_at
-from indexer.walk import Unlisted, look, walk
+from indexer.walk import Unseen, look, walk
 from indexer.wanted import Wanted
 from tests.trees import Plant
 
@@ -146,10 +146,10 @@ def test_ignore_files_that_are_too_much_together_are_told_where_they_are(
     half = b"# " + b"x" * (MOST_BYTES * 2 // 3) + b"\n"
     plant({".indexignore": half, "A/.indexignore": half + b"1.mp3\n", "A/1.mp3": b""})
     plant({"B/.indexignore": b"1.mp3\n", "B/1.mp3": b""})
-    found = [item for item in walk(make_tree("ext4"), b"", WANTED) if isinstance(item, Unlisted)]
+    found = [item for item in walk(make_tree("ext4"), b"", WANTED) if isinstance(item, Unseen)]
     assert [item.path for item in found] == [b"A/.indexignore"]
-    assert found[0].reason is not None
-    assert found[0].reason.startswith("line 1: ")
+    assert found[0].problem.reason is not None
+    assert found[0].problem.reason.startswith("line 1: ")
     assert look(make_tree("ext4"), b"A/1.mp3", WANTED) is not None
     assert look(make_tree("ext4"), b"B/1.mp3", WANTED) is None
 
@@ -159,5 +159,5 @@ def test_ignore_files_in_too_many_folders_are_told_where_they_are(
 ) -> None:
     deep = "a/" * 70
     plant({f"{deep[: 2 * depth]}.indexignore": b"%d\n" % depth for depth in range(70)})
-    found = [item for item in walk(make_tree("ext4"), b"", WANTED) if isinstance(item, Unlisted)]
+    found = [item for item in walk(make_tree("ext4"), b"", WANTED) if isinstance(item, Unseen)]
     assert [item.path.count(b"/") for item in found] == [64, 65, 66, 67, 68, 69]
