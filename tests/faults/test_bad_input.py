@@ -112,7 +112,7 @@ def test_a_reader_that_fails_is_found_and_its_file_is_kept(
     """Each of the first and of the others: the hunt goes on behind what a child died of."""
     wholes = (Input(b".mp3", corpus.tagged(title="x")),)
     monkeypatch.setattr(bad_input, "samples", lambda: wholes)
-    monkeypatch.setattr(bad_input, "CPU_S", 0.2)
+    monkeypatch.setattr(bad_input, "CPU_S", 0.2 if fault is hang else 60)
     monkeypatch.setattr(bad_input, "WALL_S", 0.3 if fault is wait else 60.0)
     bad_input._import_all(wholes)
     monkeypatch.setattr(bad_input, "_import_all", lambda _wholes: None)
