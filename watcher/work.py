@@ -243,7 +243,7 @@ class Work:
             hints = [job.row.hint for job, _ in answered]
             with self._disks(touched_by(hints, wakes=False)) as (_, guarded):
                 engine = self._engine(guarded, result, Facts())
-                engine.insert_declined(answered)
+                engine.insert_answered(answered)
                 for scan_id in {job.row.scan_id for job, _ in answered}:
                     self._end_run(scan_id)
                 self.left |= set(engine.left)

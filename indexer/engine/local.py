@@ -26,7 +26,7 @@ from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
-from indexer.model import Chunk, Hint, Listener, Progress, Reading
+from indexer.model import Chunk, Hint, Known, Listener, Progress, Reading
 from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.absence import Absence
@@ -348,6 +348,20 @@ class LocalEngine:
         if self._background is not None:
             self._background.release()
 
+    def insert_answered(self, answered: Sequence[tuple[Job, Sequence[Reading]]]) -> None:
+        """Write what came of files that earlier runs of a daemon have handed over.
+
+        And tell of rows that lost their place to one of them, since no run may follow that does.
+        """
+        self.insert_declined(answered)
+        missing = self._tell_untold(_now_ms())
+        self.result.tally[Outcome.MISSING] += len(missing)
+        if missing:
+            runs_answered = {job.row.scan_id for job, _ in answered}
+            with write_transaction(self._connection):
+                only = runs_answered.pop() if len(runs_answered) == 1 else 0
+                runs.count_missing(self._connection, missing, only)
+
     def _without_work(self, scan: Scan, plan: Plan) -> Plan:
         """A scan's plan without files that are being read in the background just as they are now.
 
@@ -469,8 +483,7 @@ class LocalEngine:
         if self._follows_twins:
             for track_id in vanished:
                 self.twins |= twins_of_missing(self._connection, track_id)
-        if not self._holds_untold():
-            missing += self._absence.tell_untold(now_ms)
+        missing += self._tell_untold(now_ms)
         unlisted = sum(
             self._absence.note_folders(
                 scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
@@ -531,12 +544,14 @@ class LocalEngine:
         known = tracks.by_id(self._connection, track_id)
         return known is not None and background.hold(known)
 
-    def _holds_untold(self) -> bool:
-        """Whether a row that lost its place may turn up at another one yet."""
+    def _tell_untold(self, now_ms: int) -> list[Known]:
+        """Tell of rows that lost their place, unless one of them may turn up at another one yet."""
         files = {} if self._background is None else self._background.careful.files
-        return bool(files) and any(
+        if files and any(
             (known.disk_id, known.stamp.inode) in files for known in tracks.untold(self._connection)
-        )
+        ):
+            return []
+        return self._absence.tell_untold(now_ms)
 
     def _stopped(self) -> bool:
         if self._stop():

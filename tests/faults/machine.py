@@ -281,7 +281,7 @@ class Run:
         seconds = house.rest(calm=calm)
         self.rest_s = max(self.rest_s, seconds)
         self._say(f"    at rest after {seconds:.2f} s")
-        self.complaints += ids_kept(self._ids, house.ids(), house.world.kept)
+        self.complaints += ids_kept(self._ids, house.ids(), house.world.kept_in_sight())
         self._note_ids(house)
 
     def _note_ids(self, house: House) -> None:

@@ -279,6 +279,18 @@ class World:
             path for path in self._touched & self.kept.keys() if _around(path, unknown)
         }
 
+    def kept_in_sight(self) -> dict[bytes, bytes]:
+        """Those of `kept` that the index can know of: it sees nothing that moves into a shut folder.
+
+        Until that is opened, it shows the files there that it saw last.
+        """
+        shut = self._shut()
+        return {
+            path: first
+            for path, first in self.kept.items()
+            if path == first or not _around(path, shut)
+        }
+
     def _shut(self) -> set[bytes]:
         """The folders that our programs cannot look into."""
         if not self.obeys_rights:

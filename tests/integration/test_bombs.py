@@ -218,3 +218,21 @@ def test_another_name_of_a_file_for_mutagen_is_looked_at_when_that_loses_one(
         put_in_place_of(music, "b/two.wv", tagged(".wv", title="Two"))
         daemon.shows({"a/one.wv": "One", "b/two.wv": "Two"})
         eventually(lambda: run("verify", "--json", db=db, check=None).object["ok"])
+
+
+def test_what_is_overwritten_by_a_file_that_comes_back_is_told_to_be_gone(
+    music: Path, db: Path, tmp_path: Path
+) -> None:
+    """mutagen reads it, and when it answers, the look that asked is past."""
+    plant(music, {name: tagged(".wv", title=name) for name in ("a/one.wv", "b/two.wv")})
+    with watching(music, db=db) as daemon:
+        daemon.shows({"a/one.wv": "a/one.wv", "b/two.wv": "b/two.wv"})
+        before = ids(db)
+        (music / "a/one.wv").rename(tmp_path / "one.wv")
+        daemon.shows({"b/two.wv": "b/two.wv"})
+        (tmp_path / "one.wv").rename(music / "b/two.wv")
+        daemon.shows({"b/two.wv": "a/one.wv"})
+        assert ids(db) == {"b/two.wv": before["a/one.wv"]}
+        told = "SELECT kind FROM changes WHERE track_id = ? ORDER BY seq DESC LIMIT 1"
+        eventually(lambda: rows(db, told, before["b/two.wv"]) == [("missing",)])
+        daemon.is_right()
