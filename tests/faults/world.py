@@ -280,7 +280,7 @@ class World:
         }
 
     def kept_in_sight(self) -> dict[bytes, bytes]:
-        """Those of `kept` that the index can know of: it sees nothing that moves into a shut folder.
+        """Those of `kept` that the index can know of: nothing shows that moves into a shut folder.
 
         Until that is opened, it shows the files there that it saw last.
         """

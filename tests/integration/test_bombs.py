@@ -223,7 +223,7 @@ def test_another_name_of_a_file_for_mutagen_is_looked_at_when_that_loses_one(
 def test_what_is_overwritten_by_a_file_that_comes_back_is_told_to_be_gone(
     music: Path, db: Path, tmp_path: Path
 ) -> None:
-    """mutagen reads it, and when it answers, the look that asked is past."""
+    """It is read by mutagen, and when that answers, the look that asked is past."""
     plant(music, {name: tagged(".wv", title=name) for name in ("a/one.wv", "b/two.wv")})
     with watching(music, db=db) as daemon:
         daemon.shows({"a/one.wv": "a/one.wv", "b/two.wv": "b/two.wv"})
