@@ -244,7 +244,7 @@ class Work:
             with self._disks(touched_by(hints, wakes=False)) as (_, guarded):
                 engine = self._engine(guarded, result, Facts())
                 engine.insert_answered(answered)
-                for scan_id in {job.row.scan_id for job, _ in answered}:
+                for scan_id in {job.row.scan_id for job, _ in answered} | engine.runs_answered:
                     self._end_run(scan_id)
                 self.left |= set(engine.left)
                 self.twins |= engine.twins

@@ -88,13 +88,13 @@ class Careful:
         """The files in work."""
         return self._files
 
-    def row_of(self, root_id: int, path: bytes, stamp: Stamp, reread: int) -> int | None:
-        """The id of the pending row that stands for a file which is in work just as it is now."""
+    def row_of(self, root_id: int, path: bytes, stamp: Stamp, reread: int) -> PendingRow | None:
+        """The pending row that stands for a file which is in work just as it is now."""
         job = self._places.get((root_id, path))
         if job is None or job.plan.reread < reread:
             return None
         entry = next(one for one in job.plan.read if one.path == path)
-        return job.row.id if entry.stamp == stamp else None
+        return job.row if entry.stamp == stamp else None
 
     @property
     def row_ids(self) -> set[int]:

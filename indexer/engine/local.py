@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -26,17 +25,17 @@ from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
-from indexer.model import Chunk, Hint, Known, Listener, Progress, Reading
+from indexer.model import Chunk, Entry, Hint, Known, Listener, Progress, Reading
 from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.absence import Absence
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
-from indexer.stages.insert import Inserter
+from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
-from indexer.store import pending, roots, tracks
+from indexer.store import counted, pending, roots, tracks
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.tree import Tree
@@ -126,6 +125,8 @@ class LocalEngine:
         self._own_careful: Careful | None = None
         self.declined: set[int] = set()
         """Pending rows of what was left to mutagen in this run."""
+        self.runs_answered: set[int] = set()
+        """Other runs, that waited for files which were answered here."""
 
     def run(
         self,
@@ -237,15 +238,16 @@ class LocalEngine:
     def _jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """Plan all scans, and make each plan durable before anybody works on it."""
         for scan in self._scans:
-            for plan in scan.plans():
-                yield from self._durable(scan.hint, self._without_work(scan, plan), hint_rows)
+            for early in scan.plans():
+                plan = self._without_work(scan, early, hint_rows)
+                yield from self._durable(scan.hint, plan, hint_rows)
         self._phase = "reading"
 
     def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
         """What must not be inserted before all the others were, however readers hurry."""
         for scan in self._scans:
             for late in scan.late_plans():
-                plan = self._without_work(scan, late)
+                plan = self._without_work(scan, late, hint_rows)
                 if self._background is not None and self._background.careful.files:
                     plan = self._without_held(self._background, plan)
                 yield from self._durable(scan.hint, plan, hint_rows)
@@ -262,18 +264,22 @@ class LocalEngine:
         with write_transaction(self._connection):
             if not roots.is_watched(self._connection, hint.root_id):
                 return
-            if hint not in hint_rows:
-                hint_rows[hint] = pending.leave_hint(
-                    self._connection, hint, now_ms, scan_id=self._run_id
-                )
             row = pending.add_chunk(
                 self._connection,
                 Hint(hint.root_id, b"", plan.names, reread=hint.reread),
-                hint_rows[hint].generation,
+                self._own_row(hint, hint_rows, now_ms).generation,
                 now_ms,
                 scan_id=self._run_id,
             )
         yield Job(plan, row)
+
+    def _own_row(self, hint: Hint, hint_rows: dict[Hint, PendingRow], now_ms: int) -> PendingRow:
+        """The hint's own row, which is written when there is something to do for it."""
+        if hint not in hint_rows:
+            hint_rows[hint] = pending.leave_hint(
+                self._connection, hint, now_ms, scan_id=self._run_id
+            )
+        return hint_rows[hint]
 
     def _readings(
         self, jobs: Iterator[Job], *, isolated: bool
@@ -362,24 +368,35 @@ class LocalEngine:
                 only = runs_answered.pop() if len(runs_answered) == 1 else 0
                 runs.count_missing(self._connection, missing, only)
 
-    def _without_work(self, scan: Scan, plan: Plan) -> Plan:
+    def _without_work(self, scan: Scan, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Plan:
         """A scan's plan without files that are being read in the background just as they are now.
 
         Their rows stand for them already. A newer row would have their answers dropped, look after
         look, as long as one answer makes another look. What comes of them counts for the look that
-        had them read; here nothing changes.
+        had them read, and for the run of a command that waits for them here; to any other look
+        they are unchanged.
         """
         careful = None if self._background is None else self._background.careful
         if careful is None or not careful.files:
             return plan
-        read = []
+        read: list[Entry] = []
+        in_work: list[bytes] = []
         for entry in plan.read:
-            row_id = careful.row_of(plan.root_id, entry.path, entry.stamp, plan.reread)
-            if row_id is None:
+            row = careful.row_of(plan.root_id, entry.path, entry.stamp, plan.reread)
+            if row is None:
                 read.append(entry)
+                continue
+            self.declined.add(row.id)
+            if self._run_id not in (0, row.scan_id):
+                in_work.append(entry.path)
             else:
-                self.declined.add(row_id)
                 scan.unchanged += 1
+        if in_work:
+            now_ms = _now_ms()
+            with write_transaction(self._connection):
+                if roots.is_watched(self._connection, plan.root_id):
+                    own = self._own_row(scan.hint, hint_rows, now_ms)
+                    counted.add_dropped(self._connection, in_work, own, now_ms)
         return msgspec.structs.replace(plan, read=tuple(read))
 
     def _without_held(self, background: Background, plan: Plan) -> Plan:
@@ -415,8 +432,7 @@ class LocalEngine:
         ready, self._ready = self._ready, []
         chunks = [(one.job.row, one.batch) for one in ready]
 
-        count = partial(runs.count_chunks, self._connection)
-        results = self._inserter.write_all(chunks, _now_ms(), count=count)
+        results = self._inserter.write_all(chunks, _now_ms(), count=self._count_chunks)
         for one, written in zip(ready, results, strict=True):
             self._follow_twins(one.job.plan)
             if written is None:
@@ -428,6 +444,14 @@ class LocalEngine:
                 self._left.append(written.left)
             if written.held is not None:  # not asked for again in this run
                 self._held_rows.append(written.held)
+
+    def _count_chunks(
+        self,
+        chunks: Sequence[tuple[PendingRow, Batch]],
+        written: Sequence[Written | None],
+    ) -> None:
+        answered = runs.count_chunks(self._connection, chunks, written)
+        self.runs_answered.update(scan_id for _, scan_id in answered)
 
     def _follow_twins(self, plan: Plan) -> None:
         """Note the other names of what was written.

@@ -1,7 +1,8 @@
 """The rows of `pending` that runs of scan and rebuild count: what a run waits for, and what is its.
 
-A chunk of a run that names a file has it counted, once. Where newer rows name the file as well,
-these answer it (rule R3), and a row with `passes` waits for that.
+A chunk of a run that names a file has it counted, once. Where other rows name the file that are
+newer (rule R3), or have it in work already, these answer it, and a row with `passes` waits for
+that.
 """
 
 from __future__ import annotations
@@ -103,7 +104,10 @@ def take_from(
 def add_dropped(
     connection: Connection, names: Iterable[bytes], row: PendingRow, now_ms: int
 ) -> PendingRow:
-    """Make durable that files of a run's chunk are to be answered by newer rows that name them."""
+    """Make durable that files of a run are answered by other rows that name them.
+
+    `row` is the run's hint or chunk that they belong to.
+    """
     hint = Hint(row.hint.root_id, b"", tuple(sorted(names)), reread=row.hint.reread)
     chunk = pending.add_chunk(connection, hint, row.generation, now_ms, scan_id=row.scan_id)
     connection.execute(_SET_PASSES, (chunk.id,))

@@ -67,7 +67,8 @@ UPDATE pending SET folder = x'', names = ?, attempts = attempts + 1
 WHERE id = ? AND generation = ?
 """
 _NAMED_SINCE: Final = """
-SELECT folder, names FROM pending WHERE root_id = ? AND generation > ? AND names IS NOT NULL
+SELECT folder, names FROM pending
+WHERE root_id = ? AND generation > ? AND names IS NOT NULL AND NOT (is_chunk AND passes)
 """
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM pending"
 _UP_TO: Final = """
@@ -94,7 +95,7 @@ class PendingRow(Struct, frozen=True):
     is_chunk: bool = False
     """Whether a scan has made it of a hint."""
     passes: int = 0
-    """Of a hint: how often all of it was scanned. Of a chunk: 1 where newer rows answer it."""
+    """Of a hint: how often all of it was scanned. Of a chunk: 1 where others answer it."""
     scan_id: int = 0
     """The row in `scans` that counts what comes of it, or 0."""
 
@@ -290,7 +291,10 @@ def keep_only(connection: Connection, row: PendingRow, names: Iterable[bytes]) -
 
 
 def named_since(connection: Connection, root_id: int, generation: int) -> set[bytes]:
-    """The paths that newer rows name one by one (rule R3); newer folder rows stop nobody."""
+    """The paths that newer rows name one by one (rule R3); newer folder rows stop nobody.
+
+    Nor does a row that itself waits for what others answer.
+    """
     return _names_in(connection, _NAMED_SINCE, root_id, generation)
 
 

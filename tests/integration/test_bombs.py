@@ -184,7 +184,10 @@ def test_what_mutagen_reads_is_there_soon_and_its_reader_stays_for_the_next(
 def test_a_command_beside_the_daemon_waits_for_what_mutagen_reads(music: Path, db: Path) -> None:
     with watching(music, db=db, config=SHORT) as daemon:
         plant(music, {"slow.flac": many_blocks(8 * MB)})
-        run("scan", music / "slow.flac", db=db)
+        eventually(lambda: tries_of(db, "slow.flac"))  # the daemon has heard of it by itself
+        ran = run("scan", "--json", music / "slow.flac", db=db).object
+        told = {name: ran[name] for name in ("seen", "unchanged", "problems", "files_read")}
+        assert told == {"seen": 1, "unchanged": 0, "problems": 1, "files_read": 1}
         assert list(problems(db)) == ["slow.flac"]
         assert daemon.status()["pending"] == 0
 
