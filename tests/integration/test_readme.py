@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -139,6 +140,16 @@ def queue_blocks() -> dict[str, list[str]]:
     return found
 
 
+def in_session(leader: int) -> list[psutil.Process]:
+    """The processes of a session. Its leader may be gone, with programs of it in the background."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError):
+            if os.getsid(process.pid) == leader:
+                found.append(process)
+    return found
+
+
 @contextmanager
 def typed(block: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A shell that does what a block says; all that it has started ends with it."""
@@ -146,11 +157,10 @@ def typed(block: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[
         ["sh", "-e", "-c", block], env=environment, cwd=CHECKOUT, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     ) as shell:  # fmt: skip
-        group = psutil.Process(shell.pid)
         try:
             yield shell
         finally:
-            everybody = [group, *group.children(recursive=True)]
+            everybody = in_session(shell.pid)
             for process in everybody:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
