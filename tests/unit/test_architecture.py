@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,19 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+@cache
+def nodes_of(file: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file; parsed once, since each test asks for them."""
+    return tuple(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+@cache
+def imports_of(file: Path) -> tuple[str, ...]:
+    return tuple(_imports_of(file))
+
+
+def _imports_of(file: Path) -> Iterator[str]:
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -137,7 +149,7 @@ def test_what_lies_in_a_root_is_asked_for_by_its_name_in_an_open_folder() -> Non
     for file in FILES:
         if not stands_in(name_of(file), IN_MUSIC):
             continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes_of(file):
             if not isinstance(node, ast.Call) or ast.unparse(node.func) not in BY_NAME:
                 continue
             in_folder = any(keyword.arg == "dir_fd" for keyword in node.keywords)
@@ -159,3 +171,14 @@ def test_what_a_process_does_not_need_it_does_not_import(module: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert told.stdout.split() == []
+
+
+SERVERS = ("tests.crews", "tests.daemons", "tests.redis_servers", "tests.automount", "playwright")
+"""What only tests of real processes and disks need."""
+UNIT_TESTS = sorted((HERE / "tests/unit").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=name_of)
+def test_a_unit_test_needs_no_server_disk_or_browser(file: Path) -> None:
+    """So `deploy/test --fast` runs anywhere; others belong to tests/integration."""
+    assert not [one for one in imports_of(file) if stands_in(one, SERVERS)]

@@ -44,7 +44,7 @@ def start(*arguments: str | bytes, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         env={**os.environ, **environment},
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         check=False,
         timeout=30,
@@ -72,7 +72,7 @@ def test_words_in_utf8_work_in_the_c_locale() -> None:
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = [sys.executable, "-c", PROGRAM, "changes"]
     with subprocess.Popen(
-        command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
