@@ -1,4 +1,4 @@
-"""What `deploy/test` installs and runs, in a checkout whose programs only say what they are told."""
+"""What `deploy/test` installs and runs, in a checkout whose programs only say what they got."""
 
 from __future__ import annotations
 
