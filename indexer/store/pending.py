@@ -147,7 +147,7 @@ def leave_hints(
 def add_chunk(
     connection: Connection, hint: Hint, generation: int, now_ms: int, *, scan_id: int = 0
 ) -> PendingRow:
-    """Make one chunk of a scanned hint durable, under the hint's generation."""
+    """Make one chunk of a scanned hint durable, under the hint's generation (rule R4)."""
     row_id = _insert(connection, generation, hint, now_ms, is_chunk=True, scan_id=scan_id)
     return PendingRow(row_id, generation, hint, at=now_ms, is_chunk=True, scan_id=scan_id)
 
