@@ -110,8 +110,10 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     state: str
     """started, busy, idle or suspended."""
+    readers: tuple[int, ...] = ()
+    """The processes that read files for it."""
     memory: int | None
-    """Bytes held; null where it never told."""
+    """Bytes held, with those of its readers; null where it never told."""
     cpu_seconds: float | None
     cpu_percent: float | None
     """Of one processor, since it began."""
@@ -125,7 +127,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     """One process of ours on this machine."""
 
     role: str
-    """`daemon`, or the queues that a worker serves."""
+    """`daemon`, the queues that a worker serves, or `reader` of one."""
     pid: int
     memory: int
     cpu_seconds: float

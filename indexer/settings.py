@@ -130,8 +130,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The most files in one job of live work; a rebuild has `chunk_files`."""
     queue_retry_first: Pause = 1.0
     queue_retry_longest: Pause = 600.0
-    queue_retries: Amount = 5
-    """How often a job that failed is tried again whole, before it is halved (rule R9)."""
+    queue_retries: Amount = 1
+    """How often files whose whole worker was lost are tried again together, before they are read
+    one by one (rule R9)."""
     reconnect_longest: Pause = 30.0
     """The longest pause between two tries to reach a Redis that is away."""
     roots: dict[str, Path] = {}

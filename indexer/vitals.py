@@ -29,12 +29,11 @@ def vitals(
         processes += _process(dispatcher.role, dispatcher.pid)
     if settings.redis is not None:
         found |= _queues(settings, now_s)
-        processes += [
-            one
-            for worker in found.get("workers", ())
-            for one in _process(",".join(worker.queues), worker.pid)
-            if worker.host == socket.gethostname()
-        ]
+        for worker in found.get("workers", ()):
+            if worker.host == socket.gethostname():
+                processes += _process(",".join(worker.queues), worker.pid)
+                for pid in worker.readers:
+                    processes += _process("reader", pid)
     return {**found, "processes": tuple(processes)}
 
 
@@ -67,6 +66,7 @@ def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
                 pid=hand.pid,
                 queues=hand.queues,
                 state=hand.state,
+                readers=hand.readers,
                 memory=hand.memory,
                 cpu_seconds=hand.cpu_s,
                 cpu_percent=None if hand.cpu_s is None else _percent(hand.cpu_s, hand.age_s),

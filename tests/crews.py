@@ -22,29 +22,6 @@ from indexer.engine.queued.profiles import QUEUES
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
 
 PROGRAM = (sys.executable, "-P", "-m", "indexer")
-STAND_IN = """
-import os, signal, sys, time
-from indexer import tags
-from indexer.stages import extract
-
-whole = tags.read_track
-
-def read_track(file, suffix):
-    name = os.path.basename(os.readlink(f"/proc/self/fd/{file.fileno()}"))
-    if "poison" in name:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if "hang" in name:
-        signal.pause()
-        signal.pause()
-    if "slow" in name:
-        time.sleep(float(os.environ.get("SLOW_S", "0.03")))
-    return whole(file, suffix)
-
-extract.extract.__defaults__ = (read_track, *extract.extract.__defaults__[1:])
-from indexer.cli.commands import main
-sys.exit(main())
-"""
-"""The program, but for files whose name says what becomes of their reader."""
 
 
 def quick(server_address: str, **more: object) -> str:
@@ -99,7 +76,7 @@ class Crew:
 
     @property
     def everybody(self) -> list[psutil.Process]:
-        """All below the parent, the forks of the readers too."""
+        """All below the parent, the reader processes too."""
         return psutil.Process(self.pid).children(recursive=True)
 
     def members(self, client: redis.Redis) -> list[BaseWorker]:
@@ -142,7 +119,6 @@ def crew(
     name: str = "worker",
     folder: Path | None = None,
     client: redis.Redis | None = None,
-    program: Sequence[str] = PROGRAM,
     prefix: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Crew]:
@@ -155,7 +131,7 @@ def crew(
     log, file = folder / f"{name}.log", folder / f"{name}.toml"
     file.write_text(config)
     named: list[Word] = [] if db is None else ["--db", db]
-    command = [*prefix, *program, *named, "--config", file, "worker", *words]
+    command = [*prefix, *PROGRAM, *named, "--config", file, "worker", *words]
     with (
         log.open("wb") as errors,
         subprocess.Popen(

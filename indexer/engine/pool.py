@@ -146,6 +146,11 @@ class ReaderPool:
         """How many readers live."""
         return len(self._readers)
 
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The processes that they are."""
+        return tuple(reader.process.pid for reader in self._readers)
+
     def step(self, work: Work[T], wait_s: float = 0.0) -> list[Job[T]]:
         """Hand out what there is, wait a little for answers, and give the jobs that are done."""
         if not self._readers:

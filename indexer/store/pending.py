@@ -253,16 +253,20 @@ def leave_be(connection: Connection, row: PendingRow) -> None:
     connection.execute(_LEAVE_BE, (row.id, row.generation))
 
 
-def halve(connection: Connection, row: PendingRow, now_ms: int) -> tuple[PendingRow, PendingRow]:
-    """Two chunks in the place of one, each with half of its names (rule R9)."""
-    names = row.hint.names or ()
-    middle = len(names) // 2
+def split(connection: Connection, row: PendingRow, now_ms: int) -> list[PendingRow]:
+    """A chunk for each name of one, in its place (rule R9)."""
     settle(connection, row)
-    halves = []
-    for part in (names[:middle], names[middle:]):
-        hint = Hint(row.hint.root_id, row.hint.folder, part, reread=row.hint.reread)
-        halves.append(add_chunk(connection, hint, row.generation, now_ms, scan_id=row.scan_id))
-    return halves[0], halves[1]
+    hint = row.hint
+    return [
+        add_chunk(
+            connection,
+            Hint(hint.root_id, hint.folder, (name,), reread=hint.reread),
+            row.generation,
+            now_ms,
+            scan_id=row.scan_id,
+        )
+        for name in hint.names or ()
+    ]
 
 
 def is_open(connection: Connection, row: PendingRow) -> bool:

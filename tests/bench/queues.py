@@ -194,7 +194,7 @@ def _daemon(music: Path, db: Path, config: str) -> subprocess.Popen[bytes]:
 
 
 def _kill_one(workers: Crew, chance: random.Random) -> None:
-    """Kill a child of the worker, or the fork of one that reads."""
+    """Kill a child of the worker, or the reader process of one."""
     everybody = workers.everybody
     if everybody:
         with suppress(psutil.NoSuchProcess):

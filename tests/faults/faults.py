@@ -174,11 +174,12 @@ def few_watches(house: House, dice: Random) -> Course:
 # ---- who reads
 
 
-@fault(LOCAL)
+@fault()
 def kill_reader(house: House, dice: Random) -> Course:
     """A child of the pool, in the middle of a burst."""
     house.rest()
-    parent = psutil.Process(house.daemon.pid)
+    crew = house.crew
+    parent = psutil.Process(house.daemon.pid) if crew is None else crew.reader(house.client)
     perform(house.world, "burst", dice.randrange(10**6))
     deadline = time.monotonic() + 5
     while not (children := _readers(parent)):

@@ -185,7 +185,7 @@ def _sample(pids: Sequence[int], daemon: Daemon) -> Sample:
 
 
 def _held(process: psutil.Process) -> tuple[int, int, int] | None:
-    """Memory, descriptors and threads; None of one that has just ended, as the fork of a job."""
+    """Memory, descriptors and threads; None of one that has just ended, as a reader does."""
     try:
         with process.oneshot():
             return process.memory_info().rss, process.num_fds(), process.num_threads()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, O
 from indexer.errors import QueueError
 from indexer.model import Entry, Evidence, Reading, Stamp, Waiting
 from indexer.settings import Settings
+from indexer.stages.extract import extract
 from tests.redis_servers import redis_server
 from tests.trees import Plant, put, song
 
@@ -41,13 +41,6 @@ def client(address: str) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(autouse=True)
-def _no_alarm() -> Iterator[None]:
-    """Each file that is read sets RQ's alarm anew: it must not ring here."""
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def seen(music: Path, name: str, **other: int) -> FileText:
     """A file as the scan saw it; `other` is what this machine sees in another way."""
     stamp = Stamp.of((music / name).stat())
@@ -60,8 +53,8 @@ def order(music: Path, *files: FileText) -> ExtractOrder:
     return ExtractOrder(origin=ORIGIN, root_path=place, files=files, evidence=evidence)
 
 
-def one_read(music: Path, settings: Settings, file: FileText) -> Reading:
-    (reading,) = read(order(music, file), os.fsencode(music), settings)
+def one_read(music: Path, file: FileText) -> Reading:
+    (reading,) = read(order(music, file), os.fsencode(music), extract)
     return reading
 
 
@@ -118,13 +111,11 @@ def test_other_times_are_not(one: int, other: int) -> None:
 # ---- reading
 
 
-def test_what_was_read_has_the_stamp_of_the_job(
-    plant: Plant, music: Path, settings: Settings
-) -> None:
+def test_what_was_read_has_the_stamp_of_the_job(plant: Plant, music: Path) -> None:
     """A share shows another inode and ctime than the disk behind it."""
     plant({"1.mp3": song("One")})
     file = seen(music, "1.mp3", inode=123_456, ctime_ns=7)
-    reading = one_read(music, settings, file)
+    reading = one_read(music, file)
     assert reading.track is not None
     assert reading.track.title == "One"
     assert reading.stamp == file.entry.stamp
@@ -132,19 +123,19 @@ def test_what_was_read_has_the_stamp_of_the_job(
 
 @pytest.mark.parametrize("other", [{}, {"inode": 123_456}, {"ctime_ns": 7}])
 def test_a_time_of_birth_counts_only_where_inode_and_ctime_are_the_disks(
-    plant: Plant, music: Path, settings: Settings, other: dict[str, int]
+    plant: Plant, music: Path, other: dict[str, int]
 ) -> None:
     plant({"1.mp3": song("One")})
     with (music / "1.mp3").open("rb") as opened:
         born = Statuses(births=True).of(opened.fileno()).birth_ns
     asked = order(music, seen(music, "1.mp3", **other))
     asked = replace(asked, evidence=replace(asked.evidence, births=True))
-    (reading,) = read(asked, os.fsencode(music), settings)
+    (reading,) = read(asked, os.fsencode(music), extract)
     assert reading.birth_ns == (None if other else born)
 
 
 def test_no_time_of_birth_is_asked_of_a_server(
-    plant: Plant, music: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Samba tells one of its own making."""
     share = disks.Disk(fs_type="cifs", source="//nas/music")
@@ -152,7 +143,7 @@ def test_no_time_of_birth_is_asked_of_a_server(
     plant({"1.mp3": song("One")})
     asked = order(music, seen(music, "1.mp3"))
     asked = replace(asked, evidence=replace(asked.evidence, births=True))
-    (reading,) = read(asked, os.fsencode(music), settings)
+    (reading,) = read(asked, os.fsencode(music), extract)
     assert (reading.track is not None, reading.birth_ns) == (True, None)
 
 
@@ -162,7 +153,7 @@ def test_a_root_that_a_link_leads_to_here_is_read_and_not_where_it_leads_later(
     plant({"1.mp3": song("One")})
     place = music.parent / "place"
     place.symlink_to(music)
-    lender = Lender(settings, client)
+    lender = Lender(settings, client, extract)
     asked = raw(order(place, seen(music, "1.mp3")))
     for _ in range(2):
         assert lender.extract(asked) is None
@@ -173,20 +164,18 @@ def test_a_root_that_a_link_leads_to_here_is_read_and_not_where_it_leads_later(
         client.flushall()
 
 
-def test_a_time_that_a_share_has_rounded_is_the_jobs_time(
-    plant: Plant, music: Path, settings: Settings
-) -> None:
+def test_a_time_that_a_share_has_rounded_is_the_jobs_time(plant: Plant, music: Path) -> None:
     plant({"1.mp3": song("One")})
     os.utime(music / "1.mp3", ns=(5 * SECOND, 5 * SECOND))
     file = seen(music, "1.mp3", mtime_ns=5 * SECOND + 123_456_789)
-    reading = one_read(music, settings, file)
+    reading = one_read(music, file)
     assert reading.stamp is not None
     assert reading.stamp.mtime_ns == 5 * SECOND + 123_456_789
 
 
 @pytest.mark.parametrize("changed", ["size", "mtime"])
 def test_a_file_that_is_another_than_the_scan_saw_is_not_read_but_waits(
-    plant: Plant, music: Path, settings: Settings, changed: str
+    plant: Plant, music: Path, changed: str
 ) -> None:
     plant({"1.mp3": song("One")})
     os.utime(music / "1.mp3", ns=(5 * SECOND + 5, 5 * SECOND + 5))
@@ -196,25 +185,25 @@ def test_a_file_that_is_another_than_the_scan_saw_is_not_read_but_waits(
         os.utime(music / "1.mp3", ns=(5 * SECOND + 5, 5 * SECOND + 5))
     else:
         os.utime(music / "1.mp3", ns=(8 * SECOND + 5, 8 * SECOND + 5))
-    reading = one_read(music, settings, file)
+    reading = one_read(music, file)
     assert (reading.waiting, reading.track, reading.stamp) == (Waiting.CHANGING, None, None)
     assert reading.opened
     assert reading.bytes_read
 
 
 def test_a_problem_with_a_file_that_is_another_is_no_problem_either(
-    plant: Plant, music: Path, settings: Settings
+    plant: Plant, music: Path
 ) -> None:
     plant({"1.mp3": b"half of a song"})
-    reading = one_read(music, settings, seen(music, "1.mp3", size=4_000_000))
+    reading = one_read(music, seen(music, "1.mp3", size=4_000_000))
     assert (reading.waiting, reading.problem) == (Waiting.CHANGING, None)
 
 
-def test_a_file_that_is_gone_is_gone(plant: Plant, music: Path, settings: Settings) -> None:
+def test_a_file_that_is_gone_is_gone(plant: Plant, music: Path) -> None:
     plant({"1.mp3": song("One"), "2.mp3": song("Two")})
     files = seen(music, "1.mp3"), seen(music, "2.mp3")
     (music / "1.mp3").unlink()
-    one, two = read(order(music, *files), os.fsencode(music), settings)
+    one, two = read(order(music, *files), os.fsencode(music), extract)
     assert (one.gone, one.track, one.path) == (True, None, b"1.mp3")
     assert (two.path, two.gone) == (b"2.mp3", False)
     assert two.track is not None
@@ -228,17 +217,15 @@ def test_a_path_out_of_the_root_is_not_read(
     (music.parent / "secret.mp3").write_bytes(song("Secret"))
     asked = order(music, replace(seen(music, "1.mp3"), path=path))
     with pytest.raises(QueueError, match="leads out of its root"):
-        Lender(settings, client).extract(raw(asked))
+        Lender(settings, client, extract).extract(raw(asked))
     assert batches(client) == []
 
 
-def test_a_closed_path_out_of_the_root_is_refused_too(
-    music: Path, plant: Plant, settings: Settings
-) -> None:
+def test_a_closed_path_out_of_the_root_is_refused_too(music: Path, plant: Plant) -> None:
     plant({"1.mp3": song("One")})
     asked = replace(order(music, seen(music, "1.mp3")), closed=(PathText("../1.mp3"),))
     with pytest.raises(QueueError, match="leads out of its root"):
-        read(asked, os.fsencode(music), settings)
+        read(asked, os.fsencode(music), extract)
 
 
 # ---- the handler
@@ -250,7 +237,7 @@ def test_what_was_read_goes_on_to_the_stage_batch(
     plant({"1.mp3": song("One"), "2.mp3": song("Two")})
     unread = seen(music, "2.mp3")
     asked = replace(order(music, seen(music, "1.mp3")), unread=(unread,))
-    assert Lender(settings, client).extract(raw(asked)) is None
+    assert Lender(settings, client, extract).extract(raw(asked)) is None
     (told,) = batches(client)
     assert (told.origin, told.files, told.unread) == (ORIGIN, asked.files, (unread,))
     (reading,) = told.readings
@@ -289,7 +276,7 @@ def test_a_machine_without_the_share_hands_the_job_back(
                 raise PermissionError(13, "Permission denied")
 
             monkeypatch.setattr(os, "scandir", refuse)
-    answer = Lender(settings, client).extract(raw(asked))
+    answer = Lender(settings, client, extract).extract(raw(asked))
     assert isinstance(answer, Retry)
     assert (answer.max > 1_000_000, answer.intervals) == (True, [0])
     assert client.dbsize() == 0
@@ -305,7 +292,7 @@ def test_a_share_that_goes_after_it_was_found_mounted_is_handed_back_too(
     asked = order(music, seen(music, "1.mp3"))
     monkeypatch.setattr("indexer.engine.queued.lender._check_mounted", lambda _place: None)
     music.rename(music.with_name("away"))
-    assert isinstance(Lender(settings, client).extract(raw(asked)), Retry)
+    assert isinstance(Lender(settings, client, extract).extract(raw(asked)), Retry)
     assert "handed back" in caplog.text
     assert batches(client) == []
 
@@ -315,18 +302,18 @@ def test_the_own_place_of_a_root_is_used_and_not_the_one_of_the_other_machine(
 ) -> None:
     plant({"1.mp3": song("One")})
     asked = replace(order(music, seen(music, "1.mp3")), root_path=PathText("/not/here"))
-    assert isinstance(Lender(settings, client).extract(raw(asked)), Retry)
+    assert isinstance(Lender(settings, client, extract).extract(raw(asked)), Retry)
     link = tmp_path / "mounted here"
     link.symlink_to(music)
     here = replace(settings, roots={"music": link, "other": Path("/not/here")})
-    assert Lender(here, client).extract(raw(asked)) is None
+    assert Lender(here, client, extract).extract(raw(asked)) is None
     (told,) = batches(client)
     assert told.readings[0].track is not None
 
 
 def test_an_argument_of_another_type_is_refused(settings: Settings, client: redis.Redis) -> None:
     with pytest.raises(QueueError, match="not the argument of this job"):
-        Lender(settings, client).extract(msgspec.Raw(b'{"files": []}'))
+        Lender(settings, client, extract).extract(msgspec.Raw(b'{"files": []}'))
 
 
 # ---- the process

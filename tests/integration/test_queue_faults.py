@@ -20,10 +20,9 @@ import redis
 from indexer.engine.queued.jobs import our_queue
 from indexer.engine.queued.queues import Queues
 from indexer.report import ChangeRow
+from tests.bombs import MB, large_tag
 from tests.corpus import plant, tagged
 from tests.crews import (
-    PROGRAM,
-    STAND_IN,
     Crew,
     alive,
     await_ends,
@@ -32,11 +31,13 @@ from tests.crews import (
     held,
     is_quiet,
     kill,
+    opens_database,
     quick,
     serves,
     workers,
 )
 from tests.daemons import Daemon, ids, shown, watching
+from tests.odd_readers import ODD_READERS
 from tests.programs import Running, Word, count, eventually, rows, run
 from tests.programs import started as started_program
 from tests.redis_servers import RedisServer, redis_server
@@ -63,23 +64,21 @@ class House:
         self.crew: Crew
         self._stack = stack
         self.config = quick(server.address)
-        self._program: tuple[str, ...] = PROGRAM
+        self._env: dict[str, str] = {}
         self._started = 0
 
-    def configure(self, *, stand_in: bool = False, **more: Any) -> None:
-        """Other settings, and readers that do what a file's name tells them."""
+    def configure(self, *, odd: bool = False, **more: Any) -> None:
+        """Other settings, and `odd` readers that do what a file's name tells them."""
         self.config = quick(self.server.address, **more)
-        if stand_in:
-            file = self.db.with_name("stand_in.py")
-            file.write_text(STAND_IN)
-            self._program = (*PROGRAM[:2], os.fspath(file))
+        if odd:
+            self._env = ODD_READERS
 
     def employ(self, *words: str) -> Crew:
         """Start a worker, and wait until it works."""
         self._started += 1
         self.crew = self._stack.enter_context(
             crew(*words, db=self.db, config=self.config, client=self.client,
-                 name=f"worker{self._started}", program=self._program)
+                 name=f"worker{self._started}", env=self._env)
         )  # fmt: skip
         return self.crew
 
@@ -195,26 +194,28 @@ def test_kills_at_random_moments_cost_nothing(house: House, profile: str) -> Non
     assert len(shown(house.db)) == FILES
 
 
-def test_a_reader_and_its_fork_that_are_killed_cost_a_second_reading(house: House) -> None:
-    house.configure(stand_in=True, **SMALL)
+def test_a_reader_and_a_worker_that_are_killed_cost_a_second_reading(house: House) -> None:
+    house.configure(odd=True, **SMALL)
     plant(house.music, songs(40, name="slow "))
     crew = house.employ("--jobs", "1")
     house.watch(until=None)
 
-    def fork() -> psutil.Process | None:
-        below = crew.reader(house.client).children()
-        return below[0] if below else None
-
-    kill(eventually(fork))
-    eventually(lambda: failed(house.client))
-    victim = eventually(fork)
-    reader = crew.reader(house.client)
-    kill(reader)
+    worker = crew.reader(house.client)
+    first = eventually(lambda: reader_of(worker))
+    kill(first)
+    victim = eventually(lambda: one if (one := reader_of(worker)) != first else None)
+    assert worker.is_running(), "nothing but the reader has ended"
+    kill(worker)
     await_ends([victim])
     crew.await_line("worker lost", "post=extract", "how=signal 9")
     house.daemon.watches()
     house.is_right()
     assert len(shown(house.db)) == 40
+
+
+def reader_of(worker: psutil.Process) -> psutil.Process | None:
+    """The process that reads files for a worker, if it has one now."""
+    return next(iter(alive(worker.children())), None)
 
 
 def test_an_owner_that_sleeps_longer_than_its_lease_gives_a_late_answer_that_doubles_nothing(
@@ -291,7 +292,7 @@ def test_what_is_held_back_without_a_daemon_is_found_by_the_next(house: House) -
 
 
 def test_flushall_in_the_middle_costs_a_lease(house: House) -> None:
-    house.configure(stand_in=True, **SMALL)
+    house.configure(odd=True, **SMALL)
     plant(house.music, songs(40, name="slow "))
     crew = house.employ("--jobs", "1")
     crew.may_fail = True  # the job that was at work
@@ -314,7 +315,7 @@ def test_flushall_in_the_middle_costs_a_lease(house: House) -> None:
 
 
 def test_a_redis_that_restarts_empty_gets_everything_again(house: House) -> None:
-    house.configure(stand_in=True, **SMALL)
+    house.configure(odd=True, **SMALL)
     plant(house.music, songs(40, name="slow "))
     house.employ("--jobs", "1")
     house.watch(until=None)
@@ -409,14 +410,13 @@ def test_a_scan_that_waits_for_room_goes_on_though_nobody_is_left_to_wake_it(
 
 def test_a_chunk_that_has_become_smaller_is_known_while_it_waits(house: House) -> None:
     """It is asked for by the files that its row names, not by those that are left to be read."""
-    house.configure(stand_in=True)
+    house.configure(odd=True)
     plant(house.music, songs(5, name="slow "))
-    reader = house.employ("--jobs", "1").reader(house.client)
+    worker = house.employ("--jobs", "1").reader(house.client)
     with started_command("rebuild", house.music, "--queue", "--json", house=house) as command:
-        fork = eventually(lambda: next(iter(reader.children()), None))
-        reader.suspend()
+        eventually(lambda: reader_of(worker))
+        worker.suspend()
         (house.music / "0/slow 000.mp3").unlink()  # nobody watches
-        kill(fork)
         assert house.client.delete(*house.client.keys("rq:job:extract-*")) == 1
         eventually(lambda: held(house.client)["extract"])
         again = set(held(house.client)["extract"])
@@ -424,7 +424,7 @@ def test_a_chunk_that_has_become_smaller_is_known_while_it_waits(house: House) -
         while time.monotonic() < until:  # for two leases
             again |= set(held(house.client)["extract"])
         assert len(again) == 1, again
-        reader.resume()
+        worker.resume()
         assert command.end().object["added"] == 4
     house.is_right()
 
@@ -440,45 +440,109 @@ def started_command(*words: Word, house: House) -> AbstractContextManager[Runnin
 def test_a_file_that_kills_its_reader_is_found_and_the_rest_of_its_chunk_is_indexed(
     house: House,
 ) -> None:
-    house.configure(stand_in=True, queue_retries=1)
+    house.configure(odd=True)
     plant(house.music, {**songs(7), "0/poison.mp3": tagged(title="Poison")})
-    house.employ().may_fail = True
+    house.employ()
     house.watch()
     assert len(shown(house.db)) == 7
     ((path, kind, reason),) = rows(house.db, "SELECT path, kind, reason FROM problems")
     assert (path, kind) == (b"0/poison.mp3", "content")
-    assert reason == "the reader died twice on this file"
-    jobs = failed(house.client)
-    assert len(jobs) >= 4
-    assert all(job.startswith("extract-") for job in jobs)
-    assert house.daemon.lines("condemned", "music/0/poison.mp3")
+    assert reason == "the reader died (signal 9) twice on this file"
+    assert failed(house.client) == [], "its worker has found it, within one job"
     assert rows(house.db, "SELECT count(*) FROM pending") == [(0,)]
-    listed = run("queues", "failed", "--json", db=None, env={"INDEXER_REDIS": house.server.address})
-    assert any("Work-horse terminated unexpectedly" in str(one) for one in listed.objects)
 
 
 def test_a_file_on_which_its_reader_hangs_is_found_too(house: House) -> None:
-    house.configure(stand_in=True, queue_retries=0, reader_timeout=0.3)
+    house.configure(odd=True, reader_timeout=0.3)
     plant(house.music, {**songs(3), "0/hang.mp3": tagged(title="Hang")})
-    house.employ().may_fail = True
+    house.employ()
     house.watch()
     assert len(shown(house.db)) == 3
     ((path, kind, reason),) = rows(house.db, "SELECT path, kind, reason FROM problems")
     assert (path, kind) == (b"0/hang.mp3", "content")
-    assert reason == "the reader took too long twice on this file"
-    assert failed(house.client)
+    assert reason == "the reader took longer than 0.3 s twice on this file"
+    assert failed(house.client) == []
+
+
+def test_a_file_that_takes_too_much_memory_is_at_fault_and_its_worker_stays_small(
+    house: House,
+) -> None:
+    house.configure(worker_memory=64)
+    plant(house.music, {"large.mp3": large_tag(100 * MB), "song.wma": tagged(".wma", title="S")})
+    worker = house.employ("--jobs", "1").reader(house.client)
+    house.watch()
+    assert shown(house.db) == {"song.wma": "S"}
+    ((kind, reason),) = rows(house.db, "SELECT kind, reason FROM problems")
+    assert kind == "content"
+    assert reason.startswith("takes more memory to read than the setting")
+    assert worker.is_running()
+    assert worker.memory_info().rss < 64 * MB
+
+
+def test_a_file_that_takes_its_worker_along_is_found_file_by_file(house: House) -> None:
+    house.configure(odd=True)
+    plant(house.music, {**songs(7), "0/plague.mp3": tagged(title="Plague")})
+    house.employ("--jobs", "1")
+    house.watch(until=None)
+    eventually(lambda: rows(house.db, "SELECT path FROM problems"))
+    is_quiet(house.db)
+    house.daemon.watches()
+    assert len(shown(house.db)) == 7
+    ((path, kind, reason),) = rows(house.db, "SELECT path, kind, reason FROM problems")
+    assert (path, kind) == (b"0/plague.mp3", "content")
+    assert reason == "the whole worker that read it was lost 3 times in a row"
+    assert house.daemon.lines("condemned", "music/0/plague.mp3")
 
 
 def test_a_poisonous_file_is_tried_again_when_it_changes(house: House) -> None:
-    house.configure(stand_in=True, queue_retries=0)
+    house.configure(odd=True)
     plant(house.music, {"poison.mp3": tagged(title="Poison")})
-    house.employ().may_fail = True
+    house.employ()
     house.watch()
     assert rows(house.db, "SELECT count(*) FROM problems") == [(1,)]
     (house.music / "poison.mp3").rename(house.music / "cured.mp3")
     eventually(lambda: shown(house.db) == {"cured.mp3": "Poison"}, within_s=SOON_S)
     is_quiet(house.db)
     assert rows(house.db, "SELECT count(*) FROM problems") == [(0,)]
+
+
+def test_a_reader_is_kept_between_jobs_and_loads_neither_redis_nor_the_database(
+    house: House,
+) -> None:
+    worker = house.employ("--jobs", "1").reader(house.client)
+    house.watch()
+    assert reader_of(worker) is None, "nothing was to be read yet"
+    plant(house.music, {"a.mp3": tagged(title="A")})
+    eventually(lambda: shown(house.db) == {"a.mp3": "A"})
+    reader = reader_of(worker)
+    assert reader is not None
+    plant(house.music, {"b.mp3": tagged(title="B")})
+    eventually(lambda: shown(house.db) == {"a.mp3": "A", "b.mp3": "B"})
+    assert reader_of(worker) == reader
+    assert not opens_database(reader.pid, house.db)
+    assert reader.net_connections("all") == []
+    status = run("status", "--json", db=house.db, config=house.config).object
+    (told,) = [one for one in status["workers"] if one["queues"] == ["extract"]]
+    assert told["readers"] == [reader.pid]
+    assert told["memory"] > worker.memory_info().rss
+    assert [one["pid"] for one in status["processes"] if one["role"] == "reader"] == [reader.pid]
+
+
+def test_a_redis_that_goes_while_a_file_is_read_does_not_end_the_reader(house: House) -> None:
+    house.configure(odd=True)
+    plant(house.music, {"slow.mp3": tagged(title="Slow")})
+    house._env = {**house._env, "SLOW_S": "7"}  # longer than the time between two heartbeats
+    worker = house.employ("--jobs", "1").reader(house.client)
+    house.crew.may_fail = True
+    house.watch(until=None)
+    reader = eventually(lambda: reader_of(worker))
+    house.server.kill()
+    house.crew.await_line("redis away")
+    time.sleep(0.2)
+    assert alive([worker, reader]) == [worker, reader]
+    house.server.restart()
+    house.daemon.watches()
+    assert shown(house.db) == {"slow.mp3": "Slow"}
 
 
 # ---- live

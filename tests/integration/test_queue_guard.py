@@ -8,8 +8,10 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +21,10 @@ from msgspec.structs import replace
 
 from indexer.engine.queued import hands
 from indexer.engine.queued.batches import FindingText, InsertOrder
+from indexer.engine.queued.chunk_reader import ChunkReader
+from indexer.engine.queued.failures import failures
 from indexer.engine.queued.hands import worker_of
-from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, failed_jobs, our_queue
+from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, our_queue
 from indexer.engine.queued.lender import Lender
 from indexer.engine.queued.messages import (
     BatchOrder,
@@ -33,13 +37,14 @@ from indexer.engine.queued.messages import (
 from indexer.engine.queued.owner import Owner
 from indexer.engine.queued.queues import Queues
 from indexer.library import Library
-from indexer.model import Hint, Reading
+from indexer.model import Chunk, Entry, Evidence, Hint, Reading, Stamp
 from indexer.settings import Settings
 from indexer.store import pending
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
 from indexer.wishes import wanted_by
+from tests.odd_readers import ODD_READERS
 from tests.programs import run
 from tests.redis_servers import RedisServer, redis_server
 from tests.trees import Plant, song, titles
@@ -104,16 +109,19 @@ class House:
 
     def work(self, queues: tuple[str, ...]) -> None:
         """Serve some queues until they are empty, as `indexer worker` does."""
-        owner = None if queues == ("extract",) else Owner(
-            self.settings, wanted_by(self.settings), self.client
-        )  # fmt: skip
-        try:
-            handlers = (owner or Lender(self.settings, self.client)).handlers
-            worker = worker_of(queues, self.client, handlers, name="guard", memory_mb=10_000)
+        with ExitStack() as stack:
+            reader = None
+            if queues == ("extract",):
+                reader = stack.enter_context(ChunkReader(self.settings))
+                handlers = Lender(self.settings, self.client, reader.read).handlers
+            else:
+                owner = Owner(self.settings, wanted_by(self.settings), self.client)
+                stack.callback(owner.close)
+                handlers = owner.handlers
+            worker = worker_of(
+                queues, self.client, handlers, name="guard", memory_mb=10_000, reader=reader
+            )
             worker.work(burst=True, logging_level="CRITICAL")
-        finally:
-            if owner is not None:
-                owner.close()
         self.client.delete("rq:worker:guard")
 
     def raw(self, queue: str, job_id: str, fields: dict[Any, Any]) -> None:
@@ -156,8 +164,7 @@ class House:
 
     def failed(self, queue: str) -> dict[str, str]:
         """The failed jobs of a queue and why."""
-        registry = failed_jobs(our_queue(queue, self.client))
-        return {job_id: self.queues.how_failed(job_id) for job_id in registry.get_job_ids()}
+        return {one.id: one.traceback for one in failures(self.client) if one.queue == queue}
 
     def assert_refused(self, queue: str, *words: str, job_id: str | None = "bad") -> None:
         """Exactly one job has failed, and it says why; it stands nowhere else."""
@@ -546,7 +553,7 @@ def test_a_path_out_of_the_root_is_refused_by_each_stage(
     for queue in ("extract", "batch", "insert", "scan"):
         house.client.persist("rq:job:bad")
         assert list(house.failed(queue)) == ["bad"], queue
-    assert "leads out of its root" in house.queues.how_failed("bad")
+        assert "leads out of its root" in house.failed(queue)["bad"]
     assert_goes_on(house, library, mark)
 
 
@@ -559,13 +566,79 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
     away = PathText.of(os.fsencode(music / "not mounted"))
     order = ExtractOrder(origin=origin, root_path=away, files=(a_file("1.mp3"),))
     house.put("extract", order, "back")
-    handlers = Lender(house.settings, house.client).handlers
-    worker = worker_of(("extract",), house.client, handlers, name="guard", memory_mb=10_000)
-    worker.work(burst=True, logging_level="CRITICAL", max_jobs=3)
+    with ChunkReader(house.settings) as reader:
+        handlers = Lender(house.settings, house.client, reader.read).handlers
+        worker = worker_of(
+            ("extract",), house.client, handlers, name="guard", memory_mb=10_000, reader=reader
+        )
+        worker.work(burst=True, logging_level="CRITICAL", max_jobs=3)
     assert our_queue("extract", house.client).get_job_ids() == ["back"]
     assert house.failed("extract") == {}
     assert house.queues.states(["back"])[0][0] == "queued"
     assert house.client.llen("rq:queue:batch") == 0
+
+
+def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(
+    house: House, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands, "IDLE_S", 1)
+    with ChunkReader(house.settings) as reader:
+        handlers = Lender(house.settings, house.client, reader.read).handlers
+        worker = worker_of(
+            ("extract",), house.client, handlers, name="guard", memory_mb=10_000, reader=reader
+        )
+        worker.register_birth()
+        (reading,) = reader.read(Chunk(os.fsencode(music), (b"1.mp3",), Evidence(still_s=0.0)))
+        assert reading.track is not None
+        (pid,) = reader.reader_pids
+        worker.tell_vitals()
+        assert house.client.hget(worker.key, "readers") == b"%d" % pid
+        later = threading.Timer(2.5, house.put, ("extract", ["anything"]))
+        later.start()
+        found = worker.dequeue_job_and_maintain_ttl(9)
+        later.join()
+        assert found is not None
+        assert reader.reader_pids == ()
+        assert house.client.hget(worker.key, "readers") == b""
+        worker.register_death()  # type: ignore[no-untyped-call]
+
+
+def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
+    house: House, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool has a limit for each file, and that rules."""
+    monkeypatch.setattr(hands, "_HEARTBEAT_S", 0)  # as often as the pool looks
+    for name, value in {**ODD_READERS, "SLOW_S": "3.5"}.items():
+        monkeypatch.setenv(name, value)
+    plant({"slow.mp3": song("Slow")})
+    entry = Entry(b"slow.mp3", Stamp.of((music / "slow.mp3").stat()))
+    house.put(
+        "extract",
+        ExtractOrder(
+            origin=house.origin(house.chunk(b"slow.mp3")),
+            root_path=PathText.of(os.fsencode(music)),
+            files=(FileText.of_entry(entry),),
+        ),
+        "long",
+    )
+    house.client.hset("rq:job:long", "timeout", 1)
+    pulses = set()
+    ended = threading.Event()
+
+    def listen() -> None:
+        while not ended.wait(0.1):
+            ((status, pulse),) = house.queues.states(["long"])
+            if status == "started":
+                pulses.add(pulse)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    house.work(("extract",))
+    ended.set()
+    listener.join()
+    assert len(pulses) >= 3
+    assert house.failed("extract") == {}
+    assert house.client.llen("rq:queue:batch") == 1
 
 
 def test_a_real_worker_gets_through_all_of_it_and_does_the_good_work(

@@ -18,7 +18,6 @@ from indexer.engine.queued.queues import Queues, chunk_job, files_in
 from indexer.settings import Settings
 from tests.corpus import noise, plant, tagged
 from tests.crews import (
-    STAND_IN,
     alive,
     await_ends,
     crew,
@@ -32,7 +31,8 @@ from tests.crews import (
     workers,
 )
 from tests.integration.conftest import Mount
-from tests.programs import PROGRAM, count, eventually, rows, run, started
+from tests.odd_readers import ODD_READERS
+from tests.programs import count, eventually, rows, run, started
 from tests.redis_servers import RedisServer, redis_server
 from tests.trees import put, put_in_place_of, swap
 
@@ -264,13 +264,12 @@ def test_without_a_worker_the_command_says_which_queue_nobody_serves_and_waits(
 
 
 def test_ctrl_c_leaves_the_work_running_and_says_how_to_follow_it(
-    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+    music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:
     plant(music, songs(60, name="slow "))
-    program = stand_in(tmp_path)
     config += "chunk_files = 10\n"
     with (
-        crew(db=db, config=config, client=client, program=program),
+        crew(db=db, config=config, client=client, env=ODD_READERS),
         started("rebuild", music, "--queue", "--json", db=db, config=config) as running,
     ):
         eventually(lambda: count(db, "SELECT count(*) FROM tracks") > 0)
@@ -289,12 +288,12 @@ def test_ctrl_c_leaves_the_work_running_and_says_how_to_follow_it(
 
 
 def test_a_rebuild_that_is_taken_up_again_counts_what_it_has_done_itself(
-    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+    music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:
     plant(music, songs(60, name="slow "))
     config += "chunk_files = 10\n"
     words = ("rebuild", music, "--queue", "--json")
-    with crew(db=db, config=config, client=client, program=stand_in(tmp_path)):
+    with crew(db=db, config=config, client=client, env=ODD_READERS):
         with started(*words, db=db, config=config) as running:
             eventually(lambda: count(db, "SELECT count(*) FROM tracks") > 0)
             running.interrupt()
@@ -306,13 +305,6 @@ def test_a_rebuild_that_is_taken_up_again_counts_what_it_has_done_itself(
     assert second["files_read"] <= 60 - first["files_read"], "what was read is not read again"
     assert len(rows(db, "SELECT id FROM scans")) == 1
     is_right(db)
-
-
-def stand_in(folder: Path) -> tuple[str, ...]:
-    """What starts a worker whose readers do what a file's name tells them."""
-    file = folder / "stand_in.py"
-    file.write_text(STAND_IN)
-    return (*PROGRAM[:2], os.fspath(file))
 
 
 # ---- the worker
@@ -370,15 +362,15 @@ def test_a_worker_that_is_told_to_stop_as_it_starts_ends(
 
 
 def test_a_warm_end_lets_the_job_at_hand_be_done(
-    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+    music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:
     plant(music, songs(10, name="slow "))
     words = ("rebuild", music, "--queue", "--json")
     with (
-        crew(db=db, config=config, client=client, program=stand_in(tmp_path)) as running,
+        crew(db=db, config=config, client=client, env=ODD_READERS) as running,
         started(*words, db=db, config=config) as command,
     ):
-        eventually(lambda: any(is_fork(one, running.pid) for one in running.everybody))
+        eventually(lambda: any(is_reader(one, running.pid) for one in running.everybody))
         assert running.end(within_s=10) == 0
         assert failed(client) == []
         with crew(db=db, config=config, client=client, name="second"):
@@ -386,23 +378,23 @@ def test_a_warm_end_lets_the_job_at_hand_be_done(
             assert (report["added"], report["files_read"]) == (10, 10)
 
 
-def is_fork(process: psutil.Process, parent: int) -> bool:
-    """Whether it is the fork of a reader."""
+def is_reader(process: psutil.Process, parent: int) -> bool:
+    """Whether it is the reader process of a worker."""
     return process.ppid() != parent
 
 
-def test_kill_9_of_the_parent_ends_all_children_and_a_fork_at_work(
-    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+def test_kill_9_of_the_parent_ends_all_children_and_a_reader_at_work(
+    music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:
     plant(music, songs(100, name="slow "))
     words = ("rebuild", music, "--queue")
     with (
-        crew(db=db, config=config, client=client, program=stand_in(tmp_path)) as running,
+        crew(db=db, config=config, client=client, env=ODD_READERS) as running,
         started(*words, db=db, config=config),
     ):
         everybody = eventually(
             lambda: [
-                one for one in [running.everybody] if any(is_fork(p, running.pid) for p in one)
+                one for one in [running.everybody] if any(is_reader(p, running.pid) for p in one)
             ]
         )[0]
         assert len(everybody) >= 3
@@ -412,12 +404,11 @@ def test_kill_9_of_the_parent_ends_all_children_and_a_fork_at_work(
 
 
 def test_more_readers_come_when_there_is_work_for_them(
-    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+    music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:
     plant(music, songs(60, name="slow "))
     config += "chunk_files = 5\n"
-    program = stand_in(tmp_path)
-    with crew("--jobs", "2", db=db, config=config, client=client, program=program) as running:
+    with crew("--jobs", "2", db=db, config=config, client=client, env=ODD_READERS) as running:
         assert len(running.children) == 2
         run("rebuild", music, "--queue", db=db, config=config)
         assert len(running.children) == 3
@@ -456,17 +447,17 @@ def test_burst_ends_when_the_queues_are_empty(
 
 
 def test_a_lent_worker_never_opens_the_database(
-    music: Path, db: Path, config: str, client: redis.Redis, tmp_path: Path
+    music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:
     plant(music, songs(30, name="slow "))
     words = ("--queues", "extract", "--jobs", "1")
     with (
         crew("--queues", "scan,batch,insert", db=db, config=config, client=client) as owner,
-        crew(*words, db=db, config=config, name="lent", program=stand_in(tmp_path)) as lent,
+        crew(*words, db=db, config=config, name="lent", env=ODD_READERS) as lent,
         started("rebuild", music, "--queue", "--json", db=db, config=config) as command,
     ):
-        fork = eventually(lambda: [one for one in lent.everybody if is_fork(one, lent.pid)])[0]
-        looked = {process.pid for process in (*lent.everybody, fork, psutil.Process(lent.pid))}
+        eventually(lambda: any(is_reader(one, lent.pid) for one in lent.everybody))
+        looked = {process.pid for process in (*lent.everybody, psutil.Process(lent.pid))}
         assert [pid for pid in looked if psutil.pid_exists(pid) and opens_database(pid, db)] == []
         assert opens_database(owner.owner(client).pid, db), "the test can tell"
         assert not opens_database(owner.pid, db), "the parent of an owner does not, either"
@@ -486,13 +477,12 @@ def test_two_workers_that_see_the_tree_at_different_paths_both_read_it(
     run("rebuild", music, db=local, config="still = 0.05\n")
     small = config + "chunk_files = 5\n"
     elsewhere = small + f'[roots.music]\npath = "{share}"\n'
-    program = stand_in(tmp_path)
     words = ("--queues", "extract")
     with (
         crew("--queues", "scan,batch,insert", db=db, config=small, client=client),
-        crew(*words, db=db, config=small, client=client, name="one", program=program) as one,
+        crew(*words, db=db, config=small, client=client, name="one", env=ODD_READERS) as one,
         crew(*words, db=None, folder=tmp_path, config=elsewhere, client=client, name="other",
-             program=program) as other,
+             env=ODD_READERS) as other,
     ):  # fmt: skip
         report = run("rebuild", music, "--queue", "--json", db=db, config=small).object
         assert (report["added"], report["files_read"]) == (60, 60)

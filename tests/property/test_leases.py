@@ -28,7 +28,6 @@ class Job(Enum):
     STUCK = auto()
     """It says that it is started, but shows no life any more."""
     FAILED = auto()
-    KILLED = auto()
 
 
 class Row:
@@ -61,9 +60,8 @@ class Row:
                 return Sign(pulse=str(self.pulse).encode(), files=self.files)
             case Job.STUCK:
                 return Sign(pulse=str(self.pulse).encode(), files=self.files)
-            case Job.FAILED | Job.KILLED:
-                killed = "died" if self.job is Job.KILLED else None
-                return Sign(failed=True, killed=killed, files=self.files)
+            case Job.FAILED:
+                return Sign(failed=True, files=self.files)
             case _:
                 return Sign(files=self.files)
 
@@ -71,7 +69,7 @@ class Row:
 class Dispatching(RuleBasedStateMachine):
     """One who dispatches, looks whenever something is due, and never sleeps longer than that."""
 
-    steps: tuple[Job, ...] = (Job.STARTED, Job.FAILED, Job.KILLED)
+    steps: tuple[Job, ...] = (Job.STARTED, Job.FAILED)
     """What a job that is alive may come to."""
     at_most_s = max(LEASE_S + LOOK_S, LONGEST_S * (1 + JITTER)) + LOOK_S
     """The longest that nobody is at a case."""
@@ -103,7 +101,7 @@ class Dispatching(RuleBasedStateMachine):
     def goes_on(self, data: st.DataObject) -> None:
         row = self._one(data)
         job = data.draw(st.sampled_from(self.steps))
-        if row.is_alive and not (job is Job.KILLED and not row.outline.is_chunk):
+        if row.is_alive:
             row.job = job
             row.dead_since = self.now
 
@@ -174,16 +172,14 @@ class Dispatching(RuleBasedStateMachine):
             match verdict:
                 case Verdict.DISPATCH:
                     self._dispatch(row)
-                case Verdict.HALVE:
-                    assert (before, row.files > 1) == (Job.KILLED, True)
+                case Verdict.SPLIT:
+                    assert (before, row.files > 1) == (Job.STUCK, True)
+                    assert row.outline.is_chunk
                     del self.rows[row.outline.id]
-                    middle = row.files // 2
-                    halves = [
-                        self._add(files, is_chunk=True) for files in (middle, row.files - middle)
-                    ]
-                    self.leases.halved([half.outline.id for half in halves])
+                    parts = [self._add(1, is_chunk=True) for _ in range(row.files)]
+                    self.leases.split([part.outline.id for part in parts])
                 case Verdict.CONDEMN:
-                    assert (before, row.files) == (Job.KILLED, 1)
+                    assert (before, row.files) == (Job.STUCK, 1)
                     self._dispatch(row)
         assert all(case in by_case for case in self.leases.due(float("inf")))
 

@@ -29,6 +29,7 @@ from indexer.engine.queued.queues import files_in
 from indexer.engine.registry import root_at
 from indexer.model import Hint
 from indexer.settings import Settings
+from indexer.stages.extract import extract
 from indexer.store import pending
 from indexer.store.connection import open_index
 from indexer.verify import Verifier
@@ -69,9 +70,6 @@ class PlayedQueues:
 
     def states(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
         return [("failed" if job_id in self.failed else "", b"") for job_id in job_ids]
-
-    def how_failed(self, _job_id: str) -> str:
-        return "redis.exceptions.ConnectionError: gone"
 
     def park(self, generation: int, turn: int, slice_: int) -> None:
         self._parked[generation] = turn, slice_
@@ -130,7 +128,7 @@ class QueueConvergence(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.owner = self._owner()
-        self.lender = Lender(self.settings, _nobody())
+        self.lender = Lender(self.settings, _nobody(), extract)
         self.lender._queues = self.queues  # type: ignore[assignment]
         self.foreman = self._foreman()
 

@@ -6,13 +6,13 @@ import pytest
 
 from indexer.engine.queued.leases import FAILING_CASES, Case, Leases, Sign, Verdict
 from indexer.store.pending import Outline
+from indexer.store.trials import MOST_TRIES
 
 LEASE_S = 15.0
 LOOK_S = LEASE_S / 3
 RETRIES = 2
-KILLED = Sign(failed=True, killed="died", files=8)
-KILLED_ALONE = Sign(failed=True, killed="died")
-FAILED = Sign(failed=True, files=8)
+FILES = 8
+FAILED = Sign(failed=True, files=FILES)
 LOST = Sign()
 WAITS = Sign(waits=True)
 
@@ -45,11 +45,16 @@ def chunk(row: int, *, attempts: int = 0, generation: int = 1) -> Outline:
     return Outline(row, generation, 1, True, attempts, 0, 0)
 
 
-def fail(leases: Leases, case: Case, sign: Sign, now: float) -> Verdict:
-    """One failure; what is given out again at once, is."""
-    verdict = leases.judge(case, sign, now)
+def lose(leases: Leases, case: Case, now: float, files: int = 1) -> Verdict:
+    """A worker begins with a case at `now`, and shows no life for a lease; what is done about it.
+
+    What is given out again, is.
+    """
+    begun = Sign(pulse=b"a pulse", files=files)
+    assert leases.judge(case, begun, now) is Verdict.WAIT
+    verdict = leases.judge(case, begun, now + LEASE_S)
     if verdict is Verdict.DISPATCH:
-        leases.dispatched(case, leases.turn_of(case) + 1, now)
+        leases.dispatched(case, leases.turn_of(case) + 1, now + LEASE_S)
     return verdict
 
 
@@ -92,9 +97,9 @@ def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> No
     assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Verdict.DISPATCH
 
 
-def test_halves_come_later_too_but_nobody_else_hands_them_out() -> None:
+def test_what_was_split_comes_later_too_but_nobody_else_hands_it_out() -> None:
     leases = dispatched(HINT, CHUNK)
-    leases.halved([3, 4])
+    leases.split([3, 4])
     leases.meet([HINT, chunk(3), chunk(4)], 1.0)
     assert leases.due(1.0) == [Case(1, 3), Case(1, 4)]
     assert leases.judge(Case(1, 3), LOST, 1.0) is Verdict.DISPATCH
@@ -216,18 +221,40 @@ def test_a_pulse_that_stands_still_renews_nothing() -> None:
     assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Verdict.DISPATCH
 
 
-def test_a_file_on_which_whole_workers_are_lost_again_and_again_is_at_fault() -> None:
-    """Each time somebody had begun with it, and showed no more life."""
+@pytest.mark.parametrize("files", [1, FILES])
+def test_what_takes_its_worker_along_again_and_again_is_split_and_a_lone_file_condemned(
+    files: int,
+) -> None:
+    """Each time a worker had begun with it, and showed no more life."""
     leases = dispatched(CHUNK)
-    now = 0.0
-    verdicts = []
-    for turn in range(RETRIES + 1):
-        still = Sign(pulse=str(turn).encode())
-        assert leases.judge(CHUNK_CASE, still, now) is Verdict.WAIT
-        now += LEASE_S
-        verdicts.append(leases.judge(CHUNK_CASE, still, now))
-        leases.dispatched(CHUNK_CASE, turn, now)
-    assert verdicts == [Verdict.DISPATCH] * RETRIES + [Verdict.CONDEMN]
+    verdicts: list[Verdict] = []
+    while Verdict.SPLIT not in verdicts and Verdict.CONDEMN not in verdicts:
+        verdicts.append(lose(leases, CHUNK_CASE, len(verdicts) * LEASE_S, files))
+    if files > 1:
+        assert verdicts == [Verdict.DISPATCH] * RETRIES + [Verdict.SPLIT]
+    else:
+        assert verdicts == [Verdict.DISPATCH] * (MOST_TRIES - 1) + [Verdict.CONDEMN]
+
+
+def test_without_retries_a_chunk_is_split_at_once_but_a_lone_file_has_all_its_tries() -> None:
+    assert lose(dispatched(CHUNK, leases=made(retries=0)), CHUNK_CASE, 0.0, FILES) is Verdict.SPLIT
+    leases = dispatched(CHUNK, leases=made(retries=0))
+    verdicts = [lose(leases, CHUNK_CASE, turn * LEASE_S) for turn in range(MOST_TRIES)]
+    assert verdicts == [Verdict.DISPATCH] * (MOST_TRIES - 1) + [Verdict.CONDEMN]
+
+
+def test_a_try_that_redis_did_not_take_is_not_one_more_loss_of_a_worker() -> None:
+    leases = dispatched(CHUNK)
+    begun = Sign(pulse=b"a pulse", files=FILES)
+    leases.judge(CHUNK_CASE, begun, 0.0)
+    for at in range(9):
+        assert leases.judge(CHUNK_CASE, begun, LEASE_S + at) is Verdict.DISPATCH
+
+
+def test_hints_whose_workers_are_lost_are_dispatched_for_ever() -> None:
+    leases = dispatched(HINT)
+    for turn in range(30):
+        assert lose(leases, HINT_CASE, turn * LEASE_S) is Verdict.DISPATCH
 
 
 def test_what_nobody_had_begun_with_is_dispatched_for_ever() -> None:
@@ -329,112 +356,51 @@ def test_jitter_makes_a_pause_longer_by_a_quarter_at_the_most(
 
 def test_a_failure_is_counted_once_however_often_it_is_seen() -> None:
     leases = dispatched(CHUNK)
-    assert leases.judge(CHUNK_CASE, KILLED, 0.0) is Verdict.WAIT
     for _ in range(10):
-        assert leases.judge(CHUNK_CASE, KILLED, 0.5) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, FAILED, 0.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, FAILED, 1.0) is Verdict.DISPATCH
+    leases.dispatched(CHUNK_CASE, 8, 1.0)
+    assert fail_and_wait(leases, CHUNK_CASE, FAILED, 1.0) == 1.0 + 2.0
 
 
-def test_a_chunk_whose_reader_is_lost_more_often_than_it_is_retried_is_halved() -> None:
+@pytest.mark.parametrize("files", [1, FILES])
+def test_a_job_that_fails_is_never_split_and_its_file_never_condemned(files: int) -> None:
+    """Its worker lives, and told of it: what a file did to a reader, it has settled itself."""
     leases = dispatched(CHUNK)
-    now = 0.0
-    for _ in range(RETRIES):
-        now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
-    assert leases.judge(CHUNK_CASE, KILLED, now) is Verdict.HALVE
-
-
-def test_a_half_is_halved_at_its_first_failure() -> None:
-    leases = dispatched(CHUNK)
-    leases.halved([2])
-    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Verdict.HALVE
-
-
-def test_a_lone_file_is_condemned_when_its_reader_was_lost_twice() -> None:
-    leases = dispatched(CHUNK)
-    leases.halved([2])
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.CONDEMN
-
-
-def test_a_lone_file_that_was_never_part_of_more_is_condemned_after_its_retries() -> None:
-    leases = dispatched(CHUNK)
-    now = 0.0
-    for _ in range(RETRIES):
-        now = fail_and_wait(leases, CHUNK_CASE, KILLED_ALONE, now)
-    assert leases.judge(CHUNK_CASE, KILLED_ALONE, now) is Verdict.CONDEMN
-
-
-def test_without_retries_a_lone_file_still_has_two_tries() -> None:
-    leases = dispatched(CHUNK, leases=made(retries=0))
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.CONDEMN
-
-
-def test_a_try_that_redis_did_not_take_is_not_one_more_loss_of_a_reader() -> None:
-    leases = dispatched(CHUNK)
-    leases.halved([2])
-    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
-    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.DISPATCH
-
-
-@pytest.mark.parametrize("files", [1, 8])
-def test_a_job_that_fails_in_another_way_is_never_halved_and_its_file_never_condemned(
-    files: int,
-) -> None:
-    leases = dispatched(CHUNK)
-    leases.halved([2])
     now = 0.0
     for _ in range(20):
         now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True, files=files), now)
 
 
-def test_other_failures_count_nothing_towards_the_end_of_a_file() -> None:
+def test_failures_count_nothing_towards_the_end_of_a_file() -> None:
     leases = dispatched(CHUNK)
-    leases.halved([2])
     now = 0.0
-    for _ in range(RETRIES + 1):
+    for _ in range(MOST_TRIES):
         now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True), now)
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Verdict.DISPATCH
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Verdict.CONDEMN
+    assert lose(leases, CHUNK_CASE, now) is Verdict.DISPATCH
 
 
-def test_an_answer_makes_old_failures_void() -> None:
+def test_an_answer_makes_old_failures_and_losses_void() -> None:
     leases = dispatched(CHUNK)
-    now = 0.0
-    for _ in range(RETRIES):
-        now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
+    now = fail_and_wait(leases, CHUNK_CASE, FAILED, 0.0)
+    for turn in range(RETRIES):
+        assert lose(leases, CHUNK_CASE, now + turn * LEASE_S, FILES) is Verdict.DISPATCH
+    now += RETRIES * LEASE_S
     leases.meet([chunk(2, attempts=1)], now)
-    assert fail_and_wait(leases, CHUNK_CASE, KILLED, now) == now + 1.0
+    assert lose(leases, CHUNK_CASE, now, FILES) is Verdict.DISPATCH
+    assert fail_and_wait(leases, CHUNK_CASE, FAILED, now) == now + 1.0
 
 
-def test_many_chunks_that_fail_with_none_answered_are_the_machines_fault() -> None:
+@pytest.mark.parametrize("files", [1, FILES])
+def test_many_chunks_whose_workers_are_lost_with_none_answered_are_the_machines_fault(
+    files: int,
+) -> None:
     rows = range(2, 2 + FAILING_CASES)
     leases = dispatched(*map(chunk, rows))
-    leases.halved(rows)
-    cases = [Case(1, row) for row in rows]
-    verdicts = [leases.judge(case, KILLED_ALONE, 1.0) for case in cases]
-    assert verdicts == [Verdict.DISPATCH] * (FAILING_CASES - 1) + [Verdict.WAIT]
-    assert leases.judge(cases[-1], KILLED_ALONE, 100.0) is Verdict.DISPATCH
-    leases.dispatched(cases[-1], 8, 100.0)
-    assert leases.judge(cases[-1], KILLED_ALONE, 101.0) is Verdict.WAIT, "not its own fault"
-
-
-def test_one_answer_shows_that_the_machine_is_well() -> None:
-    rows = range(2, 2 + FAILING_CASES)
-    leases = dispatched(*map(chunk, rows))
-    leases.halved(rows)
-    for row in rows:
-        leases.judge(Case(1, row), KILLED, 1.0)
-    leases.meet([chunk(row) for row in rows[1:]], 2.0)
-    last = Case(1, rows[-1])
-    assert leases.judge(last, LOST, 100.0) is Verdict.DISPATCH
-    leases.dispatched(last, 8, 100.0)
-    assert leases.judge(last, KILLED, 101.0) is Verdict.HALVE
-
-
-def test_the_same_few_chunks_may_fail_as_often_as_they_like() -> None:
-    leases = dispatched(CHUNK, leases=made(retries=FAILING_CASES * 2))
-    now = 0.0
-    for _ in range(FAILING_CASES * 2):
-        now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
-    assert leases.judge(CHUNK_CASE, KILLED, now) is Verdict.HALVE
+    for turn in range(9):
+        for row in rows:
+            verdict = lose(leases, Case(1, row), turn * LEASE_S, files)
+            assert verdict is Verdict.DISPATCH, (turn, row)
+    leases.meet([chunk(row) for row in rows[1:]], 1.0)  # one was answered: the machine is well
+    verdict = lose(leases, Case(1, rows[-1]), 9 * LEASE_S, files)
+    assert verdict is (Verdict.SPLIT if files > 1 else Verdict.CONDEMN)

@@ -294,32 +294,16 @@ def test_what_is_left_of_a_chunk_is_a_chunk_of_the_same_run(connection: Connecti
     assert (left.is_chunk, left.scan_id) == (True, 7)
 
 
-@pytest.mark.parametrize("number", [2, 3, 4, 201])
-def test_halves_have_all_names_of_a_chunk_and_stand_in_its_place(
+@pytest.mark.parametrize("number", [2, 3, 201])
+def test_a_chunk_that_is_split_has_a_chunk_for_each_of_its_names_in_its_place(
     connection: Connection, number: int
 ) -> None:
     names = tuple(b"%03d.mp3" % one for one in range(number))
     chunk = pending.add_chunk(connection, Hint(1, b"A", names, reread=3), 5, 1, scan_id=7)
-    halves = pending.halve(connection, chunk, 9)
-    assert tuple(pending.all_rows(connection)) == halves
-    told = [half.hint.names or () for half in halves]
-    assert told[0] + told[1] == names
-    assert [len(part) for part in told] == [number // 2, number - number // 2]
-    for half in halves:
-        assert (half.hint.root_id, half.hint.folder, half.hint.reread) == (1, b"A", 3)
-        assert (half.generation, half.scan_id, half.is_chunk, half.attempts) == (5, 7, True, 0)
+    parts = pending.split(connection, chunk, 9)
+    assert pending.all_rows(connection) == parts
+    assert [part.hint.names for part in parts] == [(name,) for name in names]
+    for part in parts:
+        assert (part.hint.root_id, part.hint.folder, part.hint.reread) == (1, b"A", 3)
+        assert (part.generation, part.scan_id, part.is_chunk, part.attempts) == (5, 7, True, 0)
     assert not pending.is_open(connection, chunk)
-
-
-def test_halving_again_and_again_ends_at_lone_files(connection: Connection) -> None:
-    names = tuple(b"%d.mp3" % one for one in range(100))
-    waits = [pending.add_chunk(connection, Hint(1, b"", names), 5, 1)]
-    steps = 0
-    while any(len(row.hint.names or ()) > 1 for row in waits):
-        steps += 1
-        for row in waits:
-            if len(row.hint.names or ()) > 1:
-                pending.halve(connection, row, 1)
-        waits = pending.all_rows(connection)
-    assert sorted(row.hint.names or () for row in waits) == sorted((name,) for name in names)
-    assert steps <= 8

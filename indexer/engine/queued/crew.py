@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = (
     "hostname", "pid", "queues", "state", "last_heartbeat", "birth", "rss", "cpu_seconds",
-    "successful_job_count", "failed_job_count",
+    "successful_job_count", "failed_job_count", "readers",
 )  # fmt: skip
 
 
@@ -29,8 +29,10 @@ class Hand(Struct, frozen=True, kw_only=True):
     pid: int
     queues: tuple[str, ...]
     state: str
+    readers: tuple[int, ...]
+    """The processes that read files for it."""
     memory: int | None
-    """Bytes held; None where it never told."""
+    """Bytes held, with those of its readers; None where it never told."""
     cpu_s: float | None
     age_s: float
     done: int
@@ -60,10 +62,11 @@ def _hand(name: str, told: list[bytes | None], now_s: float) -> Hand:
     }
     pid = _number(fields["pid"])
     memory, cpu_s = _number(fields["rss"]) or None, _seconds(fields["cpu_seconds"])
+    readers = tuple(filter(None, map(_number, fields["readers"].split(","))))
     if fields["hostname"] == socket.gethostname() and pid:
-        here = spent_by(pid)
-        if here is not None:
-            memory, cpu_s = here
+        here = [one for of in (pid, *readers) if (one := spent_by(of)) is not None]
+        if here:
+            memory, cpu_s = sum(held for held, _ in here), sum(spent_s for _, spent_s in here)
     born_ms, heard_ms = (moment_ms((fields[key]).encode()) for key in ("birth", "last_heartbeat"))
     return Hand(
         name=name,
@@ -71,6 +74,7 @@ def _hand(name: str, told: list[bytes | None], now_s: float) -> Hand:
         pid=pid,
         queues=tuple(filter(None, fields["queues"].split(","))),
         state=fields["state"],
+        readers=readers,
         memory=memory,
         cpu_s=cpu_s,
         age_s=_since(born_ms, now_s),
@@ -85,7 +89,7 @@ def _since(at_ms: int | None, now_s: float) -> float:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def _seconds(text: str) -> float | None:

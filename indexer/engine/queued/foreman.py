@@ -29,6 +29,7 @@ from indexer.store import pending, roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import Outline, PendingRow
+from indexer.store.trials import MOST_TRIES
 
 if TYPE_CHECKING:
     from indexer.store.roots import RootRow
@@ -43,13 +44,6 @@ _JITTER: Final = 0.5
 _MEETINGS_A_LEASE: Final = 3
 _JOB_S: Final = 600
 _CHUNK_QUEUES: Final = ("extract", "batch", "insert")
-_KILLED: Final = (
-    ("Work-horse terminated unexpectedly", "died"),
-    ("JobTimeoutException", "took too long"),
-)
-"""What RQ 3.0 writes of a reader that was lost, and how we say it."""
-
-
 _NO_FACTS: Final = Facts()
 
 
@@ -263,10 +257,10 @@ class Foreman:
             if row is None:
                 self._queues.unpark(case.generation)  # it begins anew
             self._put(case, now)
-        elif verdict is Verdict.HALVE and row is not None:
-            self._halve(row)
+        elif verdict is Verdict.SPLIT and row is not None:
+            self._split(row)
         elif verdict is Verdict.CONDEMN and row is not None:
-            self._condemn(case, row, sign.killed or "was lost", now)
+            self._condemn(case, row, now)
 
     def _sign_of_hints(self, case: Case, waiting: set[str], parked: set[int]) -> Sign:
         begins = f"scan-{case.generation}-0-"
@@ -288,20 +282,7 @@ class Foreman:
         pulses = [pulse for status, pulse in states if status == "started"]
         if pulses:
             return Sign(pulse=max(pulses), files=files)
-        failed = [
-            job_id for job_id, (status, _) in zip(ids, states, strict=True) if status == "failed"
-        ]
-        if not failed:
-            return Sign(files=files)
-        return Sign(failed=True, killed=self._how_killed(failed), files=files)
-
-    def _how_killed(self, failed: Iterable[str]) -> str | None:
-        """How a reader was lost; None where the job failed in another way."""
-        for job_id in failed:
-            if job_id.startswith("extract-"):
-                text = self._queues.how_failed(job_id)
-                return next((words for mark, words in _KILLED if mark in text), None)
-        return None
+        return Sign(failed=any(status == "failed" for status, _ in states), files=files)
 
     def _put(self, case: Case, now: float) -> None:
         turn = self._turn
@@ -344,15 +325,15 @@ class Foreman:
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         return f"scan {what}{place}{more}"
 
-    def _halve(self, row: PendingRow) -> None:
+    def _split(self, row: PendingRow) -> None:
         with write_transaction(self._connection):
-            halves = pending.halve(self._connection, row, time.time_ns() // 1_000_000)
+            parts = pending.split(self._connection, row, time.time_ns() // 1_000_000)
             if row.attempts:
                 runs.count_waiting(self._connection, row, -len(row.hint.names or ()))
-        self._leases.halved([half.id for half in halves])
+        self._leases.split([part.id for part in parts])
 
-    def _condemn(self, case: Case, row: PendingRow, how: str, now: float) -> None:
-        """A lone file twice killed or outlived its reader: that is its problem (rule R9)."""
+    def _condemn(self, case: Case, row: PendingRow, now: float) -> None:
+        """A lone file whose whole worker was lost again and again: that is its problem (R9)."""
         (name,) = row.hint.names or (b"",)
         path = paths.join(row.hint.folder, name)
         root = _root(self._connection, row.hint.root_id)
@@ -369,7 +350,8 @@ class Foreman:
             ),
             key=lambda mount: len(mount.folder),
         )
-        problem = Problem(ProblemKind.CONTENT, f"the reader {how} twice on this file")
+        reason = f"the whole worker that read it was lost {MOST_TRIES} times in a row"
+        problem = Problem(ProblemKind.CONTENT, reason)
         turn = self._turn
         self._turn += 1
         origin = Origin(
@@ -392,7 +374,7 @@ class Foreman:
                 readings=(Reading(path=b"", stamp=stamp, problem=problem, opened=True),),
             ),
             job_id=chunk_job("batch", row.id, 1, turn),
-            description=f"batch 1 file of {root.name} that no reader survives",
+            description=f"batch 1 file of {root.name} that no worker survives",
             timeout_s=_JOB_S,
         )
         self._leases.dispatched(case, turn, now)

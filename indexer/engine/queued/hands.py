@@ -1,8 +1,9 @@
 """RQ's workers, made to run our own jobs and nothing else, and to end with their parent.
 
 RQ 3.0 as it is: a thread for commands from outside (a thread and `fork` do not go together), a
-worker that quits when Redis is away for a moment or when a job cannot be read, and a log line for
-each step of each job. Each override below says which of these it is for.
+worker that quits when Redis is away for a moment or when a job cannot be read, no heartbeat while
+a worker that does not fork runs a job, and a log line for each step of each job. Each override
+below says which of these it is for.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
-from rq import SimpleWorker, Worker
+from rq import SimpleWorker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import JobStatus
-from rq.timeouts import BaseTimeoutException
+from rq.timeouts import BaseDeathPenalty, BaseTimeoutException
 from rq.utils import now
 
-from indexer.engine.death import die_with
-from indexer.engine.processes import limit_memory, resident_bytes
+from indexer.engine.processes import spent_by
 from indexer.engine.queued import serial
 from indexer.engine.queued.jobs import ODD, Handler, OurJob, OurQueue, our_queue
 from indexer.errors import IndexerError
@@ -33,12 +33,20 @@ if TYPE_CHECKING:
     from rq.job import Job
     from rq.queue import Queue
 
+    from indexer.engine.queued.chunk_reader import ChunkReader
+
 _log = logging.getLogger("indexer")
 
 never_one_files(BaseTimeoutException)
 
-_JOB_MONITORING_S: Final = 5
-"""How often a reader tells that its job goes on (rule R5)."""
+_HEARTBEAT_S: Final = 5
+"""How often a worker that has files read tells that its job goes on (rule R5)."""
+_HEARTBEAT_TTL_S: Final = _HEARTBEAT_S + 60
+"""After so long without a heartbeat RQ takes a job for abandoned; as RQ's own forking worker has
+it."""
+IDLE_S: Final = 30
+"""For so long what reads files stays when there is nothing to read: a reader process, and a worker
+that is not the only one to have files read. At rest each takes some 20 MB for nothing. A guess."""
 _TTL_S: Final = 120
 """How long a worker that shows no life stands in the list of workers."""
 _MAINTENANCE_S: Final = 60
@@ -91,6 +99,7 @@ class _Ours:
     call_for_more: Callable[[], None] = staticmethod(lambda: None)
     """Called by a reader when more jobs wait than the one it has."""
     _vitals_at = 0.0
+    _told_pids: tuple[int, ...] = ()
     connection: redis.Redis
     key: str
     register_birth: Callable[[], None]
@@ -136,9 +145,19 @@ class _Ours:
         """Whether it ended because it was to: RQ ends as quietly when something went wrong."""
         return self._stop_requested or self._shutdown_requested_date is not None
 
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The reader processes that it has."""
+        return ()
+
     def tell_vitals(self) -> None:
-        """Write down how much memory and processor time it took, for `status`; end if too much."""
-        held = resident_bytes()
+        """Write down how much memory and processor time it took, for `status`; end if too much.
+
+        What its reader takes counts as well, but not towards its own limit: that one has its own.
+        """
+        pids = (os.getpid(), *self.reader_pids)
+        spent = [one for pid in pids if (one := spent_by(pid)) is not None]
+        held = spent[0][0]
         if held > self.memory_mb * 1024 * 1024:
             _log.warning(
                 "worker ends memory=%d limit=%d action=a fresh one takes its place",
@@ -146,11 +165,15 @@ class _Ours:
                 self.memory_mb * 1024 * 1024,
             )
             self._stop_requested = True
-        if time.monotonic() >= self._vitals_at:
+        if time.monotonic() >= self._vitals_at or pids != self._told_pids:
             self._vitals_at = time.monotonic() + _VITALS_EVERY_S
-            times = os.times()
-            spent = times.user + times.system + times.children_user + times.children_system
-            told = {"rss": held, "cpu_seconds": round(spent, 2), "ours": 1}
+            self._told_pids = pids
+            told = {
+                "rss": sum(memory for memory, _ in spent),
+                "cpu_seconds": round(sum(cpu_s for _, cpu_s in spent), 2),
+                "readers": ",".join(map(str, self.reader_pids)),
+                "ours": 1,
+            }
             self.connection.hset(self.key, mapping=told)  # type: ignore[arg-type]
 
 
@@ -163,28 +186,82 @@ class OwnerWorker(_Ours, SimpleWorker):
         self.tell_vitals()
 
 
-class ReaderWorker(_Ours, Worker):
-    """Runs each job in a fork, since a bad file may take it down."""
+class _NoTimeLimit(BaseDeathPenalty):
+    """RQ's limit to the time of a job, without the limit: the pool has one for each file."""
+
+    def setup_death_penalty(self) -> None:
+        """Set no alarm."""
+
+    def cancel_death_penalty(self) -> None:
+        """None was set."""
+
+
+class ReaderWorker(_Ours, SimpleWorker):
+    """Has files read by a reader process of its own, which is kept between jobs.
+
+    A bad file may take that process down, and nothing else. While a job waits for it, the worker
+    sends the heartbeats that RQ 3.0 sends only for a job in a fork.
+    """
+
+    death_penalty_class = _NoTimeLimit
+    reader: ChunkReader
+    """What its jobs read files with."""
+    _heartbeat_at = 0.0
+
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The reader process, if it has one now."""
+        return self.reader.reader_pids
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """The same for each job: RQ's own goes by the time that a job may take."""
+        del job, working_time
+        return _HEARTBEAT_TTL_S
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job; the reader process ends when none has come for a while."""
+        if self.reader_pids and timeout is not None and max_idle_time is None:
+            found = super().dequeue_job_and_maintain_ttl(IDLE_S, IDLE_S)
+            if found is not None:
+                return found
+            self.reader.end_reader()
+            self._tell_vitals_if_it_takes_them()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job; when it was handed back, let others try first."""
         if queue.count:
             self.call_for_more()
+        self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
+        self.reader.beat = lambda: self._send_heartbeat(job)
         super().execute_job(job, queue)
         self.tell_vitals()
         try:
-            back = job.get_status() == JobStatus.QUEUED
+            back = job.get_status(refresh=False) == JobStatus.QUEUED
         except InvalidJobOperation:
             return  # done and gone
         if back:
             self._let_others_try()
 
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """In the fork: end with the worker, also when that is killed; take no more than it may."""
-        if not die_with(self.pid or 0):
-            os._exit(1)
-        limit_memory(self.memory_mb)
-        super().main_work_horse(job, queue)
+    def _send_heartbeat(self, job: Job) -> None:
+        """Tell every few seconds that a job goes on; without Redis, it goes on all the same."""
+        execution = self.execution
+        if execution is None or time.monotonic() < self._heartbeat_at:
+            return
+        self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
+        try:
+            self.maintain_heartbeats(job, execution)
+        except redis.RedisError:
+            self.log.warning("heartbeat not sent job=%s", job.id, exc_info=True)
+        self._tell_vitals_if_it_takes_them()
+
+    def _tell_vitals_if_it_takes_them(self) -> None:
+        try:
+            self.tell_vitals()
+        except redis.RedisError:
+            self.log.warning("memory and processor time not told", exc_info=True)
 
     def _let_others_try(self) -> None:
         until = time.monotonic() + _HANDED_BACK_PAUSE_S
@@ -199,16 +276,18 @@ def worker_of(
     *,
     name: str,
     memory_mb: int,
+    reader: ChunkReader | None = None,
     stopped: Callable[[], bool] = lambda: False,
     longest_pause_s: float = 30.0,
 ) -> OwnerWorker | ReaderWorker:
     """A worker for these queues. Its connection's time limit is set by RQ.
 
+    With a `reader` it has files read, and nothing else.
     `stopped` answers whether a signal has come before its own handlers are there, and
     `longest_pause_s` is between two tries to reach a Redis that is away.
     """
     OurJob.handlers = dict(handlers)
-    kind: type[OwnerWorker | ReaderWorker] = ReaderWorker if queues == ("extract",) else OwnerWorker
+    kind: type[OwnerWorker | ReaderWorker] = OwnerWorker if reader is None else ReaderWorker
     worker = kind(
         [our_queue(queue, client) for queue in queues],
         name=name,
@@ -216,12 +295,14 @@ def worker_of(
         default_result_ttl=0,
         job_class=OurJob,
         queue_class=OurQueue,
-        job_monitoring_interval=_JOB_MONITORING_S,
+        job_monitoring_interval=_HEARTBEAT_S,
         maintenance_interval=_MAINTENANCE_S,
         worker_ttl=_TTL_S,
         serializer=serial,
         log_job_description=False,
     )
+    if isinstance(worker, ReaderWorker) and reader is not None:
+        worker.reader = reader
     worker.max_connection_wait_time = longest_pause_s
     worker.memory_mb = memory_mb
     worker.is_told_to_stop = stopped

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import traceback
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import uuid4
 
 import msgspec
 from redis.exceptions import ResponseError
 from rq import Queue
-from rq.exceptions import DeserializationError, NoSuchJobError, TimeoutFormatError
+from rq.exceptions import DeserializationError, TimeoutFormatError
 from rq.job import JOB_ID_PATTERN, Job, JobStatus, validate_job_id
 from rq.registry import FailedJobRegistry
 from rq.utils import now
@@ -42,6 +42,8 @@ and more only where tags are full of text."""
 _FUNCTIONS: Final = {f"indexer.engine.queued.jobs.{queue}": queue for queue in QUEUES}
 _LONGEST_S: Final = 7 * 86_400
 """The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
+NO_TIMEOUT: Final = -1
+"""What RQ writes of a job that may take any time."""
 ODD: Final = (
     ValueError,
     TypeError,
@@ -100,7 +102,7 @@ class OurJob(Job):
         self.retries_left = self.repeats_left = self.rate_limit_key = None
         self.webhooks, self._dependency_ids = [], []
         self.failure_ttl = FAILED_TTL_S
-        if self.timeout is not None and not 0 < self.timeout <= _LONGEST_S:
+        if self.timeout not in (None, NO_TIMEOUT) and not 0 < self.timeout <= _LONGEST_S:
             raise ValueError(f"its timeout is {self.timeout}")
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - RQ's signature
@@ -275,14 +277,3 @@ def read_order(raw: msgspec.Raw, kind: type[Any]) -> Any:  # noqa: ANN401 - `kin
 def failed_jobs(queue: Queue) -> FailedJobRegistry:
     """The failed jobs of a queue."""
     return FailedJobRegistry(queue=queue, job_class=OurJob, serializer=serial)
-
-
-def fetch(client: redis.Redis, job_ids: Iterable[str]) -> list[OurJob]:
-    """The jobs of these ids that are still there and can be read."""
-    found = []
-    for job_id in job_ids:
-        try:
-            found.append(OurJob.fetch(job_id, connection=client, serializer=serial))
-        except (NoSuchJobError, *ODD):
-            continue
-    return found  # type: ignore[return-value]  # RQ annotates Job, not Self

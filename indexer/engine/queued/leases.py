@@ -1,4 +1,4 @@
-"""What waits, and what Redis knows of it -> what to dispatch, to try again, to halve. Pure (R5).
+"""What waits, and what Redis knows of it -> what to dispatch, to try again, to split. Pure (R5).
 
 A case is one thing to be dispatched: all hints of a generation together, or one chunk. Its lease
 runs by the clock of whoever dispatches; a sign of life renews it. Nothing of this is stored, so the
@@ -14,12 +14,11 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.store.pending import Outline
+from indexer.store.trials import MOST_TRIES
 
 FAILING_CASES: Final = 12
-"""So many chunks failed and none was answered in between: the machine is at fault, not the files.
-
-A guess, and well above the eight or so halvings that lead from a chunk to its one bad file.
-"""
+"""So many chunks took their workers with them and none was answered in between: the machine is at
+fault, not the files. A guess."""
 _LOOKS_A_LEASE: Final = 3
 """How often Redis is asked within one lease."""
 _JITTER: Final = 0.25
@@ -43,8 +42,6 @@ class Sign(Struct, frozen=True):
     """Another one each time that whoever works on it shows life; empty: nobody does."""
     failed: bool = False
     """One has failed, and none is queued or started."""
-    killed: str | None = None
-    """How its reader was lost; None: it failed in another way, or not at all."""
     files: int = 1
 
 
@@ -53,8 +50,8 @@ class Verdict(Enum):
 
     WAIT = auto()
     DISPATCH = auto()
-    HALVE = auto()
-    """It failed too often: find the file that is at fault (rule R9)."""
+    SPLIT = auto()
+    """Its whole worker was lost too often: have it read file by file (rule R9)."""
     CONDEMN = auto()
     """That file was found."""
 
@@ -70,8 +67,8 @@ class Lease(Struct):
     """Those of its row when it was dispatched; more mean that it was answered, and is not whole."""
     pulse: bytes = b""
     failures: int = 0
-    kills: int = 0
-    """The failures in which its reader was lost."""
+    losses: int = 0
+    """How often the whole worker was lost that had begun with it."""
     retry_at: float | None = None
     """It failed, and waits for its next try."""
     fresh: bool = False
@@ -100,15 +97,15 @@ class Leases:
         self._leases: dict[Case, Lease] = {}
         self._has_met = False
         self._failing: set[Case] = set()
-        self._halved: set[int] = set()
-        """Rows that were made by halving: they are tried once."""
+        self._split: set[int] = set()
+        """Rows of a single file that stand for a chunk."""
 
     def meet(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
         """Take in everything that waits. Rows that were answered and are not whole come back.
 
         What stood there when this run began is asked for at once, as are hints that somebody else
-        has left, and halves. Another chunk that comes later was made by a scan a moment ago, which
-        hands it out.
+        has left, and what was split. Another chunk that comes later was made by a scan a moment
+        ago, which hands it out.
         """
         met: set[Case] = set()
         left: list[Outline] = []
@@ -119,12 +116,12 @@ class Leases:
             lease = self._leases.get(case)
             if lease is None:
                 lease = self._leases[case] = Lease(now, now, attempts=0 if single else -1)
-                if single and self._has_met and outline.id not in self._halved:
+                if single and self._has_met and outline.id not in self._split:
                     lease.until = now + self._lease_s
                     lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
             if single and outline.attempts > lease.attempts:
                 lease.attempts = outline.attempts
-                lease.failures = lease.kills = 0
+                lease.failures = lease.losses = 0
                 left.append(outline)
         self._has_met = True
         for case in self._leases.keys() - met:
@@ -191,14 +188,14 @@ class Leases:
                 return Verdict.WAIT
             return Verdict.DISPATCH
         if sign.failed:
-            return self._judge_failed(case, lease, sign, now)
+            return self._judge_failed(lease, now)
         if sign.waits or (sign.pulse and sign.pulse != lease.pulse):
             lease.pulse = sign.pulse
             lease.until = now + self._lease_s
             return Verdict.WAIT
         if now < lease.until:
             return Verdict.WAIT
-        return self._judge_lost(case, lease, sign) if sign.pulse else Verdict.DISPATCH
+        return self._judge_lost(case, lease, sign, now) if sign.pulse else Verdict.DISPATCH
 
     def dispatched(self, case: Case, turn: int, now: float) -> None:
         """A case was given out."""
@@ -210,35 +207,26 @@ class Leases:
         lease.until = now + self._lease_s
         lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
 
-    def halved(self, rows: Collection[int]) -> None:
-        """These rows stand for one that failed."""
-        self._halved.update(rows)
+    def split(self, rows: Collection[int]) -> None:
+        """These rows, each of a single file, stand for one whose workers were lost."""
+        self._split.update(rows)
 
-    def _judge_lost(self, case: Case, lease: Lease, sign: Sign) -> Verdict:
-        """One was begun and shows no life: whoever was at it is gone, with all of its worker."""
-        lease.kills += 1
+    def _judge_lost(self, case: Case, lease: Lease, sign: Sign, now: float) -> Verdict:
+        """One was begun and shows no life: all of the worker that was at it is gone.
+
+        A reader that dies is no matter of ours: its worker lives, and finds the file by itself.
+        """
+        lease.losses += 1
+        lease.retry_at = now  # if Redis does not take it, it is not one more loss
         self._failing.add(case)
-        return self._verdict_of_kills(case, lease, sign) or Verdict.DISPATCH
-
-    def _verdict_of_kills(self, case: Case, lease: Lease, sign: Sign) -> Verdict | None:
-        """What is to be done where a file may be to blame; None: not yet, or the machine is."""
-        may_be_the_file = case.row and len(self._failing) < FAILING_CASES
-        if not may_be_the_file or (case.row not in self._halved and lease.kills <= self._retries):
-            return None
+        if not case.row or len(self._failing) >= FAILING_CASES:
+            return Verdict.DISPATCH
         if sign.files > 1:
-            return Verdict.HALVE
-        return Verdict.CONDEMN if lease.kills > 1 else Verdict.DISPATCH
+            return Verdict.SPLIT if lease.losses > self._retries else Verdict.DISPATCH
+        return Verdict.CONDEMN if lease.losses >= MOST_TRIES else Verdict.DISPATCH
 
-    def _judge_failed(self, case: Case, lease: Lease, sign: Sign, now: float) -> Verdict:
+    def _judge_failed(self, lease: Lease, now: float) -> Verdict:
         lease.failures += 1
-        if sign.killed is not None:
-            lease.kills += 1
-            self._failing.add(case)
-            verdict = self._verdict_of_kills(case, lease, sign)
-            if verdict is Verdict.DISPATCH:
-                lease.retry_at = now  # if Redis does not take it, it is not one more failure
-            if verdict is not None:
-                return verdict
         lease.retry_at = lease.ask_at = now + self._pause_s(lease.failures)
         return Verdict.WAIT
 

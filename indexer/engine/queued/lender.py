@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,9 +18,7 @@ from indexer import disks, errors
 from indexer.engine.queued.jobs import read_order
 from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
 from indexer.engine.queued.queues import Queues, chunk_job
-from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
-from indexer.stages.extract import extract
 
 if TYPE_CHECKING:
     import redis
@@ -30,6 +27,9 @@ if TYPE_CHECKING:
     from indexer.settings import Settings
 
 _log = logging.getLogger("indexer")
+
+ReadChunk = Callable[[Chunk], list[Reading]]
+"""A chunk -> one reading for each of its paths, in their order."""
 
 _JOB_S: Final = 600
 """The longest that the next stage may take for it."""
@@ -42,12 +42,19 @@ _CLOCKS_NS: Final = (1_000_000_000, 1_000_000, 1_000, 100)
 
 
 class Lender:
-    """Reads files for the machine that has the index."""
+    """Has files read for the machine that has the index."""
 
-    def __init__(self, settings: Settings, client: redis.Redis, *, hands_back: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        read_chunk: ReadChunk,
+        *,
+        hands_back: bool = True,
+    ) -> None:
         """Not `hands_back`: a job whose files are not here fails, since nobody waits for others."""
         self._hands_back = hands_back
-        self._settings = settings
+        self._read_chunk = read_chunk
         self._queues = Queues(client)
         self._places = {
             name: os.fsencode(os.path.realpath(folder)) for name, folder in settings.roots.items()
@@ -70,7 +77,7 @@ class Lender:
         place = self._place_of(order)
         try:
             _check_mounted(place)
-            readings = read(order, place, self._settings)
+            readings = read(order, place, self._read_chunk)
         except errors.RootOffline as error:
             if not self._hands_back:
                 raise
@@ -103,12 +110,11 @@ class Lender:
         return self._real.get(told, told)
 
 
-def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]:
+def read(order: ExtractOrder, place: bytes, read_chunk: ReadChunk) -> list[Reading]:
     """What stands in the files of an order, in its order, below this machine's `place`.
 
     Raises RootOffline where that has gone.
     """
-    ignore_lease_signal()
     chunk = Chunk(
         place,
         tuple(file.entry.path for file in order.files),
@@ -116,13 +122,7 @@ def read(order: ExtractOrder, place: bytes, settings: Settings) -> list[Reading]
         order.follow_links,
         frozenset(path.raw for path in order.closed),
     )
-    limit_s = settings.reader_timeout
-
-    def beat(_place: int) -> None:
-        """Give the next file its own time: RQ's alarm, which ends the job, begins anew."""
-        signal.setitimer(signal.ITIMER_REAL, limit_s)
-
-    readings = extract(chunk, beat=beat)
+    readings = read_chunk(chunk)
     return [_as_scanned(reading, file) for reading, file in zip(readings, order.files, strict=True)]
 
 

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from indexer.engine.queued.jobs import FAILED_TTL_S, fetch, our_queue
+from indexer.engine.queued.jobs import FAILED_TTL_S, NO_TIMEOUT, our_queue
 from indexer.engine.queued.profiles import QUEUES
 
 if TYPE_CHECKING:
@@ -30,14 +30,17 @@ class Queues:
         self._queues = {name: our_queue(name, client) for name in QUEUES}
 
     def put(
-        self, name: str, order: object, *, job_id: str, description: str, timeout_s: float
+        self, name: str, order: object, *, job_id: str, description: str, timeout_s: float | None
     ) -> None:
-        """Enqueue one order. A job of the same id that stands there is replaced."""
+        """Enqueue one order. A job of the same id that stands there is replaced.
+
+        `timeout_s` None: RQ sets no limit to its time.
+        """
         queue = self._queues[name]
         job = queue.create_job(
             func=f"indexer.engine.queued.jobs.{name}",
             args=(order,),
-            timeout=max(1, int(timeout_s)),
+            timeout=NO_TIMEOUT if timeout_s is None else max(1, int(timeout_s)),
             result_ttl=0,
             failure_ttl=FAILED_TTL_S,
             description=description,
@@ -78,12 +81,6 @@ class Queues:
         """How many workers serve a queue, by their own word."""
         key = WORKERS_BY_QUEUE_KEY % name
         return int(self.client.scard(key))
-
-    def how_failed(self, job_id: str) -> str:
-        """The text of a job's failure; empty where it is not known."""
-        jobs = fetch(self.client, [job_id])
-        result = jobs[0].latest_result() if jobs else None
-        return (result.exc_string if result is not None else None) or ""
 
     def park(self, generation: int, turn: int, slice_: int) -> None:
         """A scan waits until the queues hold fewer files."""

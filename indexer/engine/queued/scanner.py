@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 _SLICE_S: Final = 0.05
 """How long a scan goes on before it lets other jobs have their turn. A guess."""
-_A_FILE_S: Final = 1.0
-"""How much longer a job may take for each file in it."""
 
 
 class _Running(Struct):
@@ -239,7 +237,7 @@ class Scanner:
             order,
             job_id=chunk_job("extract", row.id, origin.files, turn),
             description=f"extract {files_text(len(plan.read))} in {where}",
-            timeout_s=self._desk.settings.reader_timeout + _A_FILE_S * len(plan.read),
+            timeout_s=None,  # the pool of the worker has a limit for each file
         )
 
 

@@ -23,12 +23,15 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.engine.death import die_with
-from indexer.engine.queued.hands import AWAY, quiet_logs, worker_of
+from indexer.engine.queued.chunk_reader import ChunkReader
+from indexer.engine.queued.hands import AWAY, IDLE_S, quiet_logs, worker_of
 from indexer.engine.queued.lender import Lender
 from indexer.engine.queued.profiles import Post
 from indexer.engine.queued.redis_server import answering, connect, shown, state_of
 
 if TYPE_CHECKING:
+    import redis
+
     from indexer.settings import Settings
     from indexer.wanted import Wanted
 
@@ -37,9 +40,6 @@ _log = logging.getLogger("indexer")
 _MORE: Final = signal.SIGUSR1
 """The first reader sends it to the parent when more waits than it takes itself."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _MORE)
-_IDLE_S: Final = 30
-"""A reader but the first that has had nothing to do for so long ends: at rest a process that waits
-takes memory for nothing. A guess."""
 _UNWELL: Final = 70
 """The exit code of a process whose worker ended by itself (sysexits.h, EX_SOFTWARE)."""
 _FIRST_PAUSE_S: Final = 0.5
@@ -73,7 +73,7 @@ def run(settings: Settings, wanted: Wanted, posts: Sequence[Post], *, burst: boo
     A process that ends is started again. At the end each may finish the job at hand; a second
     signal ends them at once, and their jobs are dispatched again when their leases end.
     """
-    _preload(settings, posts)
+    _preload(settings)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     children = [_Child(post, wanted=burst or not _is_on_demand(post)) for post in posts]
     ending = False
@@ -97,15 +97,11 @@ def run(settings: Settings, wanted: Wanted, posts: Sequence[Post], *, burst: boo
         _end(children, signal.SIGKILL)
 
 
-def _preload(settings: Settings, posts: Sequence[Post]) -> None:
+def _preload(settings: Settings) -> None:
     """Load before the forks what most of them need, and leave it out of the garbage collection.
 
     The collector writes to each object that it looks at, which would end the sharing.
     """
-    if any(post.reads for post in posts):
-        from indexer.tags import bare, mutagen_id3, mutagen_mp4, mutagen_vorbis
-
-        del bare, mutagen_id3, mutagen_mp4, mutagen_vorbis
     with suppress(errors.QueueError), answering(settings):  # who talks to it imports more
         client = connect(settings, timeout_s=1)
         client.ping()
@@ -227,22 +223,7 @@ def _work(
     _await_redis(settings, stopped)
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
     if post.reads:
-        hands = Lender(settings, client, hands_back=not burst).handlers
-        worker = worker_of(
-            post.queues,
-            client,
-            hands,
-            name=name,
-            memory_mb=settings.worker_memory,
-            stopped=stopped,
-            longest_pause_s=settings.reconnect_longest,
-        )
-        if _is_on_demand(post):
-            worker.work(burst=burst, logging_level=None, max_idle_time=_IDLE_S)
-            return 0
-        worker.call_for_more = lambda: os.kill(os.getppid(), _MORE)
-        worker.work(burst=burst, logging_level=None)
-        return 0 if burst or worker.has_ended_well else _UNWELL
+        return _work_as_reader(post, settings, client, name, stopped, burst=burst)
     from indexer.engine.queued.owner import Owner
     from indexer.store.sqlite_errors import explained
 
@@ -266,6 +247,34 @@ def _work(
             if turn is not None:
                 os.close(turn)
     return 0 if burst or worker.has_ended_well else _UNWELL
+
+
+def _work_as_reader(
+    post: Post,
+    settings: Settings,
+    client: redis.Redis,
+    name: str,
+    stopped: Callable[[], bool],
+    *,
+    burst: bool,
+) -> int:
+    with ChunkReader(settings) as reader:
+        worker = worker_of(
+            post.queues,
+            client,
+            Lender(settings, client, reader.read, hands_back=not burst).handlers,
+            name=name,
+            memory_mb=settings.worker_memory,
+            reader=reader,
+            stopped=stopped,
+            longest_pause_s=settings.reconnect_longest,
+        )
+        if _is_on_demand(post):
+            worker.work(burst=burst, logging_level=None, max_idle_time=IDLE_S)
+            return 0
+        worker.call_for_more = lambda: os.kill(os.getppid(), _MORE)
+        worker.work(burst=burst, logging_level=None)
+        return 0 if burst or worker.has_ended_well else _UNWELL
 
 
 def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:

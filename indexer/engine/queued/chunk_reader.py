@@ -1,0 +1,71 @@
+"""Chunks -> readings, one chunk at a time, in one reader process that is kept between them.
+
+It loads neither RQ nor Redis, and knows of no job: which file kills or outlives its reader, and
+what becomes of such a file, is decided by the pool, as in the engine without queues (rule R9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from indexer.engine.pieces import Work
+from indexer.engine.pool import ReaderPool
+from indexer.model import Chunk, Reading
+from indexer.settings import Settings
+
+
+class ChunkReader:
+    """One reader process; it starts with the first chunk and ends with `end_reader` or `close`."""
+
+    beat: Callable[[], None] = staticmethod(lambda: None)
+    """Called once a second or more often while a chunk is read; it must not raise."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pool = ReaderPool(1, settings.reader_timeout, memory_mb=settings.worker_memory)
+        self._work: Work[None] = Work(gives_up=False)
+        """Kept between chunks: many that fail in a row are this machine's trouble."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The process that lives, if one does."""
+        return self._pool.reader_pids
+
+    def read(self, chunk: Chunk) -> list[Reading]:
+        """One reading for each path of the chunk, in its order.
+
+        Raises CannotDo where no reader process can be started.
+        """
+        is_done = False
+        try:
+            self._pool.step(self._work)  # one that has died since then is not held against a file
+            job = self._work.add(None, chunk)
+            while job is None:
+                job = next(iter(self._pool.step(self._work, self._pool.look_s)), None)
+                self.beat()
+            is_done = True
+            return job.answer()[1]
+        finally:
+            if not is_done:
+                self._work = Work(gives_up=False)
+                self.end_reader()
+
+    def end_reader(self) -> None:
+        """End the process until there is another chunk."""
+        self._pool.end_readers()
+
+    def close(self) -> None:
+        """The same, for good."""
+        self._pool.close()
