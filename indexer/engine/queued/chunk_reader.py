@@ -15,6 +15,9 @@ from indexer.engine.pool import ReaderPool
 from indexer.model import Chunk, Reading
 from indexer.settings import Settings
 
+_FIRST_WAIT_S = 0.02
+"""Before the first beat; each pause is twice the one before it, up to a second."""
+
 
 class ChunkReader:
     """One reader process; it starts with the first chunk and ends with `end_reader` or `close`."""
@@ -52,9 +55,11 @@ class ChunkReader:
         try:
             self._pool.step(self._work)  # one that has died since then is not held against a file
             job = self._work.add(None, chunk)
+            wait_s = _FIRST_WAIT_S
             while job is None:
-                job = next(iter(self._pool.step(self._work, self._pool.look_s)), None)
+                job = next(iter(self._pool.step(self._work, wait_s)), None)
                 self.beat()
+                wait_s = min(wait_s * 2, self._pool.look_s)
             is_done = True
             return job.answer()[1]
         finally:

@@ -9,11 +9,13 @@ below says which of these it is for.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
@@ -47,6 +49,8 @@ it."""
 IDLE_S: Final = 30
 """For so long what reads files stays when there is nothing to read: a reader process, and a worker
 that is not the only one to have files read. At rest each takes some 20 MB for nothing. A guess."""
+_HEARTBEATS_APART_S: Final = 0.1
+"""Of a worker, not of its jobs. Each is four commands, and a job of live work takes 10 ms."""
 _TTL_S: Final = 120
 """How long a worker that shows no life stands in the list of workers."""
 _MAINTENANCE_S: Final = 60
@@ -98,6 +102,7 @@ class _Ours:
     """Whether that came before RQ was there to take it."""
     call_for_more: Callable[[], None] = staticmethod(lambda: None)
     """Called by a reader when more jobs wait than the one it has."""
+    _shown_life_at = -math.inf
     _vitals_at = 0.0
     _told_pids: tuple[int, ...] = ()
     connection: redis.Redis
@@ -122,12 +127,17 @@ class _Ours:
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ANN401
         """RQ's sign of life, which a Redis that has lost all takes from somebody it does not know.
 
-        Such a worker would stand in no list of workers any more.
+        Such a worker would stand in no list of workers any more. RQ sends three for each job; of
+        those that come one right after the other the first is enough.
         """
+        if pipeline is None and time.monotonic() < self._shown_life_at + _HEARTBEATS_APART_S:
+            return
         if pipeline is None and not self.connection.hexists(self.key, "birth"):
             self.connection.delete(self.key)
             self.register_birth()
         super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
+        if pipeline is None:
+            self._shown_life_at = time.monotonic()
         if pipeline is None and _away.told:
             _away.told = False
             _log.warning("redis back")
@@ -207,6 +217,8 @@ class ReaderWorker(_Ours, SimpleWorker):
     reader: ChunkReader
     """What its jobs read files with."""
     _heartbeat_at = 0.0
+    _has_called = False
+    """Whether others were called to help, while it is at this job."""
 
     @property
     def reader_pids(self) -> tuple[int, ...]:
@@ -232,10 +244,9 @@ class ReaderWorker(_Ours, SimpleWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job; when it was handed back, let others try first."""
-        if queue.count:
-            self.call_for_more()
         self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
-        self.reader.beat = lambda: self._send_heartbeat(job)
+        self._has_called = False
+        self.reader.beat = lambda: self._beat(job, queue)
         super().execute_job(job, queue)
         self.tell_vitals()
         try:
@@ -245,8 +256,16 @@ class ReaderWorker(_Ours, SimpleWorker):
         if back:
             self._let_others_try()
 
+    def _beat(self, job: Job, queue: Queue) -> None:
+        """What is to be done while a job goes on; without Redis, it goes on all the same."""
+        self._send_heartbeat(job)
+        if not self._has_called:
+            with suppress(redis.RedisError):  # heartbeats say so
+                self._has_called = bool(queue.count)
+            if self._has_called:
+                self.call_for_more()
+
     def _send_heartbeat(self, job: Job) -> None:
-        """Tell every few seconds that a job goes on; without Redis, it goes on all the same."""
         execution = self.execution
         if execution is None or time.monotonic() < self._heartbeat_at:
             return
