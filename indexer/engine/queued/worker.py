@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.engine.death import die_with
+from indexer.engine.garbage import seldom_collected
 from indexer.engine.queued.chunk_reader import ChunkReader
 from indexer.engine.queued.hands import AWAY, IDLE_S, quiet_logs, worker_of
 from indexer.engine.queued.lender import Lender
@@ -200,7 +201,8 @@ def _serve(post: Post, settings: Settings, wanted: Wanted, *, burst: bool) -> in
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     quiet_logs()
     try:
-        return _work(post, settings, wanted, lambda: stopped, burst=burst)
+        with seldom_collected():
+            return _work(post, settings, wanted, lambda: stopped, burst=burst)
     except _Stopped:
         return 0
     except AWAY as error:  # from RQ's good-bye: it has said so; who comes next waits for it
