@@ -574,7 +574,7 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
         worker.work(burst=True, logging_level="CRITICAL", max_jobs=3)
     assert our_queue("extract", house.client).get_job_ids() == ["back"]
     assert house.failed("extract") == {}
-    assert house.queues.states(["back"])[0][0] == "queued"
+    assert house.queues.states(["back"])[0].status == "queued"
     assert house.client.llen("rq:queue:batch") == 0
 
 
@@ -627,9 +627,9 @@ def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
 
     def listen() -> None:
         while not ended.wait(0.1):
-            ((status, pulse),) = house.queues.states(["long"])
-            if status == "started":
-                pulses.add(pulse)
+            (state,) = house.queues.states(["long"])
+            if state.reading:
+                pulses.add(state.pulse)
 
     listener = threading.Thread(target=listen)
     listener.start()

@@ -27,6 +27,8 @@ class Job(Enum):
     """Somebody works on it, and shows life whenever he is looked at."""
     STUCK = auto()
     """It says that it is started, but shows no life any more."""
+    LOST_READING = auto()
+    """The same, while its files were read."""
     FAILED = auto()
 
 
@@ -58,8 +60,10 @@ class Row:
             case Job.STARTED:
                 self.pulse += 1
                 return Sign(pulse=str(self.pulse).encode(), files=self.files)
-            case Job.STUCK:
-                return Sign(pulse=str(self.pulse).encode(), files=self.files)
+            case Job.STUCK | Job.LOST_READING:
+                reading = self.job is Job.LOST_READING
+                pulse = str(self.pulse).encode()
+                return Sign(pulse=pulse, reading=reading, files=self.files)
             case Job.FAILED:
                 return Sign(failed=True, files=self.files)
             case _:
@@ -106,10 +110,10 @@ class Dispatching(RuleBasedStateMachine):
             row.dead_since = self.now
 
     @precondition(lambda self: self.rows)
-    @rule(data=st.data(), job=st.sampled_from([Job.NONE, Job.STUCK]))
+    @rule(data=st.data(), job=st.sampled_from([Job.NONE, Job.STUCK, Job.LOST_READING]))
     def is_lost(self, data: st.DataObject, job: Job) -> None:
         row = self._one(data)
-        if row.is_alive:
+        if row.is_alive and not (job is Job.LOST_READING and not row.outline.is_chunk):
             row.job, row.dead_since = job, self.now
 
     @precondition(lambda self: self.rows)
@@ -173,13 +177,13 @@ class Dispatching(RuleBasedStateMachine):
                 case Verdict.DISPATCH:
                     self._dispatch(row)
                 case Verdict.SPLIT:
-                    assert (before, row.files > 1) == (Job.STUCK, True)
+                    assert (before, row.files > 1) == (Job.LOST_READING, True)
                     assert row.outline.is_chunk
                     del self.rows[row.outline.id]
                     parts = [self._add(1, is_chunk=True) for _ in range(row.files)]
                     self.leases.split([part.outline.id for part in parts])
                 case Verdict.CONDEMN:
-                    assert (before, row.files) == (Job.STUCK, 1)
+                    assert (before, row.files) == (Job.LOST_READING, 1)
                     self._dispatch(row)
         assert all(case in by_case for case in self.leases.due(float("inf")))
 

@@ -25,7 +25,7 @@ from indexer.engine.queued.foreman import Foreman
 from indexer.engine.queued.lender import Lender
 from indexer.engine.queued.owner import Owner
 from indexer.engine.queued.profiles import QUEUES
-from indexer.engine.queued.queues import files_in
+from indexer.engine.queued.queues import JobState, files_in
 from indexer.engine.registry import root_at
 from indexer.model import Hint
 from indexer.settings import Settings
@@ -68,8 +68,8 @@ class PlayedQueues:
     def waiting(self) -> set[str]:
         return {job_id for jobs in self.jobs.values() for job_id, _ in jobs}
 
-    def states(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        return [("failed" if job_id in self.failed else "", b"") for job_id in job_ids]
+    def states(self, job_ids: Sequence[str]) -> list[JobState]:
+        return [JobState("failed" if job_id in self.failed else "") for job_id in job_ids]
 
     def park(self, generation: int, turn: int, slice_: int) -> None:
         self._parked[generation] = turn, slice_

@@ -50,7 +50,7 @@ def lose(leases: Leases, case: Case, now: float, files: int = 1) -> Verdict:
 
     What is given out again, is.
     """
-    begun = Sign(pulse=b"a pulse", files=files)
+    begun = Sign(pulse=b"a pulse", reading=True, files=files)
     assert leases.judge(case, begun, now) is Verdict.WAIT
     verdict = leases.judge(case, begun, now + LEASE_S)
     if verdict is Verdict.DISPATCH:
@@ -245,16 +245,21 @@ def test_without_retries_a_chunk_is_split_at_once_but_a_lone_file_has_all_its_tr
 
 def test_a_try_that_redis_did_not_take_is_not_one_more_loss_of_a_worker() -> None:
     leases = dispatched(CHUNK)
-    begun = Sign(pulse=b"a pulse", files=FILES)
+    begun = Sign(pulse=b"a pulse", reading=True, files=FILES)
     leases.judge(CHUNK_CASE, begun, 0.0)
     for at in range(9):
         assert leases.judge(CHUNK_CASE, begun, LEASE_S + at) is Verdict.DISPATCH
 
 
-def test_hints_whose_workers_are_lost_are_dispatched_for_ever() -> None:
-    leases = dispatched(HINT)
+@pytest.mark.parametrize("case", [HINT_CASE, CHUNK_CASE])
+def test_what_is_lost_before_it_was_read_or_after_is_dispatched_for_ever(case: Case) -> None:
+    """A scan, an insert, or a worker that hangs on a share: no file is to blame."""
+    leases = dispatched(HINT, CHUNK)
     for turn in range(30):
-        assert lose(leases, HINT_CASE, turn * LEASE_S) is Verdict.DISPATCH
+        still = Sign(pulse=str(turn).encode())
+        assert leases.judge(case, still, turn * LEASE_S) is Verdict.WAIT
+        assert leases.judge(case, still, (turn + 1) * LEASE_S) is Verdict.DISPATCH
+        leases.dispatched(case, turn, (turn + 1) * LEASE_S)
 
 
 def test_what_nobody_had_begun_with_is_dispatched_for_ever() -> None:

@@ -22,6 +22,8 @@ _FIRST_WAIT_S = 0.02
 class ChunkReader:
     """One reader process; it starts with the first chunk and ends with `end_reader` or `close`."""
 
+    begins: Callable[[], None] = staticmethod(lambda: None)
+    """Called before a reader gets a chunk; it must not raise."""
     beat: Callable[[], None] = staticmethod(lambda: None)
     """Called once a second or more often while a chunk is read; it must not raise."""
 
@@ -54,6 +56,7 @@ class ChunkReader:
         is_done = False
         try:
             self._pool.step(self._work)  # one that has died since then is not held against a file
+            self.begins()
             job = self._work.add(None, chunk)
             wait_s = _FIRST_WAIT_S
             while job is None:

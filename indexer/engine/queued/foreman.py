@@ -279,10 +279,11 @@ class Foreman:
         if any(job_id in waiting for job_id in ids):
             return Sign(waits=True, files=files)
         states = self._queues.states(ids)
-        pulses = [pulse for status, pulse in states if status == "started"]
-        if pulses:
-            return Sign(pulse=max(pulses), files=files)
-        return Sign(failed=any(status == "failed" for status, _ in states), files=files)
+        started = [one for one in states if one.status == "started"]
+        if started:
+            pulse = max(one.pulse for one in started)
+            return Sign(pulse=pulse, reading=any(one.reading for one in started), files=files)
+        return Sign(failed=any(one.status == "failed" for one in states), files=files)
 
     def _put(self, case: Case, now: float) -> None:
         turn = self._turn

@@ -28,7 +28,7 @@ from rq.utils import now
 
 from indexer.engine.processes import spent_by
 from indexer.engine.queued import serial
-from indexer.engine.queued.jobs import ODD, Handler, OurJob, OurQueue, our_queue
+from indexer.engine.queued.jobs import ODD, READING, Handler, OurJob, OurQueue, our_queue
 from indexer.errors import IndexerError
 from indexer.faults import never_one_files
 
@@ -268,6 +268,7 @@ class ReaderWorker(_Ours, SimpleWorker):
         """Run one job; when it was handed back, let others try first."""
         self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
         self._has_called = False
+        self.reader.begins = lambda: self._tell_reading(job)
         self.reader.beat = lambda: self._beat(job, queue)
         super().execute_job(job, queue)
         self.tell_vitals()
@@ -277,6 +278,12 @@ class ReaderWorker(_Ours, SimpleWorker):
             return  # done and gone
         if back:
             self._let_others_try()
+
+    def _tell_reading(self, job: Job) -> None:
+        """From here on its files may be at fault if all of this worker is lost."""
+        with suppress(redis.RedisError):  # a loss that cannot be told is held against no file
+            if self.connection.exists(job.key):  # else it would be made anew, and stay
+                self.connection.hset(job.key, READING, 1)
 
     def _beat(self, job: Job, queue: Queue) -> None:
         """What is to be done while a job goes on; without Redis, it goes on all the same."""

@@ -42,6 +42,8 @@ and more only where tags are full of text."""
 _FUNCTIONS: Final = {f"indexer.engine.queued.jobs.{queue}": queue for queue in QUEUES}
 _LONGEST_S: Final = 7 * 86_400
 """The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
+READING: Final = "reading"
+"""A field of a job's hash: a reader has got its files."""
 NO_TIMEOUT: Final = -1
 """What RQ writes of a job that may take any time."""
 ODD: Final = (

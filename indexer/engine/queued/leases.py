@@ -40,6 +40,8 @@ class Sign(Struct, frozen=True):
     """One stands in a queue."""
     pulse: bytes = b""
     """Another one each time that whoever works on it shows life; empty: nobody does."""
+    reading: bool = False
+    """A reader has got its files: if the whole worker is lost now, they may be at fault."""
     failed: bool = False
     """One has failed, and none is queued or started."""
     files: int = 1
@@ -68,7 +70,7 @@ class Lease(Struct):
     pulse: bytes = b""
     failures: int = 0
     losses: int = 0
-    """How often the whole worker was lost that had begun with it."""
+    """How often the whole worker was lost that had its files read."""
     retry_at: float | None = None
     """It failed, and waits for its next try."""
     fresh: bool = False
@@ -195,7 +197,7 @@ class Leases:
             return Verdict.WAIT
         if now < lease.until:
             return Verdict.WAIT
-        return self._judge_lost(case, lease, sign, now) if sign.pulse else Verdict.DISPATCH
+        return self._judge_lost(case, lease, sign, now) if sign.reading else Verdict.DISPATCH
 
     def dispatched(self, case: Case, turn: int, now: float) -> None:
         """A case was given out."""
@@ -212,14 +214,14 @@ class Leases:
         self._split.update(rows)
 
     def _judge_lost(self, case: Case, lease: Lease, sign: Sign, now: float) -> Verdict:
-        """One was begun and shows no life: all of the worker that was at it is gone.
+        """Its files were being read and nothing shows life: the whole worker is gone.
 
         A reader that dies is no matter of ours: its worker lives, and finds the file by itself.
         """
         lease.losses += 1
         lease.retry_at = now  # if Redis does not take it, it is not one more loss
         self._failing.add(case)
-        if not case.row or len(self._failing) >= FAILING_CASES:
+        if len(self._failing) >= FAILING_CASES:
             return Verdict.DISPATCH
         if sign.files > 1:
             return Verdict.SPLIT if lease.losses > self._retries else Verdict.DISPATCH

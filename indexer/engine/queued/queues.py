@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
 from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from indexer.engine.queued.jobs import FAILED_TTL_S, NO_TIMEOUT, our_queue
+from indexer.engine.queued.jobs import FAILED_TTL_S, NO_TIMEOUT, READING, our_queue
 from indexer.engine.queued.profiles import QUEUES
 
 if TYPE_CHECKING:
@@ -20,6 +21,16 @@ _PARKED: Final = "music-indexer:parked"
 _SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
+
+
+class JobState(Struct, frozen=True, gc=False):
+    """What Redis knows of one job."""
+
+    status: str = ""
+    pulse: bytes = b""
+    """The last sign of life."""
+    reading: bool = False
+    """Its files were given to a reader."""
 
 
 class Queues:
@@ -62,19 +73,20 @@ class Queues:
                 pipeline.lrange(queue.key, 0, -1)
             return {job_id.decode(errors="replace") for ids in pipeline.execute() for job_id in ids}
 
-    def states(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        """(status, last sign of life) of each job; empty where there is none that can be read.
+    def states(self, job_ids: Sequence[str]) -> list[JobState]:
+        """Of each job; an empty one where there is none that can be read.
 
         What stands there as a time is the clock of the worker's machine, so it is not read as one:
         another value means that somebody lives.
         """
         with self.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
-                pipeline.hmget(Job.key_for(job_id), "status", "last_heartbeat")
+                pipeline.hmget(Job.key_for(job_id), "status", "last_heartbeat", READING)
             told = pipeline.execute(raise_on_error=False)
-        answers = [(b"", b"") if isinstance(one, ResponseError) else one for one in told]
+        answers = [(None,) * 3 if isinstance(one, ResponseError) else one for one in told]
         return [
-            ((status or b"").decode(errors="replace"), pulse or b"") for status, pulse in answers
+            JobState((status or b"").decode(errors="replace"), pulse or b"", reading is not None)
+            for status, pulse, reading in answers
         ]
 
     def workers_of(self, name: str) -> int:
