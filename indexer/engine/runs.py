@@ -147,8 +147,15 @@ def _mark(root_id: int, path: bytes) -> str:
 
 
 def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> None:
-    """Count a chunk of which nothing was to be read when it was looked at again."""
+    """Count a chunk of which nothing was to be read when it was looked at again.
+
+    Files that other runs have answered meanwhile are counted already.
+    """
     if row.scan_id:
+        root_id, marks = row.hint.root_id, scans.aside(connection, row.scan_id)
+        names = [paths.join(row.hint.folder, name) for name in row.hint.names or ()]
+        counted_before = [path for path in names if _mark(root_id, path) in marks]
+        unchanged -= _in_place(connection, root_id, counted_before)
         numbers = {str(Outcome.UNCHANGED): unchanged, "pending": -_waiting(row)}
         scans.add(connection, row.scan_id, numbers)
 
@@ -165,10 +172,15 @@ def count_closed(connection: Connection, closed: Iterable[Closed]) -> None:
         root_id = one.row.hint.root_id
         marks = scans.aside(connection, one.row.scan_id)
         uncounted = (path for path in one.paths if _mark(root_id, path) not in marks)
-        known = (tracks.in_place(connection, root_id, path) for path in uncounted)
-        there = sum(row is not None and row.place is not Place.MISSING for row in known)
+        there = _in_place(connection, root_id, uncounted)
         numbers = {str(Outcome.UNCHANGED): there, "pending": one.waits}
         scans.add(connection, one.row.scan_id, numbers)
+
+
+def _in_place(connection: Connection, root_id: int, names: Iterable[bytes]) -> int:
+    """How many of these paths have a row that is not missing."""
+    known = (tracks.in_place(connection, root_id, path) for path in names)
+    return sum(row is not None and row.place is not Place.MISSING for row in known)
 
 
 def count_missing(connection: Connection, missing: Iterable[Known], scan_id: int) -> None:

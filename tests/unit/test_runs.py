@@ -166,6 +166,21 @@ def test_what_another_look_finds_unchanged_is_unchanged_for_the_run_that_waited(
     assert not counted.waits_for(connection, run)
 
 
+def test_what_another_run_has_answered_is_not_counted_again_when_its_own_chunk_is_asked_for_again(
+    planted: Library, by_hand: ByHand
+) -> None:
+    """The chunk's job was lost, and nothing of it is to be read any more."""
+    assert planted.status().roots
+    connection = by_hand.connection
+    run = begin(connection)
+    own = chunk(connection, 1, *NAMES, run=run)
+    answer(by_hand, chunk(connection, 2, NAMES[0]))
+    assert told(connection, run) == {"added": 1, "files_read": 1}
+    with write_transaction(connection):
+        runs.count_unplanned(connection, own, len(NAMES))
+    assert told(connection, run) == {"added": 1, "files_read": 1, "unchanged": len(NAMES) - 1}
+
+
 def test_a_file_whose_newer_chunk_is_in_work_waits_for_that(
     planted: Library, by_hand: ByHand
 ) -> None:
