@@ -24,7 +24,7 @@ from indexer.engine.queued.batches import FindingText, InsertOrder
 from indexer.engine.queued.chunk_reader import ChunkReader
 from indexer.engine.queued.failures import failures
 from indexer.engine.queued.hands import worker_of
-from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, our_queue
+from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, PLAIN_BYTES, our_queue, read_order
 from indexer.engine.queued.lender import Lender
 from indexer.engine.queued.messages import (
     BatchOrder,
@@ -576,6 +576,21 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
     assert house.failed("extract") == {}
     assert house.queues.states(["back"])[0].status == "queued"
     assert house.client.llen("rq:queue:batch") == 0
+
+
+@pytest.mark.parametrize(
+    ("queue", "size", "is_plain"),
+    [("insert", 10, True), ("insert", PLAIN_BYTES, False), ("batch", 10, False)],
+)
+def test_only_a_usual_job_of_insert_is_not_compressed_and_each_comes_out_as_it_was(
+    house: House, queue: str, size: int, is_plain: bool
+) -> None:
+    order = {"text": "a" * size}
+    house.put(queue, order, "kept")
+    data: Any = house.client.hget("rq:job:kept", "data")
+    assert data.startswith(b"[") == is_plain
+    (job,) = our_queue(queue, house.client).get_jobs()
+    assert read_order(job.args[0], dict[str, str]) == order
 
 
 def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(

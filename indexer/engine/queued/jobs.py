@@ -36,6 +36,9 @@ FAILED_TTL_S: Final = 7 * 86_400
 _LEVEL: Final = 1
 """Of zlib; RQ's own is 6, which makes a chunk of files a fifth smaller and takes three times as
 long."""
+PLAIN_BYTES: Final = 1024 * 1024
+"""A job of `insert` below this is not compressed: it is taken at once, as a rule, by the process
+that put it there, which is the one that all others wait for. A chunk takes half of this."""
 MOST_BYTES: Final = 128 * 1024 * 1024
 """The most that a job may hold, packed or not. A guess: a chunk of 200 files takes half a megabyte,
 and more only where tags are full of text."""
@@ -108,13 +111,14 @@ class OurJob(Job):
             raise ValueError(f"its timeout is {self.timeout}")
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - RQ's signature
-        """What is kept in Redis; the data compressed in a third of the time that RQ takes."""
+        """What is kept in Redis; the data, if compressed, in a third of the time that RQ takes."""
         data, self._data = self.data, b""
         try:
             kept: dict[Any, Any] = super().to_dict(include_meta, include_result)
         finally:
             self._data = data
-        kept["data"] = zlib.compress(data, _LEVEL)
+        is_plain = self.origin == "insert" and len(data) < PLAIN_BYTES
+        kept["data"] = data if is_plain else zlib.compress(data, _LEVEL)
         return kept
 
     def _deserialize_data(self) -> None:
