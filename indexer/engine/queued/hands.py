@@ -288,11 +288,16 @@ class ReaderWorker(_Ours, SimpleWorker):
     def _beat(self, job: Job, queue: Queue) -> None:
         """What is to be done while a job goes on; without Redis, it goes on all the same."""
         self._send_heartbeat(job)
-        if not self._has_called:
-            with suppress(redis.RedisError):  # heartbeats say so
-                self._has_called = bool(queue.count)
-            if self._has_called:
-                self.call_for_more()
+        if self._has_called:
+            return
+        try:
+            waits = bool(queue.count)
+        except redis.RedisError:  # heartbeats say so; another question may wait for minutes
+            self._has_called = True
+            return
+        if waits:
+            self._has_called = True
+            self.call_for_more()
 
     def _send_heartbeat(self, job: Job) -> None:
         execution = self.execution
@@ -330,9 +335,9 @@ def worker_of(
 ) -> OwnerWorker | ReaderWorker:
     """A worker for these queues. Its connection's time limit is set by RQ.
 
-    With a `reader` it has files read, and nothing else.
-    `stopped` answers whether a signal has come before its own handlers are there, and
-    `longest_pause_s` is between two tries to reach a Redis that is away.
+    With a `reader` it has files read, and nothing else. `stopped` answers whether a signal has come
+    before its own handlers are there, and `longest_pause_s` is between two tries to reach a Redis
+    that is away.
     """
     OurJob.handlers = dict(handlers)
     kind: type[OwnerWorker | ReaderWorker] = OwnerWorker if reader is None else ReaderWorker
