@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,10 @@ _PARKED: Final = "music-indexer:parked"
 _SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
+_SILENT: Final = "music-indexer:silent"
+"""With a machine and a folder on it: a share that does not answer there."""
+_SILENT_S: Final = 10
+"""Then it is tried again. A guess."""
 
 
 class Queues:
@@ -112,9 +117,21 @@ class Queues:
         seen, planned = _numbers(told or b"", 2) or (0, 0)
         return seen, planned
 
+    def note_silent(self, place: bytes) -> None:
+        """Tell the other readers of this machine that a share does not answer here now."""
+        self.client.set(_silent_key(place), 1, ex=_SILENT_S)
+
+    def is_silent(self, place: bytes) -> bool:
+        """Whether a reader of this machine has told so a moment ago."""
+        return bool(self.client.exists(_silent_key(place)))
+
     def forget_scan(self, generation: int) -> None:
         """It is at its end."""
         self.client.hdel(_SCANS, str(generation))
+
+
+def _silent_key(place: bytes) -> str:
+    return f"{_SILENT}:{socket.gethostname()}:{place.hex()}"
 
 
 def chunk_job(queue: str, row: int, files: int, turn: int) -> str:
