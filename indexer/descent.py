@@ -147,7 +147,7 @@ def open_below(root: int, path: bytes, flags: int, *, follow_links: bool = False
             os.close(folder)
 
 
-def lstat_at(root_path: bytes, path: bytes, *, follow_links: bool = False) -> os.stat_result | None:
+def lstat_at(root_path: bytes, path: bytes, follow_links: bool = False) -> os.stat_result | None:  # noqa: FBT001, FBT002 - as it is passed on
     """What stands at a path in a root that is not open; None when nothing does.
 
     Raises OSError, also where there is no such root.

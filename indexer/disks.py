@@ -75,6 +75,7 @@ _TRAITS = {
     **dict.fromkeys(("nfs", "nfs4"), _NFS),
     **dict.fromkeys(("cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf"), _REMOTE),
     **dict.fromkeys(("fuse", "fuseblk", "ceph", "lustre", "afs", "coda"), _REMOTE),
+    **dict.fromkeys(("ncpfs", "glusterfs", "orangefs", "pvfs2", "beegfs", "gpfs"), _REMOTE),
 }
 
 

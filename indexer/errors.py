@@ -11,7 +11,8 @@ IndexerError                  anything this program tells a person in one line
 │   │   ├── DatabaseNewer     written by a newer version of this program
 │   │   └── DatabaseFull      its disk is full
 │   ├── RootOffline           the disk is not there
-│   │   └── OtherDisk         another one stands there
+│   │   ├── OtherDisk         another one stands there
+│   │   └── RootSilent        its server does not answer
 │   ├── HistoryPruned         the changes asked for are no longer kept
 │   ├── ProgramFault          file after file makes this program itself fail
 │   └── QueueError            the queues cannot be used
@@ -78,9 +79,20 @@ class OtherDisk(RootOffline):
     `may_adopt`: it may be taken for it, if no file of the root was ever indexed.
     """
 
-    def __init__(self, message: str, *, may_adopt: bool) -> None:
+    def __init__(self, message: str, *, may_adopt: bool = False) -> None:
         super().__init__(message)
         self.may_adopt = may_adopt
+
+
+class RootSilent(RootOffline):
+    """The server of a root's file system does not answer: nothing can be said of any file there.
+
+    `root_id` is the root's, where one is looked at that the index knows.
+    """
+
+    def __init__(self, message: str, root_id: int = 0) -> None:
+        super().__init__(message)
+        self.root_id = root_id
 
 
 class HistoryPruned(CannotDo):

@@ -14,13 +14,13 @@ from typing import Final, Self
 
 import msgspec
 
-from indexer import disks, errors, places, queries, report, verify
+from indexer import errors, places, queries, report, verify
 from indexer.engine import acceptance, guard, handover
 from indexer.engine.bell import ring
 from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
 from indexer.engine.kept import check_is_kept
 from indexer.engine.lock import holder, wait_for_lock
-from indexer.engine.registry import named, root_at
+from indexer.engine.registry import named, real_root, root_at
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
 from indexer.stages.absence import empty_root
@@ -294,7 +294,7 @@ class Library:
     def _check_folder(self, folder: bytes) -> None:
         """Complain of a folder that cannot be a root, before a database is made for it."""
         if not self._database.exists():
-            path = disks.real_root(folder)
+            path = real_root(folder)
             guard.check_not_scanned(self._database, {guard.name_for(path, ()): path})
 
     def _tell_daemon(self, dispatcher: Dispatcher, root: RootRow) -> None:

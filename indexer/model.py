@@ -193,6 +193,7 @@ class Waiting(StrEnum):
     CHANGING = "changed while it was read"
     READER = "left to a reader that may die of it"
     """Our own readers declined it: a process with limits is to read it by mutagen."""
+    SILENT = "its server does not answer"
 
 
 class Reading(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
@@ -238,6 +239,8 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
     """Those that were closed or moved in since their last write: whole, if no lease says no."""
     plain: bool = False
     """Read by our own readers alone; what they decline is left (`Waiting.READER`)."""
+    may_hang: bool = False
+    """Whether a server has to answer for these files; what it does not is left (`SILENT`)."""
 
     def evidence_of(self, path: bytes) -> Evidence:
         """How to decide that this file is whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -17,6 +17,24 @@ _MOUNT_ID: Final = re.compile(rb"^mnt_id:\s*([0-9]+)$", re.MULTILINE)
 AUTOMOUNT: Final = "autofs"
 """The type of what stands at a place while nothing is mounted there: opening it mounts the disk
 (Documentation/filesystems/autofs.rst), looking at it (stat) does not."""
+
+
+_SERVED: Final = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "ceph", "lustre"),
+        *("afs", "coda", "ncpfs", "glusterfs", "orangefs", "pvfs2", "beegfs", "gpfs"),
+        *("fuse", "fuseblk"),
+    }
+)
+"""Types of which the kernel asks a server, here or elsewhere, for what it does not know."""
+
+
+def can_hang(fs_type: str) -> bool:
+    """Whether a call may wait for ever on a type as mountinfo spells it: a server has to answer.
+
+    `fuse.sshfs` is a `fuse`. Nothing ends such a wait, in most calls not even SIGKILL.
+    """
+    return fs_type.partition(".")[0] in _SERVED
 
 
 class Mount(Struct, frozen=True, kw_only=True):
@@ -110,6 +128,34 @@ def has_expired(path: bytes, mounts: Sequence[Mount]) -> bool:
     """Whether the disk of an automount at a path, or above it, is not mounted now."""
     mount = mount_of(path, mounts)
     return mount is not None and mount.fs_type == AUTOMOUNT
+
+
+def may_hang(
+    path: bytes,
+    mounts: Sequence[Mount],
+    is_left_out: Callable[[bytes], bool] = lambda _folder: False,
+) -> bool:
+    """Whether a server has to answer for a folder, by mountinfo alone, which never waits.
+
+    For one on the way to it, for itself, or for a mount point below it, unless that `is_left_out`
+    (by its path relative to the folder). An automount counts while nothing is mounted there.
+    """
+    if not any(_waits(mount) and _nested(mount.point, path) for mount in mounts):
+        return False
+    if has_expired(path, mounts) or passes_share(path, mounts):
+        return True
+    below = mounts_below(path, mounts).items()
+    return any(_waits(mount) and not is_left_out(folder) for folder, mount in below)
+
+
+def passes_share(path: bytes, mounts: Sequence[Mount]) -> bool:
+    """Whether a server has to answer when this absolute path is looked up."""
+    return any(can_hang(mount.fs_type) for mount in _way(path, mounts))
+
+
+def _waits(mount: Mount) -> bool:
+    """Whether opening it may wait: for a server, or for the program that mounts it."""
+    return mount.fs_type == AUTOMOUNT or can_hang(mount.fs_type)
 
 
 def has_automounts(path: bytes, mounts: Sequence[Mount]) -> bool:

@@ -123,3 +123,8 @@ def text_of(path: bytes) -> tuple[str, str | UnsetType]:
         return path.decode("utf-8"), UNSET
     except UnicodeDecodeError:
         return path.decode("utf-8", "replace"), base64.b64encode(path).decode("ascii")
+
+
+def is_ignored(folder: bytes) -> bool:
+    """Whether a folder is hidden or lies in a hidden one, so that no file in it is indexed."""
+    return any(is_hidden(name) for name in folder.split(b"/") if name)

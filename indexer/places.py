@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.descent import lstat_at
+from indexer.engine.hanging import ask_at, real_path
 from indexer.model import Hint
 from indexer.store.roots import RootRow
 from indexer.wanted import is_rule
@@ -29,7 +30,13 @@ def locate(path: bytes, watched: Sequence[RootRow]) -> Located:
     """
     absolute = os.path.abspath(path)
     folder, name = os.path.split(absolute)
-    for whole in (absolute, os.path.join(os.path.realpath(folder), name), os.path.realpath(path)):
+    spellings: tuple[Callable[[], bytes], ...] = (  # one by one: the first needs no disk
+        lambda: absolute,
+        lambda: os.path.join(real_path(folder), name),
+        lambda: real_path(path),
+    )
+    for spelling in spellings:
+        whole = spelling()
         for root in watched:
             base = root.path.rstrip(b"/")
             if paths.is_below(whole, base):
@@ -65,8 +72,8 @@ def _hints_at(located: Located) -> list[Hint]:
         return [folder]
     one_name = Hint(root.id, paths.parent_of(path), (paths.name_of(path),))
     try:
-        status = lstat_at(root.path, path)
-    except OSError:
+        status = ask_at(root.path, lstat_at, root.path, path)
+    except (OSError, errors.RootSilent):
         return [one_name, folder]
     if status is None or stat.S_ISLNK(status.st_mode):
         return [one_name, folder]

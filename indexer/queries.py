@@ -13,7 +13,9 @@ import msgspec
 from indexer import disks, errors, paths, report
 from indexer.engine.automounts import Touches
 from indexer.engine.guard import look_at_roots, no_music
+from indexer.engine.hanging import is_share
 from indexer.engine.lock import Holder
+from indexer.mounts import read_mounts
 from indexer.settings import Settings
 from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
 from indexer.store.connection import Connection, read_transaction
@@ -21,6 +23,8 @@ from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.vitals import vitals
 
 _SCANS_SHOWN: Final = 5
+_PATIENCE_S: Final = 1.0
+"""Roots that may hang are waited for so long, together. A guess."""
 _KEPT: Final = frozenset({"watching", "polling"})
 
 
@@ -53,16 +57,30 @@ def status(connection: Connection, settings: Settings, dispatcher: Holder | None
 
 
 def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator[report.RootStatus]:
-    """Every watched root, looked at now."""
+    """Every watched root, looked at now.
+
+    Of those that may hang a daemon's word is taken, and without one they are not waited for long.
+    """
     watched = roots.watched(connection)
     counted = tracks.count_by_root(connection)
-    guarded = look_at_roots(connection, watched, touches=_touches(watched, dispatcher))
+    told = _told_by(watched, dispatcher)
+    guarded = look_at_roots(
+        connection,
+        watched,
+        touches=_touches(watched, dispatcher),
+        about=[root.id for root in watched if root.name not in told],
+        patience_s=_PATIENCE_S,
+    )
     guarded.close()
     for root in watched:
         own = roots.mounts(connection, root.id)[0].disk
         fields = disks.stamp_fields(own.fs_type)
         text, b64 = paths.text_of(root.path)
-        reasons = [guarded.offline.get(root.id), *guarded.away(root.id).values()]
+        reasons = [
+            told.get(root.name),
+            guarded.offline.get(root.id),
+            *guarded.away(root.id).values(),
+        ]
         if roots.never_had_music(connection, root.id):
             reasons.append(no_music(root))
         reason = next((reason for reason in reasons if reason), None)
@@ -79,6 +97,21 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
             stamp_fields=str(fields),
             moves=fields.stable_inodes,
         )
+
+
+def _told_by(watched: Sequence[roots.RootRow], dispatcher: Holder | None) -> dict[str, str]:
+    """Of roots that may hang, those of which a daemon has told how they stand; why they are away.
+
+    Empty where they are not.
+    """
+    if dispatcher is None:
+        return {}
+    mounts = read_mounts()
+    return {
+        root.name: dispatcher.reasons.get(root.name, "")
+        for root in watched
+        if dispatcher.knows(root.name) and is_share(root.path, mounts)
+    }
 
 
 def _touches(watched: Sequence[roots.RootRow], dispatcher: Holder | None) -> Touches:

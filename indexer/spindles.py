@@ -42,6 +42,8 @@ def readers_for(
 
 def _block_devices(tree: Tree, mounts: Sequence[Mount]) -> set[int]:
     """The devices under a root and under what is mounted in it; 0 for one that has none."""
+    if tree.may_hang:
+        return {0}
     return {
         _block_device(os.fstat(spot.fd).st_dev, os.path.join(tree.path, spot.folder), mounts)
         for spot in tree.spots

@@ -11,8 +11,9 @@ import os
 import stat
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeVar, TypeVarTuple
 
 from msgspec import Struct
 
@@ -22,6 +23,9 @@ from indexer.disks import Disk, disk_of, granularity_ns, holds_wal, stamp_fields
 from indexer.identity import FOLDER_FLAGS
 from indexer.model import StampFields
 from indexer.mounts import mount_at, mount_id, read_mounts
+
+Answer = TypeVar("Answer")
+Arguments = TypeVarTuple("Arguments")
 
 _NO_NAME: Final = NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 """Too long, or no text in the file system's encoding: no file bears such a name."""
@@ -56,13 +60,37 @@ def special_kind(mode: int) -> str | None:
     return next((words for test, words in _SPECIAL if test(mode)), None)
 
 
+class Folders(Protocol):
+    """What looks at many files of a root need of its folders. Close it when done."""
+
+    def lstat(self, path: bytes, /) -> os.stat_result | None:
+        """What stands at a path; None when nothing does. Other trouble is an OSError."""
+
+    def __enter__(self) -> Self:
+        """Itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        """Let them go."""
+
+
 class Tree:
     """A root that is there, with the disk that was accepted. Close it when done.
 
     `spots` are where its disks begin, the root first; `offline` are the mount points below whose
     disk is not there, with the reason, and `resting` those that were left alone, since opening
     them would mount them: nothing below either may be judged.
+
+    Its disks answer, or fail. One that may hang is a `Share` of `indexer.engine.share`.
     """
+
+    may_hang = False
+    """Whether a call to its disks may wait for ever."""
 
     def __init__(
         self,
@@ -166,8 +194,21 @@ class Tree:
             for place in places
         )
 
-    def folders(self) -> OpenFolders:
-        """Its folders, to look at many files by; close it soon, as it says itself."""
+    def ask(self, function: Callable[[Tree, *Arguments], Answer], *arguments: *Arguments) -> Answer:
+        """What a function makes of this tree, run where its disks may be asked: here."""
+        return function(self, *arguments)
+
+    def each(
+        self, function: Callable[[Tree, *Arguments], Iterator[Answer]], *arguments: *Arguments
+    ) -> Iterator[Answer]:
+        """The same of one that yields."""
+        return function(self, *arguments)
+
+    def folders(self, _paths: Iterable[bytes] = ()) -> Folders:
+        """Its folders, to look at many files by; close it soon, as it says itself.
+
+        `_paths` are what will be asked for, where that is known.
+        """
         return OpenFolders(self.fd, follow_links=self.follow_links)
 
     def lstat(self, path: bytes) -> os.stat_result | None:

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from indexer import errors, paths, report
 from indexer.engine.chunks import chunk_of
-from indexer.engine.guard import look_at_roots
+from indexer.engine.guard import Guarded, look_at_roots
+from indexer.engine.hanging import root_silent
 from indexer.engine.pool import ReaderPool
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import explain
@@ -23,7 +24,7 @@ from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.batch import shape
 from indexer.stages.comparison import Pair, Vanished, compare
-from indexer.stages.extract import extract
+from indexer.stages.extract import extract_in
 from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.store.damage import Damage
@@ -106,13 +107,15 @@ class Verifier:
         try:
             doubts: list[_Doubt] = []
             trees = list(guarded.trees.values())
-            parts = self._parts(trees, doubts)
+            parts = self._parts(trees, doubts, guarded)
             if deep:
-                doubts.extend(self._deep_doubts(parts, reader_count(self._settings, trees)))
+                count = reader_count(self._settings, trees)
+                doubts.extend(self._deep_doubts(parts, count, guarded))
             else:
                 for _ in parts:
                     pass
-            doubts = [again for doubt in doubts for again in self._look_twice(doubt)]
+            doubts = [again for doubt in doubts for again in self._looked_twice(doubt, guarded)]
+            doubts = [doubt for doubt in doubts if doubt.tree.root_id in guarded.trees]
             waiting = pending.all_rows(self._connection)
             covered = [doubt for doubt in doubts if _is_covered(doubt, waiting)]
             told = [doubt for doubt in doubts if doubt not in covered]
@@ -130,14 +133,17 @@ class Verifier:
             offline=tuple(offline),
         )
 
-    def _parts(self, trees: Sequence[Tree], doubts: list[_Doubt]) -> Iterator[_Part]:
+    def _parts(
+        self, trees: Sequence[Tree], doubts: list[_Doubt], guarded: Guarded
+    ) -> Iterator[_Part]:
         """Compare all, keep what differs in `doubts`, and yield what agrees by its stamp in parts.
 
         A part is a chunk of one root, so that the memory of a proof does not grow with the library.
         """
         for tree in trees:
             part: _Part = []
-            for item in self._compared(tree):
+            compared = self._compared(tree)
+            while (item := _next_of(compared, guarded)) is not None:
                 if isinstance(item, _Doubt):
                     doubts.append(item)
                     continue
@@ -147,6 +153,14 @@ class Verifier:
                     part = []
             if part:
                 yield part
+
+    def _looked_twice(self, doubt: _Doubt, guarded: Guarded) -> Iterator[_Doubt]:
+        """The second look, where the root of a doubt still answers."""
+        if doubt.tree.root_id in guarded.trees:
+            try:
+                yield from self._look_twice(doubt)
+            except errors.RootSilent as error:
+                guarded.lose(error)
 
     def _compared(self, tree: Tree) -> Iterator[_Doubt | _Same]:
         rows = tracks.below(self._connection, tree.root_id, b"")
@@ -233,7 +247,9 @@ class Verifier:
         if again is not None:
             yield again
 
-    def _deep_doubts(self, parts: Iterator[_Part], readers: int) -> Iterator[_Doubt]:
+    def _deep_doubts(
+        self, parts: Iterator[_Part], readers: int, guarded: Guarded
+    ) -> Iterator[_Doubt]:
         """Read all tags again and hold them against the columns."""
         ignore_lease_signal()
         chunks = (
@@ -245,10 +261,13 @@ class Verifier:
                 by_path = {same.entry.path: same for same in part}
                 self._read += len(readings)
                 self._beat(part[0].tree)
+                if any(reading.waiting is Waiting.SILENT for reading in readings):
+                    tree = part[0].tree
+                    guarded.lose(root_silent(tree.path, "does not answer", tree.root_id))
                 for reading in readings:
                     same = by_path[reading.path]
                     detail = self._tag_difference(same.tree, same.known, reading)
-                    if detail is not None and self._still_differs(same.tree, same.known):
+                    if detail is not None and self._does_differ(same, guarded):
                         self._wrong_rows.add(same.known.id)
                         yield _Doubt(same.tree, reading.path, "tags", detail)
 
@@ -270,6 +289,16 @@ class Verifier:
         ]
         return "; ".join(differing) or None
 
+    def _does_differ(self, same: _Same, guarded: Guarded) -> bool:
+        """The second look, where the root still answers."""
+        if same.tree.root_id not in guarded.trees:
+            return False
+        try:
+            return self._still_differs(same.tree, same.known)
+        except errors.RootSilent as error:
+            guarded.lose(error)
+        return False
+
     def _still_differs(self, tree: Tree, known: Known) -> bool:
         """The second look: the row is as it was, and one more reading says the same."""
         again = tracks.by_id(self._connection, known.id)
@@ -278,7 +307,7 @@ class Verifier:
         entry = look(tree, known.path, self._wanted)
         if entry is None:
             return False
-        (reading,) = extract(chunk_of(tree, [entry], self._settings, plain=True))
+        (reading,) = tree.ask(extract_in, chunk_of(tree, [entry], self._settings, plain=True))
         if reading.waiting is Waiting.READER:
             chunks = [(None, chunk_of(tree, [entry], self._settings))]
             with self._readers(1) as pool:
@@ -302,6 +331,15 @@ class Verifier:
                     read=self._read,
                 )
             )
+
+
+def _next_of(compared: Iterator[_Doubt | _Same], guarded: Guarded) -> _Doubt | _Same | None:
+    """What comes next of a root; None: it is at its end, or does not answer any more."""
+    try:
+        return next(compared, None)
+    except errors.RootSilent as error:
+        guarded.lose(error)
+        return None
 
 
 def _is_covered(doubt: _Doubt, waiting: Sequence[pending.PendingRow]) -> bool:

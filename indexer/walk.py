@@ -85,6 +85,15 @@ def runs(
     tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True
 ) -> Iterator[Run | Listed | Unlisted | Unseen]:
     """What `walk` yields, for who has little to do for each file: files in runs, as listed."""
+    return tree.each(_runs, folder, wanted, recursive)
+
+
+def _runs(
+    tree: Tree,
+    folder: bytes,
+    wanted: Wanted,
+    recursive: bool,  # noqa: FBT001 - as it is passed on
+) -> Iterator[Run | Listed | Unlisted | Unseen]:
     try:
         rules = rules_above(tree, folder, wanted)
         if folder and not tree.lists(folder):
@@ -309,6 +318,10 @@ def entry_of(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
 
 def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
     """One path as a listing would show it; None where nothing wanted bears that name now."""
+    return tree.ask(_look, path, wanted)
+
+
+def _look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
     folder = paths.parent_of(path)
     if not wanted.file(paths.name_of(path)):
         return None
@@ -327,6 +340,10 @@ def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
 
 def names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
     """Every name that a folder lists; none where there is no such folder."""
+    return tree.ask(_names_in, folder)
+
+
+def _names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
     fd = tree.open_folder(folder)
     if fd is None:
         return frozenset()
@@ -338,9 +355,13 @@ def names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
 
 def unseen(tree: Tree, path: bytes) -> Unseen | None:
     """A name that its folder lists and that no look finds; None for any other."""
+    return tree.ask(_unseen, path)
+
+
+def _unseen(tree: Tree, path: bytes) -> Unseen | None:
     if tree.lstat(path) is not None:
         return None
-    if paths.name_of(path) not in names_in(tree, paths.parent_of(path)):
+    if paths.name_of(path) not in _names_in(tree, paths.parent_of(path)):
         return None
     error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     return Unseen(path, Problem(ProblemKind.ENVIRONMENT, explain(error)))

@@ -25,7 +25,7 @@ hypothesis.settings.register_profile("long", deadline=None, database=None, max_e
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
-MOUNTS = ("mount", "mkfs.ext4", "namespace", "tmpfs", "fuse2fs")
+MOUNTS = ("mount", "mkfs.ext4", "namespace", "tmpfs", "fuse2fs", "bindfs")
 """A reason to skip that has one of these words is that no disk could be made for the test."""
 NO_KERNEL_HAS_ALL = "unknown filesystem type"
 """But not this: what a kernel was built without, nobody can add."""

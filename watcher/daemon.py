@@ -12,15 +12,18 @@ import selectors
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Final
 
 from indexer import disks, errors, paths
 from indexer.engine.bell import Bell
 from indexer.engine.facts import Facts
+from indexer.engine.hanging import ask_share
 from indexer.engine.lock import DispatchLock
 from indexer.engine.result import Result
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Hint, Listener
+from indexer.mounts import can_hang
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.wanted import Wanted, is_rule
@@ -411,6 +414,7 @@ class Daemon:
     def _take_background(self) -> None:
         """Take in what readers made of files that looks have left to them."""
         freed = self._work.take_background()
+        self._doubt_absent()
         now = self._clock()
         self._take_left(now)
         for root_id, path in freed:
@@ -446,14 +450,21 @@ class Daemon:
         root = self._roots.get(root_id)
         if root is None or not root.is_there:
             return None
-        traits = disks.traits_of(root.fs_type_of(path))
-        return observe(
+        fs_type = root.fs_type_of(path)
+        traits = disks.traits_of(fs_type)
+        look = partial(
+            observe,
             root.row.path,
             path,
             follow_links=self._settings.follow_links,
             leases=self._settings.leases and traits.holds_wal,
             granularity_ns=traits.granularity_ns,
         )
+        if not can_hang(fs_type):
+            return look()
+        with suppress(errors.RootSilent):
+            return ask_share(root.row.path, look)
+        return None
 
     def _take_left(self, now: float) -> None:
         """Ask again for what was not whole, and for other links to what has changed."""

@@ -37,6 +37,7 @@ class Notice:
             sum(one.watched for one in armed),
             sum(len(one.unwatched) for one in armed),
             {root.row.name: root.state.shown for root in roots},
+            {root.row.name: root.why_away for root in roots if root.why_away},
             dict(roots.recoveries),
             self._engine,
             queue_trouble,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from indexer import disks, paths
-from indexer.mounts import Mount
+from indexer.mounts import Mount, can_hang, mounts_below, passes_share, read_mounts
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
 from watcher.health import Armed, remedy
@@ -86,6 +86,19 @@ class Root(Struct):
     def is_settled(self) -> bool:
         """Whether all of it has been looked at since it was last in doubt."""
         return self.state in _SETTLED
+
+    def shares(self) -> frozenset[bytes]:
+        """The folders in it where a file system begins that may hang; they are polled."""
+        mounted = mounts_below(self.row.path, read_mounts())
+        return frozenset(
+            {folder for folder, mount in mounted.items() if can_hang(mount.fs_type)}
+            | {one.folder for one in self.standing.mounts if can_hang(one.disk.fs_type)}
+        )
+
+    @property
+    def why_away(self) -> str:
+        """Why it, or a disk below it, is not there; empty: all is."""
+        return self.told or next(iter(self.standing.away.values()), "")
 
     def fs_type_of(self, path: bytes) -> str:
         """The file system that holds a path in it."""
@@ -201,7 +214,11 @@ class Roots:
 
     def _is_polled(self, standing: Standing) -> bool:
         own = standing.mounts[0].disk.fs_type
-        return standing.row.name in self._settings.polled or not disks.tells_changes(own)
+        return (
+            standing.row.name in self._settings.polled
+            or not disks.tells_changes(own)
+            or passes_share(standing.row.path, read_mounts())
+        )
 
     def doubt(self, root: Root, reason: str, detail: str) -> None:
         """Changes may have been missed: all of it is looked at again."""

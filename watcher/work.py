@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Final
 
 from indexer import errors, paths
@@ -17,6 +17,7 @@ from indexer.engine.background import Background
 from indexer.engine.careful import Careful
 from indexer.engine.facts import Facts
 from indexer.engine.guard import Guarded
+from indexer.engine.hanging import ask_at, is_share
 from indexer.engine.kept import what_became
 from indexer.engine.local import LocalEngine
 from indexer.engine.memory import give_back
@@ -90,6 +91,8 @@ class Work:
         """Files that were not whole when a rebuild wanted them read again, and its id."""
         self._listed: dict[int, set[bytes]] = {}
         self._watched: list[RootRow] = []
+        self._shares: set[bytes] = set()
+        """The paths of roots that may hang."""
         self._told_to = changes.newest(connection)
         self.inode = os.stat(settings.db).st_ino
         """Of the database's file."""
@@ -120,22 +123,35 @@ class Work:
         replaced.
         """
         self.check_database()
-        for row in roots.watched(self._connection):
+        watched = roots.watched(self._connection)
+        self._end_helpers(watched)
+        for row in watched:
             for one in acceptance.learn_mounts(self._connection, row, touches):
                 place = os.fsdecode(paths.join(row.path, one.folder))
                 self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
         with self._disks(touches) as (watched, guarded):
             self._watched = watched
+            mounts = {row.id: tuple(roots.mounts(self._connection, row.id)) for row in watched}
             return [
                 Standing(
                     row,
-                    tuple(roots.mounts(self._connection, row.id)),
+                    mounts[row.id],
                     guarded.offline.get(row.id),
                     guarded.away(row.id),
                     guarded.automounts[row.id],
                 )
                 for row in watched
+                if mounts[row.id]  # else a command has removed it a moment ago
             ]
+
+    def _end_helpers(self, watched: Iterable[RootRow]) -> None:
+        """End what looked at roots that may hang, and that are gone, or mounted no more."""
+        paths = {row.path for row in watched if is_share(row.path)}
+        if self._shares - paths:
+            from indexer.engine.shares import shares  # late: most daemons have none
+
+            shares.keep(paths)
+        self._shares = paths
 
     def has_expired(self, path: bytes) -> bool:
         """Whether a path lies behind an automount on which nothing is mounted now."""
@@ -179,10 +195,13 @@ class Work:
         self._told_to = min(self._told_to, changes.newest(self._connection))
 
     @contextmanager
-    def _disks(self, touches: Touches) -> Iterator[tuple[list[RootRow], Guarded]]:
+    def _disks(
+        self, touches: Touches, about: Collection[int] | None = None
+    ) -> Iterator[tuple[list[RootRow], Guarded]]:
         """All watched roots, held open for as long as the `with` lasts.
 
-        What is known of them is read at one moment, since commands add and remove roots.
+        Of those that may hang only what a look is `about`, by root ids. What is known of them is
+        read at one moment, since commands add and remove roots.
         """
         with read_transaction(self._connection):
             watched = roots.watched(self._connection)
@@ -191,6 +210,7 @@ class Work:
                 watched,
                 follow_links=self._wanted.follow_links,
                 touches=touches,
+                about=about,
             )
         try:
             yield watched, guarded
@@ -219,13 +239,24 @@ class Work:
                 continue
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))
-            elif not path or _may_be_folder(
-                watched[root_id].path, path, follow_links=self._wanted.follow_links
-            ):
+            elif not path or self._may_be_folder(watched[root_id], path):
                 places.add(Hint(root_id, path, recursive=True))
             else:  # by its name: a look at its folder takes it for a folder, and leaves it be
                 places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))
         return places
+
+    def _may_be_folder(self, root: RootRow, path: bytes) -> bool:
+        """Whether a folder stands there, or nobody can tell: one above it is shut, its disk fails.
+
+        By the time it is looked at it may be open again, and a look for a file would see no folder.
+        """
+        try:
+            status = ask_at(root.path, lstat_at, root.path, path, self._wanted.follow_links)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, errors.RootSilent):
+            return True
+        return status is not None and stat.S_ISDIR(status.st_mode)
 
     def close(self) -> None:
         """End the readers. What they had in work stays pending."""
@@ -241,14 +272,20 @@ class Work:
             result = Result()
             started = time.monotonic()
             hints = [job.row.hint for job, _ in answered]
-            with self._disks(touched_by(hints, wakes=False)) as (_, guarded):
-                engine = self._engine(guarded, result, Facts())
-                engine.insert_answered(answered)
+            about = {hint.root_id for hint in hints}
+            with self._disks(touched_by(hints, wakes=False), about) as (_, guarded):
+
+                def insert(engine: LocalEngine) -> None:
+                    engine.insert_answered(answered)
+
+                engine = self._on_what_answers(
+                    guarded, lambda: self._engine(guarded, result, Facts()), insert
+                )
                 for scan_id in {job.row.scan_id for job, _ in answered} | engine.runs_answered:
                     self._end_run(scan_id)
                 self.left |= set(engine.left)
                 self.twins |= engine.twins
-                self._note_rows(engine)
+                self.absent |= about - guarded.trees.keys()
             result.seconds = time.monotonic() - started
             self._count(result, places=0)
         freed, self.background.freed = self.background.freed, set()
@@ -269,6 +306,24 @@ class Work:
             streak=self._streak,
             background=self.background,
         )
+
+    def _on_what_answers(
+        self, guarded: Guarded, made: Callable[[], LocalEngine], run: Callable[[LocalEngine], None]
+    ) -> LocalEngine:
+        """Have an engine do something, anew without each root that does not answer any more.
+
+        What it has committed stays, and is found unchanged.
+        """
+        while True:
+            engine = made()
+            try:
+                run(engine)
+            except errors.RootSilent as error:
+                guarded.lose(error)
+            else:
+                return engine
+            finally:
+                self._note_rows(engine)
 
     def _note_rows(self, engine: LocalEngine) -> None:
         """Remember which pending rows are ours, and what of them a rebuild wants."""
@@ -297,22 +352,31 @@ class Work:
         result = Result()
         self.background.waits = waits
         touches = touched_by(hints, wakes=wakes)
-        with self._disks(touches) as (_, guarded), nullcontext() if in_a_hurry else catching_up():
-            engine = self._engine(guarded, result, facts, listener)
-            there = [
+        about = {hint.root_id for hint in hints}
+        scan_id = rows[0].scan_id if rows else 0
+        with (
+            self._disks(touches, about) as (_, guarded),
+            nullcontext() if in_a_hurry else catching_up(),
+        ):
+            wishes = [
                 wish
                 for hint in hints
                 if hint.root_id in guarded.trees
                 for wish in self._with_rereads(hint)
             ]
-            self.absent = {hint.root_id for hint in hints} - guarded.trees.keys()
-            scan_id = rows[0].scan_id if rows else 0
-            own = [row for row in rows if row.hint.root_id in guarded.trees]
-            expected = self._expected(there) if listener else None
-            engine.run(there, expected=expected, scan_id=scan_id, rows=own)
+
+            def run(engine: LocalEngine) -> None:
+                there = [wish for wish in wishes if wish.root_id in guarded.trees]
+                own = [row for row in rows if row.hint.root_id in guarded.trees]
+                expected = self._expected(there) if listener else None
+                engine.run(there, expected=expected, scan_id=scan_id, rows=own)
+
+            engine = self._on_what_answers(
+                guarded, lambda: self._engine(guarded, result, facts, listener), run
+            )
+            self.absent = about - guarded.trees.keys()
             self.left = set(engine.left)
             self.twins = engine.twins
-            self._note_rows(engine)
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
@@ -399,7 +463,7 @@ class Work:
     def list_folders(self, root_id: int) -> None:
         """List the folders of a root, for `take_listed`, where somebody else has looked at it."""
         touches = touched_by([Hint(root_id, recursive=True)], wakes=True)
-        with self._disks(touches) as (_, guarded):
+        with self._disks(touches, {root_id}) as (_, guarded), suppress(errors.RootSilent):
             tree = guarded.trees.get(root_id)
             if tree is not None:
                 found = walk(tree, b"", self._wanted.without_files())
@@ -457,17 +521,3 @@ class Work:
 def _place(root: str | None, path: str | bytes) -> str:
     text = path.decode("utf-8", "backslashreplace") if isinstance(path, bytes) else path
     return f"{root}/{text}"
-
-
-def _may_be_folder(root_path: bytes, path: bytes, *, follow_links: bool) -> bool:
-    """Whether a folder stands there, or nobody can tell: one above it is shut, or its disk fails.
-
-    By the time it is looked at it may be open again, and a look for a file would see no folder.
-    """
-    try:
-        status = lstat_at(root_path, path, follow_links=follow_links)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return status is not None and stat.S_ISDIR(status.st_mode)

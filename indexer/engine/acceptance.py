@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -16,7 +16,8 @@ from indexer.engine.automounts import (
     resting_places,
     touch_all,
 )
-from indexer.engine.guard import check_place, close_places, may_adopt
+from indexer.engine.hanging import is_share
+from indexer.engine.opening import check_place, close_places, may_adopt
 from indexer.identity import Place, Seen, join, open_places, wrong_disk
 from indexer.mounts import AUTOMOUNT, Mount, mounts_below, read_mounts
 from indexer.store import roots, tracks
@@ -45,6 +46,18 @@ def learn_mounts(
     known = roots.mounts(connection, root.id)
     if not known:  # the root was removed a moment ago
         return []
+    with suppress(errors.RootSilent):
+        return _learn_all(connection, root, known, mounts, touches)
+    return []
+
+
+def _learn_all(
+    connection: Connection,
+    root: RootRow,
+    known: Sequence[MountRow],
+    mounts: Sequence[Mount],
+    touches: Touches,
+) -> list[Adopted]:
     resting = resting_places(root, automounts_of(root, known, mounts), touches)
     adopted = [
         found
@@ -57,6 +70,17 @@ def learn_mounts(
     return adopted
 
 
+def _open(
+    root: RootRow, folders: Iterable[bytes], mounts: Sequence[Mount]
+) -> tuple[list[Place], Sequence[Mount]]:
+    """As `open_places`. Of a root that may hang nothing is held open here. Raises RootSilent."""
+    if is_share(root.path, mounts):
+        from indexer.engine.share import look_at_places  # late, as in `guard`
+
+        return look_at_places(root, folders, mounts)
+    return open_places(root.path, folders, mounts)
+
+
 def _may_be_replaced(connection: Connection, root: RootRow, row: MountRow) -> bool:
     """Whether nothing is lost with a disk: an automount is none, though it was taken for one."""
     return row.disk.fs_type == AUTOMOUNT or tracks.was_never_at(connection, root.id, row.folder)
@@ -66,7 +90,7 @@ def _adopt(
     connection: Connection, root: RootRow, row: MountRow, mounts: Sequence[Mount]
 ) -> list[Adopted]:
     """Accept another disk at one place, if it may be. Its descriptor keeps it there meanwhile."""
-    places, _ = open_places(root.path, (row.folder,), mounts)
+    places, _ = _open(root, (row.folder,), mounts)
     try:
         for seen in (place.seen for place in places if place.seen is not None):
             if wrong_disk(Seen(row.disk, row.inode), seen) and may_adopt(root, row, seen):
@@ -93,12 +117,12 @@ def _learn_others(
     ]
     if not (vague or _fresh(root, accepted, mounts, resting)):
         return
-    opened, mounts = open_places(root.path, (b"",), mounts)
+    opened, mounts = _open(root, (b"",), mounts)
     try:
         with suppress(errors.RootOffline):
             check_place(root, accepted[b""], opened[0])
             fresh = _fresh(root, accepted, mounts, resting)
-            below, _ = open_places(root.path, [*fresh, *(one for one in vague if one)], mounts)
+            below, _ = _open(root, [*fresh, *(one for one in vague if one)], mounts)
             opened += below
             with write_transaction(connection):
                 for place in opened:
@@ -140,14 +164,14 @@ def accept_disks(connection: Connection, root: RootRow) -> None:
     Raises RootOffline where that of the root cannot be told. A mount point below, of which it
     cannot, is learned later.
     """
-    opened, mounts = open_places(root.path, (b"",), read_mounts())
+    opened, mounts = _open(root, (b"",), read_mounts())
     try:
         own = opened[0]
         if own.seen is None:
             raise own.trouble or errors.RootOffline(f"{root.name}: nothing is known of its disk")
         roots.forget_mounts(connection, root.id)
         roots.accept(connection, root.id, b"", own.seen.disk, own.seen.inode)
-        below, _ = open_places(root.path, _fresh(root, (), mounts, ()), mounts)
+        below, _ = _open(root, _fresh(root, (), mounts, ()), mounts)
         opened += below
         for place in below:
             _learn(connection, root, None, place)

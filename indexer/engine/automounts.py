@@ -8,7 +8,7 @@ from indexer import paths
 from indexer.identity import join
 from indexer.model import Hint
 from indexer.mounts import AUTOMOUNT, Mount, automounted, has_automounts, mounts_below
-from indexer.paths import is_below
+from indexer.paths import is_below, is_ignored
 from indexer.store.roots import MountRow, RootRow
 
 Automounts = dict[bytes, Mount | None]
@@ -79,8 +79,3 @@ def fresh_mounts(accepted: Collection[bytes], mounted: Mapping[bytes, Mount]) ->
         for folder, mount in mounted.items()
         if folder not in accepted and not mount.is_indirect and not is_ignored(folder)
     ]
-
-
-def is_ignored(folder: bytes) -> bool:
-    """Whether a folder is hidden or lies in a hidden one, so that no file in it is indexed."""
-    return any(paths.is_hidden(name) for name in folder.split(b"/") if name)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from indexer import errors
+from indexer.engine.hanging import PATIENCE_S
 from indexer.engine.pieces import Piece, Work
 from indexer.engine.pool import ReaderPool
 from indexer.model import Chunk, Problem, ProblemKind, Reading, Stamp
@@ -55,7 +56,9 @@ class Careful:
         workers: int,
         *,
         clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        """`patience_s` is how long a server may leave a reader alone."""
         self._clock = clock
         self.workers = workers
         """How many readers there may be at once."""
@@ -66,6 +69,7 @@ class Careful:
             settings.reader_timeout,
             memory_mb=settings.worker_memory,
             witness=self,
+            patience_s=patience_s,
         )
         self._work: Work[Job] = Work(gives_up=False)
         self._answered: list[tuple[Job, list[Reading]]] = []
@@ -178,6 +182,11 @@ class Careful:
         """Forget it: the reader has not died of it."""
         root_id, paths = _place_of(piece)
         trials.end(self._connection, root_id, paths)
+
+    def left(self, piece: Piece[Any]) -> None:
+        """It was given in vain: its server did not answer."""
+        root_id, paths = _place_of(piece)
+        trials.take_back(self._connection, root_id, paths, alone=len(paths) == 1)
 
     def drop(self) -> None:
         """Forget all work; its rows stay pending. What a living reader had is held against no file.

@@ -42,4 +42,4 @@ def chunk_of(
     in_disk_order = sorted(entries, key=_INODE)
     named = tuple([entry.path for entry in in_disk_order])
     known = closed.intersection(named) if closed else closed
-    return Chunk(tree.path, named, evidence, tree.follow_links, known, plain)
+    return Chunk(tree.path, named, evidence, tree.follow_links, known, plain, tree.may_hang)

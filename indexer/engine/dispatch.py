@@ -16,13 +16,15 @@ from indexer.engine import acceptance, guard, handover, runs
 from indexer.engine.automounts import touched_by
 from indexer.engine.bell import ring
 from indexer.engine.follow import follow
+from indexer.engine.guard import Guarded
+from indexer.engine.hanging import is_share
 from indexer.engine.kept import check_is_kept
 from indexer.engine.local import LocalEngine
 from indexer.engine.lock import DispatchLock, Holder, holder, wait_for_lock
 from indexer.engine.result import Result
 from indexer.model import Hint, Listener
 from indexer.settings import Settings
-from indexer.store import counted, roots, scans, tracks, upkeep
+from indexer.store import counted, pending, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
     check_not_emptied,
@@ -168,12 +170,26 @@ class Dispatcher:
         """(why roots could not be looked at, how it ended); the counts stand in the run's row."""
         watched = roots.watched(self.connection)
         touches = touched_by(request.hints, wakes=True)
+        about = {root.id for root in request.roots}
         for root in watched:
-            acceptance.learn_mounts(self.connection, root, touches)
+            if root.id in about or not is_share(root.path):
+                acceptance.learn_mounts(self.connection, root, touches)
         guarded = guard.look_at_roots(
-            self.connection, watched, follow_links=self._wanted.follow_links, touches=touches
+            self.connection,
+            watched,
+            follow_links=self._wanted.follow_links,
+            touches=touches,
+            about=about,
         )
         try:
+            reread = scan_id if request.kind == "rebuild" else 0
+            wanted = [msgspec.structs.replace(hint, reread=reread) for hint in request.hints]
+            expected = None if listener is None else self._expected(request)
+            if request.queued:
+                hints = _there(wanted, guarded)
+                result = self._run_queued(hints, scan_id, expected, listener, stop)
+            else:
+                result = self._run_local(wanted, guarded, scan_id, expected, listener, stop)
             offline = []
             for root in request.roots:
                 if root.id in guarded.offline:
@@ -181,26 +197,6 @@ class Dispatcher:
                 offline.extend(guarded.away(root.id).values())
             for line in offline:
                 _log.debug("offline %s", line)
-            reread = scan_id if request.kind == "rebuild" else 0
-            hints = [
-                msgspec.structs.replace(hint, reread=reread)
-                for hint in request.hints
-                if hint.root_id in guarded.trees
-            ]
-            expected = None if listener is None else self._expected(request)
-            if request.queued:
-                result = self._run_queued(hints, scan_id, expected, listener, stop)
-            else:
-                engine = LocalEngine(
-                    self.connection,
-                    guarded.trees,
-                    self._settings,
-                    self._wanted,
-                    Result(),
-                    listener=listener,
-                    stop=stop,
-                )
-                result = engine.run(hints, expected=expected, scan_id=scan_id)
             if not result.interrupted:
                 upkeep.count_days(
                     self.connection,
@@ -213,6 +209,35 @@ class Dispatcher:
             return offline, result
         finally:
             guarded.close()
+
+    def _run_local(
+        self,
+        wanted: Sequence[Hint],
+        guarded: Guarded,
+        scan_id: int,
+        expected: int | None,
+        listener: Listener | None,
+        stop: Stop,
+    ) -> Result:
+        """Do it here, anew without each root that does not answer any more.
+
+        What was committed stays, and is found unchanged.
+        """
+        while True:
+            engine = LocalEngine(
+                self.connection,
+                guarded.trees,
+                self._settings,
+                self._wanted,
+                Result(),
+                listener=listener,
+                stop=stop,
+            )
+            hints = _there(wanted, guarded)
+            try:
+                return engine.run(hints, expected=expected, scan_id=scan_id)
+            except errors.RootSilent as error:
+                guarded.lose(error)
 
     def _run_queued(
         self,
@@ -247,11 +272,13 @@ class Dispatcher:
         """Leave the hints for the daemon and follow it; None when it ended before it did them."""
         started = time.monotonic()
         touches = touched_by(request.hints, wakes=True)
-        for root in request.roots:
+        told = self._told_offline(request)
+        asked = [root for root in request.roots if root.name not in told]
+        for root in asked:
             acceptance.learn_mounts(self.connection, root, touches)
-        guarded = guard.look_at_roots(self.connection, request.roots, touches=touches)
+        guarded = guard.look_at_roots(self.connection, asked, touches=touches)
         guarded.close()
-        offline = tuple(guarded.offline.values())
+        offline = (*told.values(), *guarded.offline.values())
         hints = [hint for hint in request.hints if hint.root_id in guarded.trees]
         if not hints:
             return Done(Result(), offline)
@@ -266,10 +293,16 @@ class Dispatcher:
             self._run_id,
             still_s=self._settings.still,
             pause_s=_FOLLOW_PAUSE_S,
-            keep_on=lambda: not stop() and self._daemon_lives(),
+            keep_on=lambda: not stop() and self._daemon_lives() and not self._waits_in_vain(asked),
         )
         if not is_over and not stop():
-            return None
+            if not self._waits_in_vain(asked):
+                return None
+            # the daemon does the rest when they are back
+            offline = tuple(
+                {**dict.fromkeys(offline), **dict.fromkeys(self._told_offline(request).values())}
+            )
+            return self._done(self._run_id, offline, time.monotonic() - started)
         if is_over:  # else the daemon goes on with it, and ends it
             with write_transaction(self.connection):
                 scans.end(self.connection, self._run_id, time.time_ns() // 1_000_000)
@@ -282,6 +315,32 @@ class Dispatcher:
     def _daemon_lives(self) -> bool:
         current = holder(self._settings.db)
         return current is not None and current.role == "daemon"
+
+    def _told_offline(self, request: Request) -> dict[str, str]:
+        """Of the roots that may hang, why those are offline that are so by the daemon's word."""
+        current = holder(self._settings.db)
+        told = {
+            root.name: None if current is None else current.why_offline(root.name)
+            for root in request.roots
+            if is_share(root.path)
+        }
+        return {name: why for name, why in told.items() if why is not None}
+
+    def _waits_in_vain(self, asked: Sequence[RootRow]) -> bool:
+        """Whether all that waits of the run does so for roots that have gone silent since."""
+        current = holder(self._settings.db)
+        if current is None:
+            return False
+        silent = {root.id for root in asked if current.why_offline(root.name) is not None}
+        if not silent or not any(is_share(root.path) for root in asked if root.id in silent):
+            return False
+        rows = pending.all_rows(self.connection)
+        waiting = [row.hint.root_id for row in rows if row.scan_id == self._run_id]
+        return bool(waiting) and silent.issuperset(waiting)
+
+
+def _there(hints: Iterable[Hint], guarded: Guarded) -> list[Hint]:
+    return [hint for hint in hints if hint.root_id in guarded.trees]
 
 
 @contextmanager

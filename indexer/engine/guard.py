@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
 from indexer import disks, errors, paths
-from indexer.disks import Disk, same_disk
+from indexer.disks import Disk
 from indexer.engine.automounts import (
     Automounts,
     Touches,
     automounts_of,
-    fresh_mounts,
-    is_ignored,
     resting_places,
     touch_all,
 )
-from indexer.identity import Place, Seen, join, open_places, wrong_disk
-from indexer.mounts import Mount, has_expired, mounts_below, read_mounts
+from indexer.engine.hanging import is_share
+from indexer.engine.opening import open_tree
+from indexer.mounts import read_mounts
 from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
-from indexer.tree import Spot, Tree, spot_at
+from indexer.tree import Tree
+
+_LEAST_S: Final = 0.1
 
 
 class Guarded(Struct, frozen=True):
@@ -46,6 +49,15 @@ class Guarded(Struct, frozen=True):
         tree = self.trees.get(root_id)
         return {} if tree is None else tree.offline
 
+    def lose(self, error: errors.RootSilent) -> None:
+        """Take a root as away whose server does not answer any more."""
+        tree = self.trees.pop(error.root_id, None)
+        if tree is not None:
+            tree.close()
+            self.offline[error.root_id] = f"{tree.name}: {error}"
+        elif error.root_id not in self.offline:
+            raise error
+
     def close(self) -> None:
         """Let every disk go."""
         for tree in self.trees.values():
@@ -58,21 +70,40 @@ def look_at_roots(
     *,
     follow_links: bool = False,
     touches: Touches = touch_all,
+    about: Collection[int] | None = None,
+    patience_s: float | None = None,
 ) -> Guarded:
-    """Open every root whose disk is the accepted one. Changes no row."""
+    """Open every root whose disk is the accepted one. Changes no row.
+
+    `about` are the ids of roots that are to be looked at: those that may hang are left alone unless
+    they are, or share a disk with one that is, from which a file may have moved. Those that do not
+    answer take `patience_s` at the most, together.
+    """
     mounts = read_mounts()
     trees: dict[int, Tree] = {}
     offline: dict[int, str] = {}
     fresh: set[int] = set()
     automounts: dict[int, Automounts] = {}
+    until = None if patience_s is None else time.monotonic() + patience_s
+    all_known = {root.id: roots.mounts(connection, root.id) for root in watched}
+    near = None if about is None else _near(all_known, about)
     for root in watched:
-        known = roots.mounts(connection, root.id)
+        known = all_known[root.id]
         automounts[root.id] = behind = automounts_of(root, known, mounts)
         resting = resting_places(root, behind, touches)
         if b"" in resting:
             continue
+        hangs = is_share(root.path, mounts)
+        if hangs and near is not None and root.id not in near:
+            continue
+        opens: Callable[..., Tree] = open_tree
+        if hangs:
+            from indexer.engine.share import open_share  # late: it takes 10 ms to load
+
+            left_s = None if until is None else max(_LEAST_S, until - time.monotonic())
+            opens = partial(open_share, patience_s=left_s)
         try:
-            trees[root.id] = open_tree(
+            trees[root.id] = opens(
                 root,
                 known,
                 mounts,
@@ -95,6 +126,14 @@ def look_at_roots(
     return Guarded(trees, offline, frozenset(fresh), automounts)
 
 
+def _near(known: Mapping[int, Sequence[MountRow]], about: Collection[int]) -> set[int]:
+    """The roots of which a disk is one of these, too."""
+    disk_ids = {row.disk_id for root_id in about for row in known.get(root_id, ())}
+    return {
+        root_id for root_id, rows in known.items() if disk_ids & {row.disk_id for row in rows}
+    } | set(about)
+
+
 def _number_of(connection: Connection, disk: Disk) -> int:
     """The id of a disk that is met below a root; a new one is written down, where that may be."""
     known = roots.find_disk(connection, disk)
@@ -102,129 +141,6 @@ def _number_of(connection: Connection, disk: Disk) -> int:
         return known or 0
     with nullcontext() if connection.in_transaction else write_transaction(connection):
         return roots.disk_id_of(connection, disk)
-
-
-def open_tree(
-    root: RootRow,
-    known: Sequence[MountRow],
-    mounts: Sequence[Mount],
-    *,
-    resting: Collection[bytes] = (),
-    follow_links: bool = False,
-    number_of: Callable[[Disk], int] = lambda _disk: 0,
-) -> Tree:
-    """Open one root. Raises RootOffline unless the accepted disk is there.
-
-    A mount point below it that was accepted is guarded like the root, but only for itself: what
-    lies under it is left alone while its own disk is away. One that is not known yet is counted
-    as away until `learn_mounts` has accepted it. Those in `resting` are not touched.
-    """
-    accepted = {row.folder: row for row in known}
-    own = accepted[b""]
-    opened, mounts = open_places(root.path, (b"",), mounts)
-    try:
-        check_place(root, own, opened[0])
-        wanted = _to_open(root, accepted, mounts, resting)
-        below, mounts = open_places(root.path, wanted, mounts)
-        opened += below
-        offline = {
-            folder: _not_there(root, folder)
-            for folder in accepted
-            if folder and folder not in resting
-        }
-        spots: list[Spot] = []
-        for place in opened:
-            row = accepted.get(place.folder)
-            if row is not None and place.fd is not None and _is_right(row, place):
-                spots.append(spot_at(row.folder, place.fd, row.disk_id, row.disk.fs_type))
-                offline.pop(row.folder, None)
-            elif place.trouble is not None and has_expired(join(root.path, place.folder), mounts):
-                offline[place.folder] = f"{root.name}: {place.trouble}"
-            elif row is None:
-                offline[place.folder] = (
-                    f"{root.name}: {os.fsdecode(join(root.path, place.folder))}: a disk was "
-                    "mounted there; `indexer scan` looks at it"
-                )
-    except BaseException:
-        close_places(opened)
-        raise
-    close_places(place for place in opened if place.folder in offline)
-    return Tree(
-        root.id,
-        root.name,
-        root.path,
-        spots,
-        offline,
-        resting=resting,
-        follow_links=follow_links,
-        number_of=number_of,
-    )
-
-
-def _to_open(
-    root: RootRow,
-    accepted: Mapping[bytes, MountRow],
-    mounts: Sequence[Mount],
-    resting: Collection[bytes],
-) -> list[bytes]:
-    """The mount points below a root at which something is mounted, or is when they are opened.
-
-    A server's disks that lie below another one's are mounted by the kernel as they are met.
-    """
-    mounted = mounts_below(root.path, mounts)
-    crosses = not disks.tells_changes(accepted[b""].disk.fs_type)
-    known = [
-        folder
-        for folder in accepted
-        if folder and (folder in mounted or crosses or has_expired(join(root.path, folder), mounts))
-    ]
-    return [
-        folder for folder in (*known, *fresh_mounts(accepted, mounted)) if folder not in resting
-    ]
-
-
-def _is_right(row: MountRow, place: Place) -> bool:
-    return place.seen is not None and wrong_disk(Seen(row.disk, row.inode), place.seen) is None
-
-
-def _not_there(root: RootRow, folder: bytes) -> str:
-    return (
-        f"{root.name}: {os.fsdecode(join(root.path, folder))}: its disk is not "
-        "there; not one row below it was changed. Mount it, or take what is there "
-        f"now with `indexer roots accept {root.name}`"
-    )
-
-
-def check_place(root: RootRow, own: MountRow, place: Place) -> None:
-    """Raise RootOffline unless the accepted disk stands at a root."""
-    if place.seen is None:
-        raise place.trouble or errors.RootOffline(_not_there(root, b""))
-    reason = wrong_disk(Seen(own.disk, own.inode), place.seen)
-    if reason is not None:
-        raise errors.OtherDisk(
-            f"{os.fsdecode(root.path)}: {reason}; not one row was changed. Mount "
-            f"the right disk, or take this one with `indexer roots accept {root.name}`",
-            may_adopt=may_adopt(root, own, place.seen),
-        )
-
-
-def may_adopt(root: RootRow, known: MountRow, seen: Seen) -> bool:
-    """Whether what is seen may take the place of a disk on which no file was ever indexed.
-
-    It is mounted there (a root may lie in it), so the folder that is on the system's own disk
-    while nothing is mounted takes no disk's place; or it is the known disk, and the root was made
-    anew.
-    """
-    if known.folder:
-        return seen.point == join(root.path, known.folder)
-    return seen.point != b"/" or same_disk(known.disk, seen.disk)
-
-
-def close_places(places: Iterable[Place]) -> None:
-    """Let go of what `open_places` has opened."""
-    for place in places:
-        if place.fd is not None:
-            os.close(place.fd)
 
 
 def no_music(root: RootRow) -> str:
@@ -251,7 +167,7 @@ def check_not_scanned(database: Path, watched: Mapping[str, bytes]) -> None:
     folder = os.fsencode(os.path.realpath(database.parent))
     for name, path in watched.items():
         base = path.rstrip(b"/")
-        if paths.is_below(folder, base) and not is_ignored(folder[len(base) :]):
+        if paths.is_below(folder, base) and not paths.is_ignored(folder[len(base) :]):
             raise errors.UsageError(
                 f"{database}: lies in the root {name} ({os.fsdecode(path)}), which is scanned; "
                 "name a place outside with --db FILE (a hidden folder inside would do)"

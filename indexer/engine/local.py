@@ -20,17 +20,18 @@ from indexer.engine.careful import Careful, Job
 from indexer.engine.chunks import chunk_of
 from indexer.engine.facts import Facts
 from indexer.engine.garbage import seldom_collected
+from indexer.engine.hanging import check_answers
 from indexer.engine.pool import ReaderPool
 from indexer.engine.result import Result
 from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
-from indexer.model import Chunk, Entry, Hint, Known, Listener, Progress, Reading
+from indexer.model import Chunk, Entry, Hint, Known, Listener, Progress, Reading, Waiting
 from indexer.settings import Settings
 from indexer.spindles import reader_count
 from indexer.stages.absence import Absence
 from indexer.stages.batch import Batch, batch
-from indexer.stages.extract import extract
+from indexer.stages.extract import extract_in
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
@@ -294,7 +295,7 @@ class LocalEngine:
                 break
         else:
             for job in little:
-                yield job, extract(self._chunk(job.plan))
+                yield job, self._read_here(job.plan)
             return
         scanned = {scan.hint.root_id for scan in self._scans}
         count = reader_count(self._settings, [self._trees[root_id] for root_id in scanned])
@@ -302,6 +303,9 @@ class LocalEngine:
         with ReaderPool(count, timeout_s, memory_mb=memory_mb) as pool:
             work = ((job, self._chunk(job.plan)) for job in chain(little, jobs))
             yield from pool.map_unordered(work)
+
+    def _read_here(self, plan: Plan) -> list[Reading]:
+        return self._trees[plan.root_id].ask(extract_in, self._chunk(plan))
 
     def _chunk(self, plan: Plan, *, plain: bool = True) -> Chunk:
         """What a reader gets; what is not `plain` may be read by mutagen."""
@@ -413,6 +417,9 @@ class LocalEngine:
 
     def _insert(self, job: Job, readings: Sequence[Reading]) -> None:
         """Batch and write what was read."""
+        tree = self._trees[job.plan.root_id]
+        if tree.may_hang and any(one.waiting is Waiting.SILENT for one in readings):
+            check_answers(tree)
         self._streak.count_all(readings)
         ready = batch(job.plan, readings)
         self.result.files_read += ready.files_read
@@ -490,7 +497,7 @@ class LocalEngine:
                 tuple(entry for plan in plans for entry in plan.unread),
                 row.hint.reread,
             )
-            self._insert(Job(whole, row), extract(self._chunk(whole)))
+            self._insert(Job(whole, row), self._read_here(whole))
             self._write_ready()
             return
         with write_transaction(self._connection):

@@ -42,6 +42,8 @@ class Holder(Struct, frozen=True):
     unwatched_folders: int = 0
     states: dict[str, str] = {}
     """Root name -> scanning, watching, polling or offline."""
+    reasons: dict[str, str] = {}
+    """Root name -> why it is offline, and what to do."""
     recoveries: dict[str, int] = {}
     """Reason -> how often changes may have been missed and all was looked at again."""
     engine: str = "local"
@@ -54,6 +56,16 @@ class Holder(Struct, frozen=True):
     """Whether a program that reads for long keeps SQLite's log from shrinking."""
     inode: int = 0
     """Of the database that a daemon has open; 0: not told yet."""
+
+    def knows(self, root: str) -> bool:
+        """Whether a daemon has told how a root stands."""
+        return self.role == "daemon" and root in self.states
+
+    def why_offline(self, root: str) -> str | None:
+        """Why a root is offline by a daemon's word; None where it does not say so."""
+        if not self.knows(root) or self.states[root] != "offline":
+            return None
+        return self.reasons.get(root, f"{root}: is not there")
 
 
 class DispatchLock:

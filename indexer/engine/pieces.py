@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from indexer.errors import CannotDo
-from indexer.model import Chunk, Problem, ProblemKind, Reading, Stamp
+from indexer.engine.hanging import ask_at
+from indexer.errors import CannotDo, RootSilent
+from indexer.model import Chunk, Problem, ProblemKind, Reading, Stamp, Waiting
 from indexer.stages.extract import stamp_at
 
 T = TypeVar("T")
@@ -63,13 +65,23 @@ class Piece(Generic[T]):
         return replace(whole, paths=whole.paths[self.start : self.stop])
 
 
+def _stamp_of(chunk: Chunk, path: bytes) -> Stamp | None:
+    """The stamp that a file has now; None where nothing can be seen."""
+    where = (chunk.root_path, path, chunk.follow_links)
+    if not chunk.may_hang:
+        return stamp_at(*where)
+    with suppress(RootSilent):
+        return ask_at(chunk.root_path, stamp_at, *where)
+    return None
+
+
 class Work(Generic[T]):
     """All that is to be read: fresh chunks, pulled one at a time, and leftovers of failed ones."""
 
     def __init__(
         self,
         chunks: Iterable[tuple[T, Chunk]] = (),
-        stamp_at: Callable[..., Stamp | None] = stamp_at,
+        stamp_at: Callable[[Chunk, bytes], Stamp | None] = _stamp_of,
         *,
         gives_up: bool = True,
     ) -> None:
@@ -131,6 +143,16 @@ class Work(Generic[T]):
         """It was not read, through no fault of its own."""
         self._leftovers.append(piece)
 
+    def set_aside(self, piece: Piece[T]) -> Job[T] | None:
+        """Leave what a server does not give, which says nothing of the files, as it is.
+
+        Its job if that was the last piece of it.
+        """
+        waiting = Waiting.SILENT
+        return self._settle(
+            piece, [Reading(path=path, waiting=waiting) for path in piece.chunk.paths]
+        )
+
     def succeed(self, piece: Piece[T], readings: list[Reading]) -> Job[T] | None:
         """Note what a piece brought; its job if that was the last piece of it."""
         self._failing.clear()
@@ -184,7 +206,7 @@ class Work(Generic[T]):
         piece.failures = 1
         chunk = piece.chunk
         for path in chunk.paths:
-            piece.stamp = self._stamp_at(chunk.root_path, path, follow_links=chunk.follow_links)
+            piece.stamp = self._stamp_at(chunk, path)
         self._leftovers.append(piece)
 
     def _take_leftover(self) -> Piece[T]:

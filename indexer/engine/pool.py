@@ -8,11 +8,13 @@ import shlex
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from subprocess import Popen
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
+from indexer.engine.hanging import PATIENCE_S
 from indexer.engine.pieces import Job, Piece, Work
 from indexer.engine.reader_process import ReaderProcess
 from indexer.errors import CannotDo
@@ -34,6 +36,8 @@ START_S = 60.0
 """How long a reader may take to start; on a small machine Python comes from a slow card."""
 
 _LOOK_EVERY_S = 1.0
+_SILENT_S = 10.0
+"""After its server has left a reader alone, nothing of its root is read for so long. A guess."""
 
 
 class Witness(Protocol):
@@ -44,6 +48,9 @@ class Witness(Protocol):
 
     def answered(self, piece: Piece[Any], /) -> None:
         """The reader lives still, and has read it."""
+
+    def left(self, piece: Piece[Any], /) -> None:
+        """A server did not give it, so that its reader stands still, through no fault of it."""
 
 
 class ReaderPool:
@@ -61,12 +68,17 @@ class ReaderPool:
         memory_mb: int = 0,
         command: Sequence[str] | None = None,
         witness: Witness | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """`timeout_s` is how long a reader may be silent over one file before it is killed.
 
         It may take `memory_mb` beyond what it has at its start (0: no limit). `command` starts a
         reader, which must do as `indexer.engine.reader` does. With a `witness` a reader has one
         piece at a time.
+
+        Where a server has to answer (`Chunk.may_hang`), a reader that stands still for `patience_s`
+        is left behind, and what it had is answered as `Waiting.SILENT`. So is all else below that
+        root for a while.
         """
         self.restarts = 0
         """Readers that died or were killed in the middle of their work."""
@@ -75,6 +87,10 @@ class ReaderPool:
         self._memory_mb = memory_mb
         self._command = READER if command is None else command
         self._witness = witness
+        self._patience_s = patience_s
+        self._silent: dict[bytes, tuple[float, Popen[bytes]]] = {}
+        """By a root's path: until when nothing is read there, and the reader that stands still."""
+        self._set_aside: list[Job[Any]] = []
         self._readers: list[ReaderProcess] = []
         self._selector = selectors.EpollSelector()
         self._stillborn = 0
@@ -110,6 +126,8 @@ class ReaderPool:
                 for job in self._await_frames(work, self.look_s):
                     yield job.answer()
                 self._listened_s = time.monotonic()
+            for job in self._take_set_aside():
+                yield job.answer()
             finished = True
         finally:
             if not finished:  # what readers still hold belongs to nobody now
@@ -127,7 +145,7 @@ class ReaderPool:
         lived = [reader for reader in readers if reader.process.poll() is None]
         for reader in readers:
             self._forget(reader)
-            reader.process.kill()
+            reader.kill()
         for reader in readers:
             reader.bury()
         return [piece for reader in lived for piece in reader.pieces]
@@ -139,7 +157,7 @@ class ReaderPool:
     @property
     def look_s(self) -> float:
         """How often `step` is to be called while readers are at work, if nothing comes before."""
-        return min(_LOOK_EVERY_S, self._timeout_s / 4)
+        return min(_LOOK_EVERY_S, self._timeout_s / 4, self._patience_s / 4)
 
     @property
     def reader_count(self) -> int:
@@ -170,7 +188,7 @@ class ReaderPool:
             for place in range(self._workers):
                 if place < len(self._readers) and len(self._readers[place].pieces) > depth:
                     continue
-                piece = work.take()
+                piece = self._take(work)
                 if piece is None:
                     return any(reader.pieces for reader in self._readers)
                 if place == len(self._readers):
@@ -185,7 +203,7 @@ class ReaderPool:
             self._readers.append(self._start())
             idle.append(self._readers[-1])
         for reader in idle:
-            piece = work.take() if reader.born else None
+            piece = self._take(work) if reader.born else None
             if piece is not None:
                 try:
                     witness.given(piece)
@@ -194,6 +212,26 @@ class ReaderPool:
                     raise
                 self._send(reader, piece)
         return work.waiting > 0 or any(reader.pieces for reader in self._readers)
+
+    def _take(self, work: Work[T]) -> Piece[T] | None:
+        """The next piece, but for those of roots that are silent."""
+        while (piece := work.take()) is not None and self._is_silent(piece.chunk.root_path):
+            job = work.set_aside(piece)
+            if job is not None:
+                self._set_aside.append(job)
+        return piece
+
+    def _is_silent(self, root: bytes) -> bool:
+        if root not in self._silent:
+            return False
+        until_s, reader = self._silent[root]
+        if reader.poll() is not None and time.monotonic() > until_s:
+            del self._silent[root]
+        return root in self._silent
+
+    def _take_set_aside(self) -> list[Job[Any]]:
+        jobs, self._set_aside = self._set_aside, []
+        return jobs
 
     def _start(self) -> ReaderProcess:
         try:
@@ -236,7 +274,11 @@ class ReaderPool:
                 yield from self._take_frame(reader, frame, work)
             if frames is None:
                 yield from self._lose(reader, work, None)
+        yield from self._take_set_aside()
         for reader in list(self._readers):
+            if self._stands_still(reader):
+                yield from self._leave(reader, work)
+                continue
             limit_s = self._timeout_s if reader.born else max(self._timeout_s, START_S)
             silent_s = self._waited_s - reader.heard_s
             if (reader.pieces or not reader.born) and not reader.outbox and silent_s > limit_s:
@@ -259,6 +301,33 @@ class ReaderPool:
         if reader.outbox:
             self._selector.unregister(reader.chunks)
 
+    def _stands_still(self, reader: ReaderProcess) -> bool:
+        """Whether what a reader has in work does not come from its server."""
+        return (
+            bool(reader.pieces)
+            and reader.pieces[0].chunk.may_hang
+            and reader.born
+            and not reader.outbox
+            and reader.stands_still(self._waited_s, self._patience_s)
+        )
+
+    def _leave(self, reader: ReaderProcess, work: Work[T]) -> Iterator[Job[T]]:
+        """Take out a reader that its server does not answer, and set aside what it had in work."""
+        self.restarts += 1
+        self._readers.remove(reader)
+        self._forget(reader)
+        piece = reader.pieces.popleft()
+        reader.kill()
+        reader.bury()
+        self._silent[piece.chunk.root_path] = (time.monotonic() + _SILENT_S, reader.process)
+        if self._witness is not None:
+            self._witness.left(piece)
+        for other in reader.pieces:
+            work.put_back(other)
+        job = work.set_aside(piece)
+        if job is not None:
+            yield job
+
     def _lose(self, reader: ReaderProcess, work: Work[T], how: str | None) -> Iterator[Job[T]]:
         """Take a reader out that has ended, or (told `how`) that has to be ended."""
         self.restarts += 1
@@ -266,7 +335,7 @@ class ReaderPool:
         self._forget(reader)
         at = reader.place_at_hand if reader.pieces else None
         if how is not None:
-            reader.process.kill()
+            reader.kill()
         ended = reader.bury()
         if how is None:
             how = f"died ({ended})"

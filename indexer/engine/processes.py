@@ -6,9 +6,11 @@ The kernel counts memory in pages: 4 KB mostly, 16 on a Raspberry Pi 5, 64 on so
 from __future__ import annotations
 
 import os
+import re
 import resource
 import time
 from pathlib import Path
+from typing import Final
 
 
 def page_bytes() -> int:
@@ -63,3 +65,61 @@ def age_of(pid: int) -> float:
         return 0.0
     began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+
+
+class Pulse:
+    """Whether a process gets on, seen from outside.
+
+    One that waits in the kernel for a server is not given a processor, nor does it want one. What
+    is asked here never waits for it (proc_pid_stat(5), proc_pid_status(5)).
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._seen = self._look()
+
+    def beats(self) -> bool:
+        """Whether it has run since the last call, or wants to now."""
+        seen = self._look()
+        before, self._seen = self._seen, seen
+        return seen[0] == "R" or seen[1:] != before[1:]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it waits so that no signal ends it."""
+        return self._look()[0] == "D"
+
+    def _look(self) -> tuple[str, ...]:
+        """Its state, its processor time, and how often it had to wait, or was made to."""
+        try:
+            text = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8", errors="replace")
+            status = Path(f"/proc/{self._pid}/status").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return ("",)
+        fields = text.rpartition(")")[2].split()
+        return (fields[0], *fields[11:13], *map(str, _SWITCHES.findall(status)))
+
+
+class Standstill:
+    """For how long a process has not got on. What is woken now and then to try again has not."""
+
+    def __init__(self, pid: int) -> None:
+        self._pulse = Pulse(pid)
+        self._still_s = 0.0
+
+    def end(self) -> None:
+        """It has answered."""
+        self._still_s = 0.0
+
+    def lasts(self, elapsed_s: float, patience_s: float) -> bool:
+        """So much time has gone by; whether it has stood still for longer than is waited for."""
+        self._still_s += elapsed_s
+        if self._pulse.beats():
+            self._still_s = max(0.0, self._still_s - _A_BEAT * patience_s)
+        return self._still_s >= patience_s
+
+
+_A_BEAT: Final = 0.4
+"""What a run counts for, of the time that is waited for. A guess: NFS tries again every 5 s, CIFS
+every 10."""
+_SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)

@@ -13,11 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
+from indexer.engine import left_behind
 from indexer.engine.pieces import Piece
+from indexer.engine.processes import Standstill
 from indexer.engine.reader import AT_HAND, HEADER
 
 _PIPE_BYTES: Final = 1024 * 1024
 """What a reader can answer while nobody listens; more is not allowed to all. Linux gives 64 KB."""
+
+_PULSE_S: Final = 0.05
+"""Between two looks whether it gets on."""
 
 
 class ReaderProcess:
@@ -59,6 +64,9 @@ class ReaderProcess:
         self.pieces: deque[Piece[Any]] = deque()
         self.born = False
         self.heard_s = heard_s
+        self._is_killed = False
+        self._standstill = Standstill(self.process.pid)
+        self._looked_s = heard_s
         self.outbox = bytearray()
         self._inbox = bytearray()
         self._answered = 0
@@ -109,12 +117,29 @@ class ReaderProcess:
         self._at_hand.close()
         for pipe in self._pipes:
             pipe.close()
-        try:
-            status = self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            try:
-                status = self.process.wait(1)
-            except subprocess.TimeoutExpired:
-                return "stuck in the kernel"  # waits for a disk; subprocess reaps it some day
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(0 if self._is_killed else 1)
+        status = (
+            left_behind.end(self.process)
+            if self.process.returncode is None
+            else self.process.returncode
+        )
+        if status is None:
+            return "stuck in the kernel"  # waits for a disk
         return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+    def kill(self) -> None:
+        """End it."""
+        self._is_killed = True
+        self.process.kill()
+
+    def stands_still(self, now_s: float, patience_s: float) -> bool:
+        """Whether it has not got on for so long, by the pool's time: it waits for something."""
+        if self.heard_s > self._looked_s:
+            self._standstill.end()
+            self._looked_s = self.heard_s
+        elapsed_s = now_s - self._looked_s
+        if elapsed_s < _PULSE_S:
+            return False
+        self._looked_s = now_s
+        return self._standstill.lasts(elapsed_s, patience_s)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from indexer import disks, errors
 from indexer.engine import acceptance, guard
+from indexer.engine.hanging import ask_share, is_share, real_path
 from indexer.mounts import overlap, read_mounts
 from indexer.settings import Settings
 from indexer.store import roots
@@ -23,11 +24,12 @@ def root_at(
     Raises UsageError for what cannot be a root, and where a root shares folders with it already.
     """
     watched = roots.watched(connection)
-    spellings = (os.path.abspath(folder), os.path.realpath(folder))
-    for root in watched:
-        if root.path in spellings:
-            return root
-    path = disks.real_root(folder)
+    for spell in (os.path.abspath, real_path):  # the first needs no disk
+        spelling = spell(folder)
+        for root in watched:
+            if root.path == spelling:
+                return root
+    path = real_root(folder)
     nested = overlap(path, {root.name: root.path for root in watched}, read_mounts())
     if nested is not None:
         raise errors.UsageError(
@@ -60,6 +62,14 @@ def named(watched: Sequence[RootRow], name: str) -> RootRow:
 def _configured_name(settings: Settings, path: bytes) -> str | None:
     """The name that `[roots.NAME]` in the settings gives to this folder."""
     for name, folder in settings.roots.items():
-        if os.path.realpath(os.fsencode(folder)) == path:
+        if real_path(os.fsencode(folder)) == path:
             return name
     return None
+
+
+def real_root(folder: bytes) -> bytes:
+    """The real path of a folder that is to be a root. Raises UsageError or RootOffline."""
+    real = real_path(folder)
+    if is_share(real):
+        return ask_share(real, disks.real_root, real)
+    return disks.real_root(folder)

@@ -9,7 +9,7 @@ import resource
 import stat
 import time
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -30,6 +30,9 @@ from indexer.faults import problem_of
 from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.paths import suffix_of
 from indexer.tags import Declined, Refused, read_track
+
+if TYPE_CHECKING:
+    from indexer.tree import Tree
 
 Read = Callable[[BinaryIO, bytes], Track]
 """What reads one open file, given its suffix: `tags.read_track`, or a test's own. It raises
@@ -112,6 +115,11 @@ def extract(
         return [readings[path] for path in chunk.paths]
 
 
+def extract_in(_tree: Tree, chunk: Chunk) -> list[Reading]:
+    """`extract`, for `Tree.ask`."""
+    return extract(chunk)
+
+
 def chunk_to_readings(
     block: bytes, read: Read = read_track, beat: Beat = lambda _place: None
 ) -> bytes:
@@ -123,7 +131,7 @@ _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def stamp_at(root_path: bytes, path: bytes, *, follow_links: bool = False) -> Stamp | None:
+def stamp_at(root_path: bytes, path: bytes, follow_links: bool = False) -> Stamp | None:  # noqa: FBT001, FBT002 - as it is passed on
     """The stamp of what bears this name now, without opening it; None where nothing can be seen."""
     try:
         status = lstat_at(root_path, path, follow_links=follow_links)

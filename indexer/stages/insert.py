@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from indexer.descent import OpenFolders
 from indexer.faults import FaultStreak, check_is_files, explain, problem_of
 from indexer.model import ChangeKind, Entry, Hint, Known, Place, Problem, ProblemKind, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
@@ -24,7 +23,7 @@ from indexer.store import counted, pending, problems, tracks
 from indexer.store.connection import Connection, savepoint
 from indexer.store.pending import PendingRow
 from indexer.tags import READER_VERSION
-from indexer.tree import Tree, special_kind
+from indexer.tree import Folders, Tree, special_kind
 
 DECLINED_TOGETHER = 32
 """Files for mutagen in one pending row, and in the hands of one reader. A guess: one that dies of
@@ -258,7 +257,8 @@ class Inserter:
         settled: list[_Settled] = []
         new, others = self._sort_out(batch, findings)
         takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
-        with self._trees[batch.root_id].folders() as folders:  # as they stand now
+        paths = [one.entry.path for one in findings]
+        with self._trees[batch.root_id].folders(paths) as folders:  # as they stand now
             new = self._look_at_new(batch, new, again, outcomes, now_ms, folders)
             for finding in others:
                 path = finding.entry.path
@@ -320,7 +320,7 @@ class Inserter:
         again: set[bytes],
         outcomes: dict[bytes, Outcome],
         now_ms: int,
-        folders: OpenFolders,
+        folders: Folders,
     ) -> list[Finding]:
         """Hold new files against the disk as it is now: those that hold, with the stamp of now.
 
@@ -365,7 +365,7 @@ class Inserter:
         )
 
     def _look_again(
-        self, batch: Batch, finding: Finding, folders: OpenFolders, *, may_move: bool
+        self, batch: Batch, finding: Finding, folders: Folders, *, may_move: bool
     ) -> _Settled | None:
         """Hold a finding against the disk as it is now; None where it no longer holds."""
         root_id, entry = batch.root_id, finding.entry

@@ -35,6 +35,9 @@ from tests.raising import injecting
 Course = Generator[None, None, str]
 QUEUE: Final = Path("/proc/sys/fs/inotify/max_queued_events")
 LOCAL, QUEUED, BOTH = ("local",), ("rq",), ("local", "rq")
+ANSWERED_S: Final = 2.5
+"""A command that waits for no disk is answered within so long, its start and a busy machine
+included. A guess."""
 
 
 _OF_REDIS: Final = ("redis.exceptions.", "rq.exceptions.")
@@ -582,6 +585,38 @@ def automount_expires(house: House, dice: Random) -> Course:
         eventually(lambda: len(second_root.shown(house, point)) == len(second_root.SONGS) + 1)
         second_root.remove(house, point)
     return "it expired, and came back"
+
+
+@fault(root=True)
+def hanging_share(house: House, dice: Random) -> Course:
+    """The server of a root answers nothing any more, and later all again."""
+    point, what = house.base / "share", house.base / "behind the share"
+    shutil.rmtree(what, ignore_errors=True)
+    what.mkdir()
+    second_root.songs(what)
+    try:
+        with second_root.share(point, what) as share:
+            second_root.add(house, point)
+            house.listen()
+            share.hang()
+            yield
+            line = house.await_said("offline root=share", within_s=20)
+            assert line is not None, "nobody said that the share does not answer"
+            second_root.goes_on(house, dice)
+            began = time.monotonic()
+            states = {one["name"]: one["state"] for one in house.status()["roots"]}
+            assert time.monotonic() - began < ANSWERED_S, "status waits for the share"
+            assert states["share"] == "offline"
+            assert second_root.shown(house, point) == set(second_root.SONGS), "a row changed"
+            second_root.songs(what, ("of another root 4.mp3",))
+            (what / second_root.SONGS[0]).unlink()
+            expected = {*second_root.SONGS[1:], "of another root 4.mp3"}
+            share.go_on()
+            eventually(lambda: second_root.shown(house, point) == expected)
+            second_root.remove(house, point)
+    except second_root.NoSuchDisk as error:
+        raise Skipped(str(error)) from None
+    return line
 
 
 # ---- reads

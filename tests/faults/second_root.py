@@ -21,6 +21,7 @@ from tests.corpus import plant, tagged
 from tests.faults.house import House
 from tests.faults.world import wanted_paths
 from tests.programs import CHECKOUT, eventually, rows
+from tests.shares import NoShare, Share, share_of
 
 SONGS: Final = ("of another root 1.mp3", "of another root 2.mp3", "of another root 3.mp3")
 BTRFS_BYTES: Final = 160 << 20
@@ -107,6 +108,16 @@ def automount(point: Path, what: Path, idle_s: float) -> Iterator[None]:
             program.kill()
             for _ in range(2):  # what is mounted there, and the automount itself
                 subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+
+
+@contextmanager
+def share(point: Path, what: Path) -> Iterator[Share]:
+    """A folder that another program serves, which may hang."""
+    try:
+        with share_of(what, point) as made:
+            yield made
+    except NoShare as error:
+        raise NoSuchDisk(str(error)) from None
 
 
 def is_idle(point: Path) -> bool:

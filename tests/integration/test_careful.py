@@ -13,7 +13,7 @@ import pytest
 
 from indexer.engine import pool
 from indexer.engine.careful import IDLE_S, Careful, Job
-from indexer.model import Chunk, Entry, Evidence, Hint, ProblemKind, Reading, Stamp
+from indexer.model import Chunk, Entry, Evidence, Hint, ProblemKind, Reading, Stamp, Waiting
 from indexer.settings import Settings
 from indexer.stages.scan import Plan
 from indexer.store import pending, trials
@@ -40,16 +40,21 @@ reader.main(read)
 """
 
 
+PATIENCE_S = 0.4
+
+
 class Bench:
     """Readers, and files to give them."""
 
     def __init__(self, folder: Path, connection: Connection, settings: Settings) -> None:
         self.now = 0.0
-        self.careful = Careful(connection, settings, 1, clock=lambda: self.now)
+        self.careful = Careful(
+            connection, settings, 1, clock=lambda: self.now, patience_s=PATIENCE_S
+        )
         self._connection = connection
         self._folder = folder
 
-    def offer(self, root_id: int, **words: str) -> Job:
+    def offer(self, root_id: int, *, may_hang: bool = False, **words: str) -> Job:
         """Plant files by name, and have them read as one pending row."""
         entries = []
         for name, word in words.items():
@@ -61,7 +66,8 @@ class Bench:
             hint = Hint(root_id, b"", paths)
             row = pending.add_chunk(self._connection, hint, 1, 0)
         job = Job(Plan(root_id, tuple(entries), ()), row)
-        chunk = Chunk(os.fsencode(self._folder), paths, Evidence(still_s=0))
+        evidence = Evidence(still_s=0)
+        chunk = Chunk(os.fsencode(self._folder), paths, evidence, may_hang=may_hang)
         self.careful.offer(job, chunk)
         return job
 
@@ -203,3 +209,15 @@ def test_an_idle_reader_stays_for_a_while_and_one_that_dies_is_taken_away(
         assert one.careful._pool.reader_count == 0
         assert one.careful.next_turn() is None
         assert len(psutil.Process().children()) < len(before) + 1
+
+
+def test_what_the_server_of_a_share_does_not_give_is_held_against_no_file(
+    bench: Open, root_id: int, connection: Connection
+) -> None:
+    with bench() as one:
+        for _ in range(trials.MOST_TRIES + 1):
+            one.offer(root_id, may_hang=True, a="hang")
+            ((reading,),) = one.answers(1)
+            assert reading.waiting is Waiting.SILENT
+            assert marks(connection) == []
+            assert len(one.careful) == 0

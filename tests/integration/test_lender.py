@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +17,11 @@ from rq.job import Retry
 from indexer import disks
 from indexer.birth import Statuses
 from indexer.engine.queued.jobs import our_queue, read_order
-from indexer.engine.queued.lender import Lender, read, same_time
+from indexer.engine.queued.lender import Lender
+from indexer.engine.queued.lent import evidence_at, read, same_time
 from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
+from indexer.engine.requests import Call
+from indexer.engine.shares import shares
 from indexer.errors import QueueError
 from indexer.model import Entry, Evidence, Reading, Stamp, Waiting
 from indexer.settings import Settings
@@ -53,8 +58,13 @@ def order(music: Path, *files: FileText) -> ExtractOrder:
     return ExtractOrder(origin=ORIGIN, root_path=place, files=files, evidence=evidence)
 
 
+def read_here(asked: ExtractOrder, music: Path) -> list[Reading]:
+    place = os.fsencode(music)
+    return read(asked, place, evidence_at(asked.evidence, place), extract)
+
+
 def one_read(music: Path, file: FileText) -> Reading:
-    (reading,) = read(order(music, file), os.fsencode(music), extract)
+    (reading,) = read_here(order(music, file), music)
     return reading
 
 
@@ -130,7 +140,7 @@ def test_a_time_of_birth_counts_only_where_inode_and_ctime_are_the_disks(
         born = Statuses(births=True).of(opened.fileno()).birth_ns
     asked = order(music, seen(music, "1.mp3", **other))
     asked = replace(asked, evidence=replace(asked.evidence, births=True))
-    (reading,) = read(asked, os.fsencode(music), extract)
+    (reading,) = read_here(asked, music)
     assert reading.birth_ns == (None if other else born)
 
 
@@ -139,11 +149,11 @@ def test_no_time_of_birth_is_asked_of_a_server(
 ) -> None:
     """Samba tells one of its own making."""
     share = disks.Disk(fs_type="cifs", source="//nas/music")
-    monkeypatch.setattr("indexer.engine.queued.lender.disks.disk_at", lambda *_: share)
+    monkeypatch.setattr("indexer.engine.queued.lent.disks.disk_at", lambda *_: share)
     plant({"1.mp3": song("One")})
     asked = order(music, seen(music, "1.mp3"))
     asked = replace(asked, evidence=replace(asked.evidence, births=True))
-    (reading,) = read(asked, os.fsencode(music), extract)
+    (reading,) = read_here(asked, music)
     assert (reading.track is not None, reading.birth_ns) == (True, None)
 
 
@@ -162,6 +172,48 @@ def test_a_root_that_a_link_leads_to_here_is_read_and_not_where_it_leads_later(
         (batch,) = batches(client)
         assert batch.readings[0].track is not None
         client.flushall()
+
+
+@pytest.fixture
+def as_share(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every root is read as a share is: in a helper process."""
+    monkeypatch.setattr("indexer.engine.queued.lender.is_share", lambda _place: True)
+    monkeypatch.setattr(shares, "patience_s", 0.3)
+    yield
+    shares.close()
+
+
+@pytest.mark.usefixtures("as_share")
+def test_a_share_is_read_in_a_helper(
+    plant: Plant, music: Path, client: redis.Redis, settings: Settings
+) -> None:
+    plant({"1.mp3": song("One")})
+    assert (
+        Lender(settings, client, extract).extract(raw(order(music, seen(music, "1.mp3")))) is None
+    )
+    (told,) = batches(client)
+    assert told.readings[0].track is not None
+    asked = raw(order(music, seen(music, "1.mp3")))
+    music.rename(music.with_name("away"))
+    assert isinstance(Lender(settings, client, extract).extract(asked), Retry)
+
+
+@pytest.mark.usefixtures("as_share")
+def test_a_share_that_does_not_answer_leaves_its_files_unread_and_is_not_asked_again_soon(
+    plant: Plant, music: Path, client: redis.Redis, settings: Settings
+) -> None:
+    plant({"1.mp3": song("One")})
+    asked = raw(order(music, seen(music, "1.mp3")))
+    helper = shares.helper_of(os.fsencode(music))
+    helper.ask(Call(len, (b"",)))
+    os.kill(helper.process.pid, signal.SIGSTOP)
+    for _ in range(2):
+        began = time.monotonic()
+        assert Lender(settings, client, extract).extract(asked) is None
+        (told,) = batches(client)
+        assert (told.readings[0].waiting, told.readings[0].problem) == (Waiting.SILENT, None)
+        client.delete(our_queue("batch", client).key)
+    assert time.monotonic() - began < 0.2
 
 
 def test_a_time_that_a_share_has_rounded_is_the_jobs_time(plant: Plant, music: Path) -> None:
@@ -203,7 +255,7 @@ def test_a_file_that_is_gone_is_gone(plant: Plant, music: Path) -> None:
     plant({"1.mp3": song("One"), "2.mp3": song("Two")})
     files = seen(music, "1.mp3"), seen(music, "2.mp3")
     (music / "1.mp3").unlink()
-    one, two = read(order(music, *files), os.fsencode(music), extract)
+    one, two = read_here(order(music, *files), music)
     assert (one.gone, one.track, one.path) == (True, None, b"1.mp3")
     assert (two.path, two.gone) == (b"2.mp3", False)
     assert two.track is not None
@@ -225,7 +277,7 @@ def test_a_closed_path_out_of_the_root_is_refused_too(music: Path, plant: Plant)
     plant({"1.mp3": song("One")})
     asked = replace(order(music, seen(music, "1.mp3")), closed=(PathText("../1.mp3"),))
     with pytest.raises(QueueError, match="leads out of its root"):
-        read(asked, os.fsencode(music), extract)
+        read_here(asked, music)
 
 
 # ---- the handler
@@ -290,7 +342,7 @@ def test_a_share_that_goes_after_it_was_found_mounted_is_handed_back_too(
 ) -> None:  # fmt: skip
     plant({"1.mp3": song()})
     asked = order(music, seen(music, "1.mp3"))
-    monkeypatch.setattr("indexer.engine.queued.lender._check_mounted", lambda _place: None)
+    monkeypatch.setattr("indexer.engine.queued.lent.check_mounted", lambda _place: None)
     music.rename(music.with_name("away"))
     assert isinstance(Lender(settings, client, extract).extract(raw(asked)), Retry)
     assert "handed back" in caplog.text

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from indexer.engine.pool import IN_FLIGHT, ReaderPool
 from indexer.engine.reader import NICE
 from indexer.errors import CannotDo
-from indexer.model import Chunk, Evidence, ProblemKind, Reading
+from indexer.model import Chunk, Evidence, ProblemKind, Reading, Waiting
 
 SOURCE = Path(__file__).parents[2]
 
@@ -366,3 +367,59 @@ def test_readers_die_with_a_parent_that_is_killed(
     assert len(alive(readers)) == 2
     parent.kill()
     assert eventually(lambda: alive(readers) == [])
+
+
+# ---- shares
+
+
+def on_share(chunk: Chunk) -> Chunk:
+    """The same on a file system that may hang: a reader that pauses waits as for its server."""
+    return msgspec.structs.replace(chunk, may_hang=True)
+
+
+def test_what_a_server_does_not_give_is_left_and_no_problem_of_the_file(
+    command: tuple[str, str], chunk: Callable[..., Chunk]
+) -> None:
+    began = time.monotonic()
+    with ReaderPool(1, 60, command=command, patience_s=0.3) as pool:
+        work = [("a", on_share(chunk("one"))), ("b", on_share(chunk("hang", "two")))]
+        read = dict(pool.map_unordered(work))
+        assert pool.restarts == 1
+    assert time.monotonic() - began < 5
+    assert words(read["a"]) == ["one"]
+    assert [reading.waiting for reading in read["b"]] == [Waiting.SILENT] * 2
+    assert reasons(read["b"]) == [None, None]
+
+
+def test_what_else_lies_on_a_silent_share_is_not_asked_for_but_other_roots_are(
+    command: tuple[str, str], chunk: Callable[..., Chunk], tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "song.mp3").write_text("local")
+    other = Chunk(os.fsencode(tmp_path / "other"), (b"song.mp3",), Evidence(still_s=0))
+    with ReaderPool(1, 60, command=command, patience_s=0.3) as pool:
+        shares = [(f"share {n}", on_share(chunk("hang"))) for n in range(20)]
+        began = time.monotonic()
+        read = dict(pool.map_unordered([*shares, ("local", other)]))
+        assert time.monotonic() - began < 5
+        assert pool.restarts == 1
+    assert words(read["local"]) == ["local"]
+    assert all(read[name][0].waiting is Waiting.SILENT for name, _ in shares)
+
+
+def test_a_reader_that_gets_on_with_a_share_is_not_left(
+    command: tuple[str, str], chunk: Callable[..., Chunk]
+) -> None:
+    with ReaderPool(1, 60, command=command, patience_s=0.4) as pool:
+        ((_, readings),) = pool.map_unordered([("a", on_share(chunk(*["slow"] * 12)))])
+        assert pool.restarts == 0
+    assert words(readings) == ["slow"] * 12
+
+
+def test_a_file_on_a_share_that_keeps_its_reader_busy_for_ever_is_at_fault(
+    command: tuple[str, str], chunk: Callable[..., Chunk]
+) -> None:
+    with ReaderPool(1, 0.5, command=command, patience_s=0.3) as pool:
+        ((_, (reading,)),) = pool.map_unordered([("a", on_share(chunk("spin")))])
+    assert reading.problem is not None
+    assert reading.problem.kind is ProblemKind.CONTENT

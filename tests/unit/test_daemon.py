@@ -21,8 +21,8 @@ from indexer.engine.lock import DispatchLock, Holder, holder
 from indexer.engine.registry import root_at
 from indexer.engine.result import Result
 from indexer.settings import Settings
-from indexer.store import pending, tracks
-from indexer.store.connection import Connection
+from indexer.store import pending, roots, tracks
+from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.roots import MountRow, RootRow
 from indexer.wishes import wanted_by
 from tests.corpus import plant, tagged
@@ -377,3 +377,22 @@ def test_a_file_is_on_the_disk_that_is_mounted_nearest_above_it() -> None:
     nested = root((b"", "ext4"), (b"a", "vfat"), (b"a/b", "nfs"))
     types = {path: nested.fs_type_of(path) for path in (b"x", b"a/x", b"a/b/x", b"ab")}
     assert types == {b"x": "ext4", b"a/x": "vfat", b"a/b/x": "nfs", b"ab": "ext4"}
+
+
+def test_a_root_that_a_command_removes_while_the_disks_are_looked_at_is_passed_over(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepped.step()
+    whole = guard.look_at_roots
+
+    def removing(*arguments: Any, **named: Any) -> guard.Guarded:
+        guarded = whole(*arguments, **named)
+        with closing(open_index(stepped.settings.db, write=True)) as other:
+            for root in roots.watched(other):
+                with write_transaction(other):
+                    roots.remove(other, root.id, 1)
+        return guarded
+
+    monkeypatch.setattr(guard, "look_at_roots", removing)
+    stepped.step(20)
+    assert stepped.told.states == {}

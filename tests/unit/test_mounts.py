@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.mounts import Mount, mount_of, mounts_below, overlap, parse_mounts
+from indexer.disks import tells_changes
+from indexer.mounts import (
+    Mount,
+    can_hang,
+    may_hang,
+    mount_of,
+    mounts_below,
+    overlap,
+    parse_mounts,
+)
+from indexer.paths import is_ignored
 
 # Of a NAS: a USB disk, an album folder bound to a second place, two exports of one server.
 MOUNTINFO = rb"""
@@ -132,3 +142,57 @@ def test_the_root_that_is_in_the_way_is_named() -> None:
 def test_roots_that_share_nothing_are_let_be(new: bytes, old: bytes) -> None:
     assert overlap(new, {"old": old}, MOUNTS) is None
     assert overlap(old, {"new": new}, MOUNTS) is None
+
+
+# ---- file systems that may hang
+
+
+SERVED = (
+    b"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+    b"22 21 0:40 / /mnt/nas rw - nfs4 nas:/music rw\n"
+    b"23 21 0:41 / /mnt/ssh rw - fuse.sshfs me@nas:/ rw\n"
+    b"24 21 8:2 / /mnt/usb rw - ext4 /dev/sdb1 rw\n"
+    b"25 24 0:42 / /mnt/usb/Music/share rw - cifs //nas/music rw\n"
+    b"26 24 0:43 / /mnt/usb/home/.cache/doc rw - fuse.portal portal rw\n"
+    b"27 22 8:3 / /mnt/nas/local rw - ext4 /dev/sdc1 rw\n"
+    b"28 21 0:44 / /auto rw - autofs systemd-1 rw,direct\n"
+    b"29 21 0:45 / /woken rw - autofs systemd-1 rw,direct\n"
+    b"30 29 8:4 / /woken rw - ext4 /dev/sdd1 rw\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"/home/music", False),
+        (b"/mnt/nas", True),
+        (b"/mnt/nas/Music", True),
+        (b"/mnt/nasty", False),
+        (b"/mnt/ssh/a", True),
+        (b"/mnt/nas/local/Music", True),  # the way to it leads through the share
+        (b"/mnt/usb/Music", True),  # a share lies below it
+        (b"/mnt/usb/Music/more", False),
+        (b"/mnt/usb/home", False),  # what lies below it is in a hidden folder
+        (b"/auto/Music", True),  # opening it waits for what mounts it
+        (b"/woken/Music", False),
+    ],
+)
+def test_a_root_may_hang_where_a_server_has_to_answer_for_any_of_it(
+    path: bytes, expected: bool
+) -> None:
+    assert may_hang(path, parse_mounts(SERVED), is_ignored) is expected
+
+
+@pytest.mark.parametrize(
+    "fs_type",
+    ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "afs", "lustre", "fuse", "fuseblk",
+     "fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.mergerfs", "ncpfs", "glusterfs"],
+)  # fmt: skip
+def test_a_file_system_that_may_hang_is_never_watched(fs_type: str) -> None:
+    assert can_hang(fs_type)
+    assert not tells_changes(fs_type)
+
+
+@pytest.mark.parametrize("fs_type", ["ext4", "btrfs", "xfs", "tmpfs", "vfat", "zfs", "overlay"])
+def test_a_disk_of_this_machine_is_looked_at_by_this_process(fs_type: str) -> None:
+    assert not can_hang(fs_type)

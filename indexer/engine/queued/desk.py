@@ -10,6 +10,7 @@ from indexer import errors
 from indexer.engine import acceptance, guard
 from indexer.engine.automounts import touched_by
 from indexer.engine.guard import Guarded
+from indexer.engine.hanging import is_share
 from indexer.engine.kept import check_is_kept
 from indexer.engine.queued.queues import Queues
 from indexer.engine.queued.rates import Rates
@@ -58,15 +59,22 @@ class Desk:
     def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> Guarded:
         """Open all roots that are there; `mounts_too`: accept mount points that are new.
 
-        Behind automounts, only what the hints are about.
+        Behind automounts, and of roots that may hang, only what the hints are about.
         """
         watched = roots.watched(self.connection)
-        touches = touched_by(hints, wakes=True)
+        hinted = list(hints)
+        touches = touched_by(hinted, wakes=True)
+        about = {hint.root_id for hint in hinted}
         if mounts_too:
             for root in watched:
-                acceptance.learn_mounts(self.connection, root, touches)
+                if root.id in about or not is_share(root.path):
+                    acceptance.learn_mounts(self.connection, root, touches)
         return guard.look_at_roots(
-            self.connection, watched, follow_links=self.wanted.follow_links, touches=touches
+            self.connection,
+            watched,
+            follow_links=self.wanted.follow_links,
+            touches=touches,
+            about=about,
         )
 
 

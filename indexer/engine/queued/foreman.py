@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from msgspec import Struct
 from indexer import errors, paths
 from indexer.engine import runs
 from indexer.engine.facts import Facts
+from indexer.engine.hanging import ask_at
 from indexer.engine.queued.leases import Case, Leases, Sign, Verdict
 from indexer.engine.queued.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
 from indexer.engine.queued.queues import Queues, chunk_job, files_in, scan_job
@@ -339,7 +340,10 @@ class Foreman:
         path = paths.join(row.hint.folder, name)
         root = _root(self._connection, row.hint.root_id)
         follow_links = self._settings.follow_links
-        stamp = None if root is None else stamp_at(root.path, path, follow_links=follow_links)
+        stamp = None
+        if root is not None:
+            with suppress(errors.RootSilent):
+                stamp = ask_at(root.path, stamp_at, root.path, path, follow_links)
         if root is None or stamp is None:
             self._put(case, now)  # it went meanwhile: a scan will find so
             return

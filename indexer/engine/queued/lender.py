@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec.structs import replace
 from rq.job import Retry
 
-from indexer import disks, errors
+from indexer import errors
+from indexer.engine.hanging import is_share, real_path
 from indexer.engine.queued.jobs import read_order
-from indexer.engine.queued.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
+from indexer.engine.queued.lent import ReadChunk, evidence_at, read
+from indexer.engine.queued.messages import BatchOrder, ExtractOrder, bytes_of, nameless
 from indexer.engine.queued.queues import Queues, chunk_job
-from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
+from indexer.engine.shares import shares
+from indexer.model import Reading, Waiting
 
 if TYPE_CHECKING:
     import redis
@@ -28,17 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("indexer")
 
-ReadChunk = Callable[[Chunk], list[Reading]]
-"""A chunk -> one reading for each of its paths, in their order."""
-
 _JOB_S: Final = 600
 """The longest that the next stage may take for it."""
-_ADVICE: Final = (
-    "mount the share there, or say where it is: [roots.NAME] path = ... in the config of this"
-    " machine"
-)
-_CLOCKS_NS: Final = (1_000_000_000, 1_000_000, 1_000, 100)
-"""How coarse the times of a share may be: NFS 2, some servers, SMB."""
 
 
 class Lender:
@@ -56,9 +49,7 @@ class Lender:
         self._hands_back = hands_back
         self._read_chunk = read_chunk
         self._queues = Queues(client)
-        self._places = {
-            name: os.fsencode(os.path.realpath(folder)) for name, folder in settings.roots.items()
-        }
+        self._places = {name: _real(os.fsencode(folder)) for name, folder in settings.roots.items()}
         """Where this machine has the roots, where the settings say so."""
         self._real: dict[bytes, bytes] = {}
         """Where it has them else, and where a link there led when it was met first."""
@@ -74,10 +65,12 @@ class Lender:
         The answer is RQ's: a `Retry` puts the job back into its queue.
         """
         order: ExtractOrder = read_order(raw, ExtractOrder)
-        place = self._place_of(order)
         try:
-            _check_mounted(place)
-            readings = read(order, place, self._read_chunk)
+            readings = self._read(order)
+        except errors.RootSilent as error:
+            _log.warning("not read root=%s reason=%s", order.origin.root, error)
+            silent = Waiting.SILENT  # it stays pending
+            readings = [Reading(path=file.entry.path, waiting=silent) for file in order.files]
         except errors.RootOffline as error:
             if not self._hands_back:
                 raise
@@ -99,89 +92,30 @@ class Lender:
         )
         return None
 
+    def _read(self, order: ExtractOrder) -> list[Reading]:
+        """Have the files of an order read; a helper looks at a share first, since that may hang."""
+        place = self._place_of(order)
+        may_hang = is_share(place)
+        if may_hang:
+            evidence = shares.ask(place, evidence_at, order.evidence, place)
+        else:
+            evidence = evidence_at(order.evidence, place)
+        return read(order, place, evidence, self._read_chunk, may_hang=may_hang)
+
     def _place_of(self, order: ExtractOrder) -> bytes:
         """The root on this machine, which is never reached through a link that is new."""
         place = self._places.get(order.origin.root)
         if place is not None:
             return place
         told = bytes_of(order.root_path)
-        if told not in self._real and os.path.isdir(told):
-            self._real[told] = os.path.realpath(told)
+        if told not in self._real and not is_share(told) and os.path.isdir(told):
+            self._real[told] = _real(told)
         return self._real.get(told, told)
 
 
-def read(order: ExtractOrder, place: bytes, read_chunk: ReadChunk) -> list[Reading]:
-    """What stands in the files of an order, in its order, below this machine's `place`.
-
-    Raises RootOffline where that has gone.
-    """
-    chunk = Chunk(
-        place,
-        tuple(file.entry.path for file in order.files),
-        _evidence_here(order.evidence, place),
-        order.follow_links,
-        frozenset(path.raw for path in order.closed),
-    )
-    readings = read_chunk(chunk)
-    return [_as_scanned(reading, file) for reading, file in zip(readings, order.files, strict=True)]
-
-
-def same_time(one_ns: int, other_ns: int) -> bool:
-    """Whether two times of one file are equal, seen through file systems with different clocks.
-
-    Of two that had to be folded nothing is known: a share may have cut them down in its own way.
-    """
-    if one_ns == other_ns or (is_folded(one_ns) and is_folded(other_ns)):
-        return True
-    for clock_ns in _CLOCKS_NS:
-        if one_ns % clock_ns == 0 or other_ns % clock_ns == 0:
-            return one_ns // clock_ns == other_ns // clock_ns
-    return False
-
-
-def _as_scanned(reading: Reading, file: FileText) -> Reading:
-    """Put the stamp of the scan to what was read, if the same file was read.
-
-    The inode and ctime of a share are not those of the disk behind it; size and mtime are. So
-    only what has all four had been born when its disk says so.
-    """
-    stamp = reading.stamp
-    if stamp is None:
-        return reading
-    if stamp.size != file.size or not same_time(stamp.mtime_ns, file.mtime_ns):
-        return Reading(
-            path=reading.path,
-            waiting=Waiting.CHANGING,
-            opened=reading.opened,
-            bytes_read=reading.bytes_read,
-        )
-    scanned = file.entry.stamp
-    birth_ns = reading.birth_ns if stamp == scanned else None
-    return replace(reading, stamp=scanned, birth_ns=birth_ns)
-
-
-def _evidence_here(evidence: Evidence, place: bytes) -> Evidence:
-    """A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says.
-
-    Nor does a server tell when the inode behind it was made: Samba has a time of its own.
-    """
-    if not (evidence.leases or evidence.births):
-        return evidence
+def _real(folder: bytes) -> bytes:
+    """Where links lead to; as it is where a share on the way does not answer."""
     try:
-        fs_type = disks.disk_at(place).fs_type
-    except OSError as error:
-        raise errors.RootOffline(f"{os.fsdecode(place)}: {error.strerror}; {_ADVICE}") from error
-    local = disks.traits_of(fs_type).holds_wal
-    return replace(evidence, leases=evidence.leases and local, births=evidence.births and local)
-
-
-def _check_mounted(place: bytes) -> None:
-    """Raise RootOffline where there is no folder, or nothing in it."""
-    shown = os.fsdecode(place)
-    try:
-        with os.scandir(place) as listing:
-            if next(listing, None) is not None:
-                return
-    except OSError as error:
-        raise errors.RootOffline(f"{shown}: {error.strerror}; {_ADVICE}") from error
-    raise errors.RootOffline(f"{shown}: is empty; {_ADVICE}")
+        return real_path(folder)
+    except errors.RootSilent:
+        return os.path.abspath(folder)

@@ -134,6 +134,9 @@ class Owner:
                 self._leave_be(row)
                 return
             written, answered_too = self._write(row, ready, guarded, origin)
+        except errors.RootSilent:
+            self._leave_be(row)
+            return
         finally:
             guarded.close()
         if written is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from indexer import paths
+from indexer import errors, paths
 from indexer.engine import runs
 from indexer.engine.bell import ring
 from indexer.engine.chunks import chunk_of
@@ -106,6 +107,12 @@ class Scanner:
             ended = self._slice(running)
             if ended:
                 scan.end()
+        except errors.RootSilent:
+            scan.close()
+            begun = self._begin(running.order)  # without the root that does not answer
+            if begun is not None:
+                self._go_on(order, _Running(begun, begun.steps(), running.order))
+            return
         except BaseException:
             scan.close()
             raise
@@ -161,6 +168,10 @@ class Scanner:
 
     def _ask_again(self, row: PendingRow, order: ScanOrder) -> None:
         """Scan the names of one row again, of which the answer was lost, or not whole."""
+        with suppress(errors.RootSilent):  # it waits until its root is back
+            self._ask_again_now(row, order)
+
+    def _ask_again_now(self, row: PendingRow, order: ScanOrder) -> None:
         guarded = self._desk.look_at_roots([row.hint])
         try:
             tree = guarded.trees.get(row.hint.root_id)
