@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.descent import lstat_at
+from indexer.disk.descent import lstat_at
+from indexer.ignore.path_filter import is_rule
 from indexer.model import Hint
 from indexer.store.roots import RootRow
-from indexer.wanted import is_rule
 
 
 class Located(Struct, frozen=True):

@@ -13,24 +13,33 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from indexer import errors, paths, report
-from indexer.engine.chunks import chunk_of
-from indexer.engine.guard import look_at_roots
-from indexer.engine.pool import ReaderPool
+from indexer.disk.rotational import reader_count
+from indexer.disk.tree import Tree
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import explain
-from indexer.model import Entry, Known, Listener, Place, ProblemKind, Progress, Reading, Waiting
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import (
+    Entry,
+    IndexedFile,
+    Listener,
+    ProblemKind,
+    Progress,
+    Reading,
+    RowState,
+    Waiting,
+)
+from indexer.readers.chunks import chunk_of
+from indexer.readers.pool import ReaderPool
+from indexer.roots.open_roots import open_roots
 from indexer.settings import Settings
-from indexer.spindles import reader_count
 from indexer.stages.batch import shape
-from indexer.stages.comparison import Pair, Vanished, compare
+from indexer.stages.diff import Pair, Vanished, compare
 from indexer.stages.extract import extract
 from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.store.damage import Damage
 from indexer.store.sqlite_errors import explained
-from indexer.tree import Tree
 from indexer.walk import Unlisted, Unseen, look, walk
-from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
 
@@ -49,7 +58,7 @@ class _Same(Struct, frozen=True):
 
     tree: Tree
     entry: Entry
-    known: Known
+    known: IndexedFile
 
 
 _Part = list[_Same]
@@ -62,14 +71,14 @@ class Verifier:
         self,
         connection: Connection,
         settings: Settings,
-        wanted: Wanted,
+        path_filter: PathFilter,
         *,
         listener: Listener | None,
         stop: Callable[[], bool],
     ) -> None:
         self._connection = connection
         self._settings = settings
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._listener = listener
         self._stop = stop
         self._checked = 0
@@ -102,10 +111,12 @@ class Verifier:
 
     def _compare(self, *, deep: bool) -> report.VerifyReport:
         watched = roots.watched(self._connection)
-        guarded = look_at_roots(self._connection, watched, follow_links=self._wanted.follow_links)
+        open_trees = open_roots(
+            self._connection, watched, follow_links=self._path_filter.follow_links
+        )
         try:
             doubts: list[_Doubt] = []
-            trees = list(guarded.trees.values())
+            trees = list(open_trees.trees.values())
             parts = self._parts(trees, doubts)
             if deep:
                 doubts.extend(self._deep_doubts(parts, reader_count(self._settings, trees)))
@@ -116,11 +127,11 @@ class Verifier:
             waiting = pending.all_rows(self._connection)
             covered = [doubt for doubt in doubts if _is_covered(doubt, waiting)]
             told = [doubt for doubt in doubts if doubt not in covered]
-            offline = list(guarded.offline.values())
+            offline = list(open_trees.offline.values())
             for root in watched:
-                offline.extend(guarded.away(root.id).values())
+                offline.extend(open_trees.away(root.id).values())
         finally:
-            guarded.close()
+            open_trees.close()
         return report.VerifyReport(
             ok=not told and not self._unseen,
             checked=self._checked,
@@ -151,7 +162,7 @@ class Verifier:
     def _compared(self, tree: Tree) -> Iterator[_Doubt | _Same]:
         rows = tracks.below(self._connection, tree.root_id, b"")
         seen = (row for row in rows if not tree.is_offline(row.path))
-        for item in compare(walk(tree, b"", self._wanted), seen):
+        for item in compare(walk(tree, b"", self._path_filter), seen):
             if isinstance(item, Pair):
                 self._checked += 1
                 if self._checked % _BEAT_FILES == 0:
@@ -159,7 +170,7 @@ class Verifier:
                 doubt = self._doubt(tree, item.entry.path, item.entry, item.known)
                 if doubt is not None:
                     yield doubt
-                elif item.known is not None and item.known.place is Place.PRESENT:
+                elif item.known is not None and item.known.place is RowState.PRESENT:
                     yield _Same(tree, item.entry, item.known)
             elif isinstance(item, Vanished):
                 path = item.known.path
@@ -168,14 +179,14 @@ class Verifier:
                 yield from self._not_seen(tree, item)
 
     def _doubt(
-        self, tree: Tree, path: bytes, entry: Entry | None, known: Known | None
+        self, tree: Tree, path: bytes, entry: Entry | None, known: IndexedFile | None
     ) -> _Doubt | None:
         """Hold one path of the disk against its row; None where they agree."""
         if entry is None:
             if known is None:
                 return None
             return _Doubt(tree, path, "gone", "the index has it, the disk has not")
-        fields = tree.spot_of(path).fields
+        fields = tree.mount_point_of(path).fields
         if known is not None and fields.same(known.stamp, entry.stamp):
             return None
         problem = problems.get(self._connection, tree.root_id, path)
@@ -222,7 +233,7 @@ class Verifier:
                 yield doubt
             return
         try:
-            entry = look(doubt.tree, doubt.path, self._wanted)
+            entry = look(doubt.tree, doubt.path, self._path_filter)
         except OSError as error:
             yield _Doubt(doubt.tree, doubt.path, doubt.kind, explain(error))
             return
@@ -252,14 +263,14 @@ class Verifier:
                         self._wrong_rows.add(same.known.id)
                         yield _Doubt(same.tree, reading.path, "tags", detail)
 
-    def _tag_difference(self, tree: Tree, known: Known, reading: Reading) -> str | None:
+    def _tag_difference(self, tree: Tree, known: IndexedFile, reading: Reading) -> str | None:
         if reading.waiting is not None or reading.gone:
             return None
         if reading.problem is not None:
             return f"it is in the index and cannot be read now: {reading.problem.reason}"
         if reading.track is None or reading.stamp is None:
             return None
-        if not tree.spot_of(reading.path).fields.same(reading.stamp, known.stamp):
+        if not tree.mount_point_of(reading.path).fields.same(reading.stamp, known.stamp):
             return None
         told = tracks.columns_of(self._connection, known.id)
         now = shape(reading.track, reading.path, tree.name).columns
@@ -270,12 +281,12 @@ class Verifier:
         ]
         return "; ".join(differing) or None
 
-    def _still_differs(self, tree: Tree, known: Known) -> bool:
+    def _still_differs(self, tree: Tree, known: IndexedFile) -> bool:
         """The second look: the row is as it was, and one more reading says the same."""
         again = tracks.by_id(self._connection, known.id)
         if again != known:
             return False
-        entry = look(tree, known.path, self._wanted)
+        entry = look(tree, known.path, self._path_filter)
         if entry is None:
             return False
         (reading,) = extract(chunk_of(tree, [entry], self._settings, plain=True))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import apsw
 
 from indexer.library import Library
-from indexer.model import Entry, Known, Place, Stamp
+from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.report import ChangeRow
 from indexer.store import search
 from indexer.store.connection import Connection, select
@@ -46,14 +46,14 @@ def known(
     number: int = 1,
     *,
     track_id: int = 1,
-    place: Place = Place.PRESENT,
+    place: RowState = RowState.PRESENT,
     reader_version: int = 1,
     scan_id: int = 0,
     added_at: int | None = 1,
     missing_at: int | None = None,
-) -> Known:
+) -> IndexedFile:
     """A made-up row of root 1, which has disk 1."""
-    return Known(
+    return IndexedFile(
         track_id, 1, path, stamp(number), place, 1, scan_id, reader_version, added_at, missing_at
     )
 

@@ -92,11 +92,11 @@ cli.add_command(completion_of("watcher"))
 
 
 def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> None:
-    from indexer.engine.dispatch import dispatching
-    from indexer.engine.lock import holder
-    from indexer.engine.registry import root_at
+    from indexer.engine.coordinator import coordinating
+    from indexer.roots.registry import root_at
+    from indexer.runs.lock import lock_info
+    from indexer.settings_filter import path_filter_of
     from indexer.store import roots
-    from indexer.wishes import wanted_by
     from watcher import systemd
     from watcher.daemon import Daemon
 
@@ -107,10 +107,10 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
         stopped = True
 
     _on_signals(stop_waiting)
-    wanted = wanted_by(settings)
-    with dispatching(settings, wanted, "daemon", lambda: stopped) as dispatcher:
+    wanted = path_filter_of(settings)
+    with coordinating(settings, wanted, "daemon", lambda: stopped) as dispatcher:
         if dispatcher.lock is None:
-            other = holder(settings.db)
+            other = lock_info(settings.db)
             who = f"process {other.pid}" if other else "another process"
             raise errors.CannotDo(
                 f"{settings.db}: {who} keeps this index already; one daemon is enough, "
@@ -141,10 +141,10 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
 def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
     """Repair an index that could not be opened, as `indexer repair` does."""
     from indexer.engine.mending import mend
-    from watcher.log import Decisions
-    from watcher.mending import told_of
+    from watcher.log import EventLog
+    from watcher.repair import told_of
 
-    log = Decisions()
+    log = EventLog()
     done = mend(settings.db, lambda: False, takes_lock=True)
     log.warning("repaired", detail=str(error), **told_of(done))
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class DoubtKind(StrEnum):
+class WatchFaultKind(StrEnum):
     """Why changes may have been missed. After each: `renew` the root's watches, then reconcile."""
 
     OVERFLOW = "overflow"
@@ -27,15 +27,15 @@ class DoubtKind(StrEnum):
     """The thread did not answer in time (`fence`)."""
 
 
-class Doubt(Struct, frozen=True):
+class WatchFault(Struct, frozen=True):
     """One reason to believe that changes below a root were missed."""
 
     root_id: int
-    kind: DoubtKind
+    kind: WatchFaultKind
     detail: str
 
 
-class Armed(Struct, frozen=True):
+class WatchCounts(Struct, frozen=True):
     """What came of adding watches: how many folders are watched now, and which are not.
 
     `unwatched` has the error number of each; where it is EACCES the folders below are not known,

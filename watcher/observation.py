@@ -7,10 +7,10 @@ import stat
 from typing import Final
 
 from indexer import paths
-from indexer.descent import OpenFolders
-from indexer.evidence import Lease, coarse_now_ns, tick_left_ns, try_lease
-from watcher.gathering import Observation
-from watcher.whole import is_complete
+from indexer.disk.descent import OpenFolders
+from indexer.evidence import FileLease, coarse_now_ns, tick_left_ns, try_lease
+from watcher.container_check import is_complete
+from watcher.folder_buffer import Observation
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 _EXTRACT_WAITS_NS: Final = 10_000_000
@@ -24,7 +24,7 @@ def observe(
         with OpenFolders.at(root_path, follow_links=follow_links) as folders:
             fd = _open(folders, path)
     except BlockingIOError:  # somebody holds a write lease, as Samba does for its clients
-        return Observation(Lease.REFUSED, 0, 0)
+        return Observation(FileLease.REFUSED, 0, 0)
     except OSError:
         return None
     status = os.fstat(fd)
@@ -32,8 +32,8 @@ def observe(
         os.close(fd)
         return None
     with open(fd, "rb", buffering=0) as file:
-        lease = try_lease(fd) if leases else Lease.UNAVAILABLE
-        complete = lease is Lease.REFUSED or _is_complete(file, path, status.st_size)
+        lease = try_lease(fd) if leases else FileLease.UNAVAILABLE
+        complete = lease is FileLease.REFUSED or _is_complete(file, path, status.st_size)
         left_ns = tick_left_ns(status.st_ctime_ns, coarse_now_ns(), granularity_ns)
         return Observation(
             lease,

@@ -1,4 +1,4 @@
-"""All roots that are watched -> one stream of sightings and doubts, and the proof that it flows."""
+"""All roots that are watched -> one stream of events and doubts, and the proof that it flows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from watcher.health import Armed, Doubt, DoubtKind
+from watcher.health import WatchCounts, WatchFault, WatchFaultKind
 from watcher.inbox import Drained, Inbox
 from watcher.observer import Observer
-from watcher.watches import Place
+from watcher.watches import WatchedRoot
 
 MOST: Final = 16_384
 """Names of one root that may wait to be drained: as many as the kernel's own queue, 4 MB."""
@@ -27,7 +27,7 @@ class Observers:
 
     def __init__(self, wake: Callable[[], None], *, most: int = MOST) -> None:
         self._inbox = Inbox(wake, most)
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, WatchedRoot] = {}
         self._observers: dict[int, Observer] = {}
         self._refused: dict[int, int] = {}
 
@@ -38,16 +38,16 @@ class Observers:
         *,
         wants_folder: Callable[[bytes], bool],
         wants_name: Callable[[bytes, bytes], bool],
-    ) -> Armed:
+    ) -> WatchCounts:
         """Watch a root and all below it; watched before, it is watched anew.
 
         Whatever cannot be watched is named in the answer, the root itself (`b""`) too, so a root
         that is not there is no error here.
         """
-        self._places[root_id] = Place(root_id, path, wants_folder, wants_name)
+        self._places[root_id] = WatchedRoot(root_id, path, wants_folder, wants_name)
         return self.renew(root_id)
 
-    def renew(self, root_id: int) -> Armed:
+    def renew(self, root_id: int) -> WatchCounts:
         """Give a root a new observer after a doubt. What waited to be drained of it is dropped."""
         self._part(root_id)
         self._inbox.forget(root_id)
@@ -60,7 +60,7 @@ class Observers:
         self._observers[root_id] = observer
         return self.arm(root_id)
 
-    def arm(self, root_id: int, folder: bytes = b"") -> Armed:
+    def arm(self, root_id: int, folder: bytes = b"") -> WatchCounts:
         """Watch a folder and all below it anew: its rights, the limit or the wishes changed."""
         observer = self._observers.get(root_id)
         if observer is not None:
@@ -69,11 +69,11 @@ class Observers:
                 self._refused[root_id] = errno.ENOENT
         return self.armed(root_id)
 
-    def armed(self, root_id: int) -> Armed:
+    def armed(self, root_id: int) -> WatchCounts:
         """What is watched of a root now, and what is not; new folders may have changed it."""
         refused = self._refused.get(root_id)
         if refused is not None:
-            return Armed(0, {b"": refused})
+            return WatchCounts(0, {b"": refused})
         return self._observers[root_id].watches.armed()
 
     def watched_folders(self, root_id: int) -> set[bytes]:
@@ -108,7 +108,7 @@ class Observers:
             if not (asked[root_id] and one.answered(max(0.0, deadline - time.monotonic())))
         ]
         for root_id in silent:
-            self._inbox.doubt(Doubt(root_id, DoubtKind.SILENT, f"for {timeout_s:g} s"))
+            self._inbox.doubt(WatchFault(root_id, WatchFaultKind.SILENT, f"for {timeout_s:g} s"))
         return not silent
 
     def close(self) -> None:

@@ -10,21 +10,22 @@ from contextlib import contextmanager, nullcontext
 from typing import Final
 
 from indexer import errors, paths
-from indexer.descent import lstat_at
-from indexer.engine import acceptance, guard
-from indexer.engine.automounts import Touches, touched_by
-from indexer.engine.background import Background
-from indexer.engine.careful import Careful
-from indexer.engine.facts import Facts
-from indexer.engine.guard import Guarded
-from indexer.engine.kept import what_became
+from indexer.disk.descent import lstat_at
+from indexer.disk.mounts import has_expired, read_mounts
+from indexer.engine.background import BackgroundReads
 from indexer.engine.local import LocalEngine
-from indexer.engine.memory import give_back
-from indexer.engine.pace import Pace
-from indexer.engine.result import Result
 from indexer.faults import FaultStreak
+from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
-from indexer.mounts import has_expired, read_mounts
+from indexer.readers.limited import LimitedReaders
+from indexer.roots import acceptance, open_roots
+from indexer.roots.automounts import Touches, touched_by
+from indexer.roots.open_roots import OpenRoots
+from indexer.runs.event_facts import EventFacts
+from indexer.runs.kept import what_became
+from indexer.runs.memory import give_back
+from indexer.runs.result import Result
+from indexer.runs.throughput import Throughput
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome
 from indexer.store import changes, counted, pending, problems, roots, scans, tracks, upkeep
@@ -33,10 +34,9 @@ from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
 from indexer.walk import Listed, walk
-from indexer.wanted import Wanted
-from watcher.log import Decisions
+from watcher.log import EventLog
 from watcher.priority import catching_up
-from watcher.roots import Standing
+from watcher.roots import RootStatus
 
 _TOLD_ONE_BY_ONE: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""
@@ -55,7 +55,7 @@ Files = set[tuple[int, bytes]]
 """Root id and path of each."""
 
 
-class Work:
+class LocalWork:
     """Runs the stages for a daemon, through its one writing connection.
 
     `stop` is asked while it works and while it waits for a lock; then it ends as soon as it can.
@@ -65,23 +65,23 @@ class Work:
         self,
         connection: Connection,
         settings: Settings,
-        wanted: Wanted,
-        log: Decisions,
+        path_filter: PathFilter,
+        log: EventLog,
         stop: Callable[[], bool],
     ) -> None:
         self.left: Files = set()
         """Files of the last look that were not whole."""
-        self.twins: Files = set()
+        self.links: Files = set()
         """Other links to files that it found changed."""
         self.absent: set[int] = set()
         """Roots that were not there at the last look, so that nothing was done for them."""
         self.log_is_held = False
         """Whether somebody's long read keeps the WAL from shrinking."""
-        self.pace = Pace()
+        self.pace = Throughput()
         """What it gets through, for `status`."""
         self._connection = connection
         self._settings = settings
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._log = log
         self._stop = stop
         self._own_rows: set[int] = set()
@@ -96,8 +96,8 @@ class Work:
         self._token = token_of(connection)
         self._waits_until = 0.0
         self._streak = FaultStreak()
-        careful = Careful(connection, settings, BACKGROUND_READERS)
-        self.background = Background(connection, careful)
+        limited = LimitedReaders(connection, settings, BACKGROUND_READERS)
+        self.background = BackgroundReads(connection, limited)
         """Readers of what may kill them, which the loop does not wait for."""
         connection.set_busy_handler(self._goes_on_waiting)
 
@@ -113,7 +113,7 @@ class Work:
 
     # Disks
 
-    def standings(self, touches: Touches) -> list[Standing]:
+    def root_statuses(self, touches: Touches) -> list[RootStatus]:
         """Look which roots are there, with their disks.
 
         What may be accepted without asking is accepted. Raises CannotDo when the database was
@@ -124,15 +124,15 @@ class Work:
             for one in acceptance.learn_mounts(self._connection, row, touches):
                 place = os.fsdecode(paths.join(row.path, one.folder))
                 self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
-        with self._disks(touches) as (watched, guarded):
+        with self._disks(touches) as (watched, open_trees):
             self._watched = watched
             return [
-                Standing(
+                RootStatus(
                     row,
                     tuple(roots.mounts(self._connection, row.id)),
-                    guarded.offline.get(row.id),
-                    guarded.away(row.id),
-                    guarded.automounts[row.id],
+                    open_trees.offline.get(row.id),
+                    open_trees.away(row.id),
+                    open_trees.automounts[row.id],
                 )
                 for row in watched
             ]
@@ -145,7 +145,7 @@ class Work:
         """What to tell of a root in which there never was music; None of any other."""
         if not roots.never_had_music(self._connection, root.id):
             return None
-        return guard.no_music(root).removeprefix(f"{root.name}: ")
+        return open_roots.no_music(root).removeprefix(f"{root.name}: ")
 
     def roots_changed(self) -> bool:
         """Whether a command has added or removed a root since the last `standings`."""
@@ -179,23 +179,23 @@ class Work:
         self._told_to = min(self._told_to, changes.newest(self._connection))
 
     @contextmanager
-    def _disks(self, touches: Touches) -> Iterator[tuple[list[RootRow], Guarded]]:
+    def _disks(self, touches: Touches) -> Iterator[tuple[list[RootRow], OpenRoots]]:
         """All watched roots, held open for as long as the `with` lasts.
 
         What is known of them is read at one moment, since commands add and remove roots.
         """
         with read_transaction(self._connection):
             watched = roots.watched(self._connection)
-            guarded = guard.look_at_roots(
+            open_trees = open_roots.open_roots(
                 self._connection,
                 watched,
-                follow_links=self._wanted.follow_links,
+                follow_links=self._path_filter.follow_links,
                 touches=touches,
             )
         try:
-            yield watched, guarded
+            yield watched, open_trees
         finally:
-            guarded.close()
+            open_trees.close()
 
     def count_days(self, root_ids: Iterable[int]) -> None:
         """Once a day: count it for these roots, and forget what left long ago."""
@@ -220,7 +220,7 @@ class Work:
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))
             elif not path or _may_be_folder(
-                watched[root_id].path, path, follow_links=self._wanted.follow_links
+                watched[root_id].path, path, follow_links=self._path_filter.follow_links
             ):
                 places.add(Hint(root_id, path, recursive=True))
             else:  # by its name: a look at its folder takes it for a folder, and leaves it be
@@ -236,18 +236,18 @@ class Work:
 
         (root id, path) of places that may be looked at now.
         """
-        answered = self.background.careful.step()
+        answered = self.background.limited.step()
         if answered:
             result = Result()
             started = time.monotonic()
             hints = [job.row.hint for job, _ in answered]
-            with self._disks(touched_by(hints, wakes=False)) as (_, guarded):
-                engine = self._engine(guarded, result, Facts())
+            with self._disks(touched_by(hints, wakes=False)) as (_, open_trees):
+                engine = self._engine(open_trees, result, EventFacts())
                 engine.insert_answered(answered)
                 for scan_id in {job.row.scan_id for job, _ in answered} | engine.runs_answered:
                     self._end_run(scan_id)
                 self.left |= set(engine.left)
-                self.twins |= engine.twins
+                self.links |= engine.links
                 self._note_rows(engine)
             result.seconds = time.monotonic() - started
             self._count(result, places=0)
@@ -255,13 +255,17 @@ class Work:
         return freed
 
     def _engine(
-        self, guarded: Guarded, result: Result, facts: Facts, listener: Listener | None = None
+        self,
+        open_trees: OpenRoots,
+        result: Result,
+        facts: EventFacts,
+        listener: Listener | None = None,
     ) -> LocalEngine:
         return LocalEngine(
             self._connection,
-            guarded.trees,
+            open_trees.trees,
             self._settings,
-            self._wanted,
+            self._path_filter,
             result,
             listener=listener,
             stop=self._stop,
@@ -278,7 +282,7 @@ class Work:
     def look(
         self,
         hints: Sequence[Hint],
-        facts: Facts,
+        facts: EventFacts,
         listener: Listener | None = None,
         *,
         in_a_hurry: bool = True,
@@ -297,21 +301,24 @@ class Work:
         result = Result()
         self.background.waits = waits
         touches = touched_by(hints, wakes=wakes)
-        with self._disks(touches) as (_, guarded), nullcontext() if in_a_hurry else catching_up():
-            engine = self._engine(guarded, result, facts, listener)
+        with (
+            self._disks(touches) as (_, open_trees),
+            nullcontext() if in_a_hurry else catching_up(),
+        ):
+            engine = self._engine(open_trees, result, facts, listener)
             there = [
                 wish
                 for hint in hints
-                if hint.root_id in guarded.trees
+                if hint.root_id in open_trees.trees
                 for wish in self._with_rereads(hint)
             ]
-            self.absent = {hint.root_id for hint in hints} - guarded.trees.keys()
+            self.absent = {hint.root_id for hint in hints} - open_trees.trees.keys()
             scan_id = rows[0].scan_id if rows else 0
-            own = [row for row in rows if row.hint.root_id in guarded.trees]
+            own = [row for row in rows if row.hint.root_id in open_trees.trees]
             expected = self._expected(there) if listener else None
             engine.run(there, expected=expected, scan_id=scan_id, rows=own)
             self.left = set(engine.left)
-            self.twins = engine.twins
+            self.links = engine.links
             self._note_rows(engine)
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
@@ -342,7 +349,7 @@ class Work:
 
     def do_run(self, rows: Sequence[PendingRow]) -> Result:
         """Do what a command has asked for, and end its run; `rows` are all hints of it."""
-        result = self.look([row.hint for row in rows], Facts(), wakes=True, rows=rows)
+        result = self.look([row.hint for row in rows], EventFacts(), wakes=True, rows=rows)
         if not result.interrupted:
             self._end_run(rows[0].scan_id)
         return result
@@ -399,10 +406,10 @@ class Work:
     def list_folders(self, root_id: int) -> None:
         """List the folders of a root, for `take_listed`, where somebody else has looked at it."""
         touches = touched_by([Hint(root_id, recursive=True)], wakes=True)
-        with self._disks(touches) as (_, guarded):
-            tree = guarded.trees.get(root_id)
+        with self._disks(touches) as (_, open_trees):
+            tree = open_trees.trees.get(root_id)
             if tree is not None:
-                found = walk(tree, b"", self._wanted.without_files())
+                found = walk(tree, b"", self._path_filter.without_files())
                 self._listed[root_id] = {one.path for one in found if isinstance(one, Listed)}
 
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:
@@ -416,7 +423,7 @@ class Work:
             for root_id, written in by_root.items():
                 for start in range(0, len(written), _NAMES_A_ROW):
                     hint = Hint(root_id, b"", tuple(written[start : start + _NAMES_A_ROW]))
-                    rows.append(pending.leave_hint(self._connection, hint, now_ms))
+                    rows.append(pending.enqueue(self._connection, hint, now_ms))
         self._own_rows |= {row.id for row in rows}
         return rows
 

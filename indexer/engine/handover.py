@@ -8,21 +8,21 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.engine.bell import ring
 from indexer.model import Hint
+from indexer.runs.wakeup import wake
 from indexer.store import pending, scans
 from indexer.store.connection import Connection, write_transaction
 
 
-def leave_hints(connection: Connection, database: Path, hints: Sequence[Hint]) -> None:
+def enqueue_hints(connection: Connection, database: Path, hints: Sequence[Hint]) -> None:
     """Make hints durable and wake the daemon. Nothing follows them."""
     now_ms = time.time_ns() // 1_000_000
     with write_transaction(connection):
-        pending.leave_hints(connection, hints, now_ms)
-    ring(database)
+        pending.enqueue_all(connection, hints, now_ms)
+    wake(database)
 
 
-def ask(
+def request_run(
     connection: Connection, database: Path, kind: str, names: Sequence[str], hints: Sequence[Hint]
 ) -> int:
     """Have a run of `scan` or `rebuild` done; its id in `scans`, where it is counted."""
@@ -31,6 +31,6 @@ def ask(
         scan_id = scans.start(connection, kind, names, now_ms, alone=False)
         reread = scan_id if kind == "rebuild" else 0
         wanted = [msgspec.structs.replace(hint, reread=reread) for hint in hints]
-        pending.leave_hints(connection, wanted, now_ms, scan_id=scan_id)
-    ring(database)
+        pending.enqueue_all(connection, wanted, now_ms, scan_id=scan_id)
+    wake(database)
     return scan_id

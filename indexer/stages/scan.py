@@ -10,16 +10,17 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
+from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, explain, problem_of
-from indexer.model import Entry, Hint, Known, Problem, ProblemKind
-from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare_runs
-from indexer.stages.identity import find, must_read
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
+from indexer.stages.diff import Compared, Pair, Same, Vanished, compare_runs
+from indexer.stages.moves import find, must_read
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks import TOLD
 from indexer.tags import READER_VERSION
-from indexer.tree import Tree
 from indexer.walk import (
     Listed,
     Unlisted,
@@ -30,7 +31,6 @@ from indexer.walk import (
     runs,
     unseen,
 )
-from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
 _AS_TEXT_BYTES: Final = 160
@@ -72,7 +72,7 @@ class Scan:
         connection: Connection,
         trees: Mapping[int, Tree],
         hint: Hint,
-        wanted: Wanted,
+        path_filter: PathFilter,
         chunk_files: int,
         *,
         beat: Callable[[], bool] = lambda: True,
@@ -97,11 +97,11 @@ class Scan:
         self.unchanged = 0
         self.vanished: list[int] = []
         self.unlisted: list[tuple[bytes, Problem]] = []
-        self.settled_problems: list[bytes] = []
+        self.resolved_problems: list[bytes] = []
         self._connection = connection
         self._trees = trees
         self._tree = trees[hint.root_id]
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._chunk_files = chunk_files
         self._is_first = tracks.is_empty(connection)
         self._beat = beat
@@ -152,7 +152,7 @@ class Scan:
                 self._keep_below(open_problems, item)
             elif self._keep_folders and isinstance(item, Listed):
                 self.folders.add(item.path)
-        self.settled_problems.extend(path for path in open_problems if self._is_over(path))
+        self.resolved_problems.extend(path for path in open_problems if self._is_over(path))
         if read or unread:
             yield self._plan(read, unread)
 
@@ -168,7 +168,7 @@ class Scan:
         chunk: list[Entry] = []
         folder = b""
         recursive = self.hint.recursive
-        for item in runs(self._tree, self.hint.folder, self._wanted, recursive=recursive):
+        for item in runs(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
             if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
                 continue
@@ -234,11 +234,11 @@ class Scan:
         """Whether there is anything in them."""
         return bool(self._replaced)
 
-    def _is_replaced(self, entry: Entry, here: Known | None) -> bool:
+    def _is_replaced(self, entry: Entry, here: IndexedFile | None) -> bool:
         """Whether another file stands now where an indexed one stood."""
         return (
             here is not None
-            and self._tree.spot_of(entry.path).fields.stable_inodes
+            and self._tree.mount_point_of(entry.path).fields.stable_inodes
             and here.stamp.inode != entry.stamp.inode
             and len(self._replaced) < _MOST_REPLACED
         )
@@ -302,7 +302,7 @@ class Scan:
         rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
         if not self._tree.is_whole:
             rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
-        found = runs(self._tree, folder, self._wanted, recursive=recursive)
+        found = runs(self._tree, folder, self._path_filter, recursive=recursive)
         reread = self.hint.reread
         yield from compare_runs(found, rows, reread, troubled, at_once=_BEAT_FILES)
 
@@ -319,8 +319,8 @@ class Scan:
             yield Unseen(path, problem)
             self._streak.count(path, problem)
 
-    def _looked_at(self, path: bytes, known: Known | None) -> list[Compared]:
-        entry = look(self._tree, path, self._wanted)
+    def _looked_at(self, path: bytes, known: IndexedFile | None) -> list[Compared]:
+        entry = look(self._tree, path, self._path_filter)
         if entry is not None and (known is not None or self._tree.lists(path)):
             return [Pair(entry, known)]
         if known is None:
@@ -389,7 +389,7 @@ class Scan:
             case ProblemKind.ENVIRONMENT:
                 return self._retries_trouble
             case ProblemKind.FAULT:
-                fields = self._tree.spot_of(entry.path).fields
+                fields = self._tree.mount_point_of(entry.path).fields
                 return (
                     self.hint.reread > 0
                     or problem.stamp is None

@@ -124,12 +124,12 @@ class Outline(Struct, frozen=True, gc=False):
     """Whether it is about all of its root."""
 
 
-def leave_hint(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
+def enqueue(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
     """Make a hint durable, under a new generation."""
-    return leave_hints(connection, (hint,), now_ms, scan_id=scan_id)[0]
+    return enqueue_all(connection, (hint,), now_ms, scan_id=scan_id)[0]
 
 
-def leave_hints(
+def enqueue_all(
     connection: Connection, hints: Iterable[Hint], now_ms: int, *, scan_id: int = 0
 ) -> list[PendingRow]:
     """Make hints durable that are to be scanned together, under one new generation."""
@@ -248,7 +248,7 @@ def add_left(
     return replace(row, attempts=attempts)
 
 
-def leave_be(connection: Connection, row: PendingRow) -> None:
+def retry_later(connection: Connection, row: PendingRow) -> None:
     """All of a row stays open, for another try."""
     connection.execute(_LEAVE_BE, (row.id, row.generation))
 
@@ -257,7 +257,7 @@ def halve(connection: Connection, row: PendingRow, now_ms: int) -> tuple[Pending
     """Two chunks in the place of one, each with half of its names (rule R9)."""
     names = row.hint.names or ()
     middle = len(names) // 2
-    settle(connection, row)
+    complete(connection, row)
     halves = []
     for part in (names[:middle], names[middle:]):
         hint = Hint(row.hint.root_id, row.hint.folder, part, reread=row.hint.reread)
@@ -270,7 +270,7 @@ def is_open(connection: Connection, row: PendingRow) -> bool:
     return select_value(connection, _IS_OPEN, (row.id, row.generation)) is not None
 
 
-def settle(connection: Connection, row: PendingRow) -> bool:
+def complete(connection: Connection, row: PendingRow) -> bool:
     """Close a row, if it is still the one the caller was given.
 
     False means that the place was settled or hinted anew while the caller was at work.
@@ -311,7 +311,7 @@ def newest_id(connection: Connection) -> int:
     return int(select_value(connection, _NEWEST))
 
 
-def settle_covered(
+def complete_covered(
     connection: Connection,
     hints: Sequence[Hint],
     up_to_id: int,
@@ -366,12 +366,12 @@ def _answer(
     """
     if row.hint.names is None:
         if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
-            settle(connection, row)
+            complete(connection, row)
         return set(), set()
     named = {paths.join(row.hint.folder, name) for name in row.hint.names}
     left = {path for path in named if path in but or not seen.file(path)}
     if not left:
-        settle(connection, row)
+        complete(connection, row)
     elif left != named and row.passes:
         rename(connection, row, left)
     elif left != named:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.engine.chunks import chunk_of
-from indexer.engine.garbage import seldom_collected
 from indexer.evidence import ignore_lease_signal
 from indexer.library import Library
 from indexer.model import Chunk, Reading
+from indexer.readers.chunks import chunk_of
+from indexer.runs.collector import collector_relaxed
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
@@ -28,7 +28,7 @@ from indexer.store.pending import PendingRow
 from indexer.walk import Run, runs
 from tests.bench.clock import Took
 from tests.bench.process import Failed
-from tests.by_hand import ByHand
+from tests.stage_harness import ByHand
 
 READINGS = "readings"
 TOGETHER = 4
@@ -168,7 +168,7 @@ def main() -> int:
     """Run one stage, and tell what it took."""
     stage, music, folder = sys.argv[1:]
     ignore_lease_signal()
-    with seldom_collected(), _empty_index(Path(music), Path(folder)) as by_hand:
+    with collector_relaxed(), _empty_index(Path(music), Path(folder)) as by_hand:
         STAGES[stage](by_hand, Path(folder)).tell()
     return 0
 

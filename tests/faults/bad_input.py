@@ -30,8 +30,8 @@ from mutagen.flac import FLAC
 from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 
 from indexer import tags
-from indexer.engine.processes import mapped_bytes
 from indexer.model import Chunk, ProblemKind, Reading, Track
+from indexer.readers.process import mapped_bytes
 from indexer.stages.extract import extract
 from indexer.tags import comments, id3, items, mp4, mpeg, mutagen_mp4, reader, vorbis
 from indexer.tags.window import Window

@@ -17,12 +17,13 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from indexer.engine.queued import hands
-from indexer.engine.queued.batches import FindingText, InsertOrder
-from indexer.engine.queued.hands import worker_of
-from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, failed_jobs, our_queue
-from indexer.engine.queued.lender import Lender
-from indexer.engine.queued.messages import (
+from indexer.library import Library
+from indexer.model import Hint, Reading
+from indexer.queue import rq_worker
+from indexer.queue.batch_messages import FindingText, InsertOrder
+from indexer.queue.extract import Extractor
+from indexer.queue.jobs import FAILED_TTL_S, MOST_BYTES, failed_jobs, our_queue
+from indexer.queue.messages import (
     BatchOrder,
     ExtractOrder,
     FileText,
@@ -30,16 +31,15 @@ from indexer.engine.queued.messages import (
     PathText,
     ScanOrder,
 )
-from indexer.engine.queued.owner import Owner
-from indexer.engine.queued.queues import Queues
-from indexer.library import Library
-from indexer.model import Hint, Reading
+from indexer.queue.owner import IndexWorker
+from indexer.queue.queues import Queues
+from indexer.queue.rq_worker import worker_of
 from indexer.settings import Settings
+from indexer.settings_filter import path_filter_of
 from indexer.store import pending
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
-from indexer.wishes import wanted_by
 from tests.programs import run
 from tests.redis_servers import RedisServer, redis_server
 from tests.trees import Plant, song, titles
@@ -104,11 +104,11 @@ class House:
 
     def work(self, queues: tuple[str, ...]) -> None:
         """Serve some queues until they are empty, as `indexer worker` does."""
-        owner = None if queues == ("extract",) else Owner(
-            self.settings, wanted_by(self.settings), self.client
+        owner = None if queues == ("extract",) else IndexWorker(
+            self.settings, path_filter_of(self.settings), self.client
         )  # fmt: skip
         try:
-            handlers = (owner or Lender(self.settings, self.client)).handlers
+            handlers = (owner or Extractor(self.settings, self.client)).handlers
             worker = worker_of(queues, self.client, handlers, name="guard", memory_mb=10_000)
             worker.work(burst=True, logging_level="CRITICAL")
         finally:
@@ -134,11 +134,11 @@ class House:
 
     def leave(self, hint: Hint) -> PendingRow:
         with write_transaction(self.connection):
-            return pending.leave_hint(self.connection, hint, 1)
+            return pending.enqueue(self.connection, hint, 1)
 
     def chunk(self, *names: bytes) -> PendingRow:
         with write_transaction(self.connection):
-            hint = pending.leave_hint(self.connection, Hint(1), 1)
+            hint = pending.enqueue(self.connection, Hint(1), 1)
             return pending.add_chunk(self.connection, Hint(1, b"", names), hint.generation, 1)
 
     def origin(self, row: PendingRow, **more: Any) -> Origin:
@@ -208,7 +208,7 @@ def pickled(mark: Mark) -> bytes:
     return zlib.compress(pickle.dumps(("os.mkdir", None, (mark,), {})))
 
 
-GOOD_NAME = "indexer.engine.queued.jobs"
+GOOD_NAME = "indexer.queue.jobs"
 
 Fields = Callable[[Mark], dict[str, Any]]
 
@@ -230,7 +230,7 @@ STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
         ("refused", "'trap_module.run' is no job of this program"),
     ),
     "a function of ours that is no job": (
-        lambda mark: {"data": call("indexer.engine.queued.queues.fetch", str(mark.path))},
+        lambda mark: {"data": call("indexer.queue.queues.fetch", str(mark.path))},
         ("refused", "is no job of this program"),
     ),
     "a method of something": (
@@ -554,12 +554,12 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
     house: House, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RQ keeps what a job answers, and our answer is no JSON."""
-    monkeypatch.setattr(hands, "_HANDED_BACK_PAUSE_S", 0.0)
+    monkeypatch.setattr(rq_worker, "_HANDED_BACK_PAUSE_S", 0.0)
     origin = house.origin(house.chunk(b"1.mp3"))
     away = PathText.of(os.fsencode(music / "not mounted"))
     order = ExtractOrder(origin=origin, root_path=away, files=(a_file("1.mp3"),))
     house.put("extract", order, "back")
-    handlers = Lender(house.settings, house.client).handlers
+    handlers = Extractor(house.settings, house.client).handlers
     worker = worker_of(("extract",), house.client, handlers, name="guard", memory_mb=10_000)
     worker.work(burst=True, logging_level="CRITICAL", max_jobs=3)
     assert our_queue("extract", house.client).get_job_ids() == ["back"]

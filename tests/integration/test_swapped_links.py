@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from indexer.identity import open_root
+from indexer.disk.identity import open_root
+from indexer.disk.tree import Tree, mount_point_at
 from indexer.library import Library
 from indexer.model import Chunk, Evidence, Stamp
 from indexer.settings import Settings
 from indexer.stages.extract import extract, stamp_at
-from indexer.tree import Tree, spot_at
 from tests.corpus import plant
 from tests.trees import ask, song
 from watcher.observation import observe
@@ -97,7 +97,7 @@ def title_read(music: Path, *, follow_links: bool) -> str | None:
 
 def inode_lstated(music: Path, *, follow_links: bool) -> int | None:
     tree = Tree(
-        1, "", os.fsencode(music), [spot_at(b"", open_root(os.fsencode(music)), 1, "ext4")], {},
+        1, "", os.fsencode(music), [mount_point_at(b"", open_root(os.fsencode(music)), 1, "ext4")], {},
         follow_links=follow_links,
     )  # fmt: skip
     try:

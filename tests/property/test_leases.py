@@ -7,7 +7,7 @@ from enum import Enum, auto
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from indexer.engine.queued.leases import Case, Leases, Sign, Verdict
+from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
 from indexer.store.pending import Outline
 
 LEASE_S = 15.0
@@ -43,29 +43,29 @@ class Row:
         self.pulse = 0
 
     @property
-    def case(self) -> Case:
+    def case(self) -> DispatchKey:
         single = self.outline.is_chunk or self.outline.attempts > 0
-        return Case(self.outline.generation, self.outline.id if single else 0)
+        return DispatchKey(self.outline.generation, self.outline.id if single else 0)
 
     @property
     def is_alive(self) -> bool:
         return self.job in (Job.QUEUED, Job.STARTED)
 
-    def sign(self) -> Sign:
+    def sign(self) -> JobState:
         """What Redis says of it."""
         match self.job:
             case Job.QUEUED:
-                return Sign(waits=True, files=self.files)
+                return JobState(waits=True, files=self.files)
             case Job.STARTED:
                 self.pulse += 1
-                return Sign(pulse=str(self.pulse).encode(), files=self.files)
+                return JobState(pulse=str(self.pulse).encode(), files=self.files)
             case Job.STUCK:
-                return Sign(pulse=str(self.pulse).encode(), files=self.files)
+                return JobState(pulse=str(self.pulse).encode(), files=self.files)
             case Job.FAILED | Job.KILLED:
                 killed = "died" if self.job is Job.KILLED else None
-                return Sign(failed=True, killed=killed, files=self.files)
+                return JobState(failed=True, killed=killed, files=self.files)
             case _:
-                return Sign(files=self.files)
+                return JobState(files=self.files)
 
 
 class Dispatching(RuleBasedStateMachine):
@@ -79,7 +79,7 @@ class Dispatching(RuleBasedStateMachine):
     @initialize(retries=st.integers(0, 3), chance=st.floats(0, 1))
     def begin(self, retries: int, chance: float) -> None:
         self.now = 1000.0
-        self.leases = Leases(LEASE_S, retries, 1.0, LONGEST_S, lambda: chance)
+        self.leases = DispatchLeases(LEASE_S, retries, 1.0, LONGEST_S, lambda: chance)
         self.rows: dict[int, Row] = {}
         self.next_id = 1
         self.turn = 1
@@ -95,7 +95,7 @@ class Dispatching(RuleBasedStateMachine):
     @rule(files=st.integers(1, 9))
     def leave(self, files: int) -> None:
         row = self._add(files, is_chunk=False)
-        self.leases.leave(row.case, self.now)
+        self.leases.register(row.case, self.now)
         self._look()
 
     @precondition(lambda self: self.rows)
@@ -160,21 +160,21 @@ class Dispatching(RuleBasedStateMachine):
         return row
 
     def _look(self) -> None:
-        """As the foreman does; a row that was answered and is not whole waits for its time."""
+        """As the dispatcher does; a row that was answered and is not whole waits for its time."""
         left = self.leases.meet([row.outline for row in self.rows.values()], self.now)
         for outline in left:
-            self.leases.try_again(Case(outline.generation, outline.id), self.now + 1.0)
+            self.leases.try_again(DispatchKey(outline.generation, outline.id), self.now + 1.0)
         by_case = {row.case: row for row in self.rows.values()}
         for case in self.leases.due(self.now):
             row = by_case[case]
             before = row.job
             verdict = self.leases.judge(case, row.sign(), self.now)
             if row.is_alive:
-                assert verdict is Verdict.WAIT, "it shows life"
+                assert verdict is Action.WAIT, "it shows life"
             match verdict:
-                case Verdict.DISPATCH:
+                case Action.DISPATCH:
                     self._dispatch(row)
-                case Verdict.HALVE:
+                case Action.HALVE:
                     assert (before, row.files > 1) == (Job.KILLED, True)
                     del self.rows[row.outline.id]
                     middle = row.files // 2
@@ -182,7 +182,7 @@ class Dispatching(RuleBasedStateMachine):
                         self._add(files, is_chunk=True) for files in (middle, row.files - middle)
                     ]
                     self.leases.halved([half.outline.id for half in halves])
-                case Verdict.CONDEMN:
+                case Action.CONDEMN:
                     assert (before, row.files) == (Job.KILLED, 1)
                     self._dispatch(row)
         assert all(case in by_case for case in self.leases.due(float("inf")))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import paths
-from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind
-from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare, compare_runs
+from indexer.model import ChangeKind, Entry, IndexedFile, Problem, ProblemKind, RowState
+from indexer.stages.diff import Compared, Pair, Same, Vanished, compare, compare_runs
 from indexer.stages.outcome import judge
 from indexer.store.tracks import known_of
 from indexer.walk import File, Found, Listed, Run, Unlisted, Unseen, entry_of
@@ -159,36 +159,36 @@ def test_who_follows_the_feed_knows_at_every_pause_whether_a_track_is_in_the_vie
     happened: list[tuple[object, ...]],
 ) -> None:
     """A row that lost its place is told of before a run ends: only then the two have to agree."""
-    row: Known | None = None
+    row: IndexedFile | None = None
     fed = False
     kinds: list[ChangeKind] = []
     for what, *how in happened:
         told: tuple[ChangeKind, ...] = ()
         if what == "stands":
             moved, readable, differs = map(bool, how)
-            gone = row is not None and row.place is Place.MISSING
+            gone = row is not None and row.place is RowState.MISSING
             told = judge(
                 row, moved=gone or (moved and row is not None), readable=readable, differs=differs
             ).changes
             added_at = row.added_at if row is not None else None
             row = known(
                 b"a",
-                place=Place.PRESENT if readable else Place.REFUSED,
+                place=RowState.PRESENT if readable else RowState.REFUSED,
                 added_at=1 if readable else added_at,
             )
-        elif row is not None and row.place is not Place.MISSING and what != "is told":
-            shown = row.place is Place.PRESENT
-            untold = shown and what == "leaves untold"
-            told = (ChangeKind.MISSING,) if shown and not untold else ()
+        elif row is not None and row.place is not RowState.MISSING and what != "is told":
+            shown = row.place is RowState.PRESENT
+            unannounced = shown and what == "leaves untold"
+            told = (ChangeKind.MISSING,) if shown and not unannounced else ()
             row = known(
                 b"a",
-                place=Place.MISSING,
+                place=RowState.MISSING,
                 added_at=row.added_at,
-                missing_at=None if untold else 5,
+                missing_at=None if unannounced else 5,
             )
-        elif row is not None and row.place is Place.MISSING and row.missing_at is None:
+        elif row is not None and row.place is RowState.MISSING and row.missing_at is None:
             told = (ChangeKind.MISSING,)
-            row = known(b"a", place=Place.MISSING, added_at=row.added_at, missing_at=5)
+            row = known(b"a", place=RowState.MISSING, added_at=row.added_at, missing_at=5)
         for kind in told:
             kinds.append(kind)
             match kind:
@@ -204,6 +204,6 @@ def test_who_follows_the_feed_knows_at_every_pause_whether_a_track_is_in_the_vie
                     fed = False
                 case _:
                     assert fed
-        untold = row is not None and row.place is Place.MISSING and row.missing_at is None
-        shown = row is not None and row.place is Place.PRESENT
-        assert untold or fed == shown
+        unannounced = row is not None and row.place is RowState.MISSING and row.missing_at is None
+        shown = row is not None and row.place is RowState.PRESENT
+        assert unannounced or fed == shown

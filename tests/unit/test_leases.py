@@ -4,22 +4,22 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer.engine.queued.leases import FAILING_CASES, Case, Leases, Sign, Verdict
+from indexer.queue.leases import FAILING_CASES, Action, DispatchKey, DispatchLeases, JobState
 from indexer.store.pending import Outline
 
 LEASE_S = 15.0
 LOOK_S = LEASE_S / 3
 RETRIES = 2
-KILLED = Sign(failed=True, killed="died", files=8)
-KILLED_ALONE = Sign(failed=True, killed="died")
-FAILED = Sign(failed=True, files=8)
-LOST = Sign()
-WAITS = Sign(waits=True)
+KILLED = JobState(failed=True, killed="died", files=8)
+KILLED_ALONE = JobState(failed=True, killed="died")
+FAILED = JobState(failed=True, files=8)
+LOST = JobState()
+WAITS = JobState(waits=True)
 
 HINT = Outline(1, 1, 1, False, 0, 0, 0)
 CHUNK = Outline(2, 1, 1, True, 0, 0, 0)
-HINT_CASE = Case(1)
-CHUNK_CASE = Case(1, 2)
+HINT_CASE = DispatchKey(1)
+CHUNK_CASE = DispatchKey(1, 2)
 
 
 def made(
@@ -28,11 +28,11 @@ def made(
     first_s: float = 1.0,
     longest_s: float = 600.0,
     chance: Callable[[], float] = lambda: 0.0,
-) -> Leases:
-    return Leases(LEASE_S, retries, first_s, longest_s, chance)
+) -> DispatchLeases:
+    return DispatchLeases(LEASE_S, retries, first_s, longest_s, chance)
 
 
-def dispatched(*outlines: Outline, leases: Leases | None = None) -> Leases:
+def dispatched(*outlines: Outline, leases: DispatchLeases | None = None) -> DispatchLeases:
     """Leases of cases that were all given out at 0, under turn 7."""
     leases = leases or made()
     leases.meet(outlines, 0.0)
@@ -45,21 +45,21 @@ def chunk(row: int, *, attempts: int = 0, generation: int = 1) -> Outline:
     return Outline(row, generation, 1, True, attempts, 0, 0)
 
 
-def fail(leases: Leases, case: Case, sign: Sign, now: float) -> Verdict:
+def fail(leases: DispatchLeases, case: DispatchKey, sign: JobState, now: float) -> Action:
     """One failure; what is given out again at once, is."""
     verdict = leases.judge(case, sign, now)
-    if verdict is Verdict.DISPATCH:
+    if verdict is Action.DISPATCH:
         leases.dispatched(case, leases.turn_of(case) + 1, now)
     return verdict
 
 
-def fail_and_wait(leases: Leases, case: Case, sign: Sign, now: float) -> float:
+def fail_and_wait(leases: DispatchLeases, case: DispatchKey, sign: JobState, now: float) -> float:
     """One failure that is tried again later; when it is given out again."""
-    assert leases.judge(case, sign, now) is Verdict.WAIT
+    assert leases.judge(case, sign, now) is Action.WAIT
     at = leases.next_at()
     assert at is not None
     assert at > now
-    assert leases.judge(case, LOST, at) is Verdict.DISPATCH
+    assert leases.judge(case, LOST, at) is Action.DISPATCH
     leases.dispatched(case, leases.turn_of(case) + 1, at)
     return at
 
@@ -72,15 +72,15 @@ def test_what_was_not_met_before_is_asked_for_at_once_and_dispatched_if_nobody_h
     leases.meet([HINT, CHUNK], 100.0)
     assert leases.due(100.0) == [HINT_CASE, CHUNK_CASE]
     assert leases.next_at() == 100.0
-    assert leases.judge(CHUNK_CASE, LOST, 100.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 100.0) is Action.DISPATCH
 
 
 def test_a_job_of_an_earlier_run_is_not_given_out_twice() -> None:
     leases = made()
     leases.meet([CHUNK], 100.0)
-    assert leases.judge(CHUNK_CASE, WAITS, 100.0) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, WAITS, 100.0) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> None:
@@ -88,45 +88,45 @@ def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> No
     leases.meet([HINT, CHUNK], 10.0)
     assert leases.due(10.0 + LOOK_S - 0.01) == [HINT_CASE]
     assert CHUNK_CASE in leases.due(10.0 + LOOK_S)
-    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_halves_come_later_too_but_nobody_else_hands_them_out() -> None:
     leases = dispatched(HINT, CHUNK)
     leases.halved([3, 4])
     leases.meet([HINT, chunk(3), chunk(4)], 1.0)
-    assert leases.due(1.0) == [Case(1, 3), Case(1, 4)]
-    assert leases.judge(Case(1, 3), LOST, 1.0) is Verdict.DISPATCH
+    assert leases.due(1.0) == [DispatchKey(1, 3), DispatchKey(1, 4)]
+    assert leases.judge(DispatchKey(1, 3), LOST, 1.0) is Action.DISPATCH
 
 
 def test_hints_that_somebody_else_left_are_asked_for_at_once() -> None:
     leases = dispatched(CHUNK)
     leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
-    assert leases.due(1.0) == [Case(9)]
+    assert leases.due(1.0) == [DispatchKey(9)]
 
 
 def test_a_case_is_fresh_until_it_is_given_out() -> None:
     leases = dispatched(CHUNK)
-    leases.leave(Case(9), 1.0)
+    leases.register(DispatchKey(9), 1.0)
     leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
-    assert leases.due(1.0) == [Case(9)]
-    assert (leases.is_fresh(Case(9)), leases.is_fresh(CHUNK_CASE)) == (True, False)
-    leases.dispatched(Case(9), 8, 1.0)
-    assert not leases.is_fresh(Case(9))
-    assert leases.judge(Case(9), LOST, 1.0 + LEASE_S) is Verdict.DISPATCH
+    assert leases.due(1.0) == [DispatchKey(9)]
+    assert (leases.is_fresh(DispatchKey(9)), leases.is_fresh(CHUNK_CASE)) == (True, False)
+    leases.dispatched(DispatchKey(9), 8, 1.0)
+    assert not leases.is_fresh(DispatchKey(9))
+    assert leases.judge(DispatchKey(9), LOST, 1.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_all_hints_of_a_generation_are_one_case() -> None:
     leases = made()
     leases.meet([HINT, Outline(5, 1, 1, False, 0, 0, 0), Outline(6, 6, 1, False, 0, 0, 0)], 0.0)
-    assert leases.due(0.0) == [HINT_CASE, Case(6)]
+    assert leases.due(0.0) == [HINT_CASE, DispatchKey(6)]
 
 
 def test_meeting_a_case_again_does_not_renew_its_lease() -> None:
     leases = dispatched(CHUNK)
     leases.meet([CHUNK], LEASE_S)
-    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Action.DISPATCH
 
 
 def test_a_row_that_is_gone_is_forgotten() -> None:
@@ -152,7 +152,7 @@ def test_what_an_earlier_run_left_unfinished_comes_back_when_it_is_first_met() -
     names = Outline(9, 9, 1, False, 1, 0, 0)
     leases = made()
     assert leases.meet([chunk(2, attempts=3), names], 0.0) == [chunk(2, attempts=3), names]
-    assert leases.due(0.0) == [CHUNK_CASE, Case(9, 9)]
+    assert leases.due(0.0) == [CHUNK_CASE, DispatchKey(9, 9)]
     assert leases.meet([chunk(2, attempts=3), names], 0.0) == []
 
 
@@ -163,7 +163,7 @@ def test_hints_wait_for_the_chunks_of_their_generation_that_are_in_work() -> Non
     leases.meet([HINT, chunk(2, attempts=1), chunk(3, generation=3)], 1.0)
     assert not leases.has_chunks(1), "it was answered"
     assert leases.has_chunks(3)
-    leases.hold(Case(3, 3))
+    leases.hold(DispatchKey(3, 3))
     assert not leases.has_chunks(3)
 
 
@@ -172,8 +172,8 @@ def test_hints_wait_for_the_chunks_of_their_generation_that_are_in_work() -> Non
 
 def test_a_lost_case_is_dispatched_at_the_end_of_its_lease_and_not_before() -> None:
     leases = dispatched(CHUNK)
-    assert leases.judge(CHUNK_CASE, LOST, LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Action.DISPATCH
 
 
 def test_redis_is_asked_three_times_a_lease() -> None:
@@ -193,9 +193,9 @@ def test_a_job_that_waits_in_a_queue_renews_its_lease_for_ever() -> None:
     now = 0.0
     for _ in range(100):
         now += LEASE_S
-        assert leases.judge(CHUNK_CASE, WAITS, now) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, WAITS, now) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S) is Action.DISPATCH
 
 
 def test_each_other_pulse_renews_the_lease() -> None:
@@ -203,17 +203,17 @@ def test_each_other_pulse_renews_the_lease() -> None:
     now = 0.0
     for number in range(100):
         now += LEASE_S
-        sign = Sign(pulse=str(number).encode())
-        assert leases.judge(CHUNK_CASE, sign, now) is Verdict.WAIT
+        sign = JobState(pulse=str(number).encode())
+        assert leases.judge(CHUNK_CASE, sign, now) is Action.WAIT
 
 
 def test_a_pulse_that_stands_still_renews_nothing() -> None:
     """What it says is another machine's clock: it is never compared with ours."""
     leases = dispatched(CHUNK)
-    still = Sign(pulse=b"2099-01-01")
-    assert leases.judge(CHUNK_CASE, still, 5.0) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Verdict.DISPATCH
+    still = JobState(pulse=b"2099-01-01")
+    assert leases.judge(CHUNK_CASE, still, 5.0) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_a_file_on_which_whole_workers_are_lost_again_and_again_is_at_fault() -> None:
@@ -222,38 +222,38 @@ def test_a_file_on_which_whole_workers_are_lost_again_and_again_is_at_fault() ->
     now = 0.0
     verdicts = []
     for turn in range(RETRIES + 1):
-        still = Sign(pulse=str(turn).encode())
-        assert leases.judge(CHUNK_CASE, still, now) is Verdict.WAIT
+        still = JobState(pulse=str(turn).encode())
+        assert leases.judge(CHUNK_CASE, still, now) is Action.WAIT
         now += LEASE_S
         verdicts.append(leases.judge(CHUNK_CASE, still, now))
         leases.dispatched(CHUNK_CASE, turn, now)
-    assert verdicts == [Verdict.DISPATCH] * RETRIES + [Verdict.CONDEMN]
+    assert verdicts == [Action.DISPATCH] * RETRIES + [Action.CONDEMN]
 
 
 def test_what_nobody_had_begun_with_is_dispatched_for_ever() -> None:
     leases = dispatched(CHUNK)
     for turn in range(1, 30):
         now = turn * LEASE_S
-        assert leases.judge(CHUNK_CASE, LOST, now) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, LOST, now) is Action.DISPATCH
         leases.dispatched(CHUNK_CASE, turn, now)
 
 
 def test_what_was_dispatched_again_has_a_whole_lease_and_its_old_pulse_counts_anew() -> None:
     leases = dispatched(CHUNK)
-    leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)
+    leases.judge(CHUNK_CASE, JobState(pulse=b"1"), 1.0)
     leases.dispatched(CHUNK_CASE, 8, 20.0)
     assert leases.turn_of(CHUNK_CASE) == 8
-    assert leases.judge(CHUNK_CASE, LOST, 20.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 20.0 + LEASE_S) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 20.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, JobState(pulse=b"1"), 20.0 + LEASE_S) is Action.WAIT
 
 
 def test_a_redis_that_began_anew_has_everything_dispatched_at_once() -> None:
     leases = dispatched(HINT, CHUNK)
-    leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)
+    leases.judge(CHUNK_CASE, JobState(pulse=b"1"), 1.0)
     leases.void(2.0)
     assert leases.due(2.0) == [HINT_CASE, CHUNK_CASE]
-    assert leases.judge(HINT_CASE, LOST, 2.0) is Verdict.DISPATCH
-    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.DISPATCH
+    assert leases.judge(HINT_CASE, LOST, 2.0) is Action.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.DISPATCH
 
 
 def test_a_redis_that_began_anew_does_not_cut_a_pause_short() -> None:
@@ -261,7 +261,7 @@ def test_a_redis_that_began_anew_does_not_cut_a_pause_short() -> None:
     leases.judge(CHUNK_CASE, FAILED, 1.0)
     leases.void(1.5)
     assert leases.due(1.99) == []
-    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.DISPATCH
 
 
 # ---- held, and asked again
@@ -290,11 +290,11 @@ def test_a_case_that_is_not_whole_is_dispatched_again_at_its_time_and_not_before
     leases.meet([chunk(2, attempts=1)], 1.0)
     leases.try_again(CHUNK_CASE, 3.0)
     assert leases.next_at() == 3.0
-    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.WAIT
     assert leases.next_at() == 3.0
-    assert leases.judge(CHUNK_CASE, WAITS, 3.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, WAITS, 3.0) is Action.DISPATCH
     leases.dispatched(CHUNK_CASE, 8, 3.0)
-    assert leases.judge(CHUNK_CASE, LOST, 4.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 4.0) is Action.WAIT
 
 
 # ---- failures
@@ -329,10 +329,10 @@ def test_jitter_makes_a_pause_longer_by_a_quarter_at_the_most(
 
 def test_a_failure_is_counted_once_however_often_it_is_seen() -> None:
     leases = dispatched(CHUNK)
-    assert leases.judge(CHUNK_CASE, KILLED, 0.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, KILLED, 0.0) is Action.WAIT
     for _ in range(10):
-        assert leases.judge(CHUNK_CASE, KILLED, 0.5) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, KILLED, 0.5) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Action.DISPATCH
 
 
 def test_a_chunk_whose_reader_is_lost_more_often_than_it_is_retried_is_halved() -> None:
@@ -340,20 +340,20 @@ def test_a_chunk_whose_reader_is_lost_more_often_than_it_is_retried_is_halved() 
     now = 0.0
     for _ in range(RETRIES):
         now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
-    assert leases.judge(CHUNK_CASE, KILLED, now) is Verdict.HALVE
+    assert leases.judge(CHUNK_CASE, KILLED, now) is Action.HALVE
 
 
 def test_a_half_is_halved_at_its_first_failure() -> None:
     leases = dispatched(CHUNK)
     leases.halved([2])
-    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Verdict.HALVE
+    assert leases.judge(CHUNK_CASE, KILLED, 1.0) is Action.HALVE
 
 
 def test_a_lone_file_is_condemned_when_its_reader_was_lost_twice() -> None:
     leases = dispatched(CHUNK)
     leases.halved([2])
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.CONDEMN
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Action.DISPATCH
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Action.CONDEMN
 
 
 def test_a_lone_file_that_was_never_part_of_more_is_condemned_after_its_retries() -> None:
@@ -361,20 +361,20 @@ def test_a_lone_file_that_was_never_part_of_more_is_condemned_after_its_retries(
     now = 0.0
     for _ in range(RETRIES):
         now = fail_and_wait(leases, CHUNK_CASE, KILLED_ALONE, now)
-    assert leases.judge(CHUNK_CASE, KILLED_ALONE, now) is Verdict.CONDEMN
+    assert leases.judge(CHUNK_CASE, KILLED_ALONE, now) is Action.CONDEMN
 
 
 def test_without_retries_a_lone_file_still_has_two_tries() -> None:
     leases = dispatched(CHUNK, leases=made(retries=0))
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.CONDEMN
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 1.0) is Action.DISPATCH
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, 2.0) is Action.CONDEMN
 
 
 def test_a_try_that_redis_did_not_take_is_not_one_more_loss_of_a_reader() -> None:
     leases = dispatched(CHUNK)
     leases.halved([2])
-    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 1.0) is Verdict.DISPATCH
-    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 2.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 1.0) is Action.DISPATCH
+    assert leases.judge(CHUNK_CASE, KILLED_ALONE, 2.0) is Action.DISPATCH
 
 
 @pytest.mark.parametrize("files", [1, 8])
@@ -385,7 +385,7 @@ def test_a_job_that_fails_in_another_way_is_never_halved_and_its_file_never_cond
     leases.halved([2])
     now = 0.0
     for _ in range(20):
-        now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True, files=files), now)
+        now = fail_and_wait(leases, CHUNK_CASE, JobState(failed=True, files=files), now)
 
 
 def test_other_failures_count_nothing_towards_the_end_of_a_file() -> None:
@@ -393,9 +393,9 @@ def test_other_failures_count_nothing_towards_the_end_of_a_file() -> None:
     leases.halved([2])
     now = 0.0
     for _ in range(RETRIES + 1):
-        now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True), now)
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Verdict.DISPATCH
-    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Verdict.CONDEMN
+        now = fail_and_wait(leases, CHUNK_CASE, JobState(failed=True), now)
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Action.DISPATCH
+    assert fail(leases, CHUNK_CASE, KILLED_ALONE, now) is Action.CONDEMN
 
 
 def test_an_answer_makes_old_failures_void() -> None:
@@ -411,12 +411,12 @@ def test_many_chunks_that_fail_with_none_answered_are_the_machines_fault() -> No
     rows = range(2, 2 + FAILING_CASES)
     leases = dispatched(*map(chunk, rows))
     leases.halved(rows)
-    cases = [Case(1, row) for row in rows]
+    cases = [DispatchKey(1, row) for row in rows]
     verdicts = [leases.judge(case, KILLED_ALONE, 1.0) for case in cases]
-    assert verdicts == [Verdict.DISPATCH] * (FAILING_CASES - 1) + [Verdict.WAIT]
-    assert leases.judge(cases[-1], KILLED_ALONE, 100.0) is Verdict.DISPATCH
+    assert verdicts == [Action.DISPATCH] * (FAILING_CASES - 1) + [Action.WAIT]
+    assert leases.judge(cases[-1], KILLED_ALONE, 100.0) is Action.DISPATCH
     leases.dispatched(cases[-1], 8, 100.0)
-    assert leases.judge(cases[-1], KILLED_ALONE, 101.0) is Verdict.WAIT, "not its own fault"
+    assert leases.judge(cases[-1], KILLED_ALONE, 101.0) is Action.WAIT, "not its own fault"
 
 
 def test_one_answer_shows_that_the_machine_is_well() -> None:
@@ -424,12 +424,12 @@ def test_one_answer_shows_that_the_machine_is_well() -> None:
     leases = dispatched(*map(chunk, rows))
     leases.halved(rows)
     for row in rows:
-        leases.judge(Case(1, row), KILLED, 1.0)
+        leases.judge(DispatchKey(1, row), KILLED, 1.0)
     leases.meet([chunk(row) for row in rows[1:]], 2.0)
-    last = Case(1, rows[-1])
-    assert leases.judge(last, LOST, 100.0) is Verdict.DISPATCH
+    last = DispatchKey(1, rows[-1])
+    assert leases.judge(last, LOST, 100.0) is Action.DISPATCH
     leases.dispatched(last, 8, 100.0)
-    assert leases.judge(last, KILLED, 101.0) is Verdict.HALVE
+    assert leases.judge(last, KILLED, 101.0) is Action.HALVE
 
 
 def test_the_same_few_chunks_may_fail_as_often_as_they_like() -> None:
@@ -437,4 +437,4 @@ def test_the_same_few_chunks_may_fail_as_often_as_they_like() -> None:
     now = 0.0
     for _ in range(FAILING_CASES * 2):
         now = fail_and_wait(leases, CHUNK_CASE, KILLED, now)
-    assert leases.judge(CHUNK_CASE, KILLED, now) is Verdict.HALVE
+    assert leases.judge(CHUNK_CASE, KILLED, now) is Action.HALVE

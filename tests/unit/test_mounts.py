@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.mounts import Mount, mount_of, mounts_below, overlap, parse_mounts
+from indexer.disk.mounts import Mount, mount_of, mounts_below, overlap, parse_mounts
 
 # Of a NAS: a USB disk, an album folder bound to a second place, two exports of one server.
 MOUNTINFO = rb"""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from indexer.disk.tree import Tree
 from indexer.model import Entry, Stamp
-from indexer.tree import Tree
 from indexer.walk import Found, Listed, Unlisted, look, walk
-from tests.by_hand import ByHand, refuse_folder
+from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import Plant, at
 
 
@@ -56,7 +56,7 @@ def test_an_entry_has_the_stamp_and_the_disk_of_its_file(
     plant({"A/1.mp3": b"la"})
     (entry,) = (one for one in walk(tree, b"", by_hand.wanted) if isinstance(one, Entry))
     stamp = Stamp.of(os.stat(at(music, "A/1.mp3")))
-    assert entry == Entry(b"A/1.mp3", stamp, tree.spot_of(b"A/1.mp3").disk_id)
+    assert entry == Entry(b"A/1.mp3", stamp, tree.mount_point_of(b"A/1.mp3").disk_id)
     assert look(tree, b"A/1.mp3", by_hand.wanted) == entry
 
 
