@@ -1,4 +1,4 @@
-"""Open folders of a root -> the rules that their ignore files make (see `wanted`)."""
+"""Settings, and the ignore files of a root's folders -> which of its files are wanted."""
 
 from __future__ import annotations
 
@@ -23,10 +23,22 @@ from indexer.ignore.path_filter import (
     PathFilter,
 )
 from indexer.model import Stamp, StampFields
+from indexer.settings import Settings, check_suffixes
+from indexer.tags import SUFFIXES
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_KEPT_BYTES: Final = 8 << 20
 """Of ignore files that were read, and of what was made of them. A guess: 20 with globs."""
+
+
+def path_filter_of(settings: Settings) -> PathFilter:
+    """What these settings want of a root. Raises SettingsError for a suffix that no reader has."""
+    return PathFilter(
+        check_suffixes(settings, SUFFIXES),
+        settings.ignored_names,
+        hidden=settings.hidden,
+        follow_links=settings.follow_links,
+    )
 
 
 def rules_above(tree: Tree, folder: bytes, path_filter: PathFilter) -> IgnoreRules | None:

@@ -18,6 +18,7 @@ from indexer import errors, places, queries, report, verify
 from indexer.disk import filesystem
 from indexer.engine import handover
 from indexer.engine.coordinator import Completed, Request, RunCoordinator, coordinating
+from indexer.ignore_files import path_filter_of
 from indexer.model import Hint, Listener
 from indexer.roots import acceptance, open_roots
 from indexer.roots.registry import named, root_at
@@ -25,7 +26,6 @@ from indexer.runs.kept import check_is_kept
 from indexer.runs.lock import lock_info, wait_for_lock
 from indexer.runs.wakeup import wake
 from indexer.settings import Settings
-from indexer.settings_filter import path_filter_of
 from indexer.stages.missing import empty_root
 from indexer.stages.rows import Rows
 from indexer.store import pending, problems, roots, search_results, trials, upkeep

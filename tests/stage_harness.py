@@ -12,11 +12,11 @@ import pytest
 
 from indexer import paths
 from indexer.disk.tree import Tree
+from indexer.ignore_files import path_filter_of
 from indexer.model import Chunk, Hint, Reading
 from indexer.readers.chunks import chunk_of
 from indexer.roots import open_roots
 from indexer.settings import Settings
-from indexer.settings_filter import path_filter_of
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
 from indexer.stages.insert import Inserter, Written

@@ -93,11 +93,11 @@ cli.add_command(completion_of("watcher"))
 
 def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> None:
     from indexer.engine.coordinator import coordinating
+    from indexer.ignore_files import path_filter_of
     from indexer.roots.registry import root_at
     from indexer.runs.lock import lock_info
-    from indexer.settings_filter import path_filter_of
     from indexer.store import roots
-    from watcher import systemd
+    from watcher import system
     from watcher.daemon import Daemon
 
     stopped = False
@@ -128,21 +128,21 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
         _on_signals(daemon.stop, and_then_s=_MOST_TO_STOP_S)
         try:
             if not stopped:
-                systemd.notify(systemd.READY, os.environ)
+                system.notify(system.READY, os.environ)
                 daemon.run()
         except errors.DatabaseDamaged as error:  # it has tried to mend that by itself
             raise errors.CannotDo(str(error)) from error
         finally:
-            systemd.notify(systemd.STOPPING, os.environ)
+            system.notify(system.STOPPING, os.environ)
             signal.setitimer(signal.ITIMER_REAL, 0)
             daemon.close()
 
 
 def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
     """Repair an index that could not be opened, as `indexer repair` does."""
-    from indexer.engine.mending import mend
+    from indexer.runs.repair_process import mend
+    from watcher.database_trouble import told_of
     from watcher.log import EventLog
-    from watcher.repair import told_of
 
     log = EventLog()
     done = mend(settings.db, lambda: False, takes_lock=True)

@@ -26,21 +26,18 @@ from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from watcher.commands import Commands
-from watcher.database_trouble import DatabaseTrouble
+from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.delegation import QueuedWork
 from watcher.folder_buffer import Observation
-from watcher.fs_event import FsEvent, FsEventKind
-from watcher.health import WatchFault, WatchFaultKind
+from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
 from watcher.log import EventLog
 from watcher.observation import observe
-from watcher.observers import Observers
-from watcher.repair import Repairs
-from watcher.retries import Retries
+from watcher.reconcile import Retries
 from watcher.roots import Root, Roots
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
-from watcher.watch_manager import WatchManager
+from watcher.watch_manager import Observers, WatchManager
 from watcher.work import LocalWork
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]

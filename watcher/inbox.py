@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from watcher.fs_event import FsEvent, FsEventKind
-from watcher.health import WatchFault
+from watcher.fs_event import FsEvent, FsEventKind, WatchFault
 
 _Found = dict[tuple[bytes, bytes | None], FsEventKind]
 _ALL = (b"", None)

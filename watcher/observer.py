@@ -28,8 +28,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from indexer import paths
-from watcher.fs_event import FsEventKind
-from watcher.health import WatchFault, WatchFaultKind
+from watcher.fs_event import FsEventKind, WatchFault, WatchFaultKind
 from watcher.inbox import Inbox
 from watcher.watches import WatchedRoot, Watches
 

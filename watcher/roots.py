@@ -15,7 +15,7 @@ from indexer.disk import filesystem
 from indexer.disk.mounts import Mount
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
-from watcher.health import WatchCounts, remedy
+from watcher.fs_event import WatchCounts, remedy
 from watcher.log import EventLog
 from watcher.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
 from watcher.state import RootEvent, RootState, next_state

@@ -14,7 +14,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.disk.descent import NOT_THERE, OpenFolders, open_below
 from watcher.folders import Folders
-from watcher.health import WatchCounts
+from watcher.fs_event import WatchCounts
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

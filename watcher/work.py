@@ -18,12 +18,12 @@ from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
 from indexer.readers.limited import LimitedReaders
+from indexer.readers.process import give_back
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import Touches, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.event_facts import EventFacts
 from indexer.runs.kept import what_became
-from indexer.runs.memory import give_back
 from indexer.runs.result import Result
 from indexer.runs.throughput import Throughput
 from indexer.settings import Settings
@@ -35,8 +35,8 @@ from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
 from indexer.walk import Listed, walk
 from watcher.log import EventLog
-from watcher.priority import catching_up
 from watcher.roots import RootStatus
+from watcher.system import catching_up
 
 _TOLD_ONE_BY_ONE: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""

@@ -3,7 +3,7 @@
 import atexit
 import gc
 
-from indexer.runs.collector import collector_relaxed
+from indexer.readers.process import collector_relaxed
 
 with collector_relaxed():  # what is imported stays: 4 ms of 140 that a command takes at least
     from indexer.cli.commands import main

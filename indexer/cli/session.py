@@ -12,7 +12,7 @@ from indexer.cli.output import Output, can_redraw, say
 from indexer.cli.progress import ProgressLine
 from indexer.cli.terminal import file_text
 from indexer.errors import IndexerError, Interrupted
-from indexer.runs.collector import collector_relaxed
+from indexer.readers.process import collector_relaxed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -32,10 +32,10 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     Another machine lends its processors with --queues extract: it needs Redis, and in its config
     where it has mounted each root. All other queues are served where the database is.
     """
+    from indexer.ignore_files import path_filter_of
     from indexer.queue import supervisor as parent
     from indexer.queue.profiles import QUEUES, worker_roles
     from indexer.queue.redis_client import connect
-    from indexer.settings_filter import path_filter_of
 
     settings = session.settings()
     connect(settings).close()  # complain at once of an address that is none

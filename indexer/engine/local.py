@@ -24,8 +24,8 @@ from indexer.model import Chunk, Entry, Hint, IndexedFile, Listener, Progress, R
 from indexer.readers.chunks import chunk_of
 from indexer.readers.limited import LimitedReaders, ReadJob
 from indexer.readers.pool import ReaderPool
+from indexer.readers.process import collector_relaxed
 from indexer.runs import run_counts
-from indexer.runs.collector import collector_relaxed
 from indexer.runs.event_facts import EventFacts
 from indexer.runs.hard_links import links_of, links_of_missing, links_of_replaced
 from indexer.runs.result import Result

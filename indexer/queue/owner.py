@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer import errors, paths
-from indexer.engine.mending import mend
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.queue.batch_messages import InsertOrder, plan_of, readings_of
@@ -26,10 +25,11 @@ from indexer.queue.messages import BatchOrder, Origin
 from indexer.queue.queues import chunk_job
 from indexer.queue.scan import Scanner
 from indexer.queue.scan_passes import enqueue_links
+from indexer.readers.process import give_back
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
 from indexer.runs.hard_links import links_of_batch, links_of_replaced
-from indexer.runs.memory import give_back
+from indexer.runs.repair_process import mend
 from indexer.runs.throughput import Step
 from indexer.runs.wakeup import wake
 from indexer.stages.batch import Batch, batch

@@ -26,8 +26,7 @@ from indexer.errors import IndexerError
 from indexer.faults import never_one_files
 from indexer.queue import serializer
 from indexer.queue.jobs import ODD, Handler, OurJob, OurQueue, our_queue
-from indexer.readers.parent_death import die_with_parent
-from indexer.readers.process import limit_memory, resident_bytes
+from indexer.readers.process import die_with_parent, limit_memory, resident_bytes
 
 if TYPE_CHECKING:
     from rq.job import Job

@@ -26,7 +26,7 @@ from indexer.queue.extract import Extractor
 from indexer.queue.profiles import WorkerRole
 from indexer.queue.redis_client import answering, connect, shown, state_of
 from indexer.queue.rq_worker import AWAY, quiet_logs, worker_of
-from indexer.readers.parent_death import die_with_parent
+from indexer.readers.process import die_with_parent
 
 if TYPE_CHECKING:
     from indexer.ignore.path_filter import PathFilter

@@ -1,14 +1,23 @@
-"""A process of this machine -> the memory it holds, and the processor time it took (proc(5)).
+"""What a process of this program takes, gives back, and ends with (proc(5), prctl(2)).
 
 The kernel counts memory in pages: 4 KB mostly, 16 on a Raspberry Pi 5, 64 on some servers.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import resource
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # who reads files for others never loads SQLite
+    from indexer.store.connection import Connection
 
 
 def page_bytes() -> int:
@@ -63,3 +72,50 @@ def age_of(pid: int) -> float:
         return 0.0
     began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+
+
+_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+
+
+def die_with_parent(parent: int) -> bool:
+    """Have the kernel kill this process when its parent ends; False if it has ended already.
+
+    The kernel means the thread that started us, and forgets it at each fork and `exec` of a
+    program with other rights.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return os.getppid() == parent
+
+
+_SELDOM: Final = 10_000
+"""New objects between two looks for garbage in cycles, of which a run makes none. Measured: 5 of
+57 us that writing a file's row takes, with Python's own 700."""
+
+
+@contextmanager
+def collector_relaxed() -> Iterator[None]:
+    """Many objects come and go in here, and their counts free nearly all of them."""
+    before = gc.get_threshold()
+    gc.set_threshold(_SELDOM, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def give_back(connection: Connection) -> None:
+    """Move the log into the database as far as other processes allow, and free unused memory.
+
+    What SQLite keeps, garbage, and the free pages of the allocator go back to the system.
+    """
+    from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
+
+    checkpoint(connection)
+    connection.pragma("shrink_memory")
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # malloc_trim(3)
+    if trim is not None:
+        trim(0)

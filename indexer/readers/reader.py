@@ -17,9 +17,7 @@ import time
 from typing import BinaryIO
 
 from indexer.evidence import ignore_lease_signal
-from indexer.readers.parent_death import die_with_parent
-from indexer.readers.process import limit_memory
-from indexer.runs.collector import collector_relaxed
+from indexer.readers.process import collector_relaxed, die_with_parent, limit_memory
 from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from watcher.fs_event import FsEvent, FsEventKind
-from watcher.observers import Observers
+from watcher.watch_manager import Observers
 
 _REST_S = 10
 _TRIALS = 500

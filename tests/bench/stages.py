@@ -18,7 +18,7 @@ from indexer.evidence import ignore_lease_signal
 from indexer.library import Library
 from indexer.model import Chunk, Reading
 from indexer.readers.chunks import chunk_of
-from indexer.runs.collector import collector_relaxed
+from indexer.readers.process import collector_relaxed
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract

@@ -16,11 +16,11 @@ import msgspec
 
 from indexer import settings as defaults
 from indexer.engine.local import LocalEngine
+from indexer.ignore_files import path_filter_of
 from indexer.roots import open_roots
 from indexer.runs.lock import DispatchLock
 from indexer.runs.result import Result
 from indexer.runs.wakeup import WakeupSocket
-from indexer.settings_filter import path_filter_of
 from indexer.store import pending, roots, scans
 from indexer.store.connection import open_index, write_transaction
 

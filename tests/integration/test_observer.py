@@ -24,7 +24,7 @@ from tests.integration.conftest import Mount
 from tests.programs import eventually
 from watcher.fs_event import FsEvent, FsEventKind
 from watcher.observer import Observer
-from watcher.observers import Observers
+from watcher.watch_manager import Observers
 
 Seen = dict[tuple[bytes, bytes | None], FsEventKind]
 ROOT = 1

@@ -17,6 +17,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
+from indexer.ignore_files import path_filter_of
 from indexer.library import Library
 from indexer.model import Hint, Reading
 from indexer.queue import rq_worker
@@ -35,7 +36,6 @@ from indexer.queue.owner import IndexWorker
 from indexer.queue.queues import Queues
 from indexer.queue.rq_worker import worker_of
 from indexer.settings import Settings
-from indexer.settings_filter import path_filter_of
 from indexer.store import pending
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.identity import token_of

@@ -96,10 +96,9 @@ def title_read(music: Path, *, follow_links: bool) -> str | None:
 
 
 def inode_lstated(music: Path, *, follow_links: bool) -> int | None:
-    tree = Tree(
-        1, "", os.fsencode(music), [mount_point_at(b"", open_root(os.fsencode(music)), 1, "ext4")], {},
-        follow_links=follow_links,
-    )  # fmt: skip
+    path = os.fsencode(music)
+    top = mount_point_at(b"", open_root(path), 1, "ext4")
+    tree = Tree(1, "", path, [top], {}, follow_links=follow_links)
     try:
         status = tree.lstat(PATH)
     finally:

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
 from indexer.queue.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
@@ -29,7 +30,6 @@ from indexer.queue.profiles import QUEUES
 from indexer.queue.queues import files_in
 from indexer.roots.registry import root_at
 from indexer.settings import Settings
-from indexer.settings_filter import path_filter_of
 from indexer.store import pending
 from indexer.store.connection import open_index
 from indexer.verify import Verifier

@@ -23,28 +23,17 @@ FLOORS = (
     ("indexer.metrics",),
     ("indexer.report",),
     ("indexer.engine",),
+    ("indexer.queue",),
+    ("indexer.roots",),
+    ("indexer.readers",),
+    ("indexer.runs",),
     ("indexer.stages",),
-    ("indexer.walk", "indexer.disk.rotational"),
-    ("indexer.settings_filter",),
-    (
-        "indexer.evidence",
-        "indexer.ignore_files",
-        "indexer.disk.tree",
-        "indexer.tags",
-        "indexer.store",
-    ),
-    ("indexer.disk.identity",),
-    (
-        "indexer.disk.birth_time",
-        "indexer.disk.descent",
-        "indexer.disk.filesystem",
-        "indexer.disk.mounts",
-        "indexer.settings",
-    ),
-    ("indexer.ignore.path_filter", "indexer.paths", "indexer.faults"),
-    ("indexer.ignore.gitignore",),
-    ("indexer.ignore.automaton",),
-    ("indexer.ignore.wildmatch",),
+    ("indexer.walk",),
+    ("indexer.ignore_files",),
+    ("indexer.evidence", "indexer.tags", "indexer.store"),
+    ("indexer.disk",),
+    ("indexer.settings",),
+    ("indexer.ignore", "indexer.paths", "indexer.faults"),
     ("indexer.model",),
     ("indexer.errors",),
 )
@@ -141,8 +130,9 @@ BY_NAME = {
     "os.path.getsize", "open",
 }  # fmt: skip
 IN_MUSIC = (
-    "indexer.disk.descent", "indexer.disk.identity", "indexer.ignore_files", "indexer.stages", "indexer.tags",
-    "indexer.disk.tree", "indexer.verify", "indexer.walk", "watcher.observation", "watcher.watches",
+    "indexer.disk.descent", "indexer.disk.identity", "indexer.disk.tree", "indexer.ignore_files",
+    "indexer.stages", "indexer.tags", "indexer.verify", "indexer.walk", "watcher.observation",
+    "watcher.watches",
 )  # fmt: skip
 """The modules that look at files of a root."""
 NAMED = {

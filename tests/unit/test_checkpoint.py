@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from indexer.library import Library
-from indexer.runs.memory import give_back
+from indexer.readers.process import give_back
 from indexer.settings import Settings
 from indexer.store import upkeep
 from indexer.store.connection import Connection, open_index, select_value

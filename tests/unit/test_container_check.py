@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.corpus import DAMAGED, mp4_without_moov, noise, tagged, template
-from watcher.container_check import MOST_HEADERS, OGG_PAGE, is_complete
+from watcher.observation import MOST_HEADERS, OGG_PAGE, is_complete
 
 SUFFIXES = (".m4a", ".m4b", ".mp4", ".alac.m4a", ".flac", ".ogg", ".oga", ".opus")
 

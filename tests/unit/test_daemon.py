@@ -15,19 +15,19 @@ import pytest
 
 from indexer import errors
 from indexer.disk.filesystem import Disk
+from indexer.ignore_files import path_filter_of
 from indexer.roots import open_roots
 from indexer.roots.automounts import Touches
 from indexer.roots.registry import root_at
 from indexer.runs.lock import DispatchLock, LockInfo, lock_info
 from indexer.runs.result import Result
 from indexer.settings import Settings
-from indexer.settings_filter import path_filter_of
 from indexer.store import pending, tracks
 from indexer.store.connection import Connection
 from indexer.store.roots import MountRow, RootRow
 from tests.corpus import plant, tagged
 from watcher.daemon import Daemon
-from watcher.health import WatchCounts, WatchFault, WatchFaultKind
+from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.roots import Root, RootStatus
 from watcher.work import LocalWork
 

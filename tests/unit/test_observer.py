@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.folders import Folders
-from watcher.fs_event import FsEvent, FsEventKind
-from watcher.health import WatchFault, WatchFaultKind, remedy
+from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind, remedy
 from watcher.inbox import Inbox, merged
 from watcher.watches import WatchedRoot, Watches
 
