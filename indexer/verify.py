@@ -33,7 +33,7 @@ from indexer.readers.pool import ReaderPool
 from indexer.roots.open_roots import open_roots
 from indexer.settings import Settings
 from indexer.stages.batch import shape
-from indexer.stages.diff import Pair, Vanished, compare
+from indexer.stages.diff import Pair, Same, Vanished, compare
 from indexer.stages.extract import extract
 from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
@@ -42,6 +42,8 @@ from indexer.store.sqlite_errors import explained
 from indexer.walk import Unlisted, Unseen, look, walk
 
 _BEAT_FILES: Final = 512
+_EVERY: Final = 1 << 62
+"""A rebuild's id above any that there is: no file was read for it."""
 
 
 class _Doubt(Struct, frozen=True):
@@ -117,7 +119,7 @@ class Verifier:
         try:
             doubts: list[_Doubt] = []
             trees = list(open_trees.trees.values())
-            parts = self._parts(trees, doubts)
+            parts = self._parts(trees, doubts, deep=deep)
             if deep:
                 doubts.extend(self._deep_doubts(parts, reader_count(self._settings, trees)))
             else:
@@ -141,14 +143,14 @@ class Verifier:
             offline=tuple(offline),
         )
 
-    def _parts(self, trees: Sequence[Tree], doubts: list[_Doubt]) -> Iterator[_Part]:
+    def _parts(self, trees: Sequence[Tree], doubts: list[_Doubt], *, deep: bool) -> Iterator[_Part]:
         """Compare all, keep what differs in `doubts`, and yield what agrees by its stamp in parts.
 
         A part is a chunk of one root, so that the memory of a proof does not grow with the library.
         """
         for tree in trees:
             part: _Part = []
-            for item in self._compared(tree):
+            for item in self._compared(tree, deep=deep):
                 if isinstance(item, _Doubt):
                     doubts.append(item)
                     continue
@@ -159,14 +161,17 @@ class Verifier:
             if part:
                 yield part
 
-    def _compared(self, tree: Tree) -> Iterator[_Doubt | _Same]:
-        rows = tracks.below(self._connection, tree.root_id, b"")
-        seen = (row for row in rows if not tree.is_offline(row.path))
-        for item in compare(walk(tree, b"", self._path_filter), seen):
-            if isinstance(item, Pair):
-                self._checked += 1
-                if self._checked % _BEAT_FILES == 0:
-                    self._beat(tree)
+    def _compared(self, tree: Tree, *, deep: bool) -> Iterator[_Doubt | _Same]:
+        rows = tracks.rows_below(self._connection, tree.root_id, b"")
+        if not tree.is_whole:
+            rows = (row for row in rows if not tree.is_offline(row[tracks.TOLD.path]))
+        found = walk(tree, b"", self._path_filter)
+        as_pairs = _EVERY if deep else 0
+        for item in compare(found, rows, as_pairs, (), at_once=_BEAT_FILES):
+            if isinstance(item, Same):
+                self._count(tree, item.files)
+            elif isinstance(item, Pair):
+                self._count(tree, 1)
                 doubt = self._doubt(tree, item.entry.path, item.entry, item.known)
                 if doubt is not None:
                     yield doubt
@@ -177,6 +182,11 @@ class Verifier:
                 yield _Doubt(tree, path, "gone", "the index has it, the disk has not")
             elif isinstance(item, (Unlisted, Unseen)):
                 yield from self._not_seen(tree, item)
+
+    def _count(self, tree: Tree, files: int) -> None:
+        before, self._checked = self._checked, self._checked + files
+        if before // _BEAT_FILES != self._checked // _BEAT_FILES:
+            self._beat(tree)
 
     def _doubt(
         self, tree: Tree, path: bytes, entry: Entry | None, known: IndexedFile | None

@@ -55,7 +55,7 @@ class Run(Struct, frozen=True):
 
 
 File = tuple[bytes, os.stat_result, int]
-Found = Entry | Listed | Unlisted | Unseen
+Found = Run | Listed | Unlisted | Unseen
 _Kept = File | Unlisted | Unseen | bytes
 """What a listing holds: files, folders by their paths, and what could not be looked at."""
 _Item = Run | Unlisted | Unseen | bytes
@@ -69,24 +69,12 @@ _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 def walk(
     tree: Tree, folder: bytes, path_filter: PathFilter, *, recursive: bool = True
 ) -> Iterator[Found]:
-    """List a folder, and the folders below it.
+    """List a folder, and the folders below it; files come in runs, as they were listed.
 
     A folder that is gone (or ignored, or reached through a symbolic link, or that is listed with
     another spelling) yields nothing: what the index has below it has left. One that cannot be read
     yields `Unlisted`.
     """
-    for item in runs(tree, folder, path_filter, recursive=recursive):
-        if isinstance(item, Run):
-            for file in item.files:
-                yield entry_of(*file)
-        else:
-            yield item
-
-
-def runs(
-    tree: Tree, folder: bytes, path_filter: PathFilter, *, recursive: bool = True
-) -> Iterator[Run | Listed | Unlisted | Unseen]:
-    """What `walk` yields, for who has little to do for each file: files in runs, as listed."""
     try:
         rules = rules_above(tree, folder, path_filter)
         if folder and not tree.lists(folder):

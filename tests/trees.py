@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from indexer.report import ChangeRow
 from indexer.store import search
 from indexer.store.connection import Connection, select
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entries_of
 from tests.corpus import Value, noise, tagged
 
 Name = str | bytes
@@ -229,3 +230,12 @@ def _words(connection: Connection) -> set[tuple[Any, ...]]:
         "USING fts5vocab (main, track_search, instance)"
     )
     return set(select(connection, "SELECT term, doc, col, offset FROM temp.words"))
+
+
+def entries(found: Iterable[Found]) -> Iterator[Entry | Listed | Unlisted | Unseen]:
+    """What a walk yields, each file by itself."""
+    for item in found:
+        if isinstance(item, Run):
+            yield from entries_of(item.files)
+        else:
+            yield item

@@ -37,39 +37,6 @@ class Same(Struct, frozen=True):
 Compared = Pair | Vanished | Listed | Unlisted | Unseen
 
 
-def compare(found: Iterable[Found], known: Iterable[IndexedFile]) -> Iterator[Compared]:
-    """Merge a walk and the index, both in byte order of their paths.
-
-    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair. Nor is the
-    row of an `Unseen` name.
-    """
-    rows = iter(known)
-    row = next(rows, None)
-    for item in found:
-        if isinstance(item, Listed):
-            yield item
-            continue
-        if isinstance(item, Unlisted):
-            low, high = paths.below_range(item.path)
-            while row is not None and row.path < low:
-                yield Vanished(row)
-                row = next(rows, None)
-            while row is not None and row.path < high:
-                row = next(rows, None)
-            yield item
-            continue
-        while row is not None and row.path < item.path:
-            yield Vanished(row)
-            row = next(rows, None)
-        own = row if row is not None and row.path == item.path else None
-        yield item if isinstance(item, Unseen) else Pair(item, own)
-        if own is not None:
-            row = next(rows, None)
-    while row is not None:
-        yield Vanished(row)
-        row = next(rows, None)
-
-
 class _Rows:
     """Rows of `tracks.rows_below`, of which `next` is the first that nothing was said of."""
 
@@ -95,18 +62,19 @@ class _Rows:
             self.pass_on()
 
 
-def compare_runs(
-    found: Iterable[Run | Listed | Unlisted | Unseen],
+def compare(
+    found: Iterable[Found],
     rows: Iterator[Row],
     reread: int,
     troubled: Container[bytes],
     *,
     at_once: int,
 ) -> Iterator[Compared | Same]:
-    """The same as `compare` for rows of `tracks.rows_below`, but unchanged files are only counted.
+    """Merge a walk and rows of `tracks.rows_below`, both in byte order of their paths.
 
-    So many of them `at_once`. Those that are to be reread, were refused, or are `troubled` come as
-    pairs all the same.
+    Unchanged files are only counted, so many of them `at_once`. Those that are to be reread, were
+    refused, or are `troubled` come as pairs all the same. Below an `Unlisted` folder nothing is
+    compared: rows there neither vanish nor pair. Nor is the row of an `Unseen` name.
     """
     ours = _Rows(rows)
     for item in found:

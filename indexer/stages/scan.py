@@ -14,7 +14,7 @@ from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, explain, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
-from indexer.stages.diff import Compared, Pair, Same, Vanished, compare_runs
+from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.moves import find, must_read
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
@@ -28,8 +28,8 @@ from indexer.walk import (
     entries_of,
     look,
     names_in,
-    runs,
     unseen,
+    walk,
 )
 
 _BEAT_FILES: Final = 512
@@ -168,7 +168,7 @@ class Scan:
         chunk: list[Entry] = []
         folder = b""
         recursive = self.hint.recursive
-        for item in runs(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
+        for item in walk(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
             if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
                 continue
@@ -302,9 +302,9 @@ class Scan:
         rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
         if not self._tree.is_whole:
             rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
-        found = runs(self._tree, folder, self._path_filter, recursive=recursive)
+        found = walk(self._tree, folder, self._path_filter, recursive=recursive)
         reread = self.hint.reread
-        yield from compare_runs(found, rows, reread, troubled, at_once=_BEAT_FILES)
+        yield from compare(found, rows, reread, troubled, at_once=_BEAT_FILES)
 
     def _compared_name(self, path: bytes) -> Iterator[Compared]:
         if self._tree.is_offline(path):

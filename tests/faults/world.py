@@ -18,9 +18,8 @@ from typing import Final, NamedTuple
 from indexer.disk.identity import open_root
 from indexer.disk.tree import Tree, mount_point_at
 from indexer.ignore.path_filter import PathFilter
-from indexer.model import Entry
 from indexer.tags import SUFFIXES
-from indexer.walk import walk
+from indexer.walk import Run, walk
 from tests import corpus
 
 FORMATS: Final = (
@@ -328,7 +327,7 @@ def wanted_paths(root: bytes) -> set[bytes]:
     tree = Tree(1, "music", root, [mount_point_at(b"", open_root(root), 1, "ext4")], {})
     try:
         found = walk(tree, b"", PathFilter(SUFFIXES))
-        return {one.path for one in found if isinstance(one, Entry)}
+        return {path for one in found if isinstance(one, Run) for path, _, _ in one.files}
     finally:
         tree.close()
 

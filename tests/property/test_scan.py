@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer import paths
 from indexer.model import ChangeKind, Entry, IndexedFile, Problem, ProblemKind, RowState
-from indexer.stages.diff import Compared, Pair, Same, Vanished, compare, compare_runs
+from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.outcome import judge
 from indexer.store.tracks import known_of
 from indexer.walk import File, Found, Listed, Run, Unlisted, Unseen, entry_of
@@ -24,8 +24,10 @@ several = st.frozensets(places, max_size=12)
 
 UNSEEN = Problem(ProblemKind.ENVIRONMENT, "no")
 
+Item = Entry | Listed | Unlisted | Unseen
 
-def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"") -> Iterator[Found]:
+
+def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"") -> Iterator[Item]:
     """What `walk` would say of a tree with these files, in its order.
 
     Folders in `dark` cannot be listed, files in it cannot be looked at.
@@ -49,6 +51,39 @@ def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"")
             yield entry(path)
 
 
+def merged(found: Iterable[Item], known: Iterable[IndexedFile]) -> Iterator[Compared]:
+    """Merge a walk and the index, both in byte order of their paths.
+
+    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair. Nor is the
+    row of an `Unseen` name.
+    """
+    rows = iter(known)
+    row = next(rows, None)
+    for item in found:
+        if isinstance(item, Listed):
+            yield item
+            continue
+        if isinstance(item, Unlisted):
+            low, high = paths.below_range(item.path)
+            while row is not None and row.path < low:
+                yield Vanished(row)
+                row = next(rows, None)
+            while row is not None and row.path < high:
+                row = next(rows, None)
+            yield item
+            continue
+        while row is not None and row.path < item.path:
+            yield Vanished(row)
+            row = next(rows, None)
+        own = row if row is not None and row.path == item.path else None
+        yield item if isinstance(item, Unseen) else Pair(item, own)
+        if own is not None:
+            row = next(rows, None)
+    while row is not None:
+        yield Vanished(row)
+        row = next(rows, None)
+
+
 @given(several, several, several)
 def test_disk_and_index_are_merged_as_sets_would_be(
     on_disk: frozenset[bytes], in_index: frozenset[bytes], unlisted: frozenset[bytes]
@@ -58,18 +93,18 @@ def test_disk_and_index_are_merged_as_sets_would_be(
     unseen = {item.path for item in found if isinstance(item, Unseen)}
     files = {item.path for item in found if isinstance(item, Entry)}
     assert [item.path for item in found if isinstance(item, Entry)] == sorted(files)
-    merged: list[Compared] = list(compare(found, map(known, sorted(in_index))))
+    told: list[Compared] = list(merged(found, map(known, sorted(in_index))))
 
     def judged(path: bytes) -> bool:
         return path not in unseen and not any(path.startswith(f + b"/") for f in dark)
 
-    assert [item for item in merged if not isinstance(item, Pair | Vanished)] == [
+    assert [item for item in told if not isinstance(item, Pair | Vanished)] == [
         item for item in found if not isinstance(item, Entry)
     ]
-    assert [item for item in merged if isinstance(item, Pair)] == [
+    assert [item for item in told if isinstance(item, Pair)] == [
         Pair(entry(path), known(path) if path in in_index else None) for path in sorted(files)
     ]
-    assert [item for item in merged if isinstance(item, Vanished)] == [
+    assert [item for item in told if isinstance(item, Vanished)] == [
         Vanished(known(path)) for path in sorted(in_index - files) if judged(path)
     ]
 
@@ -93,12 +128,12 @@ def test_unchanged_files_are_counted_and_all_others_told_as_without_the_short_cu
     troubled = {path for path, part in differs.items() if part == "trouble"}
     told: list[Compared] = []
     same = 0
-    for item in compare_runs(_runs(found, differs), iter(rows), 7, troubled, at_once=2):
+    for item in compare(_runs(found, differs), iter(rows), 7, troubled, at_once=2):
         if isinstance(item, Same):
             same += item.files
         else:
             told.append(item)
-    every = compare(
+    every = merged(
         (_entry(item.path, differs) if isinstance(item, Entry) else item for item in found),
         map(known_of, rows),
     )
@@ -129,9 +164,7 @@ def _entry(path: bytes, differs: dict[bytes, str]) -> Entry:
     return entry_of(*_file(path, differs))
 
 
-def _runs(
-    found: Iterable[Found], differs: dict[bytes, str]
-) -> Iterator[Run | Listed | Unlisted | Unseen]:
+def _runs(found: Iterable[Item], differs: dict[bytes, str]) -> Iterator[Found]:
     files: list[File] = []
     for item in found:
         if isinstance(item, Entry):
