@@ -20,23 +20,24 @@ from indexer.engine.background import BackgroundReads
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
-from indexer.model import Chunk, Entry, Hint, IndexedFile, Listener, Progress, Reading
+from indexer.model import Chunk, Entry, Hint, Listener, Progress, Reading
 from indexer.readers.chunks import chunk_of
 from indexer.readers.limited import LimitedReaders, ReadJob
 from indexer.readers.pool import ReaderPool
 from indexer.readers.process import collector_relaxed
 from indexer.runs import run_counts
 from indexer.runs.event_facts import EventFacts
-from indexer.runs.hard_links import links_of, links_of_missing, links_of_replaced
 from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
+from indexer.stages.finish import close_hints, finish
+from indexer.stages.hard_links import links_of, links_of_replaced
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan
+from indexer.stages.scan import Plan, Scan, joined
 from indexer.store import counted, pending, roots, tracks
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
@@ -360,7 +361,9 @@ class LocalEngine:
         And tell of rows that lost their place to one of them, since no run may follow that does.
         """
         self.insert_declined(answered)
-        missing = self._announce_missing(_now_ms())
+        if self._holds_unannounced():
+            return
+        missing = self._absence.announce_missing(_now_ms())
         self.result.tally[Outcome.MISSING] += len(missing)
         if missing:
             runs_answered = {job.row.scan_id for job, _ in answered}
@@ -484,12 +487,7 @@ class LocalEngine:
         plans = [*scan.plans(), *scan.late_plans()]
         self._more_looks.append(scan)
         if plans:
-            whole = Plan(
-                row.hint.root_id,
-                tuple(entry for plan in plans for entry in plan.read),
-                tuple(entry for plan in plans for entry in plan.unread),
-                row.hint.reread,
-            )
+            whole = joined(row.hint, plans)
             self._insert(ReadJob(whole, row), extract(self._chunk(whole)))
             self._write_ready()
             return
@@ -501,21 +499,18 @@ class LocalEngine:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
         now_ms = _now_ms()
         scans = [*self._scans, *self._more_looks]
-        vanished = self._vanished(scans)
         background = self._background
-        missing = self._absence.mark_missing(vanished, now_ms)
-        if self._follows_links:
-            for track_id in vanished:
-                self.links |= links_of_missing(self._connection, track_id)
-        missing += self._announce_missing(now_ms)
-        unlisted = sum(
-            self._absence.note_folders(
-                scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms
-            )
-            for scan in scans
+        done = finish(
+            self._connection,
+            self._absence,
+            scans,
+            self._vanished(scans),
+            now_ms,
+            note_links=self._note_links,
+            announces=not self._holds_unannounced(),
         )
-        self.result.tally[Outcome.MISSING] += len(missing)
-        self.result.tally[Outcome.PROBLEM] += unlisted
+        self.result.tally[Outcome.MISSING] += len(done.missing)
+        self.result.tally[Outcome.PROBLEM] += done.problems
         covered = [scan.hint for scan in self._scans if before]
         if background is not None and self.declined and covered:
             background.complete_later(self.declined, covered, before, self._run_id)
@@ -528,12 +523,11 @@ class LocalEngine:
         if hint_rows or covered or left_open or self._run_id:
             with write_transaction(self._connection):
                 self._count_listing()
-                run_counts.count_missing(self._connection, missing, self._run_id)
-                run_counts.count_unlisted(self._connection, unlisted, self._run_id)
-                for row in hint_rows:
-                    pending.complete(self._connection, row)
-                closed = pending.complete_covered(
+                run_counts.count_missing(self._connection, done.missing, self._run_id)
+                run_counts.count_unlisted(self._connection, done.problems, self._run_id)
+                closed = close_hints(
                     self._connection,
+                    hint_rows,
                     covered,
                     before,
                     rereads_too=self._is_patient,
@@ -568,15 +562,17 @@ class LocalEngine:
         known = tracks.by_id(self._connection, track_id)
         return known is not None and background.hold(known)
 
-    def _announce_missing(self, now_ms: int) -> list[IndexedFile]:
-        """Tell of rows that lost their place, unless one of them may turn up at another one yet."""
+    def _note_links(self, links: set[tuple[int, bytes]]) -> None:
+        if self._follows_links:
+            self.links |= links
+
+    def _holds_unannounced(self) -> bool:
+        """Whether a row that lost its place may turn up at another one yet."""
         files = {} if self._background is None else self._background.limited.files
-        if files and any(
+        return bool(files) and any(
             (known.disk_id, known.stamp.inode) in files
             for known in tracks.unannounced(self._connection)
-        ):
-            return []
-        return self._absence.announce_missing(now_ms)
+        )
 
     def _stopped(self) -> bool:
         if self._stop():

@@ -28,11 +28,11 @@ from indexer.queue.scan_passes import enqueue_links
 from indexer.readers.process import give_back
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
-from indexer.runs.hard_links import links_of_batch, links_of_replaced
 from indexer.runs.repair_process import mend
 from indexer.runs.throughput import Step
 from indexer.runs.wakeup import wake
 from indexer.stages.batch import Batch, batch
+from indexer.stages.hard_links import links_of_batch, links_of_replaced
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,15 +24,16 @@ from indexer.queue.messages import (
     files_of,
 )
 from indexer.queue.queues import chunk_job
-from indexer.queue.scan_passes import Pass, Planned, enqueue_links_of_vanished
+from indexer.queue.scan_passes import Pass, Planned, enqueue_links_now
 from indexer.readers.chunks import chunk_of
 from indexer.runs import run_counts
 from indexer.runs.event_facts import EventFacts
 from indexer.runs.throughput import Step
 from indexer.runs.wakeup import wake
+from indexer.stages.finish import finish
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan
+from indexer.stages.scan import Plan, Scan, joined
 from indexer.store import pending
 from indexer.store.connection import write_transaction
 
@@ -185,12 +187,18 @@ class Scanner:
             absence = MissingMarker(
                 self._context.connection, open_trees.trees, self._context.path_filter, rows
             )
-            enqueue_links_of_vanished(self._context.connection, scan.vanished, now_ms())
-            missing = absence.mark_missing(scan.vanished, now_ms())
-            if missing:
+            done = finish(
+                self._context.connection,
+                absence,
+                [scan],
+                scan.vanished,
+                now_ms(),
+                note_links=partial(enqueue_links_now, self._context.connection, now_ms()),
+                announces=False,
+            )
+            if done.missing:
                 with write_transaction(self._context.connection):
-                    run_counts.count_missing(self._context.connection, missing, row.scan_id)
-            absence.note_folders(tree.root_id, scan.unlisted, scan.resolved_problems, now_ms())
+                    run_counts.count_missing(self._context.connection, done.missing, row.scan_id)
             if not plans:
                 with write_transaction(self._context.connection):
                     if pending.complete(self._context.connection, row):
@@ -198,12 +206,7 @@ class Scanner:
                 self._tracker.advance(row.generation, row.scan_id)
                 wake(self._context.settings.db)
                 return
-            whole = Plan(
-                row.hint.root_id,
-                tuple(entry for plan in plans for entry in plan.read),
-                tuple(entry for plan in plans for entry in plan.unread),
-                row.hint.reread,
-            )
+            whole = joined(row.hint, plans)
             self._put_plan(whole, row, tree, order.turn, frozenset(), everything=False)
         finally:
             open_trees.close()

@@ -10,7 +10,8 @@ generation is, and a pass that is lost is begun again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -21,8 +22,8 @@ from indexer.model import Hint
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
 from indexer.runs.event_facts import EventFacts
-from indexer.runs.hard_links import links_of_vanished
 from indexer.settings import Settings
+from indexer.stages.finish import close_hints, finish
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan
@@ -205,33 +206,30 @@ class Pass:
     def _finish(self, now_ms: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
         vanished = [track_id for scan in self._scans for track_id in scan.vanished]
-        enqueue_links_of_vanished(self._connection, vanished, now_ms, everything=self.is_everything)
-        missing = self._absence.mark_missing(vanished, now_ms)
-        missing += self._absence.announce_missing(now_ms)
-        problems = sum(
-            self._absence.note_folders(
-                scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms
-            )
-            for scan in self._scans
+        done = finish(
+            self._connection,
+            self._absence,
+            self._scans,
+            vanished,
+            now_ms,
+            note_links=partial(enqueue_links_now, self._connection, now_ms),
+            everything=self.is_everything,
         )
         with write_transaction(self._connection):
             hints = (counted.run_of(self._connection, row) for row in self._hints)
             scan_id = max(hints, default=0)
-            run_counts.count_missing(self._connection, missing, scan_id)
-            run_counts.count_unlisted(self._connection, problems, scan_id)
+            run_counts.count_missing(self._connection, done.missing, scan_id)
+            run_counts.count_unlisted(self._connection, done.problems, scan_id)
             self._settle(now_ms)
 
     def _settle(self, now_ms: int) -> None:
         """Close the hints, and all older rows that their scan has answered."""
-        for row in self._hints:
-            pending.complete(self._connection, row)
-        covered = [row.hint for row in self._hints]
-        closed = pending.complete_covered(
+        closed = close_hints(
             self._connection,
-            covered,
+            self._hints,
+            [row.hint for row in self._hints],
             self._before,
             before_generation=self._generation,
-            rereads_too=False,
             scan_id=self.scan_id,
         )
         run_counts.count_closed(self._connection, closed)
@@ -262,14 +260,10 @@ def enqueue_links(connection: Connection, links: set[tuple[int, bytes]], now_ms:
         pending.enqueue_all(connection, hints, now_ms)
 
 
-def enqueue_links_of_vanished(
-    connection: Connection, track_ids: Iterable[int], now_ms: int, *, everything: bool = False
-) -> None:
-    """Have other names looked at of files that are gone, before their rows go missing."""
-    links = links_of_vanished(connection, track_ids, everything=everything)
-    if links:
-        with write_transaction(connection):
-            enqueue_links(connection, links, now_ms)
+def enqueue_links_now(connection: Connection, now_ms: int, links: set[tuple[int, bytes]]) -> None:
+    """The same in a transaction of its own."""
+    with write_transaction(connection):
+        enqueue_links(connection, links, now_ms)
 
 
 def _is_everything(hint: Hint) -> bool:

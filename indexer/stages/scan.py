@@ -56,6 +56,17 @@ class Plan(Struct, frozen=True):
         return tuple([entry.path for entry in (*self.read, *self.unread)])
 
 
+def joined(hint: Hint, plans: Iterable[Plan]) -> Plan:
+    """One plan of several, for names that are asked for again and have one row."""
+    plans = list(plans)
+    return Plan(
+        hint.root_id,
+        tuple(entry for plan in plans for entry in plan.read),
+        tuple(entry for plan in plans for entry in plan.unread),
+        hint.reread,
+    )
+
+
 class Scan:
     """The scan of one hint. Iterate over `plans()` to its end, then read the rest.
 

@@ -77,7 +77,7 @@ SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
 FROM pending WHERE root_id = ? AND id <= ? AND generation < ? ORDER BY id
 """
 _NONE: Final[frozenset[bytes]] = frozenset()
-_NO_GENERATION: Final = 2**62
+_ANY_GENERATION: Final = 2**62
 """Above every one that there can be."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
@@ -316,7 +316,7 @@ def complete_covered(
     hints: Sequence[Hint],
     up_to_id: int,
     *,
-    before_generation: int = _NO_GENERATION,
+    before_generation: int | None = None,
     rereads_too: bool = True,
     scan_id: int = 0,
 ) -> list[Closed]:
@@ -332,10 +332,11 @@ def complete_covered(
     Returns the files of other runs that were closed: nothing has counted them.
     """
     closed: list[Closed] = []
+    below = _ANY_GENERATION if before_generation is None else before_generation
     for root_id in {hint.root_id for hint in hints}:
         of_root = [hint for hint in hints if hint.root_id == root_id]
         seen = _Looked(of_root)
-        waiting = list(select(connection, _UP_TO, (root_id, up_to_id, before_generation)))
+        waiting = list(select(connection, _UP_TO, (root_id, up_to_id, below)))
         for columns in reversed(waiting):  # the newest first: an older one of a run may wait for it
             row = row_of(columns)
             reread = row.hint.reread

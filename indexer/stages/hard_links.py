@@ -76,14 +76,6 @@ def links_of_vanished(
     return links
 
 
-def links_of_missing(connection: Connection, track_id: int) -> set[tuple[int, bytes]]:
-    """The same of a row whose file is gone."""
-    known = tracks.by_id(connection, track_id)
-    if known is None or known.place is not RowState.MISSING:
-        return set()
-    return links_of(connection, known.disk_id, known.stamp.inode, None)
-
-
 def passed(links: Iterable[tuple[int, bytes]], root_id: int, path: bytes) -> set[tuple[int, bytes]]:
     """Those that a look at all of a root had behind it when it came to this path.
 
