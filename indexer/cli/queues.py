@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from indexer.cli.answers import queue_table
 from indexer.cli.arguments import InOrder, examples, json_option, text_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import columns, count, escaped, local_time, number, time_span
+from indexer.cli.terminal import count, escaped, local_time
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,23 +57,11 @@ def _list_queues(session: Session) -> int:
 
 
 def _queue_lines(found: Sequence[QueueStatus]) -> Iterator[str]:
-    heading = ("queue", "queued", "started", "failed", "oldest", "workers")
-    yield from columns([heading, *map(_queue_cells, found)], right={1, 2, 3, 4, 5})
+    yield from queue_table(found)
     if any(queue.queued and not queue.workers for queue in found):
-        yield "nobody works on some of them: start indexer worker"
+        yield "some have no worker: start indexer worker"
     if any(queue.failed for queue in found):
         yield "some jobs failed: see indexer queues failed"
-
-
-def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
-    return (
-        queue.name,
-        number(queue.queued),
-        number(queue.started),
-        number(queue.failed),
-        "" if queue.oldest_seconds is None else time_span(queue.oldest_seconds),
-        number(queue.workers),
-    )
 
 
 @queues.command(

@@ -101,7 +101,7 @@ def test_each_of_the_five_queues_is_one_line_in_the_order_of_the_stages(
     assert lines[0].split() == ["queue", "queued", "started", "failed", "oldest", "workers"]
     assert [line.split()[0] for line in lines[1:6]] == list(QUEUES)
     assert lines[2].split()[1:4] == ["2", "0", "0"]
-    assert lines[6] == "nobody works on some of them: start indexer worker"
+    assert lines[6] == "some have no worker: start indexer worker"
 
 
 def test_json_has_one_object_a_queue(server: RedisServer, client: redis.Redis) -> None:
