@@ -83,15 +83,24 @@ def judge(stamp: Stamp, now_ns: int, lease: FileLease, evidence: Evidence) -> Wh
     if lease is FileLease.GRANTED and now_ns - ctime_ns > max(TICK_NS, step_ns):
         return Wholeness.READ  # nearly always
     held = lease is FileLease.REFUSED
-    if held and not _stood_still(ctime_ns, now_ns, evidence.held_s, step_ns):
-        return Wholeness.WAIT_WRITER
-    if lease is FileLease.UNAVAILABLE and not _stood_still(
-        ctime_ns, now_ns, evidence.still_s, step_ns
-    ):
-        return Wholeness.WAIT_YOUNG
+    for_s = must_stand_still_s(lease, still_s=evidence.still_s, held_s=evidence.held_s)
+    if not _stood_still(ctime_ns, now_ns, for_s, step_ns):
+        return Wholeness.WAIT_WRITER if held else Wholeness.WAIT_YOUNG
     if tick_left_ns(ctime_ns, now_ns, evidence.granularity_ns):
         return Wholeness.WAIT_YOUNG
     return Wholeness.READ_HELD if held else Wholeness.READ
+
+
+def must_stand_still_s(
+    lease: FileLease, *, still_s: float, held_s: float, was_closed: bool = False
+) -> float:
+    """For how many seconds a file must not have changed before it is read.
+
+    `was_closed`: a close after its last write was seen. The lease says more, where there is one.
+    """
+    if lease is FileLease.REFUSED:
+        return held_s
+    return still_s if lease is FileLease.UNAVAILABLE and not was_closed else 0.0
 
 
 def granularity_of(ctime_ns: int, disk_ns: int) -> int:

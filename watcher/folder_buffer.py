@@ -10,7 +10,7 @@ from enum import Enum, IntEnum, auto
 
 from msgspec import Struct
 
-from indexer.evidence import FileLease
+from indexer.evidence import FileLease, must_stand_still_s
 from watcher.fs_event import FsEventKind
 
 
@@ -94,11 +94,14 @@ class BufferedFile(Struct, gc=False):
 
     def _still_for(self, seen: Observation, pace: Delays) -> float:
         """How long it must have stood still to be read."""
-        if seen.lease is FileLease.REFUSED:
-            return pace.held_s
-        needs_proof = seen.lease is FileLease.UNAVAILABLE and self.proof is not Proof.CLOSED
-        cut_short = seen.size == 0 or not seen.complete
-        return max(pace.still_s if needs_proof else 0.0, pace.incomplete_s if cut_short else 0.0)
+        for_s = must_stand_still_s(
+            seen.lease,
+            still_s=pace.still_s,
+            held_s=pace.held_s,
+            was_closed=self.proof is Proof.CLOSED,
+        )
+        is_cut_short = seen.lease is not FileLease.REFUSED and (seen.size == 0 or not seen.complete)
+        return max(for_s, pace.incomplete_s if is_cut_short else 0.0)
 
 
 class FolderBuffer(Struct):
