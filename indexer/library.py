@@ -16,15 +16,13 @@ import msgspec
 
 from indexer import errors, places, queries, report, verify
 from indexer.disk import filesystem
-from indexer.engine import handover
 from indexer.engine.coordinator import Completed, Request, RunCoordinator, coordinating
 from indexer.ignore_files import path_filter_of
 from indexer.model import Hint, Listener
 from indexer.roots import acceptance, open_roots
 from indexer.roots.registry import named, root_at
-from indexer.runs.kept import check_is_kept
-from indexer.runs.lock import lock_info, wait_for_lock
-from indexer.runs.wakeup import wake
+from indexer.runs.lock import check_is_kept, lock_info, wait_for_lock
+from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
 from indexer.stages.missing import empty_root
 from indexer.stages.rows import Rows
@@ -232,7 +230,7 @@ class Library:
                 trials.forget_root(connection, root.id)
                 roots.remove(connection, root.id, now_ms)
             if dispatcher.beside_daemon:
-                handover.enqueue_hints(connection, self._database, ())
+                enqueue_hints(connection, self._database, ())
 
     def accept_root(self, name: str) -> report.RootStatus:
         """Take the disk that stands at a root now, and at mount points below it, as right."""
@@ -302,7 +300,7 @@ class Library:
     def _tell_daemon(self, dispatcher: RunCoordinator, root: RootRow) -> None:
         if dispatcher.beside_daemon:
             hint = Hint(root.id, recursive=True)
-            handover.enqueue_hints(dispatcher.connection, self._database, [hint])
+            enqueue_hints(dispatcher.connection, self._database, [hint])
 
     def _root_status(self, connection: Connection, root: RootRow) -> report.RootStatus:
         statuses = queries.root_statuses(connection, None)

@@ -19,9 +19,8 @@ from indexer.disk import filesystem
 from indexer.evidence import ignore_lease_signal
 from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint, Listener
-from indexer.runs.event_facts import EventFacts
 from indexer.runs.lock import DispatchLock
-from indexer.runs.result import Result
+from indexer.runs.result import EventFacts, Result
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
 from indexer.store.connection import Connection

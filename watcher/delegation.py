@@ -14,8 +14,7 @@ from msgspec import Struct
 
 from indexer.model import Hint
 from indexer.runs import run_counts
-from indexer.runs.event_facts import EventFacts
-from indexer.runs.result import Result
+from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.store import counted, scans
 from indexer.store.connection import Connection, write_transaction

@@ -22,9 +22,8 @@ from indexer.readers.process import give_back
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import Touches, touched_by
 from indexer.roots.open_roots import OpenRoots
-from indexer.runs.event_facts import EventFacts
-from indexer.runs.kept import what_became
-from indexer.runs.result import Result
+from indexer.runs.lock import what_became
+from indexer.runs.result import EventFacts, Result
 from indexer.runs.throughput import Throughput
 from indexer.settings import Settings
 from indexer.stages.outcome import Outcome

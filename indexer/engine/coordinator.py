@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Struct
 
 from indexer import errors
-from indexer.engine import handover
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
@@ -20,10 +19,9 @@ from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.runs import run_counts
 from indexer.runs.follow import follow
-from indexer.runs.kept import check_is_kept
-from indexer.runs.lock import DispatchLock, LockInfo, lock_info, wait_for_lock
+from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, lock_info, wait_for_lock
 from indexer.runs.result import Result
-from indexer.runs.wakeup import wake
+from indexer.runs.wakeup import request_run, wake
 from indexer.settings import Settings
 from indexer.store import counted, roots, scans, tracks, upkeep
 from indexer.store.connection import (
@@ -260,7 +258,7 @@ class RunCoordinator:
         if self._run_id and counted.waits_for(self.connection, self._run_id):
             wake(self._settings.db)  # another daemon; it finds what the one before has left
         else:
-            self._run_id = handover.request_run(
+            self._run_id = request_run(
                 self.connection, self._settings.db, request.kind, request.names, hints
             )
         is_over = follow(

@@ -26,8 +26,7 @@ from indexer.readers.limited import LimitedReaders, ReadJob
 from indexer.readers.pool import ReaderPool
 from indexer.readers.process import collector_relaxed
 from indexer.runs import run_counts
-from indexer.runs.event_facts import EventFacts
-from indexer.runs.result import Result
+from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract

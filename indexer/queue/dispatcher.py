@@ -22,7 +22,7 @@ from indexer.queue.messages import BatchOrder, FileText, Origin, PathText, ScanO
 from indexer.queue.queues import Queues, chunk_job, files_in, scan_job
 from indexer.queue.redis_client import answering, connect, state_of
 from indexer.runs import run_counts
-from indexer.runs.event_facts import EventFacts
+from indexer.runs.result import EventFacts
 from indexer.settings import Settings
 from indexer.stages.extract import stamp_at
 from indexer.store import pending, roots

@@ -14,7 +14,7 @@ from indexer.queue.rates import RedisRates
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.roots.open_roots import OpenRoots
-from indexer.runs.kept import check_is_kept
+from indexer.runs.lock import check_is_kept
 from indexer.store import roots
 from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.identity import token_of

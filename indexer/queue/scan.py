@@ -27,7 +27,7 @@ from indexer.queue.queues import chunk_job
 from indexer.queue.scan_passes import Pass, Planned, enqueue_links_now
 from indexer.readers.chunks import chunk_of
 from indexer.runs import run_counts
-from indexer.runs.event_facts import EventFacts
+from indexer.runs.result import EventFacts
 from indexer.runs.throughput import Step
 from indexer.runs.wakeup import wake
 from indexer.stages.finish import finish

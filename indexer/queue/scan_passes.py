@@ -21,7 +21,7 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
-from indexer.runs.event_facts import EventFacts
+from indexer.runs.result import EventFacts
 from indexer.settings import Settings
 from indexer.stages.finish import close_hints, finish
 from indexer.stages.missing import MissingMarker

@@ -1,4 +1,4 @@
-"""What a run did, as it goes on, by the names of the contract."""
+"""What a run did, by the names of the contract, and what a daemon knows of files for it."""
 
 from __future__ import annotations
 
@@ -57,3 +57,16 @@ class Result(Struct):
             "files_per_second": round(self.seen / self.seconds, 1) if self.seconds else 0.0,
             "interrupted": self.interrupted,
         }
+
+
+class EventFacts(Struct, frozen=True):
+    """What a daemon knows of files, and a command does not. Paths stand beside their root's id."""
+
+    closed: frozenset[tuple[int, bytes]] = frozenset()
+    """Closed or moved in since their last write."""
+    unfinished: frozenset[tuple[int, bytes]] = frozenset()
+    """Being written now: not to be read, to stay pending."""
+
+    def of_root(self, paths_of: frozenset[tuple[int, bytes]], root_id: int) -> frozenset[bytes]:
+        """The paths of one root."""
+        return frozenset(path for root, path in paths_of if root == root_id)

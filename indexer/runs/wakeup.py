@@ -1,16 +1,20 @@
-"""A datagram that wakes the daemon: 'there is a new hint in the database' (rule R11).
-
-It carries nothing: the hint itself is a row. A lost one costs a pause, never a hint.
-"""
+"""Hints for a daemon that is at work: made durable, and told by a datagram (rule R11)."""
 
 from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from indexer.errors import DatabaseError
+from indexer.model import Hint
+from indexer.store import pending, scans
 from indexer.store.beside import check_socket
+from indexer.store.connection import Connection, write_transaction
 
 _RING = b"\x01"
 
@@ -95,3 +99,25 @@ def _take_away(path: Path, database: Path) -> None:
 def _address(folder: int, path: Path) -> str:
     """A name of at most 107 bytes, however deep the database lies (unix(7), sun_path)."""
     return f"/proc/self/fd/{folder}/{path.name}"
+
+
+def enqueue_hints(connection: Connection, database: Path, hints: Sequence[Hint]) -> None:
+    """Make hints durable and wake the daemon. Nothing follows them."""
+    now_ms = time.time_ns() // 1_000_000
+    with write_transaction(connection):
+        pending.enqueue_all(connection, hints, now_ms)
+    wake(database)
+
+
+def request_run(
+    connection: Connection, database: Path, kind: str, names: Sequence[str], hints: Sequence[Hint]
+) -> int:
+    """Have a run of `scan` or `rebuild` done; its id in `scans`, where it is counted."""
+    now_ms = time.time_ns() // 1_000_000
+    with write_transaction(connection):
+        scan_id = scans.start(connection, kind, names, now_ms, alone=False)
+        reread = scan_id if kind == "rebuild" else 0
+        wanted = [msgspec.structs.replace(hint, reread=reread) for hint in hints]
+        pending.enqueue_all(connection, wanted, now_ms, scan_id=scan_id)
+    wake(database)
+    return scan_id

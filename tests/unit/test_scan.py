@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from indexer.engine import local
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, Reading
-from indexer.runs.event_facts import EventFacts
-from indexer.runs.result import Result
+from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.stages import scan
 from indexer.stages.batch import batch

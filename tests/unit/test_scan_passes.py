@@ -9,7 +9,7 @@ import msgspec
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind
 from indexer.queue.scan_passes import Pass
-from indexer.runs.event_facts import EventFacts
+from indexer.runs.result import EventFacts
 from indexer.store import pending, problems, scans, tracks
 from indexer.store.connection import write_transaction
 from tests.stage_harness import ByHand
