@@ -58,6 +58,7 @@ def counted(work: Path, engine: str) -> set[tuple[str, str]]:
     plant(music, {"Album/01 first.mp3": tagged(title="first")})
     env = {"TOUCHED": os.fspath(found), "PYTHONPATH": os.fspath(_COUNTER)}
     with _running(work, music, engine, env) as (daemon, processes):
+        eventually(daemon.db.exists)
         daemon.shows({"Album/01 first.mp3": "first"})
         time.sleep(_SETTLES_S)
         _signal(processes())
