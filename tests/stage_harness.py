@@ -23,7 +23,7 @@ from indexer.stages.insert import Inserter, Written
 from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Tally
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan
+from indexer.stages.scan import Plan, Scan, ScanOptions
 from indexer.store import pending, roots
 from indexer.store.connection import open_index, write_transaction
 from indexer.store.pending import PendingRow
@@ -111,7 +111,7 @@ class ByHand:
             self.trees,
             hint or Hint(min(self.trees), recursive=True),
             self.wanted,
-            self.settings.chunk_files,
+            ScanOptions(self.settings.chunk_files),
         )
 
     def plan(self) -> tuple[Plan, PendingRow]:

@@ -28,7 +28,7 @@ from watcher.commands import Commands
 from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.delegation import QueuedWork
-from watcher.folder_buffer import Observation
+from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
 from watcher.log import EventLog
 from watcher.observation import observe
@@ -80,13 +80,15 @@ class Daemon:
         self._watch_manager = WatchManager(self._observers, path_filter)
         self._wakeup = WakeupSocket(settings.db)
         self._debouncer = Debouncer(
-            quiet_s=settings.quiet,
-            still_s=settings.still,
-            held_s=settings.held,
-            patience_s=settings.patience,
-            incomplete_s=settings.incomplete,
-            retry_first_s=settings.retry_first,
-            retry_longest_s=settings.retry_longest,
+            Delays(
+                quiet_s=settings.quiet,
+                still_s=settings.still,
+                held_s=settings.held,
+                patience_s=settings.patience,
+                incomplete_s=settings.incomplete,
+                retry_first_s=settings.retry_first,
+                retry_longest_s=settings.retry_longest,
+            )
         )
         self._work = LocalWork(connection, settings, path_filter, self._log, lambda: self._stopping)
         self._roots = Roots(settings, self._log, self._observers.unwatch)

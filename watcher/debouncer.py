@@ -20,6 +20,9 @@ Observe = Callable[[int, bytes, float], Observation | None]
 """(root id, path relative to the root, now) -> what is seen there; None where no regular file
 bears the name or it cannot be opened."""
 
+_USUAL: Final = Delays()
+
+
 _FOLDERS: Final = (FsEventKind.FOLDER_CAME, FsEventKind.FOLDER_WENT)
 
 
@@ -61,20 +64,12 @@ class Debouncer:
 
     def __init__(
         self,
+        delays: Delays = _USUAL,
         *,
-        quiet_s: float = 0.002,
-        still_s: float = 2.0,
-        held_s: float = 60.0,
-        patience_s: float = 10.0,
-        incomplete_s: float = 10.0,
-        retry_first_s: float = 0.01,
-        retry_longest_s: float = 10.0,
         most_names: int = 32,
         most_waiting: int = 20_000,
     ) -> None:
-        self._pace = Delays(
-            quiet_s, still_s, held_s, patience_s, incomplete_s, retry_first_s, retry_longest_s
-        )
+        self._delays = delays
         self._most_names = most_names
         self._most_waiting = most_waiting
         self._buffers: dict[_Key, FolderBuffer] = {}
@@ -86,14 +81,6 @@ class Debouncer:
     def waiting_count(self) -> int:
         """How many names and whole folders wait."""
         return self._count + len(self._rereads)
-
-    def oldest(self, now: float) -> float | None:
-        """For how many seconds the oldest of them has been waiting; None when nothing waits."""
-        since = [
-            *self._rereads.values(),
-            *(buffer.oldest for buffer in self._buffers.values()),
-        ]
-        return now - min(since) if since else None
 
     def next_due(self) -> float | None:
         """When `pop_due` has something to do; None: not before the next offer."""
@@ -199,7 +186,7 @@ class Debouncer:
     ) -> bool:
         if file.proof is Proof.UNNEEDED:
             return True
-        return file.is_due(observe(root_id, path, now), now, self._pace)
+        return file.is_due(observe(root_id, path, now), now, self._delays)
 
     def _open_in(self, hint: Hint) -> frozenset[bytes]:
         """The files in a hinted place that are still to be asked for."""
@@ -219,7 +206,7 @@ class Debouncer:
     def _buffer(self, root_id: int, folder: bytes, now: float) -> FolderBuffer:
         buffer = self._buffers.get((root_id, folder))
         if buffer is None:
-            buffer = self._buffers[root_id, folder] = FolderBuffer(self._pace, noise_at=now)
+            buffer = self._buffers[root_id, folder] = FolderBuffer(self._delays, noise_at=now)
         return buffer
 
     def _mark(self, root_id: int, folder: bytes, extent: Extent, now: float) -> None:
@@ -238,7 +225,7 @@ class Debouncer:
         for (root_id, _), buffer in self._buffers.items():
             ready_at[root_id] = min(ready_at.get(root_id, now), buffer.ready_at)
         self._buffers = {
-            (root_id, b""): FolderBuffer(self._pace, now, since, Extent.TREE)
+            (root_id, b""): FolderBuffer(self._delays, now, since, Extent.TREE)
             for root_id, since in ready_at.items()
         }
         self._recount()

@@ -17,13 +17,13 @@ from watcher.fs_event import FsEventKind
 class Delays(Struct, frozen=True):
     """How long what waits for what, in seconds; `Debouncer` explains each."""
 
-    quiet_s: float
-    still_s: float
-    held_s: float
-    patience_s: float
-    incomplete_s: float
-    retry_first_s: float
-    retry_longest_s: float
+    quiet_s: float = 0.002
+    still_s: float = 2.0
+    held_s: float = 60.0
+    patience_s: float = 10.0
+    incomplete_s: float = 10.0
+    retry_first_s: float = 0.01
+    retry_longest_s: float = 10.0
 
 
 class Observation(Struct, frozen=True, gc=False):
@@ -70,7 +70,7 @@ class BufferedFile(Struct, gc=False):
     pause_s: float = 0.0
     """How long it was left alone before `ask_at`."""
 
-    def is_due(self, seen: Observation | None, now: float, pace: Delays) -> bool:
+    def is_due(self, seen: Observation | None, now: float, delays: Delays) -> bool:
         """Judge a file that waited long enough for company; what is not due sets when to ask again.
 
         `seen` is None where no regular file bears the name or it cannot be opened: there is
@@ -85,29 +85,29 @@ class BufferedFile(Struct, gc=False):
             self.changed_at = now
         if seen.lease is FileLease.REFUSED:  # after its close somebody opened it again
             self.proof = Proof.LACKING
-        due_at = max(self.changed_at + self._still_for(seen, pace), now + seen.tick_left_s)
+        due_at = max(self.changed_at + self._still_for(seen, delays), now + seen.tick_left_s)
         if due_at <= now:
             return True
-        self.pause_s = min(max(self.pause_s * 2, pace.retry_first_s), pace.retry_longest_s)
+        self.pause_s = min(max(self.pause_s * 2, delays.retry_first_s), delays.retry_longest_s)
         self.ask_at = min(now + self.pause_s, due_at)
         return False
 
-    def _still_for(self, seen: Observation, pace: Delays) -> float:
+    def _still_for(self, seen: Observation, delays: Delays) -> float:
         """How long it must have stood still to be read."""
         for_s = must_stand_still_s(
             seen.lease,
-            still_s=pace.still_s,
-            held_s=pace.held_s,
+            still_s=delays.still_s,
+            held_s=delays.held_s,
             was_closed=self.proof is Proof.CLOSED,
         )
         is_cut_short = seen.lease is not FileLease.REFUSED and (seen.size == 0 or not seen.complete)
-        return max(for_s, pace.incomplete_s if is_cut_short else 0.0)
+        return max(for_s, delays.incomplete_s if is_cut_short else 0.0)
 
 
 class FolderBuffer(Struct):
     """One folder, and what waits in it."""
 
-    pace: Delays
+    delays: Delays
     noise_at: float
     """When anything but writing was last seen in it."""
     ready_at: float = math.inf
@@ -124,18 +124,11 @@ class FolderBuffer(Struct):
         return len(self.ready) + len(self.open) + (self.extent is not Extent.NAMES)
 
     @property
-    def oldest(self) -> float:
-        """Since when the oldest of them waits."""
-        files = [*self.ready.values(), *self.open.values()]
-        oldest = min((file.since for file in files), default=math.inf)
-        return oldest if self.extent is Extent.NAMES else min(oldest, self.ready_at)
-
-    @property
     def batch_at(self) -> float:
         """When what is ready has waited enough for company; infinite if nothing is."""
         if not self.ready and self.extent is Extent.NAMES:
             return math.inf
-        return min(self.noise_at + self.pace.quiet_s, self.ready_at + self.pace.patience_s)
+        return min(self.noise_at + self.delays.quiet_s, self.ready_at + self.delays.patience_s)
 
     @property
     def due_at(self) -> float:
@@ -179,7 +172,7 @@ class FolderBuffer(Struct):
         file.changed_at = now
         if file.proof is not Proof.LACKING:  # else the pauses go on growing
             file.proof = Proof.LACKING
-            file.pause_s = self.pace.retry_first_s
+            file.pause_s = self.delays.retry_first_s
             file.ask_at = now + file.pause_s
         self.ready.pop(name, None)
         self.open[name] = file

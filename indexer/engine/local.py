@@ -36,7 +36,7 @@ from indexer.stages.insert import Inserter, Written
 from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan, joined
+from indexer.stages.scan import Plan, Scan, ScanOptions, joined
 from indexer.store import counted, pending, roots, tracks
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
@@ -229,10 +229,11 @@ class LocalEngine:
             self._trees,
             hint,
             self._path_filter,
-            chunk_files or self._settings.chunk_files,
+            ScanOptions(
+                chunk_files or self._settings.chunk_files, keep_folders=not self._is_patient
+            ),
             beat=lambda: self._beat(hint),
             unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),
-            keep_folders=not self._is_patient,
         )
 
     def _jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[ReadJob]:

@@ -88,16 +88,6 @@ class PathFilter:
             return False
         return self._match_ignored(name) is None
 
-    @property
-    def fingerprint(self) -> str:
-        """Differs when anything that it decides by differs; kept for each root (rule R13)."""
-        import hashlib  # which brings OpenSSL along: 3 MB
-
-        said = (
-            sorted(self.suffixes), sorted(self._ignored_names), self._hidden, self.follow_links
-        )  # fmt: skip
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
-
 
 def _matcher(names: Sequence[str]) -> Callable[[bytes], object | None]:
     """What finds a name in the syntax of fnmatch among these; None where there is none.

@@ -33,7 +33,7 @@ from indexer.runs.wakeup import wake
 from indexer.stages.finish import finish
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan, joined
+from indexer.stages.scan import Plan, Scan, ScanOptions, joined
 from indexer.store import pending
 from indexer.store.connection import write_transaction
 
@@ -180,7 +180,7 @@ class Scanner:
                 open_trees.trees,
                 row.hint,
                 self._context.path_filter,
-                most,
+                ScanOptions(most),
             )
             plans = [*scan.plans(), *scan.late_plans()]
             rows = Rows(self._context.connection, {tree.root_id: tree.name})

@@ -26,7 +26,7 @@ from indexer.settings import Settings
 from indexer.stages.finish import close_hints, finish
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan
+from indexer.stages.scan import Plan, Scan, ScanOptions
 from indexer.store import counted, pending, roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
@@ -145,12 +145,14 @@ class Pass:
             self._guarded.trees,
             row.hint,
             path_filter,
-            most,
+            ScanOptions(
+                most,
+                _CHUNK_BYTES,
+                least_files=int(most * _FULL),
+                breathes=True,
+                retries_trouble=self._number < _LAST,
+            ),
             unfinished=unfinished | self._in_work.get(root_id, set()),
-            breathes=True,
-            chunk_bytes=_CHUNK_BYTES,
-            least_files=int(most * _FULL),
-            retries_trouble=self._number < _LAST,
         )
 
     def _durable(self, row: PendingRow, scan: Scan, plan: Plan) -> Planned | None:

@@ -67,12 +67,29 @@ def joined(hint: Hint, plans: Iterable[Plan]) -> Plan:
     )
 
 
+class ScanOptions(Struct, frozen=True):
+    """How a scan cuts what it finds into chunks, and what it does beside."""
+
+    chunk_files: int
+    """The most files of a chunk."""
+    chunk_bytes: int = sys.maxsize
+    """The most bytes that the files of a chunk take as text."""
+    least_files: int | None = None
+    """A chunk ends with a folder as soon as it has so many files; None: half of `chunk_files`."""
+    keep_folders: bool = False
+    """Whether the folders that were listed are kept in `folders`."""
+    breathes: bool = False
+    """Whether plans without a file come in between, where nothing is found for long."""
+    retries_trouble: bool = True
+    """Whether files that the machine could not read are tried again."""
+
+
 class Scan:
     """The scan of one hint. Iterate over `plans()` to its end, then read the rest.
 
     `seen`, `to_read` and `unchanged` count files; `vanished` are the ids of rows to be marked
     missing once everything that may have moved was inserted; `unlisted` are folders that could
-    not be listed and names that could not be looked at, with their problems; `settled_problems`
+    not be listed and names that could not be looked at, with their problems; `resolved_problems`
     are paths whose problem is over. `beat` is called every few hundred files; when it answers
     False the scan stops where it is. `unfinished` are files that are known to be written just now:
     they are not planned, and stand in `left_open`.
@@ -84,24 +101,11 @@ class Scan:
         trees: Mapping[int, Tree],
         hint: Hint,
         path_filter: PathFilter,
-        chunk_files: int,
+        options: ScanOptions,
         *,
         beat: Callable[[], bool] = lambda: True,
         unfinished: frozenset[bytes] = frozenset(),
-        keep_folders: bool = False,
-        breathes: bool = False,
-        chunk_bytes: int = sys.maxsize,
-        least_files: int | None = None,
-        retries_trouble: bool = True,
     ) -> None:
-        """A chunk is closed at `chunk_files` files, or when they take `chunk_bytes` as text.
-
-        It ends with a folder as soon as it has `least_files`, half of them if that is not said.
-
-        `breathes`: plans without a file come in between, where nothing is found for long.
-
-        Without `retries_trouble`, files that the machine could not read are left as they are.
-        """
         self.hint = hint
         self.seen = 0
         self.to_read = 0
@@ -113,18 +117,16 @@ class Scan:
         self._trees = trees
         self._tree = trees[hint.root_id]
         self._path_filter = path_filter
-        self._chunk_files = chunk_files
+        self._options = options
+        self._chunk_files = options.chunk_files
         self._is_first = tracks.is_empty(connection)
         self._beat = beat
         self._unfinished = unfinished
         self.left_open: list[bytes] = []
         self.folders: set[bytes] = set()
-        self._keep_folders = keep_folders
-        self._breathes = breathes
-        self._chunk_bytes = chunk_bytes
-        self._least_files = (chunk_files + 1) // 2 if least_files is None else least_files
+        half = (options.chunk_files + 1) // 2
+        self._least_files = half if options.least_files is None else options.least_files
         self._bytes = 0
-        self._retries_trouble = retries_trouble
         self._replaced: list[Entry] = []
         self._streak = FaultStreak()
         self._names: dict[bytes, frozenset[bytes]] = {}
@@ -161,7 +163,7 @@ class Scan:
                 self.vanished.append(item.known.id)
             elif isinstance(item, (Unlisted, Unseen)):
                 self._keep_below(open_problems, item)
-            elif self._keep_folders and isinstance(item, Listed):
+            elif self._options.keep_folders and isinstance(item, Listed):
                 self.folders.add(item.path)
         self.resolved_problems.extend(path for path in open_problems if self._is_over(path))
         if read or unread:
@@ -170,7 +172,7 @@ class Scan:
     @property
     def _is_seed(self) -> bool:
         """Whether there is nothing to compare a folder with, and nobody is to be spared."""
-        in_one_process = self._chunk_bytes == sys.maxsize and not self._breathes
+        in_one_process = self._options.chunk_bytes == sys.maxsize and not self._options.breathes
         is_folder = self.hint.names is None
         return self._is_first and is_folder and in_one_process and not self._unfinished
 
@@ -184,7 +186,7 @@ class Scan:
                 self._keep_below({}, item)
                 continue
             if isinstance(item, Listed):
-                if self._keep_folders:
+                if self._options.keep_folders:
                     self.folders.add(item.path)
                 continue
             entries = entries_of(item.files)
@@ -212,7 +214,7 @@ class Scan:
         own_bytes = _AS_TEXT_BYTES + 3 * len(path)
         self._bytes += own_bytes
         ends_here = is_new_folder and files >= self._least_files
-        if not (ends_here or files >= self._chunk_files or self._bytes > self._chunk_bytes):
+        if not (ends_here or files >= self._chunk_files or self._bytes > self._options.chunk_bytes):
             return False
         self._bytes = own_bytes
         return files > 0
@@ -228,7 +230,7 @@ class Scan:
         return before // _BEAT_FILES != self.seen // _BEAT_FILES
 
     def _breaths(self) -> Iterator[Plan]:
-        if self._breathes:
+        if self._options.breathes:
             yield self._plan([], [])
 
     def late_plans(self) -> Iterator[Plan]:
@@ -398,7 +400,7 @@ class Scan:
         """
         match problem.problem.kind:
             case ProblemKind.ENVIRONMENT:
-                return self._retries_trouble
+                return self._options.retries_trouble
             case ProblemKind.FAULT:
                 fields = self._tree.mount_point_of(entry.path).fields
                 return (

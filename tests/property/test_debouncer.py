@@ -12,7 +12,7 @@ from indexer.evidence import FileLease
 from indexer.model import Hint
 from tests.fake_fs import World, covered
 from watcher.debouncer import Debouncer, DueHint
-from watcher.folder_buffer import Observation
+from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind
 
 FOLDERS = (b"", b"a", b"a/b", b"a-b")
@@ -28,9 +28,9 @@ SOON = 1e-6
 pauses = st.sampled_from([0, 0.0005, 0.001, QUIET, 0.003, 0.009, 0.01, 0.1, 1, 2, 9, 10, 30, 61])
 folders = st.sampled_from(FOLDERS)
 files = st.builds(paths.join, folders, st.sampled_from(NAMES))
-settlers = st.builds(
+debouncers = st.builds(
     Debouncer,
-    quiet_s=st.sampled_from([QUIET, 5.0]),
+    st.builds(Delays, quiet_s=st.sampled_from([QUIET, 5.0])),
     most_names=st.integers(0, 4),
     most_waiting=st.sampled_from([0, 2, 5, 10_000]),
 )
@@ -294,7 +294,7 @@ LONGEST_WAIT = PATIENCE + LONGEST + HELD + SOON
 
 
 @settings(max_examples=150, deadline=None)
-@given(settlers, facts, histories)
+@given(debouncers, facts, histories)
 def test_everything_offered_is_due_in_time_and_nothing_is_kept(
     debouncer: Debouncer,
     facts: dict[bytes, Observation | None],
@@ -312,11 +312,10 @@ def test_everything_offered_is_due_in_time_and_nothing_is_kept(
     assert watch.open == []
     assert debouncer.waiting_count == 0
     assert debouncer.next_due() is None
-    assert debouncer.oldest(watch.now) is None
 
 
 @settings(max_examples=150, deadline=None)
-@given(settlers, histories)
+@given(debouncers, histories)
 def test_what_is_whole_waits_for_company_no_longer_than_patience(
     debouncer: Debouncer, history: list[tuple[float, bool, FsEvent | Hint]]
 ) -> None:

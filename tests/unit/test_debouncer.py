@@ -6,7 +6,7 @@ from indexer.evidence import FileLease
 from indexer.model import Hint
 from tests.fake_fs import World
 from watcher.debouncer import Debouncer, DueHint
-from watcher.folder_buffer import Observation
+from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind
 
 SONG = b"Debut/01.mp3"
@@ -222,7 +222,7 @@ def test_a_folder_that_came_is_looked_at_whole_though_nothing_in_it_was_seen() -
 
 
 def test_an_album_is_one_look() -> None:
-    debouncer = Debouncer(quiet_s=2, patience_s=30)
+    debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     for number in range(12):
         debouncer.offer(see(FsEventKind.CLOSED, b"%02d.mp3" % (11 - number)), now=number)
         assert debouncer.pop_due(number, whole) == []
@@ -231,7 +231,7 @@ def test_an_album_is_one_look() -> None:
 
 
 def test_nothing_waits_for_company_longer_than_patience() -> None:
-    debouncer = Debouncer(quiet_s=2, patience_s=30)
+    debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     for second in range(30):
         debouncer.offer(see(FsEventKind.CLOSED, b"%d.mp3" % second), now=second)
         assert debouncer.pop_due(second, whole) == []
@@ -241,7 +241,7 @@ def test_nothing_waits_for_company_longer_than_patience() -> None:
 
 
 def test_a_writer_that_goes_on_postpones_nobody_else() -> None:
-    debouncer = Debouncer(quiet_s=2)
+    debouncer = Debouncer(Delays(quiet_s=2))
     debouncer.offer(see(FsEventKind.CLOSED, b"a.mp3"), now=0)
     for tenth in range(20):
         debouncer.offer(see(FsEventKind.WRITING, b"big.mp3"), now=tenth / 10)
@@ -250,7 +250,7 @@ def test_a_writer_that_goes_on_postpones_nobody_else() -> None:
 
 
 def test_one_that_closes_again_and_again_is_read_after_patience() -> None:
-    debouncer = Debouncer(quiet_s=2, patience_s=30)
+    debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     for second in range(30):
         debouncer.offer(see(FsEventKind.WRITING), now=second)
         debouncer.offer(see(FsEventKind.CLOSED), now=second)
@@ -259,7 +259,7 @@ def test_one_that_closes_again_and_again_is_read_after_patience() -> None:
 
 
 def test_a_folder_that_is_hinted_again_and_again_is_due_after_patience() -> None:
-    debouncer = Debouncer(quiet_s=2, patience_s=30)
+    debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     for second in range(30):
         debouncer.offer_hint(Hint(1, b"Debut"), now=second)
         assert debouncer.pop_due(second, whole) == []
@@ -267,7 +267,7 @@ def test_a_folder_that_is_hinted_again_and_again_is_due_after_patience() -> None
 
 
 def test_patience_begins_anew_after_a_flush() -> None:
-    debouncer = Debouncer(quiet_s=2, patience_s=30)
+    debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     debouncer.offer(see(FsEventKind.WRITING, b"big.mp3"), now=0)
     debouncer.offer(see(FsEventKind.CLOSED), now=0)
     debouncer.pop_due(2, lambda _, path, __: WHOLE if path == SONG else BUSY)
@@ -276,7 +276,7 @@ def test_patience_begins_anew_after_a_flush() -> None:
 
 
 def test_a_closed_file_waits_for_company_though_it_was_to_be_asked_for() -> None:
-    debouncer = Debouncer(quiet_s=2)
+    debouncer = Debouncer(Delays(quiet_s=2))
     debouncer.offer(see(FsEventKind.CREATED), now=0)
     debouncer.offer(see(FsEventKind.CLOSED), now=0)
     assert debouncer.next_due() == 2
@@ -293,7 +293,7 @@ def test_what_comes_while_a_flush_is_worked_on_is_gathered() -> None:
 
 
 def test_folders_wait_for_their_own_company_only() -> None:
-    debouncer = Debouncer(quiet_s=2)
+    debouncer = Debouncer(Delays(quiet_s=2))
     debouncer.offer(see(FsEventKind.CLOSED, folder=b"Debut"), now=0)
     debouncer.offer(see(FsEventKind.CLOSED, folder=b"Post"), now=1)
     debouncer.offer(see(FsEventKind.CLOSED, folder=b"Debut", root_id=2), now=1)
@@ -310,7 +310,6 @@ def test_at_rest_nothing_wakes_it() -> None:
     debouncer.pop_due(QUIET, whole)
     assert debouncer.next_due() is None
     assert debouncer.waiting_count == 0
-    assert debouncer.oldest(5) is None
 
 
 # Evidence: leases, standing still, held files, files cut short.
@@ -516,7 +515,7 @@ def test_more_names_than_the_most_are_their_folder() -> None:
 
 
 def test_names_asked_for_that_are_their_folder_take_along_what_is_ready() -> None:
-    debouncer = Debouncer(quiet_s=2, most_names=3)
+    debouncer = Debouncer(Delays(quiet_s=2), most_names=3)
     for number in range(4):
         debouncer.offer(see(FsEventKind.CREATED, b"%d" % number), now=0)
     debouncer.offer(see(FsEventKind.CLOSED), now=1)
@@ -546,7 +545,7 @@ def test_a_file_that_is_being_written_stays_behind_its_folder_and_comes_later() 
 
 
 def test_a_recursive_hint_takes_along_what_is_ready_below_it_and_leaves_the_rest() -> None:
-    debouncer = Debouncer(quiet_s=2)
+    debouncer = Debouncer(Delays(quiet_s=2))
     debouncer.offer_hint(Hint(1, b"a", recursive=True), now=0)
     debouncer.offer_hint(Hint(1, b"a/b", recursive=True), now=1)
     debouncer.offer(see(FsEventKind.CLOSED, b"x", b"a/c"), now=2)
@@ -675,24 +674,12 @@ def test_past_the_most_again_everything_is_one_look_at_each_root() -> None:
 
 
 def test_giving_up_detail_again_and_again_does_not_outlast_patience() -> None:
-    debouncer = Debouncer(quiet_s=2, patience_s=30, most_waiting=10)
+    debouncer = Debouncer(Delays(quiet_s=2, patience_s=30), most_waiting=10)
     for second in range(30):
         for number in range(20):
             debouncer.offer(see(FsEventKind.CLOSED, b"%d" % number, b"%d" % number), now=second)
         assert debouncer.pop_due(second, whole) == []
     assert [due.hint for due in debouncer.pop_due(30, whole)] == [Hint(1, recursive=True)]
-
-
-def test_the_oldest_is_told() -> None:
-    debouncer = Debouncer()
-    debouncer.offer(see(FsEventKind.WRITING), now=10)
-    debouncer.offer_hint(Hint(1, b"Debut"), now=20)
-    assert debouncer.oldest(25) == 15
-    debouncer.pop_due(20 + QUIET, busy)
-    assert debouncer.oldest(25) == 15
-    debouncer.pop_due(24, whole)
-    debouncer.offer_hint(Hint(1, b"Debut"), now=30)
-    assert debouncer.oldest(35) == 5
 
 
 def test_files_that_are_open_for_long_are_told() -> None:

@@ -61,19 +61,6 @@ def test_hidden_files_can_be_wanted_but_never_an_apple_double() -> None:
     assert not chosen.file(b"._01 Song.mp3")
 
 
-def test_the_fingerprint_follows_every_setting() -> None:
-    one = WANTED.suffixes
-    different = [
-        PathFilter(one),
-        PathFilter(one | {b".ogg"}),
-        PathFilter(one, ["x"]),
-        PathFilter(one, hidden=True),
-        PathFilter(one, follow_links=True),
-    ]
-    assert len({path_filter.fingerprint for path_filter in different}) == len(different)
-    assert PathFilter(frozenset(sorted(one))).fingerprint == PathFilter(one).fingerprint
-
-
 def test_a_pattern_counts_from_the_folder_of_its_file() -> None:
     made = rules((b"Artist", b"/live/\n*.flac\n"))
     assert made.ignore(b"Artist/live", is_folder=True)

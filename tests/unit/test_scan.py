@@ -15,7 +15,7 @@ from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.stages import scan
 from indexer.stages.batch import batch
-from indexer.stages.scan import Scan
+from indexer.stages.scan import Scan, ScanOptions
 from tests.stage_harness import ByHand, PoolHere
 from tests.trees import (
     BAD,
@@ -309,7 +309,9 @@ def test_files_that_become_whole_while_a_scan_waits_are_all_read(
 
 def scan_of(by_hand: ByHand, chunk_files: int = 200, **how: Any) -> Scan:
     hint = Hint(min(by_hand.trees), recursive=True)
-    return Scan(by_hand.connection, by_hand.trees, hint, by_hand.wanted, chunk_files, **how)
+    beside = {name: how.pop(name) for name in ("beat", "unfinished") if name in how}
+    options = ScanOptions(chunk_files, **how)
+    return Scan(by_hand.connection, by_hand.trees, hint, by_hand.wanted, options, **beside)
 
 
 def test_a_scan_that_breathes_gives_a_sign_where_nothing_is_found_for_long(
