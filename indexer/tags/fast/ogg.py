@@ -27,7 +27,7 @@ from indexer.tags.comments import (
     read_comments,
     together,
 )
-from indexer.tags.pages import (
+from indexer.tags.fast.ogg_pages import (
     CONTINUED,
     FIRST,
     HEADER_SIZE,

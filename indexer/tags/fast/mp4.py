@@ -21,8 +21,8 @@ import msgspec
 
 from indexer.model import Track
 from indexer.tags import columns
+from indexer.tags.fast.mp4_sample_entry import read_entry
 from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
-from indexer.tags.sample_entry import read_entry
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
