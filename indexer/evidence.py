@@ -37,7 +37,7 @@ and the next write to a page that is clean is stamped. Not asking saves two of e
 """
 
 
-class Lease(Enum):
+class FileLease(Enum):
     """What the kernel answered when it was asked for a read lease."""
 
     GRANTED = auto()
@@ -48,7 +48,7 @@ class Lease(Enum):
     """It does not say: another's file, a file system without leases, or nobody asked."""
 
 
-class Verdict(Enum):
+class Wholeness(Enum):
     """What to do with a file that is open now."""
 
     READ = auto()
@@ -58,7 +58,7 @@ class Verdict(Enum):
     WAIT_YOUNG = auto()
 
 
-WAITING = {Verdict.WAIT_WRITER: Waiting.WRITER, Verdict.WAIT_YOUNG: Waiting.YOUNG}
+WAITING = {Wholeness.WAIT_WRITER: Waiting.WRITER, Wholeness.WAIT_YOUNG: Waiting.YOUNG}
 """Why a file must not be read yet, by the verdicts that say so."""
 
 
@@ -71,7 +71,7 @@ def is_settled(stamp: Stamp, now_ns: int, granularity_ns: int) -> bool:
     return stamp.ctime_ns < before_ns and stamp.mtime_ns < before_ns
 
 
-def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdict:
+def judge(stamp: Stamp, now_ns: int, lease: FileLease, evidence: Evidence) -> Wholeness:
     """Decide whether a file is whole.
 
     The order of asking matters: first the stamp, then the lease, then the time (`coarse_now_ns`),
@@ -80,16 +80,27 @@ def judge(stamp: Stamp, now_ns: int, lease: Lease, evidence: Evidence) -> Verdic
     """
     ctime_ns = stamp.ctime_ns
     step_ns = granularity_of(ctime_ns, evidence.granularity_ns)
-    if lease is Lease.GRANTED and now_ns - ctime_ns > max(TICK_NS, step_ns):
-        return Verdict.READ  # nearly always
-    held = lease is Lease.REFUSED
-    if held and not _stood_still(ctime_ns, now_ns, evidence.held_s, step_ns):
-        return Verdict.WAIT_WRITER
-    if lease is Lease.UNAVAILABLE and not _stood_still(ctime_ns, now_ns, evidence.still_s, step_ns):
-        return Verdict.WAIT_YOUNG
+    if lease is FileLease.GRANTED and now_ns - ctime_ns > max(TICK_NS, step_ns):
+        return Wholeness.READ  # nearly always
+    held = lease is FileLease.REFUSED
+    for_s = must_stand_still_s(lease, still_s=evidence.still_s, held_s=evidence.held_s)
+    if not _stood_still(ctime_ns, now_ns, for_s, step_ns):
+        return Wholeness.WAIT_WRITER if held else Wholeness.WAIT_YOUNG
     if tick_left_ns(ctime_ns, now_ns, evidence.granularity_ns):
-        return Verdict.WAIT_YOUNG
-    return Verdict.READ_HELD if held else Verdict.READ
+        return Wholeness.WAIT_YOUNG
+    return Wholeness.READ_HELD if held else Wholeness.READ
+
+
+def must_stand_still_s(
+    lease: FileLease, *, still_s: float, held_s: float, was_closed: bool = False
+) -> float:
+    """For how many seconds a file must not have changed before it is read.
+
+    `was_closed`: a close after its last write was seen. The lease says more, where there is one.
+    """
+    if lease is FileLease.REFUSED:
+        return held_s
+    return still_s if lease is FileLease.UNAVAILABLE and not was_closed else 0.0
 
 
 def granularity_of(ctime_ns: int, disk_ns: int) -> int:
@@ -134,7 +145,7 @@ def coarse_now_ns() -> int:
     return time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
 
 
-def try_lease(file_descriptor: int) -> Lease:
+def try_lease(file_descriptor: int) -> FileLease:
     """Ask the kernel whether anybody has the file open for writing; about 2 us.
 
     Takes a read lease on a descriptor that is open for reading only, and gives it back at once. A
@@ -148,11 +159,11 @@ def try_lease(file_descriptor: int) -> Lease:
         fcntl.fcntl(file_descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:  # also where a waiting writer's patience took it from us
-            return Lease.REFUSED
+            return FileLease.REFUSED
         if error.errno in _NO_LEASES_HERE:
-            return Lease.UNAVAILABLE
+            return FileLease.UNAVAILABLE
         raise
-    return Lease.GRANTED
+    return FileLease.GRANTED
 
 
 _NO_LEASES_HERE = frozenset(

@@ -15,27 +15,26 @@ from typing import Final, Self
 import msgspec
 
 from indexer import errors, places, queries, report, verify
-from indexer.engine import acceptance, guard, handover
-from indexer.engine.bell import ring
-from indexer.engine.dispatch import Dispatcher, Done, Request, dispatching
-from indexer.engine.kept import check_is_kept
-from indexer.engine.lock import holder, wait_for_lock
-from indexer.engine.registry import named, real_root, root_at
+from indexer.engine.coordinator import Completed, Request, RunCoordinator, coordinating
+from indexer.ignore_files import path_filter_of
 from indexer.model import Hint, Listener
+from indexer.roots import acceptance, open_roots
+from indexer.roots.registry import named, real_root, root_at
+from indexer.runs.lock import check_is_kept, lock_info, wait_for_lock
+from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
-from indexer.stages.absence import empty_root
+from indexer.stages.missing import empty_root
 from indexer.stages.rows import Rows
-from indexer.store import found, pending, problems, roots, trials, upkeep
+from indexer.store import pending, problems, roots, search_results, trials, upkeep
 from indexer.store.connection import (
     Connection,
     check_exists,
     open_index,
     write_transaction,
 )
-from indexer.store.question import parse
+from indexer.store.query import parse
 from indexer.store.roots import RootRow
 from indexer.store.sqlite_errors import explained
-from indexer.wishes import wanted_by
 
 Stop = Callable[[], bool]
 _FOLLOW_PAUSE_S: Final = 0.2
@@ -51,7 +50,7 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = settings.db
-        self._wanted = wanted_by(settings)
+        self._wanted = path_filter_of(settings)
         self._reader: Connection | None = None
 
     @classmethod
@@ -129,12 +128,12 @@ class Library:
     def status(self) -> report.Status:
         """The state of the index now."""
         with explained(self._database):
-            return queries.status(self._reading(), self._settings, holder(self._database))
+            return queries.status(self._reading(), self._settings, lock_info(self._database))
 
     def roots(self) -> Iterator[report.RootStatus]:
         """The watched roots, each looked at now."""
         with explained(self._database):
-            yield from queries.root_statuses(self._reading(), holder(self._database))
+            yield from queries.root_statuses(self._reading(), lock_info(self._database))
 
     def show(self, path: bytes) -> dict[str, object] | None:
         """All that the index knows of one file; None if it knows nothing."""
@@ -165,7 +164,7 @@ class Library:
                     time.sleep(_FOLLOW_PAUSE_S)
 
     def search(
-        self, words: Sequence[str], *, sort: str = found.RELEVANCE, limit: int | None = 50
+        self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
     ) -> Iterator[dict[str, object]]:
         """The tracks that `store.question` understands these words to ask for; no words: all.
 
@@ -173,25 +172,25 @@ class Library:
         turn round with a `-` before them. Raises UsageError for another.
         """
         with explained(self._database):
-            ids = found.track_ids(self._reading(), parse(" ".join(words)), sort, limit)
-            for row in found.rows(self._reading(), ids):
+            ids = search_results.track_ids(self._reading(), parse(" ".join(words)), sort, limit)
+            for row in search_results.rows(self._reading(), ids):
                 yield queries.library_row(row)
 
     def search_albums(
-        self, words: Sequence[str], *, sort: str = found.RELEVANCE, limit: int | None = 50
+        self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
     ) -> Iterator[dict[str, object]]:
         """The albums that those tracks are on; `tracks` counts the found ones."""
         with explained(self._database):
-            for row in found.albums(self._reading(), parse(" ".join(words)), sort, limit):
-                yield dict(zip(found.ALBUM_COLUMNS, row, strict=True))
+            for row in search_results.albums(self._reading(), parse(" ".join(words)), sort, limit):
+                yield dict(zip(search_results.ALBUM_COLUMNS, row, strict=True))
 
     def search_artists(
-        self, words: Sequence[str], *, sort: str = found.RELEVANCE, limit: int | None = 50
+        self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
     ) -> Iterator[dict[str, object]]:
         """The artists and album artists of those tracks; `tracks` counts the found ones."""
         with explained(self._database):
-            for row in found.artists(self._reading(), parse(" ".join(words)), sort, limit):
-                yield dict(zip(found.ARTIST_COLUMNS, row, strict=True))
+            for row in search_results.artists(self._reading(), parse(" ".join(words)), sort, limit):
+                yield dict(zip(search_results.ARTIST_COLUMNS, row, strict=True))
 
     def root_paths(self) -> dict[str, bytes]:
         """Where the watched roots are, by name; the path of a track is relative to one."""
@@ -230,7 +229,7 @@ class Library:
                 trials.forget_root(connection, root.id)
                 roots.remove(connection, root.id, now_ms)
             if dispatcher.beside_daemon:
-                handover.leave_hints(connection, self._database, ())
+                enqueue_hints(connection, self._database, ())
 
     def accept_root(self, name: str) -> report.RootStatus:
         """Take the disk that stands at a root now, and at mount points below it, as right."""
@@ -279,7 +278,7 @@ class Library:
         finally:
             if lock is not None:
                 lock.close()
-            ring(self._database)
+            wake(self._database)
 
     def _reading(self) -> Connection:
         if self._reader is None:
@@ -288,26 +287,26 @@ class Library:
             )
         return self._reader
 
-    def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[Dispatcher]:
-        return dispatching(self._settings, self._wanted, role, stop)
+    def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[RunCoordinator]:
+        return coordinating(self._settings, self._wanted, role, stop)
 
     def _check_folder(self, folder: bytes) -> None:
         """Complain of a folder that cannot be a root, before a database is made for it."""
         if not self._database.exists():
             path = real_root(folder)
-            guard.check_not_scanned(self._database, {guard.name_for(path, ()): path})
+            open_roots.check_not_scanned(self._database, {open_roots.name_for(path, ()): path})
 
-    def _tell_daemon(self, dispatcher: Dispatcher, root: RootRow) -> None:
+    def _tell_daemon(self, dispatcher: RunCoordinator, root: RootRow) -> None:
         if dispatcher.beside_daemon:
             hint = Hint(root.id, recursive=True)
-            handover.leave_hints(dispatcher.connection, self._database, [hint])
+            enqueue_hints(dispatcher.connection, self._database, [hint])
 
     def _root_status(self, connection: Connection, root: RootRow) -> report.RootStatus:
         statuses = queries.root_statuses(connection, None)
         return next(status for status in statuses if status.name == root.name)
 
 
-def _report(done: Done) -> report.ScanReport:
+def _report(done: Completed) -> report.ScanReport:
     counts = {**done.result.counts(), "offline": done.offline}
     if done.result.goes_on:
         counts["goes_on"] = True

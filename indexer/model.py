@@ -247,7 +247,7 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
         return replace(self.evidence, still_s=0.0) if path in self.closed else self.evidence
 
 
-class Place(IntEnum):
+class RowState(IntEnum):
     """Where a track's row stands."""
 
     PRESENT = 0
@@ -258,14 +258,14 @@ class Place(IntEnum):
     """Its file is there and the reader refused the bytes: it stands in `problems`."""
 
 
-class Known(Struct, frozen=True, gc=False):
+class IndexedFile(Struct, frozen=True, gc=False):
     """What the index knows of one path, as much of it as is needed to decide whether to read."""
 
     id: int
     root_id: int
     path: bytes
     stamp: Stamp
-    place: Place
+    place: RowState
     disk_id: int
     scan_id: int
     """The rebuild that read it last, or 0."""

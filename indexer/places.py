@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.descent import lstat_at
-from indexer.engine.hanging import ask_at, real_path
+from indexer.disk.descent import lstat_at
+from indexer.ignore.path_filter import is_rule
 from indexer.model import Hint
+from indexer.shares.hanging import ask_at, real_path
 from indexer.store.roots import RootRow
-from indexer.wanted import is_rule
 
 
 class Located(Struct, frozen=True):

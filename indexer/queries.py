@@ -10,17 +10,18 @@ from typing import Final
 
 import msgspec
 
-from indexer import disks, errors, paths, report
-from indexer.engine.automounts import Touches
-from indexer.engine.guard import look_at_roots, no_music
-from indexer.engine.hanging import is_share
-from indexer.engine.lock import Holder
-from indexer.mounts import read_mounts
+from indexer import errors, paths, report
+from indexer.disk import filesystem
+from indexer.disk.mounts import read_mounts
+from indexer.metrics import vitals
+from indexer.roots.automounts import Touches
+from indexer.roots.open_roots import no_music, open_roots
+from indexer.runs.lock import LockInfo
 from indexer.settings import Settings
+from indexer.shares.hanging import is_share
 from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.schema import LIBRARY_COLUMNS
-from indexer.vitals import vitals
 
 _SCANS_SHOWN: Final = 5
 _PATIENCE_S: Final = 1.0
@@ -28,7 +29,9 @@ _PATIENCE_S: Final = 1.0
 _KEPT: Final = frozenset({"watching", "polling"})
 
 
-def status(connection: Connection, settings: Settings, dispatcher: Holder | None) -> report.Status:
+def status(
+    connection: Connection, settings: Settings, dispatcher: LockInfo | None
+) -> report.Status:
     """The state of the index, as of one moment."""
     database = settings.db
     standing = tuple(root_statuses(connection, dispatcher))
@@ -56,7 +59,9 @@ def status(connection: Connection, settings: Settings, dispatcher: Holder | None
     )
 
 
-def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator[report.RootStatus]:
+def root_statuses(
+    connection: Connection, dispatcher: LockInfo | None
+) -> Iterator[report.RootStatus]:
     """Every watched root, looked at now.
 
     Of those that may hang a daemon's word is taken, and without one they are not waited for long.
@@ -64,27 +69,27 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
     watched = roots.watched(connection)
     counted = tracks.count_by_root(connection)
     told = _told_by(watched, dispatcher)
-    guarded = look_at_roots(
+    open_trees = open_roots(
         connection,
         watched,
         touches=_touches(watched, dispatcher),
         about=[root.id for root in watched if root.name not in told],
         patience_s=_PATIENCE_S,
     )
-    guarded.close()
+    open_trees.close()
     for root in watched:
         own = roots.mounts(connection, root.id)[0].disk
-        fields = disks.stamp_fields(own.fs_type)
+        fields = filesystem.stamp_fields(own.fs_type)
         text, b64 = paths.text_of(root.path)
         reasons = [
             told.get(root.name),
-            guarded.offline.get(root.id),
-            *guarded.away(root.id).values(),
+            open_trees.offline.get(root.id),
+            *open_trees.away(root.id).values(),
         ]
         if roots.never_had_music(connection, root.id):
             reasons.append(no_music(root))
         reason = next((reason for reason in reasons if reason), None)
-        is_offline = root.id in guarded.offline and root.id not in guarded.fresh
+        is_offline = root.id in open_trees.offline and root.id not in open_trees.fresh
         yield report.RootStatus(
             name=root.name,
             path=text,
@@ -99,7 +104,7 @@ def root_statuses(connection: Connection, dispatcher: Holder | None) -> Iterator
         )
 
 
-def _told_by(watched: Sequence[roots.RootRow], dispatcher: Holder | None) -> dict[str, str]:
+def _told_by(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> dict[str, str]:
     """Of roots that may hang, those of which a daemon has told how they stand; why they are away.
 
     Empty where they are not.
@@ -114,14 +119,14 @@ def _told_by(watched: Sequence[roots.RootRow], dispatcher: Holder | None) -> dic
     }
 
 
-def _touches(watched: Sequence[roots.RootRow], dispatcher: Holder | None) -> Touches:
+def _touches(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> Touches:
     """Leave the automounts of roots alone that a daemon keeps: it knows how they stand."""
     states = {} if dispatcher is None or dispatcher.role != "daemon" else dispatcher.states
     kept = {root.id for root in watched if states.get(root.name) in _KEPT}
     return lambda root_id, _folder, _has_expired: root_id not in kept
 
 
-def _daemon(dispatcher: Holder | None) -> report.DaemonStatus:
+def _daemon(dispatcher: LockInfo | None) -> report.DaemonStatus:
     if dispatcher is None or dispatcher.role != "daemon":
         return report.DaemonStatus()
     return report.DaemonStatus(
@@ -136,7 +141,7 @@ def _daemon(dispatcher: Holder | None) -> report.DaemonStatus:
     )
 
 
-def _state(dispatcher: Holder | None, name: str, *, offline: bool) -> str:
+def _state(dispatcher: LockInfo | None, name: str, *, offline: bool) -> str:
     """A root's state; whether anybody is at work is known from the lock, never from a row."""
     if offline:
         return "offline"

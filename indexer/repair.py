@@ -135,7 +135,7 @@ def _into_a_new_file(database: Path) -> report.RepairReport | None:
                 derive.full_text(fresh)
                 if rescue.to_scan:
                     hints = [Hint(root.id, recursive=True) for root in watched]
-                    pending.leave_hints(fresh, hints, now_ms)
+                    pending.enqueue_all(fresh, hints, now_ms)
             left = health.check(fresh, deep=True)
             if left:
                 raise nothing_left(database, f"what was saved is not sound: {left[0].detail}")

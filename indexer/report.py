@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, Struct, UnsetType
 
 if TYPE_CHECKING:
-    from indexer.engine.queued.backlog import Backlog
-    from indexer.engine.queued.failures import Failure
+    from indexer.queue.backlog import Backlog
+    from indexer.queue.failed_jobs import JobFailure
 
 
 class ScanReport(Struct, frozen=True, kw_only=True):
@@ -286,7 +286,7 @@ class FailedJob(Struct, frozen=True, kw_only=True):
     traceback: str
 
     @classmethod
-    def of(cls, failure: Failure) -> FailedJob:
+    def of(cls, failure: JobFailure) -> FailedJob:
         """What the engine found."""
         lines = failure.traceback.split("\n")
         return cls(

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 from msgspec import Meta, Struct, ValidationError, convert
 
 from indexer.errors import SettingsError
-from indexer.wanted import IGNORED_NAMES
+from indexer.ignore.path_filter import IGNORED_NAMES
 
 _DAY_S = 86_400
 
@@ -144,7 +144,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def worker_count(self) -> int:
         """How many processes may read at most: `workers`, else one for each core of this process.
 
-        Where the disks spin they are fewer (`indexer.spindles`).
+        Where the disks spin they are fewer (`indexer.disk.rotational`).
         """
         return self.workers or len(os.sched_getaffinity(0))
 

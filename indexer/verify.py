@@ -13,27 +13,38 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from indexer import errors, paths, report
-from indexer.engine.chunks import chunk_of
-from indexer.engine.guard import Guarded, look_at_roots
-from indexer.engine.hanging import root_silent
-from indexer.engine.pool import ReaderPool
+from indexer.disk.rotational import reader_count
+from indexer.disk.tree import Tree
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import explain
-from indexer.model import Entry, Known, Listener, Place, ProblemKind, Progress, Reading, Waiting
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import (
+    Entry,
+    IndexedFile,
+    Listener,
+    ProblemKind,
+    Progress,
+    Reading,
+    RowState,
+    Waiting,
+)
+from indexer.readers.chunks import chunk_of
+from indexer.readers.pool import ReaderPool
+from indexer.roots.open_roots import OpenRoots, open_roots
 from indexer.settings import Settings
-from indexer.spindles import reader_count
+from indexer.shares.hanging import root_silent
 from indexer.stages.batch import shape
-from indexer.stages.comparison import Pair, Vanished, compare
+from indexer.stages.diff import Pair, Same, Vanished, compare
 from indexer.stages.extract import extract_in
 from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.store.damage import Damage
 from indexer.store.sqlite_errors import explained
-from indexer.tree import Tree
 from indexer.walk import Unlisted, Unseen, look, walk
-from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
+_EVERY: Final = 1 << 62
+"""A rebuild's id above any that there is: no file was read for it."""
 
 
 class _Doubt(Struct, frozen=True):
@@ -50,7 +61,7 @@ class _Same(Struct, frozen=True):
 
     tree: Tree
     entry: Entry
-    known: Known
+    known: IndexedFile
 
 
 _Part = list[_Same]
@@ -63,14 +74,14 @@ class Verifier:
         self,
         connection: Connection,
         settings: Settings,
-        wanted: Wanted,
+        path_filter: PathFilter,
         *,
         listener: Listener | None,
         stop: Callable[[], bool],
     ) -> None:
         self._connection = connection
         self._settings = settings
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._listener = listener
         self._stop = stop
         self._checked = 0
@@ -103,27 +114,29 @@ class Verifier:
 
     def _compare(self, *, deep: bool) -> report.VerifyReport:
         watched = roots.watched(self._connection)
-        guarded = look_at_roots(self._connection, watched, follow_links=self._wanted.follow_links)
+        open_trees = open_roots(
+            self._connection, watched, follow_links=self._path_filter.follow_links
+        )
         try:
             doubts: list[_Doubt] = []
-            trees = list(guarded.trees.values())
-            parts = self._parts(trees, doubts, guarded)
+            trees = list(open_trees.trees.values())
+            parts = self._parts(trees, doubts, open_trees, deep=deep)
             if deep:
                 count = reader_count(self._settings, trees)
-                doubts.extend(self._deep_doubts(parts, count, guarded))
+                doubts.extend(self._deep_doubts(parts, count, open_trees))
             else:
                 for _ in parts:
                     pass
-            doubts = [again for doubt in doubts for again in self._looked_twice(doubt, guarded)]
-            doubts = [doubt for doubt in doubts if doubt.tree.root_id in guarded.trees]
+            doubts = [again for doubt in doubts for again in self._looked_twice(doubt, open_trees)]
+            doubts = [doubt for doubt in doubts if doubt.tree.root_id in open_trees.trees]
             waiting = pending.all_rows(self._connection)
             covered = [doubt for doubt in doubts if _is_covered(doubt, waiting)]
             told = [doubt for doubt in doubts if doubt not in covered]
-            offline = list(guarded.offline.values())
+            offline = list(open_trees.offline.values())
             for root in watched:
-                offline.extend(guarded.away(root.id).values())
+                offline.extend(open_trees.away(root.id).values())
         finally:
-            guarded.close()
+            open_trees.close()
         return report.VerifyReport(
             ok=not told and not self._unseen,
             checked=self._checked,
@@ -134,7 +147,7 @@ class Verifier:
         )
 
     def _parts(
-        self, trees: Sequence[Tree], doubts: list[_Doubt], guarded: Guarded
+        self, trees: Sequence[Tree], doubts: list[_Doubt], open_trees: OpenRoots, *, deep: bool
     ) -> Iterator[_Part]:
         """Compare all, keep what differs in `doubts`, and yield what agrees by its stamp in parts.
 
@@ -142,8 +155,8 @@ class Verifier:
         """
         for tree in trees:
             part: _Part = []
-            compared = self._compared(tree)
-            while (item := _next_of(compared, guarded)) is not None:
+            compared = self._compared(tree, deep=deep)
+            while (item := _next_of(compared, open_trees)) is not None:
                 if isinstance(item, _Doubt):
                     doubts.append(item)
                     continue
@@ -154,26 +167,29 @@ class Verifier:
             if part:
                 yield part
 
-    def _looked_twice(self, doubt: _Doubt, guarded: Guarded) -> Iterator[_Doubt]:
+    def _looked_twice(self, doubt: _Doubt, open_trees: OpenRoots) -> Iterator[_Doubt]:
         """The second look, where the root of a doubt still answers."""
-        if doubt.tree.root_id in guarded.trees:
+        if doubt.tree.root_id in open_trees.trees:
             try:
                 yield from self._look_twice(doubt)
             except errors.RootSilent as error:
-                guarded.lose(error)
+                open_trees.lose(error)
 
-    def _compared(self, tree: Tree) -> Iterator[_Doubt | _Same]:
-        rows = tracks.below(self._connection, tree.root_id, b"")
-        seen = (row for row in rows if not tree.is_offline(row.path))
-        for item in compare(walk(tree, b"", self._wanted), seen):
-            if isinstance(item, Pair):
-                self._checked += 1
-                if self._checked % _BEAT_FILES == 0:
-                    self._beat(tree)
+    def _compared(self, tree: Tree, *, deep: bool) -> Iterator[_Doubt | _Same]:
+        rows = tracks.rows_below(self._connection, tree.root_id, b"")
+        if not tree.is_whole:
+            rows = (row for row in rows if not tree.is_offline(row[tracks.TOLD.path]))
+        found = walk(tree, b"", self._path_filter)
+        as_pairs = _EVERY if deep else 0
+        for item in compare(found, rows, as_pairs, (), at_once=_BEAT_FILES):
+            if isinstance(item, Same):
+                self._count(tree, item.files)
+            elif isinstance(item, Pair):
+                self._count(tree, 1)
                 doubt = self._doubt(tree, item.entry.path, item.entry, item.known)
                 if doubt is not None:
                     yield doubt
-                elif item.known is not None and item.known.place is Place.PRESENT:
+                elif item.known is not None and item.known.place is RowState.PRESENT:
                     yield _Same(tree, item.entry, item.known)
             elif isinstance(item, Vanished):
                 path = item.known.path
@@ -181,15 +197,20 @@ class Verifier:
             elif isinstance(item, (Unlisted, Unseen)):
                 yield from self._not_seen(tree, item)
 
+    def _count(self, tree: Tree, files: int) -> None:
+        before, self._checked = self._checked, self._checked + files
+        if before // _BEAT_FILES != self._checked // _BEAT_FILES:
+            self._beat(tree)
+
     def _doubt(
-        self, tree: Tree, path: bytes, entry: Entry | None, known: Known | None
+        self, tree: Tree, path: bytes, entry: Entry | None, known: IndexedFile | None
     ) -> _Doubt | None:
         """Hold one path of the disk against its row; None where they agree."""
         if entry is None:
             if known is None:
                 return None
             return _Doubt(tree, path, "gone", "the index has it, the disk has not")
-        fields = tree.spot_of(path).fields
+        fields = tree.mount_point_of(path).fields
         if known is not None and fields.same(known.stamp, entry.stamp):
             return None
         problem = problems.get(self._connection, tree.root_id, path)
@@ -236,7 +257,7 @@ class Verifier:
                 yield doubt
             return
         try:
-            entry = look(doubt.tree, doubt.path, self._wanted)
+            entry = look(doubt.tree, doubt.path, self._path_filter)
         except OSError as error:
             yield _Doubt(doubt.tree, doubt.path, doubt.kind, explain(error))
             return
@@ -248,7 +269,7 @@ class Verifier:
             yield again
 
     def _deep_doubts(
-        self, parts: Iterator[_Part], readers: int, guarded: Guarded
+        self, parts: Iterator[_Part], readers: int, open_trees: OpenRoots
     ) -> Iterator[_Doubt]:
         """Read all tags again and hold them against the columns."""
         ignore_lease_signal()
@@ -263,22 +284,22 @@ class Verifier:
                 self._beat(part[0].tree)
                 if any(reading.waiting is Waiting.SILENT for reading in readings):
                     tree = part[0].tree
-                    guarded.lose(root_silent(tree.path, "does not answer", tree.root_id))
+                    open_trees.lose(root_silent(tree.path, "does not answer", tree.root_id))
                 for reading in readings:
                     same = by_path[reading.path]
                     detail = self._tag_difference(same.tree, same.known, reading)
-                    if detail is not None and self._does_differ(same, guarded):
+                    if detail is not None and self._does_differ(same, open_trees):
                         self._wrong_rows.add(same.known.id)
                         yield _Doubt(same.tree, reading.path, "tags", detail)
 
-    def _tag_difference(self, tree: Tree, known: Known, reading: Reading) -> str | None:
+    def _tag_difference(self, tree: Tree, known: IndexedFile, reading: Reading) -> str | None:
         if reading.waiting is not None or reading.gone:
             return None
         if reading.problem is not None:
             return f"it is in the index and cannot be read now: {reading.problem.reason}"
         if reading.track is None or reading.stamp is None:
             return None
-        if not tree.spot_of(reading.path).fields.same(reading.stamp, known.stamp):
+        if not tree.mount_point_of(reading.path).fields.same(reading.stamp, known.stamp):
             return None
         told = tracks.columns_of(self._connection, known.id)
         now = shape(reading.track, reading.path, tree.name).columns
@@ -289,22 +310,22 @@ class Verifier:
         ]
         return "; ".join(differing) or None
 
-    def _does_differ(self, same: _Same, guarded: Guarded) -> bool:
+    def _does_differ(self, same: _Same, open_trees: OpenRoots) -> bool:
         """The second look, where the root still answers."""
-        if same.tree.root_id not in guarded.trees:
+        if same.tree.root_id not in open_trees.trees:
             return False
         try:
             return self._still_differs(same.tree, same.known)
         except errors.RootSilent as error:
-            guarded.lose(error)
+            open_trees.lose(error)
         return False
 
-    def _still_differs(self, tree: Tree, known: Known) -> bool:
+    def _still_differs(self, tree: Tree, known: IndexedFile) -> bool:
         """The second look: the row is as it was, and one more reading says the same."""
         again = tracks.by_id(self._connection, known.id)
         if again != known:
             return False
-        entry = look(tree, known.path, self._wanted)
+        entry = look(tree, known.path, self._path_filter)
         if entry is None:
             return False
         (reading,) = tree.ask(extract_in, chunk_of(tree, [entry], self._settings, plain=True))
@@ -333,12 +354,12 @@ class Verifier:
             )
 
 
-def _next_of(compared: Iterator[_Doubt | _Same], guarded: Guarded) -> _Doubt | _Same | None:
+def _next_of(compared: Iterator[_Doubt | _Same], open_trees: OpenRoots) -> _Doubt | _Same | None:
     """What comes next of a root; None: it is at its end, or does not answer any more."""
     try:
         return next(compared, None)
     except errors.RootSilent as error:
-        guarded.lose(error)
+        open_trees.lose(error)
         return None
 
 

@@ -13,11 +13,11 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
+from indexer.disk.tree import Tree, special_kind
 from indexer.faults import FaultStreak, explain, problem_of
+from indexer.ignore.path_filter import IGNORE_FILE, NO_MEDIA, RULE_NAMES, IgnoreRules, PathFilter
+from indexer.ignore_files import has_no_media, ignore_file, rules_above, rules_in, with_file
 from indexer.model import Entry, Problem, ProblemKind, Stamp
-from indexer.rulebook import has_no_media, ignore_file, rules_above, rules_in, with_file
-from indexer.tree import Tree, special_kind
-from indexer.wanted import IGNORE_FILE, NO_MEDIA, RULE_NAMES, Rules, Wanted
 
 
 class Unlisted(Struct, frozen=True):
@@ -55,7 +55,7 @@ class Run(Struct, frozen=True):
 
 
 File = tuple[bytes, os.stat_result, int]
-Found = Entry | Listed | Unlisted | Unseen
+Found = Run | Listed | Unlisted | Unseen
 _Kept = File | Unlisted | Unseen | bytes
 """What a listing holds: files, folders by their paths, and what could not be looked at."""
 _Item = Run | Unlisted | Unseen | bytes
@@ -66,36 +66,26 @@ _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 """As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 
 
-def walk(tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True) -> Iterator[Found]:
-    """List a folder, and the folders below it.
+def walk(
+    tree: Tree, folder: bytes, path_filter: PathFilter, *, recursive: bool = True
+) -> Iterator[Found]:
+    """List a folder, and the folders below it; files come in runs, as they were listed.
 
     A folder that is gone (or ignored, or reached through a symbolic link, or that is listed with
     another spelling) yields nothing: what the index has below it has left. One that cannot be read
     yields `Unlisted`.
     """
-    for item in runs(tree, folder, wanted, recursive=recursive):
-        if isinstance(item, Run):
-            for file in item.files:
-                yield entry_of(*file)
-        else:
-            yield item
+    return tree.each(_walked, folder, path_filter, recursive)
 
 
-def runs(
-    tree: Tree, folder: bytes, wanted: Wanted, *, recursive: bool = True
-) -> Iterator[Run | Listed | Unlisted | Unseen]:
-    """What `walk` yields, for who has little to do for each file: files in runs, as listed."""
-    return tree.each(_runs, folder, wanted, recursive)
-
-
-def _runs(
+def _walked(
     tree: Tree,
     folder: bytes,
-    wanted: Wanted,
+    path_filter: PathFilter,
     recursive: bool,  # noqa: FBT001 - as it is passed on
-) -> Iterator[Run | Listed | Unlisted | Unseen]:
+) -> Iterator[Found]:
     try:
-        rules = rules_above(tree, folder, wanted)
+        rules = rules_above(tree, folder, path_filter)
         if folder and not tree.lists(folder):
             return
     except OSError as error:
@@ -104,7 +94,7 @@ def _runs(
     if rules is None:
         return
     streak = FaultStreak()
-    stack: list[tuple[Rules, Iterator[_Item]]] = [(rules, iter((folder,)))]
+    stack: list[tuple[IgnoreRules, Iterator[_Item]]] = [(rules, iter((folder,)))]
     while stack:
         rules, listing = stack[-1]
         found = next(listing, None)
@@ -113,7 +103,7 @@ def _runs(
         elif not isinstance(found, bytes):
             yield found
         elif recursive or found == folder:
-            lister = _Lister(tree, found, wanted, rules, streak)
+            lister = _Lister(tree, found, path_filter, rules, streak)
             yield from lister.found
             if lister.entries is not None:
                 stack.append((lister.rules, iter(lister.entries)))
@@ -127,7 +117,12 @@ class _Lister:
     """
 
     def __init__(
-        self, tree: Tree, folder: bytes, wanted: Wanted, rules: Rules, streak: FaultStreak
+        self,
+        tree: Tree,
+        folder: bytes,
+        path_filter: PathFilter,
+        rules: IgnoreRules,
+        streak: FaultStreak,
     ) -> None:
         self.rules = rules
         self.entries: list[_Item] | None = None
@@ -135,12 +130,12 @@ class _Lister:
         self._bad_lines: list[tuple[bytes, _Kept]] = []
         self._tree = tree
         self._folder = folder
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._streak = streak
         self._unseen: list[Unseen] = []
         self._refused: list[OSError] = []
         """What the kernel said of each name that could not be looked at."""
-        self._spot = tree.spot_of(folder)
+        self._spot = tree.mount_point_of(folder)
         if tree.is_offline(folder):
             self.found.append(Unlisted(folder, None))
             return
@@ -197,7 +192,7 @@ class _Lister:
         files: list[File] = []
         others: list[tuple[bytes, _Kept]] = []
         before_name = paths.join(self._folder, b"")
-        is_wanted, rules = self._wanted.file, self.rules
+        is_wanted, rules = self._path_filter.file, self.rules
         disk_id, device = self._spot.disk_id, self._spot.device
         gone: list[os.DirEntry[str]] = []
         well = 0
@@ -208,7 +203,7 @@ class _Lister:
                 if entry.is_dir(follow_symlinks=False):
                     others += self._keep_folder(name, path)
                 elif entry.is_symlink():
-                    others += self._keep_link(name, path) if self._wanted.follow_links else ()
+                    others += self._keep_link(name, path) if self._path_filter.follow_links else ()
                 elif is_wanted(name) and not (rules.files and rules.ignore(path)):
                     status = entry.stat(follow_symlinks=False)
                     is_own = status.st_dev == device
@@ -217,7 +212,7 @@ class _Lister:
             except FileNotFoundError:
                 gone.append(entry)
             except OSError as error:
-                if is_wanted(name) or self._wanted.folder(name):
+                if is_wanted(name) or self._path_filter.folder(name):
                     self._refuse(path, error)
             except Exception as error:  # noqa: BLE001 - whatever one name raises is its own (R9)
                 self._unseen.append(Unseen(path, problem_of(error, "walk", path)))
@@ -261,7 +256,7 @@ class _Lister:
         self._unseen.append(Unseen(path, Problem(ProblemKind.ENVIRONMENT, explain(error))))
 
     def _keep_folder(self, name: bytes, path: bytes) -> Sequence[tuple[bytes, _Kept]]:
-        if not self._wanted.folder(name) or self.rules.ignore(path, is_folder=True):
+        if not self._path_filter.folder(name) or self.rules.ignore(path, is_folder=True):
             return ()
         return ((paths.order_key(path, is_folder=True), path),)
 
@@ -274,7 +269,7 @@ class _Lister:
             return ()
         if stat.S_ISDIR(status.st_mode):
             return self._keep_folder(name, path) if self._tree.may_enter(path) else ()
-        if not self._wanted.file(name) or self.rules.ignore(path):
+        if not self._path_filter.file(name) or self.rules.ignore(path):
             return ()
         return ((path, (path, status, self._tree.disk_id_of(path, status))),)
 
@@ -316,16 +311,16 @@ def entry_of(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
     return Entry(path, Stamp.of(status), disk_id, special)
 
 
-def look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
+def look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
     """One path as a listing would show it; None where nothing wanted bears that name now."""
-    return tree.ask(_look, path, wanted)
+    return tree.ask(_look, path, path_filter)
 
 
-def _look(tree: Tree, path: bytes, wanted: Wanted) -> Entry | None:
+def _look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
     folder = paths.parent_of(path)
-    if not wanted.file(paths.name_of(path)):
+    if not path_filter.file(paths.name_of(path)):
         return None
-    above = rules_above(tree, folder, wanted)
+    above = rules_above(tree, folder, path_filter)
     rules = None if above is None else rules_in(tree, folder, above)
     if rules is None or rules.ignore(path):
         return None

@@ -11,13 +11,13 @@ from typing import Any
 import hypothesis
 import pytest
 
-from indexer.disks import Disk
+from indexer.disk.filesystem import Disk
 from indexer.library import Library
 from indexer.settings import Settings
 from indexer.store import roots
 from indexer.store.connection import Connection, open_index
 from tests import corpus
-from tests.by_hand import ByHand
+from tests.stage_harness import ByHand
 from tests.trees import Plant
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)

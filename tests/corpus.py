@@ -23,7 +23,7 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
 from tests import taggers
-from tests.handmade import HANDMADE
+from tests.raw_formats import HANDMADE
 
 Value = str | int | Sequence[str]
 Tree = Mapping[str | bytes, bytes | None]

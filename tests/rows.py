@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from indexer.model import Known, Place, Stamp, Track
+from indexer.model import IndexedFile, RowState, Stamp, Track
 from indexer.stages.batch import album_key, shape
 from indexer.stages.rows import Rows
 from indexer.store import roots, tracks
@@ -42,16 +42,16 @@ class MadeUp:
             for track_id in track_ids:
                 known = tracks.by_id(self._connection, track_id)
                 assert known is not None
-                self._rows.leave(known, 0)
+                self._rows.mark_missing(known, 0)
 
-    def _show(self, path: bytes, track: Track, known: Known | None) -> int:
+    def _show(self, path: bytes, track: Track, known: IndexedFile | None) -> int:
         self._written = at = self._written + 1
         before = tracks.NOTHING_READ
         if known is not None:
             before = tracks.columns_of(self._connection, known.id)
-        row = Known(
+        row = IndexedFile(
             0 if known is None else known.id, self._root.id, path, Stamp(100, at, at, at),
-            Place.PRESENT, 1, 0, 1, added_at=at,
+            RowState.PRESENT, 1, 0, 1, added_at=at,
         )  # fmt: skip
         shaped = shape(track, path, self._root.name)
         key = album_key(shaped, self._root.id, path)

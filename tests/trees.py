@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from indexer.library import Library
-from indexer.model import Entry, Known, Place, Stamp
+from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.report import ChangeRow
 from indexer.store import search
 from indexer.store.connection import Connection, select
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entries_of
 from tests.corpus import Value, noise, tagged
 
 Name = str | bytes
@@ -46,14 +47,14 @@ def known(
     number: int = 1,
     *,
     track_id: int = 1,
-    place: Place = Place.PRESENT,
+    place: RowState = RowState.PRESENT,
     reader_version: int = 1,
     scan_id: int = 0,
     added_at: int | None = 1,
     missing_at: int | None = None,
-) -> Known:
+) -> IndexedFile:
     """A made-up row of root 1, which has disk 1."""
-    return Known(
+    return IndexedFile(
         track_id, 1, path, stamp(number), place, 1, scan_id, reader_version, added_at, missing_at
     )
 
@@ -229,3 +230,12 @@ def _words(connection: Connection) -> set[tuple[Any, ...]]:
         "USING fts5vocab (main, track_search, instance)"
     )
     return set(select(connection, "SELECT term, doc, col, offset FROM temp.words"))
+
+
+def entries(found: Iterable[Found]) -> Iterator[Entry | Listed | Unlisted | Unseen]:
+    """What a walk yields, each file by itself."""
+    for item in found:
+        if isinstance(item, Run):
+            yield from entries_of(item.files)
+        else:
+            yield item

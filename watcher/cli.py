@@ -92,12 +92,12 @@ cli.add_command(completion_of("watcher"))
 
 
 def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> None:
-    from indexer.engine.dispatch import dispatching
-    from indexer.engine.lock import holder
-    from indexer.engine.registry import root_at
+    from indexer.engine.coordinator import coordinating
+    from indexer.ignore_files import path_filter_of
+    from indexer.roots.registry import root_at
+    from indexer.runs.lock import lock_info
     from indexer.store import roots
-    from indexer.wishes import wanted_by
-    from watcher import systemd
+    from watcher import system
     from watcher.daemon import Daemon
 
     stopped = False
@@ -107,10 +107,10 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
         stopped = True
 
     _on_signals(stop_waiting)
-    wanted = wanted_by(settings)
-    with dispatching(settings, wanted, "daemon", lambda: stopped) as dispatcher:
+    wanted = path_filter_of(settings)
+    with coordinating(settings, wanted, "daemon", lambda: stopped) as dispatcher:
         if dispatcher.lock is None:
-            other = holder(settings.db)
+            other = lock_info(settings.db)
             who = f"process {other.pid}" if other else "another process"
             raise errors.CannotDo(
                 f"{settings.db}: {who} keeps this index already; one daemon is enough, "
@@ -128,23 +128,23 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
         _on_signals(daemon.stop, and_then_s=_MOST_TO_STOP_S)
         try:
             if not stopped:
-                systemd.notify(systemd.READY, os.environ)
+                system.notify(system.READY, os.environ)
                 daemon.run()
         except errors.DatabaseDamaged as error:  # it has tried to mend that by itself
             raise errors.CannotDo(str(error)) from error
         finally:
-            systemd.notify(systemd.STOPPING, os.environ)
+            system.notify(system.STOPPING, os.environ)
             signal.setitimer(signal.ITIMER_REAL, 0)
             daemon.close()
 
 
 def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
     """Repair an index that could not be opened, as `indexer repair` does."""
-    from indexer.engine.mending import mend
-    from watcher.log import Decisions
-    from watcher.mending import told_of
+    from indexer.runs.repair_process import mend
+    from watcher.database_trouble import told_of
+    from watcher.log import EventLog
 
-    log = Decisions()
+    log = EventLog()
     done = mend(settings.db, lambda: False, takes_lock=True)
     log.warning("repaired", detail=str(error), **told_of(done))
 

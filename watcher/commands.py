@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from indexer.model import Hint
 from indexer.store.pending import PendingRow
-from watcher.log import Decisions
+from watcher.log import EventLog
 from watcher.roots import Roots
-from watcher.work import Work
+from watcher.work import LocalWork
 
 Asked = Hint | list[PendingRow]
 """A place to be looked at, or the hints of a run."""
@@ -22,7 +22,7 @@ class Commands:
     counts; what nobody counts is looked at together with all else that is due.
     """
 
-    def __init__(self, work: Work, roots: Roots, log: Decisions) -> None:
+    def __init__(self, work: LocalWork, roots: Roots, log: EventLog) -> None:
         self._work = work
         self._roots = roots
         self._log = log

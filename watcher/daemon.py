@@ -15,35 +15,32 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Final
 
-from indexer import disks, errors, paths
-from indexer.engine.bell import Bell
-from indexer.engine.facts import Facts
-from indexer.engine.hanging import ask_share
-from indexer.engine.lock import DispatchLock
-from indexer.engine.result import Result
+from indexer import errors, paths
+from indexer.disk import filesystem
+from indexer.disk.mounts import can_hang
 from indexer.evidence import ignore_lease_signal
+from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint, Listener
-from indexer.mounts import can_hang
+from indexer.runs.lock import DispatchLock
+from indexer.runs.result import EventFacts, Result
+from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
+from indexer.shares.hanging import ask_share
 from indexer.store.connection import Connection
-from indexer.wanted import Wanted, is_rule
-from watcher.arming import Arming
 from watcher.commands import Commands
-from watcher.delegation import Delegation
-from watcher.gathering import Observation
-from watcher.health import Doubt, DoubtKind
-from watcher.log import Decisions
-from watcher.mending import Mending
-from watcher.notice import Notice
+from watcher.database_trouble import DatabaseTrouble, Repairs
+from watcher.debouncer import Debouncer, DueHint
+from watcher.delegation import QueuedWork
+from watcher.folder_buffer import Delays, Observation
+from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
+from watcher.log import EventLog
 from watcher.observation import observe
-from watcher.observers import Observers
-from watcher.retries import Retries
+from watcher.reconcile import Retries
 from watcher.roots import Root, Roots
-from watcher.settle import Due, Settler
-from watcher.sighting import Sighting, SightingKind
 from watcher.state import RootEvent, RootState
-from watcher.trouble import Trouble
-from watcher.work import Work
+from watcher.status_publisher import StatusPublisher
+from watcher.watch_manager import Observers, WatchManager
+from watcher.work import LocalWork
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""
@@ -71,7 +68,7 @@ class Daemon:
         connection: Connection,
         lock: DispatchLock,
         settings: Settings,
-        wanted: Wanted,
+        path_filter: PathFilter,
         *,
         progress: Progress = nullcontext,
         clock: Callable[[], float] = time.monotonic,
@@ -79,32 +76,34 @@ class Daemon:
         self._settings = settings
         self._progress = progress
         self._clock = clock
-        self._log = Decisions()
+        self._log = EventLog()
         self._stopping = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._observers = Observers(self._wake)
-        self._arming = Arming(self._observers, wanted)
-        self._bell = Bell(settings.db)
-        self._settler = Settler(
-            quiet_s=settings.quiet,
-            still_s=settings.still,
-            held_s=settings.held,
-            patience_s=settings.patience,
-            incomplete_s=settings.incomplete,
-            retry_first_s=settings.retry_first,
-            retry_longest_s=settings.retry_longest,
+        self._watch_manager = WatchManager(self._observers, path_filter)
+        self._wakeup = WakeupSocket(settings.db)
+        self._debouncer = Debouncer(
+            Delays(
+                quiet_s=settings.quiet,
+                still_s=settings.still,
+                held_s=settings.held,
+                patience_s=settings.patience,
+                incomplete_s=settings.incomplete,
+                retry_first_s=settings.retry_first,
+                retry_longest_s=settings.retry_longest,
+            )
         )
-        self._work = Work(connection, settings, wanted, self._log, lambda: self._stopping)
+        self._work = LocalWork(connection, settings, path_filter, self._log, lambda: self._stopping)
         self._roots = Roots(settings, self._log, self._observers.unwatch)
         self._commands = Commands(self._work, self._roots, self._log)
-        self._delegation: Delegation | None = None
+        self._queued: QueuedWork | None = None
         if settings.redis is not None:
-            self._delegation = Delegation(connection, settings, self._log, self._root_is_there)
-        self._trouble = Trouble(settings.db, settings.retry_longest, self._log)
-        self._mending = Mending(settings.db, self._log, lambda: self._stopping)
+            self._queued = QueuedWork(connection, settings, self._log, self._root_is_there)
+        self._trouble = DatabaseTrouble(settings.db, settings.retry_longest, self._log)
+        self._mending = Repairs(settings.db, self._log, lambda: self._stopping)
         self._retries = Retries(settings.probe_interval)
         engine = "local" if settings.redis is None else "rq"
-        self._notice = Notice(lock, self._log, engine, self._work.inode)
+        self._publisher = StatusPublisher(lock, self._log, engine, self._work.inode)
         self._probes = 0
         self._probe_at = -math.inf
         self._note_at = -math.inf
@@ -128,8 +127,8 @@ class Daemon:
         """Work until `stop`. What was committed stays, the rest is looked at by the next start."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_fd, selectors.EVENT_READ)
-            selector.register(self._bell, selectors.EVENT_READ)
-            selector.register(self._work.background.careful, selectors.EVENT_READ)
+            selector.register(self._wakeup, selectors.EVENT_READ)
+            selector.register(self._work.background.limited, selectors.EVENT_READ)
             while not self._stopping:
                 self.step(self._clock())
                 selector.select(max(0.0, self.next_turn() - self._clock()))
@@ -139,9 +138,9 @@ class Daemon:
     def close(self) -> None:
         """Give everything back but the connection and the lock, which are the caller's."""
         self._observers.close()
-        if self._delegation is not None:
-            self._delegation.close()
-        self._bell.close()
+        if self._queued is not None:
+            self._queued.close()
+        self._wakeup.close()
         os.close(self._wake_fd)
         self._work.close()
 
@@ -150,12 +149,12 @@ class Daemon:
         if self._trouble.until is not None:
             return self._trouble.until
         times = [self._probe_at]
-        background_at = self._work.background.careful.next_turn()
+        background_at = self._work.background.limited.next_turn()
         if background_at is not None:
             times.append(background_at)
-        dues = [] if self._is_held_up else [self._settler.next_due()]
-        if self._delegation is not None:
-            dues.append(self._delegation.next_turn())
+        dues = [] if self._is_held_up else [self._debouncer.next_due()]
+        if self._queued is not None:
+            dues.append(self._queued.next_turn())
         times.extend(due_at for due_at in dues if due_at is not None)
         for root in self._roots:
             if root.state is RootState.DOUBTED:
@@ -191,10 +190,10 @@ class Daemon:
             if root.state is RootState.DOUBTED and not self._stopping:
                 self._recover(root)
         now = self._clock()
-        if self._delegation is None:
+        if self._queued is None:
             for asked in self._commands.take():
                 if isinstance(asked, Hint):
-                    self._settler.offer_hint(asked, now)
+                    self._debouncer.offer_hint(asked, now)
                 elif not self._stopping:
                     self._after(self._work.do_run(asked))
             now = self._clock()
@@ -202,9 +201,9 @@ class Daemon:
         self._take_background()
         self._flush(now)
         self._note_open(self._clock())
-        if self._delegation is not None:
-            self._delegate(self._delegation)
-        if self._since_rest > _MUCH and self._settler.next_due() is None:
+        if self._queued is not None:
+            self._delegate(self._queued)
+        if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
             self._work.rest()
 
@@ -238,15 +237,15 @@ class Daemon:
     def _probe(self, now: float) -> None:
         """See whether each root is there, with its disk, and whether its watcher lives."""
         self._probe_at = now + self._settings.probe_interval
-        if self._roots.see(self._work.standings(self._roots.touches)):
-            self._roots.see(self._work.standings(self._roots.touches))
+        if self._roots.see(self._work.root_statuses(self._roots.touches)):
+            self._roots.see(self._work.root_statuses(self._roots.touches))
         self._work.count_days(root.row.id for root in self._roots if root.is_settled)
         for root in self._roots:
             if root.is_settled:
                 self._roots.tell_empty(root, self._work.why_empty(root.row))
         self._work.tend_log()
         for hint in self._retries.due(self._work.unreadable(self._roots.rests), now):
-            self._settler.offer_hint(hint, now)
+            self._debouncer.offer_hint(hint, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
             self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
@@ -257,21 +256,21 @@ class Daemon:
         """Take note of all that woke the loop, so that it can sleep again."""
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
-        if not self._bell.rang():
+        if not self._wakeup.rang():
             return
-        if self._delegation is None:
+        if self._queued is None:
             self._commands.ring()
             self._probe_at = -math.inf  # roots may have come or gone
         else:
-            self._delegation.ring()  # workers ring for each of their answers
+            self._queued.ring()  # workers ring for each of their answers
             if self._work.roots_changed():
                 self._probe_at = -math.inf
 
     def _drain(self, now: float) -> None:
         """Take in what the watches saw, and what they may have missed."""
         drained = self._observers.drain()
-        if drained.sightings:
-            only_writing = all(one.kind is SightingKind.WRITING for one in drained.sightings)
+        if drained.events:
+            only_writing = all(one.kind is FsEventKind.WRITING for one in drained.events)
             self._streaming = self._streaming + 1 if only_writing else 0
         for doubt in drained.doubts:
             root = self._roots.get(doubt.root_id)
@@ -279,28 +278,28 @@ class Daemon:
                 self._probe_at = -math.inf  # a root that left is offline before it is scanned
                 if not self._is_expiry(root, doubt):
                     self._roots.doubt(root, str(doubt.kind), doubt.detail)
-        for sighting in drained.sightings:
-            if self._roots.get(sighting.root_id) is not None:
-                self._offer(sighting, now)
+        for event in drained.events:
+            if self._roots.get(event.root_id) is not None:
+                self._offer(event, now)
 
-    def _is_expiry(self, root: Root, doubt: Doubt) -> bool:
+    def _is_expiry(self, root: Root, doubt: WatchFault) -> bool:
         """Whether an automount was unmounted since no program used it: then nothing changes there.
 
         Its watches are gone with it; they are armed again when it returns.
         """
-        if doubt.kind is not DoubtKind.UNMOUNTED or not root.is_settled:
+        if doubt.kind is not WatchFaultKind.UNMOUNTED or not root.is_settled:
             return False
         if not self._work.has_expired(os.fsencode(doubt.detail)):
             return False
         self._log.info("automount expired", root=root.row.name, path=doubt.detail)
         return True
 
-    def _offer(self, sighting: Sighting, now: float) -> None:
-        if sighting.name is not None and is_rule(sighting.name):
-            hint = Hint(sighting.root_id, sighting.folder, recursive=True)
-            self._settler.offer_hint(hint, now)
+    def _offer(self, event: FsEvent, now: float) -> None:
+        if event.name is not None and is_rule(event.name):
+            hint = Hint(event.root_id, event.folder, recursive=True)
+            self._debouncer.offer_hint(hint, now)
         else:
-            self._settler.offer(sighting, now)
+            self._debouncer.offer(event, now)
 
     def _take_time(self, now: float) -> None:
         """Poll what is not watched, and look at everything once in a while."""
@@ -310,7 +309,7 @@ class Daemon:
             if root.poll_at and now >= root.poll_at:
                 awake = (one for one in root.unwatched() if not root.standing.has_expired(one))
                 for folder in awake:
-                    self._settler.offer_hint(Hint(root.row.id, folder, recursive=True), now)
+                    self._debouncer.offer_hint(Hint(root.row.id, folder, recursive=True), now)
                 self._roots.plan_poll(root, now)
             if root.reconcile_at and now >= root.reconcile_at and self._roots.may_wake(root, now):
                 root.looked_at = now
@@ -320,7 +319,7 @@ class Daemon:
                     root.move(RootEvent.DOUBT)  # what has expired is mounted, and armed, for it
                     self._probe_at = -math.inf
                     continue
-                self._settler.offer_hint(Hint(root.row.id, recursive=True), now)
+                self._debouncer.offer_hint(Hint(root.row.id, recursive=True), now)
                 self._roots.plan_reconcile(root, now)
 
     # What is done
@@ -328,16 +327,16 @@ class Daemon:
     def _recover(self, root: Root) -> None:
         """Arm all watches anew, then look at everything: in this order nothing is missed (R10)."""
         root_id = root.row.id
-        self._arming.arm(root)
+        self._watch_manager.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
-        if self._delegation is not None:
-            self._delegation.recover(root.row, self._clock())
+        if self._queued is not None:
+            self._queued.recover(root.row, self._clock())
             return
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
             result = self._work.look(
-                [hint], Facts(), listener, in_a_hurry=False, wakes=True, waits=True
+                [hint], EventFacts(), listener, in_a_hurry=False, wakes=True, waits=True
             )
         self._doubt_absent()
         if not result.interrupted:
@@ -349,7 +348,7 @@ class Daemon:
         self._since_rest = math.inf
         now = self._clock()
         self._take_left(now)
-        if self._delegation is None:  # else it was counted by those that did it
+        if self._queued is None:  # else it was counted by those that did it
             self._work.write_down(root.row, result, "reconcile")
         self._mend_watches(now)
         self._commands.begin_anew()
@@ -381,24 +380,24 @@ class Daemon:
         for root_id, listed in self._work.take_listed().items():
             root = self._roots.get(root_id)
             if root is not None:
-                for folder in self._arming.mend(root, listed):
-                    self._settler.offer_hint(Hint(root_id, folder, recursive=True), now)
+                for folder in self._watch_manager.mend(root, listed):
+                    self._debouncer.offer_hint(Hint(root_id, folder, recursive=True), now)
 
     def _flush(self, now: float) -> None:
         """Look at what is due now. While that is done, the next flush gathers by itself."""
-        due_at = self._settler.next_due()
+        due_at = self._debouncer.next_due()
         if due_at is None or due_at > now or self._stopping or self._is_held_up:
             return
-        dues = self._settler.pop_due(now, self._observe)
+        dues = self._debouncer.pop_due(now, self._observe)
         present = [due for due in dues if self._is_there(due)]
         if present:
             hints = [due.hint for due in present]
-            facts = Facts(
+            facts = EventFacts(
                 frozenset((due.hint.root_id, path) for due in present for path in due.whole),
                 frozenset((due.hint.root_id, path) for due in present for path in due.unfinished),
             )
-            if self._delegation is not None:
-                self._delegation.hand(hints, facts)
+            if self._queued is not None:
+                self._queued.hand(hints, facts)
                 return
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
@@ -418,16 +417,16 @@ class Daemon:
         now = self._clock()
         self._take_left(now)
         for root_id, path in freed:
-            self._offer_file(root_id, path, SightingKind.ATTRIBUTES, now)
+            self._offer_file(root_id, path, FsEventKind.ATTRIBUTES, now)
 
     @property
     def _is_held_up(self) -> bool:
         """Whether what is due waits until workers are done with more of what they have."""
-        return self._delegation is not None and self._delegation.is_busy
+        return self._queued is not None and self._queued.is_busy
 
-    def _delegate(self, delegation: Delegation) -> None:
+    def _delegate(self, queued_work: QueuedWork) -> None:
         """Have dispatched what is to be, and take in what workers made of it."""
-        over = list(delegation.turn(self._clock()))
+        over = list(queued_work.turn(self._clock()))
         self._work.tell_changes()
         for root_id, result in over:
             root = self._roots.get(root_id)
@@ -435,11 +434,11 @@ class Daemon:
                 self._work.list_folders(root_id)
                 self._recovered(root, result)
         now = self._clock()
-        for root_id, path in delegation.take_left():
+        for root_id, path in queued_work.take_left():
             self._noted.add((root_id, path))
-            self._offer_file(root_id, path, SightingKind.WRITING, now)
+            self._offer_file(root_id, path, FsEventKind.WRITING, now)
 
-    def _is_there(self, due: Due) -> bool:
+    def _is_there(self, due: DueHint) -> bool:
         return self._root_is_there(due.hint.root_id)
 
     def _root_is_there(self, root_id: int) -> bool:
@@ -451,7 +450,7 @@ class Daemon:
         if root is None or not root.is_there:
             return None
         fs_type = root.fs_type_of(path)
-        traits = disks.traits_of(fs_type)
+        traits = filesystem.traits_of(fs_type)
         look = partial(
             observe,
             root.row.path,
@@ -468,34 +467,34 @@ class Daemon:
 
     def _take_left(self, now: float) -> None:
         """Ask again for what was not whole, and for other links to what has changed."""
-        left, twins = self._work.left, self._work.twins
-        self._work.left, self._work.twins = set(), set()
+        left, links = self._work.left, self._work.links
+        self._work.left, self._work.links = set(), set()
         self._noted |= left
-        for files, kind in ((left, SightingKind.WRITING), (twins, SightingKind.ATTRIBUTES)):
+        for files, kind in ((left, FsEventKind.WRITING), (links, FsEventKind.ATTRIBUTES)):
             for root_id, path in files:
                 self._offer_file(root_id, path, kind, now)
 
-    def _offer_file(self, root_id: int, path: bytes, kind: SightingKind, now: float) -> None:
+    def _offer_file(self, root_id: int, path: bytes, kind: FsEventKind, now: float) -> None:
         folder, name = paths.parent_of(path), paths.name_of(path)
-        self._settler.offer(Sighting(root_id, folder, name, kind), now)
+        self._debouncer.offer(FsEvent(root_id, folder, name, kind), now)
 
     def _note_open(self, now: float) -> None:
         """Make durable which files are being written for longer than a moment."""
         if now < self._note_at:
             return
         self._note_at = now + _NOTE_PAUSE_S
-        self._noted &= set(self._settler.open_files(now, 0.0))
-        fresh = set(self._settler.open_files(now, _OPEN_NOTED_S)) - self._noted
+        self._noted &= set(self._debouncer.open_files(now, 0.0))
+        fresh = set(self._debouncer.open_files(now, _OPEN_NOTED_S)) - self._noted
         if fresh:
             rows = self._work.note_open(fresh)
             self._noted |= fresh
-            if self._delegation is not None:
-                self._delegation.hold(rows)
+            if self._queued is not None:
+                self._queued.hold(rows)
 
     def _tell_status(self) -> None:
-        self._arming.count(self._roots)
-        trouble = "" if self._delegation is None else self._delegation.trouble
-        self._notice.tell(
+        self._watch_manager.count(self._roots)
+        trouble = "" if self._queued is None else self._queued.trouble
+        self._publisher.tell(
             self._roots, trouble, self._work.pace.buckets, log_is_held=self._work.log_is_held
         )
 

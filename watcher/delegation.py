@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from indexer.engine import runs
-from indexer.engine.facts import Facts
-from indexer.engine.result import Result
 from indexer.model import Hint
+from indexer.runs import run_counts
+from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.store import counted, scans
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
-from watcher.log import Decisions
+from watcher.log import EventLog
 
 if TYPE_CHECKING:
-    from indexer.engine.queued.foreman import Foreman
+    from indexer.queue.dispatcher import Dispatcher
 
 
 _KIND: Final = "reconcile"
@@ -40,25 +39,25 @@ class Awaited(Struct, frozen=True):
     began: float
 
 
-class Delegation:
+class QueuedWork:
     """Has one index's work done by others."""
 
     def __init__(
         self,
         connection: Connection,
         settings: Settings,
-        log: Decisions,
+        log: EventLog,
         is_there: Callable[[int], bool],
     ) -> None:
         """`is_there` answers whether a root's disk is there, by the root's id."""
-        from indexer.engine.queued.foreman import Foreman  # late: it imports redis and rq
+        from indexer.queue.dispatcher import Dispatcher  # late: it imports redis and rq
 
         self.left: list[tuple[int, bytes]] = []
         """(root id, path) of files that were looked at and are not whole, since the last turn."""
         self._connection = connection
         self._settings = settings
-        self._foreman: Foreman = Foreman(connection, settings, say=log.say)
-        self._foreman.is_there = is_there
+        self._dispatcher: Dispatcher = Dispatcher(connection, settings, say=log.say)
+        self._dispatcher.is_there = is_there
         self._awaited: dict[int, Awaited] = {}
         self._has_news = True
         self._in_work: set[int] = set()
@@ -67,12 +66,12 @@ class Delegation:
 
     def close(self) -> None:
         """Let Redis go."""
-        self._foreman.close()
+        self._dispatcher.close()
 
     @property
     def trouble(self) -> str:
         """Why nothing can be dispatched now; empty: it can."""
-        return self._foreman.trouble or ""
+        return self._dispatcher.trouble or ""
 
     def ring(self) -> None:
         """Somebody settled or left something."""
@@ -80,17 +79,17 @@ class Delegation:
 
     def next_turn(self) -> float | None:
         """When something is due, if nothing happens before."""
-        return float("-inf") if self._has_news else self._foreman.next_turn()
+        return float("-inf") if self._has_news else self._dispatcher.next_turn()
 
     @property
     def is_busy(self) -> bool:
         """Whether so much is in work that what is due had better wait, and come together."""
         return len(self._in_work) >= _MOST_IN_WORK
 
-    def hand(self, hints: Sequence[Hint], facts: Facts, *, scan_id: int = 0) -> int:
+    def hand(self, hints: Sequence[Hint], facts: EventFacts, *, scan_id: int = 0) -> int:
         """Have these places looked at together; the generation that stands for them."""
         self._has_news = True
-        generation = self._foreman.leave(hints, facts, scan_id=scan_id)
+        generation = self._dispatcher.enqueue(hints, facts, scan_id=scan_id)
         self._in_work.add(generation)
         return generation
 
@@ -106,12 +105,12 @@ class Delegation:
                 self._forget(before.scan_id)
             now_ms = time.time_ns() // 1_000_000
             scan_id = scans.start(self._connection, _KIND, [root.name], now_ms, alone=False)
-        generation = self.hand([Hint(root.id, recursive=True)], Facts(), scan_id=scan_id)
+        generation = self.hand([Hint(root.id, recursive=True)], EventFacts(), scan_id=scan_id)
         self._awaited[root.id] = Awaited(generation, scan_id, now)
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
         """Rows that say what is being written: nobody is to look before it is whole."""
-        self._foreman.hold(rows)
+        self._dispatcher.hold(rows)
 
     def turn(self, now: float) -> Iterator[tuple[int, Result]]:
         """Dispatch what is new or lost; (root id, what came of it) of the looks that are over."""
@@ -119,7 +118,7 @@ class Delegation:
         if due_at is None or due_at > now:
             return
         self._has_news = False
-        news = self._foreman.turn(now)
+        news = self._dispatcher.tick(now)
         self.left.extend(news.left)
         everything = {awaited.generation for awaited in self._awaited.values()}
         self._in_work = set(news.generations) - everything
@@ -135,7 +134,7 @@ class Delegation:
 
     def _result(self, awaited: Awaited, now: float) -> Result:
         """What a look at everything did, as it was counted; and the end of its run."""
-        result = runs.result_of(self._connection, awaited.scan_id)
+        result = run_counts.result_of(self._connection, awaited.scan_id)
         result.seconds = now - awaited.began
         with write_transaction(self._connection):
             if result.has_changes:

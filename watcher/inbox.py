@@ -7,27 +7,26 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from watcher.health import Doubt
-from watcher.sighting import Sighting, SightingKind
+from watcher.fs_event import FsEvent, FsEventKind, WatchFault
 
-_Found = dict[tuple[bytes, bytes | None], SightingKind]
+_Found = dict[tuple[bytes, bytes | None], FsEventKind]
 _ALL = (b"", None)
 
 
 class Drained(Struct, frozen=True):
-    """What was reported since the last time: one sighting a name, one doubt a root and kind."""
+    """What was reported since the last time: one event a name, one doubt a root and kind."""
 
-    sightings: tuple[Sighting, ...]
-    doubts: tuple[Doubt, ...]
+    events: tuple[FsEvent, ...]
+    doubts: tuple[WatchFault, ...]
 
 
-def merged(known: SightingKind | None, new: SightingKind) -> SightingKind:
+def merged(known: FsEventKind | None, new: FsEventKind) -> FsEventKind:
     """The one word for a name of which two things were seen, in this order.
 
     The later word counts: a file that is written again after it was closed is not whole. But new
     attributes say nothing of that: Samba sets a file's times after it has closed it.
     """
-    return new if known is None or new is not SightingKind.ATTRIBUTES else known
+    return new if known is None or new is not FsEventKind.ATTRIBUTES else known
 
 
 class Inbox:
@@ -43,20 +42,20 @@ class Inbox:
         self._most = most
         self._lock = threading.Lock()  # guards what stands below
         self._found: dict[int, _Found] = {}
-        self._doubts: dict[tuple[int, str], Doubt] = {}
+        self._doubts: dict[tuple[int, str], WatchFault] = {}
         self._told = False
 
-    def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: SightingKind) -> None:
-        """Put a sighting in. Nobody is woken before `tell`, so that a burst wakes once."""
+    def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
+        """Put a event in. Nobody is woken before `tell`, so that a burst wakes once."""
         with self._lock:
             found = self._found.setdefault(root_id, {})
-            if found.get(_ALL) is SightingKind.FOLDER_CAME:
+            if found.get(_ALL) is FsEventKind.FOLDER_CAME:
                 return
             found[folder, name] = merged(found.get((folder, name)), kind)
             if len(found) > self._most:
-                self._found[root_id] = {_ALL: SightingKind.FOLDER_CAME}
+                self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
 
-    def doubt(self, doubt: Doubt) -> None:
+    def doubt(self, doubt: WatchFault) -> None:
         """Put a doubt in, and wake the loop. The first one of a kind keeps its words."""
         with self._lock:
             self._doubts.setdefault((doubt.root_id, doubt.kind), doubt)
@@ -85,7 +84,7 @@ class Inbox:
             self._told = False
         return Drained(
             tuple(
-                Sighting(root_id, folder, name, kind)
+                FsEvent(root_id, folder, name, kind)
                 for root_id, names in found.items()
                 for (folder, name), kind in names.items()
             ),

@@ -68,7 +68,7 @@ class DecisionHandler(logging.Handler):
         return text
 
 
-class Decisions:
+class EventLog:
     """The daemon's log: `log.info("overflow", root="music", action="rescan")`."""
 
     def __init__(self, name: str = "watcher") -> None:

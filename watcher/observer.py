@@ -1,4 +1,4 @@
-"""What inotify tells of one root -> sightings of what changed there, and doubts about the telling.
+"""What inotify tells of one root -> events of what changed there, and doubts about the telling.
 
 Of watchdog 7.1 only the lowest layer is used: `InotifyFD`, the thread that reads and parses what
 the kernel queued, and its bindings. The holes that we know of lie in the layers above it, which
@@ -28,23 +28,22 @@ from watchdog.observers.inotify_c import (
 )
 
 from indexer import paths
-from watcher.health import Doubt, DoubtKind
+from watcher.fs_event import FsEventKind, WatchFault, WatchFaultKind
 from watcher.inbox import Inbox
-from watcher.sighting import SightingKind
-from watcher.watches import Place, Watches
+from watcher.watches import WatchedRoot, Watches
 
 _WENT: Final = Mask(InotifyConstants.IN_MOVED_FROM | InotifyConstants.IN_DELETE)
 _LEFT: Final = Mask(InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF)
 _ENDED: Final = Mask(InotifyConstants.IN_UNMOUNT | InotifyConstants.IN_IGNORED)
 
 _KINDS: Final = {
-    InotifyConstants.IN_CREATE: SightingKind.CREATED,
-    InotifyConstants.IN_MODIFY: SightingKind.WRITING,
-    InotifyConstants.IN_CLOSE_WRITE: SightingKind.CLOSED,
-    InotifyConstants.IN_MOVED_TO: SightingKind.MOVED_IN,
-    InotifyConstants.IN_ATTRIB: SightingKind.ATTRIBUTES,
-    InotifyConstants.IN_MOVED_FROM: SightingKind.GONE,
-    InotifyConstants.IN_DELETE: SightingKind.GONE,
+    InotifyConstants.IN_CREATE: FsEventKind.CREATED,
+    InotifyConstants.IN_MODIFY: FsEventKind.WRITING,
+    InotifyConstants.IN_CLOSE_WRITE: FsEventKind.CLOSED,
+    InotifyConstants.IN_MOVED_TO: FsEventKind.MOVED_IN,
+    InotifyConstants.IN_ATTRIB: FsEventKind.ATTRIBUTES,
+    InotifyConstants.IN_MOVED_FROM: FsEventKind.GONE,
+    InotifyConstants.IN_DELETE: FsEventKind.GONE,
 }
 """What the kernel tells of a file, one bit an event (inotify(7))."""
 
@@ -73,7 +72,7 @@ class Observer(InotifyFD):
     added by two threads, the loop's (`watches.arm`) and this one, when folders come.
     """
 
-    def __init__(self, place: Place, inbox: Inbox) -> None:
+    def __init__(self, place: WatchedRoot, inbox: Inbox) -> None:
         """Raises OSError where there is no descriptor to be had, or not one watch."""
         super().__init__()
         self.name = f"observer-{place.root_id}"
@@ -100,7 +99,7 @@ class Observer(InotifyFD):
                 self._read_once()
         except BaseException as error:
             self._is_reading = False  # or `close` would leave the descriptors to this thread
-            self._doubt(DoubtKind.DEAD, repr(error))
+            self._doubt(WatchFaultKind.DEAD, repr(error))
             raise
         self.close()
 
@@ -151,14 +150,14 @@ class Observer(InotifyFD):
     # Events
 
     def handle_event(self, event: InotifyEvent) -> None:
-        """Take in one event: sightings, doubts, and watches for folders that came."""
+        """Take in one event: events, doubts, and watches for folders that came."""
         mask = event.mask
         folder = self.watches.folder_of(event.wd)
         if folder is None:
             if event.wd == self._fence_watch:
                 self._answered.set()
             elif mask & InotifyConstants.IN_Q_OVERFLOW:
-                self._doubt(DoubtKind.OVERFLOW, "more happened than the kernel's queue holds")
+                self._doubt(WatchFaultKind.OVERFLOW, "more happened than the kernel's queue holds")
             elif mask & InotifyConstants.IN_IGNORED:
                 self.watches.forget(event.wd)
         elif not event.name:
@@ -172,24 +171,24 @@ class Observer(InotifyFD):
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
         """Something happened to a watched folder itself, told by its own watch."""
         if mask & InotifyConstants.IN_ATTRIB:
-            self._sight(folder, SightingKind.ATTRIBUTES)
+            self._sight(folder, FsEventKind.ATTRIBUTES)
         elif mask & _ENDED:
             self.watches.forget(watch)
             unmounted = mask & InotifyConstants.IN_UNMOUNT
-            kind = DoubtKind.UNMOUNTED if unmounted else DoubtKind.DROPPED
+            kind = WatchFaultKind.UNMOUNTED if unmounted else WatchFaultKind.DROPPED
             self._doubt(kind, os.fsdecode(self._place.path_of(folder)))
         elif folder:
             self._look_again(folder, went=True)
         else:
             self.watches.drop(folder)
-            self._doubt(DoubtKind.ROOT_LEFT, os.fsdecode(self._place.path))
+            self._doubt(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
 
     def _take_folder(self, folder: bytes, mask: int) -> None:
         """Something happened to a folder, told by the watch of the one that holds it."""
         if not self._place.wants_folder(folder):
             return
         if mask & InotifyConstants.IN_ATTRIB and not self.watches.is_missed(folder):
-            self._sight(folder, SightingKind.ATTRIBUTES)
+            self._sight(folder, FsEventKind.ATTRIBUTES)
         else:  # it came, or went, or can perhaps be watched now
             self._look_again(folder, went=bool(mask & _WENT))
 
@@ -203,13 +202,13 @@ class Observer(InotifyFD):
             self.watches.drop(folder)
         self._inbox.tell()  # what came before: a large folder takes its time
         there = self.watches.arm(folder)
-        self._sight(folder, SightingKind.FOLDER_CAME if there else SightingKind.FOLDER_WENT)
+        self._sight(folder, FsEventKind.FOLDER_CAME if there else FsEventKind.FOLDER_WENT)
 
-    def _sight(self, folder: bytes, kind: SightingKind) -> None:
+    def _sight(self, folder: bytes, kind: FsEventKind) -> None:
         self._inbox.sight(self._place.root_id, folder, None, kind)
 
-    def _doubt(self, kind: DoubtKind, detail: str) -> None:
-        self._inbox.doubt(Doubt(self._place.root_id, kind, detail))
+    def _doubt(self, kind: WatchFaultKind, detail: str) -> None:
+        self._inbox.doubt(WatchFault(self._place.root_id, kind, detail))
 
     # What watchdog binds
 

@@ -10,19 +10,20 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from indexer import disks, paths
-from indexer.mounts import Mount, can_hang, mounts_below, passes_share, read_mounts
+from indexer import paths
+from indexer.disk import filesystem
+from indexer.disk.mounts import Mount, can_hang, mounts_below, passes_share, read_mounts
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
-from watcher.health import Armed, remedy
-from watcher.log import Decisions
+from watcher.fs_event import WatchCounts, remedy
+from watcher.log import EventLog
 from watcher.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
 from watcher.state import RootEvent, RootState, next_state
 
 _SETTLED = (RootState.WATCHING, RootState.POLLING)
 
 
-class Standing(Struct, frozen=True):
+class RootStatus(Struct, frozen=True):
     """What a look at the disks told of one root."""
 
     row: RootRow
@@ -43,7 +44,7 @@ class Standing(Struct, frozen=True):
             for folder, mount in self.automounts.items()
         )
 
-    def returned_since(self, before: Standing) -> list[bytes]:
+    def returned_since(self, before: RootStatus) -> list[bytes]:
         """Automounts at which something was mounted since, be it in between and again."""
         return [
             folder
@@ -55,7 +56,7 @@ class Standing(Struct, frozen=True):
 class Root(Struct):
     """What the daemon knows of one root."""
 
-    standing: Standing
+    standing: RootStatus
     is_polled: bool
     """Whether the kernel tells nothing of changes in it, so that nothing is watched."""
     state: RootState = RootState.OFFLINE
@@ -65,7 +66,7 @@ class Root(Struct):
     """Why it is offline, as the log has it already."""
     told_empty: bool = False
     """Whether the log has it that there never was music in it."""
-    armed: Armed = Armed(0, {})
+    armed: WatchCounts = WatchCounts(0, {})
     poll_at: float = 0.0
     """When what is not watched is to be looked at; 0: never."""
     reconcile_at: float = 0.0
@@ -112,7 +113,7 @@ class Root(Struct):
         silent = [
             mount.folder
             for mount in self.standing.mounts
-            if not disks.tells_changes(mount.disk.fs_type)
+            if not filesystem.tells_changes(mount.disk.fs_type)
         ]
         return sorted({*silent, *self.armed.unwatched})
 
@@ -131,7 +132,7 @@ class Roots:
     def __init__(
         self,
         settings: Settings,
-        log: Decisions,
+        log: EventLog,
         let_go: Callable[[int], None],
         asleep: Asleep | None = None,
     ) -> None:
@@ -167,7 +168,7 @@ class Roots:
         root = self._roots.get(root_id)
         return root is not None and root.standing.has_expired(path)
 
-    def see(self, standings: Iterable[Standing]) -> bool:
+    def see(self, standings: Iterable[RootStatus]) -> bool:
         """Take in a look at the disks of all roots that are wanted.
 
         Whether an automount has returned, which may be opened and looked at now.
@@ -186,7 +187,7 @@ class Roots:
             has_returned |= self._judge(root, standing)
         return has_returned
 
-    def _judge(self, root: Root, now: Standing) -> bool:
+    def _judge(self, root: Root, now: RootStatus) -> bool:
         before = root.standing
         back: list[bytes] = []
         if root.is_settled:  # what was not opened is as it was
@@ -212,11 +213,11 @@ class Roots:
         root.is_polled = self._is_polled(now)
         return bool(back)
 
-    def _is_polled(self, standing: Standing) -> bool:
+    def _is_polled(self, standing: RootStatus) -> bool:
         own = standing.mounts[0].disk.fs_type
         return (
             standing.row.name in self._settings.polled
-            or not disks.tells_changes(own)
+            or not filesystem.tells_changes(own)
             or passes_share(standing.row.path, read_mounts())
         )
 

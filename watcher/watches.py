@@ -12,15 +12,15 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
-from indexer.descent import NOT_THERE, OpenFolders, open_below
+from indexer.disk.descent import NOT_THERE, OpenFolders, open_below
 from watcher.folders import Folders
-from watcher.health import Armed
+from watcher.fs_event import WatchCounts
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Place(Struct, frozen=True):
+class WatchedRoot(Struct, frozen=True):
     """A root to watch, and what is wanted of it. Both questions are asked from two threads."""
 
     root_id: int
@@ -49,7 +49,7 @@ class Watches:
 
     def __init__(
         self,
-        place: Place,
+        place: WatchedRoot,
         add: Callable[[bytes], int],
         remove: Callable[[int], None],
         going: Callable[[], bool],
@@ -63,10 +63,10 @@ class Watches:
         self._unwatched: dict[bytes, int] = {}
         self._taken = 0  # how often watches were taken away
 
-    def armed(self) -> Armed:
+    def armed(self) -> WatchCounts:
         """How many folders are watched now, and which are not."""
         with self._lock:
-            return Armed(len(self._folders), dict(self._unwatched))
+            return WatchCounts(len(self._folders), dict(self._unwatched))
 
     def folders(self) -> set[bytes]:
         """The folders that are watched now."""

@@ -10,23 +10,23 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Final
 
 from indexer import errors, paths
-from indexer.descent import lstat_at
-from indexer.engine import acceptance, guard
-from indexer.engine.automounts import Touches, touched_by
-from indexer.engine.background import Background
-from indexer.engine.careful import Careful
-from indexer.engine.facts import Facts
-from indexer.engine.guard import Guarded
-from indexer.engine.hanging import ask_at, is_share
-from indexer.engine.kept import what_became
+from indexer.disk.descent import lstat_at
+from indexer.disk.mounts import has_expired, read_mounts
+from indexer.engine.background import BackgroundReads
 from indexer.engine.local import LocalEngine
-from indexer.engine.memory import give_back
-from indexer.engine.pace import Pace
-from indexer.engine.result import Result
 from indexer.faults import FaultStreak
+from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
-from indexer.mounts import has_expired, read_mounts
+from indexer.process import give_back
+from indexer.readers.limited import LimitedReaders
+from indexer.roots import acceptance, open_roots
+from indexer.roots.automounts import Touches, touched_by
+from indexer.roots.open_roots import OpenRoots
+from indexer.runs.lock import what_became
+from indexer.runs.result import EventFacts, Result
+from indexer.runs.throughput import Throughput
 from indexer.settings import Settings
+from indexer.shares.hanging import ask_at, is_share
 from indexer.stages.outcome import Outcome
 from indexer.store import changes, counted, pending, problems, roots, scans, tracks, upkeep
 from indexer.store.connection import Connection, read_transaction, write_transaction
@@ -34,10 +34,9 @@ from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
 from indexer.walk import Listed, walk
-from indexer.wanted import Wanted
-from watcher.log import Decisions
-from watcher.priority import catching_up
-from watcher.roots import Standing
+from watcher.log import EventLog
+from watcher.roots import RootStatus
+from watcher.system import catching_up
 
 _TOLD_ONE_BY_ONE: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""
@@ -56,7 +55,7 @@ Files = set[tuple[int, bytes]]
 """Root id and path of each."""
 
 
-class Work:
+class LocalWork:
     """Runs the stages for a daemon, through its one writing connection.
 
     `stop` is asked while it works and while it waits for a lock; then it ends as soon as it can.
@@ -66,23 +65,23 @@ class Work:
         self,
         connection: Connection,
         settings: Settings,
-        wanted: Wanted,
-        log: Decisions,
+        path_filter: PathFilter,
+        log: EventLog,
         stop: Callable[[], bool],
     ) -> None:
         self.left: Files = set()
         """Files of the last look that were not whole."""
-        self.twins: Files = set()
+        self.links: Files = set()
         """Other links to files that it found changed."""
         self.absent: set[int] = set()
         """Roots that were not there at the last look, so that nothing was done for them."""
         self.log_is_held = False
         """Whether somebody's long read keeps the WAL from shrinking."""
-        self.pace = Pace()
+        self.pace = Throughput()
         """What it gets through, for `status`."""
         self._connection = connection
         self._settings = settings
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._log = log
         self._stop = stop
         self._own_rows: set[int] = set()
@@ -99,8 +98,8 @@ class Work:
         self._token = token_of(connection)
         self._waits_until = 0.0
         self._streak = FaultStreak()
-        careful = Careful(connection, settings, BACKGROUND_READERS)
-        self.background = Background(connection, careful)
+        limited = LimitedReaders(connection, settings, BACKGROUND_READERS)
+        self.background = BackgroundReads(connection, limited)
         """Readers of what may kill them, which the loop does not wait for."""
         connection.set_busy_handler(self._goes_on_waiting)
 
@@ -116,7 +115,7 @@ class Work:
 
     # Disks
 
-    def standings(self, touches: Touches) -> list[Standing]:
+    def root_statuses(self, touches: Touches) -> list[RootStatus]:
         """Look which roots are there, with their disks.
 
         What may be accepted without asking is accepted. Raises CannotDo when the database was
@@ -129,16 +128,16 @@ class Work:
             for one in acceptance.learn_mounts(self._connection, row, touches):
                 place = os.fsdecode(paths.join(row.path, one.folder))
                 self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
-        with self._disks(touches) as (watched, guarded):
+        with self._disks(touches) as (watched, open_trees):
             self._watched = watched
             mounts = {row.id: tuple(roots.mounts(self._connection, row.id)) for row in watched}
             return [
-                Standing(
+                RootStatus(
                     row,
                     mounts[row.id],
-                    guarded.offline.get(row.id),
-                    guarded.away(row.id),
-                    guarded.automounts[row.id],
+                    open_trees.offline.get(row.id),
+                    open_trees.away(row.id),
+                    open_trees.automounts[row.id],
                 )
                 for row in watched
                 if mounts[row.id]  # else a command has removed it a moment ago
@@ -148,7 +147,7 @@ class Work:
         """End what looked at roots that may hang, and that are gone, or mounted no more."""
         paths = {row.path for row in watched if is_share(row.path)}
         if self._shares - paths:
-            from indexer.engine.shares import shares  # late: most daemons have none
+            from indexer.shares.registry import shares  # late: most daemons have none
 
             shares.keep(paths)
         self._shares = paths
@@ -161,7 +160,7 @@ class Work:
         """What to tell of a root in which there never was music; None of any other."""
         if not roots.never_had_music(self._connection, root.id):
             return None
-        return guard.no_music(root).removeprefix(f"{root.name}: ")
+        return open_roots.no_music(root).removeprefix(f"{root.name}: ")
 
     def roots_changed(self) -> bool:
         """Whether a command has added or removed a root since the last `standings`."""
@@ -197,7 +196,7 @@ class Work:
     @contextmanager
     def _disks(
         self, touches: Touches, about: Collection[int] | None = None
-    ) -> Iterator[tuple[list[RootRow], Guarded]]:
+    ) -> Iterator[tuple[list[RootRow], OpenRoots]]:
         """All watched roots, held open for as long as the `with` lasts.
 
         Of those that may hang only what a look is `about`, by root ids. What is known of them is
@@ -205,17 +204,17 @@ class Work:
         """
         with read_transaction(self._connection):
             watched = roots.watched(self._connection)
-            guarded = guard.look_at_roots(
+            open_trees = open_roots.open_roots(
                 self._connection,
                 watched,
-                follow_links=self._wanted.follow_links,
+                follow_links=self._path_filter.follow_links,
                 touches=touches,
                 about=about,
             )
         try:
-            yield watched, guarded
+            yield watched, open_trees
         finally:
-            guarded.close()
+            open_trees.close()
 
     def count_days(self, root_ids: Iterable[int]) -> None:
         """Once a day: count it for these roots, and forget what left long ago."""
@@ -251,7 +250,7 @@ class Work:
         By the time it is looked at it may be open again, and a look for a file would see no folder.
         """
         try:
-            status = ask_at(root.path, lstat_at, root.path, path, self._wanted.follow_links)
+            status = ask_at(root.path, lstat_at, root.path, path, self._path_filter.follow_links)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except (OSError, errors.RootSilent):
@@ -267,38 +266,42 @@ class Work:
 
         (root id, path) of places that may be looked at now.
         """
-        answered = self.background.careful.step()
+        answered = self.background.limited.step()
         if answered:
             result = Result()
             started = time.monotonic()
             hints = [job.row.hint for job, _ in answered]
             about = {hint.root_id for hint in hints}
-            with self._disks(touched_by(hints, wakes=False), about) as (_, guarded):
+            with self._disks(touched_by(hints, wakes=False), about) as (_, open_trees):
 
                 def insert(engine: LocalEngine) -> None:
                     engine.insert_answered(answered)
 
                 engine = self._on_what_answers(
-                    guarded, lambda: self._engine(guarded, result, Facts()), insert
+                    open_trees, lambda: self._engine(open_trees, result, EventFacts()), insert
                 )
                 for scan_id in {job.row.scan_id for job, _ in answered} | engine.runs_answered:
                     self._end_run(scan_id)
                 self.left |= set(engine.left)
-                self.twins |= engine.twins
-                self.absent |= about - guarded.trees.keys()
+                self.links |= engine.links
+                self.absent |= about - open_trees.trees.keys()
             result.seconds = time.monotonic() - started
             self._count(result, places=0)
         freed, self.background.freed = self.background.freed, set()
         return freed
 
     def _engine(
-        self, guarded: Guarded, result: Result, facts: Facts, listener: Listener | None = None
+        self,
+        open_trees: OpenRoots,
+        result: Result,
+        facts: EventFacts,
+        listener: Listener | None = None,
     ) -> LocalEngine:
         return LocalEngine(
             self._connection,
-            guarded.trees,
+            open_trees.trees,
             self._settings,
-            self._wanted,
+            self._path_filter,
             result,
             listener=listener,
             stop=self._stop,
@@ -308,7 +311,10 @@ class Work:
         )
 
     def _on_what_answers(
-        self, guarded: Guarded, made: Callable[[], LocalEngine], run: Callable[[LocalEngine], None]
+        self,
+        open_trees: OpenRoots,
+        made: Callable[[], LocalEngine],
+        run: Callable[[LocalEngine], None],
     ) -> LocalEngine:
         """Have an engine do something, anew without each root that does not answer any more.
 
@@ -319,7 +325,7 @@ class Work:
             try:
                 run(engine)
             except errors.RootSilent as error:
-                guarded.lose(error)
+                open_trees.lose(error)
             else:
                 return engine
             finally:
@@ -333,7 +339,7 @@ class Work:
     def look(
         self,
         hints: Sequence[Hint],
-        facts: Facts,
+        facts: EventFacts,
         listener: Listener | None = None,
         *,
         in_a_hurry: bool = True,
@@ -355,28 +361,28 @@ class Work:
         about = {hint.root_id for hint in hints}
         scan_id = rows[0].scan_id if rows else 0
         with (
-            self._disks(touches, about) as (_, guarded),
+            self._disks(touches, about) as (_, open_trees),
             nullcontext() if in_a_hurry else catching_up(),
         ):
             wishes = [
                 wish
                 for hint in hints
-                if hint.root_id in guarded.trees
+                if hint.root_id in open_trees.trees
                 for wish in self._with_rereads(hint)
             ]
 
             def run(engine: LocalEngine) -> None:
-                there = [wish for wish in wishes if wish.root_id in guarded.trees]
-                own = [row for row in rows if row.hint.root_id in guarded.trees]
+                there = [wish for wish in wishes if wish.root_id in open_trees.trees]
+                own = [row for row in rows if row.hint.root_id in open_trees.trees]
                 expected = self._expected(there) if listener else None
                 engine.run(there, expected=expected, scan_id=scan_id, rows=own)
 
             engine = self._on_what_answers(
-                guarded, lambda: self._engine(guarded, result, facts, listener), run
+                open_trees, lambda: self._engine(open_trees, result, facts, listener), run
             )
-            self.absent = about - guarded.trees.keys()
+            self.absent = about - open_trees.trees.keys()
             self.left = set(engine.left)
-            self.twins = engine.twins
+            self.links = engine.links
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
@@ -406,7 +412,7 @@ class Work:
 
     def do_run(self, rows: Sequence[PendingRow]) -> Result:
         """Do what a command has asked for, and end its run; `rows` are all hints of it."""
-        result = self.look([row.hint for row in rows], Facts(), wakes=True, rows=rows)
+        result = self.look([row.hint for row in rows], EventFacts(), wakes=True, rows=rows)
         if not result.interrupted:
             self._end_run(rows[0].scan_id)
         return result
@@ -463,10 +469,10 @@ class Work:
     def list_folders(self, root_id: int) -> None:
         """List the folders of a root, for `take_listed`, where somebody else has looked at it."""
         touches = touched_by([Hint(root_id, recursive=True)], wakes=True)
-        with self._disks(touches, {root_id}) as (_, guarded), suppress(errors.RootSilent):
-            tree = guarded.trees.get(root_id)
+        with self._disks(touches, {root_id}) as (_, open_trees), suppress(errors.RootSilent):
+            tree = open_trees.trees.get(root_id)
             if tree is not None:
-                found = walk(tree, b"", self._wanted.without_files())
+                found = walk(tree, b"", self._path_filter.without_files())
                 self._listed[root_id] = {one.path for one in found if isinstance(one, Listed)}
 
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:
@@ -480,7 +486,7 @@ class Work:
             for root_id, written in by_root.items():
                 for start in range(0, len(written), _NAMES_A_ROW):
                     hint = Hint(root_id, b"", tuple(written[start : start + _NAMES_A_ROW]))
-                    rows.append(pending.leave_hint(self._connection, hint, now_ms))
+                    rows.append(pending.enqueue(self._connection, hint, now_ms))
         self._own_rows |= {row.id for row in rows}
         return rows
 

@@ -3,9 +3,9 @@
 import atexit
 import gc
 
-from indexer.engine.garbage import seldom_collected
+from indexer.process import collector_relaxed
 
-with seldom_collected():  # what is imported stays: 4 ms of 140 that a command takes at least
+with collector_relaxed():  # what is imported stays: 4 ms of 140 that a command takes at least
     from indexer.cli.commands import main
 
 atexit.register(gc.freeze)

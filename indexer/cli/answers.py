@@ -129,13 +129,17 @@ def queue_tables(status: Status) -> Iterator[str]:
     """The queues and who serves them, where there are any."""
     if status.queues:
         yield ""
-        heading = ("queue", "queued", "started", "failed", "oldest", "workers")
-        rows = [_queue_cells(queue) for queue in status.queues.values()]
-        yield from columns([heading, *rows], right={1, 2, 3, 4, 5})
+        yield from queue_table(status.queues.values())
     if status.workers:
         yield ""
         titles = ("worker", "host", "process", "state", "jobs", "memory", "processor")
         yield from columns([titles, *map(_worker_cells, status.workers)], right={2, 4, 5, 6})
+
+
+def queue_table(queues: Iterable[QueueStatus]) -> Iterator[str]:
+    """A line for each queue, below a heading."""
+    heading = ("queue", "queued", "started", "failed", "oldest", "workers")
+    yield from columns([heading, *map(_queue_cells, queues)], right={1, 2, 3, 4, 5})
 
 
 def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from indexer.cli.terminal import escaped
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
-    from indexer.engine.queued.dashboard import Login
+    from indexer.queue.dashboard import Login
 
 _PASSWORD = "INDEXER_DASHBOARD_PASSWORD"  # noqa: S105 - the name of the variable
 
@@ -67,11 +67,11 @@ def dashboard(
     """
     login = _login(user, password_file)
     settings = session.settings()
-    from indexer.engine.queued import redis_server
-    from indexer.engine.queued.dashboard import opened
+    from indexer.queue import redis_client
+    from indexer.queue.dashboard import opened
 
     with opened(settings, host, port, login) as pages:
-        redis = redis_server.shown(settings)
+        redis = redis_client.shown(settings)
         session.answer(
             {"url": pages.url, "redis": redis},
             [f"dashboard at {escaped(pages.url)} (Redis {escaped(redis)})"],
@@ -97,6 +97,6 @@ def _login(user: str | None, password_file: Path | None) -> Login | None:
         raise UsageError("a password, but no user: give --user or set INDEXER_DASHBOARD_USER")
     if not password:
         raise UsageError(f"a user, but no password: give --password-file or set {_PASSWORD}")
-    from indexer.engine.queued.dashboard import Login
+    from indexer.queue.dashboard import Login
 
     return Login(user, password)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from indexer.cli.answers import queue_table
 from indexer.cli.arguments import InOrder, examples, json_option, text_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import columns, count, escaped, local_time, number, time_span
+from indexer.cli.terminal import count, escaped, local_time
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from indexer.engine.queued.failures import Outcome
+    from indexer.queue.failed_jobs import ActedOn
     from indexer.report import FailedJob, QueueStatus
 
 
@@ -43,7 +44,7 @@ def queues_list(session: Session) -> int:
 
 def _list_queues(session: Session) -> int:
     settings = session.settings()
-    from indexer.engine.queued import backlog
+    from indexer.queue import backlog
     from indexer.report import QueueStatus
 
     with backlog.asked(settings) as client:
@@ -56,23 +57,11 @@ def _list_queues(session: Session) -> int:
 
 
 def _queue_lines(found: Sequence[QueueStatus]) -> Iterator[str]:
-    heading = ("queue", "queued", "started", "failed", "oldest", "workers")
-    yield from columns([heading, *map(_queue_cells, found)], right={1, 2, 3, 4, 5})
+    yield from queue_table(found)
     if any(queue.queued and not queue.workers for queue in found):
-        yield "nobody works on some of them: start indexer worker"
+        yield "some have no worker: start indexer worker"
     if any(queue.failed for queue in found):
         yield "some jobs failed: see indexer queues failed"
-
-
-def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
-    return (
-        queue.name,
-        number(queue.queued),
-        number(queue.started),
-        number(queue.failed),
-        "" if queue.oldest_seconds is None else time_span(queue.oldest_seconds),
-        number(queue.workers),
-    )
 
 
 @queues.command(
@@ -84,11 +73,11 @@ def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
 def queues_failed(session: Session) -> int:
     """List the jobs that failed, the latest first, and why."""
     settings = session.settings()
-    from indexer.engine.queued import backlog, failures
+    from indexer.queue import backlog, failed_jobs
     from indexer.report import FailedJob
 
     with backlog.asked(settings) as client:
-        found = [FailedJob.of(failure) for failure in failures.failures(client)]
+        found = [FailedJob.of(failure) for failure in failed_jobs.list_failed(client)]
     session.answer_rows(found, _failed_line)
     if not found and not session.as_json:
         session.output.lines(["no failed jobs"])
@@ -115,9 +104,9 @@ def queues_requeue(session: Session, ids: Sequence[str], *, everything: bool) ->
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
     wanted = _wanted(ids, everything=everything)
-    from indexer.engine.queued import failures
+    from indexer.queue import failed_jobs
 
-    return _acted(session, "requeued", lambda client: failures.requeue(client, wanted))
+    return _acted(session, "requeued", lambda client: failed_jobs.requeue(client, wanted))
 
 
 @queues.command(
@@ -134,9 +123,9 @@ def queues_drop(session: Session, ids: Sequence[str], *, everything: bool) -> in
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
     wanted = _wanted(ids, everything=everything)
-    from indexer.engine.queued import failures
+    from indexer.queue import failed_jobs
 
-    return _acted(session, "dropped", lambda client: failures.drop(client, wanted))
+    return _acted(session, "dropped", lambda client: failed_jobs.drop(client, wanted))
 
 
 def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
@@ -147,9 +136,9 @@ def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
     return None if everything else ids
 
 
-def _acted(session: Session, verb: str, act: Callable[[Any], Outcome]) -> int:
+def _acted(session: Session, verb: str, act: Callable[[Any], ActedOn]) -> int:
     settings = session.settings()
-    from indexer.engine.queued import backlog
+    from indexer.queue import backlog
 
     with backlog.asked(settings) as client:
         outcome = act(client)

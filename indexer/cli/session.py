@@ -11,8 +11,8 @@ from indexer.cli.interrupt import Interrupt
 from indexer.cli.output import Output, can_redraw, say
 from indexer.cli.progress import ProgressLine
 from indexer.cli.terminal import file_text
-from indexer.engine.garbage import seldom_collected
 from indexer.errors import IndexerError, Interrupted
+from indexer.process import collector_relaxed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,7 +56,7 @@ class Session:
     def library(self, settings: Settings | None = None, *, create: bool = False) -> Library:
         """The library, to be closed by the caller's `with`."""
         chosen = settings or self.settings()
-        with seldom_collected():
+        with collector_relaxed():
             from indexer.library import Library
 
         return Library.open(chosen, create=create)

@@ -32,13 +32,15 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     Another machine lends its processors with --queues extract: it needs Redis, and in its config
     where it has mounted each root. All other queues are served where the database is.
     """
-    from indexer.engine.queued import worker as parent
-    from indexer.engine.queued.profiles import QUEUES, posts
-    from indexer.engine.queued.redis_server import connect
-    from indexer.wishes import wanted_by
+    from indexer.ignore_files import path_filter_of
+    from indexer.queue import supervisor as parent
+    from indexer.queue.profiles import QUEUES, worker_roles
+    from indexer.queue.redis_client import connect
 
     settings = session.settings()
     connect(settings).close()  # complain at once of an address that is none
     served = QUEUES if queues is None else tuple(filter(None, map(str.strip, queues.split(","))))
-    parent.run(settings, wanted_by(settings), posts(settings, served, jobs), burst=burst)
+    parent.run(
+        settings, path_filter_of(settings), worker_roles(settings, served, jobs), burst=burst
+    )
     return 0

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from indexer.engine import runs
-from indexer.engine.careful import Careful, File
-from indexer.model import Hint, Known
+from indexer.model import Hint, IndexedFile
+from indexer.readers.limited import File, LimitedReaders
+from indexer.runs import run_counts
 from indexer.store import pending
 from indexer.store.connection import Connection, write_transaction
 
 
-class Background:
+class BackgroundReads:
     """Readers that go on from one look of a daemon to the next, and what waits for them."""
 
-    def __init__(self, connection: Connection, careful: Careful) -> None:
-        self.careful = careful
+    def __init__(self, connection: Connection, limited: LimitedReaders) -> None:
+        self.limited = limited
         self.waits = False
         """Whether the present look waits for what comes quickly."""
         self.freed: set[tuple[int, bytes]] = set()
@@ -30,15 +30,15 @@ class Background:
         self._held: defaultdict[File, set[tuple[int, bytes]]] = defaultdict(set)
         self._later: list[tuple[set[int], Sequence[Hint], int, int]] = []
 
-    def hold(self, known: Known) -> bool:
+    def hold(self, known: IndexedFile) -> bool:
         """Whether a row's file is being read, so that its place is looked at when that is done."""
         file = (known.disk_id, known.stamp.inode)
-        if file not in self.careful.files:
+        if file not in self.limited.files:
             return False
         self._held[file].add((known.root_id, known.path))
         return True
 
-    def settle_later(
+    def complete_later(
         self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int, scan_id: int
     ) -> None:
         """Close what these hints have answered once these rows of theirs were: see `pending`.
@@ -50,7 +50,7 @@ class Background:
 
     def release(self) -> None:
         """See what need not wait any more, after something was inserted."""
-        files, rows = self.careful.files, self.careful.row_ids
+        files, rows = self.limited.files, self.limited.row_ids
         for file in [file for file in self._held if file not in files]:
             self.freed |= self._held.pop(file)
         over = [later for later in self._later if not later[0] & rows]
@@ -58,18 +58,18 @@ class Background:
             self._later = [later for later in self._later if later[0] & rows]
             with write_transaction(self._connection):
                 for _, hints, up_to_id, scan_id in over:
-                    closed = pending.settle_covered(
+                    closed = pending.complete_covered(
                         self._connection, hints, up_to_id, rereads_too=False, scan_id=scan_id
                     )
-                    runs.count_closed(self._connection, closed)
+                    run_counts.count_closed(self._connection, closed)
 
     def forget(self) -> None:
         """Drop all that is in work: everything is looked at anew."""
         self._held.clear()
         self._later.clear()
         self.freed.clear()
-        self.careful.drop()
+        self.limited.drop()
 
     def close(self) -> None:
         """End the readers. All that waits for them is looked at by the next start."""
-        self.careful.close()
+        self.limited.close()

@@ -14,33 +14,33 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
-from indexer.engine import runs
-from indexer.engine.background import Background
-from indexer.engine.careful import Careful, Job
-from indexer.engine.chunks import chunk_of
-from indexer.engine.facts import Facts
-from indexer.engine.garbage import seldom_collected
-from indexer.engine.hanging import check_answers
-from indexer.engine.pool import ReaderPool
-from indexer.engine.result import Result
-from indexer.engine.twins import twins_of, twins_of_missing, twins_of_replaced
+from indexer.disk.rotational import reader_count
+from indexer.disk.tree import Tree
+from indexer.engine.background import BackgroundReads
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
-from indexer.model import Chunk, Entry, Hint, Known, Listener, Progress, Reading, Waiting
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Chunk, Entry, Hint, Listener, Progress, Reading, Waiting
+from indexer.process import collector_relaxed
+from indexer.readers.chunks import chunk_of
+from indexer.readers.limited import LimitedReaders, ReadJob
+from indexer.readers.pool import ReaderPool
+from indexer.runs import run_counts
+from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
-from indexer.spindles import reader_count
-from indexer.stages.absence import Absence
+from indexer.shares.hanging import check_answers
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract_in
+from indexer.stages.finish import close_hints, finish
+from indexer.stages.hard_links import links_of, links_of_replaced
 from indexer.stages.insert import Inserter, Written
+from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan
+from indexer.stages.scan import Plan, Scan, ScanOptions, joined
 from indexer.store import counted, pending, roots, tracks
 from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
-from indexer.tree import Tree
-from indexer.wanted import Wanted
 
 _EVIDENCE_MARGIN_S: Final = 0.25
 """Longer than `still` by so much, since a file's time begins with the kernel's last tick."""
@@ -61,7 +61,7 @@ _TOGETHER_S: Final = 1.0
 class _Ready(Struct, frozen=True):
     """What can be written: a chunk that was read."""
 
-    job: Job
+    job: ReadJob
     batch: Batch
     since_s: float
 
@@ -78,14 +78,14 @@ class LocalEngine:
         connection: Connection,
         trees: Mapping[int, Tree],
         settings: Settings,
-        wanted: Wanted,
+        path_filter: PathFilter,
         result: Result,
         *,
         listener: Listener | None = None,
         stop: Callable[[], bool] = lambda: False,
-        facts: Facts | None = None,
+        facts: EventFacts | None = None,
         streak: FaultStreak | None = None,
-        background: Background | None = None,
+        background: BackgroundReads | None = None,
     ) -> None:
         """`facts` are a daemon's: with them, nothing is waited for that is not whole yet.
 
@@ -94,22 +94,22 @@ class LocalEngine:
         `streak` counts faults in a row over all runs of a daemon.
         """
         self.result = result
-        self.twins: set[tuple[int, bytes]] = set()
+        self.links: set[tuple[int, bytes]] = set()
         """(root id, path) of other links to files that changed: nothing tells of them where they
         lie, and their stamp is another one now. Kept for a daemon only, and not of the first look
         at all; a later one may have passed them when their file changed.
         """
-        self._facts = Facts() if facts is None else facts
+        self._facts = EventFacts() if facts is None else facts
         self._is_patient = facts is None
         self._connection = connection
         self._trees = trees
         self._settings = settings
-        self._wanted = wanted
+        self._path_filter = path_filter
         self._listener = listener
         self._stop = stop
         rows = Rows(connection, {tree.root_id: tree.name for tree in trees.values()})
         self._inserter = Inserter(connection, trees, rows)
-        self._absence = Absence(connection, trees, wanted, rows)
+        self._absence = MissingMarker(connection, trees, path_filter, rows)
         self._scans: list[Scan] = []
         self._more_looks: list[Scan] = []
         self._ready: list[_Ready] = []
@@ -119,11 +119,11 @@ class LocalEngine:
         self._answered_before = 0
         self._phase = "listing"
         self._is_everything = False
-        self._follows_twins = not self._is_patient
+        self._follows_links = not self._is_patient
         self._expected: int | None = None
         self._streak = FaultStreak() if streak is None else streak
         self._background = background
-        self._own_careful: Careful | None = None
+        self._own_careful: LimitedReaders | None = None
         self.declined: set[int] = set()
         """Pending rows of what was left to mutagen in this run."""
         self.runs_answered: set[int] = set()
@@ -150,14 +150,14 @@ class LocalEngine:
         self._expected = expected
         self._is_everything = any(hint.recursive and not hint.folder for hint in hints)
         is_seed = self._is_everything and tracks.is_empty(self._connection)
-        self._follows_twins = not self._is_patient and not is_seed
+        self._follows_links = not self._is_patient and not is_seed
         before = pending.newest_id(self._connection)
         self._run_id = scan_id
         if scan_id:
-            self._answered_before = runs.answered(self._connection, scan_id)
+            self._answered_before = run_counts.answered(self._connection, scan_id)
         size_cache(self._connection, seeding=True)
         try:
-            with seldom_collected():
+            with collector_relaxed():
                 known = {row.hint: row for row in rows}
                 isolated = self._is_patient and before > 0
                 hint_rows = self._run_scans(hints, known, isolated=isolated)
@@ -229,14 +229,15 @@ class LocalEngine:
             self._connection,
             self._trees,
             hint,
-            self._wanted,
-            chunk_files or self._settings.chunk_files,
+            self._path_filter,
+            ScanOptions(
+                chunk_files or self._settings.chunk_files, keep_folders=not self._is_patient
+            ),
             beat=lambda: self._beat(hint),
             unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),
-            keep_folders=not self._is_patient,
         )
 
-    def _jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
+    def _jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[ReadJob]:
         """Plan all scans, and make each plan durable before anybody works on it."""
         for scan in self._scans:
             for early in scan.plans():
@@ -244,16 +245,18 @@ class LocalEngine:
                 yield from self._durable(scan.hint, plan, hint_rows)
         self._phase = "reading"
 
-    def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
+    def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[ReadJob]:
         """What must not be inserted before all the others were, however readers hurry."""
         for scan in self._scans:
             for late in scan.late_plans():
                 plan = self._without_work(scan, late, hint_rows)
-                if self._background is not None and self._background.careful.files:
+                if self._background is not None and self._background.limited.files:
                     plan = self._without_held(self._background, plan)
                 yield from self._durable(scan.hint, plan, hint_rows)
 
-    def _durable(self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Iterator[Job]:
+    def _durable(
+        self, hint: Hint, plan: Plan, hint_rows: dict[Hint, PendingRow]
+    ) -> Iterator[ReadJob]:
         """One row for the chunk; the first one writes the hint's own row, too.
 
         So a scan that finds nothing to do writes nothing (rule R14). And there is no job where
@@ -272,21 +275,19 @@ class LocalEngine:
                 now_ms,
                 scan_id=self._run_id,
             )
-        yield Job(plan, row)
+        yield ReadJob(plan, row)
 
     def _own_row(self, hint: Hint, hint_rows: dict[Hint, PendingRow], now_ms: int) -> PendingRow:
         """The hint's own row, which is written when there is something to do for it."""
         if hint not in hint_rows:
-            hint_rows[hint] = pending.leave_hint(
-                self._connection, hint, now_ms, scan_id=self._run_id
-            )
+            hint_rows[hint] = pending.enqueue(self._connection, hint, now_ms, scan_id=self._run_id)
         return hint_rows[hint]
 
     def _readings(
-        self, jobs: Iterator[Job], *, isolated: bool
-    ) -> Generator[tuple[Job, list[Reading]], None, None]:
+        self, jobs: Iterator[ReadJob], *, isolated: bool
+    ) -> Generator[tuple[ReadJob, list[Reading]], None, None]:
         """Read little work here, and much work in a pool that ends with it."""
-        little: deque[Job] = deque()
+        little: deque[ReadJob] = deque()
         files = 0
         for job in jobs:
             little.append(job)
@@ -315,13 +316,13 @@ class LocalEngine:
     # What is left to mutagen
 
     @property
-    def _careful(self) -> Careful:
+    def _limited(self) -> LimitedReaders:
         if self._background is not None:
-            return self._background.careful
+            return self._background.limited
         if self._own_careful is None:
             trees = [self._trees[scan.hint.root_id] for scan in self._scans]
             count = reader_count(self._settings, trees)
-            self._own_careful = Careful(self._connection, self._settings, count)
+            self._own_careful = LimitedReaders(self._connection, self._settings, count)
         return self._own_careful
 
     def _decline(self, plan: Plan, rows: Iterable[PendingRow]) -> None:
@@ -330,7 +331,7 @@ class LocalEngine:
         for row in rows:
             read = tuple(entries[path] for path in row.hint.names or ())
             part = Plan(plan.root_id, read, (), plan.reread)
-            self._careful.offer(Job(part, row), self._chunk(part, plain=False))
+            self._limited.offer(ReadJob(part, row), self._chunk(part, plain=False))
             self.declined.add(row.id)
 
     def _read_declined(self) -> None:
@@ -339,16 +340,16 @@ class LocalEngine:
             return
         patience_s = math.inf if self._background is None else _PATIENCE_S
         waited_s = 0.0
-        while len(self._careful) and waited_s < patience_s and not self._stopped():
+        while len(self._limited) and waited_s < patience_s and not self._stopped():
             came = self._take_declined()
             waited_s = 0.0 if came else waited_s + _DECLINED_WAIT_S
 
     def _take_declined(self) -> bool:
-        answered = self._careful.step(_DECLINED_WAIT_S)
+        answered = self._limited.step(_DECLINED_WAIT_S)
         self.insert_declined(answered)
         return bool(answered)
 
-    def insert_declined(self, answered: Iterable[tuple[Job, Sequence[Reading]]]) -> None:
+    def insert_declined(self, answered: Iterable[tuple[ReadJob, Sequence[Reading]]]) -> None:
         """Write what came of files that were handed over, in this run or in an earlier one."""
         for job, readings in answered:
             self.declined.discard(job.row.id)
@@ -358,19 +359,21 @@ class LocalEngine:
         if self._background is not None:
             self._background.release()
 
-    def insert_answered(self, answered: Sequence[tuple[Job, Sequence[Reading]]]) -> None:
+    def insert_answered(self, answered: Sequence[tuple[ReadJob, Sequence[Reading]]]) -> None:
         """Write what came of files that earlier runs of a daemon have handed over.
 
         And tell of rows that lost their place to one of them, since no run may follow that does.
         """
         self.insert_declined(answered)
-        missing = self._tell_untold(_now_ms())
+        if self._holds_unannounced():
+            return
+        missing = self._absence.announce_missing(_now_ms())
         self.result.tally[Outcome.MISSING] += len(missing)
         if missing:
             runs_answered = {job.row.scan_id for job, _ in answered}
             with write_transaction(self._connection):
                 only = runs_answered.pop() if len(runs_answered) == 1 else 0
-                runs.count_missing(self._connection, missing, only)
+                run_counts.count_missing(self._connection, missing, only)
 
     def _without_work(self, scan: Scan, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Plan:
         """A scan's plan without files that are being read in the background just as they are now.
@@ -380,13 +383,13 @@ class LocalEngine:
         had them read, and for the run of a command that waits for them here; to any other look
         they are unchanged.
         """
-        careful = None if self._background is None else self._background.careful
-        if careful is None or not careful.files:
+        limited = None if self._background is None else self._background.limited
+        if limited is None or not limited.files:
             return plan
         read: list[Entry] = []
         in_work: list[bytes] = []
         for entry in plan.read:
-            row = careful.row_of(plan.root_id, entry.path, entry.stamp, plan.reread)
+            row = limited.row_of(plan.root_id, entry.path, entry.stamp, plan.reread)
             if row is None:
                 read.append(entry)
                 continue
@@ -403,7 +406,7 @@ class LocalEngine:
                     counted.add_dropped(self._connection, in_work, own, now_ms)
         return msgspec.structs.replace(plan, read=tuple(read))
 
-    def _without_held(self, background: Background, plan: Plan) -> Plan:
+    def _without_held(self, background: BackgroundReads, plan: Plan) -> Plan:
         """The plan without files that stand where one stood that is being read in the background.
 
         That one may have moved: it is to take its row along before the place is another's.
@@ -415,7 +418,7 @@ class LocalEngine:
                 read.append(entry)
         return msgspec.structs.replace(plan, read=tuple(read))
 
-    def _insert(self, job: Job, readings: Sequence[Reading]) -> None:
+    def _insert(self, job: ReadJob, readings: Sequence[Reading]) -> None:
         """Batch and write what was read."""
         tree = self._trees[job.plan.root_id]
         if tree.may_hang and any(one.waiting is Waiting.SILENT for one in readings):
@@ -424,8 +427,8 @@ class LocalEngine:
         ready = batch(job.plan, readings)
         self.result.files_read += ready.files_read
         self.result.bytes_read += ready.bytes_read
-        if self._follows_twins:
-            self.twins |= twins_of_replaced(self._connection, ready)
+        if self._follows_links:
+            self.links |= links_of_replaced(self._connection, ready)
         self._ready.append(_Ready(job, ready, time.monotonic()))
         waited_s = time.monotonic() - self._ready[0].since_s
         if not self._is_everything or len(self._ready) >= _TOGETHER or waited_s > _TOGETHER_S:
@@ -441,7 +444,7 @@ class LocalEngine:
 
         results = self._inserter.write_all(chunks, _now_ms(), count=self._count_chunks)
         for one, written in zip(ready, results, strict=True):
-            self._follow_twins(one.job.plan)
+            self._follow_links(one.job.plan)
             if written is None:
                 continue
             self.result.tally.update(written.tally)
@@ -457,20 +460,20 @@ class LocalEngine:
         chunks: Sequence[tuple[PendingRow, Batch]],
         written: Sequence[Written | None],
     ) -> None:
-        answered = runs.count_chunks(self._connection, chunks, written)
+        answered = run_counts.count_chunks(self._connection, chunks, written)
         self.runs_answered.update(scan_id for _, scan_id in answered)
 
-    def _follow_twins(self, plan: Plan) -> None:
+    def _follow_links(self, plan: Plan) -> None:
         """Note the other names of what was written.
 
         Not its own: a file that could not be read keeps its row, which stays behind.
         """
-        if not self._follows_twins:
+        if not self._follows_links:
             return
         own = {(plan.root_id, path) for path in plan.names}
         for entry in (*plan.read, *plan.unread):
-            twins = twins_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp)
-            self.twins |= twins - own
+            links = links_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp)
+            self.links |= links - own
 
     def _wait_for_evidence(self) -> None:
         """Ask again, with growing pauses, for the files that were not whole (rule R2)."""
@@ -491,41 +494,33 @@ class LocalEngine:
         plans = [*scan.plans(), *scan.late_plans()]
         self._more_looks.append(scan)
         if plans:
-            whole = Plan(
-                row.hint.root_id,
-                tuple(entry for plan in plans for entry in plan.read),
-                tuple(entry for plan in plans for entry in plan.unread),
-                row.hint.reread,
-            )
-            self._insert(Job(whole, row), self._read_here(whole))
+            whole = joined(row.hint, plans)
+            self._insert(ReadJob(whole, row), self._read_here(whole))
             self._write_ready()
             return
         with write_transaction(self._connection):
-            if pending.settle(self._connection, row):
-                runs.count_unplanned(self._connection, row, 0)  # `_count_listing` does
+            if pending.complete(self._connection, row):
+                run_counts.count_unplanned(self._connection, row, 0)  # `_count_listing` does
 
     def _finish(self, hint_rows: Sequence[PendingRow], before: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
         now_ms = _now_ms()
         scans = [*self._scans, *self._more_looks]
-        vanished = self._vanished(scans)
         background = self._background
-        missing = self._absence.mark_missing(vanished, now_ms)
-        if self._follows_twins:
-            for track_id in vanished:
-                self.twins |= twins_of_missing(self._connection, track_id)
-        missing += self._tell_untold(now_ms)
-        unlisted = sum(
-            self._absence.note_folders(
-                scan.hint.root_id, scan.unlisted, scan.settled_problems, now_ms
-            )
-            for scan in scans
+        done = finish(
+            self._connection,
+            self._absence,
+            scans,
+            self._vanished(scans),
+            now_ms,
+            note_links=self._note_links,
+            announces=not self._holds_unannounced(),
         )
-        self.result.tally[Outcome.MISSING] += len(missing)
-        self.result.tally[Outcome.PROBLEM] += unlisted
+        self.result.tally[Outcome.MISSING] += len(done.missing)
+        self.result.tally[Outcome.PROBLEM] += done.problems
         covered = [scan.hint for scan in self._scans if before]
         if background is not None and self.declined and covered:
-            background.settle_later(self.declined, covered, before, self._run_id)
+            background.complete_later(self.declined, covered, before, self._run_id)
             covered = []
         left_open = [
             Hint(scan.hint.root_id, b"", tuple(scan.left_open), reread=scan.hint.reread)
@@ -535,26 +530,25 @@ class LocalEngine:
         if hint_rows or covered or left_open or self._run_id:
             with write_transaction(self._connection):
                 self._count_listing()
-                runs.count_missing(self._connection, missing, self._run_id)
-                runs.count_unlisted(self._connection, unlisted, self._run_id)
-                for row in hint_rows:
-                    pending.settle(self._connection, row)
-                closed = pending.settle_covered(
+                run_counts.count_missing(self._connection, done.missing, self._run_id)
+                run_counts.count_unlisted(self._connection, done.problems, self._run_id)
+                closed = close_hints(
                     self._connection,
+                    hint_rows,
                     covered,
                     before,
                     rereads_too=self._is_patient,
                     scan_id=self._run_id,
                 )
-                runs.count_closed(self._connection, closed)
+                run_counts.count_closed(self._connection, closed)
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
-                        self._left.append(pending.leave_hint(self._connection, hint, now_ms))
+                        self._left.append(pending.enqueue(self._connection, hint, now_ms))
 
     def _count_listing(self) -> None:
         """Count in the run's row what was seen and is unchanged."""
         self._report("")
-        runs.count_listing(
+        run_counts.count_listing(
             self._connection,
             self._run_id,
             self.result.seen,
@@ -566,23 +560,26 @@ class LocalEngine:
         """The rows that no scan found, and whose files are not being read at another place."""
         vanished = [track_id for scan in scans for track_id in scan.vanished]
         background = self._background
-        if background is None or not background.careful.files:
+        if background is None or not background.limited.files:
             return vanished
         return [one for one in vanished if not self._may_have_moved(background, one)]
 
-    def _may_have_moved(self, background: Background, track_id: int) -> bool:
+    def _may_have_moved(self, background: BackgroundReads, track_id: int) -> bool:
         """Whether a row's file may be one that is being read at another place."""
         known = tracks.by_id(self._connection, track_id)
         return known is not None and background.hold(known)
 
-    def _tell_untold(self, now_ms: int) -> list[Known]:
-        """Tell of rows that lost their place, unless one of them may turn up at another one yet."""
-        files = {} if self._background is None else self._background.careful.files
-        if files and any(
-            (known.disk_id, known.stamp.inode) in files for known in tracks.untold(self._connection)
-        ):
-            return []
-        return self._absence.tell_untold(now_ms)
+    def _note_links(self, links: set[tuple[int, bytes]]) -> None:
+        if self._follows_links:
+            self.links |= links
+
+    def _holds_unannounced(self) -> bool:
+        """Whether a row that lost its place may turn up at another one yet."""
+        files = {} if self._background is None else self._background.limited.files
+        return bool(files) and any(
+            (known.disk_id, known.stamp.inode) in files
+            for known in tracks.unannounced(self._connection)
+        )
 
     def _stopped(self) -> bool:
         if self._stop():

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import msgspec
 from msgspec.structs import replace
 
-from indexer.birth import Status, Statuses
-from indexer.descent import NOT_THERE, OpenFolders, lstat_at
+from indexer.disk.birth_time import Status, Statuses
+from indexer.disk.descent import NOT_THERE, OpenFolders, lstat_at
 from indexer.evidence import (
     WAITING,
-    Lease,
-    Verdict,
+    FileLease,
+    Wholeness,
     coarse_now_ns,
     is_settled,
     judge,
@@ -32,7 +32,7 @@ from indexer.paths import suffix_of
 from indexer.tags import Declined, Refused, read_track
 
 if TYPE_CHECKING:
-    from indexer.tree import Tree
+    from indexer.disk.tree import Tree
 
 Read = Callable[[BinaryIO, bytes], Track]
 """What reads one open file, given its suffix: `tags.read_track`, or a test's own. It raises
@@ -188,10 +188,10 @@ def _judge_and_read(
         return Reading(path=path, gone=True)
     stamp = Stamp.of(status)
     if is_settled(stamp, before_ns, chunk.evidence.granularity_ns):
-        verdict = Verdict.READ  # nearly always
+        verdict = Wholeness.READ  # nearly always
     else:
         evidence = chunk.evidence_of(path)
-        lease = try_lease(file_descriptor) if evidence.leases else Lease.UNAVAILABLE
+        lease = try_lease(file_descriptor) if evidence.leases else FileLease.UNAVAILABLE
         verdict = judge(stamp, now_ns(), lease, evidence)
         if verdict in WAITING:
             return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
@@ -222,7 +222,7 @@ def _judge_and_read(
         stamp=stamp,
         track=track,
         problem=problem,
-        writer=verdict is Verdict.READ_HELD,
+        writer=verdict is Wholeness.READ_HELD,
         opened=True,
         bytes_read=file.bytes_read,
         birth_ns=status.birth_ns,

@@ -13,17 +13,26 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from indexer.disk.tree import Folders, Tree, special_kind
 from indexer.faults import FaultStreak, check_is_files, explain, problem_of
-from indexer.model import ChangeKind, Entry, Hint, Known, Place, Problem, ProblemKind, Stamp
+from indexer.model import (
+    ChangeKind,
+    Entry,
+    Hint,
+    IndexedFile,
+    Problem,
+    ProblemKind,
+    RowState,
+    Stamp,
+)
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
-from indexer.stages.identity import find, must_read
+from indexer.stages.moves import find, must_read
 from indexer.stages.outcome import Outcome, Tally, judge
 from indexer.stages.rows import Rows
 from indexer.store import counted, pending, problems, tracks
 from indexer.store.connection import Connection, savepoint
 from indexer.store.pending import PendingRow
 from indexer.tags import READER_VERSION
-from indexer.tree import Folders, Tree, special_kind
 
 DECLINED_TOGETHER = 32
 """Files for mutagen in one pending row, and in the hands of one reader. A guess: one that dies of
@@ -74,8 +83,8 @@ class _Settled(Struct):
     root_id: int
     finding: Finding
     stamp: Stamp
-    here: Known | None
-    known: Known | None
+    here: IndexedFile | None
+    known: IndexedFile | None
     before: tracks.Columns = tracks.NOTHING_READ
     shaped: Shaped | None = None
     key: bytes = b""
@@ -184,7 +193,7 @@ class Inserter:
         if again:
             left = pending.keep_only(self._connection, row, again)
         else:
-            pending.settle(self._connection, row)
+            pending.complete(self._connection, row)
         tally = Tally(done.outcomes.values())
         if done.new:
             tally[Outcome.ADDED] += len(done.new)
@@ -343,7 +352,7 @@ class Inserter:
                 continue
             stamp = Stamp.of(status)
             is_same = stamp == entry.stamp
-            if not (is_same or tree.spot_of(path).fields.same(stamp, entry.stamp)):
+            if not (is_same or tree.mount_point_of(path).fields.same(stamp, entry.stamp)):
                 again.add(path)
                 continue
             holding.append(
@@ -374,7 +383,7 @@ class Inserter:
         if status is None or special_kind(status.st_mode) != entry.special:
             return None
         stamp = Stamp.of(status)
-        if not tree.spot_of(entry.path).fields.same(stamp, entry.stamp):
+        if not tree.mount_point_of(entry.path).fields.same(stamp, entry.stamp):
             return None
         here = tracks.in_place(self._connection, root_id, entry.path)
         known = find(
@@ -389,7 +398,7 @@ class Inserter:
         if finding.track is None and finding.problem is None:
             if must_read(entry, known, self._trees, root_id, batch.reread):
                 return None
-            if known is not None and known.place is Place.REFUSED:
+            if known is not None and known.place is RowState.REFUSED:
                 refused = problems.get(self._connection, known.root_id, known.path)
                 if refused is None:
                     return None
@@ -410,13 +419,13 @@ class Inserter:
         movers = {one.known.id for one in settled if one.known is not None and one.moved}
         for one in settled:
             known = one.known
-            if known is not None and one.moved and known.place is not Place.MISSING:
+            if known is not None and one.moved and known.place is not RowState.MISSING:
                 tracks.park(self._connection, known.id)
                 inode = known.stamp.inode
                 problems.clear_of_file(self._connection, known.root_id, known.path, inode)
         for one in settled:
             if one.moved and one.here is not None and one.here.id not in movers:
-                self._rows.leave_untold(one.here)
+                self._rows.displace(one.here)
 
     def _shape(self, root_id: int, settled: Sequence[_Settled]) -> None:
         """Shape each row, and keep the ids of albums that change their key as a whole."""
@@ -434,7 +443,7 @@ class Inserter:
                 else shape(track, one.path, name)
             )
             one.key = album_key(one.shaped, root_id, one.path)
-            if one.known is not None and one.known.place is Place.PRESENT:
+            if one.known is not None and one.known.place is RowState.PRESENT:
                 old = Shaped(one.before, (), (), ())
                 if one.key != album_key(old, one.known.root_id, one.known.path):
                     album_id = tracks.album_of(self._connection, one.known.id)
@@ -454,7 +463,12 @@ class Inserter:
             track_id = self._rows.refuse(row, known, one.before)
         else:
             problems.clear(self._connection, batch.root_id, one.path)
-            if known is not None and not one.moved and not differs and known.place is Place.PRESENT:
+            if (
+                known is not None
+                and not one.moved
+                and not differs
+                and known.place is RowState.PRESENT
+            ):
                 track_id = known.id
                 tracks.restamp(self._connection, row, read_at)
             else:
@@ -467,7 +481,7 @@ class Inserter:
             self._rows.tell(kind, track_id, row, now_ms, known if comes_from else None)
         return verdict.outcome
 
-    def _row(self, batch: Batch, one: _Settled, now_ms: int) -> Known:
+    def _row(self, batch: Batch, one: _Settled, now_ms: int) -> IndexedFile:
         """The row as it is to stand; its id is 0 while it has none."""
         known = one.known
         readable = one.shaped is not None
@@ -476,12 +490,12 @@ class Inserter:
             entered = now_ms
         version = READER_VERSION if one.was_read or known is None else known.reader_version
         scan_id = 0 if known is None else known.scan_id
-        return Known(
+        return IndexedFile(
             0 if known is None else known.id,
             batch.root_id,
             one.path,
             one.stamp,
-            Place.PRESENT if readable else Place.REFUSED,
+            RowState.PRESENT if readable else RowState.REFUSED,
             one.finding.entry.disk_id,
             max(scan_id, batch.reread) if one.was_read else scan_id,
             version,

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from indexer.model import ChangeKind, Known, Place
+from indexer.model import ChangeKind, IndexedFile, RowState
 
 
 class Outcome(StrEnum):
@@ -25,30 +25,32 @@ class Outcome(StrEnum):
 Tally = Counter[Outcome]
 
 
-class Verdict(Struct, frozen=True):
+class Judgement(Struct, frozen=True):
     """What to append to `changes`, in this order, and what the file counts as."""
 
     changes: tuple[ChangeKind, ...]
     outcome: Outcome
 
 
-def judge(before: Known | None, *, moved: bool, readable: bool, differs: bool) -> Verdict:
+def judge(before: IndexedFile | None, *, moved: bool, readable: bool, differs: bool) -> Judgement:
     """What happened to a file that stands in its place now.
 
     `before` is the row it had, `moved` whether that was at another place, `readable` whether it
     is in the view now, `differs` whether a column of the view differs. The feed says `added` once
     in the life of an id; leaving the view is `missing`, entering it again `returned`, wherever.
     """
-    was_shown = before is not None and before.place is Place.PRESENT
-    untold = before is not None and before.place is Place.MISSING and before.missing_at is None
+    was_shown = before is not None and before.place is RowState.PRESENT
+    unannounced = (
+        before is not None and before.place is RowState.MISSING and before.missing_at is None
+    )
     if not readable:
-        changes = (ChangeKind.MISSING,) if was_shown or untold else ()
-        return Verdict(changes, Outcome.PROBLEM)
+        changes = (ChangeKind.MISSING,) if was_shown or unannounced else ()
+        return Judgement(changes, Outcome.PROBLEM)
     if before is None or before.added_at is None:
-        return Verdict((ChangeKind.ADDED,), Outcome.ADDED)
-    if not (was_shown or untold):
-        return Verdict((ChangeKind.RETURNED,), Outcome.RETURNED)
+        return Judgement((ChangeKind.ADDED,), Outcome.ADDED)
+    if not (was_shown or unannounced):
+        return Judgement((ChangeKind.RETURNED,), Outcome.RETURNED)
     more = (ChangeKind.MODIFIED,) if differs else ()
     if moved:
-        return Verdict((ChangeKind.MOVED, *more), Outcome.MOVED)
-    return Verdict(more, Outcome.MODIFIED if differs else Outcome.UNCHANGED)
+        return Judgement((ChangeKind.MOVED, *more), Outcome.MOVED)
+    return Judgement(more, Outcome.MODIFIED if differs else Outcome.UNCHANGED)

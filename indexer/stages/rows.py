@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from indexer.model import ChangeKind, Entry, Known, Place, Track
+from indexer.model import ChangeKind, Entry, IndexedFile, RowState, Track
 from indexer.stages.batch import Shaped, album_key, album_of, reshape, shape
 from indexer.store import changes, problems, roots, search, tracks
 from indexer.store.catalog import Catalog, Names
@@ -43,8 +43,8 @@ class Rows:
 
     def show(
         self,
-        row: Known,
-        known: Known | None,
+        row: IndexedFile,
+        known: IndexedFile | None,
         before: tracks.Columns,
         shaped: Shaped,
         key: bytes,
@@ -59,9 +59,9 @@ class Rows:
         album_before = tracks.album_of(self._connection, known.id)
         album_id = self._album(key, shaped)
         if album_before != album_id:
-            self._catalog.leave_album(album_before)
+            self._catalog.detach_from_album(album_before)
         tracks.write(self._connection, row, album_id, read_at, shaped.columns)
-        if known.place is not Place.PRESENT:
+        if known.place is not RowState.PRESENT:
             self._put_in(row.id, shaped)
             return row.id
         old = reshape(before, known.path, self._name_of(known.root_id))
@@ -116,43 +116,48 @@ class Rows:
         self._catalog.link_all(names)
         changes.append_added(self._connection, now_ms, name, added)
 
-    def refuse(self, row: Known, known: Known | None, before: tracks.Columns) -> int:
+    def refuse(self, row: IndexedFile, known: IndexedFile | None, before: tracks.Columns) -> int:
         """Write a row whose file is there and cannot be read; it leaves the view, not its id."""
         if known is None:
             return tracks.add(self._connection, row, None, None, tracks.NOTHING_READ)
-        if known.place is Place.PRESENT:
+        if known.place is RowState.PRESENT:
             self._take_out(known, before)
         tracks.write(self._connection, row, None, None, before)
         return row.id
 
-    def leave(self, known: Known, now_ms: int) -> bool:
+    def mark_missing(self, known: IndexedFile, now_ms: int) -> bool:
         """The file is gone: mark its row missing, and tell if the view has lost it."""
-        shown = known.place is Place.PRESENT
+        shown = known.place is RowState.PRESENT
         self._leave(known, now_ms)
         if shown:
             self.tell(ChangeKind.MISSING, known.id, known, now_ms)
         return shown
 
-    def leave_untold(self, known: Known) -> None:
+    def displace(self, known: IndexedFile) -> None:
         """Another file took the row's place. It may yet turn up: `changes` is told later."""
-        self._leave(known, None if known.place is Place.PRESENT else 0)
+        self._leave(known, None if known.place is RowState.PRESENT else 0)
 
-    def _leave(self, known: Known, missing_at: int | None) -> None:
-        if known.place is Place.PRESENT:
+    def _leave(self, known: IndexedFile, missing_at: int | None) -> None:
+        if known.place is RowState.PRESENT:
             self._take_out(known, tracks.columns_of(self._connection, known.id))
         problems.clear(self._connection, known.root_id, known.path)
-        tracks.leave(self._connection, known.id, missing_at)
+        tracks.mark_missing(self._connection, known.id, missing_at)
 
-    def tell_untold(self, now_ms: int) -> list[Known]:
+    def announce_missing(self, now_ms: int) -> list[IndexedFile]:
         """Tell of the rows that lost their place and turned up nowhere else; which they were."""
-        untold = tracks.untold(self._connection)
-        for known in untold:
+        unannounced = tracks.unannounced(self._connection)
+        for known in unannounced:
             tracks.tell_missing(self._connection, known.id, now_ms)
             self.tell(ChangeKind.MISSING, known.id, known, now_ms)
-        return untold
+        return unannounced
 
     def tell(
-        self, kind: ChangeKind, track_id: int, row: Known, now_ms: int, old: Known | None = None
+        self,
+        kind: ChangeKind,
+        track_id: int,
+        row: IndexedFile,
+        now_ms: int,
+        old: IndexedFile | None = None,
     ) -> None:
         """Append to the change feed what happened to a track that stands at `row` now."""
         place = (self._name_of(row.root_id), row.path)
@@ -170,10 +175,10 @@ class Rows:
         search.add(self._connection, track_id, shaped.words)
         self._catalog.link(track_id, *_names(shaped))
 
-    def _take_out(self, known: Known, columns: tracks.Columns) -> None:
+    def _take_out(self, known: IndexedFile, columns: tracks.Columns) -> None:
         search.drop(self._connection, known.id, Shaped(columns, (), (), ()).words)
         self._catalog.unlink(known.id)
-        self._catalog.leave_album(tracks.album_of(self._connection, known.id))
+        self._catalog.detach_from_album(tracks.album_of(self._connection, known.id))
 
     def _name_of(self, root_id: int) -> str:
         if root_id not in self._names:

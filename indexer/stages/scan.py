@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from stat import S_ISDIR
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
+from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, explain, problem_of
-from indexer.model import Entry, Hint, Known, Problem, ProblemKind
-from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare_runs
-from indexer.stages.identity import find, must_read
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
+from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
+from indexer.stages.moves import find, must_read
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks import TOLD
 from indexer.tags import READER_VERSION
-from indexer.tree import Tree
 from indexer.walk import (
     Listed,
     Unlisted,
@@ -27,10 +28,9 @@ from indexer.walk import (
     entries_of,
     look,
     names_in,
-    runs,
     unseen,
+    walk,
 )
-from indexer.wanted import Wanted
 
 _BEAT_FILES: Final = 512
 _AS_TEXT_BYTES: Final = 160
@@ -56,12 +56,40 @@ class Plan(Struct, frozen=True):
         return tuple([entry.path for entry in (*self.read, *self.unread)])
 
 
+def joined(hint: Hint, plans: Iterable[Plan]) -> Plan:
+    """One plan of several, for names that are asked for again and have one row."""
+    plans = list(plans)
+    return Plan(
+        hint.root_id,
+        tuple(entry for plan in plans for entry in plan.read),
+        tuple(entry for plan in plans for entry in plan.unread),
+        hint.reread,
+    )
+
+
+class ScanOptions(Struct, frozen=True):
+    """How a scan cuts what it finds into chunks, and what it does beside."""
+
+    chunk_files: int
+    """The most files of a chunk."""
+    chunk_bytes: int = sys.maxsize
+    """The most bytes that the files of a chunk take as text."""
+    least_files: int | None = None
+    """A chunk ends with a folder as soon as it has so many files; None: half of `chunk_files`."""
+    keep_folders: bool = False
+    """Whether the folders that were listed are kept in `folders`."""
+    breathes: bool = False
+    """Whether plans without a file come in between, where nothing is found for long."""
+    retries_trouble: bool = True
+    """Whether files that the machine could not read are tried again."""
+
+
 class Scan:
     """The scan of one hint. Iterate over `plans()` to its end, then read the rest.
 
     `seen`, `to_read` and `unchanged` count files; `vanished` are the ids of rows to be marked
     missing once everything that may have moved was inserted; `unlisted` are folders that could
-    not be listed and names that could not be looked at, with their problems; `settled_problems`
+    not be listed and names that could not be looked at, with their problems; `resolved_problems`
     are paths whose problem is over. `beat` is called every few hundred files; when it answers
     False the scan stops where it is. `unfinished` are files that are known to be written just now:
     they are not planned, and stand in `left_open`.
@@ -72,48 +100,33 @@ class Scan:
         connection: Connection,
         trees: Mapping[int, Tree],
         hint: Hint,
-        wanted: Wanted,
-        chunk_files: int,
+        path_filter: PathFilter,
+        options: ScanOptions,
         *,
         beat: Callable[[], bool] = lambda: True,
         unfinished: frozenset[bytes] = frozenset(),
-        keep_folders: bool = False,
-        breathes: bool = False,
-        chunk_bytes: int = sys.maxsize,
-        least_files: int | None = None,
-        retries_trouble: bool = True,
     ) -> None:
-        """A chunk is closed at `chunk_files` files, or when they take `chunk_bytes` as text.
-
-        It ends with a folder as soon as it has `least_files`, half of them if that is not said.
-
-        `breathes`: plans without a file come in between, where nothing is found for long.
-
-        Without `retries_trouble`, files that the machine could not read are left as they are.
-        """
         self.hint = hint
         self.seen = 0
         self.to_read = 0
         self.unchanged = 0
         self.vanished: list[int] = []
         self.unlisted: list[tuple[bytes, Problem]] = []
-        self.settled_problems: list[bytes] = []
+        self.resolved_problems: list[bytes] = []
         self._connection = connection
         self._trees = trees
         self._tree = trees[hint.root_id]
-        self._wanted = wanted
-        self._chunk_files = chunk_files
+        self._path_filter = path_filter
+        self._options = options
+        self._chunk_files = options.chunk_files
         self._is_first = tracks.is_empty(connection)
         self._beat = beat
         self._unfinished = unfinished
         self.left_open: list[bytes] = []
         self.folders: set[bytes] = set()
-        self._keep_folders = keep_folders
-        self._breathes = breathes
-        self._chunk_bytes = chunk_bytes
-        self._least_files = (chunk_files + 1) // 2 if least_files is None else least_files
+        half = (options.chunk_files + 1) // 2
+        self._least_files = half if options.least_files is None else options.least_files
         self._bytes = 0
-        self._retries_trouble = retries_trouble
         self._replaced: list[Entry] = []
         self._streak = FaultStreak()
         self._names: dict[bytes, frozenset[bytes]] = {}
@@ -150,16 +163,16 @@ class Scan:
                 self.vanished.append(item.known.id)
             elif isinstance(item, (Unlisted, Unseen)):
                 self._keep_below(open_problems, item)
-            elif self._keep_folders and isinstance(item, Listed):
+            elif self._options.keep_folders and isinstance(item, Listed):
                 self.folders.add(item.path)
-        self.settled_problems.extend(path for path in open_problems if self._is_over(path))
+        self.resolved_problems.extend(path for path in open_problems if self._is_over(path))
         if read or unread:
             yield self._plan(read, unread)
 
     @property
     def _is_seed(self) -> bool:
         """Whether there is nothing to compare a folder with, and nobody is to be spared."""
-        in_one_process = self._chunk_bytes == sys.maxsize and not self._breathes
+        in_one_process = self._options.chunk_bytes == sys.maxsize and not self._options.breathes
         is_folder = self.hint.names is None
         return self._is_first and is_folder and in_one_process and not self._unfinished
 
@@ -168,12 +181,12 @@ class Scan:
         chunk: list[Entry] = []
         folder = b""
         recursive = self.hint.recursive
-        for item in runs(self._tree, self.hint.folder, self._wanted, recursive=recursive):
+        for item in walk(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
             if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
                 continue
             if isinstance(item, Listed):
-                if self._keep_folders:
+                if self._options.keep_folders:
                     self.folders.add(item.path)
                 continue
             entries = entries_of(item.files)
@@ -201,7 +214,7 @@ class Scan:
         own_bytes = _AS_TEXT_BYTES + 3 * len(path)
         self._bytes += own_bytes
         ends_here = is_new_folder and files >= self._least_files
-        if not (ends_here or files >= self._chunk_files or self._bytes > self._chunk_bytes):
+        if not (ends_here or files >= self._chunk_files or self._bytes > self._options.chunk_bytes):
             return False
         self._bytes = own_bytes
         return files > 0
@@ -217,7 +230,7 @@ class Scan:
         return before // _BEAT_FILES != self.seen // _BEAT_FILES
 
     def _breaths(self) -> Iterator[Plan]:
-        if self._breathes:
+        if self._options.breathes:
             yield self._plan([], [])
 
     def late_plans(self) -> Iterator[Plan]:
@@ -234,11 +247,11 @@ class Scan:
         """Whether there is anything in them."""
         return bool(self._replaced)
 
-    def _is_replaced(self, entry: Entry, here: Known | None) -> bool:
+    def _is_replaced(self, entry: Entry, here: IndexedFile | None) -> bool:
         """Whether another file stands now where an indexed one stood."""
         return (
             here is not None
-            and self._tree.spot_of(entry.path).fields.stable_inodes
+            and self._tree.mount_point_of(entry.path).fields.stable_inodes
             and here.stamp.inode != entry.stamp.inode
             and len(self._replaced) < _MOST_REPLACED
         )
@@ -302,9 +315,9 @@ class Scan:
         rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
         if not self._tree.is_whole:
             rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
-        found = runs(self._tree, folder, self._wanted, recursive=recursive)
+        found = walk(self._tree, folder, self._path_filter, recursive=recursive)
         reread = self.hint.reread
-        yield from compare_runs(found, rows, reread, troubled, at_once=_BEAT_FILES)
+        yield from compare(found, rows, reread, troubled, at_once=_BEAT_FILES)
 
     def _compared_name(self, path: bytes) -> Iterator[Compared]:
         if self._tree.is_offline(path):
@@ -319,8 +332,8 @@ class Scan:
             yield Unseen(path, problem)
             self._streak.count(path, problem)
 
-    def _looked_at(self, path: bytes, known: Known | None) -> list[Compared]:
-        entry = look(self._tree, path, self._wanted)
+    def _looked_at(self, path: bytes, known: IndexedFile | None) -> list[Compared]:
+        entry = look(self._tree, path, self._path_filter)
         if entry is not None and (known is not None or self._tree.lists(path)):
             return [Pair(entry, known)]
         if known is None:
@@ -387,9 +400,9 @@ class Scan:
         """
         match problem.problem.kind:
             case ProblemKind.ENVIRONMENT:
-                return self._retries_trouble
+                return self._options.retries_trouble
             case ProblemKind.FAULT:
-                fields = self._tree.spot_of(entry.path).fields
+                fields = self._tree.mount_point_of(entry.path).fields
                 return (
                     self.hint.reread > 0
                     or problem.stamp is None

@@ -162,7 +162,7 @@ class Catalog:
             self._albums[key] = (album[0], title, albumartist)
         return album[0]
 
-    def leave_album(self, album_id: int | None) -> None:
+    def detach_from_album(self, album_id: int | None) -> None:
         """A track has left this album; if it was the last one the album ends."""
         if album_id is not None:
             self._left_albums.add(album_id)

@@ -94,7 +94,7 @@ def take_from(
         if row.attempts:
             left += len(mine & names)
         if mine <= names:
-            pending.settle(connection, row)
+            pending.complete(connection, row)
             emptied.append(row)
         elif mine & names:
             pending.rename(connection, row, mine - names)

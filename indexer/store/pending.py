@@ -77,7 +77,7 @@ SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
 FROM pending WHERE root_id = ? AND id <= ? AND generation < ? ORDER BY id
 """
 _NONE: Final[frozenset[bytes]] = frozenset()
-_NO_GENERATION: Final = 2**62
+_ANY_GENERATION: Final = 2**62
 """Above every one that there can be."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
@@ -124,12 +124,12 @@ class Outline(Struct, frozen=True, gc=False):
     """Whether it is about all of its root."""
 
 
-def leave_hint(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
+def enqueue(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
     """Make a hint durable, under a new generation."""
-    return leave_hints(connection, (hint,), now_ms, scan_id=scan_id)[0]
+    return enqueue_all(connection, (hint,), now_ms, scan_id=scan_id)[0]
 
 
-def leave_hints(
+def enqueue_all(
     connection: Connection, hints: Iterable[Hint], now_ms: int, *, scan_id: int = 0
 ) -> list[PendingRow]:
     """Make hints durable that are to be scanned together, under one new generation."""
@@ -248,14 +248,14 @@ def add_left(
     return replace(row, attempts=attempts)
 
 
-def leave_be(connection: Connection, row: PendingRow) -> None:
+def retry_later(connection: Connection, row: PendingRow) -> None:
     """All of a row stays open, for another try."""
     connection.execute(_LEAVE_BE, (row.id, row.generation))
 
 
 def split(connection: Connection, row: PendingRow, now_ms: int) -> list[PendingRow]:
     """A chunk for each name of one, in its place (rule R9)."""
-    settle(connection, row)
+    complete(connection, row)
     hint = row.hint
     return [
         add_chunk(
@@ -274,7 +274,7 @@ def is_open(connection: Connection, row: PendingRow) -> bool:
     return select_value(connection, _IS_OPEN, (row.id, row.generation)) is not None
 
 
-def settle(connection: Connection, row: PendingRow) -> bool:
+def complete(connection: Connection, row: PendingRow) -> bool:
     """Close a row, if it is still the one the caller was given.
 
     False means that the place was settled or hinted anew while the caller was at work.
@@ -315,12 +315,12 @@ def newest_id(connection: Connection) -> int:
     return int(select_value(connection, _NEWEST))
 
 
-def settle_covered(
+def complete_covered(
     connection: Connection,
     hints: Sequence[Hint],
     up_to_id: int,
     *,
-    before_generation: int = _NO_GENERATION,
+    before_generation: int | None = None,
     rereads_too: bool = True,
     scan_id: int = 0,
 ) -> list[Closed]:
@@ -336,10 +336,11 @@ def settle_covered(
     Returns the files of other runs that were closed: nothing has counted them.
     """
     closed: list[Closed] = []
+    below = _ANY_GENERATION if before_generation is None else before_generation
     for root_id in {hint.root_id for hint in hints}:
         of_root = [hint for hint in hints if hint.root_id == root_id]
         seen = _Looked(of_root)
-        waiting = list(select(connection, _UP_TO, (root_id, up_to_id, before_generation)))
+        waiting = list(select(connection, _UP_TO, (root_id, up_to_id, below)))
         for columns in reversed(waiting):  # the newest first: an older one of a run may wait for it
             row = row_of(columns)
             reread = row.hint.reread
@@ -370,12 +371,12 @@ def _answer(
     """
     if row.hint.names is None:
         if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
-            settle(connection, row)
+            complete(connection, row)
         return set(), set()
     named = {paths.join(row.hint.folder, name) for name in row.hint.names}
     left = {path for path in named if path in but or not seen.file(path)}
     if not left:
-        settle(connection, row)
+        complete(connection, row)
     elif left != named and row.passes:
         rename(connection, row, left)
     elif left != named:

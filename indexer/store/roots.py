@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer.disks import Disk, same_inodes
+from indexer.disk.filesystem import Disk, same_inodes
 from indexer.store.connection import Connection, select, select_value
 
 _SELECT: Final = "SELECT id, name, path FROM roots WHERE removed_at IS NULL ORDER BY id"

@@ -13,7 +13,7 @@ import msgspec
 
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.folding import fold
-from indexer.store.question import Question, Words
+from indexer.store.query import Question, Words
 
 Texts = tuple[str | None, str | None, str | None, str | None, str | None]
 """title, artist, albumartist, album, genre of one track."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from indexer import errors, paths
-from indexer.model import Entry, Known, Place, Stamp
+from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema import TAG_COLUMNS
 
@@ -123,7 +123,7 @@ SELECT root_id, count(*) FROM tracks WHERE place = 0 GROUP BY root_id
 
 def below(
     connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
-) -> Iterator[Known]:
+) -> Iterator[IndexedFile]:
     """The rows in place below a folder, in byte order of their paths; `rows_below` tells how."""
     for row in rows_below(connection, root_id, folder, recursive=recursive):
         yield known_of(row)
@@ -171,19 +171,19 @@ def _child_folder(path: bytes, folder: bytes) -> bytes | None:
     return None if slash < 0 else path[:slash]
 
 
-def in_place(connection: Connection, root_id: int, path: bytes) -> Known | None:
+def in_place(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
     """The row that stands at this path, readable or refused."""
     row = select_one(connection, _IN_PLACE, (root_id, path))
     return None if row is None else known_of(row)
 
 
-def gone_from(connection: Connection, root_id: int, path: bytes) -> Known | None:
+def gone_from(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
     """The row that left this path last."""
     row = select_one(connection, _GONE_FROM, (root_id, path))
     return None if row is None else known_of(row)
 
 
-def with_inode(connection: Connection, disk_id: int, inode: int) -> list[Known]:
+def with_inode(connection: Connection, disk_id: int, inode: int) -> list[IndexedFile]:
     """Every row, missing ones too, whose file had this inode on this disk."""
     return [known_of(row) for row in select(connection, _WITH_INODE, (inode, disk_id))]
 
@@ -219,13 +219,13 @@ def _among(connection: Connection, question: str, first: int, values: Sequence[_
     return found
 
 
-def by_id(connection: Connection, track_id: int) -> Known | None:
+def by_id(connection: Connection, track_id: int) -> IndexedFile | None:
     """One row by its id."""
     row = select_one(connection, _BY_ID, (track_id,))
     return None if row is None else known_of(row)
 
 
-def untold(connection: Connection) -> list[Known]:
+def unannounced(connection: Connection) -> list[IndexedFile]:
     """Rows that lost their place to a moved file, and whose fate `changes` has not told yet."""
     return [known_of(row) for row in select(connection, _UNTOLD)]
 
@@ -254,7 +254,7 @@ def of_root(connection: Connection, root_id: int) -> list[int]:
 
 
 def add(
-    connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
+    connection: Connection, known: IndexedFile, album_id: int | None, at: int | None, row: Columns
 ) -> int:
     """Write a new row and return its id, which was never used before; `known.id` is ignored."""
     connection.execute(_ADD, (*_stamped(known, album_id, at), *row, known.birth_ns))
@@ -299,13 +299,13 @@ def add_all(
 
 
 def write(
-    connection: Connection, known: Known, album_id: int | None, at: int | None, row: Columns
+    connection: Connection, known: IndexedFile, album_id: int | None, at: int | None, row: Columns
 ) -> None:
     """Write every column of an existing row anew; `at` is when its tags were read, None: before."""
     connection.execute(_WRITE, (*_stamped(known, album_id, at), *row, known.birth_ns, known.id))
 
 
-def restamp(connection: Connection, known: Known, at: int | None) -> None:
+def restamp(connection: Connection, known: IndexedFile, at: int | None) -> None:
     """Its file has a new stamp, or was read by a rebuild at `at`, and the same tags."""
     stamp = known.stamp
     connection.execute(
@@ -320,7 +320,7 @@ def park(connection: Connection, track_id: int) -> None:
     connection.execute(_PARK, (track_id,))
 
 
-def leave(connection: Connection, track_id: int, missing_at: int | None) -> None:
+def mark_missing(connection: Connection, track_id: int, missing_at: int | None) -> None:
     """The file left its place; `missing_at` None says that `changes` has yet to be told."""
     connection.execute(_LEAVE, (missing_at, track_id))
 
@@ -360,7 +360,9 @@ NOTHING_READ: Final[Columns] = (None,) * len(COLUMNS)
 """The columns of a row whose file could never be read."""
 
 
-def _stamped(known: Known, album_id: int | None, indexed_at: int | None) -> tuple[object, ...]:
+def _stamped(
+    known: IndexedFile, album_id: int | None, indexed_at: int | None
+) -> tuple[object, ...]:
     stamp = known.stamp
     return (
         known.root_id, known.path, 0, int(known.place), paths.fits_utf8(known.path),
@@ -369,9 +371,9 @@ def _stamped(known: Known, album_id: int | None, indexed_at: int | None) -> tupl
     )  # fmt: skip
 
 
-def known_of(row: Row) -> Known:
+def known_of(row: Row) -> IndexedFile:
     """A row of `rows_below` as what the index knows of a path."""
-    return Known(
+    return IndexedFile(
         row[0],
         row[1],
         row[2],
@@ -381,4 +383,4 @@ def known_of(row: Row) -> Known:
     )
 
 
-_PLACES: Final = tuple(Place)
+_PLACES: Final = tuple(RowState)

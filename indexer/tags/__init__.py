@@ -62,7 +62,7 @@ def read_plain(file: BinaryIO, suffix: bytes) -> Track:
     Raises `Declined` where they leave the file to mutagen; `read_track` is then to be called in a
     process that may take long, or die of it.
     """
-    return _reader("plainly")(Window(file, ours_only=True), suffix)
+    return _reader("fast")(Window(file, ours_only=True), suffix)
 
 
 @cache

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import id3, id3v1, mpeg
+from indexer.tags import id3, id3v1
+from indexer.tags.fast import mpeg_frames
 
 if TYPE_CHECKING:
     from mutagen.mp3 import MPEGInfo
 
     from indexer.model import Track
-    from indexer.tags.plain_id3 import Tag
+    from indexer.tags.fast.id3 import Tag
     from indexer.tags.window import Window
 
 ADTS_SYNC = 0xFFF0
@@ -78,7 +79,7 @@ def _may_have_apev2(tail: bytes) -> bool:
 def _read_mpeg(window: Window) -> Track:
     """The track of MPEG audio of any layer; mutagen looks for a first frame that is not plain."""
     tag = id3.read_tag(window)
-    info: mpeg.Stream | MPEGInfo | None = mpeg.stream(window, tag.size)
+    info: mpeg_frames.Stream | MPEGInfo | None = mpeg_frames.stream(window, tag.size)
     if info is None:
         window.leave_to_mutagen()
         from mutagen.mp3 import MPEGInfo

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from indexer.tags import columns, id3, mutagen_id3
+from indexer.tags.fast.id3 import Tag
 from indexer.tags.misread import misread
-from indexer.tags.plain_id3 import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,11 @@ from indexer.tags import columns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from indexer.model import Track
+
+OPUS_RATE = 48_000
+"""What every Opus decoder gives (RFC 7845, 5.1); the header's rate is that of the recording."""
+
 COLUMNS = {
     "title": "title",
     "artist": "artist",
@@ -170,6 +175,36 @@ def values_of(texts: Texts) -> columns.Values:
     return values
 
 
-def has_picture(texts: Texts) -> bool:
+def shows_picture(texts: Texts) -> bool:
     """Whether one of them is a picture."""
     return any(any(texts.get(key, ())) for key in PICTURE_KEYS)
+
+
+def track(
+    codec: str,
+    info: object,
+    found: Comments,
+    *,
+    has_picture: bool = False,
+    lossless: bool = False,
+) -> Track:
+    """The track of any file with Vorbis comments."""
+    sample_rate = OPUS_RATE if codec == "opus" else None
+    if found.fields is not None:
+        return columns.made(
+            codec,
+            info,
+            found.fields,
+            has_picture=has_picture,
+            lossless=lossless,
+            sample_rate=sample_rate,
+        )
+    texts = found.texts()
+    return columns.track(
+        codec,
+        info,
+        values_of(texts),
+        has_picture=has_picture or shows_picture(texts),
+        lossless=lossless,
+        sample_rate=sample_rate,
+    )

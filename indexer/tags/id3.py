@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.tags import columns, id3v1
+from indexer.tags.fast.id3 import Tag, plain_tag
 from indexer.tags.frames import (
     FRAMES,
     Texts,
@@ -14,7 +15,6 @@ from indexer.tags.frames import (
     is_by_program,
     timestamps,
 )
-from indexer.tags.plain_id3 import Tag, plain_tag
 
 if TYPE_CHECKING:
     from indexer.model import Track

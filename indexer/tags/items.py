@@ -5,6 +5,8 @@ The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 ATOMS = {
     "\xa9nam": "title",
     "\xa9ART": "artist",
@@ -40,3 +42,24 @@ EMPTY_COVER = 24
 
 COVER_PARTS = (b"data", b"name")
 """Names of the atoms in a `covr`: the picture, and the name that it may have."""
+
+CODECS = {
+    "mp4a.69": "mp3",
+    "mp4a.6b": "mp3",
+    "mp4a.a5": "ac3",
+    "mp4a.a6": "eac3",
+    "ac-3": "ac3",
+    "ec-3": "eac3",
+}
+"""What is neither AAC nor called by its everyday name: object types of MPEG-4 (RFC 6381 and the
+MP4 registration authority), and sample entries."""
+LOSSLESS = frozenset({"alac", "flac"})
+
+
+@lru_cache(maxsize=64)
+def codec_of(codec: str) -> str:
+    """The codec's name; `mp4` if the file has no audio that mutagen knows of."""
+    codec = codec.lower()
+    if codec in CODECS:
+        return CODECS[codec]
+    return "aac" if codec.startswith("mp4a") else codec.strip(" .\0") or "mp4"

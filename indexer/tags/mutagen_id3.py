@@ -23,8 +23,8 @@ from mutagen.id3._util import (
     unsynch,
 )
 
+from indexer.tags.fast.id3 import Tag
 from indexer.tags.frames import TEXT_LIMIT, VALUES_LIMIT, WANTED, Frame
-from indexer.tags.plain_id3 import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
 
-from indexer.tags import columns, mp4
-from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
+from indexer.tags import columns
+from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, LOSSLESS, PAIRS, codec_of
 
 if TYPE_CHECKING:
     from mutagen.mp4._atom import Atom, Atoms
@@ -70,13 +70,13 @@ def track(file: MP4) -> Track:
                 values.setdefault(known, [_decode(value) for value in atoms])
         elif key == "cpil":
             values["compilation"] = ["1"] if atoms else []
-    codec = mp4.codec_of(file.info.codec)
+    codec = codec_of(file.info.codec)
     return columns.track(
         codec,
         file.info,
         values,
         has_picture=getattr(tags, "has_picture", False) or bool(tags.get("covr")),
-        lossless=codec in mp4.LOSSLESS,
+        lossless=codec in LOSSLESS,
     )
 
 

@@ -12,7 +12,7 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
-from indexer.tags import comments, vorbis
+from indexer.tags import comments
 
 if TYPE_CHECKING:
     from mutagen.ogg import OggFileType
@@ -73,7 +73,7 @@ def read_flac(window: Window) -> Track:
     flac = _Flac(window)
     has_picture = any(picture.picture_size for picture in flac.pictures)
     found = comments.comments_of(flac.tags or ())
-    return vorbis.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
+    return comments.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
 
 
 def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
@@ -88,6 +88,6 @@ def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
         ogg_class, codec = OGG_BY_SUFFIX.get(suffix, (ogg_class, codec))
     window.seek(0)
     ogg = ogg_class(window)
-    return vorbis.track(
+    return comments.track(
         codec, ogg.info, comments.comments_of(ogg.tags or ()), lossless=codec == "flac"
     )

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import columns, comments
-from indexer.tags.plain_flac import plain_flac
-from indexer.tags.plain_ogg import plain_ogg
+from indexer.tags import comments
+from indexer.tags.fast.flac import plain_flac
+from indexer.tags.fast.ogg import plain_ogg
 
 if TYPE_CHECKING:
     from indexer.model import Track
-    from indexer.tags.comments import Comments
     from indexer.tags.window import Window
-
-OPUS_RATE = 48_000
-"""What every Opus decoder gives (RFC 7845, 5.1); the header's rate is that of the recording."""
 
 FIRST_PACKET = 28
 """Where an Ogg file's first packet begins, and with it the name of its codec: behind a page header
@@ -26,40 +22,10 @@ def read(window: Window, suffix: bytes) -> Track:
     return _read_flac(window) if suffix == b".flac" else _read_ogg(window, suffix)
 
 
-def track(
-    codec: str,
-    info: object,
-    found: Comments,
-    *,
-    has_picture: bool = False,
-    lossless: bool = False,
-) -> Track:
-    """The track of any file with Vorbis comments."""
-    sample_rate = OPUS_RATE if codec == "opus" else None
-    if found.fields is not None:
-        return columns.made(
-            codec,
-            info,
-            found.fields,
-            has_picture=has_picture,
-            lossless=lossless,
-            sample_rate=sample_rate,
-        )
-    texts = found.texts()
-    return columns.track(
-        codec,
-        info,
-        comments.values_of(texts),
-        has_picture=has_picture or comments.has_picture(texts),
-        lossless=lossless,
-        sample_rate=sample_rate,
-    )
-
-
 def _read_flac(window: Window) -> Track:
     plain = plain_flac(window)
     if plain is not None:
-        return track(
+        return comments.track(
             "flac", plain.stream, plain.comments, has_picture=plain.has_picture, lossless=True
         )
     window.leave_to_mutagen()
@@ -74,7 +40,7 @@ def _read_ogg(window: Window, suffix: bytes) -> Track:
         plain = plain_ogg(window)
         if plain is not None:
             codec = "opus" if packet == b"OpusHead" else "vorbis"
-            return track(codec, plain.stream, plain.comments)
+            return comments.track(codec, plain.stream, plain.comments)
     window.leave_to_mutagen()
     from indexer.tags import mutagen_vorbis
 

@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from watcher.observers import Observers
-from watcher.sighting import Sighting, SightingKind
+from watcher.fs_event import FsEvent, FsEventKind
+from watcher.watch_manager import Observers
 
 _REST_S = 10
 _TRIALS = 500
@@ -98,7 +98,7 @@ def burst_of(observers: Observers, root: Path, bell: int, files: int) -> dict[st
                 assert observers.fence(60)
             select.select([bell], [], [], 0.01)
             for one in drain(observers, bell):
-                came += one.kind is SightingKind.FOLDER_CAME
+                came += one.kind is FsEventKind.FOLDER_CAME
                 if one.name is not None:
                     told.add((one.folder, one.name))
     return {
@@ -110,7 +110,7 @@ def burst_of(observers: Observers, root: Path, bell: int, files: int) -> dict[st
     }
 
 
-def drain(observers: Observers, bell: int) -> Sequence[Sighting]:
+def drain(observers: Observers, bell: int) -> Sequence[FsEvent]:
     """What is there now; nothing may be in doubt."""
     try:
         os.eventfd_read(bell)
@@ -118,7 +118,7 @@ def drain(observers: Observers, bell: int) -> Sequence[Sighting]:
         return ()
     drained = observers.drain()
     assert not drained.doubts, drained.doubts
-    return drained.sightings
+    return drained.events
 
 
 def context_switches() -> int:

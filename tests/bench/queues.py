@@ -29,10 +29,10 @@ from tests.bench.bars import Bar, lines
 from tests.bench.make import make
 from tests.bench.process import pss_of_tree
 from tests.corpus import tagged
-from tests.crews import Crew, crew
 from tests.daemons import watching
 from tests.programs import eventually, run
 from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import Crew, crew
 
 MB = 1_000_000
 TRIALS = 60

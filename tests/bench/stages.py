@@ -14,21 +14,21 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.engine.chunks import chunk_of
-from indexer.engine.garbage import seldom_collected
 from indexer.evidence import ignore_lease_signal
 from indexer.library import Library
 from indexer.model import Chunk, Reading
+from indexer.process import collector_relaxed
+from indexer.readers.chunks import chunk_of
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
 from indexer.stages.scan import Plan
 from indexer.store.connection import size_cache
 from indexer.store.pending import PendingRow
-from indexer.walk import Run, runs
+from indexer.walk import Run, walk
 from tests.bench.clock import Took
 from tests.bench.process import Failed
-from tests.by_hand import ByHand
+from tests.stage_harness import ByHand
 
 READINGS = "readings"
 TOGETHER = 4
@@ -38,12 +38,12 @@ _decode = msgspec.msgpack.Decoder(list[Reading]).decode
 _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
 
 
-def walk(by_hand: ByHand, _: Path) -> Took:
+def walk_alone(by_hand: ByHand, _: Path) -> Took:
     """List every folder, with the stamp of every wanted file."""
     took = Took()
     (tree,) = by_hand.trees.values()
     with took.timed():
-        for found in runs(tree, b"", by_hand.wanted):
+        for found in walk(tree, b"", by_hand.wanted):
             took.files += len(found.files) if isinstance(found, Run) else 0
     return took
 
@@ -111,7 +111,7 @@ def insert(by_hand: ByHand, folder: Path) -> Took:
 
 
 STAGES: dict[str, Callable[[ByHand, Path], Took]] = {
-    "walk": walk,
+    "walk": walk_alone,
     "scan": scan,
     "extract": read,
     "encode": encode,
@@ -168,7 +168,7 @@ def main() -> int:
     """Run one stage, and tell what it took."""
     stage, music, folder = sys.argv[1:]
     ignore_lease_signal()
-    with seldom_collected(), _empty_index(Path(music), Path(folder)) as by_hand:
+    with collector_relaxed(), _empty_index(Path(music), Path(folder)) as by_hand:
         STAGES[stage](by_hand, Path(folder)).tell()
     return 0
 

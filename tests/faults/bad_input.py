@@ -30,10 +30,11 @@ from mutagen.flac import FLAC
 from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 
 from indexer import tags
-from indexer.engine.processes import mapped_bytes
 from indexer.model import Chunk, ProblemKind, Reading, Track
+from indexer.process import mapped_bytes
 from indexer.stages.extract import extract
-from indexer.tags import comments, id3, items, mp4, mpeg, mutagen_mp4, reader, vorbis
+from indexer.tags import comments, id3, items, mp4, mutagen_mp4, reader, vorbis
+from indexer.tags.fast import mpeg_frames
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
 
@@ -257,7 +258,7 @@ def _mutagens_way() -> Iterator[None]:
     try:
         with (
             patch.object(id3, "plain_tag", _declines),
-            patch.object(mpeg, "stream", _declines),
+            patch.object(mpeg_frames, "stream", _declines),
             patch.object(mp4, "plain_mp4", _declines),
             patch.object(vorbis, "plain_ogg", _declines),
             patch.object(mutagen_mp4, "_Mp4", _Mp4),
@@ -297,7 +298,7 @@ def _read_flac(window: Window) -> Track:
     flac = FLAC(window)
     has_picture = any(picture.data for picture in flac.pictures)
     found = comments.comments_of(flac.tags or ())
-    return vorbis.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
+    return comments.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
 
 
 def _import_all(wholes: Sequence[Input]) -> None:

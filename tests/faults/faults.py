@@ -24,13 +24,13 @@ from indexer.store.connection import open_index
 from indexer.store.upkeep import empty_log
 from tests.bombs import inflating, tiny_frames
 from tests.corpus import plant, tagged
-from tests.crews import kill
 from tests.faults import second_root
-from tests.faults.house import EVERY_TIMEOUT_S, House
+from tests.faults.deployment import EVERY_TIMEOUT_S, Deployment
 from tests.faults.operations import perform
 from tests.faults.world import wanted_paths
 from tests.programs import eventually, rows
 from tests.raising import injecting
+from tests.rq_workers import kill
 
 Course = Generator[None, None, str]
 QUEUE: Final = Path("/proc/sys/fs/inotify/max_queued_events")
@@ -53,7 +53,7 @@ class Skipped(Exception):
 class Fault(NamedTuple):
     """One kind of trouble."""
 
-    course: Callable[[House, Random], Course]
+    course: Callable[[Deployment, Random], Course]
     engines: tuple[str, ...]
     own_disk: bool
     small_disk: bool
@@ -70,10 +70,12 @@ def fault(
     own_disk: bool = False,
     small_disk: bool = False,
     root: bool = False,
-) -> Callable[[Callable[[House, Random], Course]], Callable[[House, Random], Course]]:
+) -> Callable[[Callable[[Deployment, Random], Course]], Callable[[Deployment, Random], Course]]:
     """Put a course on the list, under its name, for houses that have what it needs."""
 
-    def put(course: Callable[[House, Random], Course]) -> Callable[[House, Random], Course]:
+    def put(
+        course: Callable[[Deployment, Random], Course],
+    ) -> Callable[[Deployment, Random], Course]:
         FAULTS[course.__name__] = Fault(course, engines, own_disk, small_disk, root)
         return course
 
@@ -83,39 +85,39 @@ def fault(
 # ---- the daemon
 
 
-def _again(house: House, dice: Random) -> None:
-    daemon = house.watch()
+def _again(deployment: Deployment, dice: Random) -> None:
+    daemon = deployment.watch()
     if dice.random() < 0.5:
         daemon.watches()
 
 
 @fault()
-def kill_daemon(house: House, dice: Random) -> Course:
-    process = house.daemon.process
+def kill_daemon(deployment: Deployment, dice: Random) -> Course:
+    process = deployment.daemon.process
     process.kill()
     code = process.wait(10)
     assert code == -signal.SIGKILL
     yield
-    _again(house, dice)
+    _again(deployment, dice)
     return f"exit code {code}"
 
 
 @fault()
-def restart_daemon(house: House, dice: Random) -> Course:
-    is_up = bool(house.daemon.lines("watching root="))
-    code = house.daemon.end()
+def restart_daemon(deployment: Deployment, dice: Random) -> Course:
+    is_up = bool(deployment.daemon.lines("watching root="))
+    code = deployment.daemon.end()
     assert code == 0 or (code == -signal.SIGTERM and not is_up), f"exit code {code}"
     yield
-    _again(house, dice)
+    _again(deployment, dice)
     return f"exit code {code}"
 
 
 @fault()
-def stop_daemon(house: House, dice: Random) -> Course:
+def stop_daemon(deployment: Deployment, dice: Random) -> Course:
     """For longer than every timeout."""
     del dice
-    pid = house.daemon.pid
-    house.stop(pid)
+    pid = deployment.daemon.pid
+    deployment.stop(pid)
     begun = time.monotonic()
     yield
     time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
@@ -125,16 +127,16 @@ def stop_daemon(house: House, dice: Random) -> Course:
 
 
 @fault()
-def overflow(house: House, dice: Random) -> Course:
+def overflow(deployment: Deployment, dice: Random) -> Course:
     """More events than the kernel keeps for a daemon that sleeps."""
     del dice
     limit = int(QUEUE.read_text("ascii"))
     if limit > 100_000:
         raise Skipped("this machine's queue of events is too long to fill")
-    house.rest()
-    house.listen()
-    house.stop(house.daemon.pid)
-    names = [os.path.join(house.world.root, name) for name in (b"one.txt", b"two.txt")]
+    deployment.rest()
+    deployment.listen()
+    deployment.stop(deployment.daemon.pid)
+    names = [os.path.join(deployment.world.root, name) for name in (b"one.txt", b"two.txt")]
     for name in names:
         with open(name, "wb"):
             pass
@@ -142,35 +144,35 @@ def overflow(house: House, dice: Random) -> Course:
         for name in names:
             os.utime(name)
     yield
-    os.kill(house.daemon.pid, signal.SIGCONT)
-    line = house.await_said("overflow root=")
+    os.kill(deployment.daemon.pid, signal.SIGCONT)
+    line = deployment.await_said("overflow root=")
     assert line is not None, "no overflow"
     return line
 
 
 @fault()
-def few_watches(house: House, dice: Random) -> Course:
+def few_watches(deployment: Deployment, dice: Random) -> Course:
     """In a user namespace whose limit of watches is lower than the folders are many."""
     limit = dice.randrange(3, 8)
     for _ in range(limit + 2):
-        os.mkdir(house.world.path(b"folder %d" % dice.randrange(10**6)))
+        os.mkdir(deployment.world.path(b"folder %d" % dice.randrange(10**6)))
     lower = f'echo {limit} > /proc/sys/user/max_inotify_watches && exec "$@"'
     prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", lower, "sh"]
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode != 0:
         raise Skipped("this machine does not let user namespaces be made")
-    house.rest()
-    if house.status()["daemon"]["watched_folders"] <= limit:
+    deployment.rest()
+    if deployment.status()["daemon"]["watched_folders"] <= limit:
         raise Skipped("too many folders are ignored")
-    assert house.daemon.end() == 0
-    house.listen()
-    house.watch(prefix)
-    line = house.await_said("unwatched root=", within_s=20)
+    assert deployment.daemon.end() == 0
+    deployment.listen()
+    deployment.watch(prefix)
+    line = deployment.await_said("unwatched root=", within_s=20)
     assert line is not None, "all folders are watched"
     yield
-    house.world.end_writing(all_of_it=True)
-    house.rest()
-    assert house.daemon.end() == 0
-    house.watch()
+    deployment.world.end_writing(all_of_it=True)
+    deployment.rest()
+    assert deployment.daemon.end() == 0
+    deployment.watch()
     return line
 
 
@@ -178,12 +180,14 @@ def few_watches(house: House, dice: Random) -> Course:
 
 
 @fault()
-def kill_reader(house: House, dice: Random) -> Course:
+def kill_reader(deployment: Deployment, dice: Random) -> Course:
     """A child of the pool, in the middle of a burst."""
-    house.rest()
-    crew = house.crew
-    parent = psutil.Process(house.daemon.pid) if crew is None else crew.reader(house.client)
-    perform(house.world, "burst", dice.randrange(10**6))
+    deployment.rest()
+    crew = deployment.crew
+    parent = (
+        psutil.Process(deployment.daemon.pid) if crew is None else crew.reader(deployment.client)
+    )
+    perform(deployment.world, "burst", dice.randrange(10**6))
     deadline = time.monotonic() + 5
     while not (children := _readers(parent)):
         if time.monotonic() > deadline:
@@ -205,37 +209,37 @@ def _readers(parent: psutil.Process) -> list[psutil.Process]:
 
 
 @fault(QUEUED)
-def kill_reading_worker(house: House, dice: Random) -> Course:
+def kill_reading_worker(deployment: Deployment, dice: Random) -> Course:
     del dice
-    assert house.crew is not None
-    victim = house.crew.reader(house.client)
+    assert deployment.crew is not None
+    victim = deployment.crew.reader(deployment.client)
     kill(victim)
     yield
     return f"killed {victim.pid}"
 
 
 @fault(QUEUED)
-def kill_owner(house: House, dice: Random) -> Course:
+def kill_owner(deployment: Deployment, dice: Random) -> Course:
     """The one who writes the database."""
-    assert house.crew is not None
+    assert deployment.crew is not None
     if dice.random() < 0.5:
-        perform(house.world, "burst", dice.randrange(10**6))
+        perform(deployment.world, "burst", dice.randrange(10**6))
         time.sleep(dice.random() * 0.5)
-    victim = house.crew.owner(house.client)
+    victim = deployment.crew.owner(deployment.client)
     kill(victim)
     yield
     return f"killed {victim.pid}"
 
 
 @fault(QUEUED)
-def stop_owner(house: House, dice: Random) -> Course:
+def stop_owner(deployment: Deployment, dice: Random) -> Course:
     """For longer than the lease, so that its answer comes late."""
-    assert house.crew is not None
-    victim = house.crew.owner(house.client)
+    assert deployment.crew is not None
+    victim = deployment.crew.owner(deployment.client)
     if dice.random() < 0.5:
-        perform(house.world, "burst", dice.randrange(10**6))
+        perform(deployment.world, "burst", dice.randrange(10**6))
         time.sleep(dice.random() * 0.3)
-    house.stop(victim.pid)
+    deployment.stop(victim.pid)
     begun = time.monotonic()
     yield
     time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
@@ -245,26 +249,26 @@ def stop_owner(house: House, dice: Random) -> Course:
 
 
 @fault(QUEUED)
-def kill_crew(house: House, dice: Random) -> Course:
+def kill_crew(deployment: Deployment, dice: Random) -> Course:
     """The parent of all workers."""
     del dice
-    assert house.crew is not None
-    house.crew.process.kill()
-    code = house.crew.process.wait(10)
+    assert deployment.crew is not None
+    deployment.crew.process.kill()
+    code = deployment.crew.process.wait(10)
     assert code == -signal.SIGKILL
     yield
-    house.employ()
+    deployment.employ()
     return f"exit code {code}"
 
 
 @fault(QUEUED)
-def restart_crew(house: House, dice: Random) -> Course:
+def restart_crew(deployment: Deployment, dice: Random) -> Course:
     del dice
-    assert house.crew is not None
-    code = house.crew.end()
+    assert deployment.crew is not None
+    code = deployment.crew.end()
     assert code == 0, f"exit code {code}"
     yield
-    house.employ()
+    deployment.employ()
     return f"exit code {code}"
 
 
@@ -272,36 +276,36 @@ def restart_crew(house: House, dice: Random) -> Course:
 
 
 @fault(QUEUED)
-def flush_redis(house: House, dice: Random) -> Course:
-    house.expected.update(_OF_REDIS)
+def flush_redis(deployment: Deployment, dice: Random) -> Course:
+    deployment.expected.update(_OF_REDIS)
     if dice.random() < 0.5:
-        perform(house.world, "burst", dice.randrange(10**6))
-    before = eventually(house.client.dbsize)
-    house.client.flushall()
+        perform(deployment.world, "burst", dice.randrange(10**6))
+    before = eventually(deployment.client.dbsize)
+    deployment.client.flushall()
     yield
     return f"{before} keys forgotten"
 
 
 @fault(QUEUED)
-def kill_redis(house: House, dice: Random) -> Course:
+def kill_redis(deployment: Deployment, dice: Random) -> Course:
     del dice
-    house.expected.update(_OF_REDIS)
-    assert house.server is not None
-    house.server.kill()
-    code = house.server.process.returncode
+    deployment.expected.update(_OF_REDIS)
+    assert deployment.server is not None
+    deployment.server.kill()
+    code = deployment.server.process.returncode
     assert code == -signal.SIGKILL
     yield
-    house.server.restart()
+    deployment.server.restart()
     return f"exit code {code}"
 
 
 @fault(QUEUED)
-def stop_redis(house: House, dice: Random) -> Course:
+def stop_redis(deployment: Deployment, dice: Random) -> Course:
     del dice
-    house.expected.update(_OF_REDIS)
-    assert house.server is not None
-    pid = house.server.process.pid
-    house.stop(pid)
+    deployment.expected.update(_OF_REDIS)
+    assert deployment.server is not None
+    pid = deployment.server.process.pid
+    deployment.stop(pid)
     begun = time.monotonic()
     yield
     time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
@@ -313,17 +317,19 @@ def stop_redis(house: House, dice: Random) -> Course:
 
 
 @fault()
-def lock_database(house: House, dice: Random) -> Course:
+def lock_database(deployment: Deployment, dice: Random) -> Course:
     """Another program in the middle of a write, for longer than anybody waits."""
-    house.expected.update(_OF_DATABASE)
-    house.rest()
-    house.listen()
-    with closing(sqlite3.connect(house.db, isolation_level=None, timeout=10)) as connection:
+    deployment.expected.update(_OF_DATABASE)
+    deployment.rest()
+    deployment.listen()
+    with closing(sqlite3.connect(deployment.db, isolation_level=None, timeout=10)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         yield
-        perform(house.world, "create_at_once", dice.randrange(10**6))
-        line = house.await_said("database", "busy") or house.await_said("locked", within_s=0.1)
+        perform(deployment.world, "create_at_once", dice.randrange(10**6))
+        line = deployment.await_said("database", "busy") or deployment.await_said(
+            "locked", within_s=0.1
+        )
         time.sleep(max(0.0, begun + EVERY_TIMEOUT_S - time.monotonic()))
         connection.execute("ROLLBACK")
     if line is None:
@@ -332,18 +338,18 @@ def lock_database(house: House, dice: Random) -> Course:
 
 
 @fault(small_disk=True)
-def fill_database_disk(house: House, dice: Random) -> Course:
-    house.expected.update(_OF_DATABASE)
-    house.rest()
-    house.listen()
-    with closing(open_index(house.db, write=True)) as connection:
+def fill_database_disk(deployment: Deployment, dice: Random) -> Course:
+    deployment.expected.update(_OF_DATABASE)
+    deployment.rest()
+    deployment.listen()
+    with closing(open_index(deployment.db, write=True)) as connection:
         eventually(lambda: empty_log(connection))  # it has room that was taken before
-    ballast = house.db.with_name("ballast")
+    ballast = deployment.db.with_name("ballast")
     full = _fill(ballast)
     yield
     for number in range(3):
-        perform(house.world, "burst", dice.randrange(10**6) + number)
-    line = house.await_said("database", "full")
+        perform(deployment.world, "burst", dice.randrange(10**6) + number)
+    line = deployment.await_said("database", "full")
     ballast.unlink()
     if line is None:
         raise Skipped("nobody needed more room: what came may be ignored")
@@ -351,9 +357,9 @@ def fill_database_disk(house: House, dice: Random) -> Course:
 
 
 @fault(own_disk=True)
-def fill_library_disk(house: House, dice: Random) -> Course:
+def fill_library_disk(deployment: Deployment, dice: Random) -> Course:
     del dice
-    ballast = Path(os.fsdecode(house.world.aside)) / "away ballast"
+    ballast = Path(os.fsdecode(deployment.world.aside)) / "away ballast"
     full = _fill(ballast)
     yield
     ballast.unlink(missing_ok=True)
@@ -375,44 +381,47 @@ def _fill(ballast: Path) -> str:
 
 
 @fault()
-def odd_numbers(house: House, dice: Random) -> Course:
+def odd_numbers(deployment: Deployment, dice: Random) -> Course:
     """Times that no 64 bits of nanoseconds hold, on files that are there and on new ones."""
     met: list[bytes] = []
 
     def set_odd() -> None:
-        perform(house.world, "create_at_once", dice.randrange(10**6))
-        before = house.world.look()
+        perform(deployment.world, "create_at_once", dice.randrange(10**6))
+        before = deployment.world.look()
         for path in dice.sample(sorted(before), min(4, len(before))):
             far = dice.choice([_YEAR_2400, -_YEAR_2400 // 10]) + dice.randrange(10**9)
-            os.utime(house.world.path(path), (0, far))
-            if os.lstat(house.world.path(path)).st_mtime_ns // 10**9 == far:
+            os.utime(deployment.world.path(path), (0, far))
+            if os.lstat(deployment.world.path(path)).st_mtime_ns // 10**9 == far:
                 met.append(path)
-        house.world.took_place(before, certain=False)
+        deployment.world.took_place(before, certain=False)
 
     set_odd()
     yield
     set_odd()
-    if not any(abs(seen.mtime_ns) > 2**63 for seen in house.world.look().values()):
+    if not any(abs(seen.mtime_ns) > 2**63 for seen in deployment.world.look().values()):
         raise Skipped("this file system holds no such times")
-    ((odd,),) = rows(house.db, "SELECT count(*) FROM tracks WHERE inode < 0")
-    assert bool(odd) == house.layout.odd_inodes
+    ((odd,),) = rows(deployment.db, "SELECT count(*) FROM tracks WHERE inode < 0")
+    assert bool(odd) == deployment.layout.odd_inodes
     return f"{len(met)} odd times, {odd} odd inodes"
 
 
 @fault()
-def tag_bomb(house: House, dice: Random) -> Course:
+def tag_bomb(deployment: Deployment, dice: Random) -> Course:
     """Files of a few kilobytes whose tags would take a reader's memory, or its time."""
     made = {
         b"bomb %d.mp3" % dice.randrange(10**6): inflating(300),
         b"frames %d.mp3" % dice.randrange(10**6): tiny_frames(200_000),
     }
-    before = house.world.look()
+    before = deployment.world.look()
     for name, content in made.items():
-        Path(os.fsdecode(house.world.path(name))).write_bytes(content)
-    house.world.took_place(before, certain=False)
+        Path(os.fsdecode(deployment.world.path(name))).write_bytes(content)
+    deployment.world.took_place(before, certain=False)
     yield
     peak_mb = 0
-    for process in [house.daemon.pid, *([] if house.crew is None else [house.crew.pid])]:
+    for process in [
+        deployment.daemon.pid,
+        *([] if deployment.crew is None else [deployment.crew.pid]),
+    ]:
         status = Path(f"/proc/{process}/status").read_text("ascii")
         peak_mb = max(peak_mb, int(status.partition("VmHWM:")[2].split()[0]) >> 10)
     assert peak_mb < 128, f"{peak_mb} MB in a process that must stay small"
@@ -420,30 +429,32 @@ def tag_bomb(house: House, dice: Random) -> Course:
 
 
 @fault()
-def raising_stage(house: House, dice: Random) -> Course:
+def raising_stage(deployment: Deployment, dice: Random) -> Course:
     """One stage raises on files of a chosen name, in every process."""
     stage = dice.choice(["walk", "scan", "extract", "batch", "insert"])
     error = dice.choice(["ValueError", "KeyError", "OverflowError", "RecursionError"])
-    house.expected.add(error)
-    house.rest()
-    house.injected = injecting(stage, error)
-    _start_anew(house)
-    house.rest()
-    names = [os.path.join(house.world.a_place(dice), b"raise %d.mp3" % n) for n in range(3)]
-    before = house.world.look()
+    deployment.expected.add(error)
+    deployment.rest()
+    deployment.injected = injecting(stage, error)
+    _start_anew(deployment)
+    deployment.rest()
+    names = [os.path.join(deployment.world.a_place(dice), b"raise %d.mp3" % n) for n in range(3)]
+    before = deployment.world.look()
     for name in names:
-        Path(os.fsdecode(house.world.path(name))).write_bytes(house.world.a_song(dice, name))
-    house.world.took_place(before, certain=False)
+        Path(os.fsdecode(deployment.world.path(name))).write_bytes(
+            deployment.world.a_song(dice, name)
+        )
+    deployment.world.took_place(before, certain=False)
     yield
-    perform(house.world, "create_at_once", dice.randrange(10**6))
-    met = eventually(lambda: rows(house.db, _FAULTS_MET) or not _any_left(house, names))
-    house.injected = {}
-    _start_anew(house)
-    before = house.world.look()
+    perform(deployment.world, "create_at_once", dice.randrange(10**6))
+    met = eventually(lambda: rows(deployment.db, _FAULTS_MET) or not _any_left(deployment, names))
+    deployment.injected = {}
+    _start_anew(deployment)
+    before = deployment.world.look()
     for path in before:
         if b"raise" in path:
-            os.utime(house.world.path(path))
-    house.world.took_place(before, certain=False)
+            os.utime(deployment.world.path(path))
+    deployment.world.took_place(before, certain=False)
     if met is True:
         raise Skipped("its files are gone, or ignored")
     return f"{stage} {error}: {met}"
@@ -453,167 +464,167 @@ _YEAR_2400: Final = 13_569_465_600
 _FAULTS_MET: Final = "SELECT path FROM problems WHERE kind = 'fault'"
 
 
-def _any_left(house: House, names: list[bytes]) -> bool:
+def _any_left(deployment: Deployment, names: list[bytes]) -> bool:
     """Whether a program would still look at any of these."""
-    found = wanted_paths(house.world.root)
+    found = wanted_paths(deployment.world.root)
     return any(name in found for name in names)
 
 
-def _start_anew(house: House) -> None:
+def _start_anew(deployment: Deployment) -> None:
     """The same programs with another environment."""
-    assert house.daemon.end() == 0
-    if house.crew is not None:
-        assert house.crew.end() == 0
-        house.employ()
-    house.watch()
-    house.daemon.watches()
+    assert deployment.daemon.end() == 0
+    if deployment.crew is not None:
+        assert deployment.crew.end() == 0
+        deployment.employ()
+    deployment.watch()
+    deployment.daemon.watches()
 
 
 # ---- disks
 
 
-def _elsewhere(house: House, dice: Random) -> tuple[Path, bool]:
+def _elsewhere(deployment: Deployment, dice: Random) -> tuple[Path, bool]:
     """Take the root's disk from its place; the operations find it at another one, which is given.
 
     And whether all was at rest before: a daemon that had not yet seen it come says nothing when it
     goes again.
     """
-    house.world.end_writing(all_of_it=True)
+    deployment.world.end_writing(all_of_it=True)
     rested = dice.random() < 0.7
     if rested:
-        house.rest()
-    house.listen()
-    house.how = house.unmount(house.point)
-    behind = house.base / "behind"
-    assert house.device is not None
-    house.mount(behind, house.device)
-    house.world.root = os.fsencode(behind / "music")
-    house.world.aside = os.fsencode(behind / "aside")
-    assert not os.path.ismount(house.point)
+        deployment.rest()
+    deployment.listen()
+    deployment.how = deployment.unmount(deployment.point)
+    behind = deployment.base / "behind"
+    assert deployment.device is not None
+    deployment.mount(behind, deployment.device)
+    deployment.world.root = os.fsencode(behind / "music")
+    deployment.world.aside = os.fsencode(behind / "aside")
+    assert not os.path.ismount(deployment.point)
     return behind, rested
 
 
-def _back(house: House, behind: Path) -> None:
-    house.world.end_writing(all_of_it=True)
-    house.unmount(behind)
-    assert house.device is not None
-    house.mount(house.point, house.device)
-    house.world.root = os.fsencode(house.root)
-    house.world.aside = os.fsencode(house.point / "aside")
-    assert os.path.ismount(house.point)
+def _back(deployment: Deployment, behind: Path) -> None:
+    deployment.world.end_writing(all_of_it=True)
+    deployment.unmount(behind)
+    assert deployment.device is not None
+    deployment.mount(deployment.point, deployment.device)
+    deployment.world.root = os.fsencode(deployment.root)
+    deployment.world.aside = os.fsencode(deployment.point / "aside")
+    assert os.path.ismount(deployment.point)
 
 
 @fault(own_disk=True)
-def unmount(house: House, dice: Random) -> Course:
-    behind, rested = _elsewhere(house, dice)
+def unmount(deployment: Deployment, dice: Random) -> Course:
+    behind, rested = _elsewhere(deployment, dice)
     yield
-    line = house.await_said("offline root=", within_s=10 if rested else 0.5)
-    before = rows(house.db, "SELECT max(seq) FROM changes")
+    line = deployment.await_said("offline root=", within_s=10 if rested else 0.5)
+    before = rows(deployment.db, "SELECT max(seq) FROM changes")
     time.sleep(dice.choice([0.0, 0.3]))
-    assert rows(house.db, "SELECT max(seq) FROM changes") == before, "a row changed meanwhile"
-    _back(house, behind)
+    assert rows(deployment.db, "SELECT max(seq) FROM changes") == before, "a row changed meanwhile"
+    _back(deployment, behind)
     assert line is not None or not rested, "nobody said that the root is offline"
-    return f"{house.how}: {line}"
+    return f"{deployment.how}: {line}"
 
 
 @fault(own_disk=True)
-def another_disk(house: House, dice: Random) -> Course:
+def another_disk(deployment: Deployment, dice: Random) -> Course:
     """At the root's place for a while, with a folder of the same name."""
-    device = house.another_device()
-    behind, rested = _elsewhere(house, dice)
-    house.mount(house.point, device)
-    house.root.mkdir(exist_ok=True)
-    plant(house.root, {"strange.mp3": tagged(title="From another disk")})
+    device = deployment.another_device()
+    behind, rested = _elsewhere(deployment, dice)
+    deployment.mount(deployment.point, device)
+    deployment.root.mkdir(exist_ok=True)
+    plant(deployment.root, {"strange.mp3": tagged(title="From another disk")})
     yield
-    line = house.await_said("offline root=", within_s=10 if rested else 0.5)
-    strange = rows(house.db, "SELECT path FROM library WHERE path = 'strange.mp3'")
-    house.unmount(house.point)
-    _back(house, behind)
+    line = deployment.await_said("offline root=", within_s=10 if rested else 0.5)
+    strange = rows(deployment.db, "SELECT path FROM library WHERE path = 'strange.mp3'")
+    deployment.unmount(deployment.point)
+    _back(deployment, behind)
     assert line is not None or not rested, "nobody said that the root is offline"
     assert not strange, "a song of another disk was taken in"
-    return f"{house.how}: {line}"
+    return f"{deployment.how}: {line}"
 
 
 # ---- a second root
 
 
 @fault(root=True)
-def another_subvolume(house: House, dice: Random) -> Course:
+def another_subvolume(deployment: Deployment, dice: Random) -> Course:
     """Another one of the same btrfs in the place of a root: one UUID, one inode of the root."""
     try:
-        device = second_root.btrfs(house)
+        device = second_root.btrfs(deployment)
     except second_root.NoSuchDisk as error:
         raise Skipped(str(error)) from None
-    point = house.base / "of btrfs"
-    house.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
-    second_root.add(house, point)
-    house.listen()
-    house.unmount(point)
-    house.mount(point, device, "-t", "btrfs", "-o", "subvol=backup")
+    point = deployment.base / "of btrfs"
+    deployment.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
+    second_root.add(deployment, point)
+    deployment.listen()
+    deployment.unmount(point)
+    deployment.mount(point, device, "-t", "btrfs", "-o", "subvol=backup")
     yield
-    line = house.await_said("offline root=", "of btrfs", within_s=20)
+    line = deployment.await_said("offline root=", "of btrfs", within_s=20)
     assert line is not None, "nobody said that another subvolume stands there"
-    second_root.goes_on(house, dice)
-    assert second_root.shown(house, point) == set(second_root.SONGS), "a row changed"
-    house.unmount(point)
-    house.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
-    eventually(lambda: "offline" not in {one["state"] for one in house.status()["roots"]})
-    second_root.remove(house, point)
-    house.unmount(point)
-    house.unmount(house.base / "top")
+    second_root.goes_on(deployment, dice)
+    assert second_root.shown(deployment, point) == set(second_root.SONGS), "a row changed"
+    deployment.unmount(point)
+    deployment.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
+    eventually(lambda: "offline" not in {one["state"] for one in deployment.status()["roots"]})
+    second_root.remove(deployment, point)
+    deployment.unmount(point)
+    deployment.unmount(deployment.base / "top")
     return line
 
 
 @fault(root=True)
-def automount_expires(house: House, dice: Random) -> Course:
+def automount_expires(deployment: Deployment, dice: Random) -> Course:
     """A root behind an automount is unmounted when nothing uses it, and comes back when used."""
-    point, what = house.base / "automounted", house.base / "behind the automount"
+    point, what = deployment.base / "automounted", deployment.base / "behind the automount"
     shutil.rmtree(what, ignore_errors=True)
     what.mkdir()
     second_root.songs(what)
     with second_root.automount(point, what, idle_s=0.5):
-        second_root.add(house, point)
-        house.listen()
+        second_root.add(deployment, point)
+        deployment.listen()
         eventually(lambda: second_root.is_idle(point))
         yield
-        second_root.goes_on(house, dice)
+        second_root.goes_on(deployment, dice)
         eventually(lambda: second_root.is_idle(point))
-        assert house.await_said("offline root=", "automounted", within_s=0.5) is None
-        assert second_root.shown(house, point) == set(second_root.SONGS), "a row changed"
+        assert deployment.await_said("offline root=", "automounted", within_s=0.5) is None
+        assert second_root.shown(deployment, point) == set(second_root.SONGS), "a row changed"
         second_root.songs(what, ("of another root 4.mp3",))
         second_root.wake(point)
-        eventually(lambda: len(second_root.shown(house, point)) == len(second_root.SONGS) + 1)
-        second_root.remove(house, point)
+        eventually(lambda: len(second_root.shown(deployment, point)) == len(second_root.SONGS) + 1)
+        second_root.remove(deployment, point)
     return "it expired, and came back"
 
 
 @fault(root=True)
-def hanging_share(house: House, dice: Random) -> Course:
+def hanging_share(deployment: Deployment, dice: Random) -> Course:
     """The server of a root answers nothing any more, and later all again."""
-    point, what = house.base / "share", house.base / "behind the share"
+    point, what = deployment.base / "share", deployment.base / "behind the share"
     shutil.rmtree(what, ignore_errors=True)
     what.mkdir()
     second_root.songs(what)
     try:
         with second_root.share(point, what) as share:
-            second_root.add(house, point)
-            house.listen()
+            second_root.add(deployment, point)
+            deployment.listen()
             share.hang()
             yield
-            line = house.await_said("offline root=share", within_s=20)
+            line = deployment.await_said("offline root=share", within_s=20)
             assert line is not None, "nobody said that the share does not answer"
-            second_root.goes_on(house, dice)
+            second_root.goes_on(deployment, dice)
             began = time.monotonic()
-            states = {one["name"]: one["state"] for one in house.status()["roots"]}
+            states = {one["name"]: one["state"] for one in deployment.status()["roots"]}
             assert time.monotonic() - began < ANSWERED_S, "status waits for the share"
             assert states["share"] == "offline"
-            assert second_root.shown(house, point) == set(second_root.SONGS), "a row changed"
+            assert second_root.shown(deployment, point) == set(second_root.SONGS), "a row changed"
             second_root.songs(what, ("of another root 4.mp3",))
             (what / second_root.SONGS[0]).unlink()
             expected = {*second_root.SONGS[1:], "of another root 4.mp3"}
             share.go_on()
-            eventually(lambda: second_root.shown(house, point) == expected)
-            second_root.remove(house, point)
+            eventually(lambda: second_root.shown(deployment, point) == expected)
+            second_root.remove(deployment, point)
     except second_root.NoSuchDisk as error:
         raise Skipped(str(error)) from None
     return line
@@ -623,31 +634,31 @@ def hanging_share(house: House, dice: Random) -> Course:
 
 
 @fault()
-def failing_reads(house: House, dice: Random) -> Course:
+def failing_reads(deployment: Deployment, dice: Random) -> Course:
     """EIO at every read of a song."""
-    yield from _reads(house, dice, "eio")
-    return f"{house.how} reads failed"
+    yield from _reads(deployment, dice, "eio")
+    return f"{deployment.how} reads failed"
 
 
 @fault()
-def slow_reads(house: House, dice: Random) -> Course:
+def slow_reads(deployment: Deployment, dice: Random) -> Course:
     """Each read of a song takes 0.3 s."""
-    yield from _reads(house, dice, "slow")
-    return f"{house.how} slow reads"
+    yield from _reads(deployment, dice, "slow")
+    return f"{deployment.how} slow reads"
 
 
-def _reads(house: House, dice: Random, kind: str) -> Generator[None, None, None]:
-    if not house.trouble.environment:
+def _reads(deployment: Deployment, dice: Random, kind: str) -> Generator[None, None, None]:
+    if not deployment.trouble.environment:
         raise Skipped("there is no compiler to make the shim")
-    house.trouble.begin(kind)
+    deployment.trouble.begin(kind)
     yield
     for _ in range(5):
-        perform(house.world, "create_at_once", dice.randrange(10**6))
+        perform(deployment.world, "create_at_once", dice.randrange(10**6))
         deadline = time.monotonic() + 2
-        while not house.trouble.met and time.monotonic() < deadline:
+        while not deployment.trouble.met and time.monotonic() < deadline:
             time.sleep(0.02)
-        if house.trouble.met:
+        if deployment.trouble.met:
             break
-    house.how = str(house.trouble.end())
-    if house.how == "0":
+    deployment.how = str(deployment.trouble.end())
+    if deployment.how == "0":
         raise Skipped("nothing was read: what came may be ignored")

@@ -22,9 +22,9 @@ from typing import Final, NamedTuple
 
 from indexer.store.connection import open_index
 from tests.corpus import plant
+from tests.faults.deployment import Deployment, Layout
 from tests.faults.faults import FAULTS, Course, Skipped
-from tests.faults.house import House, Layout
-from tests.faults.judge import ids_kept, judge, too_many_opened
+from tests.faults.invariants import ids_kept, judge, too_many_opened
 from tests.faults.operations import OPERATIONS, give_all_rights_back, perform
 from tests.faults.world import FOLDERS
 from tests.programs import can_be_root
@@ -168,7 +168,7 @@ class Run:
         self.rest_s = 0.0
         self._tell = tell
         self._base = base
-        self._house: House | None = None
+        self._house: Deployment | None = None
         self._ids: dict[bytes, int] = {}
         self._open: tuple[str, Course, int] | None = None
         """The fault that is under way, and the step before which it ends."""
@@ -180,46 +180,46 @@ class Run:
 
     def through(self) -> None:
         """From the empty folder to the verdict."""
-        house = self._house = House(self._base, self.plan.layout, empty_index())
-        first = self._plant(house)
-        house.start()
-        self._note_ids(house)
+        deployment = self._house = Deployment(self._base, self.plan.layout, empty_index())
+        first = self._plant(deployment)
+        deployment.start()
+        self._note_ids(deployment)
         for number, step in enumerate(self.plan.steps):
-            house.world.step = number
+            deployment.world.step = number
             self._end_fault(before=number)
-            house.world.end_writing()
+            deployment.world.end_writing()
             if step.name == REST:
                 self._end_fault()
-                self._rest(house)
+                self._rest(deployment)
             elif step.name in FAULTS:
                 self._end_fault()
-                self._begin_fault(house, step, number)
+                self._begin_fault(deployment, step, number)
             else:
-                done = perform(house.world, step.name, step.seed)
+                done = perform(deployment.world, step.name, step.seed)
                 self._say(f"{number:3} {step.name}: {done}")
                 time.sleep(step.number / 1000)
         self._end_fault()
-        house.world.end_writing(all_of_it=True)
-        self._say(f"rights given back to {give_all_rights_back(house.world)} names")
-        self._rest(house, calm=True)
-        complaints = self._judge(house, house.world.unheard)
+        deployment.world.end_writing(all_of_it=True)
+        self._say(f"rights given back to {give_all_rights_back(deployment.world)} names")
+        self._rest(deployment, calm=True)
+        complaints = self._judge(deployment, deployment.world.unheard)
         if complaints:
             time.sleep(LATE_S)
-            self._rest(house, calm=True)
-            late, complaints = complaints, self._judge(house, house.world.unheard)
+            self._rest(deployment, calm=True)
+            late, complaints = complaints, self._judge(deployment, deployment.world.unheard)
             if not complaints:
                 self.notes.append(f"late: {late}")
         self.complaints += complaints
         if not self.plan.has_faults and self.plan.layout.engine == "local":
-            self.complaints += too_many_opened(house, first)
+            self.complaints += too_many_opened(deployment, first)
             self.notes.append(
-                f"opened {house.daemon.files_read} of {first + house.world.stamps} stamps"
+                f"opened {deployment.daemon.files_read} of {first + deployment.world.stamps} stamps"
             )
-        if house.world.unheard and not self.complaints:
-            house.run("scan")
-            self._rest(house, calm=True)
-            self.complaints += self._judge(house)
-            self._say(f"    all was looked at for {len(house.world.unheard)} unheard inodes")
+        if deployment.world.unheard and not self.complaints:
+            deployment.run("scan")
+            self._rest(deployment, calm=True)
+            self.complaints += self._judge(deployment)
+            self._say(f"    all was looked at for {len(deployment.world.unheard)} unheard inodes")
 
     def keep_index(self) -> None:
         """Copy it to where it stays: its own disk may be about to go."""
@@ -238,26 +238,26 @@ class Run:
         if self._house is not None:
             self._house.close()
 
-    def _plant(self, house: House) -> int:
+    def _plant(self, deployment: Deployment) -> int:
         dice = Random(self.plan.seed)
         folders = dice.sample(FOLDERS, dice.randint(5, len(FOLDERS)))
         tree: dict[str | bytes, bytes | None] = {}
         for _ in range(self.plan.files):
-            path = os.path.join(dice.choice(folders).encode(), house.world.a_name(dice))
-            tree[path] = house.world.a_song(dice, path)
-        plant(house.root, tree)
+            path = os.path.join(dice.choice(folders).encode(), deployment.world.a_name(dice))
+            tree[path] = deployment.world.a_song(dice, path)
+        plant(deployment.root, tree)
         return len(tree)
 
-    def _begin_fault(self, house: House, step: Step, number: int) -> None:
-        course = FAULTS[step.name].course(house, Random(step.seed))
-        before = house.world.look()
+    def _begin_fault(self, deployment: Deployment, step: Step, number: int) -> None:
+        course = FAULTS[step.name].course(deployment, Random(step.seed))
+        before = deployment.world.look()
         try:
             next(course)
         except Skipped as skipped:
             self._skip(step.name, skipped)
             return
         finally:
-            house.world.took_place(before, certain=False)
+            deployment.world.took_place(before, certain=False)
         self._open = (step.name, course, number + step.number + 1)
         self._say(f"{number:3} FAULT {step.name} begins, for {step.number} steps")
 
@@ -277,21 +277,21 @@ class Run:
         self.skipped[name] += 1
         self._say(f"    FAULT {name} skipped: {skipped}")
 
-    def _rest(self, house: House, *, calm: bool = False) -> None:
-        seconds = house.rest(calm=calm)
+    def _rest(self, deployment: Deployment, *, calm: bool = False) -> None:
+        seconds = deployment.rest(calm=calm)
         self.rest_s = max(self.rest_s, seconds)
         self._say(f"    at rest after {seconds:.2f} s")
-        self.complaints += ids_kept(self._ids, house.ids(), house.world.kept_in_sight())
-        self._note_ids(house)
+        self.complaints += ids_kept(self._ids, deployment.ids(), deployment.world.kept_in_sight())
+        self._note_ids(deployment)
 
-    def _note_ids(self, house: House) -> None:
-        self._ids = house.ids()
-        house.world.rests(self._ids, house.unread())
+    def _note_ids(self, deployment: Deployment) -> None:
+        self._ids = deployment.ids()
+        deployment.world.rests(self._ids, deployment.unread())
 
-    def _judge(self, house: House, unheard: Collection[int] = ()) -> list[str]:
+    def _judge(self, deployment: Deployment, unheard: Collection[int] = ()) -> list[str]:
         fresh = self._base / "fresh" / "library.db"
         fresh.parent.mkdir(exist_ok=True)
-        return judge(house, fresh, unheard)
+        return judge(deployment, fresh, unheard)
 
     def _say(self, line: str) -> None:
         self.told.append(line)

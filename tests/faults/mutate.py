@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from indexer import tags
-from tests import corpus, handmade
+from tests import corpus, raw_formats
 from tests.integration import oddities
 from tests.integration.test_mutagen_samples import fetched
 
@@ -80,7 +80,7 @@ def samples(*, with_mutagens: bool = True) -> tuple[Input, ...]:
         for name in sorted(corpus.STREAMS)
         for version, cover in ((3, None), (4, 300))
     ]
-    found += [Input(_suffix(name), make()) for name, make in sorted(handmade.HANDMADE.items())]
+    found += [Input(_suffix(name), make()) for name, make in sorted(raw_formats.HANDMADE.items())]
     found += [
         Input(_suffix(name), make()) for name, make in sorted(corpus.DAMAGED.items()) if make()
     ]

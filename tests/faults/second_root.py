@@ -16,9 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from indexer.mounts import has_expired, read_mounts
+from indexer.disk.mounts import has_expired, read_mounts
 from tests.corpus import plant, tagged
-from tests.faults.house import House
+from tests.faults.deployment import Deployment
 from tests.faults.world import wanted_paths
 from tests.programs import CHECKOUT, eventually, rows
 from tests.shares import NoShare, Share, share_of
@@ -38,49 +38,50 @@ def songs(where: Path, names: tuple[str, ...] = SONGS) -> None:
     plant(where, {name: tagged(title=f"song {name}") for name in names})
 
 
-def shown(house: House, root: Path) -> set[str]:
+def shown(deployment: Deployment, root: Path) -> set[str]:
     """What the index has of a root."""
-    found = rows(house.db, "SELECT path FROM library WHERE root = ?", root.name)
+    found = rows(deployment.db, "SELECT path FROM library WHERE root = ?", root.name)
     return {str(path) for (path,) in found}
 
 
-def add(house: House, root: Path) -> None:
+def add(deployment: Deployment, root: Path) -> None:
     """Have it watched, and wait until all of it stands in the index."""
-    house.run("roots", "add", root)
-    eventually(lambda: shown(house, root) == set(SONGS), within_s=SOON_S)
-    house.rest()
+    deployment.run("roots", "add", root)
+    eventually(lambda: shown(deployment, root) == set(SONGS), within_s=SOON_S)
+    deployment.rest()
 
 
-def remove(house: House, root: Path) -> None:
+def remove(deployment: Deployment, root: Path) -> None:
     """Watch it no longer."""
-    house.run("roots", "remove", root.name)
-    eventually(lambda: not shown(house, root), within_s=SOON_S)
+    deployment.run("roots", "remove", root.name)
+    eventually(lambda: not shown(deployment, root), within_s=SOON_S)
 
 
-def goes_on(house: House, dice: Random) -> None:
+def goes_on(deployment: Deployment, dice: Random) -> None:
     """A new file of the library is indexed, whatever becomes of the other root."""
     name = f"goes on {dice.randrange(10**6)}.mp3"
-    before = house.world.look()
-    plant(Path(os.fsdecode(house.world.root)), {name: tagged(title="goes on")})
-    house.world.took_place(before, certain=True)
-    if name.encode() in wanted_paths(house.world.root):
+    before = deployment.world.look()
+    plant(Path(os.fsdecode(deployment.world.root)), {name: tagged(title="goes on")})
+    deployment.world.took_place(before, certain=True)
+    if name.encode() in wanted_paths(deployment.world.root):
         eventually(
-            lambda: rows(house.db, "SELECT 1 FROM library WHERE path = ?", name), within_s=SOON_S
+            lambda: rows(deployment.db, "SELECT 1 FROM library WHERE path = ?", name),
+            within_s=SOON_S,
         )
 
 
-def btrfs(house: House) -> str:
+def btrfs(deployment: Deployment) -> str:
     """The device of a btrfs with the subvolumes `music` and `backup`; made once a house."""
-    image, top = house.base / "second.btrfs", house.base / "top"
+    image, top = deployment.base / "second.btrfs", deployment.base / "top"
     tool = shutil.which("mkfs.btrfs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if tool is None:
         raise NoSuchDisk("mkfs.btrfs is not installed")
     with image.open("wb") as file:
         file.truncate(BTRFS_BYTES)
     subprocess.run([tool, "-q", image], check=True, capture_output=True)
-    device = house.loop(image)
+    device = deployment.loop(image)
     try:
-        house.mount(top, device, "-t", "btrfs")
+        deployment.mount(top, device, "-t", "btrfs")
     except subprocess.CalledProcessError as error:
         raise NoSuchDisk(f"btrfs cannot be mounted: {error.stderr.decode().strip()}") from None
     for name in ("music", "backup"):

@@ -24,10 +24,10 @@ import psutil
 from msgspec import Struct
 
 from tests.corpus import plant, tagged
-from tests.crews import crew
 from tests.daemons import Daemon, watching
 from tests.programs import eventually
 from tests.redis_servers import redis_server
+from tests.rq_workers import crew
 
 MB = 1_000_000
 FILES = 2_000

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.faults.__main__ import told, told_failure
+from tests.faults.deployment import Layout
 from tests.faults.faults import FAULTS
-from tests.faults.house import Layout
 from tests.faults.machine import Plan, Step, play
 from tests.programs import can_be_root
 

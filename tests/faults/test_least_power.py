@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from tests.corpus import Tree, noise, plant, tagged
-from tests.crews import crew, is_quiet, quick
 from tests.daemons import QUICK, Daemon, watching
 from tests.programs import can_be_root, rows, run
 from tests.redis_servers import redis_server
+from tests.rq_workers import crew, is_quiet, quick
 
 TREE: Tree = {
     **{f"Album/{n}.mp3": tagged(title=f"Song {n}") for n in range(6)},

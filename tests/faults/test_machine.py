@@ -16,13 +16,13 @@ import pytest
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
 from tests.faults.__main__ import base_seed, played, told, told_failure
+from tests.faults.deployment import Deployment, Layout
 from tests.faults.faults import FAULTS
-from tests.faults.house import House, Layout
-from tests.faults.judge import judge
+from tests.faults.invariants import judge
+from tests.faults.io_faults import Trouble
 from tests.faults.machine import ENGINES, Plan, Step, draw, dumped, empty_index, loaded, play
 from tests.faults.plans import FOUND, plan_of
 from tests.faults.shrink import shrunk
-from tests.faults.trouble import Trouble
 from tests.faults.world import World
 from tests.programs import can_be_root, eventually, rows
 from tests.trees import put_in_place_of
@@ -176,18 +176,18 @@ def test_a_file_that_went_before_its_folder_opened_is_no_problem_any_more(
     tmp_path: Path, engine: str
 ) -> None:
     """Its name stands there without a stamp, as a folder's does, and no event tells of it."""
-    house = House(tmp_path, Layout(engine), empty_index())
+    deployment = Deployment(tmp_path, Layout(engine), empty_index())
     try:
-        plant(house.root, {"a/a.mp3": tagged(title="A")})
-        house.start()
-        with closing(sqlite3.connect(house.db, timeout=10)) as connection, connection:
+        plant(deployment.root, {"a/a.mp3": tagged(title="A")})
+        deployment.start()
+        with closing(sqlite3.connect(deployment.db, timeout=10)) as connection, connection:
             connection.execute(
                 "INSERT INTO problems (root_id, path, kind, reason, since)"
                 " SELECT id, CAST('a/gone.mp3' AS BLOB), 'environment', 'EACCES', 0 FROM roots"
             )
-        house.rest(calm=True, within_s=15)
+        deployment.rest(calm=True, within_s=15)
     finally:
-        house.close()
+        deployment.close()
 
 
 @pytest.mark.skipif(not can_be_root(), reason="rights are taken from root")
@@ -196,20 +196,20 @@ def test_a_file_that_cannot_be_read_is_not_looked_at_without_end(
     tmp_path: Path, engine: str
 ) -> None:
     """Its row stays behind, which made it another name of itself."""
-    house = House(tmp_path, Layout(engine, powerless=True), empty_index())
+    deployment = Deployment(tmp_path, Layout(engine, powerless=True), empty_index())
     try:
-        plant(house.root, {"a.mp3": tagged(title="A")})
-        house.start()
-        (house.root / "a.mp3").chmod(0)
+        plant(deployment.root, {"a.mp3": tagged(title="A")})
+        deployment.start()
+        (deployment.root / "a.mp3").chmod(0)
         refused = "SELECT count(*) FROM problems WHERE kind = 'environment'"
-        eventually(lambda: rows(house.db, refused) == [(1,)])
+        eventually(lambda: rows(deployment.db, refused) == [(1,)])
         newest = "SELECT seq FROM sqlite_sequence WHERE name = 'pending'"
-        ((before,),) = rows(house.db, newest)
+        ((before,),) = rows(deployment.db, newest)
         time.sleep(1)
-        ((after,),) = rows(house.db, newest)
+        ((after,),) = rows(deployment.db, newest)
         assert after - before < 12, "it is tried again after 0.2 s, 0.4 s and so on"
     finally:
-        house.close()
+        deployment.close()
 
 
 @pytest.mark.skipif(not can_be_root(), reason="who looks into a shut folder must be root")
@@ -299,40 +299,41 @@ def test_what_left_a_folder_while_nobody_could_look_into_it_is_no_problem_any_mo
     tmp_path: Path, engine: str
 ) -> None:
     """A look at the folder knew nothing of it: it lists no folders, and has no stamp of either."""
-    house = House(tmp_path, Layout(engine, powerless=True), empty_index())
+    deployment = Deployment(tmp_path, Layout(engine, powerless=True), empty_index())
     try:
         plant(
-            house.root, {"a/a.mp3": tagged(title="A"), "a/b/b.mp3": tagged(title="B"), "c/": None}
+            deployment.root,
+            {"a/a.mp3": tagged(title="A"), "a/b/b.mp3": tagged(title="B"), "c/": None},
         )
-        house.start()
-        (house.root / "a").chmod(0)
+        deployment.start()
+        (deployment.root / "a").chmod(0)
         troubled = "SELECT path FROM problems WHERE kind = 'environment'"
-        eventually(lambda: rows(house.db, troubled) != [], within_s=10)
-        (house.root / "a/new").mkdir()
-        (house.root / "a/a.mp3").write_bytes(tagged(title="A again"))
+        eventually(lambda: rows(deployment.db, troubled) != [], within_s=10)
+        (deployment.root / "a/new").mkdir()
+        (deployment.root / "a/a.mp3").write_bytes(tagged(title="A again"))
         shut = {(b"a/new",), (b"a/a.mp3",)}
-        eventually(lambda: shut <= set(rows(house.db, troubled)), within_s=10)
-        os.rename(house.root / "a/new", house.root / "c/new")
-        os.rename(house.root / "a/a.mp3", house.root / "c/a.mp3")
-        (house.root / "a").chmod(0o755)
-        house.rest(calm=True, within_s=20)
-        assert judge(house, tmp_path / "fresh.db") == []
+        eventually(lambda: shut <= set(rows(deployment.db, troubled)), within_s=10)
+        os.rename(deployment.root / "a/new", deployment.root / "c/new")
+        os.rename(deployment.root / "a/a.mp3", deployment.root / "c/a.mp3")
+        (deployment.root / "a").chmod(0o755)
+        deployment.rest(calm=True, within_s=20)
+        assert judge(deployment, tmp_path / "fresh.db") == []
     finally:
-        house.close()
+        deployment.close()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_track_that_lost_its_place_to_one_that_came_back_is_told_of(
     tmp_path: Path, engine: str
 ) -> None:
-    house = House(tmp_path, Layout(engine), empty_index())
+    deployment = Deployment(tmp_path, Layout(engine), empty_index())
     try:
-        plant(house.root, {"a/a.mp3": tagged(title="A"), "b/b.mp3": tagged(title="B")})
-        house.start()
-        os.rename(house.root / "b/b.mp3", house.root.parent / "aside/b.mp3")
-        house.rest()
-        os.rename(house.root.parent / "aside/b.mp3", house.root / "a/a.mp3")
-        house.rest()
-        assert judge(house, tmp_path / "fresh.db") == []
+        plant(deployment.root, {"a/a.mp3": tagged(title="A"), "b/b.mp3": tagged(title="B")})
+        deployment.start()
+        os.rename(deployment.root / "b/b.mp3", deployment.root.parent / "aside/b.mp3")
+        deployment.rest()
+        os.rename(deployment.root.parent / "aside/b.mp3", deployment.root / "a/a.mp3")
+        deployment.rest()
+        assert judge(deployment, tmp_path / "fresh.db") == []
     finally:
-        house.close()
+        deployment.close()

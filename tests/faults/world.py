@@ -15,12 +15,11 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
-from indexer.identity import open_root
-from indexer.model import Entry
+from indexer.disk.identity import open_root
+from indexer.disk.tree import Tree, mount_point_at
+from indexer.ignore.path_filter import PathFilter
 from indexer.tags import SUFFIXES
-from indexer.tree import Tree, spot_at
-from indexer.walk import walk
-from indexer.wanted import Wanted
+from indexer.walk import Run, walk
 from tests import corpus
 
 FORMATS: Final = (
@@ -88,7 +87,7 @@ class World:
         """Inodes that were changed through a name of which the index may never have known (hidden,
         ignored, or gone before it looked): no event tells of it in the folder of their other names,
         and no look finds it but one at everything."""
-        self._wanted: set[bytes] | None = None
+        self._path_filter: set[bytes] | None = None
         """What no ignore file kept out at the last step, when there were files of several names."""
         self._came: dict[bytes, int] = {}
         """Of the names that files of several names got since the last rest: path -> inode."""
@@ -241,23 +240,26 @@ class World:
     def _listen(self, before: Sight, after: Sight) -> None:
         """Note which files of several names were changed through one that no index looks at."""
         linked = {seen.inode for seen in (*before.values(), *after.values()) if seen.links > 1}
-        wanted_before, self._wanted = self._wanted, wanted_paths(self.root) if linked else None
+        wanted_before, self._path_filter = (
+            self._path_filter,
+            wanted_paths(self.root) if linked else None,
+        )
         self.unheard &= {seen.inode for seen in after.values()}
-        if self._wanted is None:
+        if self._path_filter is None:
             return
         changed = {seen.inode for _, seen in before.items() ^ after.items()} & linked
-        for sight, wanted in ((before, wanted_before), (after, self._wanted)):
-            if wanted is not None:
+        for sight, path_filter in ((before, wanted_before), (after, self._path_filter)):
+            if path_filter is not None:
                 self.unheard |= {
                     seen.inode
                     for path, seen in sight.items()
-                    if seen.inode in changed and path not in wanted
+                    if seen.inode in changed and path not in path_filter
                 }
         for path, seen in after.items():
             if seen.inode in changed and path not in before:
                 self._came[path] = seen.inode
         for path, inode in list(self._came.items()):
-            if path not in after or after[path].inode != inode or path not in self._wanted:
+            if path not in after or after[path].inode != inode or path not in self._path_filter:
                 self.unheard.add(self._came.pop(path))
 
     def rests(self, shown: Iterable[bytes], unread: Iterable[bytes] = ()) -> None:
@@ -322,10 +324,10 @@ class World:
 
 def wanted_paths(root: bytes) -> set[bytes]:
     """The paths of a root that no ignore file keeps out, as our programs see it."""
-    tree = Tree(1, "music", root, [spot_at(b"", open_root(root), 1, "ext4")], {})
+    tree = Tree(1, "music", root, [mount_point_at(b"", open_root(root), 1, "ext4")], {})
     try:
-        found = walk(tree, b"", Wanted(SUFFIXES))
-        return {one.path for one in found if isinstance(one, Entry)}
+        found = walk(tree, b"", PathFilter(SUFFIXES))
+        return {path for one in found if isinstance(one, Run) for path, _, _ in one.files}
     finally:
         tree.close()
 

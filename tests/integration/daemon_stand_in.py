@@ -15,20 +15,20 @@ from pathlib import Path
 import msgspec
 
 from indexer import settings as defaults
-from indexer.engine import guard
-from indexer.engine.bell import Bell
 from indexer.engine.local import LocalEngine
-from indexer.engine.lock import DispatchLock
-from indexer.engine.result import Result
+from indexer.ignore_files import path_filter_of
+from indexer.roots import open_roots
+from indexer.runs.lock import DispatchLock
+from indexer.runs.result import Result
+from indexer.runs.wakeup import WakeupSocket
 from indexer.store import pending, roots, scans
 from indexer.store.connection import open_index, write_transaction
-from indexer.wishes import wanted_by
 
 
 def main(database: Path, manner: str) -> None:
     lock = DispatchLock.acquire(database, "daemon")
     assert lock is not None
-    bell = Bell(database)
+    bell = WakeupSocket(database)
     os.write(1, b"ready\n")
     while True:
         select.select([bell], [], [])
@@ -43,17 +43,19 @@ def work(database: Path) -> None:
     """Do all that is pending, as it was asked, and settle it."""
     settings = msgspec.structs.replace(defaults.load(db=database), workers=1, still=0.0)
     connection = open_index(database, write=True)
-    guarded = guard.look_at_roots(connection, roots.watched(connection))
+    open_trees = open_roots.open_roots(connection, roots.watched(connection))
     waiting = pending.all_rows(connection)
     for scan_id in sorted({row.scan_id for row in waiting}):
         rows = [row for row in waiting if row.scan_id == scan_id]
-        engine = LocalEngine(connection, guarded.trees, settings, wanted_by(settings), Result())
+        engine = LocalEngine(
+            connection, open_trees.trees, settings, path_filter_of(settings), Result()
+        )
         engine.run([row.hint for row in rows], scan_id=scan_id, rows=rows)
         with write_transaction(connection):
             for row in rows:
-                pending.settle(connection, row)
+                pending.complete(connection, row)
             scans.end(connection, scan_id, 0)
-    guarded.close()
+    open_trees.close()
     connection.close()
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.mounts import has_expired, read_mounts
+from indexer.disk.mounts import has_expired, read_mounts
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, Daemon, shown, watching
 from tests.integration.conftest import MakeDisk, Mount, unmount
-from tests.integration.standing import SONGS, assert_untouched, everything, state
+from tests.integration.root_assertions import SONGS, assert_untouched, everything, state
 from tests.programs import can_be_root, eventually, run
 
 Automount = Callable[..., Path]

@@ -14,10 +14,10 @@ from typing import Final
 import pytest
 
 from tests.corpus import plant, tagged
-from tests.crews import crew, quick
 from tests.daemons import watching
 from tests.programs import ENVIRONMENT, eventually, run
 from tests.redis_servers import redis_server
+from tests.rq_workers import crew, quick
 
 PRECIOUS: Final = b"precious\n"
 Trap = Callable[[Path, Path], object]

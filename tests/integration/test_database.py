@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer import disks, errors, mounts
-from indexer.engine import guard
+from indexer import errors
+from indexer.disk import filesystem, mounts
+from indexer.roots import open_roots
 from tests.corpus import Tree, noise, plant, tagged
 from tests.integration.conftest import Mount
 from tests.programs import (
@@ -210,7 +211,7 @@ def test_a_database_on_a_network_or_fuse_is_refused(
         line = f"36 35 0:99 / {tmp_path} rw shared:1 - {file_system} somewhere rw\n"
         return mounts.parse_mounts(b"35 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + line.encode())
 
-    guard.check_file_system(tmp_path / "library.db")
-    monkeypatch.setattr(disks, "read_mounts", listed)
+    open_roots.check_file_system(tmp_path / "library.db")
+    monkeypatch.setattr(filesystem, "read_mounts", listed)
     with pytest.raises(errors.DatabaseError, match=f"lies on {file_system}, where SQLite's WAL"):
-        guard.check_file_system(tmp_path / "library.db")
+        open_roots.check_file_system(tmp_path / "library.db")

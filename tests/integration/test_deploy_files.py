@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from indexer.engine.queued.profiles import QUEUES, posts
+from indexer.queue.profiles import QUEUES, worker_roles
 from indexer.settings import Settings
 from watcher.work import BACKGROUND_READERS
 
@@ -130,7 +130,7 @@ def test_a_reader_that_takes_all_it_may_or_is_killed_ends_no_service(unit: Path)
     defaults = Settings(db=Path("/x.db"))
     readers = BACKGROUND_READERS
     if "worker" in unit.name:
-        readers = sum(post.reads for post in posts(defaults, QUEUES, None))
+        readers = sum(post.reads for post in worker_roles(defaults, QUEUES, None))
     taken = readers * defaults.worker_memory * MB
     assert 2 * defaults.worker_memory * MB <= int(limit[:-1]) * SIZES[limit[-1]]
     assert taken <= 0.8 * int(limit[:-1]) * SIZES[limit[-1]]

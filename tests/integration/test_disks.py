@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer import disks
-from indexer.disks import Disk, disk_at, disk_of, same_disk
-from indexer.mounts import Mount, mount_of, mounts_below, overlap, read_mounts
+from indexer.disk import filesystem
+from indexer.disk.filesystem import Disk, disk_at, disk_of, same_disk
+from indexer.disk.mounts import Mount, mount_of, mounts_below, overlap, read_mounts
 
 UUID = "12345678-9abc-4def-8123-456789abcdef"
 OTHER_UUID = "87654321-9abc-4def-8123-456789abcdef"
@@ -127,10 +127,10 @@ def test_the_kernel_and_udev_tell_the_same_uuid(
     (by_uuid / OTHER_UUID).symlink_to("/dev/null")
     (by_uuid / "dangling").symlink_to("/dev/nothing")
     (by_uuid / UUID).symlink_to(mount.source)
-    assert disks._uuid_by_device(mount, os.fsencode(by_uuid)) == UUID
+    assert filesystem._uuid_by_device(mount, os.fsencode(by_uuid)) == UUID
     folder = os.open(point, os.O_RDONLY)
     try:
-        told = disks._uuid_from_kernel(folder)
+        told = filesystem._uuid_from_kernel(folder)
     finally:
         os.close(folder)
     release = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
@@ -145,17 +145,17 @@ def test_udev_is_asked_where_the_kernel_does_not_tell(
 ) -> None:
     point = mounted("usb", "-o", "loop", image("disk.img", UUID))
     (tmp_path / UUID).symlink_to(mount_at(point).source)
-    monkeypatch.setattr(disks, "_uuid_from_kernel", lambda _folder: "")
-    monkeypatch.setattr(disks, "_BY_UUID", os.fsencode(tmp_path))
+    monkeypatch.setattr(filesystem, "_uuid_from_kernel", lambda _folder: "")
+    monkeypatch.setattr(filesystem, "_BY_UUID", os.fsencode(tmp_path))
     assert seen_at(point).identity == f"uuid:{UUID}"
-    monkeypatch.setattr(disks, "_BY_UUID", os.fsencode(tmp_path / "no udev"))
+    monkeypatch.setattr(filesystem, "_BY_UUID", os.fsencode(tmp_path / "no udev"))
     assert seen_at(point).identity.startswith("fsid:")
 
 
 def test_a_file_system_without_a_device_has_no_uuid_by_udev(mounted: Mounter) -> None:
     mount = mount_at(mounted("ram", "-t", "tmpfs", "/not/a device"))
     assert mount.source == "/not/a device"
-    assert disks._uuid_by_device(mount, b"/dev/disk/by-uuid") == ""
+    assert filesystem._uuid_by_device(mount, b"/dev/disk/by-uuid") == ""
 
 
 def test_a_bind_mount_is_the_same_disk_and_overlaps(mounted: Mounter, tmp_path: Path) -> None:

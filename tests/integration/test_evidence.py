@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.evidence import AHEAD_NS, Lease, coarse_now_ns, try_lease
+from indexer.evidence import AHEAD_NS, FileLease, coarse_now_ns, try_lease
 
 
 @pytest.fixture(params=["the disk", "tmpfs"])
@@ -27,7 +27,7 @@ def song(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def lease_on(path: Path) -> Lease:
+def lease_on(path: Path) -> FileLease:
     file_descriptor = os.open(path, os.O_RDONLY)
     try:
         return try_lease(file_descriptor)
@@ -37,34 +37,34 @@ def lease_on(path: Path) -> Lease:
 
 def test_a_lease_is_granted_once_the_writer_has_closed(song: Path) -> None:
     with song.open("ab"):
-        assert lease_on(song) is Lease.REFUSED
-    assert lease_on(song) is Lease.GRANTED
+        assert lease_on(song) is FileLease.REFUSED
+    assert lease_on(song) is FileLease.GRANTED
 
 
 def test_a_writable_mapping_refuses_the_lease_though_the_file_is_closed(song: Path) -> None:
     with song.open("r+b") as file:
         mapping = mmap.mmap(file.fileno(), 0)
-    assert lease_on(song) is Lease.REFUSED
+    assert lease_on(song) is FileLease.REFUSED
     mapping.close()
-    assert lease_on(song) is Lease.GRANTED
+    assert lease_on(song) is FileLease.GRANTED
 
 
 def test_another_reader_is_no_writer(song: Path) -> None:
     with song.open("rb"):
-        assert lease_on(song) is Lease.GRANTED
+        assert lease_on(song) is FileLease.GRANTED
 
 
 def test_a_lease_is_given_back_at_once(song: Path) -> None:
     """Else the writer's own descriptor would be refused: it opens without waiting."""
     with song.open("rb") as file:
-        assert try_lease(file.fileno()) is Lease.GRANTED
+        assert try_lease(file.fileno()) is FileLease.GRANTED
         os.close(os.open(song, os.O_WRONLY | os.O_NONBLOCK))
 
 
 def test_a_descriptor_that_has_no_leases_says_so() -> None:
     read_end, write_end = os.pipe()
     try:
-        assert try_lease(read_end) is Lease.UNAVAILABLE
+        assert try_lease(read_end) is FileLease.UNAVAILABLE
     finally:
         os.close(read_end)
         os.close(write_end)
@@ -76,7 +76,7 @@ def test_a_lease_on_anothers_file_is_not_to_be_had(song: Path) -> None:
         child = os.fork()
         if child == 0:
             os.setuid(65534)
-            os._exit(0 if try_lease(file.fileno()) is Lease.UNAVAILABLE else 1)
+            os._exit(0 if try_lease(file.fileno()) is FileLease.UNAVAILABLE else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

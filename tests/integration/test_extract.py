@@ -13,9 +13,9 @@ from typing import BinaryIO
 import msgspec
 import pytest
 
+from indexer.disk.mounts import mount_of, read_mounts
 from indexer.evidence import SETTLED_NS, TICK_NS, coarse_now_ns, ignore_lease_signal
 from indexer.model import Chunk, Evidence, ProblemKind, Reading, Stamp, Track, Waiting
-from indexer.mounts import mount_of, read_mounts
 from indexer.stages.extract import extract
 
 

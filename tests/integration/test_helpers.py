@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from indexer import errors
-from indexer.engine import left_behind
-from indexer.engine.hanging import real_path
-from indexer.engine.helper import Helper, Silent
-from indexer.engine.requests import Call, Done
-from indexer.engine.shares import Shares
+from indexer.shares import left_behind
+from indexer.shares.hanging import real_path
+from indexer.shares.helper import Helper, Silent
+from indexer.shares.messages import Call, Done
+from indexer.shares.registry import Shares
 from tests.programs import eventually
 
 PATIENCE_S = 0.4
@@ -229,7 +229,7 @@ def test_a_root_that_stays_silent_has_one_helper_at_a_time_and_ever_longer_pause
 
     shares.ask(ROOT, len, b"")
     stop(shares.helper_of(ROOT))
-    monkeypatch.setattr("indexer.engine.shares.Helper", begin)
+    monkeypatch.setattr("indexer.shares.registry.Helper", begin)
     began = clock.now
     for _ in range(400):
         with pytest.raises(errors.RootSilent):

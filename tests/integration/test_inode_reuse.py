@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from indexer.disks import disk_at
+from indexer.disk.filesystem import disk_at
 from indexer.library import Library
 from indexer.settings import Settings
 from tests.integration.conftest import MakeDisk, Mount

@@ -12,7 +12,13 @@ import pytest
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, shown, watching
 from tests.integration.conftest import MakeDisk, Mount, unmount
-from tests.integration.standing import SONGS, assert_offline, assert_untouched, everything, state
+from tests.integration.root_assertions import (
+    SONGS,
+    assert_offline,
+    assert_untouched,
+    everything,
+    state,
+)
 from tests.programs import eventually, rows, run
 
 NO_MUSIC = "yet: is its disk mounted?"

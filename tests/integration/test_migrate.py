@@ -60,7 +60,7 @@ def test_what_waited_in_an_older_index_waits_still(old: Path) -> None:
         assert row.hint == Hint(1, b"A", None, recursive=True, reread=7)
         assert (row.id, row.generation, row.attempts, row.at) == (1, 1, 2, 5)
         assert (row.is_chunk, row.passes, row.scan_id) == (False, 0, 0)
-        assert pending.leave_hint(connection, Hint(1), 1).id == 2
+        assert pending.enqueue(connection, Hint(1), 1).id == 2
 
 
 def test_an_older_index_gets_a_name_of_its_own_and_keeps_it(old: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_work_of_an_older_index_is_done_by_the_next_scan(
     """A chunk of the first version looks like a hint; whoever scans it finds the same files."""
     plant({"A/1.mp3": song("One")})
     with closing(open_index(settings.db, write=True)) as connection:
-        pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3",)), 1)
+        pending.enqueue(connection, Hint(1, b"A", (b"1.mp3",)), 1)
     assert library.scan().pending == 0
     assert titles(library) == {"A/1.mp3": "One"}
     assert library.status().pending == 0

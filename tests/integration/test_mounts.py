@@ -11,7 +11,13 @@ import pytest
 
 from tests.corpus import plant, tagged
 from tests.integration.conftest import MakeDisk, Mount, unmount
-from tests.integration.standing import SONGS, assert_offline, assert_untouched, everything, state
+from tests.integration.root_assertions import (
+    SONGS,
+    assert_offline,
+    assert_untouched,
+    everything,
+    state,
+)
 from tests.programs import (
     rows,
     run,

@@ -22,11 +22,11 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
 from tests.integration.conftest import Mount
 from tests.programs import eventually
+from watcher.fs_event import FsEvent, FsEventKind
 from watcher.observer import Observer
-from watcher.observers import Observers
-from watcher.sighting import Sighting, SightingKind
+from watcher.watch_manager import Observers
 
-Seen = dict[tuple[bytes, bytes | None], SightingKind]
+Seen = dict[tuple[bytes, bytes | None], FsEventKind]
 ROOT = 1
 
 
@@ -60,11 +60,11 @@ class Watched:
         (self.root / "hold").touch()
         assert self.held.wait(10)
 
-    def drained(self) -> tuple[Sighting, ...]:
+    def drained(self) -> tuple[FsEvent, ...]:
         assert self.observers.fence(10)
         drained = self.observers.drain()
         assert drained.doubts == ()
-        return drained.sightings
+        return drained.events
 
     def seen(self) -> Seen:
         """What was seen up to now; nothing may be in doubt."""
@@ -114,48 +114,48 @@ def swap(one: Path, other: Path) -> None:
 
 def test_a_file_that_was_closed_after_writing_is_told_of(watched: Watched) -> None:
     (watched.root / "x.mp3").write_bytes(b"x")
-    assert watched.seen() == {(b"", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_a_file_that_is_open_still_is_being_written(watched: Watched) -> None:
     with (watched.root / "x.mp3").open("wb", buffering=0) as file:
-        assert watched.seen() == {(b"", b"x.mp3"): SightingKind.CREATED}
+        assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.CREATED}
         file.write(b"x")
-        assert watched.seen() == {(b"", b"x.mp3"): SightingKind.WRITING}
+        assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.WRITING}
         for _ in range(100):
             file.write(b"x")
-        assert watched.seen() == {(b"", b"x.mp3"): SightingKind.WRITING}
-    assert watched.seen() == {(b"", b"x.mp3"): SightingKind.CLOSED}
+        assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.WRITING}
+    assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_a_file_that_is_written_again_after_it_was_closed_is_not_whole(watched: Watched) -> None:
     (watched.root / "x.mp3").write_bytes(b"x")
     with (watched.root / "x.mp3").open("ab", buffering=0) as file:
         file.write(b"y")
-        assert watched.seen() == {(b"", b"x.mp3"): SightingKind.WRITING}
+        assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.WRITING}
 
 
 def test_times_set_after_the_close_leave_a_file_whole(watched: Watched) -> None:
     """As Samba does, and `cp -p`."""
     (watched.root / "x.mp3").write_bytes(b"x")
     os.utime(watched.root / "x.mp3", (1, 1))
-    assert watched.seen() == {(b"", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.CLOSED}
 
 
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        (lambda file: os.truncate(file, 0), SightingKind.WRITING),
-        (lambda file: os.utime(file, (1, 1)), SightingKind.ATTRIBUTES),
-        (lambda file: file.chmod(0o600), SightingKind.ATTRIBUTES),
-        (Path.unlink, SightingKind.GONE),
-        (lambda file: file.rename(file.parent.parent / "x.mp3"), SightingKind.GONE),
-        (lambda file: file.rename(file.with_suffix(".bak")), SightingKind.GONE),
+        (lambda file: os.truncate(file, 0), FsEventKind.WRITING),
+        (lambda file: os.utime(file, (1, 1)), FsEventKind.ATTRIBUTES),
+        (lambda file: file.chmod(0o600), FsEventKind.ATTRIBUTES),
+        (Path.unlink, FsEventKind.GONE),
+        (lambda file: file.rename(file.parent.parent / "x.mp3"), FsEventKind.GONE),
+        (lambda file: file.rename(file.with_suffix(".bak")), FsEventKind.GONE),
     ],
     ids=["truncate", "touch", "chmod", "delete", "move out", "rename to what nobody wants"],
 )
 def test_a_change_of_a_file_is_told_of(
-    watch: Callable[[], Watched], music: Path, change: Callable[[Path], None], kind: SightingKind
+    watch: Callable[[], Watched], music: Path, change: Callable[[Path], None], kind: FsEventKind
 ) -> None:
     (music / "x.mp3").write_bytes(b"x")
     watched = watch()
@@ -167,24 +167,24 @@ def test_a_file_that_is_written_to_after_it_was_deleted_stays_gone(watched: Watc
     with (watched.root / "x.mp3").open("wb") as file:
         (watched.root / "x.mp3").unlink()
         file.write(b"x")
-    assert watched.seen() == {(b"", b"x.mp3"): SightingKind.GONE}
+    assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.GONE}
 
 
 def test_a_rename_is_told_of_at_both_ends(watched: Watched) -> None:
     (watched.root / "old.part").write_bytes(b"x")
     (watched.root / "old.part").rename(watched.root / "x.mp3")
-    assert watched.seen() == {(b"", b"x.mp3"): SightingKind.MOVED_IN}
+    assert watched.seen() == {(b"", b"x.mp3"): FsEventKind.MOVED_IN}
     (watched.root / "x.mp3").rename(watched.root / "y.mp3")
     assert watched.seen() == {
-        (b"", b"x.mp3"): SightingKind.GONE,
-        (b"", b"y.mp3"): SightingKind.MOVED_IN,
+        (b"", b"x.mp3"): FsEventKind.GONE,
+        (b"", b"y.mp3"): FsEventKind.MOVED_IN,
     }
 
 
 def test_a_hard_link_is_a_name_that_came(watched: Watched, tmp_path: Path) -> None:
     (tmp_path / "x.mp3").write_bytes(b"x")
     os.link(tmp_path / "x.mp3", watched.root / "y.mp3")
-    assert watched.seen() == {(b"", b"y.mp3"): SightingKind.CREATED}
+    assert watched.seen() == {(b"", b"y.mp3"): FsEventKind.CREATED}
 
 
 def test_nothing_is_told_of_reading(
@@ -212,9 +212,9 @@ def test_names_that_are_not_utf8_come_as_they_are(watched: Watched) -> None:
     folder, name = b"Bj\xf6rk", b"J\xf3ga \xff.mp3"
     root = os.fsencode(watched.root)
     os.mkdir(os.path.join(root, folder))
-    assert watched.seen() == {(folder, None): SightingKind.FOLDER_CAME}
+    assert watched.seen() == {(folder, None): FsEventKind.FOLDER_CAME}
     os.mknod(os.path.join(root, folder, name))
-    assert watched.seen() == {(folder, name): SightingKind.CREATED}
+    assert watched.seen() == {(folder, name): FsEventKind.CREATED}
 
 
 def test_what_nobody_wants_is_neither_watched_nor_told_of(
@@ -257,7 +257,7 @@ def test_folders_made_as_fast_as_can_be_are_all_watched_and_no_file_is_missed(
     def look() -> None:
         for one in watched.drained():
             path = os.path.join(os.fsencode(watched.root), one.folder)
-            if one.kind is SightingKind.FOLDER_CAME:
+            if one.kind is FsEventKind.FOLDER_CAME:
                 for above, _, names in os.walk(path):
                     found.update(os.path.join(above, name) for name in names)
             elif one.name is not None:
@@ -279,10 +279,10 @@ def test_a_folder_moved_in_is_one_sighting_and_watched_with_all_below_it(
     (tmp_path / "album/CD 1").mkdir(parents=True)
     (tmp_path / "album/CD 1/x.mp3").write_bytes(b"x")
     (tmp_path / "album").rename(watched.root / "album")
-    assert watched.seen() == {(b"album", None): SightingKind.FOLDER_CAME}
+    assert watched.seen() == {(b"album", None): FsEventKind.FOLDER_CAME}
     assert watched.folders() == {b"", b"album", b"album/CD 1"}
     (watched.root / "album/CD 1/x.mp3").unlink()
-    assert watched.seen() == {(b"album/CD 1", b"x.mp3"): SightingKind.GONE}
+    assert watched.seen() == {(b"album/CD 1", b"x.mp3"): FsEventKind.GONE}
 
 
 def test_a_folder_moved_out_is_heard_of_no_more_even_when_its_path_is_taken_again(
@@ -295,18 +295,18 @@ def test_a_folder_moved_out_is_heard_of_no_more_even_when_its_path_is_taken_agai
     (music / "album/CD 1").mkdir(parents=True)
     watched = watch()
     (music / "album").rename(tmp_path / "outside")
-    assert watched.seen() == {(b"album", None): SightingKind.FOLDER_WENT}
+    assert watched.seen() == {(b"album", None): FsEventKind.FOLDER_WENT}
     assert watched.folders() == {b""}
     (tmp_path / "outside/CD 1/x.mp3").write_bytes(b"x")
     (tmp_path / "outside/x.mp3").write_bytes(b"x")
     assert watched.seen() == {}
     (music / "album").mkdir()
     (tmp_path / "outside/CD 1/x.mp3").unlink()
-    assert watched.seen() == {(b"album", None): SightingKind.FOLDER_CAME}
+    assert watched.seen() == {(b"album", None): FsEventKind.FOLDER_CAME}
     assert watched.folders() == {b"", b"album"}
     shutil.rmtree(tmp_path / "outside")
     (music / "album/x.mp3").write_bytes(b"x")
-    assert watched.seen() == {(b"album", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"album", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_what_a_folder_told_before_it_left_is_not_told_of_its_successor(
@@ -320,7 +320,7 @@ def test_what_a_folder_told_before_it_left_is_not_told_of_its_successor(
     (tmp_path / "outside/stale.mp3").write_bytes(b"x")
     (music / "album").mkdir()
     watched.go.set()
-    assert watched.seen() == {(b"album", None): SightingKind.FOLDER_CAME}
+    assert watched.seen() == {(b"album", None): FsEventKind.FOLDER_CAME}
 
 
 def test_a_folder_renamed_is_one_sighting_at_each_end(
@@ -330,12 +330,12 @@ def test_a_folder_renamed_is_one_sighting_at_each_end(
     watched = watch()
     (music / "old").rename(music / "new")
     assert watched.seen() == {
-        (b"old", None): SightingKind.FOLDER_WENT,
-        (b"new", None): SightingKind.FOLDER_CAME,
+        (b"old", None): FsEventKind.FOLDER_WENT,
+        (b"new", None): FsEventKind.FOLDER_CAME,
     }
     assert watched.folders() == {b"", b"new", b"new/CD 1"}
     (music / "new/CD 1/x.mp3").write_bytes(b"x")
-    assert watched.seen() == {(b"new/CD 1", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"new/CD 1", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_two_folders_that_were_swapped_are_both_watched_at_their_new_paths(
@@ -346,7 +346,7 @@ def test_two_folders_that_were_swapped_are_both_watched_at_their_new_paths(
         (music / folder).mkdir(parents=True)
     watched = watch()
     swap(music / "one", music / "two")
-    came = SightingKind.FOLDER_CAME
+    came = FsEventKind.FOLDER_CAME
     assert watched.seen() == {(b"one", None): came, (b"two", None): came}
     assert watched.folders() == {b"", b"one", b"one/of two", b"two", b"two/of one"}
     for one in watched.folders():
@@ -369,7 +369,7 @@ def test_a_moved_folder_that_is_met_before_its_move_is_told_of_is_watched_where_
     watched.seen()
     assert watched.folders() == {b"", b"artist", b"artist/new", b"artist/new/CD 1"}
     (music / "artist/new/CD 1/x.mp3").write_bytes(b"x")
-    assert watched.seen() == {(b"artist/new/CD 1", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"artist/new/CD 1", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_a_folder_renamed_over_an_empty_one_is_watched_in_its_place(
@@ -382,7 +382,7 @@ def test_a_folder_renamed_over_an_empty_one_is_watched_in_its_place(
     watched.seen()
     assert watched.folders() == {b"", b"new"}
     (music / "new/x.mp3").write_bytes(b"x")
-    assert watched.seen() == {(b"new", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"new", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_a_deleted_folder_is_told_of_and_its_watches_are_forgotten(
@@ -391,7 +391,7 @@ def test_a_deleted_folder_is_told_of_and_its_watches_are_forgotten(
     (music / "a/b/c").mkdir(parents=True)
     watched = watch()
     shutil.rmtree(music / "a")
-    went = SightingKind.FOLDER_WENT
+    went = FsEventKind.FOLDER_WENT
     assert watched.seen() == {(b"a", None): went, (b"a/b", None): went, (b"a/b/c", None): went}
     assert watched.folders() == {b""}
 
@@ -409,7 +409,7 @@ def test_a_folder_deleted_while_somebody_is_in_it_makes_room_for_the_next(
     os.close(inside)
     assert watched.seen() == {}
     (music / "a/x.mp3").write_bytes(b"x")
-    assert watched.seen() == {(b"a", b"x.mp3"): SightingKind.CLOSED}
+    assert watched.seen() == {(b"a", b"x.mp3"): FsEventKind.CLOSED}
 
 
 def test_a_changed_mode_of_a_folder_is_told_of_it_alone(
@@ -418,7 +418,7 @@ def test_a_changed_mode_of_a_folder_is_told_of_it_alone(
     (music / "a/b").mkdir(parents=True)
     watched = watch()
     (music / "a").chmod(0o700)
-    assert watched.seen() == {(b"a", None): SightingKind.ATTRIBUTES}
+    assert watched.seen() == {(b"a", None): FsEventKind.ATTRIBUTES}
 
 
 def test_a_link_to_a_folder_is_not_entered(watched: Watched, tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_what_took_the_place_of_a_folder_is_not_watched(
     else:
         (watched.root / "a").symlink_to(tmp_path)
     watched.go.set()
-    assert watched.seen() == {(b"a", None): SightingKind.FOLDER_WENT}
+    assert watched.seen() == {(b"a", None): FsEventKind.FOLDER_WENT}
     assert watched.folders() == {b""}
     assert watched.observers.armed(ROOT).unwatched == {}
 
@@ -480,9 +480,9 @@ def test_what_came_before_a_large_folder_does_not_wait_for_it(
     watched.go.set()
     assert watched.listing.wait(10)
     assert watched.woken.is_set()
-    assert [one.name for one in watched.observers.drain().sightings] == [b"x.mp3"]
+    assert [one.name for one in watched.observers.drain().events] == [b"x.mp3"]
     watched.listed.set()
-    assert watched.seen() == {(b"large", None): SightingKind.FOLDER_CAME}
+    assert watched.seen() == {(b"large", None): FsEventKind.FOLDER_CAME}
 
 
 def test_a_burst_wakes_the_loop_once_until_it_drains(music: Path) -> None:
@@ -496,7 +496,7 @@ def test_a_burst_wakes_the_loop_once_until_it_drains(music: Path) -> None:
     assert observers.fence(10)
     assert woken.acquire(timeout=10)
     assert not woken.acquire(blocking=False)
-    assert len(observers.drain().sightings) == 200
+    assert len(observers.drain().events) == 200
     (music / "one more").touch()
     assert woken.acquire(timeout=10)
     observers.close()

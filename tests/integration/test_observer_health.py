@@ -20,10 +20,9 @@ from watchdog.observers.inotify_c import WatchDescriptor, inotify_rm_watch
 
 from tests.integration.conftest import Mount, unmount
 from tests.programs import ENVIRONMENT
-from watcher.health import Armed, DoubtKind
+from watcher.fs_event import FsEvent, FsEventKind, WatchCounts, WatchFaultKind
 from watcher.inbox import Drained
-from watcher.observers import Observers
-from watcher.sighting import Sighting, SightingKind
+from watcher.watch_manager import Observers
 
 ROOT, OTHER = 1, 2
 
@@ -37,7 +36,7 @@ class Roots:
         self.observers = Observers(lambda: None)
         self.held, self.go = threading.Event(), threading.Event()
 
-    def watch(self, root_id: int, root: Path) -> Armed:
+    def watch(self, root_id: int, root: Path) -> WatchCounts:
         return self.observers.watch(
             root_id, os.fsencode(root), wants_folder=lambda _: True, wants_name=self._wants
         )
@@ -55,7 +54,7 @@ class Roots:
         (root / "hold").touch()
         assert self.held.wait(10)
 
-    def await_doubt(self, kind: DoubtKind) -> Drained:
+    def await_doubt(self, kind: WatchFaultKind) -> Drained:
         """What is drained when the doubt comes; where the observer is gone there is no fence."""
         deadline = time.monotonic() + 10
         while True:
@@ -81,8 +80,8 @@ def is_seen(observers: Observers, root: Path) -> bool:
     (root / "probe").touch()
     assert observers.fence(10)
     drained = observers.drain()
-    told = Sighting(ROOT, b"", b"probe", SightingKind.CLOSED)
-    return told in drained.sightings and not drained.doubts
+    told = FsEvent(ROOT, b"", b"probe", FsEventKind.CLOSED)
+    return told in drained.events and not drained.doubts
 
 
 def queue_length() -> int:
@@ -113,7 +112,7 @@ def test_an_overflow_is_a_doubt_of_that_root_alone_and_a_renewed_root_is_whole(
     (music / "unheard").mkdir()
     (other / "heard").mkdir()
     roots.go.set()
-    roots.await_doubt(DoubtKind.OVERFLOW)
+    roots.await_doubt(WatchFaultKind.OVERFLOW)
     assert b"unheard" not in roots.observers.watched_folders(ROOT)
     roots.observers.renew(ROOT)
     assert roots.observers.watched_folders(ROOT) == {b"", b"unheard"}
@@ -128,7 +127,7 @@ def answer_of(script: str, *arguments: str | Path, prefix: list[str]) -> Any:
     """What a program prints as JSON."""
     prelude = """
         import json, os, sys
-        from watcher.observers import Observers
+        from watcher.watch_manager import Observers
         observers = Observers(lambda: None)
         root = os.fsencode(sys.argv[1])
         def watch():
@@ -142,7 +141,7 @@ def answer_of(script: str, *arguments: str | Path, prefix: list[str]) -> Any:
                 "watched": sorted(map(os.fsdecode, observers.watched_folders(1))),
                 "unwatched": {os.fsdecode(folder): error for folder, error in unwatched.items()},
                 "seen": [
-                    [os.fsdecode(one.folder), one.kind.name] for one in observers.drain().sightings
+                    [os.fsdecode(one.folder), one.kind.name] for one in observers.drain().events
                 ],
             }
     """
@@ -251,9 +250,9 @@ def test_a_root_that_is_not_there_is_named_and_watched_when_it_is_renewed(
     roots: Roots, music: Path
 ) -> None:
     music.rmdir()
-    assert roots.watch(ROOT, music) == Armed(0, {b"": errno.ENOENT})
+    assert roots.watch(ROOT, music) == WatchCounts(0, {b"": errno.ENOENT})
     music.mkdir()
-    assert roots.observers.renew(ROOT) == Armed(1, {})
+    assert roots.observers.renew(ROOT) == WatchCounts(1, {})
     assert is_seen(roots.observers, music)
 
 
@@ -272,7 +271,7 @@ def test_a_root_that_leaves_is_a_doubt_and_nothing_is_told_of_it_any_more(
     (music / "a").mkdir()
     roots.watch(ROOT, music)
     leave(music)
-    roots.await_doubt(DoubtKind.ROOT_LEFT)
+    roots.await_doubt(WatchFaultKind.ROOT_LEFT)
     assert roots.observers.watched_folders(ROOT) == set()
     elsewhere = music.parent / "elsewhere"
     if elsewhere.exists():
@@ -293,7 +292,7 @@ def test_an_unmount_is_not_refused_and_is_a_doubt(
     roots.watch(ROOT, music)
     assert is_seen(roots.observers, music)
     unmount(disk)
-    drained = roots.await_doubt(DoubtKind.UNMOUNTED)
+    drained = roots.await_doubt(WatchFaultKind.UNMOUNTED)
     assert drained.doubts[0].detail.startswith(str(disk))
     assert roots.observers.fence(10)
     above = {b"", b"a"} if below else set[bytes]()
@@ -307,7 +306,7 @@ def test_a_watch_that_the_kernel_dropped_is_a_doubt(roots: Roots, music: Path) -
     observer = roots.observers._observers[ROOT]
     (watch,) = (number for number in range(10) if observer.watches.folder_of(number) == b"a")
     assert inotify_rm_watch(observer._inotify_fd, WatchDescriptor(watch)) == 0
-    drained = roots.await_doubt(DoubtKind.DROPPED)
+    drained = roots.await_doubt(WatchFaultKind.DROPPED)
     assert drained.doubts[0].detail == str(music / "a")
     assert roots.observers.watched_folders(ROOT) == {b""}
 
@@ -323,7 +322,7 @@ def test_a_thread_that_ends_of_an_error_is_a_doubt_and_is_replaced(
     roots.watch(ROOT, music)
     assert roots.observers.alive()
     (music / "die").touch()
-    drained = roots.await_doubt(DoubtKind.DEAD)
+    drained = roots.await_doubt(WatchFaultKind.DEAD)
     assert "a fault of ours" in drained.doubts[0].detail
     roots.observers._observers[ROOT].join(10)
     assert not roots.observers.alive()
@@ -346,7 +345,7 @@ def test_a_descriptor_that_was_closed_ends_the_thread_where_watchdog_would_spin(
     with open(os.devnull, "wb") as unreadable:
         os.dup2(unreadable.fileno(), observer._inotify_fd)
     roots.go.set()
-    roots.await_doubt(DoubtKind.DEAD)
+    roots.await_doubt(WatchFaultKind.DEAD)
     roots.observers.unwatch(ROOT)
     assert os.listdir("/proc/self/fd") == before
 
@@ -362,7 +361,7 @@ def test_a_thread_that_does_not_answer_is_a_doubt_and_its_late_answer_proves_not
     assert roots.observers.fence(10)
     roots.hold(music)
     assert not roots.observers.fence(0.05)
-    roots.await_doubt(DoubtKind.SILENT)
+    roots.await_doubt(WatchFaultKind.SILENT)
     observer = roots.observers._observers[ROOT]
     assert not observer.ask(), "the answer to the first question would do for the second"
     roots.go.set()
@@ -378,5 +377,5 @@ def test_a_stuck_loop_costs_no_memory(music: Path) -> None:
         (music / str(number)).touch()
     assert observers.fence(10)
     assert len(observers._inbox._found[ROOT]) == 1
-    assert observers.drain().sightings == (Sighting(ROOT, b"", None, SightingKind.FOLDER_CAME),)
+    assert observers.drain().events == (FsEvent(ROOT, b"", None, FsEventKind.FOLDER_CAME),)
     observers.close()

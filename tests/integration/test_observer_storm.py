@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import ENVIRONMENT
-from watcher.observers import Observers
+from watcher.watch_manager import Observers
 
 STEPS = 1500
 ROOT = 1
@@ -52,7 +52,7 @@ def storm(root: str, seed: int) -> None:
 
 
 class Follower:
-    """Knows of a tree only what the sightings made it look at."""
+    """Knows of a tree only what the events made it look at."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.fsencode(root)
@@ -67,7 +67,7 @@ class Follower:
         assert self.observers.fence(10)
         drained = self.observers.drain()
         assert drained.doubts == ()
-        for one in drained.sightings:
+        for one in drained.events:
             place = os.path.join(self._root, one.folder)
             if one.name is None:
                 self.files -= {file for file in self.files if file.startswith(place + b"/")}

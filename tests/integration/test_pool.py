@@ -12,16 +12,16 @@ import msgspec
 import psutil
 import pytest
 
-from indexer.engine.pool import IN_FLIGHT, ReaderPool
-from indexer.engine.reader import NICE
 from indexer.errors import CannotDo
 from indexer.model import Chunk, Evidence, ProblemKind, Reading, Waiting
+from indexer.readers.pool import IN_FLIGHT, ReaderPool
+from indexer.readers.reader import NICE
 
 SOURCE = Path(__file__).parents[2]
 
 READER = """
 import os, signal
-from indexer.engine import reader
+from indexer.readers import reader
 from indexer.model import Track
 
 reader.ALIVE_EVERY_S = 0.0
@@ -302,7 +302,7 @@ def test_ctrl_c_in_the_caller_ends_the_readers(
 
 PARENT = """
 import os, signal, sys
-from indexer.engine.pool import ReaderPool
+from indexer.readers.pool import ReaderPool
 from indexer.model import Chunk, Evidence
 
 root, command, *paths = sys.argv[1:]

@@ -17,12 +17,17 @@ import psutil
 import pytest
 import redis
 
-from indexer.engine.queued.jobs import our_queue
-from indexer.engine.queued.queues import Queues
+from indexer.queue.jobs import our_queue
+from indexer.queue.queues import Queues
 from indexer.report import ChangeRow
 from tests.bombs import MB, large_tag
 from tests.corpus import plant, tagged
-from tests.crews import (
+from tests.daemons import Daemon, ids, shown, watching
+from tests.odd_readers import ODD_READERS
+from tests.programs import Running, Word, count, eventually, rows, run
+from tests.programs import started as started_program
+from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import (
     Crew,
     alive,
     await_ends,
@@ -36,11 +41,6 @@ from tests.crews import (
     serves,
     workers,
 )
-from tests.daemons import Daemon, ids, shown, watching
-from tests.odd_readers import ODD_READERS
-from tests.programs import Running, Word, count, eventually, rows, run
-from tests.programs import started as started_program
-from tests.redis_servers import RedisServer, redis_server
 from tests.trees import put, replayed, swap
 
 SOON_S: Final = 5.0

@@ -19,14 +19,16 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from indexer.engine.queued import hands
-from indexer.engine.queued.batches import FindingText, InsertOrder
-from indexer.engine.queued.chunk_reader import ChunkReader
-from indexer.engine.queued.failures import failures
-from indexer.engine.queued.hands import worker_of
-from indexer.engine.queued.jobs import FAILED_TTL_S, MOST_BYTES, PLAIN_BYTES, our_queue, read_order
-from indexer.engine.queued.lender import Lender
-from indexer.engine.queued.messages import (
+from indexer.ignore_files import path_filter_of
+from indexer.library import Library
+from indexer.model import Chunk, Entry, Evidence, Hint, Reading, Stamp
+from indexer.queue import rq_worker
+from indexer.queue.batch_messages import FindingText, InsertOrder
+from indexer.queue.chunk_reader import ChunkReader
+from indexer.queue.extract import Extractor
+from indexer.queue.failed_jobs import list_failed
+from indexer.queue.jobs import FAILED_TTL_S, MOST_BYTES, PLAIN_BYTES, our_queue, read_order
+from indexer.queue.messages import (
     BatchOrder,
     ExtractOrder,
     FileText,
@@ -34,16 +36,14 @@ from indexer.engine.queued.messages import (
     PathText,
     ScanOrder,
 )
-from indexer.engine.queued.owner import Owner
-from indexer.engine.queued.queues import Queues
-from indexer.library import Library
-from indexer.model import Chunk, Entry, Evidence, Hint, Reading, Stamp
+from indexer.queue.owner import IndexWorker
+from indexer.queue.queues import Queues
+from indexer.queue.rq_worker import worker_of
 from indexer.settings import Settings
 from indexer.store import pending
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
-from indexer.wishes import wanted_by
 from tests.odd_readers import ODD_READERS
 from tests.programs import run
 from tests.redis_servers import RedisServer, redis_server
@@ -113,9 +113,9 @@ class House:
             reader = None
             if queues == ("extract",):
                 reader = stack.enter_context(ChunkReader(self.settings))
-                handlers = Lender(self.settings, self.client, reader.read).handlers
+                handlers = Extractor(self.settings, self.client, reader.read).handlers
             else:
-                owner = Owner(self.settings, wanted_by(self.settings), self.client)
+                owner = IndexWorker(self.settings, path_filter_of(self.settings), self.client)
                 stack.callback(owner.close)
                 handlers = owner.handlers
             worker = worker_of(
@@ -142,11 +142,11 @@ class House:
 
     def leave(self, hint: Hint) -> PendingRow:
         with write_transaction(self.connection):
-            return pending.leave_hint(self.connection, hint, 1)
+            return pending.enqueue(self.connection, hint, 1)
 
     def chunk(self, *names: bytes) -> PendingRow:
         with write_transaction(self.connection):
-            hint = pending.leave_hint(self.connection, Hint(1), 1)
+            hint = pending.enqueue(self.connection, Hint(1), 1)
             return pending.add_chunk(self.connection, Hint(1, b"", names), hint.generation, 1)
 
     def origin(self, row: PendingRow, **more: Any) -> Origin:
@@ -164,7 +164,7 @@ class House:
 
     def failed(self, queue: str) -> dict[str, str]:
         """The failed jobs of a queue and why."""
-        return {one.id: one.traceback for one in failures(self.client) if one.queue == queue}
+        return {one.id: one.traceback for one in list_failed(self.client) if one.queue == queue}
 
     def assert_refused(self, queue: str, *words: str, job_id: str | None = "bad") -> None:
         """Exactly one job has failed, and it says why; it stands nowhere else."""
@@ -215,7 +215,7 @@ def pickled(mark: Mark) -> bytes:
     return zlib.compress(pickle.dumps(("os.mkdir", None, (mark,), {})))
 
 
-GOOD_NAME = "indexer.engine.queued.jobs"
+GOOD_NAME = "indexer.queue.jobs"
 
 Fields = Callable[[Mark], dict[str, Any]]
 
@@ -237,7 +237,7 @@ STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
         ("refused", "'trap_module.run' is no job of this program"),
     ),
     "a function of ours that is no job": (
-        lambda mark: {"data": call("indexer.engine.queued.queues.fetch", str(mark.path))},
+        lambda mark: {"data": call("indexer.queue.queues.fetch", str(mark.path))},
         ("refused", "is no job of this program"),
     ),
     "a method of something": (
@@ -561,13 +561,13 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
     house: House, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RQ keeps what a job answers, and our answer is no JSON."""
-    monkeypatch.setattr(hands, "_HANDED_BACK_PAUSE_S", 0.0)
+    monkeypatch.setattr(rq_worker, "_HANDED_BACK_PAUSE_S", 0.0)
     origin = house.origin(house.chunk(b"1.mp3"))
     away = PathText.of(os.fsencode(music / "not mounted"))
     order = ExtractOrder(origin=origin, root_path=away, files=(a_file("1.mp3"),))
     house.put("extract", order, "back")
     with ChunkReader(house.settings) as reader:
-        handlers = Lender(house.settings, house.client, reader.read).handlers
+        handlers = Extractor(house.settings, house.client, reader.read).handlers
         worker = worker_of(
             ("extract",), house.client, handlers, name="guard", memory_mb=10_000, reader=reader
         )
@@ -596,9 +596,9 @@ def test_only_a_usual_job_of_insert_is_not_compressed_and_each_comes_out_as_it_w
 def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(
     house: House, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hands, "IDLE_S", 1)
+    monkeypatch.setattr(rq_worker, "IDLE_S", 1)
     with ChunkReader(house.settings) as reader:
-        handlers = Lender(house.settings, house.client, reader.read).handlers
+        handlers = Extractor(house.settings, house.client, reader.read).handlers
         worker = worker_of(
             ("extract",), house.client, handlers, name="guard", memory_mb=10_000, reader=reader
         )
@@ -622,7 +622,7 @@ def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
     house: House, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool has a limit for each file, and that rules."""
-    monkeypatch.setattr(hands, "_HEARTBEAT_S", 0)  # as often as the pool looks
+    monkeypatch.setattr(rq_worker, "_HEARTBEAT_S", 0)  # as often as the pool looks
     for name, value in {**ODD_READERS, "SLOW_S": "3.5"}.items():
         monkeypatch.setenv(name, value)
     plant({"slow.mp3": song("Slow")})

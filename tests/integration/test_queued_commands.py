@@ -13,11 +13,15 @@ import psutil
 import pytest
 import redis
 
-from indexer.engine.queued.messages import ExtractOrder, FileText, Origin, PathText
-from indexer.engine.queued.queues import Queues, chunk_job, files_in
+from indexer.queue.messages import ExtractOrder, FileText, Origin, PathText
+from indexer.queue.queues import Queues, chunk_job, files_in
 from indexer.settings import Settings
 from tests.corpus import noise, plant, tagged
-from tests.crews import (
+from tests.integration.conftest import Mount
+from tests.odd_readers import ODD_READERS
+from tests.programs import count, eventually, rows, run, started
+from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import (
     alive,
     await_ends,
     crew,
@@ -30,10 +34,6 @@ from tests.crews import (
     serves,
     workers,
 )
-from tests.integration.conftest import Mount
-from tests.odd_readers import ODD_READERS
-from tests.programs import count, eventually, rows, run, started
-from tests.redis_servers import RedisServer, redis_server
 from tests.trees import put, put_in_place_of, swap
 
 COUNTED: Final = (

@@ -15,9 +15,9 @@ import redis
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.engine.queued import serial
-from indexer.engine.queued.jobs import our_queue
-from indexer.engine.queued.profiles import QUEUES
+from indexer.queue import serializer
+from indexer.queue.jobs import our_queue
+from indexer.queue.profiles import QUEUES
 from tests.programs import Ran, run
 from tests.redis_servers import RedisServer, redis_server
 
@@ -56,7 +56,7 @@ def read(_order: object) -> None:
 
 def work(client: redis.Redis, queue: str = "extract") -> None:
     """Do what is queued; all of it fails."""
-    worker = SimpleWorker([our_queue(queue, client)], connection=client, serializer=serial)
+    worker = SimpleWorker([our_queue(queue, client)], connection=client, serializer=serializer)
     worker.job_class = worker.queues[0].job_class = Job  # ours would refuse `read`
     worker.work(burst=True, logging_level="CRITICAL")
 
@@ -101,7 +101,7 @@ def test_each_of_the_five_queues_is_one_line_in_the_order_of_the_stages(
     assert lines[0].split() == ["queue", "queued", "started", "failed", "oldest", "workers"]
     assert [line.split()[0] for line in lines[1:6]] == list(QUEUES)
     assert lines[2].split()[1:4] == ["2", "0", "0"]
-    assert lines[6] == "nobody works on some of them: start indexer worker"
+    assert lines[6] == "some have no worker: start indexer worker"
 
 
 def test_json_has_one_object_a_queue(server: RedisServer, client: redis.Redis) -> None:
@@ -133,7 +133,7 @@ def test_the_oldest_job_counts_though_another_was_put_before_it(
 
 def test_workers_are_counted_while_they_show_life(server: RedisServer, client: redis.Redis) -> None:
     queues = [our_queue("extract", client), our_queue("insert", client)]
-    worker = SimpleWorker(queues, connection=client, serializer=serial)
+    worker = SimpleWorker(queues, connection=client, serializer=serializer)
     worker.register_birth()  # type: ignore[no-untyped-call]
     assert workers(server) == {"scan": 0, "extract": 1, "batch": 0, "insert": 1, "deferred": 0}
     client.delete(worker.key)  # as a heartbeat that ran out
@@ -220,7 +220,7 @@ def test_a_job_is_requeued_by_its_id(server: RedisServer, client: redis.Redis) -
     fail(client, "x", "y")
     assert indexer(server.address, "requeue", "x").out == "1 job requeued\n"
     assert held(client) == (["x"], ["y"])
-    assert Job.fetch("x", client, serial).get_status() == "queued"
+    assert Job.fetch("x", client, serializer).get_status() == "queued"
     assert indexer(server.address, "requeue", "x", check=1).out == "0 jobs requeued\n"
 
 

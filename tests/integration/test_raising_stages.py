@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import plant, tagged
-from tests.crews import crew, is_quiet, quick
 from tests.daemons import QUICK, shown, watching
 from tests.programs import count, eventually, rows, run
 from tests.raising import injecting
 from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import crew, is_quiet, quick
 from tests.trees import put
 
 STAGES = {

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from indexer.engine.pace import RatesSeen, Step
-from indexer.engine.queued.rates import Rates
+from indexer.queue.rates import RedisRates
+from indexer.runs.throughput import Rates, Step
 from tests.redis_servers import redis_server
 
-NOTHING = RatesSeen(dict.fromkeys(Step, 0.0), 0.0)
+NOTHING = Rates(dict.fromkeys(Step, 0.0), 0.0)
 
 
 class Clock:
@@ -39,15 +39,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def rates(client: redis.Redis, clock: Clock) -> Rates:
-    return Rates(client, clock)
+def rates(client: redis.Redis, clock: Clock) -> RedisRates:
+    return RedisRates(client, clock)
 
 
-def test_nothing_counted_is_a_rate_of_nothing(rates: Rates) -> None:
+def test_nothing_counted_is_a_rate_of_nothing(rates: RedisRates) -> None:
     assert rates.seen() == NOTHING
 
 
-def test_a_rate_is_what_was_counted_in_a_minute_by_the_second(rates: Rates, clock: Clock) -> None:
+def test_a_rate_is_what_was_counted_in_a_minute_by_the_second(
+    rates: RedisRates, clock: Clock
+) -> None:
     for _ in range(6):
         rates.count(Step.DISCOVERY, 100)
         clock.now += 5
@@ -56,13 +58,15 @@ def test_a_rate_is_what_was_counted_in_a_minute_by_the_second(rates: Rates, cloc
     assert seen == {Step.DISCOVERY: 10.0, Step.EXTRACTION: 0.0, Step.INSERTION: 0.1}
 
 
-def test_all_processes_count_in_one_place(rates: Rates, client: redis.Redis, clock: Clock) -> None:
+def test_all_processes_count_in_one_place(
+    rates: RedisRates, client: redis.Redis, clock: Clock
+) -> None:
     rates.count(Step.EXTRACTION, 60)
-    Rates(client, clock).count(Step.EXTRACTION, 60)
+    RedisRates(client, clock).count(Step.EXTRACTION, 60)
     assert rates.seen().files_per_second[Step.EXTRACTION] == 2.0
 
 
-def test_what_is_older_than_a_minute_no_longer_counts(rates: Rates, clock: Clock) -> None:
+def test_what_is_older_than_a_minute_no_longer_counts(rates: RedisRates, clock: Clock) -> None:
     rates.count(Step.DISCOVERY, 600)
     clock.now += 54
     assert rates.seen().files_per_second[Step.DISCOVERY] == 10.0
@@ -70,7 +74,7 @@ def test_what_is_older_than_a_minute_no_longer_counts(rates: Rates, clock: Clock
     assert rates.seen() == NOTHING
 
 
-def test_the_error_rate_is_the_part_of_what_was_read(rates: Rates) -> None:
+def test_the_error_rate_is_the_part_of_what_was_read(rates: RedisRates) -> None:
     rates.count(Step.EXTRACTION, 3, 1)
     rates.count(Step.DISCOVERY, 1000)
     assert rates.seen().error_rate == 0.3333
@@ -78,19 +82,23 @@ def test_the_error_rate_is_the_part_of_what_was_read(rates: Rates) -> None:
     assert rates.seen().error_rate == 0.25
 
 
-def test_more_failures_than_files_are_all_of_them_and_none_read_is_no_rate(rates: Rates) -> None:
+def test_more_failures_than_files_are_all_of_them_and_none_read_is_no_rate(
+    rates: RedisRates,
+) -> None:
     rates.count(Step.EXTRACTION, 0, 5)
     assert rates.seen().error_rate == 0.0
     rates.count(Step.EXTRACTION, 2)
     assert rates.seen().error_rate == 1.0
 
 
-def test_counting_nothing_writes_nothing(rates: Rates, client: redis.Redis) -> None:
+def test_counting_nothing_writes_nothing(rates: RedisRates, client: redis.Redis) -> None:
     rates.count(Step.DISCOVERY, 0)
     assert client.dbsize() == 0
 
 
-def test_what_was_counted_goes_by_itself(rates: Rates, client: redis.Redis, clock: Clock) -> None:
+def test_what_was_counted_goes_by_itself(
+    rates: RedisRates, client: redis.Redis, clock: Clock
+) -> None:
     for _ in range(3):
         rates.count(Step.DISCOVERY, 1)
         clock.now += 5

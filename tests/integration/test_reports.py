@@ -11,10 +11,10 @@ from typing import Any, Final
 import pytest
 
 from tests.corpus import noise, plant, tagged
-from tests.crews import crew, quick
 from tests.daemons import QUICK, Daemon, watching
 from tests.programs import Running, count, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import crew, quick
 from tests.trees import put
 
 CONTRACT: Final = (

@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 
 from indexer import errors
-from indexer.disks import Disk
-from indexer.engine.acceptance import accept_disks
-from indexer.engine.opening import open_tree
-from indexer.engine.share import Share, open_share
-from indexer.engine.shares import shares
-from indexer.mounts import read_mounts
+from indexer.disk.filesystem import Disk
+from indexer.disk.mounts import read_mounts
+from indexer.disk.tree import Tree
+from indexer.ignore.path_filter import PathFilter
+from indexer.roots.acceptance import accept_disks
+from indexer.roots.opening import open_tree
+from indexer.roots.share_tree import Share, open_share
+from indexer.shares.registry import shares
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
-from indexer.tree import Tree
-from indexer.walk import look, names_in, runs, unseen, walk
-from indexer.wanted import Wanted
+from indexer.walk import look, names_in, unseen, walk
 from tests.trees import Plant
 
-WANTED = Wanted(frozenset({b".mp3"}))
+WANTED = PathFilter(frozenset({b".mp3"}))
 TREE: dict[str | bytes, bytes | None] = {
     "1.mp3": b"one",
     "A/2.mp3": b"two",
@@ -78,7 +78,7 @@ def both(root: RootRow, connection: Connection) -> Iterator[Both]:
 
 def test_a_share_has_the_disks_of_its_tree_and_nothing_open(both: Both) -> None:
     tree, share = both()
-    (spot,), (same,) = tree.spots, share.spots
+    (spot,), (same,) = tree.mount_points, share.mount_points
     assert (spot.disk_id, spot.device, spot.fields) == (same.disk_id, same.device, same.fields)
     assert same.fd == -1
     assert share.may_hang
@@ -95,12 +95,12 @@ def test_a_walk_of_a_share_finds_what_a_walk_of_its_tree_finds(
     (music / "to a file.mp3").symlink_to("1.mp3")
     (music / "out.mp3").symlink_to("/etc/hostname")
     tree, share = both(follow_links=follow_links)
-    wanted = Wanted(frozenset({b".mp3"}), follow_links=follow_links)
-    assert list(walk(share, b"", wanted)) == list(walk(tree, b"", wanted))
-    assert list(walk(share, b"A", wanted, recursive=False)) == list(
-        walk(tree, b"A", wanted, recursive=False)
+    path_filter = PathFilter(frozenset({b".mp3"}), follow_links=follow_links)
+    assert list(walk(share, b"", path_filter)) == list(walk(tree, b"", path_filter))
+    assert list(walk(share, b"A", path_filter, recursive=False)) == list(
+        walk(tree, b"A", path_filter, recursive=False)
     )
-    assert list(walk(share, b"gone", wanted)) == []
+    assert list(walk(share, b"gone", path_filter)) == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_walks_of_one_share_may_be_interleaved_and_left(both: Both, plant: Plant
     assert share.lstat(b"1.mp3") is not None
     del one
     assert len(list(other)) == len(list(walk(tree, b"many", WANTED))) - 3
-    partly = runs(share, b"", WANTED)
+    partly = walk(share, b"", WANTED)
     next(partly)
     del partly
     assert share.lstat(b"1.mp3") is not None

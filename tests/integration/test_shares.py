@@ -14,15 +14,15 @@ from typing import Any
 import psutil
 import pytest
 
-from indexer.engine import left_behind
-from indexer.engine.helper import Helper, Silent
-from indexer.engine.requests import Call
+from indexer.shares import left_behind
+from indexer.shares.helper import Helper, Silent
+from indexer.shares.messages import Call
 from tests.corpus import plant, tagged
-from tests.crews import crew, quick
 from tests.daemons import QUICK, Daemon, watching
 from tests.integration.conftest import MakeDisk, Mount, tool
 from tests.programs import Ran, eventually, rows, run, started
 from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import crew, quick
 from tests.shares import NoShare, Share, share_of
 
 SOON_S = 2.0
@@ -92,7 +92,7 @@ def no_helper_is_left(of: int) -> None:
     def none() -> bool:
         found = psutil.process_iter(["cmdline", "ppid"])
         lines = [one.info["cmdline"] or [] for one in found if one.info["ppid"] == of]
-        return not any("indexer.engine.helper_process" in line for line in lines)
+        return not any("indexer.shares.helper_process" in line for line in lines)
 
     eventually(none, within_s=10)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from indexer.engine import guard
-from indexer.engine.hanging import is_share
-from indexer.engine.shares import shares
 from indexer.library import Library
 from indexer.model import Progress
+from indexer.roots import open_roots
 from indexer.settings import Settings
+from indexer.shares.hanging import is_share
+from indexer.shares.registry import shares
 from indexer.stages.insert import Inserter
 from tests.corpus import plant, tagged
 from tests.programs import rows
@@ -44,7 +44,9 @@ def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nas]:
     plant(folder, {f"{n}/{n}.mp3": tagged(title=f"N {n}") for n in range(SONGS)})
     whole = is_share
     own = os.fsencode(folder)
-    monkeypatch.setattr(guard, "is_share", lambda path, mounts: path == own or whole(path, mounts))
+    monkeypatch.setattr(
+        open_roots, "is_share", lambda path, mounts: path == own or whole(path, mounts)
+    )
     monkeypatch.setattr(shares, "patience_s", 0.3)
     yield Nas(folder)
     shares.close()

@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from tests.corpus import plant, tagged
-from tests.crews import Crew, crew, failed, held, is_quiet, quick
 from tests.daemons import Daemon, watching
 from tests.programs import count, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server
+from tests.rq_workers import Crew, crew, failed, held, is_quiet, quick
 
 FILES = 2_400
 """Enough that the queues have the database tidied (more than 2 000), while the daemon rests."""

@@ -15,7 +15,7 @@ from indexer.store.schema import SUBVOLUMES
 from tests.corpus import plant, tagged
 from tests.daemons import shown, watching
 from tests.integration.conftest import Mount, tool, unmount
-from tests.integration.standing import SONGS, assert_offline, assert_untouched
+from tests.integration.root_assertions import SONGS, assert_offline, assert_untouched
 from tests.programs import rows, run
 
 AT = 1_600_000_000

@@ -9,7 +9,7 @@ from typing import Any
 
 from indexer.cli import answers
 from indexer.cli.watch import plain_line
-from indexer.engine.queued.queues import Queues
+from indexer.queue.queues import Queues
 from indexer.report import (
     DaemonStatus,
     QueueStatus,

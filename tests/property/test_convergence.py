@@ -24,15 +24,15 @@ from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
 from indexer import verify
-from indexer.engine import dispatch, local
+from indexer.engine import coordinator, local
 from indexer.library import Library
 from indexer.report import ScanReport
 from indexer.settings import Settings
-from indexer.stages import absence, rows
+from indexer.stages import missing, rows
 from indexer.store.connection import Connection, write_transaction
 from indexer.tags import SUFFIXES, Refused, read_track
-from tests.by_hand import PoolHere
-from tests.property.upheaval import Place, Upheaval, folders, names, picks, roots
+from tests.property.fs_state_machine import Place, Upheaval, folders, names, picks, roots
+from tests.stage_harness import PoolHere
 from tests.trees import ask, faults, replayed
 
 EXAMPLES: Final = int(os.environ.get("CONVERGENCE", "0"))
@@ -79,7 +79,7 @@ class Convergence(Upheaval):
         super().__init__()
         self.power = Power()
         self.patch = pytest.MonkeyPatch()
-        for module in (rows, absence, local, dispatch):
+        for module in (rows, missing, local, coordinator):
             self.patch.setattr(module, "write_transaction", self.power.transaction)
         for module in (verify, local):
             self.patch.setattr(module, "ReaderPool", PoolHere)

@@ -7,8 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.disks import Disk, same_disk, same_inodes
-from indexer.mounts import Mount, mount_of, mounts_below, overlap, parse_mounts
+from indexer.disk.filesystem import Disk, same_disk, same_inodes
+from indexer.disk.mounts import Mount, mount_of, mounts_below, overlap, parse_mounts
 
 places = st.lists(st.sampled_from([b"a", b"b", b"ab"]), max_size=3).map(
     lambda names: b"/" + b"/".join(names)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer.tags.fast.mp4 import DEEPEST, plain_mp4
 from indexer.tags.items import ATOMS, FREEFORM, PAIRS
-from indexer.tags.plain_mp4 import DEEPEST, plain_mp4
 from indexer.tags.window import BLOCK, Window
 from tests import corpus
 from tests.property.test_fast_readers import assert_same, fixed

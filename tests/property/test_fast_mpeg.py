@@ -6,7 +6,8 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.tags import id3, mpeg
+from indexer.tags import id3
+from indexer.tags.fast import mpeg_frames
 from indexer.tags.window import Window
 from tests.property.test_fast_readers import assert_same, fixed, outcome
 from tests.property.test_tags import id3_files
@@ -65,7 +66,7 @@ def mpeg_files(draw: st.DrawFn) -> bytes:
     sound = b""
     for number in range(draw(st.integers(2, 7))):
         header = headers[0] if draw(st.integers(0, 30)) else headers[-1]
-        frame = mpeg.frame_of(header)
+        frame = mpeg_frames.frame_of(header)
         size = frame.size if frame else draw(st.integers(4, 500))
         body = bytearray(header + bytes(max(size - 4, 0)))
         if draw(st.booleans()) if number == 0 else not draw(st.integers(0, 15)):
@@ -88,9 +89,11 @@ def test_mpeg_audio_is_read_as_mutagen_reads_it(content: bytes, suffix: str) -> 
 @fixed
 @given(id3_files())
 def test_a_file_with_an_id3_tag_is_read_as_before(content: bytes) -> None:
-    fast = mpeg.stream(Window(io.BytesIO(content)), id3.read_tag(Window(io.BytesIO(content))).size)
+    fast = mpeg_frames.stream(
+        Window(io.BytesIO(content)), id3.read_tag(Window(io.BytesIO(content))).size
+    )
     got = outcome(content, ".mp3")
-    with patch.object(mpeg, "stream", lambda *_: None):
+    with patch.object(mpeg_frames, "stream", lambda *_: None):
         assert outcome(content, ".mp3") == got
     if not isinstance(got, str) and fast is not None:
         assert (fast.sample_rate, fast.channels) == (got.sample_rate, got.channels)  # type: ignore[attr-defined]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.tags.pages import PAGES_LIMIT, TAILS
-from indexer.tags.plain_ogg import plain_ogg
+from indexer.tags.fast.ogg import plain_ogg
+from indexer.tags.fast.ogg_pages import PAGES_LIMIT, TAILS
 from indexer.tags.window import BLOCK, Window
 from tests.property.test_fast_flac import KEYS, item, little
 from tests.property.test_fast_readers import Counted, assert_same, fixed

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from indexer import tags
-from indexer.tags import id3, mp4, mpeg, vorbis
-from indexer.tags.plain_flac import plain_flac
-from indexer.tags.plain_id3 import plain_tag
-from indexer.tags.plain_mp4 import plain_mp4
+from indexer.tags import id3, mp4, vorbis
+from indexer.tags.fast import mpeg_frames
+from indexer.tags.fast.flac import plain_flac
+from indexer.tags.fast.id3 import plain_tag
+from indexer.tags.fast.mp4 import plain_mp4
 from indexer.tags.window import Window
 from tests import corpus
 from tests.property.test_tags import mutations
@@ -29,7 +30,7 @@ fixed = settings(
 
 FAST = (
     (id3, "plain_tag"),
-    (mpeg, "stream"),
+    (mpeg_frames, "stream"),
     (vorbis, "plain_flac"),
     (vorbis, "plain_ogg"),
     (mp4, "plain_mp4"),
@@ -87,7 +88,7 @@ def test_a_damaged_file_is_read_as_mutagen_reads_it(damaged: tuple[str, bytes]) 
         assert_same(content, template)
         return
     got = outcome(content, template)
-    with patch.object(mpeg, "stream", lambda *_: None):
+    with patch.object(mpeg_frames, "stream", lambda *_: None):
         assert outcome(content, template) == got
 
 
@@ -115,4 +116,4 @@ def test_the_files_that_taggers_write_are_not_left_to_mutagen(template: str) -> 
     else:
         tag = plain_tag(window)
         assert tag is not None
-        assert mpeg.stream(window, tag.size) is not None
+        assert mpeg_frames.stream(window, tag.size) is not None

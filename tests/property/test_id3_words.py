@@ -11,7 +11,7 @@ from mutagen.id3 import TCON, ID3TimeStamp
 from mutagen.mp3._util import LAMEError, LAMEHeader
 
 from indexer.tags import frames, genre_names
-from indexer.tags.mpeg import has_lame_tag
+from indexer.tags.fast.mpeg_frames import has_lame_tag
 from tests.property.test_fast_readers import fixed
 
 genre_parts = st.sampled_from(

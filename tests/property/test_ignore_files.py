@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer import automaton, gitignore, wildmatch
-from indexer.gitignore import Patterns
-from indexer.wanted import NO_RULES, IgnoreFile, Wanted
+from indexer.ignore import automaton, gitignore, wildmatch
+from indexer.ignore.gitignore import Patterns
+from indexer.ignore.path_filter import NO_RULES, IgnoreFile, PathFilter
 
 PLAIN = (
     b"a",
@@ -235,5 +235,5 @@ def test_no_bytes_raise(text: bytes, path: bytes) -> None:
 def test_ignored_names_of_any_text_mean_what_fnmatch_says_of_them(
     chosen: list[str], name: str
 ) -> None:
-    said = Wanted(frozenset(), chosen).folder(os.fsencode(name))
+    said = PathFilter(frozenset(), chosen).folder(os.fsencode(name))
     assert said == (not any(fnmatch.fnmatchcase(name, pattern) for pattern in chosen))

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from indexer.engine.queued.leases import Case, Leases, Sign, Verdict
+from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
 from indexer.store.pending import Outline
 
 LEASE_S = 15.0
@@ -44,30 +44,30 @@ class Row:
         self.pulse = 0
 
     @property
-    def case(self) -> Case:
+    def case(self) -> DispatchKey:
         single = self.outline.is_chunk or self.outline.attempts > 0
-        return Case(self.outline.generation, self.outline.id if single else 0)
+        return DispatchKey(self.outline.generation, self.outline.id if single else 0)
 
     @property
     def is_alive(self) -> bool:
         return self.job in (Job.QUEUED, Job.STARTED)
 
-    def sign(self) -> Sign:
+    def sign(self) -> JobState:
         """What Redis says of it."""
         match self.job:
             case Job.QUEUED:
-                return Sign(waits=True, files=self.files)
+                return JobState(waits=True, files=self.files)
             case Job.STARTED:
                 self.pulse += 1
-                return Sign(pulse=str(self.pulse).encode(), files=self.files)
+                return JobState(pulse=str(self.pulse).encode(), files=self.files)
             case Job.STUCK | Job.LOST_READING:
                 reading = self.job is Job.LOST_READING
                 pulse = str(self.pulse).encode()
-                return Sign(pulse=pulse, reading=reading, files=self.files)
+                return JobState(pulse=pulse, reading=reading, files=self.files)
             case Job.FAILED:
-                return Sign(failed=True, files=self.files)
+                return JobState(failed=True, files=self.files)
             case _:
-                return Sign(files=self.files)
+                return JobState(files=self.files)
 
 
 class Dispatching(RuleBasedStateMachine):
@@ -81,7 +81,7 @@ class Dispatching(RuleBasedStateMachine):
     @initialize(retries=st.integers(0, 3), chance=st.floats(0, 1))
     def begin(self, retries: int, chance: float) -> None:
         self.now = 1000.0
-        self.leases = Leases(LEASE_S, retries, 1.0, LONGEST_S, lambda: chance)
+        self.leases = DispatchLeases(LEASE_S, retries, 1.0, LONGEST_S, lambda: chance)
         self.rows: dict[int, Row] = {}
         self.next_id = 1
         self.turn = 1
@@ -97,7 +97,7 @@ class Dispatching(RuleBasedStateMachine):
     @rule(files=st.integers(1, 9))
     def leave(self, files: int) -> None:
         row = self._add(files, is_chunk=False)
-        self.leases.leave(row.case, self.now)
+        self.leases.register(row.case, self.now)
         self._look()
 
     @precondition(lambda self: self.rows)
@@ -162,27 +162,27 @@ class Dispatching(RuleBasedStateMachine):
         return row
 
     def _look(self) -> None:
-        """As the foreman does; a row that was answered and is not whole waits for its time."""
+        """As the dispatcher does; a row that was answered and is not whole waits for its time."""
         left = self.leases.meet([row.outline for row in self.rows.values()], self.now)
         for outline in left:
-            self.leases.try_again(Case(outline.generation, outline.id), self.now + 1.0)
+            self.leases.try_again(DispatchKey(outline.generation, outline.id), self.now + 1.0)
         by_case = {row.case: row for row in self.rows.values()}
         for case in self.leases.due(self.now):
             row = by_case[case]
             before = row.job
             verdict = self.leases.judge(case, row.sign(), self.now)
             if row.is_alive:
-                assert verdict is Verdict.WAIT, "it shows life"
+                assert verdict is Action.WAIT, "it shows life"
             match verdict:
-                case Verdict.DISPATCH:
+                case Action.DISPATCH:
                     self._dispatch(row)
-                case Verdict.SPLIT:
+                case Action.SPLIT:
                     assert (before, row.files > 1) == (Job.LOST_READING, True)
                     assert row.outline.is_chunk
                     del self.rows[row.outline.id]
                     parts = [self._add(1, is_chunk=True) for _ in range(row.files)]
                     self.leases.split([part.outline.id for part in parts])
-                case Verdict.CONDEMN:
+                case Action.CONDEMN:
                     assert (before, row.files) == (Job.LOST_READING, 1)
                     self._dispatch(row)
         assert all(case in by_case for case in self.leases.due(float("inf")))

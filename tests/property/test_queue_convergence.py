@@ -21,19 +21,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from indexer.engine.queued.foreman import Foreman
-from indexer.engine.queued.lender import Lender
-from indexer.engine.queued.owner import Owner
-from indexer.engine.queued.profiles import QUEUES
-from indexer.engine.queued.queues import JobState, files_in
-from indexer.engine.registry import root_at
+from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
+from indexer.queue.dispatcher import Dispatcher
+from indexer.queue.extract import Extractor
+from indexer.queue.owner import IndexWorker
+from indexer.queue.profiles import QUEUES
+from indexer.queue.queues import JobState, files_in
+from indexer.roots.registry import root_at
 from indexer.settings import Settings
 from indexer.stages.extract import extract
 from indexer.store import pending
 from indexer.store.connection import open_index
 from indexer.verify import Verifier
-from indexer.wishes import wanted_by
 from tests.corpus import tagged
 
 NAMES = ("a.mp3", "b.mp3", "d/c.mp3")
@@ -116,7 +116,7 @@ class QueueConvergence(RuleBasedStateMachine):
             retry_first=0.01,
             retry_longest=1.0,
         )
-        self.wanted = wanted_by(self.settings)
+        self.wanted = path_filter_of(self.settings)
         self.now = 1_000.0
         self.written = 0
         self.hinted: set[str] = set()
@@ -128,18 +128,18 @@ class QueueConvergence(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.owner = self._owner()
-        self.lender = Lender(self.settings, _nobody(), extract)
+        self.lender = Extractor(self.settings, _nobody(), extract)
         self.lender._queues = self.queues  # type: ignore[assignment]
-        self.foreman = self._foreman()
+        self.dispatcher = self._dispatcher()
 
-    def _owner(self) -> Owner:
-        owner = Owner(self.settings, self.wanted, _nobody())
-        owner._desk.queues = self.queues  # type: ignore[assignment]
-        owner._desk.rates = Silent()  # type: ignore[assignment]
+    def _owner(self) -> IndexWorker:
+        owner = IndexWorker(self.settings, self.wanted, _nobody())
+        owner._context.queues = self.queues  # type: ignore[assignment]
+        owner._context.rates = Silent()  # type: ignore[assignment]
         return owner
 
-    def _foreman(self) -> Foreman:
-        foreman = Foreman(
+    def _dispatcher(self) -> Dispatcher:
+        dispatcher = Dispatcher(
             self.connection,
             self.settings,
             say=lambda *_told: None,
@@ -147,9 +147,9 @@ class QueueConvergence(RuleBasedStateMachine):
             clock=lambda: self.now,
             chance=lambda: 0.5,
         )
-        foreman._queues = self.queues  # type: ignore[assignment]
-        foreman._meet_at = math.inf  # it never sees that Redis began anew: leases have to
-        return foreman
+        dispatcher._queues = self.queues  # type: ignore[assignment]
+        dispatcher._meet_at = math.inf  # it never sees that Redis began anew: leases have to
+        return dispatcher
 
     def teardown(self) -> None:
         if hasattr(self, "owner"):
@@ -193,16 +193,16 @@ class QueueConvergence(RuleBasedStateMachine):
         if not self.hinted:
             return
         if recursive:
-            self.foreman.leave([Hint(self.root.id, recursive=True)])
+            self.dispatcher.enqueue([Hint(self.root.id, recursive=True)])
         else:
             names = tuple(os.fsencode(name) for name in sorted(self.hinted))
-            self.foreman.leave([Hint(self.root.id, b"", names)])
+            self.dispatcher.enqueue([Hint(self.root.id, b"", names)])
         self.hinted.clear()
 
     @rule(seconds=st.sampled_from([0.0, 1.0, LEASE_S, 3 * LEASE_S]))
     def dispatch(self, seconds: float) -> None:
         self.now += seconds
-        self.foreman.turn(self.now)
+        self.dispatcher.tick(self.now)
 
     # Jobs
 
@@ -241,8 +241,8 @@ class QueueConvergence(RuleBasedStateMachine):
 
     @rule()
     def restart_foreman(self) -> None:
-        self.foreman.close()
-        self.foreman = self._foreman()
+        self.dispatcher.close()
+        self.dispatcher = self._dispatcher()
 
     # What holds always, and in the end
 
@@ -256,7 +256,7 @@ class QueueConvergence(RuleBasedStateMachine):
     def come_to_rest(self) -> None:
         self.deliver(False)
         for _ in range(ENOUGH):
-            self.foreman.turn(self.now)
+            self.dispatcher.tick(self.now)
             for name in QUEUES:
                 while self.queues.jobs[name]:
                     _, data = self.queues.jobs[name].pop(0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
 from mutagen.mp4._atom import Atom, AtomError
 
-from indexer.tags.sample_entry import Entry, read_entry
+from indexer.tags.fast.mp4_sample_entry import Entry, read_entry
 from tests.property.test_fast_readers import fixed
 
 

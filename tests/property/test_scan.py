@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import paths
-from indexer.model import ChangeKind, Entry, Known, Place, Problem, ProblemKind
-from indexer.stages.comparison import Compared, Pair, Same, Vanished, compare, compare_runs
+from indexer.model import ChangeKind, Entry, IndexedFile, Problem, ProblemKind, RowState
+from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.outcome import judge
 from indexer.store.tracks import known_of
 from indexer.walk import File, Found, Listed, Run, Unlisted, Unseen, entry_of
@@ -24,8 +24,10 @@ several = st.frozensets(places, max_size=12)
 
 UNSEEN = Problem(ProblemKind.ENVIRONMENT, "no")
 
+Item = Entry | Listed | Unlisted | Unseen
 
-def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"") -> Iterator[Found]:
+
+def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"") -> Iterator[Item]:
     """What `walk` would say of a tree with these files, in its order.
 
     Folders in `dark` cannot be listed, files in it cannot be looked at.
@@ -49,6 +51,39 @@ def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"")
             yield entry(path)
 
 
+def merged(found: Iterable[Item], known: Iterable[IndexedFile]) -> Iterator[Compared]:
+    """Merge a walk and the index, both in byte order of their paths.
+
+    Below an `Unlisted` folder nothing is compared: rows there neither vanish nor pair. Nor is the
+    row of an `Unseen` name.
+    """
+    rows = iter(known)
+    row = next(rows, None)
+    for item in found:
+        if isinstance(item, Listed):
+            yield item
+            continue
+        if isinstance(item, Unlisted):
+            low, high = paths.below_range(item.path)
+            while row is not None and row.path < low:
+                yield Vanished(row)
+                row = next(rows, None)
+            while row is not None and row.path < high:
+                row = next(rows, None)
+            yield item
+            continue
+        while row is not None and row.path < item.path:
+            yield Vanished(row)
+            row = next(rows, None)
+        own = row if row is not None and row.path == item.path else None
+        yield item if isinstance(item, Unseen) else Pair(item, own)
+        if own is not None:
+            row = next(rows, None)
+    while row is not None:
+        yield Vanished(row)
+        row = next(rows, None)
+
+
 @given(several, several, several)
 def test_disk_and_index_are_merged_as_sets_would_be(
     on_disk: frozenset[bytes], in_index: frozenset[bytes], unlisted: frozenset[bytes]
@@ -58,18 +93,18 @@ def test_disk_and_index_are_merged_as_sets_would_be(
     unseen = {item.path for item in found if isinstance(item, Unseen)}
     files = {item.path for item in found if isinstance(item, Entry)}
     assert [item.path for item in found if isinstance(item, Entry)] == sorted(files)
-    merged: list[Compared] = list(compare(found, map(known, sorted(in_index))))
+    told: list[Compared] = list(merged(found, map(known, sorted(in_index))))
 
     def judged(path: bytes) -> bool:
         return path not in unseen and not any(path.startswith(f + b"/") for f in dark)
 
-    assert [item for item in merged if not isinstance(item, Pair | Vanished)] == [
+    assert [item for item in told if not isinstance(item, Pair | Vanished)] == [
         item for item in found if not isinstance(item, Entry)
     ]
-    assert [item for item in merged if isinstance(item, Pair)] == [
+    assert [item for item in told if isinstance(item, Pair)] == [
         Pair(entry(path), known(path) if path in in_index else None) for path in sorted(files)
     ]
-    assert [item for item in merged if isinstance(item, Vanished)] == [
+    assert [item for item in told if isinstance(item, Vanished)] == [
         Vanished(known(path)) for path in sorted(in_index - files) if judged(path)
     ]
 
@@ -93,12 +128,12 @@ def test_unchanged_files_are_counted_and_all_others_told_as_without_the_short_cu
     troubled = {path for path, part in differs.items() if part == "trouble"}
     told: list[Compared] = []
     same = 0
-    for item in compare_runs(_runs(found, differs), iter(rows), 7, troubled, at_once=2):
+    for item in compare(_runs(found, differs), iter(rows), 7, troubled, at_once=2):
         if isinstance(item, Same):
             same += item.files
         else:
             told.append(item)
-    every = compare(
+    every = merged(
         (_entry(item.path, differs) if isinstance(item, Entry) else item for item in found),
         map(known_of, rows),
     )
@@ -129,9 +164,7 @@ def _entry(path: bytes, differs: dict[bytes, str]) -> Entry:
     return entry_of(*_file(path, differs))
 
 
-def _runs(
-    found: Iterable[Found], differs: dict[bytes, str]
-) -> Iterator[Run | Listed | Unlisted | Unseen]:
+def _runs(found: Iterable[Item], differs: dict[bytes, str]) -> Iterator[Found]:
     files: list[File] = []
     for item in found:
         if isinstance(item, Entry):
@@ -159,36 +192,36 @@ def test_who_follows_the_feed_knows_at_every_pause_whether_a_track_is_in_the_vie
     happened: list[tuple[object, ...]],
 ) -> None:
     """A row that lost its place is told of before a run ends: only then the two have to agree."""
-    row: Known | None = None
+    row: IndexedFile | None = None
     fed = False
     kinds: list[ChangeKind] = []
     for what, *how in happened:
         told: tuple[ChangeKind, ...] = ()
         if what == "stands":
             moved, readable, differs = map(bool, how)
-            gone = row is not None and row.place is Place.MISSING
+            gone = row is not None and row.place is RowState.MISSING
             told = judge(
                 row, moved=gone or (moved and row is not None), readable=readable, differs=differs
             ).changes
             added_at = row.added_at if row is not None else None
             row = known(
                 b"a",
-                place=Place.PRESENT if readable else Place.REFUSED,
+                place=RowState.PRESENT if readable else RowState.REFUSED,
                 added_at=1 if readable else added_at,
             )
-        elif row is not None and row.place is not Place.MISSING and what != "is told":
-            shown = row.place is Place.PRESENT
-            untold = shown and what == "leaves untold"
-            told = (ChangeKind.MISSING,) if shown and not untold else ()
+        elif row is not None and row.place is not RowState.MISSING and what != "is told":
+            shown = row.place is RowState.PRESENT
+            unannounced = shown and what == "leaves untold"
+            told = (ChangeKind.MISSING,) if shown and not unannounced else ()
             row = known(
                 b"a",
-                place=Place.MISSING,
+                place=RowState.MISSING,
                 added_at=row.added_at,
-                missing_at=None if untold else 5,
+                missing_at=None if unannounced else 5,
             )
-        elif row is not None and row.place is Place.MISSING and row.missing_at is None:
+        elif row is not None and row.place is RowState.MISSING and row.missing_at is None:
             told = (ChangeKind.MISSING,)
-            row = known(b"a", place=Place.MISSING, added_at=row.added_at, missing_at=5)
+            row = known(b"a", place=RowState.MISSING, added_at=row.added_at, missing_at=5)
         for kind in told:
             kinds.append(kind)
             match kind:
@@ -204,6 +237,6 @@ def test_who_follows_the_feed_knows_at_every_pause_whether_a_track_is_in_the_vie
                     fed = False
                 case _:
                     assert fed
-        untold = row is not None and row.place is Place.MISSING and row.missing_at is None
-        shown = row is not None and row.place is Place.PRESENT
-        assert untold or fed == shown
+        unannounced = row is not None and row.place is RowState.MISSING and row.missing_at is None
+        shown = row is not None and row.place is RowState.PRESENT
+        assert unannounced or fed == shown

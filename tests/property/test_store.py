@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from indexer import paths
-from indexer.model import Hint, Place
+from indexer.model import Hint, RowState
 from indexer.store import pending, tracks
 from indexer.store.connection import Connection
 from tests.trees import known
@@ -50,10 +50,10 @@ def test_rows_below_a_folder_are_those_that_a_filter_leaves(
     with Undone(index), pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracks, "_PAGE", 3)
         for path in left | present:
-            row = known(path, place=Place.REFUSED if b"!" in path else Place.PRESENT)
+            row = known(path, place=RowState.REFUSED if b"!" in path else RowState.PRESENT)
             track_id = tracks.add(index, row, None, 1, tracks.NOTHING_READ)
             if path not in present:
-                tracks.leave(index, track_id, 1)
+                tracks.mark_missing(index, track_id, 1)
         inside = sorted(path for path in present if path != folder and paths.is_below(path, folder))
         found = [row.path for row in tracks.below(index, 1, folder)]
         assert found == inside
@@ -76,9 +76,9 @@ def test_what_a_finished_scan_did_not_look_at_stays_hinted(
     index: Connection, left: list[Hint], finished: Hint, before: int, path: bytes
 ) -> None:
     with Undone(index):
-        rows = [pending.leave_hint(index, hint, 1) for hint in left]
+        rows = [pending.enqueue(index, hint, 1) for hint in left]
         up_to = rows[min(before, len(rows)) - 1].id if before and rows else 0
-        pending.settle_covered(index, [finished], up_to)
+        pending.complete_covered(index, [finished], up_to)
         still = {row.id: row.hint for row in pending.all_rows(index)}
         for row in rows:
             if row.id > up_to:
@@ -95,10 +95,10 @@ def test_files_that_newer_rows_name_are_known_by_name(
     index: Connection, left: list[tuple[Hint, bool]]
 ) -> None:
     with Undone(index):
-        rows = [pending.leave_hint(index, hint, 1) for hint, _ in left]
+        rows = [pending.enqueue(index, hint, 1) for hint, _ in left]
         for row, (_, settled) in zip(rows, left, strict=True):
             if settled:
-                assert pending.settle(index, row)
+                assert pending.complete(index, row)
         kept = [row for row, (_, settled) in zip(rows, left, strict=True) if not settled]
         assert pending.all_rows(index) == kept
         for number, row in enumerate(rows):

@@ -15,10 +15,10 @@ from mutagen.mp4 import MP4
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import columns, comments, mutagen_mp4, vorbis
+from indexer.tags import columns, comments, mutagen_mp4
+from indexer.tags.fast.id3 import plain_tag
 from indexer.tags.id3 import read_tag, track
 from indexer.tags.mutagen_id3 import tag_of
-from indexer.tags.plain_id3 import plain_tag
 from indexer.tags.window import Window
 from tests import corpus
 
@@ -237,7 +237,7 @@ def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) ->
             flac = FLAC(io.BytesIO(content))
             pictures = any(picture.data for picture in flac.pictures)
             found = comments.comments_of(flac.tags or ())
-            expected = vorbis.track("flac", flac.info, found, has_picture=pictures, lossless=True)
+            expected = comments.track("flac", flac.info, found, has_picture=pictures, lossless=True)
         else:
             expected = mutagen_mp4.track(MP4(io.BytesIO(content)))
     except (MutagenError, ValueError, LookupError, TypeError):

@@ -33,20 +33,20 @@ def _name_of(file: Any) -> bytes:
 def install(stage: str) -> None:
     """Have a stage raise."""
     if stage == "walk":
-        from indexer.wanted import Wanted
+        from indexer.ignore.path_filter import PathFilter
 
-        plain = Wanted.file
+        plain = PathFilter.file
 
-        def wanted(self: Wanted, name: bytes) -> bool:
+        def path_filter(self: PathFilter, name: bytes) -> bool:
             if sys._getframe(1).f_globals["__name__"] == "indexer.walk":
                 _raise_on(name)
             return plain(self, name)
 
-        Wanted.file = wanted  # type: ignore[method-assign]
+        PathFilter.file = path_filter  # type: ignore[method-assign]
     elif stage == "scan":
-        from indexer.stages import identity
+        from indexer.stages import moves
 
-        identity.find = _before(identity.find, lambda _connection, _trees, entry, *_: entry.path)
+        moves.find = _before(moves.find, lambda _connection, _trees, entry, *_: entry.path)
     elif stage == "extract":
         from indexer import tags  # the stage takes its reader from there when it is imported
 

@@ -20,19 +20,21 @@ FLOORS = (
     ("indexer.cli", "indexer.__main__"),
     ("indexer.library",),
     ("indexer.repair", "indexer.verify", "indexer.queries", "indexer.places", "indexer.version"),
-    ("indexer.vitals",),
+    ("indexer.metrics",),
     ("indexer.report",),
     ("indexer.engine",),
+    ("indexer.queue",),
+    ("indexer.roots",),
+    ("indexer.readers",),
+    ("indexer.shares",),
+    ("indexer.process", "indexer.runs"),
     ("indexer.stages",),
-    ("indexer.walk", "indexer.spindles"),
-    ("indexer.wishes",),
-    ("indexer.evidence", "indexer.rulebook", "indexer.tree", "indexer.tags", "indexer.store"),
-    ("indexer.identity",),
-    ("indexer.birth", "indexer.descent", "indexer.disks", "indexer.mounts", "indexer.settings"),
-    ("indexer.wanted", "indexer.paths", "indexer.faults"),
-    ("indexer.gitignore",),
-    ("indexer.automaton",),
-    ("indexer.wildmatch",),
+    ("indexer.walk",),
+    ("indexer.ignore_files",),
+    ("indexer.evidence", "indexer.tags", "indexer.store"),
+    ("indexer.disk",),
+    ("indexer.settings",),
+    ("indexer.ignore", "indexer.paths", "indexer.faults"),
     ("indexer.model",),
     ("indexer.errors",),
 )
@@ -45,12 +47,12 @@ EDGES = {
     "click": ("indexer.cli", "watcher.cli"),
     "rich": ("indexer.cli.progress", "indexer.cli.watch"),
     "watchdog": ("watcher.observer",),
-    "rq": ("indexer.engine.queued",),
-    "redis": ("indexer.engine.queued",),
-    "rq_dashboard": ("indexer.engine.queued.dashboard",),
-    "flask": ("indexer.engine.queued.dashboard",),
-    "jinja2": ("indexer.engine.queued.dashboard",),
-    "werkzeug": ("indexer.engine.queued.dashboard",),
+    "rq": ("indexer.queue",),
+    "redis": ("indexer.queue",),
+    "rq_dashboard": ("indexer.queue.dashboard",),
+    "flask": ("indexer.queue.dashboard",),
+    "jinja2": ("indexer.queue.dashboard",),
+    "werkzeug": ("indexer.queue.dashboard",),
 }
 """Where each library may be imported."""
 
@@ -129,14 +131,15 @@ BY_NAME = {
     "os.path.getsize", "open",
 }  # fmt: skip
 IN_MUSIC = (
-    "indexer.descent", "indexer.identity", "indexer.rulebook", "indexer.stages", "indexer.tags",
-    "indexer.tree", "indexer.verify", "indexer.walk", "watcher.observation", "watcher.watches",
+    "indexer.disk.descent", "indexer.disk.identity", "indexer.disk.tree", "indexer.ignore_files",
+    "indexer.stages", "indexer.tags", "indexer.verify", "indexer.walk", "watcher.observation",
+    "watcher.watches",
 )  # fmt: skip
 """The modules that look at files of a root."""
 NAMED = {
-    ("indexer.descent", "os.open"): 1,  # the root
-    ("indexer.identity", "os.open"): 1,  # the root, and where disks begin
-    ("indexer.tree", "os.path.realpath"): 4,  # which way links lead; nothing is opened by it
+    ("indexer.disk.descent", "os.open"): 1,  # the root
+    ("indexer.disk.identity", "os.open"): 1,  # the root, and where disks begin
+    ("indexer.disk.tree", "os.path.realpath"): 4,  # which way links lead; nothing is opened by it
     ("watcher.watches", "os.open"): 1,  # the root
 }
 """(module, call): how often a path is taken whole there."""
@@ -173,7 +176,13 @@ def test_what_a_process_does_not_need_it_does_not_import(module: str) -> None:
     assert told.stdout.split() == []
 
 
-SERVERS = ("tests.crews", "tests.daemons", "tests.redis_servers", "tests.automount", "playwright")
+SERVERS = (
+    "tests.rq_workers",
+    "tests.daemons",
+    "tests.redis_servers",
+    "tests.automount",
+    "playwright",
+)
 """What only tests of real processes and disks need."""
 UNIT_TESTS = sorted((HERE / "tests/unit").rglob("*.py"))
 

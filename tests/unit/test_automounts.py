@@ -8,20 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from indexer.disks import Disk
-from indexer.engine.automounts import (
+from indexer.disk.filesystem import Disk
+from indexer.disk.mounts import has_automounts, has_expired, mounts_below, parse_mounts
+from indexer.model import Hint
+from indexer.roots.automounts import (
     Automounts,
     automounts_of,
     fresh_mounts,
     resting_places,
     touched_by,
 )
-from indexer.model import Hint
-from indexer.mounts import has_automounts, has_expired, mounts_below, parse_mounts
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
-from watcher.log import Decisions
-from watcher.roots import Root, Roots, Standing
+from watcher.log import EventLog
+from watcher.roots import Root, Roots, RootStatus
 from watcher.state import RootEvent, RootState
 
 # One unit whose disk is mounted, one that has expired, and an automounter's folder with one name.
@@ -119,7 +119,7 @@ def test_a_root_is_opened_for_each_hint_of_it() -> None:
 @pytest.fixture
 def roots() -> Roots:
     """The root `nas`, behind an automount, that is watched."""
-    known = Roots(Settings(db=Path()), Decisions(), lambda _root_id: None)
+    known = Roots(Settings(db=Path()), EventLog(), lambda _root_id: None)
     known.see([standing({b"": NFS})])
     root = known.get(2)
     assert root is not None
@@ -129,8 +129,8 @@ def roots() -> Roots:
     return known
 
 
-def standing(automounts: dict[bytes, Any], **more: Any) -> Standing:
-    return Standing(NAS, tuple(rows()), automounts=automounts, **more)
+def standing(automounts: dict[bytes, Any], **more: Any) -> RootStatus:
+    return RootStatus(NAS, tuple(rows()), automounts=automounts, **more)
 
 
 def nas(roots: Roots) -> Root:

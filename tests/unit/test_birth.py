@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer import birth
-from indexer.birth import Status, Statuses
+from indexer.disk import birth_time
+from indexer.disk.birth_time import Status, Statuses
 from indexer.model import Stamp
 
 BIRTHLESS = "the file system of the tests keeps no time of birth"
@@ -84,7 +84,7 @@ def test_where_statx_is_refused_it_is_fstat_without_a_birth(
         asked.append(file)
         return -1
 
-    monkeypatch.setattr(birth, "_STATX", refuse)
+    monkeypatch.setattr(birth_time, "_STATX", refuse)
     file = os.open(song, os.O_RDONLY)
     statuses = Statuses(births=True)
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_where_there_is_no_statx_or_nobody_asks_no_birth_is_known(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert status_of(song, births=False).birth_ns is None
-    monkeypatch.setattr(birth, "_STATX", None)
+    monkeypatch.setattr(birth_time, "_STATX", None)
     assert status_of(song).birth_ns is None
 
 

@@ -66,13 +66,13 @@ def test_what_lost_its_last_track_ends_and_what_is_used_stays(
     names.link(two, ["Björk"], [], ["Pop"])
     connection.execute("UPDATE tracks SET album = 'Debut' WHERE id = ?", (one,))
     names.unlink(one)
-    names.leave_album(album_id)
+    names.detach_from_album(album_id)
     names.end_orphans()
     assert in_table(connection, "artists") == ["Björk"]
     assert in_table(connection, "genres") == ["Pop"]
     assert in_table(connection, "albums", "title") == ["Debut"], "its track is still there"
-    tracks.leave(connection, one, 1)
-    names.leave_album(album_id)
+    tracks.mark_missing(connection, one, 1)
+    names.detach_from_album(album_id)
     names.end_orphans()
     assert in_table(connection, "albums", "title") == []
 
@@ -152,7 +152,7 @@ def test_an_album_keeps_no_name_that_only_the_track_had_which_left_it(
     connection.execute("UPDATE tracks SET album = 'Debut' WHERE id = ?", (one,))
     connection.execute("UPDATE tracks SET album = 'Debut (Deluxe)' WHERE id = ?", (two,))
     assert names.album_id(b"release", "Debut (Deluxe)", None) == album_id
-    tracks.leave(connection, two, 1)
-    names.leave_album(album_id)
+    tracks.mark_missing(connection, two, 1)
+    names.detach_from_album(album_id)
     names.end_orphans()
     assert in_table(connection, "albums", "title") == ["Debut"]

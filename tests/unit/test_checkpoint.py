@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from indexer.engine.memory import give_back
 from indexer.library import Library
+from indexer.process import give_back
 from indexer.settings import Settings
 from indexer.store import upkeep
 from indexer.store.connection import Connection, open_index, select_value

@@ -14,22 +14,22 @@ import msgspec
 import pytest
 
 from indexer import errors
-from indexer.disks import Disk
-from indexer.engine import guard
-from indexer.engine.automounts import Touches
-from indexer.engine.lock import DispatchLock, Holder, holder
-from indexer.engine.registry import root_at
-from indexer.engine.result import Result
+from indexer.disk.filesystem import Disk
+from indexer.ignore_files import path_filter_of
+from indexer.roots import open_roots
+from indexer.roots.automounts import Touches
+from indexer.roots.registry import root_at
+from indexer.runs.lock import DispatchLock, LockInfo, lock_info
+from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.store import pending, roots, tracks
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.roots import MountRow, RootRow
-from indexer.wishes import wanted_by
 from tests.corpus import plant, tagged
 from watcher.daemon import Daemon
-from watcher.health import Armed, Doubt, DoubtKind
-from watcher.roots import Root, Standing
-from watcher.work import Work
+from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
+from watcher.roots import Root, RootStatus
+from watcher.work import LocalWork
 
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
 
@@ -42,7 +42,7 @@ class Stepped:
         self.settings = settings
         self.connection = connection
         self.daemon = Daemon(
-            connection, lock, settings, wanted_by(settings), clock=lambda: self.now
+            connection, lock, settings, path_filter_of(settings), clock=lambda: self.now
         )
 
     def step(self, seconds: float = 0.0) -> None:
@@ -57,9 +57,9 @@ class Stepped:
         return tracks.counts(self.connection)[0]
 
     @property
-    def told(self) -> Holder:
+    def told(self) -> LockInfo:
         """What `indexer status` would know."""
-        told = holder(self.settings.db)
+        told = lock_info(self.settings.db)
         assert told is not None
         return told
 
@@ -173,8 +173,8 @@ def test_for_the_reconcile_an_expired_automount_is_mounted_and_watched_again(
         opened.append(touches(root.id, b"nas", True))
         return set()
 
-    monkeypatch.setattr(guard, "automounts_of", lambda *_: {b"nas": None})
-    monkeypatch.setattr(guard, "resting_places", touches)
+    monkeypatch.setattr(open_roots, "automounts_of", lambda *_: {b"nas": None})
+    monkeypatch.setattr(open_roots, "resting_places", touches)
     stepped.step()
     assert opened == [True, True]
     stepped.step(10)
@@ -246,20 +246,20 @@ def test_a_file_that_is_written_again_is_pending_again(stepped: Stepped, music: 
 def test_losing_events_during_the_scan_beats_finishing_it(
     stepped: Stepped, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
 ) -> None:
-    look = Work.look
+    look = LocalWork.look
     inbox = stepped.daemon._observers._inbox
 
-    def overflows(work: Work, *args: Any, **kwargs: Any) -> Result:
+    def overflows(work: LocalWork, *args: Any, **kwargs: Any) -> Result:
         result = look(work, *args, **kwargs)
-        inbox.doubt(Doubt(1, DoubtKind.OVERFLOW, "in a test"))
+        inbox.doubt(WatchFault(1, WatchFaultKind.OVERFLOW, "in a test"))
         return result
 
-    monkeypatch.setattr(Work, "look", overflows)
+    monkeypatch.setattr(LocalWork, "look", overflows)
     stepped.step()
     assert stepped.state == "scanning"
     assert "watching" not in logged()
     assert stepped.daemon.next_turn() == -math.inf
-    monkeypatch.setattr(Work, "look", look)
+    monkeypatch.setattr(LocalWork, "look", look)
     stepped.step()
     assert (stepped.state, stepped.told.recoveries) == ("watching", {"overflow": 1})
 
@@ -268,13 +268,13 @@ def test_losing_events_during_the_scan_beats_finishing_it(
 def test_a_root_that_leaves_just_before_it_is_looked_at_is_not_watched(
     stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
 ) -> None:
-    look = Work.look
+    look = LocalWork.look
 
-    def looks_too_late(work: Work, *args: Any, **kwargs: Any) -> Result:
+    def looks_too_late(work: LocalWork, *args: Any, **kwargs: Any) -> Result:
         music.rename(music.with_name("away"))
         return look(work, *args, **kwargs)
 
-    monkeypatch.setattr(Work, "look", looks_too_late)
+    monkeypatch.setattr(LocalWork, "look", looks_too_late)
     stepped.step()
     assert "polling" not in logged()
     stepped.step()
@@ -317,8 +317,8 @@ def test_what_cannot_be_written_is_looked_at_again_after_pauses_that_grow(
     reason: str,
 ) -> None:
     stepped.step()
-    look = Work.look
-    monkeypatch.setattr(Work, "look", fails(error))
+    look = LocalWork.look
+    monkeypatch.setattr(LocalWork, "look", fails(error))
     plant(music, {"a.mp3": tagged(title="A")})
     stepped.step()
     stepped.step(1.0)
@@ -328,7 +328,7 @@ def test_what_cannot_be_written_is_looked_at_again_after_pauses_that_grow(
         pauses.append(stepped.daemon.next_turn() - stepped.now)
         stepped.step(pauses[-1])
     assert pauses == [0.5, 1.0, 2.0, 4.0, 4.0]
-    monkeypatch.setattr(Work, "look", look)
+    monkeypatch.setattr(LocalWork, "look", look)
     stepped.step(3.9)
     assert stepped.shown == 0
     stepped.step(0.1)
@@ -343,7 +343,7 @@ def test_what_cannot_be_written_is_looked_at_again_after_pauses_that_grow(
 def test_what_no_pause_mends_ends_the_loop(
     stepped: Stepped, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(Work, "look", fails(error))
+    monkeypatch.setattr(LocalWork, "look", fails(error))
     with pytest.raises(type(error)):
         stepped.daemon.run()
 
@@ -359,13 +359,13 @@ def test_a_daemon_that_is_told_to_stop_stops_before_its_next_turn(stepped: Stepp
 
 def root(*mounts: tuple[bytes, str], is_polled: bool = False) -> Root:
     rows = tuple(MountRow(folder, 1, 1, Disk(fs_type=fs_type)) for folder, fs_type in mounts)
-    return Root(Standing(RootRow(1, "music", b"/music"), rows), is_polled)
+    return Root(RootStatus(RootRow(1, "music", b"/music"), rows), is_polled)
 
 
 def test_a_network_disk_below_a_root_is_polled_and_nothing_else_of_it() -> None:
     below = root((b"", "ext4"), (b"nas", "nfs4"), (b"usb", "vfat"))
     assert below.unwatched() == [b"nas"]
-    below.armed = Armed(3, {b"a": 28})
+    below.armed = WatchCounts(3, {b"a": 28})
     assert below.unwatched() == [b"a", b"nas"]
 
 
@@ -383,16 +383,16 @@ def test_a_root_that_a_command_removes_while_the_disks_are_looked_at_is_passed_o
     stepped: Stepped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stepped.step()
-    whole = guard.look_at_roots
+    whole = open_roots.open_roots
 
-    def removing(*arguments: Any, **named: Any) -> guard.Guarded:
-        guarded = whole(*arguments, **named)
+    def removing(*arguments: Any, **named: Any) -> open_roots.OpenRoots:
+        open_trees = whole(*arguments, **named)
         with closing(open_index(stepped.settings.db, write=True)) as other:
             for root in roots.watched(other):
                 with write_transaction(other):
                     roots.remove(other, root.id, 1)
-        return guarded
+        return open_trees
 
-    monkeypatch.setattr(guard, "look_at_roots", removing)
+    monkeypatch.setattr(open_roots, "look_at_roots", removing)
     stepped.step(20)
     assert stepped.told.states == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.descent import OpenFolders, lstat_at, open_below
+from indexer.disk.descent import OpenFolders, lstat_at, open_below
 
 DEPTHS = ("a", "a/b", "a/b/c", "a/b/c/x.mp3")
 PATH = b"a/b/c/x.mp3"

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from indexer import disks
-from indexer.disks import Disk, how_it_differs, same_disk, same_inodes
+from indexer.disk import filesystem
+from indexer.disk.filesystem import Disk, how_it_differs, same_disk, same_inodes
+from indexer.disk.mounts import parse_mounts
 from indexer.errors import RootOffline, UsageError
 from indexer.model import StampFields
-from indexer.mounts import parse_mounts
 
 # One disk, or another
 
@@ -102,28 +102,28 @@ def test_an_identity_is_the_strongest_mark_there_is() -> None:
 def disk_without_mounts(folder: Path) -> Disk:
     fd = os.open(folder, os.O_RDONLY)
     try:
-        return disks.disk_of(fd, None)
+        return filesystem.disk_of(fd, None)
     finally:
         os.close(fd)
 
 
 def test_the_folder_of_this_test_has_an_identity(tmp_path: Path) -> None:
-    disk = disks.disk_at(os.fsencode(tmp_path))
+    disk = filesystem.disk_at(os.fsencode(tmp_path))
     assert disk.fs_type
-    assert disk == disks.disk_at(os.fsencode(tmp_path))
+    assert disk == filesystem.disk_at(os.fsencode(tmp_path))
 
 
 def test_the_type_is_known_where_the_mount_is_not_listed(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path)
-    listed, bare = disks.disk_at(path), disk_without_mounts(tmp_path)
-    if listed.fs_type not in set(disks._MAGIC_TYPES.values()):
+    listed, bare = filesystem.disk_at(path), disk_without_mounts(tmp_path)
+    if listed.fs_type not in set(filesystem._MAGIC_TYPES.values()):
         pytest.skip(f"the test folder's file system, {listed.fs_type}, has no number in the table")
     assert bare.fs_type == listed.fs_type
 
 
 def test_a_folder_that_is_not_there_has_no_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        disks.disk_at(os.fsencode(tmp_path / "gone"))
+        filesystem.disk_at(os.fsencode(tmp_path / "gone"))
 
 
 def test_a_uuid_of_zeros_is_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_only_a_block_device_has_a_uuid_by_udev(tmp_path: Path) -> None:
     (tmp_path / "a-uuid").symlink_to("/dev/null")
     number = os.stat("/dev/null").st_rdev
     (mount,) = parse_mounts(b"1 1 %d:%d / / rw - x x rw" % (os.major(number), os.minor(number)))
-    assert disks._uuid_by_device(mount, os.fsencode(tmp_path)) == ""
+    assert filesystem._uuid_by_device(mount, os.fsencode(tmp_path)) == ""
 
 
 # The table of file systems
@@ -152,32 +152,34 @@ def test_only_a_block_device_has_a_uuid_by_udev(tmp_path: Path) -> None:
     "fs_type", ["ext4", "ext3", "xfs", "btrfs", "f2fs", "tmpfs", "zfs", "nfs4"]
 )
 def test_stable_inodes_are_compared(fs_type: str) -> None:
-    assert disks.stamp_fields(fs_type) is StampFields.ALL
+    assert filesystem.stamp_fields(fs_type) is StampFields.ALL
 
 
 @pytest.mark.parametrize(
     "fs_type", ["vfat", "exfat", "msdos", "fuseblk", "fuse", "fuse.mergerfs", "cifs", "smb3", "9p"]
 )
 def test_made_up_inodes_are_not_compared(fs_type: str) -> None:
-    assert disks.stamp_fields(fs_type) is StampFields.SIZE_MTIME
+    assert filesystem.stamp_fields(fs_type) is StampFields.SIZE_MTIME
 
 
 @pytest.mark.parametrize("fs_type", ["", "newfs"])
 def test_an_unknown_type_gives_up_moves_but_not_changes(fs_type: str) -> None:
-    assert disks.stamp_fields(fs_type) is StampFields.NO_INODE
+    assert filesystem.stamp_fields(fs_type) is StampFields.NO_INODE
 
 
 def test_coarse_clocks_are_known() -> None:
-    assert disks.granularity_ns("vfat") == 2_000_000_000
-    assert disks.granularity_ns("exfat") == 10_000_000
-    assert disks.granularity_ns("nfs") == 1_000_000_000
-    assert disks.granularity_ns("ext4") == 0
+    assert filesystem.granularity_ns("vfat") == 2_000_000_000
+    assert filesystem.granularity_ns("exfat") == 10_000_000
+    assert filesystem.granularity_ns("nfs") == 1_000_000_000
+    assert filesystem.granularity_ns("ext4") == 0
 
 
 def test_the_database_is_refused_where_wal_is_not_safe() -> None:
     refused = ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "fuse.sshfs", "fuseblk", "virtiofs"]
-    assert not any(map(disks.holds_wal, refused))
-    assert all(map(disks.holds_wal, ["ext4", "xfs", "btrfs", "f2fs", "vfat", "overlay", "tmpfs"]))
+    assert not any(map(filesystem.holds_wal, refused))
+    assert all(
+        map(filesystem.holds_wal, ["ext4", "xfs", "btrfs", "f2fs", "vfat", "overlay", "tmpfs"])
+    )
 
 
 # What may become a root
@@ -186,22 +188,24 @@ def test_the_database_is_refused_where_wal_is_not_safe() -> None:
 def test_a_root_is_a_real_path(tmp_path: Path) -> None:
     (tmp_path / "music").mkdir()
     (tmp_path / "link").symlink_to("music")
-    assert disks.real_root(os.fsencode(tmp_path / "link" / ".")) == os.fsencode(tmp_path / "music")
+    assert filesystem.real_root(os.fsencode(tmp_path / "link" / ".")) == os.fsencode(
+        tmp_path / "music"
+    )
 
 
 def test_what_is_not_a_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").touch()
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(UsageError, match=r"song.mp3 is not a folder: name the folder"):
-        disks.real_root(os.fsencode(tmp_path / "song.mp3"))
+        filesystem.real_root(os.fsencode(tmp_path / "song.mp3"))
     for name in ("gone", "dangling"):
         with pytest.raises(UsageError, match=f"{name} does not exist: name a folder"):
-            disks.real_root(os.fsencode(tmp_path / name))
+            filesystem.real_root(os.fsencode(tmp_path / name))
 
 
 def test_a_root_that_is_not_utf8_is_shown_in_escapes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"/\\xff does not exist"):
-        disks.real_root(os.fsencode(tmp_path) + b"/\xff")
+        filesystem.real_root(os.fsencode(tmp_path) + b"/\xff")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +227,7 @@ def test_a_folder_that_cannot_be_listed_is_refused(
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(error, match=message):
-        disks.real_root(os.fsencode(tmp_path))
+        filesystem.real_root(os.fsencode(tmp_path))
 
 
 def test_in_a_container_a_uuid_is_found_by_the_name_of_a_device_that_is_not_there(
@@ -235,6 +239,6 @@ def test_in_a_container_a_uuid_is_found_by_the_name_of_a_device_that_is_not_ther
         (by_uuid / f"uuid-of-{name}").symlink_to(f"../../{name}")
         (kernel / name).mkdir(parents=True)
         (kernel / name / "dev").write_text(f"8:{number}\n")
-    monkeypatch.setattr(disks, "_CLASS_BLOCK", os.fsencode(kernel))
+    monkeypatch.setattr(filesystem, "_CLASS_BLOCK", os.fsencode(kernel))
     (mount,) = parse_mounts(b"30 22 8:17 / /mnt/usb rw - ext4 /dev/sdb1 rw")
-    assert disks._uuid_by_device(mount, os.fsencode(by_uuid)) == "uuid-of-sdy1"
+    assert filesystem._uuid_by_device(mount, os.fsencode(by_uuid)) == "uuid-of-sdy1"

@@ -7,8 +7,8 @@ from indexer.evidence import (
     AHEAD_NS,
     TICK_NS,
     WAITING,
-    Lease,
-    Verdict,
+    FileLease,
+    Wholeness,
     granularity_of,
     is_settled,
     judge,
@@ -30,45 +30,45 @@ def changed(ago_s: float) -> Stamp:
 
 
 def test_a_file_without_writers_is_read_as_soon_as_its_tick_is_over() -> None:
-    assert judge(changed(ago_s=0.02), NOW, Lease.GRANTED, EVIDENCE) is Verdict.READ
+    assert judge(changed(ago_s=0.02), NOW, FileLease.GRANTED, EVIDENCE) is Wholeness.READ
 
 
 def test_a_file_of_this_very_tick_is_too_young_though_nobody_holds_it() -> None:
-    assert judge(changed(ago_s=0), NOW, Lease.GRANTED, EVIDENCE) is Verdict.WAIT_YOUNG
+    assert judge(changed(ago_s=0), NOW, FileLease.GRANTED, EVIDENCE) is Wholeness.WAIT_YOUNG
 
 
 def test_a_file_that_a_writer_holds_waits() -> None:
-    assert judge(changed(ago_s=59.9), NOW, Lease.REFUSED, EVIDENCE) is Verdict.WAIT_WRITER
+    assert judge(changed(ago_s=59.9), NOW, FileLease.REFUSED, EVIDENCE) is Wholeness.WAIT_WRITER
 
 
 def test_a_held_file_that_stood_still_for_long_is_read_all_the_same() -> None:
-    assert judge(changed(ago_s=60), NOW, Lease.REFUSED, EVIDENCE) is Verdict.READ_HELD
+    assert judge(changed(ago_s=60), NOW, FileLease.REFUSED, EVIDENCE) is Wholeness.READ_HELD
 
 
 def test_without_a_lease_a_file_waits_until_it_stood_still() -> None:
-    assert judge(changed(ago_s=1.9), NOW, Lease.UNAVAILABLE, EVIDENCE) is Verdict.WAIT_YOUNG
-    assert judge(changed(ago_s=2), NOW, Lease.UNAVAILABLE, EVIDENCE) is Verdict.READ
+    assert judge(changed(ago_s=1.9), NOW, FileLease.UNAVAILABLE, EVIDENCE) is Wholeness.WAIT_YOUNG
+    assert judge(changed(ago_s=2), NOW, FileLease.UNAVAILABLE, EVIDENCE) is Wholeness.READ
 
 
-@pytest.mark.parametrize("lease", [Lease.GRANTED, Lease.UNAVAILABLE])
-def test_a_change_in_the_future_counts_as_old(lease: Lease) -> None:
-    assert judge(changed(ago_s=-3600), NOW, lease, EVIDENCE) is Verdict.READ
+@pytest.mark.parametrize("lease", [FileLease.GRANTED, FileLease.UNAVAILABLE])
+def test_a_change_in_the_future_counts_as_old(lease: FileLease) -> None:
+    assert judge(changed(ago_s=-3600), NOW, lease, EVIDENCE) is Wholeness.READ
 
 
 def test_a_held_file_from_the_future_is_read_as_a_held_one() -> None:
-    assert judge(changed(ago_s=-3600), NOW, Lease.REFUSED, EVIDENCE) is Verdict.READ_HELD
+    assert judge(changed(ago_s=-3600), NOW, FileLease.REFUSED, EVIDENCE) is Wholeness.READ_HELD
 
 
 @pytest.mark.parametrize(
     ("lease", "verdict"),
     [
-        (Lease.GRANTED, Verdict.WAIT_YOUNG),
-        (Lease.UNAVAILABLE, Verdict.WAIT_YOUNG),
-        (Lease.REFUSED, Verdict.WAIT_WRITER),
+        (FileLease.GRANTED, Wholeness.WAIT_YOUNG),
+        (FileLease.UNAVAILABLE, Wholeness.WAIT_YOUNG),
+        (FileLease.REFUSED, Wholeness.WAIT_WRITER),
     ],
 )
 def test_a_change_a_little_ahead_of_the_coarse_clock_is_not_the_future(
-    lease: Lease, verdict: Verdict
+    lease: FileLease, verdict: Wholeness
 ) -> None:
     """Linux 6.13 and later stamp up to a tick ahead of the clock that we compare with."""
     assert judge(changed(ago_s=-0.005), NOW, lease, EVIDENCE) is verdict
@@ -76,16 +76,16 @@ def test_a_change_a_little_ahead_of_the_coarse_clock_is_not_the_future(
 
 def test_without_a_wait_for_stillness_the_tick_is_still_waited_for() -> None:
     at_once = Evidence(still_s=0, held_s=0)
-    for lease in Lease:
+    for lease in FileLease:
         for ago_s in (0, -0.003):
-            assert judge(changed(ago_s), NOW, lease, at_once) is Verdict.WAIT_YOUNG
+            assert judge(changed(ago_s), NOW, lease, at_once) is Wholeness.WAIT_YOUNG
 
 
 def test_a_coarse_file_system_keeps_a_file_young_for_longer() -> None:
     fat = Evidence(granularity_ns=2 * SECOND)
     now = replace(changed(ago_s=0), ctime_ns=EVEN)
-    assert judge(now, EVEN + 3 * SECOND // 2, Lease.GRANTED, fat) is Verdict.WAIT_YOUNG
-    assert judge(now, EVEN + 2 * SECOND, Lease.GRANTED, fat) is Verdict.READ
+    assert judge(now, EVEN + 3 * SECOND // 2, FileLease.GRANTED, fat) is Wholeness.WAIT_YOUNG
+    assert judge(now, EVEN + 2 * SECOND, FileLease.GRANTED, fat) is Wholeness.READ
 
 
 @pytest.mark.parametrize(
@@ -113,21 +113,21 @@ def test_a_whole_second_is_taken_for_the_clock_that_it_looks_like(
     assert granularity_of(ctime_ns, disk_ns) == is_ns
 
 
-@pytest.mark.parametrize("lease", Lease)
+@pytest.mark.parametrize("lease", FileLease)
 @pytest.mark.parametrize(("disk_ns", "step_ns"), [(0, SECOND), (SECOND, 2 * SECOND)])
 def test_no_file_of_a_whole_second_is_read_while_a_write_could_carry_its_stamp(
-    lease: Lease, disk_ns: int, step_ns: int
+    lease: FileLease, disk_ns: int, step_ns: int
 ) -> None:
     at_once = Evidence(still_s=0, held_s=0, granularity_ns=disk_ns)
     file = Stamp(size=1, mtime_ns=EVEN, ctime_ns=EVEN, inode=1)
     for now_ns in range(EVEN, EVEN + step_ns, SECOND // 10):
-        assert judge(file, now_ns, lease, at_once) is Verdict.WAIT_YOUNG
+        assert judge(file, now_ns, lease, at_once) is Wholeness.WAIT_YOUNG
         assert tick_left_ns(EVEN, now_ns, disk_ns) == EVEN + step_ns - now_ns
-    assert judge(file, EVEN + step_ns, lease, at_once) in {Verdict.READ, Verdict.READ_HELD}
+    assert judge(file, EVEN + step_ns, lease, at_once) in {Wholeness.READ, Wholeness.READ_HELD}
 
 
 def test_a_verdict_says_what_is_waited_for() -> None:
-    assert [WAITING.get(verdict) for verdict in Verdict] == [
+    assert [WAITING.get(verdict) for verdict in Wholeness] == [
         None,
         None,
         Waiting.WRITER,

@@ -321,7 +321,7 @@ def test_only_a_plain_chunk_is_for_our_own_readers_alone(song: Path) -> None:
 
 LIMITED = """
 import os, sys
-from indexer.engine.processes import limit_memory
+from indexer.process import limit_memory
 from indexer.model import Chunk, Track
 from indexer.stages.extract import extract
 

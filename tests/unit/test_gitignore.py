@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.gitignore import MOST_BYTES, MOST_LINES, Patterns
+from indexer.ignore.gitignore import MOST_BYTES, MOST_LINES, Patterns
 
 
 def word(text: bytes, path: bytes, *, is_folder: bool = False) -> bool | None:

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from indexer.engine import local
 from indexer.library import Library
-from indexer.model import Place
+from indexer.model import RowState
 from indexer.settings import Settings
-from indexer.stages.identity import identify
-from tests.by_hand import PoolHere, refuse_folder
+from indexer.stages.moves import identify
+from tests.stage_harness import PoolHere, refuse_folder
 from tests.trees import (
     Plant,
     at,
@@ -30,7 +30,7 @@ from tests.trees import (
 )
 
 HERE = known(b"a.mp3", 7, track_id=1)
-GONE = known(b"a.mp3", 7, track_id=2, place=Place.MISSING)
+GONE = known(b"a.mp3", 7, track_id=2, place=RowState.MISSING)
 MOVER = known(b"b.mp3", 1, track_id=3)
 OTHER_MOVER = known(b"c.mp3", 1, track_id=4)
 FILE = entry(b"a.mp3", 1)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from indexer.engine import local
 from indexer.library import Library
-from indexer.model import Hint, Place, Problem, ProblemKind
+from indexer.model import Hint, Problem, ProblemKind, RowState
 from indexer.stages.batch import Batch
 from indexer.stages.insert import Count, Inserter, Written
 from indexer.stages.outcome import Outcome
@@ -18,7 +18,7 @@ from indexer.stages.scan import Plan
 from indexer.store import pending, problems, scans, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
-from tests.by_hand import ByHand, refuse_folder
+from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import (
     BAD,
     Plant,
@@ -96,7 +96,7 @@ def test_a_chunk_whose_pending_row_is_gone_writes_nothing(
 ) -> None:
     _, row, ready = planned
     with write_transaction(by_hand.connection):
-        assert pending.settle(by_hand.connection, row)
+        assert pending.complete(by_hand.connection, row)
     before = dump(library)
     assert by_hand.write(row, ready).tally == {}
     assert dump(library) == before
@@ -108,7 +108,7 @@ def test_a_newer_row_that_names_the_file_wins(
     _, row, ready = planned
     hint = Hint(row.hint.root_id, names=(b"1.mp3",))
     with write_transaction(by_hand.connection):
-        pending.leave_hint(by_hand.connection, hint, 1)
+        pending.enqueue(by_hand.connection, hint, 1)
     by_hand.write(row, ready)
     assert titles(library) == {"2.mp3": "Two"}
     assert waiting(by_hand) == [(b"1.mp3",)]
@@ -120,7 +120,7 @@ def test_a_newer_row_for_the_folder_stops_nothing_and_stays_open(
 ) -> None:
     _, row, ready = planned
     with write_transaction(by_hand.connection):
-        pending.leave_hint(by_hand.connection, Hint(row.hint.root_id, recursive=recursive), 1)
+        pending.enqueue(by_hand.connection, Hint(row.hint.root_id, recursive=recursive), 1)
     by_hand.write(row, ready)
     assert len(titles(library)) == 2
     assert waiting(by_hand) == [None]
@@ -131,7 +131,7 @@ def test_an_older_row_that_names_the_file_stops_nothing(
 ) -> None:
     plant({"1.mp3": song("One")})
     with write_transaction(by_hand.connection):
-        pending.leave_hint(by_hand.connection, Hint(min(by_hand.trees), names=(b"1.mp3",)), 1)
+        pending.enqueue(by_hand.connection, Hint(min(by_hand.trees), names=(b"1.mp3",)), 1)
     plan, row = by_hand.plan()
     by_hand.write(row, by_hand.read(plan))
     assert titles(library) == {"1.mp3": "One"}
@@ -159,7 +159,7 @@ def test_a_row_that_cannot_be_written_takes_the_whole_chunk_back(
     _, row, ready = planned
     before = dump(library)
     with monkeypatch.context() as patch:
-        patch.setattr(pending, "settle", lambda *_: 1 / 0)
+        patch.setattr(pending, "complete", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             by_hand.write(row, ready)
     assert dump(library) == before
@@ -172,14 +172,14 @@ def test_chunks_that_share_a_transaction_are_written_all_or_none(
     library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant({f"{number}.mp3": song() for number in range(10)})
-    settle, settled = pending.settle, [0]
+    settle, settled = pending.complete, [0]
 
     def fail_at_the_seventh(connection: Connection, row: PendingRow) -> bool:
         settled[0] += 1
         return settle(connection, row) if settled[0] < 7 else bool(1 / 0)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pending, "settle", fail_at_the_seventh)
+        patch.setattr(pending, "complete", fail_at_the_seventh)
         with pytest.raises(ZeroDivisionError):
             library.rebuild()
     assert len(titles(library)) == len(told(library)) == 4
@@ -280,7 +280,7 @@ def test_the_bad_and_the_good_of_one_chunk_are_written_together(
     assert written.tally == {Outcome.ADDED: 1, Outcome.PROBLEM: 1}
     bad = tracks.in_place(by_hand.connection, plan.root_id, b"2.mp3")
     assert bad is not None
-    assert (bad.place, bad.added_at) == (Place.REFUSED, None)
+    assert (bad.place, bad.added_at) == (RowState.REFUSED, None)
     assert faults(library) == []
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer.engine.queued.leases import FAILING_CASES, Case, Leases, Sign, Verdict
+from indexer.queue.leases import FAILING_CASES, Action, DispatchKey, DispatchLeases, JobState
 from indexer.store.pending import Outline
 from indexer.store.trials import MOST_TRIES
 
@@ -12,14 +12,14 @@ LEASE_S = 15.0
 LOOK_S = LEASE_S / 3
 RETRIES = 2
 FILES = 8
-FAILED = Sign(failed=True, files=FILES)
-LOST = Sign()
-WAITS = Sign(waits=True)
+FAILED = JobState(failed=True, files=FILES)
+LOST = JobState()
+WAITS = JobState(waits=True)
 
 HINT = Outline(1, 1, 1, False, 0, 0, 0)
 CHUNK = Outline(2, 1, 1, True, 0, 0, 0)
-HINT_CASE = Case(1)
-CHUNK_CASE = Case(1, 2)
+HINT_CASE = DispatchKey(1)
+CHUNK_CASE = DispatchKey(1, 2)
 
 
 def made(
@@ -28,11 +28,11 @@ def made(
     first_s: float = 1.0,
     longest_s: float = 600.0,
     chance: Callable[[], float] = lambda: 0.0,
-) -> Leases:
-    return Leases(LEASE_S, retries, first_s, longest_s, chance)
+) -> DispatchLeases:
+    return DispatchLeases(LEASE_S, retries, first_s, longest_s, chance)
 
 
-def dispatched(*outlines: Outline, leases: Leases | None = None) -> Leases:
+def dispatched(*outlines: Outline, leases: DispatchLeases | None = None) -> DispatchLeases:
     """Leases of cases that were all given out at 0, under turn 7."""
     leases = leases or made()
     leases.meet(outlines, 0.0)
@@ -45,26 +45,26 @@ def chunk(row: int, *, attempts: int = 0, generation: int = 1) -> Outline:
     return Outline(row, generation, 1, True, attempts, 0, 0)
 
 
-def lose(leases: Leases, case: Case, now: float, files: int = 1) -> Verdict:
+def lose(leases: DispatchLeases, case: DispatchKey, now: float, files: int = 1) -> Action:
     """A worker begins with a case at `now`, and shows no life for a lease; what is done about it.
 
     What is given out again, is.
     """
-    begun = Sign(pulse=b"a pulse", reading=True, files=files)
-    assert leases.judge(case, begun, now) is Verdict.WAIT
+    begun = JobState(pulse=b"a pulse", reading=True, files=files)
+    assert leases.judge(case, begun, now) is Action.WAIT
     verdict = leases.judge(case, begun, now + LEASE_S)
-    if verdict is Verdict.DISPATCH:
+    if verdict is Action.DISPATCH:
         leases.dispatched(case, leases.turn_of(case) + 1, now + LEASE_S)
     return verdict
 
 
-def fail_and_wait(leases: Leases, case: Case, sign: Sign, now: float) -> float:
+def fail_and_wait(leases: DispatchLeases, case: DispatchKey, sign: JobState, now: float) -> float:
     """One failure that is tried again later; when it is given out again."""
-    assert leases.judge(case, sign, now) is Verdict.WAIT
+    assert leases.judge(case, sign, now) is Action.WAIT
     at = leases.next_at()
     assert at is not None
     assert at > now
-    assert leases.judge(case, LOST, at) is Verdict.DISPATCH
+    assert leases.judge(case, LOST, at) is Action.DISPATCH
     leases.dispatched(case, leases.turn_of(case) + 1, at)
     return at
 
@@ -77,15 +77,15 @@ def test_what_was_not_met_before_is_asked_for_at_once_and_dispatched_if_nobody_h
     leases.meet([HINT, CHUNK], 100.0)
     assert leases.due(100.0) == [HINT_CASE, CHUNK_CASE]
     assert leases.next_at() == 100.0
-    assert leases.judge(CHUNK_CASE, LOST, 100.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 100.0) is Action.DISPATCH
 
 
 def test_a_job_of_an_earlier_run_is_not_given_out_twice() -> None:
     leases = made()
     leases.meet([CHUNK], 100.0)
-    assert leases.judge(CHUNK_CASE, WAITS, 100.0) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, WAITS, 100.0) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 100.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> None:
@@ -93,45 +93,45 @@ def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> No
     leases.meet([HINT, CHUNK], 10.0)
     assert leases.due(10.0 + LOOK_S - 0.01) == [HINT_CASE]
     assert CHUNK_CASE in leases.due(10.0 + LOOK_S)
-    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_what_was_split_comes_later_too_but_nobody_else_hands_it_out() -> None:
     leases = dispatched(HINT, CHUNK)
     leases.split([3, 4])
     leases.meet([HINT, chunk(3), chunk(4)], 1.0)
-    assert leases.due(1.0) == [Case(1, 3), Case(1, 4)]
-    assert leases.judge(Case(1, 3), LOST, 1.0) is Verdict.DISPATCH
+    assert leases.due(1.0) == [DispatchKey(1, 3), DispatchKey(1, 4)]
+    assert leases.judge(DispatchKey(1, 3), LOST, 1.0) is Action.DISPATCH
 
 
 def test_hints_that_somebody_else_left_are_asked_for_at_once() -> None:
     leases = dispatched(CHUNK)
     leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
-    assert leases.due(1.0) == [Case(9)]
+    assert leases.due(1.0) == [DispatchKey(9)]
 
 
 def test_a_case_is_fresh_until_it_is_given_out() -> None:
     leases = dispatched(CHUNK)
-    leases.leave(Case(9), 1.0)
+    leases.register(DispatchKey(9), 1.0)
     leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
-    assert leases.due(1.0) == [Case(9)]
-    assert (leases.is_fresh(Case(9)), leases.is_fresh(CHUNK_CASE)) == (True, False)
-    leases.dispatched(Case(9), 8, 1.0)
-    assert not leases.is_fresh(Case(9))
-    assert leases.judge(Case(9), LOST, 1.0 + LEASE_S) is Verdict.DISPATCH
+    assert leases.due(1.0) == [DispatchKey(9)]
+    assert (leases.is_fresh(DispatchKey(9)), leases.is_fresh(CHUNK_CASE)) == (True, False)
+    leases.dispatched(DispatchKey(9), 8, 1.0)
+    assert not leases.is_fresh(DispatchKey(9))
+    assert leases.judge(DispatchKey(9), LOST, 1.0 + LEASE_S) is Action.DISPATCH
 
 
 def test_all_hints_of_a_generation_are_one_case() -> None:
     leases = made()
     leases.meet([HINT, Outline(5, 1, 1, False, 0, 0, 0), Outline(6, 6, 1, False, 0, 0, 0)], 0.0)
-    assert leases.due(0.0) == [HINT_CASE, Case(6)]
+    assert leases.due(0.0) == [HINT_CASE, DispatchKey(6)]
 
 
 def test_meeting_a_case_again_does_not_renew_its_lease() -> None:
     leases = dispatched(CHUNK)
     leases.meet([CHUNK], LEASE_S)
-    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Action.DISPATCH
 
 
 def test_a_row_that_is_gone_is_forgotten() -> None:
@@ -157,7 +157,7 @@ def test_what_an_earlier_run_left_unfinished_comes_back_when_it_is_first_met() -
     names = Outline(9, 9, 1, False, 1, 0, 0)
     leases = made()
     assert leases.meet([chunk(2, attempts=3), names], 0.0) == [chunk(2, attempts=3), names]
-    assert leases.due(0.0) == [CHUNK_CASE, Case(9, 9)]
+    assert leases.due(0.0) == [CHUNK_CASE, DispatchKey(9, 9)]
     assert leases.meet([chunk(2, attempts=3), names], 0.0) == []
 
 
@@ -168,7 +168,7 @@ def test_hints_wait_for_the_chunks_of_their_generation_that_are_in_work() -> Non
     leases.meet([HINT, chunk(2, attempts=1), chunk(3, generation=3)], 1.0)
     assert not leases.has_chunks(1), "it was answered"
     assert leases.has_chunks(3)
-    leases.hold(Case(3, 3))
+    leases.hold(DispatchKey(3, 3))
     assert not leases.has_chunks(3)
 
 
@@ -177,8 +177,8 @@ def test_hints_wait_for_the_chunks_of_their_generation_that_are_in_work() -> Non
 
 def test_a_lost_case_is_dispatched_at_the_end_of_its_lease_and_not_before() -> None:
     leases = dispatched(CHUNK)
-    assert leases.judge(CHUNK_CASE, LOST, LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, LEASE_S) is Action.DISPATCH
 
 
 def test_redis_is_asked_three_times_a_lease() -> None:
@@ -198,9 +198,9 @@ def test_a_job_that_waits_in_a_queue_renews_its_lease_for_ever() -> None:
     now = 0.0
     for _ in range(100):
         now += LEASE_S
-        assert leases.judge(CHUNK_CASE, WAITS, now) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, WAITS, now) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, now + LEASE_S) is Action.DISPATCH
 
 
 def test_each_other_pulse_renews_the_lease() -> None:
@@ -208,17 +208,17 @@ def test_each_other_pulse_renews_the_lease() -> None:
     now = 0.0
     for number in range(100):
         now += LEASE_S
-        sign = Sign(pulse=str(number).encode())
-        assert leases.judge(CHUNK_CASE, sign, now) is Verdict.WAIT
+        sign = JobState(pulse=str(number).encode())
+        assert leases.judge(CHUNK_CASE, sign, now) is Action.WAIT
 
 
 def test_a_pulse_that_stands_still_renews_nothing() -> None:
     """What it says is another machine's clock: it is never compared with ours."""
     leases = dispatched(CHUNK)
-    still = Sign(pulse=b"2099-01-01")
-    assert leases.judge(CHUNK_CASE, still, 5.0) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Verdict.DISPATCH
+    still = JobState(pulse=b"2099-01-01")
+    assert leases.judge(CHUNK_CASE, still, 5.0) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, still, 5.0 + LEASE_S) is Action.DISPATCH
 
 
 @pytest.mark.parametrize("files", [1, FILES])
@@ -227,38 +227,38 @@ def test_what_takes_its_worker_along_again_and_again_is_split_and_a_lone_file_co
 ) -> None:
     """Each time a worker had begun with it, and showed no more life."""
     leases = dispatched(CHUNK)
-    verdicts: list[Verdict] = []
-    while Verdict.SPLIT not in verdicts and Verdict.CONDEMN not in verdicts:
+    verdicts: list[Action] = []
+    while Action.SPLIT not in verdicts and Action.CONDEMN not in verdicts:
         verdicts.append(lose(leases, CHUNK_CASE, len(verdicts) * LEASE_S, files))
     if files > 1:
-        assert verdicts == [Verdict.DISPATCH] * RETRIES + [Verdict.SPLIT]
+        assert verdicts == [Action.DISPATCH] * RETRIES + [Action.SPLIT]
     else:
-        assert verdicts == [Verdict.DISPATCH] * (MOST_TRIES - 1) + [Verdict.CONDEMN]
+        assert verdicts == [Action.DISPATCH] * (MOST_TRIES - 1) + [Action.CONDEMN]
 
 
 def test_without_retries_a_chunk_is_split_at_once_but_a_lone_file_has_all_its_tries() -> None:
-    assert lose(dispatched(CHUNK, leases=made(retries=0)), CHUNK_CASE, 0.0, FILES) is Verdict.SPLIT
+    assert lose(dispatched(CHUNK, leases=made(retries=0)), CHUNK_CASE, 0.0, FILES) is Action.SPLIT
     leases = dispatched(CHUNK, leases=made(retries=0))
     verdicts = [lose(leases, CHUNK_CASE, turn * LEASE_S) for turn in range(MOST_TRIES)]
-    assert verdicts == [Verdict.DISPATCH] * (MOST_TRIES - 1) + [Verdict.CONDEMN]
+    assert verdicts == [Action.DISPATCH] * (MOST_TRIES - 1) + [Action.CONDEMN]
 
 
 def test_a_try_that_redis_did_not_take_is_not_one_more_loss_of_a_worker() -> None:
     leases = dispatched(CHUNK)
-    begun = Sign(pulse=b"a pulse", reading=True, files=FILES)
+    begun = JobState(pulse=b"a pulse", reading=True, files=FILES)
     leases.judge(CHUNK_CASE, begun, 0.0)
     for at in range(9):
-        assert leases.judge(CHUNK_CASE, begun, LEASE_S + at) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, begun, LEASE_S + at) is Action.DISPATCH
 
 
 @pytest.mark.parametrize("case", [HINT_CASE, CHUNK_CASE])
-def test_what_is_lost_before_it_was_read_or_after_is_dispatched_for_ever(case: Case) -> None:
+def test_what_is_lost_before_it_was_read_or_after_is_dispatched_for_ever(case: DispatchKey) -> None:
     """A scan, an insert, or a worker that hangs on a share: no file is to blame."""
     leases = dispatched(HINT, CHUNK)
     for turn in range(30):
-        still = Sign(pulse=str(turn).encode())
-        assert leases.judge(case, still, turn * LEASE_S) is Verdict.WAIT
-        assert leases.judge(case, still, (turn + 1) * LEASE_S) is Verdict.DISPATCH
+        still = JobState(pulse=str(turn).encode())
+        assert leases.judge(case, still, turn * LEASE_S) is Action.WAIT
+        assert leases.judge(case, still, (turn + 1) * LEASE_S) is Action.DISPATCH
         leases.dispatched(case, turn, (turn + 1) * LEASE_S)
 
 
@@ -266,26 +266,26 @@ def test_what_nobody_had_begun_with_is_dispatched_for_ever() -> None:
     leases = dispatched(CHUNK)
     for turn in range(1, 30):
         now = turn * LEASE_S
-        assert leases.judge(CHUNK_CASE, LOST, now) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, LOST, now) is Action.DISPATCH
         leases.dispatched(CHUNK_CASE, turn, now)
 
 
 def test_what_was_dispatched_again_has_a_whole_lease_and_its_old_pulse_counts_anew() -> None:
     leases = dispatched(CHUNK)
-    leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)
+    leases.judge(CHUNK_CASE, JobState(pulse=b"1"), 1.0)
     leases.dispatched(CHUNK_CASE, 8, 20.0)
     assert leases.turn_of(CHUNK_CASE) == 8
-    assert leases.judge(CHUNK_CASE, LOST, 20.0 + LEASE_S - 0.01) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 20.0 + LEASE_S) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 20.0 + LEASE_S - 0.01) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, JobState(pulse=b"1"), 20.0 + LEASE_S) is Action.WAIT
 
 
 def test_a_redis_that_began_anew_has_everything_dispatched_at_once() -> None:
     leases = dispatched(HINT, CHUNK)
-    leases.judge(CHUNK_CASE, Sign(pulse=b"1"), 1.0)
+    leases.judge(CHUNK_CASE, JobState(pulse=b"1"), 1.0)
     leases.void(2.0)
     assert leases.due(2.0) == [HINT_CASE, CHUNK_CASE]
-    assert leases.judge(HINT_CASE, LOST, 2.0) is Verdict.DISPATCH
-    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.DISPATCH
+    assert leases.judge(HINT_CASE, LOST, 2.0) is Action.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.DISPATCH
 
 
 def test_a_redis_that_began_anew_does_not_cut_a_pause_short() -> None:
@@ -293,7 +293,7 @@ def test_a_redis_that_began_anew_does_not_cut_a_pause_short() -> None:
     leases.judge(CHUNK_CASE, FAILED, 1.0)
     leases.void(1.5)
     assert leases.due(1.99) == []
-    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.DISPATCH
 
 
 # ---- held, and asked again
@@ -322,11 +322,11 @@ def test_a_case_that_is_not_whole_is_dispatched_again_at_its_time_and_not_before
     leases.meet([chunk(2, attempts=1)], 1.0)
     leases.try_again(CHUNK_CASE, 3.0)
     assert leases.next_at() == 3.0
-    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.WAIT
     assert leases.next_at() == 3.0
-    assert leases.judge(CHUNK_CASE, WAITS, 3.0) is Verdict.DISPATCH
+    assert leases.judge(CHUNK_CASE, WAITS, 3.0) is Action.DISPATCH
     leases.dispatched(CHUNK_CASE, 8, 3.0)
-    assert leases.judge(CHUNK_CASE, LOST, 4.0) is Verdict.WAIT
+    assert leases.judge(CHUNK_CASE, LOST, 4.0) is Action.WAIT
 
 
 # ---- failures
@@ -362,8 +362,8 @@ def test_jitter_makes_a_pause_longer_by_a_quarter_at_the_most(
 def test_a_failure_is_counted_once_however_often_it_is_seen() -> None:
     leases = dispatched(CHUNK)
     for _ in range(10):
-        assert leases.judge(CHUNK_CASE, FAILED, 0.0) is Verdict.WAIT
-    assert leases.judge(CHUNK_CASE, FAILED, 1.0) is Verdict.DISPATCH
+        assert leases.judge(CHUNK_CASE, FAILED, 0.0) is Action.WAIT
+    assert leases.judge(CHUNK_CASE, FAILED, 1.0) is Action.DISPATCH
     leases.dispatched(CHUNK_CASE, 8, 1.0)
     assert fail_and_wait(leases, CHUNK_CASE, FAILED, 1.0) == 1.0 + 2.0
 
@@ -374,25 +374,25 @@ def test_a_job_that_fails_is_never_split_and_its_file_never_condemned(files: int
     leases = dispatched(CHUNK)
     now = 0.0
     for _ in range(20):
-        now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True, files=files), now)
+        now = fail_and_wait(leases, CHUNK_CASE, JobState(failed=True, files=files), now)
 
 
 def test_failures_count_nothing_towards_the_end_of_a_file() -> None:
     leases = dispatched(CHUNK)
     now = 0.0
     for _ in range(MOST_TRIES):
-        now = fail_and_wait(leases, CHUNK_CASE, Sign(failed=True), now)
-    assert lose(leases, CHUNK_CASE, now) is Verdict.DISPATCH
+        now = fail_and_wait(leases, CHUNK_CASE, JobState(failed=True), now)
+    assert lose(leases, CHUNK_CASE, now) is Action.DISPATCH
 
 
 def test_an_answer_makes_old_failures_and_losses_void() -> None:
     leases = dispatched(CHUNK)
     now = fail_and_wait(leases, CHUNK_CASE, FAILED, 0.0)
     for turn in range(RETRIES):
-        assert lose(leases, CHUNK_CASE, now + turn * LEASE_S, FILES) is Verdict.DISPATCH
+        assert lose(leases, CHUNK_CASE, now + turn * LEASE_S, FILES) is Action.DISPATCH
     now += RETRIES * LEASE_S
     leases.meet([chunk(2, attempts=1)], now)
-    assert lose(leases, CHUNK_CASE, now, FILES) is Verdict.DISPATCH
+    assert lose(leases, CHUNK_CASE, now, FILES) is Action.DISPATCH
     assert fail_and_wait(leases, CHUNK_CASE, FAILED, now) == now + 1.0
 
 
@@ -404,8 +404,8 @@ def test_many_chunks_whose_workers_are_lost_with_none_answered_are_the_machines_
     leases = dispatched(*map(chunk, rows))
     for turn in range(9):
         for row in rows:
-            verdict = lose(leases, Case(1, row), turn * LEASE_S, files)
-            assert verdict is Verdict.DISPATCH, (turn, row)
+            verdict = lose(leases, DispatchKey(1, row), turn * LEASE_S, files)
+            assert verdict is Action.DISPATCH, (turn, row)
     leases.meet([chunk(row) for row in rows[1:]], 1.0)  # one was answered: the machine is well
-    verdict = lose(leases, Case(1, rows[-1]), 9 * LEASE_S, files)
-    assert verdict is (Verdict.SPLIT if files > 1 else Verdict.CONDEMN)
+    verdict = lose(leases, DispatchKey(1, rows[-1]), 9 * LEASE_S, files)
+    assert verdict is (Action.SPLIT if files > 1 else Action.CONDEMN)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from watcher.log import DecisionHandler, Decisions, style_for
+from watcher.log import DecisionHandler, EventLog, style_for
 
 
 @pytest.fixture
@@ -19,19 +19,19 @@ def style() -> str:
 
 
 @pytest.fixture
-def log(style: str) -> Iterator[Decisions]:
+def log(style: str) -> Iterator[EventLog]:
     """A log to stderr, as it is at this moment."""
     logger = logging.getLogger("watcher.test")
     handler = DecisionHandler(style)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    yield Decisions("watcher.test")
+    yield EventLog("watcher.test")
     logger.removeHandler(handler)
 
 
 def test_a_decision_is_its_event_and_its_facts(
-    log: Decisions, capfd: pytest.CaptureFixture[str]
+    log: EventLog, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.warning("overflow", root="music", action="rescan", seconds=1.23456, folders=3)
     assert capfd.readouterr().err == "overflow root=music action=rescan seconds=1.235 folders=3\n"
@@ -54,14 +54,14 @@ def test_a_decision_is_its_event_and_its_facts(
     ],
 )
 def test_a_value_cannot_break_its_line(
-    log: Decisions, capfd: pytest.CaptureFixture[str], value: str, shown: str
+    log: EventLog, capfd: pytest.CaptureFixture[str], value: str, shown: str
 ) -> None:
     log.info("added", path=value)
     assert capfd.readouterr().err == f"added path={shown}\n"
 
 
 @pytest.mark.parametrize("style", ["json"])
-def test_a_line_of_json_holds_all_of_it(log: Decisions, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_line_of_json_holds_all_of_it(log: EventLog, capfd: pytest.CaptureFixture[str]) -> None:
     log.warning("offline", path="a\n" + os.fsdecode(b"\xff"), seconds=0.123456)
     line = json.loads(capfd.readouterr().err)
     assert line.pop("at") > 1_600_000_000
@@ -71,13 +71,13 @@ def test_a_line_of_json_holds_all_of_it(log: Decisions, capfd: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("style", ["systemd"])
-def test_the_journal_learns_the_priority(log: Decisions, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_journal_learns_the_priority(log: EventLog, capfd: pytest.CaptureFixture[str]) -> None:
     log.info("watching", root="music")
     log.warning("overflow", root="music")
     assert capfd.readouterr().err == "<6>watching root=music\n<4>overflow root=music\n"
 
 
-def test_a_traceback_is_on_one_line(log: Decisions, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_on_one_line(log: EventLog, capfd: pytest.CaptureFixture[str]) -> None:
     del log
     logger = logging.getLogger("watcher.test")
     logger.error("failed", exc_info=ValueError("a\nb"))
@@ -86,7 +86,7 @@ def test_a_traceback_is_on_one_line(log: Decisions, capfd: pytest.CaptureFixture
 
 
 def test_an_event_with_a_name_in_it_stays_on_one_line(
-    log: Decisions, capfd: pytest.CaptureFixture[str]
+    log: EventLog, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.info("odd\nevent")
     assert capfd.readouterr().err == "odd\\nevent\n"

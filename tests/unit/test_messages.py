@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.engine.queued import serial
-from indexer.engine.queued.batches import FindingText, InsertOrder, plan_of, readings_of
-from indexer.engine.queued.jobs import read_order
-from indexer.engine.queued.messages import (
+from indexer.errors import QueueError
+from indexer.model import Entry, Problem, ProblemKind, Reading, Stamp, Track
+from indexer.queue import serializer
+from indexer.queue.batch_messages import FindingText, InsertOrder, plan_of, readings_of
+from indexer.queue.jobs import read_order
+from indexer.queue.messages import (
     BatchOrder,
     ExtractOrder,
     FileText,
@@ -22,8 +24,6 @@ from indexer.engine.queued.messages import (
     files_of,
     nameless,
 )
-from indexer.errors import QueueError
-from indexer.model import Entry, Problem, ProblemKind, Reading, Stamp, Track
 from indexer.stages.batch import Batch, Finding
 from indexer.stages.scan import Plan
 
@@ -58,8 +58,8 @@ findings = st.builds(Finding, entries, st.none() | tracks, st.none() | problems,
 
 def sent(order: Any) -> Any:
     """An order as its stage gets it: through the JSON of a job."""
-    stored = serial.dumps((f"indexer.engine.queued.jobs.{type(order)}", None, (order,), {}))
-    _, _, (raw,), _ = serial.loads(stored)
+    stored = serializer.dumps((f"indexer.queue.jobs.{type(order)}", None, (order,), {}))
+    _, _, (raw,), _ = serializer.loads(stored)
     return read_order(raw, type(order))
 
 
@@ -180,7 +180,7 @@ def test_an_argument_of_another_type_is_refused(kind: type[object], text: str) -
 
 def test_what_rq_keeps_is_never_unpickled() -> None:
     with pytest.raises(msgspec.DecodeError):
-        serial.loads(b"\x80\x04\x95")
+        serializer.loads(b"\x80\x04\x95")
 
 
 # ---- batches

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.disks import tells_changes
-from indexer.mounts import (
+from indexer.disk.filesystem import tells_changes
+from indexer.disk.mounts import (
     Mount,
     can_hang,
     may_hang,

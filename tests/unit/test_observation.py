@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from watcher import observation
-from watcher.gathering import Observation
+from watcher.folder_buffer import Observation
 from watcher.observation import observe
 
 

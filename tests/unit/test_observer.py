@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.folders import Folders
-from watcher.health import Doubt, DoubtKind, remedy
+from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind, remedy
 from watcher.inbox import Inbox, merged
-from watcher.sighting import Sighting, SightingKind
-from watcher.watches import Place, Watches
+from watcher.watches import WatchedRoot, Watches
 
-OVERFLOW = Doubt(1, DoubtKind.OVERFLOW, "full")
+OVERFLOW = WatchFault(1, WatchFaultKind.OVERFLOW, "full")
 
 
 class Bell:
@@ -87,33 +86,33 @@ def test_the_tree_of_folders_is_a_table(steps: list[tuple[str, bytes]]) -> None:
 @pytest.mark.parametrize(
     ("first", "then", "word"),
     [
-        (SightingKind.CREATED, SightingKind.CLOSED, SightingKind.CLOSED),
-        (SightingKind.CLOSED, SightingKind.WRITING, SightingKind.WRITING),
-        (SightingKind.CLOSED, SightingKind.ATTRIBUTES, SightingKind.CLOSED),
-        (SightingKind.WRITING, SightingKind.ATTRIBUTES, SightingKind.WRITING),
-        (SightingKind.ATTRIBUTES, SightingKind.WRITING, SightingKind.WRITING),
-        (SightingKind.MOVED_IN, SightingKind.GONE, SightingKind.GONE),
-        (SightingKind.GONE, SightingKind.MOVED_IN, SightingKind.MOVED_IN),
-        (SightingKind.FOLDER_CAME, SightingKind.ATTRIBUTES, SightingKind.FOLDER_CAME),
-        (SightingKind.FOLDER_WENT, SightingKind.FOLDER_CAME, SightingKind.FOLDER_CAME),
+        (FsEventKind.CREATED, FsEventKind.CLOSED, FsEventKind.CLOSED),
+        (FsEventKind.CLOSED, FsEventKind.WRITING, FsEventKind.WRITING),
+        (FsEventKind.CLOSED, FsEventKind.ATTRIBUTES, FsEventKind.CLOSED),
+        (FsEventKind.WRITING, FsEventKind.ATTRIBUTES, FsEventKind.WRITING),
+        (FsEventKind.ATTRIBUTES, FsEventKind.WRITING, FsEventKind.WRITING),
+        (FsEventKind.MOVED_IN, FsEventKind.GONE, FsEventKind.GONE),
+        (FsEventKind.GONE, FsEventKind.MOVED_IN, FsEventKind.MOVED_IN),
+        (FsEventKind.FOLDER_CAME, FsEventKind.ATTRIBUTES, FsEventKind.FOLDER_CAME),
+        (FsEventKind.FOLDER_WENT, FsEventKind.FOLDER_CAME, FsEventKind.FOLDER_CAME),
     ],
 )
 def test_the_later_word_counts_unless_it_is_attributes(
-    first: SightingKind, then: SightingKind, word: SightingKind
+    first: FsEventKind, then: FsEventKind, word: FsEventKind
 ) -> None:
     assert merged(merged(None, first), then) is word
 
 
 def test_a_name_seen_often_is_one_sighting() -> None:
     inbox = Inbox(Bell().ring, most=10)
-    for kind in (SightingKind.CREATED, *[SightingKind.WRITING] * 100, SightingKind.CLOSED):
+    for kind in (FsEventKind.CREATED, *[FsEventKind.WRITING] * 100, FsEventKind.CLOSED):
         inbox.sight(1, b"a", b"x.mp3", kind)
-    inbox.sight(2, b"a", b"x.mp3", SightingKind.GONE)
-    assert inbox.drain().sightings == (
-        Sighting(1, b"a", b"x.mp3", SightingKind.CLOSED),
-        Sighting(2, b"a", b"x.mp3", SightingKind.GONE),
+    inbox.sight(2, b"a", b"x.mp3", FsEventKind.GONE)
+    assert inbox.drain().events == (
+        FsEvent(1, b"a", b"x.mp3", FsEventKind.CLOSED),
+        FsEvent(2, b"a", b"x.mp3", FsEventKind.GONE),
     )
-    assert inbox.drain().sightings == ()
+    assert inbox.drain().events == ()
 
 
 def test_the_loop_is_woken_once_until_it_drains() -> None:
@@ -122,7 +121,7 @@ def test_the_loop_is_woken_once_until_it_drains() -> None:
     inbox.tell()
     assert bell.rung == 0
     for name in (b"x", b"y"):
-        inbox.sight(1, b"", name, SightingKind.CLOSED)
+        inbox.sight(1, b"", name, FsEventKind.CLOSED)
         inbox.tell()
     inbox.doubt(OVERFLOW)
     assert bell.rung == 1
@@ -135,20 +134,20 @@ def test_the_loop_is_woken_once_until_it_drains() -> None:
 
 def test_more_names_than_may_wait_are_one_look_at_the_whole_root() -> None:
     inbox = Inbox(Bell().ring, most=3)
-    inbox.sight(2, b"", b"x", SightingKind.CLOSED)
+    inbox.sight(2, b"", b"x", FsEventKind.CLOSED)
     for number in range(1000):
-        inbox.sight(1, b"a", b"%d" % number, SightingKind.CLOSED)
+        inbox.sight(1, b"a", b"%d" % number, FsEventKind.CLOSED)
         assert len(inbox._found[1]) <= 3
-    assert inbox.drain().sightings == (
-        Sighting(2, b"", b"x", SightingKind.CLOSED),
-        Sighting(1, b"", None, SightingKind.FOLDER_CAME),
+    assert inbox.drain().events == (
+        FsEvent(2, b"", b"x", FsEventKind.CLOSED),
+        FsEvent(1, b"", None, FsEventKind.FOLDER_CAME),
     )
 
 
 def test_a_doubt_is_told_once_a_kind_and_with_its_first_words() -> None:
     inbox = Inbox(Bell().ring, most=3)
-    later = Doubt(1, DoubtKind.OVERFLOW, "again")
-    other = Doubt(1, DoubtKind.ROOT_LEFT, "/music")
+    later = WatchFault(1, WatchFaultKind.OVERFLOW, "again")
+    other = WatchFault(1, WatchFaultKind.ROOT_LEFT, "/music")
     for doubt in (OVERFLOW, later, other):
         inbox.doubt(doubt)
     assert inbox.drain().doubts == (OVERFLOW, other)
@@ -157,11 +156,11 @@ def test_a_doubt_is_told_once_a_kind_and_with_its_first_words() -> None:
 def test_a_root_that_is_forgotten_leaves_the_others_alone() -> None:
     inbox = Inbox(Bell().ring, most=3)
     for root_id in (1, 2):
-        inbox.sight(root_id, b"", b"x", SightingKind.CLOSED)
-        inbox.doubt(Doubt(root_id, DoubtKind.OVERFLOW, "full"))
+        inbox.sight(root_id, b"", b"x", FsEventKind.CLOSED)
+        inbox.doubt(WatchFault(root_id, WatchFaultKind.OVERFLOW, "full"))
     inbox.forget(1)
     drained = inbox.drain()
-    assert [sighting.root_id for sighting in drained.sightings] == [2]
+    assert [event.root_id for event in drained.events] == [2]
     assert [doubt.root_id for doubt in drained.doubts] == [2]
 
 
@@ -169,7 +168,7 @@ def test_a_root_that_is_forgotten_leaves_the_others_alone() -> None:
 
 
 def watches_of(root: Path, add: Callable[[bytes], int]) -> Watches:
-    place = Place(1, os.fsencode(root), lambda _folder: True, lambda _folder, _name: True)
+    place = WatchedRoot(1, os.fsencode(root), lambda _folder: True, lambda _folder, _name: True)
     return Watches(place, add, lambda _watch: None, lambda: True)
 
 
@@ -287,7 +286,7 @@ def test_a_watch_that_is_taken_away_while_it_is_added_is_added_again(tmp_path: P
         kernel[-inode] = watch  # a number is not used twice
 
     dropped: list[int] = []
-    place = Place(1, os.fsencode(tmp_path), lambda _folder: True, lambda _folder, _name: True)
+    place = WatchedRoot(1, os.fsencode(tmp_path), lambda _folder: True, lambda _folder, _name: True)
     watches = Watches(place, add, remove, lambda: True)
     watches.arm(b"")
     (tmp_path / "old").rename(tmp_path / "new")

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.model import ChangeKind, Known, Place
+from indexer.model import ChangeKind, IndexedFile, RowState
 from indexer.stages.outcome import Outcome, judge
 from tests.trees import known
 
 NEW = None
 SHOWN = known(b"a.mp3")
-NEVER_GOOD = known(b"a.mp3", place=Place.REFUSED, added_at=None)
-TURNED_BAD = known(b"a.mp3", place=Place.REFUSED)
-LEFT = known(b"a.mp3", place=Place.MISSING, missing_at=5)
-LEFT_UNTOLD = known(b"a.mp3", place=Place.MISSING)
-LEFT_NEVER_GOOD = known(b"a.mp3", place=Place.MISSING, added_at=None, missing_at=0)
-LEFT_AFTER_IT_TURNED_BAD = known(b"a.mp3", place=Place.MISSING, missing_at=0)
+NEVER_GOOD = known(b"a.mp3", place=RowState.REFUSED, added_at=None)
+TURNED_BAD = known(b"a.mp3", place=RowState.REFUSED)
+LEFT = known(b"a.mp3", place=RowState.MISSING, missing_at=5)
+LEFT_UNTOLD = known(b"a.mp3", place=RowState.MISSING)
+LEFT_NEVER_GOOD = known(b"a.mp3", place=RowState.MISSING, added_at=None, missing_at=0)
+LEFT_AFTER_IT_TURNED_BAD = known(b"a.mp3", place=RowState.MISSING, missing_at=0)
 
 ADDED, MODIFIED, MOVED = ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.MOVED
 MISSING, RETURNED = ChangeKind.MISSING, ChangeKind.RETURNED
@@ -46,7 +46,7 @@ ANY = (False, True)
     ],
 )
 def test_what_is_told_and_counted_follows_from_how_a_row_stood_and_stands(
-    before: Known | None,
+    before: IndexedFile | None,
     moved: tuple[bool, ...],
     readable: bool,
     differs: tuple[bool, ...],

@@ -11,20 +11,20 @@ import msgspec
 import pytest
 import redis
 
-from indexer.engine.queued.batches import InsertOrder
-from indexer.engine.queued.messages import Origin, ScanOrder
-from indexer.engine.queued.owner import Owner
 from indexer.library import Library
 from indexer.model import Hint
+from indexer.queue.batch_messages import InsertOrder
+from indexer.queue.messages import Origin, ScanOrder
+from indexer.queue.owner import IndexWorker
 from indexer.settings import Settings
-from indexer.stages.absence import Absence
+from indexer.stages.missing import MissingMarker
 from indexer.stages.scan import Plan
 from indexer.store import pending, problems, scans
 from indexer.store.connection import write_transaction
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
-from tests.by_hand import ByHand, refuse_folder
 from tests.property.test_queue_convergence import PlayedQueues, Silent
+from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import Plant, put, song
 
 ONE, OTHER = b"a/1.mp3", b"b/2.mp3"
@@ -33,13 +33,13 @@ ONE, OTHER = b"a/1.mp3", b"b/2.mp3"
 class House(NamedTuple):
     """An owner of the index, the stages by hand, and a folder in which one file has two names."""
 
-    owner: Owner
+    owner: IndexWorker
     by_hand: ByHand
     music: Path
 
     def leave(self, hint: Hint) -> PendingRow:
         with write_transaction(self.by_hand.connection):
-            return pending.leave_hint(self.by_hand.connection, hint, 1)
+            return pending.enqueue(self.by_hand.connection, hint, 1)
 
     def do(self, queue: str, order: object) -> None:
         """One job of this process's."""
@@ -81,9 +81,9 @@ def house(
     os.link(music / "a/1.mp3", music / "b/2.mp3")
     library.scan()
     nobody = redis.Redis(unix_socket_path="/nobody/listens/here")
-    owner = Owner(settings, by_hand.wanted, nobody)
+    owner = IndexWorker(settings, by_hand.wanted, nobody)
     played: Any = PlayedQueues()
-    owner._desk.queues, owner._desk.rates = played, Silent()  # type: ignore[assignment]
+    owner._context.queues, owner._context.rates = played, Silent()  # type: ignore[assignment]
     yield House(owner, by_hand, music)
     owner.close()
 
@@ -136,7 +136,7 @@ def test_an_owner_that_is_killed_when_a_name_is_marked_missing_has_left_the_othe
     hint = Hint(1, b"", (ONE,))
     row = house.leave(hint)
     (house.music / "a/1.mp3").unlink()
-    monkeypatch.setattr(Absence, "tell_untold", die)
+    monkeypatch.setattr(MissingMarker, "announce_missing", die)
     order = ScanOrder(index=token_of(house.by_hand.connection), generation=row.generation)
     with pytest.raises(KeyboardInterrupt):
         house.do("scan", order)

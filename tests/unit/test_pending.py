@@ -30,32 +30,32 @@ def waiting(connection: Connection) -> list[Hint]:
     ],
 )
 def test_a_hint_comes_back_as_it_was_left(connection: Connection, hint: Hint) -> None:
-    row = pending.leave_hint(connection, hint, 5)
+    row = pending.enqueue(connection, hint, 5)
     assert pending.all_rows(connection) == [row]
     assert (row.hint, row.at, row.attempts) == (hint, 5, 0)
 
 
 def test_generations_only_grow(connection: Connection) -> None:
-    first = pending.leave_hint(connection, EVERYTHING, 1)
-    pending.settle(connection, first)
-    second = pending.leave_hint(connection, EVERYTHING, 1)
+    first = pending.enqueue(connection, EVERYTHING, 1)
+    pending.complete(connection, first)
+    second = pending.enqueue(connection, EVERYTHING, 1)
     assert second.generation > first.generation
     assert second.id > first.id
 
 
 def test_a_chunk_has_the_generation_of_its_hint(connection: Connection) -> None:
-    hint = pending.leave_hint(connection, EVERYTHING, 1)
-    pending.leave_hint(connection, Hint(1, b"B"), 1)
+    hint = pending.enqueue(connection, EVERYTHING, 1)
+    pending.enqueue(connection, Hint(1, b"B"), 1)
     chunk = pending.add_chunk(connection, Hint(1, names=(b"1.mp3",)), hint.generation, 1)
     assert chunk.generation == hint.generation
     assert pending.is_open(connection, chunk)
 
 
 def test_only_the_row_one_was_given_can_be_settled(connection: Connection) -> None:
-    one = pending.leave_hint(connection, EVERYTHING, 1)
-    other = pending.leave_hint(connection, EVERYTHING, 1)
-    assert pending.settle(connection, one)
-    assert not pending.settle(connection, one)
+    one = pending.enqueue(connection, EVERYTHING, 1)
+    other = pending.enqueue(connection, EVERYTHING, 1)
+    assert pending.complete(connection, one)
+    assert not pending.complete(connection, one)
     assert not pending.is_open(connection, one)
     assert pending.all_rows(connection) == [other]
 
@@ -63,10 +63,10 @@ def test_only_the_row_one_was_given_can_be_settled(connection: Connection) -> No
 def test_a_row_under_another_generation_is_not_the_one_that_was_given(
     connection: Connection,
 ) -> None:
-    row = pending.leave_hint(connection, EVERYTHING, 1)
+    row = pending.enqueue(connection, EVERYTHING, 1)
     connection.execute("UPDATE pending SET generation = generation + 1")
     assert not pending.is_open(connection, row)
-    assert not pending.settle(connection, row)
+    assert not pending.complete(connection, row)
     assert len(waiting(connection)) == 1
 
 
@@ -74,7 +74,7 @@ def test_what_is_left_of_a_chunk_keeps_its_generation_and_is_one_attempt_older(
     connection: Connection,
 ) -> None:
     names = (b"1.mp3", b"2.mp3", b"3.mp3")
-    row = pending.leave_hint(connection, Hint(1, names=names, reread=3), 1)
+    row = pending.enqueue(connection, Hint(1, names=names, reread=3), 1)
     left = pending.keep_only(connection, row, {b"3.mp3", b"1.mp3"})
     assert pending.all_rows(connection) == [left]
     assert (left.id, left.generation, left.attempts) == (row.id, row.generation, 1)
@@ -84,7 +84,7 @@ def test_what_is_left_of_a_chunk_keeps_its_generation_and_is_one_attempt_older(
 def test_what_is_left_of_a_row_for_a_folders_names_is_relative_to_the_root(
     connection: Connection,
 ) -> None:
-    row = pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
+    row = pending.enqueue(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
     pending.keep_only(connection, row, {b"A/2.mp3"})
     (left,) = pending.all_rows(connection)
     assert covers(left.hint, 1, b"A/2.mp3")
@@ -95,13 +95,13 @@ def test_only_newer_rows_of_this_root_that_name_files_stand_in_the_way(
     connection: Connection,
 ) -> None:
     connection.execute("INSERT INTO roots (name, path, added_at) VALUES ('other', x'2f', 1)")
-    pending.leave_hint(connection, Hint(1, names=(b"older.mp3",)), 1)
-    mine = pending.leave_hint(connection, EVERYTHING, 1)
+    pending.enqueue(connection, Hint(1, names=(b"older.mp3",)), 1)
+    mine = pending.enqueue(connection, EVERYTHING, 1)
     pending.add_chunk(connection, Hint(1, names=(b"mine.mp3",)), mine.generation, 1)
-    pending.leave_hint(connection, Hint(2, names=(b"of another root.mp3",)), 1)
-    pending.leave_hint(connection, Hint(1, b"A"), 1)
-    pending.leave_hint(connection, EVERYTHING, 1)
-    pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"b/2.mp3")), 1)
+    pending.enqueue(connection, Hint(2, names=(b"of another root.mp3",)), 1)
+    pending.enqueue(connection, Hint(1, b"A"), 1)
+    pending.enqueue(connection, EVERYTHING, 1)
+    pending.enqueue(connection, Hint(1, b"A", (b"1.mp3", b"b/2.mp3")), 1)
     assert pending.named_since(connection, 1, mine.generation) == {b"A/1.mp3", b"A/b/2.mp3"}
 
 
@@ -155,29 +155,29 @@ def test_a_finished_scan_settles_what_it_has_answered_and_nothing_else(
     connection: Connection, finished: Hint, answered: list[Hint], open_still: list[Hint]
 ) -> None:
     for hint in (*answered, *open_still):
-        pending.leave_hint(connection, hint, 1)
-    pending.settle_covered(connection, [finished], pending.newest_id(connection))
+        pending.enqueue(connection, hint, 1)
+    pending.complete_covered(connection, [finished], pending.newest_id(connection))
     assert waiting(connection) == open_still
 
 
 def test_a_hint_that_came_while_a_scan_ran_is_not_answered_by_it(connection: Connection) -> None:
-    pending.leave_hint(connection, EVERYTHING, 1)
+    pending.enqueue(connection, EVERYTHING, 1)
     before = pending.newest_id(connection)
-    later = pending.leave_hint(connection, EVERYTHING, 1)
-    pending.settle_covered(connection, [EVERYTHING], before)
+    later = pending.enqueue(connection, EVERYTHING, 1)
+    pending.complete_covered(connection, [EVERYTHING], before)
     assert pending.all_rows(connection) == [later]
 
 
 def test_of_a_row_only_the_names_that_were_looked_at_are_settled(connection: Connection) -> None:
-    pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
-    pending.settle_covered(connection, [Hint(1, names=(b"A/1.mp3",))], 1)
+    pending.enqueue(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
+    pending.complete_covered(connection, [Hint(1, names=(b"A/1.mp3",))], 1)
     assert waiting(connection) == [Hint(1, names=(b"A/2.mp3",))]
 
 
 def test_what_waits_is_counted_with_its_oldest(connection: Connection) -> None:
     assert pending.count(connection) == (0, None)
-    pending.leave_hint(connection, EVERYTHING, 7)
-    pending.leave_hint(connection, EVERYTHING, 5)
+    pending.enqueue(connection, EVERYTHING, 7)
+    pending.enqueue(connection, EVERYTHING, 5)
     assert pending.count(connection) == (2, 5)
     pending.forget_root(connection, 1)
     assert pending.count(connection) == (0, None)
@@ -189,9 +189,9 @@ def test_what_waits_is_counted_with_its_oldest(connection: Connection) -> None:
 def test_hints_that_are_left_together_share_the_id_of_the_first_as_their_generation(
     connection: Connection,
 ) -> None:
-    pending.leave_hint(connection, EVERYTHING, 1)
+    pending.enqueue(connection, EVERYTHING, 1)
     hints = [Hint(1, b"A"), Hint(1, b"B", (b"1.mp3",)), EVERYTHING]
-    rows = pending.leave_hints(connection, hints, 5, scan_id=3)
+    rows = pending.enqueue_all(connection, hints, 5, scan_id=3)
     assert [row.hint for row in rows] == hints
     assert {row.generation for row in rows} == {rows[0].id}
     assert len({row.id for row in rows}) == 3
@@ -200,12 +200,12 @@ def test_hints_that_are_left_together_share_the_id_of_the_first_as_their_generat
 
 
 def test_no_hints_leave_nothing(connection: Connection) -> None:
-    assert pending.leave_hints(connection, [], 1) == []
+    assert pending.enqueue_all(connection, [], 1) == []
     assert pending.all_rows(connection) == []
 
 
 def test_a_generation_has_its_chunks_too_and_nobody_elses(connection: Connection) -> None:
-    one, other = (pending.leave_hint(connection, EVERYTHING, 1) for _ in range(2))
+    one, other = (pending.enqueue(connection, EVERYTHING, 1) for _ in range(2))
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), one.generation, 1, scan_id=7)
     assert pending.of_generation(connection, one.generation) == [one, chunk]
     assert pending.of_generation(connection, other.generation) == [other]
@@ -214,17 +214,17 @@ def test_a_generation_has_its_chunks_too_and_nobody_elses(connection: Connection
 
 
 def test_a_row_is_found_by_its_id_while_it_waits(connection: Connection) -> None:
-    row = pending.leave_hint(connection, Hint(1, b"A", (b"\xff.mp3",), reread=3), 1)
+    row = pending.enqueue(connection, Hint(1, b"A", (b"\xff.mp3",), reread=3), 1)
     assert pending.get(connection, row.id) == row
-    pending.settle(connection, row)
+    pending.complete(connection, row)
     assert pending.get(connection, row.id) is None
 
 
 def test_outlines_tell_of_all_that_waits_but_not_where(connection: Connection) -> None:
-    hint = pending.leave_hint(connection, EVERYTHING, 1, scan_id=3)
+    hint = pending.enqueue(connection, EVERYTHING, 1, scan_id=3)
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1, scan_id=3)
     pending.count_pass(connection, hint.generation)
-    pending.leave_be(connection, chunk)
+    pending.retry_later(connection, chunk)
     assert pending.outlines(connection) == [
         Outline(hint.id, hint.id, 1, False, 0, 1, 3, is_everything=True),
         Outline(chunk.id, hint.id, 1, True, 1, 0, 3),
@@ -234,10 +234,10 @@ def test_outlines_tell_of_all_that_waits_but_not_where(connection: Connection) -
 def test_a_pass_is_counted_for_all_hints_of_a_generation_and_for_no_chunk(
     connection: Connection,
 ) -> None:
-    rows = pending.leave_hints(connection, [Hint(1, b"A"), Hint(1, b"B")], 1)
+    rows = pending.enqueue_all(connection, [Hint(1, b"A"), Hint(1, b"B")], 1)
     generation = rows[0].generation
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), generation, 1)
-    other = pending.leave_hint(connection, EVERYTHING, 1)
+    other = pending.enqueue(connection, EVERYTHING, 1)
     assert pending.passes_of(connection, generation) == 0
     pending.count_pass(connection, generation)
     pending.count_pass(connection, generation)
@@ -248,15 +248,15 @@ def test_a_pass_is_counted_for_all_hints_of_a_generation_and_for_no_chunk(
 
 
 def test_a_generation_without_hints_that_wait_has_no_passes(connection: Connection) -> None:
-    hint = pending.leave_hint(connection, EVERYTHING, 1)
+    hint = pending.enqueue(connection, EVERYTHING, 1)
     pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1)
-    pending.settle(connection, hint)
+    pending.complete(connection, hint)
     assert pending.passes_of(connection, hint.generation) is None
     assert pending.passes_of(connection, 99) is None
 
 
 def test_a_chunk_is_in_work_until_its_first_answer(connection: Connection) -> None:
-    hint = pending.leave_hint(connection, EVERYTHING, 1)
+    hint = pending.enqueue(connection, EVERYTHING, 1)
     assert not pending.has_chunks_in_work(connection, hint.generation)
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1)
     assert pending.has_chunks_in_work(connection, hint.generation)
@@ -268,11 +268,11 @@ def test_a_chunk_is_in_work_until_its_first_answer(connection: Connection) -> No
 def test_a_run_waits_for_its_hints_and_chunks_but_not_for_files_that_are_not_whole(
     connection: Connection,
 ) -> None:
-    pending.leave_hint(connection, EVERYTHING, 1, scan_id=8)
-    hint = pending.leave_hint(connection, EVERYTHING, 1, scan_id=7)
+    pending.enqueue(connection, EVERYTHING, 1, scan_id=8)
+    hint = pending.enqueue(connection, EVERYTHING, 1, scan_id=7)
     assert counted.waits_for(connection, 7)
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), hint.generation, 1, scan_id=7)
-    pending.settle(connection, hint)
+    pending.complete(connection, hint)
     assert counted.waits_for(connection, 7)
     pending.keep_only(connection, chunk, [b"1.mp3"])
     assert not counted.waits_for(connection, 7)
@@ -282,8 +282,8 @@ def test_a_run_waits_for_its_hints_and_chunks_but_not_for_files_that_are_not_who
 def test_a_row_that_is_left_be_keeps_all_of_it_and_is_one_attempt_older(
     connection: Connection,
 ) -> None:
-    row = pending.leave_hint(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
-    pending.leave_be(connection, row)
+    row = pending.enqueue(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
+    pending.retry_later(connection, row)
     assert pending.get(connection, row.id) == replace(row, attempts=1)
 
 

@@ -12,7 +12,7 @@ from indexer.model import Hint, Problem, ProblemKind
 from indexer.stages import extract
 from indexer.store import problems
 from indexer.store.connection import write_transaction
-from tests.by_hand import ByHand, refuse_folder
+from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import (
     BAD,
     Plant,
@@ -173,10 +173,10 @@ def test_a_look_at_a_folders_own_files_leaves_its_trouble_and_that_of_its_folder
         problems.put(by_hand.connection, root_id, b"", trouble, None, 1)
     scan = by_hand.scan(Hint(root_id))
     assert [plan.names for plan in scan.plans()] == [(b"1.mp3",)]
-    assert scan.settled_problems == []
+    assert scan.resolved_problems == []
     scan = by_hand.scan(Hint(root_id, recursive=True))
     assert [plan.names for plan in scan.plans()] == [(b"1.mp3", b"A/2.mp3")]
-    assert set(scan.settled_problems) == {b"", b"A"}
+    assert set(scan.resolved_problems) == {b"", b"A"}
 
 
 def test_the_trouble_of_a_folder_is_not_over_because_no_file_bears_its_name(
@@ -191,10 +191,10 @@ def test_the_trouble_of_a_folder_is_not_over_because_no_file_bears_its_name(
         problems.put(by_hand.connection, root_id, b"gone", trouble, None, 1)
     scan = by_hand.scan(Hint(root_id, names=(b"A", b"gone")))
     assert list(scan.plans()) == []
-    assert scan.settled_problems == [b"gone"]
+    assert scan.resolved_problems == [b"gone"]
     scan = by_hand.scan(Hint(root_id, b"A", recursive=True))
     assert [plan.names for plan in scan.plans()] == [(b"A/1.mp3",)]
-    assert scan.settled_problems == [b"A"]
+    assert scan.resolved_problems == [b"A"]
 
 
 def test_a_file_that_cannot_be_read_at_the_place_that_another_left_is_tried_again(
@@ -231,6 +231,6 @@ def test_a_file_that_is_no_music_keeps_its_problem_when_its_folder_was_away_for_
     assert list(scan.plans()) == []
     (music.parent / "away").rename(music / "A")
     assert by_hand.absence.mark_missing(scan.vanished, 1) == []
-    by_hand.absence.note_folders(root_id, scan.unlisted, scan.settled_problems, 1)
+    by_hand.absence.note_folders(root_id, scan.unlisted, scan.resolved_problems, 1)
     assert [problem.path for problem in library.problems()] == ["A/bad.mp3"]
     assert list(faults(library)) == []

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from indexer.birth import Statuses
+from indexer.disk.birth_time import Statuses
 from indexer.library import Library
 from indexer.settings import Settings
-from indexer.stages.identity import is_file_of
+from indexer.stages.moves import is_file_of
 from indexer.store.connection import open_index
 from tests.trees import (
     BAD,

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from indexer.engine import runs
 from indexer.library import Library
 from indexer.model import Hint
+from indexer.runs import run_counts
 from indexer.stages.insert import Written
 from indexer.store import counted, pending, scans
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
-from tests.by_hand import ByHand
+from tests.stage_harness import ByHand
 from tests.trees import Plant, song
 
 NAMES = (b"1.mp3", b"2.mp3", b"3.mp3")
@@ -50,7 +50,7 @@ def answer(by_hand: ByHand, row: PendingRow) -> Written | None:
 
 
 def _count(connection: Connection, row: PendingRow, ready: Any, written: Written) -> None:
-    runs.count_chunks(connection, [(row, ready)], [written])
+    run_counts.count_chunks(connection, [(row, ready)], [written])
 
 
 def told(connection: Connection, run: int) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_what_is_left_to_a_newer_row_counts_when_that_is_answered(
     answered: list[set[tuple[int, int]]] = []
 
     def count(written: Written) -> None:
-        answered.append(runs.count_chunks(connection, [(newer, ready)], [written]))
+        answered.append(run_counts.count_chunks(connection, [(newer, ready)], [written]))
 
     by_hand.inserter.write(newer, ready, 1, count=count)
     assert told(connection, run) == {"added": 3, "files_read": 3}
@@ -141,7 +141,7 @@ def test_a_file_that_was_not_whole_counts_when_another_look_answers_it(
     with write_transaction(connection):
         hint = Hint(1, b"", NAMES[:2])
         left = pending.add_left(connection, hint, 1, 1, scan_id=run)
-        runs.count_waiting(connection, left, 2)
+        run_counts.count_waiting(connection, left, 2)
     assert told(connection, run) == {"pending": 2}
     answer(by_hand, chunk(connection, 2, NAMES[0]))
     assert told(connection, run) == {"pending": 1, "added": 1, "files_read": 1}
@@ -160,8 +160,8 @@ def test_what_another_look_finds_unchanged_is_unchanged_for_the_run_that_waited(
     chunk(connection, 1, *NAMES, b"gone.mp3", run=run)
     everything = Hint(1, recursive=True)
     with write_transaction(connection):
-        closed = pending.settle_covered(connection, [everything], 99, rereads_too=False)
-        runs.count_closed(connection, closed)
+        closed = pending.complete_covered(connection, [everything], 99, rereads_too=False)
+        run_counts.count_closed(connection, closed)
     assert told(connection, run) == {"unchanged": 3}
     assert not counted.waits_for(connection, run)
 
@@ -177,7 +177,7 @@ def test_what_another_run_has_answered_is_not_counted_again_when_its_own_chunk_i
     answer(by_hand, chunk(connection, 2, NAMES[0]))
     assert told(connection, run) == {"added": 1, "files_read": 1}
     with write_transaction(connection):
-        runs.count_unplanned(connection, own, len(NAMES))
+        run_counts.count_unplanned(connection, own, len(NAMES))
     assert told(connection, run) == {"added": 1, "files_read": 1, "unchanged": len(NAMES) - 1}
 
 
@@ -192,7 +192,7 @@ def test_a_file_whose_newer_chunk_is_in_work_waits_for_that(
     newer = chunk(connection, 2, NAMES[0])
     everything = Hint(1, recursive=True)
     with write_transaction(connection):
-        closed = pending.settle_covered(
+        closed = pending.complete_covered(
             connection, [everything], 99, before_generation=2, rereads_too=False
         )
     assert [one.paths for one in closed] == [set(NAMES[1:])]
@@ -204,10 +204,10 @@ def test_the_hint_of_a_run_is_answered_by_that_run_alone(connection: Connection)
     run = begin(connection)
     everything = Hint(1, recursive=True)
     with write_transaction(connection):
-        row = pending.leave_hint(connection, everything, 1, scan_id=run)
-        pending.settle_covered(connection, [everything], 99, rereads_too=False)
+        row = pending.enqueue(connection, everything, 1, scan_id=run)
+        pending.complete_covered(connection, [everything], 99, rereads_too=False)
         assert pending.is_open(connection, row)
-        pending.settle_covered(connection, [everything], 99, rereads_too=False, scan_id=run)
+        pending.complete_covered(connection, [everything], 99, rereads_too=False, scan_id=run)
         assert not pending.is_open(connection, row)
 
 
@@ -217,8 +217,8 @@ def test_a_listing_does_not_count_again_what_a_killed_process_had_written(
     run = begin(connection)
     with write_transaction(connection):
         scans.add(connection, run, {"added": 40, "problems": 2, "missing": 7, "files_read": 42})
-        before = runs.answered(connection, run)
-        runs.count_listing(connection, run, 100, 60, answered_before=before)
+        before = run_counts.answered(connection, run)
+        run_counts.count_listing(connection, run, 100, 60, answered_before=before)
     assert told(connection, run) == {
         "added": 40, "problems": 2, "missing": 7, "files_read": 42, "seen": 100,
         "unchanged": 18, "listed": 18,
@@ -229,11 +229,11 @@ def test_a_run_that_is_taken_up_is_listed_again_and_keeps_the_rest(connection: C
     run = begin(connection)
     with write_transaction(connection):
         scans.add(connection, run, {"unchanged": 3, "added": 1})
-        runs.count_listing(connection, run, 10, 6, answered_before=0)
+        run_counts.count_listing(connection, run, 10, 6, answered_before=0)
         scans.go_on(connection, run)
     assert told(connection, run) == {"unchanged": 3, "added": 1}
     with write_transaction(connection):
-        runs.count_listing(connection, run, 10, 10, answered_before=4)
+        run_counts.count_listing(connection, run, 10, 10, answered_before=4)
         scans.end(connection, run, 5)
     counts = scans.counts_of(connection, run)
     assert (counts["seen"], counts["unchanged"], counts["added"]) == (10, 9, 1)
@@ -247,7 +247,7 @@ def test_beside_a_daemon_a_run_that_goes_on_is_not_taken_for_killed(
 ) -> None:
     killed, waiting = begin(connection), begin(connection)
     with write_transaction(connection):
-        pending.leave_hint(connection, Hint(1), 1, scan_id=waiting)
+        pending.enqueue(connection, Hint(1), 1, scan_id=waiting)
     begin(connection)
     states = {row.id: row.state for row in scans.newest(connection, 9)}
     assert (states[waiting], states[killed]) == ("running", "interrupted")

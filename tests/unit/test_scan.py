@@ -9,15 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.engine import local
-from indexer.engine.facts import Facts
-from indexer.engine.result import Result
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, Reading
+from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.stages import scan
 from indexer.stages.batch import batch
-from indexer.stages.scan import Scan
-from tests.by_hand import ByHand, PoolHere
+from indexer.stages.scan import Scan, ScanOptions
+from tests.stage_harness import ByHand, PoolHere
 from tests.trees import (
     BAD,
     Plant,
@@ -244,10 +243,10 @@ def test_a_name_that_a_daemons_look_at_all_has_passed_is_looked_at_if_its_file_c
     settings = replace(by_hand.settings, chunk_files=1, small_work=0, workers=1)
     engine = local.LocalEngine(
         by_hand.connection, by_hand.trees, settings, by_hand.wanted, Result(),
-        stop=change_meanwhile, facts=Facts(),
+        stop=change_meanwhile, facts=EventFacts(),
     )  # fmt: skip
     engine.run([Hint(min(by_hand.trees), recursive=True)])
-    assert engine.twins == {(min(by_hand.trees), b"a/a.mp3")}
+    assert engine.links == {(min(by_hand.trees), b"a/a.mp3")}
 
 
 def test_a_scan_of_one_file_leaves_hints_for_other_places_open(
@@ -310,7 +309,9 @@ def test_files_that_become_whole_while_a_scan_waits_are_all_read(
 
 def scan_of(by_hand: ByHand, chunk_files: int = 200, **how: Any) -> Scan:
     hint = Hint(min(by_hand.trees), recursive=True)
-    return Scan(by_hand.connection, by_hand.trees, hint, by_hand.wanted, chunk_files, **how)
+    beside = {name: how.pop(name) for name in ("beat", "unfinished") if name in how}
+    options = ScanOptions(chunk_files, **how)
+    return Scan(by_hand.connection, by_hand.trees, hint, by_hand.wanted, options, **beside)
 
 
 def test_a_scan_that_breathes_gives_a_sign_where_nothing_is_found_for_long(
@@ -379,7 +380,7 @@ def test_without_retries_a_file_that_the_machine_could_not_read_is_left_as_it_is
     assert [plan.names for plan in again.plans()] == [(b"1.mp3", b"2.mp3")]
     patient = scan_of(by_hand, retries_trouble=False)
     assert list(patient.plans()) == []
-    assert (patient.seen, patient.unchanged, patient.settled_problems) == (2, 2, [])
+    assert (patient.seen, patient.unchanged, patient.resolved_problems) == (2, 2, [])
 
 
 def test_without_retries_a_file_whose_bytes_were_refused_is_read_when_they_change(

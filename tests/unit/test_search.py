@@ -12,7 +12,7 @@ from indexer.errors import UsageError
 from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store import found, search
+from indexer.store import search, search_results
 from indexer.store.connection import Connection
 from tests.rows import MadeUp
 from tests.trees import Plant, faults, song
@@ -258,7 +258,7 @@ def test_found_tracks_are_told_by_artist(shelf: Shelf) -> None:
 def test_more_tracks_than_a_page_are_all_told_in_order(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(found, "_PAGE", 3)
+    monkeypatch.setattr(search_results, "_PAGE", 3)
     titles = [f"{number:02}" for number in range(10)]
     for title in titles:
         shelf.add(title)
@@ -268,9 +268,9 @@ def test_more_tracks_than_a_page_are_all_told_in_order(
 def test_a_track_that_leaves_while_they_are_told_is_left_out(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(found, "_PAGE", 1)
+    monkeypatch.setattr(search_results, "_PAGE", 1)
     ids = [shelf.add(title) for title in "abc"]
-    rows = found.rows(shelf.connection, ids)
+    rows = search_results.rows(shelf.connection, ids)
     assert next(rows)[0] == ids[0]
     shelf.rows.take_out([ids[1]])
     assert [row[0] for row in rows] == [ids[2]]
@@ -278,7 +278,7 @@ def test_a_track_that_leaves_while_they_are_told_is_left_out(
 
 def test_no_snapshot_is_held_while_they_are_told(shelf: Shelf) -> None:
     ids = [shelf.add(title) for title in "abc"]
-    rows = found.rows(shelf.connection, ids)
+    rows = search_results.rows(shelf.connection, ids)
     next(rows)
     busy, _, _ = next(shelf.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
     assert busy == 0

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.disk.tree import Tree
 from indexer.library import Library
 from indexer.model import FOLD_NS, Stamp, folded_ns, is_folded, signed_inode
-from indexer.tree import Tree
 from indexer.walk import entries_of
 from tests.trees import Plant, ask, at, ids, shown, song, told
 

@@ -8,8 +8,8 @@ from mutagen.mp3 import MP3
 
 from indexer import tags
 from indexer.model import Track
+from indexer.tags.fast.id3 import plain_tag
 from indexer.tags.id3 import read_tag
-from indexer.tags.plain_id3 import plain_tag
 from indexer.tags.window import Window
 from tests import corpus
 

@@ -7,8 +7,8 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import plain_mp4
-from indexer.tags.mp4 import codec_of
+from indexer.tags.fast import mp4
+from indexer.tags.items import codec_of
 from tests import corpus
 
 
@@ -108,14 +108,14 @@ def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
 
 
 def test_short_items_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_mp4, "KEPT_LIMIT", 3)
-    monkeypatch.setattr(plain_mp4, "KEPT", {})
-    album = "a" * plain_mp4.SHORT
+    monkeypatch.setattr(mp4, "KEPT_LIMIT", 3)
+    monkeypatch.setattr(mp4, "KEPT", {})
+    album = "a" * mp4.SHORT
     content = corpus.tagged(".m4a", title="Jóga", artist="Björk", genre="x", album=album, track=2)
     first, second = read(content), read(content)
     assert first == second
     assert first.album == album
-    assert 0 < len(plain_mp4.KEPT) <= 3
+    assert 0 < len(mp4.KEPT) <= 3
 
 
 def test_what_is_kept_of_one_file_is_not_changed_by_the_next() -> None:

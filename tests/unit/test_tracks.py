@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from indexer.model import Known, Place, Stamp
+from indexer.model import IndexedFile, RowState, Stamp
 from indexer.store import tracks
 from indexer.store.connection import Connection, Row, select, write_transaction
 from tests.trees import known, stamp
@@ -17,7 +17,7 @@ def _root(root_id: int) -> None:
     assert root_id == 1
 
 
-def add(connection: Connection, row: Known) -> Known:
+def add(connection: Connection, row: IndexedFile) -> IndexedFile:
     return replace(row, id=tracks.add(connection, row, None, 1, tracks.NOTHING_READ))
 
 
@@ -90,14 +90,14 @@ def test_rows_of_other_roots_and_rows_that_left_are_not_below(connection: Connec
     connection.execute("INSERT INTO roots (name, path, added_at) VALUES ('other', x'2f', 1)")
     add(connection, replace(known(b"1.mp3"), root_id=2))
     gone = add(connection, known(b"2.mp3"))
-    tracks.leave(connection, gone.id, 5)
-    refused = add(connection, known(b"3.mp3", place=Place.REFUSED))
+    tracks.mark_missing(connection, gone.id, 5)
+    refused = add(connection, known(b"3.mp3", place=RowState.REFUSED))
     assert list(tracks.below(connection, 1, b"")) == [refused]
 
 
 def test_a_row_comes_back_as_it_was_written(connection: Connection) -> None:
-    row = Known(
-        0, 1, b"\xff/1.mp3", Stamp(1, 2**62, -5, 2**63 - 1), Place.REFUSED, 1, 3, 4, 5, None
+    row = IndexedFile(
+        0, 1, b"\xff/1.mp3", Stamp(1, 2**62, -5, 2**63 - 1), RowState.REFUSED, 1, 3, 4, 5, None
     )
     written = add(connection, row)
     assert tracks.in_place(connection, 1, b"\xff/1.mp3") == written
@@ -107,12 +107,12 @@ def test_a_row_comes_back_as_it_was_written(connection: Connection) -> None:
 def test_a_place_holds_one_row_and_any_number_that_left_it(connection: Connection) -> None:
     for number in range(3):
         row = add(connection, known(b"1.mp3", number))
-        tracks.leave(connection, row.id, number)
+        tracks.mark_missing(connection, row.id, number)
     here = add(connection, known(b"1.mp3", 3))
     assert tracks.in_place(connection, 1, b"1.mp3") == here
     gone = tracks.gone_from(connection, 1, b"1.mp3")
     assert gone is not None
-    assert (gone.id, gone.place, gone.missing_at) == (3, Place.MISSING, 2)
+    assert (gone.id, gone.place, gone.missing_at) == (3, RowState.MISSING, 2)
     with pytest.raises(Exception, match="UNIQUE"):
         add(connection, known(b"1.mp3", 4))
 
@@ -122,7 +122,7 @@ def test_rows_with_an_inode_are_those_of_its_disk_missing_ones_too(connection: C
     one = add(connection, known(b"1.mp3", 7))
     add(connection, replace(known(b"2.mp3", 7), disk_id=2))
     add(connection, known(b"3.mp3", 8))
-    tracks.leave(connection, one.id, 5)
+    tracks.mark_missing(connection, one.id, 5)
     assert [row.id for row in tracks.with_inode(connection, 1, 7)] == [one.id]
 
 
@@ -140,9 +140,9 @@ def test_a_refused_row_that_left_is_read_again_when_its_file_comes_back(
 ) -> None:
     """Why it was refused is forgotten with its problem."""
     good, bad = add(connection, known(b"1.mp3")), add(connection, known(b"2.mp3"))
-    tracks.write(connection, replace(bad, place=Place.REFUSED), None, None, tracks.NOTHING_READ)
+    tracks.write(connection, replace(bad, place=RowState.REFUSED), None, None, tracks.NOTHING_READ)
     for row in (good, bad):
-        tracks.leave(connection, row.id, 5)
+        tracks.mark_missing(connection, row.id, 5)
     versions = [tracks.by_id(connection, row.id) for row in (good, bad)]
     assert [row.reader_version for row in versions if row is not None] == [1, 0]
 
@@ -163,19 +163,19 @@ def test_a_new_stamp_leaves_the_time_of_the_last_reading_unless_told(
 
 def test_untold_rows_are_those_that_left_and_were_not_told(connection: Connection) -> None:
     rows = [add(connection, known(b"%d.mp3" % number)) for number in range(3)]
-    tracks.leave(connection, rows[0].id, None)
-    tracks.leave(connection, rows[1].id, 5)
-    assert [row.id for row in tracks.untold(connection)] == [rows[0].id]
+    tracks.mark_missing(connection, rows[0].id, None)
+    tracks.mark_missing(connection, rows[1].id, 5)
+    assert [row.id for row in tracks.unannounced(connection)] == [rows[0].id]
     tracks.tell_missing(connection, rows[0].id, 6)
-    assert tracks.untold(connection) == []
+    assert tracks.unannounced(connection) == []
 
 
 def test_counts_are_of_the_view_and_of_what_was_in_it(connection: Connection) -> None:
     add(connection, known(b"1.mp3"))
-    add(connection, known(b"2.mp3", place=Place.REFUSED, added_at=None))
+    add(connection, known(b"2.mp3", place=RowState.REFUSED, added_at=None))
     for number, added_at in ((3, 1), (4, None)):
         row = add(connection, known(b"%d.mp3" % number, added_at=added_at))
-        tracks.leave(connection, row.id, 5)
+        tracks.mark_missing(connection, row.id, 5)
     assert tracks.counts(connection) == (1, 1)
     assert tracks.count_by_root(connection) == {1: 1}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from indexer import errors
-from indexer.disks import Disk
-from indexer.identity import Seen, open_root, wrong_disk
-from indexer.tree import Tree, spot_at
+from indexer.disk.filesystem import Disk
+from indexer.disk.identity import DiskIdentity, open_root, wrong_disk
+from indexer.disk.tree import Tree, mount_point_at
 from tests.trees import Plant, at
 
 MakeTree = Callable[..., Tree]
@@ -23,12 +23,12 @@ def make_tree(music: Path) -> Iterator[MakeTree]:
 
     def make(*mounted: bytes, offline: tuple[bytes, ...] = (), fs_type: str = "ext4") -> Tree:
         folders = (b"", *mounted)
-        spots = [
-            spot_at(folder, open_root(at(music, folder).rstrip(b"/")), number, fs_type)
+        mount_points = [
+            mount_point_at(folder, open_root(at(music, folder).rstrip(b"/")), number, fs_type)
             for number, folder in enumerate(folders, 1)
         ]
         away = dict.fromkeys(offline, "its disk is away")
-        made.append(Tree(1, "music", os.fsencode(music), spots, away))
+        made.append(Tree(1, "music", os.fsencode(music), mount_points, away))
         return made[-1]
 
     yield make
@@ -41,7 +41,9 @@ def test_a_path_lies_on_the_disk_of_the_nearest_mount_point_above_it(
 ) -> None:
     plant({"A/b/": None, "AA/": None})
     tree = make_tree(b"A", b"A/b")
-    disks = {path: tree.spot_of(path).disk_id for path in (b"", b"1", b"A/1", b"A/b/c/1", b"AA/1")}
+    disks = {
+        path: tree.mount_point_of(path).disk_id for path in (b"", b"1", b"A/1", b"A/b/c/1", b"AA/1")
+    }
     assert disks == {b"": 1, b"1": 1, b"A/1": 2, b"A/b/c/1": 3, b"AA/1": 1}
 
 
@@ -112,22 +114,22 @@ def test_a_tree_holds_its_disk_though_the_folder_is_renamed(
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        (Seen(EXT4, 2), None),
-        (Seen(Disk(uuid="other", fs_type="ext4"), 2), "another disk"),
-        (Seen(Disk(uuid="one", fs_type="xfs"), 2), "another disk"),
-        (Seen(EXT4, 3), "another folder"),
+        (DiskIdentity(EXT4, 2), None),
+        (DiskIdentity(Disk(uuid="other", fs_type="ext4"), 2), "another disk"),
+        (DiskIdentity(Disk(uuid="one", fs_type="xfs"), 2), "another disk"),
+        (DiskIdentity(EXT4, 3), "another folder"),
     ],
 )
 def test_a_root_is_known_by_its_disk_and_the_inode_of_its_folder(
-    seen: Seen, why: str | None
+    seen: DiskIdentity, why: str | None
 ) -> None:
-    reason = wrong_disk(Seen(EXT4, 2), seen)
+    reason = wrong_disk(DiskIdentity(EXT4, 2), seen)
     assert (reason is None) if why is None else (reason is not None and why in reason)
 
 
 def test_where_inodes_mean_nothing_that_of_the_root_means_nothing() -> None:
     fat = Disk(uuid="one", fs_type="vfat")
-    assert wrong_disk(Seen(fat, 2), Seen(fat, 3)) is None
+    assert wrong_disk(DiskIdentity(fat, 2), DiskIdentity(fat, 3)) is None
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file", "link"])

@@ -12,8 +12,8 @@ from indexer.library import Library
 from indexer.model import Hint
 from indexer.store import pending
 from indexer.store.connection import write_transaction
-from tests.by_hand import ByHand
 from tests.damage import damage
+from tests.stage_harness import ByHand
 from tests.trees import Plant, ids, put, song, titles
 
 NUMBERS = [
@@ -75,7 +75,7 @@ def test_so_it_is_with_a_name_that_is_asked_for_by_itself(
     plant({"A/1.mp3": song("One"), "A/2.mp3": song("Two")})
     library.scan()
     with write_transaction(by_hand.connection):
-        pending.leave_hint(by_hand.connection, Hint(1, b"A", (b"2.mp3",)), 1)
+        pending.enqueue(by_hand.connection, Hint(1, b"A", (b"2.mp3",)), 1)
     damage(monkeypatch, "2.mp3", number=errno.ENOENT)
     scan = by_hand.scan(Hint(1, b"A", (b"1.mp3", b"2.mp3")))
     assert list(scan.plans()) == []

@@ -1,0 +1,138 @@
+"""A folder of a root -> a descriptor that pins its disk, and which disk it is (rule R8)."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from indexer.disk.filesystem import (
+    Disk,
+    disk_of,
+    how_it_differs,
+    not_mounted,
+    same_disk,
+    stamp_fields,
+)
+from indexer.disk.mounts import AUTOMOUNT, Mount, has_expired, mount_at, mount_id, read_mounts
+from indexer.errors import RootOffline
+from indexer.model import signed_inode
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class DiskIdentity(Struct, frozen=True):
+    """The disk that stands at a folder now, and the inode of the folder."""
+
+    disk: Disk
+    inode: int
+    point: bytes = b"/"
+    """Where the disk is mounted: at the folder, or above it."""
+
+
+def wrong_disk(known: DiskIdentity, seen: DiskIdentity) -> str | None:
+    """Why what stands at a folder is not what was accepted there; None when it is the same."""
+    if not same_disk(known.disk, seen.disk):
+        return how_it_differs(known.disk, seen.disk)
+    if stamp_fields(seen.disk.fs_type).stable_inodes and known.inode != seen.inode:
+        return f"it is another folder of the same disk (inode {seen.inode}, was {known.inode})"
+    return None
+
+
+def open_root(path: bytes) -> int:
+    """A descriptor of a root folder. Raises RootOffline where it cannot be opened."""
+    try:
+        return os.open(path, FOLDER_FLAGS)
+    except OSError as error:
+        raise _offline(path, "cannot be opened", error) from error
+
+
+class OpenedFolder(Struct, frozen=True):
+    """A folder where a disk begins or may begin, as it was found; the caller closes `fd`."""
+
+    folder: bytes
+    fd: int | None
+    seen: DiskIdentity | None
+    """None where that cannot be told."""
+    trouble: RootOffline | None = None
+    """Why not."""
+
+
+def open_folders(
+    root: bytes, folders: Iterable[bytes], mounts: Sequence[Mount]
+) -> tuple[list[OpenedFolder], Sequence[Mount]]:
+    """Open folders of a root, then see what stands there; what is no folder is left out.
+
+    In this order, since opening mounts what is an automount. `mounts` were read before; they come
+    back read again if they are out of date.
+    """
+    places: list[OpenedFolder] = []
+    fds: dict[bytes, int] = {}
+    try:
+        for folder in folders:
+            path = join(root, folder)
+            try:
+                fds[folder] = open_root(path)
+            except RootOffline as error:
+                if not (folder and _is_no_folder(error)):
+                    trouble = _not_mounted(path, error) if has_expired(path, mounts) else error
+                    places.append(OpenedFolder(folder, None, None, trouble))
+        numbers = {folder: mount_id(fd) for folder, fd in fds.items()}
+        if not {mount.id for mount in mounts}.issuperset(numbers.values()):
+            mounts = read_mounts()
+        for folder, fd in fds.items():
+            path = join(root, folder)
+            try:
+                mount = mount_at(numbers[folder], path, mounts)
+                places.append(OpenedFolder(folder, fd, seen_at(fd, path, mount)))
+            except RootOffline as error:
+                places.append(OpenedFolder(folder, fd, None, error))
+    except BaseException:
+        for fd in fds.values():
+            os.close(fd)
+        raise
+    return places, mounts
+
+
+def _is_no_folder(error: RootOffline) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno == errno.ENOTDIR
+
+
+def join(root: bytes, folder: bytes) -> bytes:
+    """The absolute path of a folder of a root; of the root itself for `b""`."""
+    return os.path.join(root, folder) if folder else root
+
+
+def seen_at(fd: int, path: bytes, mount: Mount | None) -> DiskIdentity:
+    """The identity of what stands at an open folder. Raises RootOffline where it cannot be told.
+
+    An automount is no disk: one that mounted nothing when it was opened has none.
+    """
+    if mount is not None and mount.fs_type == AUTOMOUNT:
+        if mount.is_indirect and mount.point == path:
+            raise RootOffline(
+                f"{os.fsdecode(path)} is where an automounter mounts disks by their names, and "
+                "holds no file itself; name a folder in it"
+            )
+        raise _not_mounted(path)
+    try:
+        point = mount.point if mount is not None else b"/"
+        return DiskIdentity(disk_of(fd, mount), signed_inode(os.fstat(fd).st_ino), point)
+    except OSError as error:
+        raise _offline(path, "does not answer", error) from error
+
+
+def _not_mounted(path: bytes, error: RootOffline | None = None) -> RootOffline:
+    cause = error.__cause__ if error is not None else None
+    told = not_mounted(cause if isinstance(cause, OSError) else None)
+    return RootOffline(f"{os.fsdecode(path)} {told}")
+
+
+def _offline(path: bytes, what: str, error: OSError) -> RootOffline:
+    return RootOffline(
+        f"{os.fsdecode(path)} {what} ({error.strerror}); "
+        "mount its disk, or see to its rights, and try again"
+    )

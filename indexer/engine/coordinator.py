@@ -1,0 +1,402 @@
+"""Hints -> work done: here under the dispatch lock, or by the daemon that holds it (rule R11)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from indexer import errors
+from indexer.engine.local import LocalEngine
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Hint, Listener
+from indexer.roots import acceptance, open_roots
+from indexer.roots.automounts import touched_by
+from indexer.roots.open_roots import OpenRoots
+from indexer.runs import run_counts
+from indexer.runs.follow import follow
+from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, lock_info, wait_for_lock
+from indexer.runs.result import Result
+from indexer.runs.wakeup import request_run, wake
+from indexer.settings import Settings
+from indexer.shares.hanging import is_share
+from indexer.store import counted, pending, roots, scans, tracks, upkeep
+from indexer.store.connection import (
+    Connection,
+    check_not_emptied,
+    open_index,
+    write_transaction,
+)
+from indexer.store.creation import prepare_folder
+from indexer.store.roots import RootRow
+from indexer.store.sqlite_errors import explained
+
+_log = logging.getLogger("indexer")
+Stop = Callable[[], bool]
+_FOLLOW_PAUSE_S: Final = 0.05
+
+
+class Request(Struct, frozen=True):
+    """What is to be done: `kind` is `scan` or `rebuild`, `names` are the roots it is about."""
+
+    kind: str
+    hints: tuple[Hint, ...]
+    roots: tuple[RootRow, ...]
+    queued: bool = False
+    """Whether workers are to do it, through the queues."""
+
+    @property
+    def names(self) -> list[str]:
+        """The roots' names, sorted: what an interrupted rebuild is found again by."""
+        return sorted(root.name for root in self.roots)
+
+
+class Completed(Struct, frozen=True):
+    """What came of a request; `offline` tells why roots could not be looked at."""
+
+    result: Result
+    offline: tuple[str, ...] = ()
+
+
+class RunCoordinator:
+    """The right to write one index. Make it with `coordinating`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        path_filter: PathFilter,
+        lock: DispatchLock | None,
+        role: str,
+    ) -> None:
+        self.connection = connection
+        self._settings = settings
+        self._path_filter = path_filter
+        self._lock = lock
+        self._role = role
+        self._run_id = 0
+        """The run that a daemon was asked to do, and has perhaps not ended."""
+
+    def close(self) -> None:
+        """Give the right back."""
+        self.connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def lock(self) -> DispatchLock | None:
+        """The dispatch lock; None where a daemon has it."""
+        return self._lock
+
+    @property
+    def beside_daemon(self) -> bool:
+        """Whether a daemon dispatches, so that hints have to be left for it."""
+        return self._lock is None
+
+    def run(self, request: Request, *, listener: Listener | None, stop: Stop) -> Completed:
+        """Do what is asked. A daemon that ends in the middle of it leaves the rest to us."""
+        while self._lock is None:
+            done = self._hand_over(request, stop)
+            if done is not None:
+                return done
+            self._lock = wait_for_lock(
+                self._settings.db,
+                self._role,
+                stop=stop,
+                group_may=self._settings.group is not None,
+                busy=_no_daemon,
+            )
+            if self._lock is None and stop():
+                return Completed(Result(interrupted=True))
+        return self._run_here(request, listener, stop)
+
+    def _run_here(self, request: Request, listener: Listener | None, stop: Stop) -> Completed:
+        started = time.monotonic()
+        scan_id = self._begin(request)
+        state = "failed"
+        goes_on = False
+        try:
+            offline, result = self._run_engine(request, scan_id, listener, stop)
+            state = "interrupted" if result.interrupted else "done"
+            goes_on = result.goes_on
+        finally:
+            seconds = time.monotonic() - started
+            if not goes_on:
+                with write_transaction(self.connection):
+                    now_ms = time.time_ns() // 1_000_000
+                    scans.end(self.connection, scan_id, now_ms, state=state, seconds=seconds)
+        return self._done(
+            scan_id, offline, seconds, interrupted=result.interrupted, goes_on=goes_on
+        )
+
+    def _begin(self, request: Request) -> int:
+        """The run of a request: a new one, or the one that another process did not end."""
+        with write_transaction(self.connection):
+            if self._run_id:
+                counted.release(self.connection, self._run_id)
+                scans.go_on(self.connection, self._run_id)
+                return self._run_id
+            scan_id = None
+            if request.kind == "rebuild":
+                scan_id = scans.resume_rebuild(self.connection, request.names)
+            if scan_id is not None:
+                counted.release(self.connection, scan_id, hints_only=True)
+                return scan_id
+            now_ms = time.time_ns() // 1_000_000
+            return scans.start(self.connection, request.kind, request.names, now_ms)
+
+    def _done(
+        self,
+        scan_id: int,
+        offline: Sequence[str],
+        seconds: float,
+        *,
+        interrupted: bool = False,
+        goes_on: bool = False,
+    ) -> Completed:
+        """The report of a run: what its row says, whichever processes have counted it."""
+        result = run_counts.result_of(self.connection, scan_id)
+        result.seconds, result.interrupted, result.goes_on = seconds, interrupted, goes_on
+        return Completed(result, tuple(offline))
+
+    def _run_engine(
+        self, request: Request, scan_id: int, listener: Listener | None, stop: Stop
+    ) -> tuple[list[str], Result]:
+        """(why roots could not be looked at, how it ended); the counts stand in the run's row."""
+        watched = roots.watched(self.connection)
+        touches = touched_by(request.hints, wakes=True)
+        about = {root.id for root in request.roots}
+        for root in watched:
+            if root.id in about or not is_share(root.path):
+                acceptance.learn_mounts(self.connection, root, touches)
+        open_trees = open_roots.open_roots(
+            self.connection,
+            watched,
+            follow_links=self._path_filter.follow_links,
+            touches=touches,
+            about=about,
+        )
+        try:
+            reread = scan_id if request.kind == "rebuild" else 0
+            path_filter = [msgspec.structs.replace(hint, reread=reread) for hint in request.hints]
+            expected = None if listener is None else self._expected(request)
+            if request.queued:
+                hints = _there(path_filter, open_trees)
+                result = self._run_queued(hints, scan_id, expected, listener, stop)
+            else:
+                result = self._run_local(path_filter, open_trees, scan_id, expected, listener, stop)
+            offline = []
+            for root in request.roots:
+                if root.id in open_trees.offline:
+                    offline.append(open_trees.offline[root.id])
+                offline.extend(open_trees.away(root.id).values())
+            for line in offline:
+                _log.debug("offline %s", line)
+            if not result.interrupted:
+                upkeep.count_days(
+                    self.connection,
+                    open_trees.trees,
+                    time.time_ns() // 1_000_000,
+                    self._settings.keep_missing,
+                    self._settings.keep_changes,
+                )
+                self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
+            return offline, result
+        finally:
+            open_trees.close()
+
+    def _run_local(
+        self,
+        path_filter: Sequence[Hint],
+        open_trees: OpenRoots,
+        scan_id: int,
+        expected: int | None,
+        listener: Listener | None,
+        stop: Stop,
+    ) -> Result:
+        """Do it here, anew without each root that does not answer any more.
+
+        What was committed stays, and is found unchanged.
+        """
+        while True:
+            engine = LocalEngine(
+                self.connection,
+                open_trees.trees,
+                self._settings,
+                self._path_filter,
+                Result(),
+                listener=listener,
+                stop=stop,
+            )
+            hints = _there(path_filter, open_trees)
+            try:
+                return engine.run(hints, expected=expected, scan_id=scan_id)
+            except errors.RootSilent as error:
+                open_trees.lose(error)
+
+    def _run_queued(
+        self,
+        hints: Sequence[Hint],
+        scan_id: int,
+        expected: int | None,
+        listener: Listener | None,
+        stop: Stop,
+    ) -> Result:
+        from indexer.queue.run import QueuedRun  # late: it imports redis and rq
+
+        run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
+        try:
+            run.check()
+            is_over = run.run(hints, scan_id, expected)
+        finally:
+            run.close()
+        return Result(interrupted=not is_over, goes_on=not is_over)
+
+    def _expected(self, request: Request) -> int | None:
+        """About how many files there are, for a progress bar; None where nobody knows."""
+        counted = tracks.count_by_root(self.connection)
+        return sum(counted.get(root.id, 0) for root in request.roots) or None
+
+    def _tell_empty(self, looked_at: Iterable[RootRow]) -> None:
+        """Say of which roots it looks as if their disk was not mounted."""
+        for root in looked_at:
+            if roots.never_had_music(self.connection, root.id):
+                _log.warning("%s", open_roots.no_music(root))
+
+    def _hand_over(self, request: Request, stop: Stop) -> Completed | None:
+        """Leave the hints for the daemon and follow it; None when it ended before it did them."""
+        started = time.monotonic()
+        touches = touched_by(request.hints, wakes=True)
+        told = self._told_offline(request)
+        asked = [root for root in request.roots if root.name not in told]
+        for root in asked:
+            acceptance.learn_mounts(self.connection, root, touches)
+        open_trees = open_roots.open_roots(self.connection, asked, touches=touches)
+        open_trees.close()
+        offline = (*told.values(), *open_trees.offline.values())
+        hints = [hint for hint in request.hints if hint.root_id in open_trees.trees]
+        if not hints:
+            return Completed(Result(), offline)
+        if self._run_id and counted.waits_for(self.connection, self._run_id):
+            wake(self._settings.db)  # another daemon; it finds what the one before has left
+        else:
+            self._run_id = request_run(
+                self.connection, self._settings.db, request.kind, request.names, hints
+            )
+        is_over = follow(
+            self.connection,
+            self._run_id,
+            still_s=self._settings.still,
+            pause_s=_FOLLOW_PAUSE_S,
+            keep_on=lambda: not stop() and self._daemon_lives() and not self._waits_in_vain(asked),
+        )
+        if not is_over and not stop():
+            if not self._waits_in_vain(asked):
+                return None
+            # the daemon does the rest when they are back
+            offline = tuple(
+                {**dict.fromkeys(offline), **dict.fromkeys(self._told_offline(request).values())}
+            )
+            return self._done(self._run_id, offline, time.monotonic() - started)
+        if is_over:  # else the daemon goes on with it, and ends it
+            with write_transaction(self.connection):
+                scans.end(self.connection, self._run_id, time.time_ns() // 1_000_000)
+            self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
+        seconds = time.monotonic() - started
+        return self._done(
+            self._run_id, offline, seconds, interrupted=not is_over, goes_on=not is_over
+        )
+
+    def _daemon_lives(self) -> bool:
+        current = lock_info(self._settings.db)
+        return current is not None and current.role == "daemon"
+
+    def _told_offline(self, request: Request) -> dict[str, str]:
+        """Of the roots that may hang, why those are offline that are so by the daemon's word."""
+        current = lock_info(self._settings.db)
+        told = {
+            root.name: None if current is None else current.why_offline(root.name)
+            for root in request.roots
+            if is_share(root.path)
+        }
+        return {name: why for name, why in told.items() if why is not None}
+
+    def _waits_in_vain(self, asked: Sequence[RootRow]) -> bool:
+        """Whether all that waits of the run does so for roots that have gone silent since."""
+        current = lock_info(self._settings.db)
+        if current is None:
+            return False
+        silent = {root.id for root in asked if current.why_offline(root.name) is not None}
+        if not silent or not any(is_share(root.path) for root in asked if root.id in silent):
+            return False
+        rows = pending.all_rows(self.connection)
+        waiting = [row.hint.root_id for row in rows if row.scan_id == self._run_id]
+        return bool(waiting) and silent.issuperset(waiting)
+
+
+def _there(hints: Iterable[Hint], open_trees: OpenRoots) -> list[Hint]:
+    return [hint for hint in hints if hint.root_id in open_trees.trees]
+
+
+@contextmanager
+def coordinating(
+    settings: Settings, path_filter: PathFilter, role: str, stop: Stop
+) -> Iterator[RunCoordinator]:
+    """Get the right to write: wait for another command to end, but not for a daemon.
+
+    Raises Interrupted when `stop` came while waiting.
+    """
+    prepare_folder(settings.db, settings.group)
+    check_not_emptied(settings.db)
+    told: set[int] = set()
+
+    def keep_waiting(current: LockInfo) -> bool:
+        if current.role != "daemon" and current.pid not in told:
+            told.add(current.pid)
+            _log.warning("waiting pid=%d command=%s", current.pid, current.role)
+        return current.role != "daemon"
+
+    lock = wait_for_lock(
+        settings.db,
+        role,
+        stop=stop,
+        group_may=settings.group is not None,
+        busy=keep_waiting,
+    )
+    if lock is None and stop():
+        raise errors.Interrupted("stopped while waiting for another command; nothing was done")
+    with explained(settings.db):
+        connection = None
+        try:
+            if lock is None:
+                check_is_kept(settings.db)
+            open_roots.check_file_system(settings.db)
+            connection = open_index(
+                settings.db,
+                write=True,
+                group=settings.group,
+                busy_timeout_s=settings.busy_timeout,
+            )
+            open_roots.check_not_scanned(
+                settings.db, {root.name: root.path for root in roots.watched(connection)}
+            )
+            dispatcher = RunCoordinator(connection, settings, path_filter, lock, role)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            if lock is not None:
+                lock.close()
+            raise
+        try:
+            yield dispatcher
+        finally:
+            dispatcher.close()
+
+
+def _no_daemon(current: LockInfo) -> bool:
+    return current.role != "daemon"

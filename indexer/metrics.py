@@ -1,0 +1,124 @@
+"""Redis, the lock and /proc -> how fast the stages go, what waits, and what each process takes."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from indexer import errors, report
+from indexer.process import age_of, spent_by
+from indexer.runs.lock import LockInfo
+from indexer.runs.throughput import Rates, Step, rates_of
+from indexer.settings import Settings
+
+
+def vitals(
+    settings: Settings, dispatcher: LockInfo | None, scans: Sequence[report.ScanRow]
+) -> dict[str, Any]:
+    """The fields of `report.Status` that are not in the database."""
+    now_s = time.time()
+    buckets = () if dispatcher is None else dispatcher.pace
+    found: dict[str, Any] = {
+        "last_scan_rates": _rates_of_last(scans),
+        **_rates(rates_of(buckets, now_s)),
+    }
+    processes = []
+    if dispatcher is not None:
+        processes += _process(dispatcher.role, dispatcher.pid)
+    if settings.redis is not None:
+        found |= _queues(settings, now_s)
+        for worker in found.get("workers", ()):
+            if worker.host == socket.gethostname():
+                processes += _process(",".join(worker.queues), worker.pid)
+                for pid in worker.readers:
+                    processes += _process("reader", pid)
+    return {**found, "processes": tuple(processes)}
+
+
+def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
+    from indexer.queue import backlog, redis_client, worker_info
+    from indexer.queue.rates import RedisRates
+
+    address = redis_client.shown(settings)
+    try:
+        with backlog.asked(settings) as client:
+            state = redis_client.state_of(client)
+            queues = [report.QueueStatus.of(one) for one in backlog.backlogs(client, now_s)]
+            hands = worker_info.workers(client, now_s)
+            seen = RedisRates(client).seen()
+    except errors.QueueError as error:
+        return {"redis": report.RedisStatus(address=address, answers=False, detail=str(error))}
+    return {
+        "redis": report.RedisStatus(
+            address=address,
+            answers=True,
+            detail=state.warning,
+            version=state.version,
+            memory=state.memory,
+        ),
+        "queues": {queue.name: queue for queue in queues},
+        "workers": tuple(
+            report.WorkerStatus(
+                name=hand.name,
+                host=hand.host,
+                pid=hand.pid,
+                queues=hand.queues,
+                state=hand.state,
+                readers=hand.readers,
+                memory=hand.memory,
+                cpu_seconds=hand.cpu_s,
+                cpu_percent=None if hand.cpu_s is None else _percent(hand.cpu_s, hand.age_s),
+                jobs_done=hand.done,
+                jobs_failed=hand.failed,
+                silent_seconds=round(hand.silent_s, 3),
+            )
+            for hand in hands
+        ),
+        **_rates(seen),
+    }
+
+
+def _rates(seen: Rates) -> dict[str, Any]:
+    by_step = seen.files_per_second
+    return {
+        "rates": report.Rates(
+            discovery=by_step[Step.DISCOVERY],
+            extraction=by_step[Step.EXTRACTION],
+            insertion=by_step[Step.INSERTION],
+        ),
+        "error_rate": seen.error_rate,
+    }
+
+
+def _rates_of_last(scans: Sequence[report.ScanRow]) -> report.Rates:
+    ended = next((scan.counts for scan in scans if scan.ended_at and scan.counts.seconds), None)
+    if ended is None:
+        return report.Rates()
+    written = ended.added + ended.modified + ended.moved + ended.returned
+    return report.Rates(
+        discovery=round(ended.seen / ended.seconds, 1),
+        extraction=round(ended.files_read / ended.seconds, 1),
+        insertion=round(written / ended.seconds, 1),
+    )
+
+
+def _process(role: str, pid: int) -> list[report.ProcessStatus]:
+    spent = spent_by(pid)
+    if spent is None:
+        return []
+    memory, cpu_s = spent
+    return [
+        report.ProcessStatus(
+            role=role,
+            pid=pid,
+            memory=memory,
+            cpu_seconds=round(cpu_s, 2),
+            cpu_percent=_percent(cpu_s, age_of(pid)),
+        )
+    ]
+
+
+def _percent(cpu_s: float, age_s: float) -> float:
+    return round(100 * cpu_s / age_s, 1) if age_s else 0.0

@@ -1,0 +1,180 @@
+"""What a process of this program takes, gives back, and ends with (proc(5), prctl(2)).
+
+The kernel counts memory in pages: 4 KB mostly, 16 on a Raspberry Pi 5, 64 on some servers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import re
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # who reads files for others never loads SQLite
+    from indexer.store.connection import Connection
+
+
+def page_bytes() -> int:
+    """How large a page of this machine is."""
+    return os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """How much memory a process holds, this one if none is named; 0 when it is gone."""
+    return _pages(pid, 1) * page_bytes()
+
+
+def mapped_bytes(pid: int | None = None) -> int:
+    """How much address space it has taken, which is what RLIMIT_AS limits; 0 when it is gone."""
+    return _pages(pid, 0) * page_bytes()
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process take so much more memory than it has now, and fail where it wants more."""
+    most = mapped_bytes() + megabytes * 1024 * 1024
+    _, highest = resource.getrlimit(resource.RLIMIT_AS)
+    if highest != resource.RLIM_INFINITY:
+        most = min(most, highest)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _pages(pid: int | None, field: int) -> int:
+    """A field of statm."""
+    try:
+        fields = Path(f"/proc/{pid or 'self'}/statm").read_bytes().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[field])
+
+
+def spent_by(pid: int) -> tuple[int, float] | None:
+    """(bytes held, processor seconds with those of its ended children); None: no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()  # proc(5): the third field is the first one here
+    ticks = sum(map(int, fields[11:15]))
+    return int(fields[21]) * page_bytes(), ticks / os.sysconf("SC_CLK_TCK")
+
+
+def age_of(pid: int) -> float:
+    """For how many seconds a process has run; 0 when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+
+
+_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+
+
+def die_with_parent(parent: int) -> bool:
+    """Have the kernel kill this process when its parent ends; False if it has ended already.
+
+    The kernel means the thread that started us, and forgets it at each fork and `exec` of a
+    program with other rights.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return os.getppid() == parent
+
+
+_SELDOM: Final = 10_000
+"""New objects between two looks for garbage in cycles, of which a run makes none. Measured: 5 of
+57 us that writing a file's row takes, with Python's own 700."""
+
+
+@contextmanager
+def collector_relaxed() -> Iterator[None]:
+    """Many objects come and go in here, and their counts free nearly all of them."""
+    before = gc.get_threshold()
+    gc.set_threshold(_SELDOM, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def give_back(connection: Connection) -> None:
+    """Move the log into the database as far as other processes allow, and free unused memory.
+
+    What SQLite keeps, garbage, and the free pages of the allocator go back to the system.
+    """
+    from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
+
+    checkpoint(connection)
+    connection.pragma("shrink_memory")
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # malloc_trim(3)
+    if trim is not None:
+        trim(0)
+
+
+class Pulse:
+    """Whether a process gets on, seen from outside.
+
+    One that waits in the kernel for a server is not given a processor, nor does it want one. What
+    is asked here never waits for it (proc_pid_stat(5), proc_pid_status(5)).
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._seen = self._look()
+
+    def beats(self) -> bool:
+        """Whether it has run since the last call, or wants to now."""
+        seen = self._look()
+        before, self._seen = self._seen, seen
+        return seen[0] == "R" or seen[1:] != before[1:]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it waits so that no signal ends it."""
+        return self._look()[0] == "D"
+
+    def _look(self) -> tuple[str, ...]:
+        """Its state, its processor time, and how often it had to wait, or was made to."""
+        try:
+            text = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8", errors="replace")
+            status = Path(f"/proc/{self._pid}/status").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return ("",)
+        fields = text.rpartition(")")[2].split()
+        return (fields[0], *fields[11:13], *map(str, _SWITCHES.findall(status)))
+
+
+class Standstill:
+    """For how long a process has not got on. What is woken now and then to try again has not."""
+
+    def __init__(self, pid: int) -> None:
+        self._pulse = Pulse(pid)
+        self._still_s = 0.0
+
+    def end(self) -> None:
+        """It has answered."""
+        self._still_s = 0.0
+
+    def lasts(self, elapsed_s: float, patience_s: float) -> bool:
+        """So much time has gone by; whether it has stood still for longer than is waited for."""
+        self._still_s += elapsed_s
+        if self._pulse.beats():
+            self._still_s = max(0.0, self._still_s - _A_BEAT * patience_s)
+        return self._still_s >= patience_s
+
+
+_A_BEAT: Final = 0.4
+"""What a run counts for, of the time that is waited for. A guess: NFS tries again every 5 s, CIFS
+every 10."""
+_SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)

@@ -1,0 +1,1 @@
+"""The stages on RQ queues: a module for the jobs of each stage, and what dispatches them."""

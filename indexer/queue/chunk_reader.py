@@ -1,0 +1,79 @@
+"""Chunks -> readings, one chunk at a time, in one reader process that is kept between them.
+
+It loads neither RQ nor Redis, and knows of no job: which file kills or outlives its reader, and
+what becomes of such a file, is decided by the pool, as in the engine without queues (rule R9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from indexer.model import Chunk, Reading
+from indexer.readers.halving import PendingChunks
+from indexer.readers.pool import ReaderPool
+from indexer.settings import Settings
+
+_FIRST_WAIT_S = 0.02
+"""Before the first beat; each pause is twice the one before it, up to a second."""
+
+
+class ChunkReader:
+    """One reader process; it starts with the first chunk and ends with `end_reader` or `close`."""
+
+    begins: Callable[[], None] = staticmethod(lambda: None)
+    """Called before a reader gets a chunk; it must not raise."""
+    beat: Callable[[], None] = staticmethod(lambda: None)
+    """Called once a second or more often while a chunk is read; it must not raise."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pool = ReaderPool(1, settings.reader_timeout, memory_mb=settings.worker_memory)
+        self._work: PendingChunks[None] = PendingChunks(gives_up=False)
+        """Kept between chunks: many that fail in a row are this machine's trouble."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The process that lives, if one does."""
+        return self._pool.reader_pids
+
+    def read(self, chunk: Chunk) -> list[Reading]:
+        """One reading for each path of the chunk, in its order.
+
+        Raises CannotDo where no reader process can be started.
+        """
+        is_done = False
+        try:
+            self._pool.step(self._work)  # one that has died since then is not held against a file
+            self.begins()
+            job = self._work.add(None, chunk)
+            wait_s = _FIRST_WAIT_S
+            while job is None:
+                job = next(iter(self._pool.step(self._work, wait_s)), None)
+                self.beat()
+                wait_s = min(wait_s * 2, self._pool.look_s)
+            is_done = True
+            return job.answer()[1]
+        finally:
+            if not is_done:
+                self._work = PendingChunks(gives_up=False)
+                self.end_reader()
+
+    def end_reader(self) -> None:
+        """End the process until there is another chunk."""
+        self._pool.end_readers()
+
+    def close(self) -> None:
+        """The same, for good."""
+        self._pool.close()

@@ -1,0 +1,121 @@
+"""Orders to extract -> readings, on any machine that has the share mounted somewhere (rule R15).
+
+Nothing here knows the database. A machine that does not have the files hands the job back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from rq.job import Retry
+
+from indexer import errors
+from indexer.model import Reading, Waiting
+from indexer.queue.extract_files import ReadChunk, evidence_at, read
+from indexer.queue.jobs import read_order
+from indexer.queue.messages import BatchOrder, ExtractOrder, bytes_of, nameless
+from indexer.queue.queues import Queues, chunk_job
+from indexer.shares.hanging import is_share, real_path
+from indexer.shares.registry import shares
+
+if TYPE_CHECKING:
+    import redis
+
+    from indexer.queue.jobs import Handler
+    from indexer.settings import Settings
+
+_log = logging.getLogger("indexer")
+
+_JOB_S: Final = 600
+"""The longest that the next stage may take for it."""
+
+
+class Extractor:
+    """Has files read for the machine that has the index."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        read_chunk: ReadChunk,
+        *,
+        hands_back: bool = True,
+    ) -> None:
+        """Not `hands_back`: a job whose files are not here fails, since nobody waits for others."""
+        self._hands_back = hands_back
+        self._read_chunk = read_chunk
+        self._queues = Queues(client)
+        self._places = {name: _real(os.fsencode(folder)) for name, folder in settings.roots.items()}
+        """Where this machine has the roots, where the settings say so."""
+        self._real: dict[bytes, bytes] = {}
+        """Where it has them else, and where a link there led when it was met first."""
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Queue -> what does its work."""
+        return {"extract": self.extract}
+
+    def extract(self, raw: msgspec.Raw) -> Retry | None:
+        """Read the files of a chunk, and hand what was read to the next stage.
+
+        The answer is RQ's: a `Retry` puts the job back into its queue.
+        """
+        order: ExtractOrder = read_order(raw, ExtractOrder)
+        try:
+            readings = self._read(order)
+        except errors.RootSilent as error:
+            _log.warning("not read root=%s reason=%s", order.origin.root, error)
+            silent = Waiting.SILENT  # it stays pending
+            readings = [Reading(path=file.entry.path, waiting=silent) for file in order.files]
+        except errors.RootOffline as error:
+            if not self._hands_back:
+                raise
+            _log.warning("handed back root=%s reason=%s", order.origin.root, error)
+            return Retry(max=1_000_000_000, interval=0)
+        files = len(order.files) + len(order.unread)
+        origin = order.origin
+        self._queues.put(
+            "batch",
+            BatchOrder(
+                origin=origin,
+                files=order.files,
+                unread=order.unread,
+                readings=nameless(readings),
+            ),
+            job_id=chunk_job("batch", origin.row, origin.files or files, origin.turn),
+            description=f"batch {files} file{'s' if files > 1 else ''} of {origin.root}",
+            timeout_s=_JOB_S,
+        )
+        return None
+
+    def _read(self, order: ExtractOrder) -> list[Reading]:
+        """Have the files of an order read; a helper looks at a share first, since that may hang."""
+        place = self._place_of(order)
+        may_hang = is_share(place)
+        if may_hang:
+            evidence = shares.ask(place, evidence_at, order.evidence, place)
+        else:
+            evidence = evidence_at(order.evidence, place)
+        return read(order, place, evidence, self._read_chunk, may_hang=may_hang)
+
+    def _place_of(self, order: ExtractOrder) -> bytes:
+        """The root on this machine, which is never reached through a link that is new."""
+        place = self._places.get(order.origin.root)
+        if place is not None:
+            return place
+        told = bytes_of(order.root_path)
+        if told not in self._real and not is_share(told) and os.path.isdir(told):
+            self._real[told] = _real(told)
+        return self._real.get(told, told)
+
+
+def _real(folder: bytes) -> bytes:
+    """Where links lead to; as it is where a share on the way does not answer."""
+    try:
+        return real_path(folder)
+    except errors.RootSilent:
+        return os.path.abspath(folder)

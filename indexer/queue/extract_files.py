@@ -1,0 +1,109 @@
+"""An order to extract -> what stands in its files, read below a root of this machine (rule R15)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from indexer import errors
+from indexer.disk import filesystem
+from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
+
+if TYPE_CHECKING:
+    from indexer.queue.messages import ExtractOrder, FileText
+
+ReadChunk = Callable[[Chunk], list[Reading]]
+"""A chunk -> one reading for each of its paths, in their order."""
+
+_ADVICE: Final = (
+    "mount the share there, or say where it is: [roots.NAME] path = ... in the config of this"
+    " machine"
+)
+_CLOCKS_NS: Final = (1_000_000_000, 1_000_000, 1_000, 100)
+"""How coarse the times of a share may be: NFS 2, some servers, SMB."""
+
+
+def read(
+    order: ExtractOrder,
+    place: bytes,
+    evidence: Evidence,
+    read_chunk: ReadChunk,
+    *,
+    may_hang: bool = False,
+) -> list[Reading]:
+    """What stands in the files of an order, in its order, below this machine's `place`.
+
+    `may_hang`: a server has to answer for them.
+    """
+    paths = tuple(file.entry.path for file in order.files)
+    closed = frozenset(path.raw for path in order.closed)
+    chunk = Chunk(place, paths, evidence, order.follow_links, closed, may_hang=may_hang)
+    readings = read_chunk(chunk)
+    return [_as_scanned(reading, file) for reading, file in zip(readings, order.files, strict=True)]
+
+
+def same_time(one_ns: int, other_ns: int) -> bool:
+    """Whether two times of one file are equal, seen through file systems with different clocks.
+
+    Of two that had to be folded nothing is known: a share may have cut them down in its own way.
+    """
+    if one_ns == other_ns or (is_folded(one_ns) and is_folded(other_ns)):
+        return True
+    for clock_ns in _CLOCKS_NS:
+        if one_ns % clock_ns == 0 or other_ns % clock_ns == 0:
+            return one_ns // clock_ns == other_ns // clock_ns
+    return False
+
+
+def _as_scanned(reading: Reading, file: FileText) -> Reading:
+    """Put the stamp of the scan to what was read, if the same file was read.
+
+    The inode and ctime of a share are not those of the disk behind it; size and mtime are. So
+    only what has all four had been born when its disk says so.
+    """
+    stamp = reading.stamp
+    if stamp is None:
+        return reading
+    if stamp.size != file.size or not same_time(stamp.mtime_ns, file.mtime_ns):
+        return Reading(
+            path=reading.path,
+            waiting=Waiting.CHANGING,
+            opened=reading.opened,
+            bytes_read=reading.bytes_read,
+        )
+    scanned = file.entry.stamp
+    birth_ns = reading.birth_ns if stamp == scanned else None
+    return replace(reading, stamp=scanned, birth_ns=birth_ns)
+
+
+def evidence_at(evidence: Evidence, place: bytes) -> Evidence:
+    """What proves here that a file is whole. Raises RootOffline where the root is not mounted.
+
+    A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says.
+
+    Nor does a server tell when the inode behind it was made: Samba has a time of its own.
+    """
+    check_mounted(place)
+    if not (evidence.leases or evidence.births):
+        return evidence
+    try:
+        fs_type = filesystem.disk_at(place).fs_type
+    except OSError as error:
+        raise errors.RootOffline(f"{os.fsdecode(place)}: {error.strerror}; {_ADVICE}") from error
+    local = filesystem.traits_of(fs_type).holds_wal
+    return replace(evidence, leases=evidence.leases and local, births=evidence.births and local)
+
+
+def check_mounted(place: bytes) -> None:
+    """Raise RootOffline where there is no folder, or nothing in it."""
+    shown = os.fsdecode(place)
+    try:
+        with os.scandir(place) as listing:
+            if next(listing, None) is not None:
+                return
+    except OSError as error:
+        raise errors.RootOffline(f"{shown}: {error.strerror}; {_ADVICE}") from error
+    raise errors.RootOffline(f"{shown}: is empty; {_ADVICE}")

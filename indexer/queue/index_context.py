@@ -1,0 +1,88 @@
+"""The open index and the queues to it: what all handlers of its owner share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from indexer import errors
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Hint
+from indexer.queue.queues import Queues
+from indexer.queue.rates import RedisRates
+from indexer.roots import acceptance, open_roots
+from indexer.roots.automounts import touched_by
+from indexer.roots.open_roots import OpenRoots
+from indexer.runs.lock import check_is_kept
+from indexer.shares.hanging import is_share
+from indexer.store import roots
+from indexer.store.connection import check_not_emptied, open_index
+from indexer.store.identity import token_of
+
+if TYPE_CHECKING:
+    import redis
+
+    from indexer.settings import Settings
+
+
+class IndexContext:
+    """One index, opened for writing, and its queues."""
+
+    def __init__(self, settings: Settings, path_filter: PathFilter, client: redis.Redis) -> None:
+        self.settings = settings
+        self.path_filter = path_filter
+        self.queues = Queues(client)
+        self.rates = RedisRates(client)
+        check_not_emptied(settings.db)
+        check_is_kept(settings.db)
+        self.connection = open_index(
+            settings.db,
+            write=True,
+            group=settings.group,
+            busy_timeout_s=settings.busy_timeout,
+        )
+        self.token = token_of(self.connection)
+
+    def close(self) -> None:
+        """Close the index."""
+        self.connection.close()
+
+    def check(self, token: str) -> None:
+        """Raise QueueError for a job of another index."""
+        if token != self.token:
+            raise errors.QueueError(
+                f"refused: this job is for another index ({token}, not {self.token}). Give each"
+                " index a Redis of its own, or a number in it: redis://localhost:6379/1"
+            )
+
+    def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> OpenRoots:
+        """Open all roots that are there; `mounts_too`: accept mount points that are new.
+
+        Behind automounts, and of roots that may hang, only what the hints are about.
+        """
+        watched = roots.watched(self.connection)
+        hinted = list(hints)
+        touches = touched_by(hinted, wakes=True)
+        about = {hint.root_id for hint in hinted}
+        if mounts_too:
+            for root in watched:
+                if root.id in about or not is_share(root.path):
+                    acceptance.learn_mounts(self.connection, root, touches)
+        return open_roots.open_roots(
+            self.connection,
+            watched,
+            follow_links=self.path_filter.follow_links,
+            touches=touches,
+            about=about,
+        )
+
+
+def files_text(number: int) -> str:
+    """`1 file`, `87 files`: for a job's description."""
+    return "1 file" if number == 1 else f"{number} files"
+
+
+def now_ms() -> int:
+    """The time as tables have it."""
+    return time.time_ns() // 1_000_000

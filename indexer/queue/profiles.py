@@ -1,0 +1,67 @@
+"""A profile's name -> how many processes of a worker serve which queues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from msgspec import Struct
+
+from indexer.errors import UsageError
+from indexer.settings import Settings
+
+QUEUES: Final = ("scan", "extract", "batch", "insert", "deferred")
+"""In the order of the stages. Their names are the contract."""
+
+
+class WorkerRole(Struct, frozen=True):
+    """One process, and the queues that it serves, the most urgent first."""
+
+    queues: tuple[str, ...]
+    number: int = 1
+    """Which of several with the same queues."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether it reads files, and so never opens the database."""
+        return self.queues == ("extract",)
+
+    @property
+    def name(self) -> str:
+        """What people see of it."""
+        return "-".join(self.queues) + (f"-{self.number}" if self.number > 1 else "")
+
+
+_OWNERS: Final = {
+    "pi": (("insert", "batch", "scan", "deferred"),),
+    "server": (("insert", "batch", "deferred"), ("scan",)),
+}
+_PI_READERS: Final = 2
+
+
+def worker_roles(settings: Settings, queues: Collection[str], jobs: int | None) -> list[WorkerRole]:
+    """The processes of a worker that serves these queues; `jobs` is how many read files.
+
+    Raises UsageError for a queue that there is not.
+    """
+    strange = sorted(set(queues) - set(QUEUES))
+    if strange:
+        raise UsageError(
+            f"there is no queue {', '.join(strange)}; the queues are {', '.join(QUEUES)}"
+        )
+    found = [
+        WorkerRole(served)
+        for owner in _OWNERS[settings.profile]
+        if (served := tuple(queue for queue in owner if queue in queues))
+    ]
+    if "extract" in queues:
+        found += [
+            WorkerRole(("extract",), number) for number in range(1, _readers(settings, jobs) + 1)
+        ]
+    return found
+
+
+def _readers(settings: Settings, jobs: int | None) -> int:
+    if jobs is not None:
+        return jobs
+    return _PI_READERS if settings.profile == "pi" else settings.worker_count

@@ -1,0 +1,375 @@
+"""RQ's workers, made to run our own jobs and nothing else, and to end with their parent.
+
+RQ 3.0 as it is: a thread for commands from outside (a thread and `fork` do not go together), a
+worker that quits when Redis is away for a moment or when a job cannot be read, no heartbeat while
+a worker that does not fork runs a job, and a log line for each step of each job. Each override
+below says which of these it is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+from rq import SimpleWorker
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import JobStatus
+from rq.results import Result
+from rq.timeouts import BaseDeathPenalty, BaseTimeoutException
+from rq.utils import now
+
+from indexer.errors import IndexerError
+from indexer.faults import never_one_files
+from indexer.process import spent_by
+from indexer.queue import serializer
+from indexer.queue.jobs import ODD, READING, Handler, OurJob, OurQueue, our_queue
+
+if TYPE_CHECKING:
+    from rq.executions import Execution
+    from rq.job import Job
+    from rq.queue import Queue
+
+    from indexer.queue.chunk_reader import ChunkReader
+
+_log = logging.getLogger("indexer")
+
+never_one_files(BaseTimeoutException)
+
+_HEARTBEAT_S: Final = 5
+"""How often a worker that has files read tells that its job goes on (rule R5)."""
+_HEARTBEAT_TTL_S: Final = _HEARTBEAT_S + 60
+"""After so long without a heartbeat RQ takes a job for abandoned; as RQ's own forking worker has
+it."""
+IDLE_S: Final = 30
+"""For so long what reads files stays when there is nothing to read: a reader process, and a worker
+that is not the only one to have files read. At rest each takes some 20 MB for nothing. A guess."""
+_HEARTBEATS_APART_S: Final = 0.1
+"""Of a worker, not of its jobs. Each is four commands, and a job of live work takes 10 ms."""
+_TTL_S: Final = 120
+"""How long a worker that shows no life stands in the list of workers."""
+_MAINTENANCE_S: Final = 60
+"""RQ waits ten minutes else before it puts the jobs of a dead worker among the failed ones."""
+_HANDED_BACK_PAUSE_S: Final = 2.0
+"""After a job was handed back, another machine gets so much time to take it. A guess."""
+_VITALS_EVERY_S: Final = 5.0
+_RECORD_GONE: Final = re.compile(r"Execution \w+ not found in Redis")
+AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
+"""What redis raises where the server is gone in the middle of something."""
+
+
+class _Away(logging.Filter):
+    """What is no fault of the program is told in a line: a Redis that goes away, and that once."""
+
+    told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]  # RQ puts the traceback into the text of some
+        if isinstance(error, IndexerError):  # it says what to do; its traceback stands in Redis
+            record.msg, record.args, record.exc_info = "job failed detail=%s", (error,), None
+            return True
+        if error is not None and _is_gone(error):  # FLUSHALL, or an empty restart
+            record.msg, record.args, record.exc_info = "job gone detail=%s", (error,), None
+            return True
+        if not isinstance(error, AWAY):
+            return True
+        record.msg, record.args, record.exc_info = "redis away detail=%s", (error,), None
+        was_told, self.told = self.told, True
+        return not was_told
+
+
+_away = _Away()
+
+
+def _is_gone(error: BaseException) -> bool:
+    """Whether RQ says that a job's keys went while it was done."""
+    if isinstance(error, (InvalidJobOperation, NoSuchJobError)):
+        return True
+    # RQ 3.0: of the record that somebody is at it, by no type of its own (see test_hands)
+    return isinstance(error, ValueError) and _RECORD_GONE.fullmatch(str(error)) is not None
+
+
+class _Ours:
+    """What both kinds have in common. `memory_mb` is how much it may hold before it ends."""
+
+    memory_mb = 256
+    is_told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether that came before RQ was there to take it."""
+    call_for_more: Callable[[], None] = staticmethod(lambda: None)
+    """Called by a reader when more jobs wait than the one it has."""
+    _shown_life_at = -math.inf
+    _vitals_at = 0.0
+    _told_pids: tuple[int, ...] = ()
+    connection: redis.Redis
+    key: str
+    register_birth: Callable[[], None]
+    increment_successful_job_count: Callable[..., None]
+    increment_total_working_time: Callable[..., None]
+    cleanup_execution: Callable[..., None]
+    _stop_requested: bool
+    _shutdown_requested_date: Any
+    log: logging.Logger
+    last_cleaned_at: Any
+
+    def subscribe(self) -> None:
+        """Take no commands from outside: RQ starts a thread for them."""
+
+    def unsubscribe(self) -> None:
+        """The other side of `subscribe`."""
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[misc]  # both workers have it
+        if self.is_told_to_stop():
+            self._stop_requested = True
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ANN401
+        """RQ's sign of life, which a Redis that has lost all takes from somebody it does not know.
+
+        Such a worker would stand in no list of workers any more. RQ sends three for each job; of
+        those that come one right after the other the first is enough.
+        """
+        if pipeline is None and time.monotonic() < self._shown_life_at + _HEARTBEATS_APART_S:
+            return
+        if pipeline is None and not self.connection.hexists(self.key, "birth"):
+            self.connection.delete(self.key)
+            self.register_birth()
+        super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
+        if pipeline is None:
+            self._shown_life_at = time.monotonic()
+        if pipeline is None and _away.told:
+            _away.told = False
+            _log.warning("redis back")
+
+    def handle_job_success(
+        self, job: Job, queue: Queue, started_job_registry: object, execution: Execution
+    ) -> None:
+        """RQ's, for jobs that leave nothing behind: no result, no dependents, nothing to repeat.
+
+        RQ asks for all of these, and for the job's executions twice: 15 commands, one by one.
+        """
+        del queue, started_job_registry
+        with self.connection.pipeline() as pipeline:
+            self.increment_successful_job_count(pipeline=pipeline)
+            self.increment_total_working_time(job.ended_at - job.started_at, pipeline)  # type: ignore[operator]
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            results = Result.get_key(job.id)  # type: ignore[no-untyped-call]
+            keys = (job.key, job.dependents_key, job.dependencies_key, results)
+            pipeline.delete(*keys, job.execution_registry.key)
+            pipeline.execute()
+
+    def run_maintenance_tasks(self) -> None:
+        """RQ's upkeep: it ends the worker when a job that a dead one left cannot be read."""
+        try:
+            super().run_maintenance_tasks()  # type: ignore[misc]  # both workers have it
+        except ODD as error:
+            self.last_cleaned_at = now()
+            _log.warning("upkeep not done reason=%s", error)
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether it ended because it was to: RQ ends as quietly when something went wrong."""
+        return self._stop_requested or self._shutdown_requested_date is not None
+
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The reader processes that it has."""
+        return ()
+
+    def tell_vitals(self) -> None:
+        """Write down how much memory and processor time it took, for `status`; end if too much.
+
+        What its reader takes counts as well, but not towards its own limit: that one has its own.
+        """
+        pids = (os.getpid(), *self.reader_pids)
+        spent = [one for pid in pids if (one := spent_by(pid)) is not None]
+        held = spent[0][0]
+        if held > self.memory_mb * 1024 * 1024:
+            _log.warning(
+                "worker ends memory=%d limit=%d action=a fresh one takes its place",
+                held,
+                self.memory_mb * 1024 * 1024,
+            )
+            self._stop_requested = True
+        if time.monotonic() >= self._vitals_at or pids != self._told_pids:
+            self._vitals_at = time.monotonic() + _VITALS_EVERY_S
+            self._told_pids = pids
+            told = {
+                "rss": sum(memory for memory, _ in spent),
+                "cpu_seconds": round(sum(cpu_s for _, cpu_s in spent), 2),
+                "readers": ",".join(map(str, self.reader_pids)),
+                "ours": 1,
+            }
+            self.connection.hset(self.key, mapping=told)  # type: ignore[arg-type]
+
+
+class IndexRqWorker(_Ours, SimpleWorker):
+    """Runs each job in its own process, since that one holds the database."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run one job, and see how much it left behind."""
+        super().execute_job(job, queue)
+        self.tell_vitals()
+
+
+class _NoTimeLimit(BaseDeathPenalty):
+    """RQ's limit to the time of a job, without the limit: the pool has one for each file."""
+
+    def setup_death_penalty(self) -> None:
+        """Set no alarm."""
+
+    def cancel_death_penalty(self) -> None:
+        """None was set."""
+
+
+class ExtractRqWorker(_Ours, SimpleWorker):
+    """Has files read by a reader process of its own, which is kept between jobs.
+
+    A bad file may take that process down, and nothing else. While a job waits for it, the worker
+    sends the heartbeats that RQ 3.0 sends only for a job in a fork.
+    """
+
+    death_penalty_class = _NoTimeLimit
+    reader: ChunkReader
+    """What its jobs read files with."""
+    _heartbeat_at = 0.0
+    _has_called = False
+    """Whether others were called to help, while it is at this job."""
+
+    @property
+    def reader_pids(self) -> tuple[int, ...]:
+        """The reader process, if it has one now."""
+        return self.reader.reader_pids
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """The same for each job: RQ's own goes by the time that a job may take."""
+        del job, working_time
+        return _HEARTBEAT_TTL_S
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job; the reader process ends when none has come for a while."""
+        if self.reader_pids and timeout is not None and max_idle_time is None:
+            found = super().dequeue_job_and_maintain_ttl(IDLE_S, IDLE_S)
+            if found is not None:
+                return found
+            self.reader.end_reader()
+            self._tell_vitals_if_it_takes_them()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run one job; when it was handed back, let others try first."""
+        self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
+        self._has_called = False
+        self.reader.begins = lambda: self._tell_reading(job)
+        self.reader.beat = lambda: self._beat(job, queue)
+        super().execute_job(job, queue)
+        self.tell_vitals()
+        try:
+            back = job.get_status(refresh=False) == JobStatus.QUEUED
+        except InvalidJobOperation:
+            return  # done and gone
+        if back:
+            self._let_others_try()
+
+    def _tell_reading(self, job: Job) -> None:
+        """From here on its files may be at fault if all of this worker is lost."""
+        with suppress(redis.RedisError):  # a loss that cannot be told is held against no file
+            if self.connection.exists(job.key):  # else it would be made anew, and stay
+                self.connection.hset(job.key, READING, 1)
+
+    def _beat(self, job: Job, queue: Queue) -> None:
+        """What is to be done while a job goes on; without Redis, it goes on all the same."""
+        self._send_heartbeat(job)
+        if self._has_called:
+            return
+        try:
+            waits = bool(queue.count)
+        except redis.RedisError:  # heartbeats say so; another question may wait for minutes
+            self._has_called = True
+            return
+        if waits:
+            self._has_called = True
+            self.call_for_more()
+
+    def _send_heartbeat(self, job: Job) -> None:
+        execution = self.execution
+        if execution is None or time.monotonic() < self._heartbeat_at:
+            return
+        self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
+        try:
+            self.maintain_heartbeats(job, execution)
+        except redis.RedisError:
+            self.log.warning("heartbeat not sent job=%s", job.id, exc_info=True)
+        self._tell_vitals_if_it_takes_them()
+
+    def _tell_vitals_if_it_takes_them(self) -> None:
+        try:
+            self.tell_vitals()
+        except redis.RedisError:
+            self.log.warning("memory and processor time not told", exc_info=True)
+
+    def _let_others_try(self) -> None:
+        until = time.monotonic() + _HANDED_BACK_PAUSE_S
+        while time.monotonic() < until and not self._stop_requested:
+            time.sleep(0.1)
+
+
+def worker_of(
+    queues: tuple[str, ...],
+    client: redis.Redis,
+    handlers: Mapping[str, Handler],
+    *,
+    name: str,
+    memory_mb: int,
+    reader: ChunkReader | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    longest_pause_s: float = 30.0,
+) -> IndexRqWorker | ExtractRqWorker:
+    """A worker for these queues. Its connection's time limit is set by RQ.
+
+    With a `reader` it has files read, and nothing else. `stopped` answers whether a signal has come
+    before its own handlers are there, and `longest_pause_s` is between two tries to reach a Redis
+    that is away.
+    """
+    OurJob.handlers = dict(handlers)
+    kind: type[IndexRqWorker | ExtractRqWorker] = (
+        IndexRqWorker if reader is None else ExtractRqWorker
+    )
+    worker = kind(
+        [our_queue(queue, client) for queue in queues],
+        name=name,
+        connection=client,
+        default_result_ttl=0,
+        job_class=OurJob,
+        queue_class=OurQueue,
+        job_monitoring_interval=_HEARTBEAT_S,
+        maintenance_interval=_MAINTENANCE_S,
+        worker_ttl=_TTL_S,
+        serializer=serializer,
+        log_job_description=False,
+    )
+    if isinstance(worker, ExtractRqWorker) and reader is not None:
+        worker.reader = reader
+    worker.max_connection_wait_time = longest_pause_s
+    worker.memory_mb = memory_mb
+    worker.is_told_to_stop = stopped
+    worker.log_result_lifespan = False
+    return worker
+
+
+def quiet_logs(level: int = logging.WARNING) -> None:
+    """Let RQ tell only what went wrong, in our own form: it adds its handlers where none is."""
+    for name in ("rq.worker", "rq.job", "rq.registry", "rq.queue", "rq.scheduler"):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addFilter(_away)
+        logger.handlers = list(logging.getLogger("indexer").handlers)
+        logger.propagate = False

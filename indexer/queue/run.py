@@ -1,0 +1,130 @@
+"""A request -> work in the queues, followed to its end by a command that found no daemon."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from indexer import errors
+from indexer.model import Hint, Listener, Progress
+from indexer.queue.dispatcher import Dispatcher
+from indexer.queue.profiles import QUEUES
+from indexer.queue.redis_client import answering, state_of
+from indexer.runs import run_counts
+from indexer.runs.follow import follow
+from indexer.settings import Settings
+from indexer.store import pending
+from indexer.store.connection import Connection
+
+_log = logging.getLogger("indexer")
+
+_LOOK_PAUSE_S: Final = 0.02
+_IDLE_S: Final = 3.0
+"""After so long without a step it is said which queues nobody serves. A guess."""
+
+
+class QueuedRun:
+    """One scan or rebuild in the queues."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        *,
+        listener: Listener | None,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._listener = listener
+        self._stop = stop
+        self._dispatcher = Dispatcher(connection, settings, say=_say, patient=True)
+        self._told_idle = False
+
+    def close(self) -> None:
+        """Let Redis go."""
+        self._dispatcher.close()
+
+    def check(self) -> None:
+        """Raise RedisAway before anything is asked of a Redis that does not answer."""
+        with answering(self._settings):
+            state_of(self._dispatcher.queues.client)
+
+    def run(self, hints: Sequence[Hint], scan_id: int, expected: int | None) -> bool:
+        """Have these places looked at, and wait for it. After `stop` the work goes on alone.
+
+        False when it was stopped before the end. What is done is counted in the row of `scans`.
+        """
+        if not hints:
+            return True
+        generation = self._dispatcher.enqueue(hints, scan_id=scan_id)
+        moved_at, before = time.monotonic(), (0, 0, 0)
+
+        def step() -> bool:
+            nonlocal moved_at, before
+            now = time.monotonic()
+            news = self._dispatcher.tick(now)
+            done = self._report(generation, scan_id, expected)
+            if done != before:
+                moved_at, before = now, done
+            elif now - moved_at > _IDLE_S and self._dispatcher.trouble is None:
+                self._tell_idle()
+            return any(other >= generation for other in news.generations)
+
+        is_over = follow(
+            self._connection,
+            scan_id,
+            still_s=self._settings.still,
+            pause_s=_LOOK_PAUSE_S,
+            keep_on=lambda: not self._stop(),
+            step=step,
+        )
+        if is_over:
+            self._forget(generation)
+        return is_over
+
+    def _forget(self, generation: int) -> None:
+        if self._dispatcher.trouble is None:
+            with suppress(errors.QueueError), answering(self._settings):
+                self._dispatcher.queues.forget_scan(generation)
+
+    def _report(self, generation: int, scan_id: int, expected: int | None) -> tuple[int, int, int]:
+        """Tell how far it is: files seen, to read, and read."""
+        seen = planned = 0
+        if self._dispatcher.trouble is None:
+            with suppress(errors.QueueError), answering(self._settings):  # the dispatcher says so
+                seen, planned = self._dispatcher.queues.scan_noted(generation)
+        read = run_counts.result_of(self._connection, scan_id).files_read
+        if self._listener is not None:
+            is_listing = pending.passes_of(self._connection, generation) == 0
+            self._listener(
+                Progress(
+                    phase="listing" if is_listing else "reading",
+                    seen=seen,
+                    to_read=planned,
+                    read=read,
+                    expected=expected,
+                )
+            )
+        return seen, planned, read
+
+    def _tell_idle(self) -> None:
+        """Say which queues nobody serves."""
+        if self._told_idle:
+            return
+        idle: list[str] = []
+        with suppress(errors.QueueError), answering(self._settings):
+            idle = [name for name in QUEUES[:-1] if not self._dispatcher.queues.workers_of(name)]
+        if idle:
+            self._told_idle = True
+            _log.warning(
+                "waiting for=worker queues=%s action=start `indexer worker` on this machine",
+                ",".join(idle),
+            )
+
+
+def _say(level: int, event: str, fields: dict[str, object]) -> None:
+    _log.log(level, "%s", " ".join([event, *(f"{key}={value}" for key, value in fields.items())]))

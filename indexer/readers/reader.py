@@ -1,0 +1,113 @@
+"""Frames with chunks on stdin -> frames with readings on stdout: the program of a reader process.
+
+A frame is four bytes, the length of what follows (big-endian), and then that many bytes of
+msgpack. An empty frame says 'I am alive': the first one that this process works at all, a later
+one that it is busy with a slow disk. Which file is at hand stands in memory that the parent shares,
+so that it can be told when this process is killed in the middle of it, and no frame is sent for it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import struct
+import sys
+import time
+from typing import BinaryIO
+
+from indexer.evidence import ignore_lease_signal
+from indexer.process import collector_relaxed, die_with_parent, limit_memory
+from indexer.stages.extract import Read, chunk_to_readings
+from indexer.tags import read_track
+
+HEADER = struct.Struct(">I")
+AT_HAND = struct.Struct("=II")
+"""How many chunks were answered, and the place in the next one of the file at hand, from 1 on;
+0: none is."""
+NICE = 10
+"""How far a reader stands back: behind its parent, which alone writes and so must never wait for a
+processor, and behind all other programs. Measured with two processors and 100 000 files: 6.9 s in
+place of 7.6."""
+ALIVE_EVERY_S = 1.0
+
+
+def main(read: Read = read_track) -> None:
+    """Answer every chunk that comes on stdin, in order, until it ends.
+
+    Arguments on the command line: the id of the parent, to die with; how many megabytes this
+    process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is the parent's to
+    decide about: a terminal sends it to both.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
+    os.nice(NICE)
+    ignore_lease_signal()
+    if not die_with_parent(int(sys.argv[1])):  # the end of stdin does it for a reader that waits
+        return
+    if memory_mb := int(sys.argv[2]):
+        limit_memory(memory_mb)
+    at_hand = mmap.mmap(int(sys.argv[3]), AT_HAND.size)
+    chunks, answers = _take_over_stdio()
+    answered = 0
+
+    def beat(place: int) -> None:
+        AT_HAND.pack_into(at_hand, 0, answered, place + 1)
+        answers.beat()
+
+    try:
+        answers.alive()
+        with collector_relaxed():
+            while (block := _receive(chunks)) is not None:
+                answer = chunk_to_readings(block, read, beat)
+                AT_HAND.pack_into(at_hand, 0, answered, 0)
+                answers.send(answer)
+                answered += 1
+    except BrokenPipeError:
+        return  # the parent has gone
+
+
+class _Answers:
+    """The frames to the parent, and when the last one left."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._sent_s = 0.0
+
+    def send(self, block: bytes) -> None:
+        self._file.write(HEADER.pack(len(block)))
+        self._file.write(block)
+        self._file.flush()
+        self._sent_s = time.monotonic()
+
+    def alive(self) -> None:
+        self.send(b"")
+
+    def beat(self) -> None:
+        if time.monotonic() - self._sent_s > ALIVE_EVERY_S:
+            self.alive()
+
+
+def _receive(file: BinaryIO) -> bytes | None:
+    """The next frame, or None when the parent has closed the pipe."""
+    header = file.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    (length,) = HEADER.unpack(header)
+    block = file.read(length)
+    return block if len(block) == length else None
+
+
+def _take_over_stdio() -> tuple[BinaryIO, _Answers]:
+    """Keep the two pipes for frames; what a library prints goes to stderr and breaks none."""
+    chunks = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return chunks, _Answers(answers)
+
+
+if __name__ == "__main__":
+    main()

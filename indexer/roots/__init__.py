@@ -1,0 +1,1 @@
+"""The roots of an index: found, added, and opened with the disks that were accepted."""

@@ -1,0 +1,184 @@
+"""What stands at a root and below it -> the disks that are accepted there from then on (R8)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+
+from msgspec import Struct
+
+from indexer import errors
+from indexer.disk import filesystem
+from indexer.disk.filesystem import Disk
+from indexer.disk.identity import DiskIdentity, OpenedFolder, join, open_folders, wrong_disk
+from indexer.disk.mounts import AUTOMOUNT, Mount, mounts_below, read_mounts
+from indexer.roots.automounts import (
+    Touches,
+    automounts_of,
+    fresh_mounts,
+    resting_places,
+    touch_all,
+)
+from indexer.roots.opening import check_place, close_places, may_adopt
+from indexer.shares.hanging import is_share
+from indexer.store import roots, tracks
+from indexer.store.connection import Connection, write_transaction
+from indexer.store.roots import MountRow, RootRow
+
+
+class Adopted(Struct, frozen=True):
+    """A disk that took the place of one on which no file was ever indexed."""
+
+    folder: bytes
+    """Where in the root; the root itself is `b""`."""
+    disk: Disk
+
+
+def learn_mounts(
+    connection: Connection, root: RootRow, touches: Touches = touch_all
+) -> list[Adopted]:
+    """Accept what may be accepted without asking, since no row can be lost by it.
+
+    A disk that is mounted at a place of which no file was ever indexed: mostly it was accepted
+    before its disk was mounted. A mount point below the root that is met for the first time, but
+    only while the root's own disk is there. And a subvolume of which only the UUID is known.
+    """
+    mounts = read_mounts()
+    known = roots.mounts(connection, root.id)
+    if not known:  # the root was removed a moment ago
+        return []
+    with suppress(errors.RootSilent):
+        return _learn_all(connection, root, known, mounts, touches)
+    return []
+
+
+def _learn_all(
+    connection: Connection,
+    root: RootRow,
+    known: Sequence[MountRow],
+    mounts: Sequence[Mount],
+    touches: Touches,
+) -> list[Adopted]:
+    resting = resting_places(root, automounts_of(root, known, mounts), touches)
+    adopted = [
+        found
+        for row in known
+        if row.folder not in resting and _may_be_replaced(connection, root, row)
+        for found in _adopt(connection, root, row, mounts)
+    ]
+    if b"" not in resting:
+        _learn_others(connection, root, mounts, resting)
+    return adopted
+
+
+def _open(
+    root: RootRow, folders: Iterable[bytes], mounts: Sequence[Mount]
+) -> tuple[list[OpenedFolder], Sequence[Mount]]:
+    """As `open_folders`. Of a root that may hang nothing is held open here. Raises RootSilent."""
+    if is_share(root.path, mounts):
+        from indexer.roots.share_tree import look_at_places  # late, as in `guard`
+
+        return look_at_places(root, folders, mounts)
+    return open_folders(root.path, folders, mounts)
+
+
+def _may_be_replaced(connection: Connection, root: RootRow, row: MountRow) -> bool:
+    """Whether nothing is lost with a disk: an automount is none, though it was taken for one."""
+    return row.disk.fs_type == AUTOMOUNT or tracks.was_never_at(connection, root.id, row.folder)
+
+
+def _adopt(
+    connection: Connection, root: RootRow, row: MountRow, mounts: Sequence[Mount]
+) -> list[Adopted]:
+    """Accept another disk at one place, if it may be. Its descriptor keeps it there meanwhile."""
+    places, _ = _open(root, (row.folder,), mounts)
+    try:
+        for seen in (place.seen for place in places if place.seen is not None):
+            if wrong_disk(DiskIdentity(row.disk, row.inode), seen) and may_adopt(root, row, seen):
+                with write_transaction(connection):
+                    if row not in roots.mounts(connection, root.id):
+                        return []
+                    if not _may_be_replaced(connection, root, row):
+                        return []
+                    roots.accept(connection, root.id, row.folder, seen.disk, seen.inode)
+                return [Adopted(row.folder, seen.disk)]
+        return []
+    finally:
+        close_places(places)
+
+
+def _learn_others(
+    connection: Connection, root: RootRow, mounts: Sequence[Mount], resting: Collection[bytes]
+) -> None:
+    accepted = {row.folder: row for row in roots.mounts(connection, root.id)}
+    vague = [
+        folder
+        for folder, row in accepted.items()
+        if not row.disk.fsid
+        and filesystem.has_subvolumes(row.disk.fs_type)
+        and folder not in resting
+    ]
+    if not (vague or _fresh(root, accepted, mounts, resting)):
+        return
+    opened, mounts = _open(root, (b"",), mounts)
+    try:
+        with suppress(errors.RootOffline):
+            check_place(root, accepted[b""], opened[0])
+            fresh = _fresh(root, accepted, mounts, resting)
+            below, _ = _open(root, [*fresh, *(one for one in vague if one)], mounts)
+            opened += below
+            with write_transaction(connection):
+                for place in opened:
+                    _learn(connection, root, accepted.get(place.folder), place)
+    finally:
+        close_places(opened)
+
+
+def _fresh(
+    root: RootRow,
+    accepted: Collection[bytes],
+    mounts: Sequence[Mount],
+    resting: Collection[bytes],
+) -> list[bytes]:
+    fresh = fresh_mounts(accepted, mounts_below(root.path, mounts))
+    return [folder for folder in fresh if folder not in resting]
+
+
+def _learn(
+    connection: Connection, root: RootRow, known: MountRow | None, place: OpenedFolder
+) -> None:
+    """Accept one place, if it is new, or if more is seen of its disk than was known."""
+    seen = place.seen
+    if seen is None:
+        return
+    if known is None:
+        if seen.point == join(root.path, place.folder):
+            roots.accept(connection, root.id, place.folder, seen.disk, seen.inode)
+    elif (
+        not known.disk.fsid
+        and seen.disk.fsid
+        and filesystem.has_subvolumes(seen.disk.fs_type)
+        and wrong_disk(DiskIdentity(known.disk, known.inode), seen) is None
+    ):
+        roots.accept(connection, root.id, place.folder, seen.disk, seen.inode)
+
+
+def accept_disks(connection: Connection, root: RootRow) -> None:
+    """Take what stands at a root and below it now as right, inside the caller's transaction.
+
+    Raises RootOffline where that of the root cannot be told. A mount point below, of which it
+    cannot, is learned later.
+    """
+    opened, mounts = _open(root, (b"",), read_mounts())
+    try:
+        own = opened[0]
+        if own.seen is None:
+            raise own.trouble or errors.RootOffline(f"{root.name}: nothing is known of its disk")
+        roots.forget_mounts(connection, root.id)
+        roots.accept(connection, root.id, b"", own.seen.disk, own.seen.inode)
+        below, _ = _open(root, _fresh(root, (), mounts, ()), mounts)
+        opened += below
+        for place in below:
+            _learn(connection, root, None, place)
+    finally:
+        close_places(opened)

@@ -1,0 +1,219 @@
+"""Who dispatches work: one process at a time, known by a lock file beside the database (rule R11).
+
+The kernel drops the lock when its holder ends, however it ends, so nothing is ever left behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from indexer import errors
+from indexer.runs.throughput import Bucket
+from indexer.store.beside import open_beside
+
+_GROUP_MODE: Final = 0o660
+_PROBE_S: Final = 0.5
+"""Somebody who only asks holds the lock for an instant; this long is waited for them. A guess."""
+_PROBE_PAUSE_S: Final = 0.01
+_FOLLOW_PAUSE_S: Final = 0.1
+_TORN_READS: Final = 20
+_MOST_BYTES: Final = 1 << 16
+
+
+class LockInfo(Struct, frozen=True):
+    """Who holds the lock, by its own word: `role` is `daemon`, `scan`, `rebuild` or `roots`.
+
+    The rest is a daemon's: what `status` tells of it, without a row being written for it.
+    """
+
+    pid: int
+    role: str
+    watched_folders: int = 0
+    unwatched_folders: int = 0
+    states: dict[str, str] = {}
+    """Root name -> scanning, watching, polling or offline."""
+    reasons: dict[str, str] = {}
+    """Root name -> why it is offline, and what to do."""
+    recoveries: dict[str, int] = {}
+    """Reason -> how often changes may have been missed and all was looked at again."""
+    engine: str = "local"
+    """Who does its work: `local` itself, `rq` workers through the queues."""
+    queue_trouble: str = ""
+    """Why nothing can be dispatched to the queues now."""
+    pace: tuple[Bucket, ...] = ()
+    """What it got through in the last minute."""
+    log_is_held: bool = False
+    """Whether a program that reads for long keeps SQLite's log from shrinking."""
+    inode: int = 0
+    """Of the database that a daemon has open; 0: not told yet."""
+
+    def knows(self, root: str) -> bool:
+        """Whether a daemon has told how a root stands."""
+        return self.role == "daemon" and root in self.states
+
+    def why_offline(self, root: str) -> str | None:
+        """Why a root is offline by a daemon's word; None where it does not say so."""
+        if not self.knows(root) or self.states[root] != "offline":
+            return None
+        return self.reasons.get(root, f"{root}: is not there")
+
+
+class DispatchLock:
+    """The lock of one database. Use `acquire`, and close it when the work is done."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def acquire(cls, database: Path, role: str, *, group_may: bool = False) -> DispatchLock | None:
+        """Take the lock; None when another process holds it."""
+        path = lock_path(database)
+        try:
+            fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise _unwritten(path, error) from error
+        deadline = time.monotonic() + _PROBE_S
+        while not _try_flock(fd, fcntl.LOCK_EX):
+            if _read(fd) is not None or time.monotonic() > deadline:
+                os.close(fd)
+                return None
+            time.sleep(_PROBE_PAUSE_S)
+        try:
+            if group_may and stat.S_IMODE(os.fstat(fd).st_mode) != _GROUP_MODE:
+                os.fchmod(fd, _GROUP_MODE)  # asked first: only the owner may, not its group
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, msgspec.json.encode(LockInfo(os.getpid(), role)), 0)
+        except OSError as error:
+            os.close(fd)
+            raise _unwritten(path, error) from error
+        return cls(fd)
+
+    def tell(self, news: LockInfo) -> None:
+        """Write down what `lock_info` answers while this lock is held."""
+        text = msgspec.json.encode(news)
+        os.pwrite(self._fd, text, 0)
+        os.ftruncate(self._fd, len(text))
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+
+
+def lock_info(database: Path) -> LockInfo | None:
+    """Who dispatches work for this database now, if anybody does."""
+    try:
+        fd = open_beside(lock_path(database), database, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise errors.DatabaseError(
+            f"{lock_path(database)}: this user may not read it; ask for the database's group"
+        ) from error
+    try:
+        if _try_flock(fd, fcntl.LOCK_SH):
+            return None
+        return _read(fd)
+    finally:
+        os.close(fd)
+
+
+def wait_for_lock(
+    database: Path,
+    role: str,
+    *,
+    stop: Callable[[], bool],
+    group_may: bool,
+    busy: Callable[[LockInfo], bool],
+) -> DispatchLock | None:
+    """Take the lock as soon as it is free; None when `busy` (asked at each look) or `stop` end it.
+
+    `busy` gets who holds it and answers whether to go on waiting.
+    """
+    while True:
+        lock = DispatchLock.acquire(database, role, group_may=group_may)
+        if lock is not None:
+            return lock
+        current = lock_info(database)
+        if stop() or (current is not None and not busy(current)):
+            return None
+        time.sleep(_FOLLOW_PAUSE_S)
+
+
+def lock_path(database: Path) -> Path:
+    """The lock file of a database."""
+    return database.with_name(database.name + ".lock")
+
+
+def _unwritten(path: Path, error: OSError) -> errors.DatabaseError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DatabaseFull(
+            f"{path}: its disk is full; make room and run the same command again"
+        )
+    return errors.DatabaseError(
+        f"{path}: cannot be written ({error.strerror}); "
+        "the database's folder must be one that this user can write to"
+    )
+
+
+def _try_flock(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(fd: int) -> LockInfo | None:
+    """What the holder wrote; None in the instant before it has, or when nobody holds it."""
+    for _ in range(_TORN_READS):
+        text = os.pread(fd, _MOST_BYTES, 0)
+        if not text:
+            return None
+        try:
+            return msgspec.json.decode(text, type=LockInfo)
+        except msgspec.DecodeError:
+            time.sleep(_PROBE_PAUSE_S)  # it is being written anew
+    raise errors.DatabaseError("the lock file cannot be read; is its disk in order?")
+
+
+def check_kept(database: Path, current: LockInfo | None) -> None:
+    """Raise DatabaseMissing where the file was taken from under a daemon, or emptied.
+
+    Else a command would begin a new index there, and wait for a daemon that never sees it.
+    """
+    if current is None or not current.inode:
+        return
+    what = what_became(database, current.inode)
+    if what is not None:
+        raise errors.DatabaseMissing(
+            f"{database}: {what} while process {current.pid} (`watcher run`) keeps it; end that, "
+            "put the file or a copy of it (`indexer backup`) in its place, and start it again, or "
+            "remove what is there and run `indexer rebuild FOLDER`"
+        )
+
+
+def check_is_kept(database: Path) -> None:
+    """The same, of the daemon that there is."""
+    check_kept(database, lock_info(database))
+
+
+def what_became(database: Path, inode: int) -> str | None:
+    """What happened to the file that had this inode; None: it is there."""
+    try:
+        status = os.stat(database)
+    except FileNotFoundError:
+        return "was moved or deleted"
+    if status.st_ino != inode:
+        return "was replaced by another file"
+    return None if status.st_size else "was emptied (0 bytes)"

@@ -1,0 +1,72 @@
+"""What a run did, by the names of the contract, and what a daemon knows of files for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from indexer.stages.outcome import Outcome, Tally
+
+
+class Result(Struct):
+    """What a run did, as it goes on."""
+
+    tally: Tally = msgspec.field(default_factory=Tally)
+    seen: int = 0
+    unchanged: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    pending: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    goes_on: bool = False
+    """Interrupted here, while the daemon or workers go on with it."""
+
+    def take(self, counts: Mapping[str, float | bool]) -> None:
+        """Take what a row of `scans` has counted, by the names of `counts`."""
+        for outcome in Outcome:
+            self.tally[outcome] = int(counts.get(str(outcome), 0))
+        self.seen = int(counts.get("seen", 0))
+        self.files_read = int(counts.get("files_read", 0))
+        self.bytes_read = int(counts.get("bytes_read", 0))
+        self.pending = int(counts.get("pending", 0))
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything was found that the index did not know."""
+        return any(self.tally[one] for one in Outcome if one is not Outcome.UNCHANGED)
+
+    def numbers(self) -> dict[str, int]:
+        """All that is counted in whole numbers, by the names of the contract."""
+        return {
+            "seen": self.seen,
+            **{str(outcome): self.tally[outcome] for outcome in Outcome},
+            "unchanged": self.unchanged + self.tally[Outcome.UNCHANGED],
+            "files_read": self.files_read,
+            "bytes_read": self.bytes_read,
+            "pending": self.pending,
+        }
+
+    def counts(self) -> dict[str, float | bool]:
+        """Everything by the names of the contract."""
+        return {
+            **self.numbers(),
+            "seconds": round(self.seconds, 3),
+            "files_per_second": round(self.seen / self.seconds, 1) if self.seconds else 0.0,
+            "interrupted": self.interrupted,
+        }
+
+
+class EventFacts(Struct, frozen=True):
+    """What a daemon knows of files, and a command does not. Paths stand beside their root's id."""
+
+    closed: frozenset[tuple[int, bytes]] = frozenset()
+    """Closed or moved in since their last write."""
+    unfinished: frozenset[tuple[int, bytes]] = frozenset()
+    """Being written now: not to be read, to stay pending."""
+
+    def of_root(self, paths_of: frozenset[tuple[int, bytes]], root_id: int) -> frozenset[bytes]:
+        """The paths of one root."""
+        return frozenset(path for root, path in paths_of if root == root_id)

@@ -1,0 +1,217 @@
+"""What is done for a scan or rebuild -> its counts in `scans`, whichever process does it.
+
+A run is a row of `scans`. Its hints and chunks in `pending` bear its id, and each process counts
+what it does for them in the same transaction, so the row is the report. A file that a run has seen
+is counted once: as unchanged, with the listing; or by what came of it, in whichever chunk. For
+others may come first: a daemon looks at a change that it saw, or another command at the same place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from indexer import paths
+from indexer.model import IndexedFile, RowState
+from indexer.runs.result import Result
+from indexer.stages.batch import Batch, Finding
+from indexer.stages.insert import Written
+from indexer.stages.outcome import Outcome
+from indexer.store import counted, pending, scans, tracks
+from indexer.store.connection import Connection
+from indexer.store.pending import Closed, PendingRow
+
+_ANSWERS: Final = [outcome for outcome in Outcome if outcome is not Outcome.MISSING]
+
+
+def result_of(connection: Connection, scan_id: int) -> Result:
+    """What a run has counted so far."""
+    result = Result()
+    result.take(scans.counts_of(connection, scan_id))
+    return result
+
+
+def answered(connection: Connection, scan_id: int) -> int:
+    """How many files the chunks of a run have answered so far.
+
+    A listing that begins now finds them unchanged: another process was killed in the middle.
+    """
+    counts = scans.counts_of(connection, scan_id)
+    return sum(int(counts.get(str(outcome), 0)) for outcome in _ANSWERS)
+
+
+def count_listing(
+    connection: Connection, scan_id: int, seen: int, unchanged: int, *, answered_before: int
+) -> None:
+    """Count what a listing has seen, once for a run. `answered_before` is that of its begin."""
+    if scan_id:
+        listed = max(0, unchanged - answered_before)
+        numbers = {"seen": seen, str(Outcome.UNCHANGED): listed, scans.LISTED: listed}
+        scans.add(connection, scan_id, numbers)
+
+
+def count_chunks(
+    connection: Connection,
+    chunks: Sequence[tuple[PendingRow, Batch]],
+    results: Sequence[Written | None],
+) -> set[tuple[int, int]]:
+    """Count what came of chunks; their rows are as they stood before. None: settled by another.
+
+    (generation, run) of other rows that waited for just this, and are settled now.
+    """
+    answered_too: set[tuple[int, int]] = set()
+    own: dict[int, Counter[str]] = {}
+    for (row, batch), written in zip(chunks, results, strict=True):
+        if written is None:
+            continue
+        if row.scan_id:
+            own.setdefault(row.scan_id, Counter()).update(_own(connection, row, batch, written))
+        if counted.waits_for_others(connection, row.scan_id):
+            answered_too |= _count_for_others(connection, row, batch, written)
+    for scan_id, numbers in own.items():
+        scans.add(connection, scan_id, numbers)
+    return answered_too
+
+
+def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written) -> Counter[str]:
+    """What a chunk counts for its own run."""
+    numbers = Counter({str(outcome): number for outcome, number in written.tally.items()})
+    numbers["files_read"] = batch.files_read
+    numbers["bytes_read"] = batch.bytes_read
+    numbers["pending"] = _waiting(written.left) + _waiting(written.held) - _waiting(row)
+    for finding in written.dropped:  # whoever answers it counts its own reading
+        _count_reading(numbers, finding, -1)
+    marks = scans.aside(connection, row.scan_id)
+    if marks:
+        met = [one for one in batch.findings if _mark(batch.root_id, one.entry.path) in marks]
+        outcomes = _outcomes(written)
+        for finding in met:
+            path = finding.entry.path
+            if path in outcomes:
+                numbers[str(outcomes[path])] -= 1
+                _count_reading(numbers, finding, -1)
+        names = {finding.entry.path for finding in met}
+        left, _ = counted.take_from(connection, row.scan_id, batch.root_id, names)
+        numbers["pending"] -= left
+    return numbers
+
+
+def _count_for_others(
+    connection: Connection, row: PendingRow, batch: Batch, written: Written
+) -> set[tuple[int, int]]:
+    """Count what came of a chunk in other runs, too, that wait for these files."""
+    answered_too: set[tuple[int, int]] = set()
+    outcomes = _outcomes(written)
+    found = {one.entry.path: one for one in batch.findings if one.entry.path in outcomes}
+    in_work: dict[int, set[bytes]] = {}
+    left: dict[int, set[bytes]] = {}
+    again: dict[int, set[bytes]] = {}
+    """What its run is to answer once more, without counting it."""
+    for other in counted.chunks_of_others(connection, batch.root_id, row.scan_id):
+        hint = other.hint
+        names = {paths.join(hint.folder, name) for name in hint.names or ()} & found.keys()
+        where = left if other.attempts or other.passes else in_work
+        where.setdefault(other.scan_id, set()).update(names)
+        if hint.reread or where is in_work:
+            again.setdefault(other.scan_id, set()).update(names)
+    for scan_id in in_work.keys() | left.keys():
+        marks = scans.aside(connection, scan_id)
+        waiting = left.get(scan_id, set())
+        numbers: Counter[str] = Counter()
+        for path in in_work.get(scan_id, set()) | waiting:
+            if _mark(batch.root_id, path) not in marks:
+                numbers[str(outcomes[path])] += 1
+                _count_reading(numbers, found[path], 1)
+        were_left, emptied = counted.take_from(connection, scan_id, batch.root_id, waiting)
+        numbers["pending"] -= were_left
+        answered_too |= {(one.generation, scan_id) for one in emptied}
+        if again.get(scan_id):
+            more = (_mark(batch.root_id, path) for path in again[scan_id])
+            scans.set_aside(connection, scan_id, more)
+        scans.add(connection, scan_id, numbers)
+    return answered_too
+
+
+def _outcomes(written: Written) -> dict[bytes, Outcome]:
+    return {**{one.entry.path: Outcome.ADDED for one in written.new}, **written.outcomes}
+
+
+def _count_reading(numbers: Counter[str], finding: Finding, sign: int) -> None:
+    numbers["files_read"] += sign * finding.opened
+    numbers["bytes_read"] += sign * finding.bytes_read
+
+
+def _mark(root_id: int, path: bytes) -> str:
+    return f"{root_id}/{path.hex()}"
+
+
+def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> None:
+    """Count a chunk of which nothing was to be read when it was looked at again.
+
+    Files that other runs have answered meanwhile are counted already.
+    """
+    if row.scan_id:
+        root_id, marks = row.hint.root_id, scans.aside(connection, row.scan_id)
+        names = [paths.join(row.hint.folder, name) for name in row.hint.names or ()]
+        counted_before = [path for path in names if _mark(root_id, path) in marks]
+        unchanged -= _in_place(connection, root_id, counted_before)
+        numbers = {str(Outcome.UNCHANGED): unchanged, "pending": -_waiting(row)}
+        scans.add(connection, row.scan_id, numbers)
+
+
+def count_waiting(connection: Connection, row: PendingRow, files: int) -> None:
+    """Count files of a row that wait to be looked at again; below 0: that do so no more."""
+    if row.scan_id and files:
+        scans.add(connection, row.scan_id, {"pending": files})
+
+
+def count_closed(connection: Connection, closed: Iterable[Closed]) -> None:
+    """Count files of runs that another look has answered: those that are there are unchanged."""
+    for one in closed:
+        root_id = one.row.hint.root_id
+        marks = scans.aside(connection, one.row.scan_id)
+        uncounted = (path for path in one.paths if _mark(root_id, path) not in marks)
+        there = _in_place(connection, root_id, uncounted)
+        numbers = {str(Outcome.UNCHANGED): there, "pending": one.waits}
+        scans.add(connection, one.row.scan_id, numbers)
+
+
+def _in_place(connection: Connection, root_id: int, names: Iterable[bytes]) -> int:
+    """How many of these paths have a row that is not missing."""
+    known = (tracks.in_place(connection, root_id, path) for path in names)
+    return sum(row is not None and row.place is not RowState.MISSING for row in known)
+
+
+def count_missing(connection: Connection, missing: Iterable[IndexedFile], scan_id: int) -> None:
+    """Count rows that went missing in the run that looks for them, whoever came to mark them first.
+
+    `scan_id` is the run of the hint that marked them, or 0: one that is left for another name of a
+    file has none, and a row whose inode a new file was given looks like that. In the caller's
+    transaction.
+    """
+    lost: Counter[int] = Counter()
+    hints: list[PendingRow] | None = None
+    for known in missing:
+        if not scan_id and hints is None:
+            hints = counted.hints(connection)
+        lost[scan_id or _run_of(known, hints or ())] += 1
+    del lost[0]
+    for run, number in lost.items():
+        scans.add(connection, run, {str(Outcome.MISSING): number})
+
+
+def _run_of(known: IndexedFile, hints: Iterable[PendingRow]) -> int:
+    covering = (row for row in hints if pending.covers(row.hint, known.root_id, known.path))
+    return next((row.scan_id for row in covering), 0)
+
+
+def count_unlisted(connection: Connection, folders: int, scan_id: int) -> None:
+    """Count folders that could not be listed and have not been before."""
+    if scan_id and folders:
+        scans.add(connection, scan_id, {str(Outcome.PROBLEM): folders})
+
+
+def _waiting(row: PendingRow | None) -> int:
+    """How many files of a row wait to be looked at again."""
+    return 0 if row is None or not row.attempts else len(row.hint.names or ())

@@ -1,0 +1,92 @@
+"""A path -> whether a look at it may wait for ever, and the look, by a helper process if it may."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from indexer import errors
+from indexer.disk.mounts import Mount, may_hang, read_mounts
+from indexer.disk.tree import Arguments, Tree
+from indexer.paths import is_ignored
+
+PATIENCE_S: Final = 5.0
+"""A share of which nothing came for so long does not answer. A guess."""
+_MOST_NAMES: Final = 4096
+"""Of a path, with all links in it: one that has more leads in a circle."""
+
+T = TypeVar("T")
+
+
+def root_silent(path: bytes, what: str, root_id: int = 0) -> errors.RootSilent:
+    """What to raise for a root that does not answer; `what` completes `it ...`."""
+    return errors.RootSilent(
+        f"{os.fsdecode(path)} {what}; see whether its server runs and can be reached. Not one row "
+        "was changed, other roots go on, and it comes back by itself",
+        root_id,
+    )
+
+
+def is_share(path: bytes, mounts: Sequence[Mount] | None = None) -> bool:
+    """Whether a root at `path` may hang, so that only its helper looks at it."""
+    return may_hang(path, read_mounts() if mounts is None else mounts, is_ignored)
+
+
+def ask_at(path: bytes, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+    """Run a function that looks at `path`: in a helper if that may hang. Raises RootSilent."""
+    if is_share(path):
+        return ask_share(path, function, *arguments)
+    return function(*arguments)
+
+
+def ask_share(path: bytes, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+    """Run a function that looks at the share `path` in its helper. Raises RootSilent."""
+    from indexer.shares.registry import shares  # late: most roots need no helper, which takes 10 ms
+
+    return shares.ask(path, function, *arguments)
+
+
+def check_answers(tree: Tree) -> None:
+    """Raise RootSilent where the server of a share does not answer now."""
+    from indexer.shares.registry import look_at  # late, too
+
+    try:
+        ask_share(tree.path, look_at, tree.path)
+    except OSError:  # which is an answer
+        return
+    except errors.RootSilent as error:
+        error.root_id = tree.root_id
+        raise
+
+
+def real_path(path: bytes) -> bytes:
+    """What `os.path.realpath` gives, name by name, so that no share is asked from here.
+
+    Raises RootSilent where one does not answer.
+    """
+    mounts = read_mounts()
+    real = b"/"
+    whole = os.path.join(os.getcwdb(), path)
+    names = whole.split(b"/")[::-1]
+    for _ in range(_MOST_NAMES):
+        if not names:
+            return real
+        name = names.pop()
+        if name in (b"", b"."):
+            continue
+        if name == b"..":
+            real = os.path.dirname(real)
+            continue
+        whole = os.path.join(real, name)
+        if may_hang(whole, mounts, lambda _below: True):
+            rest = os.path.join(whole, *reversed(names))
+            return ask_share(whole, os.path.realpath, rest)
+        try:
+            link = os.readlink(whole)
+        except OSError:
+            real = whole
+            continue
+        real = b"/" if link.startswith(b"/") else real
+        names += link.split(b"/")[::-1]
+    return os.path.abspath(path)

@@ -1,0 +1,121 @@
+"""What a walk found and the rows of the index -> pairs, rows without a file, folders not listed."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Generator, Iterable, Iterator
+from stat import S_ISREG
+
+from msgspec import Struct
+
+from indexer import paths
+from indexer.model import Entry, IndexedFile, RowState
+from indexer.store import tracks
+from indexer.store.connection import Row
+from indexer.store.tracks import TOLD
+from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entry_of
+
+
+class Pair(Struct, frozen=True):
+    """A file on the disk, and the row at its path if there is one."""
+
+    entry: Entry
+    known: IndexedFile | None
+
+
+class Vanished(Struct, frozen=True):
+    """A row whose folder was listed whole without it."""
+
+    known: IndexedFile
+
+
+class Same(Struct, frozen=True):
+    """So many files that stand just as their rows say: nothing is to be done."""
+
+    files: int
+
+
+Compared = Pair | Vanished | Listed | Unlisted | Unseen
+
+
+class _Rows:
+    """Rows of `tracks.rows_below`, of which `next` is the first that nothing was said of."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self.rows = rows
+        self.next = next(rows, None)
+
+    def pass_on(self) -> Row | None:
+        """The row after the next one, which is the next from now on."""
+        self.next = next(self.rows, None)
+        return self.next
+
+    def vanished(self, before: bytes | None = None) -> Iterator[Vanished]:
+        """All rows before a path, or all that are left."""
+        row = self.next
+        while row is not None and (before is None or row[TOLD.path] < before):
+            yield Vanished(tracks.known_of(row))
+            row = self.pass_on()
+
+    def skip(self, before: bytes) -> None:
+        """Say nothing of the rows before a path."""
+        while self.next is not None and self.next[TOLD.path] < before:
+            self.pass_on()
+
+
+def compare(
+    found: Iterable[Found],
+    rows: Iterator[Row],
+    reread: int,
+    troubled: Container[bytes],
+    *,
+    at_once: int,
+) -> Iterator[Compared | Same]:
+    """Merge a walk and rows of `tracks.rows_below`, both in byte order of their paths.
+
+    Unchanged files are only counted, so many of them `at_once`. Those that are to be reread, were
+    refused, or are `troubled` come as pairs all the same. Below an `Unlisted` folder nothing is
+    compared: rows there neither vanish nor pair. Nor is the row of an `Unseen` name.
+    """
+    ours = _Rows(rows)
+    for item in found:
+        if isinstance(item, Run):
+            same = yield from _compare_run(item, ours, reread, troubled)
+            for start in range(0, same, at_once):
+                yield Same(min(same - start, at_once))
+            continue
+        if isinstance(item, Unlisted):
+            low, high = paths.below_range(item.path)
+            yield from ours.vanished(before=low)
+            ours.skip(before=high)
+        elif isinstance(item, Unseen):
+            yield from ours.vanished(before=item.path)
+            ours.skip(before=item.path + b"\0")
+        yield item
+    yield from ours.vanished()
+
+
+def _compare_run(
+    run: Run, ours: _Rows, reread: int, troubled: Container[bytes]
+) -> Generator[Compared, None, int]:
+    """What is to be said of a run's files, but for those that stand as their rows say: how many."""
+    path_at, seen_at, scan_at, version_at = TOLD
+    row, rows = ours.next, ours.rows
+    same = 0
+    for path, status, disk_id in run.files:
+        if row is not None and row[path_at] < path:
+            yield from ours.vanished(before=path)
+            row = ours.next
+        if row is None or row[path_at] != path:
+            yield Pair(entry_of(path, status, disk_id), None)
+            continue
+        now = (
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
+            RowState.PRESENT, disk_id,
+        )  # fmt: skip
+        is_same = row[seen_at] == now and S_ISREG(status.st_mode) and path not in troubled
+        if is_same and row[version_at] and row[scan_at] >= reread:
+            same += 1
+        else:
+            yield Pair(entry_of(path, status, disk_id), tracks.known_of(row))
+        row = ours.next = next(rows, None)
+    return same

@@ -1,0 +1,137 @@
+"""What a scan did not find, or could not list -> rows marked missing, and problems written down.
+
+It runs when everything that may have moved was inserted, so that no move is told as a loss (R6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from indexer.disk.tree import Tree
+from indexer.faults import FaultStreak, check_is_files, problem_of
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Hint, IndexedFile, Problem, RowState
+from indexer.stages.rows import Rows
+from indexer.store import pending, problems, tracks
+from indexer.store.connection import Connection, write_transaction
+from indexer.store.problems import KnownProblem
+from indexer.walk import look
+
+_AT_ONCE: Final = 500
+"""Rows marked missing in one transaction, so that no other writer waits for long. A guess."""
+
+
+class MissingMarker:
+    """Writes down what is not there. `trees` are the roots that are there, held open."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        trees: Mapping[int, Tree],
+        path_filter: PathFilter,
+        rows: Rows,
+    ) -> None:
+        self._connection = connection
+        self._trees = trees
+        self._path_filter = path_filter
+        self._rows = rows
+
+    def mark_missing(self, track_ids: Sequence[int], now_ms: int) -> list[IndexedFile]:
+        """Mark rows that a scan did not find, unless they have moved or come back; those that left.
+
+        A row that the view has not lost, since it was never in it, is not among them.
+        """
+        left: list[IndexedFile] = []
+        for start in range(0, len(track_ids), _AT_ONCE):
+            part = track_ids[start : start + _AT_ONCE]
+            try:
+                left += self._mark_all(part, now_ms)
+            except Exception as error:  # noqa: BLE001 - one file may have raised it (rule R9)
+                check_is_files(error)
+                left += self._mark_apart(part, now_ms)
+        return left
+
+    def _mark_all(self, track_ids: Iterable[int], now_ms: int) -> list[IndexedFile]:
+        left = []
+        with self._rows.writing():
+            for track_id in track_ids:
+                known = tracks.by_id(self._connection, track_id)
+                if known is not None and self._mark(known, now_ms):
+                    left.append(known)
+        return left
+
+    def _mark_apart(self, track_ids: Iterable[int], now_ms: int) -> list[IndexedFile]:
+        """The same, each in a transaction of its own: what makes it fail gets a problem."""
+        left: list[IndexedFile] = []
+        streak = FaultStreak()
+        for track_id in track_ids:
+            known = tracks.by_id(self._connection, track_id)
+            if known is None:
+                continue
+            problem = None
+            try:
+                left += self._mark_all((track_id,), now_ms)
+            except Exception as error:  # noqa: BLE001 - of whatever class
+                problem = problem_of(error, "scan", known.path)
+                with write_transaction(self._connection):
+                    problems.put(self._connection, known.root_id, known.path, problem, None, now_ms)
+            streak.count(known.path, problem)
+        return left
+
+    def _mark(self, known: IndexedFile, now_ms: int) -> bool:
+        if known.place is RowState.MISSING:
+            return False
+        tree = self._trees[known.root_id]
+        try:
+            entry = look(tree, known.path, self._path_filter)
+            if entry is None or not tree.lists(known.path):
+                return self._rows.mark_missing(known, now_ms)
+        except OSError:  # nobody can say: the row stays, and the next scan has the folder's trouble
+            return False
+        if not tree.mount_point_of(known.path).fields.same(known.stamp, entry.stamp):
+            hint = Hint(known.root_id, names=(known.path,))
+            pending.enqueue(self._connection, hint, now_ms)
+        return False
+
+    def announce_missing(self, now_ms: int) -> list[IndexedFile]:
+        """Tell of rows that lost their place to a moved file and turned up nowhere else."""
+        if not tracks.unannounced(self._connection):
+            return []
+        with self._rows.writing():
+            return self._rows.announce_missing(now_ms)
+
+    def note_folders(
+        self,
+        root_id: int,
+        unlisted: Iterable[tuple[bytes, Problem]],
+        settled: Iterable[bytes],
+        now_ms: int,
+    ) -> int:
+        """Write down what could not be listed or looked at, and strike out what is over.
+
+        Nothing is written where the index says the same already (rule R14). How many are new.
+        """
+        news = [
+            (path, problem)
+            for path, problem in unlisted
+            if problems.get(self._connection, root_id, path) != KnownProblem(problem, None)
+        ]
+        over = list(settled)
+        if news or over:
+            with write_transaction(self._connection):
+                for path, problem in news:
+                    problems.put(self._connection, root_id, path, problem, None, now_ms)
+                for path in over:
+                    known = tracks.in_place(self._connection, root_id, path)
+                    if known is None or known.place is not RowState.REFUSED:  # else it came back
+                        problems.clear(self._connection, root_id, path)
+        return len(news)
+
+
+def empty_root(connection: Connection, rows: Rows, root_id: int, now_ms: int) -> None:
+    """Take every row of a root out of the view, inside the caller's transaction."""
+    for track_id in tracks.of_root(connection, root_id):
+        known = tracks.by_id(connection, track_id)
+        if known is not None:
+            rows.mark_missing(known, now_ms)

@@ -1,0 +1,224 @@
+"""A Redis and an index -> a real `indexer worker` that serves the queues, and who is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import redis
+from rq.worker import BaseWorker, Worker
+
+from indexer.queue import serializer
+from indexer.queue.jobs import our_queue
+from indexer.queue.profiles import QUEUES
+from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
+
+PROGRAM = (sys.executable, "-P", "-m", "indexer")
+
+
+def quick(server_address: str, **more: object) -> str:
+    """Settings of a test that does not wait, for all three programs."""
+    values: dict[str, object] = {
+        "redis": server_address,
+        "workers": 1,
+        "still": 0.05,
+        "retry_longest": 0.2,
+        "probe_interval": 0.2,
+        "lease": 0.5,
+        "queue_retry_first": 0.05,
+        "queue_retry_longest": 0.2,
+        "reconnect_longest": 0.2,
+        **more,
+    }
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+class Crew:
+    """One `indexer worker`: a parent, and its children, of which one may own the database."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.may_fail = False
+        """Whether jobs may fail, so that it tells why."""
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """All that it has said."""
+        return self._log.read_text("utf-8") if self._log.exists() else ""
+
+    def await_line(self, *words: str, times: int = 1, within_s: float = AT_MOST_S) -> str:
+        """Wait until it has said so, so many times; the last of these lines."""
+
+        def said() -> list[str]:
+            lines = [line for line in self.log.splitlines() if all(word in line for word in words)]
+            assert self.process.poll() is None or len(lines) >= times, self.log
+            return lines if len(lines) >= times else []
+
+        return eventually(said, within_s=within_s)[-1]
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """Those that hold a post."""
+        return psutil.Process(self.pid).children()
+
+    @property
+    def everybody(self) -> list[psutil.Process]:
+        """All below the parent, the reader processes too."""
+        return psutil.Process(self.pid).children(recursive=True)
+
+    def members(self, client: redis.Redis) -> list[BaseWorker]:
+        """Its children, by their own word."""
+        pids = {child.pid for child in self.children}
+        return [one for one in workers(client) if one.pid in pids]
+
+    def owner(self, client: redis.Redis) -> psutil.Process:
+        """The child that has the database."""
+        return eventually(lambda: self._serving(client, "insert"))
+
+    def reader(self, client: redis.Redis) -> psutil.Process:
+        """A child that has files read."""
+        return eventually(lambda: self._serving(client, "extract"))
+
+    def _serving(self, client: redis.Redis, queue: str) -> psutil.Process | None:
+        pids = {one.pid for one in workers(client) if queue in one.queue_names()}
+        return next((child for child in self.children if child.pid in pids), None)
+
+    def done(self, client: redis.Redis) -> int:
+        """How many jobs it has done, and not failed."""
+        return sum(int(one.successful_job_count) for one in self.members(client))
+
+    def end(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = AT_MOST_S) -> int:
+        """Send a signal, and give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(within_s)
+
+
+def workers(client: redis.Redis) -> list[BaseWorker]:
+    """All that are registered."""
+    return [
+        one for one in Worker.all(connection=client, serializer=serializer) if one.pid is not None
+    ]
+
+
+@contextmanager
+def crew(
+    *words: Word,
+    db: Path | None,
+    config: str,
+    name: str = "worker",
+    folder: Path | None = None,
+    client: redis.Redis | None = None,
+    prefix: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Crew]:
+    """`indexer worker` in a process of its own; killed at the end of the `with`.
+
+    With a `client` it is waited for until all of its children have registered there.
+    """
+    folder = folder or (db.parent if db is not None else None)
+    assert folder is not None
+    log, file = folder / f"{name}.log", folder / f"{name}.toml"
+    file.write_text(config)
+    named: list[Word] = [] if db is None else ["--db", db]
+    command = [*prefix, *PROGRAM, *named, "--config", file, "worker", *words]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            env={**ENVIRONMENT, **(env or {})},
+        ) as process,
+    ):
+        running = Crew(process, log)
+        try:
+            if client is not None:
+                serves(running, client)
+            yield running
+            assert running.may_fail or "Traceback" not in running.log, running.log
+        finally:
+            below: list[psutil.Process] = []
+            with suppress(psutil.NoSuchProcess):
+                below = running.everybody
+            process.kill()
+            process.wait(AT_MOST_S)
+            await_ends(below)
+
+
+def serves(running: Crew, client: redis.Redis) -> None:
+    """Wait until all posts of a crew are held."""
+
+    def registered() -> bool:
+        assert running.process.poll() is None, running.log
+        children = {child.pid for child in running.children}
+        return bool(children) and children <= {one.pid for one in workers(client)}
+
+    eventually(registered)
+
+
+def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; a zombie has."""
+
+    def lives(process: psutil.Process) -> bool:
+        try:
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    return [process for process in processes if lives(process)]
+
+
+def await_ends(processes: Iterable[psutil.Process]) -> None:
+    """Wait until all of them have ended."""
+    eventually(lambda: not alive(processes))
+
+
+def kill(process: psutil.Process) -> None:
+    """End it as the kernel does when memory is short, and see that it is dead."""
+    process.kill()
+    await_ends([process])
+
+
+def is_quiet(db: Path, *, within_s: float = AT_MOST_S) -> None:
+    """Wait until nothing waits any more."""
+    eventually(lambda: count(db, "SELECT 1 + count(*) FROM pending") == 1, within_s=within_s)
+
+
+def held(client: redis.Redis) -> dict[str, list[str]]:
+    """Queue -> the ids of the jobs that stand in it."""
+    return {name: our_queue(name, client).get_job_ids() for name in QUEUES}
+
+
+def failed(client: redis.Redis) -> list[str]:
+    """The ids of all jobs that failed."""
+    return sorted(
+        job_id
+        for name in QUEUES
+        for job_id in our_queue(name, client).failed_job_registry.get_job_ids(cleanup=False)
+    )
+
+
+def opens_database(pid: int, db: Path) -> bool:
+    """Whether a process has SQLite loaded, or the database open."""
+    maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace")
+    if re.search(r"apsw|sqlite", maps, re.IGNORECASE):
+        return True
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            if os.readlink(link).startswith(os.fspath(db)):
+                return True
+    return False

@@ -1,0 +1,136 @@
+"""The stages one by one, and what is around them, in the hands of a test."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import pytest
+
+from indexer import paths
+from indexer.disk.tree import Tree
+from indexer.ignore_files import path_filter_of
+from indexer.model import Chunk, Hint, Reading
+from indexer.readers.chunks import chunk_of
+from indexer.roots import open_roots
+from indexer.settings import Settings
+from indexer.stages.batch import Batch, batch
+from indexer.stages.extract import extract
+from indexer.stages.insert import Inserter, Written
+from indexer.stages.missing import MissingMarker
+from indexer.stages.outcome import Tally
+from indexer.stages.rows import Rows
+from indexer.stages.scan import Plan, Scan, ScanOptions
+from indexer.store import pending, roots
+from indexer.store.connection import open_index, write_transaction
+from indexer.store.pending import PendingRow
+
+
+class PoolHere:
+    """A pool without processes: it reads a few chunks ahead, and answers with any of them."""
+
+    choose: ClassVar[Callable[[int], int]] = staticmethod(lambda _held: 0)
+    """How many are held -> which of them comes next."""
+
+    def __init__(self, workers: int, _timeout_s: float, **_more: object) -> None:
+        self._ahead = 2 * workers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map_unordered(
+        self, chunks: Iterable[tuple[Any, Chunk]]
+    ) -> Iterator[tuple[Any, list[Reading]]]:
+        given = iter(chunks)
+        held: list[tuple[Any, list[Reading]]] = []
+        while True:
+            while len(held) < self._ahead and (more := next(given, None)) is not None:
+                held.append((more[0], extract(more[1])))
+            if not held:
+                return
+            yield held.pop(type(self).choose(len(held)))
+
+
+def refuse_folder(patch: pytest.MonkeyPatch, folder: bytes, number: int = errno.EACCES) -> None:
+    """Let no folder of any root be opened that has this path or lies below."""
+    open_folder = Tree.open_folder
+    lstat = Tree.lstat
+
+    def open_refused(tree: Tree, path: bytes) -> int | None:
+        if paths.is_below(path, folder):
+            raise OSError(number, os.strerror(number))
+        return open_folder(tree, path)
+
+    def lstat_refused(tree: Tree, path: bytes) -> os.stat_result | None:
+        if path != folder and paths.is_below(path, folder):
+            raise OSError(number, os.strerror(number))
+        return lstat(tree, path)
+
+    patch.setattr(Tree, "open_folder", open_refused)
+    patch.setattr(Tree, "lstat", lstat_refused)
+
+
+class ByHand:
+    """The stages one by one on the index of a library, with time to change the disk in between."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.connection = open_index(settings.db, write=True)
+        watched = roots.watched(self.connection)
+        self.guarded = open_roots.open_roots(self.connection, watched)
+        self.trees = self.guarded.trees
+        names = {root.id: root.name for root in watched}
+        rows = Rows(self.connection, names)
+        self.wanted = path_filter_of(settings)
+        self.inserter = Inserter(self.connection, self.trees, rows)
+        self.absence = MissingMarker(self.connection, self.trees, self.wanted, rows)
+        self.now_ms = 1_000_000
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.guarded.close()
+        self.connection.close()
+
+    def scan(self, hint: Hint | None = None) -> Scan:
+        """The scan of a hint; of all of the first root if none is given."""
+        return Scan(
+            self.connection,
+            self.trees,
+            hint or Hint(min(self.trees), recursive=True),
+            self.wanted,
+            ScanOptions(self.settings.chunk_files),
+        )
+
+    def plan(self) -> tuple[Plan, PendingRow]:
+        """The only plan of a scan of the first root, and its chunk."""
+        scan = self.scan()
+        (plan,) = [*scan.plans(), *scan.late_plans()]
+        return plan, self.chunk(plan)
+
+    def chunk(self, plan: Plan) -> PendingRow:
+        """A plan made durable."""
+        hint = Hint(plan.root_id, b"", plan.names, reread=plan.reread)
+        with write_transaction(self.connection):
+            return pending.enqueue(self.connection, hint, self.now_ms)
+
+    def read(self, plan: Plan) -> Batch:
+        """What stands in the files of a plan now."""
+        chunk = chunk_of(self.trees[plan.root_id], plan.read, self.settings)
+        return batch(plan, extract(chunk))
+
+    def write(self, row: PendingRow, ready: Batch) -> Written:
+        """Insert a batch; nothing where its row was settled by somebody else."""
+        return self.inserter.write(row, ready, self.now_ms) or Written(Tally())

@@ -1,0 +1,88 @@
+"""What waits, and in which order it is dispatched: Redis is played, the index is real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from indexer.library import Library
+from indexer.model import Hint
+from indexer.queue.dispatcher import Dispatcher
+from indexer.queue.messages import ScanOrder
+from indexer.settings import Settings
+from indexer.store import pending
+from indexer.store.connection import open_index, write_transaction
+from tests.property.test_queue_convergence import PlayedQueues
+from tests.trees import Plant, song
+
+Dispatch = Callable[[float], list[int]]
+
+
+@pytest.fixture
+def dispatch(library: Library, plant: Plant, settings: Settings) -> Iterator[Dispatch]:
+    """`dispatch(now)`: one turn of a dispatcher; the generations that it gave out, row by row."""
+    plant({"1.mp3": song("One")})
+    library.scan()
+    connection = open_index(settings.db, write=True)
+    changed = msgspec.structs.replace(settings, redis="unix:///nobody/listens/here")
+    dispatcher = Dispatcher(connection, changed, say=lambda *_told: None, chance=lambda: 0.5)
+    queues = PlayedQueues()
+    dispatcher._queues = queues  # type: ignore[assignment]
+    dispatcher._meet_at = float("inf")
+
+    def dispatch(now: float) -> list[int]:
+        dispatcher.tick(now)
+        orders = [msgspec.json.decode(data, type=ScanOrder) for _, data in queues.jobs["scan"]]
+        queues.jobs["scan"].clear()
+        return [order.generation for order in orders]
+
+    yield dispatch
+    dispatcher.close()
+    connection.close()
+
+
+def left(settings: Settings, *hints: Hint) -> list[int]:
+    """Leave hints, each by itself, as somebody else does; their generations."""
+    connection = open_index(settings.db, write=True)
+    with write_transaction(connection):
+        rows = [pending.enqueue(connection, hint, 1) for hint in hints]
+    connection.close()
+    return [row.generation for row in rows]
+
+
+NAMES = Hint(1, b"", (b"1.mp3",))
+EVERYTHING = Hint(1, recursive=True)
+
+
+def test_what_a_newer_look_at_everything_will_answer_is_not_dispatched(
+    dispatch: Dispatch, settings: Settings
+) -> None:
+    """After a crash that may be thousands of rows, each with four jobs."""
+    _, _, everything = left(settings, NAMES, NAMES, EVERYTHING)
+    assert dispatch(0.0) == [everything]
+
+
+def test_what_came_after_a_look_at_everything_is_dispatched_beside_it(
+    dispatch: Dispatch, settings: Settings
+) -> None:
+    everything, names = left(settings, EVERYTHING, NAMES)
+    assert dispatch(0.0) == [everything, names]
+
+
+def test_a_file_that_is_to_be_read_again_is_dispatched_all_the_same(
+    dispatch: Dispatch, settings: Settings
+) -> None:
+    again = msgspec.structs.replace(NAMES, reread=7)
+    reread, everything = left(settings, again, EVERYTHING)
+    assert dispatch(0.0) == [reread, everything]
+
+
+def test_what_is_lost_is_dispatched_again_when_its_lease_has_ended(
+    dispatch: Dispatch, settings: Settings
+) -> None:
+    (names,) = left(settings, NAMES)
+    assert dispatch(0.0) == [names]
+    assert dispatch(settings.lease - 0.1) == []
+    assert dispatch(2 * settings.lease) == [names]

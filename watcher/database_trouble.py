@@ -1,0 +1,105 @@
+"""A database that cannot be used now -> growing pauses until it can, or a repair (rule R12)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from indexer import errors
+from indexer.runs.repair_process import Mended, mend
+from indexer.store.sqlite_errors import explained
+from watcher.log import EventLog
+
+_FIRST_PAUSE_S: Final = 0.5
+"""A guess; whoever waits for a lock has waited for `busy_timeout` before."""
+_FOR_GOOD: Final = (errors.DatabaseDamaged, errors.DatabaseNewer, errors.DatabaseMissing)
+_REASONS: Final = (
+    (errors.DatabaseBusy, "database busy"),
+    (errors.DatabaseFull, "database full"),
+    (errors.DatabaseError, "database trouble"),
+)
+
+
+class DatabaseTrouble:
+    """At most one trouble at a time, from its first failure to the first work that succeeds."""
+
+    def __init__(self, database: Path, longest_pause_s: float, log: EventLog) -> None:
+        self.until: float | None = None
+        """When to try again; None: there is none."""
+        self.reason = ""
+        self._database = database
+        self._longest_pause_s = longest_pause_s
+        self._log = log
+        self._pause_s = 0.0
+
+    def explained(self) -> AbstractContextManager[None]:
+        """What SQLite raises within comes out as one of our errors."""
+        return explained(self._database)
+
+    def pauses(self, now: float) -> bool:
+        """Whether nothing is to be tried yet."""
+        return self.until is not None and now < self.until
+
+    def begin(self, error: errors.CannotDo, now: float) -> bool:
+        """Something failed; whether this is the first time. What no pause can mend is raised."""
+        if isinstance(error, _FOR_GOOD):
+            raise error
+        is_new = self.until is None
+        known = (words for kind, words in _REASONS if isinstance(error, kind))
+        self.reason = next(known, "readers lost")
+        longest_s = max(self._longest_pause_s, _FIRST_PAUSE_S)
+        self._pause_s = _FIRST_PAUSE_S if is_new else min(self._pause_s * 2, longest_s)
+        self.until = now + self._pause_s
+        again = f"again in {self._pause_s:g} s"
+        self._log.warning(self.reason, detail=str(error), action=again)
+        return is_new
+
+    def end(self) -> None:
+        """It worked."""
+        if self.until is not None:
+            self._log.info("trouble over", reason=self.reason)
+        self.until = None
+
+
+_MOST: Final = 3
+"""Repairs within `_WITHIN_S`; a disk that needs more is failing. A guess."""
+_WITHIN_S: Final = 3600.0
+
+
+class Repairs:
+    """Has the index repaired where it is found damaged, but not for ever."""
+
+    def __init__(self, database: Path, log: EventLog, stop: Callable[[], bool]) -> None:
+        self._database = database
+        self._log = log
+        self._stop = stop
+        self._times: deque[float] = deque(maxlen=_MOST)
+
+    def mend(self, error: errors.DatabaseDamaged, now: float) -> str:
+        """Repair the index; what was done, in words.
+
+        Raises what was found where it comes back too often, DatabaseDamaged where nothing can be
+        made again, Interrupted where the daemon is to end.
+        """
+        if len(self._times) == _MOST and now - self._times[0] < _WITHIN_S:
+            raise errors.DatabaseDamaged(
+                f"{error} It was repaired {_MOST} times within an hour: see to the disk's health"
+            )
+        self._times.append(now)
+        done = mend(self._database, self._stop)
+        told = told_of(done)
+        self._log.warning("repaired", detail=str(error), **told)
+        return f"made again: {told['made_again']}"
+
+
+def told_of(done: Mended) -> dict[str, object]:
+    """What a line of the log tells of a repair."""
+    told: dict[str, object] = {"made_again": ", ".join(done.made_again) or "nothing"}
+    if done.lost:
+        told["lost"] = "; ".join(done.lost)
+    if done.kept is not None:
+        told["kept"] = done.kept
+    return {**told, "seconds": done.seconds}

@@ -1,0 +1,201 @@
+"""What was seen in one folder -> which of its names are ready, and which are to be asked for when.
+
+Pure, as `settle` is: it is what `settle` keeps of each folder.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum, IntEnum, auto
+
+from msgspec import Struct
+
+from indexer.evidence import FileLease, must_stand_still_s
+from watcher.fs_event import FsEventKind
+
+
+class Delays(Struct, frozen=True):
+    """How long what waits for what, in seconds; `Debouncer` explains each."""
+
+    quiet_s: float = 0.002
+    still_s: float = 2.0
+    held_s: float = 60.0
+    patience_s: float = 10.0
+    incomplete_s: float = 10.0
+    retry_first_s: float = 0.01
+    retry_longest_s: float = 10.0
+
+
+class Observation(Struct, frozen=True, gc=False):
+    """What one look at a regular file tells, without reading its tags."""
+
+    lease: FileLease
+    size: int
+    ctime_ns: int
+    complete: bool = True
+    """`whole.is_complete`; it does not matter while the lease is refused."""
+    tick_left_s: float = 0.0
+    """How long until a later write cannot carry the same stamp, where that is more than extract
+    itself waits out (FAT: 2 s)."""
+
+
+class Extent(IntEnum):
+    """How much of a folder has to be looked at."""
+
+    NAMES = 0
+    FOLDER = 1
+    TREE = 2
+
+
+class Proof(Enum):
+    """What the events say of a file being whole."""
+
+    UNNEEDED = auto()
+    """It went, or only its attributes changed, or it was hinted: the scan decides."""
+    CLOSED = auto()
+    """It was closed after writing, or moved in, and not written since."""
+    LACKING = auto()
+
+
+class BufferedFile(Struct, gc=False):
+    """One name that waits."""
+
+    since: float
+    changed_at: float
+    """When it changed last, as far as events and its stamp tell."""
+    proof: Proof = Proof.UNNEEDED
+    stamp: tuple[int, int] | None = None
+    """(size, ctime_ns) when it was last asked for."""
+    ask_at: float = 0.0
+    pause_s: float = 0.0
+    """How long it was left alone before `ask_at`."""
+
+    def is_due(self, seen: Observation | None, now: float, delays: Delays) -> bool:
+        """Judge a file that waited long enough for company; what is not due sets when to ask again.
+
+        `seen` is None where no regular file bears the name or it cannot be opened: there is
+        nothing to wait for, and the scan decides.
+        """
+        if seen is None:
+            self.proof = Proof.UNNEEDED
+            return True
+        stamp = (seen.size, seen.ctime_ns)
+        if stamp != self.stamp:
+            self.stamp = stamp
+            self.changed_at = now
+        if seen.lease is FileLease.REFUSED:  # after its close somebody opened it again
+            self.proof = Proof.LACKING
+        due_at = max(self.changed_at + self._still_for(seen, delays), now + seen.tick_left_s)
+        if due_at <= now:
+            return True
+        self.pause_s = min(max(self.pause_s * 2, delays.retry_first_s), delays.retry_longest_s)
+        self.ask_at = min(now + self.pause_s, due_at)
+        return False
+
+    def _still_for(self, seen: Observation, delays: Delays) -> float:
+        """How long it must have stood still to be read."""
+        for_s = must_stand_still_s(
+            seen.lease,
+            still_s=delays.still_s,
+            held_s=delays.held_s,
+            was_closed=self.proof is Proof.CLOSED,
+        )
+        is_cut_short = seen.lease is not FileLease.REFUSED and (seen.size == 0 or not seen.complete)
+        return max(for_s, delays.incomplete_s if is_cut_short else 0.0)
+
+
+class FolderBuffer(Struct):
+    """One folder, and what waits in it."""
+
+    delays: Delays
+    noise_at: float
+    """When anything but writing was last seen in it."""
+    ready_at: float = math.inf
+    """When something in it was first ready, since all that was ready was last taken."""
+    extent: Extent = Extent.NAMES
+    ready: dict[bytes, BufferedFile] = {}
+    """What waits for company alone, as far as the events tell."""
+    open: dict[bytes, BufferedFile] = {}
+    """What may be written still, or is not all there: it is asked for."""
+
+    @property
+    def count(self) -> int:
+        """How many names wait here, and the folder itself if it is to be looked at."""
+        return len(self.ready) + len(self.open) + (self.extent is not Extent.NAMES)
+
+    @property
+    def batch_at(self) -> float:
+        """When what is ready has waited enough for company; infinite if nothing is."""
+        if not self.ready and self.extent is Extent.NAMES:
+            return math.inf
+        return min(self.noise_at + self.delays.quiet_s, self.ready_at + self.delays.patience_s)
+
+    @property
+    def due_at(self) -> float:
+        """When there is something to do here."""
+        asks = (file.ask_at for file in self.open.values())
+        return min(self.batch_at, min(asks, default=math.inf))
+
+    def mark(self, extent: Extent, now: float) -> bool:
+        """Have at least this much of the folder looked at; whether it adds to `count`."""
+        is_new = self.extent is Extent.NAMES
+        self.extent = max(self.extent, extent)
+        self.ready_at = min(self.ready_at, now)
+        self.noise_at = now
+        return is_new
+
+    def tell(self, name: bytes, kind: FsEventKind, now: float) -> bool:
+        """Take in what was seen of a file; whether it adds to `count`.
+
+        Writing does not count as noise: a name in the same folder that is ready need not wait for
+        a writer that goes on.
+        """
+        if kind is not FsEventKind.WRITING:
+            self.noise_at = now
+        file = self.ready.get(name) or self.open.get(name)
+        is_new = file is None
+        if file is None:
+            file = BufferedFile(since=now, changed_at=now)
+        elif kind is FsEventKind.ATTRIBUTES:
+            return False  # it goes on to wait for what it waited for
+        match kind:
+            case FsEventKind.CREATED | FsEventKind.WRITING:
+                self._written(name, file, now)
+            case FsEventKind.CLOSED | FsEventKind.MOVED_IN:
+                file.changed_at = now
+                self._be_ready(name, file, Proof.CLOSED, now)
+            case _:
+                self._be_ready(name, file, Proof.UNNEEDED, now)
+        return is_new
+
+    def _written(self, name: bytes, file: BufferedFile, now: float) -> None:
+        file.changed_at = now
+        if file.proof is not Proof.LACKING:  # else the pauses go on growing
+            file.proof = Proof.LACKING
+            file.pause_s = self.delays.retry_first_s
+            file.ask_at = now + file.pause_s
+        self.ready.pop(name, None)
+        self.open[name] = file
+
+    def _be_ready(self, name: bytes, file: BufferedFile, proof: Proof, now: float) -> None:
+        file.proof = proof
+        file.pause_s = 0.0
+        self.open.pop(name, None)
+        self.ready[name] = file
+        self.ready_at = min(self.ready_at, now)
+
+    def asked_for(self, now: float) -> dict[bytes, BufferedFile]:
+        """What is to be asked for now."""
+        return {name: file for name, file in self.open.items() if file.ask_at <= now}
+
+    def take_ready(self) -> dict[bytes, BufferedFile]:
+        """Hand over what waits for company alone, and the mark that the folder has."""
+        taken = self.ready
+        self.extent, self.ready, self.ready_at = Extent.NAMES, {}, math.inf
+        return taken
+
+    def fold(self) -> None:
+        """Have the folder looked at instead of each name that is ready."""
+        if self.ready:
+            self.ready = {}
+            self.extent = max(self.extent, Extent.FOLDER)
