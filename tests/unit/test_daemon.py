@@ -393,6 +393,6 @@ def test_a_root_that_a_command_removes_while_the_disks_are_looked_at_is_passed_o
                     roots.remove(other, root.id, 1)
         return open_trees
 
-    monkeypatch.setattr(open_roots, "look_at_roots", removing)
+    monkeypatch.setattr(open_roots, "open_roots", removing)
     stepped.step(20)
     assert stepped.told.states == {}
