@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,6 +35,11 @@ _JOB_S: Final = 600
 """The longest that the next stage may take for it."""
 
 
+def run(extractor: Extractor, raw: msgspec.Raw) -> Retry | None:
+    """Read the files of one chunk. `raw` is an `ExtractOrder` as JSON."""
+    return extractor.extract(raw)
+
+
 class Extractor:
     """Has files read for the machine that has the index."""
 
@@ -57,7 +63,7 @@ class Extractor:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """Queue -> what does its work."""
-        return {"extract": self.extract}
+        return {"extract": partial(run, self)}
 
     def extract(self, raw: msgspec.Raw) -> Retry | None:
         """Read the files of a chunk, and hand what was read to the next stage.

@@ -42,7 +42,13 @@ that put it there, which is the one that all others wait for. A chunk takes half
 MOST_BYTES: Final = 128 * 1024 * 1024
 """The most that a job may hold, packed or not. A guess: a chunk of 200 files takes half a megabyte,
 and more only where tags are full of text."""
-_FUNCTIONS: Final = {f"indexer.queue.jobs.{queue}": queue for queue in QUEUES}
+FUNCTION_OF: Final = {
+    queue: f"indexer.queue.{'maintenance' if queue == 'deferred' else queue}.run"
+    for queue in QUEUES
+}
+"""Queue -> the function that does its jobs, by the name that stands in Redis. It is looked up here,
+never imported because Redis names it."""
+_QUEUE_OF: Final = {function: queue for queue, function in FUNCTION_OF.items()}
 _LONGEST_S: Final = 7 * 86_400
 """The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
 READING: Final = "reading"
@@ -75,7 +81,7 @@ class OurJob(Job):
     @property
     def func(self) -> Any:  # noqa: ANN401 - RQ's type
         """The handler of its queue. Raises QueueError for a job that is not ours."""
-        queue = _FUNCTIONS.get(str(self.func_name))
+        queue = _QUEUE_OF.get(str(self.func_name))
         if queue is None or self.instance is not None:
             raise QueueError(
                 f"refused: {self.func_name!r} is no job of this program; it was not imported and"

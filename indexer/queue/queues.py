@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from indexer.queue.jobs import FAILED_TTL_S, NO_TIMEOUT, READING, our_queue
+from indexer.queue.jobs import FAILED_TTL_S, FUNCTION_OF, NO_TIMEOUT, READING, our_queue
 from indexer.queue.profiles import QUEUES
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Queues:
         """
         queue = self._queues[name]
         job = queue.create_job(
-            func=f"indexer.queue.jobs.{name}",
+            func=FUNCTION_OF[name],
             args=(order,),
             timeout=NO_TIMEOUT if timeout_s is None else max(1, int(timeout_s)),
             result_ttl=0,

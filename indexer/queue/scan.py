@@ -39,6 +39,7 @@ from indexer.store import pending
 from indexer.store.connection import write_transaction
 
 if TYPE_CHECKING:
+    from indexer.queue.index_worker import IndexWorker
     from indexer.store.pending import PendingRow
 
 _SLICE_S: Final = 0.2
@@ -53,6 +54,11 @@ class _Running(Struct):
     steps: Iterator[Planned | None]
     order: ScanOrder
     """The one that it began with, which has the facts."""
+
+
+def run(worker: IndexWorker, raw: msgspec.Raw) -> None:
+    """Do one slice of a scan. `raw` is a `ScanOrder` as JSON."""
+    worker.scanner.scan(raw)
 
 
 class Scanner:

@@ -227,18 +227,18 @@ def _work(
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
     if post.reads:
         return _work_as_reader(post, settings, client, name, stopped, burst=burst)
-    from indexer.queue.owner import IndexWorker
+    from indexer.queue.index_worker import IndexWorker
     from indexer.store.sqlite_errors import explained
 
     _await_database(settings, stopped)
     turn = _take_turn(post, settings, stopped)
     with explained(settings.db):
-        owner = IndexWorker(settings, wanted, client)
+        index = IndexWorker(settings, wanted, client)
         try:
             worker = worker_of(
                 post.queues,
                 client,
-                owner.handlers,
+                index.handlers,
                 name=name,
                 memory_mb=settings.worker_memory,
                 stopped=stopped,
@@ -246,7 +246,7 @@ def _work(
             )
             worker.work(burst=burst, logging_level=None)
         finally:
-            owner.close()
+            index.close()
             if turn is not None:
                 os.close(turn)
     return 0 if burst or worker.has_ended_well else _UNWELL

@@ -27,6 +27,7 @@ from indexer.queue.batch_messages import FindingText, InsertOrder
 from indexer.queue.chunk_reader import ChunkReader
 from indexer.queue.extract import Extractor
 from indexer.queue.failed_jobs import list_failed
+from indexer.queue.index_worker import IndexWorker
 from indexer.queue.jobs import FAILED_TTL_S, MOST_BYTES, PLAIN_BYTES, our_queue, read_order
 from indexer.queue.messages import (
     BatchOrder,
@@ -36,7 +37,6 @@ from indexer.queue.messages import (
     PathText,
     ScanOrder,
 )
-from indexer.queue.owner import IndexWorker
 from indexer.queue.queues import Queues
 from indexer.queue.rq_worker import worker_of
 from indexer.settings import Settings
@@ -215,7 +215,7 @@ def pickled(mark: Mark) -> bytes:
     return zlib.compress(pickle.dumps(("os.mkdir", None, (mark,), {})))
 
 
-GOOD_NAME = "indexer.queue.jobs"
+GOOD_NAME = "indexer.queue"
 
 Fields = Callable[[Mark], dict[str, Any]]
 
@@ -405,7 +405,7 @@ def test_no_callback_of_our_own_jobs_is_called_either(
         "deferred",
         "bad",
         {
-            "data": call(f"{GOOD_NAME}.deferred", argument),
+            "data": call(f"{GOOD_NAME}.deferred.run", argument),
             "result_ttl": 0,
             "success_callback_name": callback,
             "failure_callback_name": callback,
@@ -427,7 +427,7 @@ def test_no_webhook_is_called(house: House, library: Library, mark: Mark, fails:
             "deferred",
             "bad",
             {
-                "data": call(f"{GOOD_NAME}.deferred", {"index": "other" if fails else house.token}),
+                "data": call(f"{GOOD_NAME}.deferred.run", {"index": "other" if fails else house.token}),
                 "result_ttl": 0,
                 "webhooks": json.dumps(hooks),
             },
@@ -455,7 +455,7 @@ def test_an_argument_of_another_type_is_refused(
 def test_a_job_with_more_or_fewer_arguments_is_refused(
     house: House, library: Library, mark: Mark, arguments: tuple[object, ...], words: dict[str, int]
 ) -> None:
-    house.raw("insert", "bad", {"data": call(f"{GOOD_NAME}.insert", *arguments, **words)})
+    house.raw("insert", "bad", {"data": call(f"{GOOD_NAME}.insert.run", *arguments, **words)})
     house.work(OWNED)
     house.assert_refused("insert", "refused", "has one argument")
     assert_goes_on(house, library, mark)

@@ -25,7 +25,7 @@ from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
 from indexer.queue.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
-from indexer.queue.owner import IndexWorker
+from indexer.queue.index_worker import IndexWorker
 from indexer.queue.profiles import QUEUES
 from indexer.queue.queues import JobState, files_in
 from indexer.roots.registry import root_at
@@ -134,8 +134,8 @@ class QueueConvergence(RuleBasedStateMachine):
 
     def _owner(self) -> IndexWorker:
         owner = IndexWorker(self.settings, self.wanted, _nobody())
-        owner._context.queues = self.queues  # type: ignore[assignment]
-        owner._context.rates = Silent()  # type: ignore[assignment]
+        owner.context.queues = self.queues  # type: ignore[assignment]
+        owner.context.rates = Silent()  # type: ignore[assignment]
         return owner
 
     def _dispatcher(self) -> Dispatcher:

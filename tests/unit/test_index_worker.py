@@ -14,8 +14,8 @@ import redis
 from indexer.library import Library
 from indexer.model import Hint
 from indexer.queue.batch_messages import InsertOrder
+from indexer.queue.index_worker import IndexWorker
 from indexer.queue.messages import Origin, ScanOrder
-from indexer.queue.owner import IndexWorker
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
 from indexer.stages.scan import Plan
@@ -83,7 +83,7 @@ def house(
     nobody = redis.Redis(unix_socket_path="/nobody/listens/here")
     owner = IndexWorker(settings, by_hand.wanted, nobody)
     played: Any = PlayedQueues()
-    owner._context.queues, owner._context.rates = played, Silent()  # type: ignore[assignment]
+    owner.context.queues, owner.context.rates = played, Silent()  # type: ignore[assignment]
     yield House(owner, by_hand, music)
     owner.close()
 

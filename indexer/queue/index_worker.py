@@ -1,0 +1,75 @@
+"""The worker that owns the database: what the jobs of scan, batch, insert and deferred share.
+
+Each job takes its order, calls its stage, and enqueues the order of the next stage. What a job
+leaves undone stands in `pending`, so no job has to be told that another one failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer import errors
+from indexer.faults import FaultStreak
+from indexer.ignore.path_filter import PathFilter
+from indexer.queue import batch, insert, maintenance, scan
+from indexer.queue.generations import GenerationTracker
+from indexer.queue.index_context import IndexContext
+from indexer.runs.repair_process import mend
+from indexer.store.sqlite_errors import explained
+
+if TYPE_CHECKING:
+    import redis
+
+    from indexer.queue.jobs import Handler
+    from indexer.settings import Settings
+
+_log = logging.getLogger("indexer")
+
+
+class IndexWorker:
+    """One open index, and what is kept between the jobs of its queues."""
+
+    def __init__(self, settings: Settings, path_filter: PathFilter, client: redis.Redis) -> None:
+        self.context = IndexContext(settings, path_filter, client)
+        self.tracker = GenerationTracker(self.context)
+        self.scanner = scan.Scanner(self.context, self.tracker)
+        self.streak = FaultStreak()
+
+    def close(self) -> None:
+        """Close the database."""
+        self.scanner.close()
+        self.context.close()
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Queue -> the function of its jobs. An error of SQLite comes out as one of ours."""
+        return {
+            "scan": self._guarded(scan.run),
+            "batch": partial(batch.run, self),
+            "insert": self._guarded(insert.run),
+            "deferred": self._guarded(maintenance.run),
+        }
+
+    def _guarded(self, run: Callable[[IndexWorker, msgspec.Raw], None]) -> Handler:
+        """A job function that has the index repaired where it is damaged, and is run once more."""
+        database = self.context.settings.db
+
+        def explaining(raw: msgspec.Raw) -> None:
+            with explained(database):
+                run(self, raw)
+
+        def mending(raw: msgspec.Raw) -> None:
+            try:
+                explaining(raw)
+            except errors.DatabaseDamaged as error:
+                done = mend(database, lambda: False)
+                parts = ", ".join(done.made_again) or "nothing"
+                _log.warning("repaired made_again=%s detail=%s", parts, error)
+                explaining(raw)
+
+        return mending
