@@ -28,7 +28,14 @@ from indexer.queue.chunk_reader import ChunkReader
 from indexer.queue.extract import Extractor
 from indexer.queue.failed_jobs import list_failed
 from indexer.queue.index_worker import IndexWorker
-from indexer.queue.jobs import FAILED_TTL_S, MOST_BYTES, PLAIN_BYTES, our_queue, read_order
+from indexer.queue.jobs import (
+    FAILED_TTL_S,
+    FUNCTION_OF,
+    MOST_BYTES,
+    PLAIN_BYTES,
+    our_queue,
+    read_order,
+)
 from indexer.queue.messages import (
     BatchOrder,
     ExtractOrder,
@@ -215,8 +222,6 @@ def pickled(mark: Mark) -> bytes:
     return zlib.compress(pickle.dumps(("os.mkdir", None, (mark,), {})))
 
 
-GOOD_NAME = "indexer.queue"
-
 Fields = Callable[[Mark], dict[str, Any]]
 
 STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
@@ -339,7 +344,7 @@ def test_a_job_that_cannot_be_read_is_taken_off_and_told(
     house: House, library: Library, mark: Mark, queue: str, what: str
 ) -> None:
     fields, word = MALFORMED[what]
-    house.raw(queue, "bad", {"data": call(f"{GOOD_NAME}.{queue}", {}), **fields})
+    house.raw(queue, "bad", {"data": call(FUNCTION_OF[queue], {}), **fields})
     house.work(("extract",) if queue == "extract" else OWNED)
     house.assert_refused(queue, "refused", word)
     assert_goes_on(house, library, mark)
@@ -405,7 +410,7 @@ def test_no_callback_of_our_own_jobs_is_called_either(
         "deferred",
         "bad",
         {
-            "data": call(f"{GOOD_NAME}.deferred.run", argument),
+            "data": call(FUNCTION_OF["deferred"], argument),
             "result_ttl": 0,
             "success_callback_name": callback,
             "failure_callback_name": callback,
@@ -427,7 +432,7 @@ def test_no_webhook_is_called(house: House, library: Library, mark: Mark, fails:
             "deferred",
             "bad",
             {
-                "data": call(f"{GOOD_NAME}.deferred.run", {"index": "other" if fails else house.token}),
+                "data": call(FUNCTION_OF["deferred"], {"index": "other" if fails else house.token}),
                 "result_ttl": 0,
                 "webhooks": json.dumps(hooks),
             },
@@ -455,7 +460,7 @@ def test_an_argument_of_another_type_is_refused(
 def test_a_job_with_more_or_fewer_arguments_is_refused(
     house: House, library: Library, mark: Mark, arguments: tuple[object, ...], words: dict[str, int]
 ) -> None:
-    house.raw("insert", "bad", {"data": call(f"{GOOD_NAME}.insert.run", *arguments, **words)})
+    house.raw("insert", "bad", {"data": call(FUNCTION_OF["insert"], *arguments, **words)})
     house.work(OWNED)
     house.assert_refused("insert", "refused", "has one argument")
     assert_goes_on(house, library, mark)

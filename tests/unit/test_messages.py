@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from indexer.errors import QueueError
 from indexer.model import Entry, Problem, ProblemKind, Reading, Stamp, Track
 from indexer.queue import serializer
 from indexer.queue.batch_messages import FindingText, InsertOrder, plan_of, readings_of
-from indexer.queue.jobs import read_order
+from indexer.queue.jobs import FUNCTION_OF, read_order
 from indexer.queue.messages import (
     BatchOrder,
     ExtractOrder,
@@ -237,3 +238,9 @@ def test_an_insert_of_a_path_out_of_the_root_is_refused(where: str) -> None:
     bad: Any = (FindingText(file("../1.mp3")),) if where == "findings" else (PathText("../1"),)
     with pytest.raises(QueueError, match="leads out of its root"):
         InsertOrder(origin=ORIGIN, **{where: bad}).batch()
+
+
+def test_the_name_of_each_job_function_is_that_of_a_function() -> None:
+    for name in FUNCTION_OF.values():
+        module, _, function = name.rpartition(".")
+        assert callable(getattr(import_module(module), function))
