@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from indexer import errors, report
-from indexer.process import age_of, spent_by
+from indexer.process import age_of, percent, spent_by
 from indexer.runs.lock import LockInfo
 from indexer.runs.throughput import Rates, Step, rates_of
 from indexer.settings import Settings
@@ -38,16 +38,15 @@ def vitals(
 
 
 def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
-    from indexer.queue import backlog, redis_client, worker_info
-    from indexer.queue.rates import RedisRates
+    from indexer.queue import monitor, redis_client
 
     address = redis_client.shown(settings)
     try:
-        with backlog.asked(settings) as client:
+        with monitor.connected(settings) as client:
             state = redis_client.state_of(client)
-            queues = [report.QueueStatus.of(one) for one in backlog.backlogs(client, now_s)]
-            hands = worker_info.workers(client, now_s)
-            seen = RedisRates(client).seen()
+            queues = monitor.queue_statuses(client, now_s)
+            workers = monitor.worker_statuses(client, now_s)
+            seen = monitor.RedisRates(client).seen()
     except errors.QueueError as error:
         return {"redis": report.RedisStatus(address=address, answers=False, detail=str(error))}
     return {
@@ -59,23 +58,7 @@ def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
             memory=state.memory,
         ),
         "queues": {queue.name: queue for queue in queues},
-        "workers": tuple(
-            report.WorkerStatus(
-                name=hand.name,
-                host=hand.host,
-                pid=hand.pid,
-                queues=hand.queues,
-                state=hand.state,
-                readers=hand.readers,
-                memory=hand.memory,
-                cpu_seconds=hand.cpu_s,
-                cpu_percent=None if hand.cpu_s is None else _percent(hand.cpu_s, hand.age_s),
-                jobs_done=hand.done,
-                jobs_failed=hand.failed,
-                silent_seconds=round(hand.silent_s, 3),
-            )
-            for hand in hands
-        ),
+        "workers": tuple(workers),
         **_rates(seen),
     }
 
@@ -115,10 +98,6 @@ def _process(role: str, pid: int) -> list[report.ProcessStatus]:
             pid=pid,
             memory=memory,
             cpu_seconds=round(cpu_s, 2),
-            cpu_percent=_percent(cpu_s, age_of(pid)),
+            cpu_percent=percent(cpu_s, age_of(pid)),
         )
     ]
-
-
-def _percent(cpu_s: float, age_s: float) -> float:
-    return round(100 * cpu_s / age_s, 1) if age_s else 0.0

@@ -75,6 +75,11 @@ def age_of(pid: int) -> float:
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
 
 
+def percent(cpu_s: float, age_s: float) -> float:
+    """Processor time as a part of an age, in percent of one processor."""
+    return round(100 * cpu_s / age_s, 1) if age_s else 0.0
+
+
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 
 

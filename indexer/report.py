@@ -7,13 +7,8 @@ where a path is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
-
-if TYPE_CHECKING:
-    from indexer.queue.backlog import Backlog
-    from indexer.queue.failed_jobs import JobFailure
 
 
 class ScanReport(Struct, frozen=True, kw_only=True):
@@ -146,18 +141,6 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
     workers: int
     """Processes that take jobs from it."""
 
-    @classmethod
-    def of(cls, backlog: Backlog) -> QueueStatus:
-        """What the engine counted."""
-        return cls(
-            name=backlog.queue,
-            queued=backlog.queued,
-            started=backlog.started,
-            failed=backlog.failed,
-            oldest_seconds=None if backlog.oldest_s is None else round(backlog.oldest_s, 3),
-            workers=backlog.workers,
-        )
-
 
 class Rates(Struct, frozen=True, kw_only=True):
     """Files a second."""
@@ -284,19 +267,6 @@ class FailedJob(Struct, frozen=True, kw_only=True):
     error: str
     """The last line of the traceback."""
     traceback: str
-
-    @classmethod
-    def of(cls, failure: JobFailure) -> FailedJob:
-        """What the engine found."""
-        lines = failure.traceback.split("\n")
-        return cls(
-            id=failure.id,
-            queue=failure.queue,
-            description=failure.description,
-            failed_at=None if failure.failed_at_ms is None else iso(failure.failed_at_ms),
-            error=next((line.strip() for line in reversed(lines) if line.strip()), ""),
-            traceback=failure.traceback,
-        )
 
 
 def iso(at_ms: int) -> str:

@@ -44,11 +44,10 @@ def queues_list(session: Session) -> int:
 
 def _list_queues(session: Session) -> int:
     settings = session.settings()
-    from indexer.queue import backlog
-    from indexer.report import QueueStatus
+    from indexer.queue import monitor
 
-    with backlog.asked(settings) as client:
-        found = [QueueStatus.of(one) for one in backlog.backlogs(client, time.time())]
+    with monitor.connected(settings) as client:
+        found = monitor.queue_statuses(client, time.time())
     if session.as_json:
         session.output.rows(found, None)
     else:
@@ -73,11 +72,10 @@ def _queue_lines(found: Sequence[QueueStatus]) -> Iterator[str]:
 def queues_failed(session: Session) -> int:
     """List the jobs that failed, the latest first, and why."""
     settings = session.settings()
-    from indexer.queue import backlog, failed_jobs
-    from indexer.report import FailedJob
+    from indexer.queue import failed_jobs, monitor
 
-    with backlog.asked(settings) as client:
-        found = [FailedJob.of(failure) for failure in failed_jobs.list_failed(client)]
+    with monitor.connected(settings) as client:
+        found = failed_jobs.list_failed(client)
     session.answer_rows(found, _failed_line)
     if not found and not session.as_json:
         session.output.lines(["no failed jobs"])
@@ -138,9 +136,9 @@ def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
 
 def _acted(session: Session, verb: str, act: Callable[[Any], ActedOn]) -> int:
     settings = session.settings()
-    from indexer.queue import backlog
+    from indexer.queue import monitor
 
-    with backlog.asked(settings) as client:
+    with monitor.connected(settings) as client:
         outcome = act(client)
     session.answer({verb: outcome.done}, [f"{count(outcome.done, 'job')} {verb}"])
     for job_id in outcome.unknown:

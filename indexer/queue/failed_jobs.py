@@ -19,9 +19,10 @@ from rq.job import Job
 from rq.results import Result
 
 from indexer.queue import serializer
-from indexer.queue.backlog import moment_ms
 from indexer.queue.jobs import OurJob, OurQueue, failed_jobs, our_queue
+from indexer.queue.monitor import moment_ms
 from indexer.queue.profiles import QUEUES
+from indexer.report import FailedJob, iso
 
 _AT_ONCE: Final = 200
 """Jobs asked for in one answer: a traceback takes some kilobytes."""
@@ -43,18 +44,6 @@ _ODD: Final = (
 """What RQ 3.0 raises for a job whose fields are not what it writes."""
 
 
-class JobFailure(Struct, frozen=True, kw_only=True):
-    """One job that failed."""
-
-    id: str
-    queue: str
-    description: str
-    failed_at_ms: int | None
-    """Unix, by the clock of the Redis; None: it does not say."""
-    traceback: str
-    """Empty: it does not say why."""
-
-
 class ActedOn(Struct, frozen=True, kw_only=True):
     """What became of the jobs that were to be requeued or dropped."""
 
@@ -69,7 +58,7 @@ class _Unreadable(Exception):
     """Too little is left of a job to do it again."""
 
 
-def list_failed(client: redis.Redis) -> list[JobFailure]:
+def list_failed(client: redis.Redis) -> list[FailedJob]:
     """The jobs that failed, the latest first. Raises what redis raises."""
     found = [
         failure
@@ -77,7 +66,7 @@ def list_failed(client: redis.Redis) -> list[JobFailure]:
         for ids in _parts(_failed_ids(our_queue(name, client)))
         for failure in _read(client, name, ids)
     ]
-    return sorted(found, key=lambda failure: failure.failed_at_ms or 0, reverse=True)
+    return sorted(found, key=lambda failure: failure.failed_at or "", reverse=True)
 
 
 def requeue(client: redis.Redis, job_ids: Sequence[str] | None) -> ActedOn:
@@ -154,7 +143,7 @@ def _parts(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         yield ids[start : start + _AT_ONCE]
 
 
-def _read(client: redis.Redis, name: str, ids: Sequence[bytes]) -> Iterator[JobFailure]:
+def _read(client: redis.Redis, name: str, ids: Sequence[bytes]) -> Iterator[FailedJob]:
     with client.pipeline(transaction=False) as pipeline:
         for job_id in ids:
             key = _JOB + job_id
@@ -167,12 +156,15 @@ def _read(client: redis.Redis, name: str, ids: Sequence[bytes]) -> Iterator[JobF
             continue
         number, result = results[0] if results else (b"", {})
         at_ms = number.partition(b"-")[0]
-        yield JobFailure(
+        failed_at_ms = int(at_ms) if at_ms.isdigit() else moment_ms(ended_at)
+        text = _traceback(result)
+        yield FailedJob(
             id=_text(job_id),
             queue=name,
             description=_text(description or b""),
-            failed_at_ms=int(at_ms) if at_ms.isdigit() else moment_ms(ended_at),
-            traceback=_traceback(result),
+            failed_at=None if failed_at_ms is None else iso(failed_at_ms),
+            error=next((line.strip() for line in reversed(text.split("\n")) if line.strip()), ""),
+            traceback=text,
         )
 
 

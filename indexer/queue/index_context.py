@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from indexer import errors
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
+from indexer.queue.monitor import RedisRates
 from indexer.queue.queues import Queues
-from indexer.queue.rates import RedisRates
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.roots.open_roots import OpenRoots

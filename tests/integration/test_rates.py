@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from indexer.queue.rates import RedisRates
+from indexer.queue.monitor import RedisRates
 from indexer.runs.throughput import Rates, Step
 from tests.redis_servers import redis_server
 

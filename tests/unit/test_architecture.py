@@ -21,7 +21,6 @@ FLOORS = (
     ("indexer.library",),
     ("indexer.repair", "indexer.verify", "indexer.queries", "indexer.places", "indexer.version"),
     ("indexer.metrics",),
-    ("indexer.report",),
     ("indexer.engine",),
     ("indexer.queue",),
     ("indexer.roots",),
@@ -35,7 +34,7 @@ FLOORS = (
     ("indexer.disk",),
     ("indexer.settings",),
     ("indexer.ignore", "indexer.paths", "indexer.faults"),
-    ("indexer.model",),
+    ("indexer.model", "indexer.report"),
     ("indexer.errors",),
 )
 """From the roof down; a module imports from its own floor and from those below."""
