@@ -40,7 +40,7 @@ from watcher.roots import Root, Roots
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
 from watcher.watch_manager import Observers, WatchManager
-from watcher.work import LocalWork
+from watcher.work import LocalWork, Looked
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""
@@ -335,19 +335,18 @@ class Daemon:
             return
         with self._progress() as listener:
             hint = Hint(root_id, recursive=True)
-            result = self._work.look(
+            looked = self._work.look(
                 [hint], EventFacts(), listener, in_a_hurry=False, wakes=True, waits=True
             )
-        self._doubt_absent()
-        if not result.interrupted:
-            self._recovered(root, result)
+        self._take_in(looked, self._clock())
+        if not looked.result.interrupted:
+            self._recovered(root, looked.result)
 
     def _recovered(self, root: Root, result: Result) -> None:
         """All of a root was looked at since its watches were armed."""
         root_id = root.row.id
         self._since_rest = math.inf
         now = self._clock()
-        self._take_left(now)
         if self._queued is None:  # else it was counted by those that did it
             self._work.write_down(root.row, result, "reconcile")
         self._mend_watches(now)
@@ -368,9 +367,9 @@ class Daemon:
             )
             self._roots.tell_unwatched(root)
 
-    def _doubt_absent(self) -> None:
+    def _doubt_absent(self, absent: set[int]) -> None:
         """A root that went between the last probe and a look was not looked at."""
-        for root_id in self._work.absent:
+        for root_id in absent:
             root = self._roots.get(root_id)
             if root is not None:
                 root.move(RootEvent.DOUBT)
@@ -402,21 +401,20 @@ class Daemon:
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
 
-    def _after(self, result: Result) -> None:
+    def _after(self, looked: Looked) -> None:
         """Take in what else came of a look."""
-        self._doubt_absent()
+        result = looked.result
         self._since_rest += result.seen + sum(result.tally.values())
         now = self._clock()
-        self._take_left(now)
+        self._take_in(looked, now)
         self._mend_watches(now)
 
     def _take_background(self) -> None:
         """Take in what readers made of files that looks have left to them."""
-        freed = self._work.take_background()
-        self._doubt_absent()
+        looked = self._work.take_background()
         now = self._clock()
-        self._take_left(now)
-        for root_id, path in freed:
+        self._take_in(looked, now)
+        for root_id, path in looked.freed:
             self._offer_file(root_id, path, FsEventKind.ATTRIBUTES, now)
 
     @property
@@ -465,12 +463,14 @@ class Daemon:
             return ask_share(root.row.path, look)
         return None
 
-    def _take_left(self, now: float) -> None:
+    def _take_in(self, looked: Looked, now: float) -> None:
         """Ask again for what was not whole, and for other links to what has changed."""
-        left, links = self._work.left, self._work.links
-        self._work.left, self._work.links = set(), set()
-        self._noted |= left
-        for files, kind in ((left, FsEventKind.WRITING), (links, FsEventKind.ATTRIBUTES)):
+        self._doubt_absent(looked.absent)
+        self._noted |= looked.left
+        for files, kind in (
+            (looked.left, FsEventKind.WRITING),
+            (looked.links, FsEventKind.ATTRIBUTES),
+        ):
             for root_id, path in files:
                 self._offer_file(root_id, path, kind, now)
 

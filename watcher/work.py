@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Final
 
+from msgspec import Struct
+
 from indexer import errors, paths
 from indexer.disk.descent import lstat_at
 from indexer.disk.mounts import has_expired, read_mounts
@@ -55,6 +57,24 @@ Files = set[tuple[int, bytes]]
 """Root id and path of each."""
 
 
+class Looked(Struct):
+    """What came of a look."""
+
+    result: Result
+    left: Files = set()
+    """Files that were not whole."""
+    links: Files = set()
+    """Other links to files that were found changed."""
+    absent: set[int] = set()
+    """Roots that were not there, so that nothing was done for them."""
+    freed: Files = set()
+    """Places that may be looked at now that a reader has answered."""
+
+    def take(self, engine: LocalEngine, absent: set[int]) -> None:
+        """Take in what an engine has found."""
+        self.left, self.links, self.absent = set(engine.left), engine.links, absent
+
+
 class LocalWork:
     """Runs the stages for a daemon, through its one writing connection.
 
@@ -69,12 +89,6 @@ class LocalWork:
         log: EventLog,
         stop: Callable[[], bool],
     ) -> None:
-        self.left: Files = set()
-        """Files of the last look that were not whole."""
-        self.links: Files = set()
-        """Other links to files that it found changed."""
-        self.absent: set[int] = set()
-        """Roots that were not there at the last look, so that nothing was done for them."""
         self.log_is_held = False
         """Whether somebody's long read keeps the WAL from shrinking."""
         self.pace = Throughput()
@@ -261,14 +275,12 @@ class LocalWork:
         """End the readers. What they had in work stays pending."""
         self.background.close()
 
-    def take_background(self) -> set[tuple[int, bytes]]:
-        """Write what the readers have made of files that looks left to them.
-
-        (root id, path) of places that may be looked at now.
-        """
+    def take_background(self) -> Looked:
+        """Write what the readers have read for looks of before."""
+        looked = Looked(Result())
         answered = self.background.limited.step()
         if answered:
-            result = Result()
+            result = looked.result
             started = time.monotonic()
             hints = [job.row.hint for job, _ in answered]
             about = {hint.root_id for hint in hints}
@@ -282,13 +294,11 @@ class LocalWork:
                 )
                 for scan_id in {job.row.scan_id for job, _ in answered} | engine.runs_answered:
                     self._end_run(scan_id)
-                self.left |= set(engine.left)
-                self.links |= engine.links
-                self.absent |= about - open_trees.trees.keys()
+                looked.take(engine, about - open_trees.trees.keys())
             result.seconds = time.monotonic() - started
-            self._count(result, places=0)
-        freed, self.background.freed = self.background.freed, set()
-        return freed
+            self._count(looked, places=0)
+        looked.freed, self.background.freed = self.background.freed, set()
+        return looked
 
     def _engine(
         self,
@@ -346,7 +356,7 @@ class LocalWork:
         wakes: bool = False,
         waits: bool = False,
         rows: Sequence[PendingRow] = (),
-    ) -> Result:
+    ) -> Looked:
         """Scan these places now. Those of roots that are not there are left as they were.
 
         Not `in_a_hurry`, it steps aside for all that other programs do. `wakes`: automounts that
@@ -356,6 +366,7 @@ class LocalWork:
         """
         started = time.monotonic()
         result = Result()
+        looked = Looked(result)
         self.background.waits = waits
         touches = touched_by(hints, wakes=wakes)
         about = {hint.root_id for hint in hints}
@@ -380,18 +391,17 @@ class LocalWork:
             engine = self._on_what_answers(
                 open_trees, lambda: self._engine(open_trees, result, facts, listener), run
             )
-            self.absent = about - open_trees.trees.keys()
-            self.left = set(engine.left)
-            self.links = engine.links
+            looked.take(engine, about - open_trees.trees.keys())
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
         result.seconds = time.monotonic() - started
-        self._count(result, places=len(hints))
-        return result
+        self._count(looked, places=len(hints))
+        return looked
 
-    def _count(self, result: Result, places: int) -> None:
-        """Tell what was done, at so many places that were hinted."""
+    def _count(self, looked: Looked, places: int) -> None:
+        """Log what was done, at so many places that were hinted."""
+        result = looked.result
         self.pace.add(
             time.time(),
             discovery=result.seen,
@@ -405,17 +415,17 @@ class LocalWork:
             seen=result.seen,
             read=result.files_read,
             bytes=result.bytes_read,
-            left=len(self.left),
+            left=len(looked.left),
             seconds=result.seconds,
         )
         self.tell_changes()
 
-    def do_run(self, rows: Sequence[PendingRow]) -> Result:
+    def do_run(self, rows: Sequence[PendingRow]) -> Looked:
         """Do what a command has asked for, and end its run; `rows` are all hints of it."""
-        result = self.look([row.hint for row in rows], EventFacts(), wakes=True, rows=rows)
-        if not result.interrupted:
+        looked = self.look([row.hint for row in rows], EventFacts(), wakes=True, rows=rows)
+        if not looked.result.interrupted:
             self._end_run(rows[0].scan_id)
-        return result
+        return looked
 
     def _end_run(self, scan_id: int) -> None:
         """End a run of which nothing is in work any more; readers may have some of it yet."""

@@ -363,7 +363,7 @@ def test_workers_go_on_while_a_share_hangs_and_take_it_back(
         nas.hang()
         daemon.await_line("offline root=nas", within_s=LOOK_S + 5)
         plant(local, {"new.mp3": tagged(title="New")})
-        eventually(lambda: "new.mp3" in shown(db, "music"), within_s=LOOK_S)
+        eventually(lambda: "new.mp3" in shown(db, "music"), within_s=LOOK_S + 10)
         assert root_of(timed("status", "--json", db=db).object, "nas")["state"] == "offline"
         assert shown(db, "nas") == before
         plant(source(nas), {"came meanwhile.mp3": tagged(title="Came")})

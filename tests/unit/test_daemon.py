@@ -29,7 +29,7 @@ from tests.corpus import plant, tagged
 from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.roots import Root, RootStatus
-from watcher.work import LocalWork
+from watcher.work import LocalWork, Looked
 
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
 
@@ -249,7 +249,7 @@ def test_losing_events_during_the_scan_beats_finishing_it(
     look = LocalWork.look
     inbox = stepped.daemon._observers._inbox
 
-    def overflows(work: LocalWork, *args: Any, **kwargs: Any) -> Result:
+    def overflows(work: LocalWork, *args: Any, **kwargs: Any) -> Looked:
         result = look(work, *args, **kwargs)
         inbox.doubt(WatchFault(1, WatchFaultKind.OVERFLOW, "in a test"))
         return result
@@ -270,7 +270,7 @@ def test_a_root_that_leaves_just_before_it_is_looked_at_is_not_watched(
 ) -> None:
     look = LocalWork.look
 
-    def looks_too_late(work: LocalWork, *args: Any, **kwargs: Any) -> Result:
+    def looks_too_late(work: LocalWork, *args: Any, **kwargs: Any) -> Looked:
         music.rename(music.with_name("away"))
         return look(work, *args, **kwargs)
 
