@@ -88,9 +88,9 @@ def test_the_last_line_that_matches_decides_whatever_its_kind() -> None:
         (b"[a-\\", "not closed"),
         (b"[[:alpha:]", "not closed"),
         (b"[[:music:]]", "alnum"),
-        (b"!", "names nothing"),
-        (b"/", "names nothing"),
-        (b"!//", "names nothing"),
+        (b"!", "the pattern is empty"),
+        (b"/", "the pattern is empty"),
+        (b"!//", "the pattern is empty"),
         (b"a\0b", "NUL"),
     ],
 )
