@@ -270,7 +270,7 @@ def test_ids_or_all_is_what_it_takes(
     command: str, words: tuple[str, ...], server: RedisServer
 ) -> None:
     ran = indexer(server.address, command, *words, check=2)
-    assert "name the jobs, or say --all" in ran.err
+    assert "name the jobs, or give --all" in ran.err
 
 
 # ---- what is not ours

@@ -109,7 +109,7 @@ def test_an_index_from_the_future_is_refused_and_left_alone(
 def test_what_is_no_database_is_called_so(tmp_path: Path, write: bool) -> None:
     path = tmp_path / "library.db"
     path.write_bytes(b"no database " * 500)
-    with pytest.raises(errors.DatabaseDamaged, match="this is no database"):
+    with pytest.raises(errors.DatabaseDamaged, match="this is not a database"):
         open_index(path, write=write)
 
 
