@@ -33,8 +33,8 @@ SETTLED_NS = 15 * 60 * 1_000_000_000
 
 A later write changes the stamp and triggers another read. So does a write through a mapping: the
 kernel has written its pages back by then (30 s; at most 10 min if disks may sleep, `laptop_mode` in
-proc_sys_vm(5)), and the next write to a clean page changes the stamp. This saves two of eight system
-calls.
+proc_sys_vm(5)), and the next write to a clean page changes the stamp. Two of eight system calls are
+saved.
 """
 
 

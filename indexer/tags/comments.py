@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexer.model import Track
 
 OPUS_RATE = 48_000
-"""What every Opus decoder gives (RFC 7845, 5.1); the header's rate is that of the recording."""
+"""Output rate of every Opus decoder (RFC 7845, 5.1); the header has the rate of the recording."""
 
 COLUMNS = {
     "title": "title",

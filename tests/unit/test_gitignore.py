@@ -1,4 +1,4 @@
-"""What an ignore file says, line by line; and what of it is told as a problem."""
+"""The meaning of an ignore file's lines, and the lines that are reported as problems."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ findings = st.builds(Finding, entries, st.none() | tracks, st.none() | problems,
 
 
 def sent(order: Any) -> Any:
-    """An order as its stage gets it: through the JSON of a job."""
+    """An order after a round trip through the JSON of a job."""
     stored = serializer.dumps((f"indexer.queue.jobs.{type(order)}", None, (order,), {}))
     _, _, (raw,), _ = serializer.loads(stored)
     return read_order(raw, type(order))
