@@ -75,7 +75,6 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the index."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -128,7 +127,6 @@ class Library:
             return _report(dispatcher.run(request, listener=listener, stop=stop))
 
     def status(self) -> report.Status:
-        """The state of the index now."""
         with explained(self._database):
             return queries.status(self._reading(), self._settings, lock_info(self._database))
 

@@ -41,7 +41,6 @@ def order_key(name: bytes, is_folder: bool) -> bytes:  # noqa: FBT001 - a pair o
 
 
 def join(folder: bytes, name: bytes) -> bytes:
-    """The path of a name in a folder."""
     return folder + b"/" + name if folder else name
 
 

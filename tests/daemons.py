@@ -202,5 +202,4 @@ def io_of(pid: int) -> dict[str, int]:
 
 
 def ticks_per_second() -> int:
-    """Clock ticks per second."""
     return int(os.sysconf("SC_CLK_TCK"))

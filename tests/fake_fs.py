@@ -185,7 +185,6 @@ class World:
 
 
 def covered(hint: Hint, known: Mapping[bytes, object]) -> list[bytes]:
-    """The paths covered by a hint."""
     if hint.names is not None:
         return [paths.join(hint.folder, name) for name in hint.names]
     if hint.recursive:

@@ -130,7 +130,6 @@ class Crew:
 
 
 def workers(client: redis.Redis) -> list[BaseWorker]:
-    """All registered workers."""
     return [
         one for one in Worker.all(connection=client, serializer=serializer) if one.pid is not None
     ]

@@ -127,7 +127,6 @@ class ByHand:
             return pending.enqueue(self.connection, hint, self.now_ms)
 
     def read(self, plan: Plan) -> Batch:
-        """Read the files of a plan."""
         chunk = chunk_of(self.trees[plan.root_id], plan.read, self.settings)
         return batch(plan, extract(chunk))
 

@@ -123,8 +123,6 @@ def id3_at_the_head(version: int) -> Tagger:
 
 
 def id3_in_a_chunk(kind: type[WAVE | AIFF | DSF | DSDIFF], version: int) -> Tagger:
-    """A tagger of a file of chunks."""
-
     def tag(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
         whole = kind(file)
         whole.add_tags()
@@ -136,8 +134,6 @@ def id3_in_a_chunk(kind: type[WAVE | AIFF | DSF | DSDIFF], version: int) -> Tagg
 
 
 def vorbis_in_ogg(kind: type[OggVorbis | OggOpus | OggFLAC | OggSpeex]) -> Tagger:
-    """A tagger of an Ogg file; the cover is a comment."""
-
     def tag(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
         ogg = kind(file)
         ogg.tags.extend(_comments(texts))
@@ -151,7 +147,6 @@ def vorbis_in_ogg(kind: type[OggVorbis | OggOpus | OggFLAC | OggSpeex]) -> Tagge
 
 
 def flac(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
-    """A tagger of FLAC."""
     whole = FLAC(file)
     whole.tags.extend(_comments(texts))
     if cover is not None:
@@ -161,7 +156,6 @@ def flac(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
 
 
 def mp4(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
-    """A tagger of MP4."""
     whole = MP4(file)
     for column, values in texts.items():
         if column in ATOMS:
@@ -199,7 +193,6 @@ def apev2(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
 
 
 def asf(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
-    """A tagger of ASF."""
     whole = ASF(file)
     for column, values in texts.items():
         if column not in NUMBERS:

@@ -89,7 +89,6 @@ def put_in_place_of(root: Path, name: Name, content: bytes) -> None:
 
 
 def swap(root: Path, one: Name, other: Name) -> None:
-    """Swap two names."""
     aside = at(root, ".aside")
     os.rename(at(root, one), aside)
     os.rename(at(root, other), at(root, one))

@@ -30,7 +30,6 @@ class Interrupt:
         self._wipe = b""
 
     def __call__(self) -> bool:
-        """Whether to stop."""
         return self.number is not None
 
     @property

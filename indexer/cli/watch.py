@@ -44,7 +44,6 @@ def _moments(ask: Callable[[], Status], stop: Callable[[], bool]) -> Iterator[St
 
 
 def plain_line(status: Status) -> str:
-    """One status as a line of text."""
     waiting = sum(queue.queued + queue.started for queue in status.queues.values())
     failed = sum(queue.failed for queue in status.queues.values())
     return (
@@ -54,7 +53,6 @@ def plain_line(status: Status) -> str:
 
 
 def view(status: Status) -> RenderableType:
-    """One status for a terminal."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

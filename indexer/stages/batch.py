@@ -37,7 +37,6 @@ class Shaped(Struct, frozen=True, gc=False):
     genres: tuple[str, ...]
 
     def column(self, name: str) -> object:
-        """One column by its name in the view."""
         return self.columns[_AT[name]]
 
     @property

@@ -80,14 +80,12 @@ class Known(Struct, frozen=True):
 
 
 def full_text(connection: Connection) -> None:
-    """Recreate the full-text index."""
     connection.execute(_DROP_FULL_TEXT)
     _create(connection, Part.FULL_TEXT)
     search.add_all(connection, search.told(connection))
 
 
 def view(connection: Connection) -> None:
-    """Recreate the view."""
     connection.execute(_DROP_VIEW)
     _create(connection, Part.VIEW)
 

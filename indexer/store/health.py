@@ -118,7 +118,6 @@ class Made(NamedTuple):
 
     @property
     def part(self) -> Part:
-        """The part of an index that it belongs to."""
         if self.name.startswith("track_search"):
             return Part.FULL_TEXT
         if self.kind == "view":
@@ -150,7 +149,6 @@ def objects_made() -> dict[str, Made]:
 
 
 def objects_of(connection: Connection) -> dict[str, Made]:
-    """The objects of an index by name."""
     return {
         name: Made(kind, name, text)
         for kind, name, text in select(connection, _OBJECTS)

@@ -409,7 +409,6 @@ class _Looked:
 
 
 def covers(hint: Hint, root_id: int, path: bytes) -> bool:
-    """Whether a hint covers this path."""
     if hint.root_id != root_id:
         return False
     if hint.names is not None:

@@ -54,7 +54,6 @@ class KnownProblem(Struct, frozen=True):
 
 
 def get(connection: Connection, root_id: int, path: bytes) -> KnownProblem | None:
-    """The problem of one path, if it has one."""
     row = select_one(connection, _GET, (root_id, path))
     return None if row is None else _known(*row)
 
@@ -94,7 +93,6 @@ def clear_of_file(connection: Connection, root_id: int, path: bytes, inode: int)
 
 
 def below(connection: Connection, root_id: int, folder: bytes) -> dict[bytes, KnownProblem]:
-    """The problems below a folder, by path."""
     low, high = paths.below_range(folder)
     found = select(connection, _BELOW, (root_id, low, high))
     return {path: _known(*columns) for path, *columns in found}

@@ -101,7 +101,6 @@ def _folded(texts: Texts) -> list[str | None]:
 
 
 def conditions(question: Question) -> list[Condition]:
-    """All conditions of a question."""
     asked = _facts(question)
     if question.wanted:
         asked.append(Condition(_WITH_WORDS, (_expression(question, question.wanted),)))

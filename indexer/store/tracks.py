@@ -220,7 +220,6 @@ def _among(connection: Connection, question: str, first: int, values: Sequence[_
 
 
 def by_id(connection: Connection, track_id: int) -> IndexedFile | None:
-    """One row by its id."""
     row = select_one(connection, _BY_ID, (track_id,))
     return None if row is None else known_of(row)
 
@@ -237,7 +236,6 @@ def columns_of(connection: Connection, track_id: int) -> Columns:
 
 
 def album_of(connection: Connection, track_id: int) -> int | None:
-    """The album of one row."""
     album_id: int | None = select_value(connection, _ALBUM_OF, (track_id,))
     return album_id
 

@@ -64,7 +64,6 @@ CODECS = {
 
 
 def read(window: Window, _suffix: bytes) -> Track:
-    """The track of an ASF file."""
     window.seek(0)
     file = ASF(window)
     values: columns.Values = {}

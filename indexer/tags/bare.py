@@ -25,7 +25,6 @@ ADTS_MASK = 0xFFF6
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a stream without a container."""
     match suffix:
         case b".aac":
             return _read_aac(window)

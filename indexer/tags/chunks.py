@@ -62,7 +62,6 @@ AIFC_CODECS = {b"ulaw": "mulaw", b"alaw": "alaw", b"ima4": "adpcm"}
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a WAV, AIFF, DSF or DSDIFF file."""
     window.seek(0)
     match suffix:
         case b".wav" | b".wave":

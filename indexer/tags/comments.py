@@ -153,7 +153,6 @@ def named(name: str, text: str) -> Comment:
 
 
 def together(found: Sequence[Comment]) -> Comments:
-    """The comments of one file."""
     fields = columns.added(found)
     return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
 
@@ -165,7 +164,6 @@ def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:
 
 
 def values_of(texts: Texts) -> columns.Values:
-    """The texts by column."""
     values = {name: several for name, several in texts.items() if name not in OTHERS}
     for column, keys in OTHER_KEYS.items():
         for key in keys:

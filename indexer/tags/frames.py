@@ -127,7 +127,6 @@ def is_name(name: bytes) -> bool:
 
 
 def frame_of(name: str, payload: bytes) -> Frame:
-    """A frame of texts."""
     if name == "UFID":
         owner, _, identifier = payload.partition(b"\0")
         key, texts = f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]

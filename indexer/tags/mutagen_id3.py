@@ -194,7 +194,6 @@ _mutagens_text, EncodedTextSpec.read = EncodedTextSpec.read, _read_text
 
 
 def tag_in(window: Window, *, with_v1: bool) -> Tag:
-    """The tags of a file."""
     window.seek(0)
     try:
         return tag_of(ID3(window, load_v1=with_v1))

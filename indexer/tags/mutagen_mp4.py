@@ -49,7 +49,6 @@ def _holds_data(cover: Atom, window: Window) -> bool:
 
 
 def read(window: Window) -> Track:
-    """The track of an MP4 file."""
     window.seek(0)
     return track(_Mp4(window))
 

@@ -68,7 +68,6 @@ OGG_BY_SUFFIX: dict[bytes, tuple[type[OggFileType], str]] = {
 
 
 def read_flac(window: Window) -> Track:
-    """The track of a FLAC file."""
     window.seek(0)
     flac = _Flac(window)
     has_picture = any(picture.picture_size for picture in flac.pictures)

@@ -18,7 +18,6 @@ FIRST_PACKET = 28
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a FLAC or Ogg file."""
     return _read_flac(window) if suffix == b".flac" else _read_ogg(window, suffix)
 
 

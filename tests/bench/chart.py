@@ -61,7 +61,6 @@ class Scale(Struct, frozen=True):
     end: float
 
     def at(self, value: float) -> float:
-        """The pixel of a value."""
         share = math.log(value / self.low) / math.log(self.high / self.low)
         return self.start + share * (self.end - self.start)
 

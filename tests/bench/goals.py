@@ -39,7 +39,6 @@ def judge(result: Result) -> list[Bar]:
 
 
 def at_most(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
-    """A goal with an upper limit."""
     words = f"{asked}: {limit:g} {unit} or less".replace(" :", ":")
     if measured is None:
         return Bar(words)
@@ -47,7 +46,6 @@ def at_most(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
 
 
 def at_least(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
-    """A goal with a lower limit."""
     words = f"{asked}: {limit:g} {unit} or more"
     if measured is None:
         return Bar(words)

@@ -64,7 +64,6 @@ def make(folder: Path, files: int, seed: int = 1, *, tiny: bool = False) -> bool
 
 
 def write(folder: Path, album: Album) -> None:
-    """Write one album below a folder."""
     place = folder / album.folder
     place.mkdir(parents=True, exist_ok=True)
     for track in album.tracks:

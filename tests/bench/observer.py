@@ -48,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measured(root: Path, files: int) -> dict[str, float]:
-    """The figures for one root."""
     bell = os.eventfd(0, os.EFD_NONBLOCK)
     observers = Observers(lambda: os.eventfd_write(bell, 1))
     before = pss_kb()

@@ -104,7 +104,6 @@ class Watched:
         return self.seconds() - began_s
 
     def has_children(self) -> bool:
-        """Whether it has running children."""
         return bool(psutil.Process(self.pid).children())
 
     def cpu_s(self) -> float:

@@ -194,7 +194,6 @@ def _daemon(music: Path, db: Path, config: str) -> subprocess.Popen[bytes]:
 
 
 def _kill_one(workers: Crew, chance: random.Random) -> None:
-    """Kill a descendant of the worker."""
     everybody = workers.everybody
     if everybody:
         with suppress(psutil.NoSuchProcess):

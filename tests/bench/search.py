@@ -106,7 +106,6 @@ class Asked(Struct, frozen=True):
 
     @property
     def median(self) -> float:
-        """The median duration."""
         return self.times[len(self.times) // 2]
 
     @property
@@ -149,7 +148,6 @@ def ask(library: Library, kind: str, asked: Sequence[str]) -> Asked:
 
 
 def lines(answers: Sequence[Asked]) -> Iterator[str]:
-    """A table."""
     yield f"{'':27}{'for example':30}{'found':>6}{'median ms':>11}{'95 % ms':>9}"
     for one in answers:
         head = f"{one.kind:27}{one.example[:28]:30}"

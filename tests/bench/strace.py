@@ -58,7 +58,6 @@ class Habit(Struct, frozen=True):
 
 
 def installed() -> bool:
-    """Whether strace is installed."""
     return shutil.which("strace") is not None
 
 

@@ -44,7 +44,6 @@ def bar(at: Point, width: float, height: float, colour: str, edge: str = "none")
 
 
 def line(points: Sequence[Point], colour: str, *, width: float = 1) -> str:
-    """A line from point to point."""
     where = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return (
         f'<polyline points="{where}" fill="none" stroke="{colour}" stroke-width="{width:g}" '

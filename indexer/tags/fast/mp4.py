@@ -227,7 +227,6 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
 
 
 def _items(window: Window, at: int, end: int) -> Items:
-    """The tags in an `ilst`."""
     fields: columns.Fields = {}
     filled = 0
     has_picture = False

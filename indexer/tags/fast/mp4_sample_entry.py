@@ -162,7 +162,6 @@ class _Bits:
 
 
 def _read_config(entry: Entry, content: bytes, length: int) -> None:  # noqa: C901 - one walk
-    """Read an AudioSpecificConfig into the entry."""
     if len(content) < length:
         raise NotPlain
     bits = _Bits(content)
