@@ -57,7 +57,7 @@ def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, a
 
 
 def table(rows: Iterable[Row]) -> Iterator[bytes]:
-    """RFC 4180: the columns of the view `library`; a path loses the bytes that are not UTF-8."""
+    """RFC 4180: the columns of the view `library`; U+FFFD for bytes of paths that are not UTF-8."""
     from indexer.store.schema import LIBRARY_COLUMNS
 
     line = io.StringIO()

@@ -129,7 +129,7 @@ def _ask(
     order: tuple[str, str],
     limit: int | None,
 ) -> Iterator[Row]:
-    """Run `select`, the conditions, and `end`, in this order and sorted."""
+    """Run a statement (head, tail) with the conditions of the question between its parts."""
     connection.create_scalar_function("fold", _fold, 1, deterministic=True)
     asked = search.conditions(question)
     begin, *end = statement
