@@ -175,7 +175,8 @@ class Dispatching(RuleBasedStateMachine):
                 case Action.DISPATCH:
                     self._dispatch(row)
                 case Action.HALVE:
-                    assert (before, row.files > 1) == (Job.KILLED, True)
+                    assert before in {Job.KILLED, Job.STUCK}
+                    assert row.files > 1
                     del self.rows[row.outline.id]
                     middle = row.files // 2
                     halves = [
@@ -183,7 +184,8 @@ class Dispatching(RuleBasedStateMachine):
                     ]
                     self.leases.halved([half.outline.id for half in halves])
                 case Action.CONDEMN:
-                    assert (before, row.files) == (Job.KILLED, 1)
+                    assert before in {Job.KILLED, Job.STUCK}
+                    assert row.files == 1
                     self._dispatch(row)
         assert all(case in by_case for case in self.leases.due(float("inf")))
 
