@@ -94,9 +94,9 @@ def _login(user: str | None, password_file: Path | None) -> Login | None:
             return None
         raise UsageError(f"{password_file}: the first line is empty; write the password there")
     if not user:
-        raise UsageError("a password without a user: give --user or set INDEXER_DASHBOARD_USER")
+        raise UsageError("a password, but no user: give --user or set INDEXER_DASHBOARD_USER")
     if not password:
-        raise UsageError(f"a user without a password: give --password-file or set {_PASSWORD}")
+        raise UsageError(f"a user, but no password: give --password-file or set {_PASSWORD}")
     from indexer.queue.dashboard import Login
 
     return Login(user, password)
