@@ -91,7 +91,7 @@ make_venv() { # run|test
     flock 9
     check_python
 
-    # What the venv hangs on: an update of Python, a moved checkout, a pulled lock or pyproject.toml
+    # The inputs of the venv: an update of Python, a moved checkout, a pulled lock or pyproject.toml
     # (scripts, version) makes a new one.
     key=$(
         echo "$checkout"
@@ -122,7 +122,7 @@ build_venv() { # .venv.part, complete
     "$python" -I -m venv --prompt music-indexer "$part" ||
         die 3 "$python could not make $part: see above, then try again."
     pip_install "$part" --require-hashes -r "$checkout/deploy/requirements.lock"
-    # Editable, so that a `git pull` is enough; built by the hatchling that the lock brought.
+    # Editable, so that a `git pull` is enough; built with the hatchling of the lock file.
     pip_install "$part" --no-deps --no-build-isolation --editable "$checkout"
     # Scripts name their interpreter by its full path, which is about to change.
     grep --null -rlIF /.venv.part "$part/bin" "$part/pyvenv.cfg" |

@@ -1,22 +1,22 @@
 """The one tree of errors. The class says what to do, the message says which file and what next.
 
-IndexerError                  anything this program tells a person in one line
+IndexerError                  an error that is shown to the user in one line
 ├── UsageError                wrong use: exit 2
 │   └── SettingsError         a setting is wrong: names key, file, line and what would be right
 ├── CannotDo                  it could not be done now: exit 3
-│   ├── DatabaseError         no database, or it cannot be written
+│   ├── DatabaseError         the database is missing or cannot be used
 │   │   ├── DatabaseMissing   nothing was indexed yet
 │   │   ├── DatabaseBusy      another program holds the write lock
 │   │   ├── DatabaseDamaged   not a database, or a broken one
 │   │   ├── DatabaseNewer     written by a newer version of this program
 │   │   └── DatabaseFull      its disk is full
-│   ├── RootOffline           the disk is not there
-│   │   ├── OtherDisk         another one stands there
+│   ├── RootOffline           the disk is not present
+│   │   ├── OtherDisk         another disk is in its place
 │   │   └── RootSilent        its server does not answer
 │   ├── HistoryPruned         the changes asked for are no longer kept
-│   ├── ProgramFault          file after file makes this program itself fail
+│   ├── ProgramFault          this program fails on one file after another
 │   └── QueueError            the queues cannot be used
-│       └── RedisAway         no Redis answers there now
+│       └── RedisAway         no Redis answers at the address
 └── Interrupted               Ctrl-C or SIGTERM: what was committed stays, exit 130
 
 A file that cannot be read is not an error: it is a value, `model.Problem`.
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 
 class IndexerError(Exception):
-    """Anything this program tells a person in one line. The message ends with what to do next."""
+    """An error that is shown to the user in one line. The message ends with what to do next."""
 
     exit_code = 3
 
@@ -50,7 +50,7 @@ class DatabaseError(CannotDo):
 
 
 class DatabaseMissing(DatabaseError):
-    """Nothing was indexed yet, or `--db` names another place."""
+    """Nothing was indexed yet, or `--db` names the wrong file."""
 
 
 class DatabaseBusy(DatabaseError):
@@ -70,13 +70,13 @@ class DatabaseFull(DatabaseError):
 
 
 class RootOffline(CannotDo):
-    """A root's disk is not there, or another one stands in its place. No row was changed."""
+    """A root's disk is not present, or another one is in its place. No row was changed."""
 
 
 class OtherDisk(RootOffline):
-    """Another disk, or another folder, stands at a root than the accepted one.
+    """A root has another disk or another folder than the accepted one.
 
-    `may_adopt`: it may be taken for it, if no file of the root was ever indexed.
+    `may_adopt`: it may be accepted if no file of the root was ever indexed.
     """
 
     def __init__(self, message: str, *, may_adopt: bool = False) -> None:
@@ -100,18 +100,18 @@ class HistoryPruned(CannotDo):
 
 
 class ProgramFault(CannotDo):
-    """File after file made this program fail: it is at fault, and a run must not go on."""
+    """This program failed on many files in a row: it is at fault, and the run must stop."""
 
 
 class QueueError(CannotDo):
-    """The queues in Redis cannot be used as they are."""
+    """The queues in Redis cannot be used in their present state."""
 
 
 class RedisAway(QueueError):
-    """No Redis answers at the address now. Nothing is lost: what is pending stands in the index."""
+    """No Redis answers at the address. Nothing is lost: pending work is in the index."""
 
 
 class Interrupted(IndexerError):
-    """The user said stop. What was committed stays."""
+    """The user stopped the program. Committed work is kept."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""A stamp, the time, and what the kernel says of writers -> whether a file is whole (rule R2)."""
+"""A stamp, the time, and a read lease -> whether a file is whole (rule R2)."""
 
 from __future__ import annotations
 
@@ -11,61 +11,62 @@ from enum import Enum, auto
 from indexer.model import Evidence, Stamp, Waiting
 
 CLOCK_REALTIME_COARSE = 5
-"""`<linux/time.h>`: the clock that file systems stamp with; the time module has no name for it."""
+"""`<linux/time.h>`: the clock of file systems' time stamps; the time module has no name for it."""
 
 TICK_NS = round(time.clock_getres(CLOCK_REALTIME_COARSE) * 1e9)
-"""How far that clock moves at once: 4 ms where the kernel has CONFIG_HZ=250."""
+"""The step of that clock: 4 ms if the kernel has CONFIG_HZ=250."""
 
 AHEAD_NS = 1_000_000_000
 """How far ahead of the coarse clock a ctime may be and still be 'just now'.
 
-From Linux 6.13 on ext4, xfs, btrfs and tmpfs stamp finer than the coarse clock ticks
-(Documentation/filesystems/multigrain-ts.rst): a ctime of a moment ago then lies ahead of that
-clock, 5.4 ms measured where the tick is 4. A second is a guess that also covers a file server
-whose clock is a little fast. Only what is further ahead is a wrong clock, and counts as old.
+From Linux 6.13 on, ext4, xfs, btrfs and tmpfs have time stamps finer than the coarse clock's tick
+(Documentation/filesystems/multigrain-ts.rst): a recent ctime is then ahead of that clock, by 5.4 ms
+measured with a tick of 4. A second is a guess that also covers a file server whose clock is a
+little fast. Only a ctime further ahead comes from a wrong clock, and counts as old.
 """
 
 
 _SECOND_NS = 1_000_000_000
 
 SETTLED_NS = 15 * 60 * 1_000_000_000
-"""After so long without a write nobody need be asked who has a file open.
+"""A file without a write for so long is read without a lease, even while it is open.
 
-Whatever he writes next changes the stamp. Through a mapping, too: the kernel has written its pages
-back by then (30 s; 10 min at the most where disks are let sleep, `laptop_mode` in proc_sys_vm(5)),
-and the next write to a page that is clean is stamped. Not asking saves two of eight system calls.
+A later write changes the stamp and triggers another read. So does a write through a mapping: the
+kernel has written its pages back by then (30 s; at most 10 min if disks may sleep, `laptop_mode` in
+proc_sys_vm(5)), and the next write to a clean page changes the stamp. Two of eight system calls are
+saved.
 """
 
 
 class FileLease(Enum):
-    """What the kernel answered when it was asked for a read lease."""
+    """The result of requesting a read lease."""
 
     GRANTED = auto()
-    """Nobody has the file open for writing, nor mapped writable."""
+    """No process has the file open for writing, or mapped writable."""
     REFUSED = auto()
-    """Somebody has."""
+    """Some process has."""
     UNAVAILABLE = auto()
-    """It does not say: another's file, a file system without leases, or nobody asked."""
+    """Unknown: a file of another user, a file system without leases, or not requested."""
 
 
 class Wholeness(Enum):
-    """What to do with a file that is open now."""
+    """What to do with an open file."""
 
     READ = auto()
     READ_HELD = auto()
-    """Read it although a writer holds it open, and look again when the writer has gone."""
+    """Read it although it is open for writing, and check it again when the writer has closed it."""
     WAIT_WRITER = auto()
     WAIT_YOUNG = auto()
 
 
 WAITING = {Wholeness.WAIT_WRITER: Waiting.WRITER, Wholeness.WAIT_YOUNG: Waiting.YOUNG}
-"""Why a file must not be read yet, by the verdicts that say so."""
+"""Verdicts that postpone reading -> the reason."""
 
 
 def is_settled(stamp: Stamp, now_ns: int, granularity_ns: int) -> bool:
-    """Whether the last write is so long ago that a file is whole, or its next write tells.
+    """Whether the last write is so long ago that no lease is needed (see `SETTLED_NS`).
 
-    Both times must say so: FAT keeps no ctime of its own. One in the future does not.
+    Both times must be old: FAT has no real ctime. A time in the future is not old here.
     """
     before_ns = now_ns - SETTLED_NS - granularity_ns
     return stamp.ctime_ns < before_ns and stamp.mtime_ns < before_ns
@@ -74,9 +75,9 @@ def is_settled(stamp: Stamp, now_ns: int, granularity_ns: int) -> bool:
 def judge(stamp: Stamp, now_ns: int, lease: FileLease, evidence: Evidence) -> Wholeness:
     """Decide whether a file is whole.
 
-    The order of asking matters: first the stamp, then the lease, then the time (`coarse_now_ns`),
-    and the contents last. A write before the reading is then either part of what is read or
-    changes the stamp; a write after it always changes the stamp.
+    The order matters: read the stamp first, then the lease, then the time (`coarse_now_ns`), and
+    the contents last. Then a write before the reading is either part of what is read or changes the
+    stamp; a write after it always changes the stamp.
     """
     ctime_ns = stamp.ctime_ns
     step_ns = granularity_of(ctime_ns, evidence.granularity_ns)
@@ -104,12 +105,12 @@ def must_stand_still_s(
 
 
 def granularity_of(ctime_ns: int, disk_ns: int) -> int:
-    """How coarse the clock may be that made a ctime, in nanoseconds; never finer than its disk's.
+    """The possible resolution of the clock of a ctime, in nanoseconds; never finer than the disk's.
 
-    `disk_ns` is what the type of the file system tells (0: the kernel's tick), and that is not all:
-    ext4 with inodes of 128 bytes counts in whole seconds, as old disks that were ext3 once, and a
-    server may share such a disk, or a FAT stick, which counts in steps of two. So a whole second is
-    taken for what it looks like. On a fine clock one in a billion is one, and waits for no reason.
+    `disk_ns` is the resolution of the file system's type (0: the kernel's tick), but it can be
+    coarser: ext4 with inodes of 128 bytes (old disks that were ext3) counts whole seconds, and a
+    server may share such a disk, or a FAT stick, which counts in steps of two. So a ctime of a
+    whole second is treated as coarse. On a fine clock one in a billion is, and waits needlessly.
     """
     if ctime_ns % _SECOND_NS:
         return disk_ns
@@ -118,10 +119,10 @@ def granularity_of(ctime_ns: int, disk_ns: int) -> int:
 
 
 def tick_left_ns(ctime_ns: int, now_ns: int, disk_ns: int) -> int:
-    """How long until a later write cannot carry the same ctime; 0 when that is so already.
+    """The time until no later write can have the same ctime; 0 if that has passed.
 
-    A file system cuts the time of a write down to the granularity of its clock. Never less than a
-    tick, since the clock does not move before. `disk_ns` is as in `granularity_of`.
+    A file system truncates the time of a write to the resolution of its clock. Never less than a
+    tick, since the clock does not advance before. `disk_ns` is as in `granularity_of`.
     """
     step_ns = max(granularity_of(ctime_ns, disk_ns), 1)
     if _in_the_future(ctime_ns, now_ns, step_ns):
@@ -131,7 +132,7 @@ def tick_left_ns(ctime_ns: int, now_ns: int, disk_ns: int) -> int:
 
 
 def _stood_still(ctime_ns: int, now_ns: int, for_s: float, granularity_ns: int) -> bool:
-    """Whether the last change, also of the size, is that long ago."""
+    """Whether the last change, including the size, is that long ago."""
     age_ns = max(now_ns - ctime_ns, 0)
     return age_ns >= for_s * 1e9 or _in_the_future(ctime_ns, now_ns, granularity_ns)
 
@@ -141,24 +142,24 @@ def _in_the_future(ctime_ns: int, now_ns: int, granularity_ns: int) -> bool:
 
 
 def coarse_now_ns() -> int:
-    """The time that the kernel would stamp a write with, Unix nanoseconds."""
+    """The time stamp that the kernel would give a write now, in Unix nanoseconds."""
     return time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
 
 
 def try_lease(file_descriptor: int) -> FileLease:
-    """Ask the kernel whether anybody has the file open for writing; about 2 us.
+    """Find out from the kernel whether the file is open for writing; about 2 us.
 
-    Takes a read lease on a descriptor that is open for reading only, and gives it back at once. A
-    process that calls this must have called `ignore_lease_signal` before.
+    Takes a read lease on a descriptor that is open for reading only, and releases it at once. The
+    process must have called `ignore_lease_signal` before.
 
-    Only for local file systems: NFS and CIFS refuse with EAGAIN too where the server gave them no
-    delegation, which says nothing of writers (`Evidence.leases` is off for them).
+    Only for local file systems: NFS and CIFS also refuse with EAGAIN if the server gave them no
+    delegation, which does not depend on writers (`Evidence.leases` is off for them).
     """
     try:
         fcntl.fcntl(file_descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file_descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
-        if error.errno == errno.EAGAIN:  # also where a waiting writer's patience took it from us
+        if error.errno == errno.EAGAIN:  # also if the kernel broke it for a waiting writer
             return FileLease.REFUSED
         if error.errno in _NO_LEASES_HERE:
             return FileLease.UNAVAILABLE
@@ -169,11 +170,11 @@ def try_lease(file_descriptor: int) -> FileLease:
 _NO_LEASES_HERE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 )
-"""Another's file without CAP_LEASE; a security module; a file system without; the limit reached."""
+"""Another user's file without CAP_LEASE; a security module; no support; the limit is reached."""
 
 
 def ignore_lease_signal() -> None:
-    """Survive a writer that opens a file while we hold a lease on it.
+    """Do not die when a writer opens a file while this process has a lease on it.
 
     The kernel then sends SIGIO, and its default action ends the process. Call it on the main
     thread of every process that takes leases (fcntl(2), F_SETLEASE).

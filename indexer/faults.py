@@ -1,7 +1,7 @@
-"""An exception that one file raised, in any stage -> that file's problem (rule R9).
+"""An exception that one file caused in any stage -> that file's problem (rule R9).
 
-It never stops the rest. Not one file's are our own errors (a root that went offline, an interrupt)
-and those of `never_one_files`: they are raised again.
+It never stops other files. Our own errors (a root that went offline, an interrupt) and those of
+`never_one_files` are not caused by one file: they are raised again.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from indexer.errors import IndexerError, ProgramFault
 from indexer.model import Problem, ProblemKind, Reading
 
 MOST_IN_A_ROW: Final = 12
-"""So many different files in a row with a fault: the program is at fault, not the files."""
+"""After faults in so many different files in a row, the program is at fault, not the files."""
 _REASON_LIMIT: Final = 300
-"""Characters of an exception's text that are kept: it may quote the file."""
+"""Maximum characters of an exception's text: it may quote the file."""
 _MOST_LOGGED: Final = 1000
-"""Faults of which this process remembers that their traceback stands in the log."""
+"""Maximum faults remembered as logged, so that each traceback is logged once."""
 _logged: set[tuple[str, bytes, str]] = set()
 _never_one_files: list[type[Exception]] = [IndexerError]
 
 
 def never_one_files(kind: type[Exception]) -> None:
-    """Exceptions of this class say nothing of the file at hand: SQLite's, the end of a job's time.
+    """Register a class of exceptions never caused by one file: SQLite's, a job's timeout.
 
-    Called by the module that has the library they come from, when it is imported.
+    Called by the module that uses the library which raises them, when it is imported.
     """
     _never_one_files.append(kind)
 
 
 def check_is_files(error: Exception) -> None:
-    """Raise the exception again unless it may be the trouble of the file at hand."""
+    """Raise the exception again unless it can be caused by the current file."""
     if isinstance(error, tuple(_never_one_files)):
         raise error
 
 
 def problem_of(error: Exception, stage: str, path: bytes) -> Problem:
-    """The problem of the file at `path` (below its root), which made a stage raise `error`.
+    """The problem of the file at `path` (relative to its root), for which a stage raised `error`.
 
-    An OSError, or too little memory, is the machine's. All else is a fault of this program's: its
-    traceback goes to the log, once for each file. Raises the exception again where it says nothing
-    of this file.
+    An OSError or MemoryError is a problem of the machine. All others are faults of this program:
+    the traceback is logged, once for each file. Raises the exception again if it is unrelated to
+    this file.
     """
     check_is_files(error)
     if isinstance(error, MemoryError):
@@ -57,7 +57,7 @@ def problem_of(error: Exception, stage: str, path: bytes) -> Problem:
         if len(_logged) >= _MOST_LOGGED:
             _logged.clear()
         _logged.add(key)
-        import logging  # late: what reads files all day never meets a fault
+        import logging  # late: rarely needed
 
         shown = path.decode("utf-8", "backslashreplace")
         logging.getLogger("indexer").error("fault stage=%s path=%s", stage, shown, exc_info=error)
@@ -69,19 +69,19 @@ def problem_of(error: Exception, stage: str, path: bytes) -> Problem:
 
 
 def explain(error: OSError) -> str:
-    """What the kernel said of a file or folder, in words a person can act on."""
+    """An error of the kernel for a file or folder, with what to do about it."""
     name = errno.errorcode.get(error.errno or 0, "?")
     return f"{error.strerror} ({name})"
 
 
 class FaultStreak:
-    """Counts different files in a row that had a fault in one stage of a run."""
+    """Counts different files in a row with a fault in one stage of a run."""
 
     def __init__(self) -> None:
         self._paths: set[bytes] = set()
 
     def count_all(self, readings: Sequence[Reading]) -> None:
-        """What readers made of some files. Raises ProgramFault after too many faults in a row."""
+        """Count the readings of some files. Raises ProgramFault after too many faults in a row."""
         if not self._paths and all(reading.problem is None for reading in readings):
             return  # nearly always
         for reading in readings:
@@ -89,7 +89,7 @@ class FaultStreak:
                 self.count(reading.path, reading.problem)
 
     def count(self, path: bytes, problem: Problem | None) -> None:
-        """One more file went through the stage; `problem` is what came of it.
+        """Count one more file that passed the stage, with its problem or None.
 
         Raises ProgramFault after too many faults in a row.
         """

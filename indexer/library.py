@@ -1,6 +1,7 @@
-"""The library facade: what `cli.py` and other programs call.
+"""The library facade, called by the commands and by other programs.
 
-Reading takes no lock. Writing takes the dispatch lock, or hands the work to the daemon that has it.
+Reading takes no lock. Writing takes the dispatch lock, or passes the work to the daemon that has
+it.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Library:
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False) -> Self:
-        """Open the index. Without `create` there must be one: raises DatabaseMissing."""
+        """Open the index. Without `create`, raises DatabaseMissing if there is none."""
         check_is_kept(settings.db)
         if not create:
             check_exists(settings.db)
@@ -73,7 +74,6 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the index."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -86,10 +86,10 @@ class Library:
         stop: Stop = _never,
         queued: bool = False,
     ) -> report.ScanReport:
-        """Bring the index to what the disk holds, reading only what changed.
+        """Update the index from the disk, reading only what changed.
 
-        A path is a root, a folder or a file in a root; none means every root. `queued`: workers do
-        it, through the queues.
+        A path is a root, a folder or a file in a root; no path means every root. `queued`: done by
+        workers, through the queues.
         """
         with self._dispatching("scan", stop) as dispatcher:
             watched = roots.watched(dispatcher.connection)
@@ -107,9 +107,9 @@ class Library:
         stop: Stop = _never,
         queued: bool = False,
     ) -> report.ScanReport:
-        """Read every file of these roots (none: of all) again; new roots are added first.
+        """Read every file of these roots (default: all) again; new roots are added first.
 
-        An interrupted rebuild of the same roots goes on where it stopped.
+        An interrupted rebuild of the same roots is resumed.
         """
         for folder in folders:
             self._check_folder(folder)
@@ -126,17 +126,16 @@ class Library:
             return _report(dispatcher.run(request, listener=listener, stop=stop))
 
     def status(self) -> report.Status:
-        """The state of the index now."""
         with explained(self._database):
             return queries.status(self._reading(), self._settings, lock_info(self._database))
 
     def roots(self) -> Iterator[report.RootStatus]:
-        """The watched roots, each looked at now."""
+        """The watched roots with their current state."""
         with explained(self._database):
             yield from queries.root_statuses(self._reading(), lock_info(self._database))
 
     def show(self, path: bytes) -> dict[str, object] | None:
-        """All that the index knows of one file; None if it knows nothing."""
+        """All that the index has about one file; None if it has nothing."""
         with explained(self._database):
             located = places.locate(path, roots.watched(self._reading()))
             return queries.shown(self._reading(), located.root, located.path)
@@ -152,7 +151,7 @@ class Library:
             yield from queries.change_rows(self._reading(), since)
 
     def follow(self, since: int, stop: Stop = _never) -> Iterator[report.ChangeRow]:
-        """The change feed, and then each new change as it is committed, until `stop`."""
+        """The change feed, then each new change when it is committed, until `stop`."""
         with explained(self._database):
             connection = self._reading()
             while not stop():
@@ -166,10 +165,10 @@ class Library:
     def search(
         self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
     ) -> Iterator[dict[str, object]]:
-        """The tracks that `store.question` understands these words to ask for; no words: all.
+        """The tracks that match these words (see `store.query`); no words: all.
 
-        `sort` is relevance, artist, album, year, title, added, path or duration; the last seven
-        turn round with a `-` before them. Raises UsageError for another.
+        `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
+        of the last seven reverses it. Raises UsageError for any other.
         """
         with explained(self._database):
             ids = search_results.track_ids(self._reading(), parse(" ".join(words)), sort, limit)
@@ -179,7 +178,7 @@ class Library:
     def search_albums(
         self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
     ) -> Iterator[dict[str, object]]:
-        """The albums that those tracks are on; `tracks` counts the found ones."""
+        """The albums of those tracks; `tracks` counts the matching ones."""
         with explained(self._database):
             for row in search_results.albums(self._reading(), parse(" ".join(words)), sort, limit):
                 yield dict(zip(search_results.ALBUM_COLUMNS, row, strict=True))
@@ -187,20 +186,20 @@ class Library:
     def search_artists(
         self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
     ) -> Iterator[dict[str, object]]:
-        """The artists and album artists of those tracks; `tracks` counts the found ones."""
+        """The artists and album artists of those tracks; `tracks` counts the matching ones."""
         with explained(self._database):
             for row in search_results.artists(self._reading(), parse(" ".join(words)), sort, limit):
                 yield dict(zip(search_results.ARTIST_COLUMNS, row, strict=True))
 
     def root_paths(self) -> dict[str, bytes]:
-        """Where the watched roots are, by name; the path of a track is relative to one."""
+        """Name -> path of the watched roots; the path of a track is relative to its root."""
         with explained(self._database):
             return {root.name: root.path for root in roots.watched(self._reading())}
 
     def verify(
         self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = _never
     ) -> report.VerifyReport:
-        """Hold index against disk, twice where they differ; `deep` reads all tags again."""
+        """Compare index and disk, twice where they differ; `deep` reads all tags again."""
         with explained(self._database):
             verifier = verify.Verifier(
                 self._reading(), self._settings, self._wanted, listener=listener, stop=stop
@@ -208,7 +207,7 @@ class Library:
             return verifier.run(deep=deep)
 
     def add_root(self, path: bytes, name: str | None = None) -> report.RootStatus:
-        """Watch a folder. It is indexed by the next scan, or by the daemon at once."""
+        """Watch a folder. The daemon indexes it at once, else the next scan does."""
         self._check_folder(path)
         with self._dispatching("roots", _never) as dispatcher:
             root = root_at(dispatcher.connection, self._settings, path, name)
@@ -216,7 +215,7 @@ class Library:
             return self._root_status(dispatcher.connection, root)
 
     def remove_root(self, name: str) -> None:
-        """Watch a root no longer. Its tracks leave the view, and come back with it if it does."""
+        """Stop watching a root. Its tracks leave the view; adding it again restores them."""
         with self._dispatching("roots", _never) as dispatcher:
             connection = dispatcher.connection
             root = named(roots.watched(connection), name)
@@ -232,7 +231,7 @@ class Library:
                 enqueue_hints(connection, self._database, ())
 
     def accept_root(self, name: str) -> report.RootStatus:
-        """Take the disk that stands at a root now, and at mount points below it, as right."""
+        """Accept the disks that are at a root now, and at mount points below it."""
         with self._dispatching("roots", _never) as dispatcher:
             root = named(roots.watched(dispatcher.connection), name)
             with write_transaction(dispatcher.connection):
@@ -241,14 +240,14 @@ class Library:
             return self._root_status(dispatcher.connection, root)
 
     def backup(self, target: Path) -> int:
-        """Write a whole copy of the index to a new file, while others go on; its size in bytes."""
+        """Write a complete copy of the index to a new file, while in use; its size in bytes."""
         with explained(self._database):
             return upkeep.copy_to(self._reading(), target)
 
     def optimize(self) -> tuple[int, int, bool]:
-        """Tidy the database file; its size in bytes before and after, and whether that is all.
+        """Tidy the database file; its size in bytes before and after, and whether it is complete.
 
-        False: another program reads the index for long, and the file shrinks when that has ended.
+        False: another program has a long read open; the file shrinks when that has ended.
         """
         with self._dispatching("optimize", _never) as dispatcher:
             before = self._database.stat().st_size
@@ -256,10 +255,10 @@ class Library:
             return before, self._database.stat().st_size, is_all
 
     def repair(self, stop: Stop = _never) -> report.RepairReport:
-        """Make again what is damaged and can be made again, and save the rest, with all ids.
+        """Restore derived data, and save all readable rows, with all ids.
 
-        Other commands are waited for; a daemon goes on, and looks at all files again where
-        something was lost. Raises DatabaseDamaged where nothing can be saved.
+        Waits for other commands; a daemon continues, and scans all files again if something was
+        lost. Raises DatabaseDamaged if nothing can be saved.
         """
         from indexer.repair import repair  # late: only this command needs it
 
@@ -291,7 +290,7 @@ class Library:
         return coordinating(self._settings, self._wanted, role, stop)
 
     def _check_folder(self, folder: bytes) -> None:
-        """Complain of a folder that cannot be a root, before a database is made for it."""
+        """Raise an error for a folder that cannot be a root, before a database is created."""
         if not self._database.exists():
             path = real_root(folder)
             open_roots.check_not_scanned(self._database, {open_roots.name_for(path, ()): path})

@@ -1,4 +1,4 @@
-"""Redis, the lock and /proc -> how fast the stages go, what waits, and what each process takes."""
+"""Redis, the lock and /proc -> rates of the stages, queue lengths, and resources of processes."""
 
 from __future__ import annotations
 

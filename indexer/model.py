@@ -1,7 +1,7 @@
-"""The words the whole program speaks: what is on the disk, what was read of it, what is to be done.
+"""The shared value types: files on the disk, what was read of them, and work to do.
 
-Everything here is a frozen value. The structs that travel between processes are `array_like`:
-field order is their wire format, so a new field goes to the end and has a default.
+All are frozen. Structs that are sent between processes are `array_like`: the order of fields is
+their wire format, so a new field goes to the end and has a default.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from msgspec.structs import replace
 
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
-"""What SQLite, msgpack and a Unix time in 64 bits of nanoseconds hold."""
+"""Maximum of SQLite, msgpack and a 64-bit Unix time in nanoseconds."""
 
 FOLD_NS: Final = 2**30 - 35
-"""How wide the two bands are, at the ends of what is held, into which other times are folded.
+"""Width of the bands at both ends of the range into which times outside are folded.
 
-1.07 s. It is the largest prime below 2**30, so that times which differ by whole seconds, hours or
-days do not fall together.
+1.07 s. The largest prime below 2**30, so that times which differ by whole seconds, hours or days
+do not coincide.
 """
 
 
 def signed_inode(inode: int) -> int:
-    """An inode number (unsigned, 64 bits) as the signed number of the same bits.
+    """An inode number (unsigned, 64 bits) as the signed number with the same bits.
 
     mergerfs, GlusterFS, Lustre, cifs and overlay with xino use all 64 bits, SQLite has 63 and a
-    sign. Every inode in this program is one of these.
+    sign. All inode numbers in this program are signed.
     """
     return inode - 2**64 if inode > _MOST else inode
 
 
 def folded_ns(time_ns: int) -> int:
-    """A time in Unix nanoseconds as it is kept: itself, between the years 1678 and 2262.
+    """A time in Unix nanoseconds as stored: unchanged between the years 1678 and 2262.
 
-    ext4 and tmpfs hold others (`touch -d 2400-01-01`; a FILETIME of zero is 1601). They are folded
-    into a band of `FOLD_NS` at their end of the range, so that a change of one shows as well.
+    ext4 and tmpfs allow others (`touch -d 2400-01-01`; a FILETIME of zero is 1601). They are folded
+    into a band of `FOLD_NS` at their end of the range, so that a change is still visible.
     """
     if time_ns > _MOST:
         return _MOST - time_ns % FOLD_NS
@@ -47,12 +47,12 @@ def folded_ns(time_ns: int) -> int:
 
 
 def is_folded(time_ns: int) -> bool:
-    """Whether a kept time is (or may be) one that had to be folded."""
+    """Whether a stored time is (or may be) a folded one."""
     return not _LEAST + FOLD_NS <= time_ns <= _MOST - FOLD_NS
 
 
 class HasStamp(Protocol):
-    """`os.stat_result`, or as much of it."""
+    """`os.stat_result`, or this part of it."""
 
     @property
     def st_size(self) -> int:
@@ -60,21 +60,21 @@ class HasStamp(Protocol):
 
     @property
     def st_mtime_ns(self) -> int:
-        """In Unix nanoseconds, as the next."""
+        """In Unix nanoseconds, like the next."""
 
     @property
     def st_ctime_ns(self) -> int:
-        """When its inode changed last."""
+        """Last change of the inode."""
 
     @property
     def st_ino(self) -> int:
-        """Unsigned, of 64 bits."""
+        """Unsigned, 64 bits."""
 
 
 class Stamp(Struct, frozen=True, array_like=True, gc=False):
-    """What the kernel says of a file, compared with `!=` and never with `>`.
+    """The identity of a file's content according to the kernel; compare with `!=`, never with `>`.
 
-    Nanoseconds are whole numbers. `st_dev` is not here: it changes with every reboot. All four fit
+    Nanoseconds are integers. `st_dev` is not included: it changes with every reboot. All four fit
     into signed 64 bits: see `signed_inode` and `folded_ns`.
     """
 
@@ -85,7 +85,7 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
 
     @classmethod
     def of(cls, stat: HasStamp) -> Stamp:
-        """The stamp in the answer of `stat`, `lstat` or `fstat`."""
+        """The stamp in a result of `stat`, `lstat` or `fstat`."""
         mtime_ns, ctime_ns, inode = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
         if inode <= _MOST and _LEAST <= mtime_ns <= _MOST and _LEAST <= ctime_ns <= _MOST:
             return cls(stat.st_size, mtime_ns, ctime_ns, inode)  # nearly always
@@ -93,7 +93,7 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
 
 
 class StampFields(StrEnum):
-    """Which fields of a stamp a file system can be trusted with (rule R1)."""
+    """The fields of a stamp that are reliable on a file system (rule R1)."""
 
     ALL = "size,mtime,ctime,inode"
     NO_INODE = "size,mtime,ctime"
@@ -101,11 +101,11 @@ class StampFields(StrEnum):
 
     @property
     def stable_inodes(self) -> bool:
-        """Whether an inode number names the same file tomorrow; without it there are no moves."""
+        """Whether inode numbers are persistent; without that, moves are not detected."""
         return self is StampFields.ALL
 
     def same(self, one: Stamp, other: Stamp) -> bool:
-        """Whether two stamps are equal in every field that counts here."""
+        """Whether two stamps are equal in every reliable field."""
         if one.size != other.size or one.mtime_ns != other.mtime_ns:
             return False
         if self is StampFields.SIZE_MTIME:
@@ -116,10 +116,10 @@ class StampFields(StrEnum):
 
 
 class Track(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What one audio file says of itself, before anything is guessed from its path.
+    """The tags and stream info of one audio file, without guesses from its path.
 
-    Texts are as the tag has them; blank is None (or the empty tuple). Several values of a field
-    that is a plain text here are joined with `; `. Units: seconds, bits per second, Hz.
+    Texts are as in the tag; blank is None (or the empty tuple). Multiple values of a field that is
+    a plain text here are joined with `; `. Units: seconds, bits per second, Hz.
     """
 
     codec: str
@@ -156,110 +156,110 @@ class Track(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     replaygain_album_peak: str | None = None
     has_picture: bool = False
     suspect_encoding: bool = False
-    """A text looks as if it was written in another code page than its tag claims; kept as it is."""
+    """A text seems to be in another code page than its tag declares; it is stored unchanged."""
 
 
 class ProblemKind(StrEnum):
-    """What would make a problem go away (rule R9)."""
+    """The cause of a problem, and so when to retry (rule R9)."""
 
     CONTENT = "content"
-    """The bytes are at fault: it waits for a new stamp, or for a newer reader."""
+    """The bytes are at fault: retried with a new stamp, or by a newer reader."""
     ENVIRONMENT = "environment"
-    """The machine is at fault: it is tried again."""
+    """The machine is at fault: retried repeatedly."""
     FAULT = "fault"
-    """This program is at fault: it waits for a new stamp, or for a newer reader.
+    """This program is at fault: retried with a new stamp, or by a newer reader.
 
-    The file's row stays as it was.
+    The file's row is unchanged.
     """
 
     @property
     def keeps_row(self) -> bool:
-        """Whether it says nothing of the file's bytes, so that the row stays as it was."""
+        """Whether it is unrelated to the file's bytes, so that the row is unchanged."""
         return self is not ProblemKind.CONTENT
 
 
 class Problem(Struct, frozen=True, array_like=True, gc=False):
-    """Why a file or a folder could not be read, in words a person can act on."""
+    """Why a file or a folder could not be read, with what to do about it."""
 
     kind: ProblemKind
     reason: str
 
 
 class Waiting(StrEnum):
-    """Why a file was not read although it should be: it may not be whole yet (rule R2)."""
+    """Why a file was not read yet: it may not be whole (rule R2)."""
 
     WRITER = "open for writing"
     YOUNG = "changed a moment ago"
     CHANGING = "changed while it was read"
     READER = "left to a reader that may die of it"
-    """Our own readers declined it: a process with limits is to read it by mutagen."""
+    """Our own readers declined it: a process with limits reads it by mutagen."""
     SILENT = "its server does not answer"
 
 
 class Reading(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What extract found at one path: one of `track`, `problem`, `waiting`, `gone` speaks."""
+    """The result of extract for one path: one of `track`, `problem`, `waiting`, `gone` is set."""
 
     path: bytes
     """Relative to the root."""
     stamp: Stamp | None = None
-    """Of the descriptor that was read, equal before and after; None where nothing was opened."""
+    """Of the descriptor, equal before and after reading; None if no file was opened."""
     track: Track | None = None
     problem: Problem | None = None
     waiting: Waiting | None = None
     gone: bool = False
     writer: bool = False
-    """Read although a writer holds it open (it stood still for `held`): look again later."""
+    """Read although it is open for writing (unchanged for `held`): check it again later."""
     opened: bool = False
     bytes_read: int = 0
     birth_ns: int | None = None
-    """When the inode that was read was made; None where the file system does not say."""
+    """Time of birth of the inode that was read; None if the file system does not report it."""
 
 
 class Evidence(Struct, frozen=True, array_like=True, gc=False):
-    """How extract decides that a file is whole (rule R2). Seconds, and nanoseconds where said."""
+    """How extract decides that a file is whole (rule R2). Seconds, or nanoseconds as named."""
 
     still_s: float = 2.0
     held_s: float = 60.0
     granularity_ns: int = 0
-    """How coarse the file system's clock is; 0 means the kernel's own tick."""
+    """Resolution of the file system's clock; 0 means the kernel's tick."""
     leases: bool = True
-    """Whether read leases may be asked for; a test turns them off."""
+    """Whether to request read leases; tests can turn them off."""
     births: bool = False
-    """Whether the file system tells a file's own inode and time of birth, and not another's."""
+    """Whether the file system reports correct inode numbers and times of birth."""
 
 
 class Chunk(Struct, frozen=True, array_like=True, gc=False):
-    """A handful of files for one reader process: root-relative paths, in the order to read them."""
+    """Files for one reader process: root-relative paths, in reading order."""
 
     root_path: bytes
     paths: tuple[bytes, ...]
     evidence: Evidence = Evidence()
     follow_links: bool = False
     closed: frozenset[bytes] = frozenset()
-    """Those that were closed or moved in since their last write: whole, if no lease says no."""
+    """Files closed or moved in since their last write: whole, unless a lease is refused."""
     plain: bool = False
-    """Read by our own readers alone; what they decline is left (`Waiting.READER`)."""
+    """Read by our own readers only; files that they decline wait (`Waiting.READER`)."""
     may_hang: bool = False
-    """Whether a server has to answer for these files; what it does not is left (`SILENT`)."""
+    """Whether a server has to answer for these files; if it does not, they wait (`SILENT`)."""
 
     def evidence_of(self, path: bytes) -> Evidence:
-        """How to decide that this file is whole."""
+        """The evidence for this file."""
         return replace(self.evidence, still_s=0.0) if path in self.closed else self.evidence
 
 
 class RowState(IntEnum):
-    """Where a track's row stands."""
+    """The state of a track's row."""
 
     PRESENT = 0
     """In the view `library`."""
     MISSING = 1
-    """Its file is gone. The row keeps its id and waits for the file to come back."""
+    """Its file is gone. The row keeps its id in case the file returns."""
     REFUSED = 2
-    """Its file is there and the reader refused the bytes: it stands in `problems`."""
+    """Its file is present, but the reader refused the bytes: see `problems`."""
 
 
 class IndexedFile(Struct, frozen=True, gc=False):
-    """What the index knows of one path, as much of it as is needed to decide whether to read."""
+    """The row of one path, as far as needed to decide whether to read the file."""
 
     id: int
     root_id: int
@@ -270,30 +270,30 @@ class IndexedFile(Struct, frozen=True, gc=False):
     scan_id: int
     """The rebuild that read it last, or 0."""
     reader_version: int
-    """Of the reader that had the last word; 0: none had, so its tags prove nothing."""
+    """Of the reader of its tags; 0: unconfirmed tags, read them again."""
     added_at: int | None = None
-    """When it first came into the view, in Unix milliseconds; None: it never did."""
+    """When it first entered the view, in Unix milliseconds; None: never."""
     missing_at: int | None = None
-    """When `changes` told that it left; None while it is in place, or untold as yet."""
+    """When `changes` recorded that it left; None while it is in place, or not recorded yet."""
     birth_ns: int | None = None
-    """When its inode was made; None where nobody could say."""
+    """Time of birth of its inode; None if unknown."""
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One wanted name in a listing: a file, or a special file that bears a file's name."""
+    """One wanted name in a listing: a file, or a special file with such a name."""
 
     path: bytes
     stamp: Stamp
     disk_id: int = 0
     special: str | None = None
-    """What bears the name, if it is no regular file: `a FIFO`, `a socket`, `a device`."""
+    """The type, if it is not a regular file: `a FIFO`, `a socket`, `a device`."""
 
 
 class Hint(Struct, frozen=True):
-    """'Look here': a folder of a root, or only some names below it.
+    """A request to scan a folder of a root, or only some names below it.
 
-    `names` are relative to `folder` and may hold slashes; None is the folder itself, all of it if
-    `recursive`. `reread` is the id of the rebuild that wants every file read again, or 0.
+    `names` are relative to `folder` and may contain slashes; None is the folder itself, with all
+    levels below if `recursive`. `reread` is the id of the rebuild that reads all files again, or 0.
     """
 
     root_id: int
@@ -304,7 +304,7 @@ class Hint(Struct, frozen=True):
 
 
 class ChangeKind(StrEnum):
-    """What `changes` tells of a track."""
+    """The kinds of rows in `changes`."""
 
     ADDED = "added"
     MODIFIED = "modified"
@@ -314,21 +314,21 @@ class ChangeKind(StrEnum):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """One moment of a running scan. Counts are of this run."""
+    """A snapshot of a running scan. Counts are of this run."""
 
     phase: str
     """`listing` while folders are still being listed, `reading`, then `finishing`."""
     root: str = ""
     seen: int = 0
     to_read: int = 0
-    """Files known to need reading so far; final once `phase` has left `listing`."""
+    """Files that need reading, as known so far; final after the phase `listing`."""
     read: int = 0
     expected: int | None = None
-    """Files expected in all (what the index held before), where that is known."""
+    """Expected number of files (the previous number in the index), if known."""
 
 
 class Listener(Protocol):
-    """Who wants to see a scan's progress; called often, so it must be quick."""
+    """Receives a scan's progress; called often, so it must be quick."""
 
     def __call__(self, progress: Progress, /) -> None:
-        """Take one moment of the run in."""
+        """Receive a snapshot."""

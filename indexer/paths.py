@@ -1,4 +1,4 @@
-"""Names and paths inside a root, as bytes: what is wanted, in which order, and what they tell.
+"""Names and paths inside a root, as bytes: parts, order, and guesses of tags.
 
 A path here is relative to its root and never starts or ends with a slash; `b""` is the root.
 """
@@ -11,16 +11,16 @@ import re
 from msgspec import UNSET, Struct, UnsetType
 
 _DISC_FOLDER = re.compile(rb"(?i:cd|disc|disk|dvd)[ ._-]{0,3}[0-9]{1,2}")
-"""`CD 1`, `Disc 2`, `disk03`, `DVD - 1`; the whole name, so that `Disco 1` and `CD1 Live` stay."""
+"""`CD 1`, `Disc 2`, `disk03`, `DVD - 1`; matches the whole name, so not `Disco 1` or `CD1 Live`."""
 
 _PAST_ALL = b"\xff" * 256
 """Above every path: Linux allows a name 255 bytes, and the slash after it is less than 0xff."""
 
 
 def suffix_of(name: bytes) -> bytes:
-    """What stands after the last dot, with the dot, in lower case; `b""` if there is none.
+    """The last dot and what follows it, in lower case; `b""` without a suffix.
 
-    A dot that leads or ends a name makes no suffix: `.mp3` is a hidden file without one.
+    A dot at the start or end of a name makes no suffix: `.mp3` is a hidden file without one.
     """
     dot = name.rfind(b".")
     return name[dot:].lower() if 0 < dot < len(name) - 1 else b""
@@ -32,31 +32,30 @@ def is_hidden(name: bytes) -> bool:
 
 
 def order_key(name: bytes, is_folder: bool) -> bytes:  # noqa: FBT001 - a pair of a listing
-    """What to sort a listing by, so that a depth-first walk yields whole paths in byte order.
+    """The sort key of a listing for which a depth-first walk yields whole paths in byte order.
 
-    The slash that will follow a folder's name takes part: `a!.mp3` stands before what is in `a`,
-    `a0.mp3` after it. So a cursor ("the last path done") is one comparison.
+    It includes the slash after a folder's name: `a!.mp3` comes before the contents of `a`, `a0.mp3`
+    after them. So a cursor ("the last path done") needs one comparison.
     """
     return name + b"/" if is_folder else name
 
 
 def join(folder: bytes, name: bytes) -> bytes:
-    """The path of a name in a folder."""
     return folder + b"/" + name if folder else name
 
 
 def parent_of(path: bytes) -> bytes:
-    """The folder that holds it; `b""` for what lies directly in the root, and for the root."""
+    """The parent folder; `b""` for names directly in the root, and for the root."""
     return path.rpartition(b"/")[0]
 
 
 def name_of(path: bytes) -> bytes:
-    """Its last component; `b""` for the root."""
+    """The last component; `b""` for the root."""
     return path.rpartition(b"/")[2]
 
 
 def is_below(path: bytes, folder: bytes) -> bool:
-    """Whether `path` is `folder` or lies anywhere in it. Everything is below `b""`."""
+    """Whether `path` is `folder` or anywhere in it. Every path is below `b""`."""
     return not folder or path == folder or path.startswith(folder + b"/")
 
 
@@ -69,9 +68,9 @@ def below_range(folder: bytes) -> tuple[bytes, bytes]:
 
 
 def album_folder(path: bytes) -> bytes:
-    """The folder that stands for the album of this file.
+    """The album folder of a file.
 
-    It is the file's own folder, or the one above where that is only one disc of several.
+    It is the parent folder, or the one above if the parent is one disc of several.
     """
     folder = parent_of(path)
     return parent_of(folder) if _DISC_FOLDER.fullmatch(name_of(folder)) else folder
@@ -87,7 +86,7 @@ def fits_utf8(path: bytes) -> bool:
 
 
 class Guess(Struct, frozen=True):
-    """What a file's place says of it, for where its tags are silent."""
+    """Values from a file's path, used for missing tags."""
 
     title: str
     album: str
@@ -95,10 +94,10 @@ class Guess(Struct, frozen=True):
 
 
 def guess(path: bytes, root_name: str) -> Guess:
-    """Read title, album and artist off a path like `Artist/Album/Title.mp3`.
+    """Guess title, album and artist from a path like `Artist/Album/Title.mp3`.
 
-    The root's own name is used once, for the level that would lie at the root; above it nothing
-    is known, so a file in the root itself has no artist. Bytes that are not UTF-8 become U+FFFD.
+    The root's own name is used for the level at the root; above it nothing is known, so a file in
+    the root itself has no artist. Bytes that are not UTF-8 become U+FFFD.
     """
     name = name_of(path)
     title = name[: len(name) - len(suffix_of(name))]
@@ -118,7 +117,7 @@ def _text(name: bytes) -> str:
 
 
 def text_of(path: bytes) -> tuple[str, str | UnsetType]:
-    """A path as JSON has it: (text with U+FFFD for what is not UTF-8, base64 or UNSET)."""
+    """A path for JSON: (text with U+FFFD for bytes that are not UTF-8, base64 or UNSET)."""
     try:
         return path.decode("utf-8"), UNSET
     except UnicodeDecodeError:

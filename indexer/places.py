@@ -1,4 +1,4 @@
-"""Paths as a person types them -> places in roots, and the hints that ask to look there."""
+"""Paths on a command line -> places in roots, and hints for them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Located(Struct, frozen=True):
 
 
 def locate(path: bytes, watched: Sequence[RootRow]) -> Located:
-    """Find the root that a path lies in. Raises UsageError where none does.
+    """Find the root that contains a path. Raises UsageError if there is none.
 
-    Links on the way are followed, as the shell did; the last name is taken as it stands.
+    Links in parent folders are followed, like the shell does; the last name is not resolved.
     """
     absolute = os.path.abspath(path)
     folder, name = os.path.split(absolute)
@@ -49,7 +49,7 @@ def locate(path: bytes, watched: Sequence[RootRow]) -> Located:
 
 
 def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]:
-    """What to look at for these paths; for none at all, every root."""
+    """The hints for these paths; without paths, for every root."""
     if not places:
         return [Hint(root.id, recursive=True) for root in watched]
     hints: list[Hint] = []
@@ -60,9 +60,9 @@ def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]
 
 
 def _hints_at(located: Located) -> list[Hint]:
-    """A folder is looked at whole, and so is that of a file which says what is wanted in it.
+    """A folder is scanned recursively, and so is the folder of an ignore file.
 
-    What is not there may have been a file or a folder, and a symbolic link may lead to either.
+    A missing name may have been a file or a folder, and a symbolic link may lead to either.
     """
     root, path = located.root, located.path
     if is_rule(paths.name_of(path)):
@@ -81,7 +81,7 @@ def _hints_at(located: Located) -> list[Hint]:
 
 
 def _is_covered(hint: Hint, hints: Sequence[Hint]) -> bool:
-    """Whether another hint of the list looks at all of this one's place."""
+    """Whether another hint of the list covers this one."""
     return any(
         other != hint
         and other.root_id == hint.root_id

@@ -1,4 +1,4 @@
-"""The index -> the answers that `report` names: status, problems, changes, and rows of the view."""
+"""The index -> the structs of `report`: status, problems, changes, and rows of the view."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KEPT: Final = frozenset({"watching", "polling"})
 def status(
     connection: Connection, settings: Settings, dispatcher: LockInfo | None
 ) -> report.Status:
-    """The state of the index, as of one moment."""
+    """The state of the index at one moment."""
     database = settings.db
     standing = tuple(root_statuses(connection, dispatcher))
     with read_transaction(connection):
@@ -62,9 +62,10 @@ def status(
 def root_statuses(
     connection: Connection, dispatcher: LockInfo | None
 ) -> Iterator[report.RootStatus]:
-    """Every watched root, looked at now.
+    """Every watched root with its current state.
 
-    Of those that may hang a daemon's word is taken, and without one they are not waited for long.
+    For roots that may hang this is the state that a daemon reports; without a daemon they are
+    waited for only briefly.
     """
     watched = roots.watched(connection)
     counted = tracks.count_by_root(connection)
@@ -120,7 +121,7 @@ def _told_by(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> d
 
 
 def _touches(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> Touches:
-    """Leave the automounts of roots alone that a daemon keeps: it knows how they stand."""
+    """Do not trigger automounts of roots that a daemon watches: it knows their state."""
     states = {} if dispatcher is None or dispatcher.role != "daemon" else dispatcher.states
     kept = {root.id for root in watched if states.get(root.name) in _KEPT}
     return lambda root_id, _folder, _has_expired: root_id not in kept
@@ -142,7 +143,7 @@ def _daemon(dispatcher: LockInfo | None) -> report.DaemonStatus:
 
 
 def _state(dispatcher: LockInfo | None, name: str, *, offline: bool) -> str:
-    """A root's state; whether anybody is at work is known from the lock, never from a row."""
+    """A root's state; activity is known from the lock, never from a row."""
     if offline:
         return "offline"
     if dispatcher is None or dispatcher.role in ("roots", "repair"):
@@ -172,7 +173,7 @@ def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
 
 
 def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow]:
-    """The change feed after a sequence number. Raises HistoryPruned where some of it is gone."""
+    """The change feed after a sequence number. Raises HistoryPruned if some of it is pruned."""
     floor = changes.floor(connection)
     if 0 < since < floor:
         raise errors.HistoryPruned(
@@ -198,7 +199,7 @@ def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow
 
 
 def library_row(row: tuple[object, ...]) -> dict[str, object]:
-    """A row of the view as a dictionary that JSON takes."""
+    """A row of the view as a dictionary that can be encoded as JSON."""
     named = dict(zip(LIBRARY_COLUMNS, row, strict=True))
     path = named["path"]
     if isinstance(path, bytes):
@@ -208,7 +209,7 @@ def library_row(row: tuple[object, ...]) -> dict[str, object]:
 
 
 def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str, object] | None:
-    """All that the index knows of one file; None if it knows nothing."""
+    """All that the index has about one file; None if it has nothing."""
     known = tracks.in_place(connection, root.id, path)
     trouble = problems.get(connection, root.id, path)
     answer: dict[str, object] = {}

@@ -1,11 +1,11 @@
 """A damaged index -> a sound one, with the same ids: `python -m indexer.repair FILE`.
 
-What the rows of `tracks` tell is made again where it stands, in one write transaction. Where the
-file itself is damaged, what can be read is copied into a new one, and SQLite puts its pages in
-the place of the damaged ones in one write transaction: programs that have the file open go on. A
-file that SQLite cannot write to any more is replaced.
+Data derived from the rows of `tracks` is made again in place, in one write transaction. If the file
+itself is damaged, its readable rows are copied into a new one, and SQLite overwrites the damaged
+pages with the new ones in one write transaction, so programs that have the file open continue. A
+file that SQLite can no longer write to is replaced.
 
-A daemon runs it as a program of its own, so that a repair takes no memory from it.
+A daemon runs it as a separate process, so that a repair does not increase its memory.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from indexer.store.sqlite_errors import UNREADABLE, explained
 from indexer.store.twin import Twin, nothing_left
 
 _TRIES: Final = 5
-"""How often a repair begins anew because another program has written meanwhile. A guess."""
+"""Attempts of a repair, which restarts if another program has written meanwhile. A guess."""
 _MAKE: Final = (Part.INDEX, Part.VIEW, Part.CATALOG, Part.FULL_TEXT)
-"""Each needs those before it."""
+"""In this order: each needs those before it."""
 
 
 class _StillDamagedError(Exception):
-    """What was made again is not sound: more is damaged than could be seen before."""
+    """The result is not sound: there is more damage than was detected."""
 
 
 def repair(database: Path) -> report.RepairReport:
-    """Mend one index. It may be open in other programs; the dispatch lock is the caller's.
+    """Repair one index. It may be open in other programs; the caller holds the dispatch lock.
 
-    Raises DatabaseDamaged where nothing can be read, or the file is not one of ours.
+    Raises DatabaseDamaged if nothing can be read, or the file is not an index.
     """
     started = time.monotonic()
     _check_not_empty(database)
@@ -55,7 +55,7 @@ def repair(database: Path) -> report.RepairReport:
                 seconds = round(time.monotonic() - started, 3)
                 return msgspec.structs.replace(done, seconds=seconds)
     raise errors.DatabaseBusy(
-        f"{database}: other programs write to it all the time; stop `watcher run`, and repair again"
+        f"{database}: other programs keep writing to it; stop `watcher run`, and repair again"
     )
 
 
@@ -72,7 +72,7 @@ def _check_not_empty(database: Path) -> None:
 
 
 def _where_it_stands(database: Path) -> report.RepairReport | None:
-    """Make again what is derived, in one write transaction; None where that is not enough."""
+    """Make derived data again, in one write transaction; None if that is not enough."""
     try:
         connection = open_index(database, write=True)
     except errors.DatabaseDamaged:
@@ -89,7 +89,7 @@ def _where_it_stands(database: Path) -> report.RepairReport | None:
 
 
 def _make(connection: Connection, parts: Sequence[Part]) -> bool:
-    """Make these parts again; False, and nothing is changed, where that does not make all sound."""
+    """Make these parts again; False, without any change, if the result is not sound."""
     try:
         with write_transaction(connection):
             for part in parts:
@@ -118,7 +118,7 @@ def _check_sound(connection: Connection) -> None:
 
 
 def _into_a_new_file(database: Path) -> report.RepairReport | None:
-    """Copy what can be read; None where another program has written meanwhile."""
+    """Copy the readable rows; None if another program has written meanwhile."""
     twin = Twin(database)
     try:
         with closing(twin.source()) as source, closing(twin.fresh()) as fresh:
@@ -158,7 +158,7 @@ def _report(connection: Connection, found: list[Damage], made: list[Part]) -> re
 
 
 def main(words: list[str]) -> int:
-    """Repair the file that is named, and print what was done as JSON."""
+    """Repair the named file, and print the report as JSON."""
     try:
         done = repair(Path(words[0]))
     except errors.IndexerError as error:

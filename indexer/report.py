@@ -1,7 +1,7 @@
-"""What the library tells its callers: the answers of scan, status, verify, and the rows it lists.
+"""The results of the library: reports of scan, status, verify, and listed rows.
 
-Every answer is a frozen struct that msgspec encodes as it stands. Paths are text for people, and
-where a path is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
+Every result is a frozen struct that msgspec encodes directly. Paths are text for people; a path
+that is not UTF-8 is also given as base64 (`path_b64`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class ScanReport(Struct, frozen=True, kw_only=True):
-    """What `scan` and `rebuild` did. Each file counts once among the outcomes."""
+    """What `scan` and `rebuild` did. Each file counts in exactly one outcome."""
 
     seen: int = 0
     added: int = 0
@@ -28,28 +28,28 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     files_per_second: float = 0.0
     interrupted: bool = False
     pending: int = 0
-    """Files left for later: still being written, or in trouble that a later look may not meet."""
+    """Files left for later: still being written, or with a problem that may be temporary."""
     offline: tuple[str, ...] = ()
-    """Roots that could not be looked at, as `name: why and what to do`."""
+    """Roots that could not be scanned, as `name: why and what to do`."""
     goes_on: bool | UnsetType = UNSET
-    """True: interrupted, while the daemon or workers go on with it."""
+    """True: interrupted, but the daemon or workers continue it."""
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):
-    """Whether a daemon keeps the index, known from its lock."""
+    """Whether a daemon is running, known from its lock, and its state."""
 
     running: bool = False
     pid: int | None = None
     watched_folders: int = 0
     unwatched_folders: int = 0
     recoveries: dict[str, int] = {}
-    """Reason (`overflow` and the like) -> how often everything was looked at again for it."""
+    """Reason (`overflow` and the like) -> number of full rescans because of it."""
     engine: str = "local"
-    """Who does its work: `local` itself, `rq` the workers, through the queues."""
+    """What does the work: `local`, the daemon itself; `rq`, workers through the queues."""
     queue_trouble: str | None = None
-    """Why it cannot hand out work now."""
+    """Why it cannot dispatch work now."""
     log_is_held: bool = False
-    """Whether a program that reads for long keeps SQLite's log (`wal_size`) from shrinking."""
+    """Whether a long read keeps SQLite's log (`wal_size`) from shrinking."""
 
 
 class RootStatus(Struct, frozen=True, kw_only=True):
@@ -61,11 +61,11 @@ class RootStatus(Struct, frozen=True, kw_only=True):
     state: str
     """idle, scanning, watching, polling or offline."""
     reason: str | UnsetType = UNSET
-    """Why it is offline, or seems to lack its disk, and what to do."""
+    """Why it is offline, or its disk seems to be missing, and what to do."""
     tracks: int = 0
     file_system: str = ""
     disk: str = ""
-    """The disk's identity as it is compared: `uuid:...` or `fsid:...`."""
+    """The disk's identity: `uuid:...` or `fsid:...`."""
     stamp_fields: str = ""
     moves: bool = True
 
@@ -90,7 +90,7 @@ class RedisStatus(Struct, frozen=True, kw_only=True):
     """Without its password."""
     answers: bool
     detail: str | None = None
-    """What is wrong with it, and what to do."""
+    """The problem with it, and what to do."""
     version: str | None = None
     memory: int | None = None
     """Bytes in use."""
@@ -108,14 +108,14 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     readers: tuple[int, ...] = ()
     """The processes that read files for it."""
     memory: int | None
-    """Bytes held, with those of its readers; null where it never told."""
+    """Bytes used, including its readers; null if it never reported them."""
     cpu_seconds: float | None
     cpu_percent: float | None
-    """Of one processor, since it began."""
+    """Of one processor, since its start."""
     jobs_done: int
     jobs_failed: int
     silent_seconds: float
-    """Since it last showed life."""
+    """Since its last heartbeat."""
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
@@ -137,7 +137,7 @@ class QueueStatus(Struct, frozen=True, kw_only=True):
     started: int
     failed: int
     oldest_seconds: float | None
-    """How long the job that is next has waited; null: none waits."""
+    """Age of the next job; null: the queue is empty."""
     workers: int
     """Processes that take jobs from it."""
 
@@ -150,7 +150,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     extraction: float = 0.0
     """Opened and read."""
     insertion: float = 0.0
-    """Written to the index, or found unchanged when they were to be."""
+    """Written to the index, or found unchanged by insert."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -170,26 +170,26 @@ class Status(Struct, frozen=True, kw_only=True):
     roots: tuple[RootStatus, ...]
     scans: tuple[ScanRow, ...]
     rates: Rates = Rates()
-    """Over the last minute, of a daemon and of workers."""
+    """Over the last minute, for the daemon and workers."""
     last_scan_rates: Rates = Rates()
-    """Of the newest of `scans` that has ended."""
+    """Of the newest scan in `scans` that has ended."""
     error_rate: float = 0.0
-    """Which part of the files read in the last minute stands in `problems`: 0 to 1."""
+    """Fraction of the files read in the last minute that are in `problems`: 0 to 1."""
     processes: tuple[ProcessStatus, ...] = ()
     redis: RedisStatus | None = None
-    """None where the settings name none."""
+    """None if the settings have no Redis."""
     queues: dict[str, QueueStatus] = {}
     workers: tuple[WorkerStatus, ...] = ()
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """One place where index and disk do not agree."""
+    """One difference between index and disk."""
 
     root: str
     path: str
     path_b64: str | UnsetType = UNSET
     kind: str
-    """unindexed, gone, stale, tags, unlisted; of the index itself, then without root and path:
+    """unindexed, gone, stale, tags, unlisted; for the index itself, without root and path:
     full text, catalog (artists, albums, genres), index, view, damage (anything else)."""
     detail: str
 
@@ -201,33 +201,33 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     checked: int
     pending: int
     unseen: int = 0
-    """Files and folders that could not be looked at: nothing is proved of them."""
+    """Files and folders that could not be checked; they may or may not differ."""
     differences: tuple[Difference, ...] = ()
     offline: tuple[str, ...] = ()
 
 
 class DamageFound(Struct, frozen=True, kw_only=True):
-    """One thing that was wrong with the index itself."""
+    """One kind of damage in the index itself."""
 
     kind: str
-    """full text, catalog, index, view, or damage: of what the rows of tracks do not tell."""
+    """full text, catalog, index, view; or damage: data that cannot be derived from tracks."""
     detail: str
 
 
 class RepairReport(Struct, frozen=True, kw_only=True):
-    """What `repair` found and did. The index is sound when it is told."""
+    """What `repair` found and did. The index is sound afterwards."""
 
     damage: tuple[DamageFound, ...] = ()
     made_again: tuple[str, ...] = ()
     """Parts that were made again: index, view, catalog, full text; with `file`, all of them."""
     lost: tuple[str, ...] = ()
-    """What could not be saved, and what to do, a line each."""
+    """What could not be saved, and what to do, one line each."""
     kept: str | None = None
-    """A copy of the damaged file, where a new one had to be made."""
+    """A copy of the damaged file, if a new one had to be made."""
     tracks: int = 0
-    """Rows of tracks there are now, missing ones too."""
+    """Number of rows of tracks now, including missing ones."""
     to_scan: bool = False
-    """Whether files have to be looked at again; hints for it stand in `pending`."""
+    """Whether files must be scanned again; `pending` has the hints for it."""
     seconds: float = 0.0
 
 
@@ -258,7 +258,7 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
 
 
 class FailedJob(Struct, frozen=True, kw_only=True):
-    """One job that failed; it waits to be requeued or dropped, or for its time to run out."""
+    """One failed job, kept until it is requeued, dropped, or expires."""
 
     id: str
     queue: str
@@ -270,6 +270,6 @@ class FailedJob(Struct, frozen=True, kw_only=True):
 
 
 def iso(at_ms: int) -> str:
-    """Unix milliseconds as ISO 8601 with Z, as the view has them."""
+    """Unix milliseconds as ISO 8601 with Z, as in the view."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

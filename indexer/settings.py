@@ -1,6 +1,6 @@
-"""Settings: defaults, the TOML file, the environment and the flags, turned into one frozen struct.
+"""Defaults, the TOML file, the environment and the flags -> settings, one frozen struct.
 
-Later ones win. This is the one place that reads the environment.
+Later ones win. Only this module reads the environment.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ Profile = Annotated[
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything a person can choose. `deploy/config.example.toml` explains each key."""
+    """All settings. `deploy/config.example.toml` explains each key."""
 
     db: Path
     """Absolute."""
@@ -81,7 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     suffixes: Suffixes | None = None
     """Lower case, each with its dot."""
     ignored_names: Names = IGNORED_NAMES
-    """Files and folders that nobody wants, by name; `*` and `?` stand for others."""
+    """Names of files and folders to ignore; `*` and `?` are wildcards."""
     hidden: Switch = False
     follow_links: Switch = False
     still: Seconds = 2.0
@@ -94,62 +94,62 @@ class Settings(Struct, frozen=True, kw_only=True):
     chunk_files: Count = 800
     reader_timeout: Pause = 60.0
     worker_memory: Megabytes = 192
-    """How much a process that reads by mutagen, or one of a worker, may take."""
+    """Memory limit of a process that reads by mutagen, and of a process of a worker."""
     busy_timeout: Seconds = 30.0
     quiet: Seconds = 0.002
-    """How long a folder must have been quiet before what was closed in it is read."""
+    """How long a folder must be quiet before the files closed in it are read."""
     patience: Pause = 10.0
-    """The longest that anything waits for company."""
+    """Maximum batching delay."""
     incomplete: Seconds = 10.0
-    """How long a file must have stood still that is empty or ends before its container does."""
+    """How long a file that is empty or truncated must be unchanged before it is read."""
     probe_interval: Pause = 5.0
-    """How often a daemon looks whether its disks are there."""
+    """How often a daemon checks whether its disks are present."""
     polled: Polled = ()
-    """Roots in which the kernel tells nothing of changes, by name; network disks are found out."""
+    """Names of roots for which the kernel reports no changes; network disks are detected."""
     poll_interval: Pause = 300.0
     reconcile_interval: Amount = 24
-    """Hours after which a daemon looks at everything, lest anything was missed; 0: never."""
+    """Hours between full scans of a daemon, in case a change was missed; 0: never."""
     reconcile_hour: Hour | None = None
     asleep_command: Command = ()
-    """Gets a root's path as its last word and exits with 0 if the disk sleeps, with 1 if not."""
+    """Gets a root's path as its last argument; exits with 0 if the disk sleeps, with 1 if not."""
     reconcile_max_age: Amount = 168
-    """Hours after which it looks even if the disk sleeps."""
+    """Hours after which a full scan runs even if the disk sleeps."""
     keep_missing: Amount = 30
-    """Days on which the root was there, before a track whose file is gone is forgotten."""
+    """Days on which the root was present, before a track whose file is gone is deleted."""
     keep_changes: Amount = 90
-    """Days after which `changes` keeps only what is present; 0: it keeps all."""
+    """Days after which `changes` keeps only present tracks; 0: it keeps all."""
     redis: Redis | None = None
-    """Where the queues are; None: the stages run in this process."""
+    """The Redis of the queues; None: the stages run in this process."""
     profile: Profile = "pi"
     """How many processes `indexer worker` starts for each queue: `engine.profiles`."""
     lease: Pause = 15.0
-    """A job that shows no life for so long is dispatched again (rule R5)."""
+    """A job without a heartbeat for this time is dispatched again (rule R5)."""
     queue_files: Count = 20_000
-    """A scan pauses while the queues hold so many files."""
+    """A scan pauses while the queues hold this many files."""
     queue_live_files: Annotated[Count, Meta(le=1000)] = 200
-    """The most files in one job of live work; a rebuild has `chunk_files`."""
+    """Maximum files in one job of live work; a rebuild has `chunk_files`."""
     queue_retry_first: Pause = 1.0
     queue_retry_longest: Pause = 600.0
     queue_retries: Amount = 1
     """How often files whose whole worker was lost are tried again together, before they are read
     one by one (rule R9)."""
     reconnect_longest: Pause = 30.0
-    """The longest pause between two tries to reach a Redis that is away."""
+    """Maximum pause between attempts to reach a Redis that does not answer."""
     roots: dict[str, Path] = {}
     """Name -> absolute path, not yet resolved."""
     origins: dict[str, str] = {}
-    """Not a key: where each one that is not the default was set, as `said` tells it."""
+    """Not a key: where each value that is not the default was set; see `said`."""
 
     @property
     def worker_count(self) -> int:
-        """How many processes may read at most: `workers`, else one for each core of this process.
+        """Maximum number of reading processes: `workers`, else one per core of this process.
 
-        Where the disks spin they are fewer (`indexer.disk.rotational`).
+        Fewer for rotational disks (`indexer.disk.rotational`).
         """
         return self.workers or len(os.sched_getaffinity(0))
 
     def said(self, key: str) -> str:
-        """How an error names this key: `config.toml:7: group`, `--group`, or just `group`."""
+        """The name of this key in errors: `config.toml:7: group`, `--group`, or just `group`."""
         return self.origins.get(key, key)
 
 
@@ -164,11 +164,11 @@ def load(
     environ: Mapping[str, str] = os.environ,
     **flags: object,
 ) -> Settings:
-    """Settings as this run is to use them. `config` and `db` are the flags of that name.
+    """The settings of this run. `config` and `db` are the flags of that name.
 
     The file is `config`, else $INDEXER_CONFIG, else $XDG_CONFIG_HOME/music-indexer/config.toml;
-    only the last may be missing. A flag that is None was not given. Relative paths count from the
-    file that says them, else from the working folder. Raises SettingsError.
+    only the last may be missing. None means that a flag was not given. Relative paths start at the
+    file that contains them, else at the working folder. Raises SettingsError.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -207,7 +207,7 @@ def _check_pauses(settings: Settings, first: str, longest: str) -> None:
 def check_suffixes(settings: Settings, known: Collection[bytes]) -> frozenset[bytes]:
     """The suffixes to index, out of those that have a reader (`known`: lower case, with dot).
 
-    A separate step, since settings may not know the readers. Raises SettingsError.
+    A separate step, since this module must not import the readers. Raises SettingsError.
     """
     wanted = frozenset(suffix.encode() for suffix in settings.suffixes or ())
     if strange := wanted.difference(known):
@@ -221,8 +221,8 @@ def check_suffixes(settings: Settings, known: Collection[bytes]) -> frozenset[by
 def key_lines(text: str) -> dict[tuple[str, ...], int]:
     """The line (from 1) on which each key of a valid TOML text is set, as a path of names.
 
-    tomllib tells no lines. But each statement of TOML can be parsed without the others, and one
-    that is cut short cannot: so lines are gathered until they parse, and that is a statement.
+    tomllib reports no lines. But each statement of TOML can be parsed alone, and a truncated one
+    cannot: so lines are collected until they parse, and these lines are a statement.
     """
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
@@ -245,7 +245,7 @@ def key_lines(text: str) -> dict[tuple[str, ...], int]:
 
 
 def _key_paths(found: object, above: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Each key in a parsed statement and below it, outer ones first."""
+    """All keys in a parsed statement, outer ones first."""
     if not isinstance(found, dict):
         return []
     return [
@@ -266,14 +266,14 @@ def _config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None
 
 
 def _xdg_file(variable: str, below_home: str, name: str, environ: Mapping[str, str]) -> Path:
-    """A file of ours in one of the XDG folders; by their specification a relative one is void."""
+    """A file in one of the XDG folders; relative ones are ignored, as specified."""
     named = Path(environ.get(variable, ""))
     folder = named if named.is_absolute() else _home(environ) / below_home
     return folder / "music-indexer" / name
 
 
 def _home(environ: Mapping[str, str]) -> Path:
-    """The home folder; `/` for a user that has none, such as an unnamed one in a container."""
+    """The home folder; `/` for a user without one, such as an unnamed user in a container."""
     if named := environ.get("HOME"):
         return Path(named)
     try:
@@ -283,7 +283,7 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 
 def _read(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """(values, origins) of what one file sets."""
+    """(values, origins) of one file."""
     text, found = _parse(file)
     lines = key_lines(text)
     values: dict[str, Any] = {}
@@ -345,7 +345,7 @@ def _roots(
 def _checked(
     key: str, value: object, shown: str, folder: Path, environ: Mapping[str, str]
 ) -> object:
-    """The value in the type of its field. `shown` is how an error quotes it."""
+    """Convert a value to the type of its field. `shown` is its name in errors."""
     if key == "db":
         return _path(value, shown, folder, environ)
     kind = _TYPES[key]
@@ -380,7 +380,7 @@ def _refuse_key(shown: str, key: str, known: Collection[str]) -> NoReturn:
 
 
 def _shown(value: object) -> str:
-    """A value about as TOML writes it."""
+    """A value in approximately TOML's format."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

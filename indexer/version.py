@@ -1,4 +1,4 @@
-"""What is installed here -> the versions that a bug report needs."""
+"""The installation -> the versions that a bug report needs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from importlib import metadata
 
 
 def versions() -> dict[str, str]:
-    """The versions of the program, of what it runs on, and of the schema it writes, by name.
+    """The versions of the program, its platform, its libraries and its schema, by name.
 
-    What this installation does without is `not installed`. SQLite is the one that the index is
-    opened with, not the standard library's.
+    Missing optional libraries are `not installed`. SQLite is the copy that opens the index, not
+    the standard library's.
     """
     from indexer.store.connection import Connection
     from indexer.store.schema import SCHEMA_VERSION

@@ -1,9 +1,9 @@
 """A small automounter: `python -m tests.automount POINT WHAT [IDLE_S]`.
 
-It makes POINT an automount, as a systemd .automount unit does: WHAT (a folder, which is bound, or
-an image of a disk) is mounted there when a program opens POINT, and unmounted when the kernel says
-that none has used it for IDLE_S seconds (left out: never). It says `ready` on stdout, or why there
-is no autofs. WHAT may be missing; then nothing is mounted, though POINT is said to be ready.
+It makes POINT an automount, as a systemd .automount unit does: WHAT (a folder, which is bound, or a
+disk image) is mounted there when a program opens POINT, and unmounted when the kernel reports that
+it was unused for IDLE_S seconds (default: never). It prints `ready` on stdout, or why there is no
+autofs. WHAT may be missing; then nothing is mounted, but POINT is still reported as ready.
 
 The packets are those of include/uapi/linux/auto_fs.h (protocol 5); how they are used is described
 in Documentation/filesystems/autofs.rst.
@@ -26,7 +26,7 @@ from typing import Final
 PACKET: Final = 304
 """sizeof(struct autofs_v5_packet) on 64-bit machines; a name of 256 bytes is its end."""
 HEAD: Final = struct.Struct("@iiI")
-"""Version of the protocol, type of the packet, and the token that its answer bears."""
+"""Version of the protocol, type of the packet, and the token for its answer."""
 MISSING_DIRECT: Final = 5
 EXPIRE_DIRECT: Final = 6
 READY: Final = 0x9360
@@ -38,13 +38,13 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def say(line: str) -> None:
-    """Tell the test that waits for it."""
+    """Print a line for the waiting test."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def mount_trigger(point: Path) -> tuple[int, int]:
-    """Mount the trigger; the pipe on which the kernel asks, and the folder that takes answers."""
+    """Mount the trigger; the pipe of requests from the kernel, and the folder for the answers."""
     asked, asks = os.pipe()
     options = f"fd={asks},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
     if _LIBC.mount(b"tests", os.fsencode(point), b"autofs", 0, options.encode()) != 0:
@@ -55,7 +55,7 @@ def mount_trigger(point: Path) -> tuple[int, int]:
 
 
 def expire(control: int, idle_s: float) -> None:
-    """Ask the kernel again and again whether it may be unmounted; it answers through the pipe."""
+    """Repeatedly ask the kernel to expire the mount; it answers through the pipe."""
     while True:
         time.sleep(idle_s / 4)
         with suppress(OSError):  # it is busy, or there is nothing to unmount
@@ -63,7 +63,7 @@ def expire(control: int, idle_s: float) -> None:
 
 
 def serve(point: Path, what: Path, asked: int, control: int) -> None:
-    """Mount and unmount as the kernel asks, until it does no longer."""
+    """Mount and unmount on request of the kernel, until the pipe is closed."""
     while len(packet := os.read(asked, PACKET)) >= HEAD.size:
         _, kind, token = HEAD.unpack_from(packet)
         command: list[str | Path] = ["true"]

@@ -26,7 +26,7 @@ def synchsafe(number: int) -> bytes:
 
 
 def inflating(megabytes: int) -> bytes:
-    """An MP3 file whose title becomes so much; zlib makes a thousandth of it."""
+    """An MP3 file whose title inflates to so many megabytes, from a thousandth of that."""
     packer = zlib.compressobj(9)
     packed = packer.compress(b"\3")
     for _ in range(megabytes):
@@ -37,19 +37,19 @@ def inflating(megabytes: int) -> bytes:
 
 
 def tiny_frames(size: int, name: bytes = b"TXXX") -> bytes:
-    """An MP3 file whose tag has so many bytes of frames of a few bytes each."""
+    """An MP3 file whose tag has `size` bytes of frames of a few bytes each."""
     each = frame(name, b"\3a\0b")
     return id3(frame(b"TIT2", b"\3Tiny"), each * (size // len(each)))
 
 
 def large_tag(size: int) -> bytes:
-    """An MP3 file that mutagen reads, with a picture of so many bytes, which it reads whole."""
+    """An MP3 file with a picture of `size` bytes, which mutagen reads completely."""
     title = frame(b"TIT2", b"\3Large")
     return id3(title, title, frame(b"APIC", b"\0image/png\0\3\0" + bytes(size)))
 
 
 def many_blocks(size: int) -> bytes:
-    """A FLAC file with so many bytes of empty blocks, each of which mutagen makes an object of."""
+    """A FLAC file with `size` bytes of empty blocks, for each of which mutagen makes an object."""
     whole = template(".flac")
     head = whole[:4] + b"\0" + whole[5:42]
     return head + b"\1\0\0\0" * (size // 4) + b"\x81\0\0\0" + whole[200:]

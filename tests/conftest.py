@@ -1,4 +1,4 @@
-"""A test's name -> a music folder and an index of its own, and how thorough properties are."""
+"""Fixtures: a music folder and an index for each test; profiles of property tests."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 MOUNTS = ("mount", "mkfs.ext4", "namespace", "tmpfs", "fuse2fs", "bindfs")
-"""A reason to skip that has one of these words is that no disk could be made for the test."""
+"""Words in the reason of a skip which mean that no disk could be made for the test."""
 NO_KERNEL_HAS_ALL = "unknown filesystem type"
-"""But not this: what a kernel was built without, nobody can add."""
+"""Except this: the kernel was built without the file system."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--all-mounts`: a machine on which disks can be made must have tried them."""
+    """`--all-mounts`: fail if a test was skipped because no disk could be made."""
     parser.addoption(
         "--all-mounts", action="store_true", help="fail if a test that needs mounts was skipped"
     )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that was to try all mounts and did not."""
+    """Fail a run with `--all-mounts` that did not try all mounts."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
     if not session.config.getoption("--all-mounts") or reporter is None:
         return
@@ -59,7 +59,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def empty_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index in which nothing stands: made once, since making one starts a process."""
+    """An empty index: made once, since this starts a process."""
     path = tmp_path_factory.mktemp("empty") / "library.db"
     open_index(path, write=True).close()
     return path
@@ -67,13 +67,13 @@ def empty_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def chunk_files() -> int:
-    """Files in one transaction; a test that parametrizes it has its own."""
+    """Files in one transaction; tests may parametrize it."""
     return 200
 
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_index: Path, chunk_files: int) -> Settings:
-    """Settings that wait for nothing longer than a twentieth of a second; the index is there."""
+    """Settings with waits of at most a twentieth of a second; the index exists."""
     db = tmp_path / "index" / "library.db"
     db.parent.mkdir()
     shutil.copyfile(empty_index, db)
@@ -115,7 +115,7 @@ def plant(music: Path) -> Plant:
 
 @pytest.fixture
 def by_hand(library: Library, settings: Settings) -> Iterator[ByHand]:
-    """The stages of `library` one by one, as the disks of its roots are now."""
+    """The stages of `library` one by one, on the current disks of its roots."""
     assert library.status().roots
     with ByHand(settings) as stages:
         yield stages
@@ -123,7 +123,7 @@ def by_hand(library: Library, settings: Settings) -> Iterator[ByHand]:
 
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[Connection]:
-    """An index to write to, in which nothing stands."""
+    """A connection to an empty index, for writing."""
     opened = open_index(settings.db, write=True)
     yield opened
     opened.close()
@@ -131,7 +131,7 @@ def connection(settings: Settings) -> Iterator[Connection]:
 
 @pytest.fixture
 def root_id(connection: Connection) -> int:
-    """The first root of `connection`, on its first disk: where made-up rows and entries are."""
+    """The first root of `connection`, on its first disk, for made-up rows and entries."""
     root = roots.add(connection, "music", b"/music", now_ms=1)
     disk_id = roots.accept(connection, root.id, b"", Disk(uuid="made-up", fs_type="ext4"), inode=1)
     assert (root.id, disk_id) == (1, 1)

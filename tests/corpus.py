@@ -1,7 +1,7 @@
 """Tag values and trees as literals -> the bytes of audio files, whole or damaged, and libraries.
 
 The templates are a fifth of a second of a sine tone without tags, made once with ffmpeg, or by hand
-where it cannot. Equal arguments give equal bytes (under one version of mutagen).
+if ffmpeg cannot. Equal arguments give equal bytes (with one version of mutagen).
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ OTHERS = {
     **dict.fromkeys(AT_THE_END, taggers.apev2),
 }
 STREAMS = (*AT_THE_HEAD, *CHUNKS, *OGG, *OTHERS)
-"""The templates, all different, by the suffix of a file that holds them."""
+"""Suffixes with a template, all different."""
 
 
 @cache
 def template(suffix: str) -> bytes:
-    """An untagged file: one of `STREAMS`, or another suffix of such a file."""
+    """An untagged file; the suffix is one of `STREAMS`, or another one for the same format."""
     name = ALIASES.get(suffix, suffix)
     return HANDMADE[name]() if name in HANDMADE else (TEMPLATES / f"tone{name}").read_bytes()
 
@@ -65,9 +65,9 @@ def template(suffix: str) -> bytes:
 def tagged(
     suffix: str = ".mp3", *, picture: int | None = None, id3_version: int = 4, **tags: Value
 ) -> bytes:
-    """The bytes of a file with these tags, named as the columns of the view `library`.
+    """The bytes of a file with these tags, by columns of the view `library`.
 
-    A list is several values. `picture` embeds a made-up cover of that many bytes.
+    A list means several values. `picture` embeds a made-up cover of that many bytes.
     """
     if strange := tags.keys() - taggers.COLUMNS:
         raise KeyError(*strange)
@@ -79,9 +79,9 @@ def tagged(
 
 
 def plant(root: Path, tree: Tree) -> None:
-    """Write a tree below `root`: content by path, `/` between folders, bytes where it is no UTF-8.
+    """Write a tree below `root`: path (bytes if not UTF-8) -> content.
 
-    `None` under a path that ends in `/` is an empty folder.
+    `None` for a path that ends in `/` is an empty folder.
     """
     base = os.fsencode(root)
     for name, content in tree.items():
@@ -93,13 +93,13 @@ def plant(root: Path, tree: Tree) -> None:
 
 
 def truncated(suffix: str = ".mp3", keep: float = 0.5) -> bytes:
-    """A tagged file, of which a copy ended too early."""
+    """A truncated copy of a tagged file."""
     whole = tagged(suffix, picture=2000, title="Human Behaviour", artist="Björk", album="Debut")
     return whole[: int(len(whole) * keep)]
 
 
 def empty() -> bytes:
-    """What is left of a file after some crashes."""
+    """An empty file, as after some crashes."""
     return b""
 
 
@@ -109,7 +109,7 @@ def noise(size: int = 4096, seed: int = 1) -> bytes:
 
 
 def id3_claims_256_mb() -> bytes:
-    """An MP3 file whose ID3v2 header claims the largest size there is: 2**28 - 1 bytes."""
+    """An MP3 file whose ID3v2 header claims the maximum size: 2**28 - 1 bytes."""
     return b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + template(".mp3")
 
 
@@ -121,7 +121,7 @@ def flac_picture_claims_4_gb() -> bytes:
 
 
 def mp4_without_moov() -> bytes:
-    """An MP4 file of which only type and sound were written: the index comes last."""
+    """An MP4 file with only `ftyp` and `mdat` written: the index comes last."""
     whole = template(".m4a")
     sound = whole.index(b"mdat") - 4
     return whole[:24] + whole[sound : sound + int.from_bytes(whole[sound : sound + 4])]
@@ -158,7 +158,7 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "without moov.m4a": mp4_without_moov,
     "header only.flac": flac_header_only,
 }
-"""Files that no reader can make a track of, by a name to plant them under."""
+"""File name -> content from which no reader can make a track."""
 
 
 def _tagger(name: str, id3_version: int) -> taggers.Tagger:
@@ -177,5 +177,5 @@ def _texts(value: Value) -> list[str]:
 
 @cache
 def _cover(size: int) -> bytes:
-    """As many bytes, none of them zero, that begin like a JPEG file."""
+    """`size` bytes, none of them zero, that begin like a JPEG file."""
     return (b"\xff\xd8\xff\xe0" + b"made up " * (size // 8 + 1))[:size]

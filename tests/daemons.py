@@ -1,4 +1,4 @@
-"""A folder of music -> a real `watcher run` that watches it, and what can be seen of it outside."""
+"""A folder of music -> a real `watcher run` that watches it, observed from outside."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ still = 0.05
 retry_longest = 0.2
 probe_interval = 0.2
 """
-"""Settings of a test that does not wait."""
+"""Settings with short waits."""
 
 _LOOKED = re.compile(r"^looked .* read=(\d+) bytes=(\d+) ", re.MULTILINE)
 
 Shown = Mapping[Any, str | None]
-"""Path in the view `library` (bytes where it is no UTF-8) -> title."""
+"""Path in the view `library` (bytes if not UTF-8) -> title."""
 
 
 class Daemon:
-    """One run of the daemon, and the index that it keeps."""
+    """One run of the daemon, and its index."""
 
     def __init__(self, process: subprocess.Popen[bytes], db: Path, log: Path) -> None:
         self.process = process
@@ -45,15 +45,15 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        """All that it has said."""
+        """Its log so far."""
         return self._log.read_text("utf-8") if self._log.exists() else ""
 
     def lines(self, *words: str) -> list[str]:
-        """What it has said with all of these words."""
+        """The lines of its log with all of these words."""
         return [line for line in self.log.splitlines() if all(word in line for word in words)]
 
     def await_line(self, *words: str, times: int = 1, within_s: float = AT_MOST_S) -> str:
-        """Wait until it has said so, so many times; the last of these lines."""
+        """Wait until its log has `times` lines with these words; the last of them."""
 
         def said() -> list[str]:
             lines = self.lines(*words)
@@ -63,11 +63,11 @@ class Daemon:
         return eventually(said, within_s=within_s)[-1]
 
     def watches(self, times: int = 1) -> None:
-        """Wait until it has looked at everything, so many times."""
+        """Wait until it has scanned everything `times` times."""
         self.await_line("watching root=", times=times)
 
     def sleeps(self) -> None:
-        """Wait until it has had nothing to do for fifty looks on end: a tenth of a second."""
+        """Wait until it was idle in fifty consecutive checks: a tenth of a second."""
         switches, looks = -1, 0
 
         def asleep() -> bool:
@@ -81,21 +81,21 @@ class Daemon:
 
     @property
     def files_read(self) -> int:
-        """How many files it has opened to read their tags; it must be verbose."""
+        """The number of files opened to read their tags; requires a verbose log."""
         return sum(int(files) for files, _ in _LOOKED.findall(self.log))
 
     def has_read(self, files: int) -> None:
-        """Wait until it says that it has read so many files; a row is visible a little sooner."""
+        """Wait until it logs that it has read `files` files; rows are visible a little sooner."""
         eventually(lambda: self.files_read >= files)
         assert self.files_read == files
 
     @property
     def bytes_read(self) -> int:
-        """How much of them it has read."""
+        """The number of bytes read of them."""
         return sum(int(size) for _, size in _LOOKED.findall(self.log))
 
     def shows(self, expected: Shown, *, within_s: float = AT_MOST_S) -> None:
-        """Wait until the view holds just these files with these titles."""
+        """Wait until the view has exactly these files with these titles."""
         try:
             eventually(lambda: shown(self.db) == expected, within_s=within_s)
         except AssertionError:
@@ -103,27 +103,27 @@ class Daemon:
             raise
 
     def status(self) -> dict[str, Any]:
-        """What `indexer status` says."""
+        """The output of `indexer status --json`."""
         return run("status", "--json", db=self.db).object
 
     def state(self) -> str:
-        """That of the only root."""
+        """The state of the only root."""
         (root,) = self.status()["roots"]
         return str(root["state"])
 
     def recoveries(self) -> dict[str, int]:
-        """How often it has looked at everything again, by reason."""
+        """Reason -> number of full rescans."""
         return dict(self.status()["daemon"]["recoveries"])
 
     def is_right(self) -> None:
-        """Nothing is pending any more, and index equals disk to the last tag."""
+        """Wait until nothing is pending, and check that index equals disk, with all tags."""
         eventually(lambda: rows(self.db, "SELECT count(*) FROM pending") == [(0,)])
         verified = run("verify", "--deep", "--json", db=self.db, check=None).object
         assert verified["ok"], (verified, self.log)
         assert verified["pending"] == 0
 
     def end(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = AT_MOST_S) -> int:
-        """Send a signal, and give the exit code."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(within_s)
 
@@ -140,11 +140,10 @@ def watching(
     until: Callable[[Daemon], object] | None = Daemon.watches,
     may_fail: bool = False,
 ) -> Iterator[Daemon]:
-    """`watcher run` in a process of its own, once it watches; killed at the end of the `with`.
+    """Start `watcher run` and wait until it watches; it is killed at the end of the `with`.
 
-    `log` is where its lines go, or `stderr` instead.
-    `prefix` is a command that starts ours, and `until` what is waited for before it is given. With
-    `may_fail` its log may hold tracebacks.
+    `log` is the file for its lines, unless `stderr` is given. `prefix` is a command that starts
+    ours, and `until` the line to wait for first. With `may_fail` its log may contain tracebacks.
     """
     log = log or db.with_name("watcher.log")
     file = log.with_name("watcher.toml")
@@ -167,14 +166,14 @@ def watching(
             yield daemon
             assert may_fail or "Traceback" not in daemon.log
         finally:
-            if prefix and process.poll() is None:  # strace would leave it running
+            if prefix and process.poll() is None:  # killing strace alone would leave it running
                 for child in psutil.Process(process.pid).children(recursive=True):
                     child.kill()
             process.kill()
 
 
 def shown(db: Path) -> Shown:
-    """What the view holds."""
+    """The contents of the view."""
     return dict(rows(db, "SELECT path, title FROM library"))
 
 
@@ -184,7 +183,7 @@ def ids(db: Path) -> dict[object, int]:
 
 
 def context_switches(pid: int) -> int:
-    """How often threads of a process went to sleep of their own will."""
+    """Voluntary context switches of the threads of a process."""
     tasks = Path(f"/proc/{pid}/task").glob("*/status")
     lines = (line for task in tasks for line in task.read_text("ascii").splitlines())
     return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
@@ -203,5 +202,4 @@ def io_of(pid: int) -> dict[str, int]:
 
 
 def ticks_per_second() -> int:
-    """How many clock ticks a second has."""
     return int(os.sysconf("SC_CLK_TCK"))

@@ -1,4 +1,4 @@
-"""A name below a folder -> one that is listed and cannot be looked at, as a damaged inode is."""
+"""Names -> listed, but `stat` fails for them, as for a damaged inode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 class _Entry:
-    """An entry of a listing; one that is damaged raises when it is looked at."""
+    """An entry of a listing; `stat` raises for a damaged one."""
 
     def __init__(self, entry: os.DirEntry[str], number: int | None) -> None:
         self._entry = entry
@@ -32,7 +32,7 @@ class _Entry:
 
 
 def damage(patch: pytest.MonkeyPatch, *names: str, number: int = errno.EBADMSG) -> None:
-    """Let every look at these names fail, in whatever folder; they are listed as before."""
+    """Let every `stat` of these names fail, in any folder; they are still listed."""
     damaged = {os.fsencode(name) for name in names}
     scandir, stat = os.scandir, os.stat
 

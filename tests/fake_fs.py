@@ -1,7 +1,7 @@
-"""What programs do to files on a pretend disk -> what a settler makes of it, on a pretend clock.
+"""Operations on the files of a fake disk -> what a debouncer makes of them, on a fake clock.
 
-Nothing is opened and nobody sleeps. `World` is disk, kernel, extract and index in one: it reports
-each change as the observer would, looks at what is due, and keeps what an index would show.
+No file is opened and no call sleeps. `World` is disk, kernel, extract and index in one: it reports
+each change as the observer would, scans due hints, and keeps what an index would show.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from watcher.folder_buffer import Observation
 from watcher.fs_event import FsEvent, FsEventKind
 
 END = "."
-"""What a file whose suffix is not `.mp3` ends with when its container is complete."""
+"""The end of a complete container, for files whose suffix is not `.mp3`."""
 
 
 @dataclass
 class File:
-    """One file of the pretend disk; its content is a text."""
+    """One file of the fake disk; its content is a text."""
 
     content: str
     changed_at: float
@@ -40,7 +40,7 @@ class Read:
 
 @dataclass
 class World:
-    """A disk, and an index that follows it through one settler. Times in seconds."""
+    """A disk, and an index that follows it through one debouncer. Times in seconds."""
 
     debouncer: Debouncer = field(default_factory=Debouncer)
     leases: bool = True
@@ -49,17 +49,17 @@ class World:
     held_s: float = 60.0
     disk: dict[bytes, File] = field(default_factory=dict)
     index: dict[bytes, tuple[str, float]] = field(default_factory=dict)
-    """What was last read of each path, and of which change."""
+    """Path -> the content last read, and the time of its change."""
     reads: defaultdict[bytes, list[Read]] = field(default_factory=lambda: defaultdict(list))
     closes: defaultdict[bytes, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Every content that a file had when somebody closed it, or it was moved."""
+    """Path -> every content of the file when it was closed or moved."""
     dues: list[tuple[float, DueHint]] = field(default_factory=list)
     asked: defaultdict[bytes, list[float]] = field(default_factory=lambda: defaultdict(list))
     deaf: bool = False
-    """Whether changes go unreported: in a folder that has no watch yet."""
+    """Whether changes are not reported, as in a folder that has no watch yet."""
 
     def see(self, path: bytes, kind: FsEventKind) -> None:
-        """Report something of a file as the observer would: names that are no music are not."""
+        """Report an event as the observer would: only for names of music files."""
         name = paths.name_of(path)
         if not self.deaf and not name.startswith(b".") and not name.endswith(b".part"):
             self.debouncer.offer(FsEvent(1, paths.parent_of(path), name, kind), self.now)
@@ -70,7 +70,7 @@ class World:
         )
 
     def create(self, path: bytes) -> None:
-        """Open a file for writing that is not there yet; or an old one, and empty it."""
+        """Open a new file for writing; or truncate an existing one."""
         is_new = path not in self.disk
         file = self.disk.setdefault(path, File("", self.now))
         file.content, file.changed_at = "", self.now
@@ -117,10 +117,10 @@ class World:
         self.close(path)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass, and look at what falls due on the way."""
+        """Advance the clock, and scan hints when they become due."""
         until = self.now + seconds
         while (due_at := self.debouncer.next_due()) is not None and due_at <= until:
-            assert due_at >= self.now or not self.dues, "it is awake for something it does not do"
+            assert due_at >= self.now or not self.dues, "it wakes up without doing anything"
             self.now = max(self.now, due_at)
             self.pop()
             next_due = self.debouncer.next_due()
@@ -150,7 +150,7 @@ class World:
         return FileLease.REFUSED if file.writers else FileLease.GRANTED
 
     def _look(self, due: DueHint) -> None:
-        """Scan a place and extract what changed there, as rules R2 and R6 have it."""
+        """Scan a place and extract what changed there, by rules R2 and R6."""
         for path in covered(due.hint, self.disk | dict.fromkeys(self.index)):
             if path in due.unfinished:
                 continue
@@ -167,7 +167,7 @@ class World:
             lease is FileLease.UNAVAILABLE and path not in due.whole and still_s < self.still_s
         )
         if lacking or (lease is FileLease.REFUSED and still_s < self.held_s):
-            self.see(path, FsEventKind.WRITING)  # the daemon offers what was left
+            self.see(path, FsEventKind.WRITING)  # the daemon offers the remaining names again
             return
         if self.index.get(path, (None,))[0] != file.content:
             self.reads[path].append(Read(self.now, file.content))
@@ -180,12 +180,11 @@ class World:
         }
 
     def showed_only_finished(self, path: bytes) -> bool:
-        """Whether every row that was visible is of the file as it stood at some close."""
+        """Whether every visible row had the content of the file at some close."""
         return {read.content for read in self.reads[path]} <= self.closes[path]
 
 
 def covered(hint: Hint, known: Mapping[bytes, object]) -> list[bytes]:
-    """The paths that a look at this hint concerns."""
     if hint.names is not None:
         return [paths.join(hint.folder, name) for name in hint.names]
     if hint.recursive:

@@ -1,6 +1,6 @@
-"""Words of a command line -> what the real program answers, as its users see it.
+"""Words of a command line -> the output of the real program.
 
-A child process gets an environment of its own, so that nothing of this machine's user shows.
+A child process gets a separate environment, so that this machine's user has no influence.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AT_MOST_S = 60
 
 
 class Ran(NamedTuple):
-    """How one run of the program ended."""
+    """The result of one run of the program."""
 
     code: int
     out: str
@@ -42,13 +42,13 @@ class Ran(NamedTuple):
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """Its answer in JSON, an object a line and nothing else."""
+        """Its output as JSON, one object per line and nothing else."""
         assert self.out.endswith("\n") or not self.out
         return [json.loads(line) for line in self.out.split("\n")[:-1]]
 
     @property
     def object(self) -> dict[str, Any]:
-        """Its answer where that is exactly one object."""
+        """Its output, which must be exactly one object."""
         (one,) = self.objects
         return one
 
@@ -62,7 +62,7 @@ def run(
     prefix: Sequence[str] = (),
     cwd: Path | None = None,
 ) -> Ran:
-    """Run the program to its end. `check` is the exit code that it must have; None: any.
+    """Run the program to its end. `check` is the expected exit code; None: any.
 
     `config` is the text of a settings file, `prefix` a command that starts ours, and `env` is
     added to the environment.
@@ -88,25 +88,25 @@ class Running:
         return self.process.poll() is not None
 
     def end(self) -> Ran:
-        """Wait until it has ended of itself."""
+        """Wait until it has ended by itself."""
         out, err = self.process.communicate(timeout=AT_MOST_S)
         return Ran(self.process.returncode, out.decode(), err.decode())
 
     def line(self, within_s: float = AT_MOST_S) -> str:
-        """The next line of its answer, as soon as it has been written."""
+        """The next line of its output, as soon as it is written."""
         return _line(self.process.stdout, within_s)
 
     def error_line(self, within_s: float = AT_MOST_S) -> str:
-        """The next line of its complaints."""
+        """The next line of its standard error."""
         return _line(self.process.stderr, within_s)
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
+        """Kill it, as the kernel does when memory is short."""
         self.process.kill()
         self.process.wait(AT_MOST_S)
 
     def interrupt(self) -> None:
-        """Ctrl-C, but for the terminal."""
+        """Send the signal of Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
 
@@ -131,7 +131,7 @@ def started(
     prefix: Sequence[str] = (),
     cwd: Path | None = None,
 ) -> Iterator[Running]:
-    """Run the program in the background; what still runs at the end of the `with` is killed."""
+    """Run the program in the background; it is killed at the end of the `with`."""
     options: list[Word] = [] if db is None else ["--db", db]
     if config is not None:
         assert db is not None
@@ -155,7 +155,7 @@ def started(
 
 
 def eventually(ask: Callable[[], Answer | None], *, within_s: float = AT_MOST_S) -> Answer:
-    """Ask until the answer is true, and give it; fail when it never is."""
+    """Call until the result is true, and return it; fail after `within_s`."""
     deadline = time.monotonic() + within_s
     while True:
         answer = ask()
@@ -166,13 +166,13 @@ def eventually(ask: Callable[[], Answer | None], *, within_s: float = AT_MOST_S)
 
 
 def rows(db: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """What another program, with the standard library's SQLite, reads in the index."""
+    """The rows that the standard library's SQLite reads from the index."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
         return connection.execute(statement, values).fetchall()
 
 
 def count(db: Path, statement: str) -> int:
-    """The number that a statement answers; 0 as long as there is no index."""
+    """The number that a query returns; 0 as long as there is no index."""
     try:
         ((number,),) = rows(db, statement)
     except sqlite3.OperationalError:

@@ -1,4 +1,4 @@
-"""A format that no tool here writes -> a fifth of a second of it, headers and no sound, by hand.
+"""Handmade files of formats that no tool here writes: a fifth of a second, headers without sound.
 
 Sources: the Musepack SV7 and SV8 specifications; Monkey's Audio 3.99 (MACLib.h); OptimFROG and TAK
 as mutagen reads them; DSF File Format Specification 1.01; DSDIFF 1.5; ISO 11172-3 (layer I).
@@ -58,7 +58,7 @@ def dsf() -> bytes:
 
 
 def dsdiff() -> bytes:
-    """DSD64, one channel, compressed as DST: 15 frames of 1/75 second, none of which is there."""
+    """DSD64, one channel, compressed as DST: 15 frames of 1/75 second, all absent."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return name + len(content).to_bytes(8) + content + bytes(len(content) % 2)
@@ -85,4 +85,4 @@ HANDMADE = {
     ".dsf": dsf,
     ".dff": dsdiff,
 }
-"""By the name of the template that each of them is."""
+"""Name of the template -> its content."""

@@ -15,11 +15,11 @@ from redis.retry import Retry
 from tests.programs import AT_MOST_S, eventually
 
 _ALONE = ("--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no")
-"""No TCP, nothing on the disk: a server that was killed has forgotten everything."""
+"""No TCP, no persistence: a killed server loses everything."""
 
 
 class RedisServer:
-    """One server and its clients. `process` is the one that runs now, or the last that did."""
+    """One server and its clients. `process` is the current or the last process."""
 
     def __init__(self, folder: Path, config: tuple[str, ...]) -> None:
         program = shutil.which("redis-server")
@@ -35,13 +35,13 @@ class RedisServer:
         self.process = self._started()
 
     def client(self) -> redis.Redis:
-        """A client of its own, which tries nothing twice; closed with the server."""
+        """A new client without retries; closed with the server."""
         client = redis.Redis.from_url(self.address, retry=Retry(NoBackoff(), 0))
         self._clients.append(client)
         return client
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short: what it held is gone."""
+        """Kill it, as the kernel does when memory is short: its data is lost."""
         self.process.kill()
         self.process.wait(AT_MOST_S)
 
@@ -51,7 +51,7 @@ class RedisServer:
         self.process = self._started()
 
     def close(self) -> None:
-        """Kill it, and let go of its clients."""
+        """Kill it, and close its clients."""
         for client in self._clients:
             client.close()
         self.kill()
@@ -83,7 +83,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(folder: Path, *config: str) -> Iterator[RedisServer]:
-    """A server that answers. `config` is what to add, such as `--maxmemory 64mb` in two words."""
+    """A running server. `config` are more arguments, such as `--maxmemory`, `64mb`."""
     folder.mkdir(parents=True, exist_ok=True)
     server = RedisServer(folder, config)
     try:

@@ -14,7 +14,7 @@ ADD_DISK = "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, '', '
 
 
 class MadeUp:
-    """The rows of one index; its only root is /music, and no two files have the same inode."""
+    """The rows of one index; its only root is /music, and all inodes are different."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -30,14 +30,14 @@ class MadeUp:
             return [self._show(path, track, None) for path, track in files]
 
     def change(self, track_id: int, track: Track) -> None:
-        """A file has other tags now."""
+        """Give a file other tags."""
         with self._rows.writing():
             known = tracks.by_id(self._connection, track_id)
             assert known is not None
             self._show(known.path, track, known)
 
     def take_out(self, track_ids: Iterable[int]) -> None:
-        """Files are gone."""
+        """Remove files."""
         with self._rows.writing():
             for track_id in track_ids:
                 known = tracks.by_id(self._connection, track_id)

@@ -1,4 +1,4 @@
-"""A Redis and an index -> a real `indexer worker` that serves the queues, and who is in it."""
+"""A Redis and an index -> a real `indexer worker` that serves the queues, and its processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROGRAM = (sys.executable, "-P", "-m", "indexer")
 
 
 def quick(server_address: str, **more: object) -> str:
-    """Settings of a test that does not wait, for all three programs."""
+    """Settings with short waits, for all three programs."""
     values: dict[str, object] = {
         "redis": server_address,
         "workers": 1,
@@ -42,12 +42,12 @@ def quick(server_address: str, **more: object) -> str:
 
 
 class Crew:
-    """One `indexer worker`: a parent, and its children, of which one may own the database."""
+    """One `indexer worker`: a parent and its children, one of which may write the database."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
         self.may_fail = False
-        """Whether jobs may fail, so that it tells why."""
+        """Whether jobs may fail, with tracebacks in the log."""
         self._log = log
 
     @property
@@ -56,11 +56,11 @@ class Crew:
 
     @property
     def log(self) -> str:
-        """All that it has said."""
+        """Its log so far."""
         return self._log.read_text("utf-8") if self._log.exists() else ""
 
     def await_line(self, *words: str, times: int = 1, within_s: float = AT_MOST_S) -> str:
-        """Wait until it has said so, so many times; the last of these lines."""
+        """Wait until its log has `times` lines with these words; the last of them."""
 
         def said() -> list[str]:
             lines = [line for line in self.log.splitlines() if all(word in line for word in words)]
@@ -71,25 +71,25 @@ class Crew:
 
     @property
     def children(self) -> list[psutil.Process]:
-        """Those that hold a post."""
+        """The children that serve queues."""
         return psutil.Process(self.pid).children()
 
     @property
     def everybody(self) -> list[psutil.Process]:
-        """All below the parent, the reader processes too."""
+        """All descendants of the parent, including readers."""
         return psutil.Process(self.pid).children(recursive=True)
 
     def members(self, client: redis.Redis) -> list[BaseWorker]:
-        """Its children, by their own word."""
+        """Its children, as registered in Redis."""
         pids = {child.pid for child in self.children}
         return [one for one in workers(client) if one.pid in pids]
 
     def owner(self, client: redis.Redis) -> psutil.Process:
-        """The child that has the database."""
+        """The child that writes the database."""
         return eventually(lambda: self._serving(client, "insert"))
 
     def reader(self, client: redis.Redis) -> psutil.Process:
-        """A child that has files read."""
+        """A child that serves the queue extract."""
         return eventually(lambda: self._serving(client, "extract"))
 
     def _serving(self, client: redis.Redis, queue: str) -> psutil.Process | None:
@@ -97,17 +97,16 @@ class Crew:
         return next((child for child in self.children if child.pid in pids), None)
 
     def done(self, client: redis.Redis) -> int:
-        """How many jobs it has done, and not failed."""
+        """How many jobs it has done successfully."""
         return sum(int(one.successful_job_count) for one in self.members(client))
 
     def end(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = AT_MOST_S) -> int:
-        """Send a signal, and give the exit code."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(within_s)
 
 
 def workers(client: redis.Redis) -> list[BaseWorker]:
-    """All that are registered."""
     return [
         one for one in Worker.all(connection=client, serializer=serializer) if one.pid is not None
     ]
@@ -124,9 +123,9 @@ def crew(
     prefix: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Crew]:
-    """`indexer worker` in a process of its own; killed at the end of the `with`.
+    """Start `indexer worker`; it is killed at the end of the `with`.
 
-    With a `client` it is waited for until all of its children have registered there.
+    With a `client`, wait until all of its children are registered there.
     """
     folder = folder or (db.parent if db is not None else None)
     assert folder is not None
@@ -160,7 +159,7 @@ def crew(
 
 
 def serves(running: Crew, client: redis.Redis) -> None:
-    """Wait until all posts of a crew are held."""
+    """Wait until all children of a worker are registered."""
 
     def registered() -> bool:
         assert running.process.poll() is None, running.log
@@ -171,7 +170,7 @@ def serves(running: Crew, client: redis.Redis) -> None:
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that have not ended; a zombie has."""
+    """The processes that have not ended; a zombie has ended."""
 
     def lives(process: psutil.Process) -> bool:
         try:
@@ -183,28 +182,28 @@ def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def await_ends(processes: Iterable[psutil.Process]) -> None:
-    """Wait until all of them have ended."""
+    """Wait until all processes have ended."""
     eventually(lambda: not alive(processes))
 
 
 def kill(process: psutil.Process) -> None:
-    """End it as the kernel does when memory is short, and see that it is dead."""
+    """Kill a process as the kernel does when memory is short, and wait for its end."""
     process.kill()
     await_ends([process])
 
 
 def is_quiet(db: Path, *, within_s: float = AT_MOST_S) -> None:
-    """Wait until nothing waits any more."""
+    """Wait until nothing is pending."""
     eventually(lambda: count(db, "SELECT 1 + count(*) FROM pending") == 1, within_s=within_s)
 
 
 def held(client: redis.Redis) -> dict[str, list[str]]:
-    """Queue -> the ids of the jobs that stand in it."""
+    """Queue -> the ids of its jobs."""
     return {name: our_queue(name, client).get_job_ids() for name in QUEUES}
 
 
 def failed(client: redis.Redis) -> list[str]:
-    """The ids of all jobs that failed."""
+    """The ids of all failed jobs."""
     return sorted(
         job_id
         for name in QUEUES

@@ -1,4 +1,4 @@
-"""The stages one by one, and what is around them, in the hands of a test."""
+"""The stages and their surroundings, one by one, under the control of a test."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from indexer.store.pending import PendingRow
 
 
 class PoolHere:
-    """A pool without processes: it reads a few chunks ahead, and answers with any of them."""
+    """A pool without processes: it reads a few chunks ahead, and returns them in any order."""
 
     choose: ClassVar[Callable[[int], int]] = staticmethod(lambda _held: 0)
-    """How many are held -> which of them comes next."""
+    """Number of finished chunks -> index of the one to return next."""
 
     def __init__(self, workers: int, _timeout_s: float, **_more: object) -> None:
         self._ahead = 2 * workers
@@ -58,7 +58,7 @@ class PoolHere:
 
 
 def refuse_folder(patch: pytest.MonkeyPatch, folder: bytes, number: int = errno.EACCES) -> None:
-    """Let no folder of any root be opened that has this path or lies below."""
+    """Let opening this folder, or any below, fail in all roots."""
     open_folder = Tree.open_folder
     lstat = Tree.lstat
 
@@ -77,7 +77,7 @@ def refuse_folder(patch: pytest.MonkeyPatch, folder: bytes, number: int = errno.
 
 
 class ByHand:
-    """The stages one by one on the index of a library, with time to change the disk in between."""
+    """The stages one by one on the index of a library, so that a test can act in between."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -105,7 +105,7 @@ class ByHand:
         self.connection.close()
 
     def scan(self, hint: Hint | None = None) -> Scan:
-        """The scan of a hint; of all of the first root if none is given."""
+        """The scan of a hint; by default of all of the first root."""
         return Scan(
             self.connection,
             self.trees,
@@ -121,16 +121,15 @@ class ByHand:
         return plan, self.chunk(plan)
 
     def chunk(self, plan: Plan) -> PendingRow:
-        """A plan made durable."""
+        """Make a plan durable."""
         hint = Hint(plan.root_id, b"", plan.names, reread=plan.reread)
         with write_transaction(self.connection):
             return pending.enqueue(self.connection, hint, self.now_ms)
 
     def read(self, plan: Plan) -> Batch:
-        """What stands in the files of a plan now."""
         chunk = chunk_of(self.trees[plan.root_id], plan.read, self.settings)
         return batch(plan, extract(chunk))
 
     def write(self, row: PendingRow, ready: Batch) -> Written:
-        """Insert a batch; nothing where its row was settled by somebody else."""
+        """Insert a batch; nothing if its row was completed already."""
         return self.inserter.write(row, ready, self.now_ms) or Written(Tally())

@@ -1,4 +1,4 @@
-"""Tag texts by column -> written into a file, as a tagger writes them in that format.
+"""Texts by column -> a file with these tags, as taggers write them in its format.
 
 Each tagger takes the file (a template, open), the texts of each column, and the bytes of a cover or
 None. The names are those of MusicBrainz Picard's Appendix B, "Tag mapping".
@@ -64,7 +64,7 @@ VORBIS_KEYS = {
     "mb_albumartistid": "MUSICBRAINZ_ALBUMARTISTID",
     "mb_releasegroupid": "MUSICBRAINZ_RELEASEGROUPID",
 }
-"""Where the key is not the column's name in capitals."""
+"""Keys that are not the column's name in upper case."""
 APE_KEYS = {
     "albumartist": "Album Artist",
     "date": "Year",
@@ -73,7 +73,7 @@ APE_KEYS = {
     **{name: VORBIS_KEYS[name] for name in VORBIS_KEYS if name not in NUMBERS},
     **{name: key for name, key in USER_TEXTS.items() if name.startswith("replaygain")},
 }
-"""Where the key is not the column's name with a capital."""
+"""Keys that are not the capitalized name of the column."""
 ATOMS = {
     "title": "\xa9nam",
     "artist": "\xa9ART",
@@ -108,7 +108,7 @@ ATTRIBUTES = {
     **{name: key.replace("MusicBrainz ", "MusicBrainz/", 1) for name, key in USER_TEXTS.items()},
 }
 COLUMNS = {*TEXT_FRAMES, *NUMBERS, *USER_TEXTS, "comment", "mb_trackid"}
-"""What every tagger can write."""
+"""Columns that every tagger can write."""
 
 
 def id3_at_the_head(version: int) -> Tagger:
@@ -123,8 +123,6 @@ def id3_at_the_head(version: int) -> Tagger:
 
 
 def id3_in_a_chunk(kind: type[WAVE | AIFF | DSF | DSDIFF], version: int) -> Tagger:
-    """A tagger of a file of chunks."""
-
     def tag(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
         whole = kind(file)
         whole.add_tags()
@@ -136,8 +134,6 @@ def id3_in_a_chunk(kind: type[WAVE | AIFF | DSF | DSDIFF], version: int) -> Tagg
 
 
 def vorbis_in_ogg(kind: type[OggVorbis | OggOpus | OggFLAC | OggSpeex]) -> Tagger:
-    """A tagger of an Ogg file; the cover is a comment."""
-
     def tag(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
         ogg = kind(file)
         ogg.tags.extend(_comments(texts))
@@ -151,7 +147,6 @@ def vorbis_in_ogg(kind: type[OggVorbis | OggOpus | OggFLAC | OggSpeex]) -> Tagge
 
 
 def flac(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
-    """A tagger of FLAC."""
     whole = FLAC(file)
     whole.tags.extend(_comments(texts))
     if cover is not None:
@@ -161,7 +156,6 @@ def flac(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
 
 
 def mp4(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
-    """A tagger of MP4."""
     whole = MP4(file)
     for column, values in texts.items():
         if column in ATOMS:
@@ -199,7 +193,6 @@ def apev2(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
 
 
 def asf(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
-    """A tagger of ASF."""
     whole = ASF(file)
     for column, values in texts.items():
         if column not in NUMBERS:
@@ -215,7 +208,7 @@ def asf(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
 
 
 def no_padding(_info: Any) -> int:
-    """What mutagen is told to leave free."""
+    """The padding for mutagen: none."""
     return 0
 
 
@@ -259,6 +252,6 @@ def _picture(cover: bytes) -> Picture:
 
 
 def _number(texts: Mapping[str, list[str]], column: str) -> str:
-    """`3`, `3/12`, `/12` or nothing out of a column and its total."""
+    """`3`, `3/12`, `/12` or nothing, from a column and its total."""
     total = texts.get(f"{column}_total")
     return texts.get(column, [""])[0] + (f"/{total[0]}" if total else "")

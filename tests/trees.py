@@ -1,4 +1,4 @@
-"""A tree as a literal -> files on the disk, rows made up or read back, and the stages by hand."""
+"""A tree as a literal -> files on the disk; helpers for made-up rows and for reading the index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.corpus import Value, noise, tagged
 Name = str | bytes
 Plant = Callable[[dict[Any, bytes | None]], None]
 BAD: Final = noise(600)
-"""What no reader takes."""
+"""Content that no reader accepts."""
 
 
 def song(
@@ -60,19 +60,19 @@ def known(
 
 
 def at(root: Path, name: Name) -> bytes:
-    """Where a name of a tree lies on the disk."""
+    """The path on the disk of a name of a tree."""
     return os.path.join(os.fsencode(root), os.fsencode(name))
 
 
 def put(root: Path, name: Name, content: bytes) -> None:
-    """Write over a file in place, as an editor of tags does."""
+    """Overwrite a file in place, as tag editors do."""
     with open(at(root, name), "r+b") as file:
         file.write(content)
         file.truncate()
 
 
 def put_in_disguise(root: Path, name: Name, content: bytes) -> None:
-    """Write as many bytes over a file in place, and give it its old time back."""
+    """Overwrite a file with as many bytes, and restore its mtime."""
     path = at(root, name)
     before = os.stat(path)
     assert len(content) == before.st_size
@@ -81,7 +81,7 @@ def put_in_disguise(root: Path, name: Name, content: bytes) -> None:
 
 
 def put_in_place_of(root: Path, name: Name, content: bytes) -> None:
-    """Write another file and rename it over this one, as a careful editor of tags does."""
+    """Write another file and rename it over this one, as careful tag editors do."""
     aside = at(root, ".aside")
     with open(aside, "xb") as file:
         file.write(content)
@@ -89,7 +89,6 @@ def put_in_place_of(root: Path, name: Name, content: bytes) -> None:
 
 
 def swap(root: Path, one: Name, other: Name) -> None:
-    """Give two names to each other."""
     aside = at(root, ".aside")
     os.rename(at(root, one), aside)
     os.rename(at(root, other), at(root, one))
@@ -97,7 +96,7 @@ def swap(root: Path, one: Name, other: Name) -> None:
 
 
 def ask(library: Library, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """What the index answers."""
+    """The result of a query to the index."""
     return list(select(library._reading(), statement, values))
 
 
@@ -123,14 +122,14 @@ def told(library: Library, since: int = 0) -> list[tuple[str, str]]:
 
 
 def newest_change(library: Library) -> int:
-    """To ask for what is told from now on."""
+    """The newest sequence number, to get later changes."""
     return int(ask(library, "SELECT coalesce(max(seq), 0) FROM changes")[0][0])
 
 
 def replayed(changes: Iterable[ChangeRow]) -> dict[int, tuple[str, str, object]]:
-    """What a program knows that only follows the feed: id -> root and path of what is present.
+    """The state of a program that only follows the feed: id -> root and path of present tracks.
 
-    It believes nothing that does not fit what it was told before.
+    Fails if a change contradicts the earlier ones.
     """
     present: dict[int, tuple[str, str, object]] = {}
     met: set[int] = set()
@@ -157,7 +156,7 @@ def replayed(changes: Iterable[ChangeRow]) -> dict[int, tuple[str, str, object]]
 
 
 def dump(library: Library) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, but for `scans` and the counter of its ids."""
+    """Every row of every table, except `scans` and the counter of its ids."""
     named = ask(library, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
     rows = {name: ask(library, f'SELECT * FROM "{name}"') for (name,) in named if name != "scans"}
     rows["sqlite_sequence"] = [row for row in rows["sqlite_sequence"] if row[0] != "scans"]
@@ -200,7 +199,7 @@ _TEXTS: Final = "SELECT id, title, artist, albumartist, album, genre FROM librar
 
 
 def faults(library: Library) -> list[str]:
-    """What no reader of the index may ever find, looked for in a copy of it."""
+    """Violated invariants, found in a copy of the index."""
     copy = apsw.Connection(":memory:")
     with copy.backup("main", library._reading(), "main") as backup:
         backup.step()
@@ -224,7 +223,7 @@ def faults(library: Library) -> list[str]:
 
 
 def _words(connection: Connection) -> set[tuple[Any, ...]]:
-    """Every word of the full-text index: where it stands in which track."""
+    """Every word of the full-text index with its positions."""
     connection.execute(
         "CREATE VIRTUAL TABLE IF NOT EXISTS temp.words "
         "USING fts5vocab (main, track_search, instance)"
@@ -233,7 +232,7 @@ def _words(connection: Connection) -> set[tuple[Any, ...]]:
 
 
 def entries(found: Iterable[Found]) -> Iterator[Entry | Listed | Unlisted | Unseen]:
-    """What a walk yields, each file by itself."""
+    """The items of a walk, each file by itself."""
     for item in found:
         if isinstance(item, Run):
             yield from entries_of(item.files)

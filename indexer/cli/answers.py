@@ -1,4 +1,4 @@
-"""Turn the library's answers into lines for people; everything from a disk or a tag is escaped."""
+"""The library's answers -> lines for people; all text from disks and tags is escaped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OUTCOMES = ("added", "modified", "moved", "returned", "missing", "unchanged")
 
 
 def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
-    """What a scan did, in one line, and one more for whatever is left to do."""
+    """One line for what a scan did, and one for each thing that is left to do."""
     if _found_nothing(report):
         yield f"no audio file found; looked for {' '.join(suffixes)}"
         return
@@ -61,12 +61,12 @@ def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
 
 
 def committed_files(report: ScanReport) -> int:
-    """How many files a scan that was stopped is done with."""
+    """The number of files that an interrupted scan has finished."""
     return sum(value for value, _ in _counts(report)) + report.problems
 
 
 def _found_nothing(report: ScanReport) -> bool:
-    """Nothing is there and nothing was; a run that could not look everywhere does not know."""
+    """Whether there are and were no files; false if some places could not be checked."""
     return not (report.seen or committed_files(report) or report.offline or report.interrupted)
 
 
@@ -100,7 +100,7 @@ def status_lines(status: Status) -> Iterator[str]:
 
 
 def _vitals(status: Status) -> Iterator[tuple[str, str]]:
-    """What is known of the last minute, and of the queues; nothing where nothing happens."""
+    """Rates of the last minute, and the Redis; empty when idle and without queues."""
     if status.redis is not None:
         yield "redis", _redis(status.redis)
     if any((status.rates.discovery, status.rates.extraction, status.rates.insertion)):
@@ -116,7 +116,7 @@ def _redis(redis: RedisStatus) -> str:
 
 
 def rate_text(status: Status) -> str:
-    """How fast the stages went in the last minute."""
+    """Throughput of the stages in the last minute."""
     rates = status.rates
     text = (
         f"{number(round(rates.discovery))} files/s seen, {number(round(rates.extraction))} read, "
@@ -126,7 +126,7 @@ def rate_text(status: Status) -> str:
 
 
 def queue_tables(status: Status) -> Iterator[str]:
-    """The queues and who serves them, where there are any."""
+    """The tables of queues and of workers, if there are any."""
     if status.queues:
         yield ""
         yield from queue_table(status.queues.values())
@@ -181,17 +181,17 @@ def _daemon(status: Status) -> str:
     if daemon.unwatched_folders:
         text += f", {number(daemon.unwatched_folders)} not watched"
     if daemon.queue_trouble:
-        text += "; hands out no work now, all of it waits in the index"
+        text += "; cannot dispatch work now, it stays pending in the index"
     if daemon.recoveries:
         reasons = ", ".join(f"{reason} {times}" for reason, times in daemon.recoveries.items())
-        text += f"; all was looked at again after: {reasons}"
+        text += f"; everything was rescanned after: {reasons}"
     return text
 
 
 def _database(status: Status) -> str:
     wal = f" and {byte_size(status.wal_size)} of log" if status.wal_size else ""
     if status.daemon.log_is_held:
-        wal += ", which a program that reads it without an end keeps from shrinking"
+        wal += ", which cannot shrink while another program keeps reading"
     return f"{escaped(status.database)} ({byte_size(status.size)}{wal})"
 
 
@@ -231,12 +231,12 @@ def _root_cells(root: RootStatus) -> tuple[str, ...]:
 
 
 def problem_line(row: ProblemRow) -> str:
-    """Which file or folder, what kind of problem, and why."""
+    """File or folder, kind of problem, and reason."""
     return f"{_place(row)}  {row.kind}  {escaped(row.reason)}"
 
 
 def change_line(row: ChangeRow) -> str:
-    """Number, time, kind and path; of a move, where from and where to."""
+    """Number, time, kind and path; for a move, the old and the new path."""
     head = f"{row.seq}  {local_time(row.at)}  {row.kind:<8}  "
     if row.old_path is None:
         return head + _place(row)
@@ -245,7 +245,7 @@ def change_line(row: ChangeRow) -> str:
 
 
 def verify_lines(report: VerifyReport) -> Iterator[str]:
-    """`ok`, or every difference and what to do about them."""
+    """`ok`, or all differences and what to do about them."""
     damage = [one for one in report.differences if not one.root]
     for difference in report.differences:
         place = f"{_place(difference)}  " if difference.root else ""
@@ -254,27 +254,27 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
     if damage:
         found = count(len(report.differences), "difference")
         yield (
-            f"{found}, {checked}; the index itself is damaged: indexer repair makes again what can"
-            " be made again"
+            f"{found}, {checked}; the index itself is damaged: indexer repair restores what can be"
+            " restored"
         )
     elif report.differences:
         found = count(len(report.differences), "difference")
         yield f"{found}, {checked}; indexer scan brings the index up to date"
     elif report.offline or report.unseen:
-        yield f"{checked}, no difference among those that could be looked at"
+        yield f"{checked}, no difference among the files that could be checked"
     elif report.ok:
         yield f"ok: {checked}, index equals disk"
     else:
         yield f"not ok: {checked}"
     if report.unseen:
-        what = f"{count(report.unseen, 'place')} could not be looked at"
-        yield f"{what}, nothing is proved of what is there: see indexer problems"
+        what = f"{count(report.unseen, 'place')} could not be checked"
+        yield f"{what}: see indexer problems"
     if report.pending:
         yield f"{count(report.pending, 'file')} pending, left out: not indexed yet"
 
 
 def repair_lines(report: RepairReport) -> Iterator[str]:
-    """What was wrong, what was made again, and what could not be."""
+    """What was damaged, what was made again, and what was lost."""
     for damage in report.damage:
         yield f"{damage.kind}  {escaped(damage.detail)}"
     if not report.made_again:
@@ -288,7 +288,7 @@ def repair_lines(report: RepairReport) -> Iterator[str]:
     if report.kept is not None:
         yield f"{escaped(report.kept)}: the damaged file; delete it when nothing is missing"
     if report.to_scan:
-        yield "run indexer scan, which looks at all files again (a daemon does so by itself)"
+        yield "run indexer scan to check all files again (a daemon does so by itself)"
 
 
 def _place(row: ProblemRow | ChangeRow | Difference) -> str:
@@ -300,14 +300,14 @@ def _dict_place(row: Mapping[str, Any]) -> str:
 
 
 def search_line(row: Mapping[str, Any]) -> str:
-    """`Artist - Title  (Album, year)  path`, as much of it as is known."""
+    """`Artist - Title  (Album, year)  path`, without the unknown parts."""
     album = ", ".join(escaped(str(text)) for text in (row.get("album"), row.get("year")) if text)
     parts = (_by(row, "artist", "title"), f"({album})" if album else "", _dict_place(row))
     return "  ".join(part for part in parts if part)
 
 
 def album_line(row: Mapping[str, Any]) -> str:
-    """`Artist - Album  (year)  tracks`, as much of it as is known."""
+    """`Artist - Album  (year)  tracks`, without the unknown parts."""
     year = f"({row['year']})" if row["year"] else ""
     parts = (_by(row, "albumartist", "album"), year, count(row["tracks"], "track"))
     return "  ".join(part for part in parts if part)
@@ -341,12 +341,12 @@ _UNITS: Mapping[str, Callable[[Any], str]] = {
     "indexed_at": local_time,
 }
 _NOT_SHOWN = frozenset({"root", "path", "path_b64", "artists", "albumartists", "genres", "problem"})
-"""Shown in another form, or joined in the column of one name (`artist`, `genre`)."""
+"""Shown in another form, or joined in a column (`artist`, `genre`)."""
 _LABELS = {"mtime_ns": "changed", "added_at": "added", "indexed_at": "indexed"}
 
 
 def show_lines(row: Mapping[str, Any]) -> Iterator[str]:
-    """One field a line; what the file does not say is left out."""
+    """One field per line; empty fields are left out."""
     fields = [("path", _dict_place(row))]
     if problem := row.get("problem"):
         fields.append(("problem", f"{problem['kind']}: {escaped(problem['reason'])}"))

@@ -1,4 +1,4 @@
-"""Turn the words of a command line into paths, texts and choices, the same in every locale."""
+"""Words of a command line -> paths, texts and choices, the same in every locale."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ if TYPE_CHECKING:
 
 
 def path_argument(word: str) -> bytes:
-    """The bytes that were typed, whether they are UTF-8 or not."""
+    """The bytes as typed, UTF-8 or not."""
     if not word:
-        raise click.BadParameter("an empty path names nothing")
+        raise click.BadParameter("the path is empty")
     return os.fsencode(word)
 
 
 def file_argument(word: str) -> Path:
-    """A file of ours, rather than one of the music."""
+    """A file of this program, not of the music."""
     return Path(os.fsdecode(path_argument(word)))
 
 
 def files(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
-    """A shell completes the word to a file, as it does for its own commands."""
+    """Let the shell complete the word to a file."""
     return [CompletionItem(word, type="file")]
 
 
 def folders(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
-    """A shell completes the word to a folder."""
+    """Let the shell complete the word to a folder."""
     return [CompletionItem(word, type="dir")]
 
 
 def text_argument(word: str) -> str:
-    """UTF-8 whatever the locale says: under LC_ALL=C Python hands its bytes on one by one."""
+    """UTF-8 in any locale: under LC_ALL=C Python passes its bytes as surrogates."""
     return os.fsencode(word).decode("utf-8", "replace")
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help."""
+    """The epilog of a command's help."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 class InOrder(click.Group):
-    """Its help lists the commands as the source does: those of every day first."""
+    """A group whose help lists commands in source order: the most used first."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of their definition, not of the alphabet."""
+        """Names in order of definition, not alphabetically."""
         del ctx
         return list(self.commands)
 
 
 class Asking(click.Command):
-    """Its words may begin with a `-`, which says that they are not wanted."""
+    """A search command, whose words may begin with a `-` to exclude them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take `-word` for a word, and still refuse `--option`."""
+        """Accept `-word` as a word, but still refuse an unknown `--option`."""
         known = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         for word in takewhile(lambda word: word != "--", args):
             name = word.partition("=")[0]
@@ -89,7 +89,7 @@ def _print_versions(context: click.Context, _option: click.Parameter, value: boo
 json_option = click.option(
     "--json", is_flag=True, expose_value=False, callback=_set_json, help="Answer in JSON."
 )
-"""`--json` after any command sets it for the session, so that no command has to ask."""
+"""`--json` after any command sets it for the session, so commands need not handle it."""
 
 database_option = click.option(
     "--db",
@@ -113,7 +113,7 @@ version_option = click.option(
     is_eager=True,
     expose_value=False,
     callback=_print_versions,
-    help="Show the versions of all that takes part.",
+    help="Show the versions of this program and its libraries.",
 )
 
 queue_option = click.option(
@@ -130,21 +130,21 @@ workers_option = click.option(
 
 
 def sort_option(default: str) -> Callable[[Any], Any]:
-    """`--sort KEY`; which there are the library knows."""
+    """`--sort KEY`; the library checks the key."""
     return click.option(
         "--sort",
         type=text_argument,
         default=default,
         show_default=True,
         metavar="KEY",
-        help="relevance, artist, album, year, title, added, path or duration; -KEY: turned round.",
+        help="relevance, artist, album, year, title, added, path or duration; -KEY: reversed.",
     )
 
 
 def invoke(group: click.Group, program: str, words: Sequence[str], session: object) -> int:
     """Run one command line, and return its exit code.
 
-    Not click's own `main`: that one has exit codes and words of its own for most errors.
+    Not click's own `main`, which has other exit codes and messages for most errors.
     """
     try:
         with group.make_context(program, list(words), obj=session) as context:

@@ -1,8 +1,8 @@
-"""Turn a command line into a call of the library, and its answer into lines, JSON and an exit code.
+"""A command line -> a call of the library -> lines, JSON and an exit code.
 
 0: done. 1: differences found, or nothing found. 2: wrong use. 3: it could not be done.
 130: Ctrl-C (143: SIGTERM); what was committed stays.
-What a command does not need, it does not import: `indexer --help` loads no SQLite, mutagen or Rich.
+Commands import only what they need: `indexer --help` loads no SQLite, mutagen or Rich.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _suffixes(settings: Settings) -> list[str]:
 def status(session: Session, *, watch: bool) -> int:
     """Show what the index holds, its roots, and how the work goes.
 
-    With --watch: a bar for each queue, and how many files a second each stage gets through. Where
-    nobody looks (a file, a pipe), and with --json, a line for each moment.
+    With --watch: a bar for each queue, and the files per second of each stage. When stdout is not
+    a terminal, and with --json, one line per update.
     """
     with session.library() as library:
         if watch:
@@ -230,15 +230,15 @@ def changes(session: Session, since: int, *, follow: bool) -> int:
 def verify(session: Session, *, deep: bool) -> int:
     """Check that the index equals the disk and is sound.
 
-    Nothing is written. The full text, artists, albums and genres are held against the tracks, and
+    Nothing is written. The full text, artists, albums and genres are compared with the tracks, and
     SQLite checks its file; with --deep also each index, name and word. Exit code 1: there are
-    differences; 3: not all of it could be looked at.
+    differences; 3: some files could not be checked.
     """
     interrupt = session.interrupt
     with interrupt, session.library() as library, session.progress() as listener:
         report = library.verify(deep=deep, listener=listener, stop=interrupt)
     if interrupt():
-        say(f"stopped after {count(report.checked, 'file')}: nothing is said of the others")
+        say(f"stopped after {count(report.checked, 'file')}: the others were not checked")
         return interrupt.exit_code
     session.answer(report, answers.verify_lines(report))
     for reason in report.offline:
@@ -259,7 +259,7 @@ cli.add_command(completion_of("indexer"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, of this process's own arguments if none are given."""
+    """Run one command; `arguments` default to those of this process."""
     prepare_streams()
     _log_to_stderr()
     session = Session()
@@ -268,14 +268,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _LogLine(logging.Formatter):
-    """One record, one line, but for a traceback."""
+    """One line per record, except for tracebacks."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging names it so
         return f"indexer: {escaped(super().formatMessage(record))}"
 
 
 class _LogHandler(logging.Handler):
-    """Writes to whatever stderr is now: a progress line puts itself in its place for a while."""
+    """Writes to the current `sys.stderr`, which a progress line replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(self.format(record) + "\n")

@@ -1,4 +1,4 @@
-"""A shell that asks how a command line may go on -> its words; and the script that lets it ask."""
+"""Shell completion: the possible next words of a command line, and the script for the shell."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 
 def run(group: click.Group, program: str, words: Sequence[str], session: Session) -> int:
-    """Run one command line, or tell the shell that asks for it how it may go on.
+    """Run one command line, or print its completions if the shell asks for them.
 
-    The script sets a variable to ask; click's own `main`, which knows it, is not ours.
+    The script asks by an environment variable; click's own `main` would handle it, but is not used.
     """
     question = os.environ.get(_variable(program))
     if question is None:
         return invoke(group, program, words, session)
     try:
         return shell_complete(group, {"obj": session}, program, _variable(program), question)
-    except click.UsageError:  # what stands there already is wrong: nothing can come next
+    except click.UsageError:  # the words so far are wrong: no completions
         return 1
 
 
 def completion_of(program: str) -> click.Command:
-    """The command that prints a program's script."""
+    """The command that prints a program's completion script."""
 
     @click.command(
         "completion",
@@ -54,7 +54,7 @@ def completion_of(program: str) -> click.Command:
         return 0
 
     completion.help = (
-        f"Print the script by which a shell completes {program}'s words.\n\n"
+        f"Print the script for shell completion of {program}.\n\n"
         f"Without a name, that of your shell ($SHELL). For zsh: save it as _{program} in a folder "
         "of $fpath."
     )

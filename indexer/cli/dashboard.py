@@ -1,4 +1,4 @@
-"""Turn `indexer dashboard` into pages about the queues, served until Ctrl-C or SIGTERM."""
+"""`indexer dashboard`: serve web pages about the queues until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PASSWORD = "INDEXER_DASHBOARD_PASSWORD"  # noqa: S105 - the name of the variabl
     default=9181,
     show_default=True,
     metavar="NUMBER",
-    help="0: any that is free.",
+    help="0: any free port.",
 )
 @click.option(
     "--host",
@@ -40,7 +40,7 @@ _PASSWORD = "INDEXER_DASHBOARD_PASSWORD"  # noqa: S105 - the name of the variabl
     default="127.0.0.1",
     show_default=True,
     metavar="NAME",
-    help="Another one needs a user and a password.",
+    help="Any other needs a user and a password.",
 )
 @click.option(
     "--user",
@@ -54,7 +54,7 @@ _PASSWORD = "INDEXER_DASHBOARD_PASSWORD"  # noqa: S105 - the name of the variabl
     type=file_argument,
     shell_complete=files,
     metavar="FILE",
-    help="Its first line. Or $INDEXER_DASHBOARD_PASSWORD.",
+    help="Its first line is used. Or $INDEXER_DASHBOARD_PASSWORD.",
 )
 @json_option
 @click.pass_obj
@@ -84,7 +84,7 @@ def dashboard(
 
 
 def _login(user: str | None, password_file: Path | None) -> Login | None:
-    """Both or neither; a password never stands on a command line, where others may read it."""
+    """Both or neither; the command line has no password, since other users could read it."""
     password = os.environ.get(_PASSWORD)
     if password_file is not None:
         text = password_file.read_text("utf-8", "surrogateescape")

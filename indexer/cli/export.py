@@ -1,6 +1,6 @@
-"""Turn the tracks that a search finds into a table, a playlist or JSON on standard output.
+"""The tracks of a search -> a table, a playlist or JSON on standard output.
 
-Data, not lines for people: UTF-8 whatever the locale says, and paths as the disk has them.
+Data, not lines for people: UTF-8 in any locale, and paths as on the disk.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, a
 
 
 def table(rows: Iterable[Row]) -> Iterator[bytes]:
-    """RFC 4180: the columns of the view `library`; of a path that is not UTF-8 what is."""
+    """RFC 4180: the columns of the view `library`; U+FFFD for bytes of paths that are not UTF-8."""
     from indexer.store.schema import LIBRARY_COLUMNS
 
     line = io.StringIO()
@@ -77,7 +77,7 @@ def _taken(line: io.StringIO) -> bytes:
 
 
 def playlist(rows: Iterable[Row], library: Library) -> Iterator[bytes]:
-    """Extended M3U. A name that holds a line break cannot stand in it: that is said at the end."""
+    """Extended M3U. Names with a line break are left out; a message at the end counts them."""
     yield b"#EXTM3U\n"
     folders: Mapping[str, bytes] = {}
     left_out = 0
@@ -86,7 +86,7 @@ def playlist(rows: Iterable[Row], library: Library) -> Iterator[bytes]:
             folders = library.root_paths()
         folder = folders.get(row["root"])
         if folder is None:
-            continue  # removed a moment ago, and its tracks with it
+            continue  # the root was removed a moment ago
         path = b"%s/%s" % (folder, _path(row))
         if path.splitlines() != [path]:
             left_out += 1

@@ -1,4 +1,4 @@
-"""Turn Ctrl-C and SIGTERM into a flag that a long run polls, and the second of them into an end."""
+"""Ctrl-C and SIGTERM -> a flag that a long run polls; a second signal ends the program at once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ _POLITE = b"indexer: stopping after the current batch; once more to stop at once
 
 
 class Interrupt:
-    """The user's wish to stop, as the `stop` that the library polls.
+    """The user's request to stop; the library polls it as `stop`.
 
-    As a context it catches both signals. The first is a wish, and the run ends between two batches.
-    The second raises KeyboardInterrupt where the program stands, and leaves a third to the kernel's
-    own default. A signal that was ignored when the program started (`nohup`, `&` in a script) stays
-    ignored.
+    As a context manager it catches both signals. After the first, the run ends between two batches.
+    The second raises KeyboardInterrupt, and restores the kernel's default action for a third. A
+    signal that was ignored when the program started (`nohup`, `&` in a script) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -31,12 +30,11 @@ class Interrupt:
         self._wipe = b""
 
     def __call__(self) -> bool:
-        """Whether to stop."""
         return self.number is not None
 
     @property
     def exit_code(self) -> int:
-        """What a shell calls a program that this signal ended: 130 or 143."""
+        """The shell's exit code for a program ended by this signal: 130 or 143."""
         return 128 + (self.number or signal.SIGINT)
 
     def __enter__(self) -> Self:
@@ -59,7 +57,7 @@ class Interrupt:
                 signal.signal(caught, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.number = number
-        # Not through sys.stderr: the signal may have come while it was being written to.
-        # The progress line is wiped first; its next drawing lands one line below.
-        with suppress(OSError):  # nobody reads it: the wish stands all the same
+        # Not through sys.stderr: the signal may have interrupted a write to it.
+        # The progress line is erased first, and is drawn next on the line below.
+        with suppress(OSError):  # stderr is closed: the request is kept
             os.write(2, self._wipe + _POLITE)

@@ -1,4 +1,4 @@
-"""Turn lines and values into bytes on stdout and stderr, for as long as somebody reads them."""
+"""Lines and values -> bytes on stdout and stderr, as long as they are read."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Row = TypeVar("Row")
 
 
 def prepare_streams() -> None:
-    """Make stdout and stderr take any text, and exist.
+    """Make stdout and stderr exist, and accept any text.
 
-    A closed one is replaced, so that the next file to be opened does not become it.
+    A closed one is replaced, so that the next file opened does not get its descriptor.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -33,34 +33,34 @@ def prepare_streams() -> None:
 
 
 def can_redraw() -> bool:
-    """Whether stderr is a terminal on which a line can be drawn over."""
+    """Whether stderr is a terminal that can overwrite a line."""
     return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def say(message: str, program: str = "indexer") -> None:
-    """One line on stderr, signed with the program's name."""
-    with suppress(BrokenPipeError):  # `2>&1 | head`: the exit code still tells
+    """Print one line on stderr, after the program's name."""
+    with suppress(BrokenPipeError):  # `2>&1 | head`: the exit code still reports it
         sys.stderr.write(f"{program}: {escaped(message)}\n")
 
 
 class Output:
-    """Standard output as lines for people or as JSON, until nobody reads it any more.
+    """Standard output as lines for people or as JSON, until its reader closes it.
 
-    `indexer changes | head` ends when head has seen enough. That is no error, and no reason to
-    change the exit code: what is written after it is dropped, and `reader_gone` says so.
+    `indexer changes | head` ends when head has read enough. That is not an error, and does not
+    change the exit code: later output is dropped, and `reader_gone` is true.
     """
 
     def __init__(self) -> None:
         self._gone = False
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Lines for people, already escaped."""
+        """Write lines for people, already escaped."""
         for line in lines:
             if not self._write(_fitting(line, sys.stdout.encoding)):
                 return
 
     def data(self, pieces: Iterable[bytes]) -> None:
-        """Bytes for a file; on a terminal they are escaped, as everything else is."""
+        """Write bytes for a file; on a terminal they are escaped, like all other text."""
         for piece in pieces:
             if sys.stdout.isatty():
                 self.lines(map(escaped, piece.decode("utf-8", "backslashreplace").splitlines()))
@@ -70,15 +70,15 @@ class Output:
                 return
 
     def json(self, value: object) -> None:
-        """One JSON value on one line: UTF-8 whatever the locale says, as RFC 8259 wants it."""
+        """Write one JSON value on one line: UTF-8 in any locale, as RFC 8259 requires."""
         self._write(msgspec.json.encode(value) + b"\n")
 
     def rows(
         self, rows: Iterable[Row], line_of: Callable[[Row], str] | None, *, at_once: bool = False
     ) -> int:
-        """A line a row, or a JSON object a row where `line_of` is None; how many there were.
+        """Write one line per row, or one JSON object if `line_of` is None; the number of rows.
 
-        `at_once` pushes each row out for a reader that waits for it.
+        `at_once` flushes after each row, for a reader that waits for it.
         """
         count = 0
         for row in rows:
@@ -94,14 +94,14 @@ class Output:
         return count
 
     def flush(self) -> None:
-        """Push out what is buffered. Raises OSError where that fails, but not for a lost reader."""
+        """Write out the buffer. Raises OSError if that fails, but not for a closed pipe."""
         try:
             sys.stdout.flush()
         except OSError as error:
             self._failed(error)
 
     def reader_gone(self) -> bool:
-        """Whether the other end of the pipe is closed, found without writing to it."""
+        """Whether the other end of the pipe is closed; does not write to it."""
         if not self._gone:
             poll = select.poll()
             poll.register(sys.stdout.fileno(), 0)
@@ -127,7 +127,7 @@ class Output:
             raise OSError(error.errno, error.strerror, "standard output") from error
 
     def close(self) -> None:
-        """Point stdout at nothing: the interpreter flushes it once more as it ends."""
+        """Redirect stdout to /dev/null, since the interpreter flushes it once more at exit."""
         self._gone = True
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
@@ -135,7 +135,7 @@ class Output:
 
 
 def _fitting(line: str, encoding: str) -> str:
-    r"""Our own dash as a hyphen where the terminal knows no other, rather than as `\u2013`."""
+    r"""Print our dash as a hyphen if the encoding lacks it, rather than as `\u2013`."""
     if "utf" in encoding.lower():
         return line
     return line.replace("\N{EN DASH}", "-")

@@ -1,4 +1,4 @@
-"""Turn a scan's snapshots into one live line on a terminal: phase, files done, rate, time left."""
+"""A scan's snapshots -> one live line on a terminal: phase, files done, rate, time left."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from indexer.model import Progress
 
 _WINDOW_S = 10.0
-"""The rate is that of the last seconds: long enough to stand still, short enough to be true."""
+"""Window of the rate: long enough to be steady, short enough to be current."""
 _REDRAW_S = 0.1
 _PATIENCE_S = 0.4
-"""A run that is over sooner shows no line, and does not pay for loading Rich."""
+"""A shorter run shows no line, and does not load Rich."""
 
 
 class Moment(Struct, frozen=True):
-    """What the line shows."""
+    """The contents of the line."""
 
     phase: str
     root: str
     done: int
     total: int | None
-    """None while nobody can know it."""
+    """None while it is unknown."""
     rate: float | None
     """Files a second."""
     left_s: float | None
 
 
 class Meter:
-    """Measure how fast a scan goes and guess when it ends.
+    """Measure the rate of a scan and estimate its end.
 
     Listing counts files seen, reading counts files read; so each phase is measured on its own.
     """
@@ -49,7 +49,7 @@ class Meter:
         self._samples: deque[tuple[float, int]] = deque()
 
     def moment(self, progress: Progress, now: float) -> Moment:
-        """What is to be shown of `progress`, seen at `now` (seconds, of a steady clock)."""
+        """The line for `progress` at `now` (seconds of a monotonic clock)."""
         done, total = _work(progress)
         if progress.phase != self._phase:
             self._phase = progress.phase
@@ -64,7 +64,7 @@ class Meter:
 
 
 def _work(progress: Progress) -> tuple[int, int | None]:
-    """Files done, and files in all: known while listing only from the last time."""
+    """(files done, files in all); while listing, the total is that of the last scan."""
     if progress.phase != "listing":
         return progress.read, progress.to_read
     if progress.expected is None:
@@ -73,7 +73,7 @@ def _work(progress: Progress) -> tuple[int, int | None]:
 
 
 class ProgressLine:
-    """A scan's listener that draws on stderr, and leaves no trace when the `with` ends."""
+    """A scan's listener that draws on stderr, and erases its line when the `with` ends."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -89,7 +89,7 @@ class ProgressLine:
             self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Called for every snapshot; draws ten of them a second."""
+        """Take a snapshot; draws ten per second."""
         now = self._clock()
         if now < self._next_draw:
             return
@@ -100,7 +100,7 @@ class ProgressLine:
 
 
 def counts_text(moment: Moment) -> str:
-    """`3 400 of 10 000 files  3 120 files/s  2.1 s left`, as much of it as is known."""
+    """`3 400 of 10 000 files  3 120 files/s  2.1 s left`, without the unknown parts."""
     done = number(moment.done)
     parts = [f"{done} files" if moment.total is None else f"{done} of {number(moment.total)} files"]
     if moment.rate is not None:
@@ -111,7 +111,7 @@ def counts_text(moment: Moment) -> str:
 
 
 def _start() -> Live:
-    """No thread of Rich's redraws the line: it shows what the scan said last, and when."""
+    """Without Rich's refresh thread: the line shows the last snapshot and its time."""
     from rich.console import Console
     from rich.live import Live
 

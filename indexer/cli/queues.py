@@ -1,4 +1,4 @@
-"""Turn `indexer queues ...` into questions to Redis: what waits there, what failed and why."""
+"""`indexer queues ...`: list queues and failed jobs in Redis, requeue or drop jobs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def queues(context: click.Context) -> int:
 @json_option
 @click.pass_obj
 def queues_list(session: Session) -> int:
-    """List the queues: what waits, for how long, and who works."""
+    """List the queues: waiting jobs, their age, and workers."""
     return _list_queues(session)
 
 
@@ -83,7 +83,7 @@ def queues_failed(session: Session) -> int:
 
 
 def _failed_line(job: FailedJob) -> str:
-    when = local_time(job.failed_at) if job.failed_at else "at some time"
+    when = local_time(job.failed_at) if job.failed_at else "at an unknown time"
     parts = (when, job.queue, escaped(job.id), escaped(job.description), escaped(job.error))
     return "  ".join(part for part in parts if part)
 
@@ -93,7 +93,7 @@ def _failed_line(job: FailedJob) -> str:
     epilog=examples("indexer queues requeue extract-7-87-0", "indexer queues requeue --all"),
 )
 @click.argument("ids", nargs=-1, type=text_argument, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All that failed.")
+@click.option("--all", "everything", is_flag=True, help="All failed jobs.")
 @json_option
 @click.pass_obj
 def queues_requeue(session: Session, ids: Sequence[str], *, everything: bool) -> int:
@@ -112,11 +112,11 @@ def queues_requeue(session: Session, ids: Sequence[str], *, everything: bool) ->
     epilog=examples("indexer queues drop extract-7-87-0", "indexer queues drop --all"),
 )
 @click.argument("ids", nargs=-1, type=text_argument, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All that failed.")
+@click.option("--all", "everything", is_flag=True, help="All failed jobs.")
 @json_option
 @click.pass_obj
 def queues_drop(session: Session, ids: Sequence[str], *, everything: bool) -> int:
-    """Delete jobs that failed; no file and no row is touched.
+    """Delete jobs that failed. The music and the index are not changed.
 
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
@@ -129,7 +129,7 @@ def queues_drop(session: Session, ids: Sequence[str], *, everything: bool) -> in
 def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
     if bool(ids) == everything:
         raise UsageError(
-            "name the jobs, or say --all and name none; their ids: indexer queues failed"
+            "name the jobs, or give --all without names; their ids: indexer queues failed"
         )
     return None if everything else ids
 
@@ -142,9 +142,9 @@ def _acted(session: Session, verb: str, act: Callable[[Any], ActedOn]) -> int:
         outcome = act(client)
     session.answer({verb: outcome.done}, [f"{count(outcome.done, 'job')} {verb}"])
     for job_id in outcome.unknown:
-        say(f"{job_id}: no such job failed; see indexer queues failed")
+        say(f"{job_id}: no failed job has this id; see indexer queues failed")
     for job_id in outcome.unreadable:
-        say(f"{job_id}: too little is left of it to do it again; drop it")
+        say(f"{job_id}: it is incomplete and cannot be requeued; drop it")
     if outcome.unreadable:
         return 3
     return 1 if outcome.unknown else 0

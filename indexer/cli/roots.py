@@ -1,4 +1,4 @@
-"""Turn `indexer roots ...` into calls of the library: which folders are indexed."""
+"""`indexer roots ...`: list and change the folders that are indexed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def roots_remove(session: Session, name: str) -> int:
 @json_option
 @click.pass_obj
 def roots_accept(session: Session, name: str) -> int:
-    """Say that the disk that stands there now is the right one."""
+    """Accept the disk that is mounted there now as the right one."""
     with session.library() as library:
         root = library.accept_root(name)
     session.answer(root, answers.roots_lines([root]))

@@ -1,4 +1,4 @@
-"""Turn `indexer search` into calls of the library."""
+"""`indexer search`: find tracks, albums or artists."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from indexer.errors import UsageError
     default=50,
     show_default=True,
     metavar="N",
-    help="At most so many.",
+    help="Maximum number of results.",
 )
-@click.option("--albums", is_flag=True, help="List the albums that they are on.")
-@click.option("--artists", is_flag=True, help="List the artists that they are by.")
+@click.option("--albums", is_flag=True, help="List the albums of these tracks.")
+@click.option("--artists", is_flag=True, help="List the artists of these tracks.")
 @json_option
 @click.pass_obj
 def search(
@@ -35,9 +35,9 @@ def search(
 ) -> int:
     """Find tracks by title, artist, album and genre, the best first.
 
-    All WORDS must be there; the last may be a beginning. Also: '"a phrase"', artist:x,
-    albumartist:x, album:x, title:x, genre:x, year:1997, year:1990-1999, codec:flac, and -x for
-    what is not wanted. Exit code 1: nothing was found.
+    All WORDS must occur; the last may be the beginning of a word. Also: '"a phrase"', artist:x,
+    albumartist:x, album:x, title:x, genre:x, year:1997, year:1990-1999, codec:flac, and -x to
+    exclude x. Exit code 1: nothing was found.
     """
     if albums and artists:
         raise UsageError("choose one of --albums and --artists")

@@ -1,4 +1,4 @@
-"""Turn one run of the program into an exit code: what commands share, and what errors mean."""
+"""One run of the program -> an exit code: the state that commands share, and error handling."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _ACTIONABLE = frozenset({
     errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE,
     errno.ENODEV, errno.ENXIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
 })  # fmt: skip
-"""Errors of the system whose own words tell a person what is wrong; others keep their traceback."""
+"""System errors whose own message is enough for a user; others are shown with a traceback."""
 
 
 class Session:
-    """What stood before the subcommand, and where its answer goes."""
+    """The options before the subcommand, and the output."""
 
     def __init__(self, program: str = "indexer") -> None:
         self.program = program
@@ -46,7 +46,7 @@ class Session:
         self._database: Path | None = None
 
     def settings(self, *, workers: int | None = None) -> Settings:
-        """The settings of this run; a flag that is None was not given."""
+        """The settings of this run; None means that a flag was not given."""
         from indexer import settings
 
         loaded = settings.load(self.config, self.db, os.environ, workers=workers)
@@ -62,7 +62,7 @@ class Session:
         return Library.open(chosen, create=create)
 
     def progress(self) -> AbstractContextManager[Listener | None]:
-        """A live line for a person who watches, nothing for a program."""
+        """A progress line if stderr is a terminal, else nothing."""
         return ProgressLine() if can_redraw() and not self.as_json else nullcontext()
 
     def answer(self, value: object, lines: Iterable[str]) -> None:
@@ -75,13 +75,13 @@ class Session:
     def answer_rows(
         self, rows: Iterable[Row], line_of: Callable[[Row], str], *, at_once: bool = False
     ) -> int:
-        """Print an answer of many rows, one a line, and tell how many there were."""
+        """Print an answer of many rows, one per line; the number of rows."""
         return self.output.rows(rows, None if self.as_json else line_of, at_once=at_once)
 
     def exit_code(self, command: Callable[[], int]) -> int:
-        """Run a command to its end, whatever that is; a traceback is a fault of ours.
+        """Run a command and turn errors into exit codes; a traceback means a bug in this program.
 
-        What was printed before an error is pushed out before the error is told.
+        Output that was printed before an error is flushed before the error message.
         """
         try:
             try:
@@ -107,15 +107,15 @@ class Session:
         except OSError as error:
             if error.errno not in _ACTIONABLE:
                 raise
-            name = error.filename  # a descriptor's number says nothing
+            name = error.filename  # the number of a descriptor is useless
             where = f"{file_text(name)}: " if name and not isinstance(name, int) else ""
             say(f"{where}{error.strerror}", self.program)
             return 3
 
     def _explained(self, command: Callable[[], int]) -> int:
-        """Run a command, and tell of the index where its damage is why something was raised.
+        """Run a command, and explain an exception that is caused by damage to the index.
 
-        A row of nonsense may be noticed only where it is printed.
+        An invalid row may be noticed only when it is printed.
         """
         try:
             return command()
@@ -124,7 +124,7 @@ class Session:
         except Exception as error:
             if self._database is None or not self._database.exists():
                 raise
-            from indexer.store.sqlite_errors import explanation  # late: something is wrong
+            from indexer.store.sqlite_errors import explanation  # late: only for errors
 
             told = explanation(self._database, error)
             if told is None:

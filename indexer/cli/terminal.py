@@ -1,8 +1,8 @@
-r"""Turn names, numbers and rows into text that is safe and easy to read on a terminal.
+r"""Names, numbers and rows -> text that is safe and easy to read on a terminal.
 
-What comes from a disk or a tag is never trusted to be text: a file may be called `\x1b[2J`, and a
-title may turn the rest of the line around. Every function that takes such a text gives it back
-escaped, so that one name is one piece of one line.
+Text from disks and tags is not trusted: a file may be called `\x1b[2J`, and a title may reverse the
+direction of the rest of the line. Every function that takes such a text returns it escaped, so that
+one name is one piece of one line.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Controls (C0, DEL, C1), lone surrogates, line and paragraph separators."""
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""What changes the direction of the text after it: Unicode Standard Annex 9, section 2."""
+"""Characters that change the direction of text: Unicode Standard Annex 9, section 2."""
 
 
 def escaped(text: str) -> str:
-    r"""`text`, and what would move a cursor or hide a letter is written out: `\n`, `\x1b`."""
+    r"""Write out the characters that move a cursor or hide text: `\n`, `\x1b`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_visible(letter) for letter in text)
@@ -38,14 +38,14 @@ def _visible(letter: str) -> str:
 
 
 def path_text(path: str, path_b64: str | UnsetType | None = UNSET) -> str:
-    r"""A path for people: bytes that are not UTF-8 stand as `\xff`, not as U+FFFD."""
+    r"""A path for people: bytes that are not UTF-8 are shown as `\xff`, not as U+FFFD."""
     if isinstance(path_b64, str):
         path = base64.b64decode(path_b64).decode("utf-8", "backslashreplace")
     return escaped(path)
 
 
 def file_text(path: str | bytes) -> str:
-    r"""A path as the system gives it, for people, bytes that are not UTF-8 as `\xff`."""
+    r"""A path of the operating system, for people; bytes that are not UTF-8 as `\xff`."""
     return escaped(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
@@ -72,7 +72,7 @@ def byte_size(size: int) -> str:
 
 
 def time_span(seconds: float) -> str:
-    """How long something took: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -84,7 +84,7 @@ def time_span(seconds: float) -> str:
 
 
 def play_time(seconds: float) -> str:
-    """How long a track plays: `0:07`, `3:45`, `1:02:03`."""
+    """The duration of a track: `0:07`, `3:45`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes}:{rest:02}"
@@ -92,12 +92,12 @@ def play_time(seconds: float) -> str:
 
 
 def local_time(iso: str) -> str:
-    """An ISO 8601 time in UTC as this machine's clock shows it, to the second."""
+    """An ISO 8601 time in UTC as local time, to the second."""
     return _clock(datetime.fromisoformat(iso))
 
 
 def local_time_ns(nanoseconds: int) -> str:
-    """A time of the file system as this machine's clock shows it, to the second."""
+    """A time stamp of a file as local time, to the second."""
     return _clock(datetime.fromtimestamp(nanoseconds // 1_000_000_000).astimezone())
 
 
@@ -106,7 +106,7 @@ def _clock(moment: datetime) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
-    """Rows of escaped cells as lines, columns aligned two spaces apart; `right` are numbers."""
+    """Rows of escaped cells as lines, in columns two spaces apart; `right` are right-aligned."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
@@ -122,7 +122,7 @@ def _padded(cell: str, width: int, *, to_right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal the text takes: CJK two, combining marks none."""
+    """The width of the text in terminal columns: CJK two, combining marks none."""
     if text.isascii():
         return len(text)
     return sum(

@@ -1,4 +1,4 @@
-"""Turn `indexer backup`, `indexer optimize` and `indexer repair` into calls of the library."""
+"""`indexer backup`, `indexer optimize` and `indexer repair`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from indexer.cli.terminal import byte_size, file_text
 @json_option
 @click.pass_obj
 def backup(session: Session, file: Path) -> int:
-    """Write a whole copy of the index to a new FILE.
+    """Write a complete copy of the index to a new FILE.
 
-    It can be made while a scan or the daemon is at work. The copy is one file, without a log.
+    It can run during a scan or beside the daemon. The copy is one file, without a log.
     """
     with session.library() as library:
         size = library.backup(file)
@@ -37,14 +37,14 @@ def backup(session: Session, file: Path) -> int:
 @json_option
 @click.pass_obj
 def optimize(session: Session) -> int:
-    """Tidy the index: merge its full text, give free space back.
+    """Tidy the index: merge the full-text index, release free space.
 
-    It is never needed, and worth a minute after a large library was indexed for the first time.
+    It is optional; run it once after a large library was indexed for the first time.
     """
     with session.library() as library:
         before, after, is_all = library.optimize()
     if not is_all:
-        say("another program reads the index; its file shrinks when that has ended")
+        say("another program reads the index; its file shrinks when that program has ended")
     session.answer(
         {"size_before": before, "size_after": after},
         [f"{byte_size(before)} before, {byte_size(after)} now"],
@@ -56,11 +56,11 @@ def optimize(session: Session) -> int:
 @json_option
 @click.pass_obj
 def repair(session: Session) -> int:
-    """Mend an index that is damaged, and keep all ids.
+    """Repair a damaged index, and keep all ids.
 
-    Full text, artists, albums, genres, indexes and the view are made again from the tracks. Where
-    the file itself is damaged, what can be read of it is saved into a new one, and the damaged one
-    stays beside it. It can be done while the daemon is at work.
+    Full text, artists, albums, genres, indexes and the view are made again from the tracks. If the
+    file itself is damaged, its readable rows are copied into a new one, and the damaged file stays
+    beside it. It can run beside the daemon.
     """
     with session.interrupt, session.library() as library:
         report = library.repair(session.interrupt)

@@ -1,4 +1,4 @@
-"""Status after status -> one live view: how far the work is, a bar for each queue, the rates."""
+"""A series of statuses -> a live view: progress, a bar for each queue, rates."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _EVERY_S: Final = 1.0
 _BAR_WIDTH: Final = 32
 _FULL_AT: Final = 25
-"""A bar is full at so many jobs: about what a scan lets stand in a queue. A guess."""
+"""Jobs of a full bar: about as many as a scan keeps in a queue. A guess."""
 
 
 def follow(session: Session, ask: Callable[[], Status]) -> int:
-    """Show what `ask` answers, again and again, until Ctrl-C, or until nobody reads it."""
+    """Show the status that `ask` returns, repeatedly, until Ctrl-C or until stdout is closed."""
     if session.as_json or not (can_redraw() and sys.stdout.isatty()):
         session.answer_rows(_moments(ask, session.output.reader_gone), plain_line, at_once=True)
         return 0
@@ -44,7 +44,6 @@ def _moments(ask: Callable[[], Status], stop: Callable[[], bool]) -> Iterator[St
 
 
 def plain_line(status: Status) -> str:
-    """One moment, where nothing can be drawn."""
     waiting = sum(queue.queued + queue.started for queue in status.queues.values())
     failed = sum(queue.failed for queue in status.queues.values())
     return (
@@ -54,7 +53,6 @@ def plain_line(status: Status) -> str:
 
 
 def view(status: Status) -> RenderableType:
-    """One moment, as a person sees it."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -100,5 +98,5 @@ def _queue_text(queue: QueueStatus) -> str:
     if queue.failed:
         text += f", {number(queue.failed)} failed"
     if not queue.workers:
-        text += ", nobody serves it"
+        text += ", no worker serves it"
     return text

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many processes read files. [default: as the profile says]",
+    help="How many processes read files. [default: from the profile]",
 )
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @click.pass_obj
 def worker(session: Session, queues: str | None, jobs: int | None, *, burst: bool) -> int:
     """Do the work of the queues, until Ctrl-C or SIGTERM.
 
-    Another machine lends its processors with --queues extract: it needs Redis, and in its config
-    where it has mounted each root. All other queues are served where the database is.
+    Another machine helps with --queues extract: it needs access to Redis, and in its config the
+    folder at which each root is mounted. All other queues are served where the database is.
     """
     from indexer.ignore_files import path_filter_of
     from indexer.queue import supervisor as parent
@@ -38,7 +38,7 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     from indexer.queue.redis_client import connect
 
     settings = session.settings()
-    connect(settings).close()  # complain at once of an address that is none
+    connect(settings).close()  # report a wrong address at once
     served = QUEUES if queues is None else tuple(filter(None, map(str.strip, queues.split(","))))
     parent.run(
         settings, path_filter_of(settings), worker_roles(settings, served, jobs), burst=burst

@@ -1,7 +1,7 @@
-"""Globs -> one automaton that holds a path against all of them at once, byte by byte.
+"""Globs -> one automaton that matches a path against all of them at once, byte by byte.
 
-No glob takes longer than another: a path is read once, whatever the globs are. (An expression that
-tries one way after the other, as Python's `re`, takes time without bound for ten stars.)
+The time does not depend on the globs: a path is read once. (A backtracking expression, as in
+Python's `re`, takes unbounded time for ten stars.)
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ from msgspec import Struct
 from indexer.ignore.wildmatch import ALL_BYTES, SLASH, Star, Token
 
 _MOST_STATE_BYTES: Final = 1 << 18
-"""Of the states that an automaton remembers: 100 of them. A guess; ten globs have twenty."""
+"""Maximum bytes of cached states: 100 states. A guess; ten globs have twenty."""
 
 
 class Glob(Struct, frozen=True):
-    """What an automaton is made of."""
+    """One pattern of an automaton."""
 
     tokens: Sequence[Token]
     rank: int
-    """What is answered if it matches; later ones have higher ranks."""
+    """The result if it matches; later globs have higher ranks."""
     is_path: bool
-    """Whether it is held against the whole path; else against the last name in it."""
+    """Whether it is matched against the whole path; else against the last name."""
     folders_only: bool
 
 
 class _Told(Struct, frozen=True):
-    """What there is to say of a state."""
+    """The properties of a state."""
 
     places: int
-    """A bit for each place in each glob that the path may have led to."""
+    """A bit for each position in each glob that the path can have reached."""
     file_rank: int
     folder_rank: int
 
 
 _State = list[Any]
-"""For each byte the state that it leads to, None while nothing asked; and at `_TOLD` a `_Told`.
+"""For each byte the next state, None until it is computed; and at `_TOLD` a `_Told`.
 
-A plain list: a step is then one look into it, 20 ns.
+A plain list: a step is one index operation, 20 ns.
 """
 _TOLD: Final = 256
 
 
 class Automaton:
-    """Holds paths against all of its globs at once.
+    """Matches paths against all of its globs at once.
 
-    A state is a set of places in the globs, kept as the bits of a number: the next byte moves all
-    of them on together (Baeza-Yates and Gonnet, "A new approach to text searching", 1992). States
-    that were met are remembered up to a bound, with their steps. Not for more than one thread.
+    A state is a set of positions in the globs, stored as the bits of a number: the next byte
+    advances all of them together (Baeza-Yates and Gonnet, "A new approach to text searching",
+    1992). States and their transitions are cached up to a bound. Not thread-safe.
     """
 
     def __init__(self, globs: Sequence[Glob]) -> None:
-        """From globs in the order of their ranks."""
+        """`globs` are in the order of their ranks."""
         table = _Table(sum(len(glob.tokens) + 1 for glob in globs))
         self._ranks = {0: -1}
         for glob in globs:
@@ -72,19 +72,19 @@ class Automaton:
         self._most_states = max(16, _MOST_STATE_BYTES // self._state_bytes)
         self._states: dict[int, _State] = {}
         self._folder: bytes | None = None
-        """Where `_begin` is right; None: nowhere."""
+        """The folder for which `_begin` is valid; None: no folder."""
         self._begin = self._state_of(self._name_begins)
 
     @property
     def most_bytes(self) -> int:
-        """About how much memory it takes, with all that it may remember."""
+        """Estimated maximum memory in bytes, with a full cache."""
         moves = {id(move): sys.getsizeof(move) for move in self._moves}
         return sum(moves.values()) + self._most_states * self._state_bytes
 
     def last(self, folder: bytes, name: bytes, *, is_folder: bool) -> int:
-        """The rank of the last glob that a path matches; -1 if none does.
+        """The rank of the last glob that matches a path; -1 if none does.
 
-        The path is given in two: up to its last slash, and what comes behind.
+        The path is given in two parts: up to its last slash, and after it.
         """
         if self._path_begins and folder != self._folder:
             self._enter(folder)
@@ -92,13 +92,13 @@ class Automaton:
         return told.folder_rank if is_folder else told.file_rank
 
     def _enter(self, folder: bytes) -> None:
-        """Be where the names of a folder begin; most paths that are asked for lie side by side."""
+        """Go to the state at the start of a folder's names; most queries are for one folder."""
         told: _Told = self._walk(self._state_of(self._path_begins), folder)[_TOLD]
         self._begin = self._state_of(told.places | self._name_begins)
         self._folder = folder
 
     def _walk(self, state: _State, text: bytes) -> _State:
-        """The state that some bytes lead to from another one."""
+        """The state after some bytes."""
         for byte in text:
             following = state[byte]
             if following is None:
@@ -112,7 +112,7 @@ class Automaton:
         return self._state_of(places & stay | self._skipping((places & self._moves[byte]) << 1))
 
     def _skipping(self, entered: int) -> int:
-        """Be also behind each `**/` that was just come to, which may stand for nothing."""
+        """Add the positions after each `**/` just reached, since it may match nothing."""
         return entered | (entered & self._skip) << 1
 
     def _state_of(self, places: int) -> _State:
@@ -129,7 +129,7 @@ class Automaton:
         return state
 
     def _forget(self) -> None:
-        """Drop all states that were met, and the circles that they make."""
+        """Drop all cached states, and the reference cycles between them."""
         for state in self._states.values():
             state[:_TOLD] = [None] * _TOLD
         self._states = {}
@@ -138,7 +138,7 @@ class Automaton:
 
 
 class _Table:
-    """Bit sets over all places of all globs, as they are filled."""
+    """Bit sets over all positions of all globs."""
 
     def __init__(self, places: int) -> None:
         self._bytes = places // 8 + 1
@@ -151,13 +151,13 @@ class _Table:
         self.path_begins = self._none()
         self.name_begins = self._none()
         self._movers: dict[bytes, list[int]] = {}
-        """Bytes -> the places where any of them moves on."""
+        """Bytes -> the positions that any of them advances."""
 
     def _none(self) -> bytearray:
         return bytearray(self._bytes)
 
     def add(self, glob: Glob) -> int:
-        """Give a glob its places: one before each byte, and one behind the last; which that is."""
+        """Add a glob's positions: one before each byte and one after the last, which it returns."""
         at = self._next
         _set(self.path_begins if glob.is_path else self.name_begins, at)
         for token in glob.tokens:
@@ -177,9 +177,9 @@ class _Table:
         return at
 
     def moves(self) -> list[int]:
-        """For each byte, the places where it moves on."""
-        most = 0  # the places where more than half of all bytes do
-        others = [0] * 256  # for each byte, the places where it does not as `most` says
+        """For each byte, the positions that it advances."""
+        most = 0  # positions that more than half of all bytes advance
+        others = [0] * 256  # for each byte, its differences from `most`
         for places, members in self._alike():
             few = members
             if len(members) > 128:
@@ -190,7 +190,7 @@ class _Table:
         return [most ^ other for other in others]
 
     def _alike(self) -> Iterator[tuple[int, bytes]]:
-        """Places where the same bytes move on, with those bytes."""
+        """Sets of positions that are advanced by the same bytes, with those bytes."""
         for members, places in self._movers.items():
             bits = self._none()
             for at in places:

@@ -1,7 +1,7 @@
-"""The text of an ignore file -> whether it has a word on a path (gitignore(5)).
+"""The text of an ignore file -> whether it ignores a path (gitignore(5)).
 
-It is input from any program that may write to the music: no line raises, and none takes longer
-than its length and that of the path explain. The judge of what a line means is git.
+The text is untrusted, since any program may write to the music: no line raises an exception, and
+the time is bounded by the lengths of the line and the path. The meaning of a line is that of git.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from indexer.ignore.automaton import Automaton, Glob
 from indexer.ignore.wildmatch import Senseless, Star, Token, is_literal, tokens_of
 
 MOST_BYTES: Final = 1 << 18
-"""Of one ignore file, and of all that hold in one folder together. A guess: 4 000 paths."""
+"""Limit for one ignore file, and for all that apply to one folder. A guess: 4 000 paths."""
 MOST_LINES: Final = 10_000
-"""Of one ignore file. A guess."""
+"""Limit for one ignore file. A guess."""
 _TOLD: Final = 5
-"""Bad lines that are told one by one. A guess: so many still fit into a line of a terminal."""
+"""Bad lines that are reported one by one. A guess: they fit into one line of a terminal."""
 
 
 class Patterns:
-    """What an ignore file says."""
+    """The patterns of an ignore file."""
 
     def __init__(self, text: bytes) -> None:
         """Read at most `MOST_BYTES` and `MOST_LINES` of a text.
 
-        A byte order mark and the line ends of Windows are no part of a pattern.
+        A byte order mark and Windows line ends are not part of a pattern.
         """
         self.text_bytes = min(len(text), MOST_BYTES)
         self._any = _Literals()
@@ -45,18 +45,18 @@ class Patterns:
                 globs += () if glob is None else (glob,)
         self._globs = Automaton(globs) if globs else None
         self.most_bytes = self._any.bytes_held + self._folders.bytes_held
-        """About how much memory it takes."""
+        """Estimated maximum memory in bytes."""
         if self._globs is not None:
             self.most_bytes += self._globs.most_bytes
 
     @property
     def bad_lines(self) -> tuple[str, ...]:
-        """The first lines that say nothing, with the reason, and how many more there are."""
+        """The first invalid lines, with the reason, and the number of the others."""
         more = self._bad_count - len(self._bad)
         return (*self._bad, f"and {more} more such lines") if more else tuple(self._bad)
 
     def word_on(self, path: bytes, *, is_folder: bool) -> bool | None:
-        """Whether a path, relative to the file's folder, is ignored; None: it says nothing of it.
+        """Whether a path, relative to the file's folder, is ignored; None: no line matches.
 
         The last line that matches decides.
         """
@@ -70,7 +70,7 @@ class Patterns:
         return None if rank < 0 else rank & 1 == 0
 
     def _lines(self, text: bytes) -> Iterator[tuple[int, bytes]]:
-        """(number, pattern) of each line that holds one."""
+        """(number, pattern) of each line with a pattern."""
         kept = text[: text.rfind(b"\n", 0, MOST_BYTES) + 1] if len(text) > MOST_BYTES else text
         lines = kept.removeprefix(codecs.BOM_UTF8).split(b"\n")
         for number, raw in enumerate(lines[:MOST_LINES], 1):
@@ -89,7 +89,7 @@ class Patterns:
         self._bad_count += 1
 
     def _take(self, line: bytes, number: int) -> Glob | None:
-        """Keep a pattern that needs no automaton; what another one is. Raises Senseless."""
+        """Store a pattern that needs no automaton, or return its glob. Raises Senseless."""
         if b"\0" in line:
             raise Senseless("it holds a NUL byte; save the file as UTF-8")
         negated = line.startswith(b"!")
@@ -98,7 +98,7 @@ class Patterns:
         is_path = b"/" in glob
         glob = glob.removeprefix(b"/")
         if not glob:
-            raise Senseless("it names nothing; a `!` that stands for itself is `\\!`")
+            raise Senseless("the pattern is empty; write a literal `!` as `\\!`")
         rank = 2 * number + negated
         literals = self._folders if folders_only else self._any
         if is_literal(glob):
@@ -110,20 +110,20 @@ class Patterns:
         return Glob(tokens, rank, is_path, folders_only)
 
 
-_SHORTEN: Final = "it and those after it are not obeyed, so make the file shorter"
+_SHORTEN: Final = "this line and all after it have no effect, so shorten the file"
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:
-    """A line without the spaces at its end, but for one that a backslash stands before."""
+    """Strip trailing spaces, except one after a backslash."""
     bare = line.rstrip(b" ")
     escapes = len(bare) - len(bare.rstrip(b"\\"))
     return line[: len(bare) + 1] if escapes % 2 else bare
 
 
 class _Literals:
-    """Patterns that one look into a table answers: names, paths, and ends of names.
+    """Patterns that a table look-up matches: names, paths, and prefixes or suffixes of names.
 
-    Each table gives the rank of the last pattern that says just this.
+    Each table maps a literal to the rank of its last pattern.
     """
 
     def __init__(self) -> None:
@@ -136,16 +136,16 @@ class _Literals:
 
     @property
     def bytes_held(self) -> int:
-        """About how much memory it takes."""
+        """Estimated maximum memory in bytes."""
         tables = (self._names, self._paths, self._heads, self._tails)
         return sum(sys.getsizeof(table) + sum(map(sys.getsizeof, table)) for table in tables)
 
     def put(self, literal: bytes, rank: int, *, is_path: bool) -> None:
-        """Keep a pattern that stands for itself."""
+        """Store a literal pattern."""
         (self._paths if is_path else self._names)[literal] = rank
 
     def take(self, tokens: list[Token], rank: int, *, is_path: bool) -> bool:
-        """Keep a pattern, if a table can: nothing but bytes as they are, and a star at one end."""
+        """Store a pattern if it is literal except for one star at an end; whether it was stored."""
         stars = [at for at, token in enumerate(tokens) if isinstance(token, Star)]
         literal = b"".join(token for token in tokens if not isinstance(token, Star))
         if len(literal) + len(stars) != len(tokens):
@@ -160,7 +160,7 @@ class _Literals:
         return stars == [len(literal)] and _keep(self._heads, self._head_lengths, literal, rank)
 
     def last(self, path: bytes, name: bytes) -> int:
-        """The rank of the last pattern that says this path, or its name; -1 if none does."""
+        """The rank of the last pattern that matches this path or its name; -1 if none does."""
         rank = self._names.get(name, -1)
         if self._paths:
             rank = max(rank, self._paths.get(path, -1))
@@ -172,7 +172,7 @@ class _Literals:
 
 
 _MOST_LENGTHS: Final = 16
-"""Of ends of names: one look for each. A guess; patterns with more go into the automaton."""
+"""Lengths of prefixes or suffixes: one look-up each. A guess; others go into the automaton."""
 
 
 def _keep(table: dict[bytes, int], lengths: list[int], literal: bytes, rank: int) -> bool:

@@ -1,7 +1,7 @@
-"""Names, settings and ignore files -> what of a root is music to us (rules R6 and R13).
+"""Names, settings and ignore files -> which files of a root are wanted (rules R6 and R13).
 
-Two files in a folder have a say: `.indexignore` (gitignore syntax, for the folder and all below)
-and an empty `.nomedia` (nothing here or below is wanted). Changing either is a change of the disk.
+Two files in a folder are rules: `.indexignore` (gitignore syntax, for the folder and all below) and
+an empty `.nomedia` (nothing here or below is wanted). Changing either is a change of the disk.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
 """As a listing names them."""
 _DOT: Final = ord(".")
 _MOST_FILES: Final = 64
-"""Ignore files that hold in one folder. A guess; few folders lie so deep."""
+"""Maximum ignore files that apply to one folder. A guess; few folders are nested so deep."""
 
 IGNORED_NAMES: Final = (
     "@eaDir",  # Synology: thumbnails and indexes beside the files
@@ -37,13 +37,13 @@ IGNORED_NAMES: Final = (
     "lost+found",  # fsck of ext2, ext3, ext4
     "*.download",  # Safari keeps the growing file in a folder of this name
 )
-"""What nobody wants, beside hidden names (`.Trash-1000`, `.AppleDouble`, `._01 Song.mp3`, `.zfs`,
-`.snapshots`, `.stversions`, `.@__thumb`, rsync's `.01 Song.mp3.Xy12z`). A browser's `song.mp3.part`
-has another suffix."""
+"""Names ignored by default. Hidden names are ignored, too (`.Trash-1000`, `.AppleDouble`,
+`._01 Song.mp3`, `.zfs`, `.snapshots`, `.stversions`, `.@__thumb`, rsync's `.01 Song.mp3.Xy12z`). A
+browser's `song.mp3.part` has another suffix."""
 
 
 class PathFilter:
-    """What the settings want, by name alone. Hidden names are wanted only if `hidden` says so."""
+    """The settings' filter by name alone. Hidden names are wanted only with `hidden`."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class PathFilter:
         self._match_ignored = _matcher(ignored_names)
 
     def without_files(self) -> PathFilter:
-        """The same of folders, and no file at all: to list folders only."""
+        """The same filter for folders, without any files: to list folders only."""
         return PathFilter(
             frozenset(),
             self._ignored_names,
@@ -69,8 +69,8 @@ class PathFilter:
         )
 
     def file(self, name: bytes) -> bool:
-        """Whether a file of this name is music to us."""
-        dot = name.rfind(b".")  # as `paths.suffix_of`; a scan asks this of every name there is
+        """Whether a file of this name is wanted."""
+        dot = name.rfind(b".")  # as `paths.suffix_of`; a scan calls this for every name
         if dot < 1 or name[dot:].lower() not in self.suffixes:
             return False
         return self._any(name) if name[0] == _DOT else self._match_ignored(name) is None
@@ -80,7 +80,7 @@ class PathFilter:
         return self._any(name)
 
     def folders(self, folder: bytes) -> bool:
-        """Whether every folder on the way to this one, and itself, is entered."""
+        """Whether this folder and all its parents are entered."""
         return all(self._any(name) for name in folder.split(b"/") if name)
 
     def _any(self, name: bytes) -> bool:
@@ -90,10 +90,10 @@ class PathFilter:
 
 
 def _matcher(names: Sequence[str]) -> Callable[[bytes], object | None]:
-    """What finds a name in the syntax of fnmatch among these; None where there is none.
+    """Match a name against these fnmatch patterns; the function returns None without a match.
 
-    `fnmatch` makes expressions that never try a place twice, and what it cannot make sense of
-    stands for itself. In bytes a `?` would be a part of a letter, so those need text.
+    `fnmatch` makes expressions without backtracking, and takes invalid patterns literally. In
+    bytes a `?` would match a part of a character, so patterns with one are matched as text.
     """
     patterns = [fnmatch.translate(name) for name in names]
     expression = "|".join(patterns) or "(?!)"
@@ -104,30 +104,30 @@ def _matcher(names: Sequence[str]) -> Callable[[bytes], object | None]:
 
 
 class IgnoreFile(Struct, frozen=True):
-    """One `.indexignore`: the folder it lies in, and what it says."""
+    """One `.indexignore`: its folder, and its patterns."""
 
     folder: bytes
     patterns: Patterns
 
     @classmethod
     def parse(cls, folder: bytes, text: bytes) -> IgnoreFile:
-        """Read the text of one; no text is refused, and bad lines are told by its `patterns`."""
+        """Parse a text; none is refused, and `patterns` has the bad lines."""
         return cls(folder, Patterns(text))
 
 
 class IgnoreRules(Struct, frozen=True):
-    """What the ignore files in a folder and above it say, the deepest first."""
+    """The ignore files that apply to a folder, the deepest first."""
 
     files: tuple[IgnoreFile, ...] = ()
 
     def and_(self, file: IgnoreFile) -> IgnoreRules:
-        """These rules, and a deeper file's before them."""
+        """These rules, preceded by those of a deeper file."""
         return IgnoreRules((file, *self.files))
 
     def refusal(self, file: IgnoreFile) -> str | None:
-        """Why a deeper file is too much on top of these rules; None where it is not.
+        """Why a deeper file exceeds the limits together with these rules; None if it does not.
 
-        Every name that is met is held against all of them.
+        Every name is matched against all of them.
         """
         if len(self.files) >= _MOST_FILES:
             most = f"{_MOST_FILES} folders above have ignore files"
@@ -135,13 +135,13 @@ class IgnoreRules(Struct, frozen=True):
             most = f"with the ignore files above it has more than {MOST_BYTES // 1024} KB"
         else:
             return None
-        return f"line 1: it and those after it are not obeyed, since {most}; make them fewer"
+        return f"line 1: this line and all after it have no effect, since {most}; use fewer"
 
     def ignore(self, path: bytes, *, is_folder: bool = False) -> bool:
-        """Whether a path relative to the root is ignored; the deepest file that has a word decides.
+        """Whether a path relative to the root is ignored; the deepest file with a match decides.
 
-        Source: gitignore(5). A folder that is ignored is not entered, so nothing below it can be
-        wanted again.
+        Source: gitignore(5). An ignored folder is not entered, so nothing below it can be
+        re-included.
         """
         for file in self.files:
             below = path[len(file.folder) + 1 :] if file.folder else path
@@ -155,5 +155,5 @@ NO_RULES: Final = IgnoreRules()
 
 
 def is_rule(name: bytes) -> bool:
-    """Whether a file of this name has a say in what is wanted beside it."""
+    """Whether a file of this name is a rule for its folder."""
     return name in (IGNORE_FILE, NO_MEDIA)

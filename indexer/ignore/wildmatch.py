@@ -1,6 +1,6 @@
-"""A glob in the syntax of gitignore(5) -> what stands in each of its places (`automaton`).
+"""A glob in the syntax of gitignore(5) -> its tokens, one for each position of the `automaton`.
 
-No glob is refused for its size, and none takes longer to read than its length explains.
+No glob is refused for its size; the parsing time is linear in its length.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _SPECIAL: Final = b"*?[\\"
 
 
 class Senseless(ValueError):
-    """A glob that matches nothing, since it is cut short or misspelled. Its text says how."""
+    """A glob that matches nothing, since it is truncated or misspelled. The message says how."""
 
 
 class Star(Enum):
-    """What stands for any number of bytes."""
+    """A token that matches any number of bytes."""
 
     IN_NAME = auto()
     """`*`: all but slashes."""
     ANYWHERE = auto()
-    """`**` where a name would stand, at the end: all."""
+    """`**` in place of a name, at the end: all bytes."""
     FOLDERS = auto()
-    """`**/` where a name would stand: nothing, or all up to a slash."""
+    """`**/` in place of a name: nothing, or all bytes up to a slash."""
 
 
 Token = bytes | Star
-"""Bytes of which one stands in this place, or any number."""
+"""A set of bytes, one of which matches; or a star."""
 
 ALL_BYTES: Final = bytes(range(1, 256))
 _NAME_BYTES: Final = ALL_BYTES.replace(b"/", b"")
@@ -59,23 +59,23 @@ _CLASSES: Final = {
     b"lower": _LOWER,
     b"print": b" " + _GRAPH,
     b"punct": bytes(byte for byte in _GRAPH if byte not in _DIGITS + _UPPER + _LOWER),
-    b"space": b" \t\n\r",  # not \v and \f: git has a table of its own
+    b"space": b" \t\n\r",  # not \v and \f: git has its own table
     b"upper": _UPPER,
     b"xdigit": _DIGITS + _between("A", "F") + _between("a", "f"),
 }
-"""As git takes them, whatever the language of the system: of ASCII only."""
+"""Character classes as in git: ASCII only, in any locale."""
 
 
 def is_literal(glob: bytes) -> bool:
-    """Whether nothing in it stands for anything else."""
+    """Whether the glob has no special characters."""
     return len(glob.translate(None, _SPECIAL)) == len(glob)
 
 
 def tokens_of(glob: bytes) -> list[Token]:
     """Read a glob without the slash at its beginning or end. Raises Senseless.
 
-    Source: gitignore(5), and what `git check-ignore` does where that says nothing: a `**` counts
-    as one where a name begins, and also right behind the first bytes that stand for themselves.
+    Source: gitignore(5), and the behaviour of `git check-ignore` beyond it: a `**` is special at
+    the start of a name, and also directly after the leading literal bytes.
     """
     begin = next((at for at, byte in enumerate(glob) if byte in _SPECIAL), len(glob))
     tokens: list[Token] = [glob[at : at + 1] for at in range(begin)]
@@ -95,14 +95,14 @@ def tokens_of(glob: bytes) -> list[Token]:
         else:
             at += byte == _ESCAPE
             if at == len(glob):
-                raise Senseless("it ends with a backslash, which stands for nothing")
+                raise Senseless("it ends with a backslash that escapes nothing")
             tokens.append(glob[at : at + 1])
             at += 1
     return tokens
 
 
 def _star(glob: bytes, at: int, begin: int) -> tuple[Star, int]:
-    """What the stars at a place stand for, and the place behind them."""
+    """The token for the stars at an offset, and the offset after them."""
     after = at
     while glob[after : after + 1] == b"*":
         after += 1
@@ -117,10 +117,10 @@ def _star(glob: bytes, at: int, begin: int) -> tuple[Star, int]:
 
 
 def _bracket(glob: bytes, at: int) -> tuple[bytes, int]:
-    """The bytes that a bracket at a place takes, and the place behind it. Raises Senseless.
+    """The bytes that a bracket at an offset matches, and the offset after it. Raises Senseless.
 
-    A closing bracket in the first place is a member; of a range out of order only its first byte
-    is; no slash is.
+    A closing bracket in first position is a member; of a reversed range only its first byte is; a
+    slash never is.
     """
     at += 1
     negated = glob[at : at + 1] in {b"!", b"^"}
@@ -155,13 +155,13 @@ def _bracket(glob: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _unclosed() -> Senseless:
-    return Senseless("a bracket is not closed; a `[` that stands for itself is `\\[`")
+    return Senseless("a bracket is not closed; write a literal `[` as `\\[`")
 
 
 def _class(glob: bytes, at: int) -> tuple[bytes, int] | None:
-    """The members of `[:name:]` whose name begins at a place, and the place of its end.
+    """The members of `[:name:]` whose name begins at an offset, and the offset of its end.
 
-    None where it is none, and its bracket stands for itself. Raises Senseless.
+    None if it is not a class, and its bracket is literal. Raises Senseless.
     """
     end = glob.find(b"]", at)
     if end < 0:
@@ -171,5 +171,5 @@ def _class(glob: bytes, at: int) -> tuple[bytes, int] | None:
     name = glob[at : end - 1]
     if name not in _CLASSES:
         known = ", ".join(sorted(map(bytes.decode, _CLASSES)))
-        raise Senseless(f"a class [:name:] has a name that is none; there are {known}")
+        raise Senseless(f"unknown class [:name:]; the classes are {known}")
     return _CLASSES[name], end

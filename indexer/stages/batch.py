@@ -1,4 +1,4 @@
-"""A plan and what extract read of it -> a batch: rows shaped for one transaction."""
+"""A plan and its readings -> a batch: rows for one transaction."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ALBUMARTIST, _ALBUM_AT = _AT["albumartist"], _AT["album"]
 _COMPILATION, _MB_ALBUMID = _AT["compilation"], _AT["mb_albumid"]
 _JOINED: Final = "; "
 VARIOUS_ARTISTS: Final = "Various Artists"
-"""The album artist of a compilation that names none, for keeping it one album."""
+"""The album artist of a compilation without one, so that it stays one album."""
 
 
 class Shaped(Struct, frozen=True, gc=False):
-    """One track as its row stands: the tag columns, and its several values kept apart."""
+    """The row of a track: the tag columns, and the lists of multiple values."""
 
     columns: Columns
     artists: tuple[str, ...]
@@ -37,31 +37,30 @@ class Shaped(Struct, frozen=True, gc=False):
     genres: tuple[str, ...]
 
     def column(self, name: str) -> object:
-        """One column by its name in the view."""
         return self.columns[_AT[name]]
 
     @property
     def words(self) -> tuple[str | None, str | None, str | None, str | None, str | None]:
-        """What full text search finds it by: title, artist, albumartist, album, genre."""
+        """The texts for full-text search: title, artist, albumartist, album, genre."""
         return self.columns[:5]  # type: ignore[return-value]  # the first five columns are texts
 
 
 class Finding(Struct, frozen=True, gc=False):
-    """What is known of one file now: its tags, a refusal, or (neither) its row's word."""
+    """The current state of one file: its tags, a refusal, or (neither) as in its row."""
 
     entry: Entry
     track: Track | None = None
     problem: Problem | None = None
     writer: bool = False
-    """It is still open for writing: it has to be looked at again."""
+    """It is still open for writing, and must be checked again."""
     birth_ns: int | None = None
-    """When the inode that was read was made, as far as known."""
+    """Time of birth of the inode that was read, if known."""
     opened: bool = False
     bytes_read: int = 0
 
 
 class Batch(Struct, frozen=True):
-    """What one transaction writes. `waiting` are files that may not be whole: they stay pending."""
+    """The input of one transaction. `waiting` files may not be whole; they stay pending."""
 
     root_id: int
     findings: tuple[Finding, ...]
@@ -70,11 +69,11 @@ class Batch(Struct, frozen=True):
     bytes_read: int = 0
     reread: int = 0
     declined: tuple[bytes, ...] = ()
-    """Files that our own readers left to mutagen: they get pending rows of their own."""
+    """Files that our own readers left to mutagen: they get their own pending rows."""
 
 
 def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
-    """Put what was read to what was planned; the files of an album stand together."""
+    """Combine readings with the plan; files of an album are adjacent."""
     entries = {entry.path: entry for entry in plan.read}
     ordered = [(_album_order(one), one) for one in map(_unread, plan.unread)]
     waiting: list[bytes] = []
@@ -101,7 +100,7 @@ def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
         )
         try:
             place = _album_order(finding)
-        except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
+        except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
             problem = problem_of(error, "batch", entry.path)
             finding = Finding(
                 entry, problem=problem, opened=reading.opened, bytes_read=reading.bytes_read
@@ -136,7 +135,7 @@ def _album_order(finding: Finding) -> tuple[str, str, bytes]:
 
 
 def shape(track: Track, path: bytes, root_name: str) -> Shaped:
-    """A track's row: what its tags say, and for title, album and artist what its path says else."""
+    """The row of a track from its tags; its path supplies missing title, album and artist."""
     guessed = 0
     title, album, artists = track.title, track.album, track.artists
     if title is None or album is None or not artists:
@@ -189,9 +188,9 @@ def shape(track: Track, path: bytes, root_name: str) -> Shaped:
 
 
 def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
-    """A row as it stands -> the row it is at another path: only what was guessed changes.
+    """A row -> the same row at another path: only guessed values change.
 
-    An artist that is neither told nor guessed is one that the old path did not say either.
+    An artist that is neither in the tags nor guessed was not in the old path either.
     """
     row = list(columns)
     guessed: Any = row[_AT["guessed"]] or 0
@@ -212,7 +211,7 @@ def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
 
 
 def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
-    """What makes an album one: its release id, else (album artist, album, root and folder)."""
+    """The identity of an album: its release id, else (album artist, album, root and folder)."""
     columns = shaped.columns
     release = columns[_MB_ALBUMID]
     if isinstance(release, str):
@@ -226,7 +225,7 @@ def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
 
 
 def album_of(shaped: Shaped, path: bytes) -> tuple[object, ...]:
-    """All that `album_key` and an album's name are made of: equal for tracks of one album."""
+    """The inputs of `album_key` and of an album's name: equal for tracks of one album."""
     columns = shaped.columns
     return (
         columns[_MB_ALBUMID],
@@ -238,7 +237,7 @@ def album_of(shaped: Shaped, path: bytes) -> tuple[object, ...]:
 
 
 def names_of(columns: Columns) -> catalog.Names:
-    """The artists, album artists and genres of a row, each apart."""
+    """The artists, album artists and genres of a row, as lists."""
     return catalog.apart(*(columns[_AT[name]] for name in _NAMED))  # type: ignore[arg-type]
 
 
@@ -255,7 +254,7 @@ def _several(*fields: tuple[str, ...]) -> str | None:
 
 
 def _number(text: str | None) -> int | float | str | None:
-    """A number as SQLite should sort it; what is no number stays as it was written."""
+    """A number in the type by which SQLite should sort it; other text is unchanged."""
     if text is None:
         return None
     try:

@@ -1,6 +1,6 @@
-"""The rows of `tracks` -> all that is made of them: full text, artists, albums, genres, indexes.
+"""The rows of `tracks` -> all derived data: full text, artists, albums, genres, indexes, the view.
 
-Ids are kept: those that stand in the tables, else those that links and tracks still name.
+Ids are kept: those in the tables, else those that links and tracks still refer to.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _LINKED_GENRE: Final = "SELECT genre_id FROM track_genres WHERE track_id = ? AND
 
 
 class Known(Struct, frozen=True):
-    """The ids that names and albums have had."""
+    """The previous ids of names and albums."""
 
     artists: dict[str, int]
     genres: dict[str, int]
@@ -63,7 +63,7 @@ class Known(Struct, frozen=True):
 
     @classmethod
     def of(cls, salvage: Salvage, expected: Connection) -> Known:
-        """What can still be read of them; `expected` has the columns as they were made."""
+        """Read the ids that are still readable; `expected` has the original columns."""
         names: dict[str, dict[str, int]] = {}
         albums: dict[bytes, tuple[int, str | None, str | None]] = {}
         for table in ("artists", "genres", "albums"):
@@ -80,26 +80,24 @@ class Known(Struct, frozen=True):
 
 
 def full_text(connection: Connection) -> None:
-    """Make the full text again."""
     connection.execute(_DROP_FULL_TEXT)
     _create(connection, Part.FULL_TEXT)
     search.add_all(connection, search.told(connection))
 
 
 def view(connection: Connection) -> None:
-    """Make the view again."""
     connection.execute(_DROP_VIEW)
     _create(connection, Part.VIEW)
 
 
 def indexes(connection: Connection) -> None:
-    """Make every index again. Raises ConstraintError where two rows hold one place."""
+    """Recreate every index. Raises ConstraintError if two rows have the same path."""
     _create(connection, Part.INDEX)
     connection.execute("REINDEX")
 
 
 def _create(connection: Connection, part: Part) -> None:
-    """Create what is missing of one part, or stands there in another form."""
+    """Create the objects of one part that are missing or have another definition."""
     there = objects_of(connection)
     for name, made in objects_made().items():
         if made.part is not part or made.is_shadow or made.equals(there.get(name)):
@@ -110,9 +108,9 @@ def _create(connection: Connection, part: Part) -> None:
 
 
 def catalogue(connection: Connection, known: Known, links: Salvage) -> None:
-    """Make artists, albums, genres and their links again, under the ids that are `known`.
+    """Recreate artists, albums, genres and their links, with the ids that are `known`.
 
-    `links` reads the index as it was: its links tell the ids of names that no row tells.
+    `links` reads the damaged index: its links have the ids of names that no row has.
     """
     last: dict[str, int] = dict(select(connection, _LAST_GIVEN))
     again = _Catalogue(connection, known, links)
@@ -126,13 +124,13 @@ def catalogue(connection: Connection, known: Known, links: Salvage) -> None:
 
 
 class _Album(Struct):
-    """One album, while its tracks are gone through."""
+    """One album, while its tracks are iterated."""
 
     id: int | None
     title: str | None
     albumartist: str | None
     is_named: bool = False
-    """Whether a track says so; else the last one names it."""
+    """Whether a track confirms its name; else the last track names it."""
 
 
 class _Catalogue:
@@ -147,7 +145,7 @@ class _Catalogue:
         self._albums: dict[bytes, _Album] = {}
 
     def number(self, last: Mapping[str, int]) -> None:
-        """Give each name and album an id, while links and tracks still tell those they had."""
+        """Give each name and album an id, the previous one if links and tracks still have it."""
         for track_id, names in catalog.told_names(self._connection):
             for role, told in (("artist", names[0]), ("albumartist", names[1])):
                 for position, name in enumerate(told):
@@ -183,14 +181,14 @@ class _Catalogue:
             album.title, album.albumartist = title, albumartist
 
     def _tracks(self) -> Iterator[tuple[int, int | None, bytes, str | None, str | None]]:
-        """(id, album id, key of its album, title and album artist of that)."""
+        """(track id, album id, key, title and album artist of its album)."""
         for track_id, root_id, path, album_id, *columns in select(self._connection, _TRACKS):
             shaped = Shaped(tuple(columns), (), (), ())
             words = shaped.words
             yield track_id, album_id, album_key(shaped, root_id, path), words[3], words[2]
 
     def write(self) -> None:
-        """Write all of it into the tables, which are empty."""
+        """Write everything into the tables, which are empty."""
         connection = self._connection
         for table, ids in (("artists", self._artists), ("genres", self._genres)):
             rows = sorted((one, name) for name, one in ids.items() if one is not None)
@@ -217,7 +215,7 @@ class _Catalogue:
 
 
 def _give_ids(ids: dict[_Key, int | None], known: Mapping[_Key, int], last: int) -> None:
-    """Give new ids, above the last, to those that have none, or one that is another's."""
+    """Give new ids, above the last, to entries without an id, or with one that is taken."""
     used = {one for key, one in ids.items() if one is not None and known.get(key) == one}
     last = max((last, *known.values()))
     for key, one in ids.items():

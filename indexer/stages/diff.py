@@ -1,4 +1,4 @@
-"""What a walk found and the rows of the index -> pairs, rows without a file, folders not listed."""
+"""A walk and the rows of the index -> pairs, rows without a file, and unlisted folders."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Pair(Struct, frozen=True):
 
 
 class Vanished(Struct, frozen=True):
-    """A row whose folder was listed whole without it."""
+    """A row that is not in a complete listing of its folder."""
 
     known: IndexedFile
 
 
 class Same(Struct, frozen=True):
-    """So many files that stand just as their rows say: nothing is to be done."""
+    """A number of files that equal their rows: nothing to do."""
 
     files: int
 
@@ -38,26 +38,26 @@ Compared = Pair | Vanished | Listed | Unlisted | Unseen
 
 
 class _Rows:
-    """Rows of `tracks.rows_below`, of which `next` is the first that nothing was said of."""
+    """Rows of `tracks.rows_below`; `next` is the first that is not handled yet."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self.rows = rows
         self.next = next(rows, None)
 
     def pass_on(self) -> Row | None:
-        """The row after the next one, which is the next from now on."""
+        """Advance by one row; the new `next`."""
         self.next = next(self.rows, None)
         return self.next
 
     def vanished(self, before: bytes | None = None) -> Iterator[Vanished]:
-        """All rows before a path, or all that are left."""
+        """All rows before a path, or all remaining ones."""
         row = self.next
         while row is not None and (before is None or row[TOLD.path] < before):
             yield Vanished(tracks.known_of(row))
             row = self.pass_on()
 
     def skip(self, before: bytes) -> None:
-        """Say nothing of the rows before a path."""
+        """Skip the rows before a path."""
         while self.next is not None and self.next[TOLD.path] < before:
             self.pass_on()
 
@@ -72,9 +72,9 @@ def compare(
 ) -> Iterator[Compared | Same]:
     """Merge a walk and rows of `tracks.rows_below`, both in byte order of their paths.
 
-    Unchanged files are only counted, so many of them `at_once`. Those that are to be reread, were
-    refused, or are `troubled` come as pairs all the same. Below an `Unlisted` folder nothing is
-    compared: rows there neither vanish nor pair. Nor is the row of an `Unseen` name.
+    Unchanged files are only counted, `at_once` of them at a time. Files that must be reread, were
+    refused, or are `troubled` are always returned as pairs. Below an `Unlisted` folder nothing is
+    compared: rows there neither vanish nor pair. The same holds for the row of an `Unseen` name.
     """
     ours = _Rows(rows)
     for item in found:
@@ -97,7 +97,7 @@ def compare(
 def _compare_run(
     run: Run, ours: _Rows, reread: int, troubled: Container[bytes]
 ) -> Generator[Compared, None, int]:
-    """What is to be said of a run's files, but for those that stand as their rows say: how many."""
+    """Compare a run of files; returns the number of those that equal their rows."""
     path_at, seen_at, scan_at, version_at = TOLD
     row, rows = ours.next, ours.rows
     same = 0

@@ -1,4 +1,4 @@
-"""A chunk of paths -> what stands at each of them: tags, a problem, nothing, or 'not yet'."""
+"""A chunk of paths -> a reading of each: tags, a problem, gone, or waiting."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from indexer.disk.tree import Tree
 
 Read = Callable[[BinaryIO, bytes], Track]
-"""What reads one open file, given its suffix: `tags.read_track`, or a test's own. It raises
-`Declined` for a file that is `ours_only` and nothing for our own readers."""
+"""Reads one open file, given its suffix: `tags.read_track`, or a test's function. It raises
+`Declined` for a file with `ours_only` that our own readers do not handle."""
 
 Beat = Callable[[int], None]
-"""Called before each file with its place in the chunk."""
+"""Called before each file with its index in the chunk."""
 
 WAIT_OUT_NS = 10_000_000
-"""A tick is waited out here; a coarser clock (FAT has 2 s) is the caller's to wait for."""
+"""Maximum wait for a tick here; for a coarser clock (FAT has 2 s) the caller waits."""
 
 WAIT_TIMES = 5
-"""A tick may come late where the processor idles: 5.4 ms after the last was seen, instead of 4."""
+"""A tick may be late on an idle processor: 5.4 ms after the last one measured, instead of 4."""
 
 _FILE = os.O_RDONLY | os.O_NONBLOCK
 
@@ -56,7 +56,7 @@ _ADVICE = {
     errno.ESTALE: "the server replaced its share, mount it again",
     errno.ENODEV: "the disk was unplugged, plug it in and mount it again",
     errno.ENXIO: "the disk was unplugged, plug it in and mount it again",
-    errno.ETIMEDOUT: "the file server does not answer, look whether it is up",
+    errno.ETIMEDOUT: "the file server does not answer, check whether it is up",
     errno.ENOMEM: "give this machine more memory, or the indexer fewer workers",
     errno.EMFILE: "raise the limit of open files, `ulimit -n`",
     errno.ENFILE: "raise the system's limit of open files, `sysctl fs.file-max`",
@@ -72,14 +72,14 @@ def extract(
     sleep: Callable[[float], None] = time.sleep,
     beat: Beat = lambda _place: None,
 ) -> list[Reading]:
-    """Read the files of a chunk that are whole; one reading a path, in the chunk's order.
+    """Read the files of a chunk that are whole; one reading per path, in the chunk's order.
 
-    No file's trouble is raised: it is a value. A file whose stamp a write could still repeat
-    (rule R2) is looked at again after the others, when the tick has passed for nothing; so is one
-    for which the memory of this process did not suffice: where it has a limit of its own, and does
-    not suffice for that file alone, the file is at fault. `beat`
-    is called before each file, so that the caller can tell a slow disk from a hang, and which file
-    its reader dies of.
+    A problem of a file is not raised: it is a value. A file whose stamp a later write could repeat
+    (rule R2) is read after the others, when the tick has passed without extra waiting. A file for
+    which this process had too little memory is retried after the others, too: if the process has
+    its own limit, which is too small for that file alone, the file is at fault. `beat` is called
+    before each file, so that the caller can distinguish a slow disk from a hang, and knows which
+    file crashed its reader.
     """
     try:
         folders = OpenFolders.at(chunk.root_path, follow_links=chunk.follow_links)
@@ -150,7 +150,7 @@ def _look(  # noqa: PLR0911 - each way that it can end
     *,
     before_ns: int,
 ) -> Reading:
-    """Read one file; `before_ns` was the time a moment ago, or is 0."""
+    """Read one file; `before_ns` is the time shortly before, or 0."""
     try:
         file_descriptor = _open_file(folders, path)
     except BlockingIOError:  # another program holds a write lease: Samba does for its clients
@@ -166,9 +166,9 @@ def _look(  # noqa: PLR0911 - each way that it can end
         )
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
-    except MemoryError:  # the next line must do with what there is
+    except MemoryError:  # the next line must allocate very little
         return Reading(path=path, problem=NO_MEMORY)
-    except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
+    except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
         return Reading(path=path, problem=problem_of(error, "extract", path))
     finally:
         os.close(file_descriptor)
@@ -200,15 +200,15 @@ def _judge_and_read(
     file = _OpenFile(file_descriptor, stamp.size, ours_only=chunk.plain)
     try:
         track = read(cast("BinaryIO", file), suffix_of(path[path.rfind(b"/") + 1 :]))
-    except Declined:  # what was read of it is read again, and counts then
+    except Declined:  # its bytes are counted when it is read again
         return Reading(path=path, stamp=stamp, waiting=Waiting.READER)
     except Refused as refused:
         problem = Problem(ProblemKind.CONTENT, str(refused))
     except OSError as error:
         problem = _environment(error)
-    except MemoryError:  # what the reader had is freed behind this block only
+    except MemoryError:  # the reader's memory is freed after this block
         problem = NO_MEMORY
-    except Exception as error:  # noqa: BLE001 - whatever one file raises is its own (rule R9)
+    except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
         problem = problem_of(error, "extract", path)
     after = os.fstat(file_descriptor)
     if (  # a descriptor's inode stays the same
@@ -230,10 +230,10 @@ def _judge_and_read(
 
 
 class _OpenFile:
-    """As much of a file as `tags` asks for: a descriptor, its size, and a count of what is read.
+    """The part of a file object that `tags` uses: a descriptor, its size, a count of bytes read.
 
-    Not Python's own, which asks the kernel for what is known (fstat, lseek) before each first read
-    and seeks in the kernel what `pread` says by itself. Without a buffer: `tags` reads in blocks.
+    Not Python's own file, which makes needless system calls (fstat, lseek) before the first read,
+    and seeks where `pread` has the offset. Unbuffered: `tags` reads in blocks.
     """
 
     __slots__ = ("_at", "_descriptor", "_size", "bytes_read", "ours_only")
@@ -264,14 +264,14 @@ class _OpenFile:
         return data
 
     def read_at(self, at: int, size: int) -> bytes:
-        """Up to so many bytes of a place, without moving."""
+        """Up to `size` bytes at an offset, without moving."""
         data = os.pread(self._descriptor, size, at)
         self.bytes_read += len(data)
         return data
 
 
 def _open_file(folders: OpenFolders, path: bytes) -> int:
-    """Open without changing the access time, where that is ours to decide (open(2), O_NOATIME)."""
+    """Open without changing the access time, if permitted (open(2), O_NOATIME)."""
     try:
         return folders.open(path, _FILE | os.O_NOATIME)
     except PermissionError as error:
@@ -285,20 +285,20 @@ def _tick_left_ns(stamp: Stamp, now_ns: int, evidence: Evidence) -> int:
 
 
 def _has_own_limit() -> bool:
-    """Whether it is this process that may not take more, however much the machine has."""
+    """Whether this process has its own memory limit."""
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _too_much(reading: Reading) -> Reading:
     reason = (
-        "takes more memory to read than the setting `worker_memory` gives; if this is no damaged"
-        " file, raise it and run `indexer rebuild`"
+        "takes more memory to read than the setting `worker_memory` allows; if the file is not"
+        " damaged, raise it and run `indexer rebuild`"
     )
     return replace(reading, problem=Problem(ProblemKind.CONTENT, reason))
 
 
 def _environment(error: OSError | MemoryError) -> Problem:
-    """The machine's trouble, in words that say what to do about it."""
+    """A problem of the machine, with what to do about it."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
     if number is None:
         return Problem(ProblemKind.ENVIRONMENT, str(error))
@@ -309,4 +309,4 @@ def _environment(error: OSError | MemoryError) -> Problem:
 
 
 NO_MEMORY = _environment(MemoryError())
-"""A file could not be read for want of memory."""
+"""The problem of a file that could not be read because of too little memory."""

@@ -1,7 +1,7 @@
-"""All that some scans found is written -> missing rows, problems of folders, and closed hints.
+"""The end of scans whose files are inserted -> missing rows, problems of folders, closed hints.
 
-Every engine ends its scans here. Other links of a file that is gone are noted before its row goes
-missing: a kill in between may have a file looked at in vain, but forgets none.
+Every engine ends its scans here. Other links of a file that is gone are noted before its row is
+marked missing: a kill in between may cause a needless check of a file, but loses none.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from indexer.store.connection import Connection
 from indexer.store.pending import Closed, PendingRow
 
 Links = set[tuple[int, bytes]]
-"""(root id, path) of files to be looked at, since another name of theirs has changed."""
+"""(root id, path) of files to be checked, since another link to them has changed."""
 
 
 class Finished(Struct, frozen=True):
-    """What the end of scans has written."""
+    """The results of the end of scans."""
 
     missing: list[IndexedFile]
     problems: int
-    """Folders and names that could not be looked at, and were not known so."""
+    """New problems: folders and names that could not be checked."""
 
 
 def finish(
@@ -41,11 +41,11 @@ def finish(
     everything: bool = False,
     announces: bool = True,
 ) -> Finished:
-    """Mark what is missing, and write down what could not be listed.
+    """Mark missing rows, and record what could not be listed.
 
-    `vanished` are ids of rows that no scan found. `note_links` is told of other links to their
-    files; of a scan of `everything`, of those that it had passed. Unless it `announces`, rows that
-    lost their place to a moved file are left to a later run: they may turn up elsewhere yet.
+    `vanished` are ids of rows that no scan found. `note_links` gets the other links to their files;
+    after a scan of `everything`, only those that the scan had passed. Unless it `announces`, rows
+    that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
     links = links_of_vanished(connection, vanished, everything=everything)
     if links:
@@ -70,9 +70,9 @@ def close_hints(
     rereads_too: bool = False,
     scan_id: int = 0,
 ) -> list[Closed]:
-    """Close the hints of finished scans, and all older rows that they have answered.
+    """Close the hints of finished scans, and all older rows that they cover.
 
-    In the caller's transaction; for the rest see `pending.complete_covered`.
+    Runs in the caller's transaction; see `pending.complete_covered`.
     """
     for row in rows:
         pending.complete(connection, row)

@@ -1,4 +1,4 @@
-"""A file that changed -> other names of the same file, whose stamp is another one now, too."""
+"""A changed file -> the other hard links to it, whose stamp has changed, too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from indexer.store.connection import Connection
 def links_of(
     connection: Connection, disk_id: int, inode: int, stamp: Stamp | None
 ) -> set[tuple[int, bytes]]:
-    """(root id, path) of the rows that have this inode, and not this stamp.
+    """(root id, path) of the rows with this inode and another stamp.
 
-    Nothing tells of them where they lie: a write through one name is an event at that name alone.
+    There are no events for them: a write through one link causes an event for that link only.
     """
     return {
         (twin.root_id, twin.path)
@@ -27,9 +27,9 @@ def links_of(
 def links_of_batch(
     connection: Connection, batch: Batch, met: Collection[int], *, everything: bool
 ) -> set[tuple[int, bytes]]:
-    """The same of all files in a batch that was written; `met` are the inodes that had rows before.
+    """Likewise for all files of a written batch; `met` are the inodes that had rows before.
 
-    Not the batch's own: a file that could not be read keeps its row, which stays behind.
+    Without the batch's own files: an unreadable one keeps its row, which has the old stamp.
     """
     links: set[tuple[int, bytes]] = set()
     for finding in batch.findings:
@@ -43,9 +43,9 @@ def links_of_batch(
 def links_of_replaced(
     connection: Connection, batch: Batch, *, everything: bool = False
 ) -> set[tuple[int, bytes]]:
-    """The same of files at whose paths others stand now; to be asked before those are written.
+    """Likewise for files whose paths other files have now; call it before those are written.
 
-    A file that loses a name has a new ctime, as one that gains a name has.
+    A file that loses a link gets a new ctime, like a file that gains one.
     """
     links: set[tuple[int, bytes]] = set()
     found = {finding.entry.path: finding.entry for finding in batch.findings}
@@ -61,10 +61,10 @@ def links_of_replaced(
 def links_of_vanished(
     connection: Connection, track_ids: Iterable[int], *, everything: bool = False
 ) -> set[tuple[int, bytes]]:
-    """The same of rows that a listing lacks.
+    """Likewise for rows that a listing lacks.
 
-    To be left before these go missing: whoever is killed in between has said too much, and not too
-    little.
+    Enqueue them before these rows are marked missing: a kill in between causes a needless check,
+    but loses none.
     """
     links: set[tuple[int, bytes]] = set()
     for track_id in track_ids:
@@ -77,9 +77,9 @@ def links_of_vanished(
 
 
 def passed(links: Iterable[tuple[int, bytes]], root_id: int, path: bytes) -> set[tuple[int, bytes]]:
-    """Those that a look at all of a root had behind it when it came to this path.
+    """The links that a scan of a whole root had passed when it reached this path.
 
-    It goes in byte order of the paths, so the others it has found as they are since. These it may
-    have seen before their other name was written, linked or taken away.
+    It goes in byte order of the paths, so it sees the later ones in their new state. The passed
+    ones may have been seen before their other link was written, created or removed.
     """
     return {twin for twin in links if twin < (root_id, path) or twin[0] != root_id}

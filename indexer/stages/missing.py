@@ -1,6 +1,6 @@
-"""What a scan did not find, or could not list -> rows marked missing, and problems written down.
+"""Rows that a scan did not find, and folders that it could not list -> missing rows, problems.
 
-It runs when everything that may have moved was inserted, so that no move is told as a loss (R6).
+It runs after all possible moves were inserted, so that no move is reported as a loss (rule R6).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from indexer.store.problems import KnownProblem
 from indexer.walk import look
 
 _AT_ONCE: Final = 500
-"""Rows marked missing in one transaction, so that no other writer waits for long. A guess."""
+"""Rows per transaction, so that no other writer waits for long. A guess."""
 
 
 class MissingMarker:
-    """Writes down what is not there. `trees` are the roots that are there, held open."""
+    """Marks rows missing. `trees` are the present roots, held open."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class MissingMarker:
         self._rows = rows
 
     def mark_missing(self, track_ids: Sequence[int], now_ms: int) -> list[IndexedFile]:
-        """Mark rows that a scan did not find, unless they have moved or come back; those that left.
+        """Mark rows that a scan did not find, unless they have moved or returned.
 
-        A row that the view has not lost, since it was never in it, is not among them.
+        Returns those that left the view; rows that were never in it are not among them.
         """
         left: list[IndexedFile] = []
         for start in range(0, len(track_ids), _AT_ONCE):
@@ -62,7 +62,7 @@ class MissingMarker:
         return left
 
     def _mark_apart(self, track_ids: Iterable[int], now_ms: int) -> list[IndexedFile]:
-        """The same, each in a transaction of its own: what makes it fail gets a problem."""
+        """Like `mark_missing`, one transaction for each row: a row that fails gets a problem."""
         left: list[IndexedFile] = []
         streak = FaultStreak()
         for track_id in track_ids:
@@ -87,7 +87,7 @@ class MissingMarker:
             entry = look(tree, known.path, self._path_filter)
             if entry is None or not tree.lists(known.path):
                 return self._rows.mark_missing(known, now_ms)
-        except OSError:  # nobody can say: the row stays, and the next scan has the folder's trouble
+        except OSError:  # unknown: keep the row; the next scan reports the folder's problem
             return False
         if not tree.mount_point_of(known.path).fields.same(known.stamp, entry.stamp):
             hint = Hint(known.root_id, names=(known.path,))
@@ -95,7 +95,7 @@ class MissingMarker:
         return False
 
     def announce_missing(self, now_ms: int) -> list[IndexedFile]:
-        """Tell of rows that lost their place to a moved file and turned up nowhere else."""
+        """Report rows that lost their path to a moved file and were not found elsewhere."""
         if not tracks.unannounced(self._connection):
             return []
         with self._rows.writing():
@@ -108,9 +108,9 @@ class MissingMarker:
         settled: Iterable[bytes],
         now_ms: int,
     ) -> int:
-        """Write down what could not be listed or looked at, and strike out what is over.
+        """Record what could not be listed or checked, and delete problems that are over.
 
-        Nothing is written where the index says the same already (rule R14). How many are new.
+        Nothing is written if the index has the same already (rule R14). The number of new problems.
         """
         news = [
             (path, problem)
@@ -124,13 +124,13 @@ class MissingMarker:
                     problems.put(self._connection, root_id, path, problem, None, now_ms)
                 for path in over:
                     known = tracks.in_place(self._connection, root_id, path)
-                    if known is None or known.place is not RowState.REFUSED:  # else it came back
+                    if known is None or known.place is not RowState.REFUSED:  # else it has returned
                         problems.clear(self._connection, root_id, path)
         return len(news)
 
 
 def empty_root(connection: Connection, rows: Rows, root_id: int, now_ms: int) -> None:
-    """Take every row of a root out of the view, inside the caller's transaction."""
+    """Remove every row of a root from the view, inside the caller's transaction."""
     for track_id in tracks.of_root(connection, root_id):
         known = tracks.by_id(connection, track_id)
         if known is not None:

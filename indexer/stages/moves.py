@@ -1,6 +1,6 @@
-"""A file at a path -> the row that it is: the same, moved, returned, or nobody yet (rule R7).
+"""A file at a path -> its row: the same, a moved or returned one, or None (rule R7).
 
-Scan asks to learn whether the file must be read, insert asks again inside its transaction.
+Scan uses it to decide whether the file must be read; insert repeats it inside its transaction.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def identify(
     movers: Collection[IndexedFile],
     gone: IndexedFile | None,
 ) -> IndexedFile | None:
-    """Which row a file is.
+    """Choose the row of a file.
 
-    `here` stands at its path, `gone` left that path last, and `movers` are the rows of other
-    places that are this file (see `is_file_of`) and no longer show it. One mover beats what stands
-    or stood at the path: a file that was moved over another keeps its own id. Several movers are
+    `here` is the row at its path, `gone` the last row that left that path, and `movers` are rows
+    with other paths for this file (see `is_file_of`), which is no longer there. A single mover
+    takes precedence: a file that was moved over another keeps its own id. Several movers are
     ambiguous, and the path decides.
     """
     if here is not None and here.stamp.inode == entry.stamp.inode:
@@ -44,9 +44,9 @@ def find(
     may_move: bool = True,
     birth_ns: int | None = None,
 ) -> IndexedFile | None:
-    """Which row in the index a file is; `may_move` False where it is not its inode's only taker.
+    """Find the row of a file; `may_move` is False if other new files have the same inode.
 
-    `birth_ns` is when its inode was made, once it was read: it is known then with other tags, too.
+    `birth_ns` is the time of birth of its inode, once read: it identifies a retagged file, too.
     """
     fields = trees[root_id].mount_point_of(entry.path).fields
     if here is not None and (not fields.stable_inodes or here.stamp.inode == entry.stamp.inode):
@@ -64,11 +64,11 @@ def find(
 
 
 def is_file_of(known: IndexedFile, stamp: Stamp, birth_ns: int | None) -> bool:
-    """Whether a file that has the disk and inode of a row is the row's, and no later one.
+    """Whether a file with the disk and inode of a row is the row's file, not a later one.
 
-    A freed inode is given to the next file, often at once. The time when it was made tells, since
-    no indexed file shares its tick with the next owner of its inode (rule R2). Where it is not
-    known of both, size and mtime must be equal.
+    A freed inode is reused, often at once. The time of birth distinguishes the files, since no
+    indexed file shares its tick with the next owner of its inode (rule R2). If it is not known of
+    both, size and mtime must be equal.
     """
     if known.birth_ns is not None and birth_ns is not None:
         return known.birth_ns == birth_ns
@@ -76,12 +76,12 @@ def is_file_of(known: IndexedFile, stamp: Stamp, birth_ns: int | None) -> bool:
 
 
 def _is_proved(known: IndexedFile, stamp: Stamp, birth_ns: int | None) -> bool:
-    """Whether a row that `is_file_of` takes for a file's needs no guess: its ctime tells, too."""
+    """Whether the match of `is_file_of` is certain, by time of birth or ctime."""
     return known.stamp == stamp if birth_ns is None else known.birth_ns == birth_ns
 
 
 def _has_left(trees: Mapping[int, Tree], known: IndexedFile, entry: Entry, root_id: int) -> bool:
-    """Whether a row's file is no longer at the row's own place."""
+    """Whether a row's file is no longer at the row's own path."""
     if known.root_id == root_id and known.path == entry.path:
         return known.place is RowState.MISSING
     tree = trees.get(known.root_id)
@@ -92,17 +92,17 @@ def _has_left(trees: Mapping[int, Tree], known: IndexedFile, entry: Entry, root_
         if status is None or signed_inode(status.st_ino) != entry.stamp.inode:
             return True
         return not tree.lists(known.path)
-    except OSError:  # nobody can say whether it still stands there, so it has not left
+    except OSError:  # unknown: treated as still there
         return known.place is RowState.MISSING
 
 
 def must_read(
     entry: Entry, known: IndexedFile | None, trees: Mapping[int, Tree], root_id: int, reread: int
 ) -> bool:
-    """Whether a file has to be opened, given the row that it is.
+    """Whether a file must be opened, given its row.
 
-    Same stamp: not opened. Except by a rebuild that has not read it yet, when a newer reader may
-    take what an older one refused, and when the row's tags prove nothing.
+    A file with the same stamp is not opened, except by a rebuild that has not read it yet, if a
+    newer reader may accept what an older one refused, and if the row's tags are unconfirmed.
     """
     if known is None:
         return True

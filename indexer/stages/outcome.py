@@ -1,4 +1,4 @@
-"""How a file's row stood and stands -> what to tell of it, and what it counts as. Pure."""
+"""The old and the new state of a file's row -> changes to record, and its outcome. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from indexer.model import ChangeKind, IndexedFile, RowState
 
 
 class Outcome(StrEnum):
-    """What one file counts as in a scan's report."""
+    """The category of one file in a scan's report."""
 
     ADDED = "added"
     MODIFIED = "modified"
@@ -26,18 +26,18 @@ Tally = Counter[Outcome]
 
 
 class Judgement(Struct, frozen=True):
-    """What to append to `changes`, in this order, and what the file counts as."""
+    """Changes to append, in this order, and the file's category."""
 
     changes: tuple[ChangeKind, ...]
     outcome: Outcome
 
 
 def judge(before: IndexedFile | None, *, moved: bool, readable: bool, differs: bool) -> Judgement:
-    """What happened to a file that stands in its place now.
+    """What happened to a file that is now present.
 
-    `before` is the row it had, `moved` whether that was at another place, `readable` whether it
-    is in the view now, `differs` whether a column of the view differs. The feed says `added` once
-    in the life of an id; leaving the view is `missing`, entering it again `returned`, wherever.
+    `before` is its old row, `moved` whether that was at another path, `readable` whether it is in
+    the view now, `differs` whether a column of the view differs. The feed has `added` once for each
+    id; leaving the view is `missing`, entering it again at any path is `returned`.
     """
     was_shown = before is not None and before.place is RowState.PRESENT
     unannounced = (

@@ -1,7 +1,7 @@
-"""Every way a row enters the view, leaves it, or changes in it, with all that hangs on it.
+"""Every way a row enters the view, leaves it, or changes in it, with all dependent data.
 
 A row in the view has its words in the full-text index, and links to artists, genres and an album;
-one that is not has none of them. Only this file keeps that true.
+a row outside the view has none of them. Only this module maintains that invariant.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Rows:
     """The rows of one index, written through one connection inside `writing()`."""
 
     def __init__(self, connection: Connection, names: Mapping[int, str]) -> None:
-        """`names` are those of the watched roots, by id."""
+        """`names` maps the ids of the watched roots to their names."""
         self._connection = connection
         self._catalog = Catalog(connection)
         self._names = dict(names)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One write transaction, at the end of which nothing unused is left in the catalog."""
+        """One write transaction, which ends with the removal of orphans from the catalog."""
         try:
             with write_transaction(self._connection):
                 yield
@@ -38,7 +38,7 @@ class Rows:
             raise
 
     def forget(self) -> None:
-        """A part of the transaction was undone: forget what was kept in memory of it."""
+        """Clear the caches after a part of the transaction was rolled back."""
         self._catalog.forget_ids()
 
     def show(
@@ -50,7 +50,7 @@ class Rows:
         key: bytes,
         read_at: int | None,
     ) -> int:
-        """Write a row that is to be in the view; `known` and `before` are what it was. Its id."""
+        """Write a row of the view; `known` and `before` are its old state. Returns its id."""
         if known is None:
             album_id = self._album(key, shaped)
             track_id = tracks.add(self._connection, row, album_id, read_at, shaped.columns)
@@ -80,11 +80,11 @@ class Rows:
         reread: int,
         now_ms: int,
     ) -> None:
-        """Write files that no row or problem knows, all of them read: each comes into the view.
+        """Insert files that were read, and have neither a row nor a problem: all enter the view.
 
-        Of each, `read` has what was read and when its inode was made.
+        For each, `read` has the tags and the time of birth of its inode.
 
-        The same as `show` and `tell` for each of them, a statement at a time for all.
+        Equivalent to `show` and `tell` for each of them, but one statement handles all.
         """
         name = self._name_of(root_id)
         first_id = tracks.next_id(self._connection)
@@ -117,7 +117,7 @@ class Rows:
         changes.append_added(self._connection, now_ms, name, added)
 
     def refuse(self, row: IndexedFile, known: IndexedFile | None, before: tracks.Columns) -> int:
-        """Write a row whose file is there and cannot be read; it leaves the view, not its id."""
+        """Write a row whose file is present but unreadable; it leaves the view and keeps its id."""
         if known is None:
             return tracks.add(self._connection, row, None, None, tracks.NOTHING_READ)
         if known.place is RowState.PRESENT:
@@ -126,7 +126,7 @@ class Rows:
         return row.id
 
     def mark_missing(self, known: IndexedFile, now_ms: int) -> bool:
-        """The file is gone: mark its row missing, and tell if the view has lost it."""
+        """Mark the row of a file that is gone missing; whether it was in the view."""
         shown = known.place is RowState.PRESENT
         self._leave(known, now_ms)
         if shown:
@@ -134,7 +134,7 @@ class Rows:
         return shown
 
     def displace(self, known: IndexedFile) -> None:
-        """Another file took the row's place. It may yet turn up: `changes` is told later."""
+        """Another file took the row's path. Its own file may still be found, so `changes` waits."""
         self._leave(known, None if known.place is RowState.PRESENT else 0)
 
     def _leave(self, known: IndexedFile, missing_at: int | None) -> None:
@@ -144,7 +144,7 @@ class Rows:
         tracks.mark_missing(self._connection, known.id, missing_at)
 
     def announce_missing(self, now_ms: int) -> list[IndexedFile]:
-        """Tell of the rows that lost their place and turned up nowhere else; which they were."""
+        """Report displaced rows whose files were not found elsewhere; returns them."""
         unannounced = tracks.unannounced(self._connection)
         for known in unannounced:
             tracks.tell_missing(self._connection, known.id, now_ms)
@@ -159,13 +159,13 @@ class Rows:
         now_ms: int,
         old: IndexedFile | None = None,
     ) -> None:
-        """Append to the change feed what happened to a track that stands at `row` now."""
+        """Append to the change feed what happened to a track that is now at `row`."""
         place = (self._name_of(row.root_id), row.path)
         came_from = None if old is None else (self._name_of(old.root_id), old.path)
         changes.append(self._connection, now_ms, kind, track_id, place, came_from)
 
     def rekey_album(self, album_id: int, key: bytes, movers: int) -> None:
-        """Let an album keep its id when all of its tracks change to one new key."""
+        """Keep an album's id when all of its tracks change to one new key."""
         self._catalog.rekey_album(album_id, key, movers)
 
     def _album(self, key: bytes, shaped: Shaped) -> int:

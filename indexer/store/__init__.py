@@ -1,1 +1,1 @@
-"""The index on disk: SQLite through apsw, one file a concern."""
+"""The index on disk: SQLite through apsw; one module for each concern."""

@@ -1,9 +1,9 @@
-"""The files beside a database -> opened or looked at so that no other user can lend us theirs.
+"""The files beside a database -> opened or checked, safe against files planted by other users.
 
-The members of `group` may make files in the folder of an index. One of them could put a link in the
-place of the lock, so that this program empties or writes what that link leads to, with its own
-rights; or a pipe, so that it waits for ever. So no link is followed, and a file has to be a plain
-one with a single name that belongs to this user, to root, or to the owner of the database.
+The members of `group` may create files in the folder of an index. One of them could replace the
+lock by a link, so that this program truncates or writes the link's target with its own rights; or
+by a pipe, so that it waits for ever. So links are not followed, and a file must be a regular one
+with a single name, owned by this user, by root, or by the owner of the database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from indexer import errors
 
 _SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""A link is an error, and a pipe without another end is not waited for."""
+"""A link is an error, and opening a pipe does not block."""
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _OF_SQLITE: Final = ("-wal", "-shm", "-journal")
 _KINDS: Final = (
@@ -30,22 +30,22 @@ _KINDS: Final = (
 
 
 def open_beside(path: Path, database: Path, flags: int, mode: int = 0o600) -> int:
-    """Open a file of this program's beside the database; with O_CREAT, make it where there is none.
+    """Open a file of this program beside the database; with O_CREAT, create it if it is missing.
 
-    Raises OSError as `os.open`, and DatabaseError where something else stands in its place.
+    Raises OSError like `os.open`, and DatabaseError if there is something else in its place.
     """
     creates = flags & os.O_CREAT
     flags = (flags & ~os.O_CREAT) | _SAFELY
     while True:
         try:
-            fd = os.open(path, flags)  # one that is there: with O_CREAT, `fs.protected_regular`
+            fd = os.open(path, flags)  # an existing file: O_CREAT triggers `fs.protected_regular`
         except FileNotFoundError:
             if not creates or path.is_symlink():
                 raise
             try:
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
             except FileExistsError:
-                continue  # another process made it a moment ago
+                continue  # another process created it a moment ago
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
                 raise
@@ -60,7 +60,7 @@ def open_beside(path: Path, database: Path, flags: int, mode: int = 0o600) -> in
 
 
 def check(path: Path, status: os.stat_result, database: Path) -> None:
-    """Raise DatabaseError unless this is a plain file with one name, of an owner to be trusted."""
+    """Raise DatabaseError unless this is a regular file with one name and a trusted owner."""
     if not stat.S_ISREG(status.st_mode):
         raise _refused(path, _kind(status.st_mode))
     if status.st_nlink > 1:
@@ -70,11 +70,11 @@ def check(path: Path, status: os.stat_result, database: Path) -> None:
 
 
 def check_sqlites(database: Path) -> None:
-    """Raise DatabaseError where the database, or what SQLite keeps beside it, is no plain file.
+    """Raise DatabaseError if the database, or a file of SQLite beside it, is not a regular file.
 
     SQLite itself follows no link there, but it would wait for a pipe, and write through a hard
-    link. A member of the database's group may own them: SQLite makes them for whichever process
-    opens an index first, and deletes them with the last.
+    link. A member of the database's group may own the files: the first process that opens an index
+    creates them, and the last one deletes them.
     """
     try:
         link, own = os.lstat(database), os.stat(database)
@@ -96,7 +96,7 @@ def check_sqlites(database: Path) -> None:
 
 
 def check_socket(path: Path, database: Path) -> bool:
-    """Whether a socket of a daemon stands there. Raises DatabaseError where anything else does."""
+    """Whether there is a socket of a daemon. Raises DatabaseError for anything else."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -109,9 +109,9 @@ def check_socket(path: Path, database: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Make a folder that others may write to sticky: else they could replace the database itself.
+    """Make a folder that others may write to sticky; else they could replace the database.
 
-    Raises DatabaseError where this user may not do so.
+    Raises DatabaseError if this user may not do so.
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -122,7 +122,7 @@ def check_folder(folder: Path) -> None:
             os.fchmod(fd, stat.S_IMODE(mode) | stat.S_ISVTX)
         except PermissionError:
             raise errors.DatabaseError(
-                f"{folder}: other users may write to this folder, and could replace the index in"
+                f"{folder}: other users may write to this folder and could replace the index in"
                 f" it; its owner must type: chmod +t {folder}"
             ) from None
     finally:
@@ -138,7 +138,7 @@ def _trusted(database: Path) -> set[int]:
 
 
 def _is_members(status: os.stat_result, database: os.stat_result) -> bool:
-    """Whether a member of the database's group made a file, which that group may write."""
+    """Whether a file, writable by the database's group, may be owned by a member of it."""
     is_plain = stat.S_ISSOCK(status.st_mode) or (
         stat.S_ISREG(status.st_mode) and status.st_nlink == 1
     )
@@ -146,7 +146,7 @@ def _is_members(status: os.stat_result, database: os.stat_result) -> bool:
 
 
 def _kind(mode: int) -> str:
-    return next((words for is_kind, words in _KINDS if is_kind(mode)), "no plain file")
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "not a regular file")
 
 
 def _refused(path: Path, what: str) -> errors.DatabaseError:

@@ -1,4 +1,4 @@
-"""Artists, albums and genres: names -> ids, links to tracks, and the end of what nothing uses."""
+"""Artists, albums and genres: names -> ids, links to tracks, and removal of unused ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """Artists, album artists and genres of one track."""
 
 _REMEMBERED: Final = 20_000
-"""Names whose ids are kept in memory, of each kind; a guess that covers a large library."""
+"""Names of each kind whose ids are cached. A guess that covers a large library."""
 
 _ARTIST_ID: Final = "SELECT id FROM artists WHERE name = ?"
 _ADD_ARTIST: Final = "INSERT INTO artists (name) VALUES (?)"
@@ -53,7 +53,7 @@ UPDATE albums SET (title, albumartist) =
 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1
     AND album IS albums.title AND tracks.albumartist IS albums.albumartist)
 """
-"""A release keeps no name that only the track had which left it."""
+"""A release does not keep a name that came only from a track which left it."""
 
 _TOLD_NAMES: Final = """
 SELECT id, artist, albumartist, genre, several FROM tracks WHERE place = 0 ORDER BY id
@@ -78,10 +78,10 @@ WHERE track_id = ? ORDER BY position
 
 
 class Catalog:
-    """The artists, albums and genres of one connection, with the ids it has met in memory.
+    """The artists, albums and genres of one connection, with a cache of their ids.
 
-    It lives inside write transactions: `forget()` after one that was rolled back, and
-    `end_orphans()` before each commit.
+    Use it inside write transactions: call `end_orphans()` before each commit, and `forget()` after
+    a rollback.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -94,15 +94,15 @@ class Catalog:
         self._left_albums: set[int] = set()
 
     def forget(self) -> None:
-        """Drop all that is in memory."""
+        """Clear the caches and the list of possible orphans."""
         self.forget_ids()
         for left in (self._left_artists, self._left_genres, self._left_albums):
             left.clear()
 
     def forget_ids(self) -> None:
-        """Drop every id in memory: a part of the transaction was undone.
+        """Clear the cached ids after a part of the transaction was rolled back.
 
-        What it may have left unused is still looked at before the commit.
+        Possible orphans are still checked before the commit.
         """
         for names in (self._artists, self._genres, self._albums):
             names.clear()
@@ -141,7 +141,7 @@ class Catalog:
         insert_all(self._connection, _LINK_GENRES, 3, genre_rows)
 
     def unlink(self, track_id: int) -> None:
-        """Take all links of a track away; what it leaves unused ends with the transaction."""
+        """Delete all links of a track; unused names are deleted at the end of the transaction."""
         connection = self._connection
         self._left_artists.update(
             row[0] for row in select(connection, _UNLINK_ARTISTS, (track_id,))
@@ -149,7 +149,7 @@ class Catalog:
         self._left_genres.update(row[0] for row in select(connection, _UNLINK_GENRES, (track_id,)))
 
     def album_id(self, key: bytes, title: str | None, albumartist: str | None) -> int:
-        """The album with this key, made if there is none, named as its newest track says."""
+        """The id of the album with this key, created if missing, named by its newest track."""
         album = self._albums.get(key)
         if album is None:
             album = select_one(self._connection, _ALBUM, (key,))
@@ -163,14 +163,14 @@ class Catalog:
         return album[0]
 
     def detach_from_album(self, album_id: int | None) -> None:
-        """A track has left this album; if it was the last one the album ends."""
+        """A track has left this album; an album without tracks is deleted at the end."""
         if album_id is not None:
             self._left_albums.add(album_id)
 
     def rekey_album(self, album_id: int, key: bytes, movers: int) -> bool:
         """Keep an album's id when all of its tracks (`movers` of them) moved to a new key.
 
-        False: some stay behind, or the new key is taken; then the movers join `album_id(key)`.
+        False: some tracks stay, or the new key exists; then the movers join `album_id(key)`.
         """
         if select_one(self._connection, _ALBUM, (key,)) is not None:
             return False
@@ -230,19 +230,19 @@ def counts(connection: Connection) -> tuple[int, int]:
 
 
 def names_of(connection: Connection, track_id: int, role: str) -> list[str]:
-    """A track's artists or album artists, each apart, in the order of its tags."""
+    """A track's artists or album artists as a list, in the order of its tags."""
     return [name for (name,) in select(connection, _NAMES_OF, (track_id, role))]
 
 
 def genres_of(connection: Connection, track_id: int) -> list[str]:
-    """A track's genres, each apart, in the order of its tags."""
+    """A track's genres as a list, in the order of its tags."""
     return [name for (name,) in select(connection, _GENRES_OF, (track_id,))]
 
 
 def apart(
     artist: str | None, albumartist: str | None, genre: str | None, several: str | None
 ) -> Names:
-    """The names of a row of `tracks`, each apart: `several` tells those of more than one value."""
+    """The names of a row of `tracks` as lists; `several` has the fields with several values."""
     more = msgspec.json.decode(several, type=dict[str, tuple[str, ...]]) if several else {}
     return (
         more.get("artist") or (() if artist is None else (artist,)),
@@ -252,13 +252,13 @@ def apart(
 
 
 def told_names(connection: Connection) -> Iterator[tuple[int, Names]]:
-    """The id of each track in the view and the names that its row tells, in the order of ids."""
+    """The id of each track in the view and the names in its row, by id."""
     for track_id, *told in select(connection, _TOLD_NAMES):
         yield track_id, apart(*told)
 
 
 def count_wrong_links(connection: Connection, without: Collection[int] = ()) -> int:
-    """How many tracks are linked to other names than their rows tell, or not to be linked.
+    """How many tracks have links to names that are not in their rows, or must not have links.
 
     Those `without` are not compared.
     """
@@ -287,7 +287,7 @@ def count_wrong_links(connection: Connection, without: Collection[int] = ()) -> 
 def _grouped(
     links: Iterable[tuple[int, str, str]],
 ) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """(track id, its (role, name) in order) of links in the order of their tracks."""
+    """Group links by track: (track id, its (role, name) in order)."""
     at: int | None = None
     names: list[tuple[str, str]] = []
     for track_id, role, name in links:

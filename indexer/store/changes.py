@@ -1,4 +1,4 @@
-"""The change feed: what happened to which track, in order, to be replayed by track id."""
+"""The change feed: what happened to each track, in order; replay it by track id."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def append(
     place: tuple[str, bytes],
     old: tuple[str, bytes] | None = None,
 ) -> None:
-    """Tell what happened to a track at a place (root, path); `old` is the place it came from."""
+    """Record what happened to a track at (root, path); `old` is where it came from."""
     root, path = place
     old_root, old_path = (None, None) if old is None else (old[0], told(old[1]))
     connection.execute(_APPEND, (now_ms, str(kind), track_id, root, told(path), old_root, old_path))
@@ -57,7 +57,7 @@ def append(
 def append_added(
     connection: Connection, now_ms: int, root: str, tracks: Iterable[tuple[int, str | bytes]]
 ) -> None:
-    """Tell that tracks (id, path as `told` gives it) came into the view for the first time."""
+    """Record that tracks (id, path as returned by `told`) entered the view for the first time."""
     kind = str(ChangeKind.ADDED)
     values: list[object] = []
     for track_id, path in tracks:
@@ -66,10 +66,10 @@ def append_added(
 
 
 def since(connection: Connection, seq: int) -> Iterator[ChangeColumns]:
-    """Every change after `seq`, page by page, so that no reader holds the WAL open for long."""
+    """Every change after `seq`, page by page, so that no snapshot is held for long."""
     while page := list(select(connection, _SINCE, (seq, _PAGE))):
         yield from page
-        if page[-1][0] <= seq:  # it would be read for ever
+        if page[-1][0] <= seq:  # else an endless loop
             raise errors.DatabaseDamaged(
                 "the rows of `changes` are out of order; run `indexer repair`, which saves them"
             )
@@ -87,15 +87,15 @@ def newest(connection: Connection) -> int:
 
 
 def floor(connection: Connection) -> int:
-    """Up to this number only one `added` is kept for each track that was present then."""
+    """Up to this number, only one `added` is kept for each track that was present then."""
     return int(select_value(connection, _FLOOR))
 
 
 def prune(connection: Connection, before_ms: int) -> int:
-    """Let go of what was told before a time, inside the caller's transaction; the new floor.
+    """Delete changes from before a time, inside the caller's transaction; the new floor.
 
-    Of a track that was present then, its last line stays, as an `added` at the place that it had:
-    whoever replays all that is kept still gets exactly the present paths.
+    Of a track that was present then, the last line is kept, as an `added` with its path: a replay
+    of all that is kept still gives exactly the present paths.
     """
     old = floor(connection)
     first_kept = select_value(connection, _FIRST_KEPT, (old, before_ms))
@@ -109,7 +109,7 @@ def prune(connection: Connection, before_ms: int) -> int:
 
 
 def told(path: bytes) -> str | bytes:
-    """A path as other programs get it: TEXT where it is UTF-8, else BLOB."""
+    """A path as other programs get it: TEXT if it is UTF-8, else BLOB."""
     try:
         return path.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""A path -> an open, migrated, tuned connection to the index, and SQLite's errors -> ours.
+"""A path -> an open, migrated, tuned connection to the index.
 
-apsw is imported in this room only.
+Only the package `store` imports apsw.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from indexer.store.sqlite_errors import UNREADABLE, explained, not_ours
 
 Connection = apsw.Connection
 Row = tuple[Any, ...]
-"""What SQLite answers with; the caller's statement says which types."""
+"""A result row; the statement determines the types."""
 Values = Sequence[Any]
 BUSY_TIMEOUT_S: Final = 30.0
 _WAL_PAGES: Final = 4000
-"""Between checkpoints. Measured: half the bytes written of SQLite's default of 1000."""
+"""Pages between checkpoints. Measured: half the bytes written, compared with the default 1000."""
 _REST_CACHE_KIB: Final = 2048
 _SEED_CACHE_KIB: Final = 8192
 _IN_ONE_INSERT: Final = 32
 _WAL_KEEPS: Final = 16 * 1024 * 1024
 _WAL_PAUSE_S: Final = 0.005
-"""Between two tries to switch a database to WAL. A guess."""
+"""Pause between attempts to switch a database to WAL. A guess."""
 _TRACES: Final = ("-wal", ".lock")
-"""What stands beside an index that was used."""
+"""Files beside an index that was used."""
 _IS_OURS: Final = """
 SELECT EXISTS (SELECT 1 FROM pragma_table_info('tracks') WHERE name = 'reader_version')
 """
@@ -52,10 +52,10 @@ never_one_files(apsw.Error)
 def open_index(
     path: Path, *, write: bool, group: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> Connection:
-    """Open the index; a writer creates it where there is none and migrates an older one.
+    """Open the index; a writer creates a missing one and migrates an older one.
 
-    Raises DatabaseMissing for a reader without a file, DatabaseNewer for a file from the future,
-    DatabaseDamaged for another program's database.
+    Raises DatabaseMissing for a reader without a file, DatabaseNewer for the file of a newer
+    version, DatabaseDamaged for another program's database.
     """
     if write:
         _create(path, group)
@@ -90,9 +90,9 @@ def open_index(
 
 def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
-    flags |= apsw.SQLITE_OPEN_NOMUTEX  # one thread has it; a lock for each value bound costs 2 us
+    flags |= apsw.SQLITE_OPEN_NOMUTEX  # single-threaded; a mutex per bound value costs 2 us
     connection = Connection(file_name(path), flags=flags, statementcachesize=200)
-    # Plans do not look at bound values; looking costs 15 us a question, ten times its answer.
+    # Plans do not depend on bound values; checking them costs 15 us a query, ten times its run.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))
     connection.wal_autocheckpoint(_WAL_PAGES)
@@ -104,7 +104,7 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
 
 
 def file_name(path: Path) -> str:
-    """The path as SQLite takes it: UTF-8, whatever the locale makes of file names."""
+    """The path as SQLite expects it: UTF-8 in any locale."""
     try:
         return os.fsencode(path).decode("utf-8")
     except UnicodeDecodeError:
@@ -114,16 +114,16 @@ def file_name(path: Path) -> str:
 
 
 def check_exists(path: Path) -> None:
-    """Raise DatabaseMissing where there is no file."""
+    """Raise DatabaseMissing if there is no file."""
     if not path.exists():
         raise _nothing_indexed(path)
 
 
 def check_not_emptied(path: Path) -> None:
-    """Raise DatabaseMissing where a file is empty that once was an index.
+    """Raise DatabaseMissing if an index was truncated to an empty file.
 
-    A new one is never empty where others see it. A log or a lock beside it says that there was an
-    index: without this check a command would begin a new one, or SQLite throw the log away.
+    A new index is never visible while empty. A log or a lock beside an empty file proves that it
+    was an index: without this check a command would start a new one, or SQLite discard the log.
     """
     try:
         if path.stat().st_size or not any(_beside(path, suffix) for suffix in _TRACES):
@@ -148,26 +148,26 @@ def _nothing_indexed(path: Path) -> errors.DatabaseMissing:
 
 
 def select(connection: Connection, statement: str, values: Values = ()) -> Iterator[Row]:
-    """The answer of one statement, row by row. Fetch all of it before writing."""
+    """The rows of a query, lazily. Fetch all of them before writing."""
     return iter(connection.execute(statement, values))
 
 
 def select_one(connection: Connection, statement: str, values: Values = ()) -> Row | None:
-    """The first row of an answer, if it has one."""
+    """The first row of a query, or None."""
     first: Row | None = connection.execute(statement, values).fetchone()
     return first
 
 
 def select_value(connection: Connection, statement: str, values: Values = ()) -> Any:  # noqa: ANN401 - SQL says which type
-    """The one value that a statement answers with; None where it has no row."""
+    """The single value of a query; None without a row."""
     first = select_one(connection, statement, values)
     return None if first is None else first[0]
 
 
 def insert_all(connection: Connection, head: str, width: int, values: Sequence[object]) -> None:
-    """Write rows of so many values, which follow one another; `head` is a statement up to VALUES.
+    """Insert rows of `width` values each, given flat; `head` is a statement up to VALUES.
 
-    Several share a statement. Measured with short rows: 0.7 us a row in place of 1.2.
+    One statement inserts several rows. Measured with short rows: 0.7 us a row in place of 1.2.
     """
     one = f"({', '.join('?' * width)})"
     begin = 0
@@ -182,20 +182,20 @@ def insert_all(connection: Connection, head: str, width: int, values: Sequence[o
 
 
 def size_cache(connection: Connection, *, seeding: bool) -> None:
-    """Give SQLite more memory while much is written, and take it back afterwards."""
+    """Set SQLite's cache size: larger while seeding."""
     kib = _SEED_CACHE_KIB if seeding else _REST_CACHE_KIB
     connection.pragma("cache_size", -kib)
 
 
 @contextmanager
 def write_transaction(connection: Connection) -> Iterator[None]:
-    """One BEGIN IMMEDIATE ... COMMIT; whatever is raised inside rolls all of it back.
+    """One BEGIN IMMEDIATE ... COMMIT; any exception inside rolls it back.
 
     A deferred transaction that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
     busy timeout.
     """
     try:
-        connection.execute("BEGIN IMMEDIATE")  # inside: a signal may be raised as it returns
+        connection.execute("BEGIN IMMEDIATE")  # inside the try: a signal may raise on return
         yield
         connection.execute("COMMIT")
     except BaseException:
@@ -206,9 +206,9 @@ def write_transaction(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
-    """A part of a write transaction that can be undone alone: whatever is raised inside undoes it.
+    """A part of a write transaction that any exception inside rolls back by itself.
 
-    Not for much: SQLite keeps a copy of each page that is changed inside.
+    Not for large changes: SQLite keeps a copy of each page that is changed inside.
     """
     connection.execute("SAVEPOINT part")
     try:
@@ -223,7 +223,7 @@ def savepoint(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def read_transaction(connection: Connection) -> Iterator[None]:
-    """One snapshot for several questions."""
+    """One snapshot for several queries."""
     connection.execute("BEGIN")
     try:
         yield
@@ -234,7 +234,7 @@ def read_transaction(connection: Connection) -> Iterator[None]:
 def end_reading(connection: Connection) -> None:
     """End a transaction that wrote nothing.
 
-    SQLite may have ended it where it found damage, and may complain of that damage once more.
+    SQLite may have ended it already because of damage, and may report that damage once more.
     """
     if connection.in_transaction:
         with suppress(*UNREADABLE):
@@ -244,9 +244,9 @@ def end_reading(connection: Connection) -> None:
 def _use_wal(connection: Connection, busy_timeout_s: float) -> None:
     """Switch a new index to WAL, and one that was restored from a copy (`VACUUM INTO` has no WAL).
 
-    SQLite refuses this at once, without its busy handler, where another process does the same or
-    reads in the meantime: two processes that start together on a fresh index. So it is waited for
-    here, as long as for any other lock.
+    SQLite refuses this at once, without calling its busy handler, if another process does the same
+    or reads: for example, two processes that start together on a new index. So this function
+    waits, as long as for any other lock.
     """
     until = time.monotonic() + busy_timeout_s
     while True:
@@ -262,7 +262,7 @@ def _use_wal(connection: Connection, busy_timeout_s: float) -> None:
 
 
 def _fill_if_empty(connection: Connection, busy_timeout_s: float) -> None:
-    """Make the tables of a new index. Two programs at once: the second waits and finds them."""
+    """Create the tables of a new index. A second program waits, and then finds them."""
     if select_value(connection, _HAS_TABLES):
         return
     _use_wal(connection, busy_timeout_s)
@@ -278,7 +278,7 @@ def _fill_if_empty(connection: Connection, busy_timeout_s: float) -> None:
 
 
 def _migrate(path: Path) -> None:
-    """Run the migrations in a child that has ended before this process opens the file."""
+    """Run the migrations in a child, which ends before this process opens the file."""
     here = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     environ = {**os.environ, "PYTHONPATH": f"{here}:{inherited}" if inherited else here}
@@ -292,13 +292,13 @@ def _migrate(path: Path) -> None:
     if child.returncode != 0:
         detail = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise errors.DatabaseError(
-            f"{path}: could not be brought to schema {schema.SCHEMA_VERSION} ({' '.join(detail)}); "
+            f"{path}: cannot be migrated to schema {schema.SCHEMA_VERSION} ({' '.join(detail)}); "
             "nothing was changed: check that its disk has room and can be written"
         )
 
 
 def _create(path: Path, group: str | None) -> None:
-    """Make the index if there is no file."""
+    """Create the index if there is no file."""
     prepare_folder(path, group)
     if os.path.lexists(path):
         return

@@ -1,8 +1,7 @@
-"""The rows of `pending` that runs of scan and rebuild count: what a run waits for, and what is its.
+"""The rows of `pending` that belong to runs of scan and rebuild, which count their results.
 
-A chunk of a run that names a file has it counted, once. Where other rows name the file that are
-newer (rule R3), or have it in work already, these answer it, and a row with `passes` waits for
-that.
+A file named by a chunk of a run is counted once. If other rows that name the file are newer (rule
+R3), or are being processed already, they answer for it, and a row with `passes` waits for that.
 """
 
 from __future__ import annotations
@@ -47,32 +46,32 @@ _RUN_OF: Final = "SELECT scan_id FROM pending WHERE id = ?"
 
 
 def hints(connection: Connection) -> list[PendingRow]:
-    """The hints that wait, of runs that count what comes of them; oldest first."""
+    """The open hints of runs, oldest first."""
     return [pending.row_of(columns) for columns in select(connection, _COUNTED)]
 
 
 def waits_for(connection: Connection, scan_id: int) -> bool:
-    """Whether anything that a run counts waits, but for files that are not whole."""
+    """Whether a run has open rows other than for files that are not whole."""
     return select_value(connection, _OF_SCAN, (scan_id,)) is not None
 
 
 def run_of(connection: Connection, row: PendingRow) -> int:
-    """The run that counts a row now: a command may have released it, and do the work itself."""
+    """The run of a row now, or 0: a command may have released it, to do the work itself."""
     return int(select_value(connection, _RUN_OF, (row.id,)) or 0)
 
 
 def left_of(connection: Connection, scan_id: int) -> bool:
-    """Whether files of a run were not whole, so that they wait to be looked at and counted."""
+    """Whether a run waits for files that were not whole, to check and count them."""
     return select_value(connection, _LEFT_OF_SCAN, (scan_id,)) is not None
 
 
 def waits_for_others(connection: Connection, scan_id: int) -> bool:
-    """Whether anything waits that is counted in another run than this."""
+    """Whether there are open rows of runs other than this."""
     return select_value(connection, _OF_OTHERS, (scan_id,)) is not None
 
 
 def chunks_of_others(connection: Connection, root_id: int, scan_id: int) -> list[PendingRow]:
-    """The chunks that wait in a root and are counted in another run than this, oldest first."""
+    """The open chunks in a root of runs other than this, oldest first."""
     return [
         pending.row_of(columns)
         for columns in list(select(connection, _IN_OTHERS, (root_id, scan_id)))
@@ -82,9 +81,9 @@ def chunks_of_others(connection: Connection, root_id: int, scan_id: int) -> list
 def take_from(
     connection: Connection, scan_id: int, root_id: int, names: set[bytes]
 ) -> tuple[int, list[PendingRow]]:
-    """Take files that were answered out of the rows of a run that wait for that.
+    """Remove answered files from the rows of a run that wait for them.
 
-    How many of them were not whole before, and the rows that name nothing any more.
+    Returns how many of them were not whole before, and the rows that name no file any more.
     """
     left = 0
     emptied: list[PendingRow] = []
@@ -104,9 +103,9 @@ def take_from(
 def add_dropped(
     connection: Connection, names: Iterable[bytes], row: PendingRow, now_ms: int
 ) -> PendingRow:
-    """Make durable that files of a run are answered by other rows that name them.
+    """Record that files of a run are answered by other rows that name them.
 
-    `row` is the run's hint or chunk that they belong to.
+    `row` is the run's hint or chunk to which they belong.
     """
     hint = Hint(row.hint.root_id, b"", tuple(sorted(names)), reread=row.hint.reread)
     chunk = pending.add_chunk(connection, hint, row.generation, now_ms, scan_id=row.scan_id)
@@ -115,5 +114,5 @@ def add_dropped(
 
 
 def release(connection: Connection, scan_id: int, *, hints_only: bool = False) -> None:
-    """Let rows wait on without being counted in this run any more."""
+    """Detach rows from this run; they stay open."""
     connection.execute(_RELEASE_HINTS if hints_only else _RELEASE, (scan_id,))

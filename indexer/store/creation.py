@@ -1,4 +1,4 @@
-"""Where an index is to be -> its folder, and its file, which gets its name when it is whole."""
+"""The path of a new index -> its folder, and its file, which gets its name when complete."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from indexer import errors
 from indexer.store.beside import check_folder
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
-"""A file system that knows no hard links, such as FAT."""
+"""Errors of a file system without hard links, such as FAT."""
 
 
 def prepare_folder(path: Path, group: str | None = None) -> None:
-    """Make the folder of a database: 0700, or 3770 for a group that may read it.
+    """Create the folder of a database: 0700, or 3770 for a group that may read it.
 
-    One of a group is sticky, or its members could replace the database itself (inode(7)).
+    The folder of a group is sticky; else its members could replace the database (inode(7)).
     """
     folder = path.parent
     if not folder.is_dir():
@@ -38,8 +38,8 @@ def prepare_folder(path: Path, group: str | None = None) -> None:
 def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
     """A new file to be filled: 0600, or 0660 when a group may read it.
 
-    It gets its name at the end, so that no program ever sees half of an index: an empty file
-    beside the traces of one was truncated.
+    It gets its name at the end, so that no program sees an incomplete index: an empty file beside
+    a log or a lock was truncated.
     """
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
@@ -56,13 +56,13 @@ def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
 
 
 def _remove(new: Path) -> None:
-    """Remove a file of SQLite's, and what SQLite keeps beside it; of a link, the link."""
+    """Remove an SQLite file, and SQLite's files beside it; links are not followed."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         new.with_name(new.name + suffix).unlink(missing_ok=True)
 
 
 def _name(new: Path, path: Path) -> None:
-    """Give a file its name, unless another program has made one meanwhile."""
+    """Give a file its name, unless another program has created one in the meantime."""
     try:
         path.hardlink_to(new)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""The rules that the rows of an index keep among each other, and which part of it breaks one."""
+"""The consistency rules between the rows of an index, and the part that each rule belongs to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Part(StrEnum):
     """Which part of an index is damaged."""
 
     FILE = "damage"
-    """The file's structure, or rows that nothing else in it tells."""
+    """The file's structure, or rows that cannot be derived from others."""
     INDEX = "index"
     VIEW = "view"
     FULL_TEXT = "full text"
@@ -21,19 +21,19 @@ class Part(StrEnum):
 
     @property
     def is_derived(self) -> bool:
-        """Whether the rows of `tracks` are enough to make it again."""
+        """Whether it can be made again from the rows of `tracks`."""
         return self is not Part.FILE
 
 
 class Damage(Struct, frozen=True):
-    """One thing that is wrong."""
+    """One kind of damage that was found."""
 
     part: Part
     detail: str
 
 
 RULES: Final = (
-    (Part.FILE, "rows of tracks hold what no row can",
+    (Part.FILE, "rows of tracks hold invalid values",
      """SELECT count(*) FROM tracks WHERE NOT (
             typeof(path) = 'blob' AND place IN (0, 1, 2) AND gone IN (0, id)
             AND (gone = 0) = (place <> 1) AND path_is_text IN (0, 1)
@@ -49,10 +49,10 @@ RULES: Final = (
             AND (guessed IS NULL OR typeof(guessed) = 'integer'))"""),
     (Part.FILE, "tracks in place have an empty path",
      "SELECT count(*) FROM tracks WHERE length(path) = 0"),
-    (Part.FILE, "ids were given that `sqlite_sequence` does not know",
+    (Part.FILE, "`sqlite_sequence` is behind the ids of tracks",
      """SELECT count(*) FROM tracks WHERE id > coalesce(
             (SELECT max(seq) FROM sqlite_sequence WHERE name = 'tracks'), 0)"""),
-    (Part.FILE, "rows of roots hold what no row can",
+    (Part.FILE, "rows of roots hold invalid values",
      """SELECT count(*) FROM roots WHERE NOT (typeof(name) = 'text' AND typeof(path) = 'blob'
             AND substr(path, 1, 1) = x'2f' AND typeof(present_days) = 'integer'
             AND typeof(last_day) = 'integer' AND typeof(added_at) = 'integer'
@@ -60,26 +60,26 @@ RULES: Final = (
     (Part.FILE, "watched roots have no disk",
      """SELECT count(*) FROM roots WHERE removed_at IS NULL AND NOT EXISTS
             (SELECT 1 FROM mounts WHERE root_id = roots.id AND folder = x'')"""),
-    (Part.FILE, "rows of mounts hold what no row can",
+    (Part.FILE, "rows of mounts hold invalid values",
      """SELECT count(*) FROM mounts WHERE NOT (typeof(folder) = 'blob'
             AND typeof(inode) = 'integer')"""),
-    (Part.FILE, "rows of problems hold what no row can",
+    (Part.FILE, "rows of problems hold invalid values",
      """SELECT count(*) FROM problems WHERE NOT (typeof(path) = 'blob'
             AND typeof(kind) = 'text' AND typeof(reason) = 'text' AND typeof(since) = 'integer'
             AND typeof(coalesce(size, 0)) = 'integer' AND typeof(coalesce(inode, 0)) = 'integer'
             AND typeof(coalesce(mtime_ns, 0)) = 'integer'
             AND typeof(coalesce(ctime_ns, 0)) = 'integer')"""),
-    (Part.FILE, "rows of pending hold what no row can",
+    (Part.FILE, "rows of pending hold invalid values",
      """SELECT count(*) FROM pending WHERE NOT (typeof(folder) = 'blob'
             AND typeof(generation) = 'integer' AND recursive IN (0, 1)
             AND typeof(coalesce(names, x'')) = 'blob' AND typeof(reread) = 'integer'
             AND typeof(attempts) = 'integer' AND is_chunk IN (0, 1))"""),
-    (Part.FILE, "rows of changes hold what no row can",
+    (Part.FILE, "rows of changes hold invalid values",
      """SELECT count(*) FROM changes WHERE NOT (typeof(at) = 'integer'
             AND kind IN ('added', 'modified', 'moved', 'missing', 'returned')
             AND typeof(track_id) = 'integer' AND typeof(root) = 'text'
             AND typeof(path) IN ('text', 'blob'))"""),
-    (Part.FILE, "rows of scans hold what no row can",
+    (Part.FILE, "rows of scans hold invalid values",
      """SELECT count(*) FROM scans WHERE NOT (typeof(roots) = 'text'
             AND typeof(counts) = 'text'
             AND typeof(started_at) = 'integer'
@@ -93,14 +93,14 @@ RULES: Final = (
     (Part.FULL_TEXT, "tracks are in the full text and not in the view",
      """SELECT count(*) FROM track_search_docsize AS told
             WHERE NOT EXISTS (SELECT 1 FROM tracks WHERE id = told.id AND place = 0)"""),
-    (Part.FULL_TEXT, "the full text does not answer",
+    (Part.FULL_TEXT, "the full text cannot be read",
      "SELECT max(0, rowid * 0) FROM track_search WHERE track_search MATCH 'a' LIMIT 1"),
-    (Part.CATALOG, "tracks of the view have no album, or an album that is not there",
+    (Part.CATALOG, "tracks of the view have no album, or a missing album",
      """SELECT count(*) FROM tracks WHERE place = 0
             AND NOT EXISTS (SELECT 1 FROM albums WHERE albums.id = tracks.album_id)"""),
     (Part.CATALOG, "tracks that are not in the view have an album",
      "SELECT count(*) FROM tracks WHERE place <> 0 AND album_id IS NOT NULL"),
-    (Part.CATALOG, "albums are named as none of their tracks says",
+    (Part.CATALOG, "albums have names that none of their tracks has",
      """SELECT count(*) FROM albums WHERE NOT EXISTS (SELECT 1 FROM tracks
             WHERE album_id = albums.id AND tracks.album IS albums.title
             AND tracks.albumartist IS albums.albumartist)"""),
@@ -109,4 +109,4 @@ RULES: Final = (
     (Part.CATALOG, "genres have no track",
      "SELECT count(*) FROM genres WHERE id NOT IN (SELECT genre_id FROM track_genres)"),
 )  # fmt: skip
-"""Which part breaks a rule, what is told of it, and a question that answers how often."""
+"""The part, the message, and a query for the number of violations."""

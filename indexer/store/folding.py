@@ -1,8 +1,8 @@
-"""Text as people write it -> the words it is found by, the same for what is indexed and asked.
+"""Text -> its folded words, the same for indexed text and for queries.
 
-The full-text index holds folded text, and takes a track out by folding its texts once more: when
-anything here changes, a migration has to fill that index anew (a test notices). A newer Python may
-be used at any time, since Unicode keeps decomposition and case of every assigned character.
+The full-text index contains folded text, and a track is removed from it by folding its texts again:
+any change here needs a migration that fills the index again (a test detects this). A newer Python
+is safe, since Unicode never changes decomposition and case of an assigned character.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _LETTERS: Final = {
     "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t",
     "ŋ": "n", "ƒ": "f", "\N{LATIN SMALL LETTER DOTLESS I}": "i", "ĸ": "k",
     "\N{MODIFIER LETTER TURNED COMMA}": "",      # the Hawaiian okina: Hawai'i is typed hawaii
-    "\N{MODIFIER LETTER APOSTROPHE}": " ",       # as the apostrophe that is no letter
+    "\N{MODIFIER LETTER APOSTROPHE}": " ",       # as the apostrophe that is not a letter
 }  # fmt: skip
-"""Letters that Unicode neither decomposes nor folds to those that people type for them."""
+"""Letters that Unicode neither decomposes nor folds to the ones that people type instead."""
 
 _WITHOUT_SPACES: Final = (
     (0x0E00, 0x0EFF),    # Thai, Lao
@@ -29,13 +29,13 @@ _WITHOUT_SPACES: Final = (
     (0x1100, 0x11FF), (0xAC00, 0xD7A3),    # Hangul
     (0x1B000, 0x1B16F), (0x20000, 0x3FFFF),    # older Kana, rarer Han
 )  # fmt: skip
-"""Scripts in which words stand side by side without a space."""
+"""Scripts without spaces between words."""
 _EMOJI: Final = (0x1F000, 0x1FBFF)
-"""Symbols, also those that this Python does not know yet."""
+"""Symbols, including those that this Python does not know yet."""
 
 
 class _Table(dict[int, str]):
-    """For `str.translate`: a rule for single characters that remembers what it said."""
+    """For `str.translate`: a rule for single characters with a cache."""
 
     def __init__(self, rule: Callable[[str], str]) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class _Table(dict[int, str]):
 
 @lru_cache(maxsize=64)  # the tracks of an album share most of their texts
 def fold(text: str) -> str:
-    """The words of a text in their plainest spelling, one space apart.
+    """The words of a text in their simplest spelling, separated by spaces.
 
-    Without case and diacritics, ligatures and full-width forms taken apart; a character of a
-    script that writes no spaces is a word by itself, so that it is found inside a run of them.
-    A text of symbols only (the band `!!!`) keeps them, ASCII ones in their full-width form.
+    Case and diacritics are removed, ligatures and full-width forms decomposed. A character of a
+    script without spaces is a word by itself, so that it is found inside a run of them. A text of
+    symbols only (the band `!!!`) keeps them, ASCII ones in their full-width form.
     """
     if text.isascii():
         words = text.encode("ascii").translate(_ASCII_WORDS).decode("ascii")
@@ -63,12 +63,12 @@ def fold(text: str) -> str:
 
 
 def of_symbols(folded: str) -> bool:
-    """Whether a folded text has no letter and no digit, but only symbols."""
+    """Whether a folded text has only symbols, no letter and no digit."""
     return bool(folded) and _WORDS[ord(folded[0])] == " "
 
 
 def stands_alone(character: str) -> bool:
-    """Whether a character is a word by itself, so that no longer word can begin with it."""
+    """Whether a character is always a word by itself, never a prefix of a longer one."""
     return any(first <= ord(character) <= last for first, last in _WITHOUT_SPACES)
 
 
@@ -77,11 +77,11 @@ def _bare(text: str) -> str:
 
 
 def _bared(character: str) -> str:
-    """Nothing of a diacritic or of what cannot be seen, a space of what is no text.
+    """Empty for diacritics and invisible characters, a space for what is not text.
 
     Combining classes, Unicode Standard Annex 44, table 15: 1 strikes through, 10 to 36 are the
     points of Hebrew and Arabic, from 200 on are accents. The others (vowels of Thai, the dots that
-    tell ga from ka) make another letter. Enclosing marks and variation selectors have no class.
+    distinguish ga from ka) make another letter. Enclosing marks and variation selectors have none.
     """
     category = unicodedata.category(character)
     if category in {"Cc", "Cs"}:
@@ -113,4 +113,4 @@ _ASCII_WORDS: Final = bytes(
 )
 """For `bytes.translate`, which takes half the time of `str.translate`."""
 _WIDE: Final = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
-"""Full-width forms: SQLite's tokenizer `ascii` takes whatever is not ASCII for a letter."""
+"""Full-width forms: SQLite's tokenizer `ascii` treats any character beyond ASCII as a letter."""

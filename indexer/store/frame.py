@@ -1,8 +1,8 @@
-"""A file without its first page, or its schema -> the tables of an index, at their places.
+"""A file without its first page or its schema -> a new first page that names its tables.
 
-SQLite finds a table by its root page, which stands in `sqlite_schema`, whose own root is page 1.
-Where that cannot be read, a new first page names the root pages that are still told, and else
-those of a new index: tables are made in the same order in each.
+SQLite finds a table by its root page, stored in `sqlite_schema`, whose own root is page 1. If that
+cannot be read, a new first page names the root pages that are still readable, and else those of a
+new index: every index creates its tables in the same order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TABLES: Final = (
     "artists", "albums", "genres", "track_artists", "track_genres", "sqlite_sequence",
 )  # fmt: skip
 _INDEXES: Final = ("tracks_place", "roots_name")
-"""Those that tell what stands in a table, too."""
+"""Indexes that repeat columns of their table."""
 _ROOT_PAGES: Final = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0"
 _IGNORE_ERRORS: Final = "PRAGMA writable_schema = ON"
 _PRIMARY_KEY: Final = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk"
@@ -36,7 +36,7 @@ _DECLARE: Final = "INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)"
 
 
 def mend_header(path: Path) -> None:
-    """Give a file the header that every index has, and whole pages (fileformat2 1.3)."""
+    """Give a file the header of an index, and complete pages (fileformat2 1.3)."""
     with path.open("r+b") as file:
         head = bytearray(file.read(_HEADER).ljust(_HEADER, b"\0"))
         pages = _whole_pages(file.seek(0, 2), int.from_bytes(head[28:32]))
@@ -70,7 +70,7 @@ def put_frame(path: Path) -> None:
 
 
 def _plain(fresh: Connection, kind: str, name: str) -> str:
-    """How something is declared, in so few words that all of them fit on one page."""
+    """A short declaration, so that all of them fit on one page."""
     if kind == "index":
         ((sql,),) = select(fresh, _DECLARED, (name,))
         return " ".join(sql.split())
@@ -84,12 +84,12 @@ def _plain(fresh: Connection, kind: str, name: str) -> str:
 
 
 def _told_root_pages(path: Path) -> dict[str, int]:
-    """What can still be read of the schema; SQLite is told to go on where it is malformed."""
+    """The readable part of the schema; SQLite is told to ignore malformed parts."""
     told: dict[str, int] = {}
     with closing(Connection(file_name(path))) as connection:
         with suppress(*UNREADABLE):
             connection.execute(_IGNORE_ERRORS)
-        for _ in range(2):  # the first question fails, the next sees what was read
+        for _ in range(2):  # the first query fails, the next uses what it has read
             with suppress(*UNREADABLE):
                 told.update(select(connection, _ROOT_PAGES))
     return {name: told[name] for name in (*_TABLES, *_INDEXES) if name in told}
@@ -106,5 +106,5 @@ def _headed(head: bytearray, pages: int) -> bytes:
 
 
 def _whole_pages(size: int, told: int) -> int:
-    """How many pages a file has, or had before it was cut; a number out of all reason is damage."""
+    """How many pages a file has, or had before truncation; implausible numbers are ignored."""
     return max(-(-size // _PAGE), told if told * _PAGE <= 4 * size + 64 * _PAGE else 0)

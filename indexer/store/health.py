@@ -1,9 +1,8 @@
-"""An index -> what in it is damaged, as far as SQLite and the index's own rules can tell.
+"""An index -> the damage that SQLite and the index's own rules can detect.
 
-SQLite's pages bear no checksum: a flipped letter of a title is a title. What is told here is a file
-whose structure is broken, rows that no version of this program writes, and everything that is
-made of the rows of `tracks` (full text, artists, albums, genres, indexes, the view) and does not
-answer as they do.
+SQLite's pages have no checksum, so a changed letter in a title is not detected. What is detected: a
+broken file structure, rows that no version of this program writes, and any derived data (full text,
+artists, albums, genres, indexes, the view) that disagrees with the rows of `tracks`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from indexer.store.damage import RULES, Damage, Part
 from indexer.store.sqlite_errors import CORRUPT, UNREADABLE
 
 _MOST_TOLD: Final = 20
-"""Of one kind; a damaged page makes hundreds of complaints. A guess."""
+"""Maximum messages of one kind; a damaged page causes hundreds. A guess."""
 _QUICK: Final = f"PRAGMA quick_check({_MOST_TOLD})"
 _WHOLE: Final = f"PRAGMA integrity_check({_MOST_TOLD})"
 _OF_INDEX: Final = re.compile(
@@ -60,13 +59,13 @@ _CHANGE_TEXTS: Final = "SELECT kind, root, path, old_root, old_path FROM changes
 
 
 def check(connection: Connection, *, deep: bool, without: Collection[int] = ()) -> list[Damage]:
-    """Everything that is found damaged, in one snapshot; nothing is written.
+    """All damage found in one snapshot; nothing is written.
 
     Names and words of the tracks `without` are not compared: their rows are known to be wrong.
 
     `deep` also compares every index with its table, and every word with its track.
     Measured with 100 000 tracks, cached: 0.9 s, deep 2.9 s. Raises what SQLite raises of a
-    database that cannot be read for another reason than damage.
+    database that cannot be read for a reason other than damage.
     """
     begun = False
     try:
@@ -76,8 +75,8 @@ def check(connection: Connection, *, deep: bool, without: Collection[int] = ()) 
         return _check(connection, deep=deep, without=without)
     except UNREADABLE as error:
         return [Damage(Part.FILE, str(error))]
-    except (TypeError, ValueError, AttributeError) as error:  # of values that no row can have
-        return [Damage(Part.FILE, f"rows hold what no row can: {error}")]
+    except (TypeError, ValueError, AttributeError) as error:  # from invalid values
+        return [Damage(Part.FILE, f"rows hold invalid values: {error}")]
     finally:
         if begun:
             end_reading(connection)
@@ -104,14 +103,14 @@ def _broken(connection: Connection, part: Part, what: str, question: str) -> Ite
     try:
         times = select_value(connection, question)
     except UNREADABLE as error:
-        yield Damage(part, f"{what}? This cannot be asked: {error}")
+        yield Damage(part, f"{what}? This cannot be checked: {error}")
     else:
         if times:
             yield Damage(part, f"{what} ({times})")
 
 
 class Made(NamedTuple):
-    """A table, index or view, as `sqlite_schema` has it."""
+    """A table, index or view, as in `sqlite_schema`."""
 
     kind: str
     name: str
@@ -119,7 +118,6 @@ class Made(NamedTuple):
 
     @property
     def part(self) -> Part:
-        """Which part of an index it belongs to."""
         if self.name.startswith("track_search"):
             return Part.FULL_TEXT
         if self.kind == "view":
@@ -130,16 +128,16 @@ class Made(NamedTuple):
 
     @property
     def is_shadow(self) -> bool:
-        """Whether FTS5 makes it by itself."""
+        """Whether it is created by FTS5."""
         return self.name.startswith("track_search_")
 
     def equals(self, other: Made | None) -> bool:
-        """Whether both were made by the same words."""
+        """Whether both have the same SQL text."""
         return other is not None and self.sql.split() == other.sql.split()
 
 
 def objects_made() -> dict[str, Made]:
-    """All that a new index has, by name, but for what SQLite makes by itself."""
+    """The objects of a new index by name, without those that SQLite creates itself."""
     fresh = Connection(":memory:")
     try:
         for _, script in schema.MIGRATIONS:
@@ -151,7 +149,6 @@ def objects_made() -> dict[str, Made]:
 
 
 def objects_of(connection: Connection) -> dict[str, Made]:
-    """What there is in an index, by name."""
     return {
         name: Made(kind, name, text)
         for kind, name, text in select(connection, _OBJECTS)
@@ -163,12 +160,12 @@ def _of_schema(connection: Connection) -> Iterator[Damage]:
     there = objects_of(connection)
     for name, made in objects_made().items():
         if not made.equals(there.get(name)):
-            state = "is not as it was made" if name in there else "is missing"
+            state = "has another definition" if name in there else "is missing"
             yield Damage(made.part, f"{made.kind} {name} {state}")
 
 
 def _of_structure(connection: Connection, *, deep: bool) -> Iterator[Damage]:
-    """What SQLite's own check says; of a virtual table, it asks FTS5 for its integrity check."""
+    """SQLite's own check; for a virtual table it runs the integrity check of FTS5."""
     roots: dict[str, str] = {}
     try:
         for (line,) in select(connection, _WHOLE if deep else _QUICK):
@@ -207,7 +204,7 @@ def _with_name(text: str, roots: dict[str, str]) -> str:
 
 
 def _of_work(connection: Connection) -> Iterator[Damage]:
-    """What only this program can read: the names in `pending`, kinds of problems, counts."""
+    """Values that only this program can read: names in `pending`, kinds of problems, counts."""
     try:
         names = [row[0] for row in select(connection, _PENDING_NAMES)]
         kinds = {kind for (kind,) in select(connection, _PROBLEM_KINDS)}
@@ -231,11 +228,11 @@ def _of_view(connection: Connection) -> Iterator[Damage]:
         names = tuple(column for column, *_ in cursor.get_description())
         cursor.close()
     except apsw.ExecutionCompleteError:
-        return  # it has no row, so apsw does not tell its columns
+        return  # without a row apsw has no columns
     except CORRUPT as error:
         yield Damage(Part.FILE, str(error))
     except UNREADABLE as error:
-        yield Damage(Part.VIEW, f"the view library does not answer: {error}")
+        yield Damage(Part.VIEW, f"the view library cannot be read: {error}")
     else:
         if names != schema.LIBRARY_COLUMNS:
             yield Damage(Part.VIEW, "the view library has other columns")
@@ -251,11 +248,11 @@ def _of_foreign_keys(connection: Connection) -> Iterator[Damage]:
     for (table, parent), times in counted.items():
         of_catalog = table in _CATALOG_TABLES or parent in _CATALOG_TABLES
         part = Part.CATALOG if of_catalog else Part.FILE
-        yield Damage(part, f"rows of {table} name rows of {parent} that are not there ({times})")
+        yield Damage(part, f"rows of {table} refer to missing rows of {parent} ({times})")
 
 
 def _of_texts(connection: Connection, *, deep: bool) -> Iterator[Damage]:
-    """SQLite gives a text as it stands; apsw raises where that is not UTF-8."""
+    """Find texts that are not UTF-8: SQLite returns them unchanged, and apsw raises."""
     for statement in (_TEXTS, *_OTHER_TEXTS, *((_CHANGE_TEXTS,) if deep else ())):
         try:
             for _ in connection.execute(statement):
@@ -269,14 +266,14 @@ def _of_texts(connection: Connection, *, deep: bool) -> Iterator[Damage]:
 
 
 def _of_links(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
-    """Compare the names that are linked to each track with those that its row tells."""
+    """Compare the names linked to each track with those in its row."""
     try:
         wrong = catalog.count_wrong_links(connection, without)
     except UNREADABLE as error:
         yield Damage(Part.CATALOG, f"artists and genres cannot be compared with tracks: {error}")
         return
     if wrong:
-        yield Damage(Part.CATALOG, f"tracks are linked to other artists or genres ({wrong})")
+        yield Damage(Part.CATALOG, f"tracks are linked to wrong artists or genres ({wrong})")
 
 
 def _of_words(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
@@ -286,4 +283,4 @@ def _of_words(connection: Connection, without: Collection[int]) -> Iterator[Dama
         yield Damage(Part.FULL_TEXT, f"the full text cannot be compared with tracks: {error}")
         return
     if wrong:
-        yield Damage(Part.FULL_TEXT, f"words are found at other tracks than theirs ({wrong})")
+        yield Damage(Part.FULL_TEXT, f"words refer to wrong tracks ({wrong})")

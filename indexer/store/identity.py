@@ -1,4 +1,4 @@
-"""What tells one index from every other one."""
+"""The identity of an index."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _OWN: Final = "SELECT token FROM identity"
 
 
 def token_of(connection: Connection) -> str:
-    """The name that this index was given at random when it was made; a copy of it has the same."""
+    """The random name that this index got when it was created; a copy has the same."""
     return str(select_value(connection, _OWN))

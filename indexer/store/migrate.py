@@ -1,8 +1,8 @@
 """An older database file -> one of this version: `python -m indexer.store.migrate FILE`.
 
-A new one is made by `connection`, which need not load sqlite-utils for it (0.15 s). This is a
-program of its own, because sqlite-utils uses the standard library's copy of SQLite, and two copies
-must never hold one file open in one process (closing one drops the other's locks).
+`connection` creates new ones, without loading sqlite-utils (0.15 s). This is a separate program,
+because sqlite-utils uses the standard library's copy of SQLite, and two copies must never have one
+file open in one process (closing one drops the other's locks).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ for _version, (_name, _script) in enumerate(schema.MIGRATIONS, 1):
 
 
 def opened(path: str) -> Database:
-    """One file, opened to be migrated; a lock of another process is waited for."""
+    """Open a file for migration; waits for a lock of another process."""
     return Database(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S))
 
 
 def migrate(path: str) -> None:
-    """Bring one file up to date. Two programs at once: the second waits and finds it done."""
+    """Migrate one file. A second program waits, and then finds it done."""
     turn = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     fcntl.flock(turn, fcntl.LOCK_EX)
     db = opened(path)

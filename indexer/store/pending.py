@@ -1,7 +1,7 @@
-"""Hints and chunks that still have to be looked at: the durable copy of all work.
+"""Open hints and chunks: the durable copy of all work.
 
-The hints that are scanned together share a generation, the id of the first of them; the chunks
-that come of the scan keep it.
+Hints that are scanned together share a generation, the id of the first of them; the chunks that the
+scan creates keep it.
 """
 
 from __future__ import annotations
@@ -78,39 +78,39 @@ FROM pending WHERE root_id = ? AND id <= ? AND generation < ? ORDER BY id
 """
 _NONE: Final[frozenset[bytes]] = frozenset()
 _ANY_GENERATION: Final = 2**62
-"""Above every one that there can be."""
+"""Above every possible generation."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
 
 
 class PendingRow(Struct, frozen=True):
-    """One place that waits to be looked at."""
+    """One open hint or chunk."""
 
     id: int
     generation: int
     hint: Hint
     attempts: int = 0
-    """How often it was looked at and stayed, since not all of it was whole."""
+    """How often it was checked and stayed open, since not all of its files were whole."""
     at: int = 0
     is_chunk: bool = False
-    """Whether a scan has made it of a hint."""
+    """Whether it is a chunk, which a scan has created from a hint."""
     passes: int = 0
-    """Of a hint: how often all of it was scanned. Of a chunk: 1 where others answer it."""
+    """Of a hint: how often all of it was scanned. Of a chunk: 1 if other rows answer it."""
     scan_id: int = 0
-    """The row in `scans` that counts what comes of it, or 0."""
+    """The row in `scans` that counts its results, or 0."""
 
 
 class Closed(Struct, frozen=True):
-    """Files of a run's chunk that another look has answered."""
+    """Files of a run's chunk that another scan has answered."""
 
     row: PendingRow
     paths: set[bytes]
     waits: int
-    """How many more files of the run wait to be looked at again than before."""
+    """How many more files of the run than before wait to be checked again."""
 
 
 class Outline(Struct, frozen=True, gc=False):
-    """A pending row without its place: as much as one needs to know whether somebody is at it."""
+    """A pending row without its paths: enough to decide whether it is being processed."""
 
     id: int
     generation: int
@@ -121,7 +121,7 @@ class Outline(Struct, frozen=True, gc=False):
     scan_id: int
     reread: int = 0
     is_everything: bool = False
-    """Whether it is about all of its root."""
+    """Whether it covers its whole root."""
 
 
 def enqueue(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
@@ -132,7 +132,7 @@ def enqueue(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0
 def enqueue_all(
     connection: Connection, hints: Iterable[Hint], now_ms: int, *, scan_id: int = 0
 ) -> list[PendingRow]:
-    """Make hints durable that are to be scanned together, under one new generation."""
+    """Make hints durable under one new generation, to be scanned together."""
     rows: list[PendingRow] = []
     generation = 0
     for hint in hints:
@@ -168,23 +168,23 @@ def _insert(
 
 
 def all_rows(connection: Connection) -> list[PendingRow]:
-    """Everything that waits, oldest first."""
+    """All open rows, oldest first."""
     return [row_of(columns) for columns in select(connection, _ALL)]
 
 
 def get(connection: Connection, row_id: int) -> PendingRow | None:
-    """One row, if it still waits."""
+    """One row, if it is still open."""
     columns = select_one(connection, _ONE, (row_id,))
     return None if columns is None else row_of(columns)
 
 
 def of_generation(connection: Connection, generation: int) -> list[PendingRow]:
-    """The hints and chunks of one generation that still wait, oldest first."""
+    """The open hints and chunks of one generation, oldest first."""
     return [row_of(columns) for columns in list(select(connection, _OF_GENERATION, (generation,)))]
 
 
 def outlines(connection: Connection) -> list[Outline]:
-    """Everything that waits, oldest first, without the places."""
+    """All open rows without their paths, oldest first."""
     return [
         Outline(
             row_id,
@@ -212,23 +212,23 @@ def outlines(connection: Connection) -> list[Outline]:
 
 
 def count_pass(connection: Connection, generation: int) -> None:
-    """All hints of a generation that wait were scanned to their end once more."""
+    """Record one more complete scan of all open hints of a generation."""
     connection.execute(_PASSED, (generation,))
 
 
 def has_chunks_in_work(connection: Connection, generation: int) -> bool:
-    """Whether a chunk of a generation waits for its first answer."""
+    """Whether a chunk of a generation has no result yet."""
     return select_value(connection, _CHUNKS_IN_WORK, (generation,)) is not None
 
 
 def passes_of(connection: Connection, generation: int) -> int | None:
-    """How often the hints of a generation that still wait were scanned; None: none waits."""
+    """How often the open hints of a generation were scanned; None: none is open."""
     passes = select_value(connection, _HINTS_LEFT, (generation,))
     return None if passes is None else int(passes)
 
 
 def rename(connection: Connection, row: PendingRow, names: Iterable[bytes]) -> None:
-    """Leave only these paths of a row, which was not looked at in the meantime."""
+    """Keep only these paths of a row, without counting an attempt."""
     left = _names_encoder.encode(tuple(sorted(names)))
     connection.execute(_RENAME, (left, row.id, row.generation))
 
@@ -242,14 +242,14 @@ def add_left(
     attempts: int = 1,
     scan_id: int = 0,
 ) -> PendingRow:
-    """Make durable that files were looked at and are not whole."""
+    """Record that files were checked and are not whole."""
     row = add_chunk(connection, hint, generation, now_ms, scan_id=scan_id)
     connection.execute(_SET_ATTEMPTS, (attempts, row.id))
     return replace(row, attempts=attempts)
 
 
 def retry_later(connection: Connection, row: PendingRow) -> None:
-    """All of a row stays open, for another try."""
+    """Keep all of a row open for another attempt."""
     connection.execute(_LEAVE_BE, (row.id, row.generation))
 
 
@@ -270,21 +270,21 @@ def split(connection: Connection, row: PendingRow, now_ms: int) -> list[PendingR
 
 
 def is_open(connection: Connection, row: PendingRow) -> bool:
-    """Whether this row still waits; one that is gone was settled by somebody newer."""
+    """Whether this row is still open; a missing one was completed by a newer result."""
     return select_value(connection, _IS_OPEN, (row.id, row.generation)) is not None
 
 
 def complete(connection: Connection, row: PendingRow) -> bool:
-    """Close a row, if it is still the one the caller was given.
+    """Close a row, if it has not changed since the caller read it.
 
-    False means that the place was settled or hinted anew while the caller was at work.
+    False means that it was completed, or hinted again, in the meantime.
     """
     connection.execute(_DELETE, (row.id, row.generation))
     return connection.changes() == 1
 
 
 def keep_only(connection: Connection, row: PendingRow, names: Iterable[bytes]) -> PendingRow:
-    """Leave only these paths (relative to the root) of a chunk open, for another try."""
+    """Keep only these paths (relative to the root) of a chunk open, for another attempt."""
     left = tuple(sorted(names))
     connection.execute(_POSTPONE, (_names_encoder.encode(left), row.id, row.generation))
     return replace(
@@ -295,9 +295,9 @@ def keep_only(connection: Connection, row: PendingRow, names: Iterable[bytes]) -
 
 
 def named_since(connection: Connection, root_id: int, generation: int) -> set[bytes]:
-    """The paths that newer rows name one by one (rule R3); newer folder rows stop nobody.
+    """The paths that newer rows name one by one (rule R3); newer folder rows do not count.
 
-    Nor does a row that itself waits for what others answer.
+    Nor do rows that themselves wait for the results of others.
     """
     return _names_in(connection, _NAMED_SINCE, root_id, generation)
 
@@ -311,7 +311,7 @@ def _names_in(connection: Connection, statement: str, *values: int) -> set[bytes
 
 
 def newest_id(connection: Connection) -> int:
-    """The id of the newest row that waits, or 0."""
+    """The id of the newest open row, or 0."""
     return int(select_value(connection, _NEWEST))
 
 
@@ -324,16 +324,16 @@ def complete_covered(
     rereads_too: bool = True,
     scan_id: int = 0,
 ) -> list[Closed]:
-    """Close every row that the finished scans of these hints have answered, too.
+    """Close every row that is covered by the finished scans of these hints.
 
-    Only rows that stood before they began (`up_to_id`), since a later one tells of a later change;
-    and where others scan at the same time, only those of an older generation.
-    Of a row that names files, those that were not looked at stay open. Without `rereads_too` a row
-    that wants files read again is answered only by a scan that did just that, and the hint of a run
-    only by that run (`scan_id`), which counts; a command needs no such care, since an interrupted
-    rebuild is known from `scans`, and no other command waits for a daemon.
+    Only rows that existed before the scans began (`up_to_id`), since a later row stands for a later
+    change; and beside concurrent scans, only rows of an older generation. Of a row that names
+    files, those not scanned stay open. Without `rereads_too`, a row that wants files read again is
+    covered only by a scan that did so, and the hint of a run only by that run (`scan_id`), which
+    counts. A command sets it, since an interrupted rebuild is known from `scans`, and no other
+    command waits for a daemon.
 
-    Returns the files of other runs that were closed: nothing has counted them.
+    Returns the files of other runs that were closed: they are not counted yet.
     """
     closed: list[Closed] = []
     below = _ANY_GENERATION if before_generation is None else before_generation
@@ -341,7 +341,7 @@ def complete_covered(
         of_root = [hint for hint in hints if hint.root_id == root_id]
         seen = _Looked(of_root)
         waiting = list(select(connection, _UP_TO, (root_id, up_to_id, below)))
-        for columns in reversed(waiting):  # the newest first: an older one of a run may wait for it
+        for columns in reversed(waiting):  # newest first: an older row of a run may wait for it
             row = row_of(columns)
             reread = row.hint.reread
             is_of_other = not rereads_too and row.scan_id not in (0, scan_id)
@@ -365,9 +365,9 @@ def complete_covered(
 def _answer(
     connection: Connection, row: PendingRow, seen: _Looked, *, but: Collection[bytes] = _NONE
 ) -> tuple[set[bytes], set[bytes]]:
-    """Close a row, or what of it was looked at: (files that it names no more, and still).
+    """Close the scanned part of a row: (files that it no longer names, files that it still names).
 
-    Those in `but` stay: they were looked at, and their chunk has yet to be answered.
+    Those in `but` stay: they were scanned, but their chunk has no result yet.
     """
     if row.hint.names is None:
         if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
@@ -385,7 +385,7 @@ def _answer(
 
 
 class _Looked:
-    """All places that some hints of one root name: asked by thousands of rows, of as many files."""
+    """The places covered by some hints of one root; fast for thousands of rows and files."""
 
     def __init__(self, hints: Iterable[Hint]) -> None:
         self._files: set[bytes] = set()
@@ -398,11 +398,11 @@ class _Looked:
                 (self._trees if hint.recursive else self._folders).add(hint.folder)
 
     def file(self, path: bytes) -> bool:
-        """Whether a file was looked at."""
+        """Whether a file was covered."""
         return path in self._files or self.folder(paths.parent_of(path), with_all_below=False)
 
     def folder(self, folder: bytes, *, with_all_below: bool) -> bool:
-        """Whether what is in a folder was looked at, or all that is below it as well."""
+        """Whether the contents of a folder were covered, or everything below it, too."""
         if not with_all_below and folder in self._folders:
             return True
         while folder not in self._trees:
@@ -413,7 +413,6 @@ class _Looked:
 
 
 def covers(hint: Hint, root_id: int, path: bytes) -> bool:
-    """Whether looking at a hint means to look at this path."""
     if hint.root_id != root_id:
         return False
     if hint.names is not None:
@@ -424,7 +423,7 @@ def covers(hint: Hint, root_id: int, path: bytes) -> bool:
 
 
 def count(connection: Connection) -> tuple[int, int | None]:
-    """(how many rows wait, when the oldest came in Unix milliseconds or None)."""
+    """(number of open rows, time of the oldest in Unix milliseconds or None)."""
     number, oldest = next(select(connection, _COUNT))
     return int(number), oldest
 
@@ -435,7 +434,7 @@ def forget_root(connection: Connection, root_id: int) -> None:
 
 
 def row_of(columns: Row) -> PendingRow:
-    """One row of the table, in the order of its columns here."""
+    """Convert a row of the table; columns in the order of the queries here."""
     row_id, generation, root_id, folder, names, recursive, reread, *rest = columns
     attempts, at, is_chunk, passes, scan_id = rest
     decoded = None if names is None else _names_decoder.decode(names)
@@ -444,7 +443,7 @@ def row_of(columns: Row) -> PendingRow:
 
 
 def is_readable(names: bytes) -> bool:
-    """Whether the names of a row are as this program writes them."""
+    """Whether the names of a row are in this program's format."""
     try:
         _names_decoder.decode(names)
     except (msgspec.DecodeError, TypeError):

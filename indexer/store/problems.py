@@ -45,16 +45,15 @@ _OF_ROOT: Final = "DELETE FROM problems WHERE root_id = ?"
 
 
 class KnownProblem(Struct, frozen=True):
-    """A problem as it stands in the index; the stamp is None for a folder."""
+    """A problem in the index; the stamp is None for a folder."""
 
     problem: Problem
     stamp: Stamp | None
     reader_version: int = 0
-    """Of a fault: the reader that met it."""
+    """For a fault: the version of the reader that met it."""
 
 
 def get(connection: Connection, root_id: int, path: bytes) -> KnownProblem | None:
-    """The problem of one path, if it has one."""
     row = select_one(connection, _GET, (root_id, path))
     return None if row is None else _known(*row)
 
@@ -69,9 +68,9 @@ def put(
     *,
     reader_version: int = 0,
 ) -> bool:
-    """Write a problem down, unless it stands there in the same words; whether it was written.
+    """Record a problem, unless the index has the same already; whether it was written.
 
-    `reader_version` is that of the reader which met a fault of this program's own.
+    `reader_version` is the version of the reader that met a fault of this program.
     """
     if get(connection, root_id, path) == KnownProblem(problem, stamp, reader_version):
         return False
@@ -84,26 +83,25 @@ def put(
 
 
 def clear(connection: Connection, root_id: int, path: bytes) -> None:
-    """The path is fine again, or gone."""
+    """Delete the problem of a path that is readable again, or gone."""
     connection.execute(_CLEAR, (root_id, path))
 
 
 def clear_of_file(connection: Connection, root_id: int, path: bytes, inode: int) -> None:
-    """A file has left the path. Trouble with another one that stands there now goes on."""
+    """Delete the problem of a file that left the path; keep that of another file there now."""
     connection.execute(_CLEAR_OF_FILE, (root_id, path, inode))
 
 
 def below(connection: Connection, root_id: int, folder: bytes) -> dict[bytes, KnownProblem]:
-    """The problems of everything below a folder, by path."""
     low, high = paths.below_range(folder)
     found = select(connection, _BELOW, (root_id, low, high))
     return {path: _known(*columns) for path, *columns in found}
 
 
 def unreadable(connection: Connection) -> Iterator[tuple[int, bytes, bool]]:
-    """(root id, path, whether it has a stamp) of what the machine could not read (rule R9).
+    """(root id, path, whether it has a stamp) of each problem of kind environment (rule R9).
 
-    A folder has none, nor has a file of which not even a stamp was to be had.
+    A folder has no stamp, nor does a file whose stamp could not be read.
     """
     for root_id, path, has_stamp in select(connection, _UNREADABLE):
         yield root_id, path, bool(has_stamp)

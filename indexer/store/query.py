@@ -1,7 +1,7 @@
-"""What a person typed -> a question: the words, the years and the codecs of the tracks wanted.
+"""Search text -> a question: words, years and codecs of the wanted tracks.
 
-Nothing that is typed is wrong. What is not understood (`foo:bar`, a quote that is never closed)
-is looked for as words.
+Any text is valid. Parts that are not understood (`foo:bar`, an unclosed quote) are searched as
+words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from indexer.store.folding import fold, of_symbols, stands_alone
 
 FIELDS: Final = ("title", "artist", "albumartist", "album", "genre")
-"""The columns in which words are looked for, in the order of the full-text index."""
+"""The columns that are searched, in the order of the full-text index."""
 
 _TERM: Final = re.compile(
     r"""
@@ -26,20 +26,20 @@ _TERM: Final = re.compile(
     re.VERBOSE,
 )
 _READ: Final = 1000
-"""Characters of a question that are read: far more than people type, few enough to be quick."""
+"""Maximum characters of a question: far more than people type, few enough to be quick."""
 _YEAR: Final = re.compile(r"\d{1,4}")
 _LAST_YEAR: Final = 9999
 
 
 class Words(Struct, frozen=True):
-    """One word, or several that stand side by side, folded; never empty."""
+    """One word, or several adjacent ones, folded; never empty."""
 
     text: str
     field: str | None = None
-    """The only column they may stand in."""
+    """The only column to search; None: all."""
     negated: bool = False
     prefix: bool = False
-    """The last of them may be the beginning of a longer one."""
+    """Whether the last word may be the beginning of a longer one."""
 
 
 class Years(Struct, frozen=True):
@@ -61,7 +61,7 @@ Term = Words | Years | Codec
 
 
 class Question(Struct, frozen=True):
-    """What a track must be to be found: all of it. An empty question finds every track."""
+    """Terms that must all hold for a track. An empty question finds every track."""
 
     words: tuple[Words, ...] = ()
     years: tuple[Years, ...] = ()
@@ -69,22 +69,21 @@ class Question(Struct, frozen=True):
 
     @property
     def wanted(self) -> tuple[Words, ...]:
-        """The words that must be there."""
+        """The words that must occur."""
         return tuple(words for words in self.words if not words.negated)
 
     @property
     def unwanted(self) -> tuple[Words, ...]:
-        """The words that must not be there."""
+        """The words that must not occur."""
         return tuple(words for words in self.words if words.negated)
 
 
 def parse(typed: str) -> Question:
-    """Read what was typed.
+    """Parse a search text.
 
     A term is `word`, `"several words"`, `artist:word`, `album:"several words"`, `year:1997`,
-    `year:1990-1999`, `year:-1979`, `year:2020-` or `codec:flac`, or one of these with a `-` before
-    it for what is not wanted. The last one, if it is a word and no more, may be the beginning of
-    a longer word.
+    `year:1990-1999`, `year:-1979`, `year:2020-` or `codec:flac`, or one of these after a `-`, which
+    excludes it. The last term, if it is a plain word, may be the beginning of a longer word.
     """
     typed = typed[:_READ].rstrip()
     found = (term for match in _TERM.finditer(typed) for term in _terms(match, len(typed)))
@@ -113,7 +112,7 @@ def _terms(match: re.Match[str], end: int) -> Iterator[Term]:
 
 
 def _about(field: str, value: str, *, negated: bool) -> Term | None:
-    """What `field:value` asks for; None if there is no such field, or no such value of it."""
+    """The term of `field:value`; None if the field or the value is unknown."""
     if field == "year":
         return _years(value, negated=negated)
     if field == "codec" and value.isascii() and fold(value):
@@ -134,5 +133,5 @@ def _years(value: str, *, negated: bool) -> Years | None:
 
 
 def _is_noise(term: Term) -> bool:
-    """Whether it is a dash or an ampersand among words, which stand in titles as they please."""
+    """Whether it is a dash or an ampersand between words, which titles use inconsistently."""
     return isinstance(term, Words) and term.field is None and of_symbols(term.text)

@@ -1,8 +1,8 @@
-"""What can be read of a damaged index -> a new one with the same ids, and word of what is lost.
+"""The readable part of a damaged index -> a new one with the same ids, and a list of losses.
 
-Only what nothing else tells is copied here: roots, disks, tracks, problems, hints, changes, scans.
-A track whose row cannot be read keeps its id if an index or the change feed tells its place: it
-comes back as missing, so that the next scan finds the file and reads it.
+Only data that cannot be derived is copied: roots, disks, tracks, problems, hints, changes, scans. A
+track whose row cannot be read keeps its id if an index or the change feed has its path: it is
+restored as missing, so that the next scan finds the file and reads it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ORDERED: Final = (("mounts", ("root_id", "folder")), ("problems", ("root_id", "
 _NUMBERED: Final = (
     "roots", "tracks", "changes", "scans", "pending", "artists", "albums", "genres",
 )  # fmt: skip
-"""Tables that never give an id twice."""
+"""Tables that never reuse an id."""
 
 _UNREADABLE_KINDS: Final = "SELECT DISTINCT kind FROM problems"
 _DROP_KIND: Final = "DELETE FROM problems WHERE kind = ?"
@@ -102,17 +102,17 @@ UPDATE identity SET changes_floor = (SELECT coalesce(max(seq), 0) FROM changes)
 
 
 class Rescue:
-    """One copy of what is left. `lost` tells, in words, what could not be saved."""
+    """One copy of the readable data. `lost` describes what could not be saved."""
 
     def __init__(self, salvage: Salvage, target: Connection) -> None:
         self.lost: list[str] = []
         self.to_scan = False
-        """Whether files have to be looked at again for what is lost."""
+        """Whether files must be scanned again because of the losses."""
         self._salvage = salvage
         self._target = target
 
     def copy(self, now_ms: int) -> int:
-        """Copy everything that nothing else tells, in the caller's transaction; how many tracks."""
+        """Copy all data that cannot be derived, in the caller's transaction; number of tracks."""
         dropped: dict[str, int] = {}
         self._run(_NO_IDENTITY)
         for table, key in _KEYED:
@@ -142,7 +142,7 @@ class Rescue:
         return int(self._target.changes())
 
     def _take(self, table: str, columns: list[Column], rows: Iterable[Saved]) -> int:
-        """Write rows, the first of a place wins; how many could not be taken."""
+        """Insert rows, the first for a key wins; the number of rows that were refused."""
         names = ", ".join(column.name for column in columns)
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
@@ -153,7 +153,7 @@ class Rescue:
         for row in rows:
             values = list(row.values)
             if row.is_doubtful and at_version is not None:
-                values[at_version] = 0  # its file is read again
+                values[at_version] = 0  # so that its file is read again
                 self.to_scan = True
             elif row.is_doubtful:
                 dropped += 1
@@ -167,7 +167,7 @@ class Rescue:
         return dropped
 
     def _with_indexed_roots(self, saved: list[Saved], columns: list[Column]) -> list[Saved]:
-        """The roots, also those of which only the indexes can be read."""
+        """The roots, including those that only the indexes have."""
         names = dict(self._salvage.root_names())
         at = {column.name: number for number, column in enumerate(columns)}
         sound = [row for row in saved if not row.is_doubtful]
@@ -189,7 +189,7 @@ class Rescue:
         return sound
 
     def _drop_unreadable(self) -> None:
-        """Drop what only this program can read, and cannot."""
+        """Delete rows whose encoded values cannot be decoded."""
         target = self._target
         strange = [kind for (kind,) in select(target, _UNREADABLE_KINDS) if kind not in _KINDS]
         runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
@@ -199,14 +199,14 @@ class Rescue:
         self.to_scan = self.to_scan or bool(strange or hints)
 
     def _keep_disks(self) -> None:
-        """Keep a root offline of which the disk is not told, until a person accepts one."""
+        """Keep a root without a known disk offline, until the user accepts one."""
         for root_id, name in list(select(self._target, _DISKLESS)):
             disk_id = select_value(self._target, _DISK_OF_TRACKS, (root_id,))
             if disk_id is None:
                 disk_id = select_value(self._target, _UNKNOWN_DISK)
             self._target.execute(_UNKNOWN_MOUNT, (root_id, disk_id))
             self.lost.append(
-                f"which disk belongs at the root {name}: see that it is there, and accept it with"
+                f"the disk of the root {name}: check that it is mounted, and accept it with"
                 f" `indexer roots accept {name}`"
             )
 
@@ -219,7 +219,7 @@ class Rescue:
             self._run(_RAISE_FLOOR)
 
     def _keep_tracks(self, now_ms: int) -> None:
-        """Give the tracks whose rows are lost a row at the place that is still told of them."""
+        """Restore rows for lost tracks at the paths that are known from other tables."""
         for statement in (_FORGET_TOLD, _LAST_TOLD, _FILL_LAST_TOLD, _FILL_FIRST_TOLD):
             self._run(statement)
         known = {track_id for (track_id,) in select(self._target, "SELECT id FROM tracks")}
@@ -247,7 +247,7 @@ class Rescue:
         self._run(_FORGET_TOLD)
 
     def _keep_ids(self) -> None:
-        """No id that was given is given again."""
+        """Make sure that no id is used again."""
         for table in _NUMBERED:
             key = "seq" if table == "changes" else "id"
             question = f"SELECT coalesce(max({key}), 0) FROM {table}"  # noqa: S608 - our own names
@@ -264,7 +264,7 @@ class Rescue:
         if gaps.get("tracks") or dropped["tracks"]:
             self.to_scan = True
             self.lost.append(
-                "tracks of which nothing can be read, if there were any: `indexer scan` adds"
+                "tracks without any readable data, if there were any: `indexer scan` adds"
                 " their files under new ids"
             )
         if gaps.get("roots") or dropped["roots"]:

@@ -1,4 +1,4 @@
-"""Roots, and the disks that were accepted at them and at the mount points below them."""
+"""Roots, and the accepted disks at them and at the mount points below them."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def is_watched(connection: Connection, root_id: int) -> bool:
 
 
 def never_had_music(connection: Connection, root_id: int) -> bool:
-    """Whether a root was looked at, and there was nothing in it: no track, no problem, no hint."""
+    """Whether a root was scanned, and has no track, no problem and no hint."""
     return select_value(connection, _IS_SILENT, (root_id,)) is not None
 
 
 def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:
-    """Watch a root; one that was removed before comes back with its rows and their ids."""
+    """Watch a root; one that was removed before returns with its rows and their ids."""
     known = select_value(connection, _BY_PATH, (path,))
     if known is not None:
         connection.execute(_REVIVE, (name, known))
@@ -80,13 +80,13 @@ def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:
 
 
 def remove(connection: Connection, root_id: int, now_ms: int) -> None:
-    """Watch a root no longer. Its rows are the caller's to mark missing."""
+    """Stop watching a root. The caller marks its rows missing."""
     connection.execute(_REMOVE, (now_ms, root_id))
     connection.execute(_FORGET_MOUNTS, (root_id,))
 
 
 def mounts(connection: Connection, root_id: int) -> list[MountRow]:
-    """What was accepted at the root and at mount points below it."""
+    """The accepted disks at the root and at mount points below it."""
     return [
         MountRow(folder, disk_id, inode, Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source))
         for folder, disk_id, inode, uuid, fsid, fs_type, source in select(
@@ -96,14 +96,14 @@ def mounts(connection: Connection, root_id: int) -> list[MountRow]:
 
 
 def accept(connection: Connection, root_id: int, folder: bytes, disk: Disk, inode: int) -> int:
-    """Take what stands at a folder now as the right disk; returns the disk's id."""
+    """Accept `disk` as the right one at a folder; returns the disk's id."""
     disk_id = disk_id_of(connection, disk)
     connection.execute(_KEEP_MOUNT, (root_id, folder, disk_id, inode))
     return disk_id
 
 
 def find_disk(connection: Connection, disk: Disk) -> int | None:
-    """The id of a disk that the index has met; None if it has not."""
+    """The id of a known disk, or None."""
     for disk_id, uuid, fsid, fs_type, source in list(select(connection, _DISKS)):
         if same_inodes(Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source), disk):
             return int(disk_id)
@@ -111,7 +111,7 @@ def find_disk(connection: Connection, disk: Disk) -> int | None:
 
 
 def disk_id_of(connection: Connection, disk: Disk) -> int:
-    """The id of a disk, which is new from now on if the index has not met it."""
+    """The id of a disk, which is added if unknown."""
     known = find_disk(connection, disk)
     if known is not None:
         return known
@@ -120,10 +120,10 @@ def disk_id_of(connection: Connection, disk: Disk) -> int:
 
 
 def forget_mounts(connection: Connection, root_id: int) -> None:
-    """Forget which disks stood at a root, before others are accepted."""
+    """Delete the accepted disks of a root, before others are accepted."""
     connection.execute(_FORGET_MOUNTS, (root_id,))
 
 
 def name_of(connection: Connection, root_id: int) -> str:
-    """The name of any root, also of one that is no longer watched."""
+    """The name of any root, even if it is no longer watched."""
     return str(select_value(connection, _NAME_OF, (root_id,)))

@@ -1,8 +1,8 @@
-"""A damaged index -> the rows of it that can still be read, whatever lies between them.
+"""A damaged index -> all of its rows that can still be read.
 
-A table is read from both ends up to the first page that cannot be read, and what lies between is
-halved until nothing more is found. Only the tables are read, never their indexes, but for the
-places of tracks and roots, which stand in both.
+A table is read from both ends up to the first unreadable page, and the range between is bisected
+until nothing more is found. Only tables are read, not their indexes, except for the paths of tracks
+and roots, which are in both.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from indexer.store.connection import Connection, Row, select, select_value
 from indexer.store.sqlite_errors import UNREADABLE
 
 _MOST_PROBES: Final = 200_000
-"""Looks into what cannot be read, of one table: some 4 s. A guess."""
+"""Maximum probes of unreadable ranges of one table: some 4 s. A guess."""
 _FAR: Final = 10_000
-"""Up to which id is looked where nothing tells the last. A guess."""
+"""The highest id that is probed if the last one is unknown. A guess."""
 _SKIPPED: Final = 100_000
-"""Ids that are passed over where nothing tells the last, so that none is given twice. A guess."""
+"""Ids that are skipped if the last one is unknown, so that none is reused. A guess."""
 _FARTHEST: Final = 2**48
-"""A last id above it is taken for damage."""
+"""A higher last id is treated as damage."""
 _COLUMNS: Final = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
 _PLACES: Final = """
 SELECT id, root_id, path, gone FROM tracks INDEXED BY tracks_place ORDER BY root_id, path, gone
@@ -38,14 +38,14 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class Column(Struct, frozen=True):
-    """A column as it was declared."""
+    """A declared column."""
 
     name: str
     declared: str
     may_be_null: bool
 
     def takes(self, value: object) -> bool:
-        """Whether this program may have written such a value there."""
+        """Whether this program can have written this value."""
         if value is None:
             return self.may_be_null
         kinds = _TYPES.get(self.declared)
@@ -53,20 +53,20 @@ class Column(Struct, frozen=True):
 
 
 class Saved(Struct, frozen=True, gc=False):
-    """One row; `is_doubtful` where a value of it was not what its column holds, and was mended."""
+    """One row; `is_doubtful` if a value was invalid for its column, and was mended."""
 
     values: Row
     is_doubtful: bool = False
 
 
 def columns_of(connection: Connection, table: str) -> list[Column]:
-    """The columns of a table, in its order; none where there is no such table."""
+    """The columns of a table, in its order; empty if there is no such table."""
     rows = select(connection, _COLUMNS, (table,))
     return [Column(name, kind, not (not_null or pk)) for name, kind, not_null, pk in rows]
 
 
 class Salvage:
-    """Reads one damaged index. `gaps` counts, by table, the stretches that could not be read."""
+    """Reads one damaged index. `gaps` counts the unreadable ranges by table."""
 
     def __init__(self, connection: Connection) -> None:
         self.gaps: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Salvage:
         self._sequences = self._read_sequences()
 
     def shared(self, table: str, columns: Sequence[Column]) -> list[Column]:
-        """Those of the columns that the damaged index has: an older one lacks some."""
+        """The columns that the damaged index has; an older one lacks some."""
         try:
             there = {column.name for column in columns_of(self._connection, table)}
         except UNREADABLE:
@@ -83,7 +83,7 @@ class Salvage:
         return [column for column in columns if column.name in there] or list(columns)
 
     def rows(self, table: str, columns: Sequence[Column], key: str) -> Iterator[Saved]:
-        """What can be read of a table with an integer key, which is the first of `columns`."""
+        """The readable rows of a table with an integer key, the first of `columns`."""
         self._probes = 0
         reading = _Reading(self._connection, table, columns, key)
         with suppress(*UNREADABLE):
@@ -95,7 +95,7 @@ class Salvage:
     def rows_by(
         self, table: str, columns: Sequence[Column], order: Sequence[str]
     ) -> Iterator[Saved]:
-        """What can be read of a table without an integer key from both of its ends."""
+        """The rows readable from both ends of a table without an integer key."""
         listed = ", ".join(column.name for column in columns)
         for way in ("", " DESC"):
             by = ", ".join(name + way for name in order)
@@ -111,26 +111,26 @@ class Salvage:
                 return
 
     def last_id(self, table: str, highest: int) -> int:
-        """The last id that a table has given, at least `highest`, the highest that was read."""
+        """The last id that a table has used, at least `highest`, the highest that was read."""
         told = self._sequences.get(table)
         if told is not None and highest <= told:
             return told
         return highest + _SKIPPED
 
     def places(self) -> Iterator[tuple[Any, ...]]:
-        """(track id, root id, path, gone) as the index of places tells them."""
+        """(track id, root id, path, gone) from the index of places."""
         yield from self._indexed(_PLACES)
 
     def root_paths(self) -> Iterator[tuple[Any, ...]]:
-        """(root id, path) as the index of paths tells them."""
+        """(root id, path) from the index of paths."""
         yield from self._indexed(_ROOT_PATHS)
 
     def root_names(self) -> Iterator[tuple[int, str]]:
-        """(root id, name) of watched roots, as the index of names tells them."""
+        """(root id, name) of watched roots, from the index of names."""
         yield from self._indexed(_ROOT_NAMES)
 
     def linked_id(self, question: str, values: Sequence[object]) -> int | None:
-        """An id that a link tells; None where it cannot be read."""
+        """An id from a link; None if it cannot be read."""
         try:
             found = select_value(self._connection, question, values)
         except UNREADABLE:
@@ -138,7 +138,7 @@ class Salvage:
         return found if isinstance(found, int) else None
 
     def _indexed(self, question: str) -> Iterator[tuple[Any, ...]]:
-        """Both ways, since an index may be damaged in the middle; some rows come twice."""
+        """Read from both ends, since the middle may be damaged; may return rows twice."""
         for statement in (question, _turned(question)):
             try:
                 yield from select(self._connection, statement)
@@ -158,7 +158,7 @@ class Salvage:
         }
 
     def _highest(self, reading: _Reading) -> int:
-        """No id is above it."""
+        """An upper bound of the ids."""
         told = self._sequences.get(reading.table)
         try:
             last = reading.last() or 0
@@ -170,7 +170,7 @@ class Salvage:
         self.gaps[table] = self.gaps.get(table, 0) + 1
 
     def _between(self, reading: _Reading, low: int, high: int) -> Iterator[Saved]:
-        """The rows with `low < key <= high`, in no certain order."""
+        """The rows with `low < key <= high`, in any order."""
         waiting = [(low, high)]
         while waiting and self._probes < _MOST_PROBES:
             low, high = waiting.pop()
@@ -180,7 +180,7 @@ class Salvage:
                 continue
             self._count_gap(reading.table)
             high = yield from reading.downwards(low, high)
-            if high - low > 1:  # the row at low + 1 cannot be read, nor that at high
+            if high - low > 1:  # neither the row at low + 1 nor that at high is readable
                 middle = (low + high) // 2
                 waiting += [(low, middle), (middle, high)]
 
@@ -212,7 +212,7 @@ class _Reading:
         return found if isinstance(found, int) else None
 
     def upwards(self, low: int, high: int) -> Generator[Saved, None, int]:
-        """Rows up to the first that cannot be read; the key up to which all is known."""
+        """Rows up to the first unreadable one; returns the key up to which all were read."""
         while True:
             try:
                 for key, *values in select(self._connection, self._up, (low, high)):
@@ -235,7 +235,7 @@ class _Reading:
                 return high
 
     def downwards(self, low: int, high: int) -> Generator[Saved, None, int]:
-        """Rows down to the first that cannot be read; the key above which all is known."""
+        """Rows down to the first unreadable one; returns the key above which all were read."""
         try:
             for key, *values in select(self._connection, self._down, (low, high)):
                 if not low < key <= high:
@@ -250,7 +250,7 @@ class _Reading:
 
 
 def _mended(row: Row, columns: Sequence[Column]) -> Saved:
-    """The row with what its columns can hold; what cannot be mended is NULL."""
+    """The row with valid values; those that cannot be converted are NULL."""
     if all(column.takes(value) for column, value in zip(columns, row, strict=True)):
         return Saved(row)
     mended = []

@@ -1,4 +1,4 @@
-"""Runs of `scan` and `rebuild`: what they were asked, how they ended, what they counted."""
+"""Runs of `scan` and `rebuild`: roots, state and counts."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _KEEP: Final = 1000
 
 
 LISTED: Final = "listed"
-"""In the counts of a run that goes on: what of `unchanged` comes of its listing."""
+"""Key in the counts of an unfinished run: the part of `unchanged` that was found by listing."""
 ASIDE: Final = "elsewhere"
-"""The same: files that other runs have answered, and that a chunk of its own has yet to answer."""
+"""Likewise: files that other runs have answered, and that a chunk of this run still names."""
 _COUNT_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "seconds": (int, float),
     "files_per_second": (int, float),
@@ -55,7 +55,7 @@ _COUNT_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 class ScanColumns(Struct, frozen=True):
-    """One run as it stands in the table; times in Unix milliseconds, `counts` is JSON."""
+    """One row of the table; times in Unix milliseconds, `counts` is JSON."""
 
     id: int
     kind: str
@@ -69,10 +69,10 @@ class ScanColumns(Struct, frozen=True):
 def start(
     connection: Connection, kind: str, roots: Sequence[str], now_ms: int, *, alone: bool = True
 ) -> int:
-    """Write down that a run began; returns its id.
+    """Record the start of a run; returns its id.
 
-    Older ones that never ended were killed. Beside a daemon (not `alone`) several go on at once:
-    there only those of which nothing waits in `pending`.
+    Older runs that never ended are marked interrupted: they were killed. Beside a daemon (not
+    `alone`) several runs may be active, so only those without open rows in `pending` are marked.
     """
     connection.execute(_ORPHANED if alone else _IDLE)
     connection.execute(_PRUNE, (_KEEP,))
@@ -80,7 +80,7 @@ def start(
 
 
 def resume_rebuild(connection: Connection, roots: Sequence[str]) -> int | None:
-    """Take up the unfinished rebuild of just these roots again, counting anew; its id, or None."""
+    """Resume the unfinished rebuild of exactly these roots with new counts; its id, or None."""
     key = _key(roots)
     scan_id = select_value(connection, _UNFINISHED, (key, key))
     if scan_id is None:
@@ -91,7 +91,7 @@ def resume_rebuild(connection: Connection, roots: Sequence[str]) -> int | None:
 
 
 def go_on(connection: Connection, scan_id: int) -> None:
-    """Take up a run that another process began, with what its chunks did. It is listed again."""
+    """Resume a run of another process with the counts of its chunks. It is listed again."""
     counts = counts_of(connection, scan_id)
     counts["unchanged"] = counts.get("unchanged", 0) - counts.pop(LISTED, 0)
     counts.pop("seen", None)
@@ -100,13 +100,13 @@ def go_on(connection: Connection, scan_id: int) -> None:
 
 
 def counts_of(connection: Connection, scan_id: int) -> dict[str, Any]:
-    """What a run has counted; empty where there is no such."""
+    """The counts of a run; empty if there is no such run."""
     told = select_one(connection, _COUNTS, (scan_id,))
     return {} if told is None else dict(msgspec.json.decode(told[0]))
 
 
 def set_aside(connection: Connection, scan_id: int, marks: Iterable[str]) -> None:
-    """Keep marks among the counts of a run until it ends, in the caller's transaction."""
+    """Store marks in the counts of a run until it ends, in the caller's transaction."""
     if has_ended(connection, scan_id):
         return
     counts = counts_of(connection, scan_id)
@@ -115,22 +115,22 @@ def set_aside(connection: Connection, scan_id: int, marks: Iterable[str]) -> Non
 
 
 def aside(connection: Connection, scan_id: int) -> set[str]:
-    """The marks that were set aside."""
+    """The marks stored by `set_aside`."""
     return set(counts_of(connection, scan_id).get(ASIDE, ()))
 
 
 def unended(connection: Connection, kind: str) -> list[int]:
-    """The runs of a kind that have not ended, or were killed."""
+    """The ids of runs of a kind that have not ended, or were killed."""
     return [int(scan_id) for (scan_id,) in list(select(connection, _UNENDED, (kind,)))]
 
 
 def drop(connection: Connection, scan_id: int) -> None:
-    """Forget a run."""
+    """Delete a run."""
     connection.execute(_DROP, (scan_id,))
 
 
 def add(connection: Connection, scan_id: int, numbers: Mapping[str, int]) -> None:
-    """Count more of what a run does, in the caller's transaction."""
+    """Add to the counts of a run, in the caller's transaction."""
     told = select_one(connection, _COUNTS, (scan_id,))
     if told is None:
         return
@@ -148,10 +148,10 @@ def end(
     state: str = "done",
     seconds: float | None = None,
 ) -> None:
-    """A run is at its end (done, interrupted or failed), unless it was before.
+    """Record the end of a run (done, interrupted or failed), unless it has ended already.
 
-    All that it counted stands in its row already. `seconds` is what it took where that is not the
-    time since its start, as of a rebuild that was taken up again.
+    Its row has all counts already. `seconds` is its duration if that differs from the time since
+    its start, as for a resumed rebuild.
     """
     told = select_one(connection, _COUNTS, (scan_id,))
     if told is None or told[3] is not None:
@@ -171,13 +171,13 @@ def end(
 
 
 def state_of(connection: Connection, scan_id: int) -> tuple[str, str] | None:
-    """(state, counts as JSON) of a run; None where there is no such."""
+    """(state, counts as JSON) of a run; None if there is no such run."""
     told = select_one(connection, _COUNTS, (scan_id,))
     return None if told is None else (told[1], told[0])
 
 
 def has_ended(connection: Connection, scan_id: int) -> bool:
-    """Whether a run has ended; one of which there is no row has."""
+    """Whether a run has ended, or has no row."""
     told = select_one(connection, _COUNTS, (scan_id,))
     return told is None or told[3] is not None
 
@@ -191,7 +191,7 @@ def newest(connection: Connection, limit: int) -> list[ScanColumns]:
 
 
 def is_readable(roots: object, counts: object) -> bool:
-    """Whether a row's roots and counts are as this program writes them."""
+    """Whether a row's roots and counts are in this program's format."""
     if not isinstance(roots, str) or not isinstance(counts, str):
         return False
     try:

@@ -1,7 +1,7 @@
-"""The shape of the index as SQL text: what a migration creates, and the version it creates.
+"""The schema of the index as SQL text, and its version.
 
-Only what SQLite 3.40 knows, since Debian's own `sqlite3` reads and migrates the file. Times are
-INTEGER Unix milliseconds in tables, ISO 8601 with Z in the view.
+Limited to SQLite 3.40, since Debian's own `sqlite3` reads and migrates the file. Times are INTEGER
+Unix milliseconds in tables, ISO 8601 with Z in the view.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 SCHEMA_VERSION: Final = 6
-"""Stands in `PRAGMA user_version`: how many of the migrations were applied."""
+"""The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
     "title", "artist", "albumartist", "album", "genre", "date", "year",
@@ -19,7 +19,7 @@ TAG_COLUMNS: Final = (
     "replaygain_album_gain", "replaygain_album_peak", "duration", "bitrate", "sample_rate",
     "channels", "bit_depth", "codec", "has_picture",
 )  # fmt: skip
-"""The columns of the view that come out of the file itself, in the order of the view."""
+"""The columns of the view that are read from the file, in the order of the view."""
 
 LIBRARY_COLUMNS: Final = (
     "id", "root", "path", "size", "mtime_ns", *TAG_COLUMNS, "guessed", "added_at", "indexed_at",
@@ -228,13 +228,13 @@ CREATE TABLE identity (
 );
 INSERT INTO identity (token, changes_floor) VALUES (lower(hex(randomblob(8))), 0);
 """
-"""What work that is done in other processes has to keep."""
+"""Columns for work in other processes."""
 
 _SATURATED_MTIME: Final = """
     CASE WHEN tracks.mtime_ns > 9223372035781034018 THEN 9223372036854775807
         WHEN tracks.mtime_ns < -9223372035781034019 THEN -9223372036854775808
         ELSE tracks.mtime_ns END AS mtime_ns"""
-"""A time that had to be folded (model.folded_ns) shows as the end of the range."""
+"""A folded time (model.folded_ns) is shown as the end of the range."""
 
 ODD_FILES: Final = """
 -- Of the reader that met a fault of this program's own (kind fault): the next version tries again.
@@ -242,14 +242,14 @@ ALTER TABLE problems ADD COLUMN reader_version INTEGER NOT NULL DEFAULT 0;
 
 DROP VIEW library;
 """ + _VIEW.format(mtime_ns=_SATURATED_MTIME.strip())
-"""What files need whose numbers fit nowhere, or that this program cannot handle."""
+"""For files with numbers out of range, or that this program cannot handle."""
 
 BIRTH_TIMES: Final = """
 -- When the inode was made, as the reader was told: it tells a file from the next one that is given
--- its inode (rule R7). NULL where the file system keeps no such time, or nobody has read it since.
+-- its inode (rule R7). NULL if the file system keeps no such time, or the file was not read since.
 ALTER TABLE tracks ADD COLUMN birth_ns INTEGER;
 """
-"""What a move with other tags needs."""
+"""For moves with changed tags."""
 
 SUBVOLUMES: Final = """
 -- Before, all subvolumes of one file system were one disk, with the fsid of the first. Where it may
@@ -259,7 +259,7 @@ UPDATE disks SET fsid = '' WHERE uuid <> '' AND fs_type IN ('btrfs', 'bcachefs',
     OR EXISTS (SELECT 1 FROM roots WHERE removed_at IS NOT NULL)
 );
 """
-"""What tells the subvolumes of a disk apart."""
+"""Distinguishes the subvolumes of a disk."""
 
 TRIALS: Final = """
 -- Files that a reader process was given and has not answered for: it, or all of this program, may
@@ -273,7 +273,7 @@ CREATE TABLE trials (
     PRIMARY KEY (root_id, path)
 ) WITHOUT ROWID;
 """
-"""What is remembered of a file that kills whoever reads it."""
+"""Files that may crash their reader."""
 
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
@@ -283,7 +283,7 @@ MIGRATIONS: Final = (
     ("subvolumes", SUBVOLUMES),
     ("trials", TRIALS),
 )
-"""Name and script of every step, the oldest first: what an older index lacks, and a new one is."""
+"""Name and script of every migration, oldest first; a new index is created by all of them."""
 
 MIGRATION_SET: Final = "music-indexer"
 STEPS_TAKEN: Final = """
@@ -296,10 +296,10 @@ CREATE TABLE "_sqlite_migrations" (
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
 """
-"""Where sqlite-utils notes them, just as it would make it."""
+"""The table in which sqlite-utils records migrations, exactly as it creates it."""
 
 
 def statements(script: str) -> list[str]:
-    """The statements of a script without triggers; `executescript` would commit in between."""
+    """Split a script without triggers; `executescript` would commit between its statements."""
     lines = [line.partition("--")[0].rstrip() for line in script.splitlines()]
     return [text.strip() for text in "\n".join(lines).split(";") if text.strip()]

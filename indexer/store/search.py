@@ -1,7 +1,7 @@
-"""The full-text index: the folded words of the tracks in the view; questions -> ids, best first.
+"""The full-text index of the tracks in the view: a question -> track ids, best first.
 
-The index keeps no text of its own (`content=''`). Measured with 100 000 tracks: 7 MB and 55 MB
-written; with the folded texts in a table beside it, 15 MB and 75 MB.
+The index stores folded words, but no text (`content=''`). Measured with 100 000 tracks: 7 MB and 55
+MB written; with the folded texts in a table beside it, 15 MB and 75 MB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INSERT INTO track_search (track_search, rowid, title, artist, albumartist, album
 VALUES ('delete', ?, ?, ?, ?, ?, ?)
 """
 _CHECK_BUCKETS: Final = 262_139
-"""A prime below 2^18: the squares of 134 million places of a word still fit in 64 bits."""
+"""A prime below 2^18: the squares of 134 million positions of a word still fit in 64 bits."""
 _VOCABULARY: Final = """
 CREATE VIRTUAL TABLE temp.track_search_words USING fts5vocab (main, track_search, instance)
 """
@@ -43,7 +43,7 @@ SELECT tracks.id, sz, title, artist, albumartist, album, genre
 FROM tracks LEFT JOIN track_search_docsize AS lengths ON lengths.id = tracks.id WHERE place = 0
 """
 _TOTALS: Final = "SELECT block FROM track_search_data WHERE id = 1"
-"""How many tracks there are, and how many words in each column: row 1 of FTS5's data."""
+"""Number of tracks, and of words in each column: row 1 of FTS5's data."""
 _ONE_BYTE: Final = 0x80
 _MATCHING: Final = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
 _AND_ITS_TRACK: Final = "AND EXISTS (SELECT 1 FROM tracks WHERE tracks.id = track_search.rowid"
@@ -58,25 +58,25 @@ _IN_YEARS: Final = "coalesce(tracks.year BETWEEN ? AND ?, 0) = ?"
 _IN_CODEC: Final = "coalesce(tracks.codec = ? COLLATE NOCASE, 0) = ?"
 
 _WEIGHED: Final = 2000
-"""Matches of which each is weighed. Measured: 2 us for that, 0.1 us for finding one."""
+"""Maximum matches that are ranked. Measured: 2 us to rank one, 0.1 us to find it."""
 _ARTISTS: Final = ("artist", "albumartist")
 _NO_LIMIT: Final = -1
 
 
 class Condition(NamedTuple):
-    """What has to hold for a row of `tracks`: SQL and its parameters."""
+    """A condition on a row of `tracks`: SQL and its parameters."""
 
     sql: str
     values: tuple[object, ...]
 
 
 def add(connection: Connection, track_id: int, texts: Texts) -> None:
-    """Make a track that entered the view findable."""
+    """Add a track that entered the view."""
     connection.execute(_ADD, (track_id, *_folded(texts)))
 
 
 def add_all(connection: Connection, tracks: Iterable[tuple[int, Texts]]) -> None:
-    """Make many tracks that entered the view findable, in the order of their ids."""
+    """Add tracks that entered the view, in the order of their ids."""
     rows = (
         (
             track_id,
@@ -92,7 +92,7 @@ def add_all(connection: Connection, tracks: Iterable[tuple[int, Texts]]) -> None
 
 
 def drop(connection: Connection, track_id: int, texts: Texts) -> None:
-    """Take a track out; `texts` must be exactly those it was added with."""
+    """Remove a track; `texts` must be exactly those it was added with."""
     connection.execute(_DROP, (track_id, *_folded(texts)))
 
 
@@ -101,7 +101,6 @@ def _folded(texts: Texts) -> list[str | None]:
 
 
 def conditions(question: Question) -> list[Condition]:
-    """What a question asks of a track, all of it."""
     asked = _facts(question)
     if question.wanted:
         asked.append(Condition(_WITH_WORDS, (_expression(question, question.wanted),)))
@@ -111,12 +110,12 @@ def conditions(question: Question) -> list[Condition]:
 
 
 def best(connection: Connection, question: Question, limit: int | None) -> list[int]:
-    """The tracks found by a question that has wanted words, the most relevant first: their ids.
+    """The ids of the tracks for a question with wanted words, the most relevant first.
 
-    Up to 2 000 are weighed: the less there is in a text beside the words, and the rarer they are,
-    the better, and a title counts most, then an artist. Weighing more would take too long. Of
-    them come first the artists that begin with the words, then the titles; then an artist, a
-    title, an album with all words in it, and then the others. Equals stand in the order of ids.
+    Up to 2 000 are ranked: shorter texts and rarer words rank higher, and a title counts most, then
+    an artist. Ranking more would take too long. The order is: artists that begin with the words,
+    then titles that do; then artists, titles and albums with all words, then the others. Equals are
+    in the order of ids.
     """
     everywhere = _expression(question, question.wanted)
     facts = _facts(question)
@@ -140,7 +139,7 @@ def best(connection: Connection, question: Question, limit: int | None) -> list[
 def _weighed(
     connection: Connection, expression: str, facts: Sequence[Condition], limit: int
 ) -> list[int] | None:
-    """The best matches; None where there are too many to weigh."""
+    """The best matches; None if there are too many to rank."""
     found = _matching(connection, expression, facts, "", _WEIGHED + 1)
     if len(found) < 2:
         return found
@@ -161,7 +160,7 @@ def _matching(
 
 
 def _facts(question: Question) -> list[Condition]:
-    """What is asked beside words."""
+    """The conditions of a question other than words."""
     return [
         *(Condition(_IN_YEARS, (one.first, one.last, not one.negated)) for one in question.years),
         *(Condition(_IN_CODEC, (one.name, not one.negated)) for one in question.codecs),
@@ -169,7 +168,7 @@ def _facts(question: Question) -> list[Condition]:
 
 
 def _places(question: Question) -> Iterator[str]:
-    """Narrower forms of a question, the best places for its words first."""
+    """Narrower forms of a question, the best columns for its words first."""
     free = [words for words in question.wanted if words.field is None]
     if not free:
         return
@@ -182,7 +181,7 @@ def _places(question: Question) -> Iterator[str]:
 
 
 def _expression(question: Question, wanted: Iterable[Words], *phrases: str) -> str:
-    """An FTS5 expression for all of these, without what the question does not want."""
+    """An FTS5 expression for all of these, without the unwanted words of the question."""
     every = " AND ".join([*phrases, *map(_phrase, wanted)])
     if not question.unwanted:
         return every
@@ -194,9 +193,9 @@ def _any_of(unwanted: Iterable[Words]) -> str:
 
 
 def _phrase(words: Words, columns: Sequence[str] = (), *, begins: bool = False) -> str:
-    """Words side by side, in one of these columns, or where they ask to stand.
+    """Adjacent words, in one of these columns, or in the column that they require.
 
-    They are quoted, so nothing that is typed can be syntax. Source: sqlite.org/fts5.html 3.
+    They are quoted, so user input is never syntax. Source: sqlite.org/fts5.html 3.
     """
     among = columns or ((words.field,) if words.field else ())
     place = "{" + " ".join(among) + "} : " if among else ""
@@ -205,19 +204,19 @@ def _phrase(words: Words, columns: Sequence[str] = (), *, begins: bool = False) 
 
 
 def told(connection: Connection) -> Iterator[tuple[int, Texts]]:
-    """The id and the texts of each track in the view, as its row tells them."""
+    """The id and the texts of each track in the view, from its row."""
     for track_id, *texts in select(connection, _TOLD + " ORDER BY id"):
         yield track_id, tuple(texts)
 
 
 def count_wrong_words(connection: Connection, without: Collection[int] = ()) -> int:
-    """How many words, or lengths of texts, the index tells otherwise than the rows of the view.
+    """How many words or lengths of texts differ between the index and the rows of the view.
 
     Those of the tracks `without` are not compared.
 
-    The places of a word (track, column, offset) are compared by one sum of squares, which SQLite
-    makes of the index without sorting it; lengths decide which match is best. Measured with
-    100 000 tracks: 1.4 s for 1.2 million words.
+    The positions of a word (track, column, offset) are compared by one sum of squares, which SQLite
+    computes from the index without sorting it; lengths affect the ranking. Measured with 100 000
+    tracks: 1.4 s for 1.2 million words.
     """
     connection.execute(_FORGET_VOCABULARY)
     connection.execute(_VOCABULARY)
@@ -232,7 +231,7 @@ def count_wrong_words(connection: Connection, without: Collection[int] = ()) -> 
 
 
 def _places_told(connection: Connection, without: Collection[int]) -> tuple[dict[str, int], int]:
-    """(word -> the sum of the squares of its places, how many lengths are wrong)."""
+    """(word -> the sum of the squares of its positions, number of wrong lengths)."""
     sums: dict[str, int] = {}
     get = sums.get
     totals = [0] * 6

@@ -1,4 +1,4 @@
-"""A question -> the tracks, albums and artists that answer it, in the order that was asked for."""
+"""A question -> the matching tracks, albums or artists, in the requested order."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ _ARTIST_ORDERS: Final = {
 def track_ids(
     connection: Connection, question: Question, sort: str, limit: int | None
 ) -> Sequence[int]:
-    """The tracks of the view that answer. `limit` None: all of them.
+    """The ids of the matching tracks of the view. `limit` None: all of them.
 
-    The most relevant is first, unless another order was asked for, or no words were: then they
-    stand in the order of their paths. Raises UsageError for an order that there is not.
+    The most relevant is first, unless another order is requested; without words they are in the
+    order of their paths. Raises UsageError for an unknown order.
     """
     if sort == RELEVANCE and question.wanted:
         return search.best(connection, question, limit)
@@ -98,8 +98,8 @@ def track_ids(
 def rows(connection: Connection, track_ids: Sequence[int]) -> Iterator[Row]:
     """Rows of the view `library`, in this order, read page by page.
 
-    A reader that takes its time holds no snapshot, which would keep the WAL growing. What has left
-    the view since is left out.
+    So a slow reader holds no snapshot, which would make the WAL grow. Tracks that have left the
+    view in the meantime are left out.
     """
     for start in range(0, len(track_ids), _PAGE):
         page = msgspec.json.encode(list(track_ids[start : start + _PAGE])).decode()
@@ -107,17 +107,17 @@ def rows(connection: Connection, track_ids: Sequence[int]) -> Iterator[Row]:
 
 
 def albums(connection: Connection, question: Question, sort: str, limit: int | None) -> list[Row]:
-    """The albums of the tracks that answer, as `ALBUM_COLUMNS`; most of these tracks first.
+    """The albums of the matching tracks, as `ALBUM_COLUMNS`; those with most of them first.
 
-    An album's year is that of the oldest. One that names no album artist has the artist of its
-    tracks, if they are all by the same.
+    An album's year is that of its oldest track. An album without an album artist gets the artist of
+    its tracks, if they all have the same.
     """
     order = _order(_ALBUM_ORDERS, sort, "albums")
     return list(_ask(connection, question, (_ALBUMS, _END_ALBUMS), (order, "id"), limit))
 
 
 def artists(connection: Connection, question: Question, sort: str, limit: int | None) -> list[Row]:
-    """The artists and album artists of the tracks that answer, as `ARTIST_COLUMNS`."""
+    """The artists and album artists of the matching tracks, as `ARTIST_COLUMNS`."""
     order = _order(_ARTIST_ORDERS, sort, "artists")
     return list(_ask(connection, question, (_ARTISTS, _END_ARTISTS), (order, "artists.id"), limit))
 
@@ -129,7 +129,7 @@ def _ask(
     order: tuple[str, str],
     limit: int | None,
 ) -> Iterator[Row]:
-    """A statement that ends with a condition for `tracks`, and what follows after all of them."""
+    """Run a statement (head, tail) with the conditions of the question between its parts."""
     connection.create_scalar_function("fold", _fold, 1, deterministic=True)
     asked = search.conditions(question)
     begin, *end = statement
@@ -155,6 +155,6 @@ def _order(orders: Mapping[str, str], sort: str, of: str) -> str:
         known = ", ".join(dict.fromkeys((RELEVANCE, *orders)))
         raise UsageError(
             f"{of} cannot be sorted by {sort}; choose one of {known} "
-            "(with a - before it for the other way round)"
+            "(with a - before it for the reverse order)"
         )
     return orders[name].format(way="DESC" if sort.startswith("-") else "ASC")

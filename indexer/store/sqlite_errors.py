@@ -1,8 +1,8 @@
-"""What SQLite raises about an index -> one of our errors, which says what to do next.
+"""An SQLite exception about an index -> one of our errors, which says what to do next.
 
-This is the only place where that is decided. What is raised although no statement failed (a value
-of a kind that no row can have, a text that is not UTF-8) is damage as well if the file is damaged,
-and else a fault of this program, which keeps its traceback.
+Only this module maps them. An exception without a failed statement (a value of an invalid type, a
+text that is not UTF-8) means damage if the file is damaged; else it is a bug in this program, and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import apsw
 from indexer import errors
 
 CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
-"""SQLite itself says that the file is damaged, or no database."""
+"""Raised by SQLite for a damaged file, or one that is not a database."""
 UNREADABLE: Final = (
     *CORRUPT,
     apsw.SQLError,
@@ -29,7 +29,7 @@ UNREADABLE: Final = (
     apsw.NotFoundError,
     UnicodeDecodeError,
 )
-"""What reading or writing a damaged index may raise, where the statement itself is right."""
+"""Exceptions that a correct statement may raise on a damaged index."""
 _BUSY: Final = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)
 _UNUSABLE: Final = (
     apsw.ReadOnlyError,
@@ -41,14 +41,12 @@ _UNUSABLE: Final = (
     apsw.AbortError,
 )
 _Tell = Callable[[Path, Exception], errors.DatabaseError]
-_NEXT: Final = (
-    "run `indexer repair`, which makes again what can be made again and says what could not be"
-)
+_NEXT: Final = "run `indexer repair`, which restores what can be restored and reports what is lost"
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises about this file into errors that say what to do next."""
+    """Turn SQLite exceptions about this file into errors that say what to do next."""
     try:
         yield
     except (errors.IndexerError, OSError, apsw.InterruptError):
@@ -61,7 +59,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def explanation(path: Path, error: Exception) -> errors.IndexerError | None:
-    """What a person is told; None: this is no matter of the database."""
+    """The error for the user; None: the exception is unrelated to the database."""
     for kinds, tell in _TELLING:
         if isinstance(error, kinds):
             return tell(path, error)
@@ -85,7 +83,7 @@ def _full(path: Path, _error: Exception) -> errors.DatabaseError:
 def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
     if getattr(error, "extendedresult", 0) == apsw.SQLITE_READONLY_DBMOVED:
         return errors.DatabaseMissing(
-            f"{path}: was moved, deleted or replaced while this process kept it; "
+            f"{path}: was moved, deleted or replaced while this process had it open; "
             "run the same command again"
         )
     return errors.DatabaseError(
@@ -96,7 +94,7 @@ def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
 
 def _no_memory(path: Path, _error: Exception) -> errors.DatabaseError:
     return errors.DatabaseError(
-        f"{path}: there is not enough memory for it; end other programs, and try again"
+        f"{path}: there is not enough memory; end other programs, and try again"
     )
 
 
@@ -105,24 +103,24 @@ def _corrupt(path: Path, error: Exception) -> errors.DatabaseError:
 
 
 def not_ours(path: Path, error: object) -> errors.DatabaseDamaged:
-    """What is told of a file that is no index of this program, as far as can be seen."""
+    """The error for a file that does not look like an index of this program."""
     return errors.DatabaseDamaged(
-        f"{path}: this is no database, or a damaged one ({error}); if it was the index, "
+        f"{path}: this is not a database, or a damaged one ({error}); if it was the index, "
         "`indexer repair` saves what can be read; else name another file with --db, or "
         "move it away and run `indexer rebuild ROOT` to make a new one"
     )
 
 
 def damaged(path: Path, reason: str) -> errors.DatabaseDamaged:
-    """What is told of an index that SQLite, or one of our checks, found broken."""
+    """The error for an index that SQLite, or one of our checks, found damaged."""
     return errors.DatabaseDamaged(
-        f"{path}: this is no database, or a damaged one ({reason}); {_NEXT}"
+        f"{path}: this is not a database, or a damaged one ({reason}); {_NEXT}"
     )
 
 
 def _is_damaged(path: Path) -> bool:
-    """Look whether the file is at fault. It is asked only after something unexpected was raised."""
-    from indexer.store import health  # late: it is needed when something is wrong
+    """Check whether the file is damaged. Called only after an unexpected exception."""
+    from indexer.store import health  # late: only for errors
 
     connection = None
     try:
@@ -131,7 +129,7 @@ def _is_damaged(path: Path) -> bool:
         return bool(health.check(connection, deep=True))
     except UNREADABLE:
         return True
-    except apsw.Error:  # nothing can be told: what was raised stays as it is
+    except apsw.Error:  # unknown: keep the original exception
         return False
     finally:
         if connection is not None:

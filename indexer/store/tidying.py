@@ -1,4 +1,4 @@
-"""Statements that make rows saved from a damaged index such as this program writes them."""
+"""Statements that make rows saved from a damaged index valid."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _READ_REFUSED: Final = """
 UPDATE tracks SET reader_version = 0 WHERE place = 2 AND NOT EXISTS (SELECT 1 FROM problems
     WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path)
 """
-"""A refused file of which the reason is lost is read again."""
+"""A refused file without a recorded reason is read again."""
 STRANGE_MOUNTS: Final = """
 DELETE FROM mounts WHERE disk_id NOT IN (SELECT id FROM disks)
     OR root_id NOT IN (SELECT id FROM roots)
@@ -53,10 +53,10 @@ DELETE FROM changes WHERE kind NOT IN ('added', 'modified', 'moved', 'missing', 
     OR typeof(path) NOT IN ('text', 'blob')
 """
 _FORGET_FAULTS: Final = "DELETE FROM problems WHERE kind = 'fault'"
-"""A row of nonsense may have made this program fail on the file."""
+"""The program may have failed on the file because of an invalid row."""
 TIDY: Final = (
     _STRANGE_TRACKS, _STRANGE_PROBLEMS, _FORGET_FAULTS, _STRANGE_HINTS, _STRANGE_CHANGES,
     _CALL_MISSING, _DROP_SEVERAL, _DROP_GUESSED, _NAME_DISK, _DATE_ADDED, _LEAVE_ALBUM,
     _CALL_BYTES, _READ_REFUSED,
 )  # fmt: skip
-"""In this order: each finds what those before it have left."""
+"""The order matters: each relies on those before it."""

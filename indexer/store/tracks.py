@@ -1,4 +1,4 @@
-"""The rows of `tracks`: what the index knows of each path, and every way a row is written."""
+"""The rows of `tracks`: queries by path, inode and id, and every statement that writes a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from indexer.store.schema import TAG_COLUMNS
 _V = TypeVar("_V")
 
 Columns = tuple[object, ...]
-"""The tag columns of one row, as `COLUMNS` names them."""
+"""The tag columns of one row, in the order of `COLUMNS`."""
 
 COLUMNS: Final = (*TAG_COLUMNS, "guessed", "several", "suspect_encoding")
 _PAGE: Final = 2000
@@ -24,7 +24,7 @@ _STAMPED: Final = (
 )  # fmt: skip
 _WRITTEN: Final = (*_STAMPED, *COLUMNS, "birth_ns")
 ALL_COLUMNS: Final = ("id", *_STAMPED[:-1], "missing_days", _STAMPED[-1], *COLUMNS, "birth_ns")
-"""Of the table, in its order."""
+"""All columns of the table, in its order."""
 
 _KNOWN: Final = """
 SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_id,
@@ -35,9 +35,9 @@ _PATH: Final = 2
 
 
 class Told(NamedTuple):
-    """What is where in a row of `rows_below`: these parts are enough to see that nothing changed.
+    """Positions in a row of `rows_below` of the columns that show whether a file changed.
 
-    `seen` are size, mtime_ns, ctime_ns, inode, place and disk_id, side by side.
+    `seen` are size, mtime_ns, ctime_ns, inode, place and disk_id, which are adjacent.
     """
 
     path: int = _PATH
@@ -68,16 +68,16 @@ _ADD: Final = (
     f"VALUES ({', '.join('?' * len(_WRITTEN))})"
 )
 _ADD_ALL: Final = f"INSERT INTO tracks VALUES({','.join('?' * len(ALL_COLUMNS))})"
-"""Without a word too many: for each row apsw looks its statement up, and reads all of its text."""
+"""As short as possible: for each row apsw hashes the text to look up the prepared statement."""
 _NEXT_ID: Final = """
 SELECT 1 + max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tracks'), 0),
                coalesce((SELECT max(id) FROM tracks), 0))
 """
 _ASKED: Final = 400
-"""Values in one question; fewer are filled up with NULL, so that it is prepared only once."""
+"""Values in one query; fewer are padded with NULL, so that it is prepared only once."""
 _NEAR: Final = 200
-"""Rows between the first and the last of what is asked that are looked through; where there are
-more, each value is looked up. In a seed there are none: chunks follow one another."""
+"""Maximum rows between the first and the last value that are read as a range; with more, each value
+is looked up. In a seed there are none: chunks follow one another."""
 _HEARD_OF_NEAR: Final = """
 SELECT path FROM tracks WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3
 UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3 LIMIT ?4
@@ -124,7 +124,7 @@ SELECT root_id, count(*) FROM tracks WHERE place = 0 GROUP BY root_id
 def below(
     connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
 ) -> Iterator[IndexedFile]:
-    """The rows in place below a folder, in byte order of their paths; `rows_below` tells how."""
+    """The rows in place below a folder, in byte order of their paths; see `rows_below`."""
     for row in rows_below(connection, root_id, folder, recursive=recursive):
         yield known_of(row)
 
@@ -132,11 +132,11 @@ def below(
 def rows_below(
     connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
 ) -> Iterator[Row]:
-    """The same, as SQLite has them: `known_of` makes a row of each, `TOLD` tells what is where.
+    """Raw rows in place below a folder: `known_of` converts one, `TOLD` has the positions.
 
-    Read page by page: a reader that never ends would keep the WAL growing. Not recursive: the
-    search seeks past each folder below, so it costs a step for each of them and not for each row.
-    After a seek pages begin small, since the next row may well lie in the next folder.
+    Read page by page: a long snapshot would make the WAL grow. Not recursive: the query seeks past
+    each subfolder, so it costs one step per subfolder, not per row. After a seek the pages start
+    small, since the next row may be in the next subfolder.
     """
     low, high = paths.below_range(folder)
     size = _PAGE if recursive else 1
@@ -157,7 +157,7 @@ def rows_below(
 
 
 def _check_order(before: bytes, low: bytes) -> None:
-    """Raise DatabaseDamaged where a page of rows leads back: it would be read for ever."""
+    """Raise DatabaseDamaged if a page of rows is not after the last: else an endless loop."""
     if low <= before:
         raise errors.DatabaseDamaged(
             "the index `tracks_place` is out of order; run `indexer repair`, which makes it again"
@@ -165,31 +165,31 @@ def _check_order(before: bytes, low: bytes) -> None:
 
 
 def _child_folder(path: bytes, folder: bytes) -> bytes | None:
-    """The folder directly in `folder` that leads to `path`; None where the file lies in it."""
+    """The direct subfolder of `folder` that contains `path`; None if `folder` is its parent."""
     start = len(folder) + 1 if folder else 0
     slash = path.find(b"/", start)
     return None if slash < 0 else path[:slash]
 
 
 def in_place(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
-    """The row that stands at this path, readable or refused."""
+    """The row in place at this path, present or refused."""
     row = select_one(connection, _IN_PLACE, (root_id, path))
     return None if row is None else known_of(row)
 
 
 def gone_from(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
-    """The row that left this path last."""
+    """The last row that left this path."""
     row = select_one(connection, _GONE_FROM, (root_id, path))
     return None if row is None else known_of(row)
 
 
 def with_inode(connection: Connection, disk_id: int, inode: int) -> list[IndexedFile]:
-    """Every row, missing ones too, whose file had this inode on this disk."""
+    """Every row, including missing ones, with this inode on this disk."""
     return [known_of(row) for row in select(connection, _WITH_INODE, (inode, disk_id))]
 
 
 def heard_of(connection: Connection, root_id: int, paths_: Sequence[bytes]) -> set[bytes]:
-    """Those of these paths of which there is a row, in place or gone, or an open problem."""
+    """The given paths that have a row, in place or gone, or an open problem."""
     if not paths_:
         return set()
     around = (root_id, min(paths_), max(paths_), _NEAR + 1)
@@ -200,7 +200,7 @@ def heard_of(connection: Connection, root_id: int, paths_: Sequence[bytes]) -> s
 
 
 def inodes_met(connection: Connection, inodes: Sequence[int]) -> set[int]:
-    """Those of these inodes that any row has, on whatever disk, missing rows too."""
+    """The given inodes that occur in any row, on any disk, including missing rows."""
     if not inodes:
         return set()
     around = (1, min(inodes), max(inodes), _NEAR + 1)
@@ -220,13 +220,12 @@ def _among(connection: Connection, question: str, first: int, values: Sequence[_
 
 
 def by_id(connection: Connection, track_id: int) -> IndexedFile | None:
-    """One row by its id."""
     row = select_one(connection, _BY_ID, (track_id,))
     return None if row is None else known_of(row)
 
 
 def unannounced(connection: Connection) -> list[IndexedFile]:
-    """Rows that lost their place to a moved file, and whose fate `changes` has not told yet."""
+    """Rows that lost their path to a moved file, without an entry in `changes` yet."""
     return [known_of(row) for row in select(connection, _UNTOLD)]
 
 
@@ -237,13 +236,12 @@ def columns_of(connection: Connection, track_id: int) -> Columns:
 
 
 def album_of(connection: Connection, track_id: int) -> int | None:
-    """The album of one row."""
     album_id: int | None = select_value(connection, _ALBUM_OF, (track_id,))
     return album_id
 
 
 def view_row(connection: Connection, track_id: int) -> tuple[object, ...] | None:
-    """A row of the view `library`; None for a track that is not in it."""
+    """A row of the view `library`; None if the track is not in it."""
     row: tuple[object, ...] | None = select_one(connection, _VIEW_ROW, (track_id,))
     return row
 
@@ -256,19 +254,18 @@ def of_root(connection: Connection, root_id: int) -> list[int]:
 def add(
     connection: Connection, known: IndexedFile, album_id: int | None, at: int | None, row: Columns
 ) -> int:
-    """Write a new row and return its id, which was never used before; `known.id` is ignored."""
+    """Insert a row and return its id, which was never used before; `known.id` is ignored."""
     connection.execute(_ADD, (*_stamped(known, album_id, at), *row, known.birth_ns))
     return connection.last_insert_rowid()
 
 
 def next_id(connection: Connection) -> int:
-    """The id that a new row would get; within one write transaction, those after it as well."""
+    """The id of the next new row; within one write transaction, later ids follow it."""
     return int(select_value(connection, _NEXT_ID))
 
 
 NewRow = tuple[int, Entry, bool, int, Columns, int | None]
-"""Its id, its file, whether the path is text, its album's id, what the file was read to say, and
-when its inode was made."""
+"""(id, file, whether the path is text, album id, tag columns, time of birth of the inode)."""
 
 
 def add_all(
@@ -280,9 +277,9 @@ def add_all(
     reader_version: int,
     now_ms: int,
 ) -> None:
-    """Write rows of one root that come into the view now, in the order of their ids.
+    """Insert rows of one root that enter the view, in the order of their ids.
 
-    The first id must be `next_id`, each other the one after: ids are never used twice.
+    The first id must be `next_id`, and the others consecutive: ids are never used twice.
     """
     connection.executemany(
         _ADD_ALL,
@@ -301,12 +298,12 @@ def add_all(
 def write(
     connection: Connection, known: IndexedFile, album_id: int | None, at: int | None, row: Columns
 ) -> None:
-    """Write every column of an existing row anew; `at` is when its tags were read, None: before."""
+    """Update every column of a row; `at` is when its tags were read, None: unchanged."""
     connection.execute(_WRITE, (*_stamped(known, album_id, at), *row, known.birth_ns, known.id))
 
 
 def restamp(connection: Connection, known: IndexedFile, at: int | None) -> None:
-    """Its file has a new stamp, or was read by a rebuild at `at`, and the same tags."""
+    """Update a row with the same tags and a new stamp, or one read by a rebuild at `at`."""
     stamp = known.stamp
     connection.execute(
         _RESTAMP,
@@ -316,27 +313,27 @@ def restamp(connection: Connection, known: IndexedFile, at: int | None) -> None:
 
 
 def park(connection: Connection, track_id: int) -> None:
-    """Free a row's place, so that movers can swap places within one transaction."""
+    """Free a row's path, so that movers can swap paths within one transaction."""
     connection.execute(_PARK, (track_id,))
 
 
 def mark_missing(connection: Connection, track_id: int, missing_at: int | None) -> None:
-    """The file left its place; `missing_at` None says that `changes` has yet to be told."""
+    """Mark a row missing; `missing_at` None means that `changes` has no entry yet."""
     connection.execute(_LEAVE, (missing_at, track_id))
 
 
 def tell_missing(connection: Connection, track_id: int, missing_at: int) -> None:
-    """`changes` has been told that this track left."""
+    """Record that `changes` has an entry for this missing track."""
     connection.execute(_TELL, (missing_at, track_id))
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether nothing was ever indexed."""
+    """Whether there is no row."""
     return select_value(connection, _ANY) is None
 
 
 def was_never_at(connection: Connection, root_id: int, folder: bytes) -> bool:
-    """Whether no file below a folder of a root has a row, be it present, missing or refused."""
+    """Whether no file below a folder of a root has a row (present, missing or refused)."""
     return select_value(connection, _HOLDS, (root_id, *paths.below_range(folder))) is None
 
 
@@ -347,7 +344,7 @@ def counts(connection: Connection) -> tuple[int, int]:
 
 
 def count(connection: Connection) -> int:
-    """How many rows there are, missing and refused ones too."""
+    """The number of rows, including missing and refused ones."""
     return int(select_value(connection, _COUNT))
 
 
@@ -357,7 +354,7 @@ def count_by_root(connection: Connection) -> dict[int, int]:
 
 
 NOTHING_READ: Final[Columns] = (None,) * len(COLUMNS)
-"""The columns of a row whose file could never be read."""
+"""The columns of a row whose file was never readable."""
 
 
 def _stamped(
@@ -372,7 +369,7 @@ def _stamped(
 
 
 def known_of(row: Row) -> IndexedFile:
-    """A row of `rows_below` as what the index knows of a path."""
+    """Convert a raw row of `rows_below`."""
     return IndexedFile(
         row[0],
         row[1],

@@ -1,7 +1,7 @@
-"""Files that a reader process was given and has not answered for (rule R9).
+"""Files that were given to a reader process, without a result yet (rule R9).
 
-What is given stands here first, durably: so a file that kills its reader, or this whole program
-with it, is known when the program starts again.
+They are recorded here first, durably: so a file that crashes its reader, or the whole program, is
+known after a restart.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from indexer.model import Stamp
 from indexer.store.connection import Connection, select_one, write_transaction
 
 MOST_TRIES: Final = 3
-"""So often a file is given to a reader by itself and nothing comes back; then it is at fault. A
-power cut, or somebody's `kill -9`, may be to blame for one of them."""
+"""After so many attempts to read a file by itself without a result, it is at fault. A power cut or
+a `kill -9` may be the cause of one of them."""
 
 _GET: Final = """
 SELECT size, mtime_ns, ctime_ns, inode, tries FROM trials WHERE root_id = ? AND path = ?
@@ -33,9 +33,9 @@ _OF_ROOT: Final = "DELETE FROM trials WHERE root_id = ?"
 
 
 def tries_of(connection: Connection, root_id: int, path: bytes, stamp: Stamp) -> int | None:
-    """How often this very file was given to a reader by itself without an answer.
+    """How often this file was given to a reader by itself without a result.
 
-    0: only with others; None: whenever it was given, an answer came.
+    0: only together with others; None: no result is missing.
     """
     row = select_one(connection, _GET, (root_id, path))
     if row is None or Stamp(*row[:4]) != stamp:
@@ -46,7 +46,7 @@ def tries_of(connection: Connection, root_id: int, path: bytes, stamp: Stamp) ->
 def begin(
     connection: Connection, root_id: int, files: Iterable[tuple[bytes, Stamp]], *, alone: bool
 ) -> None:
-    """Write down that these files are given to a reader now, in a transaction of its own."""
+    """Record that these files are given to a reader now, in its own transaction."""
     with write_transaction(connection):
         for path, stamp in files:
             tries = (tries_of(connection, root_id, path, stamp) or 0) + alone
@@ -55,14 +55,14 @@ def begin(
 
 
 def end(connection: Connection, root_id: int, paths: Iterable[bytes]) -> None:
-    """An answer came for these files, in a transaction of its own."""
+    """Delete files that have a result, in its own transaction."""
     with write_transaction(connection):
         for path in paths:
             connection.execute(_END, (root_id, path))
 
 
 def take_back(connection: Connection, root_id: int, paths: Iterable[bytes], *, alone: bool) -> None:
-    """They were given in vain, through no fault of theirs: their reader is told to end."""
+    """Undo the attempts of files whose reader was stopped through no fault of theirs."""
     with write_transaction(connection):
         for path in paths:
             if alone and (select_one(connection, _GET, (root_id, path)) or (0,) * 5)[4] > 1:
@@ -72,5 +72,5 @@ def take_back(connection: Connection, root_id: int, paths: Iterable[bytes], *, a
 
 
 def forget_root(connection: Connection, root_id: int) -> None:
-    """Drop what is known of a root that is no longer watched."""
+    """Delete the rows of a root that is no longer watched."""
     connection.execute(_OF_ROOT, (root_id,))

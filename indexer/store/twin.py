@@ -1,4 +1,4 @@
-"""A damaged database file -> a copy of it to read from, and a new file that takes its place."""
+"""A damaged database file -> a copy to read from, and a new file that replaces it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _TABLES: Final = "SELECT count(*) FROM sqlite_schema"
 
 
 class Twin:
-    """One try to replace what a file holds. Call `source`, `fresh`, `install`; then `close`."""
+    """One attempt to replace a file's content. Call `source`, `fresh`, `install`; then `close`."""
 
     def __init__(self, database: Path) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         self.kept = _free_name(database, f"{database.name}.damaged-{stamp}")
-        """The copy of the damaged file, which stays."""
+        """The copy of the damaged file, which is kept."""
         self._database = database
         self._new = database.with_name(f".{database.name}.repair-{os.getpid()}")
         self._scratch = database.with_name(f".{database.name}.damaged-{os.getpid()}")
         self._watch: Connection | None = None
         self._guard: Connection | None = None
-        """Open on the damaged file, where SQLite can still write to it."""
+        """A connection to the damaged file, if SQLite can still write to it."""
         self._version = 0
         self._is_installed = False
 
     def source(self) -> Connection:
         """Copy the file and its log, and open the copy for reading.
 
-        Raises DatabaseDamaged where SQLite can read nothing of it.
+        Raises DatabaseDamaged if SQLite can read nothing of it.
         """
-        for path in (self._new, self._scratch):  # of a killed repair, or links of another user's
+        for path in (self._new, self._scratch):  # left by a killed repair, or links of another user
             for suffix in ("", *_LOGS):
                 _with(path, suffix).unlink(missing_ok=True)
         self._take_hold()
@@ -69,15 +69,15 @@ class Twin:
             raise nothing_left(self._database, str(error)) from error
 
     def fresh(self) -> Connection:
-        """The new file, with the tables of an index and nothing in them."""
+        """The new file, with the empty tables of an index."""
         connection = open_index(self._new, write=True)
-        connection.pragma("synchronous", "OFF")  # `install` sees to that
+        connection.pragma("synchronous", "OFF")  # `install` syncs it
         return connection
 
     def install(self) -> bool:
-        """Put the new file's content in the place of the damaged one's.
+        """Replace the damaged file's content by the new file's.
 
-        False where another program has written to that since it was copied. `fresh` is closed.
+        False if another program has written to it since it was copied. `fresh` is closed.
         """
         if self._guard is None or self._watch is None:
             self._replace()
@@ -87,7 +87,7 @@ class Twin:
         return True
 
     def close(self) -> None:
-        """Remove what is not needed any more."""
+        """Remove temporary files."""
         for connection in (self._guard, self._watch):
             if connection is not None:
                 connection.close()
@@ -99,7 +99,7 @@ class Twin:
                 _with(self.kept, suffix).unlink(missing_ok=True)
 
     def _take_hold(self) -> None:
-        """Let no program write while the file is copied, if SQLite can still see to that."""
+        """Block writers while the file is copied, if SQLite can still lock it."""
         watch = guard = None
         try:
             watch, guard = open_plainly(self._database), open_plainly(self._database)
@@ -122,11 +122,11 @@ class Twin:
         return connection
 
     def _overwrite(self, guard: Connection, watch: Connection) -> bool:
-        """Write all pages anew in one transaction, as SQLite's own backup does."""
+        """Write all pages in one transaction, with SQLite's backup API."""
         new = open_plainly(self._new, write=False)
         try:
             with guard.backup("main", new, "main") as backup:
-                backup.step(1)  # from here on no one else can write
+                backup.step(1)  # from here on no other program can write
                 if int(watch.pragma("data_version")) != self._version:
                     return False
                 while not backup.step(-1):
@@ -141,9 +141,9 @@ class Twin:
         return True
 
     def _replace(self) -> None:
-        """Put the new file in the place of one that SQLite cannot write to.
+        """Replace a file that SQLite cannot write to by the new file.
 
-        Its log goes first: it would be taken for the new file's. A copy of it stands beside `kept`.
+        Its log is removed first: SQLite would apply it to the new file. A copy is beside `kept`.
         """
         status = self._database.stat()
         self._new.chmod(status.st_mode & 0o777)
@@ -157,7 +157,7 @@ class Twin:
 
 
 def open_plainly(path: Path, *, write: bool = True) -> Connection:
-    """Open a file whatever is in it."""
+    """Open a file without any checks."""
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     connection = Connection(file_name(path), flags=flags)
     connection.set_busy_timeout(_BUSY_MS)
@@ -165,7 +165,7 @@ def open_plainly(path: Path, *, write: bool = True) -> Connection:
 
 
 def nothing_left(database: Path, reason: str) -> errors.DatabaseDamaged:
-    """What is told of a file of which nothing can be saved."""
+    """The error for a file of which nothing can be saved."""
     return errors.DatabaseDamaged(
         f"{database}: nothing of the index can be read ({reason}), so it was left as it is; if you "
         "have a copy (`indexer backup`), put that in its place; else move it away and run "
@@ -174,9 +174,9 @@ def nothing_left(database: Path, reason: str) -> errors.DatabaseDamaged:
 
 
 def _copy(file: Path, target: Path) -> None:
-    """Copy by another program: closing the file in this one would drop SQLite's locks on it.
+    """Copy with another program: closing the file in this process would drop SQLite's locks.
 
-    The copy is a new file: a link that another user has put in its place is not followed.
+    The copy is a new file: a link that another user has created there is not followed.
     """
     try:
         target.unlink(missing_ok=True)
@@ -209,11 +209,11 @@ def _with(path: Path, suffix: str) -> Path:
 
 
 def _is_spare(kept: Path) -> bool:
-    """Whether SQLite makes it anew, or nothing stands in it."""
+    """Whether SQLite recreates the file, or it is empty."""
     return kept.name.endswith("-shm") or not kept.exists() or kept.stat().st_size == 0
 
 
 def _free_name(database: Path, name: str) -> Path:
-    """A name beside the database that nothing has."""
+    """An unused name beside the database."""
     names = (database.with_name(name + end) for end in ("", *(f"-{n}" for n in range(2, 100))))
     return next(path for path in names if not os.path.lexists(path))

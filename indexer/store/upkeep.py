@@ -1,4 +1,4 @@
-"""The file the index lives in: copied whole, tidied, rid of tracks that never came back."""
+"""Maintenance of the index: backup, optimization, checkpoints, purge of tracks long missing."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ _TRUNCATE: Final = 3
 
 
 def copy_to(connection: Connection, target: Path) -> int:
-    """Write a whole, tidy copy of the index to a new file of mode 0600; its size in bytes.
+    """Write a complete, compact copy of the index to a new file of mode 0600; its size in bytes.
 
-    SQLite opens a file by its name, and would follow a link that another user has put there in
-    the meantime. So it writes in a folder of this user's own, and the copy gets its name when it is
-    whole.
+    SQLite opens a file by its name, and would follow a link that another user has created there in
+    the meantime. So it writes in a private folder, and the copy gets its name when it is complete.
     """
     from tempfile import TemporaryDirectory  # late: a daemon never needs it
 
@@ -68,9 +67,9 @@ def copy_to(connection: Connection, target: Path) -> int:
 
 
 def tidy(connection: Connection) -> bool:
-    """Merge the full-text index, give free pages back, and empty the WAL.
+    """Merge the full-text index, release free pages, and empty the WAL.
 
-    False where another process reads for long: the file shrinks when that has ended.
+    False if another process has a long read open: the file shrinks when that has ended.
     """
     connection.execute(_MERGE_SEARCH)
     connection.execute("VACUUM")
@@ -79,11 +78,11 @@ def tidy(connection: Connection) -> bool:
 
 
 def checkpoint(connection: Connection) -> bool:
-    """Move the WAL into the database as far as other processes allow, without waiting for them.
+    """Checkpoint the WAL as far as other processes allow, without waiting for them.
 
-    False where not all of it was moved: a reader still looks at what stands in it, or another
-    process does the same just now, which SQLite refuses at once. That is no error: the next one
-    moves the rest.
+    False if not all of it was moved: a reader still uses it, or another process is doing a
+    checkpoint, in which case SQLite refuses at once. That is not an error: the next one moves the
+    rest.
     """
     try:
         frames, moved = connection.wal_checkpoint()
@@ -93,10 +92,10 @@ def checkpoint(connection: Connection) -> bool:
 
 
 def empty_log(connection: Connection) -> bool:
-    """Move the WAL into the database and give its space back.
+    """Checkpoint the WAL and truncate it.
 
-    False where a reader still looks at what stands in it, or another process writes to it or moves
-    it; the connection's busy handler decides how long these are waited for.
+    False if a reader still uses it, or another process writes to it or does a checkpoint; the
+    connection's busy handler decides how long to wait for these.
     """
     if not checkpoint(connection):
         return False
@@ -114,11 +113,10 @@ def count_days(
     keep_days: int,
     keep_changes_days: int = 0,
 ) -> int:
-    """Count today for roots that are there, and purge; nothing is written twice a day.
+    """Count today for roots that are present, and purge; writes at most once a day.
 
-    Tracks that are missing go after `keep_days`; what `changes` told goes after
-    `keep_changes_days` (0: never), but not on a day after a jump of the clock. How many tracks
-    were forgotten.
+    Missing tracks are deleted after `keep_days`, changes after `keep_changes_days` (0: never), but
+    not on a day after a jump of the clock. Returns how many tracks were deleted.
     """
     fresh = [root_id for root_id in root_ids if is_new_day(connection, root_id, now_ms)]
     if not fresh:
@@ -140,8 +138,8 @@ def _was_counted_yesterday(connection: Connection, root_id: int, now_ms: int) ->
 def is_new_day(connection: Connection, root_id: int, now_ms: int) -> bool:
     """Whether a root has not been seen on this day yet.
 
-    A day before the root was added is none: a Raspberry Pi has no clock of its own, and believes
-    for a while after each start that it is 1970.
+    A day before the root was added does not count: a Raspberry Pi has no hardware clock, and its
+    time is 1970 for a while after each start.
     """
     return select_value(connection, _IS_NEW_DAY, (now_ms // _DAY_MS, root_id)) is not None
 

@@ -1,10 +1,10 @@
-"""One open audio file -> the `Track` it says it is.
+"""An open audio file -> its `Track`.
 
-A reader a family of formats: `bare` (MPEG audio, AAC, AC-3, True Audio), `vorbis` (FLAC and Ogg),
-`mp4`, `asf`, `chunks` (WAV, AIFF, DSF, DSDIFF), `apev2` (Monkey's Audio, Musepack, OptimFROG, TAK,
-WavPack). What is usual is read by readers of our own, which take a bounded time and memory for any
-bytes; all else is parsed by mutagen, which does not. It is imported here and nowhere else, and only
-as much of it as the file at hand needs: not at all by `read_plain`.
+One reader per family of formats: `bare` (MPEG audio, AAC, AC-3, True Audio), `vorbis` (FLAC and
+Ogg), `mp4`, `asf`, `chunks` (WAV, AIFF, DSF, DSDIFF), `apev2` (Monkey's Audio, Musepack, OptimFROG,
+TAK, WavPack). Common files are read by our own readers, in bounded time and memory for any bytes;
+all others are parsed by mutagen, which has no such bounds. Only this package imports mutagen, and
+only the modules that the current file needs; `read_plain` imports none of it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SUFFIXES: frozenset[bytes] = frozenset(
     b" .wav .wave .aif .aiff .aifc .dsf .dff"
     b" .ape .mpc .mp+ .mpp .ofr .ofs .tak .wv".split()
 )
-"""What is read, in lower case: all that mutagen knows as audio. Left out are MIDI, which has no
-tags, and what is nearly always a film (3gp, m4v, mpg, ogv, wmv)."""
+"""Suffixes that are read, in lower case: all that mutagen knows as audio, except MIDI, which has no
+tags, and those that nearly always belong to films (3gp, m4v, mpg, ogv, wmv)."""
 
 
 class Refused(Exception):
@@ -45,11 +45,11 @@ class Refused(Exception):
 
 
 def read_track(file: BinaryIO, suffix: bytes) -> Track:
-    """What the open file says of itself; `suffix` (one of `SUFFIXES`) says which reader begins.
+    """Read tags and stream info; `suffix` (one of `SUFFIXES`) selects the reader tried first.
 
-    Raises `Refused` when the bytes are at fault, and the `OSError` itself when the machine is.
-    The file is neither opened nor closed here, and no more of it is read than its tags need. One
-    whose attribute `ours_only` is true is read as `read_plain` does.
+    Raises `Refused` when the bytes are invalid, and the `OSError` itself when reading fails. The
+    file is neither opened nor closed here, and no more of it is read than its tags need. If its
+    attribute `ours_only` is true, it is read as by `read_plain`.
     """
     if getattr(file, "ours_only", False):
         return read_plain(file, suffix)
@@ -57,16 +57,16 @@ def read_track(file: BinaryIO, suffix: bytes) -> Track:
 
 
 def read_plain(file: BinaryIO, suffix: bytes) -> Track:
-    """The same by our own readers alone, in bounded time and memory, whatever the bytes are.
+    """Like `read_track`, by our own readers only: bounded time and memory for any bytes.
 
-    Raises `Declined` where they leave the file to mutagen; `read_track` is then to be called in a
-    process that may take long, or die of it.
+    Raises `Declined` if the file needs mutagen; call `read_track` then, in a process that may run
+    for a long time or crash.
     """
     return _reader("fast")(Window(file, ours_only=True), suffix)
 
 
 @cache
 def _reader(module: str) -> Callable[[Window, bytes], Track]:
-    """What reads, imported when the first file comes."""
+    """Import the reading module when its first file comes."""
     read: Callable[[Window, bytes], Track] = import_module(f"indexer.tags.{module}").read
     return read

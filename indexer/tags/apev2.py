@@ -59,11 +59,11 @@ OTHER_KEYS = {
 """Where a column is looked for when the key above is absent or blank."""
 
 PICTURE_KEY = "cover art"
-"""What the keys of pictures begin with: `Cover Art (Front)`."""
+"""Prefix of the keys of pictures, in lower case: `Cover Art (Front)`."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack."""
+    """Read a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack."""
     window.seek(0)
     match suffix:
         case b".ape":
@@ -89,7 +89,7 @@ def read(window: Window, suffix: bytes) -> Track:
 
 
 def tag_beside(window: Window) -> APEv2 | None:
-    """The APEv2 tag of a file whose format has other tags; a broken one is none."""
+    """The APEv2 tag of a file whose format has other tags; None if it is absent or broken."""
     window.seek(0)
     try:
         return APEv2(window)
@@ -108,7 +108,7 @@ def values_of(tag: APEv2) -> columns.Values:
 
 
 def has_picture(tag: APEv2) -> bool:
-    """Whether there is a cover: a file's name, NUL, and the picture."""
+    """Whether there is a cover; its value is a file name, NUL, and the picture."""
     return any(
         item.value.partition(b"\0")[2]
         for key, item in tag.items()

@@ -45,7 +45,7 @@ ATTRIBUTES = {
         "TotalDiscs": "disc_total",
     }.items()
 }
-"""In lower case: taggers do not agree on the case. The totals mostly stand behind the number."""
+"""In lower case: taggers do not agree on the case. A total is often part of the number (`3/12`)."""
 
 PICTURE = "wm/picture"
 
@@ -60,11 +60,10 @@ CODECS = {
     "flac": "flac",
     "pcm": "pcm",
 }
-"""Our name of the codec, by what stands in Microsoft's: the first that fits."""
+"""Part of Microsoft's codec name -> our name; the first match wins."""
 
 
 def read(window: Window, _suffix: bytes) -> Track:
-    """The track of an ASF file."""
     window.seek(0)
     file = ASF(window)
     values: columns.Values = {}
@@ -79,11 +78,11 @@ def read(window: Window, _suffix: bytes) -> Track:
 
 
 def _is_picture(attribute: object) -> bool:
-    """Whether a WM/Picture holds anything: behind a byte that tells its kind stands its size."""
+    """Whether a WM/Picture holds data: one byte for its type, then its size (4 bytes)."""
     return isinstance(attribute, ASFByteArrayAttribute) and any(attribute.value[1:5])
 
 
 def _codec(info: object) -> str:
-    """The codec's name; `wma` if the file has no list of codecs, as some have none."""
+    """The codec's name; `wma` if the file has no list of codecs."""
     names = f"{getattr(info, 'codec_type', '')} {getattr(info, 'codec_name', '')}".lower()
     return next((codec for part, codec in CODECS.items() if part in names), "wma")

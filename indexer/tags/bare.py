@@ -1,8 +1,8 @@
 """A stream without a container (MPEG audio, AAC, AC-3, True Audio) -> its track.
 
-Its tags stand around it: ID3v2 at the head, APEv2 and ID3v1 at the end. They win in this order,
-each where the ones before it are silent; the last cuts its texts at 30 characters. (mutagen's own
-classes read only ID3 here, or nothing.)
+The tags are ID3v2 at the head, APEv2 and ID3v1 at the end. This is also their order of precedence:
+a later one fills only the fields that the earlier ones lack, since ID3v1 cuts its texts at 30
+characters. (mutagen's own classes read only ID3 here, or nothing.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ ADTS_MASK = 0xFFF6
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a stream without a container."""
     match suffix:
         case b".aac":
             return _read_aac(window)
@@ -38,15 +37,15 @@ def read(window: Window, suffix: bytes) -> Track:
 
 
 def is_adts(window: Window) -> bool:
-    """Whether AAC in ADTS begins behind the ID3 tag; mutagen knows it by its suffix only."""
+    """Whether AAC in ADTS follows the ID3 tag; mutagen recognizes it by suffix only."""
     begin = id3.read_tag(window).size
     return int.from_bytes(window.peek(begin, 2)) & ADTS_MASK == ADTS_SYNC
 
 
 def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool = False) -> Track:
-    """The track of a stream with its ID3 tags (of both kinds, as one), and an APEv2 tag if any."""
+    """The track of a stream with its ID3 tags (both versions merged), and an APEv2 tag if any."""
     tail = window.tail
-    if tail.find(id3v1.MARK) >= 0 and _may_have_apev2(tail):  # it stands in or behind all of them
+    if tail.find(id3v1.MARK) >= 0 and _may_have_apev2(tail):  # `APETAGEX` contains it, too
         window.leave_to_mutagen()
         from indexer.tags import apev2
 
@@ -65,7 +64,7 @@ def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool
 
 
 def _may_have_apev2(tail: bytes) -> bool:
-    """Whether an APEv2 tag ends the file, or stands before an ID3v1 tag or a Lyrics3 tag and that.
+    """Whether an APEv2 tag ends the file, or precedes an ID3v1 tag (perhaps with Lyrics3 between).
 
     APEv2 specification, footer of 32 bytes; Lyrics3 v2.00 ends in `LYRICS200` before ID3v1.
     """
@@ -77,7 +76,7 @@ def _may_have_apev2(tail: bytes) -> bool:
 
 
 def _read_mpeg(window: Window) -> Track:
-    """The track of MPEG audio of any layer; mutagen looks for a first frame that is not plain."""
+    """The track of MPEG audio of any layer; mutagen finds the first frame if we do not."""
     tag = id3.read_tag(window)
     info: mpeg_frames.Stream | MPEGInfo | None = mpeg_frames.stream(window, tag.size)
     if info is None:
@@ -109,7 +108,7 @@ def _read_ac3(window: Window) -> Track:
 
 
 def _read_true_audio(window: Window) -> Track:
-    """The track of True Audio, with what mutagen passes over in its header."""
+    """The track of True Audio, with the header fields that mutagen skips."""
     window.leave_to_mutagen()
     from mutagen.trueaudio import TrueAudioInfo
 

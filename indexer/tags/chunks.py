@@ -36,13 +36,13 @@ INFO = {
     b"IBPM": "bpm",
 }
 OTHER_INFO = {b"IPRT": "track", b"YEAR": "date"}
-"""What some taggers write instead. (Not ISRC: in RIFF it is the source.)"""
+"""Keys that some taggers write instead. (Not ISRC: in RIFF it means the source.)"""
 
 INFO_LIMIT = 64 * 1024
-"""Bytes read of one text of INFO. A guess: what is kept of a comment is less."""
+"""Maximum bytes read of one INFO text. A guess; fewer are kept of a comment."""
 
 CHUNKS_LIMIT = 1000
-"""Chunks looked at in one file or list: a damaged file can be all chunks of no size. A guess."""
+"""Maximum chunks read in one file or list: a damaged file may hold only empty chunks. A guess."""
 
 WAVE_CODECS = {
     0x0001: "pcm",
@@ -58,11 +58,10 @@ WAVE_CODECS = {
     0xFFFE: "pcm",  # more than two channels or sixteen bits
 }
 AIFC_CODECS = {b"ulaw": "mulaw", b"alaw": "alaw", b"ima4": "adpcm"}
-"""What is not PCM of some byte order."""
+"""Compression types that are not PCM; any other is PCM of some byte order."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a WAV, AIFF, DSF or DSDIFF file."""
     window.seek(0)
     match suffix:
         case b".wav" | b".wave":
@@ -93,7 +92,7 @@ def _read_wave(window: Window) -> Track:
 
 
 def _measure(window: Window, info: WaveStreamInfo) -> None:
-    """Set the length by the bytes a second: mutagen takes a block for a sample, as it is in PCM."""
+    """Compute the length from bytes per second: mutagen treats a block as one sample, as in PCM."""
     found = {
         name: (begin, size) for name, begin, size in _chunks(window, 12, window.size, "little")
     }
@@ -109,7 +108,7 @@ def _track(codec: str, file: FileType, *others: columns.Values) -> Track:
 
 
 def _info_lists(window: Window) -> list[columns.Values]:
-    """The texts of a WAV file's INFO lists, by column; those of `OTHER_INFO` behind."""
+    """The texts of a WAV file's INFO lists by column, and those of `OTHER_INFO`, in this order."""
     values: columns.Values = {}
     others: columns.Values = {}
     for name, begin, size in _chunks(window, 12, window.size, "little"):
@@ -123,7 +122,7 @@ def _info_lists(window: Window) -> list[columns.Values]:
 
 
 def _decode(content: bytes) -> str:
-    """A text of INFO up to its NUL. No encoding is told: UTF-8, or else what Windows made of it."""
+    """An INFO text up to its NUL. The encoding is not declared: UTF-8, else a Windows code page."""
     text, nul, _ = content.partition(b"\0")
     whole = bool(nul) or len(content) < INFO_LIMIT
     with suppress(UnicodeDecodeError):
@@ -135,7 +134,7 @@ def _decode(content: bytes) -> str:
 
 
 def _aiff_codec(window: Window) -> str:
-    """The codec of an AIFF file, in which only AIFF-C has any but PCM."""
+    """The codec of an AIFF file; only AIFF-C can hold anything other than PCM."""
     if window.peek(8, 4) == b"AIFC":
         for name, begin, _ in _chunks(window, 12, window.size, "big"):
             if name == b"COMM":
@@ -146,7 +145,7 @@ def _aiff_codec(window: Window) -> str:
 def _chunks(
     window: Window, at: int, end: int, order: Literal["little", "big"]
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size of the first chunks from `at` on; the last may be cut short by `end`."""
+    """Name, offset and size of the first chunks from `at` on; `end` may truncate the last."""
     return islice(_every_chunk(window, at, end, order), CHUNKS_LIMIT)
 
 

@@ -1,6 +1,6 @@
-"""Tag texts by column, and what is known of the stream -> a `Track`.
+"""Tag texts by column, and stream info -> a `Track`.
 
-The readers only say which tag is which column; every rule about values stands here, once.
+The readers only map tags to columns; every rule about values is here.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Values = dict[str, list[str]]
-"""Texts as the tag has them, blank ones too, by column of the view `library`."""
+"""Column of the view `library` -> texts as in the tag, blank ones included."""
 
 Fields = dict[str, Any]
 """Fields of a `Track`."""
 
 Part = Fields
-"""The fields that one entry of a tag fills, if no other speaks of the same; not to be changed."""
+"""The fields that one entry of a tag fills, if no other entry fills them. Never mutated."""
 
 COMMENT_LIMIT = 4096
-"""Bytes of UTF-8 kept of a comment: some hold whole web pages. A guess."""
+"""Maximum bytes of UTF-8 kept of a comment: some hold whole web pages. A guess."""
 
 WORDS = ("title", "artist", "albumartist", "album", "genre", "composer", "comment", "label")
-"""Columns whose text can be of any language."""
+"""Columns whose text can be in any language."""
 
 LISTS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
-"""Columns of several texts apart, and their fields in a track."""
+"""Columns that can have several texts -> the field of a track with the list of them."""
 
 NUMBERS = ("track", "disc", "track_total", "disc_total")
 TOTALS = NUMBERS[2:]
 
 PLAIN = frozenset(Track.__struct_fields__) - {"date", "comment", "compilation", *NUMBERS}
-"""Columns of which one text stands in the track as it is."""
+"""Columns whose single text is stored unchanged."""
 
 LARGEST_NUMBER = 2**31 - 1
 SHORT = 128
-"""Characters of a text that is worth keeping, since it comes again. A guess."""
+"""Maximum characters of a text that is cached, since short texts repeat. A guess."""
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 
 _LEADING_YEAR = re.compile(r"\s*([0-9]{4})")
@@ -84,10 +84,10 @@ def made(
     lossless: bool = False,
     sample_rate: int | None = None,
 ) -> Track:
-    """A track from its fields, and mutagen's stream info, of which any part may be missing.
+    """A track from its fields and stream info (attributes as mutagen names them, all optional).
 
-    `sample_rate` is for a format whose info does not say it. The depth of a lossy stream is
-    its decoder's business and is left out.
+    `sample_rate` is for a format whose info lacks it. The bit depth of a lossy stream is chosen by
+    the decoder, and is omitted.
     """
     if has_picture:
         fields["has_picture"] = True
@@ -103,9 +103,9 @@ def made(
 
 
 def added(entries: Iterable[tuple[str, object, Part]]) -> Fields | None:
-    """The fields of all entries of a tag (key, texts, part).
+    """Merge the fields of all entries of a tag (key, texts, part).
 
-    None where two fill the same, and so must be read together.
+    None if two entries fill the same field, and so must be read together.
     """
     fields: Fields = {}
     filled = 0
@@ -116,17 +116,17 @@ def added(entries: Iterable[tuple[str, object, Part]]) -> Fields | None:
 
 
 def fields_of(column: str, several: Sequence[str]) -> Fields:
-    """The fields that one column's values fill; none if they are blank. Not to be changed."""
+    """The fields that one column's values fill; empty if they are blank. Never mutate it."""
     if len(several) == 1 and len(several[0]) <= SHORT:
         return _known_fields(column, several[0])
     return part_of(column, several)
 
 
 def part_of(column: str, several: Sequence[str]) -> Part:
-    """The same, for who keeps it himself."""
+    """Like `fields_of`, without its cache, for a caller that has its own."""
     if column in PLAIN and len(several) == 1:  # nearly always
         text = several[0]
-        if text.isascii() and text[-1:] > " ":  # so it is not blank, and clean
+        if text.isascii() and text[-1:] > " ":  # neither blank nor in need of cleaning
             return {column: text}
     if column in NUMBERS:
         return _numbers(column, _first(several))
@@ -137,7 +137,7 @@ def part_of(column: str, several: Sequence[str]) -> Part:
 
 
 def blank_part_of(column: str) -> Part:
-    """What a column is without a text; for who must know that an entry for it stands there."""
+    """The empty field of a column; records that the tag has a blank entry for it."""
     if column in LISTS:
         return {LISTS[column]: ()}
     return {column: False if column == "compilation" else None}
@@ -145,7 +145,7 @@ def blank_part_of(column: str) -> Part:
 
 @lru_cache(maxsize=4096)
 def _known_fields(column: str, text: str) -> Fields:
-    """The same of one text, kept: an album's files have most texts in common."""
+    """The fields of one text, cached: files of an album share most texts."""
     return part_of(column, (text,))
 
 
@@ -168,7 +168,7 @@ def _text(column: str, text: str | None) -> Fields:
 
 
 def _numbers(column: str, text: str) -> Fields:
-    """A number and perhaps its total (`3/12`), or a total."""
+    """A number with an optional total (`3/12`), or a total."""
     if not text:
         return {}
     if column in TOTALS:
@@ -180,7 +180,7 @@ def _numbers(column: str, text: str) -> Fields:
 
 
 def filled(values: Values, *others: Values) -> Values:
-    """Each column's values from the first that has any which are not blank."""
+    """Each column's values, from the first source with a value that is not blank."""
     whole = dict(values)
     for more in others:
         for column, several in more.items():
@@ -190,7 +190,7 @@ def filled(values: Values, *others: Values) -> Values:
 
 
 def texts(values: Iterable[str]) -> tuple[str, ...]:
-    """The values that are not blank, as they are but for trailing NULs and lone surrogates."""
+    """The values that are not blank, without trailing NULs and lone surrogates."""
     return tuple([_clean(value) for value in values if not blank(value)])
 
 
@@ -207,7 +207,7 @@ def joined(values: Sequence[str]) -> str | None:
 
 
 def year(date: str) -> int | None:
-    """The year a date begins with, else the first four digits in it that can be one."""
+    """The year at the start of a date, else the first four digits that can be a year."""
     leading = _LEADING_YEAR.match(date)
     if leading and FIRST_YEAR <= (number := int(leading[1])) <= LAST_YEAR:
         return number
@@ -216,9 +216,9 @@ def year(date: str) -> int | None:
 
 
 def _clean(text: str) -> str:
-    """The text without trailing NULs, and with U+FFFD for lone surrogates.
+    """Strip trailing NULs, and replace lone surrogates by U+FFFD.
 
-    Neither SQLite nor msgspec takes a lone surrogate.
+    Neither SQLite nor msgspec accepts a lone surrogate.
     """
     if text.endswith("\0"):
         text = text.rstrip("\0")
@@ -258,7 +258,7 @@ def _seconds(length: float | None) -> float | None:
 
 
 def _amount(value: float | None) -> int | None:
-    """A count that is there and positive; mutagen says 0 for what it does not know."""
+    """The value as an int if positive, else None; mutagen gives 0 for unknown."""
     if value is None or not 0 < value <= LARGEST_NUMBER:
         return None
     return int(value)

@@ -1,4 +1,4 @@
-"""Vorbis comments, as FLAC and Ogg files have them -> their texts by column.
+"""Vorbis comments of FLAC and Ogg files -> their texts by column.
 
 The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"), with the names that other taggers
 use where they differ. Source: Vorbis I specification, 5 (comment header).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexer.model import Track
 
 OPUS_RATE = 48_000
-"""What every Opus decoder gives (RFC 7845, 5.1); the header's rate is that of the recording."""
+"""Output rate of every Opus decoder (RFC 7845, 5.1); the header has the rate of the recording."""
 
 COLUMNS = {
     "title": "title",
@@ -57,39 +57,38 @@ OTHER_KEYS = {
     "comment": ("description",),
     "label": ("organization", "publisher"),
 }
-"""Where a column is looked for when the key above is absent or blank: the first not blank wins."""
+"""Fallback keys of a column when the key above is absent or blank: the first not blank wins."""
 
 PICTURE_KEYS = ("metadata_block_picture", "coverart")
 
 OTHER_NAMES = frozenset(key for keys in OTHER_KEYS.values() for key in keys)
 OTHERS = OTHER_NAMES.union(PICTURE_KEYS)
 NAMES = COLUMNS | {key: key for key in OTHERS}
-"""What a comment is called here, by its key in lower case: its column, or one of `OTHERS`."""
+"""Key in lower case -> name used here: the column, or one of `OTHERS`."""
 KEYS = {key.encode(): name for key, name in NAMES.items()}
-"""The same by keys as they stand in a file but for their case."""
+"""`NAMES` with the keys as bytes."""
 
 COUNT_LIMIT = 10_000
-"""Comments that are read here of one file. A guess: a file has 20."""
+"""Maximum comments read here of one file. A guess: a file has 20."""
 SHORT = 128
-"""Bytes of a comment that is worth keeping, since it comes again. A guess."""
+"""Maximum bytes of a comment that is cached, since short ones repeat. A guess."""
 KEPT_LIMIT = 4096
-"""Short comments that are kept before all are forgotten. A guess: three of a file's are its own."""
+"""Cache size; a full cache is cleared. A guess: three comments of a file are unique to it."""
 
 Texts = dict[str, list[str]]
 """Texts by `NAMES`."""
 
 Comment = tuple[str, str, columns.Fields]
-"""A comment's name, its text, and what it says of the track if no other speaks of the same."""
+"""A comment's name, its text, and the fields that it fills if no other comment fills them."""
 
 NO_MATTER: Comment = ("", "", {})
-"""A comment that is of no column."""
+"""A comment that belongs to no column."""
 SECOND_CHOICE = ""
-"""No field of a track: it stands where a key of `OTHER_KEYS` does, which counts or not as the
-others are."""
+"""Not a field of a track. Marks a key of `OTHER_KEYS`, whose use depends on the other comments."""
 
 KEPT: dict[bytes, Comment] = {}
-"""Short comments, as an album's files have most in common; not `lru_cache`, which takes twice as
-long to find one."""
+"""Cache of short comments: files of an album share most of them. Not `lru_cache`, whose look-up
+takes twice as long."""
 
 _number = Struct("<I").unpack_from
 
@@ -99,7 +98,7 @@ class Comments(msgspec.Struct):
 
     found: Sequence[Comment]
     fields: columns.Fields | None
-    """All that they say of the track; None where several speak of the same."""
+    """All fields that they fill; None if several comments fill the same field."""
 
     def texts(self) -> Texts:
         """Their texts by name."""
@@ -111,9 +110,9 @@ class Comments(msgspec.Struct):
 
 
 def read_comments(content: bytes) -> tuple[Comments, int]:
-    """The comments, and where they end: at most beyond the content, if sizes lie.
+    """The comments and their end offset, which is beyond the content if a size is wrong.
 
-    Raises struct.error where one begins beyond it, or there are more than any file has.
+    Raises struct.error if a comment begins beyond the content, or there are too many.
     """
     (size,) = _number(content, 0)
     at = 4 + size
@@ -145,7 +144,7 @@ def comment_of(item: bytes) -> Comment:
 
 
 def named(name: str, text: str) -> Comment:
-    """A comment of this name."""
+    """A comment by the name used here."""
     if name in PICTURE_KEYS:
         return name, text, {"has_picture": True} if text else {}
     if name in OTHERS:
@@ -154,19 +153,17 @@ def named(name: str, text: str) -> Comment:
 
 
 def together(found: Sequence[Comment]) -> Comments:
-    """The comments of one file."""
     fields = columns.added(found)
     return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
 
 
 def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:
-    """The comments that matter of pairs of a key and one text."""
+    """The comments used here, from pairs of a key and one text."""
     names = ((NAMES.get(key.lower()), text) for key, text in pairs)
     return together([named(name, text) for name, text in names if name is not None])
 
 
 def values_of(texts: Texts) -> columns.Values:
-    """The texts by column."""
     values = {name: several for name, several in texts.items() if name not in OTHERS}
     for column, keys in OTHER_KEYS.items():
         for key in keys:

@@ -1,4 +1,4 @@
-"""The suffix of a name -> the module that looks first at what is in the file."""
+"""A suffix -> the module that reads the file first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from indexer.model import Track
 from indexer.tags.window import Window
 
 Family = Callable[[Window, bytes], Track]
-"""A reader of several formats, which the suffix tells apart."""
+"""A reader of several formats; the suffix distinguishes them."""
 
 SUFFIXES_OF_FAMILIES = {
     "bare": b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
@@ -23,14 +23,14 @@ SUFFIXES_OF_FAMILIES = {
 FAMILIES = {
     one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
 }
-"""The module that looks first."""
+"""Suffix -> the module that is tried first."""
 
 
 @cache
 def family_of(suffix: bytes) -> Family:
-    """Who looks first at files of this suffix.
+    """The reader that is tried first for files of this suffix.
 
-    It is imported when its first file comes: a library of MP3 never pays for the others.
+    It is imported when its first file comes: a library of MP3 files never loads the others.
     """
     family: Family = import_module(f"indexer.tags.{FAMILIES[suffix]}").read
     return family
@@ -41,4 +41,4 @@ OF_OURS = frozenset(
     for family in ("bare", "mp4", "vorbis")
     for suffix in SUFFIXES_OF_FAMILIES[family].split()
 )
-"""Suffixes of the formats that have readers of our own for what is usual."""
+"""Suffixes of the formats for which we have our own readers."""

@@ -1,7 +1,7 @@
 """A frame of an ID3 tag -> its texts, and the fields of a track that they fill.
 
-The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"). Where a frame is out of the
-ordinary mutagen decides; else its texts are mutagen's.
+The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"). Unusual frames are left to mutagen;
+for all others the texts are the same as mutagen's.
 
 Sources: ID3v2.3.0 and ID3v2.4.0-structure, 4; ID3v2.4.0-frames, 4.2, 4.10, 4.14.
 """
@@ -47,24 +47,24 @@ USER_TEXTS = {
 }
 """Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
 DATES = ("TYER", "TDAT", "TIME")
-"""Year, day and time of older versions, of which mutagen makes TDRC."""
+"""Year, day and time of ID3v2.3, which mutagen merges into TDRC."""
 
 WANTED = {
     name.encode(): name
     for name in (*FRAMES, *DATES, "TXXX", "COMM", "UFID", "APIC")
     if ":" not in name
 }
-"""Names as they stand in the file, and as mutagen says them."""
+"""Name in the file -> mutagen's key."""
 
 HEADER_SIZE = 10
 SEVEN_BITS = 0x7F
 TEXT_LIMIT = 2 * 1024 * 1024
-"""Bytes of one text frame. A guess: of a comment 4 KB are kept, and mutagen goes byte by byte."""
+"""Maximum bytes of a text frame. A guess: 4 KB of a comment are kept; mutagen goes byte by byte."""
 VALUES_LIMIT = 1000
-"""Texts in one frame. A guess: mutagen copies the rest of the frame for each of them, so that a
+"""Maximum texts in one frame. A guess: mutagen copies the rest of the frame for each of them, so a
 frame of 4 MB of NULs takes hours."""
 KNOWN_STAMP = 32
-"""Characters of a date that is worth keeping: `1993-06-07 10:20:30` has 19."""
+"""Maximum characters of a date that is cached: `1993-06-07 10:20:30` has 19."""
 
 _YEAR = re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})?\Z")
 _TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
@@ -72,7 +72,7 @@ _CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
 _CODES = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))*)(.+)?")
 _GENRE_WORDS = {"CR": "Cover", "RX": "Remix"}
 _LONGEST_CODE = 9
-"""Digits of a genre's number that are looked at; Python refuses to take thousands of them."""
+"""Maximum digits of a genre's number; Python refuses to convert thousands of them."""
 _BETWEEN_TIMES = re.compile(r"[-T:/.]|\s+")
 _TIME_PARTS = ("%04d", "-%02d", "-%02d", " %02d", ":%02d", ":%02d")
 
@@ -81,28 +81,27 @@ header_of = Struct(">4sIH").unpack_from
 
 
 class NotPlain(Exception):
-    """Something here is for mutagen to judge."""
+    """The data is unusual and must be read by mutagen."""
 
 
 Frame = tuple[str, list[str], columns.Part]
-"""A frame's key, its texts, and what they say of the track if no other frame speaks of the same."""
+"""A frame's key, its texts, and the fields that they fill if no other frame fills them."""
 
 FOREIGN: Frame = ("", [], {})
-"""A frame that says nothing of ours."""
+"""A frame that belongs to no column."""
 
 
 KEPT_LIMIT = 4096
-"""Short frames that are kept before all are forgotten. A guess: two or three of a file's are its
-own."""
+"""Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
 KEPT: dict[bytes, Frame] = {}
-"""Short frames, each whole with its header, as an album's files have most in common; not
-`lru_cache`, which takes twice as long to find one."""
+"""Cache of short frames, keyed by the whole frame with its header: files of an album share most of
+them. Not `lru_cache`, whose look-up takes twice as long."""
 
 
 def short_frame(content: bytes) -> Frame | None:
-    """A whole frame, header and all, of at most 127 bytes of texts; None if it is no such.
+    """Parse and cache a whole frame with its header and at most 127 bytes of text; None otherwise.
 
-    So far a size is the same in both versions. It is kept.
+    Up to this size, ID3v2.3 and ID3v2.4 encode the size in the same way.
     """
     name, size, flags = header_of(content)
     key = WANTED.get(name)
@@ -123,17 +122,16 @@ def short_frame(content: bytes) -> Frame | None:
 
 
 def is_name(name: bytes) -> bool:
-    """Whether a frame can be called that."""
+    """Whether this is a valid frame name."""
     return name.isalnum() and name.isupper()
 
 
 def frame_of(name: str, payload: bytes) -> Frame:
-    """A frame of texts."""
     if name == "UFID":
         owner, _, identifier = payload.partition(b"\0")
         key, texts = f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]
         column = FRAMES.get(key)
-    elif len(payload) == 1:  # only the byte that says the encoding
+    elif len(payload) == 1:  # only the encoding byte
         return FOREIGN
     elif name in FRAMES:
         key, texts = name, decode(payload[0], payload[1:])
@@ -151,7 +149,7 @@ def frame_of(name: str, payload: bytes) -> Frame:
         description, *texts = decode(payload[0], payload[4:])
         key = f"COMM:{description}:{language}"
         column = None if is_by_program(description) else "comment"
-    else:  # a date of old, which waits for its other parts
+    else:  # an ID3v2.3 date, merged with its other parts later
         texts = decode(payload[0], payload[1:])
         return name, texts, {name: texts}
     if column is None:
@@ -160,7 +158,7 @@ def frame_of(name: str, payload: bytes) -> Frame:
 
 
 def column_of(key: str) -> str | None:
-    """The column of a frame by mutagen's key of it, but for dates and comments."""
+    """The column of a frame by mutagen's key, except for dates and comments."""
     column = FRAMES.get(key)
     if column is None and key.startswith("TXXX:"):
         return USER_TEXTS.get(key[5:].rstrip("\0").lower())
@@ -168,29 +166,29 @@ def column_of(key: str) -> str | None:
 
 
 def is_by_program(description: str) -> bool:
-    """Whether iTunes keeps its own data in a comment (iTunNORM, iTunSMPB, iTunPGAP ...)."""
+    """Whether the comment holds iTunes' own data (iTunNORM, iTunSMPB, iTunPGAP ...)."""
     return description.lower().startswith("itun")
 
 
 def description_of(key: str) -> str:
-    """What a comment is called."""
+    """The description in a comment's key."""
     return key[5:].rpartition(":")[0].rstrip("\0")
 
 
 def genres(texts: list[str]) -> list[str]:
-    """The genres with names for numbers, as mutagen does it."""
+    """Replace genre numbers by names, as mutagen does."""
     if any(map(is_coded, texts)):
         return [name for text in texts for name in _names_of(text)]
     return texts
 
 
 def is_coded(text: str) -> bool:
-    """Whether a genre may stand for another text."""
+    """Whether a genre may be a code for another text."""
     return _CODED_GENRE.match(text) is not None
 
 
 def _names_of(text: str) -> list[str]:
-    """The genres that one text tells: `17`, `(9)`, `(4)Eurodisco`, `CR`, or a name."""
+    """The genres in one text: `17`, `(9)`, `(4)Eurodisco`, `CR`, or a name."""
     if text.isdecimal() and _is_below(text, 256):
         return [_genre(text)]
     if text in _GENRE_WORDS:
@@ -215,7 +213,7 @@ def _is_below(number: str, limit: int) -> bool:
 
 
 def timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]:
-    """Time stamps of ID3v2.4 out of TYER (year), TDAT (DDMM) and TIME (HHMM), as mutagen does."""
+    """Merge TYER (year), TDAT (DDMM) and TIME (HHMM) into ID3v2.4 time stamps, as mutagen does."""
     if len(years) == len(days) == 1 and not times and len(years[0]) <= KNOWN_STAMP:
         stamps = [_known_timestamp(years[0], days[0][:5], "")]  # nearly always
     else:
@@ -227,7 +225,7 @@ def timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]
 
 
 def _timestamp(tyer: str, tdat: str, time: str) -> str:
-    """One of them; empty where there is no year."""
+    """One time stamp; empty without a year."""
     year = _YEAR.match(tyer)
     if not year:
         return ""
@@ -243,12 +241,12 @@ _known_timestamp = lru_cache(maxsize=1024)(_timestamp)
 
 
 def stamp(text: str) -> str:
-    """The text of a TDRC frame as mutagen gives it: without what is no time."""
+    """The text of a TDRC frame as mutagen gives it, without parts that are no time."""
     return _known_stamp(text) if len(text) <= KNOWN_STAMP else _stamp(text)
 
 
 def _stamp(text: str) -> str:
-    """Its first parts that are numbers, as ID3v2.4 writes a time: `YYYY-MM-DD HH:MM:SS`."""
+    """The leading numeric parts in the format of ID3v2.4: `YYYY-MM-DD HH:MM:SS`."""
     told = ""
     for part, form in zip(_BETWEEN_TIMES.split(text, 6), _TIME_PARTS, strict=False):
         try:
@@ -265,13 +263,13 @@ def _known_stamp(text: str) -> str:
 
 
 def decode(encoding: int, data: bytes) -> list[str]:
-    """The texts in `data`, which are ended or separated by NULs; at least one."""
+    """The texts in `data`, terminated or separated by NULs; at least one."""
     if not data:
         raise NotPlain
     if encoding == 3:
         text = data.decode()
     elif encoding == 1 and data.startswith(b"\xff\xfe"):
-        text = data.decode("utf-16")  # not utf-16-le, for which Python has no short way
+        text = data.decode("utf-16")  # not utf-16-le, for which Python has no fast path
     elif encoding == 0:
         text = data.decode("latin-1")
     else:

@@ -1,7 +1,6 @@
-"""The number of a genre in ID3 -> its name: ID3v1's own 80, and those that Winamp added.
+"""The number of a genre in ID3 -> its name: the 80 of ID3v1, and the extensions of Winamp.
 
-Source: id3.org/ID3v1, and the list of Winamp 5.6; the names are spelled as mutagen 1.48 spells
-them, which a test holds them against.
+Source: id3.org/ID3v1, and the list of Winamp 5.6. Spelled as in mutagen 1.48; a test compares them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A file with ID3 tags, at its ends or in a chunk -> its tags as columns."""
+"""A file with ID3 tags (at its ends or in a chunk) -> texts by column, and its track."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
-    """The file's ID3 tags, as one: ID3v2 first, ID3v1 for what it lacks, dates upgraded to TDRC."""
+    """The file's ID3 tags merged: ID3v2, then ID3v1 for what it lacks; dates upgraded to TDRC."""
     tag = plain_tag(window)
     if tag is None:
         window.leave_to_mutagen()
@@ -35,7 +35,7 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
 
 
 def _add(tag: Tag, older: Texts) -> None:
-    """Let an ID3v1 tag say what the newer one is silent about."""
+    """Add the texts of an ID3v1 tag that the newer tag lacks."""
     keys = {key for key, _, _ in tag.found}
     for key, texts in older.items():
         if key not in keys:
@@ -53,7 +53,7 @@ def track(
     lossless: bool = False,
     has_picture: bool = False,
 ) -> Track:
-    """The track of any file with ID3 tags, and with `others` that fill in what those lack."""
+    """The track of a file with ID3 tags; `others` fill the columns that the tags lack."""
     has_picture = has_picture or tag.has_picture
     if tag.fields is not None and not others:
         return columns.made(codec, info, tag.fields, has_picture=has_picture, lossless=lossless)
@@ -86,7 +86,7 @@ def values_of(tag: Tag) -> columns.Values:
 
 
 def _upgraded(texts: Texts) -> Texts:
-    """The same with a date of old put together, unless a newer one stands beside it."""
+    """Merge TYER, TDAT and TIME into TDRC, unless the tag has a TDRC."""
     if "TYER" in texts and "TDRC" not in texts:
         dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
         if dates:
@@ -95,7 +95,7 @@ def _upgraded(texts: Texts) -> Texts:
 
 
 def _comment(comments: Texts) -> list[str]:
-    """The comment a person wrote: best one without a description, at last the one of ID3v1."""
+    """The user's comment: preferably one without a description; the one of ID3v1 comes last."""
     found: dict[int, list[str]] = {}
     for key, values in comments.items():
         if columns.texts(values) and not is_by_program(description_of(key)):

@@ -1,8 +1,8 @@
 """The last bytes of a file -> the texts of an ID3v1 tag, as the frames that mutagen makes of them.
 
-Many MP3 files have such a tag beside a newer one that says the same and more, and mutagen's
+Many MP3 files have such a tag beside an ID3v2 tag with the same texts and more, and mutagen's
 `ParseID3v1` builds an object for each text: 39 us a file in place of 23 (mutagen 1.48). A property
-test holds the two against each other.
+test compares both.
 
 Source: id3.org/ID3v1, with the track number of ID3v1.1.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARK = b"TAG"
 COMMENT = "COMM:ID3v1 Comment:eng"
-"""Where mutagen puts its comment."""
+"""mutagen's key of the ID3v1 comment."""
 
 _NO_GENRE = 255
 _SIZE = 128
@@ -29,7 +29,7 @@ _parts = Struct("3x30s30s30s4s30sB").unpack
 
 
 def texts_of(window: Window, version: int) -> Texts:
-    """The tag's texts by the keys of ID3v2.`version` (3 or 4); none where there is no such tag."""
+    """The tag's texts by the keys of ID3v2.`version` (3 or 4); empty without such a tag."""
     tail = window.tail[-_SIZE - _APE_OVERHANG :]
     begin = tail.find(MARK)
     if begin < 0 or tail.find(b"APETAGEX") == begin - _APE_OVERHANG >= 0:

@@ -1,4 +1,4 @@
-"""Items of iTunes' metadata in an MP4 file, by the names that mutagen gives them -> their columns.
+"""Items of iTunes metadata in an MP4 file, by mutagen's names -> their columns.
 
 The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
 """
@@ -38,10 +38,10 @@ FREEFORM = {
 """In lower case: taggers do not agree on the case."""
 
 EMPTY_COVER = 24
-"""Bytes of a `covr` atom with a `data` atom that holds nothing."""
+"""Bytes of a `covr` atom with an empty `data` atom."""
 
 COVER_PARTS = (b"data", b"name")
-"""Names of the atoms in a `covr`: the picture, and the name that it may have."""
+"""Names of the atoms in a `covr`: the picture, and its optional name."""
 
 CODECS = {
     "mp4a.69": "mp3",
@@ -51,14 +51,14 @@ CODECS = {
     "ac-3": "ac3",
     "ec-3": "eac3",
 }
-"""What is neither AAC nor called by its everyday name: object types of MPEG-4 (RFC 6381 and the
-MP4 registration authority), and sample entries."""
+"""Codecs other than AAC whose usual name differs from mutagen's: object types of MPEG-4 (RFC 6381
+and the MP4 registration authority), and sample entries."""
 LOSSLESS = frozenset({"alac", "flac"})
 
 
 @lru_cache(maxsize=64)
 def codec_of(codec: str) -> str:
-    """The codec's name; `mp4` if the file has no audio that mutagen knows of."""
+    """The codec's name; `mp4` if the file has no audio that mutagen knows."""
     codec = codec.lower()
     if codec in CODECS:
         return CODECS[codec]

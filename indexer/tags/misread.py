@@ -1,10 +1,10 @@
-"""A text -> whether it was written in another code page than the one it was read in.
+"""A text -> whether it was decoded with the wrong code page.
 
-Old taggers wrote the code page of their country into tags that claim Latin-1: cp1251, Shift-JIS,
-GBK. And tools that did not know copied what they read of it into tags of UTF-8. Such a text has
-only characters of Latin-1, and of the wrong kind: no language that Latin-1 was made for writes
-four different accented letters in a row. A guess, made so that a real name is not suspected; a
-short one (three letters of Russian) is not found.
+Old taggers wrote text in a local code page (cp1251, Shift-JIS, GBK) into tags that declare Latin-1,
+and other tools copied the misread text into UTF-8 tags. Such a text has only characters of Latin-1,
+in unlikely sequences: no language that uses Latin-1 has four different accented letters in a row.
+The test is a guess, made so that a real name is not suspected; a short text (three letters of
+Russian) is missed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 
 _WORTH_A_LOOK = re.compile("[\x80-\xff]{2}|[\x81-\x9f]")
-_RUN = re.compile("[\x80-\x9f\xa1-\xff]{4,}")  # without the space that does not break
+_RUN = re.compile("[\x80-\x9f\xa1-\xff]{4,}")  # without the no-break space
 _SHIFT_JIS_PAIR = re.compile("[\x81-\x9f][\x40-\x7e\x80-\xfc]")
-"""A character of two bytes of JIS X 0208, first half; the second half begins like a letter of
-Latin-1 and proves nothing."""
+"""A two-byte character of the first half of JIS X 0208; the lead bytes of the second half are
+letters of Latin-1, and prove nothing."""
 
 
 def misread(text: str) -> bool:
@@ -25,7 +25,7 @@ def misread(text: str) -> bool:
     try:
         content = text.encode("latin-1")
     except UnicodeEncodeError:
-        return False  # it has other characters than Latin-1's: it was read as something else
+        return False  # not decoded as Latin-1
     return (
         any(_is_foreign(run) for run in _RUN.findall(text))
         or _is_shift_jis(text)
@@ -34,13 +34,13 @@ def misread(text: str) -> bool:
 
 
 def _is_foreign(run: str) -> bool:
-    """Whether a row of characters beyond ASCII is a word: not `Jäääär`, not `°º¤ø`."""
+    """Whether a run of characters beyond ASCII is a word: not `Jäääär`, not `°º¤ø`."""
     letters = sum(character >= "\xc0" for character in run)
     return len(set(run)) >= 3 and 3 * letters >= len(run)
 
 
 def _is_shift_jis(text: str) -> bool:
-    """Whether most of the text is pairs; cp1252 has its quotation marks among the first bytes."""
+    """Whether most of the text is pairs; some lead bytes are quotation marks in cp1252."""
     pairs = _SHIFT_JIS_PAIR.findall(text)
     return len(set(pairs)) >= 2 and 2 * len(pairs) >= 0.75 * len("".join(text.split()))
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def read(window: Window, _suffix: bytes) -> Track:
-    """The track of an MP4 file."""
     plain = plain_mp4(window)
     if plain is not None:
         codec = codec_of(plain.stream.codec)

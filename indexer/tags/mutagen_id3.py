@@ -1,10 +1,10 @@
-"""ID3 tags that our own reader declines -> their texts, as mutagen parses them, within bounds.
+"""ID3 tags that our own reader declines -> their texts, parsed by mutagen within bounds.
 
-mutagen (1.48) has none: it inflates a compressed frame whatever comes of it (1 MB of a file can
-become gigabytes), copies the rest of a tag for each frame (8 MB of tiny ones take minutes, 64 MB
-hours), and the rest of a frame for each text in it. So the walk over the frames is done here, by
-its rules, and a frame that is too much is dropped, as any other that mutagen cannot parse. See the
-tests of tags that are bombs.
+mutagen (1.48) has no bounds: it inflates a compressed frame to any size (1 MB of a file can become
+gigabytes), copies the rest of a tag for each frame (8 MB of tiny ones take minutes, 64 MB hours),
+and the rest of a frame for each text in it. So the frames are iterated here, by mutagen's rules,
+and a frame above a limit is dropped, like any other that mutagen cannot parse. See the tests of
+tags that are bombs.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 WIDE = (1, 2)
-"""Encodings of two bytes a letter (ID3v2.4.0-structure, 4)."""
+"""Encodings of two bytes per character (ID3v2.4.0-structure, 4)."""
 FRAMES_LIMIT: Final = 1000
-"""Frames of ours that are read of one tag. A guess: a file has 20, and mutagen goes over all that
-have the same key for each of them."""
+"""Maximum frames for our columns in one tag. A guess: a file has 20, and mutagen compares each of
+them with all others of the same key."""
 TAG_TEXTS_LIMIT: Final = 5000
-"""Texts in all of them; mutagen holds each against those of the same key before it."""
+"""Maximum texts in all of them; mutagen compares each with the earlier ones of its key."""
 TAG_TEXT_BYTES: Final = 4 * TEXT_LIMIT
-"""Bytes of all its text frames. A guess: mutagen takes UTF-16 byte by byte, 0.2 s a megabyte."""
+"""Maximum bytes of all text frames. A guess: mutagen reads UTF-16 byte by byte, 0.2 s per MB."""
 INFLATED_LIMIT: Final = 16 * 2**20
-"""Bytes that a compressed frame may become: a large picture, which compresses by little."""
+"""Maximum bytes of an inflated frame: a large picture, which hardly compresses."""
 STEPS_LIMIT: Final = 100_000
-"""Frames of any kind that are walked over. A guess: of a few bytes each they take 0.1 s."""
+"""Maximum frames of any kind. A guess: with a few bytes each they take 0.1 s."""
 
 _OURS: Final = frozenset(WANTED.values())
 _HEADER: Final = Struct(">4sLH")
@@ -51,13 +51,13 @@ _SHORT_HEADER: Final = Struct(">3sBH")
 
 
 class _Inflating:
-    """As much of zlib as mutagen uses, with an end to it."""
+    """The part of zlib that mutagen uses, with a size limit."""
 
     error = zlib.error
 
     @staticmethod
     def decompress(data: bytes) -> bytes:
-        """Raises zlib.error where it would become more than `INFLATED_LIMIT`, or is cut short."""
+        """Raises zlib.error if the result exceeds `INFLATED_LIMIT`, or the data is truncated."""
         inflater = zlib.decompressobj()
         found = inflater.decompress(data, INFLATED_LIMIT)
         if not inflater.eof:
@@ -66,7 +66,7 @@ class _Inflating:
 
 
 def _read_texts(spec: MultiSpec, header: object, frame: object, data: bytes) -> object:
-    """A list of texts as mutagen reads it, unless that would take for ever."""
+    """A list of texts as mutagen reads it, within limits."""
     terminator = b"\0\0" if getattr(frame, "encoding", 0) in WIDE else b"\0"
     if len(data) > TEXT_LIMIT or data.count(terminator) > VALUES_LIMIT:
         raise SpecError("more text than any tag has")
@@ -74,7 +74,7 @@ def _read_texts(spec: MultiSpec, header: object, frame: object, data: bytes) -> 
 
 
 def _read_text(spec: EncodedTextSpec, header: object, frame: object, data: bytes) -> object:
-    """One text before others or a picture; the end of one in UTF-16 is looked for byte by byte."""
+    """A text before other texts or a picture; mutagen searches its end byte by byte in UTF-16."""
     if len(data) > TEXT_LIMIT and getattr(frame, "encoding", 0) in WIDE:
         head = data[:TEXT_LIMIT].decode("utf-16-le", "replace")
         if "\0" not in head:
@@ -87,7 +87,7 @@ def _read_frames(
     data: bytes,
     known: Mapping[str, Any],
 ) -> tuple[list[Any], list[bytes], bytes]:
-    """The frames of ours in a tag, those mutagen cannot read, and what is left: as mutagen says."""
+    """The frames for our columns, those that mutagen cannot read, and the remaining bytes."""
     if header.version < header._V24 and header.f_unsynch:  # noqa: SLF001
         with suppress(ValueError):
             data = unsynch.decode(data)
@@ -120,9 +120,9 @@ def _read_frames(
 
 
 class _Walk:
-    """The frames of a tag's data, one after another, of which `steps` were met.
+    """Iterates over the frames of a tag's data; `steps` counts them.
 
-    `at` is where the next one begins.
+    `at` is the offset of the next one.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -131,7 +131,7 @@ class _Walk:
         self.steps = 0
 
     def frames(self, size_of: Callable[[int], int]) -> Iterator[tuple[bytes, int, int, int]]:
-        """Name, flags, begin and end of each that is not empty, of ID3v2.3 and 2.4."""
+        """Name, flags, begin and end of each frame of ID3v2.3 or 2.4 that is not empty."""
         data = self._data
         while self.at + _HEADER.size <= len(data) and self.steps < STEPS_LIMIT:
             self.steps += 1
@@ -144,7 +144,7 @@ class _Walk:
                 yield name, flags, begin, self.at
 
     def short_frames(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """The same of ID3v2.2."""
+        """Like `frames`, for ID3v2.2."""
         data = self._data
         while self.at + _SHORT_HEADER.size <= len(data) and self.steps < STEPS_LIMIT:
             self.steps += 1
@@ -158,7 +158,7 @@ class _Walk:
 
 
 def _kind_of(name: bytes, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a class of mutagen's
-    """The class, of mutagen's, of the frames of this name; None where no column comes of them."""
+    """Find mutagen's class for frames of this name; None if they fill no column."""
     try:
         text = name.decode("ascii")
     except UnicodeDecodeError:
@@ -173,9 +173,9 @@ def _kind_of(name: bytes, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a 
 
 
 def _sizes_in(data: bytes, known: Mapping[str, Any]) -> Callable[[int], int]:
-    """How ID3v2.4 frames say their size: in seven bits a byte, or in eight as iTunes once wrote.
+    """How ID3v2.4 frames encode their size: 7 bits per byte, or 8 as old versions of iTunes wrote.
 
-    As mutagen finds it out, unless the tag is all headers, over which it would go to the end.
+    Determined as in mutagen, except for a tag of headers only, which mutagen would walk to the end.
     """
     for size_of in (BitPaddedInt, int):
         walk = _Walk(data)
@@ -194,7 +194,6 @@ _mutagens_text, EncodedTextSpec.read = EncodedTextSpec.read, _read_text
 
 
 def tag_in(window: Window, *, with_v1: bool) -> Tag:
-    """The tags of a file."""
     window.seek(0)
     try:
         return tag_of(ID3(window, load_v1=with_v1))
@@ -203,7 +202,7 @@ def tag_in(window: Window, *, with_v1: bool) -> Tag:
 
 
 def tag_of(tags: ID3) -> Tag:
-    """What mutagen parsed, in our words."""
+    """Convert mutagen's tags to ours."""
     found: list[Frame] = []
     has_picture = False
     for key, frame in tags.items():

@@ -1,4 +1,4 @@
-"""An MP4 file that our own reader declines -> its track, as mutagen parses it."""
+"""An MP4 file that our own reader declines -> its track, parsed by mutagen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Tags(MP4Tags):
     has_picture = False
 
     def load(self, atoms: Atoms, fileobj: Window) -> None:
-        """Parse all tags but whole `covr` atoms, of which a look at their size is enough."""
+        """Parse all tags except `covr` atoms, of which only the size is needed."""
         metadata = atoms.path(b"moov", b"udta", b"meta", b"ilst")[-1]
         others = []
         for atom in metadata.children:
@@ -34,7 +34,7 @@ class _Tags(MP4Tags):
         super().load(atoms, fileobj)
 
     def __setitem__(self, key: str, value: object) -> None:
-        """Keep a parsed value as it is: mutagen would render it, a quarter of its time."""
+        """Store a parsed value without rendering it, which takes mutagen a quarter of its time."""
         super(MP4Tags, self).__setitem__(key, value)
 
 
@@ -43,19 +43,18 @@ class _Mp4(MP4):
 
 
 def _holds_data(cover: Atom, window: Window) -> bool:
-    """Whether a cover's first part is one that a cover has: mutagen drops it whole otherwise."""
+    """Whether a cover holds data; mutagen drops one whose first atom is of another kind."""
     begin = cover.offset + cover.length - cover.datalength
     return window.peek(begin + 4, 4) in COVER_PARTS
 
 
 def read(window: Window) -> Track:
-    """The track of an MP4 file."""
     window.seek(0)
     return track(_Mp4(window))
 
 
 def track(file: MP4) -> Track:
-    """The track of what mutagen parsed."""
+    """Convert mutagen's result to a track."""
     tags = {} if file.tags is None else file.tags
     values: columns.Values = {}
     for key, atoms in tags.items():

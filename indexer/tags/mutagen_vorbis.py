@@ -1,4 +1,4 @@
-"""A FLAC or Ogg file that our own readers decline -> its track, as mutagen parses it."""
+"""A FLAC or Ogg file that our own readers decline -> its track, parsed by mutagen."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class _SteppedOver(Picture):
-    """A picture block of which only the size is kept."""
+    """A picture block that is skipped; only its size is kept."""
 
     picture_size = 0
 
     def load(self, data: BinaryIO) -> None:
-        """Pass MIME type, description and picture; its last byte is read, as sizes can lie."""
+        """Skip MIME type, description and picture; read its last byte, as a size can be wrong."""
         data.seek(4, os.SEEK_CUR)
         data.seek(_length(data), os.SEEK_CUR)
         data.seek(_length(data) + 16, os.SEEK_CUR)
@@ -56,7 +56,7 @@ OGG: dict[bytes, tuple[type[OggFileType], str]] = {
     b"\x7fFLAC": (OggFLAC, "flac"),
     b"Speex   ": (OggSpeex, "speex"),
 }
-"""mutagen's class and our name of the codec, by the beginning of the first packet."""
+"""Beginning of the first packet -> mutagen's class, and our name of the codec."""
 
 OGG_BY_SUFFIX: dict[bytes, tuple[type[OggFileType], str]] = {
     b".oggflac": (OggFLAC, "flac"),
@@ -64,11 +64,10 @@ OGG_BY_SUFFIX: dict[bytes, tuple[type[OggFileType], str]] = {
     b".spx": (OggSpeex, "speex"),
     b".ogv": (OggTheora, "theora"),
 }
-"""The same for files of several streams, of which the first has no sound; else it is Vorbis."""
+"""For files of several streams whose first is not audio; the default is Vorbis."""
 
 
 def read_flac(window: Window) -> Track:
-    """The track of a FLAC file."""
     window.seek(0)
     flac = _Flac(window)
     has_picture = any(picture.picture_size for picture in flac.pictures)
@@ -77,10 +76,10 @@ def read_flac(window: Window) -> Track:
 
 
 def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
-    """The track of an Ogg file whose first packet begins like this.
+    """The track of an Ogg file whose first packet begins with `packet`.
 
-    It says which class of mutagen's is asked; an odd one leaves it to the suffix. A wrong class
-    would look for its own packet through the whole file.
+    The packet selects mutagen's class, or the suffix does for an unknown packet. A wrong class
+    would search the whole file for its own packet.
     """
     marker = next((marker for marker in OGG if packet.startswith(marker)), b"\x01vorbis")
     ogg_class, codec = OGG[marker]

@@ -1,4 +1,4 @@
-"""A window on a file and its suffix -> a track; what mutagen cannot parse -> `Refused`."""
+"""A window on a file and its suffix -> a track, or `Refused` if mutagen cannot parse it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ UNREADABLE = (
     TypeError,
     ValueError,  # UnicodeError too
 )
-"""What mutagen is known to throw at bad bytes."""
+"""Exceptions that mutagen is known to raise for bad bytes."""
 
 REASON_LIMIT = 300
-"""Characters of a reason: some of mutagen's messages quote the file."""
+"""Maximum characters of a reason: some of mutagen's messages quote the file."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
@@ -43,9 +43,9 @@ def read(window: Window, suffix: bytes) -> Track:
 
 
 def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
-    """The suffix says who looks first; only what nobody can read is refused, in the first's words.
+    """Try the suffix's reader, then the content; refuse with the first reader's message.
 
-    Where the window has a fault the answer means nothing.
+    If the window has a fault, the result is meaningless.
     """
     if window.size == 0:
         return Refused("the file is empty")
@@ -62,8 +62,8 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
 
 
 def _by_content(window: Window) -> Track | None:
-    """The track of a file whose suffix does not say what it is; None if nobody knows it."""
-    if window.peek(4, 4) == b"ftyp":  # not to mutagen's own: see the test of a cover that hangs
+    """The track of a file whose suffix is wrong; None if no reader recognizes the content."""
+    if window.peek(4, 4) == b"ftyp":  # not mutagen's class: see the test of a cover that hangs
         suffix = b".m4a"
     elif _is_adts(window):
         suffix = b".aac"
@@ -102,14 +102,14 @@ SUFFIX_OF = {
     "WAVE": b".wav",
     "WavPack": b".wv",
 }
-"""The suffix that says what mutagen found in a file, by its class. Not those that know a file by
-its tag alone, where no audio was found (APEv2File, ID3FileType), and not SMF, which has none."""
+"""mutagen's class -> the suffix of its format. Without the classes that recognize a file by its tag
+alone, without audio (APEv2File, ID3FileType), and without SMF, which has no tags."""
 
 
 def _reason(error: BaseException) -> str:
     """The error's class and text on one line."""
     kind = type(error).__name__
-    if kind == "error":  # each module of mutagen's has one
+    if kind == "error":  # each module of mutagen has a class of this name
         kind = f"{type(error).__module__.removeprefix('mutagen.').partition('.')[0]} error"
     text = " ".join(str(error).split()) or "the file ends before what it announces"
     return f"{kind}: {text}"[:REASON_LIMIT]

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 FIRST_PACKET = 28
-"""Where an Ogg file's first packet begins, and with it the name of its codec: behind a page header
-of 27 bytes and one lacing value (RFC 3533, 6)."""
+"""Offset of an Ogg file's first packet, which begins with the codec's name: after a page header of
+27 bytes and one lacing value (RFC 3533, 6)."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    """The track of a FLAC or Ogg file."""
     return _read_flac(window) if suffix == b".flac" else _read_ogg(window, suffix)
 
 

@@ -1,4 +1,4 @@
-"""An open file -> what mutagen may see of it: no read beyond the end, and no error is lost."""
+"""An open file -> a bounded view of it for mutagen: no read beyond the end, no lost error."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from functools import partial
 from typing import BinaryIO
 
 BLOCK = 8 * 1024
-"""Bytes fetched at once. A guess: it holds most tags without their pictures, and little more."""
+"""Bytes per read. A guess: enough for most tags without their pictures, and little more."""
 
 TAIL = 160
-"""Bytes at a file's end where an ID3v1 tag stands (128), and before it the footer of an APEv2 tag
-(32)."""
+"""Bytes at a file's end: an ID3v1 tag (128), and before it the footer of an APEv2 tag (32)."""
 
 MUCH = 2**20
-"""Bytes that are all a file has, where someone asks for all. mutagen means the file's last pages
-then (64 KB), or subtracted from a size that lies."""
+"""Maximum bytes of a read without a size. mutagen uses it for the last pages (64 KB), or after
+subtracting from a wrong size."""
 
 SEEKS = 2**17
-"""How often anyone may move about in one file, so that a loop which comes back to where it was has
-an end. A guess: WavPack without a length takes one for each block, 18 hours of music."""
+"""Maximum seeks in one file, so that an endless loop ends. A guess: WavPack without a length needs
+one for each block, so this is 18 hours of music."""
 
 
 BUDGET = 3 * 2**20
-"""Bytes of one file that our own readers fetch where nothing else may read it. A guess: a comment
-of megabytes is among them, and the walk over a file that is all headers ends after 0.1 s."""
+"""Maximum bytes of one file that are read with `ours_only`. A guess: enough for a comment of
+megabytes, and a file of headers only ends after 0.1 s."""
 
 
 class Declined(Exception):
@@ -35,16 +34,16 @@ class Declined(Exception):
 
 
 ReadAt = Callable[[int, int], bytes]
-"""Given a place and a size, the bytes there: `pread`, where a file offers it as `read_at`."""
+"""(offset, size) -> the bytes there: `pread`, if the file offers it as `read_at`."""
 
 
 class Window:
-    """A readable, seekable view of a file that mutagen takes for a file object.
+    """A readable, seekable view of a file that mutagen accepts as a file object.
 
-    Four reasons not to hand over the file itself. mutagen asks for as many bytes as a tag claims
-    (`read(4 GB)`), and Python allocates them before it looks. mutagen turns an `OSError` into a
-    parse error, or swallows it: `fault` remembers it. And mutagen's many small reads are one
-    system call each on an unbuffered file. And some sizes send mutagen back for ever.
+    The file itself is not handed over for four reasons: mutagen reads as many bytes as a tag claims
+    (`read(4 GB)`), and Python allocates them first; mutagen turns an `OSError` into a parse error,
+    or swallows it (`fault` keeps it); mutagen's many small reads are one system call each on an
+    unbuffered file; and some sizes make mutagen loop for ever.
     """
 
     __slots__ = (
@@ -62,7 +61,7 @@ class Window:
     )
 
     def __init__(self, file: BinaryIO, *, ours_only: bool = False) -> None:
-        """`ours_only`: mutagen may not see it, and no more than `BUDGET` is fetched of it."""
+        """`ours_only`: mutagen may not read it, and at most `BUDGET` bytes of it are read."""
         self.ours_only = ours_only
         self._budget = BUDGET if ours_only else sys.maxsize
         self._read_at: ReadAt = getattr(file, "read_at", None) or partial(_seek_and_read, file)
@@ -73,14 +72,14 @@ class Window:
         self._tail: bytes | None = None
         self.size = file.seek(0, os.SEEK_END)
         self.fault: OSError | None = None
-        """What the machine said, whatever became of it on the way up."""
+        """The error of a read, even if mutagen swallowed it."""
         self.name = "the file"
-        """mutagen puts it into its messages. No suffix: the bytes alone decide what the file is."""
+        """For mutagen's messages. It has no suffix: the format is decided by the bytes alone."""
 
     def leave_to_mutagen(self) -> None:
-        """To be called before mutagen, or a part of it, gets to see the file.
+        """Call this before mutagen, or a part of it, reads the file.
 
-        Raises Declined where it may not.
+        Raises Declined if mutagen may not read it.
         """
         if self.ours_only:
             raise Declined
@@ -90,7 +89,7 @@ class Window:
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; before the start is EINVAL, as with a real file (mutagen counts on it).
+        """Seek. Before the start it raises EINVAL, like a real file (mutagen relies on it).
 
         Raises RuntimeError after `SEEKS` of them.
         """
@@ -107,13 +106,13 @@ class Window:
         return offset
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes from here on, fewer only at the file's end; without a size `MUCH`."""
+        """Read up to `size` bytes (default `MUCH`); fewer only at the file's end."""
         data = self.peek(self._at, MUCH if size < 0 else size)
         self._at += len(data)
         return data
 
     def peek(self, at: int, size: int) -> bytes:
-        """The same at any place, without moving; never asks the file for more than it has left."""
+        """Read at any offset without moving; never requests bytes beyond the end."""
         first = at - self._start
         last = first + size
         if 0 <= first < last <= len(self._block):  # nearly always
@@ -132,7 +131,7 @@ class Window:
         return self._block[first : first + size]
 
     def glance(self, at: int, size: int) -> bytes:
-        """The same without a block around it: for who steps over much to the next header."""
+        """Like `peek`, without reading a whole block: for headers that are far apart."""
         first = at - self._start
         if first >= 0 and (
             first + size <= len(self._block) or self._start + len(self._block) >= self.size
@@ -144,9 +143,9 @@ class Window:
         return self._fetch(at, size) if size > 0 else b""
 
     def glances(self, places: range, size: int) -> Iterator[bytes]:
-        """The same at each of these places, all within the file, as they are asked for.
+        """Like `glance`, lazily for each of these offsets, which must all be within the file.
 
-        For who knows where the next headers should be; two thirds of the time of a `glance` each.
+        For headers at predictable offsets; each takes two thirds of the time of a `glance`.
         """
         try:
             for at in places:
@@ -157,9 +156,9 @@ class Window:
             raise
 
     def hold(self, at: int, size: int) -> tuple[bytes, int]:
-        """A block in which these bytes stand, as far as the file has them, and where it begins.
+        """A block that contains these bytes, up to the file's end, and the block's offset.
 
-        For who reads many small things: a slice of a block is cheaper than a `peek`.
+        For many small reads: a slice of a block is cheaper than a `peek`.
         """
         end = self._start + len(self._block)
         if at < self._start or (at + size > end and end < self.size):
@@ -171,7 +170,7 @@ class Window:
 
     @property
     def tail(self) -> bytes:
-        """The last `TAIL` bytes, fetched once and beside the block, which holds the file's head."""
+        """The last `TAIL` bytes, read once and kept apart from the block, which holds the head."""
         if self._tail is None:
             at = self.size - TAIL if self.size > TAIL else 0
             if at >= self._start and self._start + len(self._block) >= self.size:
@@ -181,7 +180,7 @@ class Window:
         return self._tail
 
     def _fetch(self, at: int, size: int) -> bytes:
-        """The bytes at a place; an unbuffered file may give them in pieces."""
+        """Read at an offset; an unbuffered file may return fewer bytes per call."""
         self._budget -= size
         if self._budget < 0:
             raise Declined

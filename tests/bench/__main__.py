@@ -1,4 +1,4 @@
-"""Libraries of several sizes -> one table of what the program costs: `python -m tests.bench`."""
+"""Libraries of several sizes -> a table of the program's costs: `python -m tests.bench`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.bench.scenario import Scenario
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and with `--check` say by the exit code whether anything got worse."""
+    """Measure, print, and with `--check` exit with 1 if anything got worse."""
     parser = _parser()
     asked = parser.parse_args(arguments)
     kept = ratios.load(asked.kept)
@@ -66,7 +66,7 @@ def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
     music = folder / f"{'tiny' if asked.tiny else 'music'}-{files}"
     _tell(f"{files} files: made")
     if make(music, files, asked.seed, tiny=asked.tiny):
-        os.sync()  # what is still being written would be measured too
+        os.sync()  # pending writes would be measured, too
     with tempfile.TemporaryDirectory(dir=folder, prefix="index-") as work:
         scenario = Scenario(
             music,
@@ -87,7 +87,7 @@ def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
         _tell(f"{files} files: system calls")
         try:
             scenario.trace()
-        except Failed as error:  # a container may forbid it; the other figures stand
+        except Failed as error:  # a container may forbid it; the other figures are valid
             print(error, file=sys.stderr)
         scenario.sampling = False
         for number in range(asked.runs if asked.cold else 0):
@@ -102,7 +102,7 @@ def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
 
 
 def _machine(cores: int) -> dict[str, str | int | float]:
-    """What the figures depend on. The load is of before: 0 is a quiet machine."""
+    """The conditions of the run. The load is measured before: 0 is an idle machine."""
     return {
         "cores": min(cores, len(os.sched_getaffinity(0))),
         "of": os.cpu_count() or 0,

@@ -1,4 +1,4 @@
-"""Figures -> what was asked, what was measured, and whether it is enough."""
+"""Figures -> required value, measured value, and whether it is enough."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MORE_PSS_MB = 40
 
 
 class Bar(Struct, frozen=True):
-    """One line of the check; `ok` is None where nothing was measured."""
+    """One line of the check; `ok` is None if nothing was measured."""
 
     asked: str
     measured: str = ""
@@ -26,7 +26,7 @@ class Bar(Struct, frozen=True):
 
 
 def judge(result: Result) -> list[Bar]:
-    """Every bar of the core: two cores, warm cache, the mixed library."""
+    """All bars for two cores, a warm cache and the mixed library."""
     steps = {
         (library.files, step.name): step for library in result.libraries for step in library.steps
     }
@@ -77,7 +77,7 @@ def _unchanged(scan: Step | None) -> Iterator[Bar]:
 
 
 def lines(bars: list[Bar]) -> Iterator[str]:
-    """What was asked, what was measured, ok or not."""
+    """Required value, measured value, ok or not."""
     width = max(len(bar.asked) for bar in bars)
     for bar in bars:
         unjudged = "not judged" if bar.measured else "not measured"

@@ -10,13 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 SHARES = {".mp3": 60, ".flac": 25, ".m4a": 10, ".ogg": 3, ".opus": 2}
-"""Percent of the files, as in the library that other programs were measured with."""
+"""Percent of the files, as in the library used to measure other programs."""
 
 ALBUMS_AN_ARTIST = 3
 FEWEST_TRACKS, MOST_TRACKS = 8, 16
 SMALLEST_COVER, LARGEST_COVER, COVER_STEP = 30_000, 200_000, 10_000
 FIRST_MTIME_S, LAST_MTIME_S = 1_000_000_000, 1_700_000_000
-"""2001 to 2023: nothing has to be waited for."""
+"""2001 to 2023: old enough to be read without waiting."""
 
 FIRST = (
     "Amber Arctic Björk's Blue Bright Broken Cold Copper Crimson Dark Deep Distant Dusty Electric "
@@ -41,7 +41,7 @@ GENRES = (
 
 
 class Track(Struct, frozen=True):
-    """One file: its name in the album's folder, and its tags as `corpus.tagged` takes them."""
+    """One file: its name in the album's folder, and its tags for `corpus.tagged`."""
 
     name: str
     mtime_s: int
@@ -62,10 +62,10 @@ class Album(Struct, frozen=True):
 
 
 def albums(files: int, seed: int, *, tiny: bool = False) -> Iterator[Album]:
-    """As many albums as hold exactly `files` files; equal arguments give equal albums.
+    """Albums with exactly `files` files in all; equal arguments give equal albums.
 
-    Each takes the format that is furthest behind its share, so the mix is right at any size.
-    `tiny`: the same without covers, so that each file is one block of most disks.
+    Each has the format that is furthest below its share, so the mix is right at any size.
+    `tiny`: without covers, so that each file is one block of most disks.
     """
     random = Random(seed)
     made = dict.fromkeys(SHARES, 0)
@@ -82,7 +82,7 @@ def albums(files: int, seed: int, *, tiny: bool = False) -> Iterator[Album]:
 
 
 def three(files: int, seed: int, *, tiny: bool = False) -> tuple[Album, Album, Album]:
-    """The first album, the one in the middle and the last; of a million files only these stay."""
+    """The first, the middle and the last album, without keeping the others in memory."""
     made = albums(files, seed, tiny=tiny)
     first = middle = last = next(made)
     so_far = len(first.tracks)
@@ -133,7 +133,7 @@ def _album(random: Random, number: int, suffix: str, size: int) -> Album:
 
 
 def _artist(number: int) -> str:
-    """A name for each number, and no name twice."""
+    """A unique name for each number."""
     rest, first = divmod(number, len(FIRST_WORDS))
     again, last = divmod(rest, len(LAST_WORDS))
     name = f"{FIRST_WORDS[first]} {LAST_WORDS[(last + first) % len(LAST_WORDS)]}"

@@ -1,7 +1,7 @@
 """Figures -> a picture for the README: stage by stage, and against the number of files.
 
-`python -m tests.bench.chart RESULT.json CHART.svg` draws what `--json` kept. It stands on a light
-card of its own, so that it can be read on a white page and on a dark one.
+`python -m tests.bench.chart RESULT.json CHART.svg` draws the output of `--json`. The background is
+light, so that it can be read on a white page and on a dark one.
 """
 
 from __future__ import annotations
@@ -61,13 +61,12 @@ class Scale(Struct, frozen=True):
     end: float
 
     def at(self, value: float) -> float:
-        """Where a value stands."""
         share = math.log(value / self.low) / math.log(self.high / self.low)
         return self.start + share * (self.end - self.start)
 
 
 def draw(result: Result) -> str:
-    """The picture; a panel without figures stays empty."""
+    """The picture; a panel without figures is empty."""
     return picture(WIDTH, HEIGHT, "What indexing a file costs", _shapes(result))
 
 
@@ -84,7 +83,7 @@ def _shapes(result: Result) -> Iterator[str]:
 
 
 def _stages(library: Library) -> Iterator[str]:
-    """Two bars a stage: ours, and the least that any program does for it."""
+    """Two bars per stage: ours, and the lower bound for any program."""
     files = library.files
     yield text((24, 34), "CPU for each file, stage by stage", INK, size=15, bold=True)
     yield bar((24, 47), 11, 11, OURS)
@@ -113,7 +112,7 @@ def _stages(library: Library) -> Iterator[str]:
 
 
 def _sizes(libraries: list[Library]) -> Iterator[str]:
-    """Files a second of a first scan against the number of files, both in powers of ten."""
+    """Files per second of a first scan by number of files, on logarithmic axes."""
     yield text((PLOT_X - 46, 34), "First scan, files a second", INK, size=15, bold=True)
     yield text((PLOT_X - 46, 57), "against the number of files", FAINT, size=12)
     rates = {
@@ -155,14 +154,14 @@ def _grid(across: Scale, up: Scale, files: list[int]) -> Iterator[str]:
 
 
 def _labelled(scale: Scale) -> list[int]:
-    """1, 2 and 5 times the powers of ten, as far as they are on the scale."""
+    """1, 2 and 5 times the powers of ten within the scale."""
     powers = [10**power for power in range(9)]
     every = sorted(times * power for times in (1, 2, 5) for power in powers)
     return [one for one in every if scale.low <= one <= scale.high]
 
 
 def _clear_of(others: list[float], wanted: float) -> float:
-    """A height for a label that covers none of the others."""
+    """A position for a label that overlaps no other."""
     while any(abs(wanted - other) < 15 for other in others):
         wanted += 1
     return wanted
@@ -182,7 +181,7 @@ def _us(micros: float) -> str:
 
 
 def _spaced(number: int) -> str:
-    """Thousands set apart."""
+    """A number with separated thousands."""
     return f"{number:,}".replace(",", " ")
 
 
@@ -194,7 +193,7 @@ def _short(number: int) -> str:
 
 
 def main() -> int:
-    """Draw what was measured before."""
+    """Draw the figures of an earlier run."""
     source, target = (Path(word) for word in sys.argv[1:])
     result = msgspec.json.decode(source.read_bytes(), type=Result)
     target.write_text(draw(result), encoding="utf-8")

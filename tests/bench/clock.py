@@ -1,4 +1,4 @@
-"""Work that is measured within its process -> its seconds, without what starting Python costs."""
+"""Work measured inside its process -> its seconds, without the start of Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bench.process import written_bytes
 
 
 class Took(Struct):
-    """What a process prints of the work that it did."""
+    """Measurements that a process prints of its work."""
 
     files: int = 0
     seconds: float = 0.0
@@ -27,7 +27,7 @@ class Took(Struct):
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count what is done within; may be used many times, for the same work piece by piece."""
+        """Measure the block; may be used repeatedly, the times are added."""
         written = written_bytes(os.getpid())
         seconds, cpu_s = time.perf_counter(), time.process_time()
         yield
@@ -41,5 +41,5 @@ class Took(Struct):
 
 
 def told(output: str) -> Took:
-    """What such a process printed."""
+    """Parse the output of such a process."""
     return msgspec.json.decode(output, type=Took)

@@ -1,4 +1,4 @@
-"""A folder's disk -> how often it was asked for something, with nothing left in the page cache."""
+"""A folder's disk -> its number of requests with an empty page cache."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tests.bench.process import Failed
 DROP = Path("/proc/sys/vm/drop_caches")
 DISKSTATS = Path("/proc/diskstats")
 SECTOR = 512
-"""Bytes, whatever the disk's own sectors are (Documentation/admin-guide/iostats.rst)."""
+"""Bytes, for any sector size of the disk (Documentation/admin-guide/iostats.rst)."""
 
 
 class Asked(Struct, frozen=True):
-    """What a disk was asked for, by anybody."""
+    """Requests to a disk by all processes."""
 
     reads: int
-    """Those that were completed; neighbours that were merged are one."""
+    """Completed requests; merged ones count once."""
     read_bytes: int
 
     def since(self, before: Asked) -> Asked:
-        """What was added."""
+        """The difference to earlier counts."""
         return Asked(self.reads - before.reads, self.read_bytes - before.read_bytes)
 
 
 def why_not(folder: Path) -> str:
-    """Why a cold cache cannot be measured here; empty if it can."""
+    """Why a cold cache cannot be measured here, or an empty text."""
     if not os.access(DROP, os.W_OK) or os.geteuid() != 0:
         return "only root may empty the page cache"
     try:
@@ -39,13 +39,13 @@ def why_not(folder: Path) -> str:
 
 
 def drop_caches() -> None:
-    """Write what is dirty, and forget all pages, names and inodes (proc(5), drop_caches)."""
+    """Write dirty pages, and drop all pages, names and inodes (proc(5), drop_caches)."""
     os.sync()
     DROP.write_text("3\n")
 
 
 def asked_of(folder: Path) -> Asked:
-    """What the disk of this folder was asked for since it is there. Raises Failed."""
+    """The requests to this folder's disk since boot. Raises Failed."""
     device = folder.stat().st_dev
     found = parse(DISKSTATS.read_text(), os.major(device), os.minor(device))
     if found is None:
@@ -54,7 +54,7 @@ def asked_of(folder: Path) -> Asked:
 
 
 def parse(diskstats: str, major: int, minor: int) -> Asked | None:
-    """One disk's line of /proc/diskstats; None where there is none."""
+    """One disk's line of /proc/diskstats, or None."""
     for line in diskstats.splitlines():
         words = line.split()
         if words[:2] == [str(major), str(minor)]:

@@ -1,4 +1,4 @@
-"""A database at two moments -> how many rows were written in between, by table."""
+"""A database at two times -> the number of rows written in between, by table."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _TABLES = """
 SELECT name FROM main.sqlite_master
 WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT LIKE 'sqlite_%' ORDER BY name
 """
-"""What full text search keeps is in tables of its own, which are compared like any other."""
+"""Without virtual tables; full-text search has its own tables, compared like any other."""
 
 
 def copy(database: Path, to: Path) -> None:
-    """Keep a database as it is now; what stands in its WAL is copied too."""
+    """Copy the current database, including its WAL."""
     to.unlink(missing_ok=True)
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
 
 
 def rows_written(before: Path, after: Path) -> dict[str, int]:
-    """How many rows of each table are new, changed or gone; tables without any are left out."""
+    """Table -> number of new, changed or deleted rows, if any."""
     written = {}
     with closing(sqlite3.connect(after)) as connection:
         connection.execute("ATTACH ? AS before", (str(before),))

@@ -1,4 +1,4 @@
-"""Costs of runs -> figures of a step: the words that scenario, table and bars share."""
+"""Costs of runs -> figures of steps; shared by scenario, table and bars."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ LIMITS = {
     VERIFY: FIND,
     COLD_REBUILD: COLD_KERNEL,
 }
-"""What each is held against: the least that any program does for it, measured in the same run."""
+"""Step -> its lower bound for any program, measured in the same run."""
 OFTEN = (FIND, KERNEL, KERNEL_TWO, SQLITE)
-"""So short that each round has several of them; all ratios hang on them."""
+"""So short that each round runs them several times; all ratios depend on them."""
 
 
 class Step(Struct):
@@ -62,15 +62,15 @@ class Step(Struct):
     calls: dict[str, int] = field(default_factory=dict)
     """System calls of one run, by name."""
     habit: Habit | None = None
-    """How that run read the tracks."""
+    """The access pattern of that run."""
     asked: Asked | None = None
-    """What the disk was asked for in a run with a cold cache: by us, and by all else that ran."""
+    """Requests to the disk in a run with a cold cache, by all processes."""
     absent: str = ""
     """Why there are no runs."""
 
     @property
     def timed(self) -> list[Cost]:
-        """The runs that nobody disturbed, if there are any (peers are looked at in all)."""
+        """The runs without memory sampling, if there are any (peers are always sampled)."""
         return [run for run in self.runs if not run.sampled] or self.runs
 
     @property
@@ -85,17 +85,17 @@ class Step(Struct):
 
     @property
     def least_seconds(self) -> float:
-        """Of the run that was disturbed least: what else a machine does can only add."""
+        """Of the fastest run: other load can only add time."""
         return min(run.seconds for run in self.timed)
 
     @property
     def least_cpu_s(self) -> float:
-        """The same, for user and system time."""
+        """Likewise for user and system time."""
         return min(run.cpu_s for run in self.timed)
 
     @property
     def peak_pss(self) -> int:
-        """The highest of all runs: a peak that was seen once is there."""
+        """The maximum of all runs."""
         return max(run.peak_pss for run in self.runs)
 
     @property
@@ -105,24 +105,24 @@ class Step(Struct):
 
 
 class Library(Struct):
-    """All that was measured on one library."""
+    """All measurements of one library."""
 
     files: int
     steps: list[Step]
     tiny: bool = False
-    """Short files without covers: what grows with their number, and little else."""
+    """Short files without covers, to measure growth with their number."""
 
     def step(self, name: str) -> Step | None:
         """One of the steps, if it was run."""
         return next((step for step in self.steps if step.name == name and step.runs), None)
 
     def limit_of(self, step: Step) -> Step | None:
-        """The step that this one is held against, if there is one and it was run."""
+        """The step that is the lower bound of this one, if it was run."""
         return self.step(LIMITS[step.name]) if step.name in LIMITS else None
 
 
 class Result(Struct):
-    """What `--json` writes."""
+    """The output of `--json`."""
 
     machine: dict[str, str | int | float]
     libraries: list[Library]

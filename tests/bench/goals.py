@@ -1,4 +1,4 @@
-"""Figures -> what a fast index was asked for, on two cores of one machine: for people to read."""
+"""Figures -> the goals for a fast index, on two cores of one machine; for information only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOTHING = Library(0, [])
 
 
 def judge(result: Result) -> list[Bar]:
-    """Every goal; those whose library or step is not in this run are not measured."""
+    """All goals; those without a library or step in this run are not measured."""
     mixed = {library.files: library for library in result.libraries if not library.tiny}
     few, many = mixed.get(FEW, NOTHING), mixed.get(MANY, NOTHING)
     return [
@@ -39,7 +39,6 @@ def judge(result: Result) -> list[Bar]:
 
 
 def at_most(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
-    """A goal that small figures reach."""
     words = f"{asked}: {limit:g} {unit} or less".replace(" :", ":")
     if measured is None:
         return Bar(words)
@@ -47,7 +46,6 @@ def at_most(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
 
 
 def at_least(asked: str, limit: float, measured: float | None, unit: str) -> Bar:
-    """A goal that large figures reach."""
     words = f"{asked}: {limit:g} {unit} or more"
     if measured is None:
         return Bar(words)
@@ -75,7 +73,7 @@ def _extract(library: Library) -> Iterator[Bar]:
 
 
 def _habit(mixed: dict[int, Library]) -> Iterator[Bar]:
-    """Of the largest library that was traced."""
+    """Goals for the largest traced library."""
     traced = [step for files in sorted(mixed) if (step := mixed[files].step(REBUILD))]
     habit = next((step.habit for step in reversed(traced) if step.habit), None)
     each = "each file extracted"

@@ -1,4 +1,4 @@
-"""Libraries of several sizes -> time and memory for each file, and whether they stay flat."""
+"""Libraries of several sizes -> time and memory per file, and whether they stay flat."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.bench.figures import REBUILD, UNCHANGED, Library, Result
 from tests.bench.table import MB, aligned
 
 FLAT = 1.2
-"""So much more for each file than in the smallest library is still flat. Less is no fault: what a
-program costs to start is shared by more files."""
+"""Maximum factor per file, compared with the smallest library, that is still flat. A smaller one is
+normal: the costs of starting the program are shared by more files."""
 HEADS = (
     "files", "rebuild s", "us/file", "grown", "us/more", "CPU us/file", "grown",
     "PSS MB", "KB/file", "grown", "KB/more", "scan s", "us/file", "grown", "us/more", "flat",
 )  # fmt: skip
-"""`more`: what each file costs that the next smaller library has not; no start is in it."""
+"""`more`: the cost per additional file of the next larger library, without the start."""
 
 
 class Size(Struct, frozen=True):
-    """One library, and what each of its files takes."""
+    """One library, and the costs per file."""
 
     files: int
     rebuild_s: float
@@ -43,25 +43,25 @@ class Size(Struct, frozen=True):
         return one, two, three, four
 
     def grown(self, smallest: Size) -> tuple[float, float, float, float]:
-        """How many times what a file takes in a smaller library."""
+        """The costs per file as factors of those in a smaller library."""
         both = zip(self.for_each_file(), smallest.for_each_file(), strict=True)
         one, two, three, four = (mine / its if its else 1.0 for mine, its in both)
         return one, two, three, four
 
     def is_flat(self, smallest: Size) -> bool:
-        """Whether no file takes more than a fifth more."""
+        """Whether no cost per file has grown by more than a fifth."""
         return max(self.grown(smallest)) <= FLAT
 
 
 def sizes(result: Result) -> list[Size]:
-    """All libraries that can be compared, the smallest first."""
+    """All comparable libraries, smallest first."""
     measured = (Size.of(library) for library in result.libraries)
     by_files = {size.files: size for size in measured if size is not None}
     return [by_files[files] for files in sorted(by_files)]
 
 
 def lines(result: Result) -> Iterator[str]:
-    """A table with a row for each size; nothing where there is only one."""
+    """A table with a row for each size; nothing for a single size."""
     every = sizes(result)
     if len(every) < 2:
         return
@@ -89,6 +89,6 @@ def _row(size: Size, smallest: Size, smaller: Size | None) -> tuple[str, ...]:
 
 
 def _more(size: Size, smaller: Size, name: str) -> float:
-    """What one file costs of those that only the larger library has."""
+    """The cost per additional file of the larger library."""
     more: float = getattr(size, name) - getattr(smaller, name)
     return more / (size.files - smaller.files)

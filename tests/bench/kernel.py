@@ -1,4 +1,4 @@
-"""A library -> the commands that do the least a scanner must: list it all, or open and read it."""
+"""A library -> commands for the lower bounds of a scanner: list it all, or open and read it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.bench.catalogue import SHARES
 
 HEAD = 64 * 1024
-"""What other scanners read of a file."""
+"""Bytes of a file that other scanners read."""
 SOURCE = Path(__file__).with_name("limit.c")
 NO_COMPILER = "there is no C compiler (cc) that works"
 
@@ -20,7 +20,7 @@ def find(music: Path) -> list[str]:
 
 
 def build(folder: Path) -> Path | None:
-    """Compile `limit.c` into a folder; None where there is no compiler."""
+    """Compile `limit.c` into a folder; None without a compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
@@ -31,5 +31,5 @@ def build(folder: Path) -> Path | None:
 
 
 def read_heads(program: Path, music: Path, threads: int) -> list[str]:
-    """List every track, open it, read its head and close it; prints how many there are."""
+    """List every track, open it, read its head and close it; prints their number."""
     return [str(program), str(threads), str(HEAD), str(music), *SHARES]

@@ -1,6 +1,6 @@
-/* A folder -> every file in it opened, its head read, and closed: what no scanner goes below.
+/* A folder -> every file in it opened, its head read, and closed: the lower bound of any scanner.
 
-   limit THREADS BYTES FOLDER SUFFIX...     prints how many files that were. */
+   limit THREADS BYTES FOLDER SUFFIX...     prints the number of files. */
 
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -1,8 +1,8 @@
-"""A library that is watched -> how soon the index follows it, and what the daemon costs at rest.
+"""A watched library -> latency of the index, and costs of the daemon at rest.
 
     python -m tests.bench.live [--files 10000] [--keep DIR]
 
-The library is left as it was found. Times are of a busy machine if this one is: compare the load.
+The library is restored at the end. On a busy machine the times are longer: compare the load.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from tests.programs import eventually
 MB = 1_000_000
 TRIALS = 100
 PAUSE_S = 0.1
-"""Between two trials: the daemon is at rest before each."""
+"""Pause between trials, so that the daemon is at rest before each."""
 TREE = 500
 REST_S = 60.0
 PSS_MB = {10_000: 28, 100_000: 32}
 OURS = "zz live bench"
-"""The folder that is made for the bench, and removed at its end."""
+"""The folder that the bench creates, and removes at its end."""
 SETTINGS = ""
 _CHANGED = "SELECT seq, track_id FROM changes WHERE seq > ? ORDER BY seq"
 _PATH = "SELECT path FROM library WHERE id = ?"
@@ -57,7 +57,7 @@ class Bench:
         self._albums = list(albums(files, seed=1))
 
     def bars(self, rest_s: float) -> Iterator[Bar]:
-        """Every figure, one after the other."""
+        """All figures, one after the other."""
         began = time.monotonic()
         with self._watching(self._music) as daemon:
             _tell(f"seeded in {time.monotonic() - began:.1f} s")
@@ -124,7 +124,7 @@ class Bench:
 
     @property
     def _work_on_same_disk(self) -> Path:
-        """A hidden folder: nobody watches it, and a rename out of it is a move in."""
+        """A hidden folder: it is not watched, and a rename out of it is a move in."""
         folder = self._music / ".live bench"
         folder.mkdir(exist_ok=True)
         return folder
@@ -187,7 +187,7 @@ class Bench:
 
     def _started_again(self) -> Iterator[Bar]:
         before = self._work / "before.db"
-        with self._watching() as daemon:  # the day is counted, and all is as it was found
+        with self._watching() as daemon:  # the day is counted, and all is restored
             daemon.end()
         database.copy(self._db, before)
         began = time.monotonic()
@@ -207,9 +207,9 @@ def _song(number: int) -> bytes:
 
 
 def _await_row(reader: sqlite3.Connection, path: str, after: int) -> int:
-    """Look as soon as anybody has written, without a pause; as a program that follows `changes`.
+    """Query after every write, without a pause; as a program that follows `changes`.
 
-    (A look for a path in the view goes through all of it, which takes as long as the rest.)
+    (A query for a path in the view reads all of it, which takes as long as the rest.)
     """
     version = None
     while True:
@@ -248,7 +248,7 @@ def _tell(what: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and print what was asked and what was measured."""
+    """Measure, and print required and measured values."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.live", description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the library stays")

@@ -17,14 +17,14 @@ from tests.bench.catalogue import Album, Track, albums
 from tests.corpus import tagged
 
 MARKER = ".bench-library.json"
-"""Hidden, so that nobody takes it for a part of the library."""
+"""Hidden, so that it is not indexed."""
 
 CHUNK = 16
-"""Albums that a process is handed at once; a guess."""
+"""Albums that a process gets at once. A guess."""
 
 
 class Made(Struct, frozen=True):
-    """What a folder holds. `maker` changes when equal numbers no longer give an equal library."""
+    """The content of a folder. `maker` changes if equal numbers no longer give an equal library."""
 
     files: int
     seed: int
@@ -34,11 +34,11 @@ class Made(Struct, frozen=True):
 
 
 def make(folder: Path, files: int, seed: int = 1, *, tiny: bool = False) -> bool:
-    """Fill a folder with a library; False if the very same one is there already.
+    """Fill a folder with a library; False if it has the same one already.
 
     `tiny` files have no covers: a million take 5 GB.
 
-    One that was left half made is finished. Raises FileExistsError when something else is there:
+    An incomplete library is completed. Raises FileExistsError if the folder has other content:
     nothing is ever deleted.
     """
     marker = folder / MARKER
@@ -64,7 +64,6 @@ def make(folder: Path, files: int, seed: int = 1, *, tiny: bool = False) -> bool
 
 
 def write(folder: Path, album: Album) -> None:
-    """Write one album below a folder."""
     place = folder / album.folder
     place.mkdir(parents=True, exist_ok=True)
     for track in album.tracks:
@@ -74,7 +73,7 @@ def write(folder: Path, album: Album) -> None:
 
 
 def write_track(folder: Path, album: Album, track: Track) -> None:
-    """Write one file of an album whose folder is there."""
+    """Write one file of an album whose folder exists."""
     content = tagged(
         album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
     )
@@ -84,7 +83,7 @@ def write_track(folder: Path, album: Album, track: Track) -> None:
 
 
 def main() -> int:
-    """Make a library for somebody who wants to look at one."""
+    """Make a library for use by hand."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.make", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--files", type=int, default=10_000)

@@ -1,8 +1,8 @@
-"""Folders that are watched -> what it costs to watch them, and how soon a change is told.
+"""Watched folders -> costs of watching them, and latency of events.
 
     python -m tests.bench.observer [--folders 10000] [--files 50000]
 
-Everything lies in memory (/dev/shm), so the disk has no part in it.
+Everything is in memory (/dev/shm), so the disk has no influence.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measured(root: Path, files: int) -> dict[str, float]:
-    """The figures for one root."""
     bell = os.eventfd(0, os.EFD_NONBLOCK)
     observers = Observers(lambda: os.eventfd_write(bell, 1))
     before = pss_kb()
@@ -69,7 +68,7 @@ def measured(root: Path, files: int) -> dict[str, float]:
 
 
 def latency_of(observers: Observers, root: Path, bell: int) -> dict[str, float]:
-    """From before a change to after it was drained."""
+    """Time from before a change until its event was drained."""
     file = root / "0/0/x.mp3"
     file.touch()
     observers.fence(10)
@@ -87,7 +86,7 @@ def latency_of(observers: Observers, root: Path, bell: int) -> dict[str, float]:
 
 
 def burst_of(observers: Observers, root: Path, bell: int, files: int) -> dict[str, float]:
-    """Many files in new folders, as fast as can be: what is told of them, and how soon."""
+    """Many files in new folders, as fast as possible: number and latency of their events."""
     came, told = 0, set[tuple[bytes, bytes]]()
     with subprocess.Popen([sys.executable, "-c", _WRITER, root, str(files)]) as writer:
         began = time.perf_counter()
@@ -111,7 +110,7 @@ def burst_of(observers: Observers, root: Path, bell: int, files: int) -> dict[st
 
 
 def drain(observers: Observers, bell: int) -> Sequence[FsEvent]:
-    """What is there now; nothing may be in doubt."""
+    """The available events; there may be no watch fault."""
     try:
         os.eventfd_read(bell)
     except BlockingIOError:
@@ -122,7 +121,7 @@ def drain(observers: Observers, bell: int) -> Sequence[FsEvent]:
 
 
 def context_switches() -> int:
-    """How often a thread of this process went to sleep of its own will."""
+    """Voluntary context switches of the threads of this process."""
     tasks = Path("/proc/self/task").glob("*/status")
     lines = (line for task in tasks for line in task.read_text(encoding="ascii").splitlines())
     return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))

@@ -1,4 +1,4 @@
-"""A library -> what mpd and minidlna need to scan the same one, where they are installed."""
+"""A library -> the costs of mpd and minidlna for scanning it, if they are installed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MPD_SCAN = "mpd: first scan"
 MPD_RESCAN = "mpd: scan, nothing changed"
 MINIDLNA_SCAN = "minidlna: first scan"
 FINISHED = re.compile(r"finished \(\d+ files\)")
-"""What minidlna logs at the end of a scan."""
+"""Log line of minidlna at the end of a scan."""
 
 
 def measure(music: Path, work: Path, files: int, runs: int, cores: int) -> Iterator[Step]:
-    """Each of them, with its own faults: they must not cost us our own figures."""
+    """Measure each of them; a failure of one must not affect our own figures."""
     for name, program, scan in (
         (MPD_SCAN, "mpd", _mpd),
         (MINIDLNA_SCAN, "minidlnad", _minidlna),
@@ -43,7 +43,7 @@ def measure(music: Path, work: Path, files: int, runs: int, cores: int) -> Itera
 def _mpd(
     program: str, music: Path, work: Path, files: int, runs: int, cores: int
 ) -> Iterator[Step]:
-    """The update of an empty database, and one that finds nothing new."""
+    """The update of an empty database, and one without changes."""
     first, again = Step(MPD_SCAN), Step(MPD_RESCAN)
     for number in range(runs):
         place = work / f"mpd-{number}"
@@ -73,8 +73,8 @@ def _mpd(
 def _minidlna(
     program: str, music: Path, work: Path, files: int, runs: int, cores: int
 ) -> Iterator[Step]:
-    """The first scan; it runs from the start of the program to a line in its log."""
-    del files  # it does not take Opus, so it is not held to their number
+    """The first scan, from the start of the program to a line in its log."""
+    del files  # it does not index Opus, so their number is not checked
     step = Step(MINIDLNA_SCAN)
     for number in range(runs):
         place = work / f"minidlna-{number}"
@@ -94,7 +94,7 @@ def _minidlna(
 
 
 class _MpdClient:
-    """The few words of mpd's protocol that are needed (mpd.readthedocs.io, Protocol)."""
+    """The required part of mpd's protocol (mpd.readthedocs.io, Protocol)."""
 
     def __init__(self, path: Path, server: Watched) -> None:
         self._server = server
@@ -104,12 +104,12 @@ class _MpdClient:
         self._lines.readline()  # its greeting
 
     def update(self) -> float:
-        """Have it look at everything, and wait until it has; how many seconds that took."""
+        """Run a full update and wait for its end; seconds."""
         self._ask("update")
         return self._server.await_true(lambda: "updating_db" not in self._ask("status"), LIMIT_S)
 
     def songs(self) -> int:
-        """How many it knows."""
+        """The number of songs in its database."""
         return int(self._ask("stats")["songs"])
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class _MpdClient:
 
 
 def _free_port() -> int:
-    """Without one minidlna does not start."""
+    """A free port, which minidlna needs to start."""
     with closing(socket.socket()) as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -140,7 +140,7 @@ def _has_finished(log: Path) -> bool:
 
 
 def _measured(server: Watched, update: Callable[[], float]) -> Cost:
-    """What a server spends on one update; the bytes that it writes are known at its end only."""
+    """The cost of one update; the bytes written are known only at the server's end."""
     before_s = server.cpu_s()
     seconds = update()
     return Cost(seconds, server.cpu_s() - before_s, server.peak_pss, 0, 0)

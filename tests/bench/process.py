@@ -1,4 +1,4 @@
-"""A command -> what it cost, with all the processes that it starts."""
+"""A command -> its cost, including all processes that it starts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import psutil
 from msgspec import Struct
 
 SAMPLE_S = 0.02
-"""Between two looks at the memory: a peak that is shorter may be missed."""
+"""Interval of memory samples: a shorter peak may be missed."""
 
 
 class Cost(Struct, frozen=True):
-    """One run from its start to its end. Bytes written are those to disks, not to tmpfs."""
+    """The cost of one run. Bytes written are those to disks, not to tmpfs."""
 
     seconds: float
     cpu_s: float
@@ -31,18 +31,18 @@ class Cost(Struct, frozen=True):
     exit_code: int
     output: str = ""
     sampled: bool = True
-    """Whether its memory was looked at while it ran: that takes so much of two cores that its
-    seconds say little."""
+    """Whether its memory was sampled: that takes so much of two cores that its seconds are not
+    meaningful."""
 
 
 class Failed(Exception):
-    """A measured command did not do its work: its figures would mean nothing."""
+    """A measured command did not do its work, so its figures are meaningless."""
 
 
 class Watched:
-    """A command that runs, pinned to some cores. Call `look` often, and `end` once.
+    """A running command, pinned to some cores. Call `look` often, and `end` once.
 
-    As a context manager it leaves no process behind, whatever is raised.
+    As a context manager it leaves no process behind after any exception.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class Watched:
         return time.perf_counter() - self._began_s
 
     def look(self) -> bool:
-        """Note how much memory is in use, then wait a moment; False once the command has ended."""
+        """Sample the memory, then wait `SAMPLE_S`; False once the command has ended."""
         self.peak_pss = max(self.peak_pss, pss_of_tree(self.pid))
         ended, _, _ = select.select([self._ended], [], [], SAMPLE_S)
         return not ended
 
     def await_true(self, question: Callable[[], bool], limit_s: float) -> float:
-        """Look until something has come true; how many seconds that took. Raises Failed."""
+        """Sample until a condition is true; seconds. Raises Failed."""
         began_s = self.seconds()
         while not question():
             if not self.look() or self.seconds() - began_s > limit_s:
@@ -104,20 +104,19 @@ class Watched:
         return self.seconds() - began_s
 
     def has_children(self) -> bool:
-        """Whether others still work for it."""
         return bool(psutil.Process(self.pid).children())
 
     def cpu_s(self) -> float:
-        """User and system time so far, of the command and of its children that have ended."""
+        """User and system time so far, of the command and of its ended children."""
         return sum(psutil.Process(self.pid).cpu_times()[:4])
 
     def end(self, with_signal: signal.Signals | None = None) -> Cost:
-        """Wait for the end, brought about by a signal if one is given."""
+        """Send a signal, if one is given, and wait for the end."""
         if with_signal is not None:
             signal.pidfd_send_signal(self._ended, with_signal)  # Popen's own would reap it
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         seconds = self.seconds()
-        written = written_bytes(self.pid)  # a dead process that was not waited for still tells
+        written = written_bytes(self.pid)  # still readable for a zombie
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         os.close(self._ended)
@@ -140,9 +139,9 @@ def run(
     folder: Path | None = None,
     sample: bool = True,
 ) -> Cost:
-    """Run a command to its end. Raises Failed when it says that it failed.
+    """Run a command to its end. Raises Failed if its exit code is not 0.
 
-    Without `sample` its memory is not known, and its seconds are its own.
+    Without `sample` its memory is unknown, and its seconds are undisturbed.
     """
     with Watched(command, cores=cores, environment=environment, folder=folder) as watched:
         while sample and watched.look():
@@ -163,7 +162,7 @@ def pss_of_tree(pid: int) -> int:
 
 
 def written_bytes(pid: int) -> int:
-    """What a process, and its children that have ended, made dirty on disks (proc(5))."""
+    """Bytes that a process and its ended children made dirty on disks (proc(5))."""
     for line in Path(f"/proc/{pid}/io").read_text().splitlines():
         name, _, value = line.partition(": ")
         if name == "write_bytes":
@@ -175,13 +174,13 @@ def _pss(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
-        return 0  # it ended between two looks
+        return 0  # it ended between two samples
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 @contextmanager
 def _pinned(cores: int | None) -> Iterator[None]:
-    """What is started within inherits these cores, and we have all of them again afterwards."""
+    """Processes started inside inherit these cores; ours are restored afterwards."""
     mine = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(mine)[:cores])
     try:
@@ -191,7 +190,7 @@ def _pinned(cores: int | None) -> Iterator[None]:
 
 
 def _in_memory() -> IO[bytes]:
-    """A file to write into that is not on a disk, where it would count as bytes written."""
+    """A file in memory, so that its bytes do not count as written to a disk."""
     return os.fdopen(os.memfd_create("output"), "w+b")
 
 

@@ -1,8 +1,8 @@
-"""A library that workers index through Redis -> how fast, how soon, how small, and how sure.
+"""A library indexed by workers through Redis -> throughput, latency, memory, and convergence.
 
     python -m tests.bench.queues [--files 10000] [--keep DIR] [--runs 3] [--storm 60]
 
-Times are of a busy machine if this one is: the rebuilds are compared in pairs.
+Times depend on the load of the machine, so the rebuilds are compared in pairs.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MB = 1_000_000
 TRIALS = 60
 PAUSE_S = 0.15
 REST_S = 45.0
-"""Longer than a reader that nobody needs stays."""
+"""Longer than the idle time after which a reader ends."""
 OURS = "zz queue bench"
 CALM_S = 30.0
-"""How long convergence may take after the last fault."""
+"""Maximum time to convergence after the last fault."""
 
 
 class Bench:
@@ -54,7 +54,7 @@ class Bench:
         self._runs = runs
 
     def bars(self, storm_s: float) -> Iterator[Bar]:
-        """Every figure, one after the other."""
+        """All figures, one after the other."""
         with redis_server(self._work / "redis") as server:
             yield from self._rebuilds(server)
         with redis_server(self._work / "redis") as server:
@@ -88,7 +88,7 @@ class Bench:
         yield Bar("Redis memory at its peak: under 64 MB", f"{peak:.1f} MB", peak < 64)
 
     def _rebuild(self, name: str, config: str, *more: str) -> float:
-        """By the program's own clock: both wait for the same, their own start aside."""
+        """Seconds by the program's own clock, without its start."""
         db = self._work / f"{name}.db"
         ran = run("rebuild", self._music, *more, "--json", db=db, config=config)
         assert ran.object["files_read"] == self._files, ran.object
@@ -138,7 +138,7 @@ class Bench:
         )
 
     def _storm(self, server: RedisServer, seconds: float) -> Bar:
-        """Changes without a pause, and every second a process is killed."""
+        """Continuous changes, with a process killed every second."""
         asked = (
             f"kill -9 every second of {seconds:g} s of changes: verify --deep ok in {CALM_S:g} s"
         )
@@ -202,7 +202,7 @@ def _kill_one(workers: Crew, chance: random.Random) -> None:
 
 
 def _change(music: Path, chance: random.Random, ended: threading.Event) -> None:
-    """Make, retag, move and remove files and folders."""
+    """Create, retag, move and remove files and folders."""
     number = 0
     while not ended.wait(0.02):
         number += 1
@@ -250,7 +250,7 @@ def _tell(what: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and say by the exit code whether it is enough."""
+    """Measure, print, and exit with 1 if a figure is not reached."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.queues", description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=3)

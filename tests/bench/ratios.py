@@ -1,4 +1,4 @@
-"""Figures of one run -> ratios that travel between machines, and whether they got worse."""
+"""Figures of one run -> ratios, comparable between machines, and whether they got worse."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from tests.bench.peers import MPD_SCAN
 
 FILE = Path(__file__).with_name("ratios.json")
 TOLERANCE = 1.25
-"""A ratio that is worse by more than a quarter is a regression; less is the noise of a machine."""
+"""A ratio that is worse by more than a quarter is a regression; less is noise."""
 QUIET_LOAD = 1.0
-"""Load of a machine before a run, above which seconds are not compared: what else runs hits a long
-run more than a short one. CPU time was seen to stay within a tenth with a load of 8."""
+"""Load before a run above which seconds are not compared: other load affects a long run more than a
+short one. CPU time was measured to vary by less than a tenth with a load of 8."""
 LEAST_CALLS = 3
 """Open, read, close."""
 SECONDS, CPU_S = "seconds", "CPU"
@@ -50,7 +50,7 @@ COMPARED = (
 
 
 class Ratio(Struct, frozen=True):
-    """Ours and what it is held against, each of its run that was disturbed least."""
+    """Our value and its lower bound, each from the fastest run."""
 
     name: str
     ours: float
@@ -59,19 +59,19 @@ class Ratio(Struct, frozen=True):
 
     @property
     def value(self) -> float:
-        """How many times the limit."""
+        """Our value as a factor of the bound."""
         return self.ours / self.limit
 
 
 class Kept(Struct):
-    """What the repository holds: ratios by the number of files, and the machine of the last run."""
+    """The stored ratios by number of files, and the machine of the last run."""
 
     machine: dict[str, str | int | float] = {}
     libraries: dict[int, dict[str, float]] = {}
 
 
 def of(library: Library) -> Iterator[Ratio]:
-    """All ratios that were measured; none of a step that was not run."""
+    """All measured ratios; none for steps that were not run."""
     for ours, what, limit in COMPARED:
         one, other = library.step(ours), library.step(limit)
         if one is not None and other is not None:
@@ -105,14 +105,14 @@ def _cost(step: Step, what: str) -> float:
 
 
 def load(file: Path) -> Kept:
-    """What is kept; nothing where there is no file."""
+    """The stored ratios; empty if there is no file."""
     return msgspec.json.decode(file.read_bytes(), type=Kept) if file.exists() else Kept()
 
 
 def keep(file: Path, result: Result) -> None:
-    """Write the ratios of this run over those of libraries of the same sizes.
+    """Replace the stored ratios of libraries of the same sizes by those of this run.
 
-    Of a busy machine, those of seconds stay as they were.
+    On a busy machine, ratios of seconds are not replaced.
     """
     kept = load(file)
     for library in result.libraries:
@@ -126,12 +126,12 @@ def keep(file: Path, result: Result) -> None:
 
 
 def is_quiet(result: Result) -> bool:
-    """Whether the machine did little else when the run began."""
+    """Whether the machine was nearly idle at the start of the run."""
     return float(result.machine.get("load before", 0)) < QUIET_LOAD
 
 
 def judge(result: Result, kept: Kept) -> Iterator[Bar]:
-    """One bar a ratio; what only one of them has, this run or the file, is not measured."""
+    """One bar per ratio; ratios that only the run or only the file has are not measured."""
     for library in result.libraries:
         before: Mapping[str, float] = kept.libraries.get(library.files, {})
         now = {one.name: one for one in of(library)}

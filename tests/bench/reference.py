@@ -1,7 +1,7 @@
-"""A library -> what the work costs without us: `mutagen.File` alone, and SQLite with plain rows.
+"""A library -> reference costs: `mutagen.File` alone, and SQLite with plain rows.
 
-`python -m tests.bench.reference warm|mutagen MUSIC`, or `sqlite DATABASE FOLDER`: each is a process
-of its own, and tells what its work took without its start.
+`python -m tests.bench.reference warm|mutagen MUSIC`, or `sqlite DATABASE FOLDER`: each runs in its
+own process, and prints the time of its work without its start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def audio_files(folder: str) -> Iterator[str]:
 
 
 def warm(folder: str) -> Took:
-    """Have all files whole in the page cache."""
+    """Read all files into the page cache."""
     took = Took()
     for path in audio_files(folder):
         with open(path, "rb") as file:
@@ -37,7 +37,7 @@ def warm(folder: str) -> Took:
 
 
 def mutagen_alone(folder: str) -> Took:
-    """Read all tags one after the other, and keep none."""
+    """Read all tags one after the other, without keeping them."""
     from mutagen import File
 
     paths = list(audio_files(folder))
@@ -51,7 +51,7 @@ def mutagen_alone(folder: str) -> Took:
 def plain_sqlite(database: str, folder: str) -> Took:
     """Write the rows of the index's `tracks` to a bare table, in one transaction of one statement.
 
-    No index, no text search, no second table: the least that SQLite does for as many bytes.
+    No index, no text search, no second table: the lower bound of SQLite for as many bytes.
     """
     with closing(sqlite3.connect(database)) as source:
         names = [name for (name,) in source.execute(_COLUMNS)]
@@ -72,7 +72,7 @@ def plain_sqlite(database: str, folder: str) -> Took:
 
 
 def main() -> int:
-    """Do one of them, and tell what it took."""
+    """Run one of them, and print its measurements."""
     how, *words = sys.argv[1:]
     references: dict[str, Callable[..., Took]] = {
         "warm": warm,

@@ -1,4 +1,4 @@
-"""A library -> the cost of everything the program does with one, run after run."""
+"""A library -> the costs of all operations of the program on it, run after run."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from tests.bench.process import Cost, Failed, run
 
 CHECKOUT = Path(__file__).parents[2]
 MOST_TRACED = 10_000
-"""Files in the largest library that is run under strace, which takes many times as long."""
+"""Maximum files of a library run under strace, which takes many times as long."""
 FEW = 500
-"""Files that show each process each kind of file."""
+"""Files of the warm-up library, enough for each process to meet each format."""
 AGAIN = 3
-"""How often a round runs what is over in a moment."""
+"""How often a round repeats very short steps."""
 
 
 class Scenario:
-    """One library and one database that is made anew for each round."""
+    """One library, and one database that is recreated for each round."""
 
     def __init__(
         self,
@@ -69,21 +69,21 @@ class Scenario:
         self._limit = kernel.build(work)
         self._steps: dict[str, Step] = {}
         self.sampling = False
-        """Whether rounds look at memory; those that do are not timed."""
+        """Whether rounds sample memory; such rounds are not timed."""
 
     def result(self) -> Library:
-        """What was measured so far."""
+        """The measurements so far."""
         return Library(self._files, list(self._steps.values()), self._tiny)
 
     def warm(self) -> None:
-        """Have all of the library in the page cache, as far as it fits, and all code compiled."""
+        """Read the library into the page cache, as far as it fits, and compile all code."""
         self._run_few()
         self._reference("warm", str(self._music))
 
     def round(self) -> None:
-        """Everything once, and the library is as it was. Raises Failed when an answer is wrong.
+        """Run everything once, and restore the library. Raises Failed if an answer is wrong.
 
-        Of tiny files there are many: only what grows with their number is measured.
+        For a library of tiny files only the steps that grow with their number are measured.
         """
         self._kernel()
         if self._tiny:
@@ -91,7 +91,7 @@ class Scenario:
             self._scan_unchanged()
             return
         self._inside(MUTAGEN, self._reference("mutagen", str(self._music)))
-        if not self.sampling:  # a stage has no memory of its own
+        if not self.sampling:  # memory is not measured for stages
             for stage, name in STAGES.items():
                 self._stage(stage, name)
         self._rebuild()
@@ -125,7 +125,7 @@ class Scenario:
             self._steps[name].habit = strace.habit(traced, self._music)
 
     def cold_round(self) -> None:
-        """A rebuild and an unchanged scan, each with nothing of the library in memory."""
+        """A rebuild and an unchanged scan, each with a cold cache."""
         reason = cold.why_not(self._music)
         if reason:
             self._steps[COLD_REBUILD] = Step(COLD_REBUILD, absent=reason)
@@ -140,7 +140,7 @@ class Scenario:
             self._scan(COLD_UNCHANGED, files_read=0)
 
     def _kernel(self) -> None:
-        """The least that any program does: list everything, and open and read every track."""
+        """The lower bounds: list everything, and open and read every track."""
         for _ in range(AGAIN):
             self._note(FIND, self._run(kernel.find(self._music)))
             for name, threads in ((KERNEL, 1), (KERNEL_TWO, 2)):
@@ -157,7 +157,7 @@ class Scenario:
         self._inside(name, self._run([sys.executable, *words], cores=1))
 
     def _inside(self, name: str, cost: Cost) -> None:
-        """Note what the work took within its process, without the start of Python."""
+        """Record the cost measured inside the process, without the start of Python."""
         took = clock.told(cost.output)
         if took.files != self._files:
             raise Failed(f"{name}: {took.files} files instead of {self._files}")
@@ -166,7 +166,7 @@ class Scenario:
         step.read_bytes, step.database_bytes = took.read_bytes, took.database_bytes
 
     def _run_few(self) -> None:
-        """Have our own code compiled and in memory: everything once with another, small library."""
+        """Compile and load our code, by running everything once with another, small library."""
         few = self._database.with_name("few")
         make(few, FEW, seed=1)  # its first artist is that of every library
         kept = self._database
@@ -181,7 +181,7 @@ class Scenario:
 
     @contextmanager
     def _cold(self, name: str) -> Iterator[None]:
-        """Forget the library, and note what its disk was asked for; the last run's is kept."""
+        """Drop the caches, and record the requests to the disk; the last run is kept."""
         cold.drop_caches()
         self._run_few()
         before = cold.asked_of(self._music)
@@ -214,7 +214,7 @@ class Scenario:
 
     @contextmanager
     def _retagged(self) -> Iterator[int]:
-        """Other titles in three files; how many files that are."""
+        """Change the titles of three files; yields their number."""
         chosen = {
             (album.folder, album.tracks[0].name): (album, album.tracks[0])
             for album in (self._first, self._middle, self._last)
@@ -230,9 +230,9 @@ class Scenario:
 
     @contextmanager
     def _renamed(self) -> Iterator[int]:
-        """Another name for one album's folder; how many files are in it.
+        """Rename one album's folder; yields its number of files.
 
-        The files that `_retagged` has put back are read in passing, by a scan that is not measured.
+        The files that `_retagged` has restored are read first, by a scan that is not measured.
         """
         self._index("scan")
         folder = self._music / self._middle.folder
@@ -273,7 +273,7 @@ class Scenario:
         return step
 
     def _expect(self, cost: Cost, **expected: int) -> dict[str, Any]:
-        """The answer as JSON. A program that did something else was not measured at all."""
+        """The output as JSON. Raises Failed if the program did not do the expected work."""
         report: dict[str, Any] = msgspec.json.decode(cost.output)
         told = {name: report[name] for name in expected}
         if told != expected:
@@ -282,7 +282,7 @@ class Scenario:
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """Ours without what would choose settings, and with compiled code as an installation has it."""
+    """Our environment without variables for settings, and with compiled code as if installed."""
     left_out = ("INDEXER_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "XDG_CONFIG_HOME": str(work), "PYTHONPYCACHEPREFIX": str(work / "pycache")}

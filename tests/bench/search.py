@@ -1,7 +1,7 @@
-"""An index of made-up tracks -> how long questions take: `python -m tests.bench.search`.
+"""An index of made-up tracks -> duration of searches: `python -m tests.bench.search`.
 
-The rows are written as insert writes them, but there are no files. Words come as often as in a
-language (Zipf's law: the hundredth is a hundred times rarer than the first).
+The rows are written as insert writes them, but there are no files. Word frequencies are as in a
+language (Zipf's law: the hundredth word is a hundred times rarer than the first).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.rows import MadeUp
 TWO_WORDS = "two words of a track"
 TWO_FREQUENT = "two frequent words"
 MOST_MS = 20
-"""The bar for a two-word question to 100 000 tracks."""
+"""The limit for a two-word question to 100 000 tracks."""
 COMMON = (
     "the of a love in you i to me my and on remix live version it is no night day feat de la "
     "your we all for with this time one world heart baby song blues"
@@ -44,7 +44,7 @@ PER_TRANSACTION = 2000
 
 
 class Vocabulary:
-    """Words, the frequent ones first, and texts made of them."""
+    """Words by frequency, and texts made of them."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -55,7 +55,7 @@ class Vocabulary:
         self._weights = list(accumulate(1 / (rank + 2) for rank in range(WORDS)))
 
     def text(self, fewest: int, most: int) -> str:
-        """So many words; one text in thirty is Japanese."""
+        """A text of `fewest` to `most` words; one text in thirty is Japanese."""
         random = self._random
         count = random.randint(fewest, most)
         if random.random() < 1 / 30:
@@ -64,7 +64,7 @@ class Vocabulary:
 
 
 def tracks(count: int, random: Random) -> Iterator[tuple[bytes, Track]]:
-    """Albums of 8 to 16 tracks, by artists of which a few have many; with their paths."""
+    """Paths and tracks of albums of 8 to 16 tracks; a few artists have many albums."""
     vocabulary = Vocabulary(random)
     artists = [vocabulary.text(1, 3) for _ in range(max(10, count // 30))]
     weights = list(accumulate(1 / (rank + 20) for rank in range(len(artists))))
@@ -97,7 +97,7 @@ def fill(database: Path, count: int, random: Random) -> None:
 
 
 class Asked(Struct, frozen=True):
-    """One kind of question: an example, and how long each of several took, in milliseconds."""
+    """One kind of question: an example, and the durations of several, in milliseconds."""
 
     kind: str
     example: str
@@ -106,17 +106,16 @@ class Asked(Struct, frozen=True):
 
     @property
     def median(self) -> float:
-        """Half are faster."""
         return self.times[len(self.times) // 2]
 
     @property
     def late(self) -> float:
-        """All but one in twenty are faster."""
+        """The 95th percentile."""
         return self.times[int(len(self.times) * 0.95)]
 
 
 def questions(library: Library, random: Random, count: int) -> Iterator[tuple[str, list[str]]]:
-    """Kinds of questions; those about one track take their words from it."""
+    """Kinds of questions; those about one track use its words."""
     known = list(library.search([], sort="path", limit=None))
     chosen = [random.choice(known) for _ in range(count)]
     texts = [f"{row['title']} {row['artist']}".replace(";", "").split() for row in chosen]
@@ -138,7 +137,7 @@ def questions(library: Library, random: Random, count: int) -> Iterator[tuple[st
 
 
 def ask(library: Library, kind: str, asked: Sequence[str]) -> Asked:
-    """Put each question twice and take the second time: what it needs is then in memory."""
+    """Ask each question twice and measure the second time, with a warm cache."""
     times, found = [], 0
     for typed in asked:
         list(library.search([typed]))
@@ -149,7 +148,6 @@ def ask(library: Library, kind: str, asked: Sequence[str]) -> Asked:
 
 
 def lines(answers: Sequence[Asked]) -> Iterator[str]:
-    """A table."""
     yield f"{'':27}{'for example':30}{'found':>6}{'median ms':>11}{'95 % ms':>9}"
     for one in answers:
         head = f"{one.kind:27}{one.example[:28]:30}"
@@ -157,7 +155,7 @@ def lines(answers: Sequence[Asked]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill, ask, print; with `--check` the exit code says whether it was quick enough."""
+    """Fill, ask, print; with `--check` exit with 1 if it was too slow."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.search", description=__doc__)
     parser.add_argument("--tracks", type=int, default=100_000, help="in the index")
     parser.add_argument("--questions", type=int, default=100, help="of each kind")

@@ -1,7 +1,7 @@
-"""A library -> what one stage takes for all of it, alone in a process and on one core.
+"""A library -> the cost of one stage for all of it, alone in a process and on one core.
 
-`python -m tests.bench.stages STAGE MUSIC FOLDER`; Python's collector is set as where the stage runs
-in the program. `extract` leaves what it read in the folder, for the stages that come after it.
+`python -m tests.bench.stages STAGE MUSIC FOLDER`; Python's garbage collector is configured as in
+the program. `extract` stores its readings in the folder, for the later stages.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.stage_harness import ByHand
 
 READINGS = "readings"
 TOGETHER = 4
-"""Chunks in one transaction, as the local engine has them."""
+"""Chunks in one transaction, as in the local engine."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Reading]).decode
 _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
@@ -49,7 +49,7 @@ def walk_alone(by_hand: ByHand, _: Path) -> Took:
 
 
 def scan(by_hand: ByHand, _: Path) -> Took:
-    """The same, compared with an empty index, and put into plans."""
+    """List, compare with an empty index, and make plans."""
     took = Took()
     with took.timed():
         took.files = sum(len(plan.read) for plan in _plans(by_hand))
@@ -57,7 +57,7 @@ def scan(by_hand: ByHand, _: Path) -> Took:
 
 
 def read(by_hand: ByHand, folder: Path) -> Took:
-    """Every column of every file, as a reader process gets them."""
+    """Read all columns of all files, as a reader process does."""
     took = Took()
     blocks, read_bytes = [], 0
     for chunk in _chunks(by_hand):
@@ -72,7 +72,7 @@ def read(by_hand: ByHand, folder: Path) -> Took:
 
 
 def encode(by_hand: ByHand, folder: Path) -> Took:
-    """What the pipe between two processes asks for: chunks and readings, encoded and decoded."""
+    """Encode and decode chunks and readings, as for the pipe between two processes."""
     took = Took()
     for chunk, block in zip(_chunks(by_hand), _blocks(folder), strict=True):
         readings = _decode(block)
@@ -83,7 +83,7 @@ def encode(by_hand: ByHand, folder: Path) -> Took:
 
 
 def group(by_hand: ByHand, folder: Path) -> Took:
-    """Put what was read to what was planned, an album's files together."""
+    """Combine readings with plans, grouped by album."""
     took = Took()
     for plan, block in zip(_plans(by_hand), _blocks(folder), strict=True):
         readings = _decode(block)
@@ -93,7 +93,7 @@ def group(by_hand: ByHand, folder: Path) -> Took:
 
 
 def insert(by_hand: ByHand, folder: Path) -> Took:
-    """Rows of what was read, in an empty index; what makes a chunk durable counts."""
+    """Insert the readings into an empty index, including the pending rows of chunks."""
     took = Took()
     size_cache(by_hand.connection, seeding=True)
     together: list[tuple[PendingRow, Batch]] = []
@@ -121,7 +121,7 @@ STAGES: dict[str, Callable[[ByHand, Path], Took]] = {
 
 
 def _plans(by_hand: ByHand) -> Iterator[Plan]:
-    """All plans, however much of it is inserted meanwhile: each scan lists first."""
+    """All plans, independent of concurrent inserts: each scan lists first."""
     plan_of = by_hand.scan()
     yield from list(plan_of.plans())
     if list(plan_of.late_plans()):
@@ -139,7 +139,7 @@ def _blocks(folder: Path) -> list[bytes]:
 
 
 def _write(by_hand: ByHand, together: list[tuple[PendingRow, Batch]]) -> int:
-    """Write what is together, and forget it; how many files came in."""
+    """Write the batches of one transaction, and clear the list; the number of files."""
     written = by_hand.inserter.write_all(together, by_hand.now_ms)
     together.clear()
     return sum(sum(one.tally.values()) for one in written if one is not None)
@@ -165,7 +165,7 @@ def _forget(database: Path) -> None:
 
 
 def main() -> int:
-    """Run one stage, and tell what it took."""
+    """Run one stage, and print its measurements."""
     stage, music, folder = sys.argv[1:]
     ignore_lease_signal()
     with collector_relaxed(), _empty_index(Path(music), Path(folder)) as by_hand:

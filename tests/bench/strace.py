@@ -1,4 +1,4 @@
-"""A command -> its system calls: how many of each name, and what went on file by file."""
+"""A command -> its system calls: the number by name, and the calls for each file."""
 
 from __future__ import annotations
 
@@ -25,47 +25,46 @@ _READ = re.compile(r"(?:read|pread64|readv|preadv2?)\((\d+),.* = (\d+)$")
 
 
 class Opened(Struct):
-    """One track that a process opened, and all that the process did until it opened the next."""
+    """One opened track, and all calls of the process until it opened the next."""
 
     path: bytes
     fd: int
     calls: int = 1
     reads: int = 0
-    """Those that brought bytes."""
+    """Reads that returned bytes."""
     bytes_read: int = 0
 
 
 class Traced(Struct):
-    """System calls by name, and the opened tracks of each process in order."""
+    """Number of system calls by name, and the opened tracks of each process in order."""
 
     calls: dict[str, int]
     tracks: list[list[Opened]]
 
 
 class Habit(Struct, frozen=True):
-    """How tracks are read, as a disk and a kernel see it."""
+    """The access pattern for tracks, as seen by disk and kernel."""
 
     files: int
     calls: float
-    """Of each file at the median, from its own opening to the next file's."""
+    """Median per file, from its opening to that of the next file."""
     reads: float
     bytes_median: float
     bytes_p95: float
     forward: float
-    """Of all steps from a file to the next one, the share that goes on to a higher inode."""
+    """Fraction of the steps from one file to the next that go to a higher inode."""
     folder_visits: float
-    """How often a folder is come to: 1 is folder by folder."""
+    """Visits per folder: 1 is folder by folder."""
 
 
 def installed() -> bool:
-    """Whether there is a strace to count with."""
     return shutil.which("strace") is not None
 
 
 def trace(
     command: Sequence[str], *, cores: int | None, environment: Mapping[str, str], folder: Path
 ) -> Traced:
-    """Run the command once more, many times slower, and write down all it asks the kernel for."""
+    """Run the command once more under strace, many times slower."""
     with tempfile.TemporaryDirectory() as place:
         outputs = ["strace", "-ff", "-s", "0", "-e", "signal=none", "-o", f"{place}/of", "--"]
         traced = [*outputs, *command]
@@ -81,12 +80,12 @@ def trace(
 
 
 def parse(lines: Iterable[str], calls: Counter[str]) -> Iterator[Opened]:
-    """One process's lines as `strace -ff` writes them; its calls are added to those given."""
+    """Parse one process's output of `strace -ff`; its calls are added to `calls`."""
     track = None
     for line in lines:
         name = _CALL.match(line)
         if name is None:
-            continue  # it says that the process ended
+            continue  # a line about the end of the process
         calls[name[1]] += 1
         if (opened := _TRACK.match(line)) is not None:
             if track is not None:
@@ -103,7 +102,7 @@ def parse(lines: Iterable[str], calls: Counter[str]) -> Iterator[Opened]:
 
 
 def habit(traced: Traced, music: Path) -> Habit | None:
-    """How the tracks below a folder were read; None if none was."""
+    """The access pattern for tracks below a folder; None if none was read."""
     every = [track for process in traced.tracks for track in process]
     if len(every) < 2:
         return None
@@ -125,17 +124,17 @@ def habit(traced: Traced, music: Path) -> Habit | None:
 
 
 def forward(inodes: Sequence[Sequence[int]]) -> float:
-    """Of the steps that each process takes, the share that goes on to a higher inode."""
+    """Fraction of the steps of each process that go to a higher inode."""
     steps = [later > one for each in inodes for one, later in pairwise(each)]
     return sum(steps) / len(steps) if steps else 1.0
 
 
 def folder_visits(folders: Sequence[Sequence[bytes]]) -> float:
-    """How often a folder is come to from another one, or first."""
+    """Visits per folder, counting each change of folder."""
     visits = sum(one != before for each in folders for before, one in pairwise([None, *each]))
     return visits / len({folder for each in folders for folder in each})
 
 
 def _unescaped(text: str) -> bytes:
-    """A name as strace prints it: bytes that are no ASCII in octal."""
+    """Decode a name of strace's output: bytes beyond ASCII are in octal."""
     return text.encode("latin-1").decode("unicode_escape").encode("latin-1")

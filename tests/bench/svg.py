@@ -10,7 +10,7 @@ FONT = "-apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', Helvetica, Arial,
 
 
 def picture(width: int, height: int, title: str, shapes: Iterator[str]) -> str:
-    """All shapes in order, the later ones on top; `title` is for those who cannot see them."""
+    """All shapes in order, later ones on top; `title` is for screen readers."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" font-family="{FONT}">'
@@ -27,7 +27,7 @@ def text(
     anchor: str = "start",
     bold: bool = False,
 ) -> str:
-    """Words whose line stands on a point; `anchor` is start, middle or end."""
+    """Text with its baseline at a point; `anchor` is start, middle or end."""
     weight = ' font-weight="600"' if bold else ""
     return (
         f'<text x="{at[0]:.1f}" y="{at[1]:.1f}" fill="{colour}" font-size="{size:g}" '
@@ -44,7 +44,6 @@ def bar(at: Point, width: float, height: float, colour: str, edge: str = "none")
 
 
 def line(points: Sequence[Point], colour: str, *, width: float = 1) -> str:
-    """A line from point to point."""
     where = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return (
         f'<polyline points="{where}" fill="none" stroke="{colour}" stroke-width="{width:g}" '

@@ -1,4 +1,4 @@
-"""Figures -> the table that a person reads."""
+"""Figures -> a table for people."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ HEADS = (
     "", "seconds", "limit s", "ratio", "files/s", "CPU us/file", "limit us", "ratio", "PSS MB",
     "opened", "read MB", "db MB", "written MB", "rows", "calls/file",
 )  # fmt: skip
-"""`limit`: what the least costs that any program does for it, in the same run (figures.LIMITS)."""
+"""`limit`: the lower bound for any program, measured in the same run (figures.LIMITS)."""
 MB = 1_000_000
 
 
 def lines(result: Result) -> Iterator[str]:
-    """One block a library."""
+    """One block per library."""
     yield ", ".join(f"{name} {value}" for name, value in result.machine.items())
     for library in result.libraries:
         yield ""
@@ -52,7 +52,7 @@ def _row(step: Step, library: Library) -> tuple[str, ...]:
 
 
 def _habits(library: Library) -> Iterator[str]:
-    """What one traced run did file by file, and what the disk was asked for with a cold cache."""
+    """The access pattern of one traced run, and the requests to the disk with a cold cache."""
     for step in library.steps:
         if (habit := step.habit) is not None:
             median_kb, p95_kb = habit.bytes_median / 1024, habit.bytes_p95 / 1024
@@ -76,7 +76,7 @@ def _number(value: int | None, unit: int = 1) -> str:
 
 
 def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Columns as wide as their widest cell; a row of two cells is a name and a remark."""
+    """Aligned columns; a row of two cells is a name and a remark."""
     full = [row for row in rows if len(row) > 2]
     widths = [max(len(cell) for cell in column) for column in zip(*full, strict=True)]
     widths[0] = max(len(row[0]) for row in rows)

@@ -203,7 +203,7 @@ def test_a_move_tells_where_from(db: Path, music: Path) -> None:
         (("roots", "accept", "nothing"), "no root is named nothing"),
         (("rebuild", "/nowhere/at/all"), "does not exist"),
         (("rebuild", "/etc/passwd"), "is not a folder"),
-        (("rebuild", ""), "an empty path"),
+        (("rebuild", ""), "the path is empty"),
         (("scan", "--workers", "0"), "--workers"),
         (("status", "--db", "x"), "No such option"),
     ],

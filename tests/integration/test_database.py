@@ -112,7 +112,7 @@ def test_what_is_no_database_is_told_and_left_alone(tmp_path: Path, command: str
     db = tmp_path / "library.db"
     db.write_bytes(noise())
     ran = run(command, db=db, check=3)
-    assert "this is no database, or a damaged one" in ran.err
+    assert "this is not a database, or a damaged one" in ran.err
     assert "move it away and run `indexer rebuild ROOT` to make a new one" in ran.err
     assert db.read_bytes() == noise()
 
@@ -121,7 +121,7 @@ def test_what_is_no_database_is_told_and_left_alone(tmp_path: Path, command: str
 def test_a_damaged_database_is_told(tmp_path: Path, damaged: Path, command: list[str]) -> None:
     db = Path(shutil.copy(damaged, tmp_path / "library.db"))
     ran = run(*command, db=db, check=3)
-    assert "this is no database, or a damaged one" in ran.err
+    assert "this is not a database, or a damaged one" in ran.err
     assert "Traceback" not in ran.err
 
 

@@ -251,7 +251,10 @@ def test_an_unknown_job_is_named_and_the_others_are_done(
     fail(client, "x")
     ran = indexer(server.address, command, "x", "nothing\n", check=1)
     assert ran.out.startswith("1 job ")
-    assert ran.err == r"indexer: nothing\n: no such job failed; see indexer queues failed" + "\n"
+    assert (
+        ran.err
+        == r"indexer: nothing\n: no failed job has this id; see indexer queues failed" + "\n"
+    )
     assert held(client).failed == []
 
 
@@ -267,7 +270,7 @@ def test_ids_or_all_is_what_it_takes(
     command: str, words: tuple[str, ...], server: RedisServer
 ) -> None:
     ran = indexer(server.address, command, *words, check=2)
-    assert "name the jobs, or say --all" in ran.err
+    assert "name the jobs, or give --all" in ran.err
 
 
 # ---- what is not ours
@@ -302,7 +305,7 @@ def test_a_job_of_which_nothing_is_left_can_only_be_dropped(
     client.hset("rq:job:x", "timeout", "for ever")
     ran = indexer(server.address, "requeue", "--all", check=3)
     assert ran.out == "1 job requeued\n"
-    assert ran.err == "indexer: x: too little is left of it to do it again; drop it\n"
+    assert ran.err == "indexer: x: it is incomplete and cannot be requeued; drop it\n"
     assert indexer(server.address, "drop", "x").out == "1 job dropped\n"
 
 

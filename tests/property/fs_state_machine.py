@@ -1,4 +1,4 @@
-"""Two roots on one disk, and all that people and programs do to the files in them."""
+"""Two roots on one disk, and all operations of people and programs on their files."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ CONTENTS: Final = {
     "worse": b"NO MUSIC" * 50,
 }
 MANY: Final = 8
-"""Below so many files none are taken away, or histories would be about empty folders."""
+"""Minimum number of files for a removal, so that histories are not about empty folders."""
 
 folders = st.sampled_from(FOLDERS)
 names = st.sampled_from(NAMES)
 contents = st.sampled_from(sorted(CONTENTS))
 roots = st.integers(0, 1)
 picks = st.integers(0, 99)
-"""Which of what is there: the rest of a division by their number."""
+"""Selects one of the existing files, modulo their number."""
 
 places = st.tuples(roots, folders, names)
 Place = tuple[int, bytes, bytes]
@@ -57,7 +57,7 @@ def is_anything(_mode: int) -> bool:
 
 
 class Upheaval(RuleBasedStateMachine):
-    """The files. What is to become of them is said by a class that inherits this one."""
+    """Operations on the files; a subclass adds the index and its checks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Upheaval(RuleBasedStateMachine):
         return b"/".join(filter(None, (os.fsencode(self.roots[root]), folder, name)))
 
     def free(self, place: Place) -> bytes | None:
-        """A place in a folder that is there or can be made, if nothing bears its name."""
+        """An unused path in a folder that exists or can be made, or None."""
         path = self.path(place)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -85,7 +85,7 @@ class Upheaval(RuleBasedStateMachine):
         return None if os.path.lexists(path) else path
 
     def there(self, wanted: Callable[[int], bool]) -> list[bytes]:
-        """What stands in the roots, of one kind."""
+        """The paths in the roots of one kind."""
         found = []
         for root in self.roots:
             for folder, below, files in os.walk(os.fsencode(root)):
@@ -126,7 +126,7 @@ class Upheaval(RuleBasedStateMachine):
     @precondition(has)
     @rule(number=picks, content=contents)
     def write_over_in_disguise(self, number: int, content: str) -> None:
-        """As many bytes as before, and the old time."""
+        """Write as many bytes as before, and restore the mtime."""
         path = self.pick(number)
         before = os.stat(path)
         with open(path, "r+b") as file:
@@ -143,7 +143,7 @@ class Upheaval(RuleBasedStateMachine):
     @precondition(has)
     @rule(number=picks, place=places)
     def rename(self, number: int, place: Place) -> None:
-        """To a free name, or over another file."""
+        """Rename to a free name, or over another file."""
         path, target = self.pick(number), self.path(place)
         if self.free(place) is not None or os.path.isfile(target):
             os.rename(path, target)
@@ -220,7 +220,7 @@ class Upheaval(RuleBasedStateMachine):
     @precondition(has_many)
     @rule(number=picks)
     def take_away(self, number: int) -> None:
-        """Out of the roots, to come back some day: a file, a folder, or something odd."""
+        """Move a file, a folder or a special file out of the roots; it may return later."""
         self._taken += 1
         target = os.path.join(os.fsencode(self.aside), b"%03d" % self._taken)
         os.rename(self.pick(number, is_anything), target)

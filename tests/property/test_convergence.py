@@ -1,7 +1,7 @@
-"""Whatever happens to files, and wherever a run is cut off: after the next scan index equals disk.
+"""After any changes of files, and any interrupted run, the next scan makes index equal disk.
 
-`CONVERGENCE=500 pytest tests/property/test_convergence.py` tries that many histories, others each
-time. With `TMPDIR=/dev/shm` they are on tmpfs, where inode numbers are not used again at once.
+`CONVERGENCE=500 pytest tests/property/test_convergence.py` tries that many histories, different
+ones each time. With `TMPDIR=/dev/shm` they are on tmpfs, which does not reuse inodes at once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PowerCut(BaseException):
 
 
 class Power:
-    """Lets a run commit so often, and then ends it: with its last transaction, or just before."""
+    """Ends a run after a number of commits: with its last transaction, or just before."""
 
     def __init__(self) -> None:
         self.left: int | None = None
@@ -54,7 +54,7 @@ class Power:
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
-        """Stands for `write_transaction`."""
+        """Replaces `write_transaction`."""
         if self.left is None:
             with write_transaction(connection):
                 yield
@@ -148,13 +148,13 @@ class Convergence(Upheaval):
             assert faults(library) == []
 
     def run(self, work: Callable[[Library], ScanReport], seed: int, chunk_files: int) -> ScanReport:
-        """Do something with the index, in an order of readers' answers that the seed says."""
+        """Run `work` on the index; the seed determines the order of the readers' results."""
         self.patch.setattr(PoolHere, "choose", staticmethod(random.Random(seed).randrange))
         with Library(replace(self.settings, chunk_files=chunk_files)) as library:
             return work(library)
 
     def check_inside(self, library: Library) -> None:
-        """What holds after every run that came to its end, wherever it looked."""
+        """Invariants after every complete run, of any scope."""
         assert faults(library) == []
         fed = {track_id: place[:2] for track_id, place in replayed(library.changes()).items()}
         shown = ask(library, "SELECT id, root, path FROM library")
@@ -165,7 +165,7 @@ class Convergence(Upheaval):
         self.ids = ids
 
     def check_all(self, report: ScanReport) -> None:
-        """What holds after a look at everything."""
+        """Invariants after a scan of everything."""
         assert (report.interrupted, report.pending) == (False, 0)
         with Library(self.settings) as library:
             self.check_inside(library)
@@ -185,7 +185,7 @@ class Convergence(Upheaval):
             assert content(library) == self.content_afresh()
 
     def check_tags(self, library: Library, on_disk: dict[tuple[str, bytes], Tags | None]) -> None:
-        """The view has just the readable files, and says of each what its tags say."""
+        """The view has exactly the readable files, with their tags."""
         shown = {
             (root, _bytes(path)): tags
             for root, path, *tags in ask(
@@ -199,7 +199,7 @@ class Convergence(Upheaval):
                 assert read in (None, told), place
 
     def on_disk(self) -> dict[tuple[str, bytes], Tags | None]:
-        """What the files say themselves: (root, path) -> tags, None for what cannot be read."""
+        """The files on the disk: (root, path) -> tags, None for an unreadable one."""
         found: dict[tuple[str, bytes], Tags | None] = {}
         for root in self.roots:
             top = os.fsencode(root)
@@ -215,14 +215,14 @@ class Convergence(Upheaval):
         return found
 
     def content_afresh(self) -> list[Tags]:
-        """What an index holds that never saw anything but what stands there now."""
+        """The content of a new index of the same files."""
         with Library(self.new_index("fresh")) as library:
             library.rebuild([os.fsencode(root) for root in self.roots])
             return content(library)
 
 
 def content(library: Library) -> list[Tags]:
-    """The view without ids and times of indexing, and which tracks are of one album."""
+    """The view without ids and times of indexing, with the grouping into albums."""
     rows = ask(library, "SELECT library.*, album_id FROM library JOIN tracks USING (id)")
     rows.sort(key=lambda row: (row[1], _bytes(row[2])))
     first_of: dict[int, tuple[object, ...]] = {}

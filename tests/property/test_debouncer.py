@@ -1,4 +1,4 @@
-"""Whatever is seen in whatever order: nothing is lost, nothing is early, nothing waits for ever."""
+"""For any events in any order: nothing is lost, nothing is early, nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ debouncers = st.builds(
 
 @dataclass
 class Supervised(World):
-    """A world that holds each thing that is due against what was seen and what is on the disk."""
+    """A world that checks each due hint against the events and the disk."""
 
     being_written: set[bytes] = field(default_factory=set)
-    """By the events alone."""
+    """Files being written, according to the events alone."""
 
     def see(self, path: bytes, kind: FsEventKind) -> None:
         if kind in CHANGING:
@@ -54,7 +54,7 @@ class Supervised(World):
         super().see(path, kind)
 
     def move_folder(self, old: bytes, new: bytes) -> None:
-        """Rename a folder; in the kernel's eyes nothing happens to what is below it."""
+        """Rename a folder; for the kernel, nothing below it changes."""
         for path in [path for path in self.disk if paths.is_below(path, old)]:
             moved = new + path[len(old) :]
             self.disk[moved] = self.disk.pop(path)
@@ -85,7 +85,7 @@ class Supervised(World):
 
 
 def act_on_file(world: Supervised, what: str, path: bytes) -> None:
-    """What one program does to a file that is there."""
+    """An operation of a program on an existing file."""
     match what:
         case "open":
             world.open(path)
@@ -102,7 +102,7 @@ def act_on_file(world: Supervised, what: str, path: bytes) -> None:
 
 
 def act_on_two(world: Supervised, what: str, path: bytes, other: bytes) -> None:
-    """What one program does to a file that is there, and to its folder, beside another name."""
+    """An operation on an existing file and another name in its folder."""
     if what == "rename" and path != other:
         world.rename(path, other)
     elif what == "move folder":
@@ -156,12 +156,12 @@ def test_the_index_follows_whatever_programs_do_and_never_reads_what_is_being_wr
     assert world.debouncer.next_due() is None
 
 
-# Sightings that no disk would give, in any order.
+# Impossible events in any order.
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A event or a hint, and when it came."""
+    """An event or a hint, and its time."""
 
     at: float
     what: FsEvent | Hint
@@ -209,7 +209,7 @@ facts = st.dictionaries(files, seen, max_size=8)
 
 
 def answers(due: DueHint, what: FsEvent | Hint) -> bool:
-    """Whether looking at what is due is to look at all that was offered: the naive oracle."""
+    """Whether a due hint covers everything that was offered: the naive oracle."""
     looked = due.hint
     if looked.root_id != what.root_id:
         return False
@@ -231,7 +231,7 @@ def answers(due: DueHint, what: FsEvent | Hint) -> bool:
 
 
 def split(offer: Offer) -> list[Offer]:
-    """A hint of several names is answered name by name."""
+    """Split a hint into one for each name."""
     if isinstance(offer.what, FsEvent) or offer.what.names is None or offer.what.reread:
         return [offer]
     root_id, folder = offer.what.root_id, offer.what.folder
@@ -249,7 +249,7 @@ def name_of(offer: Offer) -> bytes | None:
 
 
 class Watch:
-    """Offers, what became due after each, and when."""
+    """Offers, the hints that became due after each, and their times."""
 
     def __init__(self, debouncer: Debouncer, facts: dict[bytes, Observation | None]) -> None:
         self.debouncer = debouncer
@@ -319,7 +319,7 @@ def test_everything_offered_is_due_in_time_and_nothing_is_kept(
 def test_what_is_whole_waits_for_company_no_longer_than_patience(
     debouncer: Debouncer, history: list[tuple[float, bool, FsEvent | Hint]]
 ) -> None:
-    """However many come, go and are written in the same folder."""
+    """For any number of other files that are created, removed and written in the folder."""
     watch = Watch(debouncer, dict.fromkeys(paths.join(f, n) for f in FOLDERS for n in NAMES))
     for pause_s, _busy, what in history:
         watch.wait(watch.now + pause_s)

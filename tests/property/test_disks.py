@@ -1,4 +1,4 @@
-"""Look-ups through mounts, against the simplest thing that could be true."""
+"""Look-ups through mounts, compared with a naive implementation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def holds(folder: bytes, path: bytes) -> bool:
 
 @st.composite
 def mounted(draw: st.DrawFn) -> list[Mount]:
-    """What the kernel lists after these mounts were made, oldest first."""
+    """The kernel's list after these mounts, oldest first."""
     made: list[Mount] = []
     for number, point in enumerate([b"/", *draw(st.lists(places, max_size=6))], 10):
         parent = mount_of(point, made)

@@ -47,7 +47,7 @@ USUAL = {
     b"disk": (b"\0\0\0\1\0\0", 0),
     b"covr": (b"\x89PNG", 14),
 }
-"""What taggers write, and of which type."""
+"""Items that taggers write, with their type."""
 
 
 @st.composite
@@ -100,7 +100,7 @@ def tracks(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def mp4_files(draw: st.DrawFn) -> bytes:
-    """`moov` before or behind the sound, its atoms in any order, sizes that may be wrong."""
+    """`moov` before or after `mdat`, its atoms in any order, sizes that may be wrong."""
     ilst = atom(b"ilst", b"".join(draw(st.lists(items(), max_size=7))), draw(rarely))
     beside = [
         full(b"hdlr", bytes(21)),

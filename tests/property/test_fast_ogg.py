@@ -86,7 +86,7 @@ SOUND = page(bytes(300), 4, 9, 7, 44100)
 
 
 def unfinished(packet: bytes, sequence: int, flags: int = 1, serial: int = 7) -> bytes:
-    """A page of which the packet goes on: of whole lacing values, and none that ends it."""
+    """A page whose packet continues: no lacing value ends it."""
     whole = page(packet, flags, sequence, serial, -1)
     segments = len(packet) // 255
     return whole[:26] + bytes([segments]) + whole[27 : 27 + segments] + packet
@@ -98,7 +98,7 @@ def comments_of(*comments: bytes) -> bytes:
 
 
 def paged(tags: bytes, segments: list[int]) -> list[bytes]:
-    """The pages of comments, with so many lacing values each, and as many as the last again."""
+    """The pages of comments with these numbers of lacing values; the last number repeats."""
     pages: list[bytes] = []
     while True:
         size = 255 * segments[min(len(pages), len(segments) - 1)]
@@ -118,7 +118,7 @@ def picture(size: int) -> bytes:
 
 
 def counted(content: bytes) -> tuple[bool, int]:
-    """Whether it is read without mutagen, and how many bytes of it."""
+    """Whether it is read without mutagen, and the number of bytes read."""
     file = Counted(content)
     return plain_ogg(Window(file)) is not None, file.bytes_read
 

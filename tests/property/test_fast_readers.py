@@ -35,12 +35,12 @@ FAST = (
     (vorbis, "plain_ogg"),
     (mp4, "plain_mp4"),
 )
-"""Readers of our own, which say None where mutagen shall read."""
+"""Our own readers, which return None if mutagen must read the file."""
 
 
 @contextmanager
 def mutagen_alone() -> Iterator[None]:
-    """Every reader of our own declines."""
+    """Let all of our own readers decline."""
     with ExitStack() as stack:
         for module, name in FAST:
             stack.enter_context(patch.object(module, name, lambda *_: None))
@@ -61,7 +61,7 @@ def assert_same(content: bytes, suffix: str) -> None:
 
 
 class Counted(io.BytesIO):
-    """A file that counts what is read of it."""
+    """A file that counts the bytes read."""
 
     bytes_read = 0
 

@@ -1,4 +1,4 @@
-"""Genres, times and versions of LAME, read here as mutagen reads them."""
+"""Genres, times and LAME versions are read as by mutagen."""
 
 from __future__ import annotations
 

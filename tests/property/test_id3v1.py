@@ -1,4 +1,4 @@
-"""An ID3v1 tag is found and read as mutagen finds and reads it."""
+"""An ID3v1 tag is found and read as by mutagen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ignore files of any bytes: what they say is what git says of them, in bounded time."""
+"""Ignore files of any bytes have the same meaning as in git, in bounded time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NAME_PIECES = (
     b"\n",
     b"\x0b",
 )
-"""`a` and `b` are met the most, so that patterns find something to match."""
+"""`a` and `b` are the most frequent, so that patterns match something."""
 PATTERN_PIECES = (
     *NAME_PIECES[:-3], b"/", b"/", b"*", b"*", b"**", b"**/", b"/**/", b"/**", b"?", b"\\", b"\r",
     b"\t", b"\x0b", b"\\/", b"\\ ", b"[ab]", b"[!a]", b"[^b-]", b"[]a]", b"[a-", b"[9-0]",
@@ -71,7 +71,7 @@ nonsense = st.lists(st.sampled_from(PATTERN_PIECES), max_size=8).map(b"".join)
 
 @st.composite
 def near(draw: st.DrawFn, path: bytes) -> bytes:
-    """A pattern that has much of a path in it."""
+    """A pattern similar to a path."""
     cut = draw(st.integers(0, len(path)))
     end = draw(st.integers(cut, len(path)))
     new = draw(st.sampled_from(PATTERN_PIECES))
@@ -180,7 +180,7 @@ KILLERS = (
 
 
 def steps_of(function: Callable[[], object]) -> int:
-    """How many lines of ours are run, however long the machine takes for them."""
+    """The number of executed lines of our code, independent of the machine's speed."""
     count = 0
 
     def trace_line(_frame: FrameType, event: str, _argument: object) -> Any:

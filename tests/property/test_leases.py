@@ -1,4 +1,4 @@
-"""Whatever happens to the jobs, none is forgotten and none that is alive is given out twice."""
+"""For any fate of the jobs: none is forgotten, and no live job is dispatched twice."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ SLACK_S = 1e-6
 
 
 class Job(Enum):
-    """Where the job of a case is."""
+    """The state of the job of a key."""
 
     NONE = auto()
-    """Nobody has it: it was never given out, was answered, or was lost without a word."""
+    """No job: never dispatched, answered, or lost without a trace."""
     QUEUED = auto()
     STARTED = auto()
-    """Somebody works on it, and shows life whenever he is looked at."""
+    """A worker runs it, and its heartbeat is always recent."""
     STUCK = auto()
-    """It says that it is started, but shows no life any more."""
+    """Its state is started, but it has no heartbeat any more."""
     LOST_READING = auto()
     """The same, while its files were read."""
     FAILED = auto()
 
 
 class Row:
-    """A pending row, and what became of its job."""
+    """A pending row, and the state of its job."""
 
     def __init__(self, outline: Outline, files: int, now: float) -> None:
         self.outline = outline
         self.files = files
         self.job = Job.NONE
         self.dead_since = now
-        """When whoever asks could first have seen that nobody is at it."""
+        """When it first became visible that no worker runs it."""
         self.pulse = 0
 
     @property
@@ -53,7 +53,7 @@ class Row:
         return self.job in (Job.QUEUED, Job.STARTED)
 
     def sign(self) -> JobState:
-        """What Redis says of it."""
+        """Its state in Redis."""
         match self.job:
             case Job.QUEUED:
                 return JobState(waits=True, files=self.files)
@@ -71,12 +71,12 @@ class Row:
 
 
 class Dispatching(RuleBasedStateMachine):
-    """One who dispatches, looks whenever something is due, and never sleeps longer than that."""
+    """A dispatcher that checks whenever something is due, and never sleeps longer."""
 
     steps: tuple[Job, ...] = (Job.STARTED, Job.FAILED)
-    """What a job that is alive may come to."""
+    """The next states of a live job."""
     at_most_s = max(LEASE_S + LOOK_S, LONGEST_S * (1 + JITTER)) + LOOK_S
-    """The longest that nobody is at a case."""
+    """The longest time without a worker for a key."""
 
     @initialize(retries=st.integers(0, 3), chance=st.floats(0, 1))
     def begin(self, retries: int, chance: float) -> None:
@@ -162,7 +162,7 @@ class Dispatching(RuleBasedStateMachine):
         return row
 
     def _look(self) -> None:
-        """As the dispatcher does; a row that was answered and is not whole waits for its time."""
+        """Check as the dispatcher does; an answered row with files not whole waits for its time."""
         left = self.leases.meet([row.outline for row in self.rows.values()], self.now)
         for outline in left:
             self.leases.try_again(DispatchKey(outline.generation, outline.id), self.now + 1.0)
@@ -172,7 +172,7 @@ class Dispatching(RuleBasedStateMachine):
             before = row.job
             verdict = self.leases.judge(case, row.sign(), self.now)
             if row.is_alive:
-                assert verdict is Action.WAIT, "it shows life"
+                assert verdict is Action.WAIT, "it has a heartbeat"
             match verdict:
                 case Action.DISPATCH:
                     self._dispatch(row)
@@ -194,7 +194,7 @@ class Dispatching(RuleBasedStateMachine):
 
 
 class NothingFails(Dispatching):
-    """Without failures, whatever is lost is given out again within a lease and a look."""
+    """Without failures, a lost job is dispatched again within a lease and a check."""
 
     steps = (Job.STARTED,)
     at_most_s = LEASE_S + LOOK_S

@@ -1,8 +1,8 @@
-"""The queue engine on one real folder, with queues that lose, double and reorder what they hold.
+"""The queue engine on one real folder, with queues that lose, duplicate and reorder jobs.
 
-Foreman, owner and lender are the real ones, and so are the disk and SQLite; only Redis is played,
-so that every order of events can be tried. What was hinted is never lost: when nobody interferes
-any more, index equals disk without another look at everything.
+The dispatcher, the job functions, the disk and SQLite are real; only Redis is simulated, so that
+every order of events can be tried. Hints are never lost: when the interference stops, index equals
+disk without another full scan.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from tests.corpus import tagged
 NAMES = ("a.mp3", "b.mp3", "d/c.mp3")
 LEASE_S = 15.0
 ENOUGH = 400
-"""Rounds in which everything must have come to rest."""
+"""Rounds after which all work must be done."""
 
 
 class PlayedQueues:
-    """What `Queues` does, in this process; jobs are kept as the JSON that they would be."""
+    """`Queues` without Redis; jobs are kept as JSON."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, list[tuple[str, bytes]]] = {name: [] for name in QUEUES}
@@ -56,7 +56,7 @@ class PlayedQueues:
         self.jobs[name].append((job_id, msgspec.json.encode(order)))
 
     def flush(self) -> None:
-        self.__init__()  # type: ignore[misc]  # as FLUSHALL does
+        self.__init__()  # type: ignore[misc]  # like FLUSHALL
 
     def files_held(self) -> int:
         return sum(
@@ -91,7 +91,7 @@ class PlayedQueues:
 
 
 class Silent:
-    """Counts nothing."""
+    """A counter that ignores everything."""
 
     def count(self, *_counted: object) -> None:
         pass
@@ -120,7 +120,7 @@ class QueueConvergence(RuleBasedStateMachine):
         self.now = 1_000.0
         self.written = 0
         self.hinted: set[str] = set()
-        """Names that changed, and of which nobody was told yet."""
+        """Changed names that were not hinted yet."""
         self.queues = PlayedQueues()
         self.connection = open_index(self.settings.db, write=True)
         self.root = root_at(self.connection, self.settings, os.fsencode(self.music))
@@ -180,13 +180,13 @@ class QueueConvergence(RuleBasedStateMachine):
 
     @rule(names=st.permutations(NAMES))
     def link(self, names: Sequence[str]) -> None:
-        """Its other name has a new ctime, and nobody tells of it there."""
+        """The other link has a new ctime, and there is no event for it."""
         source, target = names[:2]
         if (self.music / source).exists() and not (self.music / target).exists():
             (self.music / target).hardlink_to(self.music / source)
             self.hinted.add(target)
 
-    # Who hears of it
+    # Hints
 
     @rule(recursive=st.booleans())
     def deliver(self, recursive: bool) -> None:
@@ -208,7 +208,7 @@ class QueueConvergence(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(QUEUES), newest=st.booleans(), again=st.booleans())
     def run_job(self, name: str, newest: bool, again: bool) -> None:
-        """Run one job; `again`: its answer came, and it stays in the queue as if it had not."""
+        """Run one job; `again`: it stays in the queue although it has a result."""
         jobs = self.queues.jobs[name]
         if not jobs:
             return
@@ -282,7 +282,7 @@ class QueueConvergence(RuleBasedStateMachine):
 
 
 def _nobody() -> Any:
-    """A client that nobody asks anything."""
+    """A client that is never used."""
     return redis.Redis(unix_socket_path="/nobody/listens/here")
 
 

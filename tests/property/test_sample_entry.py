@@ -66,7 +66,7 @@ def entries(draw: st.DrawFn) -> bytes:
 
 
 def mutagens(content: bytes) -> Entry | None:
-    """What mutagen makes of it; None where it refuses."""
+    """The result of mutagen; None if it refuses."""
     file = io.BytesIO(content)
     try:
         entry = AudioSampleEntry(Atom(file), file)
@@ -83,7 +83,7 @@ def test_an_entry_that_is_read_here_is_read_as_mutagen_reads_it(content: bytes) 
 
 
 def test_usual_entries_are_read_here() -> None:
-    """A judge of nothing but refusals would prove nothing."""
+    """A comparison of refusals only would prove nothing."""
     config = descriptor(5, b"\x12\x10", 0, long=True)
     head = struct.pack(">BB3xII", 0x40, 0x15, 128_000, 128_000)
     told = descriptor(3, b"\0\1\0" + descriptor(4, head + config, 0, long=True), 0, long=True)

@@ -1,4 +1,4 @@
-"""Merging, paging and telling, each against the simplest thing that could be true."""
+"""Merging, paging and the change feed, each compared with a naive implementation."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Item = Entry | Listed | Unlisted | Unseen
 
 
 def walked(files: frozenset[bytes], dark: frozenset[bytes], folder: bytes = b"") -> Iterator[Item]:
-    """What `walk` would say of a tree with these files, in its order.
+    """The items that `walk` yields for a tree with these files, in its order.
 
-    Folders in `dark` cannot be listed, files in it cannot be looked at.
+    Folders in `dark` cannot be listed, and `stat` fails for files in it.
     """
     if folder in dark:
         yield Unlisted(folder, "no")
@@ -188,10 +188,10 @@ happenings = st.lists(
 
 
 @given(happenings)
-def test_who_follows_the_feed_knows_at_every_pause_whether_a_track_is_in_the_view(
+def test_the_feed_shows_at_every_pause_whether_a_track_is_in_the_view(
     happened: list[tuple[object, ...]],
 ) -> None:
-    """A row that lost its place is told of before a run ends: only then the two have to agree."""
+    """A displaced row is reported before the end of a run: only then must both agree."""
     row: IndexedFile | None = None
     fed = False
     kinds: list[ChangeKind] = []

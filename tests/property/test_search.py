@@ -17,7 +17,7 @@ from tests.rows import MadeUp
 from tests.trees import faults
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
-"""What a tag may hold: the store lets no lone surrogate in."""
+"""Texts of tags, without lone surrogates, which the store never gets."""
 NAMES = TEXT | st.text("aé ßøΣİ!&-:\"'東か ｶﾞ가\u0301\u00ad\x00", min_size=1, max_size=12)
 TYPED = st.text() | st.lists(
     st.sampled_from(
@@ -29,7 +29,7 @@ SORTS = st.sampled_from(["relevance", "artist", "-year", "path"])
 
 
 class Shelf:
-    """An index that a track is put into for a while; another one stays."""
+    """An index to which a track is added temporarily, beside a permanent one."""
 
     def __init__(self, library: Library, rows: MadeUp) -> None:
         self.library = library
@@ -47,7 +47,7 @@ class Shelf:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    """It is whole after all that was put in and taken out."""
+    """An index that is checked for consistency after all tests."""
     path: Path = tmp_path_factory.mktemp("search") / "library.db"
     connection = open_index(path, write=True)
     with Library(Settings(db=path)) as library:
@@ -94,7 +94,7 @@ def test_a_track_is_found_by_each_of_its_words_and_not_without_it(
 
 
 def _words(text: str) -> list[str]:
-    """Its words as they are written and as they are folded; symbols only where all of it is."""
+    """Its words, unfolded and folded; symbols only if the text has nothing else."""
     written = text.replace('"', " ").split()
     words = [word for word in written if fold(word) and not of_symbols(fold(word))]
     return [*words, *fold(text).split()]

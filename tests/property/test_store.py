@@ -1,4 +1,4 @@
-"""What the store keeps and gives back, against lists and filters."""
+"""Round trips and queries of the store, compared with lists and filters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def index(connection: Connection, root_id: int) -> Connection:
 
 
 class Undone:
-    """Everything that is written in it never was."""
+    """Rolls back all writes inside it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -62,7 +62,7 @@ def test_rows_below_a_folder_are_those_that_a_filter_leaves(
 
 
 def looked_at(hint: Hint, path: bytes) -> bool:
-    """Whether a scan of a hint looks at a file of this path, by what a hint says of itself."""
+    """Whether a scan of a hint covers this path, by the definition of a hint."""
     if hint.names is not None:
         return path in {paths.join(hint.folder, name) for name in hint.names}
     if hint.recursive:

@@ -101,7 +101,7 @@ def test_what_was_written_is_read_back_and_nothing_else(
 
 @st.composite
 def mutations(draw: st.DrawFn, templates: Sequence[str] = TEMPLATES) -> tuple[str, bytes]:
-    """A real file of which some bytes, near its head or its end, were changed, lost or added."""
+    """A real file with some bytes near its head or its end changed, lost or added."""
     template = draw(st.sampled_from(templates))
     content = bytearray(SAMPLES[template])
     for _ in range(draw(st.integers(1, 8))):
@@ -176,7 +176,7 @@ TRICKY = [
 
 @st.composite
 def frames(draw: st.DrawFn) -> id3.Frame:
-    """Any frame of any encoding; not every one that can be drawn makes sense."""
+    """Any frame in any encoding; some drawn frames make no sense."""
     encoding = draw(st.integers(0, 3))
     texts = draw(st.lists(st.sampled_from(TRICKY), min_size=1, max_size=3))
     if encoding == 0:

@@ -1,4 +1,4 @@
-"""The house stands as it was drawn: imports run one way, and each library has one edge."""
+"""Imports run one way, and each library is used in one place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FLOORS = (
     ("indexer.model", "indexer.report"),
     ("indexer.errors",),
 )
-"""From the roof down; a module imports from its own floor and from those below."""
+"""From the top down; a module imports only from its own layer and those below."""
 
 EDGES = {
     "apsw": ("indexer.store",),
@@ -53,7 +53,7 @@ EDGES = {
     "jinja2": ("indexer.queue.dashboard",),
     "werkzeug": ("indexer.queue.dashboard",),
 }
-"""Where each library may be imported."""
+"""The packages in which each library may be imported."""
 
 EVERYWHERE = {"msgspec", "__future__", "_typeshed"}
 
@@ -134,19 +134,19 @@ IN_MUSIC = (
     "indexer.stages", "indexer.tags", "indexer.verify", "indexer.walk", "watcher.observation",
     "watcher.watches",
 )  # fmt: skip
-"""The modules that look at files of a root."""
+"""The modules that access files of a root."""
 NAMED = {
     ("indexer.disk.descent", "os.open"): 1,  # the root
     ("indexer.disk.identity", "os.open"): 1,  # the root, and where disks begin
     ("indexer.disk.tree", "os.path.realpath"): 4,  # which way links lead; nothing is opened by it
     ("watcher.watches", "os.open"): 1,  # the root
 }
-"""(module, call): how often a path is taken whole there."""
+"""(module, call) -> how often it uses a whole path."""
 DESCRIPTORS = {"fd", "folder", "descriptor", "file_descriptor"}
 
 
 def test_what_lies_in_a_root_is_asked_for_by_its_name_in_an_open_folder() -> None:
-    """On the way of a whole path any folder may be swapped with a link that leads out."""
+    """On a whole path, any folder may be replaced by a link that leads out of the root."""
     met: Counter[tuple[str, str]] = Counter()
     for file in FILES:
         if not stands_in(name_of(file), IN_MUSIC):
@@ -163,7 +163,7 @@ def test_what_lies_in_a_root_is_asked_for_by_its_name_in_an_open_folder() -> Non
 
 
 HEAVY = ("asyncio", "mutagen", "redis", "rich", "rq", "sqlite_utils", "ssl")
-"""What a daemon without queues does not need while nothing changes: 12 MB for redis alone."""
+"""Not needed by an idle daemon without queues: 12 MB for redis alone."""
 
 
 @pytest.mark.parametrize("module", ["watcher.daemon", "watcher.cli", "indexer.library"])
@@ -182,7 +182,7 @@ SERVERS = (
     "tests.automount",
     "playwright",
 )
-"""What only tests of real processes and disks need."""
+"""Needed only by tests of real processes and disks."""
 UNIT_TESTS = sorted((HERE / "tests/unit").rglob("*.py"))
 
 

@@ -26,13 +26,13 @@ PROGRAMS: dict[str, click.Group] = {"indexer": indexer_cli, "watcher": watcher_c
 OTHERS = {
     "!=", ">", "synchronous=NORMAL", "fs.inotify.max_user_watches", ".indexignore", ".nomedia",
 }  # fmt: skip
-"""What stands in code type and is no name of this project."""
+"""Words in code type that are not names of this project."""
 
 CITE = re.compile(r"(?<![$\w])R(\d{1,2})\b")
 
 
 def in_code_type(text: str) -> list[str]:
-    """All that stands between single backticks, outside of fenced blocks."""
+    """All texts between single backticks, outside of fenced blocks."""
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     return re.findall(r"`([^`]+)`", prose)
 
@@ -55,7 +55,7 @@ def names_in(file: Path) -> set[str]:
 
 
 def names_of_sql() -> set[str]:
-    """Tables, views and their columns, also as `table.column`."""
+    """Tables, views and their columns, with and without the table's name."""
     found = {"library"}
     for script in (script for _, script in schema.MIGRATIONS):
         for kind, name, columns in re.findall(
@@ -102,7 +102,7 @@ def test_what_does_not_exist_would_be_found(told: str) -> None:
 
 
 def test_a_name_beside_a_file_is_defined_in_that_file() -> None:
-    """`name` in `file.py`, `name` (`file.py`): the form in which the paper says where it is."""
+    """`name` in `file.py`, `name` (`file.py`): the form of such references."""
     form = re.compile(r"`([A-Za-z_][\w.]*)`\s+(?:\(|in\s+)`([\w/]+\.py)`")
     found = form.findall(PAPER)
     assert len(found) > 30

@@ -1,4 +1,4 @@
-"""Which automounts a look opens, and what it means that one expires or returns."""
+"""Which automounts a scan triggers, and the effect of one that expires or returns."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_root_is_opened_for_each_hint_of_it() -> None:
 
 @pytest.fixture
 def roots() -> Roots:
-    """The root `nas`, behind an automount, that is watched."""
+    """The watched root `nas`, behind an automount."""
     known = Roots(Settings(db=Path()), EventLog(), lambda _root_id: None)
     known.see([standing({b"": NFS})])
     root = known.get(2)
@@ -154,7 +154,7 @@ def test_a_root_keeps_its_state_when_its_automount_expires(roots: Roots) -> None
 
 @pytest.mark.parametrize("was_seen_away", [True, False])
 def test_an_automount_that_returns_is_in_doubt(roots: Roots, was_seen_away: bool) -> None:
-    """It may be mounted again between two looks: then it is another mount."""
+    """It may be mounted again between two checks: then it is another mount."""
     if was_seen_away:
         roots.see([standing({b"": None})])
     again = msgspec.structs.replace(NFS, id=40)

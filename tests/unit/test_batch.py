@@ -99,7 +99,7 @@ def test_without_one_an_album_is_its_name_its_artist_and_its_folder() -> None:
     assert key(album="A", albumartists=("Other",)) != plain
 
 
-def test_a_compilation_is_one_album_whoever_sings() -> None:
+def test_a_compilation_with_many_artists_is_one_album() -> None:
     one = key(album="Best", artists=("A",), compilation=True)
     assert key(album="Best", artists=("B",), compilation=True) == one
     assert key(album="Best", albumartists=("Various Artists",)) == one
@@ -126,7 +126,7 @@ def test_readings_find_their_entries_and_what_is_not_whole_waits() -> None:
     assert (ready.root_id, ready.files_read, ready.bytes_read, ready.reread) == (3, 2, 15, 7)
 
 
-def test_a_special_file_is_a_problem_that_nobody_reads() -> None:
+def test_a_special_file_is_a_problem_and_is_not_read() -> None:
     (finding,) = batch(Plan(1, (), (entry(b"1.mp3", special="a FIFO"),)), []).findings
     assert finding.problem is not None
     assert finding.problem.kind is ProblemKind.CONTENT

@@ -1,4 +1,4 @@
-"""The library of a benchmark is drawn from a seed, and its bars are judged."""
+"""The library of a benchmark is generated from a seed; bars are judged."""
 
 from __future__ import annotations
 

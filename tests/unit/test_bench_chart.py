@@ -1,4 +1,4 @@
-"""The chart is a whole picture whatever was measured."""
+"""The chart is complete for any measurements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def words(picture: ET.Element) -> list[str]:
 
 
 def heights(picture: ET.Element, name: str) -> list[float]:
-    """Of the points of the one line that has this name beside its end."""
+    """The heights of the points of the line with this label."""
     marks = [one for one in picture if one.tag.endswith(("polyline", "text"))]
     colour = next(one.get("fill") for one in marks if one.text == name)
     points = next(one.get("points", "") for one in marks if one.get("stroke") == colour)

@@ -1,4 +1,4 @@
-"""What a file takes may not grow with their number; goals say so, and decide nothing."""
+"""Costs per file must not grow with the number of files; goals are for information only."""
 
 from __future__ import annotations
 

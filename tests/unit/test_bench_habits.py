@@ -1,4 +1,4 @@
-"""What a traced program did file by file, and what a disk was asked for."""
+"""The access pattern of a traced program, and the requests to a disk."""
 
 from __future__ import annotations
 

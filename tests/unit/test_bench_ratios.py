@@ -1,4 +1,4 @@
-"""A check compares ratios with those that are kept, and never seconds."""
+"""A check compares ratios with the stored ones, and never compares seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an open file says of itself."""
+"""The stamp and time of birth of an open file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_file_was_born_when_it_was_made_and_however_it_is_changed_or_moved(son
 
 @pytest.fixture
 def older(song: Path) -> int:
-    """The time at which another file was born, a tick of the clock ago."""
+    """The time of birth of another file, a tick of the clock earlier."""
     at = born(song)
     while time.clock_gettime_ns(5) <= at:  # CLOCK_REALTIME_COARSE
         pass
@@ -77,7 +77,7 @@ def test_another_file_at_the_same_place_was_born_later(song: Path, older: int) -
 def test_where_statx_is_refused_it_is_fstat_without_a_birth(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a kernel, or by the seccomp filter of a container."""
+    """Missing in the kernel, or blocked by the seccomp filter of a container."""
     asked: list[int] = []
 
     def refuse(file: int, *_: object) -> int:
@@ -94,7 +94,7 @@ def test_where_statx_is_refused_it_is_fstat_without_a_birth(
     assert len(asked) == 1  # and is not asked again in vain
 
 
-def test_where_there_is_no_statx_or_nobody_asks_no_birth_is_known(
+def test_without_statx_or_a_request_no_birth_is_known(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert status_of(song, births=False).birth_ns is None

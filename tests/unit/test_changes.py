@@ -48,7 +48,7 @@ def test_sequence_numbers_are_never_used_twice(connection: Connection) -> None:
     assert changes.newest(connection) == 2
 
 
-def test_who_asks_for_history_that_is_gone_is_told_to_start_from_a_snapshot(
+def test_a_request_for_pruned_history_names_a_snapshot_to_start_from(
     connection: Connection,
 ) -> None:
     for number in range(5):
@@ -79,7 +79,7 @@ def tell_of(
 
 
 def replayed(connection: Connection) -> dict[int, object]:
-    """Track id -> path, of those that are present."""
+    """Replay the feed: track id -> path of the present tracks."""
     present: dict[int, object] = {}
     for _, _, kind, track_id, _, path, _, _ in changes.since(connection, 0):
         present[track_id] = path

@@ -1,4 +1,4 @@
-"""Moving the log into the database never waits for another process, and never fails for one."""
+"""A checkpoint never waits for another process, and never fails because of one."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def reading(settings: Settings) -> Iterator[Connection]:
 
 
 def while_another_moves_the_log(settings: Settings, act: Callable[[], object]) -> int:
-    """Act while another connection holds the lock of checkpoints, which waits for a reader.
+    """Act while another connection holds the checkpoint lock, waiting for a reader.
 
-    It waits in its busy handler, where `act` is called. How often it was.
+    Its busy handler calls `act`. Returns the number of calls.
     """
     called = 0
 
@@ -51,7 +51,7 @@ def while_another_moves_the_log(settings: Settings, act: Callable[[], object]) -
         with reading(settings):
             write(other, "after")
             other.set_busy_handler(wait)
-            assert not upkeep.empty_log(other)  # not even asked: the reader holds the log
+            assert not upkeep.empty_log(other)  # the checkpoint must fail: the reader uses the log
             assert called == 0
             with pytest.raises(Exception, match="locked"):
                 other.wal_checkpoint(mode=TRUNCATE)
@@ -92,6 +92,6 @@ def test_an_index_is_tidied_beside_a_program_that_reads_for_long(
 
 
 def test_checkpoints_are_made_in_one_place() -> None:
-    """Elsewhere nobody would expect that SQLite refuses one."""
+    """Elsewhere a refusal by SQLite would not be handled."""
     told = {name_of(file) for file in FILES if "wal_checkpoint" in file.read_text("utf-8")}
     assert told == {"indexer.store.upkeep"}

@@ -69,7 +69,7 @@ def test_the_schema_is_what_debians_sqlite_can_create() -> None:
     assert list(schema.LIBRARY_COLUMNS) == DOCUMENTED
 
 
-def test_an_index_is_made_by_who_writes_and_is_private(tmp_path: Path) -> None:
+def test_an_index_is_made_by_a_writer_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "library.db"
     with closing(open_index(path, write=True)) as connection:
         assert select_value(connection, "PRAGMA user_version") == schema.SCHEMA_VERSION
@@ -86,7 +86,7 @@ def test_an_index_is_made_by_who_writes_and_is_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b""])
-def test_who_reads_makes_none(tmp_path: Path, content: bytes | None) -> None:
+def test_a_reader_makes_no_index(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "library.db"
     if content is not None:
         path.write_bytes(content)
@@ -109,7 +109,7 @@ def test_an_index_from_the_future_is_refused_and_left_alone(
 def test_what_is_no_database_is_called_so(tmp_path: Path, write: bool) -> None:
     path = tmp_path / "library.db"
     path.write_bytes(b"no database " * 500)
-    with pytest.raises(errors.DatabaseDamaged, match="this is no database"):
+    with pytest.raises(errors.DatabaseDamaged, match="this is not a database"):
         open_index(path, write=write)
 
 
@@ -124,7 +124,7 @@ def test_what_is_raised_in_a_transaction_takes_all_of_it_back(connection: Connec
     assert artists(connection) == ["Björk", "múm"]
 
 
-def test_a_writer_waits_for_another_and_then_says_who_is_in_its_way(
+def test_a_writer_waits_for_another_and_then_reports_that_it_is_busy(
     settings: Settings, connection: Connection
 ) -> None:
     with (

@@ -13,7 +13,7 @@ SUFFIXES = (".m4a", ".m4b", ".mp4", ".alac.m4a", ".flac", ".ogg", ".oga", ".opus
 
 
 class CountingFile(io.BytesIO):
-    """A file that counts what is read of it."""
+    """A file that counts the bytes read."""
 
     bytes_read = 0
 
@@ -44,7 +44,7 @@ def atom(kind: bytes, content: bytes = b"") -> bytes:
 
 
 def page(payload: int, *, flags: int = 0) -> bytes:
-    """An Ogg page with so many bytes of a packet, none of them telling."""
+    """An Ogg page with `payload` bytes of a packet without meaning."""
     lacing = bytes([255] * (payload // 255) + [payload % 255])
     return b"OggS\0" + bytes([flags]) + bytes(20) + bytes([len(lacing)]) + lacing + bytes(payload)
 
@@ -54,7 +54,7 @@ def check(content: bytes, suffix: str) -> bool:
 
 
 def cuts(content: bytes, start: int = 1) -> Iterator[int]:
-    """Many places to cut: each of the first and last 300, and some on the way."""
+    """Many offsets to truncate at: the first and last 300, and some between."""
     size = len(content)
     yield from range(start, min(size, start + 300))
     yield from range(start + 300, size - 300, 97)
@@ -107,7 +107,7 @@ def test_a_flac_file_whose_sound_is_still_a_hole_is_incomplete() -> None:
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".wav"])
 def test_a_file_of_zeros_is_incomplete(suffix: str) -> None:
-    """What a downloader allocates before it writes."""
+    """As allocated by a downloader before it writes."""
     assert not check(bytes(100_000), suffix)
 
 

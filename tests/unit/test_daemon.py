@@ -1,4 +1,4 @@
-"""Turns of the loop, one by one, with a clock of their own: what is done when, and after what."""
+"""Single steps of the loop, with a fake clock: what is done, when and in which order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_
 
 
 class Stepped:
-    """A daemon whose clock stands still until a test moves it."""
+    """A daemon whose clock is advanced by the test."""
 
     def __init__(self, connection: Connection, lock: DispatchLock, settings: Settings) -> None:
         self.now = 1000.0
@@ -46,19 +46,19 @@ class Stepped:
         )
 
     def step(self, seconds: float = 0.0) -> None:
-        """Let time pass, and all that happened before be seen; then take one turn."""
+        """Advance the clock, wait for the events so far, and run one step."""
         self.now += seconds
         self.daemon._observers.fence(5)
         self.daemon.step(self.now)
 
     @property
     def shown(self) -> int:
-        """How many tracks the view holds."""
+        """The number of tracks in the view."""
         return tracks.counts(self.connection)[0]
 
     @property
     def told(self) -> LockInfo:
-        """What `indexer status` would know."""
+        """The published state, as read by `indexer status`."""
         told = lock_info(self.settings.db)
         assert told is not None
         return told
@@ -70,7 +70,7 @@ class Stepped:
 
 @pytest.fixture
 def changed() -> dict[str, Any]:
-    """Settings of a test that has others."""
+    """Changed settings; a test may parametrize them."""
     return {}
 
 
@@ -78,7 +78,7 @@ def changed() -> dict[str, Any]:
 def stepped(
     music: Path, settings: Settings, connection: Connection, changed: dict[str, Any]
 ) -> Iterator[Stepped]:
-    """A daemon for the folder `music` that has not taken a turn yet."""
+    """A daemon for the folder `music` before its first step."""
     settings = msgspec.structs.replace(settings, **{**SETTINGS, **changed})
     lock = DispatchLock.acquire(settings.db, "daemon")
     assert lock is not None
@@ -96,7 +96,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 def fails(error: Exception) -> Callable[..., Result]:
-    """A look that cannot be done."""
+    """A scan that raises this error."""
 
     def look(*_: object, **__: object) -> Result:
         raise error
@@ -104,7 +104,7 @@ def fails(error: Exception) -> Callable[..., Result]:
     return look
 
 
-# What is done when
+# Order and times
 
 
 def test_the_first_turn_looks_at_everything(stepped: Stepped, music: Path) -> None:
@@ -157,7 +157,7 @@ def test_what_no_watch_has_told_is_found_by_the_reconcile(
     stepped.step(1)
     stepped.step(1)
     assert (stepped.shown, logged().count("reconcile")) == (1, 1)
-    assert stepped.told.watched_folders == 2, "and the watches are mended"
+    assert stepped.told.watched_folders == 2, "and the watches are restored"
 
 
 @pytest.mark.parametrize("changed", [{"reconcile_interval": 2}])
@@ -206,7 +206,7 @@ def test_nothing_is_written_by_turns_in_which_nothing_happened(stepped: Stepped)
     assert stepped.connection.total_changes() == written
 
 
-# What is being written
+# Files being written
 
 
 def test_a_file_that_is_written_for_long_is_pending_once_and_until_it_is_read(
@@ -240,7 +240,7 @@ def test_a_file_that_is_written_again_is_pending_again(stepped: Stepped, music: 
         assert pending.count(stepped.connection)[0] == 0
 
 
-# Doubts
+# Watch faults
 
 
 def test_losing_events_during_the_scan_beats_finishing_it(
@@ -297,7 +297,7 @@ def test_an_offline_root_is_told_of_once(
     assert logged().count("offline") == 2
 
 
-# Troubles
+# Errors
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def times_of(world: World, path: bytes) -> list[float]:
     return [read.at for read in world.reads[path]]
 
 
-# What programs do: when it is read, how often, and that the end is right.
+# Typical programs: when and how often a file is read, and the final result.
 
 
 def test_a_copied_file_is_read_once_when_its_folder_has_gone_quiet() -> None:
@@ -186,7 +186,7 @@ def test_one_that_comes_back_sooner_than_quiet_is_read_once() -> None:
 
 @pytest.mark.parametrize("leases", [True, False])
 def test_a_fast_copy_of_which_no_close_is_seen_is_asked_for(leases: bool) -> None:
-    """Files in a folder that is younger than its watch."""
+    """Files created in a folder before its watch was added."""
     world = World(leases=leases)
     world.deaf = True
     for number in range(500):
@@ -218,7 +218,7 @@ def test_a_folder_that_came_is_looked_at_whole_though_nothing_in_it_was_seen() -
     assert world.is_in_step()
 
 
-# Company: quiet and patience.
+# Batching: quiet and patience.
 
 
 def test_an_album_is_one_look() -> None:
@@ -240,7 +240,7 @@ def test_nothing_waits_for_company_longer_than_patience() -> None:
     assert len(due.whole) == 30
 
 
-def test_a_writer_that_goes_on_postpones_nobody_else() -> None:
+def test_a_steady_writer_postpones_no_other_file() -> None:
     debouncer = Debouncer(Delays(quiet_s=2))
     debouncer.offer(see(FsEventKind.CLOSED, b"a.mp3"), now=0)
     for tenth in range(20):
@@ -312,7 +312,7 @@ def test_at_rest_nothing_wakes_it() -> None:
     assert debouncer.waiting_count == 0
 
 
-# Evidence: leases, standing still, held files, files cut short.
+# Evidence: leases, unchanged files, held files, truncated files.
 
 
 def test_a_file_that_went_or_has_other_attributes_is_not_asked_for() -> None:
@@ -335,7 +335,7 @@ def test_attributes_of_a_file_that_is_being_written_do_not_make_it_due() -> None
     assert debouncer.waiting_count == 1
 
 
-def test_a_closed_file_that_somebody_opened_again_is_not_whole() -> None:
+def test_a_closed_file_that_was_opened_again_is_not_whole() -> None:
     debouncer = Debouncer()
     debouncer.offer(see(FsEventKind.CLOSED), now=0)
     assert debouncer.pop_due(QUIET, busy) == []
@@ -344,7 +344,7 @@ def test_a_closed_file_that_somebody_opened_again_is_not_whole() -> None:
     assert due.whole == frozenset()
 
 
-def test_a_file_nobody_closes_is_asked_for_with_growing_pauses() -> None:
+def test_a_file_that_is_never_closed_is_checked_with_growing_pauses() -> None:
     world = World()
     world.create(SONG)
     created_at = world.now
@@ -499,7 +499,7 @@ def test_a_file_that_is_gone_when_it_is_asked_for_is_the_scans_to_judge() -> Non
     assert due == DueHint(Hint(1, b"Debut", (b"01.mp3", b"02.mp3")))
 
 
-# Merging: names, folders, trees, and what stays behind.
+# Merging: names, folders, trees, and remaining names.
 
 
 def test_more_names_than_the_most_are_their_folder() -> None:
@@ -561,7 +561,7 @@ def test_a_recursive_hint_takes_along_what_is_ready_below_it_and_leaves_the_rest
 
 
 def test_a_folder_beside_a_tree_does_not_part_it() -> None:
-    """`a-c` stands between `a` and `a/c` in byte order."""
+    """`a-c` is between `a` and `a/c` in byte order."""
     debouncer = Debouncer()
     for folder in (b"a", b"a-c", b"a/c"):
         debouncer.offer_hint(Hint(1, folder, recursive=True), now=0)
@@ -638,7 +638,7 @@ def test_a_name_created_after_it_went_waits_to_be_whole() -> None:
     assert debouncer.pop_due(1, busy) == []
 
 
-# What it costs, and what it tells.
+# Costs and reports.
 
 
 def test_past_the_most_the_names_that_are_ready_become_their_folders() -> None:

@@ -1,4 +1,4 @@
-"""What `deploy/test` installs and runs, in a checkout whose programs only say what they got."""
+"""What `deploy/test` installs and runs, in a checkout whose programs only print their arguments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def ran(checkout: Path, *words: str) -> list[str]:
-    """What was set up and run, a line each; of Debian's packages only that there were some."""
+    """The programs that were set up and run, one per line; Debian's packages are not named."""
     command = [str(checkout / "deploy/test"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=os.sep)
     lines = done.stdout.splitlines()

@@ -19,7 +19,7 @@ FILE = os.O_RDONLY | os.O_NONBLOCK
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root with one file, 3 folders deep, and the same of other content outside of it."""
+    """A root with one file, 3 folders deep, and a similar tree outside of it."""
     for place in ("root", "outside"):
         (tmp_path / place / "a/b/c").mkdir(parents=True)
         (tmp_path / place / "a/b/c/x.mp3").write_text(place)
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def put_link(root: Path, at: str, target: str | Path) -> None:
-    """Put a link where a file or a folder stood."""
+    """Replace a file or a folder by a link."""
     (root / at).rename(root.parent / "away")
     (root / at).symlink_to(target)
 
@@ -99,7 +99,7 @@ def test_a_link_out_and_back_in_is_followed_and_one_to_a_look_alike_beside_the_r
 def test_what_a_link_leads_to_outside_is_looked_at_and_not_opened(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be a device, to which an open does something."""
+    """It may be a device, on which an open has side effects."""
     through: list[int] = []
 
     def spy(name: bytes, flags: int, *, dir_fd: int | None = None) -> int:
@@ -145,7 +145,7 @@ def move_away(root: Path) -> None:
 def test_new_folders_see_what_became_of_a_file_and_kept_ones_only_their_own(
     root: Path, go: Callable[[Path], None]
 ) -> None:
-    """Why they are not kept for long: what was opened is still open after it moved."""
+    """The reason to close them soon: an open folder stays open after it was moved."""
     with OpenFolders.at(os.fsencode(root)) as kept:
         assert kept.lstat(PATH) is not None
         go(root)

@@ -13,7 +13,7 @@ from tests.trees import known
 
 
 def file(path: bytes) -> File:
-    """A file that no row tells of."""
+    """A file without a row."""
     times = {"st_mtime_ns": 1, "st_ctime_ns": 1}
     return path, os.stat_result((stat.S_IFREG, 7, 1, 1, 0, 0, 5, 0, 0, 0), times), 1
 

@@ -1,4 +1,4 @@
-"""Which disk it is, and what its file system can be trusted with."""
+"""The identity of disks, and the reliable properties of file systems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXT4 = Disk(uuid="a-a", fsid="1", fs_type="ext4", source="/dev/sda1")
 MUSIC = Disk(uuid="a-a", fsid="1", fs_type="btrfs", source="/dev/sda1")
 BACKUP = Disk(uuid="a-a", fsid="2", fs_type="btrfs", source="/dev/sda1")
 UNKNOWN = Disk(uuid="a-a", fs_type="btrfs", source="/dev/sda1")
-"""A subvolume as it is known where another one's fsid may have been noted for it."""
+"""A subvolume whose fsid was dropped, since it may have been that of another one."""
 
 
 @pytest.mark.parametrize(

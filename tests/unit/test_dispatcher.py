@@ -1,4 +1,4 @@
-"""What waits, and in which order it is dispatched: Redis is played, the index is real."""
+"""Pending rows and the order of their dispatch: Redis is simulated, the index is real."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Dispatch = Callable[[float], list[int]]
 
 @pytest.fixture
 def dispatch(library: Library, plant: Plant, settings: Settings) -> Iterator[Dispatch]:
-    """`dispatch(now)`: one turn of a dispatcher; the generations that it gave out, row by row."""
+    """`dispatch(now)`: one tick of a dispatcher; the generations of the dispatched rows."""
     plant({"1.mp3": song("One")})
     library.scan()
     connection = open_index(settings.db, write=True)
@@ -44,7 +44,7 @@ def dispatch(library: Library, plant: Plant, settings: Settings) -> Iterator[Dis
 
 
 def left(settings: Settings, *hints: Hint) -> list[int]:
-    """Leave hints, each by itself, as somebody else does; their generations."""
+    """Enqueue hints one by one, as another process does; their generations."""
     connection = open_index(settings.db, write=True)
     with write_transaction(connection):
         rows = [pending.enqueue(connection, hint, 1) for hint in hints]
@@ -59,7 +59,7 @@ EVERYTHING = Hint(1, recursive=True)
 def test_what_a_newer_look_at_everything_will_answer_is_not_dispatched(
     dispatch: Dispatch, settings: Settings
 ) -> None:
-    """After a crash that may be thousands of rows, each with four jobs."""
+    """After a crash there may be thousands of rows, each with four jobs."""
     _, _, everything = left(settings, NAMES, NAMES, EVERYTHING)
     assert dispatch(0.0) == [everything]
 

@@ -19,12 +19,12 @@ from indexer.model import Evidence, Stamp, Waiting
 SECOND = 1_000_000_000
 EVEN = 1_800_000_000 * SECOND
 NOW = EVEN + 123_456_789
-"""On a clock of nanoseconds hardly any time is a whole second."""
+"""On a nanosecond clock hardly any time is a whole second."""
 EVIDENCE = Evidence(still_s=2, held_s=60)
 
 
 def changed(ago_s: float) -> Stamp:
-    """A file whose last change is so long ago."""
+    """The stamp of a file that changed `ago_s` seconds ago."""
     ctime_ns = NOW - round(ago_s * SECOND)
     return Stamp(size=1, mtime_ns=ctime_ns, ctime_ns=ctime_ns, inode=1)
 
@@ -33,7 +33,7 @@ def test_a_file_without_writers_is_read_as_soon_as_its_tick_is_over() -> None:
     assert judge(changed(ago_s=0.02), NOW, FileLease.GRANTED, EVIDENCE) is Wholeness.READ
 
 
-def test_a_file_of_this_very_tick_is_too_young_though_nobody_holds_it() -> None:
+def test_a_file_of_the_current_tick_is_too_young_though_it_is_not_open() -> None:
     assert judge(changed(ago_s=0), NOW, FileLease.GRANTED, EVIDENCE) is Wholeness.WAIT_YOUNG
 
 
@@ -70,7 +70,7 @@ def test_a_held_file_from_the_future_is_read_as_a_held_one() -> None:
 def test_a_change_a_little_ahead_of_the_coarse_clock_is_not_the_future(
     lease: FileLease, verdict: Wholeness
 ) -> None:
-    """Linux 6.13 and later stamp up to a tick ahead of the clock that we compare with."""
+    """Time stamps of Linux 6.13 and later are up to a tick ahead of the clock we compare with."""
     assert judge(changed(ago_s=-0.005), NOW, lease, EVIDENCE) is verdict
 
 
@@ -150,7 +150,7 @@ def test_what_is_left_of_a_coarse_tick_ends_at_its_boundary() -> None:
 
 
 def test_a_change_within_a_coarse_tick_waits_for_that_ticks_end() -> None:
-    """A fine stamp under a granularity that a test has coarsened: both count in whole seconds."""
+    """With a coarsened granularity, a fine stamp is compared in whole seconds, too."""
     assert tick_left_ns(EVEN + 1, EVEN + SECOND - 1, SECOND) > 0
     assert tick_left_ns(EVEN + 1, EVEN + SECOND, SECOND) == 0
 
@@ -160,14 +160,14 @@ def test_no_tick_is_left_for_a_change_in_the_future() -> None:
     assert tick_left_ns(NOW + AHEAD_NS, NOW, 0) > 0
 
 
-def test_a_file_that_nobody_wrote_to_for_long_is_settled() -> None:
+def test_a_file_without_a_write_for_long_is_settled() -> None:
     assert not is_settled(changed(ago_s=900), NOW, 0)
     assert is_settled(changed(ago_s=900.001), NOW, 0)
     assert not is_settled(changed(ago_s=901), NOW, 2 * SECOND)
 
 
 def test_a_file_is_settled_only_when_both_of_its_times_say_so() -> None:
-    """FAT keeps no ctime; and an mtime can be set to any time."""
+    """FAT has no ctime, and an mtime can be set to any time."""
     old, new = changed(ago_s=3600), changed(ago_s=1)
     assert not is_settled(replace(old, mtime_ns=new.mtime_ns), NOW, 0)
     assert not is_settled(replace(old, ctime_ns=new.ctime_ns), NOW, 0)

@@ -18,7 +18,7 @@ from indexer.tags import Declined, Refused
 
 
 def whole(file: BinaryIO, suffix: bytes) -> Track:
-    """A reader whose title is all that the file holds."""
+    """A reader whose title is the content of the file."""
     return Track(codec=suffix.decode(), title=file.read().decode())
 
 
@@ -164,7 +164,7 @@ def test_a_file_that_is_refused_while_it_is_written_is_not_called_bad(song: Path
 
 
 class Clock:
-    """A clock that only sleeping moves."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self, now_ns: int) -> None:
         self.now_ns = now_ns
@@ -240,7 +240,7 @@ def test_without_leases_a_young_file_waits_and_an_old_one_is_read(song: Path) ->
 
 
 def deep(root: Path, length: int, name: bytes) -> bytes:
-    """Make folders until a path is that long, and a file at its end; the path."""
+    """Create folders down to a path of this length, and a file there; the path."""
     folder = b"d" * 250
     parts: list[bytes] = []
     here = os.open(root, os.O_RDONLY)

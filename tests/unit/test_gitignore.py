@@ -1,4 +1,4 @@
-"""What an ignore file says, line by line; and what of it is told as a problem."""
+"""The meaning of an ignore file's lines, and the lines that are reported as problems."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_the_last_line_that_matches_decides_whatever_its_kind() -> None:
         (b"[a-\\", "not closed"),
         (b"[[:alpha:]", "not closed"),
         (b"[[:music:]]", "alnum"),
-        (b"!", "names nothing"),
-        (b"/", "names nothing"),
-        (b"!//", "names nothing"),
+        (b"!", "the pattern is empty"),
+        (b"/", "the pattern is empty"),
+        (b"!//", "the pattern is empty"),
         (b"a\0b", "NUL"),
     ],
 )

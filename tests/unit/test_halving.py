@@ -16,7 +16,7 @@ def chunk(*paths: bytes) -> Chunk:
 
 
 def gone(piece: Piece[str]) -> list[Reading]:
-    """An answer that any piece can have."""
+    """A reading that fits any piece."""
     return [Reading(path=path, gone=True) for path in piece.chunk.paths]
 
 
@@ -34,7 +34,7 @@ def taken(work: PendingChunks[str]) -> Piece[str]:
 def finish(
     work: PendingChunks[str], kills: Callable[[bytes], bool]
 ) -> tuple[dict[str, list[Reading]], int]:
-    """Do all of it, where some files kill whoever reads them; the answers, and the failures."""
+    """Run all pieces, with files that kill their reader; the readings and number of failures."""
     answers: dict[str, list[Reading]] = {}
     failures = 0
     while (piece := work.take()) is not None:

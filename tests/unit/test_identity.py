@@ -38,7 +38,7 @@ FILE = entry(b"a.mp3", 1)
 both_chunk_sizes = pytest.mark.parametrize("chunk_files", [1, 200])
 
 
-def test_a_file_with_the_inode_of_its_row_is_that_row_whoever_else_had_it() -> None:
+def test_a_file_with_the_inode_of_its_row_is_that_row_even_if_others_had_it() -> None:
     same = replace(HERE, stamp=FILE.stamp)
     assert identify(FILE, same, [MOVER], GONE) == same
 
@@ -61,7 +61,7 @@ def test_a_path_that_was_left_takes_its_row_back() -> None:
     assert identify(FILE, None, [], GONE) == GONE
 
 
-def test_a_file_that_nobody_knows_is_new() -> None:
+def test_an_unknown_file_is_new() -> None:
     assert identify(FILE, None, [], None) is None
 
 
@@ -278,7 +278,7 @@ def test_a_folder_that_left_a_link_behind_has_moved(
 def test_a_row_whose_place_cannot_be_looked_at_has_not_left_it(
     library: Library, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So its file is a new track for as long as nobody can tell, and one that moved never after."""
+    """Until that is known its file is a new track; after that it never counts as moved."""
     plant({"A/1.mp3": song("One"), "B/2.mp3": song("Two")})
     library.scan()
     before = ids(library)

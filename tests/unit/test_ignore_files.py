@@ -1,4 +1,4 @@
-"""An ignore file on the disk is parsed once while its stamp holds, and obeyed once it changes."""
+"""An ignore file on the disk is parsed once per stamp, and applied when it changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LATER_NS = 10_000_000_000
 
 @pytest.fixture
 def make_tree(music: Path) -> Iterator[MakeTree]:
-    """The music on a file system of the type that is given."""
+    """The music on a file system of the given type."""
     made: list[Tree] = []
 
     def make(fs_type: str) -> Tree:
@@ -40,7 +40,7 @@ def make_tree(music: Path) -> Iterator[MakeTree]:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The texts that are parsed, one after the other; nothing is known from before."""
+    """The parsed texts, in order; the cache is empty at first."""
     texts: list[bytes] = []
 
     def parse(text: bytes) -> Patterns:
@@ -54,7 +54,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So long after every change that the next one shows in the times."""
+    """A time so long after every change that the next one changes the stamp."""
     now_ns = coarse_now_ns()
     monkeypatch.setattr(ignore_files, "coarse_now_ns", lambda: now_ns + LATER_NS)
 

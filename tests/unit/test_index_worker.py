@@ -1,4 +1,4 @@
-"""The jobs of an owner: what each of them writes, and what it leaves to be looked at."""
+"""The jobs that write the index: what each of them writes, and which hints it enqueues."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONE, OTHER = b"a/1.mp3", b"b/2.mp3"
 
 
 class House(NamedTuple):
-    """An owner of the index, the stages by hand, and a folder in which one file has two names."""
+    """An index worker, the stages one by one, and a folder in which one file has two links."""
 
     owner: IndexWorker
     by_hand: ByHand
@@ -42,16 +42,16 @@ class House(NamedTuple):
             return pending.enqueue(self.by_hand.connection, hint, 1)
 
     def do(self, queue: str, order: object) -> None:
-        """One job of this process's."""
+        """Run one job in this process."""
         self.owner.handlers[queue](msgspec.Raw(msgspec.json.encode(order)))
 
     def ask_again(self, row: PendingRow) -> None:
-        """Scan the names of one row, of which the answer was lost."""
+        """Scan the names of one row, whose result was lost."""
         index = token_of(self.by_hand.connection)
         self.do("scan", ScanOrder(index=index, generation=row.generation, row=row.id))
 
     def insert(self, path: bytes, *, everything: bool) -> None:
-        """What a scan made of one file, which it found as it is now."""
+        """Insert one file in its current state, as found by a scan."""
         scan = self.by_hand.scan()
         plans = [*scan.plans(), *scan.late_plans()]
         entries = [entry for plan in plans for entry in plan.read if entry.path == path]
@@ -69,7 +69,7 @@ class House(NamedTuple):
 
     @property
     def waiting(self) -> list[tuple[bytes, ...] | None]:
-        """The names of all that waits."""
+        """The names of all pending rows."""
         return [row.hint.names for row in pending.all_rows(self.by_hand.connection)]
 
 
@@ -112,10 +112,10 @@ def test_what_is_gone_when_a_lost_chunk_is_asked_for_again_is_counted_in_its_run
     assert msgspec.json.decode(told[1])["missing"] == 1
 
 
-def test_a_name_that_nobody_can_look_at_when_it_is_asked_for_again_is_a_problem(
+def test_a_name_that_cannot_be_checked_on_a_retry_is_a_problem(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing else would have it looked at when that is over."""
+    """Nothing else would trigger a check when the problem is over."""
     row = house.leave(Hint(1, b"", (ONE,)))
     with monkeypatch.context() as patch:
         refuse_folder(patch, b"a")
@@ -128,7 +128,7 @@ def test_a_name_that_nobody_can_look_at_when_it_is_asked_for_again_is_a_problem(
 def test_an_owner_that_is_killed_when_a_name_is_marked_missing_has_left_the_other_one(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who comes next finds the row missing, and would have nothing to say of it."""
+    """The next job finds the row missing already, and would not report it."""
 
     def die(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -155,7 +155,7 @@ def test_an_owner_that_is_killed_when_a_name_is_marked_missing_has_left_the_othe
 def test_a_name_that_a_look_at_everything_has_behind_it_is_looked_at_once_more(
     house: House, everything: bool, path: bytes, left: list[tuple[bytes, ...]]
 ) -> None:
-    """The file may have been written in between. What lies ahead is found as it is now."""
+    """The file may have been written in between. Later paths are scanned in their new state."""
     put(house.music, "a/1.mp3", song("Two"))
     house.insert(path, everything=everything)
     assert house.waiting == left

@@ -38,7 +38,7 @@ Planned = tuple[Plan, PendingRow, Batch]
 
 @pytest.fixture
 def planned(plant: Plant, by_hand: ByHand) -> Planned:
-    """Two new files that were listed and read, and are not inserted yet."""
+    """Two new files that are listed and read, but not inserted yet."""
     plant({"1.mp3": song("One"), "2.mp3": song("Two")})
     plan, row = by_hand.plan()
     return plan, row, by_hand.read(plan)
@@ -140,7 +140,7 @@ def test_an_older_row_that_names_the_file_stops_nothing(
 def test_a_move_is_undecided_until_insert_looks(
     library: Library, by_hand: ByHand, plant: Plant, music: Path
 ) -> None:
-    """Planned as a move that needs no reading; the file is back before it is inserted."""
+    """Planned as a move without reading; the file is moved back before the insert."""
     plant({"A/1.mp3": song("One")})
     library.scan()
     before = ids(library)
@@ -239,7 +239,7 @@ def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(
     assert waiting(by_hand) == [(b"1.mp3",)]
 
 
-def test_a_row_that_vanished_from_where_nobody_can_look_any_more_is_not_marked_missing(
+def test_a_row_that_vanished_from_an_unreadable_folder_is_not_marked_missing(
     library: Library,
     by_hand: ByHand,
     plant: Plant,
@@ -308,7 +308,7 @@ def test_new_files_are_written_together_just_as_one_by_one(
         return {**found, **words}
 
     def written() -> dict[str, list[tuple[object, ...]]]:
-        """What all tables hold at the end of the transaction, which is then taken back."""
+        """The rows of all tables at the end of the transaction, which is then rolled back."""
         seen = {}
 
         def look_and_leave(_: Written) -> None:
@@ -401,7 +401,7 @@ def test_an_interrupted_rebuild_goes_on_where_it_stopped(library: Library, plant
     first = report.files_read
     report = library.rebuild()
     assert first + report.files_read == 4
-    assert library.rebuild().files_read == 4, "a finished one is begun anew"
+    assert library.rebuild().files_read == 4, "a finished one is started again"
 
 
 def test_a_root_that_is_removed_leaves_the_view_and_comes_back_with_its_ids(
@@ -465,7 +465,7 @@ def test_a_batch_that_cannot_be_counted_is_not_written(
     assert pending.is_open(by_hand.connection, row)
 
 
-def test_a_chunk_that_was_settled_by_somebody_else_is_not_counted(
+def test_a_chunk_that_is_completed_already_is_not_counted(
     library: Library, by_hand: ByHand, planned: Planned
 ) -> None:
     _, row, ready = planned

@@ -33,7 +33,7 @@ def made(
 
 
 def dispatched(*outlines: Outline, leases: DispatchLeases | None = None) -> DispatchLeases:
-    """Leases of cases that were all given out at 0, under turn 7."""
+    """Leases of keys that were all dispatched at 0, in tick 7."""
     leases = leases or made()
     leases.meet(outlines, 0.0)
     for case in leases.due(0.0):
@@ -46,9 +46,9 @@ def chunk(row: int, *, attempts: int = 0, generation: int = 1) -> Outline:
 
 
 def lose(leases: DispatchLeases, case: DispatchKey, now: float, files: int = 1) -> Action:
-    """A worker begins with a case at `now`, and shows no life for a lease; what is done about it.
+    """A worker begins with a key at `now`, and has no heartbeat for a lease; the action then.
 
-    What is given out again, is.
+    What is to be dispatched again, is.
     """
     begun = JobState(pulse=b"a pulse", reading=True, files=files)
     assert leases.judge(case, begun, now) is Action.WAIT
@@ -59,7 +59,7 @@ def lose(leases: DispatchLeases, case: DispatchKey, now: float, files: int = 1) 
 
 
 def fail_and_wait(leases: DispatchLeases, case: DispatchKey, sign: JobState, now: float) -> float:
-    """One failure that is tried again later; when it is given out again."""
+    """Report one failure that is retried later; the time of the next dispatch."""
     assert leases.judge(case, sign, now) is Action.WAIT
     at = leases.next_at()
     assert at is not None
@@ -69,10 +69,10 @@ def fail_and_wait(leases: DispatchLeases, case: DispatchKey, sign: JobState, now
     return at
 
 
-# ---- what is met
+# ---- first check of a row
 
 
-def test_what_was_not_met_before_is_asked_for_at_once_and_dispatched_if_nobody_has_it() -> None:
+def test_a_new_row_is_checked_at_once_and_dispatched_if_it_has_no_job() -> None:
     leases = made()
     leases.meet([HINT, CHUNK], 100.0)
     assert leases.due(100.0) == [HINT_CASE, CHUNK_CASE]
@@ -97,7 +97,7 @@ def test_a_chunk_that_comes_later_is_handed_out_by_the_scan_that_made_it() -> No
     assert leases.judge(CHUNK_CASE, LOST, 10.0 + LEASE_S) is Action.DISPATCH
 
 
-def test_what_was_split_comes_later_too_but_nobody_else_hands_it_out() -> None:
+def test_parts_made_by_this_dispatcher_are_due_at_once() -> None:
     leases = dispatched(HINT, CHUNK)
     leases.split([3, 4])
     leases.meet([HINT, chunk(3), chunk(4)], 1.0)
@@ -105,7 +105,7 @@ def test_what_was_split_comes_later_too_but_nobody_else_hands_it_out() -> None:
     assert leases.judge(DispatchKey(1, 3), LOST, 1.0) is Action.DISPATCH
 
 
-def test_hints_that_somebody_else_left_are_asked_for_at_once() -> None:
+def test_hints_of_other_processes_are_checked_at_once() -> None:
     leases = dispatched(CHUNK)
     leases.meet([CHUNK, Outline(9, 9, 1, False, 0, 0, 0)], 1.0)
     assert leases.due(1.0) == [DispatchKey(9)]
@@ -153,7 +153,7 @@ def test_rows_that_are_not_whole_come_back_once_for_each_answer() -> None:
 
 
 def test_what_an_earlier_run_left_unfinished_comes_back_when_it_is_first_met() -> None:
-    """Also names of a hint: they stand for themselves, and not for their generation."""
+    """Also names of a hint, which are handled separately from their generation."""
     names = Outline(9, 9, 1, False, 1, 0, 0)
     leases = made()
     assert leases.meet([chunk(2, attempts=3), names], 0.0) == [chunk(2, attempts=3), names]
@@ -213,7 +213,7 @@ def test_each_other_pulse_renews_the_lease() -> None:
 
 
 def test_a_pulse_that_stands_still_renews_nothing() -> None:
-    """What it says is another machine's clock: it is never compared with ours."""
+    """The heartbeat comes from another machine's clock, and is never compared with ours."""
     leases = dispatched(CHUNK)
     still = JobState(pulse=b"2099-01-01")
     assert leases.judge(CHUNK_CASE, still, 5.0) is Action.WAIT
@@ -222,10 +222,10 @@ def test_a_pulse_that_stands_still_renews_nothing() -> None:
 
 
 @pytest.mark.parametrize("files", [1, FILES])
-def test_what_takes_its_worker_along_again_and_again_is_split_and_a_lone_file_condemned(
+def test_a_chunk_whose_workers_are_lost_again_and_again_is_split_and_a_lone_file_condemned(
     files: int,
 ) -> None:
-    """Each time a worker had begun with it, and showed no more life."""
+    """Each time a worker had begun with it, and its heartbeat stopped."""
     leases = dispatched(CHUNK)
     verdicts: list[Action] = []
     while Action.SPLIT not in verdicts and Action.CONDEMN not in verdicts:
@@ -262,7 +262,7 @@ def test_what_is_lost_before_it_was_read_or_after_is_dispatched_for_ever(case: D
         leases.dispatched(case, turn, (turn + 1) * LEASE_S)
 
 
-def test_what_nobody_had_begun_with_is_dispatched_for_ever() -> None:
+def test_a_job_that_was_never_started_is_dispatched_for_ever() -> None:
     leases = dispatched(CHUNK)
     for turn in range(1, 30):
         now = turn * LEASE_S
@@ -296,7 +296,7 @@ def test_a_redis_that_began_anew_does_not_cut_a_pause_short() -> None:
     assert leases.judge(CHUNK_CASE, LOST, 2.0) is Action.DISPATCH
 
 
-# ---- held, and asked again
+# ---- leases held, and renewed
 
 
 def test_a_held_case_is_never_due_until_its_row_is_settled() -> None:

@@ -1,4 +1,4 @@
-"""Decisions -> lines, one each, whatever stands in them."""
+"""Decisions -> log lines, one each, with any content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def style() -> str:
 
 @pytest.fixture
 def log(style: str) -> Iterator[EventLog]:
-    """A log to stderr, as it is at this moment."""
+    """A log to the current stderr."""
     logger = logging.getLogger("watcher.test")
     handler = DecisionHandler(style)
     logger.addHandler(handler)

@@ -1,4 +1,4 @@
-"""What is mounted where, as the kernel lists it."""
+"""The kernel's list of mounts."""
 
 from __future__ import annotations
 

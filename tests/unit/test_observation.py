@@ -1,4 +1,4 @@
-"""One look at a name that may not bear a whole file."""
+"""One check of a name whose file may not be whole."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def be_nothing(_path: Path) -> None:
 def test_what_is_no_regular_file_tells_nothing_and_stays_open_nowhere(
     tmp_path: Path, be: object
 ) -> None:
-    """A folder may take the name of a song that was waited for, which ended the daemon."""
+    """A folder may replace a song that was waited for, which used to crash the daemon."""
     path = tmp_path / "song.mp3"
     assert callable(be)
     be(path)

@@ -20,7 +20,7 @@ OVERFLOW = WatchFault(1, WatchFaultKind.OVERFLOW, "full")
 
 
 class Bell:
-    """Counts how often it was rung."""
+    """Counts the wake-ups."""
 
     rung = 0
 
@@ -80,7 +80,7 @@ def test_the_tree_of_folders_is_a_table(steps: list[tuple[str, bytes]]) -> None:
     assert not folders._root.children, "a step that leads nowhere was kept"
 
 
-# What is merged
+# Merging
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_root_that_is_forgotten_leaves_the_others_alone() -> None:
     assert [doubt.root_id for doubt in drained.doubts] == [2]
 
 
-# What cannot be watched
+# Failing watches
 
 
 def watches_of(root: Path, add: Callable[[bytes], int]) -> Watches:
@@ -173,7 +173,7 @@ def watches_of(root: Path, add: Callable[[bytes], int]) -> Watches:
 
 
 def refusing(error: int, refused: set[bytes]) -> Callable[[bytes], int]:
-    """A kernel that has no watch for some paths, or for those not there."""
+    """A kernel that refuses a watch for some paths, and for missing ones."""
 
     def add(path: bytes) -> int:
         if any(path.endswith(one) for one in refused):
@@ -230,7 +230,7 @@ def test_a_folder_is_watched_however_long_its_path_is(tmp_path: Path) -> None:
 def test_no_folder_is_watched_or_listed_through_a_link_that_came_meanwhile(
     tmp_path: Path, link: str
 ) -> None:
-    """It was a folder when the one above it was listed."""
+    """It was a folder when its parent was listed."""
     (tmp_path / "root/a/b/c/d").mkdir(parents=True)
     (tmp_path / "outside/b/c/d").mkdir(parents=True)
     outside = {path.stat().st_ino for path in (tmp_path / "outside").rglob("*")}
@@ -268,7 +268,7 @@ def test_what_was_missed_is_no_more_when_it_is_watched_or_gone(tmp_path: Path) -
 
 
 def test_a_watch_that_is_taken_away_while_it_is_added_is_added_again(tmp_path: Path) -> None:
-    """A folder moved: the loop meets it at its new path, while the thread drops the old one."""
+    """A folder moved: the loop adds it at its new path, while the thread drops the old watch."""
     (tmp_path / "old").mkdir()
     kernel: dict[int, int] = {}
 

@@ -1,4 +1,4 @@
-"""What the wheel holds, and whether the lock files say what pyproject.toml says."""
+"""The content of the wheel, and consistency of the lock files with pyproject.toml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEV = PROJECT["dependency-groups"]["dev"]
 
 
 def locked(lock: Path) -> dict[str, tuple[str, int]]:
-    """What a lock file names: (version, how many hashes it has for it), by name."""
+    """The packages in a lock file: name -> (version, number of hashes)."""
     found = {}
     for line in lock.read_text().replace("\\\n", " ").splitlines():
         if match := re.match(r"([a-z0-9-]+)==(\S+)", line):

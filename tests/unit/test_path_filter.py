@@ -1,4 +1,4 @@
-"""What is wanted, by name and by the ignore files of the disk."""
+"""Which files are wanted, by name and by ignore files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rules(*files: tuple[bytes, bytes]) -> IgnoreRules:
         b".stversions", b"song.mp3.download",
     ],
 )  # fmt: skip
-def test_what_nobody_wants_is_not_entered(name: bytes) -> None:
+def test_ignored_folders_are_not_entered(name: bytes) -> None:
     assert not WANTED.folder(name)
     assert not WANTED.folders(b"Artist/" + name + b"/Album")
 

@@ -204,7 +204,7 @@ def test_no_hints_leave_nothing(connection: Connection) -> None:
     assert pending.all_rows(connection) == []
 
 
-def test_a_generation_has_its_chunks_too_and_nobody_elses(connection: Connection) -> None:
+def test_a_generation_has_its_chunks_too_and_no_others(connection: Connection) -> None:
     one, other = (pending.enqueue(connection, EVERYTHING, 1) for _ in range(2))
     chunk = pending.add_chunk(connection, Hint(1, b"", (b"1.mp3",)), one.generation, 1, scan_id=7)
     assert pending.of_generation(connection, one.generation) == [one, chunk]

@@ -164,7 +164,7 @@ def test_trouble_that_a_rebuild_met_is_tried_again_though_the_stamp_is_the_old_o
 def test_a_look_at_a_folders_own_files_leaves_its_trouble_and_that_of_its_folders_alone(
     plant: Plant, by_hand: ByHand
 ) -> None:
-    """What was not looked at is not over: while it was shut, all below it may have changed."""
+    """Problems below an unlisted folder are kept, since anything there may have changed."""
     plant({"1.mp3": song("One"), "A/2.mp3": song("Two")})
     trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
     (root_id,) = by_hand.trees
@@ -182,7 +182,7 @@ def test_a_look_at_a_folders_own_files_leaves_its_trouble_and_that_of_its_folder
 def test_the_trouble_of_a_folder_is_not_over_because_no_file_bears_its_name(
     plant: Plant, by_hand: ByHand
 ) -> None:
-    """Who asked could not see what it is: nobody has looked into it."""
+    """The requester could not see its type, and it was not scanned."""
     plant({"A/1.mp3": song("One")})
     trouble = Problem(ProblemKind.ENVIRONMENT, "made up")
     (root_id,) = by_hand.trees
@@ -200,7 +200,7 @@ def test_the_trouble_of_a_folder_is_not_over_because_no_file_bears_its_name(
 def test_a_file_that_cannot_be_read_at_the_place_that_another_left_is_tried_again(
     library: Library, plant: Plant, music: Path, by_hand: ByHand
 ) -> None:
-    """Two files swap names, and one of them cannot be read: nothing else would lead back to it."""
+    """Two files swap names, and one of them is unreadable: no event would trigger a retry."""
     plant({"a.mp3": song("A"), "b.mp3": song("B")})
     library.scan()
     for old, new in (("a.mp3", "between"), ("b.mp3", "a.mp3"), ("between", "b.mp3")):
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_read_at_the_place_that_another_left_is_tried_agai
 def test_a_file_that_is_no_music_keeps_its_problem_when_its_folder_was_away_for_a_moment(
     library: Library, plant: Plant, music: Path, by_hand: ByHand
 ) -> None:
-    """The scan did not find it, and who was to mark it missing did."""
+    """The scan did not find it, but it was there when it was to be marked missing."""
     plant({"A/bad.mp3": BAD})
     library.scan()
     (root_id,) = by_hand.trees

@@ -48,7 +48,7 @@ def test_each_queue_is_served_and_each_that_writes_by_one_process_only(profile: 
 
 
 @pytest.mark.parametrize("profile", ["pi", "server"])
-def test_who_reads_files_serves_nothing_else(profile: str) -> None:
+def test_a_process_that_reads_files_serves_no_other_queue(profile: str) -> None:
     for post in worker_roles(settings(profile), QUEUES, None):
         assert post.reads == ("extract" in post.queues)
 

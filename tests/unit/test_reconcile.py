@@ -1,4 +1,4 @@
-"""When all is looked at again; the disk's answer is given: no test can put one to sleep."""
+"""The time of full rescans; whether the disk sleeps is simulated."""
 
 from __future__ import annotations
 

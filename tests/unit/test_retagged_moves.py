@@ -1,4 +1,4 @@
-"""A file that was written and moved before it was looked at again: which row it is (rule R7)."""
+"""The row of a file that was written and moved before the next scan (rule R7)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_time_of_birth_decides_where_it_is_known_and_else_size_and_mtime(
 
 @pytest.fixture
 def born_at(library: Library, music: Path) -> Callable[[Name], int | None]:
-    """`born_at(path)`: the time of birth in a row; skips where the file system keeps none."""
+    """`born_at(path)`: the time of birth in a row; skips if the file system has none."""
     with (music / "probe").open("wb") as file:
         if Statuses(births=True).of(file.fileno()).birth_ns is None:
             pytest.skip("the file system of the tests keeps no time of birth")
@@ -80,7 +80,7 @@ LONGER = song("A title that makes the file larger than it was " * 20)
 def test_a_file_that_is_retagged_and_moved_keeps_its_id(
     library: Library, plant: Plant, music: Path, born_at: BornAt
 ) -> None:
-    """As Picard does it, and `beet modify`: written in place, then renamed at once."""
+    """As done by Picard and `beet modify`: written in place, then renamed at once."""
     plant({"A/a.mp3": song("A"), "A/b.mp3": song("B"), "B/": None})
     library.scan()
     before, seq, born = ids(library), newest_change(library), born_at("A/a.mp3")
@@ -165,7 +165,7 @@ def test_a_file_that_comes_back_with_other_tags_at_another_place_returns(
 def test_a_file_that_was_replaced_has_the_birth_of_the_one_that_stands_there(
     library: Library, plant: Plant, music: Path, born_at: BornAt
 ) -> None:
-    """As careful editors of tags do it: the row is the path's, and follows the new file."""
+    """As done by careful tag editors: the path decides the row, which follows the new file."""
     plant({"a.mp3": song("A")})
     library.scan()
     before, born = ids(library), born_at("a.mp3")
@@ -181,7 +181,7 @@ def test_a_file_that_was_replaced_has_the_birth_of_the_one_that_stands_there(
 def test_a_replacement_that_is_moved_before_it_was_seen_is_a_new_track(
     library: Library, plant: Plant, music: Path
 ) -> None:
-    """Nothing proves that it is the old one: another inode, and another birth."""
+    """Nothing proves that it is the old file: it has another inode, and another time of birth."""
     plant({"a.mp3": song("A")})
     library.scan()
     before = ids(library)
@@ -222,7 +222,7 @@ def test_a_refused_file_that_is_mended_and_moved_keeps_its_row(
 
 @pytest.fixture
 def forget_births(settings: Settings) -> Callable[[], None]:
-    """Make all rows as an index of an older version has them."""
+    """Change all rows to those of an older version."""
 
     def forget() -> None:
         with closing(open_index(settings.db, write=True)) as connection:

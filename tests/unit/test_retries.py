@@ -1,4 +1,4 @@
-"""When a place that could not be read is looked at again."""
+"""The times of retries for unreadable places."""
 
 from __future__ import annotations
 

@@ -50,10 +50,10 @@ def test_a_file_that_comes_back_elsewhere_keeps_its_id(
 
 
 @pytest.mark.parametrize("chunk_files", [1, 200])
-def test_what_stands_where_a_returned_file_once_stood_is_somebody_else(
+def test_a_file_at_the_old_path_of_a_returned_file_is_another_track(
     library: Library, plant: Plant, music: Path, tmp_path: Path
 ) -> None:
-    """Both would have its row: one by its inode, the other by its path."""
+    """Both would match its row: one by its inode, the other by its path."""
     plant({"b.mp3": song("Old")})
     library.scan()
     before = ids(library)

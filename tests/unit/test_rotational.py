@@ -26,7 +26,7 @@ def tree(music: Path) -> Iterator[Tree]:
 
 @pytest.fixture
 def add_disk(tmp_path: Path) -> AddDisk:
-    """`add_disk("sda", spins=True)` in a /sys of its own: the folder that stands for the disk."""
+    """`add_disk("sda", spins=True)` in a fake /sys: the folder of the disk."""
 
     def add(
         name: str, *, spins: bool = True, bus: str = "scsi", below: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ def add_disk(tmp_path: Path) -> AddDisk:
 
 @pytest.fixture
 def lies_on(tmp_path: Path, music: Path) -> Callable[[Path], Path]:
-    """Have the kernel say that the music lies there: the folder with the devices by number."""
+    """Let the kernel report this disk for the music: the folder with the devices by number."""
 
     def lie(place: Path) -> Path:
         number = os.stat(music).st_dev
@@ -68,7 +68,7 @@ Lie = Callable[[Path], Path]
     [
         ({"spins": True}, 1),
         ({"spins": False}, MOST),
-        ({"spins": True, "bus": "virtio"}, MOST),  # a virtual disk says so whatever it lies on
+        ({"spins": True, "bus": "virtio"}, MOST),  # a virtual disk always says so
         ({"spins": True, "bus": ""}, MOST),  # loop, zram: there is no hardware
     ],
 )
@@ -97,14 +97,12 @@ def test_a_raid_has_a_reader_for_each_of_its_disks_if_all_of_them_spin(
     )
 
 
-def test_of_what_nobody_tells_there_are_as_many_readers_as_may_be(
-    tree: Tree, tmp_path: Path
-) -> None:
+def test_for_an_unknown_disk_there_is_the_maximum_of_readers(tree: Tree, tmp_path: Path) -> None:
     assert readers_for([tree], [], MOST, tmp_path / "nothing") == MOST
     assert readers_for([], [], MOST) == MOST
 
 
-def test_who_sets_the_readers_is_not_asked_for_disks(tree: Tree, tmp_path: Path) -> None:
+def test_a_set_number_of_readers_ignores_the_disks(tree: Tree, tmp_path: Path) -> None:
     settings = load(None, tmp_path / "library.db", {}, workers=5)
     assert reader_count(settings, [tree]) == 5
     assert reader_count(load(None, tmp_path / "library.db", {}), [tree]) >= 1

@@ -1,4 +1,4 @@
-"""What RQ's workers say, in our own form."""
+"""Messages of RQ's workers, in our own form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUIETED = ("worker", "job", "registry", "queue", "scheduler")
 
 
 class Empty:
-    """A Redis that has forgotten everything."""
+    """A Redis without data."""
 
     def hgetall(self, _key: str) -> dict[bytes, bytes]:
         return {}
@@ -23,7 +23,7 @@ class Empty:
 
 @pytest.fixture(autouse=True)
 def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """RQ's words, as they come out of a worker."""
+    """Log RQ's messages as in a worker."""
     loggers = [logging.getLogger(f"rq.{name}") for name in QUIETED]
     quiet_logs()
     for logger in loggers:
@@ -49,7 +49,7 @@ def no_execution() -> None:
 
 
 def told(fails: Callable[[], None], caplog: pytest.LogCaptureFixture) -> str:
-    """What stands in the log of an error that RQ met, as it tells of it: with its traceback."""
+    """The log of an exception in RQ, which RQ logs with its traceback."""
     try:
         fails()
     except Exception:

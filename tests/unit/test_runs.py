@@ -1,4 +1,4 @@
-"""What chunks did -> the counts of runs: each file once, whichever look answers it."""
+"""Results of chunks -> counts of runs: each file once, for any scan that answers it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = (b"1.mp3", b"2.mp3", b"3.mp3")
 
 @pytest.fixture
 def planted(library: Library, plant: Plant) -> Library:
-    """Three files that the index does not know."""
+    """Three files that are not in the index."""
     plant({name.decode(): song(name.decode()) for name in NAMES})
     return library
 
@@ -54,7 +54,7 @@ def _count(connection: Connection, row: PendingRow, ready: Any, written: Written
 
 
 def told(connection: Connection, run: int) -> dict[str, Any]:
-    """What a run has counted, but for zeros and bytes."""
+    """The counts of a run, without zeros and bytes."""
     counts = scans.counts_of(connection, run)
     return {
         name: number
@@ -94,7 +94,7 @@ def test_what_a_newer_look_answers_first_counts_once_for_the_run_that_has_it_in_
 
 
 def test_a_file_that_was_read_twice_counts_once(planted: Library, by_hand: ByHand) -> None:
-    """Its chunk was read before the newer one was written, and is written after it."""
+    """Its chunk is read before the newer one is written, and written after it."""
     assert planted.status().roots
     run = begin(by_hand.connection)
     own = chunk(by_hand.connection, 1, *NAMES, run=run)

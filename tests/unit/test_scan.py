@@ -199,7 +199,7 @@ def test_a_scan_that_is_stopped_keeps_what_it_has_and_the_next_one_does_the_rest
 def test_what_ends_a_run_while_its_readers_are_ended_is_not_lost(
     library: Library, plant: Plant, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A daemon that was told to end and takes too long is cut off wherever it stands."""
+    """A daemon that takes too long to end is killed at any point."""
 
     class CutOffError(BaseException):
         pass
@@ -227,7 +227,7 @@ def test_a_name_that_a_daemons_look_at_all_has_passed_is_looked_at_if_its_file_c
     monkeypatch: pytest.MonkeyPatch,
     how: str,
 ) -> None:
-    """The event comes from another name, which the look has found as it is by then."""
+    """The event comes from another link, which the scan has found in its new state."""
     changed = [f"b/{number}.mp3" for number in range(6)]
     plant({"c/": None} | {name: song() for name in ["a/a.mp3", *changed]})
     os.link(music / "a/a.mp3", music / "c/c.mp3")
@@ -280,7 +280,7 @@ def test_a_file_that_is_being_written_stays_pending_until_its_writer_is_gone(
 def test_files_that_become_whole_while_a_scan_waits_are_all_read(
     library: Library, plant: Plant, music: Path, settings: Settings
 ) -> None:
-    """Also one that is replaced meanwhile, which is planned after all others."""
+    """Also for a file that is replaced meanwhile, which is planned last."""
     names = ["a/1.mp3", "a/2.mp3", "a/3.mp3", "a/4.mp3", "b/1.mp3", "c/1.mp3"]
     plant({name: song("Old") for name in names})
     library.scan()
@@ -342,7 +342,7 @@ def test_breaths_change_nothing_of_what_is_planned(
 def test_the_plans_of_a_first_scan_are_those_of_one_that_compares(
     library: Library, plant: Plant, music: Path, by_hand: ByHand, chunk_files: int
 ) -> None:
-    """The first goes folder by folder and not file by file, where there are no rows."""
+    """Without rows, the first scan counts by folder, not by file."""
     places = ["1", "2", "A/1", "A/2", "A/3", "A/b/1", "A/b/2", "A/c", "B/1", "B!/1", "B/b/c/1"]
     plant({f"{place}.mp3": song() for place in [*places, *(f"C/{n}" for n in range(20))]})
     os.mkfifo(music / "A/2b.mp3")

@@ -1,4 +1,4 @@
-"""The passes of a generation: what each of them is to try, and when it ends."""
+"""The passes of a generation: what each of them retries, and when they end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def names_of(by_hand: ByHand, generation: int) -> list[tuple[bytes, ...]]:
 def test_a_file_in_anothers_place_that_could_not_be_read_is_tried_when_its_turn_comes(
     library: Library, plant: Plant, music: Path, by_hand: ByHand
 ) -> None:
-    """Its turn is the second pass, which used to leave it, and took older rows for answered."""
+    """It is handled by the second pass, which used to skip it, and to close older rows."""
     plant({"1.mp3": song("One")})
     library.scan()
     put_in_place_of(music, "1.mp3", song("Another"))
@@ -49,7 +49,7 @@ def test_a_file_in_anothers_place_that_could_not_be_read_is_tried_when_its_turn_
 def test_a_chunk_that_an_older_scan_made_meanwhile_is_answered_too(
     library: Library, plant: Plant, by_hand: ByHand
 ) -> None:
-    """Else it would insert what is ignored by now: it knows nothing of the newer rule."""
+    """Otherwise it would insert files that are ignored now: it does not know the newer rule."""
     plant({"a/1.mp3": song("One")})
     library.scan()
     with write_transaction(by_hand.connection):
@@ -102,7 +102,7 @@ def test_a_refused_file_that_comes_back_before_its_row_is_missing_keeps_its_prob
 def test_what_another_hint_came_to_mark_missing_first_is_counted_in_the_run_that_looks_for_it(
     library: Library, plant: Plant, music: Path, by_hand: ByHand
 ) -> None:
-    """A new file was given the inode of one that is gone: that one's name is looked at alone."""
+    """A new file got the inode of one that is gone: the old name is checked alone."""
     plant({"a/1.mp3": song("One"), "a/2.mp3": song("Two"), "b/3.mp3": song("Three")})
     library.scan()
     for name in ("a/1.mp3", "a/2.mp3", "b/3.mp3"):

@@ -104,7 +104,7 @@ def test_a_counted_run_ends_with_its_time_and_its_rate(connection: Connection) -
 def test_a_run_that_took_no_time_by_the_clock_has_no_rate(
     connection: Connection, now_ms: int
 ) -> None:
-    """Also where the clock was set back meanwhile."""
+    """Even if the clock was set back meanwhile."""
     scan_id = scans.start(connection, "scan", ["a"], 1_000)
     scans.add(connection, scan_id, {"seen": 100})
     scans.end(connection, scan_id, now_ms)

@@ -1,4 +1,4 @@
-"""The index answers questions: which tracks, in which order, and as albums and artists."""
+"""Searches: which tracks, in which order, and as albums and artists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.trees import Plant, faults, song
 
 
 class Shelf:
-    """An index of made-up tracks that is asked as a person asks; a track is its title."""
+    """An index of made-up tracks, each identified by its title."""
 
     def __init__(self, library: Library, connection: Connection) -> None:
         self.library = library
@@ -28,7 +28,7 @@ class Shelf:
         self._count = 0
 
     def add(self, title: str, **tags: Any) -> int:
-        """A new file, one folder an album."""
+        """Add a file; each album has its own folder."""
         self._count += 1
         path = f"{tags.get('album')}/{self._count:06}.mp3".encode()
         (track_id,) = self.rows.add((path, track(title, **tags)))
@@ -47,7 +47,7 @@ class Shelf:
 
 
 def track(title: str, **tags: Any) -> Track:
-    """Its tags by the names of the view; several values are a tuple."""
+    """A track from tags by columns of the view; several values are a tuple."""
     values: dict[str, Any] = {"codec": "mp3", "album": "Album", "artist": "Artist", **tags}
     for name in ("artist", "albumartist", "genre"):
         if name in values:
@@ -58,7 +58,7 @@ def track(title: str, **tags: Any) -> Track:
 
 @pytest.fixture
 def shelf(settings: Settings, connection: Connection) -> Iterator[Shelf]:
-    """It is whole at the end of every test."""
+    """An index that is checked for consistency at the end of every test."""
     with Library(settings) as library:
         yield Shelf(library, connection)
         assert faults(library) == []

@@ -75,16 +75,16 @@ def test_symbols_beside_words_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \t\n", "\x00\x1f\x85", "\u200b\u00ad", "\ud800"])
-def test_what_nobody_sees_is_nothing(text: str) -> None:
+def test_invisible_characters_are_dropped(text: str) -> None:
     assert fold(text) == ""
     assert not of_symbols("")
 
 
 def test_folding_stays_as_it_was() -> None:
-    """The full-text index of every user holds texts folded by this.
+    """The full-text index of every user contains texts folded by this version.
 
-    Where it has to change, a migration fills `track_search` anew, and this gets a new value. Only
-    what Unicode 3.2 had is looked at: it is the same in every Python.
+    If folding must change, a migration has to refill `track_search`, and this hash changes. Only
+    characters of Unicode 3.2 are tested: they are the same in every Python.
     """
     assigned = (
         chr(code)

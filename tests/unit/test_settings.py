@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def complaint(config: Path, text: str) -> str:
-    """What is said of a file with this text, without the folder it lies in."""
+    """The error for a file with this text, without the path of its folder."""
     config.write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load(config, environ={})
@@ -99,7 +99,7 @@ def test_a_database_path_that_is_not_utf8_is_taken() -> None:
     assert load(db=path, environ={}).db == path
 
 
-# What values may be
+# Valid values
 
 
 def test_suffixes_are_lower_case_with_a_dot(config: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_file_that_is_not_utf8_names_the_line(config: Path) -> None:
         load(config, environ={})
 
 
-# Where each was set
+# Origins of values
 
 
 def test_a_later_error_can_tell_where_a_setting_was_made(config: Path) -> None:

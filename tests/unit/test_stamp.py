@@ -21,7 +21,7 @@ DAY_NS = 86_400 * 10**9
 def status(
     inode: int, mtime_ns: int, ctime_ns: int, like: os.stat_result | None = None
 ) -> os.stat_result:
-    """What the kernel might say of a file, else like another one."""
+    """A `stat` result with some fields replaced."""
     like = os.stat(__file__) if like is None else like
     return os.stat_result(
         (like.st_mode, inode, *like[2:]), {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns}
@@ -88,7 +88,7 @@ def test_a_file_with_a_time_that_does_not_fit_is_indexed_like_any_other(
 def test_inodes_of_64_bits_are_kept_and_followed(
     library: Library, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As mergerfs with `use_ino`, GlusterFS and cifs make them: the upper half of 64 bits."""
+    """As in mergerfs with `use_ino`, GlusterFS and cifs: the upper half of 64 bits."""
 
     def raised(found: os.stat_result) -> os.stat_result:
         return status(found.st_ino | 1 << 63, found.st_mtime_ns, found.st_ctime_ns, found)

@@ -1,4 +1,4 @@
-"""What happens to a root -> its state: lost events always win, and an absent disk waits."""
+"""Events of a root -> its state: lost events always win, and an absent disk waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from watcher.state import RootEvent, RootState, next_state
 
 
 def after(*events: RootEvent, polled: bool = False) -> RootState:
-    """The state of a root after all that happened to it since the start."""
+    """The state of a root after these events since the start."""
     state = RootState.OFFLINE
     for event in events:
         state = next_state(state, event, polled=polled)

@@ -1,4 +1,4 @@
-"""What a service manager hears, and what happens where there is none."""
+"""Messages to a service manager, and behaviour without one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from watcher.system import READY, STOPPING, notify
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    """The receiving end, as systemd has it: a datagram socket."""
+    """The receiving end, a datagram socket as in systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))
         receiver.settimeout(5)
@@ -35,7 +35,7 @@ def test_an_address_with_an_at_sign_is_an_abstract_name(tmp_path: Path) -> None:
         assert receiver.recv(4096) == b"READY=1"
 
 
-def test_without_a_manager_nobody_is_told() -> None:
+def test_without_a_manager_nothing_is_sent() -> None:
     assert not notify(READY, {})
     assert not notify(READY, {"NOTIFY_SOCKET": ""})
 

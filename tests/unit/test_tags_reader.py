@@ -12,7 +12,7 @@ from indexer.model import Track
 from tests import corpus
 
 KNOWN_BY_CONTENT = [template for template in corpus.STREAMS if template != ".tta"]
-"""Not True Audio behind an ID3 tag: for mutagen that is MP3, unless the suffix says otherwise."""
+"""Not True Audio after an ID3 tag: for mutagen that is MP3, unless the suffix says otherwise."""
 
 
 def read(content: bytes, suffix: str = ".mp3") -> Track:
@@ -24,19 +24,19 @@ def suffix_of(template: str) -> str:
 
 
 class Recording(io.BytesIO):
-    """A file that remembers its largest read request."""
+    """A file that records its largest read request."""
 
     largest = 0
 
     def read(self, size: int | None = -1) -> bytes:
         assert size is not None
-        assert size >= 0, "nobody may ask for all of a file"
+        assert size >= 0, "no read may be without a size"
         self.largest = max(self.largest, size)
         return super().read(size)
 
 
 class Failing(io.BytesIO):
-    """A file on a disk that fails at the read of a given number."""
+    """A file whose n-th read fails."""
 
     def __init__(self, content: bytes, good_reads: int) -> None:
         super().__init__(content)

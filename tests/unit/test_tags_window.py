@@ -13,7 +13,7 @@ CONTENT = bytes(range(256)) * 300
 
 
 class Dribbling(io.BytesIO):
-    """An unbuffered file that gives less than was asked for, as it may."""
+    """An unbuffered file that returns fewer bytes than requested."""
 
     reads = 0
 
@@ -97,7 +97,7 @@ def test_all_of_a_file_is_no_more_than_much(monkeypatch: pytest.MonkeyPatch) -> 
     assert window.read(-24) == CONTENT[100:200]
 
 
-def test_who_moves_about_for_ever_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_seeking_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_module, "SEEKS", 3)
     window = Window(io.BytesIO(CONTENT))
     for _ in range(3):
@@ -127,7 +127,7 @@ def test_glances_are_the_bytes_at_each_place_and_no_more_of_the_file() -> None:
     assert b"".join(big) == CONTENT[:9000]
 
 
-def test_glances_stop_where_nobody_asks_for_more() -> None:
+def test_glances_read_only_what_is_requested() -> None:
     file = Dribbling(CONTENT)
     assert next(Window(file).glances(range(5000, 70_000, 4123), 40)) == CONTENT[5000:5040]
     assert file.reads == 1

@@ -1,4 +1,4 @@
-"""What a process got through in the last minute, kept in a few buckets."""
+"""Throughput of a process in the last minute, in a few buckets."""
 
 from __future__ import annotations
 

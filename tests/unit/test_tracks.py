@@ -138,7 +138,7 @@ def test_a_parked_row_frees_its_place_until_it_is_written_again(connection: Conn
 def test_a_refused_row_that_left_is_read_again_when_its_file_comes_back(
     connection: Connection,
 ) -> None:
-    """Why it was refused is forgotten with its problem."""
+    """The reason of the refusal is deleted with its problem."""
     good, bad = add(connection, known(b"1.mp3")), add(connection, known(b"2.mp3"))
     tracks.write(connection, replace(bad, place=RowState.REFUSED), None, None, tracks.NOTHING_READ)
     for row in (good, bad):

@@ -18,7 +18,7 @@ EXT4 = Disk(uuid="one", fs_type="ext4")
 
 @pytest.fixture
 def make_tree(music: Path) -> Iterator[MakeTree]:
-    """`make_tree(b"A", offline=[b"B"])`: a root with another disk at `A`, and one away from `B`."""
+    """`make_tree(b"A", offline=[b"B"])`: a root with another disk at `A`; `B` has lost its disk."""
     made: list[Tree] = []
 
     def make(*mounted: bytes, offline: tuple[bytes, ...] = (), fs_type: str = "ext4") -> Tree:

@@ -1,4 +1,4 @@
-"""Names that are listed and cannot be looked at: one problem each, and the neighbours indexed."""
+"""Listed names for which `stat` fails: one problem each, and the neighbours are indexed."""
 
 from __future__ import annotations
 

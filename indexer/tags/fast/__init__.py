@@ -1,6 +1,6 @@
 """A window on a file and its suffix -> a track by our own readers, or `Declined`.
 
-mutagen is not even imported here, so that a daemon which never meets a file for it is without.
+mutagen is not imported here, so a daemon that never meets a file for it does not load it.
 """
 
 from __future__ import annotations

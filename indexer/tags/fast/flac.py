@@ -1,10 +1,9 @@
-"""The head of a FLAC file -> its stream info and comments, if every block is where it should be.
+"""The head of a FLAC file -> its stream info and comments, if its blocks are regular.
 
 mutagen makes an object of each block and reads each number by itself, 120 us a file where this
-takes 13 (mutagen 1.48). So the blocks that are what they claim to be are walked here, over
-pictures and padding without reading them, and at anything else (sizes that lie, a second list of
-comments, an ID3 tag before all) the answer is None: then mutagen decides. Where there is an answer
-it is mutagen's, and a property test holds the two against each other.
+takes 13 (mutagen 1.48). So regular blocks are read here, and pictures and padding are skipped. For
+anything else (wrong sizes, a second list of comments, an ID3 tag at the head) the result is None,
+and mutagen reads the file. A result equals mutagen's; a property test compares both.
 
 Source: RFC 9639, 8 (metadata blocks).
 """
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 
 STREAM_INFO, SEEK_TABLE, COMMENTS, CUE_SHEET, PICTURE = 0, 3, 4, 5, 6
 ONCE = frozenset({STREAM_INFO, SEEK_TABLE, COMMENTS, CUE_SHEET})
-"""Blocks of which a second one is an error, or is not asked."""
+"""Blocks that may occur once: a second one is an error, or is not supported here."""
 LAST = 0x80
-"""The bit of a block's header that says that sound follows it."""
+"""Flag in a block's header: the last block, followed by audio."""
 HEADER_SIZE = 4
 STREAM_INFO_SIZE = 34
 COMMENTS_LIMIT = 2**20
-"""Bytes of comments that are read here. A guess: there is a picture among them when it is more."""
+"""Maximum bytes of comments read here. A guess: more means that they contain a picture."""
 PICTURE_HEAD = 8 + 256 + 4 + 256 + 20
-"""Bytes of a picture block to its picture, if MIME type and description are of a usual length."""
+"""Bytes of a picture block before its picture, with MIME type and description of usual length."""
 BLOCKS_LIMIT = 100
-"""Blocks that are walked. A guess: a file has six."""
+"""Maximum blocks. A guess: a file has six."""
 
 _block_header = Struct(">I").unpack_from
 _stream = Struct(">10xQ16x").unpack_from
@@ -50,7 +49,7 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Flac(msgspec.Struct):
-    """What a FLAC file says before its sound begins."""
+    """The metadata of a FLAC file."""
 
     stream: Stream
     comments: Comments
@@ -58,7 +57,7 @@ class Flac(msgspec.Struct):
 
 
 class NotPlain(Exception):
-    """Something here is for mutagen to judge."""
+    """The data is unusual and must be read by mutagen."""
 
 
 def plain_flac(window: Window) -> Flac | None:
@@ -116,7 +115,7 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
 
 
 def _stream_of(numbers: int, sound_size: int) -> Stream:
-    """Bits: 20 the rate, 3 channels less one, 5 bits a sample less one, 36 the samples."""
+    """Bits: 20 sample rate, 3 channels minus one, 5 bits per sample minus one, 36 samples."""
     sample_rate = numbers >> 44
     if not sample_rate:
         raise NotPlain

@@ -1,10 +1,9 @@
-"""The head of an MP3 file -> the texts of its ID3v2 tag, if that tag is a plain one.
+"""The head of an MP3 file -> the texts of its ID3v2 tag, if the tag is of a common form.
 
 mutagen copies the rest of the tag for every frame, builds checked objects, decodes UTF-16 a byte
 at a time, and reads pictures whole: 0.4 to 1.8 ms a file where this takes 0.02 (mutagen 1.48).
-So the tags that nearly every file has are walked here, and at anything out of the ordinary the
-answer is None: then mutagen decides. Where there is an answer it is mutagen's, and a property test
-holds the two against each other.
+So the common frames are read here; for anything unusual the result is None, and mutagen reads the
+tag. A result equals mutagen's; a property test compares both.
 
 Sources: ID3v2.3.0 and ID3v2.4.0-structure, 3.1 to 4.1; ID3v2.4.0-frames, 4.14.
 """
@@ -40,36 +39,36 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 PICTURE_HEAD = 1024
-"""Bytes of an APIC frame that are read: encoding, type of file and description stand there."""
+"""Bytes read of an APIC frame: they hold encoding, MIME type and description."""
 
 FRAMES_LIMIT = 2000
-"""Frames that are walked, and a block of them beyond. A guess: a file has 20."""
+"""Maximum frames; the last block read may exceed it. A guess: a file has 20."""
 
 V23, V24 = 3, 4
 
 _tag_header = Struct(">3sBxBI").unpack_from
-"""`ID3`, version, flags and synchsafe size; the revision, after the version, is of no matter."""
+"""`ID3`, version, flags and synchsafe size; the revision, after the version, is ignored."""
 
 
 class Tag(msgspec.Struct):
-    """What an ID3 tag holds, whoever parsed it."""
+    """The contents of an ID3 tag, parsed by our own reader or by mutagen."""
 
     found: list[Frame]
     has_picture: bool = False
     size: int = 0
-    """Bytes that the ID3v2 tag takes at the head of the file."""
+    """Bytes of the ID3v2 tag at the head of the file."""
     version: int = V24
     """The x in ID3v2.x."""
     fields: Fields | None = None
-    """All that it says of the track; None where several frames speak of the same."""
+    """All fields that it fills; None if several frames fill the same field."""
 
     def texts(self) -> Texts:
-        """Its texts, of which no two have the same key."""
+        """Its texts by key; no two frames of a tag have the same key."""
         return {key: several for key, several, _ in self.found if key}
 
 
 def plain_tag(window: Window) -> Tag | None:
-    """The file's ID3v2 tag as it stands, an empty one without any; None if mutagen must read it."""
+    """The file's ID3v2 tag, an empty one without any; None if mutagen must read it."""
     block, _ = window.hold(0, HEADER_SIZE)
     if len(block) < HEADER_SIZE:
         return None
@@ -86,7 +85,7 @@ def plain_tag(window: Window) -> Tag | None:
 
 
 def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa: C901, PLR0912 - a call a frame costs
-    """The tag that begins a block, the file's first, and goes as far as `end`."""
+    """The tag at the start of the file's first block, up to `end`."""
     found: list[Frame] = []
     has_picture = False
     at, start = HEADER_SIZE, 0
@@ -131,14 +130,14 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
     if fields is None:
         keys = [key for key, _, _ in found if key]
         if len(set(keys)) < len(keys):
-            raise NotPlain  # mutagen makes one frame of two
+            raise NotPlain  # mutagen merges two frames into one
     elif "TYER" in fields or "TDAT" in fields or "TIME" in fields:
         _join_date(fields)
     return Tag(found, has_picture, end, version, fields)
 
 
 def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
-    """Read the frames that nearly all are: short texts. Says where the first other one stands."""
+    """Read short text frames, the most common kind; the offset of the first other frame."""
     last = len(block) - HEADER_SIZE
     kept = KEPT.get
     while at < last:
@@ -153,14 +152,14 @@ def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
 
 
 def _join_date(fields: Fields) -> None:
-    """Put a date of old together, which mutagen only does where no newer one stands beside it."""
+    """Merge TYER, TDAT and TIME; mutagen does so only if the tag has no TDRC."""
     old = [fields.pop(name, []) for name in DATES]
     if "date" not in fields and (dates := timestamps(*old)):
         fields.update(columns.fields_of("date", dates))
 
 
 def _synchsafe(number: int) -> int:
-    """Four bytes of seven bits each. Eight bits mean an old iTunes: mutagen knows about those."""
+    """Four bytes of seven bits each. Eight bits come from old iTunes; mutagen reads those."""
     if number & 0x80808080:
         raise NotPlain
     return number & 0x7F | number >> 1 & 0x3F80 | number >> 2 & 0x1FC000 | number >> 3 & 0xFE00000

@@ -1,11 +1,10 @@
-"""An MP4 file -> its stream info and iTunes atoms, if every atom is where it should be.
+"""An MP4 file -> its stream info and iTunes atoms, if its atoms are regular.
 
 mutagen makes an object of each atom, seeks for each of their headers, and reads the sample entry
-bit by bit: 300 us a file where this takes 30 (mutagen 1.48). So atoms that lie one in another as
-they should are walked here, over covers and sample tables without reading them, and at anything
-else (an atom longer than the one around it, two `moov`, fragments, chapters, text that is no UTF-8)
-the answer is None: then mutagen decides. Where there is an answer it is mutagen's, and a property
-test holds the two against each other.
+bit by bit: 300 us a file where this takes 30 (mutagen 1.48). So properly nested atoms are read
+here, and covers and sample tables are skipped. For anything else (an atom longer than its parent,
+two `moov`, fragments, chapters, text that is not UTF-8) the result is None, and mutagen reads the
+file. A result equals mutagen's; a property test compares both.
 
 Sources: ISO 14496-12, 4.2 (boxes) and 8 (`moov` and what is in it); QuickTime File Format,
 "Metadata item list"; for `----` and the types of data what mutagen does.
@@ -29,43 +28,42 @@ if TYPE_CHECKING:
 
 TEXTS = {name.encode("latin-1"): column for name, column in ATOMS.items() if name != "tmpo"}
 NUMBERS = {name.encode("latin-1"): both for name, both in PAIRS.items()}
-"""The same names as bytes."""
+"""`PAIRS` with the names as bytes."""
 
 HEADER_SIZE = 8
 LONG_HEADER_SIZE = 16
 COVER_REACH = 16
-"""Bytes of a `covr` to the end of the name of the first part in it."""
+"""Bytes of a `covr` up to the end of the name of its first atom."""
 IN_MOVIE = frozenset({b"udta", b"trak", b"mdia", b"meta", b"ilst", b"stbl", b"minf"})
-"""Atoms of atoms, as far as mutagen looks."""
+"""Container atoms that mutagen parses."""
 UNUSUAL = frozenset({b"moov", b"moof", b"traf", b"chpl"})
 NO_ITEM = IN_MOVIE | UNUSUAL
 ITEMS = frozenset({*TEXTS, *NUMBERS, b"----", b"cpil", b"tmpo", b"gnre"})
-"""Names of the items of which the content counts."""
+"""Names of the items whose content is read."""
 DEEPEST = 8
-"""How deep atoms may lie. A guess: `stsd` lies at 5."""
+"""Maximum nesting of atoms. A guess: `stsd` is at 5."""
 ATOMS_LIMIT = 5000
-"""Atoms that are walked beside `moov`. A guess: there are five."""
+"""Maximum atoms beside `moov`. A guess: there are five."""
 MOVIE_LIMIT = 20_000
-"""Atoms that are walked in `moov`, and items in an `ilst`. A guess: a file has 60."""
+"""Maximum atoms in `moov`, and items in an `ilst`. A guess: a file has 60."""
 ITEM_LIMIT = 64 * 1024
-"""Bytes of one item that are read here. A guess: of a comment 4 KB are kept."""
+"""Maximum bytes of one item. A guess: 4 KB of a comment are kept."""
 SHORT = 192
-"""Bytes of an item that is worth keeping, since it comes again. A guess."""
+"""Maximum bytes of an item that is cached, since short items repeat. A guess."""
 KEPT_LIMIT = 4096
-"""Short items that are kept before all are forgotten. A guess: two or three of a file's are its
-own."""
+"""Cache size; a full cache is cleared. A guess: two or three items of a file are unique to it."""
 KEPT: dict[bytes, columns.Fields] = {}
-"""What short items say, each whole with its header, as an album's files have most in common; not
-`lru_cache`, which takes twice as long to find one."""
+"""Cache of the fields of short items, keyed by the whole item with its header: files of an album
+share most of them. Not `lru_cache`, whose look-up takes twice as long."""
 ENTRY_LIMIT = 512
-"""Bytes of sample entries that are worth keeping. A guess: those of AAC have 100."""
+"""Maximum bytes of sample entries that are cached. A guess: those of AAC have 100."""
 HEADS = {b"hdlr": 12, b"mdhd": 4 + 28, b"stsd": ENTRY_LIMIT + 1}
-"""How much is read of the atoms that say what the sound is."""
+"""Bytes read of the atoms that describe the stream."""
 LOOKED_AT = IN_MOVIE.union(UNUSUAL, HEADS)
-"""Atoms in `moov` that count."""
+"""Atoms in `moov` that are used."""
 
 SILENT = Track(codec="")
-"""A track of which nothing is known."""
+"""A track without any tag."""
 
 IMPLICIT, UTF_8, UTF_16, INTEGER = 0, 1, 2, 21
 """Types of a `data` atom (QuickTime File Format, "Well-known types")."""
@@ -80,7 +78,7 @@ _long_media_header = Struct(">IQ").unpack_from
 
 
 class NotPlain(Exception):
-    """Something here is for mutagen to judge."""
+    """The data is unusual and must be read by mutagen."""
 
 
 class Stream(msgspec.Struct, gc=False):
@@ -95,7 +93,7 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Mp4(msgspec.Struct):
-    """What an MP4 file says of itself."""
+    """Stream info and tags of an MP4 file."""
 
     stream: Stream
     fields: columns.Fields
@@ -103,21 +101,21 @@ class Mp4(msgspec.Struct):
 
 
 class Items(msgspec.Struct):
-    """What an `ilst` says of the track."""
+    """The tags in an `ilst`."""
 
     fields: columns.Fields | None
-    """None where several speak of the same."""
+    """None if several items fill the same field."""
     has_picture: bool
 
 
 Atom = dict[bytes, list[Any]]
-"""An atom of atoms: by their names those in it that are such too (`Items` for an `ilst`), and how
-the first begins of those in `HEADS`. A plain dict, which is made in a tenth of an object's time: a
-file has seven."""
+"""A container atom: name -> its containers of that name (`Items` for an `ilst`), or the beginning
+of the first atom of a name in `HEADS`. A plain dict, created in a tenth of an object's time; a file
+has seven."""
 
 
 def _only(atom: Atom, name: bytes) -> Atom:
-    """The one atom of atoms of this name; an empty one if there is none."""
+    """The only container of this name; an empty one if there is none."""
     several = atom.get(name)
     if several is None:
         return {}
@@ -128,7 +126,7 @@ def _only(atom: Atom, name: bytes) -> Atom:
 
 
 def _head(atom: Atom, name: bytes) -> bytes:
-    """How the first of this name begins."""
+    """The beginning of the first atom of this name."""
     if name not in atom:
         raise NotPlain
     head: bytes = atom[name][0]
@@ -136,7 +134,7 @@ def _head(atom: Atom, name: bytes) -> bytes:
 
 
 def plain_mp4(window: Window) -> Mp4 | None:
-    """The file's sound and tags, or None if mutagen must read it."""
+    """The file's stream info and tags, or None if mutagen must read it."""
     try:
         movie = _movie(window)
         stream = _stream(movie.get(b"trak", []))
@@ -150,7 +148,7 @@ def plain_mp4(window: Window) -> Mp4 | None:
 
 
 def _movie(window: Window) -> Atom:
-    """The atoms in `moov`, found by a walk over all that lies beside it."""
+    """Find `moov` among the top-level atoms, and read it."""
     movie = None
     at = 0
     block, start = window.hold(at, LONG_HEADER_SIZE)
@@ -183,7 +181,7 @@ def _movie(window: Window) -> Atom:
 
 
 def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - one walk
-    """What lies between these places, down to the bottom."""
+    """The container between these offsets, with all levels below."""
     whole: Atom = {}
     found = whole
     around: list[tuple[Atom, int]] = []
@@ -229,7 +227,6 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
 
 
 def _items(window: Window, at: int, end: int) -> Items:
-    """The tags in an `ilst`."""
     fields: columns.Fields = {}
     filled = 0
     has_picture = False
@@ -251,7 +248,7 @@ def _items(window: Window, at: int, end: int) -> Items:
         if more is None:
             if name in NO_ITEM:
                 raise NotPlain
-            if name == b"covr":  # mutagen drops it whole if its first part is none that a cover has
+            if name == b"covr":  # mutagen drops one whose first atom is of another kind
                 part = block[first + COVER_REACH - 4 : first + COVER_REACH]
                 has_picture |= size > EMPTY_COVER and part in COVER_PARTS
                 continue
@@ -266,7 +263,7 @@ def _items(window: Window, at: int, end: int) -> Items:
 
 
 def _stream(tracks: list[Atom]) -> Stream:
-    """The sound of the first track that is one."""
+    """The stream of the first audio track."""
     for track in tracks:
         media = _only(track, b"mdia")
         if _head(media, b"hdlr")[8:12] == b"soun":
@@ -291,9 +288,9 @@ def _stream(tracks: list[Atom]) -> Stream:
 
 @lru_cache(maxsize=512)
 def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
-    """A stream but for its length: the first sample entry, as mutagen reads it.
+    """Stream info without the length, from the first sample entry, as mutagen reads it.
 
-    Kept: an encoder writes the same again.
+    Cached: an encoder always writes the same entry.
     """
     if not any(entries[:4]):
         return None
@@ -304,7 +301,7 @@ def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
 
 
 def fields_of(item: bytes) -> columns.Fields:
-    """What an item says of the track, even if it is blank: mutagen takes some as the last word."""
+    """The fields that an item fills, even if blank: mutagen treats some blank items as final."""
     fields: columns.Fields = {}
     for column, texts in values_of(item).items():
         field = columns.LISTS.get(column, column)
@@ -318,7 +315,7 @@ def fields_of(item: bytes) -> columns.Fields:
 
 
 def values_of(item: bytes) -> columns.Values:
-    """An item's texts by column; what is none of ours cannot refuse the file."""
+    """An item's texts by column; an item of no column never causes a refusal."""
     name = item[4:HEADER_SIZE]
     if name == b"----":
         return _freeform(item[HEADER_SIZE:])
@@ -347,7 +344,7 @@ def values_of(item: bytes) -> columns.Values:
 
 
 def _data(content: bytes, at: int) -> list[tuple[int, bytes]]:
-    """Type and payload of the `data` atoms from there on; the version is part of the type."""
+    """Type and payload of the `data` atoms from `at` on; the version is part of the type."""
     found = []
     while at < len(content):
         size, name, kind = _data_header(content, at)
@@ -359,7 +356,7 @@ def _data(content: bytes, at: int) -> list[tuple[int, bytes]]:
 
 
 def _freeform(content: bytes) -> columns.Values:
-    """`mean` (whose), `name` and `data`; the first two have 4 bytes before their text."""
+    """`mean` (the owner), `name` and `data`; the first two have 4 bytes before their text."""
     size, mean = _header(content)
     end, name = _header(content, size)
     end += size

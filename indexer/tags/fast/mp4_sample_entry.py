@@ -1,9 +1,8 @@
-"""The first sample entry of an MP4 file -> what the sound is, where the entry is a usual one.
+"""The first sample entry of an MP4 file -> codec, rate, channels ..., if the entry is a common one.
 
-mutagen's `AudioSampleEntry` reads it bit by bit. Here at anything out of the ordinary (an entry
-that is cut short, channels told one by one, audio object types beyond those of everyday AAC) the
-answer is None: then mutagen decides. Where there is an answer it is mutagen's (1.48), and a
-property test holds the two against each other.
+mutagen's `AudioSampleEntry` reads it bit by bit. Here, for anything unusual (a truncated entry,
+channels listed one by one, audio object types beyond common AAC) the result is None, and mutagen
+reads the entry. A result equals mutagen's (1.48); a property test compares both.
 
 Sources: ISO 14496-12, 12.2.3 (sample entry); ISO 14496-1, 7.2.6 (descriptors); ISO 14496-3, 1.6.2
 (AudioSpecificConfig) and 4.4.1 (GASpecificConfig); ALACMagicCookieDescription.txt; ETSI TS 102 366,
@@ -19,11 +18,11 @@ import msgspec
 
 HEADER_SIZE: Final = 8
 ENTRY_SIZE: Final = 36
-"""Bytes of an entry before the atom that tells of the codec."""
+"""Bytes of an entry before the atom of the codec."""
 CONTAINERS: Final = frozenset(
     (b"moov", b"udta", b"trak", b"mdia", b"meta", b"ilst", b"stbl", b"minf", b"moof", b"traf")
 )
-"""Atoms that mutagen looks into: none stands in a usual entry."""
+"""Atoms that mutagen parses; a common entry has none of them."""
 
 ES, DECODER_CONFIG, DECODER_SPECIFIC = 3, 4, 5
 """Tags of descriptors."""
@@ -34,7 +33,7 @@ FREQUENCIES: Final = (
 )  # fmt: skip
 EXPLICIT_FREQUENCY: Final = 15
 SBR, PS = 5, 29
-"""Object types that stand before the one they extend."""
+"""Object types that precede the one they extend."""
 EVERYDAY: Final = (1, 2, 3, 4)
 """Object types of AAC: main, LC, SSR, LTP."""
 SBR_FOLLOWS, PS_FOLLOWS = 0x2B7, 0x548
@@ -51,18 +50,18 @@ _alac = Struct(">4xBB3xB6xII").unpack_from
 
 
 class NotPlain(Exception):
-    """Something here is for mutagen to judge."""
+    """The data is unusual and must be read by mutagen."""
 
 
 class Entry(msgspec.Struct, gc=False):
-    """What an entry says of the sound."""
+    """The contents of an audio sample entry."""
 
     bitrate: int
     sample_rate: int
     channels: int
     sample_size: int
     codec: str
-    """`mp4a` with the numbers of RFC 6381, or the name of the entry."""
+    """`mp4a` with the numbers of RFC 6381, or the entry's name."""
 
 
 def read_entry(entries: bytes) -> Entry | None:
@@ -108,7 +107,7 @@ def _read_alac(entry: Entry, cookie: bytes) -> None:
 
 
 def _read_dac3(entry: Entry, content: bytes) -> None:
-    """Bits: 2 the rate, 5 and 3 its kind, 3 the channels, 1 the low one, 5 the bit rate."""
+    """Bits: 2 sample rate, 5 and 3 stream type, 3 channels, 1 LFE channel, 5 bit rate."""
     if len(content) < 3:
         raise NotPlain
     bits = int.from_bytes(content[:3])
@@ -121,7 +120,7 @@ def _read_dac3(entry: Entry, content: bytes) -> None:
 def _read_esds(entry: Entry, content: bytes) -> None:
     at, _ = _descriptor(content, 0, ES)
     if len(content) < at + 3 or content[at + 2] & 0xE0:
-        raise NotPlain  # it names other streams
+        raise NotPlain  # it refers to other streams
     at, length = _descriptor(content, at + 3, DECODER_CONFIG)
     if len(content) < at + 13:
         raise NotPlain
@@ -137,7 +136,7 @@ def _read_esds(entry: Entry, content: bytes) -> None:
 
 
 def _descriptor(content: bytes, at: int, tag: int) -> tuple[int, int]:
-    """Where the body of the descriptor of this tag begins, and its length."""
+    """Offset and length of the body of a descriptor, which must have this tag."""
     if content[at : at + 1] != bytes([tag]):
         raise NotPlain
     length = 0
@@ -149,7 +148,7 @@ def _descriptor(content: bytes, at: int, tag: int) -> tuple[int, int]:
 
 
 class _Bits:
-    """The bits of a few bytes, from the first on."""
+    """A reader of bits, most significant first."""
 
     def __init__(self, content: bytes) -> None:
         self._value = int.from_bytes(content)
@@ -163,7 +162,6 @@ class _Bits:
 
 
 def _read_config(entry: Entry, content: bytes, length: int) -> None:  # noqa: C901 - one walk
-    """What an AudioSpecificConfig says, into the entry."""
     if len(content) < length:
         raise NotPlain
     bits = _Bits(content)
@@ -215,7 +213,7 @@ def _frequency(bits: _Bits) -> int:
 
 
 def _channels(layout: int, has_ps: int | None) -> int:
-    """How many channels there are; 0 where that is not known."""
+    """The number of channels; 0 if unknown."""
     if layout == 1:
         return 0 if has_ps is None else 1 + has_ps
     return {7: 8}.get(layout, layout if layout < 7 else 0)

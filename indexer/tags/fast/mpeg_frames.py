@@ -1,9 +1,9 @@
-"""The first frames of MPEG audio -> length, bit rate and the like, where they are plain to see.
+"""The first frames of MPEG audio -> stream info (length, bit rate ...), in the common cases.
 
 mutagen's `MPEGInfo` reads each header bit by bit, 60 us a file where this takes 3 (mutagen 1.48).
-So the common case is read here (a frame right behind the tag, which holds a Xing or Info header,
-or which three more follow), and at anything else the answer is None: then mutagen decides. Where
-there is an answer it is mutagen's, and a property test holds the two against each other.
+So the common case is read here: a frame directly after the tag that holds a Xing or Info header, or
+is followed by three more. In all other cases the result is None, and mutagen reads the file. A
+result equals mutagen's; a property test compares both.
 
 Sources: ISO 11172-3, 2.4.1.3 and 2.4.2.3 (frame header); ISO 13818-3, 2.4.2.3 (lower rates);
 the Xing header as in Xing's `dxhead.c`, the LAME tag as in gabriel.mp3-tech.org/mp3infotag.html.
@@ -29,26 +29,26 @@ BITRATES_KBPS = {
     (2, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (2, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""By version (2 is 2.5 too) and layer."""
+"""By version (2 includes 2.5) and layer."""
 RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 """By the two bits of the version: 3 is MPEG 1, 2 is MPEG 2, 0 is MPEG 2.5."""
 MONO = 3
 
 ENOUGH_FRAMES = 4
-"""Frames in a row that are no accident, as mutagen sees it."""
+"""Consecutive frames that prove MPEG audio, as in mutagen."""
 LAME_VERSION = re.compile(rb"(?=LAME|L3\.99)[EMAL]*+([0-9])\.*+([0-9]++)")
-"""`LAME3.100`, and `L3.99` as some builds have it."""
+"""`LAME3.100`, or `L3.99` as in some builds."""
 XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))
-"""Flags of a Xing header, and the bytes that it has for each: frames, bytes, places, quality."""
+"""Flags of a Xing header and the bytes of each field: frames, bytes, seek table, quality."""
 XING_LENGTH = sum(width for _, width in XING_FIELDS)
 XING_REACH = 36 + 8 + XING_LENGTH + 20 + 27
 """Bytes from the frame's beginning to the end of the longest Xing header with its LAME tag."""
 FRAMES_REACH = ENOUGH_FRAMES * 1730 + 40
-"""Bytes that four frames take at most (layer II, 384 kbit/s, 32 000 Hz: 1728)."""
+"""Maximum bytes of four frames (layer II, 384 kbit/s, 32 000 Hz: 1728 each)."""
 VBRI_AT = 36
 
 _xing_header = Struct(">3I").unpack_from
-"""Flags, frames and bytes; each of the last two stands there only if its flag says so."""
+"""Flags, frames and bytes; each of the last two is present only if its flag is set."""
 
 
 class Stream(msgspec.Struct, gc=False):
@@ -62,7 +62,7 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Frame(msgspec.Struct, gc=False):
-    """What the four bytes of a frame header say."""
+    """The contents of a frame header (4 bytes)."""
 
     layer: int
     bitrate: int
@@ -72,11 +72,11 @@ class Frame(msgspec.Struct, gc=False):
     size: int
     """Bytes to the next frame."""
     xing_at: int
-    """Where a Xing header begins: behind the side information. 0: this layer has none."""
+    """Offset of a Xing header, after the side information. 0: this layer has none."""
 
 
 def stream(window: Window, begin: int) -> Stream | None:
-    """The sound that begins right there, or None if mutagen must look for it."""
+    """The stream that begins at `begin`, or None if mutagen must search for it."""
     head = window.glance(begin, XING_REACH)
     if len(head) < XING_REACH:
         return None
@@ -93,7 +93,7 @@ def stream(window: Window, begin: int) -> Stream | None:
 
 
 def _constant(block: bytes, at: int, first: Frame, sound_size: int) -> Stream | None:
-    """The sound whose first frame stands for all, if as many follow as mutagen wants to see."""
+    """A stream of constant bit rate, if as many frames follow as mutagen requires."""
     frame = first
     for _ in range(ENOUGH_FRAMES - 1):
         at += frame.size
@@ -112,7 +112,7 @@ def _constant(block: bytes, at: int, first: Frame, sound_size: int) -> Stream | 
 
 
 def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
-    """The sound as its Xing header counts it, without what LAME says is not heard."""
+    """The stream as counted by its Xing header, without the encoder padding that LAME declares."""
     flags, frames, size = _xing_header(head, frame.xing_at + 4)
     at = frame.xing_at + 8
     if flags & 15 == 15:  # nearly always
@@ -120,7 +120,7 @@ def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
     else:
         if not flags & 2:
             size = -1
-        elif not flags & 1:  # so what stands first is the size
+        elif not flags & 1:  # then the first field is the size
             size = frames
         if not flags & 1:
             frames = -1
@@ -133,7 +133,7 @@ def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
     else:
         samples = frame.samples * frames
         if size != -1 and samples > 0:
-            sound = size - frame.size if size > frame.size else 0  # counted in bytes only
+            sound = size - frame.size if size > frame.size else 0  # from the count of bytes only
             bitrate = round(sound * 8 * frame.sample_rate / float(samples))
         if has_lame_tag(head[at : at + 20]) and head[at + 9] < 0x10:  # revision 0
             delays = int.from_bytes(head[at + 21 : at + 24])
@@ -144,9 +144,9 @@ def _xing(head: bytes, frame: Frame, sound_size: int) -> Stream:
 
 @lru_cache(maxsize=256)
 def has_lame_tag(version: bytes) -> bool:
-    """Whether the tag follows the first nine bytes of these twenty, which tell LAME's version.
+    """Whether a LAME tag follows the first nine of these twenty bytes, which hold LAME's version.
 
-    It does from version 3.90 on, but for alphas of that; and where the version is short enough.
+    It does from version 3.90 on, except alphas of 3.90, and only if the version is short enough.
     """
     told = LAME_VERSION.match(version)
     if told is None or len(version) < 20:
@@ -160,7 +160,7 @@ def has_lame_tag(version: bytes) -> bool:
 
 @lru_cache(maxsize=1024)
 def frame_of(header: bytes) -> Frame | None:
-    """What a frame header says; None for what is none, or of a free bit rate."""
+    """Parse a frame header; None if it is invalid, or has a free bit rate."""
     bits = int.from_bytes(header)
     version = bits >> 19 & 3
     layer = 4 - (bits >> 17 & 3)

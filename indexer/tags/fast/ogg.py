@@ -1,11 +1,10 @@
-"""An Ogg file of Vorbis or Opus -> its stream info and comments, if every page is as it should be.
+"""An Ogg file of Vorbis or Opus -> its stream info and comments, if its pages are regular.
 
-mutagen reads whole pages, and so every picture among the comments (which are base64, and most of
-such a file that is read), 300 us and 150 KB a file. Here a comment that is a picture is stepped
-over, page by page of which only the headers are read, and the length is taken from the last page.
-At anything else (streams in one another, a page that is missing) the answer is None: then mutagen
-decides. Where there is an answer it is mutagen's, and a property test holds the two against each
-other.
+mutagen reads whole pages, and with them the pictures in the comments (base64, and most of the bytes
+read): 300 us and 150 KB a file. Here a comment that is a picture is skipped page by page, reading
+only the page headers, and the length is taken from the last page. For anything else (multiplexed
+streams, a missing page) the result is None, and mutagen reads the file. A result equals mutagen's;
+a property test compares both.
 
 Sources: Vorbis I specification, 4.2.2 and 5.2; RFC 7845, 4 and 5.
 """
@@ -43,11 +42,11 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 KEY_REACH = 32
-"""Bytes of a long comment in which its key ends, if it is one of ours."""
+"""Bytes of a long comment that contain its key, if it is one of ours."""
 LONG = 1024
-"""Bytes of a comment that is read at once. A guess."""
+"""Minimum bytes of a comment that is not read at once. A guess."""
 LONGEST = 2**20
-"""Bytes of a comment that is read here at all. A guess: of them 4 KB are kept."""
+"""Maximum bytes of a comment that is read here. A guess: 4 KB of it are kept."""
 OPUS_RATE = 48_000
 VORBIS_HEAD, VORBIS_TAGS = b"\x01vorbis", b"\x03vorbis"
 OPUS_HEAD, OPUS_TAGS = b"OpusHead", b"OpusTags"
@@ -67,16 +66,16 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Ogg(msgspec.Struct):
-    """What an Ogg file says of itself."""
+    """Stream info and comments of an Ogg file."""
 
     stream: Stream
     comments: Comments
 
 
 def plain_ogg(window: Window) -> Ogg | None:
-    """The sound and its comments, or None if mutagen must read it.
+    """The stream info and comments, or None if mutagen must read the file.
 
-    Of a long comment that is a picture there is only that it is not empty.
+    Of a long comment that is a picture, only the fact that it is not empty is kept.
     """
     try:
         return _read(window)
@@ -107,7 +106,7 @@ def _read(window: Window) -> Ogg:
 
 
 def _comments(packet: Packet, marker: bytes) -> Comments:
-    """The comments behind this marker; the packet is then read up to their end."""
+    """The comments after this marker; consumes the packet up to their end."""
     if packet.take(len(marker)) != marker:
         raise NotPlain
     if packet.is_whole:
@@ -142,7 +141,7 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
 
 
 def _comment(packet: Packet) -> Comment:
-    """The next comment, wherever it ends."""
+    """The next comment, of any length."""
     size = packet.number()
     if size <= LONG:
         return comment_of(packet.take(size))

@@ -1,7 +1,7 @@
-"""An Ogg file's pages -> the packet that lies across them, read piece by piece, and the last page.
+"""An Ogg file's pages -> a packet that spans them, read piece by piece, and the last page.
 
-Only headers are read of pages that are stepped over. At anything but one stream's pages, one after
-another, it is `NotPlain`.
+Of skipped pages only the headers are read. `NotPlain` is raised for anything other than the
+consecutive pages of a single stream.
 
 Source: RFC 3533, 6 (page header).
 """
@@ -19,10 +19,10 @@ CONTINUED, FIRST, LAST = 1, 2, 4
 HEADER_SIZE = 27
 LACING_LIMIT = 255
 PAGES_LIMIT = 5000
-"""Pages of comments that are walked. A guess: 300 MB, where libogg made the pages."""
+"""Maximum pages of comments. A guess: 300 MB with the page size of libogg."""
 TAILS = (4 * 1024, 16 * 1024, 64 * 1024)
-"""Where the last page is looked for, from the end: mutagen looks in the last. libvorbis begins a
-page every 4 KB, opusenc every second."""
+"""Bytes from the end in which the last page is searched; mutagen uses the largest. libvorbis begins
+a page every 4 KB, opusenc every second."""
 NO_POSITION = -1
 
 _header = Struct("<4sBBqII4xB").unpack_from
@@ -30,13 +30,13 @@ _continuing = Struct("<5sB8xII").unpack_from
 
 
 class NotPlain(Exception):
-    """Something here is for mutagen to judge."""
+    """The data is unusual and must be read by mutagen."""
 
 
 class Packet:
-    """The first packet on a page and the ones after, read piece by piece.
+    """The first packet on a page and the following ones, read piece by piece.
 
-    `is_whole` says that it ends on the present page, which itself ends at `page_end`.
+    `is_whole`: the packet ends on the current page, which ends at `page_end`.
     """
 
     __slots__ = (
@@ -56,14 +56,14 @@ class Packet:
         self._serial = serial
         self._pages = 0
         self._segments = LACING_LIMIT
-        """How many lacing values the page has: the next mostly has as many."""
+        """Number of lacing values of the page; the next page mostly has as many."""
         self.page_end = at
         flags, self._sequence = self._open()
         if flags & CONTINUED:
             raise NotPlain
 
     def take(self, size: int) -> bytes:
-        """The next bytes; NotPlain where the packet has not as many."""
+        """The next bytes. Raises NotPlain if the packet has fewer."""
         data = b""
         while size > self._left:
             data += self._window.glance(self._at, self._left)
@@ -75,11 +75,11 @@ class Packet:
         return data
 
     def number(self) -> int:
-        """The next four bytes."""
+        """The next four bytes as a number."""
         return int.from_bytes(self.take(4), "little")
 
     def skip(self, size: int) -> None:
-        """Pass bytes without a look at them."""
+        """Skip bytes without reading them."""
         if size > self._left:
             size = self._pass_alike(size - self._left)
             self._turn()
@@ -90,7 +90,7 @@ class Packet:
         self._left -= size
 
     def ahead(self) -> bytes:
-        """What is at hand of the rest on this page, without passing it; nothing where it ends."""
+        """The part of the rest of this page that is in memory, not consumed; empty at its end."""
         if not self._left:
             return b""
         block, start = self._window.hold(self._at, min(self._left, 4))
@@ -98,21 +98,21 @@ class Packet:
         return block[first : first + self._left]
 
     def rest(self) -> bytes:
-        """All that is left of it on this page, without passing it."""
+        """The rest of the packet on this page, not consumed."""
         return self._window.peek(self._at, self._left)
 
     def finish(self) -> int:
-        """Where the page ends on which the packet ends."""
+        """Skip to the end of the packet; the end offset of its last page."""
         while not self.is_whole:
             self._turn()
         return self.page_end
 
     def _pass_alike(self, size: int) -> int:
-        """Pass pages of which these next bytes take more than all; how many bytes are then left.
+        """Skip whole pages within the next `size` bytes; the number of bytes that then remain.
 
-        Pages that are this packet's alone, as the present one, and have as many lacing values:
-        libogg and mutagen make one as long as the other. They are compared with what they should
-        be instead of taken apart, 60 pages of a cover. The first that is otherwise is left to
+        Only pages that, like the current one, belong to this packet alone and have as many lacing
+        values: libogg and mutagen make all of equal length. Their headers are compared with the
+        expected bytes instead of parsed; a cover takes 60 pages. The first that differs is left to
         `_turn`.
         """
         segments, end, window = self._segments, self.page_end, self._window
@@ -153,9 +153,9 @@ class Packet:
             raise NotPlain
 
     def _open(self) -> tuple[int, int]:
-        """Begin the page behind this one; its flags and its number.
+        """Begin the next page; its flags and its sequence number.
 
-        Its header is read at once if it has no more lacing values than this one.
+        One read is enough if it has no more lacing values than this one.
         """
         at = self.page_end
         header = self._window.glance(at, HEADER_SIZE + self._segments)
@@ -177,7 +177,7 @@ class Packet:
 
 
 def page_header(block: bytes, first: int) -> tuple[int, int, int, int, bytes]:
-    """Flags, position, serial and sequence number of the page there, and its lacing values."""
+    """Flags, position, serial and sequence number, and lacing values of the page at `first`."""
     oggs, version, flags, position, serial, sequence, segments = _header(block, first)
     first += HEADER_SIZE
     lacing = block[first : first + segments]
@@ -187,7 +187,7 @@ def page_header(block: bytes, first: int) -> tuple[int, int, int, int, bytes]:
 
 
 def last_position(window: Window, serial: int) -> int:
-    """The position on the last page, which must be this stream's and say that it is the last."""
+    """The position of the last page, which must belong to this stream and have the flag `LAST`."""
     data = b""
     end = window.size
     for reach in TAILS:

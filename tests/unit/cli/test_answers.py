@@ -194,7 +194,7 @@ def test_differences_are_listed_before_they_are_counted() -> None:
 def test_nothing_is_ok_while_a_root_is_offline() -> None:
     report = VerifyReport(ok=True, checked=2, pending=0, offline=("usb: not mounted",))
     assert list(answers.verify_lines(report)) == [
-        "2 files checked, no difference among those that could be looked at"
+        "2 files checked, no difference among the files that could be checked"
     ]
 
 

@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 def indexer(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Run:
-    """Runs a command for a user without settings; gives exit code, stdout and stderr."""
+    """Runs a command for a user without settings; returns exit code, stdout and stderr."""
     for name in ("INDEXER_DB", "INDEXER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):

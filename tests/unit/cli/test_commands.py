@@ -48,7 +48,7 @@ AT = "2025-07-01T12:00:00Z"
 
 
 class FakeLibrary:
-    """Answers what the test put into it, and notes what it was asked."""
+    """Returns the answers set by the test, and records the calls."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
@@ -179,7 +179,7 @@ def receives(*numbers: int) -> Callable[[], object]:
     return kill
 
 
-# ---- what the library is asked
+# ---- calls of the library
 
 
 def test_paths_are_the_bytes_that_were_typed(indexer: Run, library: FakeLibrary) -> None:
@@ -234,7 +234,7 @@ def test_roots_are_added_removed_and_accepted(indexer: Run, library: FakeLibrary
     assert asked == [("add", b"/mnt/usb", "usb"), ("remove", "usb"), ("accept", "usb")]
 
 
-def test_nobody_watches_the_progress_of_a_program(indexer: Run, library: FakeLibrary) -> None:
+def test_without_a_terminal_no_progress_is_shown(indexer: Run, library: FakeLibrary) -> None:
     indexer("scan")
     assert library.asked[1][2] is None
 

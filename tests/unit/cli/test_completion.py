@@ -24,7 +24,7 @@ Complete = Callable[[str], list[str]]
 
 @pytest.fixture
 def complete(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Complete:
-    """What bash is told may stand in place of the last word."""
+    """The completions of the last word for bash."""
 
     def ask(line: str) -> list[str]:
         program = line.split(" ", 1)[0]

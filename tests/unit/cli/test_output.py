@@ -14,7 +14,7 @@ from indexer.cli.output import Output, can_redraw, prepare_streams, say
 
 @contextmanager
 def stdout_is_a_pipe() -> Iterator[int]:
-    """Gives its other end. No fixture: pytest puts its own stdout back before the test runs."""
+    """Yields its other end. Not a fixture: pytest restores its own stdout before the test."""
     reader, writer = os.pipe()
     with (
         open(writer, "w", encoding="utf-8") as stream,
@@ -101,7 +101,7 @@ def test_a_message_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "indexer: no such file: a\\nb\\x1b[31m\n"
 
 
-def test_a_message_that_nobody_can_read_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_to_a_closed_stderr_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def write(_: str) -> int:
         raise BrokenPipeError
 

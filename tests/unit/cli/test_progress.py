@@ -61,7 +61,7 @@ def test_a_run_that_stands_still_has_no_end() -> None:
 
 
 _END = "\x1e"
-"""A terminal hands over late what was written; what comes before this is all of it."""
+"""A terminal delivers output late; this marks the end of it."""
 
 
 class Clock:
@@ -78,7 +78,7 @@ def clock() -> Clock:
 
 @contextmanager
 def stderr_is_a_terminal() -> Iterator[Callable[[], str]]:
-    """Gives what reads the drawing. No fixture: pytest puts its own stderr back before the test."""
+    """Yields a reader of the output. Not a fixture: pytest restores its own stderr first."""
     ours, theirs = pty.openpty()
 
     def drawn() -> str:
