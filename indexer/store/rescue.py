@@ -18,7 +18,7 @@ from indexer.model import ProblemKind
 from indexer.store import pending, scans
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.salvage import Column, Salvage, Saved, columns_of
-from indexer.store.tidying import STRANGE_MOUNTS, TIDY
+from indexer.store.upkeep import STRANGE_MOUNTS, TIDY
 
 _KEYED: Final = (
     ("disks", "id"), ("roots", "id"), ("tracks", "id"), ("changes", "seq"), ("scans", "id"),
