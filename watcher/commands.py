@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from indexer.model import Hint
 from indexer.store.pending import PendingRow
+from watcher.local_work import LocalWork
 from watcher.log import EventLog
 from watcher.roots import Roots
-from watcher.work import LocalWork
 
 Asked = Hint | list[PendingRow]
 """A place to be looked at, or the hints of a run."""

@@ -30,17 +30,17 @@ from indexer.store.connection import Connection
 from watcher.commands import Commands
 from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
-from watcher.delegation import QueuedWork
 from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
+from watcher.local_work import LocalWork, Looked
 from watcher.log import EventLog
 from watcher.observation import observe
+from watcher.queued_work import QueuedWork
 from watcher.reconcile import Retries
 from watcher.roots import Root, Roots
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
 from watcher.watch_manager import Observers, WatchManager
-from watcher.work import LocalWork, Looked
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""

@@ -19,7 +19,7 @@ import yaml
 
 from indexer.queue.profiles import QUEUES, worker_roles
 from indexer.settings import Settings
-from watcher.work import BACKGROUND_READERS
+from watcher.local_work import BACKGROUND_READERS
 
 CHECKOUT = Path(__file__).parents[2]
 DEPLOY = CHECKOUT / "deploy"

@@ -28,8 +28,8 @@ from indexer.store.roots import MountRow, RootRow
 from tests.corpus import plant, tagged
 from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
+from watcher.local_work import LocalWork, Looked
 from watcher.roots import Root, RootStatus
-from watcher.work import LocalWork, Looked
 
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
 
