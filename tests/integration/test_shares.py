@@ -27,6 +27,8 @@ from tests.shares import NoShare, Share, share_of
 
 SOON_S = 2.0
 """Within which everybody is answered whom the share does not concern."""
+OLD_S = 2.5
+"""A share may count in steps of two seconds: a file that is younger waits, and a scan ends."""
 LOOK_S = 5.0
 """For so long a look at a share waits for it."""
 
@@ -289,6 +291,7 @@ def test_a_share_that_hangs_in_the_middle_of_a_look_loses_nothing(
     with watching(local, nas.point, db=db, config=config, until=keeps_up()) as daemon:
         plant(source(nas), {f"{n % 400}/{n}.mp3": song for n in range(4000)})
         (source(nas) / "a.mp3").unlink()
+        time.sleep(OLD_S)
         ran: list[Ran] = []
         with ExitStack() as stack:
             asked = stack.enter_context(started("scan", "--json", db=db))
@@ -384,6 +387,7 @@ def test_workers_that_have_work_on_a_share_when_it_hangs_do_that_of_other_roots(
         watching(local, nas.point, db=db, config=config, until=keeps_up()) as daemon,
     ):
         plant(source(nas), {f"{n % 300}/{n}.mp3": song for n in range(1500)})
+        time.sleep(OLD_S)
         with started("scan", nas.point, "--json", db=db) as asked:
             if stage == "extract":
                 eventually(lambda: len(shown(db, "nas")) > 40)
