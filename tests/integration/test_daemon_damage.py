@@ -114,7 +114,7 @@ def test_a_daemon_whose_index_needs_repair_again_and_again_says_so_and_ends(
                 daemon.await_line("repaired detail=", times=times)
                 daemon.shows({**SHOWN, "a/3.mp3": f"Title {times}"})
         assert daemon.process.wait(60) == 3
-        assert "see to the disk's health" in daemon.log
+        assert "check the disk's health" in daemon.log
 
 
 @pytest.mark.parametrize("loss", ["emptied", "deleted", "replaced"])
