@@ -235,7 +235,7 @@ class Verifier:
             kind, detail = "unlisted", item.problem.reason  # lines of an ignore file hide nothing
         elif isinstance(item, Unseen):
             self._unseen += 1
-            kind, detail = "unseen", f"this name cannot be looked at: {item.problem.reason}"
+            kind, detail = "unseen", f"this name cannot be examined: {item.problem.reason}"
         elif item.reason is not None:
             self._unseen += 1
             kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"

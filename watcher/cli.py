@@ -66,13 +66,13 @@ def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
 @cli.command(epilog=examples("watcher run ~/Music", "watcher run --log-json 2>> watcher.log"))
 @click.argument("roots", nargs=-1, type=path_argument, shell_complete=folders, metavar="[ROOT]...")
 @click.option("--log-json", is_flag=True, help="Log in JSON, an object a line.")
-@click.option("-v", "--verbose", is_flag=True, help="Log also what was looked at, and read.")
+@click.option("-v", "--verbose", is_flag=True, help="Also log what was scanned, and read.")
 @click.pass_obj
 def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bool) -> int:
     """Watch all roots, and index each change as it happens.
 
     A ROOT is a folder of music; a new one is added. Without one, the roots that are known are
-    watched. Changes made while nothing ran are found first. Ends with Ctrl-C or SIGTERM.
+    watched. Changes made while no daemon ran are found first. Ends with Ctrl-C or SIGTERM.
     """
     settings = session.settings()
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)

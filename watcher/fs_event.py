@@ -84,7 +84,7 @@ def remedy(error: int, folders: int) -> str:
     if error == errno.EMFILE:
         return "sysctl fs.inotify.max_user_instances=512"
     if error == errno.EACCES:
-        return "give the user that watches the right to read it"
+        return "give the daemon's user the right to read it"
     return os.strerror(error)
 
 

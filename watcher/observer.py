@@ -157,7 +157,7 @@ class Observer(InotifyFD):
             if event.wd == self._fence_watch:
                 self._answered.set()
             elif mask & InotifyConstants.IN_Q_OVERFLOW:
-                self._doubt(WatchFaultKind.OVERFLOW, "more happened than the kernel's queue holds")
+                self._doubt(WatchFaultKind.OVERFLOW, "more events than the kernel's queue holds")
             elif mask & InotifyConstants.IN_IGNORED:
                 self.watches.forget(event.wd)
         elif not event.name:

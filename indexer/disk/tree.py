@@ -137,7 +137,7 @@ class Tree:
         """The disk of a file, by what lstat says of it: within it, an inode is one file (rule R7).
 
         Not always that of its mount point: a btrfs subvolume below a root is no mount point, but it
-        numbers its inodes anew. Raises OSError where the disk cannot be told.
+        numbers its inodes anew. Raises OSError where the disk is unknown.
         """
         mount_point = self.mount_point_of(path)
         if mount_point.device is None or mount_point.device == status.st_dev:
@@ -178,7 +178,7 @@ class Tree:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that belongs to it can be looked at."""
+        """Whether all of its disks are there and open."""
         return not (self.offline or self._resting)
 
     def is_offline(self, path: bytes) -> bool:

@@ -83,7 +83,7 @@ class RunCoordinator:
         """The run that a daemon was asked to do and has perhaps not ended."""
 
     def close(self) -> None:
-        """Give the right back."""
+        """Close the index, and release the lock."""
         self.connection.close()
         if self._lock is not None:
             self._lock.close()

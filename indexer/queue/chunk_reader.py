@@ -55,7 +55,7 @@ class ChunkReader:
         """
         is_done = False
         try:
-            self._pool.step(self._work)  # one that has died since then is not held against a file
+            self._pool.step(self._work)  # a reader that died meanwhile counts against no file
             self.begins()
             job = self._work.add(None, chunk)
             wait_s = _FIRST_WAIT_S

@@ -142,7 +142,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         why = error.strerror if unknown else os.strerror(error.errno or 0)
         raise errors.CannotDo(
             f"{host}, port {port}: {why}; name another with --port (or --host), or end"
-            " the program that has it"
+            " the program that uses it"
         ) from error
     with listener:
         yield listener

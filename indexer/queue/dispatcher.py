@@ -125,7 +125,7 @@ class Dispatcher:
         return generation
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
-        """Do not dispatch these rows in this run: what they tell is known anyway."""
+        """Do not dispatch these rows in this run: what they say is known already."""
         for row in rows:
             self._leases.hold(
                 DispatchKey(row.generation, row.id if row.is_chunk or row.attempts else 0)

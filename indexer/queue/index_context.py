@@ -53,7 +53,7 @@ class IndexContext:
         if token != self.token:
             raise errors.QueueError(
                 f"refused: this job is for another index ({token}, not {self.token}). Give each"
-                " index a Redis of its own, or a number in it: redis://localhost:6379/1"
+                " index a Redis of its own, or a database number in it: redis://localhost:6379/1"
             )
 
     def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> OpenRoots:

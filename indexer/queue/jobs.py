@@ -46,7 +46,7 @@ FUNCTION_OF: Final = {
     queue: f"indexer.queue.{'maintenance' if queue == 'deferred' else queue}.run"
     for queue in QUEUES
 }
-"""Queue -> the function that does its jobs, by the name that stands in Redis. It is looked up here,
+"""Queue -> the function that does its jobs, by the name that Redis stores. It is looked up here,
 never imported because Redis names it."""
 _QUEUE_OF: Final = {function: queue for queue, function in FUNCTION_OF.items()}
 _LONGEST_S: Final = 7 * 86_400
@@ -85,7 +85,7 @@ class OurJob(Job):
         if queue is None or self.instance is not None:
             raise QueueError(
                 f"refused: {self.func_name!r} is no job of this program; it was not imported and"
-                " not run. Give other programs a Redis, or a number in it, of their own"
+                " not run. Give other programs a Redis, or a database number, of their own"
             )
         handler = self.handlers.get(queue)
         if handler is None:

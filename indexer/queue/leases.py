@@ -37,7 +37,7 @@ class JobState(Struct, frozen=True):
     """What is known of the jobs of a case."""
 
     waits: bool = False
-    """A job of the case stands in a queue."""
+    """A job of the case is in a queue."""
     pulse: bytes = b""
     """A value that changes with each heartbeat of its worker; empty: no worker has it."""
     reading: bool = False
@@ -100,7 +100,7 @@ class DispatchLeases:
         self._has_met = False
         self._failing: set[DispatchKey] = set()
         self._split: set[int] = set()
-        """Rows of a single file that stand for a chunk."""
+        """Rows of a single file each that replace a chunk."""
 
     def meet(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
         """Register all pending rows. Returns those that were answered and are incomplete.

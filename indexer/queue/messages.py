@@ -1,6 +1,6 @@
 """Orders from one stage to the next through Redis: typed, small, and readable as JSON.
 
-A path is text; where it is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
+A path is text; where it is not UTF-8 its bytes are added in base64 (`path_b64`).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def files_of(entries: Iterable[Entry]) -> tuple[FileText, ...]:
 
 
 def nameless(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """Readings without their paths, which stand in the files they belong to."""
+    """Readings without their paths, which are in the files they belong to."""
     return tuple(replace(reading, path=b"") for reading in readings)
 
 

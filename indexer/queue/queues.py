@@ -67,7 +67,7 @@ class Queues:
             return sum(files_in(job_id) for ids in pipeline.execute() for job_id in ids)
 
     def waiting(self) -> set[str]:
-        """The ids of all jobs that stand in a queue."""
+        """The ids of all jobs that are in a queue."""
         with self.client.pipeline(transaction=False) as pipeline:
             for queue in self._queues.values():
                 pipeline.lrange(queue.key, 0, -1)

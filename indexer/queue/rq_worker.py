@@ -56,7 +56,7 @@ _HEARTBEATS_APART_S: Final = 0.1
 _TTL_S: Final = 120
 """How long a worker without a heartbeat stays in the list of workers."""
 _MAINTENANCE_S: Final = 60
-"""RQ's own ten minutes are too long to wait for a dead worker's jobs to be put back."""
+"""By default RQ moves a dead worker's jobs to the failed ones only after ten minutes."""
 _HANDED_BACK_PAUSE_S: Final = 2.0
 """After a job was handed back, another machine gets so much time to take it. A guess."""
 _VITALS_EVERY_S: Final = 5.0
@@ -122,7 +122,7 @@ class _Ours:
         """Take no commands from outside: RQ starts a thread for them."""
 
     def unsubscribe(self) -> None:
-        """The other side of `subscribe`."""
+        """The counterpart of `subscribe`."""
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()  # type: ignore[misc]  # both workers have it
@@ -366,7 +366,7 @@ def worker_of(
 
 
 def quiet_logs(level: int = logging.WARNING) -> None:
-    """Let RQ tell only what went wrong, in our own form: it adds its handlers where none is."""
+    """Have RQ log only warnings, in our own form: it adds its handlers where there are none."""
     for name in ("rq.worker", "rq.job", "rq.registry", "rq.queue", "rq.scheduler"):
         logger = logging.getLogger(name)
         logger.setLevel(level)

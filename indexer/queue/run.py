@@ -92,7 +92,7 @@ class QueuedRun:
                 self._dispatcher.queues.forget_scan(generation)
 
     def _report(self, generation: int, scan_id: int, expected: int | None) -> tuple[int, int, int]:
-        """Report the progress; (files seen, to read, read)."""
+        """Report the progress; (files seen, files to read, files read)."""
         seen = planned = 0
         if self._dispatcher.trouble is None:
             with suppress(errors.QueueError), answering(self._settings):  # the dispatcher logs it

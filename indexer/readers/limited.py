@@ -231,5 +231,5 @@ def _place_of(piece: Piece[Any]) -> tuple[int, tuple[bytes, ...]]:
 
 
 def _at_fault(path: bytes, stamp: Stamp, tries: int) -> Reading:
-    reason = f"it was given to a reader {tries} times, and each time that reader, or all, was ended"
+    reason = f"it was given to a reader {tries} times, and each time that reader or all died"
     return Reading(path=path, stamp=stamp, problem=Problem(ProblemKind.CONTENT, reason))

@@ -21,6 +21,7 @@ from indexer.shares import left_behind
 _PIPE_BYTES: Final = 1024 * 1024
 """Pipe size for answers that are not collected yet; Linux gives 64 KB, and limits the sum of a
 user's larger pipes."""
+
 _PULSE_S: Final = 0.05
 """Pause between two checks of its progress."""
 
@@ -113,7 +114,7 @@ class ReaderProcess:
         return frames
 
     def bury(self) -> str:
-        """Close the pipes, reap the process, and tell how it ended."""
+        """Close the pipes and reap the process; how it ended."""
         self._at_hand.close()
         for pipe in self._pipes:
             pipe.close()

@@ -148,7 +148,7 @@ def no_music(root: RootRow) -> str:
     """The message for a root that never had music: most likely its disk is not mounted."""
     return (
         f"{root.name}: no music in {os.fsdecode(root.path)} yet: is its disk mounted? "
-        "The disk that is mounted there next is taken for it"
+        "The next disk that is mounted there is accepted as its disk"
     )
 
 

@@ -35,7 +35,7 @@ def root_at(
     if nested is not None:
         raise errors.UsageError(
             f"{os.fsdecode(path)}: shares folders with the root {nested}; "
-            f"a root may not hold another: `indexer scan {os.fsdecode(path)}` looks at just "
+            f"a root may not hold another: `indexer scan {os.fsdecode(path)}` scans just "
             f"that folder, `indexer roots remove {nested}` makes room for it"
         )
     taken = [root.name for root in watched]

@@ -55,10 +55,10 @@ class LockInfo(Struct, frozen=True):
     log_is_held: bool = False
     """Whether a long read transaction of another program keeps SQLite's WAL from shrinking."""
     inode: int = 0
-    """The inode of the database that a daemon has open; 0: not told yet."""
+    """The inode of the database that a daemon has open; 0: not written yet."""
 
     def knows(self, root: str) -> bool:
-        """Whether a daemon has told the state of a root."""
+        """Whether a daemon has written the state of a root."""
         return self.role == "daemon" and root in self.states
 
     def why_offline(self, root: str) -> str | None:
@@ -183,7 +183,7 @@ def _read(fd: int) -> LockInfo | None:
             return msgspec.json.decode(text, type=LockInfo)
         except msgspec.DecodeError:
             time.sleep(_PROBE_PAUSE_S)  # it is being written anew
-    raise errors.DatabaseError("the lock file cannot be read; is its disk in order?")
+    raise errors.DatabaseError("the lock file cannot be read; check its disk")
 
 
 def check_kept(database: Path, current: LockInfo | None) -> None:
@@ -196,7 +196,7 @@ def check_kept(database: Path, current: LockInfo | None) -> None:
     what = what_became(database, current.inode)
     if what is not None:
         raise errors.DatabaseMissing(
-            f"{database}: {what} while process {current.pid} (`watcher run`) keeps it; end that, "
+            f"{database}: {what} while process {current.pid} (`watcher run`) uses it; stop that, "
             "put the file or a copy of it (`indexer backup`) in its place, and start it again, or "
             "remove what is there and run `indexer rebuild FOLDER`"
         )

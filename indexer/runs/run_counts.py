@@ -1,6 +1,6 @@
 """Work done for a scan or rebuild -> its counts in `scans`, whichever process does it.
 
-A run is a row of `scans`. Its hints and chunks in `pending` bear its id, and each process counts
+A run is a row of `scans`. Its hints and chunks in `pending` have its id, and each process counts
 what it does for them in the same transaction, so the row is the report. A file that a run has seen
 is counted once: as unchanged, with the listing; or by its reading, in whichever chunk. For
 others may come first: a daemon scans a change that it saw, or another command scans the same path.

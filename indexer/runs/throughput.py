@@ -1,4 +1,4 @@
-"""The work of one process in the last minute, as the lock file tells it to `status`."""
+"""The work of one process in the last minute, as the lock file passes it to `status`."""
 
 from __future__ import annotations
 

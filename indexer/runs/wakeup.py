@@ -91,7 +91,7 @@ def _take_away(path: Path, database: Path) -> None:
     except PermissionError as error:
         raise DatabaseError(
             f"{path}: is the socket of another user's daemon, which has ended; that user or the"
-            f" owner of the folder must take it away: rm {path}"
+            f" owner of the folder must remove it: rm {path}"
         ) from error
 
 

@@ -76,7 +76,7 @@ class Helper:
             )
         except OSError as error:
             ours.close()
-            what = f"cannot be looked at, since no process can be started ({error})"
+            what = f"cannot be accessed, since no process can be started ({error})"
             raise Silent(what) from None
         finally:
             theirs.close()
@@ -186,7 +186,7 @@ class Helper:
             came = b""
         if not came:
             status = left_behind.end(self.process) or 0
-            what = f"cannot be looked at, since the process that did it has ended ({status})"
+            what = f"cannot be accessed, since the process that did it has ended ({status})"
             raise Ended(what, max(0, -status))
         self._inbox += came
 
