@@ -208,7 +208,7 @@ class LocalEngine:
     def _run_scans(
         self, hints: Sequence[Hint], hint_rows: dict[Hint, PendingRow], *, isolated: bool
     ) -> list[PendingRow]:
-        """Scan all hints; `isolated` (after a killed run) has all files read by reader processes."""
+        """Scan all hints; `isolated` (after a killed run) has files read only by readers."""
         self._scans = [self._scan(hint) for hint in hints]
         for jobs in (self._jobs(hint_rows), self._late_jobs(hint_rows)):
             # closed here: an error raised at garbage collection would be lost
