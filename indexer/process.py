@@ -76,7 +76,7 @@ def age_of(pid: int) -> float:
 
 
 def percent(cpu_s: float, age_s: float) -> float:
-    """Processor time as a part of an age, in percent of one processor."""
+    """Processor time over a process's age, in percent of one processor."""
     return round(100 * cpu_s / age_s, 1) if age_s else 0.0
 
 
@@ -103,7 +103,7 @@ that writing a file's row takes, with Python's own 700."""
 
 @contextmanager
 def collector_relaxed() -> Iterator[None]:
-    """Many objects come and go in here, and reference counting frees nearly all of them."""
+    """Run the cycle collector less often: reference counts free nearly all objects of a run."""
     before = gc.get_threshold()
     gc.set_threshold(_SELDOM, *before[1:])
     try:

@@ -182,7 +182,7 @@ class Tree:
         return not (self.offline or self._resting)
 
     def is_offline(self, path: bytes) -> bool:
-        """Whether the path lies on a disk that is not there now or rests, or leads to one."""
+        """Whether a path lies on, or leads to, a disk that is not there or a resting automount."""
         if self.is_whole:
             return False
         places = [path]

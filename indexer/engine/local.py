@@ -313,7 +313,7 @@ class LocalEngine:
         closed = self._facts.of_root(self._facts.closed, plan.root_id)
         return chunk_of(self._trees[plan.root_id], plan.read, self._settings, closed, plain=plain)
 
-    # What is left to mutagen
+    # Files left to mutagen
 
     @property
     def _limited(self) -> LimitedReaders:

@@ -33,7 +33,7 @@ class GenerationTracker:
 
     def put_scan(self, order: ScanOrder, seen: int = 0) -> None:
         """Enqueue a scan, behind all that is queued; its slices so far saw `seen` files."""
-        what = f"scan (goes on after {seen} files)" if order.slice else "scan once more"
+        what = f"scan (continued after {seen} files)" if order.slice else "scan once more"
         self._context.queues.put(
             "scan",
             order,

@@ -20,7 +20,7 @@ FAILING_CASES: Final = 12
 """So many chunks lost their workers and none was answered in between: the machine is at fault, not
 the files. A guess."""
 _LOOKS_A_LEASE: Final = 3
-"""How often Redis is asked within one lease."""
+"""Checks of Redis within one lease."""
 _JITTER: Final = 0.25
 """The fraction by which a pause may be longer, so that not all retries come at once."""
 

@@ -314,7 +314,7 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         try:
             self.tell_vitals()
         except redis.RedisError:
-            self.log.warning("memory and processor time not told", exc_info=True)
+            self.log.warning("memory and processor time not written", exc_info=True)
 
     def _let_others_try(self) -> None:
         until = time.monotonic() + _HANDED_BACK_PAUSE_S
@@ -335,9 +335,9 @@ def worker_of(
 ) -> IndexRqWorker | ExtractRqWorker:
     """A worker for these queues. Its connection's time limit is set by RQ.
 
-    With a `reader` it has files read, and nothing else. `stopped` answers whether a signal has come
-    before its own handlers are there, and `longest_pause_s` is between two tries to reach a Redis
-    that is away.
+    With a `reader` it serves only `extract`. `stopped` returns whether a signal has come before its
+    own handlers are installed, and `longest_pause_s` is the longest pause between two tries to
+    reach a Redis that is down.
     """
     OurJob.handlers = dict(handlers)
     kind: type[IndexRqWorker | ExtractRqWorker] = (

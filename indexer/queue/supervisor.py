@@ -282,7 +282,7 @@ def _work_as_reader(
 
 
 def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
-    """Wait until Redis answers, and say so once. Raises QueueError where it refuses us."""
+    """Wait until Redis answers, and log the wait once. Raises QueueError where it refuses us."""
     pause_s, told = _WAIT_S, False
     while True:
         try:

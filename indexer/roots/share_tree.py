@@ -96,7 +96,7 @@ class Share(Tree):
         return self.ask(Tree.disk_id_beyond, path, device)
 
     def is_offline(self, path: bytes) -> bool:
-        """Whether the path lies on a disk that is not there now or rests, or leads to one."""
+        """Whether a path lies on, or leads to, a disk that is not there or a resting automount."""
         if self.is_whole or not self.follow_links:
             return super().is_offline(path)
         return self.ask(Tree.is_offline, path)
