@@ -137,7 +137,7 @@ def test_an_index_that_is_taken_from_under_a_daemon_is_told_by_all(
             db.with_name("new.db").replace(db)
         for words in COMMANDS:
             told = run(*words, db=db, check=3).err
-            assert f"while process {daemon.pid} (`watcher run`) keeps it" in told, words
+            assert f"while process {daemon.pid} (`watcher run`) uses it" in told, words
             assert "indexer backup" in told
         assert not db.exists() or loss != "deleted", "no command began a new index there"
 
