@@ -28,11 +28,11 @@ from indexer.tags import SUFFIXES
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_KEPT_BYTES: Final = 8 << 20
-"""Of ignore files that were read, and of what was made of them. A guess: 20 with globs."""
+"""Of ignore files that were read, and of their parsed rules. A guess: 20 with globs."""
 
 
 def path_filter_of(settings: Settings) -> PathFilter:
-    """What these settings want of a root. Raises SettingsError for a suffix that no reader has."""
+    """The filter that the settings give. Raises SettingsError for a suffix without a reader."""
     return PathFilter(
         check_suffixes(settings, SUFFIXES),
         settings.ignored_names,
@@ -42,7 +42,7 @@ def path_filter_of(settings: Settings) -> PathFilter:
 
 
 def rules_above(tree: Tree, folder: bytes, path_filter: PathFilter) -> IgnoreRules | None:
-    """What the ignore files of all folders above this one say; None where they do not want it."""
+    """The rules of the ignore files in all folders above this one; None where they exclude it."""
     rules = NO_RULES
     if not path_filter.folders(folder):
         return None
@@ -57,7 +57,7 @@ def rules_above(tree: Tree, folder: bytes, path_filter: PathFilter) -> IgnoreRul
 
 
 def rules_in(tree: Tree, folder: bytes, rules: IgnoreRules) -> IgnoreRules | None:
-    """Rules, and those of a folder itself; None where it wants nothing."""
+    """Rules, with those of a folder itself; None where these exclude all of it."""
     fd = tree.open_folder(folder)
     if fd is None:
         return rules
@@ -71,7 +71,7 @@ def rules_in(tree: Tree, folder: bytes, rules: IgnoreRules) -> IgnoreRules | Non
 
 
 def with_file(rules: IgnoreRules, file: IgnoreFile) -> tuple[IgnoreRules, tuple[str, ...]]:
-    """Rules and those of a deeper file; and what of that is not obeyed, by line."""
+    """Rules with those of a deeper file; and its lines that are not obeyed."""
     refusal = rules.refusal(file)
     if refusal is not None:
         return rules, (refusal,)
@@ -79,7 +79,7 @@ def with_file(rules: IgnoreRules, file: IgnoreFile) -> tuple[IgnoreRules, tuple[
 
 
 def has_no_media(fd: int) -> bool:
-    """Whether an empty `.nomedia` stands in an open folder."""
+    """Whether an open folder holds an empty `.nomedia`."""
     try:
         status = os.stat(NO_MEDIA, dir_fd=fd, follow_symlinks=False)
     except FileNotFoundError:
@@ -118,13 +118,13 @@ def ignore_file(tree: Tree, fd: int, folder: bytes) -> IgnoreFile | None:
 
 
 def _changes_with_stamp(status: os.stat_result, mount_point: MountPoint) -> bool:
-    """Whether whatever is written to a file from now on changes its stamp, as it was just seen."""
+    """Whether any later write to a file changes the stamp that was just seen."""
     left_ns = tick_left_ns(status.st_ctime_ns, coarse_now_ns(), mount_point.granularity_ns)
     return left_ns == 0 and mount_point.fields is StampFields.ALL
 
 
 def _text_of(file: int) -> bytes:
-    """As much of an open ignore file as is obeyed, and a byte more."""
+    """As much of an open ignore file as is obeyed, and one byte more."""
     text = b""
     while len(text) <= MOST_BYTES and (more := os.read(file, MOST_BYTES + 1 - len(text))):
         text += more
@@ -138,7 +138,7 @@ class _Known(Struct, frozen=True):
     text: bytes
     patterns: Patterns
     is_lasting: bool
-    """Whether its stamp is another one once the text is."""
+    """Whether its stamp changes whenever its text does."""
 
 
 class _Memory(threading.local):
@@ -157,7 +157,7 @@ class _Memory(threading.local):
         return known
 
     def keep(self, status: os.stat_result, known: _Known) -> None:
-        """Keep what was read, and drop what was not asked for for the longest time."""
+        """Keep what was read, and drop the least recently used."""
         key = (status.st_dev, status.st_ino)
         if before := self._files.pop(key, None):
             self._bytes_held -= _bytes_of(before)

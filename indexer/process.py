@@ -1,4 +1,4 @@
-"""What a process of this program takes, gives back, and ends with (proc(5), prctl(2)).
+"""A process's memory and processor time, and how it ends (proc(5), prctl(2)).
 
 The kernel counts memory in pages: 4 KB mostly, 16 on a Raspberry Pi 5, 64 on some servers.
 """
@@ -17,27 +17,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:  # who reads files for others never loads SQLite
+if TYPE_CHECKING:  # a process that only reads files never loads SQLite
     from indexer.store.connection import Connection
 
 
 def page_bytes() -> int:
-    """How large a page of this machine is."""
+    """The page size of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes(pid: int | None = None) -> int:
-    """How much memory a process holds, this one if none is named; 0 when it is gone."""
+    """The resident memory of a process, this one if none is named; 0 when it is gone."""
     return _pages(pid, 1) * page_bytes()
 
 
 def mapped_bytes(pid: int | None = None) -> int:
-    """How much address space it has taken, which is what RLIMIT_AS limits; 0 when it is gone."""
+    """Its address space, which is what RLIMIT_AS limits; 0 when it is gone."""
     return _pages(pid, 0) * page_bytes()
 
 
 def limit_memory(megabytes: int) -> None:
-    """Let this process take so much more memory than it has now, and fail where it wants more."""
+    """Limit this process to so much more memory than it has now; allocations beyond it fail."""
     most = mapped_bytes() + megabytes * 1024 * 1024
     _, highest = resource.getrlimit(resource.RLIMIT_AS)
     if highest != resource.RLIM_INFINITY:
@@ -76,7 +76,7 @@ def age_of(pid: int) -> float:
 
 
 def percent(cpu_s: float, age_s: float) -> float:
-    """Processor time as a part of an age, in percent of one processor."""
+    """Processor time over a process's age, in percent of one processor."""
     return round(100 * cpu_s / age_s, 1) if age_s else 0.0
 
 
@@ -86,8 +86,8 @@ _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 def die_with_parent(parent: int) -> bool:
     """Have the kernel kill this process when its parent ends; False if it has ended already.
 
-    The kernel means the thread that started us, and forgets it at each fork and `exec` of a
-    program with other rights.
+    The kernel means the thread that started us, and forgets it at each fork and at each `exec` of a
+    program with other privileges.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
@@ -97,13 +97,13 @@ def die_with_parent(parent: int) -> bool:
 
 
 _SELDOM: Final = 10_000
-"""New objects between two looks for garbage in cycles, of which a run makes none. Measured: 5 of
-57 us that writing a file's row takes, with Python's own 700."""
+"""New objects between two runs of the cycle collector; a run makes no cycles. Measured: 5 of 57 us
+that writing a file's row takes, with Python's own 700."""
 
 
 @contextmanager
 def collector_relaxed() -> Iterator[None]:
-    """Many objects come and go in here, and their counts free nearly all of them."""
+    """Run the cycle collector less often: reference counts free nearly all objects of a run."""
     before = gc.get_threshold()
     gc.set_threshold(_SELDOM, *before[1:])
     try:
@@ -115,7 +115,7 @@ def collector_relaxed() -> Iterator[None]:
 def give_back(connection: Connection) -> None:
     """Move the log into the database as far as other processes allow, and free unused memory.
 
-    What SQLite keeps, garbage, and the free pages of the allocator go back to the system.
+    SQLite's caches, garbage, and the free pages of the allocator go back to the system.
     """
     from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
 
@@ -128,10 +128,10 @@ def give_back(connection: Connection) -> None:
 
 
 class Pulse:
-    """Whether a process gets on, seen from outside.
+    """Whether a process makes progress, seen from outside.
 
-    One that waits in the kernel for a server is not given a processor, nor does it want one. What
-    is asked here never waits for it (proc_pid_stat(5), proc_pid_status(5)).
+    One that waits in the kernel for a server gets no processor time, nor does it want any. What is
+    read here never waits for it (proc_pid_stat(5), proc_pid_status(5)).
     """
 
     def __init__(self, pid: int) -> None:
@@ -146,11 +146,11 @@ class Pulse:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it waits so that no signal ends it."""
+        """Whether it waits in a way that no signal ends."""
         return self._look()[0] == "D"
 
     def _look(self) -> tuple[str, ...]:
-        """Its state, its processor time, and how often it had to wait, or was made to."""
+        """Its state, its processor time, and how often it gave up or lost the processor."""
         try:
             text = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8", errors="replace")
             status = Path(f"/proc/{self._pid}/status").read_bytes()
@@ -161,7 +161,7 @@ class Pulse:
 
 
 class Standstill:
-    """For how long a process has not got on. What is woken now and then to try again has not."""
+    """How long a process has made no progress. Being woken only to try again is no progress."""
 
     def __init__(self, pid: int) -> None:
         self._pulse = Pulse(pid)
@@ -172,7 +172,7 @@ class Standstill:
         self._still_s = 0.0
 
     def lasts(self, elapsed_s: float, patience_s: float) -> bool:
-        """So much time has gone by; whether it has stood still for longer than is waited for."""
+        """Add elapsed time; whether the process has stood still for longer than `patience_s`."""
         self._still_s += elapsed_s
         if self._pulse.beats():
             self._still_s = max(0.0, self._still_s - _A_BEAT * patience_s)
@@ -180,6 +180,6 @@ class Standstill:
 
 
 _A_BEAT: Final = 0.4
-"""What a run counts for, of the time that is waited for. A guess: NFS tries again every 5 s, CIFS
+"""How much of the waiting time one wake-up takes back. A guess: NFS tries again every 5 s, CIFS
 every 10."""
 _SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)

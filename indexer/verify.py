@@ -1,7 +1,7 @@
-"""Index and disk -> the places where they differ (contract of `indexer verify`).
+"""Index and disk -> the paths where they differ (contract of `indexer verify`).
 
-It changes nothing and takes no lock, so index and disk may both move while it looks: a difference
-is looked at a second time before it is told, and one that an open pending row covers is none.
+It changes nothing and takes no lock, so index and disk may both change meanwhile: a difference is
+checked a second time before it is reported, and one that an open pending row covers is none.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from indexer.walk import Unlisted, Unseen, look, walk
 
 _BEAT_FILES: Final = 512
 _EVERY: Final = 1 << 62
-"""A rebuild's id above any that there is: no file was read for it."""
+"""A rebuild's id above all others: no file was read for it."""
 
 
 class _Doubt(Struct, frozen=True):
-    """A place where index and disk seemed to differ."""
+    """A path where index and disk seemed to differ."""
 
     tree: Tree
     path: bytes
@@ -57,7 +57,7 @@ class _Doubt(Struct, frozen=True):
 
 
 class _Same(Struct, frozen=True):
-    """A file whose row has its stamp."""
+    """A file whose stamp equals that of its row."""
 
     tree: Tree
     entry: Entry
@@ -93,9 +93,9 @@ class Verifier:
     def run(self, *, deep: bool) -> report.VerifyReport:
         """Check the index itself, then compare every root that is there with it.
 
-        Roots that are not there are told in `offline`. An index that is damaged so much that it
-        cannot be compared is told by its damage alone. Raises Interrupted when `stop` says so:
-        half a proof is none.
+        Roots that are not there are reported in `offline`. For an index that is too damaged to be
+        compared, only the damage is reported. Raises Interrupted when `stop` is set: half a proof
+        is none.
         """
         damage = tuple(map(_damage, health.check(self._connection, deep=deep)))
         try:
@@ -105,7 +105,7 @@ class Verifier:
             if not damage:
                 raise
             told = report.VerifyReport(ok=False, checked=self._checked, pending=0)
-        if damage and self._wrong_rows:  # what is made of a wrong row is no more right than it
+        if damage and self._wrong_rows:  # what is derived from a wrong row is wrong as well
             found = health.check(self._connection, deep=deep, without=self._wrong_rows)
             damage = tuple(map(_damage, found))
         if not damage:
@@ -149,9 +149,9 @@ class Verifier:
     def _parts(
         self, trees: Sequence[Tree], doubts: list[_Doubt], open_trees: OpenRoots, *, deep: bool
     ) -> Iterator[_Part]:
-        """Compare all, keep what differs in `doubts`, and yield what agrees by its stamp in parts.
+        """Compare all, collect differences in `doubts`, and yield files with equal stamps in parts.
 
-        A part is a chunk of one root, so that the memory of a proof does not grow with the library.
+        A part is a chunk of one root, so that memory use does not grow with the library.
         """
         for tree in trees:
             part: _Part = []
@@ -168,7 +168,7 @@ class Verifier:
                 yield part
 
     def _looked_twice(self, doubt: _Doubt, open_trees: OpenRoots) -> Iterator[_Doubt]:
-        """The second look, where the root of a doubt still answers."""
+        """The second check, where the root of a difference still answers."""
         if doubt.tree.root_id in open_trees.trees:
             try:
                 yield from self._look_twice(doubt)
@@ -205,7 +205,7 @@ class Verifier:
     def _doubt(
         self, tree: Tree, path: bytes, entry: Entry | None, known: IndexedFile | None
     ) -> _Doubt | None:
-        """Hold one path of the disk against its row; None where they agree."""
+        """Compare one path of the disk with its row; None where they agree."""
         if entry is None:
             if known is None:
                 return None
@@ -230,12 +230,12 @@ class Verifier:
         return _Doubt(tree, path, "stale", ", ".join(changed))
 
     def _not_seen(self, tree: Tree, item: Unlisted | Unseen) -> Iterator[_Doubt]:
-        """Count what cannot be looked at; a difference where `problems` does not say so."""
+        """Count what cannot be examined; a difference where `problems` does not say so."""
         if isinstance(item, Unseen) and item.problem.kind is ProblemKind.CONTENT:
             kind, detail = "unlisted", item.problem.reason  # lines of an ignore file hide nothing
         elif isinstance(item, Unseen):
             self._unseen += 1
-            kind, detail = "unseen", f"this name cannot be looked at: {item.problem.reason}"
+            kind, detail = "unseen", f"this name cannot be examined: {item.problem.reason}"
         elif item.reason is not None:
             self._unseen += 1
             kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
@@ -248,7 +248,7 @@ class Verifier:
         return problems.get(self._connection, tree.root_id, path) is not None
 
     def _look_twice(self, doubt: _Doubt) -> Iterator[_Doubt]:
-        """The same question once more, about this one place."""
+        """The same check once more, of this one path."""
         if doubt.kind == "tags":
             yield doubt  # it was read twice
             return
@@ -271,7 +271,7 @@ class Verifier:
     def _deep_doubts(
         self, parts: Iterator[_Part], readers: int, open_trees: OpenRoots
     ) -> Iterator[_Doubt]:
-        """Read all tags again and hold them against the columns."""
+        """Read all tags again and compare them with the columns."""
         ignore_lease_signal()
         chunks = (
             (part, chunk_of(part[0].tree, [same.entry for same in part], self._settings))
@@ -311,7 +311,7 @@ class Verifier:
         return "; ".join(differing) or None
 
     def _does_differ(self, same: _Same, open_trees: OpenRoots) -> bool:
-        """The second look, where the root still answers."""
+        """The second check, where the root still answers."""
         if same.tree.root_id not in open_trees.trees:
             return False
         try:
@@ -321,7 +321,7 @@ class Verifier:
         return False
 
     def _still_differs(self, tree: Tree, known: IndexedFile) -> bool:
-        """The second look: the row is as it was, and one more reading says the same."""
+        """The second check: the row is unchanged, and one more reading gives the same."""
         again = tracks.by_id(self._connection, known.id)
         if again != known:
             return False
@@ -355,7 +355,7 @@ class Verifier:
 
 
 def _next_of(compared: Iterator[_Doubt | _Same], open_trees: OpenRoots) -> _Doubt | _Same | None:
-    """What comes next of a root; None: it is at its end, or does not answer any more."""
+    """The next item of a root; None: it is at its end, or does not answer any more."""
     try:
         return next(compared, None)
     except errors.RootSilent as error:

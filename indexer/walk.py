@@ -21,18 +21,18 @@ from indexer.model import Entry, Problem, ProblemKind, Stamp
 
 
 class Unlisted(Struct, frozen=True):
-    """A folder of which nothing can be said now: nothing below it may be judged."""
+    """A folder that cannot be listed now: nothing below it may be judged."""
 
     path: bytes
     reason: str | None
-    """What the kernel said, for `problems`; None where a disk is offline, which is no problem."""
+    """The kernel's error, for `problems`; None where a disk is offline, which is no problem."""
 
 
 class Unseen(Struct, frozen=True):
-    """A name in a listing that cannot be looked at: its own row may not be judged, nor changed.
+    """A name in a listing that cannot be examined: its own row may not be judged, nor changed.
 
-    A damaged inode (EBADMSG, EUCLEAN, EIO), or one that is listed and then is not there, time and
-    again. Its neighbours are looked at as ever. Also an ignore file with lines that match nothing.
+    A damaged inode (EBADMSG, EUCLEAN, EIO), or one that is listed and then is not there, each time.
+    Its neighbours are examined as usual. Also an ignore file with lines that match nothing.
     """
 
     path: bytes
@@ -46,7 +46,7 @@ class Listed(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Files of one folder that stand side by side: no folder's path lies between theirs.
+    """Files of one folder that are adjacent: no folder's path lies between theirs.
 
     Each is (path, what `lstat` says of it, id of its disk).
     """
@@ -57,11 +57,11 @@ class Run(Struct, frozen=True):
 File = tuple[bytes, os.stat_result, int]
 Found = Run | Listed | Unlisted | Unseen
 _Kept = File | Unlisted | Unseen | bytes
-"""What a listing holds: files, folders by their paths, and what could not be looked at."""
+"""Contents of a listing: files, folders by their paths, and what could not be examined."""
 _Item = Run | Unlisted | Unseen | bytes
 _OF_THE_FOLDER: Final = frozenset({errno.EACCES, errno.EPERM})
-"""What the kernel says of a name because of the folder that it is in: who may not enter it may see
-nothing in it."""
+"""Errors for a name that come from the folder that it is in: without the right to search it,
+nothing in it can be seen."""
 _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 """As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 
@@ -71,9 +71,9 @@ def walk(
 ) -> Iterator[Found]:
     """List a folder, and the folders below it; files come in runs, as they were listed.
 
-    A folder that is gone (or ignored, or reached through a symbolic link, or that is listed with
-    another spelling) yields nothing: what the index has below it has left. One that cannot be read
-    yields `Unlisted`.
+    A folder that is gone (or ignored, or reached through a symbolic link, or listed with another
+    spelling) yields nothing: what the index has below it is no longer there. One that cannot be
+    read yields `Unlisted`.
     """
     return tree.each(_walked, folder, path_filter, recursive)
 
@@ -112,8 +112,8 @@ def _walked(
 class _Lister:
     """One folder, listed whole: its wanted `entries` in order, and the `rules` that hold in it.
 
-    `found` is what there is to say of the folder itself. `entries` is None where nothing is to be
-    said of what is in it: it is gone, or could not be listed.
+    `found` is what concerns the folder itself. `entries` is None where its contents are unknown: it
+    is gone, or could not be listed.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class _Lister:
         self._streak = streak
         self._unseen: list[Unseen] = []
         self._refused: list[OSError] = []
-        """What the kernel said of each name that could not be looked at."""
+        """The kernel's error for each name that could not be examined."""
         self._spot = tree.mount_point_of(folder)
         if tree.is_offline(folder):
             self.found.append(Unlisted(folder, None))
@@ -158,7 +158,7 @@ class _Lister:
         finally:
             os.close(fd)
         others += self._bad_lines
-        for unseen in self._unseen:  # nobody knows whether it is a file or a folder
+        for unseen in self._unseen:  # it may be a file or a folder
             below = paths.order_key(unseen.path, is_folder=True)
             others += [(unseen.path, unseen), (below, Unlisted(unseen.path, None))]
         if not others:
@@ -169,7 +169,7 @@ class _Lister:
         return _in_runs(kept for _, kept in keyed)
 
     def _take_rules(self, fd: int, names: set[str]) -> bool:
-        """Take the folder's own rules in; False where they want nothing of it at all."""
+        """Add the folder's own rules; False where they exclude all of it."""
         if os.fsdecode(NO_MEDIA) in names and has_no_media(fd):
             return False
         if os.fsdecode(IGNORE_FILE) in names:
@@ -185,9 +185,9 @@ class _Lister:
     def _keep_all(  # noqa: C901 - a call a name costs
         self, entries: Iterable[os.DirEntry[str]], fd: int
     ) -> tuple[list[File], list[tuple[bytes, _Kept]]]:
-        """The wanted files, and (order key, what to yield) of all else that somebody wants.
+        """The wanted files, and (order key, what to yield) of all else that is wanted.
 
-        Raises OSError where not one name could be looked at: then it is the folder's trouble.
+        Raises OSError where not one name could be examined: then the folder is at fault.
         """
         files: list[File] = []
         others: list[tuple[bytes, _Kept]] = []
@@ -214,7 +214,7 @@ class _Lister:
             except OSError as error:
                 if is_wanted(name) or self._path_filter.folder(name):
                     self._refuse(path, error)
-            except Exception as error:  # noqa: BLE001 - whatever one name raises is its own (R9)
+            except Exception as error:  # noqa: BLE001 - an exception of one name concerns it alone (R9)
                 self._unseen.append(Unseen(path, problem_of(error, "walk", path)))
                 if len(files) > well:
                     self._streak.count(path, None)
@@ -229,7 +229,7 @@ class _Lister:
         return files, others
 
     def _check_folder(self, others: Sequence[_Kept]) -> None:
-        """Raise what the kernel says of each name, where it says it of all of them."""
+        """Raise the kernel's error for the names, where all of them have it."""
         if any(isinstance(one, tuple) for one in others):
             return
         is_shut = all(error.errno in _OF_THE_FOLDER for error in self._refused)
@@ -238,7 +238,7 @@ class _Lister:
             raise self._refused[0]
 
     def _look_again(self, gone: Sequence[os.DirEntry[str]], fd: int, before_name: bytes) -> None:
-        """Tell files that went since the listing from names that no look ever finds.
+        """Tell files that went since the listing from names that are listed and never found.
 
         The second are still listed, and still not there.
         """
@@ -261,8 +261,8 @@ class _Lister:
         return ((paths.order_key(path, is_folder=True), path),)
 
     def _keep_link(self, name: bytes, path: bytes) -> Sequence[tuple[bytes, _Kept]]:
-        """A symbolic link is what it leads to, if that lies in the root and not on the way here."""
-        if self._tree.is_offline(path):  # what it leads to is away, and may be a file or a folder
+        """A symbolic link is its target, if that lies in the root and not above the link."""
+        if self._tree.is_offline(path):  # its target is offline, and may be a file or a folder
             return self._keep_folder(name, path)
         status = self._tree.lstat(path)
         if status is None or stat.S_ISLNK(status.st_mode):
@@ -275,7 +275,7 @@ class _Lister:
 
 
 def _in_runs(listing: Iterable[_Kept]) -> list[_Item]:
-    """A listing in order, its files that stand side by side put together."""
+    """A listing in order, with adjacent files put together in runs."""
     found: list[_Item] = []
     files: list[File] = []
     for kept in listing:
@@ -292,7 +292,7 @@ def _in_runs(listing: Iterable[_Kept]) -> list[_Item]:
 
 
 def entries_of(files: Iterable[File]) -> list[Entry]:
-    """Listed files as entries; half of the time of `entry_of` for each."""
+    """Listed files as entries; takes half of the time of `entry_of` for each."""
     stamp_of = Stamp.of
     return [
         Entry(
@@ -306,13 +306,12 @@ def entries_of(files: Iterable[File]) -> list[Entry]:
 
 
 def entry_of(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
-    """A listed file as an entry."""
     special = None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode)
     return Entry(path, Stamp.of(status), disk_id, special)
 
 
 def look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
-    """One path as a listing would show it; None where nothing wanted bears that name now."""
+    """One path as a listing would show it; None where nothing wanted has that name now."""
     return tree.ask(_look, path, path_filter)
 
 
@@ -334,7 +333,7 @@ def _look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
 
 
 def names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
-    """Every name that a folder lists; none where there is no such folder."""
+    """Every name in a folder; none where there is no such folder."""
     return tree.ask(_names_in, folder)
 
 
@@ -349,7 +348,7 @@ def _names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
 
 
 def unseen(tree: Tree, path: bytes) -> Unseen | None:
-    """A name that its folder lists and that no look finds; None for any other."""
+    """A name that its folder lists and that is never found; None for any other."""
     return tree.ask(_unseen, path)
 
 

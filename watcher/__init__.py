@@ -1,1 +1,1 @@
-"""The daemon: what the kernel tells of a change -> a hint for the index."""
+"""The daemon: a change that the kernel reports -> a hint for the index."""

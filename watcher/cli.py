@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from watcher.daemon import Progress
 
 _MOST_TO_STOP_S: Final = 1.0
-"""A batch that is at hand when a signal comes has so long to end. A guess."""
+"""How long a batch that is being written when a signal comes may take to end. A guess."""
 
 
 class _Overdue(BaseException):
-    """The daemon did not end in time and is left where it stands, as kill -9 would leave it."""
+    """The daemon did not end in time and is stopped where it is, as kill -9 would stop it."""
 
 
 @click.group(
@@ -66,13 +66,13 @@ def cli(context: click.Context, db: Path | None, config: Path | None) -> int:
 @cli.command(epilog=examples("watcher run ~/Music", "watcher run --log-json 2>> watcher.log"))
 @click.argument("roots", nargs=-1, type=path_argument, shell_complete=folders, metavar="[ROOT]...")
 @click.option("--log-json", is_flag=True, help="Log in JSON, an object a line.")
-@click.option("-v", "--verbose", is_flag=True, help="Log also what was looked at, and read.")
+@click.option("-v", "--verbose", is_flag=True, help="Also log what was scanned, and read.")
 @click.pass_obj
 def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bool) -> int:
     """Watch all roots, and index each change as it happens.
 
     A ROOT is a folder of music; a new one is added. Without one, the roots that are known are
-    watched. Changes made while nothing ran are found first. Ends with Ctrl-C or SIGTERM.
+    watched. Changes made while no daemon ran are found first. Ends with Ctrl-C or SIGTERM.
     """
     settings = session.settings()
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
@@ -122,7 +122,7 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
             raise errors.UsageError(
                 "no root is known yet; name the folder that holds the music: `watcher run FOLDER`"
             )
-        os.chdir("/")  # a working folder on a disk keeps it from being unmounted
+        os.chdir("/")  # a current folder on a disk keeps it from being unmounted
         daemon = Daemon(dispatcher.connection, dispatcher.lock, settings, wanted, progress=progress)
         signal.signal(signal.SIGALRM, _give_up)
         _on_signals(daemon.stop, and_then_s=_MOST_TO_STOP_S)
@@ -130,7 +130,7 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
             if not stopped:
                 system.notify(system.READY, os.environ)
                 daemon.run()
-        except errors.DatabaseDamaged as error:  # it has tried to mend that by itself
+        except errors.DatabaseDamaged as error:  # it has tried to repair that itself
             raise errors.CannotDo(str(error)) from error
         finally:
             system.notify(system.STOPPING, os.environ)
@@ -150,7 +150,7 @@ def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
 
 
 def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:
-    """What SIGTERM and SIGINT do, if the program was not started to ignore them (`nohup`)."""
+    """Set the action for SIGTERM and SIGINT, unless they were ignored at the start (`nohup`)."""
 
     def caught(_number: int, _frame: FrameType | None) -> None:
         act()

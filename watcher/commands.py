@@ -1,4 +1,4 @@
-"""Pending rows that are not the daemon's own -> runs to be done, and hints to be looked at."""
+"""Pending rows that are not the daemon's own -> runs to be done, and hints to be scanned."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from watcher.log import EventLog
 from watcher.roots import Roots
 
 Asked = Hint | list[PendingRow]
-"""A place to be looked at, or the hints of a run."""
+"""A hint to be scanned, or the hints of a run."""
 
 
 class Commands:
-    """What commands have left to be looked at, and what a run left that was killed.
+    """Hints that commands have left, and the rest of a run that was killed.
 
-    A row is taken once, and is settled by the look at its place. Until then it is asked each time
-    whether it was. What a command waits for is a run of its own, with a look of its own, which
-    counts; what nobody counts is looked at together with all else that is due.
+    A row is taken once, and is completed by the scan of its path. Until then each call checks
+    whether it was. A hint that a command waits for belongs to a run, which is scanned separately
+    and counted; other hints are scanned together with all else that is due.
     """
 
     def __init__(self, work: LocalWork, roots: Roots, log: EventLog) -> None:
@@ -31,20 +31,20 @@ class Commands:
 
     @property
     def are_waiting(self) -> bool:
-        """Whether somebody waits for what was taken."""
+        """Whether taken rows are still open."""
         return bool(self._taken)
 
     def ring(self) -> None:
-        """Somebody may have left something."""
+        """Other processes may have left rows."""
         self._has_news = True
 
     def begin_anew(self) -> None:
-        """What was taken may have been dropped: its root was offline, or there was trouble."""
+        """Taken rows may have been dropped: their root was offline, or there was an error."""
         self._has_news = True
         self._taken.clear()
 
     def take(self) -> Iterator[Asked]:
-        """What is new, of roots that are there: the oldest first."""
+        """New hints of roots that are there, the oldest first."""
         if not (self._has_news or self._taken):
             return
         self._has_news = False

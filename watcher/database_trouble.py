@@ -14,7 +14,7 @@ from indexer.store.sqlite_errors import explained
 from watcher.log import EventLog
 
 _FIRST_PAUSE_S: Final = 0.5
-"""A guess; whoever waits for a lock has waited for `busy_timeout` before."""
+"""A guess; a process that waits for a lock has waited for `busy_timeout` before."""
 _FOR_GOOD: Final = (errors.DatabaseDamaged, errors.DatabaseNewer, errors.DatabaseMissing)
 _REASONS: Final = (
     (errors.DatabaseBusy, "database busy"),
@@ -24,11 +24,11 @@ _REASONS: Final = (
 
 
 class DatabaseTrouble:
-    """At most one trouble at a time, from its first failure to the first work that succeeds."""
+    """At most one error at a time, from its first failure to the first work that succeeds."""
 
     def __init__(self, database: Path, longest_pause_s: float, log: EventLog) -> None:
         self.until: float | None = None
-        """When to try again; None: there is none."""
+        """When to try again; None: there is no error."""
         self.reason = ""
         self._database = database
         self._longest_pause_s = longest_pause_s
@@ -36,15 +36,15 @@ class DatabaseTrouble:
         self._pause_s = 0.0
 
     def explained(self) -> AbstractContextManager[None]:
-        """What SQLite raises within comes out as one of our errors."""
+        """Turn errors of SQLite into errors of our own."""
         return explained(self._database)
 
     def pauses(self, now: float) -> bool:
-        """Whether nothing is to be tried yet."""
+        """Whether nothing may be tried yet."""
         return self.until is not None and now < self.until
 
     def begin(self, error: errors.CannotDo, now: float) -> bool:
-        """Something failed; whether this is the first time. What no pause can mend is raised."""
+        """Note an error; whether it is the first. One that no pause can cure is raised."""
         if isinstance(error, _FOR_GOOD):
             raise error
         is_new = self.until is None
@@ -58,19 +58,19 @@ class DatabaseTrouble:
         return is_new
 
     def end(self) -> None:
-        """It worked."""
+        """Note that work succeeded."""
         if self.until is not None:
             self._log.info("trouble over", reason=self.reason)
         self.until = None
 
 
 _MOST: Final = 3
-"""Repairs within `_WITHIN_S`; a disk that needs more is failing. A guess."""
+"""Repairs allowed within `_WITHIN_S`; a disk that needs more is failing. A guess."""
 _WITHIN_S: Final = 3600.0
 
 
 class Repairs:
-    """Has the index repaired where it is found damaged, but not for ever."""
+    """Repairs the index where it is found damaged, but only so often."""
 
     def __init__(self, database: Path, log: EventLog, stop: Callable[[], bool]) -> None:
         self._database = database
@@ -81,12 +81,12 @@ class Repairs:
     def mend(self, error: errors.DatabaseDamaged, now: float) -> str:
         """Repair the index; what was done, in words.
 
-        Raises what was found where it comes back too often, DatabaseDamaged where nothing can be
-        made again, Interrupted where the daemon is to end.
+        Raises the given error where the damage comes back too often, DatabaseDamaged where nothing
+        can be rebuilt, Interrupted where the daemon must end.
         """
         if len(self._times) == _MOST and now - self._times[0] < _WITHIN_S:
             raise errors.DatabaseDamaged(
-                f"{error} It was repaired {_MOST} times within an hour: see to the disk's health"
+                f"{error} It was repaired {_MOST} times within an hour: check the disk's health"
             )
         self._times.append(now)
         done = mend(self._database, self._stop)
@@ -96,7 +96,7 @@ class Repairs:
 
 
 def told_of(done: Mended) -> dict[str, object]:
-    """What a line of the log tells of a repair."""
+    """The log fields of a repair."""
     told: dict[str, object] = {"made_again": ", ".join(done.made_again) or "nothing"}
     if done.lost:
         told["lost"] = "; ".join(done.lost)

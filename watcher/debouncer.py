@@ -1,4 +1,4 @@
-"""Sightings and hints -> places to look at now, each held until what is there is whole (rule R2).
+"""Events and hints -> paths to scan now, each held until its file is complete (rule R2).
 
 Pure: the clock is an argument, and facts about files are asked for through `Observe`.
 """
@@ -17,8 +17,8 @@ from watcher.folder_buffer import BufferedFile, Delays, Extent, FolderBuffer, Ob
 from watcher.fs_event import FsEvent, FsEventKind
 
 Observe = Callable[[int, bytes, float], Observation | None]
-"""(root id, path relative to the root, now) -> what is seen there; None where no regular file
-bears the name or it cannot be opened."""
+"""(root id, path relative to the root, now) -> one observation of the file; None where no regular
+file has the path or it cannot be opened."""
 
 _USUAL: Final = Delays()
 
@@ -27,37 +27,37 @@ _FOLDERS: Final = (FsEventKind.FOLDER_CAME, FsEventKind.FOLDER_WENT)
 
 
 class DueHint(Struct, frozen=True):
-    """A place to look at now. The paths are relative to the root."""
+    """A hint to scan now. The paths are relative to the root."""
 
     hint: Hint
     whole: frozenset[bytes] = frozenset()
-    """Files in it that were closed or moved in since their last write: evidence enough where the
-    kernel gives no lease. Never one that it says is open for writing."""
+    """Files in it that were closed or moved in since their last write: enough evidence where the
+    kernel gives no lease. Never a file that the kernel reports as open for writing."""
     unfinished: frozenset[bytes] = frozenset()
-    """Files in it that are not to be read now: they stay behind, and are due later."""
+    """Files in it that must not be read now: they stay pending, and are due later."""
 
 
 class Debouncer:
-    """Hold each name until it is whole, and each folder until it goes quiet or waited long enough.
+    """Hold each name until it is complete, and each folder until it is quiet or has waited enough.
 
     A name that was closed or moved in is due once its folder was quiet for `quiet_s`, and at the
-    latest `patience_s` after it was first ready: nothing waits longer than that for company. Then
-    it is asked for, since its writer may have come back. If it is not whole it waits on, and so
-    does a name of which no close was seen; it is asked for with pauses that double from
-    `retry_first_s` to `retry_longest_s`, until
+    latest `patience_s` after it was first ready: the maximum batching delay. Then it is observed,
+    since its writer may have opened it again. If it is incomplete it waits on, and so does a name
+    of which no close was seen; it is observed with pauses that double from `retry_first_s` to
+    `retry_longest_s`, until
 
-    - nobody has it open for writing; or, where the kernel does not say so, it stood still for
-      `still_s`, or for `held_s` where somebody has it open;
-    - and it is neither empty nor cut short; or it stood still for `incomplete_s`.
+    - no process has it open for writing; or, where the kernel does not say so, it did not change
+      for `still_s`, or for `held_s` where a process has it open;
+    - and it is neither empty nor cut short; or it did not change for `incomplete_s`.
 
     So a file is due at the latest `retry_longest_s` plus the longest of these times after its last
-    change. While the caller is at work and does not call `pop_due`, the next flush gathers: the
-    batches grow with the load by themselves.
+    change. While the caller is busy and does not call `pop_due`, more becomes due: the batches grow
+    with the load by themselves.
 
-    More than `most_names` names that are due of one folder become the folder. No more than
-    `most_waiting` names and folders are kept: past it, names that are ready become their folders,
-    and if that is not enough all becomes one recursive hint for each root (rule R12). Then nothing
-    is known of writers any more, and extract alone asks for evidence.
+    More than `most_names` due names of one folder become the folder. No more than `most_waiting`
+    names and folders are kept: beyond it, names that are ready become their folders, and if that is
+    not enough everything becomes one recursive hint for each root (rule R12). Then nothing is known
+    of writers any more, and only extract checks for evidence.
 
     Every `now` is in seconds on one clock that never goes back.
     """
@@ -75,7 +75,7 @@ class Debouncer:
         self._buffers: dict[_Key, FolderBuffer] = {}
         self._rereads: dict[Hint, float] = {}
         self._count = 0
-        """Of what waits in all places, kept so that each offer need not add it up."""
+        """Number of names and folders that wait, kept so that each offer need not add it up."""
 
     @property
     def waiting_count(self) -> int:
@@ -91,16 +91,16 @@ class Debouncer:
         return min(times, default=None)
 
     def open_files(self, now: float, for_s: float) -> Iterator[tuple[int, bytes]]:
-        """(root id, path) of each file that has been waiting to be whole for so long."""
+        """(root id, path) of each file that has been incomplete for so long."""
         for (root_id, folder), buffer in self._buffers.items():
             for name, file in buffer.open.items():
                 if now - file.since >= for_s:
                     yield root_id, paths.join(folder, name)
 
     def offer(self, event: FsEvent, now: float) -> None:
-        """Take in what was seen of one name.
+        """Take in an event of one name.
 
-        A file that extract found not to be whole is offered as `WRITING`: so it is asked for.
+        A file that extract found incomplete is offered as `WRITING`, so that it is observed.
         """
         root_id, folder, name = event.root_id, event.folder, event.name
         if event.kind in _FOLDERS:
@@ -113,10 +113,10 @@ class Debouncer:
         self._stay_small(now)
 
     def offer_hint(self, hint: Hint, now: float) -> None:
-        """Take in a hint that needs no evidence of ours: a command's, a reconcile's, a poll's.
+        """Take in a hint that needs no evidence from here: of a command, a reconcile, a poll.
 
         One that wants files read again (`reread`) is due at once and merges with nothing, so that
-        it neither spreads to other files nor is lost among hints that do not ask for it.
+        it neither spreads to other files nor is lost among hints without `reread`.
         """
         if hint.reread:
             self._rereads.setdefault(hint, now)
@@ -141,7 +141,7 @@ class Debouncer:
                 continue
             if buffer.due_at > now:
                 continue
-            is_crowd = len(buffer.asked_for(now)) > self._most_names  # then no company is missed
+            is_crowd = len(buffer.asked_for(now)) > self._most_names  # no wait adds to this batch
             with_ready = is_crowd or buffer.batch_at <= now
             load = _Load(*key, buffer.extent if with_ready else Extent.NAMES)
             self._fill(load, key, now, observe, with_ready=with_ready)
@@ -161,9 +161,9 @@ class Debouncer:
     def _fill(
         self, load: _Load, key: _Key, now: float, observe: Observe, *, with_ready: bool
     ) -> None:
-        """Move what is due of one folder into a load; what is not stays to be asked for again.
+        """Move what is due of one folder into a load; the rest stays to be observed again.
 
-        A look at a whole tree asks for all that is in it, since the folder may have gone.
+        A scan of a whole tree includes all that is in it, since the folder may be gone.
         """
         root_id, folder = key
         buffer = self._buffers[key]
@@ -189,7 +189,7 @@ class Debouncer:
         return file.is_due(observe(root_id, path, now), now, self._delays)
 
     def _open_in(self, hint: Hint) -> frozenset[bytes]:
-        """The files in a hinted place that are still to be asked for."""
+        """The incomplete files below the path of a hint."""
         named = {paths.join(hint.folder, name) for name in hint.names or ()}
         is_tree = hint.names is None and hint.recursive
         is_folder = hint.names is None and not hint.recursive
@@ -219,7 +219,7 @@ class Debouncer:
         for buffer in self._buffers.values():
             buffer.fold()
         self._recount()
-        if self._count * 2 <= self._most_waiting:  # else the next offers would bring us back here
+        if self._count * 2 <= self._most_waiting:  # else the next offers would soon lead here again
             return
         ready_at: dict[int, float] = {}
         for (root_id, _), buffer in self._buffers.items():
@@ -249,7 +249,7 @@ class _Load(Struct):
     open: list[bytes] = []
 
     def holds(self, key: _Key) -> bool:
-        """Whether this folder is looked at along with it."""
+        """Whether a scan of the load includes this folder."""
         root_id, folder = key
         return root_id == self.root_id and paths.is_below(folder, self.folder)
 
@@ -259,18 +259,18 @@ class _Load(Struct):
             self.whole.append(path)
 
     def hint(self, most_names: int) -> Hint | None:
-        """None where nothing was due after all; too many names are their folder."""
+        """None where nothing was due after all; too many names become their folder."""
         if self.extent is Extent.NAMES and len(self.names) <= most_names:
             names = tuple(sorted(self.names))
             return Hint(self.root_id, self.folder, names) if names else None
         return Hint(self.root_id, self.folder, recursive=self.extent is Extent.TREE)
 
     def left_behind(self, hint: Hint) -> frozenset[bytes]:
-        """What a look at the folder would find and must not read."""
+        """Files that a scan of the folder would find and must not read."""
         return frozenset(self.open if hint.names is None else ())
 
 
 def _in_walk_order(key: _Key) -> tuple[int, bytes]:
-    """A folder stands right before all that is below it."""
+    """Sort a folder right before all that is below it."""
     root_id, folder = key
     return root_id, paths.order_key(folder, is_folder=True) if folder else b""

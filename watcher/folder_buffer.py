@@ -1,6 +1,6 @@
-"""What was seen in one folder -> which of its names are ready, and which are to be asked for when.
+"""Events in one folder -> which of its names are ready, and which are to be observed when.
 
-Pure, as `settle` is: it is what `settle` keeps of each folder.
+Pure, like `debouncer`, which keeps one for each folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from watcher.fs_event import FsEventKind
 
 
 class Delays(Struct, frozen=True):
-    """How long what waits for what, in seconds; `Debouncer` explains each."""
+    """Waiting times in seconds; `Debouncer` explains each."""
 
     quiet_s: float = 0.002
     still_s: float = 2.0
@@ -27,7 +27,7 @@ class Delays(Struct, frozen=True):
 
 
 class Observation(Struct, frozen=True, gc=False):
-    """What one look at a regular file tells, without reading its tags."""
+    """The result of one observation of a regular file, without its tags."""
 
     lease: FileLease
     size: int
@@ -40,7 +40,7 @@ class Observation(Struct, frozen=True, gc=False):
 
 
 class Extent(IntEnum):
-    """How much of a folder has to be looked at."""
+    """How much of a folder must be scanned."""
 
     NAMES = 0
     FOLDER = 1
@@ -48,10 +48,10 @@ class Extent(IntEnum):
 
 
 class Proof(Enum):
-    """What the events say of a file being whole."""
+    """What the events say about a file being complete."""
 
     UNNEEDED = auto()
-    """It went, or only its attributes changed, or it was hinted: the scan decides."""
+    """It is gone, or only its attributes changed, or it was hinted: the scan decides."""
     CLOSED = auto()
     """It was closed after writing, or moved in, and not written since."""
     LACKING = auto()
@@ -65,16 +65,16 @@ class BufferedFile(Struct, gc=False):
     """When it changed last, as far as events and its stamp tell."""
     proof: Proof = Proof.UNNEEDED
     stamp: tuple[int, int] | None = None
-    """(size, ctime_ns) when it was last asked for."""
+    """(size, ctime_ns) when it was last observed."""
     ask_at: float = 0.0
     pause_s: float = 0.0
-    """How long it was left alone before `ask_at`."""
+    """The pause before `ask_at`."""
 
     def is_due(self, seen: Observation | None, now: float, delays: Delays) -> bool:
-        """Judge a file that waited long enough for company; what is not due sets when to ask again.
+        """Whether a file that has waited long enough is due; if not, sets when to observe it again.
 
-        `seen` is None where no regular file bears the name or it cannot be opened: there is
-        nothing to wait for, and the scan decides.
+        `seen` is None where no regular file has the path or it cannot be opened: there is nothing
+        to wait for, and the scan decides.
         """
         if seen is None:
             self.proof = Proof.UNNEEDED
@@ -83,7 +83,7 @@ class BufferedFile(Struct, gc=False):
         if stamp != self.stamp:
             self.stamp = stamp
             self.changed_at = now
-        if seen.lease is FileLease.REFUSED:  # after its close somebody opened it again
+        if seen.lease is FileLease.REFUSED:  # it was opened again after its close
             self.proof = Proof.LACKING
         due_at = max(self.changed_at + self._still_for(seen, delays), now + seen.tick_left_s)
         if due_at <= now:
@@ -93,7 +93,7 @@ class BufferedFile(Struct, gc=False):
         return False
 
     def _still_for(self, seen: Observation, delays: Delays) -> float:
-        """How long it must have stood still to be read."""
+        """For how long it must have been unchanged to be read."""
         for_s = must_stand_still_s(
             seen.lease,
             still_s=delays.still_s,
@@ -105,27 +105,27 @@ class BufferedFile(Struct, gc=False):
 
 
 class FolderBuffer(Struct):
-    """One folder, and what waits in it."""
+    """One folder, and the names in it that wait."""
 
     delays: Delays
     noise_at: float
-    """When anything but writing was last seen in it."""
+    """When an event other than writing last occurred in it."""
     ready_at: float = math.inf
-    """When something in it was first ready, since all that was ready was last taken."""
+    """When the first of the names that are ready now became so."""
     extent: Extent = Extent.NAMES
     ready: dict[bytes, BufferedFile] = {}
-    """What waits for company alone, as far as the events tell."""
+    """Names that wait only to be batched, as far as the events tell."""
     open: dict[bytes, BufferedFile] = {}
-    """What may be written still, or is not all there: it is asked for."""
+    """Names that may still be written, or are incomplete: they are observed."""
 
     @property
     def count(self) -> int:
-        """How many names wait here, and the folder itself if it is to be looked at."""
+        """How many names wait here, and the folder itself if it is to be scanned."""
         return len(self.ready) + len(self.open) + (self.extent is not Extent.NAMES)
 
     @property
     def batch_at(self) -> float:
-        """When what is ready has waited enough for company; infinite if nothing is."""
+        """When the names that are ready have been batched long enough; infinite if none are."""
         if not self.ready and self.extent is Extent.NAMES:
             return math.inf
         return min(self.noise_at + self.delays.quiet_s, self.ready_at + self.delays.patience_s)
@@ -137,7 +137,7 @@ class FolderBuffer(Struct):
         return min(self.batch_at, min(asks, default=math.inf))
 
     def mark(self, extent: Extent, now: float) -> bool:
-        """Have at least this much of the folder looked at; whether it adds to `count`."""
+        """Have at least this much of the folder scanned; whether it adds to `count`."""
         is_new = self.extent is Extent.NAMES
         self.extent = max(self.extent, extent)
         self.ready_at = min(self.ready_at, now)
@@ -145,10 +145,10 @@ class FolderBuffer(Struct):
         return is_new
 
     def tell(self, name: bytes, kind: FsEventKind, now: float) -> bool:
-        """Take in what was seen of a file; whether it adds to `count`.
+        """Take in an event of a file; whether it adds to `count`.
 
-        Writing does not count as noise: a name in the same folder that is ready need not wait for
-        a writer that goes on.
+        Writing does not count as activity: a name in the same folder that is ready need not wait
+        for a writer that goes on.
         """
         if kind is not FsEventKind.WRITING:
             self.noise_at = now
@@ -157,7 +157,7 @@ class FolderBuffer(Struct):
         if file is None:
             file = BufferedFile(since=now, changed_at=now)
         elif kind is FsEventKind.ATTRIBUTES:
-            return False  # it goes on to wait for what it waited for
+            return False  # it continues to wait as before
         match kind:
             case FsEventKind.CREATED | FsEventKind.WRITING:
                 self._written(name, file, now)
@@ -170,7 +170,7 @@ class FolderBuffer(Struct):
 
     def _written(self, name: bytes, file: BufferedFile, now: float) -> None:
         file.changed_at = now
-        if file.proof is not Proof.LACKING:  # else the pauses go on growing
+        if file.proof is not Proof.LACKING:  # else the pauses continue to grow
             file.proof = Proof.LACKING
             file.pause_s = self.delays.retry_first_s
             file.ask_at = now + file.pause_s
@@ -185,17 +185,17 @@ class FolderBuffer(Struct):
         self.ready_at = min(self.ready_at, now)
 
     def asked_for(self, now: float) -> dict[bytes, BufferedFile]:
-        """What is to be asked for now."""
+        """The names to observe now."""
         return {name: file for name, file in self.open.items() if file.ask_at <= now}
 
     def take_ready(self) -> dict[bytes, BufferedFile]:
-        """Hand over what waits for company alone, and the mark that the folder has."""
+        """Take out the names that are ready, and reset how much of the folder to scan."""
         taken = self.ready
         self.extent, self.ready, self.ready_at = Extent.NAMES, {}, math.inf
         return taken
 
     def fold(self) -> None:
-        """Have the folder looked at instead of each name that is ready."""
+        """Have the folder scanned instead of each name that is ready."""
         if self.ready:
             self.ready = {}
             self.extent = max(self.extent, Extent.FOLDER)

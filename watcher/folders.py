@@ -1,6 +1,6 @@
 """Watch descriptors <-> the folders they stand for, as a tree, so that a move costs its own size.
 
-With flat tables a renamed album would cost a look at every folder of the library.
+With flat tables a renamed album would cost a pass over every folder of the library.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Folders:
             self._prune(node)
 
     def cut(self, folder: bytes) -> list[int]:
-        """Take a folder out with all below it; its descriptors come back, which may be none."""
+        """Remove a folder with all below it; returns their descriptors, if any."""
         node: _Node | None = self._root
         for name in folder.split(b"/") if folder else ():
             node = node.children.get(name) if node is not None and node.children else None
@@ -88,7 +88,7 @@ class Folders:
 
     @staticmethod
     def _prune(node: _Node) -> None:
-        """Let go of a node that stands for nothing any more, and of the steps that led to it."""
+        """Remove a node that stands for nothing any more, and the steps that led to it."""
         while node.watch is None and not node.children:
             parent, node.parent = node.parent, None
             if parent is None or parent.children is None:

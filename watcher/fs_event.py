@@ -1,4 +1,4 @@
-"""What the kernel reports of names and watches, in the terms of the rest of the watcher."""
+"""The kernel's reports of names and watches, in the terms of the rest of the watcher."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from msgspec import Struct
 
 
 class FsEventKind(Enum):
-    """What was seen."""
+    """The kind of an event."""
 
     CLOSED = auto()
     """A file was closed after writing."""
     CREATED = auto()
-    """A name came: a file that somebody may still be writing, or a link."""
+    """A name was created: a file that a process may still be writing, or a link."""
     MOVED_IN = auto()
     """A file was renamed to this name."""
     WRITING = auto()
@@ -26,13 +26,13 @@ class FsEventKind(Enum):
     GONE = auto()
     """A file was deleted or renamed away."""
     FOLDER_CAME = auto()
-    """A folder was created or moved in: look at all that is in it."""
+    """A folder was created or moved in: all that is in it must be scanned."""
     FOLDER_WENT = auto()
     """A folder was deleted or moved away, with all that was in it."""
 
 
 class FsEvent(Struct, frozen=True, gc=False):
-    """One thing that was seen of a name in a folder; of the folder itself where `name` is None."""
+    """One event of a name in a folder; of the folder itself where `name` is None."""
 
     root_id: int
     folder: bytes
@@ -51,9 +51,9 @@ class WatchFaultKind(StrEnum):
     UNMOUNTED = "unmounted"
     """The disk of the root, or one mounted below it, was unmounted."""
     DROPPED = "watch dropped"
-    """The kernel took a watch away for no reason that it told."""
+    """The kernel removed a watch without giving a reason."""
     DEAD = "reader dead"
-    """The thread that reads the events ended of an error."""
+    """The thread that reads the events ended with an error."""
     SILENT = "reader silent"
     """The thread did not answer in time (`fence`)."""
 
@@ -67,10 +67,10 @@ class WatchFault(Struct, frozen=True):
 
 
 class WatchCounts(Struct, frozen=True):
-    """What came of adding watches: how many folders are watched now, and which are not.
+    """The result of adding watches: how many folders are watched now, and which are not.
 
     `unwatched` has the error number of each; where it is EACCES the folders below are not known,
-    and so are not named. They must be looked at now and then (polled).
+    and so are not named. These folders must be polled.
     """
 
     watched: int
@@ -78,13 +78,13 @@ class WatchCounts(Struct, frozen=True):
 
 
 def remedy(error: int, folders: int) -> str:
-    """What mends a folder that cannot be watched, in one line. `folders` is how many there are."""
+    """The remedy for folders that cannot be watched, in one line. `folders` is their number."""
     if error == errno.ENOSPC:
         return f"sysctl fs.inotify.max_user_watches={_room_for(folders)}"
     if error == errno.EMFILE:
         return "sysctl fs.inotify.max_user_instances=512"
     if error == errno.EACCES:
-        return "give the user that watches the right to read it"
+        return "give the daemon's user the right to read it"
     return os.strerror(error)
 
 

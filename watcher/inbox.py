@@ -1,4 +1,4 @@
-"""What the watching threads report -> one merged and bounded batch for the daemon's loop."""
+"""Reports of the watching threads -> one merged and bounded batch for the daemon's loop."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ALL = (b"", None)
 
 
 class Drained(Struct, frozen=True):
-    """What was reported since the last time: one event a name, one doubt a root and kind."""
+    """All reports since the last time: one event a name, one watch fault a root and kind."""
 
     events: tuple[FsEvent, ...]
     doubts: tuple[WatchFault, ...]
 
 
 def merged(known: FsEventKind | None, new: FsEventKind) -> FsEventKind:
-    """The one word for a name of which two things were seen, in this order.
+    """The one kind for a name of which two events were seen, in this order.
 
-    The later word counts: a file that is written again after it was closed is not whole. But new
+    The later one counts: a file that is written again after it was closed is incomplete. But new
     attributes say nothing of that: Samba sets a file's times after it has closed it.
     """
     return new if known is None or new is not FsEventKind.ATTRIBUTES else known
@@ -34,19 +34,19 @@ class Inbox:
 
     `wake` is called from the threads that put in, once until the next `drain`; it must be quick
     and must not fail: a write to an eventfd. A root of which more than `most` names wait becomes
-    one 'look at all of it' (FOLDER_CAME of `b""`), so a loop that is stuck costs no memory.
+    one hint for all of it (FOLDER_CAME of `b""`), so a loop that is stuck costs no memory.
     """
 
     def __init__(self, wake: Callable[[], None], most: int) -> None:
         self._wake = wake
         self._most = most
-        self._lock = threading.Lock()  # guards what stands below
+        self._lock = threading.Lock()  # guards the three below
         self._found: dict[int, _Found] = {}
         self._doubts: dict[tuple[int, str], WatchFault] = {}
         self._told = False
 
     def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
-        """Put a event in. Nobody is woken before `tell`, so that a burst wakes once."""
+        """Put an event in. The loop is not woken before `tell`, so that a burst wakes it once."""
         with self._lock:
             found = self._found.setdefault(root_id, {})
             if found.get(_ALL) is FsEventKind.FOLDER_CAME:
@@ -56,7 +56,7 @@ class Inbox:
                 self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
 
     def doubt(self, doubt: WatchFault) -> None:
-        """Put a doubt in, and wake the loop. The first one of a kind keeps its words."""
+        """Put a watch fault in, and wake the loop. The first of a kind keeps its details."""
         with self._lock:
             self._doubts.setdefault((doubt.root_id, doubt.kind), doubt)
         self.tell()
@@ -70,14 +70,14 @@ class Inbox:
         self._wake()
 
     def forget(self, root_id: int) -> None:
-        """Drop what waits of a root."""
+        """Drop the events and faults of a root."""
         with self._lock:
             self._found.pop(root_id, None)
             for key in [key for key in self._doubts if key[0] == root_id]:
                 del self._doubts[key]
 
     def drain(self) -> Drained:
-        """Take all of it out."""
+        """Take everything out."""
         with self._lock:
             found, self._found = self._found, {}
             doubts, self._doubts = self._doubts, {}

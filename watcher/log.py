@@ -13,7 +13,7 @@ import msgspec
 from indexer.cli.terminal import escaped
 
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
-"""Of sd-daemon(3): the journal keeps what stands between < and > as the line's priority."""
+"""Of sd-daemon(3): the journal takes the number between < and > as the line's priority."""
 
 Fields = dict[str, object]
 
@@ -21,8 +21,8 @@ Fields = dict[str, object]
 def style_for(stream: int, journal: str | None, *, as_json: bool) -> str:
     """How to write to an open descriptor: `json`, `systemd` or `plain`.
 
-    `journal` is $JOURNAL_STREAM, device:inode of what leads to the journal (systemd.exec(5)). Who
-    redirects our output still has the variable, so the two are compared.
+    `journal` is $JOURNAL_STREAM, device:inode of the stream to the journal (systemd.exec(5)). The
+    variable is still set when our output is redirected, so the two are compared.
     """
     if as_json:
         return "json"
@@ -38,10 +38,10 @@ class DecisionHandler(logging.Handler):
         self._style = style
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a log that nobody takes (a full disk) is no reason to stop.
+        """Write one record; a log that cannot be written (a full disk) is no reason to stop.
 
-        Past the buffers of Python, which keep what could not be written. But on a terminal through
-        them, since a progress line that stands there steps aside for its own stream only.
+        It bypasses Python's buffers, which would keep what could not be written. But on a terminal
+        it uses them, since a progress line there makes room only for its own stream.
         """
         line = self._line(record) + "\n"
         with suppress(OSError):
@@ -75,7 +75,7 @@ class EventLog:
         self._logger = logging.getLogger(name)
 
     def debug(self, event: str, **fields: object) -> None:
-        """Something was looked at, whatever came of it."""
+        """Something was examined, whatever the result."""
         self._logger.debug(event, extra={"fields": fields})
 
     def info(self, event: str, **fields: object) -> None:
@@ -83,11 +83,11 @@ class EventLog:
         self._logger.info(event, extra={"fields": fields})
 
     def warning(self, event: str, **fields: object) -> None:
-        """Something is not as it should be; the line says what is done about it, or can be."""
+        """Something is wrong; the line says what is done about it, or can be."""
         self._logger.warning(event, extra={"fields": fields})
 
     def say(self, level: int, event: str, fields: Fields) -> None:
-        """The same at a level of `logging`, for whoever does not know this class."""
+        """The same at a level of `logging`, for callers that do not know this class."""
         self._logger.log(level, event, extra={"fields": fields})
 
 

@@ -1,8 +1,8 @@
-"""A file that may not be whole -> what one look at it tells, without reading its tags (rule R2).
+"""A file that may be incomplete -> one observation of it, without reading its tags (rule R2).
 
-Whether the container of an audio file ends where it says that it ends is a cheap look at the frame
-that holds the sound, not a judgement of its contents: a file that fails it may still be copied,
-damaged for good, or bear a wrong suffix. So a caller waits a little, and then lets the reader
+Whether the container of an audio file ends where it says is a cheap check of the structure that
+holds the sound, not a judgement of its contents: a file that fails it may still be copied, be
+damaged for good, or have a wrong suffix. So a caller waits a little, and then lets the reader
 decide.
 """
 
@@ -25,16 +25,16 @@ _EXTRACT_WAITS_NS: Final = 10_000_000
 def observe(
     root_path: bytes, path: bytes, *, follow_links: bool, leases: bool, granularity_ns: int
 ) -> Observation | None:
-    """Look at one file of a root; None where no regular file bears the path, or none opens."""
+    """Observe one file of a root; None where no regular file has the path, or none opens."""
     try:
         with OpenFolders.at(root_path, follow_links=follow_links) as folders:
             fd = _open(folders, path)
-    except BlockingIOError:  # somebody holds a write lease, as Samba does for its clients
+    except BlockingIOError:  # a process holds a write lease, as Samba does for its clients
         return Observation(FileLease.REFUSED, 0, 0)
     except OSError:
         return None
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):  # a folder took the name, which `open` refuses
+    if not stat.S_ISREG(status.st_mode):  # a folder has the name now, which `open` refuses
         os.close(fd)
         return None
     with open(fd, "rb", buffering=0) as file:
@@ -58,7 +58,7 @@ def _open(folders: OpenFolders, path: bytes) -> int:
 
 
 def _is_complete(file: object, path: bytes, size: int) -> bool:
-    """An unreadable one is complete: there is nothing to wait for, extract has the word."""
+    """An unreadable file counts as complete: there is nothing to wait for, extract decides."""
     try:
         return is_complete(file, paths.suffix_of(paths.name_of(path)), size)  # type: ignore[arg-type]  # a raw file has what is used of BinaryIO
     except OSError:
@@ -66,8 +66,8 @@ def _is_complete(file: object, path: bytes, size: int) -> bool:
 
 
 MOST_HEADERS: Final = 64
-"""Atoms or metadata blocks that are walked over: 1 KB at the most. Whole files have about six;
-only fragmented MP4 has more, and a fragment is whole as soon as its `moov` is."""
+"""Atoms or metadata blocks that are walked over: 1 KB at the most. Complete files have about six;
+only fragmented MP4 has more, and a fragment is complete as soon as its `moov` is."""
 
 OGG_HEADER: Final = 27 + 255
 """The longest header of an Ogg page with its segment table (RFC 3533, section 6)."""
@@ -80,20 +80,20 @@ OGG_STEP: Final = 4096
 
 
 class Readable(Protocol):
-    """As much of an open file as is needed here: a raw one will do."""
+    """The methods that are needed of an open file: a raw one will do."""
 
     def seek(self, offset: int, whence: int = ..., /) -> int:
-        """Move to a place."""
+        """Move to an offset."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """Give up to so many bytes from there on."""
+        """Return up to `size` bytes from there on."""
 
 
 def is_complete(file: Readable, suffix: bytes, size: int) -> bool:
-    """Whether the container of a file of this size is all there; True where none can be missed.
+    """Whether the container of a file of this size is complete; True for suffixes without one.
 
     `suffix` is in lower case, with its dot. The file should be unbuffered: a few headers of some
-    bytes each are read of it, and of Ogg the end. Whatever the bytes are, the answer is True or
+    bytes each are read of it, and of Ogg the end. Whatever the bytes are, the result is True or
     False; an `OSError` is the machine's and is raised.
     """
     if size == 0:
@@ -180,7 +180,7 @@ def _pages_from_the_end(file: Readable, size: int) -> Iterator[tuple[int, bytes]
         step = min(OGG_STEP, start)
         before = _read(file, start - step, step)
         if len(before) < step:
-            return  # it became shorter under our hands
+            return  # it became shorter meanwhile
         tail = before + tail
         at = tail.rfind(b"OggS\0", 0, step + 4)
         while at >= 0:
@@ -201,7 +201,7 @@ def _id3_size(header: bytes) -> int:
 
 
 def _read(file: Readable, at: int, length: int) -> bytes:
-    """The bytes at a place; fewer, or none, where the file ends before."""
+    """The bytes at an offset; fewer, or none, where the file ends before."""
     file.seek(at, os.SEEK_SET)
     return file.read(length)
 

@@ -1,12 +1,12 @@
-"""What inotify tells of one root -> events of what changed there, and doubts about the telling.
+"""inotify events of one root -> events of what changed there, and faults of the watching itself.
 
 Of watchdog 7.1 only the lowest layer is used: `InotifyFD`, the thread that reads and parses what
-the kernel queued, and its bindings. The holes that we know of lie in the layers above it, which
-would also cost two more threads and a second table of all watches. `InotifyWatchGroup` drops
-watches that cannot be added without a word, follows and renames stale ones, rebuilds itself after
-an overflow without telling, and holds back what comes after a move-out for 0.5 s. `InotifyEmitter`
-asks for more than its filter says. The table that `InotifyFD` has of its own, which takes a watch
-that was refused for one and warns with the repr of all the others, stays empty here.
+the kernel queued, and its bindings. The defects that we know of are in the layers above it, which
+would also cost two more threads and a second table of all watches. `InotifyWatchGroup` silently
+drops watches that cannot be added, follows and renames stale ones, rebuilds itself after an
+overflow without a report, and delays the events after a move-out by 0.5 s. `InotifyEmitter`
+requests more events than its filter says. `InotifyFD` has a table of its own, which takes a watch
+that was refused for a valid one and warns with the repr of all the others; it stays empty here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KINDS: Final = {
     InotifyConstants.IN_MOVED_FROM: FsEventKind.GONE,
     InotifyConstants.IN_DELETE: FsEventKind.GONE,
 }
-"""What the kernel tells of a file, one bit an event (inotify(7))."""
+"""The kernel's events of a file, one bit each (inotify(7))."""
 
 FOLDER_MASK: Final = Mask(
     InotifyConstants.IN_CREATE
@@ -62,18 +62,18 @@ FOLDER_MASK: Final = Mask(
 """Never opens, reads, or closes without writing: listing a folder would raise them."""
 
 PARTING_S: Final = 1.0
-"""How long an observer that was told to end is waited for: a disk that hangs may hold it."""
+"""How long to wait for an observer that was told to end: a disk that hangs may block it."""
 
 
 class Observer(InotifyFD):
-    """One root's watches, and the thread that reads what they report.
+    """One root's watches, and the thread that reads their events.
 
-    The root has its descriptor for itself: it overflows, dies and is renewed alone. Watches are
-    added by two threads, the loop's (`watches.arm`) and this one, when folders come.
+    The root has a descriptor of its own: it overflows, dies and is renewed alone. Watches are
+    added by two threads, the loop's (`watches.arm`) and this one, when folders are created.
     """
 
     def __init__(self, place: WatchedRoot, inbox: Inbox) -> None:
-        """Raises OSError where there is no descriptor to be had, or not one watch."""
+        """Raises OSError where there is no free descriptor, or not one watch."""
         super().__init__()
         self.name = f"observer-{place.root_id}"
         os.set_inheritable(self._inotify_fd, False)  # noqa: FBT003 - watchdog leaves it to children
@@ -93,7 +93,7 @@ class Observer(InotifyFD):
     # The thread
 
     def run(self) -> None:
-        """Report events until told to stop. An error ends it too, and is a doubt."""
+        """Report events until told to stop. An error ends it too, and is a watch fault."""
         try:
             while self.should_keep_running():
                 self._read_once()
@@ -104,7 +104,7 @@ class Observer(InotifyFD):
         self.close()
 
     def _read_once(self) -> None:
-        """Wait for events, and take in all that one read gives."""
+        """Wait for events, and take in all that one read returns."""
         events = self.read_events()
         if not events and self.should_keep_running():  # watchdog would ask again, without end
             raise OSError(errno.EBADF, "the inotify descriptor was closed")
@@ -113,13 +113,13 @@ class Observer(InotifyFD):
         self._inbox.tell()
 
     def on_thread_stop(self) -> None:
-        """Wake the thread. It closes its descriptors itself, when it uses them no more."""
+        """Wake the thread. It closes its descriptors itself, when it no longer needs them."""
         with self._lock:
             if not self._closed:
                 os.write(self._kill_w, b"!")
 
     def part(self) -> None:
-        """Stop, and wait a moment until the watches are given back."""
+        """Stop, and wait up to a limit until the watches are removed."""
         self.stop()
         self.join(PARTING_S)
         if not self.is_alive():
@@ -129,13 +129,13 @@ class Observer(InotifyFD):
         super()._close_resources()
         os.close(self._fence)
 
-    # Proof of life
+    # Check that the thread works
 
     def ask(self) -> bool:
-        """Send an event down the whole chain; False if the last one never came.
+        """Send an event through the whole chain; False if the last one never came.
 
         A change of times of a file in memory: no disk is written for it, and it keeps its watch
-        when there are no more to be had.
+        when no more are available.
         """
         if not (self.is_alive() and self._answered.is_set()):
             return False
@@ -150,14 +150,14 @@ class Observer(InotifyFD):
     # Events
 
     def handle_event(self, event: InotifyEvent) -> None:
-        """Take in one event: events, doubts, and watches for folders that came."""
+        """Take in one kernel event: it becomes events, faults, and watches for new folders."""
         mask = event.mask
         folder = self.watches.folder_of(event.wd)
         if folder is None:
             if event.wd == self._fence_watch:
                 self._answered.set()
             elif mask & InotifyConstants.IN_Q_OVERFLOW:
-                self._doubt(WatchFaultKind.OVERFLOW, "more happened than the kernel's queue holds")
+                self._doubt(WatchFaultKind.OVERFLOW, "more events than the kernel's queue holds")
             elif mask & InotifyConstants.IN_IGNORED:
                 self.watches.forget(event.wd)
         elif not event.name:
@@ -169,7 +169,7 @@ class Observer(InotifyFD):
             self._inbox.sight(self._place.root_id, folder, event.name, kind)
 
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
-        """Something happened to a watched folder itself, told by its own watch."""
+        """Something happened to a watched folder itself, reported by its own watch."""
         if mask & InotifyConstants.IN_ATTRIB:
             self._sight(folder, FsEventKind.ATTRIBUTES)
         elif mask & _ENDED:
@@ -184,23 +184,23 @@ class Observer(InotifyFD):
             self._doubt(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
 
     def _take_folder(self, folder: bytes, mask: int) -> None:
-        """Something happened to a folder, told by the watch of the one that holds it."""
+        """Something happened to a folder, reported by the watch of its parent."""
         if not self._place.wants_folder(folder):
             return
         if mask & InotifyConstants.IN_ATTRIB and not self.watches.is_missed(folder):
             self._sight(folder, FsEventKind.ATTRIBUTES)
-        else:  # it came, or went, or can perhaps be watched now
+        else:  # it was created, or removed, or can perhaps be watched now
             self._look_again(folder, went=bool(mask & _WENT))
 
     def _look_again(self, folder: bytes, *, went: bool) -> None:
-        """See what stands at a folder's path now; the event is old, and others may follow it.
+        """Check what is at a folder's path now; the event is old, and others may follow it.
 
-        (Of two folders that were swapped, the second is said to have gone from where the first
-        stands already.)
+        (When two folders are swapped, the second one is reported as gone from a path that the first
+        one already has.)
         """
         if went:
             self.watches.drop(folder)
-        self._inbox.tell()  # what came before: a large folder takes its time
+        self._inbox.tell()  # report earlier events first: a large folder takes long
         there = self.watches.arm(folder)
         self._sight(folder, FsEventKind.FOLDER_CAME if there else FsEventKind.FOLDER_WENT)
 
@@ -220,4 +220,4 @@ class Observer(InotifyFD):
         return watch
 
     def _remove(self, watch: int) -> None:
-        inotify_rm_watch(self._inotify_fd, WatchDescriptor(watch))  # gone already: no matter
+        inotify_rm_watch(self._inotify_fd, WatchDescriptor(watch))  # it may be gone already

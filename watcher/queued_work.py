@@ -1,7 +1,7 @@
-"""Places that are due -> work for the queues, and what workers made of it -> what the loop does on.
+"""Due hints -> work for the queues; worker results -> daemon events.
 
 With a Redis in the settings the daemon scans and reads nothing itself: it leaves hints, has them
-dispatched until they are settled, and hears of what was not whole.
+dispatched until they are complete, and collects incomplete files.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 _KIND: Final = "reconcile"
 _MOST_IN_WORK: Final = 8
-"""Each look takes four jobs, whatever it is about: some 50 ms of one process. A guess."""
+"""Each scan takes four jobs, whatever it is about: some 50 ms of one process. A guess."""
 
 
 class Awaited(Struct, frozen=True):
-    """A look at all of a root, in work."""
+    """A full scan of a root that is being worked on."""
 
     generation: int
     scan_id: int
@@ -40,7 +40,7 @@ class Awaited(Struct, frozen=True):
 
 
 class QueuedWork:
-    """Has one index's work done by others."""
+    """Has one index's work done by workers."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class QueuedWork:
         log: EventLog,
         is_there: Callable[[int], bool],
     ) -> None:
-        """`is_there` answers whether a root's disk is there, by the root's id."""
+        """`is_there` returns whether a root's disk is there, by the root's id."""
         from indexer.queue.dispatcher import Dispatcher  # late: it imports redis and rq
 
         self.left: list[tuple[int, bytes]] = []
-        """(root id, path) of files that were looked at and are not whole, since the last turn."""
+        """(root id, path) of files that were scanned and are incomplete, since the last turn."""
         self._connection = connection
         self._settings = settings
         self._dispatcher: Dispatcher = Dispatcher(connection, settings, say=log.say)
@@ -61,11 +61,11 @@ class QueuedWork:
         self._awaited: dict[int, Awaited] = {}
         self._has_news = True
         self._in_work: set[int] = set()
-        """Generations that are not settled, but for the looks at all of a root."""
+        """Open generations, without those of full scans."""
         self._forget_looks()
 
     def close(self) -> None:
-        """Let Redis go."""
+        """Close the connection to Redis."""
         self._dispatcher.close()
 
     @property
@@ -74,7 +74,7 @@ class QueuedWork:
         return self._dispatcher.trouble or ""
 
     def ring(self) -> None:
-        """Somebody settled or left something."""
+        """Another process completed or left rows."""
         self._has_news = True
 
     def next_turn(self) -> float | None:
@@ -83,25 +83,25 @@ class QueuedWork:
 
     @property
     def is_busy(self) -> bool:
-        """Whether so much is in work that what is due had better wait, and come together."""
+        """Whether so much is being worked on that due hints should wait and be batched."""
         return len(self._in_work) >= _MOST_IN_WORK
 
     def hand(self, hints: Sequence[Hint], facts: EventFacts, *, scan_id: int = 0) -> int:
-        """Have these places looked at together; the generation that stands for them."""
+        """Have these hints scanned together; their generation."""
         self._has_news = True
         generation = self._dispatcher.enqueue(hints, facts, scan_id=scan_id)
         self._in_work.add(generation)
         return generation
 
     def recover(self, root: RootRow, now: float) -> None:
-        """Have all of a root looked at; `turn` tells when that is committed.
+        """Have all of a root scanned; `turn` reports when that is committed.
 
         It is a run, which is counted as those of commands are. One that changes nothing leaves no
         row in `scans`.
         """
         before = self._awaited.get(root.id)
         with write_transaction(self._connection):
-            if before is not None:  # it proves nothing any more
+            if before is not None:  # its result is not valid any more
                 self._forget(before.scan_id)
             now_ms = time.time_ns() // 1_000_000
             scan_id = scans.start(self._connection, _KIND, [root.name], now_ms, alone=False)
@@ -109,11 +109,11 @@ class QueuedWork:
         self._awaited[root.id] = Awaited(generation, scan_id, now)
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
-        """Rows that say what is being written: nobody is to look before it is whole."""
+        """Do not dispatch these rows: their files are being written, and are incomplete."""
         self._dispatcher.hold(rows)
 
     def turn(self, now: float) -> Iterator[tuple[int, Result]]:
-        """Dispatch what is new or lost; (root id, what came of it) of the looks that are over."""
+        """Dispatch what is new or lost; (root id, result) of the full scans that have ended."""
         due_at = self.next_turn()
         if due_at is None or due_at > now:
             return
@@ -128,12 +128,12 @@ class QueuedWork:
                 yield root_id, self._result(awaited, now)
 
     def take_left(self) -> list[tuple[int, bytes]]:
-        """What was not whole, once."""
+        """Return the incomplete files, once."""
         left, self.left = self.left, []
         return left
 
     def _result(self, awaited: Awaited, now: float) -> Result:
-        """What a look at everything did, as it was counted; and the end of its run."""
+        """The counts of a full scan; ends its run."""
         result = run_counts.result_of(self._connection, awaited.scan_id)
         result.seconds = now - awaited.began
         with write_transaction(self._connection):
@@ -144,7 +144,7 @@ class QueuedWork:
         return result
 
     def _forget_looks(self) -> None:
-        """Of looks that a killed daemon had begun, others do the rest, and do not count it."""
+        """End the runs that a killed daemon began: workers do the rest, and do not count it."""
         left = scans.unended(self._connection, _KIND)
         if left:
             with write_transaction(self._connection):

@@ -1,4 +1,4 @@
-"""When to look again: at all of a root, and at what could not be read."""
+"""When to scan again: all of a root, and what could not be read."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from indexer.model import Hint
 
 HOUR_S: Final = 3600.0
 ASLEEP_PAUSE_S: Final = HOUR_S
-"""A disk that sleeps is asked again after so long. A guess."""
+"""Pause before a sleeping disk is checked again. A guess."""
 _PROBE_S: Final = 10.0
 
 Asleep = Callable[[bytes], bool | None]
-"""A root's path -> whether its disk sleeps; None: nobody can tell."""
+"""A root's path -> whether its disk sleeps; None: unknown."""
 
 
 def pause_s(interval_h: int, hour: int | None, local: datetime) -> float | None:
-    """How long until the next look at everything; None: never.
+    """How long until the next full scan; None: never.
 
     With an `hour` (0 to 23, local time) it is the first time that the clock shows it when at least
-    half the interval has passed, so that a start at noon does not mean a second look that night.
+    half the interval has passed, so that a start at noon does not mean a second scan that night.
     """
     if interval_h == 0:
         return None
@@ -36,14 +36,14 @@ def pause_s(interval_h: int, hour: int | None, local: datetime) -> float | None:
 
 
 def may_look(asleep: bool | None, *, age_s: float, most_age_s: float) -> bool:  # noqa: FBT001 - an answer
-    """Whether to look now: a sleeping disk is left alone, but not for longer than `most_age_s`."""
+    """Whether to scan now: a sleeping disk is left alone, but not for longer than `most_age_s`."""
     return asleep is not True or age_s >= most_age_s
 
 
 def probe(command: Sequence[str]) -> Asleep:
-    """Ask a command, which gets the root's path as its last word: exit 0 asleep, 1 awake.
+    """A check by a command, with the root's path as its last argument: exit 0 asleep, 1 awake.
 
-    Any other end, or none within 10 s, is no answer. Without a command there is none either.
+    Any other end, or none within 10 s, means unknown; so does no command.
     """
 
     def ask(path: bytes) -> bool | None:
@@ -66,27 +66,27 @@ def probe(command: Sequence[str]) -> Asleep:
 
 
 _LONGEST_S: Final = 600.0
-"""The longest pause. A guess: a look costs a listing, and a failing disk is not to be pestered."""
+"""The longest pause. A guess: each try costs a listing, and a failing disk needs rest."""
 _FEW: Final = 32
-"""So many places are looked at whenever any of them is due. A guess: more are a failing disk."""
+"""Up to so many paths are all scanned when one is due. A guess: more mean a failing disk."""
 
 
 class Retries:
-    """A clock for each place: its pauses double for as long as it cannot be read.
+    """A clock for each path: its pauses double for as long as it cannot be read.
 
-    No event tells that a disk answers again, and what failed has no stamp that could change: only
+    No event reports that a disk answers again, and a failure has no stamp that could change: only
     another try can tell. When one is due, all are while they are few: two files may have swapped
-    names, and who looks at one of them alone takes it for the other, written anew.
+    names, and a scan of only one of them takes it for the other, written anew.
     """
 
     def __init__(self, first_s: float, longest_s: float = _LONGEST_S) -> None:
         self._first_s = first_s
         self._longest_s = max(first_s, longest_s)
         self._clocks: dict[Hint, tuple[float, float]] = {}
-        """Place -> when it is due, and the pause before that."""
+        """Hint -> when it is due, and the pause before that."""
 
     def due(self, places: Collection[Hint], now: float) -> list[Hint]:
-        """Those to look at now, of all that cannot be read; what is left out is well again."""
+        """The hints to scan now, of all that cannot be read; paths not among them are forgotten."""
         found = set(places)
         self._clocks = {
             place: self._clocks.get(place, (now + self._first_s, self._first_s)) for place in found

@@ -1,4 +1,4 @@
-"""Looks at the disks, and doubts -> the state of each root, and when it is to be looked at next."""
+"""Checks of the disks, and watch faults -> the state of each root, and when to scan it next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTLED = (RootState.WATCHING, RootState.POLLING)
 
 
 class RootStatus(Struct, frozen=True):
-    """What a look at the disks told of one root."""
+    """The result of one check of the disks, for one root."""
 
     row: RootRow
     mounts: tuple[MountRow, ...]
@@ -32,10 +32,10 @@ class RootStatus(Struct, frozen=True):
     offline: str | None = None
     """Why it is not there, and what to do."""
     away: Mapping[bytes, str] = {}
-    """The same of mount points below it, by their folder."""
+    """The same for mount points below it, by their folder."""
     automounts: Mapping[bytes, Mount | None] = {}
-    """What lies behind automounts, by its folder (`b""` is the root): what is mounted there now;
-    None where it has expired."""
+    """Automounts, by their folder (`b""` is the root): what is mounted there now; None where it has
+    expired."""
 
     def has_expired(self, path: bytes) -> bool:
         """Whether a path in the root lies behind an automount that has expired."""
@@ -45,7 +45,7 @@ class RootStatus(Struct, frozen=True):
         )
 
     def returned_since(self, before: RootStatus) -> list[bytes]:
-        """Automounts at which something was mounted since, be it in between and again."""
+        """Automounts at which something was mounted since, or mounted again."""
         return [
             folder
             for folder, mount in self.automounts.items()
@@ -54,38 +54,38 @@ class RootStatus(Struct, frozen=True):
 
 
 class Root(Struct):
-    """What the daemon knows of one root."""
+    """The daemon's knowledge of one root."""
 
     standing: RootStatus
     is_polled: bool
-    """Whether the kernel tells nothing of changes in it, so that nothing is watched."""
+    """Whether the kernel reports no changes in it, so that nothing is watched."""
     state: RootState = RootState.OFFLINE
     reason: str = "start"
-    """Why it is in doubt, for the log."""
+    """Why changes may have been missed, for the log."""
     told: str | None = None
-    """Why it is offline, as the log has it already."""
+    """Why it is offline, as it was last logged."""
     told_empty: bool = False
-    """Whether the log has it that there never was music in it."""
+    """Whether it was logged that there never was music in it."""
     armed: WatchCounts = WatchCounts(0, {})
     poll_at: float = 0.0
-    """When what is not watched is to be looked at; 0: never."""
+    """When to scan the folders that are not watched; 0: never."""
     reconcile_at: float = 0.0
     looked_at: float = 0.0
-    """When all of it was looked at last, because it was in doubt or the time had come."""
+    """When all of it was last scanned, because changes may have been missed or it was time."""
 
     @property
     def row(self) -> RootRow:
-        """Its name and place."""
+        """Its name and path."""
         return self.standing.row
 
     @property
     def is_there(self) -> bool:
-        """Whether its disk was there at the last look."""
+        """Whether its disk was there at the last check."""
         return self.state is not RootState.OFFLINE
 
     @property
     def is_settled(self) -> bool:
-        """Whether all of it has been looked at since it was last in doubt."""
+        """Whether all of it has been scanned since changes may last have been missed."""
         return self.state in _SETTLED
 
     def shares(self) -> frozenset[bytes]:
@@ -107,7 +107,7 @@ class Root(Struct):
         return max(above, key=lambda mount: len(mount.folder)).disk.fs_type
 
     def unwatched(self) -> list[bytes]:
-        """The folders that are to be polled: all of it, or network disks and what has no watch."""
+        """The folders to poll: all of it, or network disks and folders without a watch."""
         if self.is_polled:
             return [b""]
         silent = [
@@ -118,15 +118,15 @@ class Root(Struct):
         return sorted({*silent, *self.armed.unwatched})
 
     def move(self, event: RootEvent) -> None:
-        """Something happened to it."""
+        """Move its state by an event."""
         self.state = next_state(self.state, event, polled=self.is_polled)
 
 
 class Roots:
     """All roots of one index, and how often changes in them may have been missed, by reason.
 
-    `let_go` is called with the id of a root that is to be watched no longer, be it that its disk
-    went or that nobody wants it any more.
+    `let_go` is called with the id of a root that must not be watched any more, because its disk is
+    gone or the root was removed.
     """
 
     def __init__(
@@ -147,16 +147,16 @@ class Roots:
         return iter(list(self._roots.values()))
 
     def get(self, root_id: int) -> Root | None:
-        """One root, if it is still wanted."""
+        """One root, if the index still has it."""
         return self._roots.get(root_id)
 
     def name_of(self, root_id: int) -> str:
-        """What people call it."""
+        """Its name, for users."""
         root = self._roots.get(root_id)
         return str(root_id) if root is None else root.row.name
 
     def touches(self, root_id: int, _folder: bytes, _has_expired: bool) -> bool:  # noqa: FBT001
-        """Whether a look at the disks opens what lies behind automounts of a root.
+        """Whether a check of the disks opens the automounts of a root.
 
         Not of one that is watched: each look-up would keep it mounted.
         """
@@ -169,9 +169,9 @@ class Roots:
         return root is not None and root.standing.has_expired(path)
 
     def see(self, standings: Iterable[RootStatus]) -> bool:
-        """Take in a look at the disks of all roots that are wanted.
+        """Take in a check of the disks of all roots of the index.
 
-        Whether an automount has returned, which may be opened and looked at now.
+        Whether an automount has returned, which may be opened and scanned now.
         """
         seen = {standing.row.id: standing for standing in standings}
         for root_id in self._roots.keys() - seen.keys():
@@ -190,7 +190,7 @@ class Roots:
     def _judge(self, root: Root, now: RootStatus) -> bool:
         before = root.standing
         back: list[bytes] = []
-        if root.is_settled:  # what was not opened is as it was
+        if root.is_settled:  # what was not opened is unchanged
             kept = {one: why for one, why in before.away.items() if one in now.automounts}
             now = replace(now, away={**kept, **now.away})
         root.standing = now
@@ -222,7 +222,7 @@ class Roots:
         )
 
     def doubt(self, root: Root, reason: str, detail: str) -> None:
-        """Changes may have been missed: all of it is looked at again."""
+        """Note that changes may have been missed: all of it is scanned again."""
         if root.is_there:
             self.recoveries[reason] += 1
             root.reason = reason
@@ -230,25 +230,25 @@ class Roots:
             root.move(RootEvent.DOUBT)
 
     def settle(self, root: Root, now: float) -> None:
-        """All of it was looked at: plan when that is to be done again."""
+        """Note that all of it was scanned: plan when that is to be done again."""
         root.move(RootEvent.SCAN_DONE)
         root.looked_at = now
         self.plan_poll(root, now)
         self.plan_reconcile(root, now)
 
     def plan_poll(self, root: Root, now: float) -> None:
-        """Look at what is not watched after a while, if there is such."""
+        """Plan the next scan of folders that are not watched, if there are any."""
         root.poll_at = now + self._settings.poll_interval if root.unwatched() else 0.0
 
     def plan_reconcile(self, root: Root, now: float) -> None:
-        """Look at all of it after a long while, if that is wanted."""
-        local = datetime.now()  # noqa: DTZ005 - the hour that a person has set is a local one
+        """Plan the next full scan, if that is set."""
+        local = datetime.now()  # noqa: DTZ005 - the hour in the settings is a local one
         settings = self._settings
         pause = pause_s(settings.reconcile_interval, settings.reconcile_hour, local)
         root.reconcile_at = 0.0 if pause is None else now + pause
 
     def may_wake(self, root: Root, now: float) -> bool:
-        """Whether to look at all of it now; if its disk sleeps, it is asked again in an hour."""
+        """Whether to scan all of it now; if its disk sleeps, it is checked again in an hour."""
         asleep = self._asleep(root.row.path)
         most_age_s = self._settings.reconcile_max_age * HOUR_S
         if may_look(asleep, age_s=now - root.looked_at, most_age_s=most_age_s):
@@ -257,13 +257,13 @@ class Roots:
         return False
 
     def tell_empty(self, root: Root, reason: str | None) -> None:
-        """Say once that there never was music in a root."""
+        """Log once that there never was music in a root."""
         if reason is not None and not root.told_empty:
             root.told_empty = True
             self._log.warning("empty", root=root.row.name, reason=reason)
 
     def tell_unwatched(self, root: Root) -> None:
-        """Say once for each reason which folders cannot be watched, and what mends it."""
+        """Log once for each reason which folders cannot be watched, and the remedy."""
         for error, number in Counter(root.armed.unwatched.values()).items():
             every = root.armed.watched + len(root.armed.unwatched)
             self._log.warning(

@@ -1,4 +1,4 @@
-"""What happens to a root -> the state that it is in. Pure: one enum, one transition function."""
+"""Events of a root -> its state. Pure: one enum, one transition function."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from enum import Enum, StrEnum, auto
 
 
 class RootState(StrEnum):
-    """Where a root stands; the values are what `indexer status` shows."""
+    """The state of a root; the values are what `indexer status` shows."""
 
     OFFLINE = "offline"
-    """Its disk is not there, or another one is: not one row changes."""
+    """Its disk is not there, or another one is: no row changes."""
     DOUBTED = "doubted"
     """Changes may have been missed: its watches and then a scan are due. Shown as `scanning`."""
     SCANNING = "scanning"
     WATCHING = "watching"
     """Watches armed, and a scan that began after they were is committed."""
     POLLING = "polling"
-    """The same, where the kernel tells nothing of changes: it is looked at now and then."""
+    """The same, where the kernel reports no changes: it is polled."""
 
     @property
     def shown(self) -> str:
-        """The word of the contract."""
+        """The value for users."""
         return RootState.SCANNING.value if self is RootState.DOUBTED else self.value
 
 
 class RootEvent(Enum):
-    """What may happen to a root."""
+    """An event of a root."""
 
     LOST = auto()
     """Its disk is gone, or is another one."""

@@ -1,4 +1,4 @@
-"""What the daemon knows of its roots -> the words in the lock file that `indexer status` shows."""
+"""The daemon's knowledge of its roots -> the lock file's contents, for `indexer status`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from watcher.roots import Roots
 
 
 class StatusPublisher:
-    """Written anew where it has changed, so that nothing is written at rest."""
+    """Written only when it has changed, so that nothing is written at rest."""
 
     def __init__(self, lock: DispatchLock, log: EventLog, engine: str, inode: int) -> None:
-        """`engine` is who does the work: `local` or `rq`; `inode` that of the database."""
+        """`engine` does the work: `local` or `rq`; `inode` is that of the database."""
         self._inode = inode
         self._lock = lock
         self._log = log
@@ -29,7 +29,7 @@ class StatusPublisher:
         *,
         log_is_held: bool = False,
     ) -> None:
-        """Tell how many folders are watched, where each root stands, and what went wrong."""
+        """Publish how many folders are watched, the state of each root, and what went wrong."""
         armed = [root.armed for root in roots if root.is_there]
         news = LockInfo(
             os.getpid(),
@@ -50,5 +50,5 @@ class StatusPublisher:
         self._told = news
         try:
             self._lock.tell(news)
-        except OSError as error:  # the disk of the database is full: the next news may fit
+        except OSError as error:  # the disk of the database is full: the next write may fit
             self._log.warning("status untold", detail=error.strerror)

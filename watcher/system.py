@@ -1,4 +1,4 @@
-"""What the daemon asks of the system, and tells it: idle priority, and sd_notify(3)."""
+"""System calls of the daemon: idle priority, and sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
 _THIS_THREAD: Final = (1, 0)
 _IDLE: Final = 3 << 13
 _NONE: Final = 0
-"""As the scheduler and niceness say: what every thread has that did not choose."""
+"""As the scheduler and niceness say: the default of every thread."""
 
 
 @contextmanager
@@ -37,28 +37,28 @@ def catching_up() -> Iterator[None]:
 
 
 def _set_io_priority(value: int) -> None:
-    """Where the kernel knows none, everything has the same."""
+    """Where the kernel has no priorities, everything has the same."""
     number = _IOPRIO_SET.get(platform.machine())
     if number is not None:
         ctypes.CDLL(None).syscall(number, *_THIS_THREAD, value)
 
 
 READY: Final = "READY=1"
-"""It has begun to work: `systemctl start` returns, and units that come after it are started."""
+"""It works: `systemctl start` returns, and units that come after it are started."""
 STOPPING: Final = "STOPPING=1"
 """It is about to end."""
 
 
 def notify(state: str, environ: Mapping[str, str]) -> bool:
-    """Send `READY`, `STOPPING`, `STATUS=...`; several, a line each. False: nobody has been told.
+    """Send `READY`, `STOPPING`, `STATUS=...`; several, a line each. False: nothing was sent.
 
     The socket is that of $NOTIFY_SOCKET, which a unit with `Type=notify` sets: a path, or after an
-    `@` a name in the abstract namespace. Nothing hangs on it but what the service manager shows, so
-    no failure is an error here: one that waits for READY says itself that it waits in vain.
+    `@` a name in the abstract namespace. Only the service manager's display depends on it, so no
+    failure is an error here: a manager that waits for READY reports its own timeout.
     """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return False  # none, or vsock:, which a virtual machine's own manager is told by
+        return False  # none, or vsock:, for the manager of a virtual machine
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

@@ -1,4 +1,4 @@
-"""Roots -> the observers that watch them, held against the folders that a look has listed."""
+"""Roots -> the observers that watch them, compared with the folders that a scan has listed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from watcher.watches import WatchedRoot
 
 
 class WatchManager:
-    """Sees to it that each folder of a root is watched, or known not to be."""
+    """Makes sure that each folder of a root is watched, or known not to be."""
 
     def __init__(self, observers: Observers, path_filter: PathFilter) -> None:
         self._observers = observers
         self._path_filter = path_filter
         self._shares: dict[int, frozenset[bytes]] = {}
-        """By a root's id: the folders in it where such a file system begins. Never changed in
-        place: other threads read it."""
+        """By a root's id: the folders in it where a file system begins that may hang. Never changed
+        in place: other threads read it."""
 
     def arm(self, root: Root) -> None:
         """Watch all of a root anew; of a polled one nothing is watched."""
@@ -49,7 +49,7 @@ class WatchManager:
         return is_rule(name) or self._path_filter.file(name)
 
     def mend(self, root: Root, listed: set[bytes]) -> Iterator[bytes]:
-        """Watch what was listed and is not watched; these folders are to be looked at again."""
+        """Watch folders that were listed and are not watched; these must be scanned again."""
         if root.is_polled or not root.is_there or b"" in root.armed.unwatched:
             return
         watched = self._observers.watched_folders(root.row.id)
@@ -60,7 +60,7 @@ class WatchManager:
             yield folder
 
     def count(self, roots: Roots) -> None:
-        """See how many folders are watched now: those that came were watched at once."""
+        """Update how many folders are watched: new ones were watched at once."""
         for root in roots:
             if root.is_settled and root.armed.watched:
                 root.armed = self._observers.armed(root.row.id)
@@ -75,8 +75,8 @@ class Observers:
 
     `wake` is called from other threads when there is something to drain, once until it is drained
     (then: clear what it set, and `drain`). It must be quick and must not fail.
-    After `watch`, `renew` and `arm` the place is to be looked at: what happened there before its
-    watches were added is told by nobody.
+    After `watch`, `renew` and `arm` the folder must be scanned: no event reports what happened
+    there before its watches were added.
     """
 
     def __init__(self, wake: Callable[[], None], *, most: int = MOST) -> None:
@@ -93,21 +93,21 @@ class Observers:
         wants_folder: Callable[[bytes], bool],
         wants_name: Callable[[bytes, bytes], bool],
     ) -> WatchCounts:
-        """Watch a root and all below it; watched before, it is watched anew.
+        """Watch a root and all below it; if it was watched before, it is watched anew.
 
-        Whatever cannot be watched is named in the answer, the root itself (`b""`) too, so a root
+        Whatever cannot be watched is named in the result, the root itself (`b""`) too, so a root
         that is not there is no error here.
         """
         self._places[root_id] = WatchedRoot(root_id, path, wants_folder, wants_name)
         return self.renew(root_id)
 
     def renew(self, root_id: int) -> WatchCounts:
-        """Give a root a new observer after a doubt. What waited to be drained of it is dropped."""
+        """Give a root a new observer after a watch fault. Its events in the inbox are dropped."""
         self._part(root_id)
         self._inbox.forget(root_id)
         try:
             observer = Observer(self._places[root_id], self._inbox)
-        except OSError as error:  # no more descriptors, or not one watch
+        except OSError as error:  # no more descriptors, or no watch at all
             self._refused[root_id] = error.errno or errno.EIO
             return self.armed(root_id)
         observer.start()
@@ -115,7 +115,7 @@ class Observers:
         return self.arm(root_id)
 
     def arm(self, root_id: int, folder: bytes = b"") -> WatchCounts:
-        """Watch a folder and all below it anew: its rights, the limit or the wishes changed."""
+        """Watch a folder and all below it anew: its rights, the limit or the filter changed."""
         observer = self._observers.get(root_id)
         if observer is not None:
             observer.watches.drop(folder)
@@ -136,23 +136,23 @@ class Observers:
         return set() if observer is None else observer.watches.folders()
 
     def unwatch(self, root_id: int) -> None:
-        """Let a root go."""
+        """Stop watching a root."""
         self._part(root_id)
         self._places.pop(root_id, None)
         self._inbox.forget(root_id)
 
     def drain(self) -> Drained:
-        """What was seen since the last time, and the doubts that arose."""
+        """The events since the last time, and the watch faults."""
         return self._inbox.drain()
 
     def alive(self) -> bool:
-        """Whether each thread runs; one that died has left a doubt, too."""
+        """Whether each thread runs; one that died has left a watch fault, too."""
         return all(observer.is_alive() for observer in self._observers.values())
 
     def fence(self, timeout_s: float) -> bool:
         """Wait until all that happened before this call can be drained. Needs no disk.
 
-        False: a root did not answer in time, or still owes the last answer. It is in doubt now.
+        False: a root did not answer in time, or has not answered the last call. It has a fault now.
         """
         deadline = time.monotonic() + timeout_s
         asked = {root_id: one.ask() for root_id, one in self._observers.items()}
@@ -166,7 +166,7 @@ class Observers:
         return not silent
 
     def close(self) -> None:
-        """End all threads, and give all watches back."""
+        """End all threads, and remove all watches."""
         for observer in self._observers.values():
             observer.stop()
         for root_id in list(self._places):

@@ -1,4 +1,4 @@
-"""The folders of a root -> a watch on each that is wanted, and the names of those without one."""
+"""The folders of a root -> a watch on each wanted one, and the names of those without one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class WatchedRoot(Struct, frozen=True):
-    """A root to watch, and what is wanted of it. Both questions are asked from two threads."""
+    """A root to watch, with its filters. Both are called from two threads."""
 
     root_id: int
     path: bytes
@@ -31,7 +31,7 @@ class WatchedRoot(Struct, frozen=True):
     """Whether to report a file, by the path of its folder and its name."""
 
     def path_of(self, folder: bytes) -> bytes:
-        """Where a folder of the root lies on the disk."""
+        """The absolute path of a folder of the root."""
         return paths.join(self.path, folder) if folder else self.path
 
 
@@ -39,12 +39,12 @@ class Watches:
     """The watches of one root on one inotify descriptor. Safe for threads.
 
     `add` puts a watch on a path and returns its number, which is the same for the same folder, or
-    raises an OSError; it does not follow a link that is the last name. `remove` takes one away,
-    which may be gone already. While `going` is false nothing is armed.
+    raises an OSError; it does not follow a link that is the last name. `remove` removes one, which
+    may be gone already. While `going` is false nothing is armed.
 
-    A watch is added first, and its folder listed afterwards: a folder that comes meanwhile is in
-    the listing or in the queue. Whoever arms must have the place looked at when it is done, since
-    what happened there before its watch was added is told by nobody.
+    A watch is added first, and its folder listed afterwards: a folder that is created meanwhile is
+    in the listing or in the queue. The caller of `arm` must have the folder scanned when it is
+    done, since no event reports what happened there before its watch was added.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Watches:
         self._lock = threading.Lock()  # guards the three below; never held while a disk is asked
         self._folders = Folders()
         self._unwatched: dict[bytes, int] = {}
-        self._taken = 0  # how often watches were taken away
+        self._taken = 0  # how often watches were removed
 
     def armed(self) -> WatchCounts:
         """How many folders are watched now, and which are not."""
@@ -74,7 +74,7 @@ class Watches:
             return set(self._folders)
 
     def folder_of(self, watch: int) -> bytes | None:
-        """The folder of a watch; None for one that was dropped, whose events are nobody's."""
+        """The folder of a watch; None for one that was dropped, whose events are ignored."""
         with self._lock:
             return self._folders.folder_of(watch)
 
@@ -84,21 +84,21 @@ class Watches:
             return folder in self._unwatched
 
     def forget(self, watch: int) -> None:
-        """Take note that a watch was taken away, be it of a folder that is known here or not."""
+        """Note that a watch was removed, whether its folder is known here or not."""
         with self._lock:
             self._taken += 1
             self._folders.forget(watch)
 
     def drop(self, folder: bytes) -> None:
-        """Take the watches of a folder and below away."""
+        """Remove the watches of a folder and all below it."""
         with self._lock:
-            self._taken += 1  # one that is being added below it is none of its folder's any more
+            self._taken += 1  # a watch that is being added below it is not its folder's any more
             self._drop(folder)
 
     def arm(self, top: bytes) -> bool:
-        """Watch a folder and all below it that is wanted; False: there is no such folder now.
+        """Watch a folder and all wanted ones below it; False: there is no such folder now.
 
-        One that is watched already is left alone: whoever added it goes on below it.
+        One that is watched already is left alone: the thread that added it continues below it.
         """
         try:
             root = os.open(self._place.path, _FOLDER)
@@ -123,17 +123,17 @@ class Watches:
                     there = there and folder != top
                     continue
                 self._miss(folder, error)
-                goes_on = error.errno == errno.ENOSPC  # those below are to be named as well
+                goes_on = error.errno == errno.ENOSPC  # those below must be named as well
             if goes_on:
                 pending += self._subfolders(root, folder)
         return there
 
     def _watch(self, root: int, folder: bytes) -> bool:
-        """Add one watch; False if it is there already. Raises what the kernel says.
+        """Add one watch; False if it is there already. Raises the kernel's error.
 
-        The number that comes back may be that of a watch which the other thread takes away just
-        now, since the folder has moved. So nothing is noted if any was taken meanwhile; and for
-        the same reason each folder is reached anew from the root.
+        The number that comes back may be that of a watch which the other thread removes at this
+        moment, since the folder has moved. So nothing is noted if any was removed meanwhile; and
+        for the same reason each folder is reached anew from the root.
         """
         while True:
             taken = self._taken
@@ -145,17 +145,17 @@ class Watches:
                 if known == folder:
                     return False
                 if known is None:
-                    self._drop(folder)  # another one stood here
+                    self._drop(folder)  # another folder was here
                     self._folders.put(folder, watch)
                     return True
             if _same_folder(root, folder, known):
                 raise OSError(
                     errno.EEXIST, "it is watched at another path, as a bind mount", folder
                 )
-            self.drop(known)  # it was moved here, and the event of it is still to come
+            self.drop(known)  # it was moved here, and the event for that has not come yet
 
     def _add_below(self, root: int, folder: bytes) -> int:
-        """Watch a folder of an open root. Its path holds no name on which a link may be put."""
+        """Watch a folder of an open root. No name of its path can be replaced by a link."""
         above, _, name = folder.rpartition(b"/")
         if not above:
             return self._add(b"/proc/self/fd/%d/%s" % (root, name or b"."))
@@ -194,7 +194,7 @@ class Watches:
 
 @contextmanager
 def _listing(root: int, folder: bytes) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """What stands in a folder of an open root. Raises OSError."""
+    """The entries of a folder of an open root. Raises OSError."""
     descriptor = open_below(root, folder, _LIST) if folder else os.open(b".", _LIST, dir_fd=root)
     try:
         with os.scandir(descriptor) as entries:

@@ -1,1 +1,1 @@
-"""What the kernel tells of disks, folders and files, each looked at by name in an open folder."""
+"""What the kernel reports of disks, folders and files, each opened by name in an open folder."""

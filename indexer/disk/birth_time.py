@@ -1,7 +1,7 @@
-"""An open file -> what fstat says of it, and when its inode was made.
+"""An open file -> its fstat, and when its inode was made.
 
-Disk, inode and time of birth together name one file for good: an inode number alone is given to
-the next file as soon as this one is deleted. Python tells the time of birth from 3.15 on.
+Disk, inode and birth time together name one file for good: an inode number alone is given to the
+next file as soon as this one is deleted. Python has the birth time from 3.15 on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from indexer.model import folded_ns
 _AT_EMPTY_PATH: Final = 0x1000
 _STATX_BTIME: Final = 0x800
 _WANTED: Final = 0x7FF | _STATX_BTIME
-"""STATX_BASIC_STATS, which is what fstat tells, and the time of birth."""
+"""STATX_BASIC_STATS, which is what fstat returns, and the birth time."""
 _STATX_SIZE: Final = 256
 _SECOND_NS: Final = 1_000_000_000
 
@@ -28,13 +28,13 @@ stx_size, and seconds and nanoseconds of stx_btime, stx_ctime and stx_mtime."""
 
 _STATX: Final = getattr(ctypes.CDLL(None), "statx", None)
 """Of the C library, where it has one (glibc 2.28, musl 1.2.3). Without `argtypes`, with which a
-call takes 1.3 us in place of 0.5: ints, bytes and a buffer go as they are."""
+call takes 1.3 us in place of 0.5: ints, bytes and a buffer are passed as they are."""
 
 
 class Status(Struct, frozen=True, gc=False):
-    """As much of `os.stat_result` as a reader needs, and the time of birth in Unix nanoseconds.
+    """The part of `os.stat_result` that a reader needs, and the birth time in Unix nanoseconds.
 
-    It is None where the file system keeps none, or where nobody asked.
+    The birth time is None where the file system keeps none, or where it was not asked for.
     """
 
     st_mode: int
@@ -46,16 +46,16 @@ class Status(Struct, frozen=True, gc=False):
 
 
 class Statuses:
-    """Asks for the status of open files, with a buffer of its own: one for each thread.
+    """Reads the status of open files, with a buffer of its own: one for each thread.
 
     One system call a file, `statx`, in place of `fstat`. Where it is refused (a kernel, or the
-    seccomp filter of a container, that does not know it), it is `fstat`, and no birth is known.
+    seccomp filter of a container, that does not know it), `fstat` is used, without a birth time.
     """
 
     __slots__ = ("_buffer", "_statx")
 
     def __init__(self, *, births: bool) -> None:
-        """Without `births` only `fstat` is asked."""
+        """Without `births` only `fstat` is called."""
         self._statx = _STATX if births else None
         self._buffer = ctypes.create_string_buffer(_STATX_SIZE)
 
@@ -65,7 +65,7 @@ class Statuses:
         if statx is None:
             return _plain(descriptor)
         if statx(descriptor, b"", _AT_EMPTY_PATH, _WANTED, buffer) != 0:
-            status = _plain(descriptor)  # raises, if it is the file's or the disk's trouble
+            status = _plain(descriptor)  # raises, if the file or the disk is at fault
             self._statx = None
             return status
         (

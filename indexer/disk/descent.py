@@ -1,9 +1,9 @@
-"""A path in an open root -> what it names, reached name by name and never out of the root.
+"""A path in an open root -> the file or folder, reached name by name and never out of the root.
 
 Given a whole path, the kernel follows each symbolic link on its way, and any folder of it may be
-swapped with a link between a listing and an open. So each name is opened in the folder before it,
-which follows no link. Where links are followed, what one has led to is held against the root by
-its own descriptor, which cannot be swapped.
+replaced by a link between a listing and an open. So each name is opened in the folder before it,
+which follows no link. Where links are followed, the target of one is compared with the root by
+its own descriptor, which cannot be replaced.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from indexer import paths
 _AS_FOUND: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_CLOEXEC
 _FOLDER: Final = _LOOK | os.O_DIRECTORY | os.O_NOFOLLOW
-"""The right to search is enough, as it is for a whole path. O_DIRECTORY mounts an automount."""
+"""The right to search is enough, as for a whole path. O_DIRECTORY mounts an automount."""
 
 _MAY_BE_LINK: Final = frozenset({errno.ELOOP, errno.ENOTDIR})
 NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""Nothing bears this path now. ELOOP: a symbolic link that is not followed."""
+"""Nothing has this path now. ELOOP: a symbolic link that is not followed."""
 
 _LEADING_OUT: Final = frozenset({b"", b".", b".."})
 _SHORT: Final = 3
@@ -33,18 +33,18 @@ _KEPT: Final = 16
 
 
 class OpenFolders:
-    """The folders of an open root, each held open once it was asked for. Close it when done.
+    """The folders of an open root, each kept open once it was asked for. Close it when done.
 
-    One that is moved away stays the folder that was opened. So a look that has to know whether a
+    A folder that is moved away stays the one that was opened. So code that has to know whether a
     path still leads to a file takes new OpenFolders (rule R3), and none are kept for long.
     """
 
     __slots__ = ("_follow_links", "_kept", "_own", "_root")
 
     def __init__(self, root: int, *, follow_links: bool = False, own: bool = False) -> None:
-        """`root` is a descriptor, closed at the end if it is its `own`.
+        """`root` is a descriptor; with `own` it is closed at the end.
 
-        With `follow_links`, symbolic links stand for what they lead to, inside the root only.
+        With `follow_links`, symbolic links stand for their targets, inside the root only.
         """
         self._root = root
         self._follow_links = follow_links
@@ -68,7 +68,7 @@ class OpenFolders:
         self.close()
 
     def close(self) -> None:
-        """Let all of them go."""
+        """Close all of them."""
         for folder in self._kept.values():
             os.close(folder)
         self._kept.clear()
@@ -76,9 +76,9 @@ class OpenFolders:
             os.close(self._root)
 
     def open(self, path: bytes, flags: int) -> int:
-        """A descriptor of what bears a path, whose length may be any. Raises OSError.
+        """A descriptor of the file or folder at a path of any length. Raises OSError.
 
-        Of a link that is not followed it is an error (`ELOOP`; `ENOTDIR` with O_DIRECTORY).
+        A link that is not followed is an error (`ELOOP`; `ENOTDIR` with O_DIRECTORY).
         """
         cut = path.rfind(b"/")
         name = path[cut + 1 :]
@@ -88,7 +88,7 @@ class OpenFolders:
         return os.open(name, flags | _AS_FOUND, dir_fd=folder)
 
     def lstat(self, path: bytes) -> os.stat_result | None:
-        """What stands at a path; None when nothing does. Other trouble is an OSError.
+        """The status of a path; None when nothing is there. Other errors raise OSError.
 
         A link is itself, unless it is followed and leads to something in the root.
         """
@@ -108,7 +108,7 @@ class OpenFolders:
         return status
 
     def of(self, folder: bytes) -> int:
-        """The descriptor of a folder, for as long as no other is asked for. Raises OSError."""
+        """The descriptor of a folder, valid until another one is asked for. Raises OSError."""
         descriptor = self._kept.get(folder)
         if descriptor is None:
             descriptor = open_below(self._root, folder, _FOLDER, follow_links=self._follow_links)
@@ -118,7 +118,7 @@ class OpenFolders:
         return descriptor
 
     def _behind(self, folder: int, name: bytes) -> os.stat_result | None:
-        """What a link leads to; None where that is nothing, or not in the root."""
+        """The target of a link; None where there is none, or it is outside the root."""
         try:
             behind = _open_behind(self._root, folder, name, _LOOK)
         except OSError as error:
@@ -132,7 +132,7 @@ class OpenFolders:
 
 
 def open_below(root: int, path: bytes, flags: int, *, follow_links: bool = False) -> int:
-    """A descriptor of what bears a path below an open folder. Raises OSError."""
+    """A descriptor of the file or folder at a path below an open folder. Raises OSError."""
     folder = root
     *above, name = path.split(b"/")
     try:
@@ -148,7 +148,7 @@ def open_below(root: int, path: bytes, flags: int, *, follow_links: bool = False
 
 
 def lstat_at(root_path: bytes, path: bytes, follow_links: bool = False) -> os.stat_result | None:  # noqa: FBT001, FBT002 - as it is passed on
-    """What stands at a path in a root that is not open; None when nothing does.
+    """The status of a path in a root that is not open; None when nothing is there.
 
     Raises OSError, also where there is no such root.
     """
@@ -168,9 +168,9 @@ def _open_name(root: int, folder: int, name: bytes, flags: int, follow_links: bo
 
 
 def _open_behind(root: int, folder: int, name: bytes, flags: int) -> int:
-    """Open what a symbolic link leads to, if that lies in the root.
+    """Open the target of a symbolic link, if it lies in the root.
 
-    Only looked at first: to open a device, or a pipe, would do something to it.
+    Its status is read first: opening a device or a pipe would have side effects.
     """
     look = os.open(name, _LOOK | flags & os.O_DIRECTORY, dir_fd=folder)
     try:
@@ -185,5 +185,5 @@ def _open_behind(root: int, folder: int, name: bytes, flags: int) -> int:
 
 
 def _own_link(descriptor: int) -> bytes:
-    """A link of this process to what it has open: always to that, whatever names change."""
+    """A /proc link to an open file of this process: it stays valid when names change."""
     return b"/proc/self/fd/%d" % descriptor

@@ -1,4 +1,4 @@
-"""What the kernel tells of mounts and file systems -> which disk it is, and what it can do (R8)."""
+"""What the kernel reports of mounts and file systems -> which disk it is, and its traits (R8)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAGIC_TYPES = {
 
 
 class Traits(Struct, frozen=True):
-    """What one type of file system can be trusted with (rules R1, R2, R12)."""
+    """What one type of file system can be relied on for (rules R1, R2, R12)."""
 
     stamp_fields: StampFields
     granularity_ns: int
@@ -55,13 +55,13 @@ _LOCAL = Traits(StampFields.ALL, 0, holds_wal=True)
 _WHOLE_SECONDS = Traits(StampFields.ALL, _S, holds_wal=True)
 """Times are stored as whole seconds (ext3 and ext2: with inodes of 128 bytes, the old default)."""
 _FAT = Traits(StampFields.SIZE_MTIME, 2 * _S, holds_wal=True)
-"""No inode is stored, the kernel counts them as they are met; times are in steps of 2 s."""
+"""No inode is stored, the kernel assigns them as files are met; times are in steps of 2 s."""
 _NFS = Traits(StampFields.ALL, _S, holds_wal=False)
 """The server's own inodes and times; its clock may be coarse, and 1 s is a guess."""
 _REMOTE = Traits(StampFields.SIZE_MTIME, _S, holds_wal=False)
-"""Inodes are made up on this side, and so may the ctime be; 1 s is a guess."""
+"""Inodes are made up on this side, and perhaps the ctime too; 1 s is a guess."""
 _UNKNOWN = Traits(StampFields.NO_INODE, _S, holds_wal=True)
-"""Nobody has looked: moves are given up, not correctness. 1 s is a guess."""
+"""Not examined: moves are given up, not correctness. 1 s is a guess."""
 
 _TRAITS = {
     **dict.fromkeys(("ext4", "xfs", "btrfs", "f2fs", "tmpfs", "ramfs", "zfs", "bcachefs"), _LOCAL),
@@ -80,7 +80,7 @@ _TRAITS = {
 
 
 def traits_of(fs_type: str) -> Traits:
-    """What is known of a type as mountinfo spells it; `fuse.sshfs` is a `fuse`."""
+    """The traits of a type as mountinfo spells it; `fuse.sshfs` is a `fuse`."""
     return _TRAITS.get(fs_type.partition(".")[0], _UNKNOWN)
 
 
@@ -90,7 +90,7 @@ def stamp_fields(fs_type: str) -> StampFields:
 
 
 def granularity_ns(fs_type: str) -> int:
-    """How coarse its clock is at least, in nanoseconds; 0 is the kernel's own tick (rule R2).
+    """The least granularity of its times, in nanoseconds; 0 is the kernel's own tick (rule R2).
 
     What the type cannot tell, a stamp does: `evidence.granularity_of`.
     """
@@ -98,7 +98,7 @@ def granularity_ns(fs_type: str) -> int:
 
 
 def tells_changes(fs_type: str) -> bool:
-    """Whether inotify tells of every change: not of those that a server or a daemon makes."""
+    """Whether inotify reports every change: not those that a server or a daemon makes."""
     return traits_of(fs_type).holds_wal
 
 
@@ -108,10 +108,10 @@ def holds_wal(fs_type: str) -> bool:
 
 
 class Disk(Struct, frozen=True, kw_only=True):
-    """What tells one file system from another, today and after the next start."""
+    """The marks that tell one file system from another, before and after a restart."""
 
     uuid: str = ""
-    """As in /dev/disk/by-uuid; empty if it has none or nobody tells."""
+    """As in /dev/disk/by-uuid; empty if it has none or it is unknown."""
     fsid: str = ""
     """statvfs f_fsid in hexadecimal; empty if it is 0, as on NFS and FUSE."""
     fs_type: str = ""
@@ -119,7 +119,7 @@ class Disk(Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """The strongest of its marks, as people see it: `uuid:...`, `fsid:...`, `source:...`."""
+        """The strongest of its marks, as users see it: `uuid:...`, `fsid:...`, `source:...`."""
         if self.uuid:
             return f"uuid:{self.uuid}"
         return f"fsid:{self.fsid}" if self.fsid else f"source:{self.source}"
@@ -138,10 +138,10 @@ def same_disk(known: Disk, seen: Disk) -> bool:
     """Whether the disk that is seen is the one that is known (rule R8).
 
     The UUID decides where both have one, since the fsid of xfs and FAT is the number of the
-    device, which the next plug changes. Beside it the fsid counts where it tells subvolumes
-    apart (statfs of fs/btrfs/super.c: the UUID, xor the number of the subvolume). The folder that
-    mountinfo shows does not: it depends on how a subvolume is mounted. Without UUID and fsid the
-    source decides: `host:/music`.
+    device, which changes when the disk is plugged in again. Where the fsid tells subvolumes apart,
+    it must be equal as well (statfs of fs/btrfs/super.c: the UUID, xor the number of the
+    subvolume). The folder that mountinfo shows does not count: it depends on how a subvolume is
+    mounted. Without UUID and fsid the source decides: `host:/music`.
     """
     if known.fs_type != seen.fs_type:
         return False
@@ -158,9 +158,9 @@ def _other_subvolume(known: Disk, seen: Disk) -> bool:
 
 
 def same_inodes(one: Disk, other: Disk) -> bool:
-    """Whether an inode number means the same file on both: the same disk, as far as can be told.
+    """Whether an inode number means the same file on both: the same disk, as far as is known.
 
-    Stricter than `same_disk`: a subvolume whose fsid is not known is no other one's equal.
+    Stricter than `same_disk`: a subvolume whose fsid is not known equals no other.
     """
     if has_subvolumes(one.fs_type) and one.fsid != other.fsid:
         return False
@@ -168,7 +168,7 @@ def same_inodes(one: Disk, other: Disk) -> bool:
 
 
 def how_it_differs(known: Disk, seen: Disk) -> str:
-    """What stands there in place of a known disk, in words."""
+    """How the disk that is there differs from a known one, in words."""
     if known.uuid and known.uuid == seen.uuid and _other_subvolume(known, seen):
         return (
             f"another subvolume of the same disk stands there ({seen.fs_type}, fsid:{seen.fsid}; "
@@ -183,14 +183,14 @@ def how_it_differs(known: Disk, seen: Disk) -> str:
 def disk_at(path: bytes) -> Disk:
     """Which disk holds this folder (a real path). Raises OSError when it cannot be opened."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:  # first it is opened, since that may mount something
+    try:  # opened first, since that may mount something
         return disk_of(folder, mount_at(mount_id(folder), path, read_mounts()))
     finally:
         os.close(folder)
 
 
 def disk_of(folder: int, mount: Mount | None) -> Disk:
-    """Which disk holds an open folder, which lies in this mount: None where that is not listed.
+    """Which disk holds an open folder, which lies in this mount; None: the mount is not listed.
 
     Raises OSError where it does not answer.
     """
@@ -204,10 +204,10 @@ def disk_of(folder: int, mount: Mount | None) -> Disk:
 
 
 def _uuid_from_kernel(folder: int) -> str:
-    """The UUID by ioctl (Linux 6.9 and later), which needs no udev; empty if it is not told.
+    """The UUID by ioctl (Linux 6.9 and later), which needs no udev; empty if there is none.
 
-    Whatever error an older kernel or a FUSE daemon makes of the question, it means "not told": a
-    disk that is gone has failed before, at statvfs.
+    Any error of an older kernel or a FUSE daemon here means "no UUID": a disk that is gone has
+    failed before, at statvfs.
     """
     answer = bytearray(17)
     try:
@@ -240,9 +240,9 @@ def _uuid_by_device(mount: Mount, by_uuid: bytes) -> str:
 
 
 def _block_device(path: bytes) -> int | None:
-    """The number of the block device behind a path; None if none is there (any more).
+    """The number of the block device behind a path; None if there is none (any more).
 
-    In a container /dev/disk may be mounted, and the devices that its links lead to are not there:
+    In a container /dev/disk may be mounted while the devices that its links lead to are not there:
     then the kernel is asked for the device of that name.
     """
     try:
@@ -264,7 +264,7 @@ def _number_of_device(link: bytes) -> int | None:
 
 
 def _type_by_magic(folder: int) -> str:
-    """The type by statfs(2), which Python has not; its first word is f_type. Empty if unknown."""
+    """The type by statfs(2), which Python lacks; its first word is f_type. Empty if unknown."""
     import ctypes
 
     answer = (ctypes.c_long * 32)()  # struct statfs has 120 bytes on 64-bit Linux
@@ -290,7 +290,7 @@ def real_root(path: bytes) -> bytes:
 
 
 def not_mounted(error: OSError | None = None) -> str:
-    """What to tell of an automount that was opened, and mounted nothing."""
+    """The message for an automount that was opened and mounted nothing."""
     said = f" ({error.strerror})" if error is not None else ""
     return (
         f"is an automount, and nothing was mounted when it was opened{said}; "
@@ -304,6 +304,6 @@ def _no_root(shown: str, error: OSError) -> UsageError | RootOffline:
     if isinstance(error, NotADirectoryError):
         return UsageError(f"{shown} is not a folder: name the folder that it is in")
     if isinstance(error, PermissionError):
-        return UsageError(f"{shown} may not be read by this user: chmod it, or run as one who may")
+        return UsageError(f"{shown} may not be read by this user: chmod it, or run as one that may")
     message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"
     return RootOffline(message)

@@ -24,7 +24,7 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class DiskIdentity(Struct, frozen=True):
-    """The disk that stands at a folder now, and the inode of the folder."""
+    """The disk that is at a folder now, and the inode of the folder."""
 
     disk: Disk
     inode: int
@@ -33,7 +33,7 @@ class DiskIdentity(Struct, frozen=True):
 
 
 def wrong_disk(known: DiskIdentity, seen: DiskIdentity) -> str | None:
-    """Why what stands at a folder is not what was accepted there; None when it is the same."""
+    """How a folder differs from what was accepted there; None when it is the same."""
     if not same_disk(known.disk, seen.disk):
         return how_it_differs(known.disk, seen.disk)
     if stamp_fields(seen.disk.fs_type).stable_inodes and known.inode != seen.inode:
@@ -50,12 +50,12 @@ def open_root(path: bytes) -> int:
 
 
 class OpenedFolder(Struct, frozen=True):
-    """A folder where a disk begins or may begin, as it was found; the caller closes `fd`."""
+    """A folder that is or may be a mount point, as it was found; the caller closes `fd`."""
 
     folder: bytes
     fd: int | None
     seen: DiskIdentity | None
-    """None where that cannot be told."""
+    """None where that is unknown."""
     trouble: RootOffline | None = None
     """Why not."""
 
@@ -63,10 +63,10 @@ class OpenedFolder(Struct, frozen=True):
 def open_folders(
     root: bytes, folders: Iterable[bytes], mounts: Sequence[Mount]
 ) -> tuple[list[OpenedFolder], Sequence[Mount]]:
-    """Open folders of a root, then see what stands there; what is no folder is left out.
+    """Open folders of a root, then identify their disks; what is no folder is left out.
 
-    In this order, since opening mounts what is an automount. `mounts` were read before; they come
-    back read again if they are out of date.
+    In this order, since opening mounts an automount. `mounts` were read before; they are returned
+    read again if they are out of date.
     """
     places: list[OpenedFolder] = []
     fds: dict[bytes, int] = {}
@@ -107,7 +107,7 @@ def join(root: bytes, folder: bytes) -> bytes:
 
 
 def seen_at(fd: int, path: bytes, mount: Mount | None) -> DiskIdentity:
-    """The identity of what stands at an open folder. Raises RootOffline where it cannot be told.
+    """The identity of the disk at an open folder. Raises RootOffline where it is unknown.
 
     An automount is no disk: one that mounted nothing when it was opened has none.
     """
@@ -134,5 +134,5 @@ def _not_mounted(path: bytes, error: RootOffline | None = None) -> RootOffline:
 def _offline(path: bytes, what: str, error: OSError) -> RootOffline:
     return RootOffline(
         f"{os.fsdecode(path)} {what} ({error.strerror}); "
-        "mount its disk, or see to its rights, and try again"
+        "mount its disk, or check its permissions, and try again"
     )

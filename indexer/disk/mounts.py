@@ -1,4 +1,4 @@
-"""What the kernel lists as mounted -> which mount a path lies in, and what lies below a folder."""
+"""The kernel's list of mounts -> the mount of a path, and the mounts below a folder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MOUNT_ID: Final = re.compile(rb"^mnt_id:\s*([0-9]+)$", re.MULTILINE)
 
 
 AUTOMOUNT: Final = "autofs"
-"""The type of what stands at a place while nothing is mounted there: opening it mounts the disk
-(Documentation/filesystems/autofs.rst), looking at it (stat) does not."""
+"""The type of a mount point while nothing is mounted there: opening it mounts the disk
+(Documentation/filesystems/autofs.rst), reading its status (stat) does not."""
 
 
 _SERVED: Final = frozenset(
@@ -26,7 +26,7 @@ _SERVED: Final = frozenset(
         *("fuse", "fuseblk"),
     }
 )
-"""Types of which the kernel asks a server, here or elsewhere, for what it does not know."""
+"""Types for which the kernel asks a server, here or elsewhere, for what it does not know."""
 
 
 def can_hang(fs_type: str) -> bool:
@@ -45,7 +45,7 @@ class Mount(Struct, frozen=True, kw_only=True):
     device: str
     """`major:minor`; the major is 0 where there is no block device, also on btrfs."""
     fs_root: bytes
-    """Which folder of the file system shows here: `/`, or another for a bind mount."""
+    """Which folder of the file system is mounted here: `/`, or another for a bind mount."""
     point: bytes
     fs_type: str
     source: str
@@ -92,10 +92,10 @@ def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
 
 
 def _way(path: bytes, mounts: Sequence[Mount]) -> list[Mount]:
-    """The mounts that a look-up of this absolute path comes through.
+    """The mounts that a look-up of this absolute path goes through.
 
-    As the kernel walks: from a mount into the first of its children that lies on the way. So a
-    later mount wins over the one below it, with all that was mounted in that one.
+    As the kernel walks: from a mount into the first of its children on the path. So a later mount
+    hides the one below it, with all that was mounted in that one.
     """
     ids = {mount.id for mount in mounts}
     way = [mount for mount in mounts if _holds(mount.point, path)]
@@ -116,9 +116,9 @@ def mount_id(fd: int) -> int:
 
 
 def mount_at(number: int, path: bytes, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount of an open folder, by its number, where mounts come and go.
+    """The mount of an open folder, by its number, while mounts change.
 
-    `mounts` are to be read after it was opened. What is not listed was taken away since (`umount
+    `mounts` must be read after it was opened. A mount that is not listed was removed since (`umount
     --lazy`), and is looked up by its path; or it lies outside of a chroot: None.
     """
     return next((mount for mount in mounts if mount.id == number), None) or mount_of(path, mounts)
@@ -137,8 +137,9 @@ def may_hang(
 ) -> bool:
     """Whether a server has to answer for a folder, by mountinfo alone, which never waits.
 
-    For one on the way to it, for itself, or for a mount point below it, unless that `is_left_out`
-    (by its path relative to the folder). An automount counts while nothing is mounted there.
+    For a folder on its path, for itself, or for a mount point below it, unless that
+    `is_left_out` (by its path relative to the folder). An automount counts while nothing is
+    mounted there.
     """
     if not any(_waits(mount) and _nested(mount.point, path) for mount in mounts):
         return False
@@ -166,10 +167,10 @@ def has_automounts(path: bytes, mounts: Sequence[Mount]) -> bool:
 def automounted(
     places: Iterable[tuple[bytes, bytes]], mounts: Sequence[Mount]
 ) -> dict[bytes, Mount | None]:
-    """Of (name, path) of places, those that lie behind an automount, and what is mounted there.
+    """Of the (name, path) pairs, those that lie behind an automount, and what is mounted there.
 
     None where it has expired: the next program that opens it mounts it again. No path is looked
-    up, since each look-up keeps an automount awake.
+    up, since each look-up keeps an automount mounted.
     """
     found: dict[bytes, Mount | None] = {}
     for name, path in places:
@@ -180,7 +181,7 @@ def automounted(
 
 
 def mounts_below(root: bytes, mounts: Sequence[Mount]) -> dict[bytes, Mount]:
-    """Each mount point strictly below a root, as a path relative to it -> what shows there."""
+    """Each mount point strictly below a root, as a path relative to it -> its mount."""
     return {
         mount.point[len(root.rstrip(b"/")) + 1 :]: mount
         for mount in mounts
@@ -204,7 +205,7 @@ def overlap(new_path: bytes, others: Mapping[str, bytes], mounts: Sequence[Mount
 
 
 def _extents(root: bytes, mounts: Sequence[Mount]) -> list[tuple[str, bytes]]:
-    """What a root shows of each file system, as (device, folder in it): its own, and below."""
+    """What a root covers of each file system, as (device, folder in it): its own, and below."""
     extents = []
     mount = mount_of(root, mounts)
     if mount:

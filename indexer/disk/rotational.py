@@ -1,4 +1,4 @@
-"""Disks that spin -> how many files may be read at once: each head can be in one place only.
+"""Rotational disks -> how many files may be read at once: each has one head position.
 
 Source: Documentation/ABI/stable/sysfs-block (`queue/rotational`, `slaves`, `partition`).
 """
@@ -16,7 +16,7 @@ from indexer.settings import Settings
 
 _DEVICES: Final = Path("/sys/dev/block")
 _MADE_UP: Final = frozenset({"virtio", "xen", "vmbus"})
-"""Buses of virtual machines: their disks say that they spin whatever they lie on."""
+"""Buses of virtual machines: their disks claim to be rotational whatever they lie on."""
 
 
 def reader_count(settings: Settings, trees: Iterable[Tree]) -> int:
@@ -29,7 +29,7 @@ def reader_count(settings: Settings, trees: Iterable[Tree]) -> int:
 def readers_for(
     trees: Iterable[Tree], mounts: Sequence[Mount], most: int, devices: Path = _DEVICES
 ) -> int:
-    """One for each disk, where all of them spin; else `most`."""
+    """One for each disk, where all of them are rotational; else `most`."""
     spindles: set[Path] = set()
     for tree in trees:
         for number in _block_devices(tree, mounts):
@@ -62,7 +62,7 @@ def _block_device(device: int, folder: bytes, mounts: Sequence[Mount]) -> int:
 
 
 def _spinning(device: Path) -> set[Path]:
-    """The disks that spin under a device, also under a RAID, LVM or LUKS; none if any does not."""
+    """The rotational disks under a device, also of a RAID, LVM or LUKS; none if any is not."""
     try:
         place = device.resolve(strict=True)
         if (place / "partition").exists():

@@ -1,4 +1,4 @@
-"""One root, held open: every look at it goes through its descriptor, name by name (`descent`).
+"""One root, held open: all access goes through its descriptor, name by name (`descent`).
 
 A descriptor pins its disk: while it is open, an unmount is refused (or, if lazy, not noticed), so
 that no listing can ever be that of the empty folder underneath (rule R8).
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 Arguments = TypeVarTuple("Arguments")
 
 _NO_NAME: Final = NOT_THERE | {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
-"""Too long, or no text in the file system's encoding: no file bears such a name."""
+"""Too long, or not in the file system's encoding: no file has such a name."""
 _SPECIAL: Final = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
@@ -38,14 +38,14 @@ _SPECIAL: Final = (
 
 
 class MountPoint(Struct, frozen=True):
-    """A folder where a disk begins: the root (`b""`), or a mount point below it."""
+    """A folder where a disk is mounted: the root (`b""`), or a mount point below it."""
 
     folder: bytes
     disk_id: int
     fields: StampFields
     granularity_ns: int
     leases: bool
-    """Whether a read lease tells of writers. A server's answer to one says nothing of them."""
+    """Whether a read lease reveals writers. One that a server grants says nothing of them."""
     device: int | None
     """The `st_dev` of its files; None where files may have another one (Documentation/filesystems/
     overlayfs.rst, "Inode properties")."""
@@ -54,17 +54,17 @@ class MountPoint(Struct, frozen=True):
 
 
 def special_kind(mode: int) -> str | None:
-    """What a mode says a name is, if no file, folder or symbolic link: `a FIFO` and the like."""
+    """The kind of a name that is no file, folder or symbolic link: `a FIFO` and the like."""
     if stat.S_ISREG(mode):
         return None
     return next((words for test, words in _SPECIAL if test(mode)), None)
 
 
 class Folders(Protocol):
-    """What looks at many files of a root need of its folders. Close it when done."""
+    """Access to many files of a root. Close it when done."""
 
     def lstat(self, path: bytes, /) -> os.stat_result | None:
-        """What stands at a path; None when nothing does. Other trouble is an OSError."""
+        """The status of a path; None when nothing is there. Other errors raise OSError."""
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -76,15 +76,15 @@ class Folders(Protocol):
         trace: TracebackType | None,
         /,
     ) -> None:
-        """Let them go."""
+        """Close them."""
 
 
 class Tree:
     """A root that is there, with the disk that was accepted. Close it when done.
 
-    `spots` are where its disks begin, the root first; `offline` are the mount points below whose
-    disk is not there, with the reason, and `resting` those that were left alone, since opening
-    them would mount them: nothing below either may be judged.
+    `mount_points` has the root first; `offline` are the mount points below whose disk is not
+    there, with the reason, and `resting` the automounts that were left alone, since opening them
+    would mount them: nothing below either may be judged.
 
     Its disks answer, or fail. One that may hang is a `Share` of `indexer.roots.share_tree`.
     """
@@ -104,10 +104,10 @@ class Tree:
         follow_links: bool = False,
         number_of: Callable[[Disk], int] = lambda _disk: 0,
     ) -> None:
-        """`follow_links`: symbolic links stand for what they lead to, inside the root only.
+        """`follow_links`: symbolic links stand for their targets, inside the root only.
 
-        `number_of` gives the id of a disk that is none of the spots': a subvolume that is no mount
-        point. It is asked once for each; 0 is the id of no disk.
+        `number_of` gives the id of a disk that has no mount point here, such as a subvolume. It is
+        called once for each; 0 is the id of no disk.
         """
         self.root_id = root_id
         self.name = name
@@ -122,12 +122,12 @@ class Tree:
         self._disk_ids: dict[int, int] | None = None
 
     def close(self) -> None:
-        """Let its disks go."""
+        """Release its disks."""
         for mount_point in self.mount_points:
             os.close(mount_point.fd)
 
     def mount_point_of(self, path: bytes) -> MountPoint:
-        """Where the disk of this path begins."""
+        """The mount point of the disk that holds this path."""
         for index in range(bisect_right(self._folders, path) - 1, -1, -1):
             if paths.is_below(path, self._folders[index]):
                 return self.mount_points[index]
@@ -136,8 +136,8 @@ class Tree:
     def disk_id_of(self, path: bytes, status: os.stat_result) -> int:
         """The disk of a file, by what lstat says of it: within it, an inode is one file (rule R7).
 
-        Not always that of its spot: a btrfs subvolume below a root is no mount point, but its
-        inodes are counted anew. Raises OSError where the disk cannot be told.
+        Not always that of its mount point: a btrfs subvolume below a root is no mount point, but it
+        numbers its inodes anew. Raises OSError where the disk is unknown.
         """
         mount_point = self.mount_point_of(path)
         if mount_point.device is None or mount_point.device == status.st_dev:
@@ -145,7 +145,7 @@ class Tree:
         return self.disk_id_beyond(path, status.st_dev)
 
     def disk_id_beyond(self, path: bytes, device: int) -> int:
-        """The disk of a file that has another `st_dev` than the spot in which it lies."""
+        """The disk of a file whose `st_dev` is not that of its mount point."""
         if self._disk_ids is None:
             self._disk_ids = {
                 mount_point.device: mount_point.disk_id
@@ -178,11 +178,11 @@ class Tree:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that belongs to it can be looked at."""
+        """Whether all of its disks are there and open."""
         return not (self.offline or self._resting)
 
     def is_offline(self, path: bytes) -> bool:
-        """Whether the path lies on a disk that is not there now or rests, or leads to one."""
+        """Whether a path lies on, or leads to, a disk that is not there or a resting automount."""
         if self.is_whole:
             return False
         places = [path]
@@ -197,24 +197,24 @@ class Tree:
         )
 
     def ask(self, function: Callable[[Tree, *Arguments], Answer], *arguments: *Arguments) -> Answer:
-        """What a function makes of this tree, run where its disks may be asked: here."""
+        """The result of a function of this tree, run where its disks may be accessed: here."""
         return function(self, *arguments)
 
     def each(
         self, function: Callable[[Tree, *Arguments], Iterator[Answer]], *arguments: *Arguments
     ) -> Iterator[Answer]:
-        """The same of one that yields."""
+        """The same for a function that yields."""
         return function(self, *arguments)
 
     def folders(self, _paths: Iterable[bytes] = ()) -> Folders:
-        """Its folders, to look at many files by; close it soon, as it says itself.
+        """Its folders, for access to many files; close them soon (see `OpenFolders`).
 
         `_paths` are what will be asked for, where that is known.
         """
         return OpenFolders(self.fd, follow_links=self.follow_links)
 
     def lstat(self, path: bytes) -> os.stat_result | None:
-        """What stands at a path now; None when nothing does. Other trouble is an OSError."""
+        """The present status of a path; None when nothing is there. Other errors raise OSError."""
         with self.folders() as folders:
             return folders.lstat(path)
 
@@ -235,7 +235,7 @@ class Tree:
     def may_enter(self, link: bytes) -> bool:
         """Whether a link to a folder is followed: not in a loop, and not out of a linked folder.
 
-        So a file shows at its own place and once for each link to a folder above it; links that
+        So a file appears at its own path and once for each link to a folder above it; links that
         lead to each other would show it once for each way through them.
         """
         holder = os.path.join(self.path, paths.parent_of(link)).rstrip(b"/")
@@ -244,9 +244,9 @@ class Tree:
         return not paths.is_below(holder, os.path.realpath(os.path.join(self.path, link)))
 
     def lists(self, path: bytes) -> bool:
-        """Whether each name on the way is spelled as its folder lists it, and the last one, too.
+        """Whether each name of a path is spelled as its folder lists it.
 
-        On a disk that folds case or accents, a file answers to names that are not its own.
+        On a disk that folds case or accents, a file answers to other spellings of its name as well.
         """
         folder = b""
         for name in path.split(b"/"):
@@ -263,9 +263,9 @@ class Tree:
 
 
 def _is_listed(folder: int, name: bytes) -> bool:
-    """Whether an open folder lists a name just so.
+    """Whether an open folder lists a name in exactly this spelling.
 
-    The listing is asked only where the folder answers to another spelling as well: it may be long.
+    The listing is read only where the folder answers to another spelling as well: it may be long.
     """
     if not _stands(folder, name):
         return False
@@ -285,9 +285,9 @@ def _stands(folder: int, name: bytes) -> bool:
 
 
 def _other_spellings(name: bytes) -> set[bytes]:
-    """What a disk that folds case (FAT, casefold) or accents (ZFS with normalization) finds it by.
+    """Other spellings for which a disk finds a name if it folds case (FAT, casefold) or accents.
 
-    None: there is no other way to spell it.
+    ZFS with normalization folds accents. None: there is no other way to spell it.
     """
     text = os.fsdecode(name)
     spellings = {text.swapcase()}
@@ -297,7 +297,7 @@ def _other_spellings(name: bytes) -> set[bytes]:
 
 
 def mount_point_at(folder: bytes, fd: int, disk_id: int, fs_type: str) -> MountPoint:
-    """A spot with what its file system can be trusted with (rule R1)."""
+    """A mount point with what its file system can be relied on for (rule R1)."""
     return MountPoint(
         folder=folder,
         disk_id=disk_id,

@@ -1,1 +1,1 @@
-"""What runs the stages: this process and its pool of readers, or (`queued`) workers on RQ."""
+"""Runs the stages: in this process with a pool of readers, or by workers on RQ."""

@@ -1,7 +1,7 @@
-"""What a daemon's readers still have in work -> what other looks must leave alone until then.
+"""A daemon's unfinished background reads -> what other scans must leave alone until then.
 
-A file that is being read may have moved: its row is to follow it, not to go missing, and the place
-that it left is not to be another's before.
+A file that is being read may have moved. Its row must follow it and not go missing, and no other
+file may take over the row's old path before.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from indexer.store.connection import Connection, write_transaction
 
 
 class BackgroundReads:
-    """Readers that go on from one look of a daemon to the next, and what waits for them."""
+    """Readers that keep working between two scans of a daemon, and what waits for them."""
 
     def __init__(self, connection: Connection, limited: LimitedReaders) -> None:
         self.limited = limited
         self.waits = False
-        """Whether the present look waits for what comes quickly."""
+        """Whether the present scan waits for the readings that come quickly."""
         self.freed: set[tuple[int, bytes]] = set()
-        """(root id, path) of places that can be looked at now, since nothing may have moved away
-        from them any more."""
+        """(root id, path) of paths that can be scanned now, since nothing may have moved away from
+        them any more."""
         self._connection = connection
         self._held: defaultdict[File, set[tuple[int, bytes]]] = defaultdict(set)
         self._later: list[tuple[set[int], Sequence[Hint], int, int]] = []
 
     def hold(self, known: IndexedFile) -> bool:
-        """Whether a row's file is being read, so that its place is looked at when that is done."""
+        """Whether a row's file is being read; its path is then scanned when that is done."""
         file = (known.disk_id, known.stamp.inode)
         if file not in self.limited.files:
             return False
@@ -41,15 +41,15 @@ class BackgroundReads:
     def complete_later(
         self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int, scan_id: int
     ) -> None:
-        """Close what these hints have answered once these rows of theirs were: see `pending`.
+        """Close what these hints have answered once these rows of theirs are closed: see `pending`.
 
-        Until then whoever left them waits, and so they outlive a kill. `scan_id` is the run that
-        they were looked at for, or 0.
+        Until then their requester waits, and so they outlive a kill. `scan_id` is the run that they
+        were scanned for, or 0.
         """
         self._later.append((set(row_ids), hints, up_to_id, scan_id))
 
     def release(self) -> None:
-        """See what need not wait any more, after something was inserted."""
+        """Close what need not wait any more, after something was inserted."""
         files, rows = self.limited.files, self.limited.row_ids
         for file in [file for file in self._held if file not in files]:
             self.freed |= self._held.pop(file)
@@ -64,12 +64,12 @@ class BackgroundReads:
                     run_counts.count_closed(self._connection, closed)
 
     def forget(self) -> None:
-        """Drop all that is in work: everything is looked at anew."""
+        """Drop all unfinished reads: everything is scanned anew."""
         self._held.clear()
         self._later.clear()
         self.freed.clear()
         self.limited.drop()
 
     def close(self) -> None:
-        """End the readers. All that waits for them is looked at by the next start."""
+        """End the readers. All that waits for them is scanned after the next start."""
         self.limited.close()

@@ -42,22 +42,22 @@ _FOLLOW_PAUSE_S: Final = 0.05
 
 
 class Request(Struct, frozen=True):
-    """What is to be done: `kind` is `scan` or `rebuild`, `names` are the roots it is about."""
+    """A request: `kind` is `scan` or `rebuild`, `names` are the roots it is about."""
 
     kind: str
     hints: tuple[Hint, ...]
     roots: tuple[RootRow, ...]
     queued: bool = False
-    """Whether workers are to do it, through the queues."""
+    """Whether workers do it, through the queues."""
 
     @property
     def names(self) -> list[str]:
-        """The roots' names, sorted: what an interrupted rebuild is found again by."""
+        """The roots' names, sorted: the key under which an interrupted rebuild is found again."""
         return sorted(root.name for root in self.roots)
 
 
 class Completed(Struct, frozen=True):
-    """What came of a request; `offline` tells why roots could not be looked at."""
+    """The outcome of a request; `offline` tells why roots could not be scanned."""
 
     result: Result
     offline: tuple[str, ...] = ()
@@ -80,26 +80,26 @@ class RunCoordinator:
         self._lock = lock
         self._role = role
         self._run_id = 0
-        """The run that a daemon was asked to do, and has perhaps not ended."""
+        """The run that a daemon was asked to do and has perhaps not ended."""
 
     def close(self) -> None:
-        """Give the right back."""
+        """Close the index, and release the lock."""
         self.connection.close()
         if self._lock is not None:
             self._lock.close()
 
     @property
     def lock(self) -> DispatchLock | None:
-        """The dispatch lock; None where a daemon has it."""
+        """The dispatch lock; None where a daemon holds it."""
         return self._lock
 
     @property
     def beside_daemon(self) -> bool:
-        """Whether a daemon dispatches, so that hints have to be left for it."""
+        """Whether a daemon dispatches, so that hints must be left for it."""
         return self._lock is None
 
     def run(self, request: Request, *, listener: Listener | None, stop: Stop) -> Completed:
-        """Do what is asked. A daemon that ends in the middle of it leaves the rest to us."""
+        """Do what is asked. Does the rest itself if a daemon ends in the middle of it."""
         while self._lock is None:
             done = self._hand_over(request, stop)
             if done is not None:
@@ -135,7 +135,7 @@ class RunCoordinator:
         )
 
     def _begin(self, request: Request) -> int:
-        """The run of a request: a new one, or the one that another process did not end."""
+        """The run of a request: a new one, or one that another process left unfinished."""
         with write_transaction(self.connection):
             if self._run_id:
                 counted.release(self.connection, self._run_id)
@@ -159,7 +159,7 @@ class RunCoordinator:
         interrupted: bool = False,
         goes_on: bool = False,
     ) -> Completed:
-        """The report of a run: what its row says, whichever processes have counted it."""
+        """The report of a run: the counts of its row, whichever processes wrote them."""
         result = run_counts.result_of(self.connection, scan_id)
         result.seconds, result.interrupted, result.goes_on = seconds, interrupted, goes_on
         return Completed(result, tuple(offline))
@@ -167,7 +167,7 @@ class RunCoordinator:
     def _run_engine(
         self, request: Request, scan_id: int, listener: Listener | None, stop: Stop
     ) -> tuple[list[str], Result]:
-        """(why roots could not be looked at, how it ended); the counts stand in the run's row."""
+        """(why roots could not be scanned, how it ended); the counts stand in the run's row."""
         watched = roots.watched(self.connection)
         touches = touched_by(request.hints, wakes=True)
         about = {root.id for root in request.roots}
@@ -219,7 +219,7 @@ class RunCoordinator:
         listener: Listener | None,
         stop: Stop,
     ) -> Result:
-        """Do it here, anew without each root that does not answer any more.
+        """Do it here; start again without each root that stops answering.
 
         What was committed stays, and is found unchanged.
         """
@@ -258,12 +258,12 @@ class RunCoordinator:
         return Result(interrupted=not is_over, goes_on=not is_over)
 
     def _expected(self, request: Request) -> int | None:
-        """About how many files there are, for a progress bar; None where nobody knows."""
+        """About how many files there are, for a progress bar; None where that is unknown."""
         counted = tracks.count_by_root(self.connection)
         return sum(counted.get(root.id, 0) for root in request.roots) or None
 
     def _tell_empty(self, looked_at: Iterable[RootRow]) -> None:
-        """Say of which roots it looks as if their disk was not mounted."""
+        """Warn of roots that look as if their disk were not mounted."""
         for root in looked_at:
             if roots.never_had_music(self.connection, root.id):
                 _log.warning("%s", open_roots.no_music(root))
@@ -283,7 +283,7 @@ class RunCoordinator:
         if not hints:
             return Completed(Result(), offline)
         if self._run_id and counted.waits_for(self.connection, self._run_id):
-            wake(self._settings.db)  # another daemon; it finds what the one before has left
+            wake(self._settings.db)  # another daemon; it finds what the previous one left
         else:
             self._run_id = request_run(
                 self.connection, self._settings.db, request.kind, request.names, hints
@@ -298,12 +298,12 @@ class RunCoordinator:
         if not is_over and not stop():
             if not self._waits_in_vain(asked):
                 return None
-            # the daemon does the rest when they are back
+            # the daemon does the rest when the roots are back
             offline = tuple(
                 {**dict.fromkeys(offline), **dict.fromkeys(self._told_offline(request).values())}
             )
             return self._done(self._run_id, offline, time.monotonic() - started)
-        if is_over:  # else the daemon goes on with it, and ends it
+        if is_over:  # else the daemon continues and ends it
             with write_transaction(self.connection):
                 scans.end(self.connection, self._run_id, time.time_ns() // 1_000_000)
             self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
@@ -317,7 +317,7 @@ class RunCoordinator:
         return current is not None and current.role == "daemon"
 
     def _told_offline(self, request: Request) -> dict[str, str]:
-        """Of the roots that may hang, why those are offline that are so by the daemon's word."""
+        """Of the roots that may hang, those that the daemon reports as offline, with the reason."""
         current = lock_info(self._settings.db)
         told = {
             root.name: None if current is None else current.why_offline(root.name)
@@ -327,7 +327,7 @@ class RunCoordinator:
         return {name: why for name, why in told.items() if why is not None}
 
     def _waits_in_vain(self, asked: Sequence[RootRow]) -> bool:
-        """Whether all that waits of the run does so for roots that have gone silent since."""
+        """Whether all pending rows of the run wait for roots that have stopped answering since."""
         current = lock_info(self._settings.db)
         if current is None:
             return False
@@ -349,7 +349,7 @@ def coordinating(
 ) -> Iterator[RunCoordinator]:
     """Get the right to write: wait for another command to end, but not for a daemon.
 
-    Raises Interrupted when `stop` came while waiting.
+    Raises Interrupted when `stop` is set while waiting.
     """
     prepare_folder(settings.db, settings.group)
     check_not_emptied(settings.db)

@@ -1,4 +1,4 @@
-"""Hints -> an index that equals the disk there, in this process and a few readers of its own."""
+"""Hints -> an index that equals the disk there, by this process and a few reader processes."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ from indexer.store.connection import Connection, size_cache, write_transaction
 from indexer.store.pending import PendingRow
 
 _EVIDENCE_MARGIN_S: Final = 0.25
-"""Longer than `still` by so much, since a file's time begins with the kernel's last tick."""
+"""Margin over `still`, since a file's times begin with the kernel's last tick."""
 
 _TOGETHER: Final = 4
-"""Chunks in one transaction of a look at all. Measured with 100 000 files: 229 MB written in place
+"""Chunks in one transaction of a full scan. Measured with 100 000 files: 229 MB written in place
 of 304."""
 _MOST_DECLINED: Final = 200
-"""Rows of files for mutagen that are kept while a scan goes on; then it waits for some. A guess."""
+"""Rows of files for mutagen that are kept during a scan; then it waits for some. A guess."""
 _DECLINED_WAIT_S: Final = 0.25
-"""How long a wait for them may keep `stop` from being seen."""
+"""Longest time that a wait for them may delay the check of `stop`."""
 _PATIENCE_S: Final = 2.0
-"""A daemon's look at all waits for them as long as one comes within this time. A guess."""
+"""A daemon's full scan waits for them while one comes within this time. A guess."""
 _TOGETHER_S: Final = 1.0
-"""How long the first of them waits for the others at most; a slow disk has one for each chunk."""
+"""Maximum batching delay of the first chunk; on a slow disk each chunk comes alone."""
 
 
 class _Ready(Struct, frozen=True):
-    """What can be written: a chunk that was read."""
+    """A chunk that was read and can be written."""
 
     job: ReadJob
     batch: Batch
@@ -67,7 +67,7 @@ class _Ready(Struct, frozen=True):
 
 
 class LocalEngine:
-    """Runs the stages here: scan, batch and insert in this process, extract in it or in a pool.
+    """Runs the stages: scan, batch and insert in this process, extract in it or in a pool.
 
     A pool exists only while there is much to read. `stop` is polled between batches; what was
     committed by then stays, and the rest stays in `pending`.
@@ -87,17 +87,17 @@ class LocalEngine:
         streak: FaultStreak | None = None,
         background: BackgroundReads | None = None,
     ) -> None:
-        """`facts` are a daemon's: with them, nothing is waited for that is not whole yet.
+        """`facts` come from a daemon: with them, the run does not wait for incomplete files.
 
-        With a daemon's `background` files for mutagen are left to it; else they are read here.
+        With a daemon's `background`, files for mutagen are left to it; else they are read here.
 
         `streak` counts faults in a row over all runs of a daemon.
         """
         self.result = result
         self.links: set[tuple[int, bytes]] = set()
-        """(root id, path) of other links to files that changed: nothing tells of them where they
-        lie, and their stamp is another one now. Kept for a daemon only, and not of the first look
-        at all; a later one may have passed them when their file changed.
+        """(root id, path) of other links to files that changed: no event tells of them at their own
+        path, and their stamp is another one now. Kept for a daemon only, and not during the first
+        full scan; a later one may have passed them when their file changed.
         """
         self._facts = EventFacts() if facts is None else facts
         self._is_patient = facts is None
@@ -125,9 +125,9 @@ class LocalEngine:
         self._background = background
         self._own_careful: LimitedReaders | None = None
         self.declined: set[int] = set()
-        """Pending rows of what was left to mutagen in this run."""
+        """Pending rows of files that this run left to mutagen."""
         self.runs_answered: set[int] = set()
-        """Other runs, that waited for files which were answered here."""
+        """Other runs that waited for files which were answered here."""
 
     def run(
         self,
@@ -137,14 +137,14 @@ class LocalEngine:
         scan_id: int = 0,
         rows: Sequence[PendingRow] = (),
     ) -> Result:
-        """Bring the index to what the disk holds at these places.
+        """Bring the index to what the disk holds at these paths.
 
         `scan_id` is the run whose row in `scans` counts it, and `rows` are the hints' own rows in
-        `pending`, where they have such.
+        `pending`, if they have any.
 
-        First everything new and changed, then files that took the place of others, then those
-        that were not whole; only when all of it is inserted do rows go missing, so that nothing
-        that moved is ever told to have left.
+        Order: everything new and changed, then files that replaced others, then those that were
+        incomplete. Rows go missing only when all of it is inserted, so that no file that moved is
+        ever reported as missing.
         """
         ignore_lease_signal()
         self._expected = expected
@@ -179,7 +179,7 @@ class LocalEngine:
 
     @property
     def left_rows(self) -> set[int]:
-        """The ids of the pending rows that stay open for them."""
+        """The ids of the pending rows that stay open for incomplete files."""
         return {row.id for row in (*self._left, *self._held_rows)}
 
     @property
@@ -198,7 +198,7 @@ class LocalEngine:
 
     @property
     def left(self) -> list[tuple[int, bytes]]:
-        """(root id, path) of the files that were not whole, and stay pending."""
+        """(root id, path) of the files that were incomplete and stay pending."""
         return [
             (row.hint.root_id, paths.join(row.hint.folder, name))
             for row in (*self._left, *self._held_rows)
@@ -208,10 +208,10 @@ class LocalEngine:
     def _run_scans(
         self, hints: Sequence[Hint], hint_rows: dict[Hint, PendingRow], *, isolated: bool
     ) -> list[PendingRow]:
-        """Scan all hints; rows that a killed run left behind have the readers set apart."""
+        """Scan all hints; `isolated` (after a killed run) has files read only by readers."""
         self._scans = [self._scan(hint) for hint in hints]
         for jobs in (self._jobs(hint_rows), self._late_jobs(hint_rows)):
-            # closed here, not when it is collected: there, what ends a run would be lost
+            # closed here: an error raised at garbage collection would be lost
             with closing(self._readings(jobs, isolated=isolated)) as read:
                 for job, readings in read:
                     self._insert(job, readings)
@@ -238,7 +238,7 @@ class LocalEngine:
         )
 
     def _jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[ReadJob]:
-        """Plan all scans, and make each plan durable before anybody works on it."""
+        """Plan all scans, and make each plan durable before work on it begins."""
         for scan in self._scans:
             for early in scan.plans():
                 plan = self._without_work(scan, early, hint_rows)
@@ -246,7 +246,7 @@ class LocalEngine:
         self._phase = "reading"
 
     def _late_jobs(self, hint_rows: dict[Hint, PendingRow]) -> Iterator[ReadJob]:
-        """What must not be inserted before all the others were, however readers hurry."""
+        """Chunks that must be inserted after all the others, however fast the readers are."""
         for scan in self._scans:
             for late in scan.late_plans():
                 plan = self._without_work(scan, late, hint_rows)
@@ -259,8 +259,8 @@ class LocalEngine:
     ) -> Iterator[ReadJob]:
         """One row for the chunk; the first one writes the hint's own row, too.
 
-        So a scan that finds nothing to do writes nothing (rule R14). And there is no job where
-        somebody has removed the root since the scan began.
+        So a scan that finds nothing to do writes nothing (rule R14). And there is no job where the
+        root was removed since the scan began.
         """
         if not plan.names:
             return
@@ -286,7 +286,7 @@ class LocalEngine:
     def _readings(
         self, jobs: Iterator[ReadJob], *, isolated: bool
     ) -> Generator[tuple[ReadJob, list[Reading]], None, None]:
-        """Read little work here, and much work in a pool that ends with it."""
+        """Read a small amount here, and a large one in a pool that ends with it."""
         little: deque[ReadJob] = deque()
         files = 0
         for job in jobs:
@@ -309,11 +309,11 @@ class LocalEngine:
         return self._trees[plan.root_id].ask(extract_in, self._chunk(plan))
 
     def _chunk(self, plan: Plan, *, plain: bool = True) -> Chunk:
-        """What a reader gets; what is not `plain` may be read by mutagen."""
+        """The chunk for a reader; without `plain` it may be read by mutagen."""
         closed = self._facts.of_root(self._facts.closed, plan.root_id)
         return chunk_of(self._trees[plan.root_id], plan.read, self._settings, closed, plain=plain)
 
-    # What is left to mutagen
+    # Files left to mutagen
 
     @property
     def _limited(self) -> LimitedReaders:
@@ -326,7 +326,7 @@ class LocalEngine:
         return self._own_careful
 
     def _decline(self, plan: Plan, rows: Iterable[PendingRow]) -> None:
-        """Hand over what our own readers declined of a plan; rows stand for it."""
+        """Hand over what our own readers declined of a plan; `rows` stand for it."""
         entries = {entry.path: entry for entry in plan.read}
         for row in rows:
             read = tuple(entries[path] for path in row.hint.names or ())
@@ -335,7 +335,7 @@ class LocalEngine:
             self.declined.add(row.id)
 
     def _read_declined(self) -> None:
-        """Wait for what was handed over; a daemon's look at all does so while it comes quickly."""
+        """Wait for what was handed over; a daemon's full scan does so while it comes quickly."""
         if not self.declined or (self._background is not None and not self._background.waits):
             return
         patience_s = math.inf if self._background is None else _PATIENCE_S
@@ -350,19 +350,19 @@ class LocalEngine:
         return bool(answered)
 
     def insert_declined(self, answered: Iterable[tuple[ReadJob, Sequence[Reading]]]) -> None:
-        """Write what came of files that were handed over, in this run or in an earlier one."""
+        """Write the readings of files that were handed over, in this run or in an earlier one."""
         for job, readings in answered:
             self.declined.discard(job.row.id)
-            if job.plan.root_id in self._trees:  # else its row waits until its disk is back
+            if job.plan.root_id in self._trees:  # else its row waits until the disk is back
                 self._insert(job, readings)
         self._write_ready()
         if self._background is not None:
             self._background.release()
 
     def insert_answered(self, answered: Sequence[tuple[ReadJob, Sequence[Reading]]]) -> None:
-        """Write what came of files that earlier runs of a daemon have handed over.
+        """Write the readings of files that earlier runs of a daemon have handed over.
 
-        And tell of rows that lost their place to one of them, since no run may follow that does.
+        Also mark rows missing that lost their path to one of them, since no later run may do so.
         """
         self.insert_declined(answered)
         if self._holds_unannounced():
@@ -376,12 +376,12 @@ class LocalEngine:
                 run_counts.count_missing(self._connection, missing, only)
 
     def _without_work(self, scan: Scan, plan: Plan, hint_rows: dict[Hint, PendingRow]) -> Plan:
-        """A scan's plan without files that are being read in the background just as they are now.
+        """A scan's plan without files that are being read in the background in their present state.
 
-        Their rows stand for them already. A newer row would have their answers dropped, look after
-        look, as long as one answer makes another look. What comes of them counts for the look that
-        had them read, and for the run of a command that waits for them here; to any other look
-        they are unchanged.
+        Their rows stand for them already. A newer row would make each answer obsolete, in scan
+        after scan, as long as one answer causes another scan. Their results count for the scan that
+        had them read, and for the run of a command that waits for them here; to any other scan they
+        are unchanged.
         """
         limited = None if self._background is None else self._background.limited
         if limited is None or not limited.files:
@@ -407,9 +407,9 @@ class LocalEngine:
         return msgspec.structs.replace(plan, read=tuple(read))
 
     def _without_held(self, background: BackgroundReads, plan: Plan) -> Plan:
-        """The plan without files that stand where one stood that is being read in the background.
+        """The plan without files whose path belonged to one that is being read in the background.
 
-        That one may have moved: it is to take its row along before the place is another's.
+        That one may have moved: its row must follow it before its path is given to another file.
         """
         read = []
         for entry in plan.read:
@@ -436,7 +436,7 @@ class LocalEngine:
         self._report(self._trees[job.plan.root_id].name)
 
     def _write_ready(self) -> None:
-        """Write what was held back to share a transaction."""
+        """Write the chunks that were held back to share a transaction."""
         if not self._ready:
             return
         ready, self._ready = self._ready, []
@@ -464,9 +464,9 @@ class LocalEngine:
         self.runs_answered.update(scan_id for _, scan_id in answered)
 
     def _follow_links(self, plan: Plan) -> None:
-        """Note the other names of what was written.
+        """Note the other links to the files that were written.
 
-        Not its own: a file that could not be read keeps its row, which stays behind.
+        Not the written paths: a file that could not be read keeps its row, which stays behind.
         """
         if not self._follows_links:
             return
@@ -476,7 +476,7 @@ class LocalEngine:
             self.links |= links - own
 
     def _wait_for_evidence(self) -> None:
-        """Ask again, with growing pauses, for the files that were not whole (rule R2)."""
+        """Check again, with growing pauses, the files that were incomplete (rule R2)."""
         settings = self._settings
         deadline = time.monotonic() + settings.still + _EVIDENCE_MARGIN_S
         pause = settings.retry_first
@@ -503,7 +503,7 @@ class LocalEngine:
                 run_counts.count_unplanned(self._connection, row, 0)  # `_count_listing` does
 
     def _finish(self, hint_rows: Sequence[PendingRow], before: int) -> None:
-        """Mark what is missing, write down what could not be listed, and settle the hints."""
+        """Mark what is missing, record what could not be listed, and complete the hints."""
         now_ms = _now_ms()
         scans = [*self._scans, *self._more_looks]
         background = self._background
@@ -557,7 +557,7 @@ class LocalEngine:
         )
 
     def _vanished(self, scans: Sequence[Scan]) -> list[int]:
-        """The rows that no scan found, and whose files are not being read at another place."""
+        """The rows that no scan found, and whose files are not being read at another path."""
         vanished = [track_id for scan in scans for track_id in scan.vanished]
         background = self._background
         if background is None or not background.limited.files:
@@ -565,7 +565,7 @@ class LocalEngine:
         return [one for one in vanished if not self._may_have_moved(background, one)]
 
     def _may_have_moved(self, background: BackgroundReads, track_id: int) -> bool:
-        """Whether a row's file may be one that is being read at another place."""
+        """Whether a row's file may be one that is being read at another path."""
         known = tracks.by_id(self._connection, track_id)
         return known is not None and background.hold(known)
 
@@ -574,7 +574,7 @@ class LocalEngine:
             self.links |= links
 
     def _holds_unannounced(self) -> bool:
-        """Whether a row that lost its place may turn up at another one yet."""
+        """Whether a row that lost its path may still turn up at another one."""
         files = {} if self._background is None else self._background.limited.files
         return bool(files) and any(
             (known.disk_id, known.stamp.inode) in files
@@ -587,7 +587,7 @@ class LocalEngine:
         return self.result.interrupted
 
     def _beat(self, hint: Hint) -> bool:
-        """Tell of a scan that goes on; whether it should."""
+        """Report the progress of a scan; False if it should stop."""
         self._report(self._trees[hint.root_id].name)
         return not self._stopped()
 

@@ -1,4 +1,4 @@
-"""What was read, as it comes through Redis -> the stage `batch`; a batch -> the stage `insert`."""
+"""Readings as they come through Redis -> the stage `batch`; a batch -> the stage `insert`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from indexer.stages.scan import Plan
 
 
 def plan_of(order: BatchOrder) -> Plan:
-    """What the scan planned."""
+    """The plan of the scan."""
     read = tuple(file.entry for file in order.files)
     unread = tuple(file.entry for file in order.unread)
     return Plan(order.origin.root_id, read, unread, order.origin.reread)
 
 
 def readings_of(order: BatchOrder, plan: Plan) -> list[Reading]:
-    """What was read, under the paths that the plan has. Raises QueueError where some is missing."""
+    """The readings, with the paths of the plan. Raises QueueError where some are missing."""
     if len(order.readings) != len(plan.read):
         raise QueueError(
-            f"{len(order.readings)} readings for {len(plan.read)} files: this job is not whole;"
+            f"{len(order.readings)} readings for {len(plan.read)} files: this job is incomplete;"
             " drop it, the chunk is dispatched again"
         )
     return [
@@ -33,7 +33,7 @@ def readings_of(order: BatchOrder, plan: Plan) -> list[Reading]:
 
 
 class FindingText(Struct, frozen=True, omit_defaults=True, gc=False):
-    """What is known of one file now."""
+    """The new facts about one file."""
 
     file: FileText
     track: Track | None = None
@@ -55,7 +55,7 @@ class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @classmethod
     def of(cls, origin: Origin, ready: Batch) -> InsertOrder:
-        """A batch as JSON has it."""
+        """A batch in its JSON form."""
         return cls(
             origin=origin,
             findings=tuple(
@@ -76,7 +76,7 @@ class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
         )
 
     def batch(self) -> Batch:
-        """What the stage `batch` made."""
+        """The result of the stage `batch`."""
         return Batch(
             self.origin.root_id,
             tuple(

@@ -1,6 +1,6 @@
 """Chunks -> readings, one chunk at a time, in one reader process that is kept between them.
 
-It loads neither RQ nor Redis, and knows of no job: which file kills or outlives its reader, and
+It loads neither RQ nor Redis, and knows of no job: which file crashes or outlives its reader, and
 what becomes of such a file, is decided by the pool, as in the engine without queues (rule R9).
 """
 
@@ -16,7 +16,7 @@ from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
 
 _FIRST_WAIT_S = 0.02
-"""Before the first beat; each pause is twice the one before it, up to a second."""
+"""First pause between two heartbeats; each is twice the one before it, up to a second."""
 
 
 class ChunkReader:
@@ -30,7 +30,7 @@ class ChunkReader:
     def __init__(self, settings: Settings) -> None:
         self._pool = ReaderPool(1, settings.reader_timeout, memory_mb=settings.worker_memory)
         self._work: PendingChunks[None] = PendingChunks(gives_up=False)
-        """Kept between chunks: many that fail in a row are this machine's trouble."""
+        """Kept between chunks: many that fail in a row are this machine's fault."""
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +45,7 @@ class ChunkReader:
 
     @property
     def reader_pids(self) -> tuple[int, ...]:
-        """The process that lives, if one does."""
+        """The reader process, if it runs."""
         return self._pool.reader_pids
 
     def read(self, chunk: Chunk) -> list[Reading]:
@@ -55,7 +55,7 @@ class ChunkReader:
         """
         is_done = False
         try:
-            self._pool.step(self._work)  # one that has died since then is not held against a file
+            self._pool.step(self._work)  # a reader that died meanwhile counts against no file
             self.begins()
             job = self._work.add(None, chunk)
             wait_s = _FIRST_WAIT_S
@@ -75,5 +75,5 @@ class ChunkReader:
         self._pool.end_readers()
 
     def close(self) -> None:
-        """The same, for good."""
+        """End the process, and close the pool."""
         self._pool.close()

@@ -1,15 +1,15 @@
 """A Redis -> rq-dashboard's pages about it, on a port of this machine.
 
-rq-dashboard 0.9 is made for a Redis in which everything can be trusted, and for users who look at
-no other page. What is done about it here has a test each in `tests/integration/test_dashboard.py`,
-and may go when rq-dashboard passes that without it:
+rq-dashboard 0.9 is made for a Redis in which everything can be trusted, and for users who open no
+other page. Each workaround here has a test in `tests/integration/test_dashboard.py`, and may go
+when rq-dashboard passes that without it:
 
 - Some of its pages unpickle what a job carries, also with its `--json`. Here nothing is unpickled.
 - Descriptions, tracebacks and names from its addresses become HTML and scripts as they are, and
   ours hold the names of folders. Here they are escaped.
 - Any web page may have a browser press its buttons. Here only its own pages may.
-- It opens a connection to Redis with each click. Here one client does it all, so that a password
-  stands nowhere else either.
+- It opens a connection to Redis with each click. Here one client serves all, so that the password
+  is stored nowhere else either.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ if TYPE_CHECKING:
     from indexer.settings import Settings
 
 _ANSWER_S: Final = 10.0
-"""A guess: the page asks again every 2.5 s, so a Redis that takes longer is as good as away."""
+"""A guess: the page asks again every 2.5 s, so a Redis that takes longer is as good as down."""
 _SHUTDOWN_POLL_S: Final = 0.1
 _POLICY: Final = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval'; img-src 'self' data:;"
     " frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 )
-"""Its pages need so much, and nothing of another host; and no page may put a frame around them."""
+"""All that its pages need, and nothing of another host; and no page may put a frame around them."""
 
 
 class Login(Struct, frozen=True):
-    """Who may look."""
+    """The user and password that give access."""
 
     user: str
     password: str
 
 
 class Dashboard:
-    """The pages; who connects is kept waiting until `serve`."""
+    """The pages; connections are kept waiting until `serve`."""
 
     def __init__(self, server: BaseWSGIServer, url: str, warning: str | None) -> None:
         self.url = url
         self.warning = warning
-        """What is wrong with the Redis now, and what to do; the pages say it, too."""
+        """What is wrong with the Redis now, and what to do; the pages show it, too."""
         self._server = server
         self._ends = [
             number
@@ -84,7 +84,7 @@ class Dashboard:
 
     @contextmanager
     def signals_held(self) -> Iterator[None]:
-        """Signals wait for `serve`, lest one comes just before it and ends the process rudely."""
+        """Hold signals back until `serve`, so that none ends the process just before it."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._ends)
         try:
             yield
@@ -96,14 +96,14 @@ class Dashboard:
 
 @contextmanager
 def opened(settings: Settings, host: str, port: int, login: Login | None) -> Iterator[Dashboard]:
-    """The dashboard of the Redis in the settings, with the port taken; 0: any that is free.
+    """The dashboard of the Redis in the settings, with the port opened; 0: any that is free.
 
-    SIGINT and SIGTERM wait until `serve` sees them. Raises UsageError where strangers could look
-    or no Redis is named, CannotDo without the extra `dashboard` and where there is no such port.
+    SIGINT and SIGTERM wait until `serve` sees them. Raises UsageError where it would be open to
+    others or no Redis is named, CannotDo without the extra `dashboard` or where the port fails.
     """
     if login is None and not is_loopback(host):
         raise errors.UsageError(
-            f"--host {host}: whoever reaches this machine could look at the queues and empty them;"
+            f"--host {host}: the whole network could read the queues and empty them;"
             " give --user and --password-file (or INDEXER_DASHBOARD_USER and"
             " INDEXER_DASHBOARD_PASSWORD), or leave --host out"
         )
@@ -132,24 +132,24 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket of our own: werkzeug's ends the process when the port is taken."""
+    """A socket of our own: werkzeug ends the process when the port is taken."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         listener = socket.create_server(address[:2], family=family)
-    except OSError as error:  # create_server adds the address to `strerror`, getaddrinfo has own
+    except OSError as error:  # create_server adds the address to `strerror`; gaierror has own codes
         unknown = error.errno is None or isinstance(error, socket.gaierror)
         why = error.strerror if unknown else os.strerror(error.errno or 0)
         raise errors.CannotDo(
             f"{host}, port {port}: {why}; name another with --port (or --host), or end"
-            " the program that has it"
+            " the program that uses it"
         ) from error
     with listener:
         yield listener
 
 
 def _server(address: str, port: int, app: Flask, descriptor: int) -> BaseWSGIServer:
-    """Threads, since a page asks for many things at once; they are for a few people, no crowd."""
+    """Threads, since a page sends many requests at once; made for a few users."""
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -209,12 +209,12 @@ def _app(client: redis.Redis, settings: Settings, login: Login | None) -> Flask:
 def _refusal(request: Request, login: Login | None) -> tuple[int, str] | None:
     """(status, reason) of a request that is not answered, or None."""
     if login is not None and not _is(login, request):
-        return 401, "user and password, please"
+        return 401, "user and password required"
     name = urlsplit(f"//{request.host}").hostname or ""
     if login is None and not is_loopback(name):
-        return 403, f"{name} is no name of this machine that is known here: see indexer dashboard"
+        return 403, f"{name} is not a known name of this machine: see indexer dashboard"
     if request.method in {"GET", "HEAD"}:
-        # A look that requeues all of a queue: its pages do not use it, others could.
+        # A GET that requeues all of a queue: its pages do not use it, others could.
         return (405, "use the button") if request.path.startswith("/requeue/") else None
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -222,13 +222,13 @@ def _refusal(request: Request, login: Login | None) -> tuple[int, str] | None:
         site = "same-origin" if urlsplit(origin).netloc == request.host else "cross-site"
     if site in {None, "none", "same-origin"}:
         return None
-    return 403, "another page's button does nothing here"
+    return 403, "requests from other pages are refused"
 
 
 def _is(login: Login, request: Request) -> bool:
     given = request.authorization
     user, password = (given.username, given.password) if given is not None else (None, None)
-    # Both are compared, in the time that a wrong one takes.
+    # Both are compared, always in the same time.
     same_user = hmac.compare_digest(_bytes(login.user), _bytes(user or ""))
     return hmac.compare_digest(_bytes(login.password), _bytes(password or "")) and same_user
 
@@ -238,7 +238,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _escaping(template: str) -> str:
-    """A template whose values are escaped wherever it did not see to it.
+    """A template whose values are escaped wherever it does not do so itself.
 
     Of underscore.js's two tags `<%=` puts a value in as it is, and `<%-` as text.
     """
@@ -247,12 +247,12 @@ def _escaping(template: str) -> str:
 
 
 def _never_unpickle() -> None:
-    """Wherever RQ or the pages name no serializer, in this process it is JSON."""
+    """Wherever RQ or the pages name no serializer, this process uses JSON."""
     rq.serializers.PickleSerializer = _Readable  # type: ignore[assignment]
 
 
 class _Opaque(list[Any]):
-    """What is not JSON, as a page can show it: like a call of something by that name."""
+    """Data that is not JSON, in a form that a page can show: like a call of that name."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(["(not JSON)", None, [], {}])
@@ -260,7 +260,7 @@ class _Opaque(list[Any]):
 
 
 class _Readable:
-    """RQ's serializer that shows JSON and hands on everything else as it came."""
+    """A serializer for RQ that shows JSON and passes everything else on unchanged."""
 
     @staticmethod
     def dumps(value: object) -> bytes:

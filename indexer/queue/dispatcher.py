@@ -1,7 +1,7 @@
-"""What waits in `pending` -> jobs in the queues, again and again until it is settled (rule R5).
+"""Pending rows -> jobs in the queues, again and again until they are complete (rule R5).
 
 One process at a time does this: the daemon, or a command that found none. `pending` is the truth;
-Redis may lose all it has, at any time.
+Redis may lose everything at any time.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from indexer.store.roots import RootRow
 
 Say = Callable[[int, str, dict[str, object]], None]
-"""(level of logging, event, what is to be told of it)."""
+"""(level of logging, event, fields of the event)."""
 
 _COMMAND_S: Final = 10.0
-"""The longest that Redis may take for one command. A guess."""
+"""Time limit for one command of Redis. A guess."""
 _FIRST_PAUSE_S: Final = 0.25
 _JITTER: Final = 0.5
 _MEETINGS_A_LEASE: Final = 3
@@ -49,16 +49,16 @@ _NO_FACTS: Final = EventFacts()
 
 
 class News(Struct, frozen=True):
-    """What came of one look at what waits."""
+    """The result of one pass over `pending`."""
 
     left: tuple[tuple[int, bytes], ...] = ()
-    """(root id, path) of files that were answered, and are not whole."""
+    """(root id, path) of files that were answered and are incomplete."""
     generations: frozenset[int] = frozenset()
-    """Those of which something waits, but for files that are not whole."""
+    """Generations with open rows other than those of incomplete files."""
 
 
 class Dispatcher:
-    """Dispatches one index's work. `turn` is one look; `next_turn` says when the next is due."""
+    """Dispatches one index's work. `tick` is one pass; `next_turn` says when the next is due."""
 
     def __init__(
         self,
@@ -70,9 +70,9 @@ class Dispatcher:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """A `patient` one asks by itself for files that were not whole, after growing pauses."""
+        """With `patient` it requests incomplete files again by itself, after growing pauses."""
         self.is_there: Callable[[int], bool] = lambda _root_id: True
-        """Whether a root's disk is there; what waits of others is not dispatched."""
+        """Whether a root's disk is there; rows of other roots are not dispatched."""
         self._connection = connection
         self._settings = settings
         self._say = say
@@ -90,7 +90,7 @@ class Dispatcher:
             chance,
         )
         self._turn = int(chance() * 900_000_000) + 100_000_000
-        """Of the next job that is given out again: no other run has the same."""
+        """Turn of the next job: no other run of a dispatcher has the same."""
         self._facts: dict[int, EventFacts] = {}
         self._run_id = ""
         self.trouble: str | None = None
@@ -101,12 +101,11 @@ class Dispatcher:
         self._warned = ""
 
     def close(self) -> None:
-        """Let Redis go."""
+        """Close the connection to Redis."""
         self._client.close()
 
     @property
     def queues(self) -> Queues:
-        """The queues."""
         return self._queues
 
     def enqueue(
@@ -114,7 +113,7 @@ class Dispatcher:
     ) -> int:
         """Make hints durable that are to be scanned together; their generation.
 
-        They are dispatched by the next `turn`.
+        They are dispatched by the next `tick`.
         """
         now_ms = time.time_ns() // 1_000_000
         with write_transaction(self._connection):
@@ -126,7 +125,7 @@ class Dispatcher:
         return generation
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
-        """Rows that tell what is known anyway: they are not dispatched in this run."""
+        """Do not dispatch these rows in this run: what they say is known already."""
         for row in rows:
             self._leases.hold(
                 DispatchKey(row.generation, row.id if row.is_chunk or row.attempts else 0)
@@ -140,7 +139,7 @@ class Dispatcher:
         return max(due_at, self._try_at) if self.trouble is not None else due_at
 
     def tick(self, now: float) -> News:
-        """Look at all that waits; dispatch what is new or lost."""
+        """Check all pending rows; dispatch what is new or lost."""
         outlines = pending.outlines(self._connection)
         left = self._take_left(self._leases.meet(outlines, now), now)
         there: list[DispatchKey] = []
@@ -159,7 +158,7 @@ class Dispatcher:
         in_work = {one.generation for one in outlines if not one.attempts}
         return News(tuple(left), frozenset(in_work))
 
-    # What is not whole
+    # Incomplete files
 
     def _take_left(self, outlines: Iterable[Outline], now: float) -> Iterator[tuple[int, bytes]]:
         for outline in outlines:
@@ -167,7 +166,7 @@ class Dispatcher:
             row = pending.get(self._connection, outline.id)
             if row is None:
                 continue
-            if self._patient or row.hint.reread:  # only this row knows that it is to be read again
+            if self._patient or row.hint.reread:  # only this row says that it is to be read again
                 settings = self._settings
                 pause_s = settings.retry_first * 2.0 ** min(outline.attempts, 32)
                 self._leases.try_again(case, now + min(pause_s, settings.retry_longest))
@@ -180,7 +179,7 @@ class Dispatcher:
 
     @contextmanager
     def _reaching(self, now: float) -> Iterator[None]:
-        """Whatever Redis does not take is dispatched later; that is said once."""
+        """Anything that Redis does not accept is dispatched later; a warning is logged once."""
         try:
             with answering(self._settings):
                 yield
@@ -199,9 +198,9 @@ class Dispatcher:
             self.trouble = None
 
     def _meet_redis(self, now: float) -> None:
-        """See whether it is the same Redis, and whether it keeps what it is given.
+        """Check whether it is the same Redis, and whether it keeps what it is given.
 
-        Not before each job: one that a Redis forgets is found when its lease ends.
+        Not before each job: one that Redis loses is found when its lease ends.
         """
         if self.trouble is None and now < self._meet_at:
             return
@@ -224,9 +223,9 @@ class Dispatcher:
     ) -> bool:
         """Whether to dispatch a case now.
 
-        Not where its disk is away; and not what is older than a look at all of its root that waits
-        itself, since that one will answer it. After a crash that may be thousands of rows. What a
-        run counts is answered by that run.
+        Not where its disk is not there; and not a case older than a pending full scan of its root,
+        since that scan will answer it. After a crash that may be thousands of rows. Rows that a run
+        counts are answered by that run.
         """
         mine = [
             one for one in outlines if one.generation == case.generation and case.row in (0, one.id)
@@ -237,7 +236,7 @@ class Dispatcher:
         )
 
     def _dispatch(self, cases: Sequence[DispatchKey], now: float) -> None:
-        """The oldest first: what a command asked for before what a daemon saw since."""
+        """The oldest first: requests of a command before later events of a daemon."""
         cases = sorted(cases, key=lambda case: case.generation)
         if all(self._leases.is_fresh(case) for case in cases):
             for case in cases:
@@ -251,7 +250,7 @@ class Dispatcher:
                 continue
             row = pending.get(self._connection, case.row) if case.row else None
             if case.row and row is None:
-                continue  # settled a moment ago
+                continue  # completed meanwhile
             if row is None:
                 sign = self._sign_of_hints(case, waiting, parked)
             else:
@@ -264,7 +263,7 @@ class Dispatcher:
         verdict = self._leases.judge(case, sign, now)
         if verdict is Action.DISPATCH:
             if row is None:
-                self._queues.unpark(case.generation)  # it begins anew
+                self._queues.unpark(case.generation)  # the scan begins anew
             self._put(case, now)
         elif verdict is Action.SPLIT and row is not None:
             self._split(row)
@@ -275,9 +274,9 @@ class Dispatcher:
         begins = f"scan-{case.generation}-0-"
         waits = any(one.startswith(begins) for one in waiting)
         if case.generation in parked and any(map(files_in, waiting)):
-            waits = True  # for room; whoever makes the last of it wakes the scan
+            waits = True  # for room; the worker that makes the last of it wakes the scan
         if not waits and self._leases.has_chunks(case.generation):
-            waits = True  # the last of these chunks asks for the next pass
+            waits = True  # the last of these chunks requests the next pass
         seen, planned = self._queues.scan_noted(case.generation)
         return JobState(waits, f"{seen} {planned}".encode() if seen or planned else b"")
 
@@ -343,7 +342,7 @@ class Dispatcher:
         self._leases.split([part.id for part in parts])
 
     def _condemn(self, case: DispatchKey, row: PendingRow, now: float) -> None:
-        """A lone file whose whole worker was lost again and again: that is its problem (R9)."""
+        """Record a problem for a single file whose whole worker was lost repeatedly (R9)."""
         (name,) = row.hint.names or (b"",)
         path = paths.join(row.hint.folder, name)
         root = _root(self._connection, row.hint.root_id)
@@ -353,7 +352,7 @@ class Dispatcher:
             with suppress(errors.RootSilent):
                 stamp = ask_at(root.path, stamp_at, root.path, path, follow_links)
         if root is None or stamp is None:
-            self._put(case, now)  # it went meanwhile: a scan will find so
+            self._put(case, now)  # it is gone meanwhile: a scan will find that
             return
         mount = max(
             (
@@ -387,14 +386,14 @@ class Dispatcher:
                 readings=(Reading(path=b"", stamp=stamp, problem=problem, opened=True),),
             ),
             job_id=chunk_job("batch", row.id, 1, turn),
-            description=f"batch 1 file of {root.name} that no worker survives",
+            description=f"batch 1 file of {root.name} that crashes the worker",
             timeout_s=_JOB_S,
         )
         self._leases.dispatched(case, turn, now)
 
 
 def _newest_of_everything(outlines: Iterable[Outline]) -> dict[int, int]:
-    """Root id -> the newest generation that looks at all of it."""
+    """Root id -> the newest generation that scans all of it."""
     newest: dict[int, int] = {}
     for one in outlines:
         if one.is_everything and not one.is_chunk:

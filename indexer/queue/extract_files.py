@@ -1,4 +1,4 @@
-"""An order to extract -> what stands in its files, read below a root of this machine (rule R15)."""
+"""An extract order -> readings of its files, below a root of this machine (rule R15)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(
     *,
     may_hang: bool = False,
 ) -> list[Reading]:
-    """What stands in the files of an order, in its order, below this machine's `place`.
+    """The readings of an order, in its order, from files below `place` on this machine.
 
     `may_hang`: a server has to answer for them.
     """
@@ -48,7 +48,8 @@ def read(
 def same_time(one_ns: int, other_ns: int) -> bool:
     """Whether two times of one file are equal, seen through file systems with different clocks.
 
-    Of two that had to be folded nothing is known: a share may have cut them down in its own way.
+    Two times that were folded (`is_folded`) count as equal: a share may have clamped them in its
+    own way.
     """
     if one_ns == other_ns or (is_folded(one_ns) and is_folded(other_ns)):
         return True
@@ -59,10 +60,10 @@ def same_time(one_ns: int, other_ns: int) -> bool:
 
 
 def _as_scanned(reading: Reading, file: FileText) -> Reading:
-    """Put the stamp of the scan to what was read, if the same file was read.
+    """Put the stamp of the scan on a reading, if the same file was read.
 
-    The inode and ctime of a share are not those of the disk behind it; size and mtime are. So
-    only what has all four had been born when its disk says so.
+    The inode and ctime of a share are not those of the disk behind it; size and mtime are. So the
+    birth time is kept only where all four are equal.
     """
     stamp = reading.stamp
     if stamp is None:
@@ -80,11 +81,11 @@ def _as_scanned(reading: Reading, file: FileText) -> Reading:
 
 
 def evidence_at(evidence: Evidence, place: bytes) -> Evidence:
-    """What proves here that a file is whole. Raises RootOffline where the root is not mounted.
+    """The evidence that is valid here that a file is complete. Raises RootOffline if not mounted.
 
-    A lease of a server's says nothing of writers elsewhere, whatever the disk behind it says.
+    A lease on a server's file says nothing of writers elsewhere, whatever the disk behind it says.
 
-    Nor does a server tell when the inode behind it was made: Samba has a time of its own.
+    Nor does a server tell the inode's birth time: Samba has a time of its own.
     """
     check_mounted(place)
     if not (evidence.leases or evidence.births):
@@ -98,7 +99,7 @@ def evidence_at(evidence: Evidence, place: bytes) -> Evidence:
 
 
 def check_mounted(place: bytes) -> None:
-    """Raise RootOffline where there is no folder, or nothing in it."""
+    """Raise RootOffline where there is no folder, or it is empty."""
     shown = os.fsdecode(place)
     try:
         with os.scandir(place) as listing:

@@ -1,7 +1,7 @@
-"""Jobs that failed -> what they were about and why; put back into their queue, or dropped.
+"""Failed jobs -> their subject and error; put back into their queue, or dropped.
 
-Anything may stand in a Redis. What a job was about is told by its description; its data is handed
-on as it stands, and never decoded.
+Redis may hold anything. The subject of a job is taken from its description; its data is passed on
+unchanged, and never decoded.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from indexer.queue.profiles import QUEUES
 from indexer.report import FailedJob, iso
 
 _AT_ONCE: Final = 200
-"""Jobs asked for in one answer: a traceback takes some kilobytes."""
+"""Jobs in one request: a traceback takes some kilobytes."""
 _TRACEBACK_BYTES: Final = 1 << 20
-"""What is longer is cut: a few compressed kilobytes in a Redis can claim to be gigabytes."""
+"""Longer texts are cut: a few compressed kilobytes in a Redis can claim to be gigabytes."""
 _JOB: Final = Job.redis_job_namespace_prefix.encode()
 _RESULTS: Final = Result.get_key("").encode()  # type: ignore[no-untyped-call]
-"""Before a job's id: the keys of its hash, and of what came of it."""
+"""Prefixes of a job's id: the keys of its hash, and of its result."""
 _FAILED: Final = (b"failed", b"stopped")
-"""States of a job that nobody will do any more; another one was dispatched again meanwhile."""
+"""States of a job that no worker will run any more; another was dispatched meanwhile."""
 _ODD: Final = (
     ValueError,
     TypeError,
@@ -41,21 +41,21 @@ _ODD: Final = (
     AssertionError,
     TimeoutFormatError,
 )
-"""What RQ 3.0 raises for a job whose fields are not what it writes."""
+"""What RQ 3.0 raises for a job whose fields it did not write."""
 
 
 class ActedOn(Struct, frozen=True, kw_only=True):
-    """What became of the jobs that were to be requeued or dropped."""
+    """The outcome for the jobs that were to be requeued or dropped."""
 
     done: int
     unknown: tuple[str, ...]
-    """Ids of which there is no failed job."""
+    """Ids without a failed job."""
     unreadable: tuple[str, ...]
-    """Ids of jobs of which too little is left to do them again."""
+    """Ids of jobs of which too little is left to run them again."""
 
 
 class _Unreadable(Exception):
-    """Too little is left of a job to do it again."""
+    """Too little is left of a job to run it again."""
 
 
 def list_failed(client: redis.Redis) -> list[FailedJob]:
@@ -113,7 +113,7 @@ def _requeue(queue: OurQueue, job_id: bytes) -> bool:
             return False
         job.origin = queue.name
         failed_jobs(queue).requeue(job)
-    except (NoSuchJobError, InvalidJobOperation):  # somebody else was quicker
+    except (NoSuchJobError, InvalidJobOperation):  # another process was quicker
         return False
     except _ODD as error:
         raise _Unreadable from error
@@ -121,7 +121,7 @@ def _requeue(queue: OurQueue, job_id: bytes) -> bool:
 
 
 def _drop(queue: OurQueue, job_id: bytes) -> bool:
-    """Whether the job was there, and is gone now; whoever takes it off the list deletes it."""
+    """Whether the job was there, and is gone now; the process that unlists it deletes it."""
     key = _JOB + job_id
     with queue.connection.pipeline() as pipeline:
         pipeline.zrem(failed_jobs(queue).key, job_id)

@@ -1,4 +1,4 @@
-"""How far a generation is, by `pending` -> its next pass, its end, or the scan that may go on."""
+"""The progress of a generation in `pending` -> its next pass, its end, or a parked scan's turn."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from indexer.store import counted, pending, roots, scans, tracks
 from indexer.store.connection import write_transaction
 
 JOB_S: Final = 600
-"""The longest that a job of ours may take: far more than any does on a slow card. A guess."""
+"""Time limit of our jobs: far more than any takes on a slow card. A guess."""
 _RESUME_BELOW: Final = 0.5
-"""A scan that waits goes on when the queues hold less than this part of `queue_files`. A guess."""
+"""Resume a parked scan below this fraction of `queue_files`. A guess."""
 _TURNS_A_PASS: Final = 1_000
 """So that no two passes of a generation have jobs of the same id, however often one is lost."""
 _MUCH: Final = 2_000
-"""Chunks' files after which memory is given back, when there is nothing else to do. A guess."""
+"""Chunks' files after which memory is freed, when there is nothing else to do. A guess."""
 
 
 class GenerationTracker:
-    """Sees to what follows when a chunk is answered, or a scan ends."""
+    """Starts what follows when a chunk is answered, or a scan ends."""
 
     def __init__(self, context: IndexContext) -> None:
         self._context = context
         self.inserted = 0
-        """Files written since memory was given back."""
+        """Files written since memory was freed."""
 
     def put_scan(self, order: ScanOrder, seen: int = 0) -> None:
-        """Enqueue a scan, behind whatever waits; `seen` files were seen in its slices so far."""
-        what = f"scan (goes on after {seen} files)" if order.slice else "scan once more"
+        """Enqueue a scan, behind all that is queued; its slices so far saw `seen` files."""
+        what = f"scan (continued after {seen} files)" if order.slice else "scan once more"
         self._context.queues.put(
             "scan",
             order,
@@ -59,7 +59,7 @@ class GenerationTracker:
         self.rest()
         if tracks.unannounced(
             self._context.connection
-        ):  # hints that waited for nothing are settled long ago
+        ):  # hints that waited for nothing are complete already
             names = {root.id: root.name for root in roots.watched(self._context.connection)}
             rows = Rows(self._context.connection, names)
             with rows.writing():
@@ -73,7 +73,7 @@ class GenerationTracker:
         wake(self._context.settings.db)
 
     def unpark(self) -> None:
-        """Let scans go on that wait, if the queues have room for them."""
+        """Resume parked scans, if the queues have room for them."""
         parked = self._context.queues.parked()
         if not parked:
             return
@@ -94,6 +94,6 @@ class GenerationTracker:
                 "deferred",
                 {"index": self._context.token},
                 job_id=f"tidy-{now_ms()}",
-                description="move the log into the database, and give memory back",
+                description="move the log into the database, and free memory",
                 timeout_s=JOB_S,
             )

@@ -1,4 +1,4 @@
-"""The open index and the queues to it: what all handlers of its owner share."""
+"""The open index and its queues, shared by all job handlers of its worker."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class IndexContext:
         if token != self.token:
             raise errors.QueueError(
                 f"refused: this job is for another index ({token}, not {self.token}). Give each"
-                " index a Redis of its own, or a number in it: redis://localhost:6379/1"
+                " index a Redis of its own, or a database number in it: redis://localhost:6379/1"
             )
 
     def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> OpenRoots:
         """Open all roots that are there; `mounts_too`: accept mount points that are new.
 
-        Behind automounts, and of roots that may hang, only what the hints are about.
+        Of automounts and of roots that may hang, only those that the hints concern.
         """
         watched = roots.watched(self.connection)
         hinted = list(hints)
@@ -84,5 +84,5 @@ def files_text(number: int) -> str:
 
 
 def now_ms() -> int:
-    """The time as tables have it."""
+    """The present time as tables store it: Unix milliseconds."""
     return time.time_ns() // 1_000_000

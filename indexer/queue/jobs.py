@@ -1,7 +1,7 @@
-"""What stands in Redis under a job's name -> one of our own jobs, or a refusal with its reason.
+"""A job's fields in Redis -> one of our own jobs, or a refusal with its reason.
 
-What a worker finds is run only if it is one of our jobs: nothing is imported by name, nothing is
-unpickled, no callback and no webhook of a job is ever called.
+A worker runs only our own jobs: nothing is imported by name, nothing is unpickled, no callback and
+no webhook of a job is ever called.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("indexer")
 
 FAILED_TTL_S: Final = 7 * 86_400
-"""How long a failed job is kept to be looked at."""
+"""How long a failed job is kept for inspection."""
 _LEVEL: Final = 1
 """Of zlib; RQ's own is 6, which makes a chunk of files a fifth smaller and takes three times as
 long."""
 PLAIN_BYTES: Final = 1024 * 1024
-"""A job of `insert` below this is not compressed: it is taken at once, as a rule, by the process
-that put it there, which is the one that all others wait for. A chunk takes half of this."""
+"""A job of `insert` below this is not compressed: as a rule it is taken at once by the process that
+enqueued it, which is the one that all others wait for. A chunk takes half of this."""
 MOST_BYTES: Final = 128 * 1024 * 1024
 """The most that a job may hold, packed or not. A guess: a chunk of 200 files takes half a megabyte,
 and more only where tags are full of text."""
@@ -46,15 +46,15 @@ FUNCTION_OF: Final = {
     queue: f"indexer.queue.{'maintenance' if queue == 'deferred' else queue}.run"
     for queue in QUEUES
 }
-"""Queue -> the function that does its jobs, by the name that stands in Redis. It is looked up here,
+"""Queue -> the function that does its jobs, by the name that Redis stores. It is looked up here,
 never imported because Redis names it."""
 _QUEUE_OF: Final = {function: queue for queue, function in FUNCTION_OF.items()}
 _LONGEST_S: Final = 7 * 86_400
-"""The longest that a job may say it takes: Redis and the kernel refuse what is far beyond it."""
+"""The longest time limit that a job may state: Redis and the kernel refuse much larger ones."""
 READING: Final = "reading"
 """A field of a job's hash: a reader has got its files."""
 NO_TIMEOUT: Final = -1
-"""What RQ writes of a job that may take any time."""
+"""What RQ writes for a job without a time limit."""
 ODD: Final = (
     ValueError,
     TypeError,
@@ -67,16 +67,16 @@ ODD: Final = (
     DeserializationError,
     ResponseError,
 )
-"""What RQ 3.0 raises where something in Redis is not as it writes it, a key of another type too."""
+"""What RQ 3.0 raises for data in Redis that it did not write, also for a key of another type."""
 
 Handler = Callable[[msgspec.Raw], object]
 
 
 class OurJob(Job):
-    """A job that can be run only by a handler of this process, whatever it calls itself."""
+    """A job that only a handler of this process can run, whatever function it names."""
 
     handlers: ClassVar[Mapping[str, Handler]] = {}
-    """Queue -> what does its work here."""
+    """Queue -> the handler that does its work here."""
 
     @property
     def func(self) -> Any:  # noqa: ANN401 - RQ's type
@@ -85,7 +85,7 @@ class OurJob(Job):
         if queue is None or self.instance is not None:
             raise QueueError(
                 f"refused: {self.func_name!r} is no job of this program; it was not imported and"
-                " not run. Give other programs a Redis, or a number in it, of their own"
+                " not run. Give other programs a Redis, or a database number, of their own"
             )
         handler = self.handlers.get(queue)
         if handler is None:
@@ -100,10 +100,10 @@ class OurJob(Job):
         return handler
 
     def restore(self, raw_data: Any) -> None:  # noqa: ANN401 - RQ's type
-        """Take in what Redis has of it, but nothing that would have RQ do more than run it once.
+        """Load what Redis has of it, without anything that would have RQ do more than run it once.
 
-        Raises ValueError for a time limit that cannot be set, and for what would inflate to more
-        than `MOST_BYTES`: RQ inflates whatever is there, and a megabyte can be a gigabyte.
+        Raises ValueError for an invalid time limit, and for data that would inflate to more than
+        `MOST_BYTES`: RQ inflates whatever is there, and a megabyte can be a gigabyte.
         """
         told = dict(raw_data)
         for key in ("data", b"data", "exc_info", b"exc_info"):
@@ -117,7 +117,7 @@ class OurJob(Job):
             raise ValueError(f"its timeout is {self.timeout}")
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - RQ's signature
-        """What is kept in Redis; the data, if compressed, in a third of the time that RQ takes."""
+        """The fields for Redis; compression takes a third of the time that RQ's own takes."""
         data, self._data = self.data, b""
         try:
             kept: dict[Any, Any] = super().to_dict(include_meta, include_result)
@@ -138,21 +138,21 @@ class OurJob(Job):
 
     @property
     def success_callback(self) -> None:
-        """None, whatever is written there."""
+        """None, whatever the job says."""
         return
 
     @property
     def failure_callback(self) -> None:
-        """The same."""
+        """None, whatever the job says."""
         return
 
     @property
     def stopped_callback(self) -> None:
-        """The same."""
+        """None, whatever the job says."""
         return
 
     def send_webhooks(self, status: str | JobStatus, *, exc_string: str | None = None) -> None:
-        """Call nobody, whoever is written there."""
+        """Call no webhook, whatever the job says."""
 
 
 class OurQueue(Queue):
@@ -167,7 +167,7 @@ class OurQueue(Queue):
         timeout: int | None,
         connection: redis.Redis | None = None,
     ) -> Any:  # noqa: ANN401 - RQ's type
-        """RQ's, without ids that are no text: RQ ends the worker for them."""
+        """RQ's method, without ids that are not text: RQ ends the worker for them."""
         while True:
             found: Any = super().lpop(queue_keys, timeout, connection=connection)
             if found is None or connection is None or not cls._refused_id(connection, *found):
@@ -215,13 +215,13 @@ class OurQueue(Queue):
             )
             if found is not None:
                 job, queue = found
-                job.origin = queue.name  # what it says of itself decides where it fails
+                job.origin = queue.name  # its origin decides in which queue it fails
                 return found
             if not connection.exists(Job.key_for(job_id)):
                 return None  # it was deleted
             if connection.hexists(Job.key_for(job_id), "data"):
-                return None  # it was put in again a moment ago, with an id in the queue of its own
-        except ODD as error:  # an id that is none, too
+                return None  # it was put in again meanwhile, with an id in the queue of its own
+        except ODD as error:  # an invalid id, too
             why = "".join(traceback.format_exception_only(error)).strip()
         _refuse(
             cls.from_queue_key(queue_key, connection=connection, serializer=serializer), job_id, why
@@ -257,7 +257,7 @@ def _refuse(queue: Queue, told_id: str | bytes, why: str) -> None:
 
 
 def _unpacked(packed: bytes) -> bytes:
-    """A job's data as JSON, which RQ takes as it is; what is no JSON comes back as it was.
+    """A job's data as JSON, which RQ takes as it is; other data comes back unchanged.
 
     Raises ValueError where more than `MOST_BYTES` would have to be held.
     """
@@ -277,7 +277,7 @@ def our_queue(name: str, client: redis.Redis) -> OurQueue:
 
 
 def read_order(raw: msgspec.Raw, kind: type[Any]) -> Any:  # noqa: ANN401 - `kind` is the type
-    """A job's argument as its type. Raises QueueError where it is another."""
+    """A job's argument as its type. Raises QueueError where it has another."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:

@@ -1,8 +1,8 @@
-"""What waits, and what Redis knows of it -> what to dispatch, to try again, to split. Pure (R5).
+"""Pending rows, and what Redis knows of them -> what to dispatch, retry or split. Pure (R5).
 
 A case is one thing to be dispatched: all hints of a generation together, or one chunk. Its lease
-runs by the clock of whoever dispatches; a sign of life renews it. Nothing of this is stored, so the
-leases of another run are void.
+runs by the clock of the dispatcher; a heartbeat renews it. Nothing of this is stored, so the leases
+of another run are void.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from indexer.store.pending import Outline
 from indexer.store.trials import MOST_TRIES
 
 FAILING_CASES: Final = 12
-"""So many chunks took their workers with them and none was answered in between: the machine is at
-fault, not the files. A guess."""
+"""So many chunks lost their workers and none was answered in between: the machine is at fault, not
+the files. A guess."""
 _LOOKS_A_LEASE: Final = 3
-"""How often Redis is asked within one lease."""
+"""Checks of Redis within one lease."""
 _JITTER: Final = 0.25
-"""By which part a pause may be longer, so that not all tries come at once."""
+"""The fraction by which a pause may be longer, so that not all retries come at once."""
 
 
 class DispatchKey(Struct, frozen=True, gc=False):
-    """What is dispatched as one."""
+    """The key of one case."""
 
     generation: int
     row: int = 0
-    """Of a chunk; 0: the hints of the generation."""
+    """The row of a chunk; 0: the hints of the generation."""
 
 
 class JobState(Struct, frozen=True):
     """What is known of the jobs of a case."""
 
     waits: bool = False
-    """One stands in a queue."""
+    """A job of the case is in a queue."""
     pulse: bytes = b""
-    """Another one each time that whoever works on it shows life; empty: nobody does."""
+    """A value that changes with each heartbeat of its worker; empty: no worker has it."""
     reading: bool = False
     """A reader has got its files: if the whole worker is lost now, they may be at fault."""
     failed: bool = False
-    """One has failed, and none is queued or started."""
+    """A job has failed, and none is queued or started."""
     files: int = 1
 
 
@@ -55,32 +55,32 @@ class Action(Enum):
     SPLIT = auto()
     """Its whole worker was lost too often: have it read file by file (rule R9)."""
     CONDEMN = auto()
-    """That file was found."""
+    """The file that causes the losses was found."""
 
 
 class DispatchLease(Struct):
     """One case that was dispatched."""
 
     until: float
-    """When it is lost, if it shows no life before."""
+    """When it counts as lost, without a heartbeat before."""
     ask_at: float
     turn: int = 0
     attempts: int = 0
-    """Those of its row when it was dispatched; more mean that it was answered, and is not whole."""
+    """The attempts of its row when it was dispatched; more mean answered, but incomplete."""
     pulse: bytes = b""
     failures: int = 0
     losses: int = 0
-    """How often the whole worker was lost that had its files read."""
+    """How often a whole worker was lost while its files were being read."""
     retry_at: float | None = None
     """It failed, and waits for its next try."""
     fresh: bool = False
-    """It was left a moment ago by whoever dispatches: nobody can have heard of it."""
+    """Enqueued by this dispatcher, not dispatched yet: no job of it exists."""
     held: bool = False
-    """Not to be dispatched: somebody watches over its files, and will leave a new hint."""
+    """Not to be dispatched: a debouncer watches its files, and will leave a new hint."""
 
 
 class DispatchLeases:
-    """All cases of one run of whoever dispatches."""
+    """All cases of one run of the dispatcher."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class DispatchLeases:
         longest_s: float,
         chance: Callable[[], float],
     ) -> None:
-        """`chance` answers with a number from 0 to 1; a test gives its own."""
+        """`chance` returns a number from 0 to 1; a test passes its own."""
         self._lease_s = lease_s
         self._retries = retries
         self._first_s = first_s
@@ -100,14 +100,14 @@ class DispatchLeases:
         self._has_met = False
         self._failing: set[DispatchKey] = set()
         self._split: set[int] = set()
-        """Rows of a single file that stand for a chunk."""
+        """Rows of a single file each that replace a chunk."""
 
     def meet(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
-        """Take in everything that waits. Rows that were answered and are not whole come back.
+        """Register all pending rows. Returns those that were answered and are incomplete.
 
-        What stood there when this run began is asked for at once, as are hints that somebody else
-        has left, and what was split. Another chunk that comes later was made by a scan a moment
-        ago, which hands it out.
+        Rows that existed when this run began are checked at once, as are hints from other
+        processes, and the rows of a split. Any other chunk that comes later was just made by a
+        scan, which dispatches it itself.
         """
         met: set[DispatchKey] = set()
         left: list[Outline] = []
@@ -132,19 +132,19 @@ class DispatchLeases:
         return left
 
     def register(self, case: DispatchKey, now: float) -> None:
-        """A case that is new to everybody: it is dispatched without asking for it first."""
+        """Register a new case: it is dispatched without a check for existing jobs."""
         self._leases[case] = DispatchLease(now, now, attempts=-1, fresh=True)
 
     def is_fresh(self, case: DispatchKey) -> bool:
-        """Whether it was never given out."""
+        """Whether it was never dispatched."""
         return self._leases[case].fresh
 
     def hold(self, case: DispatchKey) -> None:
-        """Leave a case alone until its row is settled."""
+        """Leave a case alone until its row is complete."""
         self._leases.setdefault(case, DispatchLease(0.0, 0.0)).held = True
 
     def try_again(self, case: DispatchKey, at: float) -> None:
-        """Dispatch a case that is not whole once more at this time."""
+        """Dispatch an incomplete case once more at this time."""
         lease = self._leases[case]
         lease.retry_at = lease.ask_at = at
 
@@ -156,13 +156,13 @@ class DispatchLeases:
                 lease.until = lease.ask_at = now
 
     def due(self, now: float) -> list[DispatchKey]:
-        """The cases to ask about now."""
+        """The cases to check now."""
         return [
             case for case, lease in self._leases.items() if not lease.held and lease.ask_at <= now
         ]
 
     def put_off(self, case: DispatchKey, now: float) -> None:
-        """Nothing can be done about a case now: ask for it later."""
+        """Nothing can be done about a case now: check it later."""
         self._leases[case].ask_at = now + self._lease_s / _LOOKS_A_LEASE
 
     def next_at(self) -> float | None:
@@ -174,14 +174,14 @@ class DispatchLeases:
         return self._leases[case].turn
 
     def has_chunks(self, generation: int) -> bool:
-        """Whether chunks of a generation are in work, so that its hints wait for them."""
+        """Whether chunks of a generation are being worked on, so that its hints wait for them."""
         return any(
             case.generation == generation and case.row and not lease.held and lease.attempts <= 0
             for case, lease in self._leases.items()
         )
 
     def judge(self, case: DispatchKey, sign: JobState, now: float) -> Action:
-        """What to do about a case, and when to ask for it next."""
+        """What to do about a case; also sets when to check it next."""
         lease = self._leases[case]
         lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
         if lease.retry_at is not None:
@@ -200,7 +200,7 @@ class DispatchLeases:
         return self._judge_lost(case, lease, sign, now) if sign.reading else Action.DISPATCH
 
     def dispatched(self, case: DispatchKey, turn: int, now: float) -> None:
-        """A case was given out."""
+        """Note that a case was dispatched."""
         lease = self._leases[case]
         lease.turn = turn
         lease.retry_at = None
@@ -210,18 +210,18 @@ class DispatchLeases:
         lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
 
     def split(self, rows: Collection[int]) -> None:
-        """These rows, each of a single file, stand for one whose workers were lost."""
+        """Note rows, each of a single file, that replace a chunk whose workers were lost."""
         self._split.update(rows)
 
     def _judge_lost(
         self, case: DispatchKey, lease: DispatchLease, sign: JobState, now: float
     ) -> Action:
-        """Its files were being read and nothing shows life: the whole worker is gone.
+        """Its files were being read and no heartbeat came: the whole worker is lost.
 
-        A reader that dies is no matter of ours: its worker lives, and finds the file by itself.
+        A reader that dies is not handled here: its worker lives, and finds the file by itself.
         """
         lease.losses += 1
-        lease.retry_at = now  # if Redis does not take it, it is not one more loss
+        lease.retry_at = now  # if Redis does not accept it, it is not one more loss
         self._failing.add(case)
         if len(self._failing) >= FAILING_CASES:
             return Action.DISPATCH

@@ -1,6 +1,6 @@
-"""What one stage tells the next through Redis: typed, small, and readable as JSON.
+"""Orders from one stage to the next through Redis: typed, small, and readable as JSON.
 
-A path is text; where it is not UTF-8 its bytes stand beside it in base64 (`path_b64`).
+A path is text; where it is not UTF-8 its bytes are added in base64 (`path_b64`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class PathText(Struct, frozen=True, omit_defaults=True, gc=False):
 
     @classmethod
     def of(cls, path: bytes) -> PathText:
-        """A path as JSON has it."""
+        """A path in its JSON form."""
         return cls(*text_of(path))
 
     @property
     def raw(self) -> bytes:
-        """The path as the disk has it. Raises QueueError where it leads out of its root."""
+        """The path in bytes. Raises QueueError where it leads out of its root."""
         return _checked(self)
 
 
@@ -45,7 +45,7 @@ class FileText(PathText, frozen=True, omit_defaults=True, gc=False, kw_only=True
 
     @classmethod
     def of_entry(cls, entry: Entry) -> FileText:
-        """An entry as JSON has it."""
+        """An entry in its JSON form."""
         text, b64 = text_of(entry.path)
         stamp = entry.stamp
         return cls(
@@ -61,31 +61,31 @@ class FileText(PathText, frozen=True, omit_defaults=True, gc=False, kw_only=True
 
     @property
     def entry(self) -> Entry:
-        """What a scan made of it. Raises QueueError where the path leads out of its root."""
+        """The entry of the scan. Raises QueueError where the path leads out of its root."""
         stamp = Stamp(self.size, self.mtime_ns, self.ctime_ns, self.inode)
         return Entry(_checked(self), stamp, self.disk, self.special)
 
 
 class ScanOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Scan the hints of a generation, or ask again for one row of it that was not whole."""
+    """Scan the hints of a generation, or again one row of it that was incomplete."""
 
     index: str
     """The identity of the index; a worker of another one refuses."""
     generation: int
     row: int = 0
-    """The one row to ask for again; 0: scan all hints of the generation."""
+    """The one row to scan again; 0: scan all hints of the generation."""
     turn: int = 0
-    """How often it was dispatched; it makes the ids of its jobs."""
+    """How often it was dispatched; part of the ids of its jobs."""
     slice: int = 0
     """A long scan is done in slices, so that nothing else waits for it."""
     closed: tuple[tuple[int, PathText], ...] = ()
     """(root id, path) of files that were closed or moved in since their last write."""
     unfinished: tuple[tuple[int, PathText], ...] = ()
-    """(root id, path) of files that are being written just now."""
+    """(root id, path) of files that are being written now."""
 
 
 class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Which chunk a job is about."""
+    """The chunk that a job is about."""
 
     index: str
     row: int
@@ -93,13 +93,13 @@ class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
     root: str
     root_id: int
     files: int = 0
-    """How many its row names: the ids of its jobs have it, for whoever asks after them."""
+    """Number of names in its row: part of the ids of its jobs, so that they can be found."""
     turn: int = 0
     reread: int = 0
     scan: int = 0
-    """The row in `scans` that counts what comes of it, or 0."""
+    """The row in `scans` that counts its results, or 0."""
     everything: bool = False
-    """Whether all of its root is looked at, so that other links to a file are, too."""
+    """Whether all of its root is scanned, so that other links to a file are, too."""
 
 
 class ExtractOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -107,18 +107,18 @@ class ExtractOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     origin: Origin
     root_path: PathText
-    """Where the machine with the index has the root; absolute."""
+    """The path of the root on the machine with the index; absolute."""
     files: tuple[FileText, ...]
     """In the order to read them."""
     unread: tuple[FileText, ...] = ()
-    """What needs no reading; it goes on to the next stage as it is."""
+    """What needs no reading; passed on to the next stage unchanged."""
     evidence: Evidence = Evidence()
     follow_links: bool = False
     closed: tuple[PathText, ...] = ()
 
 
 class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Put what was read to what was planned."""
+    """Combine readings with their plan."""
 
     origin: Origin
     files: tuple[FileText, ...] = ()
@@ -128,12 +128,12 @@ class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 def files_of(entries: Iterable[Entry]) -> tuple[FileText, ...]:
-    """Entries as JSON has them."""
+    """Entries in their JSON form."""
     return tuple(map(FileText.of_entry, entries))
 
 
 def nameless(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """Readings without their paths, which stand in the files they belong to."""
+    """Readings without their paths, which are in the files they belong to."""
     return tuple(replace(reading, path=b"") for reading in readings)
 
 
@@ -142,13 +142,13 @@ def _checked(text: PathText) -> bytes:
     if path.startswith(b"/") or b"\0" in path or _DOTS.intersection(path.split(b"/")):
         raise QueueError(
             f"{text.path!r}: a path that leads out of its root is refused; drop this job, and see"
-            " who else may write to this Redis"
+            " which other programs may write to this Redis"
         )
     return path
 
 
 def bytes_of(text: PathText) -> bytes:
-    """The path as it is told, wherever it may lead."""
+    """The path in bytes, wherever it may lead."""
     if text.path_b64 is UNSET:
         return text.path.encode()
     try:

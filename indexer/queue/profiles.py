@@ -1,4 +1,4 @@
-"""A profile's name -> how many processes of a worker serve which queues."""
+"""A profile's name -> the processes of a worker, and the queues that each serves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WorkerRole(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What people see of it."""
+        """The name that users see."""
         return "-".join(self.queues) + (f"-{self.number}" if self.number > 1 else "")
 
 
@@ -42,7 +42,7 @@ _PI_READERS: Final = 2
 def worker_roles(settings: Settings, queues: Collection[str], jobs: int | None) -> list[WorkerRole]:
     """The processes of a worker that serves these queues; `jobs` is how many read files.
 
-    Raises UsageError for a queue that there is not.
+    Raises UsageError for an unknown queue.
     """
     strange = sorted(set(queues) - set(QUEUES))
     if strange:

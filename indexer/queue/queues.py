@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 _PARKED: Final = "music-indexer:parked"
-"""A hash: generation -> turn and slice of its scan, which waits until there is room."""
+"""A hash: generation -> turn and slice of its scan, which is parked until there is room."""
 _SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
@@ -28,7 +28,7 @@ class JobState(Struct, frozen=True, gc=False):
 
     status: str = ""
     pulse: bytes = b""
-    """The last sign of life."""
+    """The last heartbeat."""
     reading: bool = False
     """Its files were given to a reader."""
 
@@ -43,7 +43,7 @@ class Queues:
     def put(
         self, name: str, order: object, *, job_id: str, description: str, timeout_s: float | None
     ) -> None:
-        """Enqueue one order. A job of the same id that stands there is replaced.
+        """Enqueue one order. A job of the same id is replaced.
 
         `timeout_s` None: RQ sets no limit to its time.
         """
@@ -60,24 +60,24 @@ class Queues:
         queue.enqueue_job(job)
 
     def files_held(self) -> int:
-        """How many files stand in the queues between scan and insert; their jobs' ids tell."""
+        """How many files are in the queues between scan and insert, by the ids of their jobs."""
         with self.client.pipeline(transaction=False) as pipeline:
             for name in ("extract", "batch", "insert"):
                 pipeline.lrange(self._queues[name].key, 0, -1)
             return sum(files_in(job_id) for ids in pipeline.execute() for job_id in ids)
 
     def waiting(self) -> set[str]:
-        """The ids of all jobs that stand in a queue."""
+        """The ids of all jobs that are in a queue."""
         with self.client.pipeline(transaction=False) as pipeline:
             for queue in self._queues.values():
                 pipeline.lrange(queue.key, 0, -1)
             return {job_id.decode(errors="replace") for ids in pipeline.execute() for job_id in ids}
 
     def states(self, job_ids: Sequence[str]) -> list[JobState]:
-        """Of each job; an empty one where there is none that can be read.
+        """The state of each job; an empty one where there is none that can be read.
 
-        What stands there as a time is the clock of the worker's machine, so it is not read as one:
-        another value means that somebody lives.
+        The heartbeat is a time by the clock of the worker's machine, so it is not used as a time:
+        another value means that the worker lives.
         """
         with self.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
@@ -90,54 +90,54 @@ class Queues:
         ]
 
     def workers_of(self, name: str) -> int:
-        """How many workers serve a queue, by their own word."""
+        """How many workers are registered for a queue."""
         key = WORKERS_BY_QUEUE_KEY % name
         return int(self.client.scard(key))
 
     def park(self, generation: int, turn: int, slice_: int) -> None:
-        """A scan waits until the queues hold fewer files."""
+        """Park a scan until the queues hold fewer files."""
         self.client.hset(_PARKED, str(generation), f"{turn} {slice_}")
 
     def unpark(self, generation: int) -> bool:
-        """Take a scan to go on with; False when somebody else has taken it."""
+        """Take a parked scan to resume; False when another process has taken it."""
         return bool(self.client.hdel(_PARKED, str(generation)))
 
     def parked(self) -> list[tuple[int, int, int]]:
-        """(generation, turn, slice) of the scans that wait."""
+        """(generation, turn, slice) of the parked scans."""
         told: Any = self.client.hgetall(_PARKED)
         waiting = (_numbers(key + b" " + value, 3) for key, value in told.items())
         return sorted((one[0], one[1], one[2]) for one in waiting if one)
 
     def note_scan(self, generation: int, seen: int, planned: int) -> None:
-        """Tell whoever follows a scan how far it is."""
+        """Publish the progress of a scan."""
         with self.client.pipeline(transaction=False) as pipeline:
             pipeline.hset(_SCANS, str(generation), f"{seen} {planned}")
             pipeline.expire(_SCANS, _SCANS_TTL_S)
             pipeline.execute()
 
     def scan_noted(self, generation: int) -> tuple[int, int]:
-        """(files seen, files to read) of a scan, as far as it is."""
+        """(files seen, files to read) of a scan so far."""
         told: Any = self.client.hget(_SCANS, str(generation))
         seen, planned = _numbers(told or b"", 2) or (0, 0)
         return seen, planned
 
     def forget_scan(self, generation: int) -> None:
-        """It is at its end."""
+        """Delete the progress of a scan that has ended."""
         self.client.hdel(_SCANS, str(generation))
 
 
 def chunk_job(queue: str, row: int, files: int, turn: int) -> str:
-    """The id of a job about a chunk: which pending row, how many files, dispatched how often."""
+    """The id of a job for a chunk: its pending row, number of files, and turn."""
     return f"{queue}-{row}-{files}-{turn}"
 
 
 def scan_job(generation: int, row: int, turn: int, slice_: int) -> str:
-    """The id of a scan job; a scan of files that were not whole says which row it is for."""
+    """The id of a scan job; `row` is the row of incomplete files that it scans again, or 0."""
     return f"scan-{generation}-{row}-{turn}-{slice_}"
 
 
 def files_in(job_id: bytes | str) -> int:
-    """How many files a job of a chunk is about, by its id; 0 for what is no such job."""
+    """How many files a job of a chunk is about, by its id; 0 for any other id."""
     text = job_id.decode(errors="replace") if isinstance(job_id, bytes) else job_id
     parts = text.split("-")
     is_ours = len(parts) == 4 and len(parts[2]) < 10 and parts[2].isdecimal()
@@ -145,7 +145,7 @@ def files_in(job_id: bytes | str) -> int:
 
 
 def _numbers(told: bytes, many: int) -> tuple[int, ...]:
-    """The whole numbers that stand there; none where it is something else."""
+    """The whole numbers in a value; none where it is something else."""
     words = told.split()
     if len(words) != many or not all(word.isdigit() and len(word) < 20 for word in words):
         return ()

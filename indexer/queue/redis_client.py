@@ -1,4 +1,4 @@
-"""An address in the settings -> a Redis that answers, and what is wrong with it if anything is."""
+"""An address in the settings -> a Redis that answers, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from indexer import errors
 from indexer.settings import Settings
 
 _CONNECT_S: Final = 5.0
-"""A guess: a server on the same network that takes longer is as good as away."""
+"""A guess: a server on the same network that takes longer is as good as down."""
 
 
 _SECRETS: Final = ("password=", "username=")
-"""Options of an address that are nobody's business."""
+"""Options of an address that are credentials, not shown."""
 
 
 class RedisState(Struct, frozen=True):
-    """What a Redis says of itself."""
+    """The state that a Redis reports."""
 
     run_id: str
-    """Another one each time that it starts."""
+    """Its run id: another one after each start."""
     version: str
     memory: int
-    """Bytes in use."""
+    """Memory in use, in bytes."""
     peak: int
     eviction: str
     """Its `maxmemory-policy`."""
 
     @property
     def warning(self) -> str | None:
-        """What to change so that no queue is lost, with the line to write; None: nothing."""
+        """What to change so that no job is lost, with the line to write; None: nothing."""
         if not self.eviction.startswith("allkeys"):
             return None
         return (
-            f"this Redis throws queues away when its memory is full (maxmemory-policy"
+            f"this Redis deletes queues when its memory is full (maxmemory-policy"
             f" {self.eviction}): write `maxmemory-policy noeviction` in its redis.conf, or run"
             " `redis-cli config set maxmemory-policy noeviction`"
         )
@@ -49,7 +49,7 @@ class RedisState(Struct, frozen=True):
 def connect(settings: Settings, *, timeout_s: float | None = None) -> redis.Redis:
     """A client of the Redis in the settings; nothing is sent yet, so nothing can fail here.
 
-    `timeout_s` is the longest that one command may take; None: for ever, as a blocking read needs.
+    `timeout_s` is the time limit of one command; None: no limit, as a blocking read needs.
     Raises UsageError where the settings name none.
     """
     address = settings.redis
@@ -73,22 +73,22 @@ def connect(settings: Settings, *, timeout_s: float | None = None) -> redis.Redi
 
 @contextmanager
 def answering(settings: Settings) -> Iterator[None]:
-    """What redis raises within comes out as RedisAway, or as QueueError where it refuses us."""
+    """Turn errors of redis into RedisAway, or into QueueError where it refuses us."""
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         if isinstance(error, redis.AuthenticationError):
             raise _refused(settings, error) from error
         raise errors.RedisAway(
-            f"{shown(settings)}: no Redis answers ({error}); start it, or set `redis` to where it"
-            " is. Nothing is lost: what is to be looked at stands in the index"
+            f"{shown(settings)}: no Redis answers ({error}); start it, or set `redis` to its"
+            " address. Nothing is lost: pending work is stored in the index"
         ) from error
     except redis.ResponseError as error:
         raise _refused(settings, error) from error
 
 
 def state_of(client: redis.Redis) -> RedisState:
-    """Ask a Redis for its state. Raises what redis raises."""
+    """Ask a Redis for its state. Raises redis errors."""
     told = client.info()
     return RedisState(
         str(told["run_id"]),
@@ -100,7 +100,7 @@ def state_of(client: redis.Redis) -> RedisState:
 
 
 def shown(settings: Settings) -> str:
-    """The address as people may see it: without the password."""
+    """The address without the password, for users."""
     address = settings.redis or ""
     scheme, separator, rest = address.partition("://")
     if "@" in rest:
@@ -112,6 +112,6 @@ def shown(settings: Settings) -> str:
 
 def _refused(settings: Settings, error: Exception) -> errors.QueueError:
     return errors.QueueError(
-        f"{shown(settings)}: Redis refuses ({error}); see to the user and password in `redis`, and"
-        " to the memory and disk of the server"
+        f"{shown(settings)}: Redis refuses ({error}); check the user and password in `redis`, and"
+        " the memory and disk of the server"
     )

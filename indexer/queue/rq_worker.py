@@ -1,9 +1,9 @@
-"""RQ's workers, made to run our own jobs and nothing else, and to end with their parent.
+"""RQ's workers, made to run only our own jobs, and to end with their parent.
 
 RQ 3.0 as it is: a thread for commands from outside (a thread and `fork` do not go together), a
 worker that quits when Redis is away for a moment or when a job cannot be read, no heartbeat while
 a worker that does not fork runs a job, and a log line for each step of each job. Each override
-below says which of these it is for.
+below names the one it is for.
 """
 
 from __future__ import annotations
@@ -44,35 +44,35 @@ _log = logging.getLogger("indexer")
 never_one_files(BaseTimeoutException)
 
 _HEARTBEAT_S: Final = 5
-"""How often a worker that has files read tells that its job goes on (rule R5)."""
+"""How often a worker that extracts sends a heartbeat for its job (rule R5)."""
 _HEARTBEAT_TTL_S: Final = _HEARTBEAT_S + 60
-"""After so long without a heartbeat RQ takes a job for abandoned; as RQ's own forking worker has
-it."""
+"""After so long without a heartbeat RQ takes a job for abandoned; as for RQ's own forking
+worker."""
 IDLE_S: Final = 30
-"""For so long what reads files stays when there is nothing to read: a reader process, and a worker
-that is not the only one to have files read. At rest each takes some 20 MB for nothing. A guess."""
+"""Idle time before a reader process ends, and an extract worker that is not the only one. At rest
+each takes some 20 MB for nothing. A guess."""
 _HEARTBEATS_APART_S: Final = 0.1
-"""Of a worker, not of its jobs. Each is four commands, and a job of live work takes 10 ms."""
+"""Between heartbeats of a worker, not of its jobs. Each is four commands, a live job 10 ms."""
 _TTL_S: Final = 120
-"""How long a worker that shows no life stands in the list of workers."""
+"""How long a worker without a heartbeat stays in the list of workers."""
 _MAINTENANCE_S: Final = 60
-"""RQ waits ten minutes else before it puts the jobs of a dead worker among the failed ones."""
+"""By default RQ moves a dead worker's jobs to the failed ones only after ten minutes."""
 _HANDED_BACK_PAUSE_S: Final = 2.0
 """After a job was handed back, another machine gets so much time to take it. A guess."""
 _VITALS_EVERY_S: Final = 5.0
 _RECORD_GONE: Final = re.compile(r"Execution \w+ not found in Redis")
 AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
-"""What redis raises where the server is gone in the middle of something."""
+"""What redis raises where the server goes away in the middle of something."""
 
 
 class _Away(logging.Filter):
-    """What is no fault of the program is told in a line: a Redis that goes away, and that once."""
+    """Logs in one line what is no fault of the program: a Redis that goes away, and that once."""
 
     told = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        error = sys.exc_info()[1]  # RQ puts the traceback into the text of some
-        if isinstance(error, IndexerError):  # it says what to do; its traceback stands in Redis
+        error = sys.exc_info()[1]  # RQ puts the traceback into some messages
+        if isinstance(error, IndexerError):  # it says what to do; its traceback is in Redis
             record.msg, record.args, record.exc_info = "job failed detail=%s", (error,), None
             return True
         if error is not None and _is_gone(error):  # FLUSHALL, or an empty restart
@@ -89,21 +89,21 @@ _away = _Away()
 
 
 def _is_gone(error: BaseException) -> bool:
-    """Whether RQ says that a job's keys went while it was done."""
+    """Whether RQ reports that a job's keys vanished while it ran."""
     if isinstance(error, (InvalidJobOperation, NoSuchJobError)):
         return True
-    # RQ 3.0: of the record that somebody is at it, by no type of its own (see test_hands)
+    # RQ 3.0: for the execution record, without a type of its own (see test_hands)
     return isinstance(error, ValueError) and _RECORD_GONE.fullmatch(str(error)) is not None
 
 
 class _Ours:
-    """What both kinds have in common. `memory_mb` is how much it may hold before it ends."""
+    """Common to both kinds. A worker ends when it holds more than `memory_mb`."""
 
     memory_mb = 256
     is_told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
-    """Whether that came before RQ was there to take it."""
+    """Whether the signal to stop came before RQ's handler was installed."""
     call_for_more: Callable[[], None] = staticmethod(lambda: None)
-    """Called by a reader when more jobs wait than the one it has."""
+    """Called by a reader when more jobs are queued than the one it has."""
     _shown_life_at = -math.inf
     _vitals_at = 0.0
     _told_pids: tuple[int, ...] = ()
@@ -122,7 +122,7 @@ class _Ours:
         """Take no commands from outside: RQ starts a thread for them."""
 
     def unsubscribe(self) -> None:
-        """The other side of `subscribe`."""
+        """The counterpart of `subscribe`."""
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()  # type: ignore[misc]  # both workers have it
@@ -130,10 +130,10 @@ class _Ours:
             self._stop_requested = True
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ANN401
-        """RQ's sign of life, which a Redis that has lost all takes from somebody it does not know.
+        """RQ's heartbeat; a Redis that lost its data would accept it for an unknown worker.
 
-        Such a worker would stand in no list of workers any more. RQ sends three for each job; of
-        those that come one right after the other the first is enough.
+        Such a worker would be in no list of workers any more. RQ sends three for each job; of those
+        that come in quick succession the first is enough.
         """
         if pipeline is None and time.monotonic() < self._shown_life_at + _HEARTBEATS_APART_S:
             return
@@ -150,7 +150,7 @@ class _Ours:
     def handle_job_success(
         self, job: Job, queue: Queue, started_job_registry: object, execution: Execution
     ) -> None:
-        """RQ's, for jobs that leave nothing behind: no result, no dependents, nothing to repeat.
+        """RQ's method, for jobs that leave nothing behind: no result, no dependents, no repetition.
 
         RQ asks for all of these, and for the job's executions twice: 15 commands, one by one.
         """
@@ -174,7 +174,7 @@ class _Ours:
 
     @property
     def has_ended_well(self) -> bool:
-        """Whether it ended because it was to: RQ ends as quietly when something went wrong."""
+        """Whether it ended as requested: RQ ends just as quietly when something went wrong."""
         return self._stop_requested or self._shutdown_requested_date is not None
 
     @property
@@ -183,16 +183,16 @@ class _Ours:
         return ()
 
     def tell_vitals(self) -> None:
-        """Write down how much memory and processor time it took, for `status`; end if too much.
+        """Write its memory and processor time for `status`; end if it holds too much memory.
 
-        What its reader takes counts as well, but not towards its own limit: that one has its own.
+        The readers' memory counts in the report, but not towards this limit: they have their own.
         """
         pids = (os.getpid(), *self.reader_pids)
         spent = [one for pid in pids if (one := spent_by(pid)) is not None]
         held = spent[0][0]
         if held > self.memory_mb * 1024 * 1024:
             _log.warning(
-                "worker ends memory=%d limit=%d action=a fresh one takes its place",
+                "worker ends memory=%d limit=%d action=a new one is started",
                 held,
                 self.memory_mb * 1024 * 1024,
             )
@@ -210,37 +210,37 @@ class _Ours:
 
 
 class IndexRqWorker(_Ours, SimpleWorker):
-    """Runs each job in its own process, since that one holds the database."""
+    """Runs each job in its own process, since that holds the open database."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run one job, and see how much it left behind."""
+        """Run one job, and check how much memory it left in use."""
         super().execute_job(job, queue)
         self.tell_vitals()
 
 
 class _NoTimeLimit(BaseDeathPenalty):
-    """RQ's limit to the time of a job, without the limit: the pool has one for each file."""
+    """RQ's time limit of a job, disabled: the pool has one for each file."""
 
     def setup_death_penalty(self) -> None:
         """Set no alarm."""
 
     def cancel_death_penalty(self) -> None:
-        """None was set."""
+        """Cancel nothing."""
 
 
 class ExtractRqWorker(_Ours, SimpleWorker):
     """Has files read by a reader process of its own, which is kept between jobs.
 
-    A bad file may take that process down, and nothing else. While a job waits for it, the worker
-    sends the heartbeats that RQ 3.0 sends only for a job in a fork.
+    A bad file may crash that process, and nothing else. While a job waits for it, the worker sends
+    the heartbeats that RQ 3.0 sends only for a job in a fork.
     """
 
     death_penalty_class = _NoTimeLimit
     reader: ChunkReader
-    """What its jobs read files with."""
+    """The reader that serves its jobs."""
     _heartbeat_at = 0.0
     _has_called = False
-    """Whether others were called to help, while it is at this job."""
+    """Whether other workers were called to help during this job."""
 
     @property
     def reader_pids(self) -> tuple[int, ...]:
@@ -248,7 +248,7 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         return self.reader.reader_pids
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
-        """The same for each job: RQ's own goes by the time that a job may take."""
+        """The same for each job: RQ's own depends on the job's time limit."""
         del job, working_time
         return _HEARTBEAT_TTL_S
 
@@ -265,7 +265,7 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run one job; when it was handed back, let others try first."""
+        """Run one job; after it was handed back, let other workers try first."""
         self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
         self._has_called = False
         self.reader.begins = lambda: self._tell_reading(job)
@@ -275,24 +275,24 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         try:
             back = job.get_status(refresh=False) == JobStatus.QUEUED
         except InvalidJobOperation:
-            return  # done and gone
+            return  # done, and deleted
         if back:
             self._let_others_try()
 
     def _tell_reading(self, job: Job) -> None:
-        """From here on its files may be at fault if all of this worker is lost."""
-        with suppress(redis.RedisError):  # a loss that cannot be told is held against no file
-            if self.connection.exists(job.key):  # else it would be made anew, and stay
+        """From here on its files may be at fault if this whole worker is lost."""
+        with suppress(redis.RedisError):  # without the record, a loss counts against no file
+            if self.connection.exists(job.key):  # else hset would create a key that stays
                 self.connection.hset(job.key, READING, 1)
 
     def _beat(self, job: Job, queue: Queue) -> None:
-        """What is to be done while a job goes on; without Redis, it goes on all the same."""
+        """The work between two waits for the reader; without Redis, the job goes on."""
         self._send_heartbeat(job)
         if self._has_called:
             return
         try:
             waits = bool(queue.count)
-        except redis.RedisError:  # heartbeats say so; another question may wait for minutes
+        except redis.RedisError:  # heartbeats log it; another command may wait for minutes
             self._has_called = True
             return
         if waits:
@@ -314,7 +314,7 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         try:
             self.tell_vitals()
         except redis.RedisError:
-            self.log.warning("memory and processor time not told", exc_info=True)
+            self.log.warning("memory and processor time not written", exc_info=True)
 
     def _let_others_try(self) -> None:
         until = time.monotonic() + _HANDED_BACK_PAUSE_S
@@ -335,9 +335,9 @@ def worker_of(
 ) -> IndexRqWorker | ExtractRqWorker:
     """A worker for these queues. Its connection's time limit is set by RQ.
 
-    With a `reader` it has files read, and nothing else. `stopped` answers whether a signal has come
-    before its own handlers are there, and `longest_pause_s` is between two tries to reach a Redis
-    that is away.
+    With a `reader` it serves only `extract`. `stopped` returns whether a signal has come before its
+    own handlers are installed, and `longest_pause_s` is the longest pause between two tries to
+    reach a Redis that is down.
     """
     OurJob.handlers = dict(handlers)
     kind: type[IndexRqWorker | ExtractRqWorker] = (
@@ -366,7 +366,7 @@ def worker_of(
 
 
 def quiet_logs(level: int = logging.WARNING) -> None:
-    """Let RQ tell only what went wrong, in our own form: it adds its handlers where none is."""
+    """Have RQ log only warnings, in our own form: it adds its handlers where there are none."""
     for name in ("rq.worker", "rq.job", "rq.registry", "rq.queue", "rq.scheduler"):
         logger = logging.getLogger(name)
         logger.setLevel(level)

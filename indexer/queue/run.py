@@ -23,7 +23,7 @@ _log = logging.getLogger("indexer")
 
 _LOOK_PAUSE_S: Final = 0.02
 _IDLE_S: Final = 3.0
-"""After so long without a step it is said which queues nobody serves. A guess."""
+"""Idle time after which queues without a worker are logged. A guess."""
 
 
 class QueuedRun:
@@ -45,7 +45,7 @@ class QueuedRun:
         self._told_idle = False
 
     def close(self) -> None:
-        """Let Redis go."""
+        """Close the connection to Redis."""
         self._dispatcher.close()
 
     def check(self) -> None:
@@ -54,9 +54,9 @@ class QueuedRun:
             state_of(self._dispatcher.queues.client)
 
     def run(self, hints: Sequence[Hint], scan_id: int, expected: int | None) -> bool:
-        """Have these places looked at, and wait for it. After `stop` the work goes on alone.
+        """Have these hints done, and wait for the end. After `stop` the work goes on without us.
 
-        False when it was stopped before the end. What is done is counted in the row of `scans`.
+        False when it was stopped before the end. The row of `scans` counts what is done.
         """
         if not hints:
             return True
@@ -92,10 +92,10 @@ class QueuedRun:
                 self._dispatcher.queues.forget_scan(generation)
 
     def _report(self, generation: int, scan_id: int, expected: int | None) -> tuple[int, int, int]:
-        """Tell how far it is: files seen, to read, and read."""
+        """Report the progress; (files seen, files to read, files read)."""
         seen = planned = 0
         if self._dispatcher.trouble is None:
-            with suppress(errors.QueueError), answering(self._settings):  # the dispatcher says so
+            with suppress(errors.QueueError), answering(self._settings):  # the dispatcher logs it
                 seen, planned = self._dispatcher.queues.scan_noted(generation)
         read = run_counts.result_of(self._connection, scan_id).files_read
         if self._listener is not None:
@@ -112,7 +112,7 @@ class QueuedRun:
         return seen, planned, read
 
     def _tell_idle(self) -> None:
-        """Say which queues nobody serves."""
+        """Log which queues have no worker."""
         if self._told_idle:
             return
         idle: list[str] = []

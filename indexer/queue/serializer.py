@@ -1,4 +1,4 @@
-"""What RQ keeps of a job -> JSON and back, and nothing that is not JSON.
+"""RQ's data of a job -> JSON and back, and nothing that is not JSON.
 
 RQ takes a module with these two names as a serializer. Arguments stay raw: the job's own function
 knows their type.
@@ -23,7 +23,7 @@ def dumps(value: object, /) -> bytes:
 
 
 def loads(data: bytes, /) -> Any:  # noqa: ANN401 - RQ asks for whatever it stored
-    """The same back. Raises ValueError for what is no JSON, such as a pickle."""
+    """The call again. Raises ValueError for what is not JSON, such as a pickle."""
     if data.startswith(b"["):
         return _decode_call(data)
     return _decode_any(data)

@@ -1,7 +1,8 @@
 """A profile -> processes that serve the queues, and end when this one does.
 
 The parent only starts, watches and ends them. They are forked from it, so that they share what it
-has loaded, and it has no thread. It never opens the database: who reads files must not hold it.
+has loaded, and it has no thread. It never opens the database: a process that reads files must not
+hold it.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("indexer")
 
 _MORE: Final = signal.SIGUSR1
-"""The first reader sends it to the parent when more waits than it takes itself."""
+"""The first reader sends it to the parent when more work waits than it can take."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _MORE)
 _UNWELL: Final = 70
 """The exit code of a process whose worker ended by itself (sysexits.h, EX_SOFTWARE)."""
 _FIRST_PAUSE_S: Final = 0.5
-"""Before a process that failed is started again; it grows to `reconnect_longest`. A guess."""
+"""Pause before a failed process is started again; it grows to `reconnect_longest`. A guess."""
 _LIVED_S: Final = 30.0
-"""Whoever lived so long failed for a new reason, and is started again after the first pause."""
+"""A process that ran for so long failed for a new reason, and restarts after the first pause."""
 _WAIT_S: Final = 0.25
-"""The first pause between two looks for a Redis or a database. A guess."""
+"""The first pause between two checks for a Redis or a database. A guess."""
 
 
 class _Child(Struct):
-    """A post, and the process that holds it."""
+    """A worker role, and the process that serves it."""
 
     post: WorkerRole
     pid: int = 0
@@ -60,7 +61,7 @@ class _Child(Struct):
     start_at: float = 0.0
     done: bool = False
     wanted: bool = True
-    """False: it reads files, and the first reader has no more work than it can do alone."""
+    """False: it reads files, and the first reader can do all of the present work alone."""
 
 
 class _Stopped(BaseException):
@@ -70,9 +71,9 @@ class _Stopped(BaseException):
 def run(
     settings: Settings, wanted: PathFilter, posts: Sequence[WorkerRole], *, burst: bool = False
 ) -> None:
-    """Hold all posts until SIGTERM or Ctrl-C; with `burst`, until all queues are empty.
+    """Serve all roles until SIGTERM or Ctrl-C; with `burst`, until all queues are empty.
 
-    A process that ends is started again. At the end each may finish the job at hand; a second
+    A process that ends is started again. At the end each may finish its current job; a second
     signal ends them at once, and their jobs are dispatched again when their leases end.
     """
     _preload(settings)
@@ -100,11 +101,11 @@ def run(
 
 
 def _preload(settings: Settings) -> None:
-    """Load before the forks what most of them need, and leave it out of the garbage collection.
+    """Load before the forks what most of them need, and exclude it from garbage collection.
 
-    The collector writes to each object that it looks at, which would end the sharing.
+    The collector writes to each object that it examines, which would end the sharing.
     """
-    with suppress(errors.QueueError), answering(settings):  # who talks to it imports more
+    with suppress(errors.QueueError), answering(settings):  # connecting imports more modules
         client = connect(settings, timeout_s=1)
         client.ping()
         client.close()
@@ -134,10 +135,10 @@ def _start(child: _Child, settings: Settings, wanted: PathFilter, *, burst: bool
     if pid == 0:
         code = 1
         try:
-            os.setpgid(0, 0)  # a terminal sends Ctrl-C to the parent alone, who decides
+            os.setpgid(0, 0)  # a terminal sends Ctrl-C to the parent alone, which decides
             if die_with_parent(parent):
                 code = _serve(child.post, settings, wanted, burst=burst)
-        except BaseException:  # noqa: BLE001 - nothing of the parent's may run in here
+        except BaseException:  # noqa: BLE001 - nothing of the parent may run here
             traceback.print_exc()
         finally:
             sys.stderr.flush()
@@ -156,7 +157,7 @@ def _end(children: Sequence[_Child], number: signal.Signals) -> None:
 
 
 def _bury(children: Sequence[_Child], settings: Settings, *, burst: bool, ending: bool) -> None:
-    """Take note of the processes that have ended, and plan when others take their place."""
+    """Reap the processes that have ended, and plan when to start them again."""
     for child in children:
         if not child.pid:
             continue
@@ -188,7 +189,7 @@ def _bury(children: Sequence[_Child], settings: Settings, *, burst: bool, ending
 
 
 def _serve(post: WorkerRole, settings: Settings, wanted: PathFilter, *, burst: bool) -> int:
-    """What a child does: wait until it can work, and work."""
+    """The work of a child: wait until it can work, and work."""
     stopped = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -206,7 +207,7 @@ def _serve(post: WorkerRole, settings: Settings, wanted: PathFilter, *, burst: b
             return _work(post, settings, wanted, lambda: stopped, burst=burst)
     except _Stopped:
         return 0
-    except AWAY as error:  # from RQ's good-bye: it has said so; who comes next waits for it
+    except AWAY as error:  # from RQ's shutdown; the next process waits for Redis
         _log.warning("redis away detail=%s", error)
         return _UNWELL
     except errors.IndexerError as error:
@@ -281,7 +282,7 @@ def _work_as_reader(
 
 
 def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
-    """Wait until Redis answers, and say so once. Raises QueueError where it refuses us."""
+    """Wait until Redis answers, and log the wait once. Raises QueueError where it refuses us."""
     pause_s, told = _WAIT_S, False
     while True:
         try:
@@ -304,7 +305,7 @@ def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
 
 
 def _await_database(settings: Settings, stopped: Callable[[], bool]) -> None:
-    """Wait until somebody has made the index: who serves it does not choose where it is."""
+    """Wait until the index exists: workers never create the database."""
     told = False
     while not settings.db.exists():
         if not told:
@@ -318,7 +319,7 @@ def _await_database(settings: Settings, stopped: Callable[[], bool]) -> None:
 
 
 def _take_turn(post: WorkerRole, settings: Settings, stopped: Callable[[], bool]) -> int | None:
-    """Be the only one who scans for this index: half of a scan stands in its scanner's memory."""
+    """Be the only scanner of this index: half of a scan is in the memory of its process."""
     if "scan" not in post.queues:
         return None
     from indexer.store.beside import open_beside  # late: readers of files need none of it
@@ -343,7 +344,7 @@ def _take_turn(post: WorkerRole, settings: Settings, stopped: Callable[[], bool]
 
 
 def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
-    """Sleep, and wake to be told to stop. Raises _Stopped."""
+    """Sleep, and wake when told to stop. Raises _Stopped."""
     until = time.monotonic() + seconds
     while not stopped() and time.monotonic() < until:
         time.sleep(min(0.1, max(0.0, until - time.monotonic())))

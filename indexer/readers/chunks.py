@@ -22,14 +22,14 @@ def chunk_of(
     *,
     plain: bool = False,
 ) -> Chunk:
-    """What a reader gets: paths in the order that the disk has the files, and what proves them.
+    """The chunk for a reader: paths in the order that the disk has the files, and their evidence.
 
-    `plain`: mutagen is to see none of them.
+    `plain`: mutagen reads none of them.
     """
     if len(tree.mount_points) == 1:
         mount_points = set(tree.mount_points)
     else:
-        folders = {paths.parent_of(entry.path) for entry in entries}  # a disk begins at a folder
+        folders = {paths.parent_of(entry.path) for entry in entries}  # a mount point is a folder
         mount_points = {tree.mount_point_of(folder) for folder in folders}
     coarsest = max((spot.granularity_ns for spot in mount_points), default=0)
     evidence = Evidence(

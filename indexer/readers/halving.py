@@ -1,9 +1,9 @@
-"""Chunks, and what became of the readers that had them -> the next piece to read, or a verdict.
+"""Chunks, and the fate of the readers that had them -> the next piece to read, or a verdict.
 
-When a reader dies or hangs, it is known which file of its chunk it had at hand: that one is tried
-again by itself, and the others as they were. Where it is not known (a reader of another making, or
-one that died between two files) the chunk is halved, down to a single file. A single file that
-fails twice is to blame (rule R9).
+When a reader dies or hangs, it is known which file of its chunk it was reading: that one is tried
+again by itself, and the others as they were. Where it is not known (a reader program that does not
+say so, or one that died between two files) the chunk is halved, down to a single file. A single
+file that fails twice is to blame (rule R9).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from indexer.stages.extract import stamp_at
 T = TypeVar("T")
 
 FAILING_CHUNKS = 12
-"""So many different chunks failed and nothing was read in between: the machine is at fault.
+"""Different chunks that failed with nothing read in between: from so many on, the machine is at
+fault.
 
 A guess, and well above the eight or so halvings that lead from a chunk to its one bad file.
 """
@@ -33,12 +34,12 @@ A guess, and well above the eight or so halvings that lead from a chunk to its o
 
 @dataclass(eq=False, slots=True)
 class ChunkJob(Generic[T]):
-    """One chunk as it was asked for, and what has been read of it."""
+    """One chunk as it was requested, and what has been read of it."""
 
     tag: T
     chunk: Chunk
     readings: dict[int, list[Reading]] = field(default_factory=dict)
-    """By the place in the chunk where they begin."""
+    """By the index in the chunk where they begin."""
     pieces: int = 1
     """Still unread."""
 
@@ -56,17 +57,17 @@ class Piece(Generic[T]):
     stop: int
     failures: int = 0
     stamp: Stamp | None = None
-    """Of a single file that failed once, taken before it is tried again."""
+    """Of a single file that failed once: its stamp before the second try."""
 
     @property
     def chunk(self) -> Chunk:
-        """What the reader is told."""
+        """The chunk that is sent to the reader."""
         whole = self.job.chunk
         return replace(whole, paths=whole.paths[self.start : self.stop])
 
 
 def _stamp_of(chunk: Chunk, path: bytes) -> Stamp | None:
-    """The stamp that a file has now; None where nothing can be seen."""
+    """The present stamp of a file; None where it cannot be seen."""
     where = (chunk.root_path, path, chunk.follow_links)
     if not chunk.may_hang:
         return stamp_at(*where)
@@ -85,7 +86,7 @@ class PendingChunks(Generic[T]):
         *,
         gives_up: bool = True,
     ) -> None:
-        """Not `gives_up`: where chunk after chunk fails, its files have the machine's trouble."""
+        """Without `gives_up`, files of many failing chunks get a problem of the environment."""
         self._gives_up = gives_up
         self._fresh = iter(chunks)
         self._queue: deque[Piece[T]] = deque()
@@ -98,7 +99,7 @@ class PendingChunks(Generic[T]):
         """The next piece to read; None when there is none now (a failure may bring one back).
 
         Leftovers go first, the smallest before all. After a failure they take turns with fresh
-        chunks: whichever succeeds shows that the machine is well, and only the file is not.
+        chunks: any success shows that the machine is well, and only the file is not.
         """
         if self._leftovers and not (self._failing and not self._took_fresh):
             return self._take_leftover()
@@ -119,9 +120,9 @@ class PendingChunks(Generic[T]):
         alone: Collection[int] = (),
         known: Mapping[int, Reading] = MappingProxyType({}),
     ) -> ChunkJob[T] | None:
-        """One more chunk, of which some places are to be read each by itself.
+        """One more chunk, of which the files at the indexes `alone` are each read by themselves.
 
-        `known` has the places of which nothing is to be read; the job, if that is all of them.
+        `known` maps an index to a reading that is there already; the job, if that is all of them.
         """
         job = ChunkJob(tag, chunk, {place: [reading] for place, reading in known.items()}, 0)
         start = 0
@@ -136,7 +137,7 @@ class PendingChunks(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """How many pieces wait to be taken, but for what is pulled."""
+        """How many pieces wait to be taken, not counting fresh chunks."""
         return len(self._queue) + len(self._leftovers)
 
     def put_back(self, piece: Piece[T]) -> None:
@@ -144,7 +145,7 @@ class PendingChunks(Generic[T]):
         self._leftovers.append(piece)
 
     def set_aside(self, piece: Piece[T]) -> ChunkJob[T] | None:
-        """Leave what a server does not give, which says nothing of the files, as it is.
+        """Answer a piece as silent: its server does not answer, which says nothing of the files.
 
         Its job if that was the last piece of it.
         """
@@ -154,22 +155,22 @@ class PendingChunks(Generic[T]):
         )
 
     def succeed(self, piece: Piece[T], readings: list[Reading]) -> ChunkJob[T] | None:
-        """Note what a piece brought; its job if that was the last piece of it."""
+        """Note the readings of a piece; its job if that was the last piece of it."""
         self._failing.clear()
         return self._settle(piece, readings)
 
     def fail(self, piece: Piece[T], how: str, at: int | None = None) -> ChunkJob[T] | None:
         """Note that a reader was lost on a piece; its job if that was the last piece of it.
 
-        `how` completes 'the reader ...', `at` is the place in the piece of the file that it had at
-        hand, if that is known. Raises CannotDo when chunk after chunk fails.
+        `how` completes 'the reader ...', `at` is the index in the piece of the file that it was
+        reading, if that is known. Raises CannotDo when chunk after chunk fails.
         """
         self._failing.add(piece.job)
         is_machines = len(self._failing) >= FAILING_CHUNKS
         if is_machines and self._gives_up:
             raise CannotDo(
-                f"reader processes are lost on everything they are given (the last one {how}):"
-                " look whether this machine's disk and memory are well, then scan again"
+                f"reader processes crash or hang on every chunk (the last one {how}):"
+                " check this machine's disk and memory, then scan again"
             )
         if piece.stop - piece.start > 1 and at is not None:
             self._set_apart(piece, piece.start + at)

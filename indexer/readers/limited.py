@@ -1,8 +1,8 @@
-"""Files that our own readers declined -> readings by mutagen, in processes that may die of them.
+"""Files that our own readers declined -> readings by mutagen, in processes that may crash.
 
 mutagen has no bounds: a file can make it take all memory, or hours. So it reads in processes of its
-own, with a limit to their memory and their time. What one is given stands in `trials` before, and a
-file that has often enough been given by itself and never answered for is not given again (rule R9).
+own, with a limit to their memory and their time. Each file is recorded in `trials` before a reader
+gets it; one that was often enough read by itself and never answered is not tried again (rule R9).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from indexer.store.pending import PendingRow
 from indexer.store.sqlite_errors import explained
 
 IDLE_S: Final = 30.0
-"""For so long the readers stay when there is nothing to read: one takes 0.2 s to start, and 20 MB.
-A guess: an album that is tagged file by file finds them warm."""
+"""Idle time before the readers end: one takes 0.2 s to start, and 20 MB. A guess: an album that is
+tagged file by file finds them running."""
 
 File = tuple[int, int]
-"""Which file it is, by whatever name: its disk and inode."""
+"""Identity of a file, whatever its path: its disk and inode."""
 
 
 class ReadJob(Struct, frozen=True):
@@ -44,7 +44,7 @@ class ReadJob(Struct, frozen=True):
 
 
 class LimitedReaders:
-    """A few readers for what may kill them; they start when there is work, and end when idle.
+    """A few readers for files that may crash them; started when there is work, ended when idle.
 
     `offer` and `step` are called by the one thread that has the connection, and never wait long.
     """
@@ -58,10 +58,10 @@ class LimitedReaders:
         clock: Callable[[], float] = time.monotonic,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """`patience_s` is how long a server may leave a reader alone."""
+        """`patience_s` is how long a server may leave a reader without an answer."""
         self._clock = clock
         self.workers = workers
-        """How many readers there may be at once."""
+        """The most readers at once."""
         self._connection = connection
         self._settings = settings
         self._pool = ReaderPool(
@@ -84,16 +84,16 @@ class LimitedReaders:
         """Whether something was offered since the last `step`."""
 
     def __len__(self) -> int:
-        """How many files are in work."""
+        """How many files are being read or wait to be."""
         return self._files.total()
 
     @property
     def files(self) -> Mapping[File, int]:
-        """The files in work."""
+        """The files that are being read or wait to be."""
         return self._files
 
     def row_of(self, root_id: int, path: bytes, stamp: Stamp, reread: int) -> PendingRow | None:
-        """The pending row that stands for a file which is in work just as it is now."""
+        """The pending row of a file that is being read in its present state."""
         job = self._places.get((root_id, path))
         if job is None or job.plan.reread < reread:
             return None
@@ -102,7 +102,7 @@ class LimitedReaders:
 
     @property
     def row_ids(self) -> set[int]:
-        """The pending rows that stand for them."""
+        """The pending rows of these files."""
         return set(self._jobs)
 
     def fileno(self) -> int:
@@ -118,7 +118,7 @@ class LimitedReaders:
         return None if self._idle_since is None else self._idle_since + IDLE_S
 
     def offer(self, job: ReadJob, chunk: Chunk) -> None:
-        """Have these files read; their pending row is durable, and stands until they are inserted.
+        """Have these files read; their pending row is durable, and stays until they are inserted.
 
         `chunk` has the files of the plan, which has the stamps that they had when it was made.
         """
@@ -142,9 +142,9 @@ class LimitedReaders:
             self._finish(*done.answer())
 
     def step(self, wait_s: float = 0.0) -> list[tuple[ReadJob, list[Reading]]]:
-        """Hand out, take in, and give what is done; wait so long for it where nothing is.
+        """Hand out, collect, and return what is done; wait up to `wait_s` seconds where nothing is.
 
-        Raises CannotDo when no reader can be started, or none survives whatever it is given.
+        Raises CannotDo when no reader can be started, or each one crashes on whatever it is given.
         """
         self._has_news = False
         if self._jobs:
@@ -161,7 +161,7 @@ class LimitedReaders:
                 place = (job.plan.root_id, entry.path)
                 if self._places.get(place) is job:
                     del self._places[place]
-        self._files += Counter()  # drop those of which there is none now
+        self._files += Counter()  # drop zero counts
         if not self._jobs and self._pool.reader_count:
             now = self._clock()
             if self._idle_since is None:
@@ -172,27 +172,27 @@ class LimitedReaders:
         return answered
 
     def given(self, piece: Piece[Any]) -> None:
-        """Make durable what a reader gets now."""
+        """Record durably what a reader is about to get."""
         root_id, paths = _place_of(piece)
         stamps = self._stamps[piece.job.tag.row.id]
         files = [(path, stamps[path]) for path in paths]
         trials.begin(self._connection, root_id, files, alone=len(files) == 1)
 
     def answered(self, piece: Piece[Any]) -> None:
-        """Forget it: the reader has not died of it."""
+        """Delete the record: the reader survived."""
         root_id, paths = _place_of(piece)
         trials.end(self._connection, root_id, paths)
 
     def left(self, piece: Piece[Any]) -> None:
-        """It was given in vain: its server did not answer."""
+        """Take the record back: the server did not answer."""
         root_id, paths = _place_of(piece)
         trials.take_back(self._connection, root_id, paths, alone=len(paths) == 1)
 
     def drop(self) -> None:
-        """Forget all work; its rows stay pending. What a living reader had is held against no file.
+        """Drop all work; its rows stay pending. A living reader counts against no file.
 
-        A reader that has died of one by itself leaves its mark; so do all where the database takes
-        nothing now.
+        A reader that died while it read a single file counts against that file; if the database
+        cannot be written now, every reader does.
         """
         ended = self._pool.end_readers()
         with suppress(errors.CannotDo), explained(self._settings.db):
@@ -209,13 +209,13 @@ class LimitedReaders:
         self._has_news = False
 
     def close(self) -> None:
-        """The same, for good."""
+        """Drop all work, and end."""
         self.drop()
         self._pool.close()
 
     def _finish(self, job: ReadJob, readings: list[Reading]) -> None:
         at_fault = [one.path for one in readings if one.problem is not None]
-        if at_fault:  # of the others it was told when they were answered
+        if at_fault:  # the witness was told of the others when they were answered
             trials.end(self._connection, job.plan.root_id, at_fault)
         del self._stamps[job.row.id]
         self._answered.append((job, readings))
@@ -231,5 +231,5 @@ def _place_of(piece: Piece[Any]) -> tuple[int, tuple[bytes, ...]]:
 
 
 def _at_fault(path: bytes, stamp: Stamp, tries: int) -> Reading:
-    reason = f"it was given to a reader {tries} times, and each time that reader, or all, was ended"
+    reason = f"it was given to a reader {tries} times, and each time that reader or all died"
     return Reading(path=path, stamp=stamp, problem=Problem(ProblemKind.CONTENT, reason))

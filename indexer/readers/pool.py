@@ -23,34 +23,34 @@ from indexer.shares.hanging import PATIENCE_S
 T = TypeVar("T")
 
 READER = (sys.executable, "-P", "-m", "indexer.readers.reader")
-"""`-P`: never import from the folder that somebody happens to stand in."""
+"""`-P`: never import from the current folder."""
 
 IN_FLIGHT = 4
 """Chunks a reader has at once: one that it reads, and three so that it never waits while we write
 four in one transaction, or the disk. Measured with 100 000 files: 8.0 s in place of 8.6 with 2."""
 
 STILLBORN = 3
-"""So many readers in a row that end before their first frame will never start. A guess."""
+"""After so many readers in a row that end before their first frame, none will start. A guess."""
 
 START_S = 60.0
-"""How long a reader may take to start; on a small machine Python comes from a slow card."""
+"""How long a reader may take to start; a small machine loads Python from a slow card."""
 
 _LOOK_EVERY_S = 1.0
 _SILENT_S = 10.0
-"""After its server has left a reader alone, nothing of its root is read for so long. A guess."""
+"""Pause of a root after its server left a reader without an answer. A guess."""
 
 
 class Witness(Protocol):
-    """What wants to know of each piece before a reader may die of it."""
+    """An observer of each piece, told before a reader may crash on it."""
 
     def given(self, piece: Piece[Any], /) -> None:
-        """A reader, known to live, is about to get it."""
+        """A reader that is known to live is about to get it."""
 
     def answered(self, piece: Piece[Any], /) -> None:
-        """The reader lives still, and has read it."""
+        """The reader has read it, and still lives."""
 
     def left(self, piece: Piece[Any], /) -> None:
-        """A server did not give it, so that its reader stands still, through no fault of it."""
+        """The reader is blocked on a server that does not answer, through no fault of the piece."""
 
 
 class ReaderPool:
@@ -73,12 +73,12 @@ class ReaderPool:
         """`timeout_s` is how long a reader may be silent over one file before it is killed.
 
         It may take `memory_mb` beyond what it has at its start (0: no limit). `command` starts a
-        reader, which must do as `indexer.readers.reader` does. With a `witness` a reader has one
-        piece at a time.
+        reader, which must speak the protocol of `indexer.readers.reader`. With a `witness` a reader
+        has one piece at a time.
 
         Where a server has to answer (`Chunk.may_hang`), a reader that stands still for `patience_s`
-        is left behind, and what it had is answered as `Waiting.SILENT`. So is all else below that
-        root for a while.
+        is left behind, and what it had is answered as `Waiting.SILENT`. So is everything else below
+        that root for a while.
         """
         self.restarts = 0
         """Readers that died or were killed in the middle of their work."""
@@ -89,14 +89,14 @@ class ReaderPool:
         self._witness = witness
         self._patience_s = patience_s
         self._silent: dict[bytes, tuple[float, Popen[bytes]]] = {}
-        """By a root's path: until when nothing is read there, and the reader that stands still."""
+        """By a root's path: until when nothing is read there, and the blocked reader."""
         self._set_aside: list[ChunkJob[Any]] = []
         self._readers: list[ReaderProcess] = []
         self._selector = selectors.EpollSelector()
         self._stillborn = 0
         self._waited_s = 0.0
         self._listened_s = 0.0
-        """By the system's clock, when it was last listened."""
+        """When we last listened, by the system's clock."""
 
     def __enter__(self) -> Self:
         return self
@@ -115,8 +115,8 @@ class ReaderPool:
         """Read chunks as they come; yield each tag with its readings as soon as all are there.
 
         Pulls the next chunk only when a reader has room for it, at most `IN_FLIGHT` a reader. A
-        file that twice kills or outlives its reader alone is a problem of its own (rule R9).
-        Raises CannotDo when no reader can be started, or none survives whatever it is given.
+        file that twice crashes or outlives its reader alone is a problem of its own (rule R9).
+        Raises CannotDo when no reader can be started, or each one crashes on whatever it is given.
         """
         work = PendingChunks(chunks)
         finished = False
@@ -130,7 +130,7 @@ class ReaderPool:
                 yield job.answer()
             finished = True
         finally:
-            if not finished:  # what readers still hold belongs to nobody now
+            if not finished:  # what readers still hold is not wanted any more
                 self.close()
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class ReaderPool:
         self._selector = selectors.EpollSelector()
 
     def end_readers(self) -> list[Piece[Any]]:
-        """The same, but that `fileno` stays; the pieces of those that lived, and were at work."""
+        """End all readers, but keep `fileno`; the pieces of those that lived and were at work."""
         readers, self._readers = self._readers, []
         lived = [reader for reader in readers if reader.process.poll() is None]
         for reader in readers:
@@ -156,7 +156,7 @@ class ReaderPool:
 
     @property
     def look_s(self) -> float:
-        """How often `step` is to be called while readers are at work, if nothing comes before."""
+        """Longest pause between calls of `step` while readers are at work, in seconds."""
         return min(_LOOK_EVERY_S, self._timeout_s / 4, self._patience_s / 4)
 
     @property
@@ -166,11 +166,11 @@ class ReaderPool:
 
     @property
     def reader_pids(self) -> tuple[int, ...]:
-        """The processes that they are."""
+        """The process ids of the readers."""
         return tuple(reader.process.pid for reader in self._readers)
 
     def step(self, work: PendingChunks[T], wait_s: float = 0.0) -> list[ChunkJob[T]]:
-        """Hand out what there is, wait a little for answers, and give the jobs that are done."""
+        """Hand out pieces, wait up to `wait_s` for answers, and return the jobs that are done."""
         if not self._readers:
             self._listened_s = time.monotonic()
         busy = self._hand_out(work)
@@ -197,7 +197,7 @@ class ReaderPool:
         return True
 
     def _hand_out_singly(self, work: PendingChunks[T], witness: Witness) -> bool:
-        """The same where each piece is told before: one for each reader that lives."""
+        """Hand out where a witness is told before: one piece for each living reader."""
         idle = [reader for reader in self._readers if not reader.pieces]
         while work.waiting > len(idle) and len(self._readers) < self._workers:
             self._readers.append(self._start())
@@ -214,7 +214,7 @@ class ReaderPool:
         return work.waiting > 0 or any(reader.pieces for reader in self._readers)
 
     def _take(self, work: PendingChunks[T]) -> Piece[T] | None:
-        """The next piece, but for those of roots that are silent."""
+        """The next piece, without those of silent roots."""
         while (piece := work.take()) is not None and self._is_silent(piece.chunk.root_path):
             job = work.set_aside(piece)
             if job is not None:
@@ -255,15 +255,15 @@ class ReaderPool:
     def _await_frames(self, work: PendingChunks[T], wait_s: float) -> Iterator[ChunkJob[T]]:
         """Wait until something happens, and yield the jobs that it completes.
 
-        The clock that condemns a silent reader runs only while we listen: our caller may spend
-        minutes between two calls, and a stopped process (Ctrl-Z) any time in one.
+        The time limit of a silent reader runs only while we listen: the caller may spend minutes
+        between two calls, and a stopped process (Ctrl-Z) any time in one.
         """
         events = self._selector.select(wait_s)
         self._waited_s += min(time.monotonic() - self._listened_s, self.look_s)
         for key, _ in events:
             reader: ReaderProcess = key.data
             if reader not in self._readers:
-                continue  # lost a moment ago, in this very loop
+                continue  # lost earlier in this loop
             if key.fd == reader.chunks:
                 if reader.write_on():
                     self._selector.unregister(reader.chunks)
@@ -304,7 +304,7 @@ class ReaderPool:
             self._selector.unregister(reader.chunks)
 
     def _stands_still(self, reader: ReaderProcess) -> bool:
-        """Whether what a reader has in work does not come from its server."""
+        """Whether a reader is blocked because its server does not answer."""
         return (
             bool(reader.pieces)
             and reader.pieces[0].chunk.may_hang
@@ -314,7 +314,7 @@ class ReaderPool:
         )
 
     def _leave(self, reader: ReaderProcess, work: PendingChunks[T]) -> Iterator[ChunkJob[T]]:
-        """Take out a reader that its server does not answer, and set aside what it had in work."""
+        """Remove a reader whose server does not answer, and set aside its pieces."""
         self.restarts += 1
         self._readers.remove(reader)
         self._forget(reader)
@@ -333,7 +333,7 @@ class ReaderPool:
     def _lose(
         self, reader: ReaderProcess, work: PendingChunks[T], how: str | None
     ) -> Iterator[ChunkJob[T]]:
-        """Take a reader out that has ended, or (told `how`) that has to be ended."""
+        """Remove a reader that has ended, or (with `how`) that must be ended."""
         self.restarts += 1
         self._readers.remove(reader)
         self._forget(reader)

@@ -1,9 +1,9 @@
 """Frames with chunks on stdin -> frames with readings on stdout: the program of a reader process.
 
 A frame is four bytes, the length of what follows (big-endian), and then that many bytes of
-msgpack. An empty frame says 'I am alive': the first one that this process works at all, a later
-one that it is busy with a slow disk. Which file is at hand stands in memory that the parent shares,
-so that it can be told when this process is killed in the middle of it, and no frame is sent for it.
+msgpack. An empty frame is a heartbeat: the first says that this process works at all, a later one
+that it is busy with a slow disk. The index of the file that is being read stands in memory shared
+with the parent: it is known there when this process is killed, and no frame is sent for it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from indexer.tags import read_track
 
 HEADER = struct.Struct(">I")
 AT_HAND = struct.Struct("=II")
-"""How many chunks were answered, and the place in the next one of the file at hand, from 1 on;
-0: none is."""
+"""How many chunks were answered, and the index of the current file in the next one, from 1 on;
+0: none."""
 NICE = 10
-"""How far a reader stands back: behind its parent, which alone writes and so must never wait for a
+"""Niceness of a reader: behind its parent, which alone writes and so must never wait for a
 processor, and behind all other programs. Measured with two processors and 100 000 files: 6.9 s in
 place of 7.6."""
 ALIVE_EVERY_S = 1.0
@@ -36,8 +36,8 @@ def main(read: Read = read_track) -> None:
     """Answer every chunk that comes on stdin, in order, until it ends.
 
     Arguments on the command line: the id of the parent, to die with; how many megabytes this
-    process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is the parent's to
-    decide about: a terminal sends it to both.
+    process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is left to the
+    parent: a terminal sends it to both.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
@@ -68,7 +68,7 @@ def main(read: Read = read_track) -> None:
 
 
 class _Answers:
-    """The frames to the parent, and when the last one left."""
+    """The frames to the parent, and when the last one was sent."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

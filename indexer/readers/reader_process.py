@@ -1,4 +1,4 @@
-"""A process of `indexer.readers.reader`: it is started, spoken to by frames, and buried."""
+"""A process of `indexer.readers.reader`: started, sent and asked for frames, and reaped."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from indexer.readers.reader import AT_HAND, HEADER
 from indexer.shares import left_behind
 
 _PIPE_BYTES: Final = 1024 * 1024
-"""What a reader can answer while nobody listens; more is not allowed to all. Linux gives 64 KB."""
+"""Pipe size for answers that are not collected yet; Linux gives 64 KB, and limits the sum of a
+user's larger pipes."""
 
 _PULSE_S: Final = 0.05
-"""Between two looks whether it gets on."""
+"""Pause between two checks of its progress."""
 
 
 class ReaderProcess:
     """One reader process, the pipes to it, and the pieces that it has not answered yet.
 
-    `born` once it has sent anything; `heard_s` is the pool's time when it did so last; `outbox` is
+    `born` once it has sent anything; `heard_s` is the pool's time when it last did; `outbox` is
     what is still to be written to it.
     """
 
@@ -59,7 +60,7 @@ class ReaderProcess:
         self.chunks, self.answers = (pipe.fileno() for pipe in self._pipes)
         for pipe in (self.chunks, self.answers):
             os.set_blocking(pipe, False)
-            with suppress(OSError):  # the user has too many large pipes: smaller ones do as well
+            with suppress(OSError):  # the user has too many large pipes: smaller ones will do
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.pieces: deque[Piece[Any]] = deque()
         self.born = False
@@ -76,20 +77,20 @@ class ReaderProcess:
         self.outbox += HEADER.pack(len(block)) + block
 
     def take_answered(self) -> Piece[Any]:
-        """The piece that was answered."""
+        """Remove and return the piece that was answered."""
         self._answered += 1
         return self.pieces.popleft()
 
     @property
     def place_at_hand(self) -> int | None:
-        """The place in its first piece of the file that it has in work, as far as it says so."""
+        """The index in its first piece of the file that it is reading, if it says so."""
         answered, place = AT_HAND.unpack_from(self._at_hand)
         if answered != self._answered or not 0 < place <= len(self.pieces[0].chunk.paths):
             return None
         return int(place) - 1
 
     def write_on(self) -> bool:
-        """Write as much as the pipe takes; True when all is written, or nobody reads it."""
+        """Write as much as the pipe takes; True when all is written, or the reader has ended."""
         try:
             del self.outbox[: os.write(self.chunks, self.outbox)]
         except BrokenPipeError:
@@ -113,7 +114,7 @@ class ReaderProcess:
         return frames
 
     def bury(self) -> str:
-        """Close the pipes, reap the process, and tell how it ended."""
+        """Close the pipes and reap the process; how it ended."""
         self._at_hand.close()
         for pipe in self._pipes:
             pipe.close()
@@ -129,12 +130,11 @@ class ReaderProcess:
         return f"signal {-status}" if status < 0 else f"exit status {status}"
 
     def kill(self) -> None:
-        """End it."""
         self._is_killed = True
         self.process.kill()
 
     def stands_still(self, now_s: float, patience_s: float) -> bool:
-        """Whether it has not got on for so long, by the pool's time: it waits for something."""
+        """Whether it has made no progress for `patience_s`, by the pool's time: it is blocked."""
         if self.heard_s > self._looked_s:
             self._standstill.end()
             self._looked_s = self.heard_s

@@ -1,4 +1,4 @@
-"""What stands at a root and below it -> the disks that are accepted there from then on (R8)."""
+"""The disks at a root and below it -> the disks that are accepted there from then on (R8)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from indexer.store.roots import MountRow, RootRow
 
 
 class Adopted(Struct, frozen=True):
-    """A disk that took the place of one on which no file was ever indexed."""
+    """A disk that replaced one on which no file was ever indexed."""
 
     folder: bytes
-    """Where in the root; the root itself is `b""`."""
+    """The mount point, relative to the root; the root itself is `b""`."""
     disk: Disk
 
 
@@ -39,13 +39,14 @@ def learn_mounts(
 ) -> list[Adopted]:
     """Accept what may be accepted without asking, since no row can be lost by it.
 
-    A disk that is mounted at a place of which no file was ever indexed: mostly it was accepted
-    before its disk was mounted. A mount point below the root that is met for the first time, but
-    only while the root's own disk is there. And a subvolume of which only the UUID is known.
+    That is: a disk at a mount point of which no file was ever indexed, since usually the folder was
+    accepted before its disk was mounted; a mount point below the root that is seen for the first
+    time, but only while the root's own disk is there; and a subvolume of which only the UUID is
+    known.
     """
     mounts = read_mounts()
     known = roots.mounts(connection, root.id)
-    if not known:  # the root was removed a moment ago
+    if not known:  # the root was removed meanwhile
         return []
     with suppress(errors.RootSilent):
         return _learn_all(connection, root, known, mounts, touches)
@@ -83,14 +84,14 @@ def _open(
 
 
 def _may_be_replaced(connection: Connection, root: RootRow, row: MountRow) -> bool:
-    """Whether nothing is lost with a disk: an automount is none, though it was taken for one."""
+    """Whether no row is lost with a disk: an automount is none, though it was accepted as one."""
     return row.disk.fs_type == AUTOMOUNT or tracks.was_never_at(connection, root.id, row.folder)
 
 
 def _adopt(
     connection: Connection, root: RootRow, row: MountRow, mounts: Sequence[Mount]
 ) -> list[Adopted]:
-    """Accept another disk at one place, if it may be. Its descriptor keeps it there meanwhile."""
+    """Accept another disk at one mount point, if allowed; its descriptor keeps it mounted."""
     places, _ = _open(root, (row.folder,), mounts)
     try:
         for seen in (place.seen for place in places if place.seen is not None):
@@ -147,7 +148,7 @@ def _fresh(
 def _learn(
     connection: Connection, root: RootRow, known: MountRow | None, place: OpenedFolder
 ) -> None:
-    """Accept one place, if it is new, or if more is seen of its disk than was known."""
+    """Accept one mount point, if it is new, or if more is known of its disk than before."""
     seen = place.seen
     if seen is None:
         return
@@ -164,10 +165,10 @@ def _learn(
 
 
 def accept_disks(connection: Connection, root: RootRow) -> None:
-    """Take what stands at a root and below it now as right, inside the caller's transaction.
+    """Accept the disks that are at a root and below it now, inside the caller's transaction.
 
-    Raises RootOffline where that of the root cannot be told. A mount point below, of which it
-    cannot, is learned later.
+    Raises RootOffline where the root's own disk cannot be identified. A mount point below, where
+    that fails, is learned later.
     """
     opened, mounts = _open(root, (b"",), read_mounts())
     try:

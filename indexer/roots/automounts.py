@@ -1,4 +1,4 @@
-"""What is mounted below roots -> the mount points to look at, and the automounts to leave alone."""
+"""Mounts below roots -> the mount points to examine, and the automounts to leave alone."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def touch_all(_root_id: int, _folder: bytes, _has_expired: bool) -> bool:  # noq
 
 
 def touched_by(hints: Iterable[Hint], *, wakes: bool) -> Touches:
-    """Open just the automounts that lie at the hinted places.
+    """Open just the automounts that lie at the hinted paths.
 
-    Without `wakes`, one that has expired is passed over where a hint is of all above it.
+    Without `wakes`, an expired one is left alone where a hint covers everything above it.
     """
     by_root: dict[int, list[Hint]] = {}
     for hint in hints:
@@ -47,7 +47,7 @@ def touched_by(hints: Iterable[Hint], *, wakes: bool) -> Touches:
 
 
 def _lies_in(hint: Hint, folder: bytes) -> bool:
-    """Whether a hint is of a place in a folder."""
+    """Whether the path of a hint lies in a folder."""
     if hint.names is None:
         return is_below(hint.folder, folder)
     return any(is_below(paths.join(hint.folder, name), folder) for name in hint.names)
@@ -66,14 +66,13 @@ def automounts_of(root: RootRow, known: Sequence[MountRow], mounts: Sequence[Mou
 
 
 def resting_places(root: RootRow, behind: Automounts, touches: Touches) -> set[bytes]:
-    """The automounts that are to be left alone."""
     return {
         folder for folder, mount in behind.items() if not touches(root.id, folder, mount is None)
     }
 
 
 def fresh_mounts(accepted: Collection[bytes], mounted: Mapping[bytes, Mount]) -> list[bytes]:
-    """Mount points below a root that are not known yet; some may be files, as containers do it."""
+    """Mount points below a root that are not known yet; some may be files, as in containers."""
     return [
         folder
         for folder, mount in mounted.items()

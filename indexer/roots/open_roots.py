@@ -34,24 +34,24 @@ _LEAST_S: Final = 0.1
 
 
 class OpenRoots(Struct, frozen=True):
-    """What came of looking at all roots: the trees that are there, and why others are not."""
+    """The result of opening all roots: the trees that are there, and why others are not."""
 
     trees: dict[int, Tree]
-    """Neither here nor offline is a root behind an automount that was left alone."""
+    """A root behind an automount that was left alone is neither here nor in `offline`."""
     offline: dict[int, str]
     """Root id -> one line that says what is wrong and what to do."""
     fresh: frozenset[int] = frozenset()
     """Those of them at which a disk was mounted that the next scan accepts by itself."""
     automounts: dict[int, Automounts] = {}
-    """Root id -> its places that lie behind automounts, as they are after this look."""
+    """Root id -> its folders that lie behind automounts, as they are now."""
 
     def away(self, root_id: int) -> dict[bytes, str]:
-        """Why mount points below a root that is there are not, a line each, by their folder."""
+        """Why mount points below an open root are not there: one line each, by folder."""
         tree = self.trees.get(root_id)
         return {} if tree is None else tree.offline
 
     def lose(self, error: errors.RootSilent) -> None:
-        """Take a root as away whose server does not answer any more."""
+        """Move a root whose server stopped answering to `offline`."""
         tree = self.trees.pop(error.root_id, None)
         if tree is not None:
             tree.close()
@@ -60,7 +60,7 @@ class OpenRoots(Struct, frozen=True):
             raise error
 
     def close(self) -> None:
-        """Let every disk go."""
+        """Close every tree."""
         for tree in self.trees.values():
             tree.close()
 
@@ -76,8 +76,8 @@ def open_roots(
 ) -> OpenRoots:
     """Open every root whose disk is the accepted one. Changes no row.
 
-    `about` are the ids of roots that are to be looked at: those that may hang are left alone unless
-    they are, or share a disk with one that is, from which a file may have moved. Those that do not
+    `about` are the ids of the roots that are needed: a root that may hang is left alone unless it
+    is one of them, or shares a disk with one, from which a file may have moved. Roots that do not
     answer take `patience_s` at the most, together.
     """
     mounts = read_mounts()
@@ -128,7 +128,7 @@ def open_roots(
 
 
 def _near(known: Mapping[int, Sequence[MountRow]], about: Collection[int]) -> set[int]:
-    """The roots of which a disk is one of these, too."""
+    """The roots that share a disk with one of these."""
     disk_ids = {row.disk_id for root_id in about for row in known.get(root_id, ())}
     return {
         root_id for root_id, rows in known.items() if disk_ids & {row.disk_id for row in rows}
@@ -136,7 +136,7 @@ def _near(known: Mapping[int, Sequence[MountRow]], about: Collection[int]) -> se
 
 
 def _number_of(connection: Connection, disk: Disk) -> int:
-    """The id of a disk that is met below a root; a new one is written down, where that may be."""
+    """The id of a disk that is found below a root; a new one is recorded, where that is allowed."""
     known = roots.find_disk(connection, disk)
     if known is not None or connection.readonly("main"):
         return known or 0
@@ -145,10 +145,10 @@ def _number_of(connection: Connection, disk: Disk) -> int:
 
 
 def no_music(root: RootRow) -> str:
-    """What to tell of a root that never had music: most likely its disk is not mounted."""
+    """The message for a root that never had music: most likely its disk is not mounted."""
     return (
         f"{root.name}: no music in {os.fsdecode(root.path)} yet: is its disk mounted? "
-        "The disk that is mounted there next is taken for it"
+        "The next disk that is mounted there is accepted as its disk"
     )
 
 

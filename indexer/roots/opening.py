@@ -1,4 +1,4 @@
-"""A root the index knows -> its tree, if the accepted disk stands there (rule R8)."""
+"""A root in the index -> its tree, if the accepted disk is there (rule R8)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def open_tree(
     """Open one root. Raises RootOffline unless the accepted disk is there.
 
     A mount point below it that was accepted is guarded like the root, but only for itself: what
-    lies under it is left alone while its own disk is away. One that is not known yet is counted
-    as away until `learn_mounts` has accepted it. Those in `resting` are not touched.
+    lies under it is left alone while its own disk is not there. One that is not known yet counts
+    as offline until `learn_mounts` has accepted it. Those in `resting` are not touched.
     """
     accepted = {row.folder: row for row in known}
     own = accepted[b""]
@@ -82,7 +82,7 @@ def _to_open(
 ) -> list[bytes]:
     """The mount points below a root at which something is mounted, or is when they are opened.
 
-    A server's disks that lie below another one's are mounted by the kernel as they are met.
+    A server's disks that lie below another one's are mounted by the kernel on first access.
     """
     mounted = mounts_below(root.path, mounts)
     crosses = not filesystem.tells_changes(accepted[b""].disk.fs_type)
@@ -111,7 +111,7 @@ def _not_there(root: RootRow, folder: bytes) -> str:
 
 
 def check_place(root: RootRow, own: MountRow, place: OpenedFolder) -> None:
-    """Raise RootOffline unless the accepted disk stands at a root."""
+    """Raise RootOffline unless the accepted disk is at a root."""
     if place.seen is None:
         raise place.trouble or errors.RootOffline(_not_there(root, b""))
     reason = wrong_disk(DiskIdentity(own.disk, own.inode), place.seen)
@@ -124,11 +124,11 @@ def check_place(root: RootRow, own: MountRow, place: OpenedFolder) -> None:
 
 
 def may_adopt(root: RootRow, known: MountRow, seen: DiskIdentity) -> bool:
-    """Whether what is seen may take the place of a disk on which no file was ever indexed.
+    """Whether a disk may replace one on which no file was ever indexed.
 
-    It is mounted there (a root may lie in it), so the folder that is on the system's own disk
-    while nothing is mounted takes no disk's place; or it is the known disk, and the root was made
-    anew.
+    It must be mounted there (a root may lie in it), so that the folder on the system's own disk,
+    which shows while nothing is mounted, replaces no disk; or it is the known disk, and the root
+    folder was made anew.
     """
     if known.folder:
         return seen.point == join(root.path, known.folder)
@@ -136,7 +136,7 @@ def may_adopt(root: RootRow, known: MountRow, seen: DiskIdentity) -> bool:
 
 
 def close_places(places: Iterable[OpenedFolder]) -> None:
-    """Let go of what `open_folders` has opened."""
+    """Close what `open_folders` has opened."""
     for place in places:
         if place.fd is not None:
             os.close(place.fd)

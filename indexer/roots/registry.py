@@ -1,4 +1,4 @@
-"""A folder as a person names it -> the root that it is, added if it is new (rule R8)."""
+"""A folder as the user names it -> its root, added if it is new (rule R8)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from indexer.store.roots import RootRow
 def root_at(
     connection: Connection, settings: Settings, folder: bytes, name: str | None = None
 ) -> RootRow:
-    """The watched root at a folder; a new one is added, and the disk there accepted.
+    """The root at a folder; a new one is added, and the disk there accepted.
 
     Raises UsageError for what cannot be a root, and where a root shares folders with it already.
     """
@@ -35,7 +35,7 @@ def root_at(
     if nested is not None:
         raise errors.UsageError(
             f"{os.fsdecode(path)}: shares folders with the root {nested}; "
-            f"a root may not hold another: `indexer scan {os.fsdecode(path)}` looks at just "
+            f"a root may not hold another: `indexer scan {os.fsdecode(path)}` scans just "
             f"that folder, `indexer roots remove {nested}` makes room for it"
         )
     taken = [root.name for root in watched]

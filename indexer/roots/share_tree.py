@@ -1,4 +1,4 @@
-"""A root whose server may hang: a tree that its helper process looks at (`shares`)."""
+"""A root whose server may hang: a tree that is accessed by its helper process (`shares`)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from indexer.shares.registry import Shares, shares
 from indexer.store.roots import MountRow, RootRow
 
 _numbers: Final = count(1)
-"""Of trees and streams: each is another one's in no helper of this process."""
+"""Numbers of trees and streams: unique in this process, so that helpers never confuse them."""
 
 
 class Share(Tree):
-    """What `Tree` is, of which nothing is open here. Raises RootSilent where a tree would wait."""
+    """A `Tree` of which nothing is open here. Raises RootSilent where a tree would wait."""
 
     may_hang = True
 
@@ -43,7 +43,7 @@ class Share(Tree):
         resting: Collection[bytes],
         follow_links: bool,
     ) -> None:
-        """`ask` has its helper do something; `number` is the tree's there."""
+        """`ask` runs a function in its helper; `number` is the tree's there."""
         super().__init__(
             root.id,
             root.name,
@@ -57,19 +57,19 @@ class Share(Tree):
         self._number = number
 
     def close(self) -> None:
-        """Have its disks let go."""
+        """Have the helper release its disks."""
         with suppress(errors.RootSilent):
             self._ask(Close(self._number))
 
     def ask(self, function: Callable[[Tree, *Arguments], Answer], *arguments: *Arguments) -> Answer:
-        """What a function makes of this tree, in its helper."""
+        """The result of a function of this tree, run in its helper."""
         answer: Answer = self._ask(Call(function, arguments, self._number)).value
         return answer
 
     def each(
         self, function: Callable[[Tree, *Arguments], Iterator[Answer]], *arguments: *Arguments
     ) -> Iterator[Answer]:
-        """The same of one that yields; nothing is asked for before it is wanted."""
+        """The same for a function that yields; nothing is requested before it is needed."""
         stream = next(_numbers)
         some = self._ask(Begin(stream, function, arguments, self._number))
         try:
@@ -83,20 +83,20 @@ class Share(Tree):
                     self._ask(End(stream))
 
     def folders(self, paths: Iterable[bytes] = ()) -> Folders:
-        """Its folders; `paths` are looked at in one go."""
+        """Its folders; the status of `paths` is read in one request."""
         wanted = tuple(paths)
         return _Folders(self, dict(zip(wanted, self.ask(_lstats, wanted), strict=True)))
 
     def lstat(self, path: bytes) -> os.stat_result | None:
-        """What stands at a path now; None when nothing does. Other trouble is an OSError."""
+        """The present status of a path; None when nothing is there. Other errors raise OSError."""
         return self.ask(Tree.lstat, path)
 
     def disk_id_beyond(self, path: bytes, device: int) -> int:
-        """The disk of a file that has another `st_dev` than the spot in which it lies."""
+        """The disk of a file whose `st_dev` is not that of its mount point."""
         return self.ask(Tree.disk_id_beyond, path, device)
 
     def is_offline(self, path: bytes) -> bool:
-        """Whether the path lies on a disk that is not there now or rests, or leads to one."""
+        """Whether a path lies on, or leads to, a disk that is not there or a resting automount."""
         if self.is_whole or not self.follow_links:
             return super().is_offline(path)
         return self.ask(Tree.is_offline, path)
@@ -110,12 +110,12 @@ class Share(Tree):
         return self.ask(Tree.may_enter, link)
 
     def lists(self, path: bytes) -> bool:
-        """Whether each name on the way is spelled as its folder lists it, and the last one, too."""
+        """Whether each name of a path is spelled as its folder lists it."""
         return self.ask(Tree.lists, path)
 
 
 class _Folders:
-    """What was looked at in one go; all else is looked at when it is asked for."""
+    """Statuses that were read in one request; others are read when they are asked for."""
 
     def __init__(self, share: Share, known: dict[bytes, os.stat_result | OSError | None]) -> None:
         self._share = share
@@ -164,7 +164,7 @@ def open_share(
 ) -> Share:
     """As `open_tree`, in the helper of the root. Raises RootOffline, also if it does not answer.
 
-    `patience_s` is how long this look is waited for, where it is not as long as others.
+    `patience_s` limits the wait for this call, where it differs from the usual limit.
     """
     helper = shares.helper_of(root.path)
     number = next(_numbers)
@@ -197,7 +197,7 @@ def _ask(
 def look_at_places(
     root: RootRow, folders: Iterable[bytes], mounts: Sequence[Mount]
 ) -> tuple[list[OpenedFolder], Sequence[Mount]]:
-    """What `open_folders` finds at folders of a root, where nothing is opened here; no `fd`s."""
+    """What `open_folders` finds at folders of a root, opened in the helper only; no `fd`s."""
     return shares.ask(root.path, _look_at_places, root.path, tuple(folders), mounts)
 
 

@@ -1,4 +1,4 @@
-"""A run, whichever processes do it -> its end, seen from the command that asked for it."""
+"""A run, whichever processes do it -> its end, as seen from the command that requested it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from indexer.store import counted, scans
 from indexer.store.connection import Connection
 
 _EVIDENCE_MARGIN_S: Final = 0.5
-"""Longer than `still` by so much, since a file's time begins with the kernel's last tick, and
-another process has to look at it. A guess."""
+"""Margin over `still`, since a file's time begins with the kernel's last tick, and another process
+has to scan it. A guess."""
 _END_S: Final = 1.0
-"""Where nothing waits of a run, the process that did the last of it ends it at once; if it was
-killed at that moment, nothing will. A guess."""
+"""When nothing of a run is pending, the process that did the last of it ends it at once; if it was
+killed at that moment, no process will. A guess."""
 
 
 def follow(
@@ -26,10 +26,10 @@ def follow(
     keep_on: Callable[[], bool],
     step: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Wait until a run has ended; False when `keep_on` says no before.
+    """Wait until a run has ended; False when `keep_on` becomes false before.
 
-    Files that were not whole are waited for as long as a command without a daemon would: `still`.
-    `step` is done at each look, and says whether there is more to do.
+    Incomplete files are waited for as long as a command without a daemon would: `still`.
+    `step` is called at each check, and returns whether there is more to do.
     """
     ended_at: float | None = None
     whole_until: float | None = None

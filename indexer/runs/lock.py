@@ -1,4 +1,4 @@
-"""Who dispatches work: one process at a time, known by a lock file beside the database (rule R11).
+"""The dispatcher's lock: one process at a time, by a lock file beside the database (rule R11).
 
 The kernel drops the lock when its holder ends, however it ends, so nothing is ever left behind.
 """
@@ -23,7 +23,7 @@ from indexer.store.beside import open_beside
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
-"""Somebody who only asks holds the lock for an instant; this long is waited for them. A guess."""
+"""A process that only checks holds the lock for an instant; it is waited for. A guess."""
 _PROBE_PAUSE_S: Final = 0.01
 _FOLLOW_PAUSE_S: Final = 0.1
 _TORN_READS: Final = 20
@@ -31,9 +31,9 @@ _MOST_BYTES: Final = 1 << 16
 
 
 class LockInfo(Struct, frozen=True):
-    """Who holds the lock, by its own word: `role` is `daemon`, `scan`, `rebuild` or `roots`.
+    """The holder of the lock, as it wrote it: `role` is `daemon`, `scan`, `rebuild` or `roots`.
 
-    The rest is a daemon's: what `status` tells of it, without a row being written for it.
+    The rest is a daemon's: what `status` shows of it, without a row being written for it.
     """
 
     pid: int
@@ -45,24 +45,24 @@ class LockInfo(Struct, frozen=True):
     reasons: dict[str, str] = {}
     """Root name -> why it is offline, and what to do."""
     recoveries: dict[str, int] = {}
-    """Reason -> how often changes may have been missed and all was looked at again."""
+    """Reason -> how often changes may have been missed and everything was scanned again."""
     engine: str = "local"
-    """Who does its work: `local` itself, `rq` workers through the queues."""
+    """What does its work: `local` itself, `rq` workers through the queues."""
     queue_trouble: str = ""
     """Why nothing can be dispatched to the queues now."""
     pace: tuple[Bucket, ...] = ()
-    """What it got through in the last minute."""
+    """Its throughput in the last minute."""
     log_is_held: bool = False
-    """Whether a program that reads for long keeps SQLite's log from shrinking."""
+    """Whether a long read transaction of another program keeps SQLite's WAL from shrinking."""
     inode: int = 0
-    """Of the database that a daemon has open; 0: not told yet."""
+    """The inode of the database that a daemon has open; 0: not written yet."""
 
     def knows(self, root: str) -> bool:
-        """Whether a daemon has told how a root stands."""
+        """Whether a daemon has written the state of a root."""
         return self.role == "daemon" and root in self.states
 
     def why_offline(self, root: str) -> str | None:
-        """Why a root is offline by a daemon's word; None where it does not say so."""
+        """Why a root is offline according to the daemon; None where it does not say so."""
         if not self.knows(root) or self.states[root] != "offline":
             return None
         return self.reasons.get(root, f"{root}: is not there")
@@ -90,7 +90,7 @@ class DispatchLock:
             time.sleep(_PROBE_PAUSE_S)
         try:
             if group_may and stat.S_IMODE(os.fstat(fd).st_mode) != _GROUP_MODE:
-                os.fchmod(fd, _GROUP_MODE)  # asked first: only the owner may, not its group
+                os.fchmod(fd, _GROUP_MODE)  # compared first: only the owner may change it
             os.ftruncate(fd, 0)
             os.pwrite(fd, msgspec.json.encode(LockInfo(os.getpid(), role)), 0)
         except OSError as error:
@@ -99,19 +99,19 @@ class DispatchLock:
         return cls(fd)
 
     def tell(self, news: LockInfo) -> None:
-        """Write down what `lock_info` answers while this lock is held."""
+        """Write what `lock_info` returns while this lock is held."""
         text = msgspec.json.encode(news)
         os.pwrite(self._fd, text, 0)
         os.ftruncate(self._fd, len(text))
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
 
 
 def lock_info(database: Path) -> LockInfo | None:
-    """Who dispatches work for this database now, if anybody does."""
+    """The process that dispatches work for this database now; None if there is none."""
     try:
         fd = open_beside(lock_path(database), database, os.O_RDONLY)
     except FileNotFoundError:
@@ -136,9 +136,9 @@ def wait_for_lock(
     group_may: bool,
     busy: Callable[[LockInfo], bool],
 ) -> DispatchLock | None:
-    """Take the lock as soon as it is free; None when `busy` (asked at each look) or `stop` end it.
+    """Take the lock as soon as it is free; None when `busy` (called at each try) or `stop` end it.
 
-    `busy` gets who holds it and answers whether to go on waiting.
+    `busy` gets the holder and returns whether to go on waiting.
     """
     while True:
         lock = DispatchLock.acquire(database, role, group_may=group_may)
@@ -151,7 +151,6 @@ def wait_for_lock(
 
 
 def lock_path(database: Path) -> Path:
-    """The lock file of a database."""
     return database.with_name(database.name + ".lock")
 
 
@@ -175,7 +174,7 @@ def _try_flock(fd: int, kind: int) -> bool:
 
 
 def _read(fd: int) -> LockInfo | None:
-    """What the holder wrote; None in the instant before it has, or when nobody holds it."""
+    """What the holder wrote; None in the instant before it has, or when the lock is free."""
     for _ in range(_TORN_READS):
         text = os.pread(fd, _MOST_BYTES, 0)
         if not text:
@@ -184,11 +183,11 @@ def _read(fd: int) -> LockInfo | None:
             return msgspec.json.decode(text, type=LockInfo)
         except msgspec.DecodeError:
             time.sleep(_PROBE_PAUSE_S)  # it is being written anew
-    raise errors.DatabaseError("the lock file cannot be read; is its disk in order?")
+    raise errors.DatabaseError("the lock file cannot be read; check its disk")
 
 
 def check_kept(database: Path, current: LockInfo | None) -> None:
-    """Raise DatabaseMissing where the file was taken from under a daemon, or emptied.
+    """Raise DatabaseMissing where the file was removed or emptied while a daemon uses it.
 
     Else a command would begin a new index there, and wait for a daemon that never sees it.
     """
@@ -197,19 +196,19 @@ def check_kept(database: Path, current: LockInfo | None) -> None:
     what = what_became(database, current.inode)
     if what is not None:
         raise errors.DatabaseMissing(
-            f"{database}: {what} while process {current.pid} (`watcher run`) keeps it; end that, "
+            f"{database}: {what} while process {current.pid} (`watcher run`) uses it; stop that, "
             "put the file or a copy of it (`indexer backup`) in its place, and start it again, or "
             "remove what is there and run `indexer rebuild FOLDER`"
         )
 
 
 def check_is_kept(database: Path) -> None:
-    """The same, of the daemon that there is."""
+    """`check_kept` for the daemon that runs now, if any."""
     check_kept(database, lock_info(database))
 
 
 def what_became(database: Path, inode: int) -> str | None:
-    """What happened to the file that had this inode; None: it is there."""
+    """What happened to the file that had this inode; None: it is unchanged."""
     try:
         status = os.stat(database)
     except FileNotFoundError:

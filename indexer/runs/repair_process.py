@@ -1,7 +1,7 @@
-"""A damaged index that this process has open -> a sound one, made by a program of its own.
+"""A damaged index that this process has open -> a sound one, repaired by a program of its own.
 
 A daemon and a worker keep their memory small, and their connection: a repair writes in one
-transaction. The caller holds no transaction, and the dispatch lock where that is asked for.
+transaction. The caller holds no transaction; it holds the dispatch lock unless `takes_lock`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HERE: Final = str(Path(__file__).resolve().parents[2])
 
 
 class Mended(Struct, frozen=True):
-    """What a repair did: the parts of its report that a log tells."""
+    """The parts of a repair's report that the log shows."""
 
     made_again: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -32,11 +32,11 @@ class Mended(Struct, frozen=True):
 
 
 def mend(database: Path, stop: Callable[[], bool], *, takes_lock: bool = False) -> Mended:
-    """Repair an index, and wait for that; what was done.
+    """Repair an index, and wait for the end; what was done.
 
-    `takes_lock`: the dispatch lock is not the caller's, and is taken for it.
-    Raises DatabaseDamaged where it could not be done, Interrupted where `stop` says so: then
-    nothing was changed.
+    `takes_lock`: the caller does not hold the dispatch lock, and it is taken for the repair.
+    Raises DatabaseDamaged where it failed, Interrupted where `stop` is set: then nothing was
+    changed.
     """
     inherited = os.environ.get("PYTHONPATH")
     words = ["indexer.repair", os.fspath(database)]

@@ -1,4 +1,4 @@
-"""What a run did, by the names of the contract, and what a daemon knows of files for it."""
+"""The counts of a run, by the names of the contract, and the facts that a daemon adds to one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from indexer.stages.outcome import Outcome, Tally
 
 
 class Result(Struct):
-    """What a run did, as it goes on."""
+    """The counts of a run while it goes on."""
 
     tally: Tally = msgspec.field(default_factory=Tally)
     seen: int = 0
@@ -22,10 +22,10 @@ class Result(Struct):
     seconds: float = 0.0
     interrupted: bool = False
     goes_on: bool = False
-    """Interrupted here, while the daemon or workers go on with it."""
+    """Interrupted here, while the daemon or workers continue it."""
 
     def take(self, counts: Mapping[str, float | bool]) -> None:
-        """Take what a row of `scans` has counted, by the names of `counts`."""
+        """Take over the counts of a row of `scans`, by the names of `counts`."""
         for outcome in Outcome:
             self.tally[outcome] = int(counts.get(str(outcome), 0))
         self.seen = int(counts.get("seen", 0))
@@ -35,11 +35,11 @@ class Result(Struct):
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything was found that the index did not know."""
+        """Whether anything was found that the index did not have."""
         return any(self.tally[one] for one in Outcome if one is not Outcome.UNCHANGED)
 
     def numbers(self) -> dict[str, int]:
-        """All that is counted in whole numbers, by the names of the contract."""
+        """All whole numbers, by the names of the contract."""
         return {
             "seen": self.seen,
             **{str(outcome): self.tally[outcome] for outcome in Outcome},
@@ -60,7 +60,7 @@ class Result(Struct):
 
 
 class EventFacts(Struct, frozen=True):
-    """What a daemon knows of files, and a command does not. Paths stand beside their root's id."""
+    """What a daemon knows of files and a command does not. Paths come with their root's id."""
 
     closed: frozenset[tuple[int, bytes]] = frozenset()
     """Closed or moved in since their last write."""

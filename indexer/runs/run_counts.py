@@ -1,9 +1,9 @@
-"""What is done for a scan or rebuild -> its counts in `scans`, whichever process does it.
+"""Work done for a scan or rebuild -> its counts in `scans`, whichever process does it.
 
-A run is a row of `scans`. Its hints and chunks in `pending` bear its id, and each process counts
+A run is a row of `scans`. Its hints and chunks in `pending` have its id, and each process counts
 what it does for them in the same transaction, so the row is the report. A file that a run has seen
-is counted once: as unchanged, with the listing; or by what came of it, in whichever chunk. For
-others may come first: a daemon looks at a change that it saw, or another command at the same place.
+is counted once: as unchanged, with the listing; or by its reading, in whichever chunk. For
+others may come first: a daemon scans a change that it saw, or another command scans the same path.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def answered(connection: Connection, scan_id: int) -> int:
 def count_listing(
     connection: Connection, scan_id: int, seen: int, unchanged: int, *, answered_before: int
 ) -> None:
-    """Count what a listing has seen, once for a run. `answered_before` is that of its begin."""
+    """Count what a listing has seen, once for a run. `answered_before` is from its beginning."""
     if scan_id:
         listed = max(0, unchanged - answered_before)
         numbers = {"seen": seen, str(Outcome.UNCHANGED): listed, scans.LISTED: listed}
@@ -56,9 +56,9 @@ def count_chunks(
     chunks: Sequence[tuple[PendingRow, Batch]],
     results: Sequence[Written | None],
 ) -> set[tuple[int, int]]:
-    """Count what came of chunks; their rows are as they stood before. None: settled by another.
+    """Count the results of chunks; their rows are as before. None: another process completed it.
 
-    (generation, run) of other rows that waited for just this, and are settled now.
+    (generation, run) of other rows that waited for just this, and are complete now.
     """
     answered_too: set[tuple[int, int]] = set()
     own: dict[int, Counter[str]] = {}
@@ -80,7 +80,7 @@ def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written
     numbers["files_read"] = batch.files_read
     numbers["bytes_read"] = batch.bytes_read
     numbers["pending"] = _waiting(written.left) + _waiting(written.held) - _waiting(row)
-    for finding in written.dropped:  # whoever answers it counts its own reading
+    for finding in written.dropped:  # the chunk that answers it counts its own reading
         _count_reading(numbers, finding, -1)
     marks = scans.aside(connection, row.scan_id)
     if marks:
@@ -100,14 +100,14 @@ def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written
 def _count_for_others(
     connection: Connection, row: PendingRow, batch: Batch, written: Written
 ) -> set[tuple[int, int]]:
-    """Count what came of a chunk in other runs, too, that wait for these files."""
+    """Count the results of a chunk in other runs, too, that wait for these files."""
     answered_too: set[tuple[int, int]] = set()
     outcomes = _outcomes(written)
     found = {one.entry.path: one for one in batch.findings if one.entry.path in outcomes}
     in_work: dict[int, set[bytes]] = {}
     left: dict[int, set[bytes]] = {}
     again: dict[int, set[bytes]] = {}
-    """What its run is to answer once more, without counting it."""
+    """What its run must answer once more, without counting it."""
     for other in counted.chunks_of_others(connection, batch.root_id, row.scan_id):
         hint = other.hint
         names = {paths.join(hint.folder, name) for name in hint.names or ()} & found.keys()
@@ -147,7 +147,7 @@ def _mark(root_id: int, path: bytes) -> str:
 
 
 def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> None:
-    """Count a chunk of which nothing was to be read when it was looked at again.
+    """Count a chunk of which nothing had to be read when it was scanned again.
 
     Files that other runs have answered meanwhile are counted already.
     """
@@ -161,13 +161,13 @@ def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> 
 
 
 def count_waiting(connection: Connection, row: PendingRow, files: int) -> None:
-    """Count files of a row that wait to be looked at again; below 0: that do so no more."""
+    """Count files of a row that wait to be scanned again; negative: that no longer wait."""
     if row.scan_id and files:
         scans.add(connection, row.scan_id, {"pending": files})
 
 
 def count_closed(connection: Connection, closed: Iterable[Closed]) -> None:
-    """Count files of runs that another look has answered: those that are there are unchanged."""
+    """Count files of runs that another scan has answered: those that are there are unchanged."""
     for one in closed:
         root_id = one.row.hint.root_id
         marks = scans.aside(connection, one.row.scan_id)
@@ -184,11 +184,10 @@ def _in_place(connection: Connection, root_id: int, names: Iterable[bytes]) -> i
 
 
 def count_missing(connection: Connection, missing: Iterable[IndexedFile], scan_id: int) -> None:
-    """Count rows that went missing in the run that looks for them, whoever came to mark them first.
+    """Count rows that went missing in the run that scans for them, whichever marked them first.
 
-    `scan_id` is the run of the hint that marked them, or 0: one that is left for another name of a
-    file has none, and a row whose inode a new file was given looks like that. In the caller's
-    transaction.
+    `scan_id` is the run of the hint that marked them, or 0: a hint for another link to a file has
+    none, and a row whose inode was given to a new file looks the same. In the caller's transaction.
     """
     lost: Counter[int] = Counter()
     hints: list[PendingRow] | None = None
@@ -207,11 +206,11 @@ def _run_of(known: IndexedFile, hints: Iterable[PendingRow]) -> int:
 
 
 def count_unlisted(connection: Connection, folders: int, scan_id: int) -> None:
-    """Count folders that could not be listed and have not been before."""
+    """Count folders that could not be listed now and could be before."""
     if scan_id and folders:
         scans.add(connection, scan_id, {str(Outcome.PROBLEM): folders})
 
 
 def _waiting(row: PendingRow | None) -> int:
-    """How many files of a row wait to be looked at again."""
+    """How many files of a row wait to be scanned again."""
     return 0 if row is None or not row.attempts else len(row.hint.names or ())

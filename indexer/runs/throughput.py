@@ -1,4 +1,4 @@
-"""What one process got through in the last minute, as the lock file tells it to `status`."""
+"""The work of one process in the last minute, as the lock file passes it to `status`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Step(StrEnum):
 
 
 class Rates(Struct, frozen=True):
-    """Files a second over the last minute, and which part of the files read had a problem."""
+    """Files a second over the last minute, and the share of the files read that had a problem."""
 
     files_per_second: dict[Step, float]
     error_rate: float
 
 
 class Bucket(Struct, frozen=True, array_like=True):
-    """Some seconds, by number, and the files of each step in them."""
+    """A span of seconds, by number, and the files of each step in it."""
 
     number: int
     discovery: int = 0
@@ -40,20 +40,20 @@ class Bucket(Struct, frozen=True, array_like=True):
 
 
 class Throughput:
-    """Adds up; keeps as many buckets as a minute has."""
+    """Adds up; keeps the buckets of one minute."""
 
     def __init__(self) -> None:
         self._buckets: list[Bucket] = []
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
-        """What is kept, oldest first."""
+        """The buckets that are kept, oldest first."""
         return tuple(self._buckets)
 
     def add(
         self, now_s: float, *, discovery: int, extraction: int, insertion: int, failed: int
     ) -> None:
-        """So many files more, now (Unix seconds)."""
+        """Add counts of files at `now_s` (Unix seconds)."""
         if not (discovery or extraction or insertion or failed):
             return
         number = int(now_s // BUCKET_S)

@@ -1,4 +1,4 @@
-"""Hints for a daemon that is at work: made durable, and told by a datagram (rule R11)."""
+"""Hints for a running daemon: made durable, and announced by a datagram (rule R11)."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class WakeupSocket:
             os.close(folder)
 
     def fileno(self) -> int:
-        """To be waited on, with `select` and the like."""
+        """For `select` and the like."""
         return self._socket.fileno()
 
     def rang(self) -> bool:
-        """Whether it was rung since the last look."""
+        """Whether it was woken since the last call."""
         heard = False
         while True:
             try:
@@ -52,7 +52,7 @@ class WakeupSocket:
             heard = True
 
     def close(self) -> None:
-        """Take it down."""
+        """Close and remove it."""
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
@@ -72,14 +72,13 @@ def wake(database: Path) -> bool:
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except BlockingIOError:
-            return True  # its box is full of rings that it has yet to read
+            return True  # its buffer is full of wake-ups that it has yet to read
         finally:
             os.close(folder)
     return True
 
 
 def wakeup_path(database: Path) -> Path:
-    """The socket of a database's daemon."""
     return database.with_name(database.name + ".bell")
 
 
@@ -92,7 +91,7 @@ def _take_away(path: Path, database: Path) -> None:
     except PermissionError as error:
         raise DatabaseError(
             f"{path}: is the socket of another user's daemon, which has ended; that user or the"
-            f" owner of the folder must take it away: rm {path}"
+            f" owner of the folder must remove it: rm {path}"
         ) from error
 
 
@@ -102,7 +101,7 @@ def _address(folder: int, path: Path) -> str:
 
 
 def enqueue_hints(connection: Connection, database: Path, hints: Sequence[Hint]) -> None:
-    """Make hints durable and wake the daemon. Nothing follows them."""
+    """Make hints durable and wake the daemon. The caller does not wait for them."""
     now_ms = time.time_ns() // 1_000_000
     with write_transaction(connection):
         pending.enqueue_all(connection, hints, now_ms)
@@ -112,7 +111,7 @@ def enqueue_hints(connection: Connection, database: Path, hints: Sequence[Hint])
 def request_run(
     connection: Connection, database: Path, kind: str, names: Sequence[str], hints: Sequence[Hint]
 ) -> int:
-    """Have a run of `scan` or `rebuild` done; its id in `scans`, where it is counted."""
+    """Request a run of `scan` or `rebuild`; its id in `scans`, where it is counted."""
     now_ms = time.time_ns() // 1_000_000
     with write_transaction(connection):
         scan_id = scans.start(connection, kind, names, now_ms, alone=False)

@@ -1,1 +1,1 @@
-"""Folders for which a server has to answer: only a helper process looks at them, and may hang."""
+"""Folders for which a server has to answer: only a helper process accesses them, and may hang."""

@@ -1,4 +1,4 @@
-"""A path -> whether a look at it may wait for ever, and the look, by a helper process if it may."""
+"""A path -> whether access to it may wait for ever, and the access, by a helper if it may."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from indexer.disk.tree import Arguments, Tree
 from indexer.paths import is_ignored
 
 PATIENCE_S: Final = 5.0
-"""A share of which nothing came for so long does not answer. A guess."""
+"""A share that sent nothing for so long does not answer. A guess."""
 _MOST_NAMES: Final = 4096
-"""Of a path, with all links in it: one that has more leads in a circle."""
+"""Limit of symbolic links in a path: one that has more is a loop."""
 
 T = TypeVar("T")
 
 
 def root_silent(path: bytes, what: str, root_id: int = 0) -> errors.RootSilent:
-    """What to raise for a root that does not answer; `what` completes `it ...`."""
+    """The error for a root that does not answer; `what` completes `it ...`."""
     return errors.RootSilent(
         f"{os.fsdecode(path)} {what}; see whether its server runs and can be reached. Not one row "
         "was changed, other roots go on, and it comes back by itself",
@@ -29,31 +29,31 @@ def root_silent(path: bytes, what: str, root_id: int = 0) -> errors.RootSilent:
 
 
 def is_share(path: bytes, mounts: Sequence[Mount] | None = None) -> bool:
-    """Whether a root at `path` may hang, so that only its helper looks at it."""
+    """Whether a root at `path` may hang, so that only its helper accesses it."""
     return may_hang(path, read_mounts() if mounts is None else mounts, is_ignored)
 
 
 def ask_at(path: bytes, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    """Run a function that looks at `path`: in a helper if that may hang. Raises RootSilent."""
+    """Run a function that accesses `path`: in a helper if that may hang. Raises RootSilent."""
     if is_share(path):
         return ask_share(path, function, *arguments)
     return function(*arguments)
 
 
 def ask_share(path: bytes, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    """Run a function that looks at the share `path` in its helper. Raises RootSilent."""
-    from indexer.shares.registry import shares  # late: most roots need no helper, which takes 10 ms
+    """Run a function that accesses the share `path` in its helper. Raises RootSilent."""
+    from indexer.shares.registry import shares  # late: takes 10 ms, and most roots need no helper
 
     return shares.ask(path, function, *arguments)
 
 
 def check_answers(tree: Tree) -> None:
     """Raise RootSilent where the server of a share does not answer now."""
-    from indexer.shares.registry import look_at  # late, too
+    from indexer.shares.registry import look_at  # late, as above
 
     try:
         ask_share(tree.path, look_at, tree.path)
-    except OSError:  # which is an answer
+    except OSError:  # an error is an answer, too
         return
     except errors.RootSilent as error:
         error.root_id = tree.root_id
@@ -61,7 +61,7 @@ def check_answers(tree: Tree) -> None:
 
 
 def real_path(path: bytes) -> bytes:
-    """What `os.path.realpath` gives, name by name, so that no share is asked from here.
+    """The same as `os.path.realpath`, name by name, so that no share is accessed from here.
 
     Raises RootSilent where one does not answer.
     """

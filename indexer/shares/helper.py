@@ -1,4 +1,4 @@
-"""A process of `indexer.shares.helper_process`: started, asked, and left when it is silent."""
+"""A process of `indexer.shares.helper_process`: started, asked, and left behind when silent."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from indexer.shares.hanging import PATIENCE_S
 from indexer.shares.messages import FRAME, Done, Failed, Ready, Request, WhichNumber
 
 _START_S: Final = 60.0
-"""How long a helper may take to start; on a small machine Python comes from a slow card."""
+"""How long a helper may take to start; a small machine loads Python from a slow card."""
 _LOOK_S: Final = 0.25
-"""Between two looks whether a helper gets on, at most."""
+"""Maximum pause between two checks of a helper's progress."""
 _BYTES: Final = 1 << 18
 HELPER: Final = (sys.executable, "-P", "-m", "indexer.shares.helper_process")
-"""`-P`: never import from the folder that somebody happens to stand in."""
+"""`-P`: never import from the current folder."""
 
 
 class Silent(Exception):
-    """A helper has not answered, and will not be asked again; the message completes `it ...`."""
+    """A helper has not answered, and is not asked again; the message completes `it ...`."""
 
 
 class Ended(Silent):
-    """A helper was killed, or has failed; `signal` is the number of what ended it, or 0."""
+    """A helper was killed, or has failed; `signal` is the number of the signal, or 0."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -46,10 +46,10 @@ def _no_number(_disk: Disk) -> int:
 
 
 class Helper:
-    """One helper process. Its answers come in the order of what is asked.
+    """One helper process. Its answers come in the order of the requests.
 
-    `is_busy` while it owes an answer: an exception in the middle of one leaves it so, and then it
-    can be asked nothing more. `is_born` once it has said anything.
+    `is_busy` while an answer is outstanding: an exception in the middle of one leaves it set, and
+    then nothing more can be asked. `is_born` once it has sent anything.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Helper:
             )
         except OSError as error:
             ours.close()
-            what = f"cannot be looked at, since no process can be started ({error})"
+            what = f"cannot be accessed, since no process can be started ({error})"
             raise Silent(what) from None
         finally:
             theirs.close()
@@ -91,9 +91,9 @@ class Helper:
         number_of: Callable[[Disk], int] = _no_number,
         patience_s: float = PATIENCE_S,
     ) -> Done:
-        """Have something done. Raises what that raised, or Silent if nothing came for so long.
+        """Send a request and wait. Raises its error, or Silent if nothing came for `patience_s`.
 
-        While it gets on it is waited for, however long it takes.
+        While the helper makes progress it is waited for, however long it takes.
         """
         if self.is_ended or (self.is_busy and self.is_born):
             raise Silent("does not answer")
@@ -110,14 +110,14 @@ class Helper:
             return cast("Done", answer)
 
     def post(self, request: Request | Done) -> None:
-        """Ask for something, and do not wait for it: see `answer`."""
+        """Send a request and do not wait: see `has_answered`."""
         block = pickle.dumps(request)
         self._outbox += FRAME.pack(len(block)) + block
         self.is_busy = True
         self._write()
 
     def has_answered(self) -> bool:
-        """Whether all that was asked has been answered, as far as can be told without waiting.
+        """Whether all requests have been answered, as far as is known without waiting.
 
         Raises Silent where the helper has ended.
         """
@@ -148,13 +148,13 @@ class Helper:
                 self.is_born = True
                 self.is_busy = isinstance(reply, WhichNumber)
                 return reply
-            # a process that was stopped itself (Ctrl-Z) has not waited
+            # time in which this process was stopped (Ctrl-Z) does not count
             waited_s = min(time.monotonic() - began, 2 * _LOOK_S)
             if self._standstill.lasts(waited_s, patience_s):
                 raise Silent("does not answer")
 
     def _frame(self, wait_s: float) -> object | None:
-        """The next reply, if it comes within a moment."""
+        """The next reply, if it comes within `wait_s`."""
         while (length := self._whole()) is None:
             with selectors.PollSelector() as selector:
                 writes = selectors.EVENT_WRITE if self._outbox else 0
@@ -171,7 +171,7 @@ class Helper:
         return pickle.loads(frame)  # type: ignore[no-any-return]  # noqa: S301 - of our own child
 
     def _whole(self) -> int | None:
-        """Where the first frame of the inbox ends, if it is there."""
+        """The end of the first whole frame in the inbox; None if it is not there yet."""
         if len(self._inbox) < FRAME.size:
             return None
         end = FRAME.size + int(FRAME.unpack_from(self._inbox)[0])
@@ -186,7 +186,7 @@ class Helper:
             came = b""
         if not came:
             status = left_behind.end(self.process) or 0
-            what = f"cannot be looked at, since the process that did it has ended ({status})"
+            what = f"cannot be accessed, since the process that did it has ended ({status})"
             raise Ended(what, max(0, -status))
         self._inbox += came
 

@@ -1,4 +1,4 @@
-"""Requests on a socket -> what the disks of one root answer: the program of a helper process.
+"""Requests on a socket -> answers of the disks of one root: the program of a helper process.
 
 It may wait in the kernel for ever, and then nothing ends it. So it has nothing open but its socket
 and what it was asked to open, and holds no lock.
@@ -37,7 +37,7 @@ from indexer.shares.messages import (
 
 _TOGETHER_S: Final = 0.05
 _MOST_TOGETHER: Final = 64
-"""Items of a stream in one answer, and how long they are gathered for: a folder is one. A guess."""
+"""Items of a stream in one answer, and how long they are collected: a folder is one. A guess."""
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ class _Helper:
         while (request := self._receive()) is not None:
             try:
                 answer: Reply = self._answer(cast("Request", request))
-            except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
+            except Exception as error:  # noqa: BLE001 - any exception of a function is its answer
                 answer = Failed(error)
             self._send(answer)
 
@@ -95,7 +95,7 @@ class _Helper:
         return Done(None)
 
     def _more(self, stream: int) -> Done:
-        """Some items: as many as come soon, so that the parent has something to do meanwhile."""
+        """Some items: as many as come soon, so that the parent can work on them meanwhile."""
         until = time.monotonic() + _TOGETHER_S
         items = []
         for item in self._streams[stream]:

@@ -1,7 +1,7 @@
 """Processes that were told to end -> reaped when they have, and never waited for.
 
-One that waits in the kernel for a server that does not answer is not ended by SIGKILL: it may
-stand there for days, until the server answers or the disk is taken away.
+One that waits in the kernel for a server that does not answer is not ended by SIGKILL: it may stay
+for days, until the server answers or the disk is unmounted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Process = Popen[bytes]
 _MOST_S: Final = 1.0
 """How long a process that is told to end may take, if it does not wait for a disk. A guess."""
 _STUCK_S: Final = 0.05
-"""One that has waited for so long after it was killed waits for a server. A guess."""
+"""A killed process that has not ended after so long waits for a server. A guess."""
 _PAUSE_S: Final = 0.002
 
 _processes: list[Process] = []
@@ -38,12 +38,12 @@ def end(process: Process) -> int | None:
 
 
 def leave(process: Process) -> None:
-    """Let go of a process that was told to end."""
+    """Leave a process that was told to end, to be reaped later."""
     _processes.append(process)
     reap()
 
 
 def reap() -> int:
-    """Take note of those that have ended since; how many stand there still."""
+    """Reap those that have ended since; how many have not."""
     _processes[:] = [process for process in _processes if process.poll() is None]
     return len(_processes)

@@ -1,7 +1,7 @@
-"""What a process asks of its helper, and what that answers: pickled, each in a frame of its own.
+"""Requests of a process to its helper, and the answers: pickled, each in a frame of its own.
 
 A frame is four bytes, the length of what follows (big-endian), and then that many bytes. Functions
-are pickled by their names, so a helper imports what it is asked for, and no more.
+are pickled by their names, so a helper imports what it is asked to run, and no more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Call(Struct, frozen=True):
 class Open(Struct, frozen=True):
     """Run a function that opens a tree, and keep that as `tree`.
 
-    Answered by its spots, and by which of its mount points are offline.
+    Answered by its mount points, and by which of those below it are offline.
     """
 
     tree: int
@@ -59,7 +59,7 @@ class More(Struct, frozen=True):
 
 
 class End(Struct, frozen=True):
-    """Nothing more is wanted of a stream."""
+    """No more items of a stream are wanted."""
 
     stream: int
 

@@ -1,7 +1,7 @@
-"""Roots that may hang -> the helper process of each, which looks at it in place of this process.
+"""Roots that may hang -> the helper process of each, which accesses it instead of this process.
 
-The first look at one that does not answer is waited for; then it is silent, and is told to be so at
-once, until a helper that tries it now and then was answered.
+The first access to one that does not answer is waited for. Then it counts as silent and fails at
+once, until a helper, which tries it now and then, gets an answer.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from indexer.shares.messages import Call
 
 _FIRST_PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 60.0
-"""Between two tries; each that is not answered doubles it. A guess."""
+"""Pause between two tries; each that is not answered doubles it. A guess."""
 _CALM_S: Final = 600.0
-"""One that was silent again before has to wait longer the next time. A guess."""
+"""One that is silent again within this time waits longer for its next try. A guess."""
 _MOST_LEFT: Final = 4
-"""So many helpers of one root may stand in the kernel; then no other is started."""
+"""With so many helpers of one root blocked in the kernel, no other is started."""
 
 T = TypeVar("T")
 
 
 class _Share(Struct):
-    """One root, and the process that looks at it."""
+    """One root, and the process that accesses it."""
 
     helper: Helper | None = None
     silence: str = ""
@@ -41,9 +41,9 @@ class _Share(Struct):
     silent_at: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
     try_at: float = 0.0
-    """When it is tried again; and, while that goes on, when that is given up."""
+    """When it is tried again; and, during a try, when that is given up."""
     left: list[left_behind.Process] = []
-    """Helpers that wait in the kernel."""
+    """Helpers that are blocked in the kernel."""
 
 
 class Shares:
@@ -57,26 +57,26 @@ class Shares:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.patience_s = patience_s
-        """How long an answer is waited for while the helper does not get on."""
+        """How long an answer is waited for while the helper makes no progress."""
         self._first_pause_s = first_pause_s
         self._clock = clock
         self._shares: dict[bytes, _Share] = {}
 
     def helper_of(self, path: bytes) -> Helper:
-        """What looks at the root at `path`. Raises RootSilent while that is known to be silent."""
+        """The helper of the root at `path`. Raises RootSilent while that is known to be silent."""
         share = self._shares.setdefault(path, _Share(pause_s=self._first_pause_s))
         if share.silence:
             self._try(path, share)
         helper = share.helper
         if helper is not None and (helper.is_ended or (helper.is_busy and helper.is_born)):
-            helper.end()  # something came in between while it was asked
+            helper.end()  # the last request was interrupted
             helper = None
         if helper is None:
             helper = share.helper = self._start(path)
         return helper
 
     def ask(self, path: bytes, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        """Have a function run that looks at the root at `path`. Raises RootSilent."""
+        """Run a function that accesses the root at `path`. Raises RootSilent."""
         helper = self.helper_of(path)
         try:
             answer: T = helper.ask(Call(function, arguments), patience_s=self.patience_s).value
@@ -85,7 +85,7 @@ class Shares:
         return answer
 
     def lose(self, path: bytes, helper: Helper, silent: Silent) -> errors.RootSilent:
-        """Leave a helper that has not answered; what to raise for it."""
+        """Leave a helper that has not answered behind; the error to raise for it."""
         share = self._shares.setdefault(path, _Share(pause_s=self._first_pause_s))
         now = self._clock()
         has_ended = helper.end()
@@ -122,7 +122,7 @@ class Shares:
             raise root_silent(path, str(silent)) from None
 
     def _try(self, path: bytes, share: _Share) -> None:
-        """See whether a silent share answers again, without waiting. Raises RootSilent if not."""
+        """Check whether a silent share answers again, without waiting. Raises RootSilent if not."""
         now = self._clock()
         share.left = [process for process in share.left if process.poll() is None]
         if share.helper is None:
@@ -147,7 +147,7 @@ class Shares:
 
 
 def look_at(path: bytes) -> None:
-    """Ask a server for something that is not known here already: what is in the folder."""
+    """Ask a server for something that is not cached here: the contents of the folder."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fstatvfs(folder)
@@ -158,5 +158,5 @@ def look_at(path: bytes) -> None:
 
 
 shares: Final = Shares()
-"""Those of this process: whatever looks at one root knows what another look has met."""
+"""The helpers of this process: one access to a root learns from the failures of others."""
 atexit.register(shares.close)

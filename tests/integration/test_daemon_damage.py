@@ -114,7 +114,7 @@ def test_a_daemon_whose_index_needs_repair_again_and_again_says_so_and_ends(
                 daemon.await_line("repaired detail=", times=times)
                 daemon.shows({**SHOWN, "a/3.mp3": f"Title {times}"})
         assert daemon.process.wait(60) == 3
-        assert "see to the disk's health" in daemon.log
+        assert "check the disk's health" in daemon.log
 
 
 @pytest.mark.parametrize("loss", ["emptied", "deleted", "replaced"])
@@ -137,7 +137,7 @@ def test_an_index_that_is_taken_from_under_a_daemon_is_told_by_all(
             db.with_name("new.db").replace(db)
         for words in COMMANDS:
             told = run(*words, db=db, check=3).err
-            assert f"while process {daemon.pid} (`watcher run`) keeps it" in told, words
+            assert f"while process {daemon.pid} (`watcher run`) uses it" in told, words
             assert "indexer backup" in told
         assert not db.exists() or loss != "deleted", "no command began a new index there"
 

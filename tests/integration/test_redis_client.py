@@ -116,7 +116,7 @@ def test_a_refused_password_is_not_a_redis_that_is_away(tmp_path: Path, login: s
     with redis_server(tmp_path / "redis") as server:
         server.client().config_set("requirepass", "right")
         address = server.address.replace("unix://", f"unix://{login}")
-        with pytest.raises(QueueError, match="see to the user and password in `redis`") as error:
+        with pytest.raises(QueueError, match="check the user and password in `redis`") as error:
             asked(address)
         assert not isinstance(error.value, RedisAway)
         assert "wrong" not in str(error.value)
