@@ -171,14 +171,14 @@ class Observer(InotifyFD):
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
         """Something happened to a watched folder itself, told by its own watch."""
         if mask & InotifyConstants.IN_ATTRIB:
-            self._sight(folder, FsEventKind.ATTRIBUTES)
+            self._take_rights(folder)
         elif mask & _ENDED:
             self.watches.forget(watch)
             unmounted = mask & InotifyConstants.IN_UNMOUNT
             kind = WatchFaultKind.UNMOUNTED if unmounted else WatchFaultKind.DROPPED
             self._doubt(kind, os.fsdecode(self._place.path_of(folder)))
         elif folder:
-            self._look_again(folder, went=True)
+            self._look_again(folder, anew=True)
         else:
             self.watches.drop(folder)
             self._doubt(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
@@ -187,18 +187,28 @@ class Observer(InotifyFD):
         """Something happened to a folder, told by the watch of the one that holds it."""
         if not self._place.wants_folder(folder):
             return
-        if mask & InotifyConstants.IN_ATTRIB and not self.watches.is_missed(folder):
-            self._sight(folder, FsEventKind.ATTRIBUTES)
-        else:  # it came, or went, or can perhaps be watched now
-            self._look_again(folder, went=bool(mask & _WENT))
+        if mask & InotifyConstants.IN_ATTRIB:
+            self._take_rights(folder)
+        else:  # it came, or went
+            self._look_again(folder, anew=bool(mask & _WENT))
 
-    def _look_again(self, folder: bytes, *, went: bool) -> None:
+    def _take_rights(self, folder: bytes) -> None:
+        """The rights of a folder may have changed: it, or what is below it, can perhaps be watched.
+
+        A folder that came below it while it was shut was told of by its watch, which it kept, and
+        could not be watched; no other event will speak of it.
+        """
+        for missed in self.watches.missed_at(folder):
+            self._look_again(missed, anew=True)
+        self._sight(folder, FsEventKind.ATTRIBUTES)
+
+    def _look_again(self, folder: bytes, *, anew: bool) -> None:
         """See what stands at a folder's path now; the event is old, and others may follow it.
 
-        (Of two folders that were swapped, the second is said to have gone from where the first
-        stands already.)
+        `anew` takes the watches away first that it and those below it have. (Of two folders that
+        were swapped, the second is said to have gone from where the first stands already.)
         """
-        if went:
+        if anew:
             self.watches.drop(folder)
         self._inbox.tell()  # what came before: a large folder takes its time
         there = self.watches.arm(folder)
