@@ -284,6 +284,35 @@ def test_a_folder_that_came_in_a_locked_one_is_watched_as_soon_as_that_is_opened
     assert [came, "FOLDER_CAME"] in opened["seen"]
 
 
+def test_a_folder_that_was_watched_and_could_not_be_listed_is_entered_as_soon_as_it_can(
+    music: Path,
+) -> None:
+    """Its rights went between the two. It has a watch, but what is below it has none."""
+    (music / "a/deep").mkdir(parents=True)
+    states = answer_of(
+        """
+        listing, tried = os.scandir, []
+        def failing(folder):
+            tried.append(folder)
+            if len(tried) == 2:
+                raise PermissionError(13, "no right")
+            return listing(folder)
+        os.scandir = failing
+        watch()
+        states = [state()]
+        os.chmod(root + b"/a", 0o700)
+        states.append(state())
+        print(json.dumps(states))
+        """,
+        music,
+        prefix=[],
+    )
+    assert states == [
+        {"watched": ["", "a"], "unwatched": {"a": errno.EACCES}, "seen": []},
+        {"watched": ["", "a", "a/deep"], "unwatched": {}, "seen": [["a", "FOLDER_CAME"]]},
+    ]
+
+
 def test_a_root_that_is_not_there_is_named_and_watched_when_it_is_renewed(
     roots: Roots, music: Path
 ) -> None:
