@@ -306,6 +306,9 @@ class Daemon:
         for root in self._roots:
             if not root.is_settled:
                 continue
+            if not root.poll_at and root.armed.unwatched:  # since folders came, or rights went
+                self._roots.plan_poll(root, now)
+                self._roots.tell_unwatched(root)
             if root.poll_at and now >= root.poll_at:
                 awake = (one for one in root.unwatched() if not root.standing.has_expired(one))
                 for folder in awake:

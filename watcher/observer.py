@@ -171,14 +171,14 @@ class Observer(InotifyFD):
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
         """Something happened to a watched folder itself, reported by its own watch."""
         if mask & InotifyConstants.IN_ATTRIB:
-            self._sight(folder, FsEventKind.ATTRIBUTES)
+            self._take_rights(folder)
         elif mask & _ENDED:
             self.watches.forget(watch)
             unmounted = mask & InotifyConstants.IN_UNMOUNT
             kind = WatchFaultKind.UNMOUNTED if unmounted else WatchFaultKind.DROPPED
             self._doubt(kind, os.fsdecode(self._place.path_of(folder)))
         elif folder:
-            self._look_again(folder, went=True)
+            self._look_again(folder, anew=True)
         else:
             self.watches.drop(folder)
             self._doubt(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
@@ -187,18 +187,28 @@ class Observer(InotifyFD):
         """Something happened to a folder, reported by the watch of its parent."""
         if not self._place.wants_folder(folder):
             return
-        if mask & InotifyConstants.IN_ATTRIB and not self.watches.is_missed(folder):
-            self._sight(folder, FsEventKind.ATTRIBUTES)
-        else:  # it was created, or removed, or can perhaps be watched now
-            self._look_again(folder, went=bool(mask & _WENT))
+        if mask & InotifyConstants.IN_ATTRIB:
+            self._take_rights(folder)
+        else:  # it was created, or removed
+            self._look_again(folder, anew=bool(mask & _WENT))
 
-    def _look_again(self, folder: bytes, *, went: bool) -> None:
+    def _take_rights(self, folder: bytes) -> None:
+        """The rights of a folder may have changed: it, or what is below it, can perhaps be watched.
+
+        A folder that was created below it while it had no rights was reported by its watch, and
+        could not be watched; no other event reports it.
+        """
+        for missed in self.watches.missed_at(folder):
+            self._look_again(missed, anew=True)
+        self._sight(folder, FsEventKind.ATTRIBUTES)
+
+    def _look_again(self, folder: bytes, *, anew: bool) -> None:
         """Check what is at a folder's path now; the event is old, and others may follow it.
 
-        (When two folders are swapped, the second one is reported as gone from a path that the first
-        one already has.)
+        `anew` first removes the watches of it and of the folders below it. (When two folders are
+        swapped, the second one is reported as gone from a path that the first one already has.)
         """
-        if went:
+        if anew:
             self.watches.drop(folder)
         self._inbox.tell()  # report earlier events first: a large folder takes long
         there = self.watches.arm(folder)

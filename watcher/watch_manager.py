@@ -14,7 +14,7 @@ from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.inbox import Drained, Inbox
 from watcher.observer import Observer
 from watcher.roots import Root, Roots
-from watcher.watches import WatchedRoot
+from watcher.watches import DENIED, WatchedRoot
 
 
 class WatchManager:
@@ -49,11 +49,16 @@ class WatchManager:
         return is_rule(name) or self._path_filter.file(name)
 
     def mend(self, root: Root, listed: set[bytes]) -> Iterator[bytes]:
-        """Watch folders that were listed and are not watched; these must be scanned again."""
+        """Watch folders that were listed and are not watched; these must be scanned again.
+
+        Not those for which no watch was available. But a folder that was refused for its rights and
+        could be listed has them now: the rights of folders above the root change without an event.
+        """
         if root.is_polled or not root.is_there or b"" in root.armed.unwatched:
             return
         watched = self._observers.watched_folders(root.row.id)
-        for folder in sorted(listed - watched - root.armed.unwatched.keys()):
+        missed = {one for one, error in root.armed.unwatched.items() if error not in DENIED}
+        for folder in sorted(listed - watched - missed):
             if not self._wants_folder(root.row.id, folder):
                 continue
             root.armed = self._observers.arm(root.row.id, folder)

@@ -18,6 +18,8 @@ from watcher.fs_event import WatchCounts
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DENIED: Final = (errno.EACCES, errno.EPERM)
+"""A folder, or one above it, has not the rights that a watch needs: rights may be given back."""
 
 
 class WatchedRoot(Struct, frozen=True):
@@ -78,10 +80,23 @@ class Watches:
         with self._lock:
             return self._folders.folder_of(watch)
 
-    def is_missed(self, folder: bytes) -> bool:
-        """Whether the folder is known, and could not be watched."""
+    def missed_at(self, folder: bytes) -> list[bytes]:
+        """What may be watched once the rights of a folder have changed, the topmost folders of it.
+
+        It itself, whatever it was that kept it from being watched; and what was refused for its
+        rights below it: without a right to a folder, nothing that comes in it can be watched.
+        """
         with self._lock:
-            return folder in self._unwatched
+            missed = sorted(
+                path
+                for path, error in self._unwatched.items()
+                if path == folder or (error in DENIED and paths.is_below(path, folder))
+            )
+        topmost: list[bytes] = []
+        for path in missed:
+            if not any(paths.is_below(path, above) for above in topmost):
+                topmost.append(path)
+        return topmost
 
     def forget(self, watch: int) -> None:
         """Note that a watch was removed, whether its folder is known here or not."""

@@ -74,6 +74,10 @@ class Layout(NamedTuple):
     """Inode numbers fill 64 bits, as on mergerfs, GlusterFS and cifs."""
 
 
+class Skipped(Exception):
+    """A fault could not be made to happen here; the message says why."""
+
+
 class NotRestingError(AssertionError):
     """The bound was reached, and it says what is still going on."""
 

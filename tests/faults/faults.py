@@ -25,7 +25,7 @@ from indexer.store.upkeep import empty_log
 from tests.bombs import inflating, tiny_frames
 from tests.corpus import plant, tagged
 from tests.faults import second_root
-from tests.faults.deployment import EVERY_TIMEOUT_S, Deployment
+from tests.faults.deployment import EVERY_TIMEOUT_S, Deployment, Skipped
 from tests.faults.operations import perform
 from tests.faults.world import wanted_paths
 from tests.programs import eventually, rows
@@ -44,10 +44,6 @@ _OF_REDIS: Final = ("redis.exceptions.", "rq.exceptions.")
 """What rq says of a job whose keys went while it was done."""
 _OF_DATABASE: Final = ("apsw.FullError", "apsw.BusyError", "indexer.errors.Database")
 """What rq says of a job that the database did not take."""
-
-
-class Skipped(Exception):
-    """This fault could not be made to happen here; the message says why."""
 
 
 class Fault(NamedTuple):
@@ -551,10 +547,7 @@ def another_disk(deployment: Deployment, dice: Random) -> Course:
 @fault(root=True)
 def another_subvolume(deployment: Deployment, dice: Random) -> Course:
     """Another one of the same btrfs in the place of a root: one UUID, one inode of the root."""
-    try:
-        device = second_root.btrfs(deployment)
-    except second_root.NoSuchDisk as error:
-        raise Skipped(str(error)) from None
+    device = second_root.btrfs(deployment)
     point = deployment.base / "of btrfs"
     deployment.mount(point, device, "-t", "btrfs", "-o", "subvol=music")
     second_root.add(deployment, point)
@@ -605,28 +598,25 @@ def hanging_share(deployment: Deployment, dice: Random) -> Course:
     shutil.rmtree(what, ignore_errors=True)
     what.mkdir()
     second_root.songs(what)
-    try:
-        with second_root.share(point, what) as share:
-            second_root.add(deployment, point)
-            deployment.listen()
-            share.hang()
-            yield
-            line = deployment.await_said("offline root=share", within_s=20)
-            assert line is not None, "nobody said that the share does not answer"
-            second_root.goes_on(deployment, dice)
-            began = time.monotonic()
-            states = {one["name"]: one["state"] for one in deployment.status()["roots"]}
-            assert time.monotonic() - began < ANSWERED_S, "status waits for the share"
-            assert states["share"] == "offline"
-            assert second_root.shown(deployment, point) == set(second_root.SONGS), "a row changed"
-            second_root.songs(what, ("of another root 4.mp3",))
-            (what / second_root.SONGS[0]).unlink()
-            expected = {*second_root.SONGS[1:], "of another root 4.mp3"}
-            share.go_on()
-            eventually(lambda: second_root.shown(deployment, point) == expected)
-            second_root.remove(deployment, point)
-    except second_root.NoSuchDisk as error:
-        raise Skipped(str(error)) from None
+    with second_root.share(point, what) as share:
+        second_root.add(deployment, point)
+        deployment.listen()
+        share.hang()
+        yield
+        line = deployment.await_said("offline root=share", within_s=20)
+        assert line is not None, "nobody said that the share does not answer"
+        second_root.goes_on(deployment, dice)
+        began = time.monotonic()
+        states = {one["name"]: one["state"] for one in deployment.status()["roots"]}
+        assert time.monotonic() - began < ANSWERED_S, "status waits for the share"
+        assert states["share"] == "offline"
+        assert second_root.shown(deployment, point) == set(second_root.SONGS), "a row changed"
+        second_root.songs(what, ("of another root 4.mp3",))
+        (what / second_root.SONGS[0]).unlink()
+        expected = {*second_root.SONGS[1:], "of another root 4.mp3"}
+        share.go_on()
+        eventually(lambda: second_root.shown(deployment, point) == expected)
+        second_root.remove(deployment, point)
     return line
 
 

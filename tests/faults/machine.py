@@ -22,8 +22,8 @@ from typing import Final, NamedTuple
 
 from indexer.store.connection import open_index
 from tests.corpus import plant
-from tests.faults.deployment import Deployment, Layout
-from tests.faults.faults import FAULTS, Course, Skipped
+from tests.faults.deployment import Deployment, Layout, Skipped
+from tests.faults.faults import FAULTS, Course
 from tests.faults.invariants import ids_kept, judge, too_many_opened
 from tests.faults.operations import OPERATIONS, give_all_rights_back, perform
 from tests.faults.world import FOLDERS

@@ -18,7 +18,7 @@ from typing import Final
 
 from indexer.disk.mounts import has_expired, read_mounts
 from tests.corpus import plant, tagged
-from tests.faults.deployment import Deployment
+from tests.faults.deployment import Deployment, Skipped
 from tests.faults.world import wanted_paths
 from tests.programs import CHECKOUT, eventually, rows
 from tests.shares import NoShare, Share, share_of
@@ -27,10 +27,6 @@ SONGS: Final = ("of another root 1.mp3", "of another root 2.mp3", "of another ro
 BTRFS_BYTES: Final = 160 << 20
 """A smaller one cannot be made."""
 SOON_S: Final = 20.0
-
-
-class NoSuchDisk(Exception):
-    """This machine cannot make it; the message says why."""
 
 
 def songs(where: Path, names: tuple[str, ...] = SONGS) -> None:
@@ -75,7 +71,7 @@ def btrfs(deployment: Deployment) -> str:
     image, top = deployment.base / "second.btrfs", deployment.base / "top"
     tool = shutil.which("mkfs.btrfs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if tool is None:
-        raise NoSuchDisk("mkfs.btrfs is not installed")
+        raise Skipped("mkfs.btrfs is not installed")
     with image.open("wb") as file:
         file.truncate(BTRFS_BYTES)
     subprocess.run([tool, "-q", image], check=True, capture_output=True)
@@ -83,7 +79,7 @@ def btrfs(deployment: Deployment) -> str:
     try:
         deployment.mount(top, device, "-t", "btrfs")
     except subprocess.CalledProcessError as error:
-        raise NoSuchDisk(f"btrfs cannot be mounted: {error.stderr.decode().strip()}") from None
+        raise Skipped(f"btrfs cannot be mounted: {error.stderr.decode().strip()}") from None
     for name in ("music", "backup"):
         command = ["btrfs", "subvolume", "create", os.fspath(top / name)]
         subprocess.run(command, check=True, capture_output=True)
@@ -103,7 +99,7 @@ def automount(point: Path, what: Path, idle_s: float) -> Iterator[None]:
             assert program.stdout is not None
             said = program.stdout.readline().strip()
             if said != "ready":
-                raise NoSuchDisk(f"this machine has no automounts: {said}")
+                raise Skipped(f"this machine has no automounts: {said}")
             yield
         finally:
             program.kill()
@@ -118,7 +114,7 @@ def share(point: Path, what: Path) -> Iterator[Share]:
         with share_of(what, point) as made:
             yield made
     except NoShare as error:
-        raise NoSuchDisk(str(error)) from None
+        raise Skipped(str(error)) from None
 
 
 def is_idle(point: Path) -> bool:

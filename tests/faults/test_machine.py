@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
 from tests.faults.__main__ import base_seed, played, told, told_failure
-from tests.faults.deployment import Deployment, Layout
+from tests.faults.deployment import Deployment, Layout, Skipped
 from tests.faults.faults import FAULTS
 from tests.faults.invariants import judge
 from tests.faults.io_faults import Trouble
@@ -337,3 +338,13 @@ def test_a_track_that_lost_its_place_to_one_that_came_back_is_told_of(
         assert judge(deployment, tmp_path / "fresh.db") == []
     finally:
         deployment.close()
+
+
+def test_a_machine_without_automounts_skips_the_fault_that_needs_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.faults.second_root.sys.executable", "/bin/echo")
+    deployment = Deployment.__new__(Deployment)
+    deployment.base = tmp_path
+    with pytest.raises(Skipped, match="no automounts"):
+        next(FAULTS["automount_expires"].course(deployment, Random(1)))

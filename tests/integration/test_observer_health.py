@@ -246,6 +246,73 @@ def test_a_folder_that_may_not_be_read_is_named_and_watched_as_soon_as_it_may(
     ]
 
 
+@pytest.mark.parametrize(("locked", "came"), [("a", "a/new"), ("a", "a/deep/new"), (".", "new")])
+def test_a_folder_that_came_in_a_locked_one_is_watched_as_soon_as_that_is_opened(
+    music: Path, powerless: list[str], locked: str, came: str
+) -> None:
+    """Its coming is told, for the folder above it keeps its watch; its opening is told of that."""
+    (music / "a/deep").mkdir(parents=True)
+    states = answer_of(
+        """
+        import threading
+        from pathlib import Path
+        locked, came = Path(sys.argv[1], sys.argv[2]), Path(sys.argv[1], sys.argv[3])
+        goes = threading.Event()
+        goes.set()
+        observers.watch(
+            1,
+            root,
+            wants_folder=lambda folder: goes.wait(10),
+            wants_name=lambda folder, name: True,
+        )
+        goes.clear()
+        (came / "below").mkdir(parents=True)
+        locked.chmod(0)
+        goes.set()
+        states = [state()]
+        locked.chmod(0o700)
+        states.append(state())
+        print(json.dumps(states))
+        """,
+        *(music, locked, came),
+        prefix=powerless,
+    )
+    shut, opened = states
+    assert shut["unwatched"] == {came: errno.EACCES}
+    assert opened["unwatched"] == {}
+    assert {came, f"{came}/below"} <= set(opened["watched"])
+    assert [came, "FOLDER_CAME"] in opened["seen"]
+
+
+def test_a_folder_that_was_watched_and_could_not_be_listed_is_entered_as_soon_as_it_can(
+    music: Path,
+) -> None:
+    """Its rights went between the two. It has a watch, but what is below it has none."""
+    (music / "a/deep").mkdir(parents=True)
+    states = answer_of(
+        """
+        listing, tried = os.scandir, []
+        def failing(folder):
+            tried.append(folder)
+            if len(tried) == 2:
+                raise PermissionError(13, "no right")
+            return listing(folder)
+        os.scandir = failing
+        watch()
+        states = [state()]
+        os.chmod(root + b"/a", 0o700)
+        states.append(state())
+        print(json.dumps(states))
+        """,
+        music,
+        prefix=[],
+    )
+    assert states == [
+        {"watched": ["", "a"], "unwatched": {"a": errno.EACCES}, "seen": []},
+        {"watched": ["", "a", "a/deep"], "unwatched": {}, "seen": [["a", "FOLDER_CAME"]]},
+    ]
+
+
 def test_a_root_that_is_not_there_is_named_and_watched_when_it_is_renewed(
     roots: Roots, music: Path
 ) -> None:

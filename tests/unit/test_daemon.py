@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -30,6 +31,7 @@ from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.local_work import LocalWork, Looked
 from watcher.roots import Root, RootStatus
+from watcher.watches import Watches
 
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
 
@@ -367,6 +369,39 @@ def test_a_network_disk_below_a_root_is_polled_and_nothing_else_of_it() -> None:
     assert below.unwatched() == [b"nas"]
     below.armed = WatchCounts(3, {b"a": 28})
     assert below.unwatched() == [b"a", b"nas"]
+
+
+def test_a_folder_that_cannot_be_watched_any_more_is_polled_from_then_on(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watches ran out after the start, or a folder above it lost its rights."""
+    stepped.step()
+    monkeypatch.setattr(Watches, "_watch", fails(OSError(errno.ENOSPC, "no watch left")))
+    (music / "new").mkdir()
+    stepped.step()
+    stepped.step(2.0)
+    assert stepped.told.unwatched_folders == 1
+    plant(music, {"new/a.mp3": tagged(title="A")})
+    stepped.step(30.0)
+    assert stepped.shown == 0, "something else told of it"
+    stepped.step(31.0)
+    stepped.step(2.0)
+    assert stepped.shown == 1
+
+
+def test_a_folder_that_was_refused_and_can_be_listed_by_now_is_watched_again(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event tells of the rights of a folder above the root; a look at everything finds out."""
+    stepped.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(Watches, "_watch", fails(OSError(errno.EACCES, "no right")))
+        (music / "new").mkdir()
+        stepped.step()
+        assert stepped.told.unwatched_folders == 1
+    stepped.step(25 * 3600.0)
+    stepped.step(2.0)
+    assert (stepped.told.watched_folders, stepped.told.unwatched_folders) == (2, 0)
 
 
 def test_of_a_polled_root_all_is_polled() -> None:

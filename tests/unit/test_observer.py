@@ -267,6 +267,26 @@ def test_what_was_missed_is_no_more_when_it_is_watched_or_gone(tmp_path: Path) -
     assert watches.armed().unwatched == {}
 
 
+def test_rights_of_a_folder_are_those_of_all_that_was_refused_below_it(tmp_path: Path) -> None:
+    for name in ("a/b/c", "a/d/e", "ab", "f"):
+        (tmp_path / name).mkdir(parents=True)
+    watches = watches_of(tmp_path, refusing(errno.EACCES, {b"/b", b"/e", b"/ab"}))
+    watches.arm(b"")
+    watches.arm(b"a/b/c")
+    assert watches.missed_at(b"a") == [b"a/b", b"a/d/e"]
+    assert watches.missed_at(b"") == [b"a/b", b"a/d/e", b"ab"]
+    assert watches.missed_at(b"a/d/e") == [b"a/d/e"]
+    assert watches.missed_at(b"f") == []
+
+
+def test_rights_bring_no_watches_where_there_were_none_to_be_had(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    watches = watches_of(tmp_path, refusing(errno.ENOSPC, {b"/a", b"/b"}))
+    watches.arm(b"")
+    assert watches.missed_at(b"") == []
+    assert watches.missed_at(b"a") == [b"a"]
+
+
 def test_a_watch_that_is_taken_away_while_it_is_added_is_added_again(tmp_path: Path) -> None:
     """A folder moved: the loop adds it at its new path, while the thread drops the old watch."""
     (tmp_path / "old").mkdir()

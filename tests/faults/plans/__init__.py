@@ -17,6 +17,8 @@ FOUND: Final[dict[str, str]] = {
     "local-30005": "two unreadable files that swapped names took each other's rows",
     "local-31016": "an id was promised to a file whose place was taken by one that nobody knew",
     "local-60011": "the problem of a refused file was struck out while its folder was away",
+    "local-905110": "a folder that came in a shut folder was neither watched nor polled after that"
+    " was opened",
     "rq-1": "a late answer to a row that was answered in part was refused as an intruder",
     "rq-1004": "a second pass left a replaced file that could not be read before, and closed the"
     " older row that was about to read it",
@@ -28,6 +30,8 @@ FOUND: Final[dict[str, str]] = {
     "rq-4020": "a file that left a shut folder stayed a problem until the next reconcile; then: a"
     " look at a folder's own files struck out its trouble, and nobody looked at what is below it",
     "rq-5005": "a job failed whose disk went while its reader looked what disk it was",
+    "rq-905110": "a folder that came in a shut folder was neither watched nor polled after that"
+    " was opened",
 }
 
 
