@@ -147,12 +147,15 @@ def _is_complete_flac(file: Readable, size: int) -> bool:
 def _is_complete_riff(file: Readable, size: int) -> bool:
     """A size that the file has reached. A writer that cannot know it yet says 0 or 2**32 - 1."""
     header = _read(file, 0, 28)
-    if header[:4] == b"RF64" and header[12:16] == b"ds64":  # EBU Tech 3306, for more than 4 GB
-        claimed = int.from_bytes(header[20:28], "little")
-    elif header[:4] == b"RIFF":
-        claimed = int.from_bytes(header[4:8], "little")
-    else:
-        return False
+    match header[:4]:
+        case b"RF64" | b"BW64" if header[12:16] == b"ds64":  # EBU Tech 3306, for more than 4 GB
+            claimed = int.from_bytes(header[20:28], "little")
+        case b"RIFF":
+            claimed = int.from_bytes(header[4:8], "little")
+        case b"RIFX":  # most significant byte first
+            claimed = int.from_bytes(header[4:8])
+        case _:
+            return False
     return 0 < claimed <= size - 8
 
 

@@ -1,10 +1,10 @@
 """An open audio file -> its `Track`.
 
 One reader per family of formats: `bare` (MPEG audio, AAC, AC-3, True Audio), `vorbis` (FLAC and
-Ogg), `mp4`, `asf`, `chunks` (WAV, AIFF, DSF, DSDIFF), `apev2` (Monkey's Audio, Musepack, OptimFROG,
-TAK, WavPack). Common files are read by our own readers, in bounded time and memory for any bytes;
-all others are parsed by mutagen, which has no such bounds. Only this package imports mutagen, and
-only the modules that the current file needs; `read_plain` imports none of it.
+Ogg), `mp4`, `asf`, `chunks` (WAV, AIFF), `dsd` (DSF, DSDIFF), `apev2` (Monkey's Audio, Musepack,
+OptimFROG, TAK, WavPack). Common files are read by our own readers, in bounded time and memory for
+any bytes; all others are parsed by mutagen, which has no such bounds. Only this package imports
+mutagen, and only the modules that the current file needs; `read_plain` imports none of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ("READER_VERSION", "SUFFIXES", "Declined", "Refused", "read_plain", "read_track")
 
-READER_VERSION: int = 3
+READER_VERSION: int = 4
 """Raised whenever a reader's output changes; files that were refused are then tried again."""
 
 SUFFIXES: frozenset[bytes] = frozenset(

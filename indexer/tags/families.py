@@ -17,7 +17,8 @@ SUFFIXES_OF_FAMILIES = {
     "mp4": b".m4a .m4b .m4p .m4r .mp4",
     "vorbis": b".flac .ogg .oga .oggflac .opus .spx .ogv",
     "asf": b".wma .asf",
-    "chunks": b".wav .wave .aif .aiff .aifc .dsf .dff",
+    "chunks": b".wav .wave .aif .aiff .aifc",
+    "dsd": b".dsf .dff",
     "apev2": b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
 }
 FAMILIES = {

@@ -201,6 +201,26 @@ def tag_in(window: Window, *, with_v1: bool) -> Tag:
         return Tag([])
 
 
+class _ID3At(ID3):
+    """ID3 tags that begin at `begin`, as in a chunk."""
+
+    begin = 0
+
+    def _pre_load_header(self, file: Window) -> None:
+        file.seek(self.begin)
+
+
+def tag_at(window: Window, begin: int) -> Tag:
+    """The tag at an offset, and the ID3v1 tag at the file's end for what it lacks."""
+    tags = _ID3At()
+    tags.begin = begin
+    try:
+        tags.load(window)
+    except ID3NoHeaderError:
+        return Tag([])
+    return tag_of(tags)
+
+
 def tag_of(tags: ID3) -> Tag:
     """Convert mutagen's tags to ours."""
     found: list[Frame] = []

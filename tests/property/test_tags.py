@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -154,6 +154,41 @@ def test_damaged_bytes_are_a_track_or_refused_in_one_line(
         except tags.Refused as refused:
             outcome = str(refused)
         assert outcome.splitlines() == [outcome]
+
+
+CHUNKED: dict[str, tuple[bytes, bytes, Literal["little", "big"], int]] = {
+    ".wav": (b"RIFF", b"data", "little", 4),
+    ".aiff": (b"FORM", b"SSND", "big", 4),
+    ".dff": (b"FRM8", b"DST ", "big", 8),
+}
+"""Template -> the names of its whole and of its sound, and how their sizes are written."""
+
+
+@st.composite
+def unfilled(draw: st.DrawFn) -> tuple[str, bytes, bytes]:
+    """A file whose sound comes last, and the same with sizes that cannot be right."""
+    template = draw(st.sampled_from(sorted(CHUNKED)))
+    whole, sound, order, width = CHUNKED[template]
+    content = bytearray(corpus.template(template))
+    at = content.index(sound) + 4
+    size = int.from_bytes(content[at : at + width], order)
+    del content[at + width + size :]
+    true = bytes(content)
+    most = 2 ** (8 * width) - 1
+    wrong = st.integers(size, most) | st.integers(max(2**31 - 2**12, size), most)
+    if any(true[at + width :]):
+        wrong |= st.just(0)
+    content[at : at + width] = draw(wrong).to_bytes(width, order)
+    at = content.index(whole) + 4
+    content[at : at + width] = draw(st.integers(0, most)).to_bytes(width, order)
+    return template, true, bytes(content)
+
+
+@fixed
+@given(unfilled())
+def test_sizes_that_were_not_filled_in_change_nothing(case: tuple[str, bytes, bytes]) -> None:
+    template, true, content = case
+    assert read(content, template) == read(true, template)
 
 
 FRAMES = ["TIT2", "TPE1", "TPE2", "TALB", "TCON", "TRCK", "TPOS", "TCOM", "TBPM", "TDRC", "TYER"]

@@ -34,9 +34,9 @@ def wave(sound: bytes = bytes(1000), *, claimed: int | None = None) -> bytes:
     return b"RIFF" + struct.pack("<I", len(form) if claimed is None else claimed) + form
 
 
-def rf64(claimed: int) -> bytes:
+def rf64(claimed: int, root: bytes = b"RF64") -> bytes:
     sizes = struct.pack("<QQQI", claimed, 0, 0, 0)
-    return b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", len(sizes)) + sizes + bytes(100)
+    return root + b"\xff\xff\xff\xffWAVEds64" + struct.pack("<I", len(sizes)) + sizes + bytes(100)
 
 
 def atom(kind: bytes, content: bytes = b"") -> bytes:
@@ -160,8 +160,16 @@ def test_a_wave_file_whose_size_is_not_yet_filled_in_is_incomplete(claimed: int)
 
 def test_a_large_wave_file_tells_its_size_in_another_chunk() -> None:
     size = len(rf64(0)) - 8
-    assert check(rf64(size), ".wav")
-    assert not check(rf64(size + 1), ".wav")
+    for root in (b"RF64", b"BW64"):
+        assert check(rf64(size, root), ".wav")
+        assert not check(rf64(size + 1, root), ".wav")
+        assert not check(rf64(0, root), ".wav")
+
+
+def test_a_wave_file_may_tell_its_size_with_the_most_significant_byte_first() -> None:
+    content = b"RIFX" + struct.pack(">I", 300) + bytes(300)
+    assert check(content, ".wav")
+    assert not check(content[:-1], ".wav")
 
 
 def test_bytes_after_an_ogg_stream_that_ended_do_no_harm() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+import struct
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import chunks
+from indexer.tags import chunk_sizes, chunks
 from tests import corpus
 
 PCM = (1, 1, 8000, 16000, 2, 16)
@@ -26,6 +29,51 @@ def wave(*more: bytes, stream: tuple[int, ...] = PCM, sound: int = 1600) -> byte
     fmt = b"".join(n.to_bytes(w, "little") for n, w in zip(stream, widths, strict=True))
     body = b"WAVE" + chunk(b"fmt ", fmt) + chunk(b"data", bytes(sound)) + b"".join(more)
     return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def sized(content: bytes, name: bytes, size: int) -> bytes:
+    """The file with another size in the header of its first chunk of this name."""
+    order: Literal["little", "big"] = "little" if content[:2] == b"RI" else "big"
+    at = content.index(name) + 4
+    width = 8 if content[:4] == b"FRM8" else 4
+    return content[:at] + size.to_bytes(width, order) + content[at + width :]
+
+
+def rf64(*more: bytes, root: bytes = b"RF64", sound: int = 1600, claimed: int = 1600) -> bytes:
+    """A WAV file whose sizes are in the chunk ds64."""
+    content = wave(*more, sound=sound)
+    content = sized(sized(content, b"RIFF", 2**32 - 1), b"data", 2**32 - 1)
+    long = struct.pack("<QQQI", len(content) + 28, claimed, claimed // 2, 0)
+    return root + content[4:12] + chunk(b"ds64", long) + content[12:]
+
+
+def rifx() -> bytes:
+    """A WAV file of the most significant byte first, with INFO."""
+
+    def big(name: bytes, content: bytes) -> bytes:
+        return name + struct.pack(">I", len(content)) + content + bytes(len(content) % 2)
+
+    texts = big(b"LIST", b"INFO" + big(b"INAM", b"Debut\0"))
+    body = b"WAVE" + big(b"fmt ", struct.pack(">HHIIHH", *PCM)) + big(b"data", bytes(1600)) + texts
+    return b"RIFX" + struct.pack(">I", len(body)) + body
+
+
+def aiff(
+    *more: bytes,
+    frames: int = 800,
+    compression: bytes = b"",
+    channels: int = 1,
+    bits: int = 16,
+    sound: int = 1600,
+) -> bytes:
+    """An AIFF file of 8000 Hz, or AIFF-C with a compression type; `more` follows its sound."""
+    rate = b"\x40\x0b\xfa" + bytes(7)
+    common = struct.pack(">HIH", channels, frames, bits) + rate
+    common += compression and compression + b"\0\0"
+    body = b"AIFC" if compression else b"AIFF"
+    body += b"COMM" + len(common).to_bytes(4) + common
+    body += b"SSND" + (8 + sound).to_bytes(4) + bytes(8 + sound) + b"".join(more)
+    return b"FORM" + len(body).to_bytes(4) + body
 
 
 def info(**texts: bytes) -> bytes:
@@ -134,7 +182,7 @@ def test_an_info_list_that_claims_too_much_is_cut_at_the_end() -> None:
 def test_no_more_than_so_many_chunks_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     content = wave(*[chunk(b"junk", b"")] * 8, info(INAM=b"Debut"))
     assert read(content).title == "Debut"
-    monkeypatch.setattr(chunks, "CHUNKS_LIMIT", 10)
+    monkeypatch.setattr(chunk_sizes, "CHUNKS_LIMIT", 10)
     assert read(content).title is None
 
 
@@ -178,7 +226,133 @@ def test_a_tag_in_capitals_is_found_too() -> None:
     assert read(content).title == "Debut"
 
 
-def test_dsd_of_no_rate_is_refused_and_no_crash() -> None:
-    content = corpus.template(".dsf").replace((2822400).to_bytes(4, "little"), bytes(4))
+UNFILLED = [0, 2**31 - 1, 2**31 - 38, 0x7FFFF000, 2**32 - 37, 2**32 - 1]
+
+
+@pytest.mark.parametrize("whole", UNFILLED)
+@pytest.mark.parametrize("data", UNFILLED)
+def test_sound_whose_size_was_never_filled_in_goes_on_to_the_end_of_the_file(
+    whole: int, data: int
+) -> None:
+    track = read(sized(sized(wave(), b"RIFF", whole), b"data", data))
+    assert (track.duration, track.bitrate) == (0.1, 128_000)
+
+
+def test_sound_that_was_cut_short_is_as_long_as_what_is_left() -> None:
+    assert read(wave()[:-800]).duration == 0.05
+
+
+def test_compressed_sound_of_no_size_is_measured_to_the_end_of_the_file() -> None:
+    content = wave(stream=(0x55, 2, 44100, 16000, 1, 0), sound=3200)
+    assert read(sized(content, b"data", 0)).duration == 0.2
+
+
+def test_sound_that_is_really_empty_does_not_hide_the_tags_after_it() -> None:
+    track = read(wave(info(IPRD=b"Debut"), id3_chunk(title="x"), sound=0))
+    assert (track.duration, track.title, track.album) == (None, "x", "Debut")
+
+
+def test_sound_of_more_than_2_gb_is_believed_where_chunks_follow_it(tmp_path: Path) -> None:
+    """And if none follow, it goes on: SoX writes 0x7FFFF000 to a pipe, whatever comes."""
+    stream = (1, 2, 192_000, 1_152_000, 6, 24)
+    more = id3_chunk(title="x")
+    size = 0x8000_0000
+    path = tmp_path / "long.wav"
+    for claimed, title in ((size, "x"), (0x7FFF_F000, None)):
+        head = sized(wave(stream=stream, sound=0), b"data", claimed)
+        with path.open("wb") as file:
+            file.write(head)
+            file.truncate(len(head) + size)
+            file.seek(0, 2)
+            file.write(more if title else b"")
+        with path.open("rb") as file:
+            track = tags.read_track(file, b".wav")
+        assert track.duration == pytest.approx(size / 1_152_000)
+        assert track.title == title
+
+
+@pytest.mark.parametrize("root", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("claimed", [1600, 0, 10**6, 2**64 - 1])
+def test_a_wave_file_for_more_than_4_gb_has_its_sizes_in_another_chunk(
+    root: bytes, claimed: int
+) -> None:
+    assert read(rf64(root=root, claimed=claimed)).duration == 0.1
+    if claimed == 1600:
+        track = read(rf64(info(IPRD=b"Debut"), id3_chunk(title="x"), root=root))
+        assert (track.duration, track.title, track.album) == (0.1, "x", "Debut")
+
+
+def test_tags_behind_more_than_4_gb_of_sound_are_found(tmp_path: Path) -> None:
+    size = 2**32 + 16000
+    path = tmp_path / "long.wav"
+    head = rf64(sound=0, claimed=size)
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + size)
+        file.seek(0, 2)
+        file.write(id3_chunk(title="x"))
+    with path.open("rb") as file:
+        track = tags.read_track(file, b".wav")
+    assert (track.duration, track.title) == (size / 16000, "x")
+
+
+def test_a_wave_file_may_have_the_most_significant_byte_first() -> None:
+    track = read(rifx())
+    assert (track.codec, track.duration, track.bitrate) == ("pcm", 0.1, 128_000)
+    assert (track.sample_rate, track.bit_depth, track.title) == (8000, 16, "Debut")
+
+
+def test_a_tag_behind_the_declared_end_of_the_file_is_read() -> None:
+    assert read(sized(wave(id3_chunk(title="x")), b"RIFF", len(wave()) - 8)).title == "x"
+    tag = id3_chunk(title="x")[8:]
+    more = b"ID3 " + len(tag).to_bytes(4) + tag
+    assert read(sized(aiff(more), b"FORM", len(aiff()) - 8), ".aiff").title == "x"
+
+
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+@pytest.mark.parametrize(
+    ("compression", "channels", "bits", "sound", "frames"),
+    [
+        (b"", 1, 16, 1600, 800),
+        (b"", 2, 24, 4800, 800),
+        (b"sowt", 2, 12, 3200, 800),
+        (b"FL32", 1, 32, 3200, 800),
+        (b"ulaw", 2, 16, 1600, 800),
+        (b"ima4", 2, 16, 680, 640),
+    ],
+)
+def test_the_samples_of_aiff_are_counted_where_their_number_was_not_filled_in(
+    size: int, compression: bytes, channels: int, bits: int, sound: int, frames: int
+) -> None:
+    content = aiff(frames=size, compression=compression, channels=channels, bits=bits, sound=sound)
+    track = read(sized(sized(content, b"FORM", size), b"SSND", size), ".aifc")
+    assert track.duration == frames / 8000
+
+
+def test_samples_of_an_unknown_compression_are_not_counted() -> None:
+    assert read(aiff(frames=0, compression=b"QDM2"), ".aifc").duration is None
+    assert read(aiff(frames=0, channels=0), ".aiff").duration is None
+
+
+def test_an_aiff_file_that_counts_its_samples_is_believed() -> None:
+    """As ffprobe and mutagen believe it, even if the file was cut short."""
+    assert read(aiff()[:-800], ".aiff").duration == 0.1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [
+        (".wav", b"RIFF\x04\0\0\0AVI " + wave()[12:]),
+        (".wav", b"RIFF" + wave()[12:]),
+        (".wav", wave()[:28]),
+        (".wav", b"RIFF\x04\0\0\0WAVE"),
+        (".aiff", b"FORM\0\0\0\x04AIFF"),
+        (".aiff", aiff()[:30]),
+        (".aiff", b"form" + aiff()[4:]),
+        (".aiff", aiff().replace(b"\x40\x0b\xfa", b"\x7f\xff\xfa")),
+        (".aiff", aiff().replace(b"\x40\x0b\xfa", b"\xc0\x0b\xfa")),
+    ],
+)
+def test_a_file_of_chunks_without_its_format_is_refused(suffix: str, content: bytes) -> None:
     with pytest.raises(tags.Refused):
-        read(content, ".dsf")
+        read(content, suffix)
