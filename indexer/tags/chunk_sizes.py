@@ -54,13 +54,14 @@ Chunk = tuple[bytes, int, int]
 
 
 def chunks(window: Window, at: int, end: int, layout: Layout) -> Iterator[Chunk]:
-    """The first chunks from `at` on; `end` may truncate the last."""
-    return islice(_every_chunk(window, at, end, layout), CHUNKS_LIMIT)
+    """The first chunks of a list or another chunk; `end` may truncate the last."""
+    return islice(_every_chunk(window, at, end, layout._replace(sound=())), CHUNKS_LIMIT)
 
 
 def chunks_of(window: Window, layout: Layout) -> list[Chunk]:
     """The chunks of the whole file; sound whose size is wrong goes on to the file's end."""
-    return list(chunks(window, 8 + layout.width, window.size, layout))
+    every = _every_chunk(window, 8 + layout.width, window.size, layout)
+    return list(islice(every, CHUNKS_LIMIT))
 
 
 def first(found: list[Chunk], *names: bytes) -> tuple[int, int] | None:

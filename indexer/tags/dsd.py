@@ -91,11 +91,14 @@ def _sound(found: list[Chunk], name: bytes) -> tuple[int, int]:
 
 
 def _frames(window: Window, begin: int, size: int) -> tuple[float, int]:
-    """Seconds and bit rate of compressed sound, of which the chunk FRTE counts the frames."""
+    """Seconds and bit rate of compressed sound, of which the chunk FRTE counts the frames.
+
+    Without that chunk both are 0.
+    """
     within = chunks(window, begin, begin + size, LAYOUTS[b"FRM8"])
     at, length = next(((at, length) for name, at, length in within if name == b"FRTE"), (0, 0))
     if length < 6:
-        raise ValueError("no FRTE chunk of 6 bytes")
+        return 0.0, 0
     frames, per_second = unpack(">IH", window.peek(at, 6))
     bitrate = int((size - 12 - length - length % 2) / frames * 8 * per_second) if frames else 0
     return frames / per_second if per_second else 0.0, bitrate

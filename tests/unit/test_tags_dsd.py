@@ -87,6 +87,14 @@ def test_properties_of_something_else_than_sound_tell_nothing() -> None:
     assert (track.duration, track.bitrate, track.sample_rate) == (None, None, None)
 
 
+def test_compressed_sound_that_counts_no_frames_has_no_length() -> None:
+    content = dsdiff(chunk(b"ID3 ", id3_tag("x")), compression=b"DST ")
+    track = read(content.replace(b"FRTE", b"FRTF"), ".dff")
+    assert (track.duration, track.bitrate, track.title) == (None, None, "x")
+    track = read(content.replace(struct.pack(">IH", 15, 150), bytes(6)), ".dff")
+    assert (track.duration, track.bitrate, track.title) == (None, None, "x")
+
+
 @pytest.mark.parametrize(
     ("suffix", "content"),
     [
@@ -98,7 +106,7 @@ def test_properties_of_something_else_than_sound_tell_nothing() -> None:
         (".dff", b"FRM4" + dsdiff()[4:]),
         (".dff", dsdiff().replace(b"PROP", b"PROQ")),
         (".dff", dsdiff().replace(b"DSD \0\0\0\0", b"DSE \0\0\0\0")),
-        (".dff", dsdiff(compression=b"DST ").replace(b"FRTE", b"FRTF")),
+        (".dff", dsdiff(compression=b"DST ").replace(b"DST \0\0\0\0", b"DSU \0\0\0\0")),
     ],
 )
 def test_dsd_without_its_headers_or_without_a_rate_is_refused(suffix: str, content: bytes) -> None:
