@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ("READER_VERSION", "SUFFIXES", "Declined", "Refused", "read_plain", "read_track")
 
-READER_VERSION: int = 3
+READER_VERSION: int = 4
 """Raised whenever a reader's output changes; files that were refused are then tried again."""
 
 SUFFIXES: frozenset[bytes] = frozenset(

@@ -69,22 +69,22 @@ def read(window: Window, suffix: bytes) -> Track:
         case b".dsf":
             from mutagen.dsf import DSF
 
-            return _track("dsd", DSF(window))
+            return _track("dsd", DSF(window, translate=False))
         case b".dff":
             from mutagen.dsdiff import DSDIFF
 
-            return _track("dsd", DSDIFF(window))
+            return _track("dsd", DSDIFF(window, translate=False))
         case _:
             from mutagen.aiff import AIFF
 
-            file = AIFF(window)
+            file = AIFF(window, translate=False)
             return _track(_aiff_codec(window), file)
 
 
 def _read_wave(window: Window) -> Track:
     from mutagen.wave import WAVE
 
-    file = WAVE(window)
+    file = WAVE(window, translate=False)
     codec = WAVE_CODECS.get(file.info.audio_format, "wav")
     if codec != "pcm":
         _measure(window, file.info)
