@@ -49,10 +49,9 @@ def date_of(texts: Mapping[str, list[str]]) -> list[str]:
     The date of the recording comes first, then the year of ID3v1, which has no other, then those of
     the releases.
     """
-    years = texts.get("TYER")
     candidates = (
         [stamp(text) for text in texts.get("TDRC", ())],
-        timestamps(years, texts.get("TDAT", []), texts.get("TIME", [])) if years else [],
+        timestamps_of(texts),
         texts.get(V1_YEAR, []),
         [stamp(text) for text in texts.get("TDRL", ())],
         [stamp(text) for text in texts.get("TDOR", ())],
@@ -64,10 +63,11 @@ def date_of(texts: Mapping[str, list[str]]) -> list[str]:
     return date
 
 
-def timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]:
+def timestamps_of(texts: Mapping[str, list[str]]) -> list[str]:
     """Merge TYER (year), TDAT (DDMM) and TIME (HHMM) into ID3v2.4 time stamps, as mutagen does."""
-    if len(years) == len(days) == 1 and not times and len(years[0]) <= KNOWN_STAMP:
-        stamps = [_known_timestamp(years[0], days[0][:5], "")]  # nearly always
+    years, days, times = texts.get("TYER", ()), texts.get("TDAT", ()), texts.get("TIME", ())
+    if len(years) == 1 and len(days) < 2 and not times and len(years[0]) <= KNOWN_STAMP:
+        stamps = [_known_timestamp(years[0], days[0][:5] if days else "", "")]  # nearly always
     else:
         stamps = [
             (_known_timestamp if len(tyer) <= KNOWN_STAMP else _timestamp)(tyer, tdat[:5], time[:5])

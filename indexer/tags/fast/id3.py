@@ -151,9 +151,17 @@ def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
 
 def _join_date(fields: Fields) -> None:
     """Replace the texts of date frames by a date, unless TDRC has given one with a year."""
+    if fields.get("year") is not None:
+        for name in id3_dates.NAMES:
+            fields.pop(name, None)
+        return
     dates = {name: fields.pop(name) for name in id3_dates.NAMES if name in fields}
-    if fields.get("year") is None:
-        fields.update(columns.fields_of("date", id3_dates.date_of(dates)))
+    date: Fields = {}
+    if "TYER" in dates and "TDRC" not in dates:  # nearly always
+        date = columns.fields_of("date", id3_dates.timestamps_of(dates))
+    if date.get("year") is None:
+        date = columns.fields_of("date", id3_dates.date_of(dates))
+    fields.update(date)
 
 
 def _synchsafe(number: int) -> int:
