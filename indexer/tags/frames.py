@@ -43,6 +43,7 @@ USER_TEXTS = {
     "replaygain_album_peak": "replaygain_album_peak",
 }
 """Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
+
 WANTED = {
     name.encode(): name
     for name in (*FRAMES, *id3_dates.NAMES, "TXXX", "COMM", "UFID", "APIC")
@@ -57,6 +58,7 @@ TEXT_LIMIT = 2 * 1024 * 1024
 VALUES_LIMIT = 1000
 """Maximum texts in one frame. A guess: mutagen copies the rest of the frame for each of them, so a
 frame of 4 MB of NULs takes hours."""
+
 _CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
 _CODES = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))*)(.+)?")
 _GENRE_WORDS = {"CR": "Cover", "RX": "Remix"}

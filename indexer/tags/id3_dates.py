@@ -37,7 +37,7 @@ KNOWN_STAMP = 32
 
 _YEAR = re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})?\Z")
 _TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
-_TIME = re.compile(r"[0-9]{4}(?:(?:[-T:/.]|\s+)[0-9]{1,2}){0,5}\s*[-T:/.]?\s*\Z", re.ASCII)
+_TIME = re.compile(r"[0-9]{4}(?:(?:[-T:/.]|\s+)[0-9]{1,2}){0,5}[-T:/.]?\Z")
 """A time stamp of ID3v2.4, with any separators that mutagen accepts."""
 _DIGITS = re.compile(r"[0-9]+")
 _TIME_PARTS = ("%04d", "-%02d", "-%02d", " %02d", ":%02d", ":%02d")
