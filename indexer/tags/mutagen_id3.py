@@ -118,6 +118,8 @@ def _read_frames(
             frame = kind._fromData(header, flags, content)  # noqa: SLF001
         except (ID3EncryptionUnsupportedError, NotImplementedError, ID3JunkFrameError):
             continue
+        if kind in _STAMPS.values():  # before mutagen merges frames with equal texts
+            frame.text = [id3_dates.stamp(text) for text in frame.text]
         texts += len(getattr(frame, "text", ()))
         found.append(frame)
     return found, [], data[walk.at :]

@@ -191,6 +191,12 @@ def test_a_date_without_a_year_hides_none_that_has_it(
     assert (track.date, track.year) == (date, year_in(date))
 
 
+@pytest.mark.parametrize("other", ["2004-05-06", "2004/05/06", "2004-5-6 "])
+def test_two_frames_of_the_same_time_are_one_date(other: str) -> None:
+    content = raw((b"TDRC", b"\x002004-05-06"), (b"TDRC", b"\0" + other.encode()), version=4)
+    assert read(content).date == str(MP3(io.BytesIO(content)).tags["TDRC"]) == "2004-05-06"
+
+
 @pytest.mark.parametrize("name", [b"TYE", b"TOR"])
 @pytest.mark.parametrize(("text", "date"), [(b"May 2004", "May 2004"), (b"soon", "1995")])
 def test_a_date_of_version_2_2_has_any_form_and_hides_no_year(
