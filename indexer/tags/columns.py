@@ -184,9 +184,20 @@ def filled(values: Values, *others: Values) -> Values:
     whole = dict(values)
     for more in others:
         for column, several in more.items():
-            if column not in whole or not texts(whole[column]):
-                whole[column] = several
+            whole[column] = better(column, whole.get(column, []), several)
     return whole
+
+
+def better(column: str, first: list[str], other: list[str]) -> list[str]:
+    """The first of two sources of a column, unless it is blank.
+
+    A date without a year also gives way to one that has it.
+    """
+    if not texts(first):
+        return other
+    if column == "date" and year(joined(first) or "") is None:
+        return first if year(joined(other) or "") is None else other
+    return first
 
 
 def texts(values: Iterable[str]) -> tuple[str, ...]:

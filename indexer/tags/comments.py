@@ -167,8 +167,8 @@ def values_of(texts: Texts) -> columns.Values:
     values = {name: several for name, several in texts.items() if name not in OTHERS}
     for column, keys in OTHER_KEYS.items():
         for key in keys:
-            if key in texts and not columns.texts(values.get(column, ())):
-                values[column] = texts[key]
+            if key in texts:
+                values[column] = columns.better(column, values.get(column, []), texts[key])
     return values
 
 

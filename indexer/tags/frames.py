@@ -9,11 +9,9 @@ Sources: ID3v2.3.0 and ID3v2.4.0-structure, 4; ID3v2.4.0-frames, 4.2, 4.10, 4.14
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from itertools import zip_longest
 from struct import Struct
 
-from indexer.tags import columns
+from indexer.tags import columns, id3_dates
 from indexer.tags.genre_names import GENRES
 
 Texts = dict[str, list[str]]
@@ -25,7 +23,6 @@ FRAMES = {
     "TPE2": "albumartist",
     "TALB": "album",
     "TCON": "genre",
-    "TDRC": "date",
     "TRCK": "track",
     "TPOS": "disc",
     "TCOM": "composer",
@@ -46,12 +43,10 @@ USER_TEXTS = {
     "replaygain_album_peak": "replaygain_album_peak",
 }
 """Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
-DATES = ("TYER", "TDAT", "TIME")
-"""Year, day and time of ID3v2.3, which mutagen merges into TDRC."""
 
 WANTED = {
     name.encode(): name
-    for name in (*FRAMES, *DATES, "TXXX", "COMM", "UFID", "APIC")
+    for name in (*FRAMES, *id3_dates.NAMES, "TXXX", "COMM", "UFID", "APIC")
     if ":" not in name
 }
 """Name in the file -> mutagen's key."""
@@ -63,18 +58,12 @@ TEXT_LIMIT = 2 * 1024 * 1024
 VALUES_LIMIT = 1000
 """Maximum texts in one frame. A guess: mutagen copies the rest of the frame for each of them, so a
 frame of 4 MB of NULs takes hours."""
-KNOWN_STAMP = 32
-"""Maximum characters of a date that is cached: `1993-06-07 10:20:30` has 19."""
 
-_YEAR = re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})?\Z")
-_TWO_PAIRS = re.compile(r"([0-9]{2})([0-9]{2})\Z")
 _CODED_GENRE = re.compile(r"\(|[^\n]*\n|\d+\Z|CR\Z|RX\Z")
 _CODES = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))*)(.+)?")
 _GENRE_WORDS = {"CR": "Cover", "RX": "Remix"}
 _LONGEST_CODE = 9
 """Maximum digits of a genre's number; Python refuses to convert thousands of them."""
-_BETWEEN_TIMES = re.compile(r"[-T:/.]|\s+")
-_TIME_PARTS = ("%04d", "-%02d", "-%02d", " %02d", ":%02d", ":%02d")
 
 header_of = Struct(">4sIH").unpack_from
 """Name, size and flags of a frame."""
@@ -136,9 +125,7 @@ def frame_of(name: str, payload: bytes) -> Frame:
     elif name in FRAMES:
         key, texts = name, decode(payload[0], payload[1:])
         column = FRAMES[name]
-        if name == "TDRC":
-            texts = [stamp(text) for text in texts]
-        elif name == "TCON":
+        if name == "TCON":
             texts = genres(texts)
     elif name == "TXXX":
         description, *texts = decode(payload[0], payload[1:])
@@ -149,12 +136,22 @@ def frame_of(name: str, payload: bytes) -> Frame:
         description, *texts = decode(payload[0], payload[4:])
         key = f"COMM:{description}:{language}"
         column = None if is_by_program(description) else "comment"
-    else:  # an ID3v2.3 date, merged with its other parts later
+    else:
         texts = decode(payload[0], payload[1:])
-        return name, texts, {name: texts}
+        return name, texts, _date_part(name, texts)
     if column is None:
         return key, texts, {}
     return key, texts, columns.part_of(column, texts) or columns.blank_part_of(column)
+
+
+def _date_part(name: str, texts: list[str]) -> columns.Part:
+    """The date if it is a TDRC with a year; else the texts, to be joined with other frames'."""
+    if name != "TDRC":
+        return {name: texts}
+    part = columns.part_of("date", id3_dates.date_of({name: texts}))
+    if part.get("year") is not None:
+        return part
+    return {**columns.blank_part_of("date"), **part, name: texts}
 
 
 def column_of(key: str) -> str | None:
@@ -210,56 +207,6 @@ def _genre(number: str) -> str:
 
 def _is_below(number: str, limit: int) -> bool:
     return len(number.lstrip("0")) <= _LONGEST_CODE and int(number[-_LONGEST_CODE:]) < limit
-
-
-def timestamps(years: list[str], days: list[str], times: list[str]) -> list[str]:
-    """Merge TYER (year), TDAT (DDMM) and TIME (HHMM) into ID3v2.4 time stamps, as mutagen does."""
-    if len(years) == len(days) == 1 and not times and len(years[0]) <= KNOWN_STAMP:
-        stamps = [_known_timestamp(years[0], days[0][:5], "")]  # nearly always
-    else:
-        stamps = [
-            (_known_timestamp if len(tyer) <= KNOWN_STAMP else _timestamp)(tyer, tdat[:5], time[:5])
-            for tyer, tdat, time in zip_longest(years, days, times, fillvalue="")
-        ]
-    return [stamp for stamp in stamps if stamp]
-
-
-def _timestamp(tyer: str, tdat: str, time: str) -> str:
-    """One time stamp; empty without a year."""
-    year = _YEAR.match(tyer)
-    if not year:
-        return ""
-    day = _TWO_PAIRS.match(tdat)
-    clock = _TWO_PAIRS.match(time)
-    date = f"-{day[2]}-{day[1]}" if day else year[2] or ""
-    hour = f"T{clock[1]}:{clock[2]}:00" if date and clock else ""
-    return stamp(year[1] + date + hour)
-
-
-_known_timestamp = lru_cache(maxsize=1024)(_timestamp)
-"""The same, kept: an album's files have one date."""
-
-
-def stamp(text: str) -> str:
-    """The text of a TDRC frame as mutagen gives it, without parts that are no time."""
-    return _known_stamp(text) if len(text) <= KNOWN_STAMP else _stamp(text)
-
-
-def _stamp(text: str) -> str:
-    """The leading numeric parts in the format of ID3v2.4: `YYYY-MM-DD HH:MM:SS`."""
-    told = ""
-    for part, form in zip(_BETWEEN_TIMES.split(text, 6), _TIME_PARTS, strict=False):
-        try:
-            told += form % int(part)
-        except ValueError:
-            break
-    return told
-
-
-@lru_cache(maxsize=1024)
-def _known_stamp(text: str) -> str:
-    """The same, kept: an album's files have one date."""
-    return _stamp(text)
 
 
 def decode(encoding: int, data: bytes) -> list[str]:

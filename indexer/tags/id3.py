@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import columns, id3v1
+from indexer.tags import columns, id3_dates, id3v1
 from indexer.tags.fast.id3 import Tag, plain_tag
 from indexer.tags.frames import (
     FRAMES,
@@ -13,7 +13,6 @@ from indexer.tags.frames import (
     description_of,
     genres,
     is_by_program,
-    timestamps,
 )
 
 if TYPE_CHECKING:
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
-    """The file's ID3 tags merged: ID3v2, then ID3v1 for what it lacks; dates upgraded to TDRC."""
+    """The file's ID3 tags merged: ID3v2, then ID3v1 for what it lacks."""
     tag = plain_tag(window)
     if tag is None:
         window.leave_to_mutagen()
         from indexer.tags import mutagen_id3
 
-        return mutagen_id3.tag_in(window, with_v1=with_v1)
+        tag = mutagen_id3.tag_in(window)
     if with_v1 and (older := id3v1.texts_of(window, tag.version)):
         _add(tag, older)
     return tag
@@ -37,7 +36,12 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
 def _add(tag: Tag, older: Texts) -> None:
     """Add the texts of an ID3v1 tag that the newer tag lacks."""
     keys = {key for key, _, _ in tag.found}
-    for key, texts in older.items():
+    for name, texts in older.items():
+        key = name
+        if key in keys and key in id3v1.YEARS.values():
+            if tag.fields is not None and tag.fields.get("year") is not None:
+                continue
+            key = id3_dates.V1_YEAR
         if key not in keys:
             tag.found.append((key, genres(texts) if key == "TCON" else texts, {}))
             has_comment = tag.fields is not None and tag.fields.get("comment") is not None
@@ -71,7 +75,11 @@ def values_of(tag: Tag) -> columns.Values:
     """The tag's texts by column."""
     values: columns.Values = {}
     comments: Texts = {}
-    for key, texts in _upgraded(tag.texts()).items():
+    dates: Texts = {}
+    for key, texts in tag.texts().items():
+        if key in id3_dates.KEYS:
+            dates[key] = texts
+            continue
         if key.startswith("COMM:"):
             comments[key] = texts
             continue
@@ -82,16 +90,9 @@ def values_of(tag: Tag) -> columns.Values:
             values[column] = texts
     if comments:
         values["comment"] = _comment(comments)
+    if dates:
+        values["date"] = id3_dates.date_of(dates)
     return values
-
-
-def _upgraded(texts: Texts) -> Texts:
-    """Merge TYER, TDAT and TIME into TDRC, unless the tag has a TDRC."""
-    if "TYER" in texts and "TDRC" not in texts:
-        dates = timestamps(texts["TYER"], texts.get("TDAT", []), texts.get("TIME", []))
-        if dates:
-            texts["TDRC"] = dates
-    return texts
 
 
 def _comment(comments: Texts) -> list[str]:

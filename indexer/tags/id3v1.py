@@ -12,7 +12,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from indexer.tags.frames import Texts, stamp
+from indexer.tags.frames import Texts
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MARK = b"TAG"
 COMMENT = "COMM:ID3v1 Comment:eng"
 """mutagen's key of the ID3v1 comment."""
+
+YEARS = {3: "TYER", 4: "TDRC"}
+"""Version of ID3v2 -> the frame of its year."""
 
 _NO_GENRE = 255
 _SIZE = 128
@@ -39,8 +42,9 @@ def texts_of(window: Window, version: int) -> Texts:
     window.leave_to_mutagen()
     from mutagen.id3 import ParseID3v1
 
-    frames = ParseID3v1(tail[begin:], version) or {}  # old versions of mutagen wrote shorter ones
-    return {frame.HashKey: [str(text) for text in frame.text] for frame in frames.values()}
+    frames = ParseID3v1(tail[begin:], 3) or {}  # old versions of mutagen wrote shorter ones
+    texts = {frame.HashKey: [str(text) for text in frame.text] for frame in frames.values()}
+    return {YEARS[version] if key == "TYER" else key: text for key, text in texts.items()}
 
 
 def _texts(tag: bytes, version: int) -> Texts:
@@ -54,10 +58,7 @@ def _texts(tag: bytes, version: int) -> Texts:
         if text := _text(part):
             texts[key] = [text]
     if text := _text(year):
-        if version == 3:
-            texts["TYER"] = [text]
-        else:
-            texts["TDRC"] = [stamp(one) for one in text.split(",")]
+        texts[YEARS[version]] = [text]
     if track:
         texts["TRCK"] = [str(track)]
     if genre != _NO_GENRE:

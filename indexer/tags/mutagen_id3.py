@@ -14,7 +14,7 @@ from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from mutagen.id3 import APIC, ID3, UFID, ID3NoHeaderError, TextFrame, _frames, _tags
+from mutagen.id3 import APIC, ID3, TCON, UFID, ID3NoHeaderError, TextFrame, _frames, _tags
 from mutagen.id3._specs import EncodedTextSpec, MultiSpec, SpecError
 from mutagen.id3._util import (
     BitPaddedInt,
@@ -23,7 +23,8 @@ from mutagen.id3._util import (
     unsynch,
 )
 
-from indexer.tags.fast.id3 import Tag
+from indexer.tags import id3_dates
+from indexer.tags.fast.id3 import V23, V24, Tag
 from indexer.tags.frames import TEXT_LIMIT, VALUES_LIMIT, WANTED, Frame
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ INFLATED_LIMIT: Final = 16 * 2**20
 STEPS_LIMIT: Final = 100_000
 """Maximum frames of any kind. A guess: with a few bytes each they take 0.1 s."""
 
+_STAMPS: Final = {name: type(name, (TextFrame,), {}) for name in id3_dates.STAMPS}
+"""Frames of a time stamp with their texts as they are in the file: mutagen's own keep no part that
+is not a number."""
 _OURS: Final = frozenset(WANTED.values())
 _HEADER: Final = Struct(">4sLH")
 _SHORT_HEADER: Final = Struct(">3sBH")
@@ -114,6 +118,8 @@ def _read_frames(
             frame = kind._fromData(header, flags, content)  # noqa: SLF001
         except (ID3EncryptionUnsupportedError, NotImplementedError, ID3JunkFrameError):
             continue
+        if kind in _STAMPS.values():  # before mutagen merges frames with equal texts
+            frame.text = [id3_dates.stamp(text) for text in frame.text]
         texts += len(getattr(frame, "text", ()))
         found.append(frame)
     return found, [], data[walk.at :]
@@ -169,7 +175,7 @@ def _kind_of(name: bytes, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a 
     kind = known.get(text)
     if kind is None or _OURS.isdisjoint((text, kind.__base__.__name__)):
         return None
-    return kind
+    return _STAMPS.get(kind.__name__, kind)
 
 
 def _sizes_in(data: bytes, known: Mapping[str, Any]) -> Callable[[int], int]:
@@ -193,10 +199,11 @@ _mutagens_text, EncodedTextSpec.read = EncodedTextSpec.read, _read_text
 """Until mutagen (1.48) has limits of its own: see the tests of tags that are bombs."""
 
 
-def tag_in(window: Window, *, with_v1: bool) -> Tag:
+def tag_in(window: Window) -> Tag:
+    """The file's ID3v2 tag; an empty one without any."""
     window.seek(0)
     try:
-        return tag_of(ID3(window, load_v1=with_v1))
+        return tag_of(ID3(window, translate=False, load_v1=False))
     except ID3NoHeaderError:
         return Tag([])
 
@@ -215,21 +222,27 @@ def tag_at(window: Window, begin: int) -> Tag:
     tags = _ID3At()
     tags.begin = begin
     try:
-        tags.load(window)
+        tags.load(window, translate=False)
     except ID3NoHeaderError:
         return Tag([])
     return tag_of(tags)
 
 
 def tag_of(tags: ID3) -> Tag:
-    """Convert mutagen's tags to ours."""
+    """Convert mutagen's tags to ours.
+
+    They are loaded with `translate=False`: else mutagen drops dates that it cannot parse.
+    """
     found: list[Frame] = []
     has_picture = False
     for key, frame in tags.items():
-        if isinstance(frame, TextFrame):
+        if isinstance(frame, TCON):
+            found.append((key, list(frame.genres), {}))
+        elif isinstance(frame, TextFrame):
             found.append((key, [str(text) for text in frame.text], {}))
         elif isinstance(frame, UFID):
             found.append((key, [frame.data.decode("utf-8", "replace")], {}))
         elif isinstance(frame, APIC):
             has_picture = has_picture or bool(frame.data.strip(b"\0"))
-    return Tag(found, has_picture, getattr(tags, "size", 0))
+    version = V24 if tags.version[1] == V24 else V23
+    return Tag(found, has_picture, getattr(tags, "size", 0), version)

@@ -159,6 +159,16 @@ def test_a_tag_of_tiny_frames_is_read_soon(name: bytes) -> None:
     assert processor_s() - began < SOON_S
 
 
+@pytest.mark.parametrize("name", [b"TDRC", b"TYER", b"TDOR", b"TORY"])
+@pytest.mark.parametrize("filler", [b" ", b"0", b"-", b"1 ", b"2004 "])
+def test_a_long_date_is_read_soon(name: bytes, filler: bytes) -> None:
+    content = id3(frame(name, b"\0002004" + filler * (MB // len(filler)) + b"x"))
+    began = processor_s()
+    track = tags.read_track(io.BytesIO(content), b".mp3")
+    assert track.year == 2004
+    assert processor_s() - began < SOON_S
+
+
 def test_many_different_texts_of_one_key_are_read_soon() -> None:
     frames = b"".join(frame(b"TCON", b"\3" + b"%d\0" % n * 900) for n in range(3000))
     began = processor_s()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from io import BytesIO
 
 from hypothesis import given
@@ -10,7 +12,7 @@ from mutagen._constants import GENRES
 from mutagen.id3 import TCON, ID3TimeStamp
 from mutagen.mp3._util import LAMEError, LAMEHeader
 
-from indexer.tags import frames, genre_names
+from indexer.tags import frames, genre_names, id3_dates
 from indexer.tags.fast.mpeg_frames import has_lame_tag
 from tests.property.test_fast_readers import fixed
 
@@ -47,8 +49,31 @@ def test_a_number_of_thousands_of_digits_is_no_genre() -> None:
 
 @fixed
 @given(times)
-def test_a_time_is_read_as_mutagen_reads_it(text: str) -> None:
-    assert frames.stamp(text) == str(ID3TimeStamp(text))
+def test_a_time_is_read_as_mutagen_reads_it_or_kept_as_it_is(text: str) -> None:
+    stamp = id3_dates.stamp(text)
+    assert stamp in {str(ID3TimeStamp(text.strip())), text.strip()}
+    assert id3_dates.stamp(stamp) == stamp
+
+
+@fixed
+@given(times)
+def test_no_number_of_a_time_is_lost(text: str) -> None:
+    kept = id3_dates.stamp(text)
+    assert _numbers(kept) == _numbers(text)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", text)]
+
+
+@fixed
+@given(st.datetimes(min_value=dt.datetime(1000, 1, 1)), st.integers(4, 19))  # noqa: DTZ001
+def test_a_time_in_the_format_of_the_standard_is_read_as_mutagen_reads_it(
+    when: dt.datetime, length: int
+) -> None:
+    text = when.isoformat()[:length]
+    if text[-1].isdigit():
+        assert id3_dates.stamp(text) == str(ID3TimeStamp(text))
 
 
 @fixed

@@ -42,8 +42,10 @@ def test_it_is_read_as_mutagen_reads_it(
     version: int, head: bytes, tag: bytes, cut: int, more: bytes
 ) -> None:
     content = bytes(64) + head + tag[: len(tag) - cut] + more
-    frames, _ = find_id3v1(io.BytesIO(content), version, None)
+    frames, _ = find_id3v1(io.BytesIO(content), 3, None)  # of 4: a date without what is no number
     expected = {
         frame.HashKey: [str(text) for text in frame.text] for frame in (frames or {}).values()
     }
+    if version == 4 and "TYER" in expected:
+        expected["TDRC"] = expected.pop("TYER")
     assert id3v1.texts_of(Window(io.BytesIO(content)), version) == expected

@@ -4,9 +4,11 @@ import datetime as dt
 import io
 from collections.abc import Sequence
 from typing import Any, Literal
+from unittest.mock import ANY, patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from mutagen import MutagenError, id3
 from mutagen.flac import FLAC
 from mutagen.id3._tags import save_frame
@@ -15,7 +17,7 @@ from mutagen.mp4 import MP4
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import columns, comments, mutagen_mp4
+from indexer.tags import columns, comments, id3_dates, mutagen_mp4
 from indexer.tags.fast.id3 import plain_tag
 from indexer.tags.id3 import read_tag, track
 from indexer.tags.mutagen_id3 import tag_of
@@ -192,7 +194,22 @@ def test_sizes_that_were_not_filled_in_change_nothing(case: tuple[str, bytes, by
 
 
 FRAMES = ["TIT2", "TPE1", "TPE2", "TALB", "TCON", "TRCK", "TPOS", "TCOM", "TBPM", "TDRC", "TYER"]
-FRAMES += ["TDAT", "TIME", "TSRC", "TPUB", "TCMP", "TXXX", "COMM", "UFID", "APIC", "PRIV", "TIT3"]
+FRAMES += [
+    "TDRL",
+    "TDOR",
+    "TORY",
+    "TDAT",
+    "TIME",
+    "TSRC",
+    "TPUB",
+    "TCMP",
+    "TXXX",
+    "COMM",
+    "UFID",
+    "APIC",
+    "PRIV",
+    "TIT3",
+]
 TRICKY = [
     "",
     " ",
@@ -205,6 +222,8 @@ TRICKY = [
     "3/12",
     "1993",
     "12.05.1999",
+    "soon",
+    "1993-06-07T10:20:30.000Z",
     "ÿ",
 ]
 
@@ -257,10 +276,16 @@ def id3_files(draw: st.DrawFn) -> bytes:
 @given(id3_files())
 def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
     if plain_tag(Window(io.BytesIO(content))) is not None:
-        reference = id3.ID3(io.BytesIO(content))
+        reference = id3.ID3(io.BytesIO(content), translate=False)
         ours = read_tag(Window(io.BytesIO(content)))
         assert ours.size == reference.size
-        assert track("mp3", None, ours) == track("mp3", None, tag_of(reference))
+        expected = track("mp3", None, tag_of(reference))
+        if id3_dates.V1_YEAR in ours.texts():  # of which mutagen knows nothing
+            expected = structs.replace(expected, date=ANY, year=ANY)
+        assert track("mp3", None, ours) == expected
+        with patch("indexer.tags.id3.plain_tag", lambda _: None):
+            declined = read_tag(Window(io.BytesIO(content)))
+        assert track("mp3", None, declined) == track("mp3", None, ours)
 
 
 @settings(fixed, max_examples=300)

@@ -49,6 +49,13 @@ def test_the_key_of_picard_speaks_before_those_of_others(column: str, keys: list
     assert getattr(read(tagged(**{other: "1993", first: " "})), column) in texts
 
 
+def test_a_date_without_a_year_gives_way_to_one_with_it() -> None:
+    track = read(tagged(Year="soon", Date="June 1993"))
+    assert (track.date, track.year) == ("June 1993", 1993)
+    assert read(tagged(Year="June 1993", Date="1994")).date == "June 1993"
+    assert read(tagged(Year="soon", Date="later")).date == "soon"
+
+
 def test_totals_may_have_keys_of_their_own() -> None:
     track = read(tagged(Track="3", TotalTracks="12", Disc="1", DiscTotal="2"))
     assert (track.track, track.track_total, track.disc, track.disc_total) == (3, 12, 1, 2)

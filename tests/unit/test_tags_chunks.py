@@ -135,6 +135,28 @@ def test_the_track_of_others_speaks_only_where_there_is_no_other() -> None:
     assert read(wave(info(ITRK=b" ", IPRT=b"4"))).track == 4
 
 
+@pytest.mark.parametrize("template", [".wav", ".aiff", ".dsf", ".dff"])
+@pytest.mark.parametrize("date", ["June 1993.", "1993-06-??", "07.06.1993"])
+def test_a_date_of_any_form_in_an_id3_chunk_is_kept_and_its_year_found(
+    template: str, date: str
+) -> None:
+    content = corpus.tagged(template, title="x", date="1993-06-07")
+    odd = content.replace(b"1993-06-07", date.encode())
+    assert odd != content
+    track = tags.read_track(io.BytesIO(odd), template.encode())
+    assert (track.title, track.date, track.year) == ("x", date, 1993)
+
+
+def test_a_date_without_a_year_gives_way_to_one_with_it() -> None:
+    assert read(wave(info(ICRD=b"soon", YEAR=b"1993"))).date == "1993"
+    assert read(wave(info(ICRD=b"June 1993", YEAR=b"1994"))).date == "June 1993"
+    assert read(wave(info(ICRD=b"soon", YEAR=b"later"))).date == "soon"
+    tag = corpus.tagged(date="1993-06-07")[: -len(corpus.template(".mp3"))]
+    assert read(wave(chunk(b"id3 ", tag), info(ICRD=b"1994"))).date == "1993-06-07"
+    tag = tag.replace(b"1993-06-07", b"at a time ")
+    assert read(wave(chunk(b"id3 ", tag), info(ICRD=b"1994"))).date == "1994"
+
+
 def test_texts_of_the_same_name_are_several_values() -> None:
     assert read(wave(info(IART=b"a"), info(IART=b"b"))).artists == ("a", "b")
 

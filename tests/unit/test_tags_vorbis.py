@@ -60,6 +60,16 @@ def test_the_first_key_that_is_not_blank_speaks(column: str, keys: list[str]) ->
         assert value in {str(1990 + first), 1990 + first, (str(1990 + first),)}, key
 
 
+@pytest.mark.parametrize("read_comments", [ogg, flac])
+def test_a_date_without_a_year_gives_way_to_one_with_it(
+    read_comments: Callable[..., Track],
+) -> None:
+    track = read_comments(("DATE", "soon"), ("YEAR", "c. 1993"))
+    assert (track.date, track.year) == ("c. 1993", 1993)
+    assert read_comments(("YEAR", "1994"), ("DATE", "June 1993")).date == "June 1993"
+    assert read_comments(("YEAR", "later"), ("DATE", "soon")).date == "soon"
+
+
 def test_the_number_holds_its_total() -> None:
     track = ogg(("TRACKNUMBER", "3/12"), ("DISCNUMBER", "1/2"), ("DISCTOTAL", "9"))
     assert (track.track, track.track_total, track.disc, track.disc_total) == (3, 12, 1, 2)

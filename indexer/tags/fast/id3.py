@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags import columns
+from indexer.tags import columns, id3_dates
 from indexer.tags.columns import Fields
 from indexer.tags.frames import (
-    DATES,
     HEADER_SIZE,
     KEPT,
     SEVEN_BITS,
@@ -32,7 +31,6 @@ from indexer.tags.frames import (
     header_of,
     is_name,
     short_frame,
-    timestamps,
 )
 
 if TYPE_CHECKING:
@@ -131,7 +129,7 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
         keys = [key for key, _, _ in found if key]
         if len(set(keys)) < len(keys):
             raise NotPlain  # mutagen merges two frames into one
-    elif "TYER" in fields or "TDAT" in fields or "TIME" in fields:
+    elif not id3_dates.KEYS.isdisjoint(fields):
         _join_date(fields)
     return Tag(found, has_picture, end, version, fields)
 
@@ -152,10 +150,18 @@ def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
 
 
 def _join_date(fields: Fields) -> None:
-    """Merge TYER, TDAT and TIME; mutagen does so only if the tag has no TDRC."""
-    old = [fields.pop(name, []) for name in DATES]
-    if "date" not in fields and (dates := timestamps(*old)):
-        fields.update(columns.fields_of("date", dates))
+    """Replace the texts of date frames by a date, unless TDRC has given one with a year."""
+    if fields.get("year") is not None:
+        for name in id3_dates.NAMES:
+            fields.pop(name, None)
+        return
+    dates = {name: fields.pop(name) for name in id3_dates.NAMES if name in fields}
+    date: Fields = {}
+    if "TYER" in dates and "TDRC" not in dates:  # nearly always
+        date = columns.fields_of("date", id3_dates.timestamps_of(dates))
+    if date.get("year") is None:
+        date = columns.fields_of("date", id3_dates.date_of(dates))
+    fields.update(date)
 
 
 def _synchsafe(number: int) -> int:
