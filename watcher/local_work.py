@@ -494,6 +494,8 @@ class LocalWork:
         rows = []
         with write_transaction(self._connection):
             for root_id, written in by_root.items():
+                if not roots.is_watched(self._connection, root_id):
+                    continue
                 for start in range(0, len(written), _NAMES_A_ROW):
                     hint = Hint(root_id, b"", tuple(written[start : start + _NAMES_A_ROW]))
                     rows.append(pending.enqueue(self._connection, hint, now_ms))

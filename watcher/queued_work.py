@@ -87,10 +87,11 @@ class QueuedWork:
         return len(self._in_work) >= _MOST_IN_WORK
 
     def hand(self, hints: Sequence[Hint], facts: EventFacts, *, scan_id: int = 0) -> int:
-        """Have these hints scanned together; their generation."""
+        """Have these hints scanned together; their generation, or 0: their roots were removed."""
         self._has_news = True
         generation = self._dispatcher.enqueue(hints, facts, scan_id=scan_id)
-        self._in_work.add(generation)
+        if generation:
+            self._in_work.add(generation)
         return generation
 
     def recover(self, root: RootRow, now: float) -> None:

@@ -113,11 +113,13 @@ class Dispatcher:
     ) -> int:
         """Make hints durable that are to be scanned together; their generation.
 
-        They are dispatched by the next `tick`.
+        They are dispatched by the next `tick`. 0: none of their roots is watched any more.
         """
         now_ms = time.time_ns() // 1_000_000
         with write_transaction(self._connection):
             rows = pending.enqueue_all(self._connection, hints, now_ms, scan_id=scan_id)
+        if not rows:
+            return 0
         generation = rows[0].generation
         if facts.closed or facts.unfinished:
             self._facts[generation] = facts

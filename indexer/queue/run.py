@@ -61,6 +61,8 @@ class QueuedRun:
         if not hints:
             return True
         generation = self._dispatcher.enqueue(hints, scan_id=scan_id)
+        if not generation:
+            return True
         moved_at, before = time.monotonic(), (0, 0, 0)
 
         def step() -> bool:

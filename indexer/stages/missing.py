@@ -91,7 +91,7 @@ class MissingMarker:
             return False
         if not tree.mount_point_of(known.path).fields.same(known.stamp, entry.stamp):
             hint = Hint(known.root_id, names=(known.path,))
-            pending.enqueue(self._connection, hint, now_ms)
+            pending.enqueue_all(self._connection, [hint], now_ms)
         return False
 
     def announce_missing(self, now_ms: int) -> list[IndexedFile]:

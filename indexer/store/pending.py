@@ -24,6 +24,7 @@ _INSERT: Final = """
 INSERT INTO pending (generation, root_id, folder, names, recursive, reread, is_chunk, scan_id, at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
+_WATCHED: Final = "SELECT id FROM roots WHERE removed_at IS NULL"
 _SELF_GENERATION: Final = "UPDATE pending SET generation = id WHERE id = ?"
 _ALL: Final = """
 SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
@@ -125,14 +126,25 @@ class Outline(Struct, frozen=True, gc=False):
 
 
 def enqueue(connection: Connection, hint: Hint, now_ms: int, *, scan_id: int = 0) -> PendingRow:
-    """Make a hint durable, under a new generation."""
-    return enqueue_all(connection, (hint,), now_ms, scan_id=scan_id)[0]
+    """Make a hint durable, under a new generation. The caller knows that its root is watched."""
+    return _enqueue(connection, (hint,), now_ms, scan_id)[0]
 
 
 def enqueue_all(
     connection: Connection, hints: Iterable[Hint], now_ms: int, *, scan_id: int = 0
 ) -> list[PendingRow]:
-    """Make hints durable under one new generation, to be scanned together."""
+    """Make hints durable under one new generation, to be scanned together.
+
+    Not those of a root that was removed since they came up: no scan would ever close their rows.
+    """
+    watched = {int(root_id) for (root_id,) in select(connection, _WATCHED)}
+    wanted = [hint for hint in hints if hint.root_id in watched]
+    return _enqueue(connection, wanted, now_ms, scan_id)
+
+
+def _enqueue(
+    connection: Connection, hints: Iterable[Hint], now_ms: int, scan_id: int
+) -> list[PendingRow]:
     rows: list[PendingRow] = []
     generation = 0
     for hint in hints:

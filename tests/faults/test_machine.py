@@ -271,13 +271,14 @@ def test_two_files_that_swap_names_are_promised_their_ids_only_if_both_are_known
         (["link a/a.mp3 b/b.mp3", "unlink b/b.mp3"], True),
         (["link a/a.mp3 b/b.mp3", "rest", "unlink b/b.mp3"], False),
         (["link a/a.mp3 b/b.mp3", "rest", "rename b/b.mp3 ignored/b.mp3"], True),
+        (["link a/a.mp3 b/b.mp3", "rest", "rename b/b.mp3 b/c.mp3", "unlink b/c.mp3"], True),
     ],
 )
 def test_a_file_that_is_changed_through_a_name_that_no_index_looks_at_is_unheard(
     tmp_path: Path, steps: list[str], *, is_unheard: bool
 ) -> None:
     music = tmp_path / "music"
-    plant(music, {"a/a.mp3": b"a", "b/": None, "ignored/.nomedia": b""})
+    plant(music, {"a/a.mp3": b"a", "b/c.mp3": b"c", "ignored/.nomedia": b""})
     world = World(music, tmp_path, None)
     for step in steps:
         what, *words = step.split()

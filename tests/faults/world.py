@@ -256,7 +256,7 @@ class World:
                     if seen.inode in changed and path not in path_filter
                 }
         for path, seen in after.items():
-            if seen.inode in changed and path not in before:
+            if seen.inode in changed and (path not in before or before[path].inode != seen.inode):
                 self._came[path] = seen.inode
         for path, inode in list(self._came.items()):
             if path not in after or after[path].inode != inode or path not in self._path_filter:

@@ -414,6 +414,18 @@ def test_a_file_is_on_the_disk_that_is_mounted_nearest_above_it() -> None:
     assert types == {b"x": "ext4", b"a/x": "vfat", b"a/b/x": "nfs", b"ab": "ext4"}
 
 
+def test_a_file_that_is_being_written_in_a_root_that_was_removed_waits_no_more(
+    stepped: Stepped,
+) -> None:
+    stepped.step()
+    assert len(stepped.daemon._work.note_open({(1, b"a.mp3")})) == 1
+    with write_transaction(stepped.connection):
+        pending.forget_root(stepped.connection, 1)
+        roots.remove(stepped.connection, 1, 1)
+    assert stepped.daemon._work.note_open({(1, b"a.mp3")}) == []
+    assert pending.all_rows(stepped.connection) == []
+
+
 def test_a_root_that_a_command_removes_while_the_disks_are_looked_at_is_passed_over(
     stepped: Stepped, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.model import Hint
-from indexer.store import counted, pending
+from indexer.store import counted, pending, roots
 from indexer.store.connection import Connection
 from indexer.store.pending import Outline, covers
 
@@ -202,6 +202,16 @@ def test_hints_that_are_left_together_share_the_id_of_the_first_as_their_generat
 def test_no_hints_leave_nothing(connection: Connection) -> None:
     assert pending.enqueue_all(connection, [], 1) == []
     assert pending.all_rows(connection) == []
+
+
+def test_no_hint_waits_of_a_root_that_was_removed_meanwhile(connection: Connection) -> None:
+    other = roots.add(connection, "other", b"/other", 1)
+    roots.remove(connection, other.id, 2)
+    of_other = Hint(other.id, recursive=True)
+    assert pending.enqueue_all(connection, [of_other], 3) == []
+    (row,) = pending.enqueue_all(connection, [of_other, EVERYTHING], 3)
+    assert pending.all_rows(connection) == [row]
+    assert (row.hint, row.generation) == (EVERYTHING, row.id)
 
 
 def test_a_generation_has_its_chunks_too_and_no_others(connection: Connection) -> None:
