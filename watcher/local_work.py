@@ -15,7 +15,7 @@ from indexer import errors, paths
 from indexer.disk.descent import lstat_at
 from indexer.disk.mounts import has_expired, read_mounts
 from indexer.engine.background import BackgroundReads
-from indexer.engine.local import LocalEngine
+from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
@@ -315,9 +315,7 @@ class LocalWork:
             result,
             listener=listener,
             stop=self._stop,
-            facts=facts,
-            streak=self._streak,
-            background=self.background,
+            daemon=DaemonRun(facts, self._streak, self.background),
         )
 
     def _on_what_answers(

@@ -66,6 +66,16 @@ class _Ready(Struct, frozen=True):
     since_s: float
 
 
+class DaemonRun(Struct, frozen=True):
+    """What a daemon adds to a run: what its events tell, and what outlives the run."""
+
+    facts: EventFacts
+    streak: FaultStreak
+    """Counts faults in a row over all runs."""
+    background: BackgroundReads | None = None
+    """Reads files for mutagen after the run, too; None: the run reads them."""
+
+
 class LocalEngine:
     """Runs the stages: scan, batch and insert in this process, extract in it or in a pool.
 
@@ -83,24 +93,17 @@ class LocalEngine:
         *,
         listener: Listener | None = None,
         stop: Callable[[], bool] = lambda: False,
-        facts: EventFacts | None = None,
-        streak: FaultStreak | None = None,
-        background: BackgroundReads | None = None,
+        daemon: DaemonRun | None = None,
     ) -> None:
-        """`facts` come from a daemon: with them, the run does not wait for incomplete files.
-
-        With a daemon's `background`, files for mutagen are left to it; else they are read here.
-
-        `streak` counts faults in a row over all runs of a daemon.
-        """
+        """With `daemon`, the run does not wait for incomplete files, nor for files for mutagen."""
         self.result = result
         self.links: set[tuple[int, bytes]] = set()
         """(root id, path) of other links to files that changed: no event tells of them at their own
         path, and their stamp is another one now. Kept for a daemon only, and not during the first
         full scan; a later one may have passed them when their file changed.
         """
-        self._facts = EventFacts() if facts is None else facts
-        self._is_patient = facts is None
+        self._facts = EventFacts() if daemon is None else daemon.facts
+        self._is_patient = daemon is None
         self._connection = connection
         self._trees = trees
         self._settings = settings
@@ -121,8 +124,8 @@ class LocalEngine:
         self._is_everything = False
         self._follows_links = not self._is_patient
         self._expected: int | None = None
-        self._streak = FaultStreak() if streak is None else streak
-        self._background = background
+        self._streak = FaultStreak() if daemon is None else daemon.streak
+        self._background = None if daemon is None else daemon.background
         self._own_careful: LimitedReaders | None = None
         self.declined: set[int] = set()
         """Pending rows of files that this run left to mutagen."""

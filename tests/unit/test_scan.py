@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.engine import local
+from indexer.faults import FaultStreak
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, Reading
 from indexer.runs.result import EventFacts, Result
@@ -243,7 +244,7 @@ def test_a_name_that_a_daemons_look_at_all_has_passed_is_looked_at_if_its_file_c
     settings = replace(by_hand.settings, chunk_files=1, small_work=0, workers=1)
     engine = local.LocalEngine(
         by_hand.connection, by_hand.trees, settings, by_hand.wanted, Result(),
-        stop=change_meanwhile, facts=EventFacts(),
+        stop=change_meanwhile, daemon=local.DaemonRun(EventFacts(), FaultStreak()),
     )  # fmt: skip
     engine.run([Hint(min(by_hand.trees), recursive=True)])
     assert engine.links == {(min(by_hand.trees), b"a/a.mp3")}
