@@ -24,6 +24,9 @@ DSF_SOUND: Final = DSF_STREAM + 52
 DSF_HEADERS: Final = DSF_SOUND + 12
 """Offsets of the chunks `fmt ` and `data`, and of the sound itself."""
 
+DSF_BLOCK: Final = 4096
+"""Bytes of a block of one channel; the last one of each channel is padded."""
+
 
 def read(window: Window, suffix: bytes) -> Track:
     if suffix == b".dsf":
@@ -46,7 +49,8 @@ def _read_dsf(window: Window) -> Track:
         end = tag_at if DSF_HEADERS <= tag_at <= window.size else window.size
         (size,) = unpack("<Q", head[DSF_SOUND + 4 :])
         sound = min(size - 12, end - DSF_HEADERS) if size > 12 else end - DSF_HEADERS
-        samples = sound * 8 // max(channels, 1)
+        is_one_block = sound <= DSF_BLOCK * channels  # an empty recording has one, of padding
+        samples = 0 if samples == 0 and is_one_block else sound * 8 // max(channels, 1)
     stream = Stream(samples / rate, rate * bits * channels, rate, channels, bits)
     return _track(window, stream, tag_at or None)
 

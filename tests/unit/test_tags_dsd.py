@@ -62,6 +62,10 @@ def test_the_samples_of_dsf_are_counted_where_their_number_was_not_filled_in(
     assert (track.channels, track.title) == (2, "x" if tag else None)
 
 
+def test_a_dsf_file_of_one_padded_block_that_counts_no_sample_is_empty() -> None:
+    assert read(dsf(samples=0)[:92] + bytes(4096), ".dsf").duration is None
+
+
 def test_a_dsf_file_that_counts_its_samples_is_believed() -> None:
     assert read(dsf(samples=RATE), ".dsf").duration == 1
 
