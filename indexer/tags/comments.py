@@ -50,9 +50,11 @@ COLUMNS = {
     "replaygain_album_peak": "replaygain_album_peak",
 }
 OTHER_KEYS = {
+    "artist": ("author",),
     "albumartist": ("album artist",),
     "date": ("year",),
     "track_total": ("totaltracks",),
+    "disc": ("disc",),
     "disc_total": ("totaldiscs",),
     "comment": ("description",),
     "label": ("organization", "publisher"),
@@ -61,9 +63,10 @@ OTHER_KEYS = {
 
 PICTURE_KEYS = ("metadata_block_picture", "coverart")
 
-OTHER_NAMES = frozenset(key for keys in OTHER_KEYS.values() for key in keys)
-OTHERS = OTHER_NAMES.union(PICTURE_KEYS)
-NAMES = COLUMNS | {key: key for key in OTHERS}
+OTHER_NAMES = {key: f"{key}=" for keys in OTHER_KEYS.values() for key in keys}
+"""Fallback key -> name used here, which is no column's: `disc` is a key and a column."""
+OTHERS = frozenset((*OTHER_NAMES.values(), *PICTURE_KEYS))
+NAMES = COLUMNS | OTHER_NAMES | {key: key for key in PICTURE_KEYS}
 """Key in lower case -> name used here: the column, or one of `OTHERS`."""
 KEYS = {key.encode(): name for key, name in NAMES.items()}
 """`NAMES` with the keys as bytes."""
@@ -166,9 +169,9 @@ def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:
 def values_of(texts: Texts) -> columns.Values:
     values = {name: several for name, several in texts.items() if name not in OTHERS}
     for column, keys in OTHER_KEYS.items():
-        for key in keys:
-            if key in texts:
-                values[column] = columns.better(column, values.get(column, []), texts[key])
+        for name in map(OTHER_NAMES.__getitem__, keys):
+            if name in texts:
+                values[column] = columns.better(column, values.get(column, []), texts[name])
     return values
 
 

@@ -50,6 +50,8 @@ def test_the_case_of_a_key_does_not_matter(read_comments: Callable[..., Track]) 
         ("label", ["LABEL", "ORGANIZATION", "PUBLISHER"]),
         ("track_total", ["TRACKTOTAL", "TOTALTRACKS"]),
         ("disc_total", ["DISCTOTAL", "TOTALDISCS"]),
+        ("disc", ["DISCNUMBER", "DISC"]),
+        ("artists", ["ARTIST", "AUTHOR"]),
     ],
 )
 def test_the_first_key_that_is_not_blank_speaks(column: str, keys: list[str]) -> None:
