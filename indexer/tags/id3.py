@@ -33,6 +33,13 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     return tag
 
 
+def older_tag(window: Window) -> Tag:
+    """The file's ID3v1 tag alone; an empty one without any."""
+    tag = Tag([], fields={})
+    _add(tag, id3v1.texts_of(window, tag.version))
+    return tag
+
+
 def _add(tag: Tag, older: Texts) -> None:
     """Add the texts of an ID3v1 tag that the newer tag lacks."""
     keys = {key for key, _, _ in tag.found}
