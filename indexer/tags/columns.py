@@ -45,6 +45,7 @@ SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 
+_NO_TEXT = ("", "\0", "\ufeff")
 _LEADING_YEAR = re.compile(r"\s*([0-9]{4})")
 _MARKED_NUMBER = re.compile(r"#?\s*([0-9]+)\s*[.-]?")
 """A number as people write it in a list: `#3`, `3.`, `03 -`."""
@@ -211,8 +212,11 @@ def texts(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def blank(text: str) -> bool:
-    """Whether a text holds nothing but white space and NULs."""
-    return not text.strip() or ("\0" in text and not text.replace("\0", "").strip())
+    """Whether a text holds nothing but white space, NULs and byte order marks."""
+    text = text.strip()
+    if text[:1] not in _NO_TEXT:
+        return False
+    return not text.replace("\0", "").replace("\ufeff", "").strip()
 
 
 def joined(values: Sequence[str]) -> str | None:

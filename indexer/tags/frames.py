@@ -32,7 +32,18 @@ FRAMES = {
     "TCMP": "compilation",
     "UFID:http://musicbrainz.org": "mb_trackid",
 }
+ARTISTS = "artists"
+"""Description of a TXXX frame with the artists one by one: Picard's, beside TPE1."""
 USER_TEXTS = {
+    "album artist": "albumartist",
+    "albumartist": "albumartist",
+    ARTISTS: "artist",
+    "discnumber": "disc",
+    "disctotal": "disc_total",
+    "isrc": "isrc",
+    "totaldiscs": "disc_total",
+    "totaltracks": "track_total",
+    "tracktotal": "track_total",
     "musicbrainz album id": "mb_albumid",
     "musicbrainz artist id": "mb_artistid",
     "musicbrainz album artist id": "mb_albumartistid",
@@ -42,7 +53,8 @@ USER_TEXTS = {
     "replaygain_album_gain": "replaygain_album_gain",
     "replaygain_album_peak": "replaygain_album_peak",
 }
-"""Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
+"""Descriptions of TXXX frames in lower case: taggers do not agree on the case. A frame of its own
+comes first."""
 
 WANTED = {
     name.encode(): name
@@ -74,11 +86,15 @@ class NotPlain(Exception):
 
 
 Frame = tuple[str, list[str], columns.Part]
-"""A frame's key, its texts, and the fields that they fill if no other frame fills them."""
+"""A frame's key, its texts, and the fields that they fill if no other frame fills them.
+
+Without texts if all of them are blank."""
+
+ARTISTS_BESIDE = "TXXX"
+"""Not a field of a track. Marks a frame of `ARTISTS`, whose use depends on TPE1."""
 
 FOREIGN: Frame = ("", [], {})
 """A frame that belongs to no column."""
-
 
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
@@ -141,7 +157,12 @@ def frame_of(name: str, payload: bytes) -> Frame:
         return name, texts, _date_part(name, texts)
     if column is None:
         return key, texts, {}
-    return key, texts, columns.part_of(column, texts) or columns.blank_part_of(column)
+    part = columns.part_of(column, texts)
+    if not part:
+        texts, part = [], columns.blank_part_of(column)
+    if column == "artist" and name == "TXXX":
+        part = {ARTISTS_BESIDE: texts}
+    return key, texts, part
 
 
 def _date_part(name: str, texts: list[str]) -> columns.Part:

@@ -42,7 +42,7 @@ def older_tag(window: Window) -> Tag:
 
 def _add(tag: Tag, older: Texts) -> None:
     """Add the texts of an ID3v1 tag that the newer tag lacks."""
-    keys = {key for key, _, _ in tag.found}
+    keys = {key for key, texts, _ in tag.found if texts}
     for name, texts in older.items():
         key = name
         if key in keys and key in id3v1.YEARS.values():
@@ -91,9 +91,7 @@ def values_of(tag: Tag) -> columns.Values:
             comments[key] = texts
             continue
         column = column_of(key)
-        if column is not None and (
-            key in FRAMES or (column not in values and columns.texts(texts))
-        ):
+        if column is not None and texts and (key in FRAMES or column not in values):
             values[column] = texts
     if comments:
         values["comment"] = _comment(comments)

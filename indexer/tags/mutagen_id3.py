@@ -23,7 +23,7 @@ from mutagen.id3._util import (
     unsynch,
 )
 
-from indexer.tags import id3_dates
+from indexer.tags import columns, id3_dates
 from indexer.tags.fast.id3 import V23, V24, Tag
 from indexer.tags.frames import TEXT_LIMIT, VALUES_LIMIT, WANTED, Frame
 
@@ -244,5 +244,8 @@ def tag_of(tags: ID3) -> Tag:
             found.append((key, [frame.data.decode("utf-8", "replace")], {}))
         elif isinstance(frame, APIC):
             has_picture = has_picture or bool(frame.data.strip(b"\0"))
+    for at, (key, texts, part) in enumerate(found):
+        if key not in id3_dates.KEYS and not columns.texts(texts):
+            found[at] = key, [], part
     version = V24 if tags.version[1] == V24 else V23
     return Tag(found, has_picture, getattr(tags, "size", 0), version)
