@@ -8,6 +8,7 @@ from indexer.tags import columns, id3_dates, id3v1
 from indexer.tags.fast.id3 import Tag, plain_tag
 from indexer.tags.frames import (
     FRAMES,
+    GAINS,
     Texts,
     column_of,
     description_of,
@@ -83,12 +84,17 @@ def values_of(tag: Tag) -> columns.Values:
     values: columns.Values = {}
     comments: Texts = {}
     dates: Texts = {}
+    gains: columns.Values = {}
     for key, texts in tag.texts().items():
         if key in id3_dates.KEYS:
             dates[key] = texts
             continue
         if key.startswith("COMM:"):
             comments[key] = texts
+            continue
+        if key.startswith("RVA2:"):
+            names = GAINS.get(key[5:].lower(), ())
+            gains |= {name: [text] for name, text in zip(names, texts, strict=False)}
             continue
         column = column_of(key)
         if column is not None and texts and (key in FRAMES or column not in values):
@@ -97,7 +103,7 @@ def values_of(tag: Tag) -> columns.Values:
         values["comment"] = _comment(comments)
     if dates:
         values["date"] = id3_dates.date_of(dates)
-    return values
+    return columns.filled(values, gains) if gains else values
 
 
 def _comment(comments: Texts) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from mutagen import id3
@@ -319,6 +320,41 @@ def test_the_description_of_others_speaks_where_the_usual_frame_is_silent(
     assert getattr(read(raw(blank, (usual, b"\x001"))), column) in {"1", 1, ("1",)}
 
 
+def volume(name: str, gain: int, peak: bytes = b"", channel: int = 1) -> tuple[bytes, bytes]:
+    content = struct.pack(">BhB", channel, gain, 8 * len(peak)) + peak
+    return b"RVA2", name.encode() + b"\0" + content
+
+
+@ways
+@pytest.mark.parametrize(
+    ("peak", "text"),
+    [
+        (b"", None),
+        (b"\0\0", None),
+        (b"\x40", "0.500000"),
+        (b"\x40\0", "0.500000"),
+        (b"\x80\0\0", "1.000000"),
+        (b"\x20\0\0\0", "0.250000"),
+    ],
+)
+def test_an_adjustment_of_volume_is_a_gain_of_replaygain(
+    peak: bytes, text: str | None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = (volume("track", -1639, peak), volume("Album", 512, peak))
+    track = read_by(way, raw(*frames, volume("x", 1024), version=4), monkeypatch)
+    assert (track.replaygain_track_gain, track.replaygain_track_peak) == ("-3.20 dB", text)
+    assert (track.replaygain_album_gain, track.replaygain_album_peak) == ("1.00 dB", text)
+    assert read(raw(volume("track", 512, peak, channel=2))).replaygain_track_gain is None
+
+
+def test_replaygain_speaks_before_an_adjustment_of_volume() -> None:
+    text = (b"TXXX", b"\0replaygain_track_gain\0-7.00 dB")
+    for frames in ([text, volume("track", 512, b"\x40")], [volume("track", 512, b"\x40"), text]):
+        track = read(raw(*frames))
+        assert track.replaygain_track_gain == "-7.00 dB"
+        assert track.replaygain_track_peak == "0.500000"
+
+
 @ways
 @pytest.mark.parametrize("names", [("TOTALTRACKS", "TOTALDISCS"), ("TRACKTOTAL", "DISCTOTAL")])
 def test_totals_in_frames_of_their_own(
@@ -451,6 +487,12 @@ def test_nul_separates_values_and_none_are_lost() -> None:
         [(b"TXXX", b"\0ALBUM ARTIST\0a"), (b"TPE2", b"\0 ")],
         [(b"TPE1", b"\0 "), (b"TXXX", b"\0ARTISTS\0a")],
         [(b"TIT2", b"\0 "), (b"TPE1", b"\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\0"), (b"RVA2", b"track\0\2\1\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\0"), (b"RVA2", b"Track\0\1\2\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\0\2\2\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\x10\x40")],
+        [(b"RVA2", b"track\0\1\1\0\x0c\x40\0")],
+        [(b"RVA2", b"track\0\1\1"), (b"RVA2", b"album"), (b"RVA2", b"\0")],
         [(b"COMM", b"\0engx\0one"), (b"COMM", b"\0eng\0two")],
         [(b"TYER", b"\x001993"), (b"TDAT", b"\x000706"), (b"TIME", b"\x001020")],
         [(b"TYER", b"\x001993"), (b"TDRC", b"\x001994")],
