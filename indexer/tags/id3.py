@@ -50,6 +50,8 @@ def _add(tag: Tag, older: Texts) -> None:
             if tag.fields is not None and tag.fields.get("year") is not None:
                 continue
             key = id3_dates.V1_YEAR
+        if key == "TPE1" and key not in keys and "artist" in map(column_of, keys):
+            continue  # a TXXX frame has the artists, uncut
         if key not in keys:
             tag.found.append((key, genres(texts) if key == "TCON" else texts, {}))
             has_comment = tag.fields is not None and tag.fields.get("comment") is not None

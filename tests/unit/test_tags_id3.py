@@ -356,6 +356,17 @@ def test_replaygain_speaks_before_an_adjustment_of_volume() -> None:
 
 
 @ways
+def test_artists_of_the_newer_tag_win_over_the_older_tags(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = b"TAG" + bytes(30) + b"cut".ljust(30, b"\0") + bytes(64) + b"\xff"
+    assert read(SOUND + older).artists == ("cut",)
+    content = raw((b"TXXX", b"\0ARTISTS\0whole")) + older
+    assert read_by(way, content, monkeypatch).artists == ("whole",)
+    assert read(raw((b"TXXX", b"\0ARTISTS\0 ")) + older).artists == ("cut",)
+
+
+@ways
 @pytest.mark.parametrize("names", [("TOTALTRACKS", "TOTALDISCS"), ("TRACKTOTAL", "DISCTOTAL")])
 def test_totals_in_frames_of_their_own(
     names: tuple[str, str], way: str, monkeypatch: pytest.MonkeyPatch
