@@ -1,5 +1,7 @@
 """A file with an APEv2 tag -> its track, for the formats that have no other; and the tag alone.
 
+Without an APEv2 tag, an ID3v1 tag is read: old programs wrote nothing else.
+
 The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"), with the names that other taggers
 use where they differ.
 """
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from mutagen import MutagenError
 from mutagen.apev2 import BINARY, TEXT, APEv2
 
-from indexer.tags import columns
+from indexer.tags import columns, id3
 
 if TYPE_CHECKING:
     from mutagen.apev2 import APEv2File
@@ -69,23 +71,23 @@ def read(window: Window, suffix: bytes) -> Track:
         case b".ape":
             from mutagen.monkeysaudio import MonkeysAudio
 
-            return _track("ape", MonkeysAudio(window))
+            return _track(window, "ape", MonkeysAudio(window))
         case b".ofr" | b".ofs":
             from mutagen.optimfrog import OptimFROG
 
-            return _track("optimfrog", OptimFROG(window))
+            return _track(window, "optimfrog", OptimFROG(window))
         case b".tak":
             from mutagen.tak import TAK
 
-            return _track("tak", TAK(window))
+            return _track(window, "tak", TAK(window))
         case b".wv":
             from mutagen.wavpack import WavPack
 
-            return _track("wavpack", WavPack(window))
+            return _track(window, "wavpack", WavPack(window))
         case _:
             from mutagen.musepack import Musepack
 
-            return _track("musepack", Musepack(window), lossless=False)
+            return _track(window, "musepack", Musepack(window), lossless=False)
 
 
 def tag_beside(window: Window) -> APEv2 | None:
@@ -116,8 +118,11 @@ def has_picture(tag: APEv2) -> bool:
     )
 
 
-def _track(codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
-    tag = APEv2() if file.tags is None else file.tags
+def _track(window: Window, codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
+    tag = file.tags
+    if tag is None:
+        older = id3.older_tag(window)
+        return id3.track(codec, file.info, older, lossless=lossless)
     return columns.track(
         codec, file.info, values_of(tag), has_picture=has_picture(tag), lossless=lossless
     )

@@ -1,4 +1,4 @@
-"""A file of chunks (WAV, AIFF) -> its track: stream info, ID3 in a chunk, RIFF INFO.
+"""A file of chunks (WAV, AIFF) -> its track: stream info, ID3 in a chunk, texts in others.
 
 Sources: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, INFO); RFC 2361 (the
 codecs of WAV); Audio Interchange File Format AIFF-C, draft of 1991.
@@ -37,8 +37,11 @@ INFO = {
 OTHER_INFO = {b"IPRT": "track", b"YEAR": "date"}
 """Keys that some taggers write instead. (Not ISRC: in RIFF it means the source.)"""
 
+TEXT_CHUNKS = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment"}
+"""Text chunks of AIFF; of the last, a file may have several. (`(c) ` has no column.)"""
+
 INFO_LIMIT = 64 * 1024
-"""Maximum bytes read of one INFO text. A guess; fewer are kept of a comment."""
+"""Maximum bytes read of one INFO text or text chunk. A guess; fewer are kept of a comment."""
 
 WAVE_CODECS = {
     0x0001: "pcm",
@@ -129,7 +132,8 @@ def _read_aiff(window: Window) -> Track:
         _, sound = first(found, *layout.sound) or (0, 0)
         frames = _frames_in(max(sound - 8, 0), compression.lower(), channels, bits) or frames
     stream = Stream(frames / rate if rate else 0.0, channels * bits * rate, rate, channels, bits)
-    return _track(window, codec, stream, found)
+    texts = _text_chunks(window, found)
+    return _track(window, codec, stream, found, *([texts] if texts else []))
 
 
 def _frames_in(sound: int, compression: bytes, channels: int, bits: int) -> int:
@@ -169,8 +173,18 @@ def _info_lists(window: Window, found: list[Chunk], layout: Layout) -> list[colu
     return [values, others]
 
 
+def _text_chunks(window: Window, found: list[Chunk]) -> columns.Values:
+    """The texts of an AIFF file's own chunks by column."""
+    values: columns.Values = {}
+    for name, begin, size in found:
+        if name in TEXT_CHUNKS:
+            text = _decode(window.peek(begin, min(size, INFO_LIMIT)))
+            values.setdefault(TEXT_CHUNKS[name], []).append(text)
+    return values
+
+
 def _decode(content: bytes) -> str:
-    """An INFO text up to its NUL. The encoding is not declared: UTF-8, else a Windows code page."""
+    """A text up to its NUL. The encoding is not declared: UTF-8, else a Windows code page."""
     text, nul, _ = content.partition(b"\0")
     whole = bool(nul) or len(content) < INFO_LIMIT
     with suppress(UnicodeDecodeError):

@@ -45,7 +45,11 @@ SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 
+_NO_TEXT = ("", "\0", "\ufeff")
 _LEADING_YEAR = re.compile(r"\s*([0-9]{4})")
+_MARKED_NUMBER = re.compile(r"#?\s*([0-9]+)\s*[.-]?")
+"""A number as people write it in a list: `#3`, `3.`, `03 -`."""
+_OF = re.compile(r"(?<=[0-9\s])of(?=[0-9\s]|\Z)", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 
 
@@ -168,12 +172,14 @@ def _text(column: str, text: str | None) -> Fields:
 
 
 def _numbers(column: str, text: str) -> Fields:
-    """A number with an optional total (`3/12`), or a total."""
+    """A number with an optional total (`3/12`, `3 of 12`), or a total."""
     if not text:
         return {}
     if column in TOTALS:
         return {column: _number(text)}
-    number, _, beside = text.partition("/")
+    number, slash, beside = text.partition("/")
+    if not slash and not text.isdecimal() and (of := _OF.search(text)):
+        number, beside = text[: of.start()], text[of.end() :]
     total = _number(beside)
     fields: Fields = {column: _number(number)}
     return fields if total is None else {**fields, f"{column}_total": total}
@@ -206,8 +212,11 @@ def texts(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def blank(text: str) -> bool:
-    """Whether a text holds nothing but white space and NULs."""
-    return not text.strip() or ("\0" in text and not text.replace("\0", "").strip())
+    """Whether a text holds nothing but white space, NULs and byte order marks."""
+    text = text.strip()
+    if text[:1] not in _NO_TEXT:
+        return False
+    return not text.replace("\0", "").replace("\ufeff", "").strip()
 
 
 def joined(values: Sequence[str]) -> str | None:
@@ -256,7 +265,10 @@ def _first(values: Sequence[str]) -> str:
 
 def _number(text: str) -> int | None:
     text = text.strip()
-    if not text or not text.isdecimal() or len(text) > len(str(LARGEST_NUMBER)):
+    if text and not text.isdecimal():
+        marked = _MARKED_NUMBER.fullmatch(text)
+        text = marked[1] if marked else ""
+    if not text or len(text) > len(str(LARGEST_NUMBER)):
         return None
     number = int(text)
     return number if number <= LARGEST_NUMBER else None

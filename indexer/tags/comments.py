@@ -6,6 +6,7 @@ use where they differ. Source: Vorbis I specification, 5 (comment header).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from struct import Struct, error
 from typing import TYPE_CHECKING
@@ -50,23 +51,38 @@ COLUMNS = {
     "replaygain_album_peak": "replaygain_album_peak",
 }
 OTHER_KEYS = {
+    "artist": ("author",),
     "albumartist": ("album artist",),
     "date": ("year",),
     "track_total": ("totaltracks",),
+    "disc": ("disc",),
     "disc_total": ("totaldiscs",),
     "comment": ("description",),
     "label": ("organization", "publisher"),
+    "replaygain_track_gain": ("r128_track_gain",),
+    "replaygain_album_gain": ("r128_album_gain",),
 }
 """Fallback keys of a column when the key above is absent or blank: the first not blank wins."""
 
 PICTURE_KEYS = ("metadata_block_picture", "coverart")
 
-OTHER_NAMES = frozenset(key for keys in OTHER_KEYS.values() for key in keys)
-OTHERS = OTHER_NAMES.union(PICTURE_KEYS)
-NAMES = COLUMNS | {key: key for key in OTHERS}
+OTHER_NAMES = {key: f"{key}=" for keys in OTHER_KEYS.values() for key in keys}
+"""Fallback key -> name used here, which is no column's: `disc` is a key and a column."""
+OTHERS = frozenset((*OTHER_NAMES.values(), *PICTURE_KEYS))
+NAMES = COLUMNS | OTHER_NAMES | {key: key for key in PICTURE_KEYS}
 """Key in lower case -> name used here: the column, or one of `OTHERS`."""
 KEYS = {key.encode(): name for key, name in NAMES.items()}
 """`NAMES` with the keys as bytes."""
+
+R128_GAINS = {
+    OTHER_NAMES[key]: column
+    for column, keys in OTHER_KEYS.items()
+    for key in keys
+    if key.startswith("r128_")
+}
+"""Name of a gain in 1/256 dB to -23 LUFS (RFC 7845, 5.2.1) -> the column of the gain to -18 LUFS
+(ReplayGain 2.0)."""
+_R128 = re.compile(r"[+-]?[0-9]{1,5}")
 
 COUNT_LIMIT = 10_000
 """Maximum comments read here of one file. A guess: a file has 20."""
@@ -147,6 +163,9 @@ def named(name: str, text: str) -> Comment:
     """A comment by the name used here."""
     if name in PICTURE_KEYS:
         return name, text, {"has_picture": True} if text else {}
+    if name in R128_GAINS:
+        gain = f"{int(text) / 256 + 5:.2f} dB" if _R128.fullmatch(text) else ""
+        return name, gain, columns.part_of(R128_GAINS[name], (gain,))
     if name in OTHERS:
         return name, text, {SECOND_CHOICE: text}
     return name, text, columns.part_of(name, (text,))
@@ -166,9 +185,9 @@ def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:
 def values_of(texts: Texts) -> columns.Values:
     values = {name: several for name, several in texts.items() if name not in OTHERS}
     for column, keys in OTHER_KEYS.items():
-        for key in keys:
-            if key in texts:
-                values[column] = columns.better(column, values.get(column, []), texts[key])
+        for name in map(OTHER_NAMES.__getitem__, keys):
+            if name in texts:
+                values[column] = columns.better(column, values.get(column, []), texts[name])
     return values
 
 

@@ -3,7 +3,7 @@
 The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping"). Unusual frames are left to mutagen;
 for all others the texts are the same as mutagen's.
 
-Sources: ID3v2.3.0 and ID3v2.4.0-structure, 4; ID3v2.4.0-frames, 4.2, 4.10, 4.14.
+Sources: ID3v2.3.0 and ID3v2.4.0-structure, 4; ID3v2.4.0-frames, 4.2, 4.10, 4.11, 4.14.
 """
 
 from __future__ import annotations
@@ -32,7 +32,18 @@ FRAMES = {
     "TCMP": "compilation",
     "UFID:http://musicbrainz.org": "mb_trackid",
 }
+ARTISTS = "artists"
+"""Description of a TXXX frame with the artists one by one: Picard's, beside TPE1."""
 USER_TEXTS = {
+    "album artist": "albumartist",
+    "albumartist": "albumartist",
+    ARTISTS: "artist",
+    "discnumber": "disc",
+    "disctotal": "disc_total",
+    "isrc": "isrc",
+    "totaldiscs": "disc_total",
+    "totaltracks": "track_total",
+    "tracktotal": "track_total",
     "musicbrainz album id": "mb_albumid",
     "musicbrainz artist id": "mb_artistid",
     "musicbrainz album artist id": "mb_albumartistid",
@@ -42,11 +53,20 @@ USER_TEXTS = {
     "replaygain_album_gain": "replaygain_album_gain",
     "replaygain_album_peak": "replaygain_album_peak",
 }
-"""Descriptions of TXXX frames in lower case: taggers do not agree on the case."""
+"""Descriptions of TXXX frames in lower case: taggers do not agree on the case. A frame of its own
+comes first."""
+
+GAINS = {
+    "track": ("replaygain_track_gain", "replaygain_track_peak"),
+    "album": ("replaygain_album_gain", "replaygain_album_peak"),
+}
+"""Descriptions of RVA2 frames in lower case -> the columns of gain and peak."""
+MASTER = 1
+"""The channel of RVA2 that stands for all (ID3v2.4.0-frames, 4.11)."""
 
 WANTED = {
     name.encode(): name
-    for name in (*FRAMES, *id3_dates.NAMES, "TXXX", "COMM", "UFID", "APIC")
+    for name in (*FRAMES, *id3_dates.NAMES, "TXXX", "COMM", "UFID", "APIC", "RVA2")
     if ":" not in name
 }
 """Name in the file -> mutagen's key."""
@@ -65,6 +85,11 @@ _GENRE_WORDS = {"CR": "Cover", "RX": "Remix"}
 _LONGEST_CODE = 9
 """Maximum digits of a genre's number; Python refuses to convert thousands of them."""
 
+_volume_of = Struct(">BhB")
+"""Channel, gain in 1/512 dB, and bits of the peak."""
+_PEAK_BITS = (0, 8, 16, 24, 32)
+_FULL_SCALE = 2**31 - 1
+
 header_of = Struct(">4sIH").unpack_from
 """Name, size and flags of a frame."""
 
@@ -74,11 +99,15 @@ class NotPlain(Exception):
 
 
 Frame = tuple[str, list[str], columns.Part]
-"""A frame's key, its texts, and the fields that they fill if no other frame fills them."""
+"""A frame's key, its texts, and the fields that they fill if no other frame fills them.
+
+Without texts if all of them are blank."""
+
+ARTISTS_BESIDE = "TXXX"
+"""Not a field of a track. Marks a frame of `ARTISTS`, whose use depends on TPE1."""
 
 FOREIGN: Frame = ("", [], {})
 """A frame that belongs to no column."""
-
 
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
@@ -137,11 +166,20 @@ def frame_of(name: str, payload: bytes) -> Frame:
         key = f"COMM:{description}:{language}"
         column = None if is_by_program(description) else "comment"
     else:
-        texts = decode(payload[0], payload[1:])
-        return name, texts, _date_part(name, texts)
+        return _volume(payload) if name == "RVA2" else _date(name, payload)
     if column is None:
         return key, texts, {}
-    return key, texts, columns.part_of(column, texts) or columns.blank_part_of(column)
+    part = columns.part_of(column, texts)
+    if not part:
+        texts, part = [], columns.blank_part_of(column)
+    if column == "artist" and name == "TXXX":
+        part = {ARTISTS_BESIDE: texts}
+    return key, texts, part
+
+
+def _date(name: str, payload: bytes) -> Frame:
+    texts = decode(payload[0], payload[1:])
+    return name, texts, _date_part(name, texts)
 
 
 def _date_part(name: str, texts: list[str]) -> columns.Part:
@@ -152,6 +190,30 @@ def _date_part(name: str, texts: list[str]) -> columns.Part:
     if part.get("year") is not None:
         return part
     return {**columns.blank_part_of("date"), **part, name: texts}
+
+
+def _volume(payload: bytes) -> Frame:
+    """The gain and peak in an RVA2 frame of one channel."""
+    description, _, content = payload.partition(b"\0")
+    name = description.decode("latin-1")
+    if name.lower() not in GAINS:
+        return FOREIGN
+    if len(content) < _volume_of.size:
+        raise NotPlain
+    channel, gain, bits = _volume_of.unpack_from(content)
+    if bits not in _PEAK_BITS or len(content) != _volume_of.size + bits // 8:
+        raise NotPlain
+    peak = int.from_bytes(content[_volume_of.size :]) << (32 - bits)
+    texts = volume_texts(channel, gain / 512, peak / _FULL_SCALE)
+    part: columns.Part = dict.fromkeys(GAINS[name.lower()])
+    return f"RVA2:{name}", texts, part | dict(zip(GAINS[name.lower()], texts, strict=False))
+
+
+def volume_texts(channel: int, gain: float, peak: float) -> list[str]:
+    """The texts of ReplayGain for a gain in dB and a peak, if it is known."""
+    if channel != MASTER:
+        return []
+    return [f"{gain:.2f} dB", *([f"{peak:.6f}"] if peak > 0 else [])]
 
 
 def column_of(key: str) -> str | None:

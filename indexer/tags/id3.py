@@ -8,6 +8,7 @@ from indexer.tags import columns, id3_dates, id3v1
 from indexer.tags.fast.id3 import Tag, plain_tag
 from indexer.tags.frames import (
     FRAMES,
+    GAINS,
     Texts,
     column_of,
     description_of,
@@ -33,15 +34,24 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     return tag
 
 
+def older_tag(window: Window) -> Tag:
+    """The file's ID3v1 tag alone; an empty one without any."""
+    tag = Tag([], fields={})
+    _add(tag, id3v1.texts_of(window, tag.version))
+    return tag
+
+
 def _add(tag: Tag, older: Texts) -> None:
     """Add the texts of an ID3v1 tag that the newer tag lacks."""
-    keys = {key for key, _, _ in tag.found}
+    keys = {key for key, texts, _ in tag.found if texts}
     for name, texts in older.items():
         key = name
         if key in keys and key in id3v1.YEARS.values():
             if tag.fields is not None and tag.fields.get("year") is not None:
                 continue
             key = id3_dates.V1_YEAR
+        if key == "TPE1" and key not in keys and "artist" in map(column_of, keys):
+            continue  # a TXXX frame has the artists, uncut
         if key not in keys:
             tag.found.append((key, genres(texts) if key == "TCON" else texts, {}))
             has_comment = tag.fields is not None and tag.fields.get("comment") is not None
@@ -76,6 +86,7 @@ def values_of(tag: Tag) -> columns.Values:
     values: columns.Values = {}
     comments: Texts = {}
     dates: Texts = {}
+    gains: columns.Values = {}
     for key, texts in tag.texts().items():
         if key in id3_dates.KEYS:
             dates[key] = texts
@@ -83,16 +94,18 @@ def values_of(tag: Tag) -> columns.Values:
         if key.startswith("COMM:"):
             comments[key] = texts
             continue
+        if key.startswith("RVA2:"):
+            names = GAINS.get(key[5:].lower(), ())
+            gains |= {name: [text] for name, text in zip(names, texts, strict=False)}
+            continue
         column = column_of(key)
-        if column is not None and (
-            key in FRAMES or (column not in values and columns.texts(texts))
-        ):
+        if column is not None and texts and (key in FRAMES or column not in values):
             values[column] = texts
     if comments:
         values["comment"] = _comment(comments)
     if dates:
         values["date"] = id3_dates.date_of(dates)
-    return values
+    return columns.filled(values, gains) if gains else values
 
 
 def _comment(comments: Texts) -> list[str]:

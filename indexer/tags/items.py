@@ -36,6 +36,11 @@ FREEFORM = {
     }.items()
 }
 """In lower case: taggers do not agree on the case."""
+OTHER_FREEFORM = {
+    "----:com.apple.itunes:album artist": "albumartist",
+    "----:com.apple.itunes:publisher": "label",
+}
+"""Where a column is looked for when the item above is absent or blank."""
 
 EMPTY_COVER = 24
 """Bytes of a `covr` atom with an empty `data` atom."""

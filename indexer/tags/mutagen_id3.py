@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import zlib
 from contextlib import suppress
-from struct import Struct
+from struct import Struct, error
 from typing import TYPE_CHECKING, Any, Final
 
-from mutagen.id3 import APIC, ID3, TCON, UFID, ID3NoHeaderError, TextFrame, _frames, _tags
+from mutagen.id3 import APIC, ID3, RVA2, TCON, UFID, ID3NoHeaderError, TextFrame, _frames, _tags
 from mutagen.id3._specs import EncodedTextSpec, MultiSpec, SpecError
 from mutagen.id3._util import (
     BitPaddedInt,
@@ -23,9 +23,9 @@ from mutagen.id3._util import (
     unsynch,
 )
 
-from indexer.tags import id3_dates
+from indexer.tags import columns, id3_dates
 from indexer.tags.fast.id3 import V23, V24, Tag
-from indexer.tags.frames import TEXT_LIMIT, VALUES_LIMIT, WANTED, Frame
+from indexer.tags.frames import TEXT_LIMIT, VALUES_LIMIT, WANTED, Frame, volume_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +50,14 @@ _STAMPS: Final = {name: type(name, (TextFrame,), {}) for name in id3_dates.STAMP
 """Frames of a time stamp with their texts as they are in the file: mutagen's own keep no part that
 is not a number."""
 _OURS: Final = frozenset(WANTED.values())
+_NO_FRAME: Final = (
+    ID3EncryptionUnsupportedError,
+    NotImplementedError,
+    ID3JunkFrameError,
+    error,
+    IndexError,
+)
+"""Exceptions that cost a frame; the last two are of an RVA2 that is cut short."""
 _HEADER: Final = Struct(">4sLH")
 _SHORT_HEADER: Final = Struct(">3sBH")
 
@@ -116,7 +124,7 @@ def _read_frames(
             break
         try:
             frame = kind._fromData(header, flags, content)  # noqa: SLF001
-        except (ID3EncryptionUnsupportedError, NotImplementedError, ID3JunkFrameError):
+        except _NO_FRAME:
             continue
         if kind in _STAMPS.values():  # before mutagen merges frames with equal texts
             frame.text = [id3_dates.stamp(text) for text in frame.text]
@@ -242,7 +250,12 @@ def tag_of(tags: ID3) -> Tag:
             found.append((key, [str(text) for text in frame.text], {}))
         elif isinstance(frame, UFID):
             found.append((key, [frame.data.decode("utf-8", "replace")], {}))
+        elif isinstance(frame, RVA2):
+            found.append((key, volume_texts(frame.channel, frame.gain, frame.peak), {}))
         elif isinstance(frame, APIC):
             has_picture = has_picture or bool(frame.data.strip(b"\0"))
+    for at, (key, texts, part) in enumerate(found):
+        if key not in id3_dates.KEYS and not columns.texts(texts):
+            found[at] = key, [], part
     version = V24 if tags.version[1] == V24 else V23
     return Tag(found, has_picture, getattr(tags, "size", 0), version)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
 
 from indexer.tags import columns
-from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, LOSSLESS, PAIRS, codec_of
+from indexer.tags.items import (
+    ATOMS,
+    COVER_PARTS,
+    EMPTY_COVER,
+    FREEFORM,
+    LOSSLESS,
+    OTHER_FREEFORM,
+    PAIRS,
+    codec_of,
+)
 
 if TYPE_CHECKING:
     from mutagen.mp4._atom import Atom, Atoms
@@ -57,6 +66,7 @@ def track(file: MP4) -> Track:
     """Convert mutagen's result to a track."""
     tags = {} if file.tags is None else file.tags
     values: columns.Values = {}
+    others: columns.Values = {}
     for key, atoms in tags.items():
         if key in ATOMS:
             values[ATOMS[key]] = [str(value) for value in atoms if value]
@@ -64,16 +74,17 @@ def track(file: MP4) -> Track:
             for column, number in zip(PAIRS[key], atoms[0] if atoms else (), strict=False):
                 values[column] = [str(number)] if number else []
         elif key.startswith("----:"):
-            known = FREEFORM.get(key.lower())
-            if known is not None:
-                values.setdefault(known, [_decode(value) for value in atoms])
+            for names, found in ((FREEFORM, values), (OTHER_FREEFORM, others)):
+                known = names.get(key.lower())
+                if known is not None:
+                    found.setdefault(known, [_decode(value) for value in atoms])
         elif key == "cpil":
             values["compilation"] = ["1"] if atoms else []
     codec = codec_of(file.info.codec)
     return columns.track(
         codec,
         file.info,
-        values,
+        columns.filled(values, others),
         has_picture=getattr(tags, "has_picture", False) or bool(tags.get("covr")),
         lossless=codec in LOSSLESS,
     )

@@ -279,6 +279,11 @@ def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
         reference = id3.ID3(io.BytesIO(content), translate=False)
         ours = read_tag(Window(io.BytesIO(content)))
         assert ours.size == reference.size
+        blank = {key for key, texts, _ in ours.found if not texts}
+        older = id3.ParseID3v1(content[-128:], max(3, reference.version[1])) or {}
+        for frame in older.values():  # mutagen lets a blank frame hide it
+            if frame.HashKey in blank:
+                reference[frame.HashKey] = frame
         expected = track("mp3", None, tag_of(reference))
         if id3_dates.V1_YEAR in ours.texts():  # of which mutagen knows nothing
             expected = structs.replace(expected, date=ANY, year=ANY)

@@ -89,6 +89,17 @@ def test_an_item_that_is_no_item_refuses_the_file_as_mutagen_does(template: str)
 
 
 @pytest.mark.parametrize("template", APE)
+def test_an_id3v1_tag_is_read_where_there_is_no_other(template: str) -> None:
+    parts = (b"TAG", b"Debut", b"a", b"b", b"1993", b"old\0", 17)
+    older = struct.pack("<3s30s30s30s4s30sB", *parts)
+    track = read(corpus.template(template) + older, template)
+    assert (track.title, track.artists, track.album) == ("Debut", ("a",), "b")
+    assert (track.year, track.comment, track.genres) == (1993, "old", ("Rock",))
+    assert track.bit_depth == read(corpus.template(template), template).bit_depth
+    assert read(tagged(template, Title="Pluto") + older, template).title == "Pluto"
+
+
+@pytest.mark.parametrize("template", APE)
 def test_a_headless_file_is_refused(template: str) -> None:
     with pytest.raises(tags.Refused):
         read(b"\0" + tagged(template, Title="Debut")[1:], template)

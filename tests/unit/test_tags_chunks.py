@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from mutagen.aiff import AIFF
+from mutagen.id3 import TIT2
 
 from indexer import tags
 from indexer.model import Track
@@ -354,6 +356,28 @@ def test_the_samples_of_aiff_are_counted_where_their_number_was_not_filled_in(
 def test_samples_of_an_unknown_compression_are_not_counted() -> None:
     assert read(aiff(frames=0, compression=b"QDM2"), ".aifc").duration is None
     assert read(aiff(frames=0, channels=0), ".aiff").duration is None
+
+
+def text_chunk(name: bytes, text: bytes) -> bytes:
+    return name + len(text).to_bytes(4) + text + bytes(len(text) % 2)
+
+
+def test_the_text_chunks_of_aiff_are_read() -> None:
+    texts = ((b"NAME", "Jóga".encode()), (b"AUTH", b"Bj\xf6rk"), (b"ANNO", b"a"), (b"ANNO", b"b\0"))
+    for compression in (b"", b"sowt"):
+        chunks_ = (text_chunk(*text) for text in texts)
+        track = read(aiff(*chunks_, compression=compression), ".aiff")
+        assert (track.title, track.artists, track.comment) == ("Jóga", ("Björk",), "a; b")
+
+
+def test_id3_speaks_before_the_text_chunks_of_aiff() -> None:
+    content = io.BytesIO(aiff(text_chunk(b"NAME", b"other"), text_chunk(b"AUTH", b"a")))
+    tagged = AIFF(content)
+    tagged.add_tags()
+    tagged.tags.add(TIT2(encoding=3, text="Debut"))
+    tagged.save(content)
+    track = read(content.getvalue(), ".aiff")
+    assert (track.title, track.artists) == ("Debut", ("a",))
 
 
 def test_an_aiff_file_that_counts_its_samples_is_believed() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from mutagen import id3
@@ -276,6 +277,112 @@ def test_an_id3v1_tag_fills_only_what_is_missing(version: int) -> None:
     assert (track.title, track.date, track.comment) == ("Human Behaviour", "1993", "old")
 
 
+BLANK = [b"\0", b"\0\0", b"\0 ", b"\x01\xff\xfe", b"\x01\xff\xfe\xff\xfe", b"\x03\xef\xbb\xbf\0"]
+"""Payloads of text frames: nothing, NUL, blank, byte order marks alone."""
+
+
+@ways
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("payload", BLANK)
+def test_a_blank_frame_does_not_hide_the_older_tag(
+    payload: bytes, version: int, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (b"TIT2", b"TRCK", b"TCON")
+    content = raw(*((name, payload) for name in names), (b"TALB", b"\0b"), version=version)
+    track = read_by(way, content, monkeypatch)
+    assert (track.title, track.track, track.genres, track.album) == (None, None, (), "b")
+    track = read(content + v1_tag(b"Debut", genre=17))
+    assert (track.title, track.track, track.genres, track.album) == ("Debut", 7, ("Rock",), "b")
+
+
+@ways
+@pytest.mark.parametrize(
+    ("description", "column", "usual"),
+    [
+        ("ALBUM ARTIST", "albumartists", b"TPE2"),
+        ("AlbumArtist", "albumartists", b"TPE2"),
+        ("ARTISTS", "artists", b"TPE1"),
+        ("DISCNUMBER", "disc", b"TPOS"),
+        ("ISRC", "isrc", b"TSRC"),
+    ],
+)
+def test_the_description_of_others_speaks_where_the_usual_frame_is_silent(
+    description: str, column: str, usual: bytes, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = (b"TXXX", b"\0" + description.encode() + b"\x002")
+    two = {"2", 2, ("2",)}
+    assert getattr(read_by(way, raw(other), monkeypatch), column) in two
+    for frames in ([other, (usual, b"\x001")], [(usual, b"\x001"), other]):
+        assert getattr(read(raw(*frames)), column) in {"1", 1, ("1",)}
+    for frames in ([other, (usual, b"\0 ")], [(usual, b"\0 "), other]):
+        assert getattr(read(raw(*frames)), column) in two
+    blank = (b"TXXX", b"\0" + description.encode() + b"\0 ")
+    assert getattr(read(raw(blank, (usual, b"\x001"))), column) in {"1", 1, ("1",)}
+
+
+def volume(name: str, gain: int, peak: bytes = b"", channel: int = 1) -> tuple[bytes, bytes]:
+    content = struct.pack(">BhB", channel, gain, 8 * len(peak)) + peak
+    return b"RVA2", name.encode() + b"\0" + content
+
+
+@ways
+@pytest.mark.parametrize(
+    ("peak", "text"),
+    [
+        (b"", None),
+        (b"\0\0", None),
+        (b"\x40", "0.500000"),
+        (b"\x40\0", "0.500000"),
+        (b"\x80\0\0", "1.000000"),
+        (b"\x20\0\0\0", "0.250000"),
+    ],
+)
+def test_an_adjustment_of_volume_is_a_gain_of_replaygain(
+    peak: bytes, text: str | None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = (volume("track", -1639, peak), volume("Album", 512, peak))
+    track = read_by(way, raw(*frames, volume("x", 1024), version=4), monkeypatch)
+    assert (track.replaygain_track_gain, track.replaygain_track_peak) == ("-3.20 dB", text)
+    assert (track.replaygain_album_gain, track.replaygain_album_peak) == ("1.00 dB", text)
+    assert read(raw(volume("track", 512, peak, channel=2))).replaygain_track_gain is None
+
+
+def test_replaygain_speaks_before_an_adjustment_of_volume() -> None:
+    text = (b"TXXX", b"\0replaygain_track_gain\0-7.00 dB")
+    for frames in ([text, volume("track", 512, b"\x40")], [volume("track", 512, b"\x40"), text]):
+        track = read(raw(*frames))
+        assert track.replaygain_track_gain == "-7.00 dB"
+        assert track.replaygain_track_peak == "0.500000"
+
+
+@ways
+def test_artists_of_the_newer_tag_win_over_the_older_tags(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = b"TAG" + bytes(30) + b"cut".ljust(30, b"\0") + bytes(64) + b"\xff"
+    assert read(SOUND + older).artists == ("cut",)
+    content = raw((b"TXXX", b"\0ARTISTS\0whole")) + older
+    assert read_by(way, content, monkeypatch).artists == ("whole",)
+    assert read(raw((b"TXXX", b"\0ARTISTS\0 ")) + older).artists == ("cut",)
+
+
+@ways
+@pytest.mark.parametrize("names", [("TOTALTRACKS", "TOTALDISCS"), ("TRACKTOTAL", "DISCTOTAL")])
+def test_totals_in_frames_of_their_own(
+    names: tuple[str, str], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals = [(b"TXXX", b"\0" + name.encode() + b"\x006") for name in names]
+    track = read_by(way, raw(*totals, (b"TRCK", b"\x001")), monkeypatch)
+    assert (track.track, track.track_total, track.disc, track.disc_total) == (1, 6, None, 6)
+    assert read(raw(*totals, (b"TRCK", b"\x001/5"))).track_total == 5
+
+
+def test_the_artists_beside_the_artist_keep_the_tag_plain() -> None:
+    tag = plain_tag(Window(io.BytesIO(raw((b"TPE1", b"\0a & b"), (b"TXXX", b"\0ARTISTS\0a\0b")))))
+    assert tag is not None
+    assert tag.fields == {"artists": ("a & b",)}
+
+
 def test_a_comment_of_the_newer_tag_wins_over_the_older_tags() -> None:
     described = id3.COMM(encoding=3, lang="eng", desc="x", text="new")
     assert read(file(described) + v1_tag(comment=b"old")).comment == "new"
@@ -384,6 +491,19 @@ def test_nul_separates_values_and_none_are_lost() -> None:
         [(b"TCMP", b"\x000"), (b"TCMP", b"\x001")],
         [(b"UFID", b"http://musicbrainz.org\0x"), (b"UFID", b"http://musicbrainz.org\0")],
         [(b"TXXX", b"\0MusicBrainz Album Id\0"), (b"TXXX", b"\0MUSICBRAINZ ALBUM ID\0x")],
+        [(b"TXXX", b"\0ARTISTS\0a"), (b"TXXX", b"\0ARTISTS\0b")],
+        [(b"TXXX", b"\0ARTISTS\0a"), (b"TXXX", b"\0ARTISTS\0 "), (b"TPE1", b"\0c")],
+        [(b"TXXX", b"\0ARTISTS\0a"), (b"TXXX", b"\0Artists\0b")],
+        [(b"TXXX", b"\0TOTALTRACKS\x006"), (b"TXXX", b"\0TRACKTOTAL\x007")],
+        [(b"TXXX", b"\0ALBUM ARTIST\0a"), (b"TPE2", b"\0 ")],
+        [(b"TPE1", b"\0 "), (b"TXXX", b"\0ARTISTS\0a")],
+        [(b"TIT2", b"\0 "), (b"TPE1", b"\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\0"), (b"RVA2", b"track\0\2\1\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\0"), (b"RVA2", b"Track\0\1\2\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\0\2\2\0\0")],
+        [(b"RVA2", b"track\0\1\1\0\x10\x40")],
+        [(b"RVA2", b"track\0\1\1\0\x0c\x40\0")],
+        [(b"RVA2", b"track\0\1\1"), (b"RVA2", b"album"), (b"RVA2", b"\0")],
         [(b"COMM", b"\0engx\0one"), (b"COMM", b"\0eng\0two")],
         [(b"TYER", b"\x001993"), (b"TDAT", b"\x000706"), (b"TIME", b"\x001020")],
         [(b"TYER", b"\x001993"), (b"TDRC", b"\x001994")],

@@ -9,6 +9,7 @@ from indexer import tags
 from indexer.model import Track
 from indexer.tags.fast import mp4
 from indexer.tags.items import codec_of
+from indexer.tags.window import Window
 from tests import corpus
 
 
@@ -45,6 +46,30 @@ def test_the_compilation_flag(value: bool) -> None:
 def test_the_case_of_a_freeform_name_does_not_matter(name: str) -> None:
     track = read(tagged(**{f"----:com.apple.iTunes:{name}": [b"-7 dB"]}))
     assert track.replaygain_track_gain == "-7 dB"
+
+
+@pytest.mark.parametrize("way", ["ours", "mutagen"])
+@pytest.mark.parametrize(
+    ("other", "usual", "column"),
+    [
+        ("----:com.apple.iTunes:ALBUM ARTIST", "aART", "albumartists"),
+        ("----:com.apple.iTunes:publisher", "----:com.apple.iTunes:LABEL", "label"),
+    ],
+)
+def test_the_freeform_name_of_others_speaks_where_the_usual_one_is_silent(
+    other: str, usual: str, column: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "mutagen":
+        monkeypatch.setattr("indexer.tags.mp4.plain_mp4", lambda _: None)
+    texts: list[object] = ["a", b"a"]
+    silent = tagged(**{other: [b"b"]})
+    assert way == "mutagen" or mp4.plain_mp4(Window(io.BytesIO(silent))) is not None
+    assert getattr(read(silent), column) in {"b", ("b",)}
+    text = texts[usual.startswith("----")]
+    for atoms in ({usual: [text], other: [b"b"]}, {other: [b"b"], usual: [text]}):
+        assert getattr(read(tagged(**atoms)), column) in {"a", ("a",)}
+    blank = " " if text == "a" else b" "
+    assert getattr(read(tagged(**{usual: [blank], other: [b"b"]})), column) in {"b", ("b",)}
 
 
 def test_another_programs_freeform_is_not_ours() -> None:

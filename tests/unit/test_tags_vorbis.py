@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from mutagen.flac import FLAC, SeekPoint, SeekTable
+from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
 from indexer import tags
@@ -50,6 +51,8 @@ def test_the_case_of_a_key_does_not_matter(read_comments: Callable[..., Track]) 
         ("label", ["LABEL", "ORGANIZATION", "PUBLISHER"]),
         ("track_total", ["TRACKTOTAL", "TOTALTRACKS"]),
         ("disc_total", ["DISCTOTAL", "TOTALDISCS"]),
+        ("disc", ["DISCNUMBER", "DISC"]),
+        ("artists", ["ARTIST", "AUTHOR"]),
     ],
 )
 def test_the_first_key_that_is_not_blank_speaks(column: str, keys: list[str]) -> None:
@@ -58,6 +61,46 @@ def test_the_first_key_that_is_not_blank_speaks(column: str, keys: list[str]) ->
         known = [(other, str(1990 + keys.index(other))) for other in reversed(keys[first:])]
         value = getattr(ogg(*known, *blank), column)
         assert value in {str(1990 + first), 1990 + first, (str(1990 + first),)}, key
+
+
+def opus(*comments: tuple[str, str]) -> Track:
+    file = io.BytesIO(corpus.template(".opus"))
+    tagged = OggOpus(file)
+    tagged.tags.clear()
+    tagged.tags.extend(comments)
+    file.seek(0)
+    tagged.save(file)
+    return read(file.getvalue(), ".opus")
+
+
+ways = pytest.mark.parametrize("way", ["ours", "mutagen"])
+
+
+@ways
+@pytest.mark.parametrize(
+    ("text", "gain"),
+    [
+        ("0", "5.00 dB"),
+        ("-1280", "0.00 dB"),
+        ("-2099", "-3.20 dB"),
+        ("+256", "6.00 dB"),
+        ("", None),
+        ("-3.2 dB", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_gain_of_opus_is_one_of_replaygain(
+    text: str, gain: str | None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "mutagen":
+        monkeypatch.setattr("indexer.tags.vorbis.plain_ogg", lambda _: None)
+    track = opus(("R128_TRACK_GAIN", text), ("R128_ALBUM_GAIN", "-256"))
+    assert (track.replaygain_track_gain, track.replaygain_album_gain) == (gain, "4.00 dB")
+    both = (("REPLAYGAIN_TRACK_GAIN", "-1.00 dB"), ("R128_TRACK_GAIN", text))
+    assert opus(*both).replaygain_track_gain == "-1.00 dB"
+    assert opus(*reversed(both)).replaygain_track_gain == "-1.00 dB"
+    blank = opus(("REPLAYGAIN_TRACK_GAIN", " "), ("R128_TRACK_GAIN", text))
+    assert blank.replaygain_track_gain == gain
 
 
 @pytest.mark.parametrize("read_comments", [ogg, flac])

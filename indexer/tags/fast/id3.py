@@ -18,6 +18,7 @@ import msgspec
 from indexer.tags import columns, id3_dates
 from indexer.tags.columns import Fields
 from indexer.tags.frames import (
+    ARTISTS_BESIDE,
     HEADER_SIZE,
     KEPT,
     SEVEN_BITS,
@@ -131,6 +132,8 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
             raise NotPlain  # mutagen merges two frames into one
     elif not id3_dates.KEYS.isdisjoint(fields):
         _join_date(fields)
+    if fields is not None and fields.pop(ARTISTS_BESIDE, None) and not fields.get("artists"):
+        fields = None
     return Tag(found, has_picture, end, version, fields)
 
 

@@ -21,7 +21,7 @@ import msgspec
 from indexer.model import Track
 from indexer.tags import columns
 from indexer.tags.fast.mp4_sample_entry import read_entry
-from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, PAIRS
+from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, OTHER_FREEFORM, PAIRS
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TEXTS = {name.encode("latin-1"): column for name, column in ATOMS.items() if name != "tmpo"}
 NUMBERS = {name.encode("latin-1"): both for name, both in PAIRS.items()}
 """`PAIRS` with the names as bytes."""
+
+FREEFORM_TEXTS = FREEFORM | OTHER_FREEFORM
 
 HEADER_SIZE = 8
 LONG_HEADER_SIZE = 16
@@ -364,7 +366,7 @@ def _freeform(content: bytes) -> columns.Values:
         raise NotPlain
     data = _data(content, end)
     key = f"----:{content[12:size].decode('latin-1')}:{content[size + 12 : end].decode('latin-1')}"
-    column = FREEFORM.get(key.lower())
+    column = FREEFORM_TEXTS.get(key.lower())
     if column is None:
         return {}
     return {
