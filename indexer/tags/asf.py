@@ -73,7 +73,9 @@ def read(window: Window, _suffix: bytes) -> Track:
         if key == PICTURE:
             has_picture |= _is_picture(attribute)
         elif key in ATTRIBUTES and not isinstance(attribute, ASFByteArrayAttribute):
-            values.setdefault(ATTRIBUTES[key], []).append(str(attribute))
+            several = values.setdefault(ATTRIBUTES[key], [])
+            if (text := str(attribute)) not in several:  # some encoders write each twice
+                several.append(text)
     return columns.track(_codec(file.info), file.info, values, has_picture=has_picture)
 
 

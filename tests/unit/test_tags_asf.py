@@ -36,6 +36,11 @@ def test_several_authors_stay_apart_wherever_they_stand() -> None:
     assert read(tagged(Author=["a", "b; c", "d/e"])).artists == ("a", "b; c", "d/e")
 
 
+def test_equal_values_of_an_attribute_count_once() -> None:
+    track = read(tagged(Title=["T", "T"], Author=["a", "b", "a"]))
+    assert (track.title, track.artists) == ("T", ("a", "b"))
+
+
 @pytest.mark.parametrize("name", ["WM/AlbumTitle", "wm/albumtitle"])
 def test_the_case_of_a_name_does_not_matter(name: str) -> None:
     assert read(tagged(**{name: "Debut"})).album == "Debut"
