@@ -69,23 +69,23 @@ def read(window: Window, suffix: bytes) -> Track:
         case b".ape":
             from mutagen.monkeysaudio import MonkeysAudio
 
-            return _track("ape", MonkeysAudio(window))
+            return _track(window, "ape", MonkeysAudio(window))
         case b".ofr" | b".ofs":
             from mutagen.optimfrog import OptimFROG
 
-            return _track("optimfrog", OptimFROG(window))
+            return _track(window, "optimfrog", OptimFROG(window))
         case b".tak":
             from mutagen.tak import TAK
 
-            return _track("tak", TAK(window))
+            return _track(window, "tak", TAK(window))
         case b".wv":
             from mutagen.wavpack import WavPack
 
-            return _track("wavpack", WavPack(window))
+            return _track(window, "wavpack", WavPack(window))
         case _:
             from mutagen.musepack import Musepack
 
-            return _track("musepack", Musepack(window), lossless=False)
+            return _track(window, "musepack", Musepack(window), lossless=False)
 
 
 def tag_beside(window: Window) -> APEv2 | None:
@@ -116,8 +116,10 @@ def has_picture(tag: APEv2) -> bool:
     )
 
 
-def _track(codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
+def _track(window: Window, codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
     tag = APEv2() if file.tags is None else file.tags
+    if not getattr(file.info, "bitrate", 0):
+        file.info.bitrate = columns.mean_bitrate(window.size, file.info.length)
     return columns.track(
         codec, file.info, values_of(tag), has_picture=has_picture(tag), lossless=lossless
     )

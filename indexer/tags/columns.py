@@ -103,6 +103,11 @@ def made(
     )
 
 
+def mean_bitrate(size: int, length: float) -> float:
+    """Bits/s of so many bytes in so many seconds, for a format that does not tell; 0 if unknown."""
+    return 8 * size / length if length > 0 else 0
+
+
 def added(entries: Iterable[tuple[str, object, Part]]) -> Fields | None:
     """Merge the fields of all entries of a tag (key, texts, part).
 

@@ -94,6 +94,16 @@ def test_a_headless_file_is_refused(template: str) -> None:
         read(b"\0" + tagged(template, Title="Debut")[1:], template)
 
 
+@pytest.mark.parametrize("template", [".ape", ".ofr", ".tak", ".wv"])
+def test_the_bit_rate_is_the_size_by_the_length_where_the_format_does_not_tell(
+    template: str,
+) -> None:
+    content = corpus.template(template)
+    track = read(content, template)
+    assert track.duration
+    assert track.bitrate == int(8 * len(content) / track.duration)
+
+
 def test_an_old_header_of_monkeys_audio_is_read() -> None:
     old = struct.pack("<4sHIHI8xII16x", b"MAC ", 3970, 0, 2, 44100, 1, 8820)
     track = read(old + b"WAVEfmt " + bytes(18) + b"\x10\0", ".ape")
