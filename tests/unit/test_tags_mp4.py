@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
@@ -98,6 +99,9 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
         ("ac-3", "ac3"),
         ("ec-3", "eac3"),
         ("fLaC", "flac"),
+        ("mp4a.40.36", "als"),
+        ("mp4a.A9", "dts"),
+        ("dtsc", "dts"),
         ("Opus", "opus"),
         (".mp3", "mp3"),
         ("", "mp4"),
@@ -105,6 +109,70 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
 )
 def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
     assert codec_of(stream) == codec
+
+
+def of_entry(name: bytes, depth: int, *atoms: tuple[bytes, bytes]) -> bytes:
+    """A file whose stereo sound at 48 000 Hz has this sample entry."""
+
+    def atom(name: bytes, body: bytes) -> bytes:
+        return (8 + len(body)).to_bytes(4) + name + body
+
+    sound = struct.pack(">6xH8x2H4xI", 1, 2, depth, 48_000 << 16)
+    entry = atom(name, sound + b"".join(atom(*one) for one in atoms))
+    stsd = atom(b"stsd", bytes(4) + (1).to_bytes(4) + entry)
+    hdlr = atom(b"hdlr", bytes(8) + b"soun" + bytes(13))
+    mdhd = atom(b"mdhd", struct.pack(">12xII4x", 48_000, 96_000))
+    media = hdlr + mdhd + atom(b"minf", atom(b"stbl", stsd))
+    return atom(b"ftyp", b"M4A \0\0\0\0") + atom(b"moov", atom(b"trak", atom(b"mdia", media)))
+
+
+@pytest.fixture(params=["ours", "mutagen"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "mutagen":
+        monkeypatch.setattr("indexer.tags.mp4.plain_mp4", lambda *_: None)
+
+
+@pytest.mark.usefixtures("reader")
+def test_flac_in_mp4_has_a_rate_beyond_16_bits_and_a_bit_rate() -> None:
+    bits = 192_000 << 12 | (6 - 1) << 9 | (24 - 1) << 4
+    info = b"\x80\0\0\x22" + bytes(10) + bits.to_bytes(4) + bytes(20)
+    btrt = struct.pack(">III", 0, 900_000, 847_688)
+    track = read(of_entry(b"fLaC", 24, (b"dfLa", bytes(4) + info), (b"btrt", btrt)))
+    assert (track.codec, track.sample_rate, track.channels) == ("flac", 192_000, 6)
+    assert (track.bit_depth, track.bitrate) == (24, 847_688)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("mode", "low", "depend", "channels"),
+    [(7, 1, 0, 6), (2, 0, 0, 2), (1, 0, 0, 1), (7, 1, 1, 6), (1, 0, 1, 2)],
+)
+def test_the_channels_of_eac3_are_those_of_its_own_atom(
+    mode: int, low: int, depend: int, channels: int
+) -> None:
+    bits = 384 << 27 | 16 << 17 | mode << 9 | low << 8 | depend << 1
+    track = read(of_entry(b"ec-3", 16, (b"dec3", bits.to_bytes(5) + bytes(1))))
+    assert (track.codec, track.channels, track.bitrate) == ("eac3", channels, 384_000)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("atoms", [[], [(b"dfLa", bytes(20)), (b"btrt", bytes(4))]])
+def test_an_entry_that_is_cut_short_keeps_what_its_header_says(
+    atoms: list[tuple[bytes, bytes]],
+) -> None:
+    track = read(of_entry(b"fLaC", 16, (b"free", b""), *atoms))
+    assert (track.sample_rate, track.channels, track.bitrate) == (48_000, 2, None)
+
+
+@pytest.mark.usefixtures("reader")
+def test_als_and_plain_pcm_have_a_bit_depth() -> None:
+    config = b"\xf8\x86\x20\0"
+    decoder = b"\x40\x15" + bytes(11) + b"\x05" + bytes([len(config)]) + config
+    descriptor = b"\0\1\0" + b"\x04" + bytes([len(decoder)]) + decoder
+    esds = bytes(4) + b"\x03" + bytes([len(descriptor)]) + descriptor
+    track = read(of_entry(b"mp4a", 24, (b"esds", esds)))
+    assert (track.codec, track.bit_depth) == ("als", 24)
+    assert read(of_entry(b"sowt", 16, (b"chan", bytes(12)))).bit_depth == 16
 
 
 def test_short_items_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
