@@ -8,10 +8,14 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
 from mutagen.mp4._atom import Atoms
 
 from indexer.tags import columns
+from indexer.tags.fast.mp4 import media_size
 from indexer.tags.fast.mp4_sample_entry import refine
 from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, LOSSLESS, PAIRS, codec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mutagen.mp4 import MP4Info
     from mutagen.mp4._atom import Atom
 
     from indexer.model import Track
@@ -58,14 +62,21 @@ def read(window: Window) -> Track:
     window.seek(0)
     file = _Mp4(window)
     if file.info.codec in REFINED or (file.info.codec and not file.info.bitrate):
-        refine(file.info, _sample_entries(window))
+        _refine(file.info, window)
     return track(file)
 
 
-def _sample_entries(window: Window) -> bytes:
-    """The sample entries of the first audio track."""
+def _refine(info: MP4Info, window: Window) -> None:
     window.seek(0)
-    for found in Atoms(window).path(b"moov")[-1].findall(b"trak"):
+    tracks = list(Atoms(window).path(b"moov")[-1].findall(b"trak"))
+    refine(info, _sample_entries(window, tracks))
+    if not info.bitrate and len(tracks) == 1:
+        info.bitrate = columns.mean_bitrate(media_size(window), info.length)
+
+
+def _sample_entries(window: Window, tracks: Iterable[Atom]) -> bytes:
+    """The sample entries of the first audio track."""
+    for found in tracks:
         _, handler = found[b"mdia", b"hdlr"].read(window)
         if handler[8:12] == b"soun":
             _, entries = found[b"mdia", b"minf", b"stbl", b"stsd"].read(window)

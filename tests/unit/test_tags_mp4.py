@@ -143,6 +143,18 @@ def test_flac_in_mp4_has_a_rate_beyond_16_bits_and_a_bit_rate() -> None:
 
 
 @pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_bit_rate_is_that_of_the_media_where_nothing_tells(wide: bool) -> None:
+    head = b"\0\0\0\1mdat" + (16 + 50_000).to_bytes(8) if wide else b"\0\0\xc3\x58mdat"
+    content = of_entry(b"fLaC", 16, (b"free", b"")) + head + bytes(50_000)
+    assert read(content).bitrate == 200_000
+    at = content.index(b"moov")
+    track = content[at + 4 : content.index(b"mdat") - 4]
+    two = (8 + 2 * len(track)).to_bytes(4) + b"moov" + 2 * track
+    assert read(content[: at - 4] + two + head + bytes(50_000)).bitrate is None
+
+
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize(
     ("mode", "low", "depend", "channels"),
     [(7, 1, 0, 6), (2, 0, 0, 2), (1, 0, 0, 1), (7, 1, 1, 6), (1, 0, 1, 2)],
