@@ -62,8 +62,8 @@ CODECS = {
 }
 """Codecs other than AAC whose usual name differs from mutagen's: object types of MPEG-4 (RFC 6381
 and the MP4 registration authority), and sample entries."""
-LOSSLESS = frozenset({"alac", "als", "flac", "sowt", "twos"})
-"""Codecs whose bit depth is known; that of most PCM is not: its header says 16 for any."""
+PCM = ("fl32", "fl64", "fpcm", "in24", "in32", "ipcm", "lpcm", "sowt", "twos")
+LOSSLESS = frozenset({"alac", "als", "flac", *PCM})
 
 
 @lru_cache(maxsize=64)

@@ -187,6 +187,35 @@ def test_als_and_plain_pcm_have_a_bit_depth() -> None:
     assert read(of_entry(b"sowt", 16, (b"chan", bytes(12)))).bit_depth == 16
 
 
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("name", "atoms", "depth"),
+    [
+        (b"in24", [(b"chan", bytes(12))], 24),
+        (b"fl32", [(b"chan", bytes(12))], 32),
+        (b"ipcm", [(b"pcmC", bytes(4) + b"\1\x18")], 24),
+        (b"ipcm", [(b"pcmC", bytes(4) + b"\1")], 16),
+        (b"twos", [(b"chan", bytes(12))], 16),
+    ],
+)
+def test_the_depth_of_pcm_is_not_the_16_of_every_header(
+    name: bytes, atoms: list[tuple[bytes, bytes]], depth: int
+) -> None:
+    assert read(of_entry(name, 16, *atoms)).bit_depth == depth
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(("rate", "expected"), [(96_000.0, 96_000), (float("nan"), None)])
+def test_pcm_of_quicktimes_second_version(rate: float, expected: int | None) -> None:
+    content = of_entry(b"lpcm", 16, (b"", bytes(64)))
+    at = content.index(b"lpcm") - 4
+    fields = struct.pack(
+        ">HHIHHhHIIdIII", 2, 0, 0, 3, 16, -2, 0, 65536, 72, rate, 6, 0x7F000000, 24
+    )
+    track = read(content[: at + 16] + fields + content[at + 16 + len(fields) :])
+    assert (track.sample_rate, track.channels, track.bit_depth) == (expected, 6, 24)
+
+
 def test_short_items_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mp4, "KEPT_LIMIT", 3)
     monkeypatch.setattr(mp4, "KEPT", {})

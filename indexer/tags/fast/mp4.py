@@ -324,7 +324,7 @@ def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
     entry = read_entry(entries[4:])
     if entry is None:
         return None
-    return entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec
+    return entry.bitrate, entry.sample_rate, entry.channels, entry.bits_per_sample, entry.codec
 
 
 def fields_of(item: bytes) -> columns.Fields:

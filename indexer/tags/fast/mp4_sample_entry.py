@@ -45,6 +45,12 @@ FLAC_SIZE: Final = 4 + 4 + 34
 """Bytes of a `dfLa` up to the end of STREAMINFO, which is its first block."""
 EAC3_SIZE: Final = 5
 """Bytes of a `dec3` up to the end of the first independent stream."""
+PCM_SIZE: Final = 6
+"""Bytes of a `pcmC` (ISO 23003-5, 5.2): version and flags, byte order, bits of a sample."""
+PCM_DEPTHS: Final = {b"in24": 24, b"in32": 32, b"fl32": 32, b"fl64": 64}
+"""Bits of a sample by the name of QuickTime's entry."""
+SECOND_VERSION_SIZE: Final = 60
+"""Bytes of QuickTime's entry of version 2 up to the end of its bits per sample."""
 RATES_SIZE: Final = 12
 """Bytes of a `btrt`: size of a buffer, highest and mean bits/s."""
 AC3_CHANNELS: Final = (2, 1, 2, 3, 3, 4, 4, 5)
@@ -54,6 +60,7 @@ AC3_KBPS: Final = (
 
 _atom = Struct(">I4s").unpack_from
 _sound = Struct(">16x2H4xI").unpack_from
+_sound_2 = Struct(">dI4xI").unpack_from
 _decoder = Struct(">BB3xII").unpack_from
 _alac = Struct(">4xBB3xB6xII").unpack_from
 
@@ -68,7 +75,7 @@ class Entry(msgspec.Struct, gc=False):
     bitrate: int
     sample_rate: int
     channels: int
-    sample_size: int
+    bits_per_sample: int
     codec: str
     """`mp4a` with the numbers of RFC 6381, or the entry's name."""
 
@@ -84,8 +91,8 @@ def read_entry(entries: bytes) -> Entry | None:
         return None
     if name in CONTAINERS or extra in CONTAINERS:
         return None
-    channels, sample_size, sample_rate = _sound(entries, HEADER_SIZE)
-    entry = Entry(0, sample_rate >> 16, channels, sample_size, name.decode("latin-1"))
+    channels, bits_per_sample, sample_rate = _sound(entries, HEADER_SIZE)
+    entry = Entry(0, sample_rate >> 16, channels, bits_per_sample, name.decode("latin-1"))
     content = entries[ENTRY_SIZE + HEADER_SIZE : end]
     try:
         match name, extra:
@@ -118,6 +125,13 @@ def refine(entry: Entry | MP4Info, entries: bytes) -> None:
             entry.channels = (bits >> 9 & 7) + 1
         case b"ec-3" if len(atoms.get(b"dec3", b"")) >= EAC3_SIZE:
             _refine_eac3(entry, int.from_bytes(atoms[b"dec3"][:EAC3_SIZE]))
+        case b"lpcm" if entries[16:18] == b"\0\2" and len(entries) >= SECOND_VERSION_SIZE:
+            rate, entry.channels, entry.bits_per_sample = _sound_2(entries, 40)
+            entry.sample_rate = int(rate) if 0 < rate < 1 << 31 else 0
+        case b"ipcm" | b"fpcm" if len(atoms.get(b"pcmC", b"")) >= PCM_SIZE:
+            entry.bits_per_sample = atoms[b"pcmC"][PCM_SIZE - 1]
+        case _:
+            entry.bits_per_sample = PCM_DEPTHS.get(name, entry.bits_per_sample)
     if not entry.bitrate and len(atoms.get(b"btrt", b"")) >= RATES_SIZE:
         entry.bitrate = int.from_bytes(atoms[b"btrt"][8:RATES_SIZE])
 
@@ -152,9 +166,9 @@ def _of_version_0(content: bytes) -> bytes:
 def _read_alac(entry: Entry, cookie: bytes) -> None:
     if len(cookie) < 24:
         raise NotPlain
-    version, sample_size, channels, bitrate, sample_rate = _alac(cookie)
+    version, bits_per_sample, channels, bitrate, sample_rate = _alac(cookie)
     if version == 0:
-        entry.sample_size, entry.channels = sample_size, channels
+        entry.bits_per_sample, entry.channels = bits_per_sample, channels
         entry.bitrate, entry.sample_rate = bitrate, sample_rate
 
 
