@@ -63,6 +63,14 @@ OTHER_KEYS = {
 PICTURE_KEY = "cover art"
 """Prefix of the keys of pictures, in lower case: `Cover Art (Front)`."""
 
+FINAL_BLOCK = 0x1000
+"""Flag of a WavPack block: the last of those that sound at once."""
+SUB_BLOCK_NAME, ODD_SUB_BLOCK, LONG_SUB_BLOCK = 0x3F, 0x40, 0x80
+"""Bits of the first byte of a sub-block: its size is odd, and has three bytes."""
+CHANNEL_INFO = 0x0D
+SUB_BLOCKS_LIMIT = 64
+"""Maximum sub-blocks looked at. A guess: a block has ten."""
+
 
 def read(window: Window, suffix: bytes) -> Track:
     """Read a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack."""
@@ -83,11 +91,40 @@ def read(window: Window, suffix: bytes) -> Track:
         case b".wv":
             from mutagen.wavpack import WavPack
 
-            return _track(window, "wavpack", WavPack(window))
+            file = WavPack(window)
+            file.info.channels = _wavpack_channels(window) or int(file.info.channels)
+            return _track(window, "wavpack", file)
         case _:
             from mutagen.musepack import Musepack
 
             return _track(window, "musepack", Musepack(window), lossless=False)
+
+
+def _wavpack_channels(window: Window) -> int:
+    """The channels of sound that has more blocks than one at a time; 0 if it has not.
+
+    Each block has one or two channels, and the first one tells the number of all
+    (WavPack 4 & 5 Binary File / Block Format, "Metadata Sub-Blocks").
+    """
+    header = window.peek(0, 32)
+    flags = int.from_bytes(header[24:28], "little")
+    end = 8 + int.from_bytes(header[4:8], "little")
+    at = len(header)
+    if flags & FINAL_BLOCK:
+        return 0
+    for _ in range(SUB_BLOCKS_LIMIT):
+        head = window.peek(at, 8)
+        if at >= end or len(head) < 4:
+            break
+        begin = 4 if head[0] & LONG_SUB_BLOCK else 2
+        size = 2 * int.from_bytes(head[1:begin], "little")
+        if head[0] & SUB_BLOCK_NAME == CHANNEL_INFO:
+            content = window.peek(at + begin, size - bool(head[0] & ODD_SUB_BLOCK))
+            if len(content) >= 6:  # 12 bits each of channels and streams, both less one
+                return 1 + (content[0] | (content[2] & 15) << 8)
+            return content[0] if content else 0
+        at += begin + size
+    return 0
 
 
 def tag_beside(window: Window) -> APEv2 | None:
@@ -119,6 +156,8 @@ def has_picture(tag: APEv2) -> bool:
 
 
 def _track(window: Window, codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
+    if not getattr(file.info, "bitrate", 0):
+        file.info.bitrate = columns.mean_bitrate(window.size, file.info.length)
     tag = file.tags
     if tag is None:
         older = id3.older_tag(window)

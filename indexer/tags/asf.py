@@ -5,9 +5,11 @@ The mapping is MusicBrainz Picard's (Appendix B, "Tag mapping").
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from mutagen.asf import ASF, ASFByteArrayAttribute
+from mutagen.asf._objects import StreamPropertiesObject
 
 from indexer.tags import columns
 
@@ -49,6 +51,11 @@ ATTRIBUTES = {
 
 PICTURE = "wm/picture"
 
+SOUND = bytes.fromhex("409e69f8 4d5b cf11 a8fd 00805f5c442b")
+"""Type of a stream (ASF specification, 11.1: ASF_Audio_Media)."""
+_stream = Struct("<H2I").unpack_from
+"""Channels, Hz and bytes/s, behind the format of a WAVEFORMATEX."""
+
 CODECS = {
     "lossless": "wmalossless",
     "professional": "wmapro",
@@ -73,8 +80,27 @@ def read(window: Window, _suffix: bytes) -> Track:
         if key == PICTURE:
             has_picture |= _is_picture(attribute)
         elif key in ATTRIBUTES and not isinstance(attribute, ASFByteArrayAttribute):
-            values.setdefault(ATTRIBUTES[key], []).append(str(attribute))
+            several = values.setdefault(ATTRIBUTES[key], [])
+            if (text := str(attribute)) not in several:  # some encoders write each twice
+                several.append(text)
+    _restore_sound(file)
     return columns.track(_codec(file.info), file.info, values, has_picture=has_picture)
+
+
+def _restore_sound(file: ASF) -> None:
+    """Set the stream info anew if a stream that is not sound has replaced it.
+
+    mutagen 1.48 reads each stream as if it were sound, and the last one wins.
+    """
+    streams = [
+        one.data
+        for one in file._header.objects  # noqa: SLF001
+        if one.GUID == StreamPropertiesObject.GUID
+    ]
+    if streams and not streams[-1].startswith(SOUND):
+        sound = next((one for one in reversed(streams) if one.startswith(SOUND)), bytes(66))
+        file.info.channels, file.info.sample_rate, rate = _stream(sound, 56)
+        file.info.bitrate = 8 * rate
 
 
 def _is_picture(attribute: object) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import id3, id3v1
+from indexer.tags import columns, id3, id3v1
 from indexer.tags.fast import mpeg_frames
+from indexer.tags.fast.mp4_sample_entry import AC3_CHANNELS
 
 if TYPE_CHECKING:
     from mutagen.mp3 import MPEGInfo
@@ -98,12 +99,22 @@ def _read_aac(window: Window) -> Track:
 
 
 def _read_ac3(window: Window) -> Track:
-    """The track of AC-3 or Enhanced AC-3. Its duration is mutagen's guess."""
+    """The track of AC-3 or Enhanced AC-3. Its duration is mutagen's guess.
+
+    mutagen 1.48 reads the bit of the low frequency channel of AC-3 at a fixed place, where the mode
+    decides how many bits precede it (ETSI TS 102 366, 4.3.2).
+    """
     window.leave_to_mutagen()
     from mutagen.ac3 import AC3
 
     window.seek(0)
     info = AC3(window).info
+    if info.codec == "ac-3":
+        bits = int.from_bytes(window.peek(6, 2))
+        mode = bits >> 13
+        has_center, has_surround = mode & 1 and mode != 1, mode & 4
+        levels = sum(map(bool, (has_center, has_surround, mode == 2)))  # two bits each
+        info.channels = AC3_CHANNELS[mode] + (bits >> 12 - 2 * levels & 1)
     return _track(window, "eac3" if info.codec == "ec-3" else "ac3", info, id3.read_tag(window))
 
 
@@ -117,4 +128,5 @@ def _read_true_audio(window: Window) -> Track:
     header = window.peek(tag.size, 10)  # `TTA1`, then 16 bits each of format, channels, depth
     info.channels = int.from_bytes(header[6:8], "little")
     info.bits_per_sample = int.from_bytes(header[8:10], "little")
+    info.bitrate = columns.mean_bitrate(window.size - tag.size, info.length)
     return _track(window, "tta", info, tag, lossless=True)

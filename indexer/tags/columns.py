@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
@@ -106,6 +107,11 @@ def made(
     )
 
 
+def mean_bitrate(size: int, length: float) -> float:
+    """Bits/s of so many bytes in so many seconds, for a format that does not tell; 0 if unknown."""
+    return 8 * size / length if length > 0 else 0
+
+
 def added(entries: Iterable[tuple[str, object, Part]]) -> Fields | None:
     """Merge the fields of all entries of a tag (key, texts, part).
 
@@ -130,7 +136,7 @@ def part_of(column: str, several: Sequence[str]) -> Part:
     """Like `fields_of`, without its cache, for a caller that has its own."""
     if column in PLAIN and len(several) == 1:  # nearly always
         text = several[0]
-        if text.isascii() and text[-1:] > " ":  # neither blank nor in need of cleaning
+        if text.isascii() and text[-1:] > " " and "\0" not in text:  # not blank, nothing to clean
             return {column: text}
     if column in NUMBERS:
         return _numbers(column, _first(several))
@@ -207,7 +213,7 @@ def better(column: str, first: list[str], other: list[str]) -> list[str]:
 
 
 def texts(values: Iterable[str]) -> tuple[str, ...]:
-    """The values that are not blank, without trailing NULs and lone surrogates."""
+    """The values that are not blank, without NULs and lone surrogates."""
     return tuple([_clean(value) for value in values if not blank(value)])
 
 
@@ -236,12 +242,13 @@ def year(date: str) -> int | None:
 
 
 def _clean(text: str) -> str:
-    """Strip trailing NULs, and replace lone surrogates by U+FFFD.
+    """Remove NULs, and replace lone surrogates by U+FFFD.
 
-    Neither SQLite nor msgspec accepts a lone surrogate.
+    To functions of SQLite a text ends at its first NUL. Neither SQLite nor msgspec accepts a lone
+    surrogate.
     """
-    if text.endswith("\0"):
-        text = text.rstrip("\0")
+    if "\0" in text:
+        text = text.replace("\0", "")
     if text.isascii():
         return text
     try:
@@ -264,9 +271,12 @@ def _first(values: Sequence[str]) -> str:
 
 
 def _number(text: str) -> int | None:
+    """The number; of `7A` (a side of a record) the digits before the letters."""
     text = text.strip()
     if text and not text.isdecimal():
-        marked = _MARKED_NUMBER.fullmatch(text)
+        marked = _MARKED_NUMBER.fullmatch(
+            text.rstrip(ascii_letters) if text[0].isdecimal() else text
+        )
         text = marked[1] if marked else ""
     if not text or len(text) > len(str(LARGEST_NUMBER)):
         return None

@@ -271,6 +271,13 @@ def _is_below(number: str, limit: int) -> bool:
     return len(number.lstrip("0")) <= _LONGEST_CODE and int(number[-_LONGEST_CODE:]) < limit
 
 
+def _apart(text: str) -> list[str]:
+    """The texts between NULs, which may be padding, too."""
+    if text.count("\0") > VALUES_LIMIT:
+        text = text.rstrip("\0")
+    return text.split("\0", VALUES_LIMIT + 2)
+
+
 def decode(encoding: int, data: bytes) -> list[str]:
     """The texts in `data`, terminated or separated by NULs; at least one."""
     if not data:
@@ -288,7 +295,7 @@ def decode(encoding: int, data: bytes) -> list[str]:
         return [text]
     if end == len(text) - 1:
         return [text[:end]]
-    values = text.split("\0", VALUES_LIMIT + 2)
+    values = _apart(text)
     other_order = encoding == 1 and any(text.startswith("\ufffe") for text in values[1:])
     if other_order or len(values) > VALUES_LIMIT:
         raise NotPlain

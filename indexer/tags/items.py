@@ -53,12 +53,22 @@ CODECS = {
     "mp4a.6b": "mp3",
     "mp4a.a5": "ac3",
     "mp4a.a6": "eac3",
+    "mp4a.a9": "dts",
+    "mp4a.aa": "dts",
+    "mp4a.ab": "dts",
+    "mp4a.ac": "dts",
+    "mp4a.40.36": "als",
+    "dtsc": "dts",
+    "dtse": "dts",
+    "dtsh": "dts",
+    "dtsl": "dts",
     "ac-3": "ac3",
     "ec-3": "eac3",
 }
 """Codecs other than AAC whose usual name differs from mutagen's: object types of MPEG-4 (RFC 6381
 and the MP4 registration authority), and sample entries."""
-LOSSLESS = frozenset({"alac", "flac"})
+PCM = ("fl32", "fl64", "fpcm", "in24", "in32", "ipcm", "lpcm", "sowt", "twos")
+LOSSLESS = frozenset({"alac", "als", "flac", *PCM})
 
 
 @lru_cache(maxsize=64)

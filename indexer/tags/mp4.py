@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.tags import columns
-from indexer.tags.fast.mp4 import plain_mp4
+from indexer.tags.fast.mp4 import media_size, plain_mp4
 from indexer.tags.items import LOSSLESS, codec_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def read(window: Window, _suffix: bytes) -> Track:
     plain = plain_mp4(window)
     if plain is not None:
+        if not plain.stream.bitrate and plain.tracks == 1:
+            plain.stream.bitrate = columns.mean_bitrate(media_size(window), plain.stream.length)
         codec = codec_of(plain.stream.codec)
         return columns.made(
             codec,

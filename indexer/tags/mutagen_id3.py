@@ -80,6 +80,9 @@ class _Inflating:
 def _read_texts(spec: MultiSpec, header: object, frame: object, data: bytes) -> object:
     """A list of texts as mutagen reads it, within limits."""
     terminator = b"\0\0" if getattr(frame, "encoding", 0) in WIDE else b"\0"
+    if data.count(terminator) > VALUES_LIMIT:
+        data = data.rstrip(b"\0")  # padding
+        data += bytes(len(data) % len(terminator))
     if len(data) > TEXT_LIMIT or data.count(terminator) > VALUES_LIMIT:
         raise SpecError("more text than any tag has")
     return _mutagens_texts(spec, header, frame, data)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm, MP4Tags
+from mutagen.mp4._atom import Atoms
 
 from indexer.tags import columns
+from indexer.tags.fast.mp4 import media_size
+from indexer.tags.fast.mp4_sample_entry import refine
 from indexer.tags.items import (
     ATOMS,
     COVER_PARTS,
@@ -19,10 +22,17 @@ from indexer.tags.items import (
 )
 
 if TYPE_CHECKING:
-    from mutagen.mp4._atom import Atom, Atoms
+    from collections.abc import Iterable
+
+    from mutagen.mp4 import MP4Info
+    from mutagen.mp4._atom import Atom
 
     from indexer.model import Track
     from indexer.tags.window import Window
+
+
+REFINED = frozenset({"fLaC", "ec-3"})
+"""Sample entries of which mutagen reads the header only."""
 
 
 class _Tags(MP4Tags):
@@ -59,7 +69,28 @@ def _holds_data(cover: Atom, window: Window) -> bool:
 
 def read(window: Window) -> Track:
     window.seek(0)
-    return track(_Mp4(window))
+    file = _Mp4(window)
+    if file.info.codec in REFINED or (file.info.codec and not file.info.bitrate):
+        _refine(file.info, window)
+    return track(file)
+
+
+def _refine(info: MP4Info, window: Window) -> None:
+    window.seek(0)
+    tracks = list(Atoms(window).path(b"moov")[-1].findall(b"trak"))
+    refine(info, _sample_entries(window, tracks))
+    if not info.bitrate and len(tracks) == 1:
+        info.bitrate = columns.mean_bitrate(media_size(window), info.length)
+
+
+def _sample_entries(window: Window, tracks: Iterable[Atom]) -> bytes:
+    """The sample entries of the first audio track."""
+    for found in tracks:
+        _, handler = found[b"mdia", b"hdlr"].read(window)
+        if handler[8:12] == b"soun":
+            _, entries = found[b"mdia", b"minf", b"stbl", b"stsd"].read(window)
+            return bytes(entries[8:])
+    return b""
 
 
 def track(file: MP4) -> Track:

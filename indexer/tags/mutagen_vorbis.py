@@ -12,7 +12,7 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
-from indexer.tags import comments
+from indexer.tags import columns, comments
 
 if TYPE_CHECKING:
     from mutagen.ogg import OggFileType
@@ -87,6 +87,8 @@ def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
         ogg_class, codec = OGG_BY_SUFFIX.get(suffix, (ogg_class, codec))
     window.seek(0)
     ogg = ogg_class(window)
+    if codec != "theora" and not getattr(ogg.info, "bitrate", 0):
+        ogg.info.bitrate = columns.mean_bitrate(window.size, ogg.info.length)
     return comments.track(
         codec, ogg.info, comments.comments_of(ogg.tags or ()), lossless=codec == "flac"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import comments
+from indexer.tags import columns, comments
 from indexer.tags.fast.flac import plain_flac
 from indexer.tags.fast.ogg import plain_ogg
 
@@ -38,8 +38,10 @@ def _read_ogg(window: Window, suffix: bytes) -> Track:
     if packet.startswith((b"\x01vorbis", b"OpusHead")):
         plain = plain_ogg(window)
         if plain is not None:
+            stream = plain.stream
+            stream.bitrate = stream.bitrate or columns.mean_bitrate(window.size, stream.length)
             codec = "opus" if packet == b"OpusHead" else "vorbis"
-            return comments.track(codec, plain.stream, plain.comments)
+            return comments.track(codec, stream, plain.comments)
     window.leave_to_mutagen()
     from indexer.tags import mutagen_vorbis
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
 from mutagen.mp4._atom import Atom, AtomError
 
-from indexer.tags.fast.mp4_sample_entry import Entry, read_entry
+from indexer.tags.fast.mp4_sample_entry import Entry, read_entry, refine
 from tests.property.test_fast_readers import fixed
 
 
@@ -72,7 +72,9 @@ def mutagens(content: bytes) -> Entry | None:
         entry = AudioSampleEntry(Atom(file), file)
     except (ASEntryError, AtomError, AssertionError, ValueError, LookupError, TypeError):
         return None
-    return Entry(entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec)
+    read = Entry(entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec)
+    refine(read, content)
+    return read
 
 
 @fixed

@@ -105,6 +105,41 @@ def test_a_headless_file_is_refused(template: str) -> None:
         read(b"\0" + tagged(template, Title="Debut")[1:], template)
 
 
+@pytest.mark.parametrize("template", [".ape", ".ofr", ".tak", ".wv"])
+def test_the_bit_rate_is_the_size_by_the_length_where_the_format_does_not_tell(
+    template: str,
+) -> None:
+    content = corpus.template(template)
+    track = read(content, template)
+    assert track.duration
+    assert track.bitrate == int(8 * len(content) / track.duration)
+
+
+def wavpack(*sub_blocks: bytes, flags: int = 0x0800) -> bytes:
+    """One block of 16 bits, stereo, 44 100 Hz, that begins what sounds at once."""
+    body = b"".join(sub_blocks)
+    sizes = struct.pack("<4sIHBBIII", b"wvpk", 24 + len(body), 0x407, 0, 0, 44100, 0, 44100)
+    return sizes + struct.pack("<II", flags | 9 << 23 | 1, 0) + body
+
+
+@pytest.mark.parametrize(
+    ("info", "channels"),
+    [
+        (b"\x4d\x01\x06\0", 6),
+        (b"\x0d\x01\x06\x3f", 6),
+        (b"\x0d\x03\x07\x02\x10\0\0\0", 8),
+        (b"\x0d\x03\xff\0\x01\0\0\0", 512),
+        (b"\x0d\0", 2),
+        (b"\x0d", 2),
+        (b"", 2),
+    ],
+)
+def test_wavpack_beyond_stereo(info: bytes, channels: int) -> None:
+    riff = b"\xa1\x80\x01\0" + bytes(0x300)
+    assert read(wavpack(riff, b"\x05\x01ab", info)).channels == channels
+    assert read(wavpack(riff, info, flags=0x1800)).channels == 2
+
+
 def test_an_old_header_of_monkeys_audio_is_read() -> None:
     old = struct.pack("<4sHIHI8xII16x", b"MAC ", 3970, 0, 2, 44100, 1, 8820)
     track = read(old + b"WAVEfmt " + bytes(18) + b"\x10\0", ".ape")

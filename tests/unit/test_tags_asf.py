@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +35,35 @@ def tagged(**attributes: object) -> bytes:
 
 def test_several_authors_stay_apart_wherever_they_stand() -> None:
     assert read(tagged(Author=["a", "b; c", "d/e"])).artists == ("a", "b; c", "d/e")
+
+
+def with_pictures(content: bytes, *, sound: bool = True) -> bytes:
+    """With a stream of pictures (640 by 480) behind that of the sound, or in its place."""
+    guid = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
+    jpeg = bytes.fromhex("00e11bb64e5bcf11a8fd00805f5c442b")
+    at = content.index(guid)
+    size = int.from_bytes(content[at + 16 : at + 24], "little")
+    body = jpeg + bytes(38) + struct.pack("<III", 640, 480, 0)
+    pictures = guid + (24 + len(body)).to_bytes(8, "little") + body
+    streams = content[at : at + size] + pictures if sound else pictures
+    count = int.from_bytes(content[24:28], "little") + sound
+    whole = int.from_bytes(content[16:24], "little") + len(streams) - size
+    head = content[:16] + whole.to_bytes(8, "little") + count.to_bytes(4, "little")
+    return head + content[28:at] + streams + content[at + size :]
+
+
+def test_a_stream_of_pictures_is_not_the_sound() -> None:
+    sound = corpus.template(".wma")
+    plain, both = read(sound), read(with_pictures(sound))
+    assert both == plain
+    assert (both.sample_rate, both.channels) != (None, None)
+    silent = read(with_pictures(sound, sound=False))
+    assert (silent.sample_rate, silent.channels, silent.bitrate) == (None, None, None)
+
+
+def test_equal_values_of_an_attribute_count_once() -> None:
+    track = read(tagged(Title=["T", "T"], Author=["a", "b", "a"]))
+    assert (track.title, track.artists) == ("T", ("a", "b"))
 
 
 @pytest.mark.parametrize("name", ["WM/AlbumTitle", "wm/albumtitle"])

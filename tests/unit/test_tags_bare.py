@@ -95,6 +95,36 @@ def test_true_audio_says_how_many_channels_and_bits_it_has() -> None:
         assert (track.channels, track.bit_depth) == (1, 16)
 
 
+def test_the_bit_rate_of_true_audio_is_its_size_by_its_length() -> None:
+    sound = corpus.template(".tta")
+    track = read(corpus.tagged(".tta", title="x" * 5000), ".tta")
+    assert track.duration
+    assert track.bitrate == int(8 * len(sound) / track.duration)
+
+
+@pytest.mark.parametrize(
+    ("mode", "levels", "low", "channels"),
+    [
+        ("111", "0101", "1", 6),
+        ("111", "0101", "0", 5),
+        ("111", "0110", "0", 5),
+        ("010", "11", "0", 2),
+        ("010", "00", "1", 3),
+        ("001", "", "1", 2),
+        ("001", "", "0", 1),
+        ("011", "00", "1", 4),
+        ("100", "00", "1", 4),
+        ("000", "", "1", 3),
+    ],
+)
+def test_the_low_frequency_channel_of_ac3_counts(
+    mode: str, levels: str, low: str, channels: int
+) -> None:
+    bits = int((mode + levels + low).ljust(16, "0"), 2).to_bytes(2)
+    content = b"\x0b\x77\0\0\x14\x40" + bits + bytes(1000)
+    assert read(content, ".ac3").channels == channels
+
+
 def test_adif_is_aac() -> None:
     pce = "000001011100010000000000000000000000000"
     head = "000" + "0" + f"{64_000:023b}" + "0000" + "0" * 20 + pce

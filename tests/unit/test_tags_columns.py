@@ -38,6 +38,9 @@ def track(**values: list[str]) -> Track:
         (["#"], [], (None, None)),
         (["0"], [], (0, None)),
         (["A1"], [], (None, None)),
+        (["7A"], [], (7, None)),
+        (["90000A/12b"], [], (90000, 12)),
+        (["7A8"], [], (None, None)),
         (["-1"], [], (None, None)),
         (["1.5"], [], (None, None)),
         ([""], ["12"], (None, 12)),
@@ -97,9 +100,9 @@ def test_white_space_and_nuls_are_blank(blank: str) -> None:
     assert (got.title, got.artists, got.date) == (None, (), None)
 
 
-def test_a_trailing_nul_is_no_part_of_a_text() -> None:
-    got = track(title=["Debut\0\0"], artist=["Björk\0", "a\0b"])
-    assert (got.title, got.artists) == ("Debut", ("Björk", "a\0b"))
+def test_a_nul_is_no_part_of_a_text() -> None:
+    got = track(title=["\0De\0but\0\0"], album=["De\0but"], artist=["Björk\0", "a\0b"])
+    assert (got.title, got.album, got.artists) == ("Debut", "Debut", ("Björk", "ab"))
 
 
 def test_lone_surrogates_become_replacement_characters() -> None:

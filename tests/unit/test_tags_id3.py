@@ -45,6 +45,19 @@ def v1_tag(title: bytes = b"", year: bytes = b"", comment: bytes = b"", genre: i
     return b"TAG" + text + b"\0\x07" + bytes([genre])
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-be", "utf-8"])
+@pytest.mark.parametrize("reader", ["ours", "mutagen"])
+def test_padding_of_a_text_is_no_part_of_it(
+    encoding: str, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reader == "mutagen":
+        monkeypatch.setattr("indexer.tags.id3.plain_tag", lambda *_: None)
+    number = ["latin-1", "utf-16", "utf-16-be", "utf-8"].index(encoding)
+    text = bytes([number]) + "title\u0100".encode(encoding, "replace") + bytes(4000)
+    expected = "title?" if encoding == "latin-1" else "title\u0100"
+    assert read(raw((b"TIT2", text))).title == expected
+
+
 @pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("encoding", [0, 1, 2, 3])
 def test_every_encoding_of_a_text_is_read(version: int, encoding: int) -> None:

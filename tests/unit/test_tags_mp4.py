@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
@@ -123,6 +124,9 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
         ("ac-3", "ac3"),
         ("ec-3", "eac3"),
         ("fLaC", "flac"),
+        ("mp4a.40.36", "als"),
+        ("mp4a.A9", "dts"),
+        ("dtsc", "dts"),
         ("Opus", "opus"),
         (".mp3", "mp3"),
         ("", "mp4"),
@@ -130,6 +134,111 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
 )
 def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
     assert codec_of(stream) == codec
+
+
+def of_entry(name: bytes, depth: int, *atoms: tuple[bytes, bytes]) -> bytes:
+    """A file whose stereo sound at 48 000 Hz has this sample entry."""
+
+    def atom(name: bytes, body: bytes) -> bytes:
+        return (8 + len(body)).to_bytes(4) + name + body
+
+    sound = struct.pack(">6xH8x2H4xI", 1, 2, depth, 48_000 << 16)
+    entry = atom(name, sound + b"".join(atom(*one) for one in atoms))
+    stsd = atom(b"stsd", bytes(4) + (1).to_bytes(4) + entry)
+    hdlr = atom(b"hdlr", bytes(8) + b"soun" + bytes(13))
+    mdhd = atom(b"mdhd", struct.pack(">12xII4x", 48_000, 96_000))
+    media = hdlr + mdhd + atom(b"minf", atom(b"stbl", stsd))
+    return atom(b"ftyp", b"M4A \0\0\0\0") + atom(b"moov", atom(b"trak", atom(b"mdia", media)))
+
+
+@pytest.fixture(params=["ours", "mutagen"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "mutagen":
+        monkeypatch.setattr("indexer.tags.mp4.plain_mp4", lambda *_: None)
+
+
+@pytest.mark.usefixtures("reader")
+def test_flac_in_mp4_has_a_rate_beyond_16_bits_and_a_bit_rate() -> None:
+    bits = 192_000 << 12 | (6 - 1) << 9 | (24 - 1) << 4
+    info = b"\x80\0\0\x22" + bytes(10) + bits.to_bytes(4) + bytes(20)
+    btrt = struct.pack(">III", 0, 900_000, 847_688)
+    track = read(of_entry(b"fLaC", 24, (b"dfLa", bytes(4) + info), (b"btrt", btrt)))
+    assert (track.codec, track.sample_rate, track.channels) == ("flac", 192_000, 6)
+    assert (track.bit_depth, track.bitrate) == (24, 847_688)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_bit_rate_is_that_of_the_media_where_nothing_tells(wide: bool) -> None:
+    head = b"\0\0\0\1mdat" + (16 + 50_000).to_bytes(8) if wide else b"\0\0\xc3\x58mdat"
+    content = of_entry(b"fLaC", 16, (b"free", b"")) + head + bytes(50_000)
+    assert read(content).bitrate == 200_000
+    at = content.index(b"moov")
+    track = content[at + 4 : content.index(b"mdat") - 4]
+    two = (8 + 2 * len(track)).to_bytes(4) + b"moov" + 2 * track
+    assert read(content[: at - 4] + two + head + bytes(50_000)).bitrate is None
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("mode", "low", "depend", "channels"),
+    [(7, 1, 0, 6), (2, 0, 0, 2), (1, 0, 0, 1), (7, 1, 1, 6), (1, 0, 1, 2)],
+)
+def test_the_channels_of_eac3_are_those_of_its_own_atom(
+    mode: int, low: int, depend: int, channels: int
+) -> None:
+    bits = 384 << 27 | 16 << 17 | mode << 9 | low << 8 | depend << 1
+    track = read(of_entry(b"ec-3", 16, (b"dec3", bits.to_bytes(5) + bytes(1))))
+    assert (track.codec, track.channels, track.bitrate) == ("eac3", channels, 384_000)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("atoms", [[], [(b"dfLa", bytes(20)), (b"btrt", bytes(4))]])
+def test_an_entry_that_is_cut_short_keeps_what_its_header_says(
+    atoms: list[tuple[bytes, bytes]],
+) -> None:
+    track = read(of_entry(b"fLaC", 16, (b"free", b""), *atoms))
+    assert (track.sample_rate, track.channels, track.bitrate) == (48_000, 2, None)
+
+
+@pytest.mark.usefixtures("reader")
+def test_als_and_plain_pcm_have_a_bit_depth() -> None:
+    config = b"\xf8\x86\x20\0"
+    decoder = b"\x40\x15" + bytes(11) + b"\x05" + bytes([len(config)]) + config
+    descriptor = b"\0\1\0" + b"\x04" + bytes([len(decoder)]) + decoder
+    esds = bytes(4) + b"\x03" + bytes([len(descriptor)]) + descriptor
+    track = read(of_entry(b"mp4a", 24, (b"esds", esds)))
+    assert (track.codec, track.bit_depth) == ("als", 24)
+    assert read(of_entry(b"sowt", 16, (b"chan", bytes(12)))).bit_depth == 16
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("name", "atoms", "depth"),
+    [
+        (b"in24", [(b"chan", bytes(12))], 24),
+        (b"fl32", [(b"chan", bytes(12))], 32),
+        (b"ipcm", [(b"pcmC", bytes(4) + b"\1\x18")], 24),
+        (b"ipcm", [(b"pcmC", bytes(4) + b"\1")], 16),
+        (b"twos", [(b"chan", bytes(12))], 16),
+    ],
+)
+def test_the_depth_of_pcm_is_not_the_16_of_every_header(
+    name: bytes, atoms: list[tuple[bytes, bytes]], depth: int
+) -> None:
+    assert read(of_entry(name, 16, *atoms)).bit_depth == depth
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(("rate", "expected"), [(96_000.0, 96_000), (float("nan"), None)])
+def test_pcm_of_quicktimes_second_version(rate: float, expected: int | None) -> None:
+    content = of_entry(b"lpcm", 16, (b"", bytes(64)))
+    at = content.index(b"lpcm") - 4
+    fields = struct.pack(
+        ">HHIHHhHIIdIII", 2, 0, 0, 3, 16, -2, 0, 65536, 72, rate, 6, 0x7F000000, 24
+    )
+    track = read(content[: at + 16] + fields + content[at + 16 + len(fields) :])
+    assert (track.sample_rate, track.channels, track.bit_depth) == (expected, 6, 24)
 
 
 def test_short_items_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,22 @@ def test_a_broken_checksum_does_not_refuse_a_file() -> None:
     assert read(corpus.ogg_with_broken_crc(), ".ogg").title == "Human Behaviour"
 
 
+@pytest.mark.parametrize("reader", ["ours", "mutagen"])
+@pytest.mark.parametrize(
+    ("template", "rates"), [(".ogg", slice(44, 56)), (".spx", slice(80, 84)), (".oga", slice(0))]
+)
+def test_the_bit_rate_of_ogg_is_the_size_by_the_length_where_the_header_is_silent(
+    template: str, rates: slice, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reader == "mutagen":
+        monkeypatch.setattr("indexer.tags.vorbis.plain_ogg", lambda *_: None)
+    content = bytearray(corpus.template(template))
+    content[rates] = bytes(len(content[rates]))
+    track = read(bytes(content), template)
+    assert track.duration
+    assert track.bitrate == int(8 * len(content) / track.duration)
+
+
 def test_a_class_is_not_asked_for_a_codec_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -87,7 +87,7 @@ class Stream(msgspec.Struct, gc=False):
     """What is known of the sound; the names are mutagen's."""
 
     length: float
-    bitrate: int
+    bitrate: float
     sample_rate: int
     channels: int
     bits_per_sample: int
@@ -100,6 +100,8 @@ class Mp4(msgspec.Struct):
     stream: Stream
     fields: columns.Fields
     has_picture: bool
+    tracks: int
+    """Of any kind: sound, chapters, films."""
 
 
 class Items(msgspec.Struct):
@@ -139,14 +141,39 @@ def plain_mp4(window: Window) -> Mp4 | None:
     """The file's stream info and tags, or None if mutagen must read it."""
     try:
         movie = _movie(window)
-        stream = _stream(movie.get(b"trak", []))
+        tracks = movie.get(b"trak", [])
+        stream = _stream(tracks)
         lists = _only(_only(movie, b"udta"), b"meta").get(b"ilst", [])
     except (NotPlain, error, UnicodeDecodeError):
         return None
     if len(lists) > 1:
         return None
     items = lists[0] if lists else Items({}, has_picture=False)
-    return None if items.fields is None else Mp4(stream, items.fields, items.has_picture)
+    if items.fields is None:
+        return None
+    return Mp4(stream, items.fields, items.has_picture, len(tracks))
+
+
+def media_size(window: Window) -> int:
+    """Bytes in the `mdat` atoms, which are those of the sound if there is one track."""
+    whole = at = 0
+    for _ in range(ATOMS_LIMIT):
+        head = window.peek(at, LONG_HEADER_SIZE)
+        if len(head) < LONG_HEADER_SIZE:
+            break
+        size, name = _header(head)
+        begin = at + HEADER_SIZE
+        if size == 1:
+            (size,) = _long_size(head, HEADER_SIZE)
+            begin = at + LONG_HEADER_SIZE
+        elif size == 0:
+            size = window.size - at
+        at += size
+        if at < begin:
+            break
+        if name == b"mdat":
+            whole += min(at, window.size) - begin
+    return whole
 
 
 def _movie(window: Window) -> Atom:
@@ -299,7 +326,7 @@ def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
     entry = read_entry(entries[4:])
     if entry is None:
         return None
-    return entry.bitrate, entry.sample_rate, entry.channels, entry.sample_size, entry.codec
+    return entry.bitrate, entry.sample_rate, entry.channels, entry.bits_per_sample, entry.codec
 
 
 def fields_of(item: bytes) -> columns.Fields:

@@ -6,15 +6,18 @@ reads the entry. A result equals mutagen's (1.48); a property test compares both
 
 Sources: ISO 14496-12, 12.2.3 (sample entry); ISO 14496-1, 7.2.6 (descriptors); ISO 14496-3, 1.6.2
 (AudioSpecificConfig) and 4.4.1 (GASpecificConfig); ALACMagicCookieDescription.txt; ETSI TS 102 366,
-F.4 (`dac3`).
+F.4 (`dac3`) and F.6 (`dec3`); Encapsulation of FLAC in ISO Base Media File Format, 3.3.2 (`dfLa`).
 """
 
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from mutagen.mp4 import MP4Info
 
 HEADER_SIZE: Final = 8
 ENTRY_SIZE: Final = 36
@@ -38,6 +41,18 @@ EVERYDAY: Final = (1, 2, 3, 4)
 """Object types of AAC: main, LC, SSR, LTP."""
 SBR_FOLLOWS, PS_FOLLOWS = 0x2B7, 0x548
 SBR_BELOW_HZ: Final = 24_000
+FLAC_SIZE: Final = 4 + 4 + 34
+"""Bytes of a `dfLa` up to the end of STREAMINFO, which is its first block."""
+EAC3_SIZE: Final = 5
+"""Bytes of a `dec3` up to the end of the first independent stream."""
+PCM_SIZE: Final = 6
+"""Bytes of a `pcmC` (ISO 23003-5, 5.2): version and flags, byte order, bits of a sample."""
+PCM_DEPTHS: Final = {b"in24": 24, b"in32": 32, b"fl32": 32, b"fl64": 64}
+"""Bits of a sample by the name of QuickTime's entry."""
+SECOND_VERSION_SIZE: Final = 60
+"""Bytes of QuickTime's entry of version 2 up to the end of its bits per sample."""
+RATES_SIZE: Final = 12
+"""Bytes of a `btrt`: size of a buffer, highest and mean bits/s."""
 AC3_CHANNELS: Final = (2, 1, 2, 3, 3, 4, 4, 5)
 AC3_KBPS: Final = (
     32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640,
@@ -45,6 +60,7 @@ AC3_KBPS: Final = (
 
 _atom = Struct(">I4s").unpack_from
 _sound = Struct(">16x2H4xI").unpack_from
+_sound_2 = Struct(">dI4xI").unpack_from
 _decoder = Struct(">BB3xII").unpack_from
 _alac = Struct(">4xBB3xB6xII").unpack_from
 
@@ -59,7 +75,7 @@ class Entry(msgspec.Struct, gc=False):
     bitrate: int
     sample_rate: int
     channels: int
-    sample_size: int
+    bits_per_sample: int
     codec: str
     """`mp4a` with the numbers of RFC 6381, or the entry's name."""
 
@@ -75,8 +91,8 @@ def read_entry(entries: bytes) -> Entry | None:
         return None
     if name in CONTAINERS or extra in CONTAINERS:
         return None
-    channels, sample_size, sample_rate = _sound(entries, HEADER_SIZE)
-    entry = Entry(0, sample_rate >> 16, channels, sample_size, name.decode("latin-1"))
+    channels, bits_per_sample, sample_rate = _sound(entries, HEADER_SIZE)
+    entry = Entry(0, sample_rate >> 16, channels, bits_per_sample, name.decode("latin-1"))
     content = entries[ENTRY_SIZE + HEADER_SIZE : end]
     try:
         match name, extra:
@@ -88,7 +104,57 @@ def read_entry(entries: bytes) -> Entry | None:
                 _read_dac3(entry, content)
     except NotPlain:
         return None
+    refine(entry, entries)
     return entry
+
+
+def refine(entry: Entry | MP4Info, entries: bytes) -> None:
+    """Correct what mutagen reads of the first of these entries.
+
+    The header has 16 bits for the rate, a depth of 16 for most PCM, and often two channels for any
+    number of them: the atom of the codec knows better. Never raises.
+    """
+    if len(entries) < ENTRY_SIZE:
+        return
+    size, name = _atom(entries)
+    atoms = _atoms_in(entries[ENTRY_SIZE:size])
+    match name:
+        case b"fLaC" if len(atoms.get(b"dfLa", b"")) >= FLAC_SIZE:
+            bits = int.from_bytes(atoms[b"dfLa"][18:22])
+            entry.sample_rate = bits >> 12 or entry.sample_rate
+            entry.channels = (bits >> 9 & 7) + 1
+        case b"ec-3" if len(atoms.get(b"dec3", b"")) >= EAC3_SIZE:
+            _refine_eac3(entry, int.from_bytes(atoms[b"dec3"][:EAC3_SIZE]))
+        case b"lpcm" if entries[16:18] == b"\0\2" and len(entries) >= SECOND_VERSION_SIZE:
+            rate, entry.channels, entry.bits_per_sample = _sound_2(entries, 40)
+            entry.sample_rate = int(rate) if 0 < rate < 1 << 31 else 0
+        case b"ipcm" | b"fpcm" if len(atoms.get(b"pcmC", b"")) >= PCM_SIZE:
+            entry.bits_per_sample = atoms[b"pcmC"][PCM_SIZE - 1]
+        case _:
+            entry.bits_per_sample = PCM_DEPTHS.get(name, entry.bits_per_sample)
+    if not entry.bitrate and len(atoms.get(b"btrt", b"")) >= RATES_SIZE:
+        entry.bitrate = int.from_bytes(atoms[b"btrt"][8:RATES_SIZE])
+
+
+def _refine_eac3(entry: Entry | MP4Info, bits: int) -> None:
+    """Bits: 13 kbit/s, 15 others, 3 channels, 1 LFE channel, 3 reserved, 4 dependent streams."""
+    channels = AC3_CHANNELS[bits >> 9 & 7] + (bits >> 8 & 1)
+    depend = bits >> 1 & 15
+    entry.channels = max(channels, entry.channels) if depend else channels
+    entry.bitrate = 1000 * (bits >> 27)
+
+
+def _atoms_in(content: bytes) -> dict[bytes, bytes]:
+    """Name -> content of the atoms, up to the first that is not regular."""
+    found: dict[bytes, bytes] = {}
+    at = 0
+    while at + HEADER_SIZE <= len(content):
+        size, name = _atom(content, at)
+        if size < HEADER_SIZE or at + size > len(content):
+            break
+        found.setdefault(name, content[at + HEADER_SIZE : at + size])
+        at += size
+    return found
 
 
 def _of_version_0(content: bytes) -> bytes:
@@ -100,9 +166,9 @@ def _of_version_0(content: bytes) -> bytes:
 def _read_alac(entry: Entry, cookie: bytes) -> None:
     if len(cookie) < 24:
         raise NotPlain
-    version, sample_size, channels, bitrate, sample_rate = _alac(cookie)
+    version, bits_per_sample, channels, bitrate, sample_rate = _alac(cookie)
     if version == 0:
-        entry.sample_size, entry.channels = sample_size, channels
+        entry.bits_per_sample, entry.channels = bits_per_sample, channels
         entry.bitrate, entry.sample_rate = bitrate, sample_rate
 
 

@@ -60,7 +60,7 @@ class Stream(msgspec.Struct, gc=False):
     """What is known of the sound; the names are mutagen's."""
 
     length: float
-    bitrate: int
+    bitrate: float
     sample_rate: int
     channels: int
 
