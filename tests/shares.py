@@ -25,7 +25,7 @@ class Share:
         self._server = server
 
     def hang(self) -> None:
-        """Answer nothing any more: whoever asks waits in the kernel."""
+        """Stop answering: a process that asks waits in the kernel."""
         self._server.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:

@@ -259,7 +259,7 @@ class LocalWork:
         return places
 
     def _may_be_folder(self, root: RootRow, path: bytes) -> bool:
-        """Whether a folder stands there, or nobody can tell: one above it is shut, its disk fails.
+        """Whether a folder is there, or that is unknown: no rights above it, or a disk error.
 
         By the time it is looked at it may be open again, and a look for a file would see no folder.
         """

@@ -51,7 +51,7 @@ class Extractor:
         *,
         hands_back: bool = True,
     ) -> None:
-        """Not `hands_back`: a job whose files are not here fails, since nobody waits for others."""
+        """Not `hands_back`: a job whose files are not here fails: no other worker may take it."""
         self._hands_back = hands_back
         self._read_chunk = read_chunk
         self._queues = Queues(client)

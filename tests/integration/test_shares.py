@@ -329,7 +329,7 @@ def test_a_process_that_waits_in_the_kernel_is_left_behind_and_reaped_later(
 ) -> None:
     disk = mount(tmp_path / "frozen", "-o", "loop", make_disk("frozen.img"))
     freeze = tool("fsfreeze", of="util-linux")
-    subprocess.run([freeze, "-f", disk], check=True)  # whoever writes waits, and no signal ends it
+    subprocess.run([freeze, "-f", disk], check=True)  # a writer waits, and no signal ends it
     before = left_behind.reap()
     try:
         helper = Helper()
