@@ -115,13 +115,31 @@ make_venv() { # run|test
     exec 9<&-
 }
 
+add_page() { # what `indexer web` needs beyond `make_venv run`; part of `make_venv test`
+    local key
+    exec 9<"$checkout/deploy"
+    flock 9
+    key=$(sha256sum <"$checkout/deploy/requirements-web.lock")
+    if ! cmp --silent "$venv/made-of-web" - <<<"$key"; then
+        echo 'Installing what the page needs'
+        rm -f "$venv/made-of-web"
+        pip_install "$venv" --require-hashes -r "$checkout/deploy/requirements-web.lock"
+        echo "$key" >"$venv/made-of-web"
+    fi
+    exec 9<&-
+}
+
 build_venv() { # .venv.part, complete
-    local part=$venv.part
-    echo "Setting up $venv (once; about a minute)"
+    local part=$venv.part packages
+    echo "Setting up $venv (once; about a minute):"
     rm -rf "$part"
+    echo "  1 of 3: an environment of $("$python" --version 2>&1)"
     "$python" -I -m venv --prompt music-indexer "$part" ||
         die 3 "$python could not make $part: see above, then try again."
+    mapfile -t packages < <(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' "$checkout/deploy/requirements.lock")
+    echo "  2 of 3: ${#packages[@]} packages: ${packages[*]}" | fold -s -w "${COLUMNS:-80}"
     pip_install "$part" --require-hashes -r "$checkout/deploy/requirements.lock"
+    echo '  3 of 3: this program'
     # Editable, so that a `git pull` is enough; built with the hatchling of the lock file.
     pip_install "$part" --no-deps --no-build-isolation --editable "$checkout"
     # Scripts name their interpreter by its full path, which is about to change.

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
+from indexer.artwork.model import PICTURE_SUFFIXES
 from indexer.disk.tree import MountPoint, Tree
 from indexer.evidence import coarse_now_ns, tick_left_ns
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
@@ -24,6 +25,7 @@ from indexer.ignore.path_filter import (
 )
 from indexer.model import Stamp, StampFields
 from indexer.settings import Settings, check_suffixes
+from indexer.sidecars import LYRICS_SUFFIX, PLAYLIST_SUFFIXES
 from indexer.tags import SUFFIXES
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,6 +40,13 @@ def path_filter_of(settings: Settings) -> PathFilter:
         settings.ignored_names,
         hidden=settings.hidden,
         follow_links=settings.follow_links,
+        sidecars=frozenset(
+            (
+                LYRICS_SUFFIX,
+                *(PICTURE_SUFFIXES if settings.artwork else ()),
+                *(PLAYLIST_SUFFIXES if settings.playlists else ()),
+            )
+        ),
     )
 
 

@@ -1,89 +1,89 @@
 """The library facade, called by the commands and by other programs.
 
-Reading takes no lock. Writing takes the dispatch lock, or passes the work to the daemon that has
-it.
+Reading takes no lock (`indexer.lookup`). Writing takes the dispatch lock, or passes the work to the
+daemon that has it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer import errors, places, queries, report, verify
+from indexer import errors, history, places, report, verify
 from indexer.engine.coordinator import Completed, Request, RunCoordinator, coordinating
 from indexer.ignore_files import path_filter_of
+from indexer.lookup import Lookup, Stop, never
 from indexer.model import Hint, Listener
+from indexer.paths import text_of
 from indexer.roots import acceptance, open_roots
-from indexer.roots.registry import named, real_root, root_at
-from indexer.runs.lock import check_is_kept, lock_info, wait_for_lock
+from indexer.roots.registry import (
+    check_first_roots,
+    check_name,
+    contradictions,
+    named,
+    no_root,
+    root_at,
+)
+from indexer.runs.lock import lock_info, wait_for_lock
+from indexer.runs.verified import Verified, note
 from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
 from indexer.stages.missing import empty_root
+from indexer.stages.rename import rename_root
 from indexer.stages.rows import Rows
-from indexer.store import pending, problems, roots, search_results, trials, upkeep
-from indexer.store.connection import (
-    Connection,
-    check_exists,
-    open_index,
-    write_transaction,
+from indexer.status import root_statuses
+from indexer.store import (
+    artwork,
+    lyrics,
+    pending,
+    pictures,
+    playlists,
+    problems,
+    roots,
+    scans,
+    tracks,
+    trials,
+    upkeep,
 )
-from indexer.store.query import parse
+from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.creation import prepare_folder
 from indexer.store.roots import RootRow
 from indexer.store.sqlite_errors import explained
 
-Stop = Callable[[], bool]
-_FOLLOW_PAUSE_S: Final = 0.2
+if TYPE_CHECKING:
+    from indexer.covers import Covers, Thumbnails
 
 
-def _never() -> bool:
-    return False
+class Library(Lookup):
+    """One index and the roots it knows: what `Lookup` answers, and all that writes or reads files.
 
-
-class Library:
-    """One index and the roots it knows. Use it as a context manager."""
+    Use it as a context manager.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._database = settings.db
+        super().__init__(settings)
         self._wanted = path_filter_of(settings)
-        self._reader: Connection | None = None
-
-    @classmethod
-    def open(cls, settings: Settings, *, create: bool = False) -> Self:
-        """Open the index. Without `create`, raises DatabaseMissing if there is none."""
-        check_is_kept(settings.db)
-        if not create:
-            check_exists(settings.db)
-        return cls(settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._thumbnails: Thumbnails | None = None
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        """Close the connection, and end the processes that make thumbnails."""
+        if self._thumbnails is not None:
+            self._thumbnails.close()
+            self._thumbnails = None
+        super().close()
 
     def scan(
         self,
         paths: Sequence[bytes] = (),
         *,
         listener: Listener | None = None,
-        stop: Stop = _never,
+        stop: Stop = never,
         queued: bool = False,
     ) -> report.ScanReport:
         """Update the index from the disk, reading only what changed.
@@ -91,148 +91,235 @@ class Library:
         A path is a root, a folder or a file in a root; no path means every root. `queued`: done by
         workers, through the queues.
         """
+        if queued:
+            self._check_queues()
         with self._dispatching("scan", stop) as dispatcher:
             watched = roots.watched(dispatcher.connection)
+            for path in paths:
+                history.check_known(
+                    dispatcher.connection,
+                    path,
+                    watched,
+                    follow_links=self._settings.follow_links,
+                )
             hints = places.hints_for(paths, watched)
             hinted = {hint.root_id for hint in hints}
             chosen = tuple(root for root in watched if root.id in hinted)
             request = Request("scan", tuple(hints), chosen, queued)
-            return _report(dispatcher.run(request, listener=listener, stop=stop))
+            told = _report(dispatcher.run(request, listener=listener, stop=stop))
+            self._contradictions = contradictions(watched, self._settings)
+            return told
 
     def rebuild(
         self,
         folders: Sequence[bytes] = (),
         *,
         listener: Listener | None = None,
-        stop: Stop = _never,
+        stop: Stop = never,
         queued: bool = False,
+        restored: bool = False,
     ) -> report.ScanReport:
         """Read every file of these roots (default: all) again; new roots are added first.
 
-        An interrupted rebuild of the same roots is resumed.
+        An interrupted rebuild of the same roots is resumed. `restored`: so is one that has read all
+        rows with the stamp of their file, as far as this version would read them in the same way.
         """
-        for folder in folders:
-            self._check_folder(folder)
+        if queued:
+            self._check_queues()
+        check_first_roots(self._settings, folders, "indexer rebuild")
         with self._dispatching("rebuild", stop) as dispatcher:
             added = [root_at(dispatcher.connection, self._settings, folder) for folder in folders]
             chosen = tuple(dict.fromkeys(added)) or tuple(roots.watched(dispatcher.connection))
             if not chosen:
-                raise errors.UsageError(
-                    "no root is known yet; name the folder that holds the music: "
-                    "`indexer rebuild FOLDER`"
-                )
+                raise no_root("indexer rebuild")
             hints = tuple(Hint(root.id, recursive=True) for root in chosen)
             request = Request("rebuild", hints, chosen, queued)
-            return _report(dispatcher.run(request, listener=listener, stop=stop))
+            if restored:
+                self._note_as_read(dispatcher.connection, request)
+            told = _report(dispatcher.run(request, listener=listener, stop=stop))
+            watched = roots.watched(dispatcher.connection)
+            self._contradictions = contradictions(watched, self._settings)
+            return told
 
-    def status(self) -> report.Status:
-        with explained(self._database):
-            return queries.status(self._reading(), self._settings, lock_info(self._database))
+    def restore(self, copy: Path, stop: Stop = never) -> Path | None:
+        """Put a copy of an index (`backup`) in the place of this one; then `rebuild` `restored`.
 
-    def roots(self) -> Iterator[report.RootStatus]:
-        """The watched roots with their current state."""
-        with explained(self._database):
-            yield from queries.root_statuses(self._reading(), lock_info(self._database))
-
-    def show(self, path: bytes) -> dict[str, object] | None:
-        """All that the index has about one file; None if it has nothing."""
-        with explained(self._database):
-            located = places.locate(path, roots.watched(self._reading()))
-            return queries.shown(self._reading(), located.root, located.path)
-
-    def problems(self) -> Iterator[report.ProblemRow]:
-        """Everything that could not be read, by root and path."""
-        with explained(self._database):
-            yield from queries.problem_rows(self._reading())
-
-    def changes(self, since: int = 0) -> Iterator[report.ChangeRow]:
-        """The change feed after a sequence number. Raises HistoryPruned."""
-        with explained(self._database):
-            yield from queries.change_rows(self._reading(), since)
-
-    def follow(self, since: int, stop: Stop = _never) -> Iterator[report.ChangeRow]:
-        """The change feed, then each new change when it is committed, until `stop`."""
-        with explained(self._database):
-            connection = self._reading()
-            while not stop():
-                version = connection.pragma("data_version")
-                for change in queries.change_rows(connection, since):
-                    since = change.seq
-                    yield change
-                while connection.pragma("data_version") == version and not stop():
-                    time.sleep(_FOLLOW_PAUSE_S)
-
-    def search(
-        self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
-    ) -> Iterator[dict[str, object]]:
-        """The tracks that match these words (see `store.query`); no words: all.
-
-        `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
-        of the last seven reverses it. Raises UsageError for any other.
+        Rows, ids, times and the change feed are those of the copy; no id that this index used, or
+        may have used if it is lost, is used again. The index that was there is kept in the file
+        that is returned, if it had tracks. Raises UsageError, DatabaseDamaged or DatabaseNewer for
+        a copy that cannot be used, and DatabaseBusy beside a daemon.
         """
-        with explained(self._database):
-            ids = search_results.track_ids(self._reading(), parse(" ".join(words)), sort, limit)
-            for row in search_results.rows(self._reading(), ids):
-                yield queries.library_row(row)
+        from indexer.restore import restore  # late: only this command needs it
 
-    def search_albums(
-        self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
-    ) -> Iterator[dict[str, object]]:
-        """The albums of those tracks; `tracks` counts the matching ones."""
-        with explained(self._database):
-            for row in search_results.albums(self._reading(), parse(" ".join(words)), sort, limit):
-                yield dict(zip(search_results.ALBUM_COLUMNS, row, strict=True))
+        self.close()
+        prepare_folder(self._database, self._settings.group)
+        lock = wait_for_lock(
+            self._database,
+            "rebuild",
+            stop=stop,
+            group_may=self._settings.group is not None,
+            busy=lambda current: current.role != "daemon",
+        )
+        if lock is None and stop():
+            raise errors.Interrupted("stopped while waiting for another command; nothing was done")
+        if lock is None:
+            raise errors.DatabaseBusy(
+                f"{self._database}: a daemon uses it; stop `watcher run`, and run this again"
+            )
+        with closing(lock), explained(self._database):
+            return restore(copy, self._database, self._settings.group)
 
-    def search_artists(
-        self, words: Sequence[str], *, sort: str = search_results.RELEVANCE, limit: int | None = 50
-    ) -> Iterator[dict[str, object]]:
-        """The artists and album artists of those tracks; `tracks` counts the matching ones."""
-        with explained(self._database):
-            for row in search_results.artists(self._reading(), parse(" ".join(words)), sort, limit):
-                yield dict(zip(search_results.ARTIST_COLUMNS, row, strict=True))
+    def _note_as_read(self, connection: Connection, request: Request) -> None:
+        """Begin a rebuild that has read what is in the index, and is interrupted."""
+        from indexer.store.replacement import note_as_read
 
-    def root_paths(self) -> dict[str, bytes]:
-        """Name -> path of the watched roots; the path of a track is relative to its root."""
+        with write_transaction(connection):
+            now_ms = time.time_ns() // 1_000_000
+            scan_id = scans.start(connection, request.kind, request.names, now_ms)
+            note_as_read(connection, scan_id)
+
+    def artwork(
+        self, words: Sequence[str] = (), *, missing: bool = False, broken: bool = False
+    ) -> Iterator[report.ArtworkRow]:
+        """The artwork of all albums and artists, or of those that a search for `words` finds.
+
+        Those found by words have all that was considered for them. `missing`: only albums without
+        artwork; `broken`: only those for which a broken picture was considered.
+        """
+        from indexer.covers import Covers  # late: few commands need it
+
         with explained(self._database):
-            return {root.name: root.path for root in roots.watched(self._reading())}
+            covers = Covers(self._reading(), self._settings)
+            rows = self._artwork_of(covers, words) if words else covers.everything()
+            if broken:
+                rows = covers.broken(rows)
+            for row in rows:
+                if not (missing and (row.artwork is not None or row.kind != "album")):
+                    yield row
+
+    def _artwork_of(self, covers: Covers, words: Sequence[str]) -> Iterator[report.ArtworkRow]:
+        albums = [row["id"] for row in self.search_albums(words, limit=None)]
+        artists = [(row["id"], row["artist"]) for row in self.search_artists(words, limit=None)]
+        return covers.explained(albums, artists)  # type: ignore[arg-type]  # as in the columns
+
+    def copy_artwork(
+        self, rows: Iterator[report.ArtworkRow], folder: Path
+    ) -> Iterator[tuple[report.ArtworkRow, str | None]]:
+        """Copy the originals to a folder, which is made; see `Covers.copied`.
+
+        Raises UsageError for a folder in a root, and OSError if it cannot be made or written.
+        """
+        from indexer.covers import Covers  # late: few commands need it
+
+        with explained(self._database):
+            watched = {root.name: root.path for root in roots.watched(self._reading())}
+            open_roots.check_not_scanned(folder, watched, "name a folder outside", is_folder=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise errors.UsageError(
+                    f"{folder}: is there and is no folder: name a folder"
+                ) from None
+            yield from Covers(self._reading(), self._settings).copied(rows, folder)
+
+    def thumbnail(self, digest: str, size: int) -> Path:
+        """The file of a thumbnail; see `Thumbnails.path_of`."""
+        from indexer.covers import Thumbnails  # late: few programs need it
+
+        with explained(self._database):
+            if self._thumbnails is None:
+                self._thumbnails = Thumbnails(self._settings)
+            return self._thumbnails.path_of(self._reading(), digest, size)
 
     def verify(
-        self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = _never
+        self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = never
     ) -> report.VerifyReport:
         """Compare index and disk, twice where they differ; `deep` reads all tags again."""
         with explained(self._database):
             verifier = verify.Verifier(
                 self._reading(), self._settings, self._wanted, listener=listener, stop=stop
             )
-            return verifier.run(deep=deep)
+            told = verifier.run(deep=deep)
+        damage = sum(not one.root for one in told.differences)
+        now_ms = time.time_ns() // 1_000_000
+        note(self._database, Verified(now_ms, len(told.differences) - damage, damage))
+        return told
+
+    def scrub(
+        self,
+        paths: Sequence[bytes] = (),
+        *,
+        rate: int,
+        days: int,
+        listener: Listener | None = None,
+        stop: Stop = never,
+    ) -> report.ScrubReport:
+        """Read whole files and compare them with what they were: those not read for `days`.
+
+        At most `rate` bytes a second (0: no limit). No lock is held while a file is read.
+        """
+        from indexer.scrub import Scrubber  # late: few commands need it
+
+        settings = self._settings
+        opened = open_index(
+            self._database,
+            write=True,
+            group=settings.group,
+            busy_timeout_s=settings.busy_timeout,
+        )
+        with closing(opened) as connection, explained(self._database):
+            scrubber = Scrubber(
+                connection, settings, rate=rate, days=days, listener=listener, stop=stop
+            )
+            return scrubber.run(paths)
 
     def add_root(self, path: bytes, name: str | None = None) -> report.RootStatus:
         """Watch a folder. The daemon indexes it at once, else the next scan does."""
-        self._check_folder(path)
-        with self._dispatching("roots", _never) as dispatcher:
+        check_first_roots(self._settings, [path], "indexer roots add")
+        with self._dispatching("roots", never) as dispatcher:
             root = root_at(dispatcher.connection, self._settings, path, name)
             self._tell_daemon(dispatcher, root)
             return self._root_status(dispatcher.connection, root)
 
-    def remove_root(self, name: str) -> None:
+    def remove_root(self, name: str) -> report.RootRemoved:
         """Stop watching a root. Its tracks leave the view; adding it again restores them."""
-        with self._dispatching("roots", _never) as dispatcher:
+        with self._dispatching("roots", never) as dispatcher:
             connection = dispatcher.connection
             root = named(roots.watched(connection), name)
             now_ms = time.time_ns() // 1_000_000
             rows = Rows(connection, {root.id: root.name})
+            shown = tracks.count_by_root(connection).get(root.id, 0)
             with rows.writing():
                 empty_root(connection, rows, root.id, now_ms)
                 pending.forget_root(connection, root.id)
                 problems.forget_root(connection, root.id)
+                artwork.forget_root(connection, root.id)
+                pictures.forget_root(connection, root.id)
+                playlists.forget_root(connection, root.id)
+                lyrics.forget_root(connection, root.id)
                 trials.forget_root(connection, root.id)
                 roots.remove(connection, root.id, now_ms)
             if dispatcher.beside_daemon:
                 enqueue_hints(connection, self._database, ())
+        text, b64 = text_of(root.path)
+        return report.RootRemoved(removed=root.name, path=text, path_b64=b64, tracks=shown)
+
+    def rename_root(self, name: str, new_name: str) -> report.RootRenamed:
+        """Give a root another name: each of its tracks is told as moved, and keeps its id."""
+        with self._dispatching("roots", never) as dispatcher:
+            connection = dispatcher.connection
+            root = named(roots.watched(connection), name)
+            check_name(new_name, (one.name for one in roots.watched(connection)))
+            rows = Rows(connection, {root.id: root.name})
+            with rows.writing():
+                moved = rename_root(connection, rows, root, new_name, time.time_ns() // 1_000_000)
+            if dispatcher.beside_daemon:
+                enqueue_hints(connection, self._database, ())
+        return report.RootRenamed(renamed=root.name, name=new_name, tracks=moved)
 
     def accept_root(self, name: str) -> report.RootStatus:
         """Accept the disks that are at a root now, and at mount points below it."""
-        with self._dispatching("roots", _never) as dispatcher:
+        with self._dispatching("roots", never) as dispatcher:
             root = named(roots.watched(dispatcher.connection), name)
             with write_transaction(dispatcher.connection):
                 acceptance.accept_disks(dispatcher.connection, root)
@@ -242,19 +329,33 @@ class Library:
     def backup(self, target: Path) -> int:
         """Write a complete copy of the index to a new file, while in use; its size in bytes."""
         with explained(self._database):
+            watched = {root.name: root.path for root in roots.watched(self._reading())}
+            open_roots.check_not_scanned(target, watched, "name a place outside")
             return upkeep.copy_to(self._reading(), target)
+
+    def backup_series(self, folder: Path, keep: int) -> tuple[Path, int, int]:
+        """Write a copy named after the time, and remove all but the last `keep` of such copies.
+
+        The folder is created where it is missing. Returns the copy, its size in bytes, and how many
+        were removed; none is where the copy could not be written.
+        """
+        with explained(self._database):
+            watched = {root.name: root.path for root in roots.watched(self._reading())}
+            open_roots.check_not_scanned(folder, watched, "name a place outside", is_folder=True)
+            now = datetime.now(UTC).astimezone()
+            return upkeep.copy_in_series(self._reading(), folder, keep, now)
 
     def optimize(self) -> tuple[int, int, bool]:
         """Tidy the database file; its size in bytes before and after, and whether it is complete.
 
         False: another program has a long read open; the file shrinks when that has ended.
         """
-        with self._dispatching("optimize", _never) as dispatcher:
+        with self._dispatching("optimize", never) as dispatcher:
             before = self._database.stat().st_size
             is_all = upkeep.tidy(dispatcher.connection)
             return before, self._database.stat().st_size, is_all
 
-    def repair(self, stop: Stop = _never) -> report.RepairReport:
+    def repair(self, stop: Stop = never) -> report.RepairReport:
         """Restore derived data, and save all readable rows, with all ids.
 
         Waits for other commands; a daemon continues, and scans all files again if something was
@@ -279,21 +380,14 @@ class Library:
                 lock.close()
             wake(self._database)
 
-    def _reading(self) -> Connection:
-        if self._reader is None:
-            self._reader = open_index(
-                self._database, write=False, busy_timeout_s=self._settings.busy_timeout
-            )
-        return self._reader
-
     def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[RunCoordinator]:
         return coordinating(self._settings, self._wanted, role, stop)
 
-    def _check_folder(self, folder: bytes) -> None:
-        """Raise an error for a folder that cannot be a root, before a database is created."""
-        if not self._database.exists():
-            path = real_root(folder)
-            open_roots.check_not_scanned(self._database, {open_roots.name_for(path, ()): path})
+    def _check_queues(self) -> None:
+        """Raise an error where the queues cannot be reached, before a run is begun."""
+        from indexer.queue.redis_client import check_answers  # late: few commands need Redis
+
+        check_answers(self._settings)
 
     def _tell_daemon(self, dispatcher: RunCoordinator, root: RootRow) -> None:
         if dispatcher.beside_daemon:
@@ -301,12 +395,20 @@ class Library:
             enqueue_hints(dispatcher.connection, self._database, [hint])
 
     def _root_status(self, connection: Connection, root: RootRow) -> report.RootStatus:
-        statuses = queries.root_statuses(connection, None)
-        return next(status for status in statuses if status.name == root.name)
+        """A root after a change; a daemon begins at once to look at one that it did not know."""
+        statuses = root_statuses(connection, None)
+        status = next(status for status in statuses if status.name == root.name)
+        holder = lock_info(self._database)
+        if status.state != "idle" or holder is None or holder.role != "daemon":
+            return status
+        told = holder.states.get(root.name, "scanning")
+        return msgspec.structs.replace(status, state="scanning" if told == "offline" else told)
 
 
 def _report(done: Completed) -> report.ScanReport:
     counts = {**done.result.counts(), "offline": done.offline}
+    if done.result.deferred_reads:
+        counts["deferred_reads"] = done.result.deferred_reads
     if done.result.goes_on:
         counts["goes_on"] = True
     return msgspec.convert(counts, report.ScanReport)

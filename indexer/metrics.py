@@ -39,6 +39,7 @@ def vitals(
 
 def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
     from indexer.queue import monitor, redis_client
+    from indexer.queue.reading_cache import ReadingCache
 
     address = redis_client.shown(settings)
     try:
@@ -47,6 +48,7 @@ def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
             queues = monitor.queue_statuses(client, now_s)
             workers = monitor.worker_statuses(client, now_s)
             seen = monitor.RedisRates(client).seen()
+            cache = ReadingCache(client, settings).status()
     except errors.QueueError as error:
         return {"redis": report.RedisStatus(address=address, answers=False, detail=str(error))}
     return {
@@ -56,6 +58,7 @@ def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
             detail=state.warning,
             version=state.version,
             memory=state.memory,
+            cache=cache,
         ),
         "queues": {queue.name: queue for queue in queues},
         "workers": tuple(workers),
@@ -70,6 +73,7 @@ def _rates(seen: Rates) -> dict[str, Any]:
             discovery=by_step[Step.DISCOVERY],
             extraction=by_step[Step.EXTRACTION],
             insertion=by_step[Step.INSERTION],
+            artwork=by_step[Step.ARTWORK],
         ),
         "error_rate": seen.error_rate,
     }

@@ -157,6 +157,15 @@ class Track(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     has_picture: bool = False
     suspect_encoding: bool = False
     """A text seems to be in another code page than its tag declares; it is stored unchanged."""
+    has_lyrics: bool = False
+    """Lyrics are embedded; their text is not kept."""
+    tags: str | None = None
+    """Further tags as JSON, {name: [values]} in the order of the names; see `tags.further`."""
+    short: float | None = None
+    """The share of the file that is there, below 1; None: it is whole, or that is not known."""
+    essence: bytes | None = None
+    """What its sound is, whatever its tags are (`tags.essence`); empty if it was not found, None if
+    it was not looked for."""
 
 
 class ProblemKind(StrEnum):
@@ -171,11 +180,32 @@ class ProblemKind(StrEnum):
 
     The file's row is unchanged.
     """
+    NO_AUDIO = "no audio"
+    """The file has no sound, and its name does not promise any: nothing is written to `problems`,
+    and its row becomes `RowState.SILENT`."""
+    PICTURE = "picture"
+    """A picture file, or the picture in a track, is broken or too large: retried with a new stamp.
+
+    The row of the track is unchanged, and stays in `library`.
+    """
+    PLAYLIST = "playlist"
+    """A playlist is no text, or too large: retried with a new stamp. No track is concerned."""
+
+    DAMAGE = "damage"
+    """A file that is cut short, or has decayed, and can be read all the same.
+
+    Its track stays in `library`. No row of `problems` has it: see `store.damaged`.
+    """
 
     @property
     def keeps_row(self) -> bool:
-        """Whether it is unrelated to the file's bytes, so that the row is unchanged."""
-        return self is not ProblemKind.CONTENT
+        """Whether it is unrelated to the audio of the file, so that the row is unchanged."""
+        return self not in {ProblemKind.CONTENT, ProblemKind.NO_AUDIO}
+
+    @property
+    def is_of_sidecar(self) -> bool:
+        """Whether it says nothing of any track, so that a track may have one of its own."""
+        return self in {ProblemKind.PICTURE, ProblemKind.PLAYLIST}
 
 
 class Problem(Struct, frozen=True, array_like=True, gc=False):
@@ -196,8 +226,36 @@ class Waiting(StrEnum):
     SILENT = "its server does not answer"
 
 
+class PictureFacts(Struct, frozen=True, array_like=True, gc=False):
+    """One picture, as it stands in its file or in the tags of a track."""
+
+    hash: bytes
+    """blake2b of its bytes, 16 bytes long."""
+    mime: str
+    width: int
+    """Of the original in pixels, before any turn that EXIF asks for."""
+    height: int
+    size: int
+    """Of the picture in bytes, not of the file that it is embedded in."""
+    unsaved: str | None = None
+    """Why its thumbnail could not be written; the facts are right all the same."""
+
+
+class PlaylistFacts(Struct, frozen=True, array_like=True, gc=False):
+    """What the text of a playlist says."""
+
+    title: str | None
+    """As it names itself."""
+    items: tuple[bytes, ...]
+    """The lines that name files or streams, as they are written."""
+
+
 class Reading(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """The result of extract for one path: one of `track`, `problem`, `waiting`, `gone` is set."""
+    """The result of extract for one path: one of `track`, `problem`, `waiting`, `gone` is set.
+
+    Where pictures were asked for, `picture` stands in place of `track`, and may be absent; for a
+    playlist it is `playlist`.
+    """
 
     path: bytes
     """Relative to the root."""
@@ -213,6 +271,8 @@ class Reading(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     bytes_read: int = 0
     birth_ns: int | None = None
     """Time of birth of the inode that was read; None if the file system does not report it."""
+    picture: PictureFacts | None = None
+    playlist: PlaylistFacts | None = None
 
 
 class Evidence(Struct, frozen=True, array_like=True, gc=False):
@@ -241,6 +301,8 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
     """Read by our own readers only; files that they decline wait (`Waiting.READER`)."""
     may_hang: bool = False
     """Whether a server has to answer for these files; if it does not, they wait (`SILENT`)."""
+    keep_tags: frozenset[str] = frozenset()
+    """Names of other tags to read, in lower case; `*` is all of them."""
 
     def evidence_of(self, path: bytes) -> Evidence:
         """The evidence for this file."""
@@ -256,6 +318,9 @@ class RowState(IntEnum):
     """Its file is gone. The row keeps its id in case the file returns."""
     REFUSED = 2
     """Its file is present, but the reader refused the bytes: see `problems`."""
+    SILENT = 3
+    """Its file is present and has no sound, as a film without any: neither a track nor a problem.
+    The row is kept so that it is not read again."""
 
 
 class IndexedFile(Struct, frozen=True, gc=False):
@@ -277,6 +342,8 @@ class IndexedFile(Struct, frozen=True, gc=False):
     """When `changes` recorded that it left; None while it is in place, or not recorded yet."""
     birth_ns: int | None = None
     """Time of birth of its inode; None if unknown."""
+    essence: bytes | None = None
+    """Of its sound when it was read last: see `Track`."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -317,7 +384,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     """A snapshot of a running scan. Counts are of this run."""
 
     phase: str
-    """`listing` while folders are still being listed, `reading`, then `finishing`."""
+    """`listing` while folders are still being listed, `reading`, `finishing`, then `artwork`."""
     root: str = ""
     seen: int = 0
     to_read: int = 0

@@ -10,9 +10,23 @@ import re
 
 from msgspec import UNSET, Struct, UnsetType
 
-_DISC_FOLDER = re.compile(rb"(?i:cd|disc|disk|dvd)[ ._-]{0,3}[0-9]{1,2}")
-"""`CD 1`, `Disc 2`, `disk03`, `DVD - 1`; matches the whole name, so not `Disco 1` or `CD1 Live`."""
+_DISC_FOLDER = re.compile(
+    rb"""[(\[]?
+    (?: (?:cd|disc|disk|dvd|vinyl|lp|record) [ ._-]{0,3} (?:[0-9]{1,2}|i{1,3}|iv|vi{0,3}|ix|x)
+      | (?:cd|disc|disk|dvd|vinyl|lp|record) [ ._-]{1,3}
+        (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)
+      | (?:disc|disk|vinyl|lp|record|side) [ ._-]{0,3} [a-h]
+    )
+    (?: [ ]of[ ][0-9]{1,2} )?
+    (?: [)\]] [ ]{0,2} .* | [ ]{0,2} (?:-|:|\xe2\x80[\x93\x94]) .+ | [ ]{1,2} [(\[] .* )?
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+"""`CD 1`, `Disc 2`, `disk03`, `DVD - 1`, `Disc One`, `Vinyl A`, `(CD1)`, `[Disc 2]`, `CD 1 of 2`,
+and with a name of its own after a dash, a colon (or the dashes of UTF-8) or in brackets:
+`CD1 - Live`. It matches the whole name, so not `Disco 1` or `CD1 Live`."""
 
+_PLAIN_WORD = r"[\w./+:@%,-]+"
 _PAST_ALL = b"\xff" * 256
 """Above every path: Linux allows a name 255 bytes, and the slash after it is less than 0xff."""
 
@@ -114,6 +128,25 @@ def guess(path: bytes, root_name: str) -> Guess:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "replace")
+
+
+def shell_word(path: bytes) -> str:
+    """A path as one word of a command line that can be pasted, in bash also where it is no text."""
+    try:
+        text = path.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if re.fullmatch(_PLAIN_WORD, text):
+        return text
+    if text and text.isprintable():
+        import shlex  # late: most commands quote nothing
+
+        return shlex.quote(text)
+    shown = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}"
+        for byte in path
+    )
+    return f"$'{shown}'"
 
 
 def text_of(path: bytes) -> tuple[str, str | UnsetType]:

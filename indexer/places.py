@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -14,6 +16,10 @@ from indexer.ignore.path_filter import is_rule
 from indexer.model import Hint
 from indexer.shares.hanging import ask_at, real_path
 from indexer.store.roots import RootRow
+
+_ESCAPED: Final = re.compile(rb"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|[nrt])")
+_LETTERS: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+"""As Python's `unicode_escape` and `backslashreplace` write them."""
 
 
 class Located(Struct, frozen=True):
@@ -26,8 +32,29 @@ class Located(Struct, frozen=True):
 def locate(path: bytes, watched: Sequence[RootRow]) -> Located:
     """Find the root that contains a path. Raises UsageError if there is none.
 
-    Links in parent folders are followed, like the shell does; the last name is not resolved.
+    A path is absolute, or relative to the working directory, or `ROOT/relative` as the lists show
+    it; where it may be both of the last, it is the one that exists. Where neither does, escapes are
+    taken for the control characters and bytes that the lists show so. Links in parent folders are
+    followed, like the shell does; the last name is not resolved.
     """
+    found = _on_disk(path, watched)
+    listed = _as_listed(path, watched)
+    chosen = found if listed is None or (found is not None and exists(found)) else listed
+    if b"\\" in path and (chosen is None or not exists(chosen)):
+        bare = _ESCAPED.sub(_unescaped, path)
+        for shown in (_as_listed(bare, watched), _on_disk(bare, watched)):
+            if shown is not None and exists(shown):
+                return shown
+    if chosen is not None:
+        return chosen
+    known = ", ".join(os.fsdecode(root.path) for root in watched) or "none yet"
+    raise errors.UsageError(
+        f"{os.fsdecode(path)}: lies in no root (known: {known}); "
+        "add the folder with `indexer rebuild FOLDER`"
+    )
+
+
+def _on_disk(path: bytes, watched: Sequence[RootRow]) -> Located | None:
     absolute = os.path.abspath(path)
     folder, name = os.path.split(absolute)
     spellings: tuple[Callable[[], bytes], ...] = (  # one by one: the first needs no disk
@@ -41,11 +68,40 @@ def locate(path: bytes, watched: Sequence[RootRow]) -> Located:
             base = root.path.rstrip(b"/")
             if paths.is_below(whole, base):
                 return Located(root, whole[len(base) + 1 :])
-    known = ", ".join(os.fsdecode(root.path) for root in watched) or "none yet"
-    raise errors.UsageError(
-        f"{os.fsdecode(path)}: lies in no root (known: {known}); "
-        "add the folder with `indexer rebuild FOLDER`"
-    )
+    return None
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    word = escape[1]
+    if word in _LETTERS:
+        return _LETTERS[word]
+    if word[:1] == b"x":
+        return bytes((int(word[1:], 16),))
+    return chr(int(word[1:], 16)).encode("utf-8", "surrogatepass")
+
+
+def _as_listed(path: bytes, watched: Sequence[RootRow]) -> Located | None:
+    """The place that a list of this program shows as `ROOT/relative`."""
+    for root in watched:
+        name = root.name.encode(errors="surrogateescape")
+        if path.rstrip(b"/") == name or path.startswith(name + b"/"):
+            inner = os.path.normpath(b"/" + path[len(name) :]).strip(b"/")
+            return Located(root, inner)
+    return None
+
+
+def exists(located: Located, *, follow_links: bool = False) -> bool:
+    """Whether something bears the name now; true where its disk does not tell.
+
+    `follow_links`: also behind a link to a folder.
+    """
+    root = located.root.path
+    try:
+        return ask_at(root, lstat_at, root, located.path, follow_links) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, errors.RootSilent):
+        return True
 
 
 def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]:

@@ -5,11 +5,9 @@ The kernel counts memory in pages: 4 KB mostly, 16 on a Raspberry Pi 5, 64 on so
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import re
-import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -19,6 +17,24 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # a process that only reads files never loads SQLite
     from indexer.store.connection import Connection
+
+
+_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
+"""The number of the system call, which glibc has no function for (ioprio_set(2))."""
+_THIS_THREAD: Final = (1, 0)
+IO_IDLE: Final = 3 << 13
+IO_DEFAULT: Final = 0
+"""As the scheduler and niceness say: that of every thread."""
+
+
+def set_io_priority(value: int) -> None:
+    """Set that of this thread. Where the kernel has no priorities, everything has the same."""
+    import ctypes  # late: few programs need it
+    import platform
+
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is not None:
+        ctypes.CDLL(None).syscall(number, *_THIS_THREAD, value)
 
 
 def page_bytes() -> int:
@@ -36,8 +52,23 @@ def mapped_bytes(pid: int | None = None) -> int:
     return _pages(pid, 0) * page_bytes()
 
 
+def written_by_this() -> int:
+    """The bytes that this process has caused to be written to disks, as proc_pid_io(5) has them.
+
+    0 where the kernel does not count them.
+    """
+    try:
+        with open("/proc/self/io", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"write_bytes:"))
+
+
 def limit_memory(megabytes: int) -> None:
     """Limit this process to so much more memory than it has now; allocations beyond it fail."""
+    import resource  # late: each command imports this module
+
     most = mapped_bytes() + megabytes * 1024 * 1024
     _, highest = resource.getrlimit(resource.RLIMIT_AS)
     if highest != resource.RLIM_INFINITY:
@@ -89,6 +120,8 @@ def die_with_parent(parent: int) -> bool:
     The kernel means the thread that started us, and forgets it at each fork and at each `exec` of a
     program with other privileges.
     """
+    import ctypes  # late: each command imports this module
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         number = ctypes.get_errno()
@@ -117,6 +150,8 @@ def give_back(connection: Connection) -> None:
 
     SQLite's caches, garbage, and the free pages of the allocator go back to the system.
     """
+    import ctypes  # late: each command imports this module
+
     from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
 
     checkpoint(connection)

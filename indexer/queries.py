@@ -1,178 +1,74 @@
-"""The index -> the structs of `report`: status, problems, changes, and rows of the view."""
+"""The index -> the structs of `report`: problems, changes, and rows of the view."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from indexer import errors, paths, report
-from indexer.disk import filesystem
-from indexer.disk.mounts import read_mounts
-from indexer.metrics import vitals
-from indexer.roots.automounts import Touches
-from indexer.roots.open_roots import no_music, open_roots
-from indexer.runs.lock import LockInfo
-from indexer.settings import Settings
-from indexer.shares.hanging import is_share
-from indexer.store import catalog, changes, pending, problems, roots, scans, tracks
-from indexer.store.connection import Connection, read_transaction
-from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.library_rows import library_row
+from indexer.model import IndexedFile, Problem, RowState
+from indexer.store import catalog, changes, damaged, former, problems, tag_sets, tracks
+from indexer.store import playlist_rows as stored_playlists
+from indexer.store.connection import Connection
 
-_SCANS_SHOWN: Final = 5
-_PATIENCE_S: Final = 1.0
-"""Roots that may hang are waited for so long, together. A guess."""
-_KEPT: Final = frozenset({"watching", "polling"})
+if TYPE_CHECKING:  # it knows disks, of which lists have none
+    from indexer.store.roots import RootRow
 
-
-def status(
-    connection: Connection, settings: Settings, dispatcher: LockInfo | None
-) -> report.Status:
-    """The state of the index at one moment."""
-    database = settings.db
-    standing = tuple(root_statuses(connection, dispatcher))
-    with read_transaction(connection):
-        present, missing = tracks.counts(connection)
-        waiting, oldest_ms = pending.count(connection)
-        albums, artists = catalog.counts(connection)
-        troubles = problems.count(connection)
-        runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
-    return report.Status(
-        database=os.fspath(database),
-        size=_size(database),
-        wal_size=_size(database.with_name(database.name + "-wal")),
-        tracks=present,
-        albums=albums,
-        artists=artists,
-        missing=missing,
-        problems=troubles,
-        pending=waiting,
-        oldest_pending_seconds=_age_s(oldest_ms),
-        daemon=_daemon(dispatcher),
-        roots=standing,
-        scans=runs,
-        **vitals(settings, dispatcher, runs),
-    )
-
-
-def root_statuses(
-    connection: Connection, dispatcher: LockInfo | None
-) -> Iterator[report.RootStatus]:
-    """Every watched root with its current state.
-
-    For roots that may hang this is the state that a daemon reports; without a daemon they are
-    waited for only briefly.
-    """
-    watched = roots.watched(connection)
-    counted = tracks.count_by_root(connection)
-    told = _told_by(watched, dispatcher)
-    open_trees = open_roots(
-        connection,
-        watched,
-        touches=_touches(watched, dispatcher),
-        about=[root.id for root in watched if root.name not in told],
-        patience_s=_PATIENCE_S,
-    )
-    open_trees.close()
-    for root in watched:
-        own = roots.mounts(connection, root.id)[0].disk
-        fields = filesystem.stamp_fields(own.fs_type)
-        text, b64 = paths.text_of(root.path)
-        reasons = [
-            told.get(root.name),
-            open_trees.offline.get(root.id),
-            *open_trees.away(root.id).values(),
-        ]
-        if roots.never_had_music(connection, root.id):
-            reasons.append(no_music(root))
-        reason = next((reason for reason in reasons if reason), None)
-        is_offline = root.id in open_trees.offline and root.id not in open_trees.fresh
-        yield report.RootStatus(
-            name=root.name,
-            path=text,
-            path_b64=b64,
-            state=_state(dispatcher, root.name, offline=is_offline),
-            reason=msgspec.UNSET if reason is None else reason,
-            tracks=counted.get(root.id, 0),
-            file_system=own.fs_type,
-            disk=own.identity,
-            stamp_fields=str(fields),
-            moves=fields.stable_inodes,
-        )
-
-
-def _told_by(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> dict[str, str]:
-    """Of roots that may hang, those of which a daemon has told how they stand; why they are away.
-
-    Empty where they are not.
-    """
-    if dispatcher is None:
-        return {}
-    mounts = read_mounts()
-    return {
-        root.name: dispatcher.reasons.get(root.name, "")
-        for root in watched
-        if dispatcher.knows(root.name) and is_share(root.path, mounts)
-    }
-
-
-def _touches(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> Touches:
-    """Do not trigger automounts of roots that a daemon watches: it knows their state."""
-    states = {} if dispatcher is None or dispatcher.role != "daemon" else dispatcher.states
-    kept = {root.id for root in watched if states.get(root.name) in _KEPT}
-    return lambda root_id, _folder, _has_expired: root_id not in kept
-
-
-def _daemon(dispatcher: LockInfo | None) -> report.DaemonStatus:
-    if dispatcher is None or dispatcher.role != "daemon":
-        return report.DaemonStatus()
-    return report.DaemonStatus(
-        running=True,
-        pid=dispatcher.pid,
-        watched_folders=dispatcher.watched_folders,
-        unwatched_folders=dispatcher.unwatched_folders,
-        recoveries=dispatcher.recoveries,
-        engine=dispatcher.engine,
-        queue_trouble=dispatcher.queue_trouble or None,
-        log_is_held=dispatcher.log_is_held,
-    )
-
-
-def _state(dispatcher: LockInfo | None, name: str, *, offline: bool) -> str:
-    """A root's state; activity is known from the lock, never from a row."""
-    if offline:
-        return "offline"
-    if dispatcher is None or dispatcher.role in ("roots", "repair"):
-        return "idle"
-    return dispatcher.states.get(name, "scanning")
-
-
-def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
-    return report.ScanRow(
-        id=row.id,
-        kind=row.kind,
-        state=row.state,
-        roots=row.roots,
-        started_at=report.iso(row.started_at),
-        ended_at=None if row.ended_at is None else report.iso(row.ended_at),
-        counts=msgspec.json.decode(row.counts, type=report.ScanReport),
-    )
+_SUSPECT: Final = tracks.COLUMNS.index("suspect_encoding")
 
 
 def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
-    """Everything that could not be read, by root and path."""
-    for root, path, kind, reason, since_ms in problems.listed(connection):
+    """Everything that could not be read, or is damaged, by root and path."""
+    found = merge(problems.listed(connection), damaged.listed(connection), key=itemgetter(0, 1))
+    for root, path, kind, reason, since_ms in found:
         text, b64 = paths.text_of(path)
         yield report.ProblemRow(
             root=root, path=text, path_b64=b64, kind=kind, reason=reason, since=report.iso(since_ms)
         )
 
 
-def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow]:
+def playlist_rows(connection: Connection) -> Iterator[report.PlaylistRow]:
+    """All playlists, by root and path."""
+    for row in stored_playlists.listed(connection):
+        playlist_id, root, path, name, items, found, streams, is_due, problem = row
+        text, b64 = paths.text_of(path)
+        yield report.PlaylistRow(
+            id=playlist_id,
+            root=root,
+            path=text,
+            path_b64=b64,
+            name=name,
+            items=items,
+            tracks=found,
+            streams=streams,
+            broken=items - found - streams,
+            waiting=bool(is_due),
+            problem=problem,
+        )
+
+
+def broken_items(connection: Connection) -> Iterator[report.BrokenItem]:
+    """All items of playlists that lead nowhere, by root, path and position."""
+    for playlist_id, root, path, position, item in stored_playlists.broken(connection):
+        text, b64 = paths.text_of(path)
+        yield report.BrokenItem(
+            playlist_id=playlist_id,
+            root=root,
+            path=text,
+            path_b64=b64,
+            position=position,
+            item=item,
+        )
+
+
+def change_rows(
+    connection: Connection, since: int, choice: changes.Choice = changes.EVERYTHING
+) -> Iterator[report.ChangeRow]:
     """The change feed after a sequence number. Raises HistoryPruned if some of it is pruned."""
     floor = changes.floor(connection)
     if 0 < since < floor:
@@ -181,37 +77,45 @@ def change_rows(connection: Connection, since: int) -> Iterator[report.ChangeRow
             "start from a snapshot: read the view `library`, then `changes --since "
             f"{changes.newest(connection)}`"
         )
-    for seq, at, kind, track_id, root, path, old_root, old_path in changes.since(connection, since):
-        text, b64 = _told(path)
-        old_text, old_b64 = (None, msgspec.UNSET) if old_path is None else _told(old_path)
-        yield report.ChangeRow(
-            seq=seq,
-            at=report.iso(at),
-            kind=kind,
-            track_id=track_id,
-            root=root,
-            path=text,
-            path_b64=b64,
-            old_root=old_root,
-            old_path=old_text,
-            old_path_b64=old_b64,
+    if floor < since < changes.newest(connection) and not changes.is_known(connection, since):
+        raise errors.HistoryPruned(
+            f"{since} is the number of no change of this index: it was put back from a copy, or "
+            "lost lines; start from a snapshot: read the view `library`, then `changes --since "
+            f"{changes.newest(connection)}`"
         )
+    yield from map(_change_row, changes.since(connection, since, choice))
 
 
-def library_row(row: tuple[object, ...]) -> dict[str, object]:
-    """A row of the view as a dictionary that can be encoded as JSON."""
-    named = dict(zip(LIBRARY_COLUMNS, row, strict=True))
-    path = named["path"]
-    if isinstance(path, bytes):
-        text, b64 = paths.text_of(path)
-        named["path"], named["path_b64"] = text, b64
-    return named
+def last_change_rows(
+    connection: Connection, count: int, choice: changes.Choice = changes.EVERYTHING
+) -> list[report.ChangeRow]:
+    """The newest of the chosen changes, the oldest of them first."""
+    return [_change_row(row) for row in changes.last(connection, count, choice)]
 
 
-def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str, object] | None:
+def _change_row(row: changes.ChangeColumns) -> report.ChangeRow:
+    seq, at, kind, track_id, root, path, old_root, old_path, before = row
+    text, b64 = _told(path)
+    old_text, old_b64 = (None, msgspec.UNSET) if old_path is None else _told(old_path)
+    return report.ChangeRow(
+        seq=seq,
+        at=report.iso(at),
+        kind=kind,
+        track_id=track_id,
+        root=root,
+        path=text,
+        path_b64=b64,
+        old_root=old_root,
+        old_path=old_text,
+        old_path_b64=old_b64,
+        before=former.shown(before),
+    )
+
+
+def shown(connection: Connection, root: RootRow, path: bytes) -> dict[str, object] | None:
     """All that the index has about one file; None if it has nothing."""
     known = tracks.in_place(connection, root.id, path)
-    trouble = problems.get(connection, root.id, path)
+    trouble = _trouble(connection, root, path, known)
     answer: dict[str, object] = {}
     if known is not None:
         row = tracks.view_row(connection, known.id)
@@ -220,32 +124,36 @@ def shown(connection: Connection, root: roots.RootRow, path: bytes) -> dict[str,
             answer["artists"] = catalog.names_of(connection, known.id, "artist")
             answer["albumartists"] = catalog.names_of(connection, known.id, "albumartist")
             answer["genres"] = catalog.genres_of(connection, known.id)
-            if tracks.columns_of(connection, known.id)[-1]:
+            if tags := tag_sets.of_track(connection, known.id):
+                answer["tags"] = tags
+            if tracks.columns_of(connection, known.id)[_SUSPECT]:
                 answer["suspect_encoding"] = 1
+    is_silent = known is not None and known.place is RowState.SILENT
     if not answer:
-        if trouble is None:
+        if trouble is None and not is_silent:
             return None
         text, b64 = paths.text_of(path)
         answer = {"root": root.name, "path": text}
         if isinstance(b64, str):
             answer["path_b64"] = b64
+    if is_silent:
+        answer["has_audio"] = 0
     if trouble is not None:
         answer["problem"] = {
-            "kind": str(trouble.problem.kind), "reason": trouble.problem.reason
+            "kind": str(trouble.kind), "reason": trouble.reason
         }  # fmt: skip
     return answer
 
 
+def _trouble(
+    connection: Connection, root: RootRow, path: bytes, known: IndexedFile | None
+) -> Problem | None:
+    """The problem of a file, or the damage of its track."""
+    problem = problems.get(connection, root.id, path)
+    if problem is not None:
+        return problem.problem
+    return None if known is None else damaged.problem_of(connection, known.id)
+
+
 def _told(path: str | bytes) -> tuple[str, str | msgspec.UnsetType]:
     return paths.text_of(path) if isinstance(path, bytes) else (path, msgspec.UNSET)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _age_s(at_ms: int | None) -> float | None:
-    return None if at_ms is None else round(max(0.0, time.time() - at_ms / 1000), 3)

@@ -23,7 +23,7 @@ import msgspec
 from indexer import errors, report
 from indexer.model import Hint
 from indexer.stages import derive
-from indexer.store import health, pending, roots, tracks
+from indexer.store import artwork, health, pending, roots, tracks
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.damage import Damage, Part
 from indexer.store.rescue import Rescue
@@ -108,6 +108,7 @@ def _make_one(connection: Connection, part: Part) -> None:
     elif part is Part.CATALOG:
         salvage = Salvage(connection)
         derive.catalogue(connection, derive.Known.of(salvage, connection), salvage)
+        artwork.choose_anew(connection)
     else:
         derive.full_text(connection)
 
@@ -133,6 +134,7 @@ def _into_a_new_file(database: Path) -> report.RepairReport | None:
                     raise nothing_left(database, "no root and no track is left")
                 derive.catalogue(fresh, derive.Known.of(salvage, fresh), salvage)
                 derive.full_text(fresh)
+                artwork.mark_all_due(fresh)
                 if rescue.to_scan:
                     hints = [Hint(root.id, recursive=True) for root in watched]
                     pending.enqueue_all(fresh, hints, now_ms)

@@ -7,6 +7,7 @@ that is not UTF-8 is also given as base64 (`path_b64`).
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -31,6 +32,10 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     """Files left for later: still being written, or with a problem that may be temporary."""
     offline: tuple[str, ...] = ()
     """Roots that could not be scanned, as `name: why and what to do`."""
+    deferred_reads: int = 0
+    """Files that were opened for artwork afterwards; not among `files_read`."""
+    damaged: int = 0
+    """Of `files_read`, those that are cut short; they count among the outcomes as well."""
     goes_on: bool | UnsetType = UNSET
     """True: interrupted, but the daemon or workers continue it."""
 
@@ -70,6 +75,36 @@ class RootStatus(Struct, frozen=True, kw_only=True):
     moves: bool = True
 
 
+class HealthLine(Struct, frozen=True, kw_only=True):
+    """One thing that is not well."""
+
+    level: str
+    """`fault`: something is not done until it is mended; `warning`: all goes on beside it."""
+    text: str
+    since: str | None
+    """As far as it is known."""
+
+
+class RootRemoved(Struct, frozen=True, kw_only=True):
+    """A root that is no longer indexed."""
+
+    removed: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    tracks: int
+    """Tracks that left the view. Their ids are kept; adding the folder again brings them back."""
+
+
+class RootRenamed(Struct, frozen=True, kw_only=True):
+    """A root that has another name."""
+
+    renamed: str
+    """Its old name."""
+    name: str
+    tracks: int
+    """Tracks that the change feed tells as moved."""
+
+
 class ScanRow(Struct, frozen=True, kw_only=True):
     """One run of `scan` or `rebuild`, newest first in `status`."""
 
@@ -83,6 +118,15 @@ class ScanRow(Struct, frozen=True, kw_only=True):
     counts: ScanReport
 
 
+class CacheStatus(Struct, frozen=True, kw_only=True):
+    """Readings that Redis keeps for a while, so that no file is opened twice."""
+
+    hits: int
+    """Files that were not opened again, since this Redis was started."""
+    misses: int
+    bytes: int
+
+
 class RedisStatus(Struct, frozen=True, kw_only=True):
     """The Redis of the settings."""
 
@@ -94,6 +138,7 @@ class RedisStatus(Struct, frozen=True, kw_only=True):
     version: str | None = None
     memory: int | None = None
     """Bytes in use."""
+    cache: CacheStatus | None = None
 
 
 class WorkerStatus(Struct, frozen=True, kw_only=True):
@@ -116,6 +161,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     jobs_failed: int
     silent_seconds: float
     """Since its last heartbeat."""
+    working_seconds: float = 0.0
+    """In which it has done jobs."""
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
@@ -151,6 +198,16 @@ class Rates(Struct, frozen=True, kw_only=True):
     """Opened and read."""
     insertion: float = 0.0
     """Written to the index, or found unchanged by insert."""
+    artwork: float = 0.0
+    """Albums and artists a second whose picture was chosen."""
+
+
+class ScrubStatus(Struct, frozen=True, kw_only=True):
+    """How many files were read whole by `indexer scrub`, and when."""
+
+    files: int = 0
+    oldest: str | None = None
+    newest: str | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -170,7 +227,7 @@ class Status(Struct, frozen=True, kw_only=True):
     roots: tuple[RootStatus, ...]
     scans: tuple[ScanRow, ...]
     rates: Rates = Rates()
-    """Over the last minute, for the daemon and workers."""
+    """Of the daemon and workers in the last minute, while there was work."""
     last_scan_rates: Rates = Rates()
     """Of the newest scan in `scans` that has ended."""
     error_rate: float = 0.0
@@ -180,6 +237,42 @@ class Status(Struct, frozen=True, kw_only=True):
     """None if the settings have no Redis."""
     queues: dict[str, QueueStatus] = {}
     workers: tuple[WorkerStatus, ...] = ()
+    picture_problems: int = 0
+    """Pictures that cannot be used; not among `problems`, since their tracks are fine."""
+    artwork_waiting: int = 0
+    """Albums and artists whose picture is still to be chosen, folders of which it is not known yet
+    whom they concern, and playlists that are still to be read."""
+    playlist_problems: int = 0
+    """Playlists that cannot be read; not among `problems`."""
+    health: tuple[HealthLine, ...] = ()
+    """What is not well, the worst first."""
+    damaged: int = 0
+    """Tracks whose file is cut short or decayed; not among `problems`: they are in the index."""
+    scrubbed: ScrubStatus = ScrubStatus()
+
+
+class ScrubDamage(Struct, frozen=True, kw_only=True):
+    """A file whose bytes are not what they were."""
+
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    reason: str
+
+
+class ScrubReport(Struct, frozen=True, kw_only=True):
+    """What `indexer scrub` did."""
+
+    checked: int = 0
+    """Files that were read whole."""
+    bytes_read: int = 0
+    skipped: int = 0
+    """Files that changed or went meanwhile, or cannot be opened."""
+    damaged: tuple[ScrubDamage, ...] = ()
+    offline: tuple[str, ...] = ()
+    """Roots that could not be checked, as `name: why and what to do`."""
+    interrupted: bool = False
+    seconds: float = 0.0
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -189,8 +282,9 @@ class Difference(Struct, frozen=True, kw_only=True):
     path: str
     path_b64: str | UnsetType = UNSET
     kind: str
-    """unindexed, gone, stale, tags, unlisted; for the index itself, without root and path:
-    full text, catalog (artists, albums, genres), index, view, damage (anything else)."""
+    """unindexed, gone, stale, tags, picture, playlist, unlisted; for the index itself, without root
+    and path: full text, catalog (artists, albums, genres), index, view, artwork, playlist, lyrics,
+    damage (anything else)."""
     detail: str
 
 
@@ -242,6 +336,90 @@ class ProblemRow(Struct, frozen=True, kw_only=True):
     since: str
 
 
+class PlaylistRow(Struct, frozen=True, kw_only=True):
+    """One playlist, and how many of its items lead where."""
+
+    id: int
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    name: str
+    """As its text names it, else that of the file."""
+    items: int
+    tracks: int
+    """Items that lead to a present track."""
+    streams: int
+    """Items that are no file."""
+    broken: int
+    """Items that lead nowhere."""
+    waiting: bool
+    """Whether it is still to be read, or to be looked up where its items lead."""
+    problem: str | None
+    """Why it cannot be read."""
+
+
+class BrokenItem(Struct, frozen=True, kw_only=True):
+    """One item of a playlist that leads nowhere."""
+
+    playlist_id: int
+    root: str
+    path: str
+    """Of the playlist."""
+    path_b64: str | UnsetType = UNSET
+    position: int
+    """From 1."""
+    item: str
+    """As it is written."""
+
+
+class ArtworkFile(Struct, frozen=True, kw_only=True):
+    """The picture that was chosen for an album or an artist, as the view `artwork` has it."""
+
+    source: str
+    """`file`, or `track` if it is embedded in one."""
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    mime: str
+    width: int
+    height: int
+    bytes: int
+    hash: str
+
+
+class ArtworkCandidate(Struct, frozen=True, kw_only=True):
+    """A source that was considered."""
+
+    source: str
+    root: str
+    path: str
+    path_b64: str | UnsetType = UNSET
+    state: str
+    """`chosen`, `passed` (it does not count), `broken`, `empty` (the tags hold no picture), or
+    `later` (another one was chosen before it was opened, or none yet)."""
+    reason: str
+    """Why it counts or does not, or what is wrong with it."""
+
+
+class ArtworkRow(Struct, frozen=True, kw_only=True):
+    """An album or an artist, its artwork, and what was considered for it."""
+
+    kind: str
+    """`album` or `artist`."""
+    id: int
+    name: str | None
+    """Title of the album, or name of the artist."""
+    albumartist: str | None = None
+    year: int | None = None
+    waiting: bool
+    """It is to be chosen again: this is what was chosen before."""
+    artwork: ArtworkFile | None
+    candidates: tuple[ArtworkCandidate, ...] = ()
+    """In the order of preference; only where words chose the albums, and for broken pictures."""
+    copy: str | UnsetType = UNSET
+    """The file to which the original was copied."""
+
+
 class ChangeRow(Struct, frozen=True, kw_only=True):
     """One line of the change feed. Replay it by `track_id`."""
 
@@ -255,6 +433,8 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     old_root: str | None = None
     old_path: str | None = None
     old_path_b64: str | UnsetType = UNSET
+    before: dict[str, Any] | None = None
+    """The columns that differ, as they were; of a track whose row is purged all of them."""
 
 
 class FailedJob(Struct, frozen=True, kw_only=True):
@@ -269,7 +449,25 @@ class FailedJob(Struct, frozen=True, kw_only=True):
     traceback: str
 
 
+def unix_ms(moment: datetime) -> int:
+    """Unix milliseconds of a time with a zone."""
+    return int(moment.timestamp() * 1000)
+
+
 def iso(at_ms: int) -> str:
     """Unix milliseconds as ISO 8601 with Z, as in the view."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class SearchNote(Struct, frozen=True):
+    """What a person should know of the answer to a search, beside its rows."""
+
+    total: int | None = None
+    """How many there are, where the limit cut them off; of tracks, 10 001 stands for more."""
+    instead: dict[str, str] = {}
+    """Words that no track has, and the ones that were looked for instead."""
+    nearest: tuple[str, ...] = ()
+    """Where nothing was found: words that are a little like those that no track has."""
+    absent_tags: tuple[str, ...] = ()
+    """Where nothing was found: further tags that were asked for, and that no track has."""

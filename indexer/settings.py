@@ -5,20 +5,20 @@ Later ones win. Only this module reads the environment.
 
 from __future__ import annotations
 
-import json
+import codecs
 import os
 import pwd
 import re
-import tomllib
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 
 from msgspec import Meta, Struct, ValidationError, convert
 
 from indexer.errors import SettingsError
-from indexer.ignore.path_filter import IGNORED_NAMES
+from indexer.hook_settings import Hook, hooks_from
+from indexer.ignore.default_names import IGNORED_NAMES
 
 _DAY_S = 86_400
 
@@ -46,8 +46,19 @@ Names = Annotated[
 ]
 
 
+Tags = Annotated[
+    tuple[Name, ...],
+    Meta(description='a list of names of tags in quotes, such as ["barcode"], or ["*"] for all'),
+]
+
+
 Polled = Annotated[
     tuple[Name, ...], Meta(description='a list of names of roots in quotes, such as ["nas"]')
+]
+
+
+Hosts = Annotated[
+    tuple[Name, ...], Meta(description='a list of names in quotes, such as ["music.example.org"]')
 ]
 
 
@@ -84,6 +95,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Names of files and folders to ignore; `*` and `?` are wildcards."""
     hidden: Switch = False
     follow_links: Switch = False
+    keep_tags: Tags = ()
+    """Names of other tags that are kept in `track_tags`; `*` is all of them."""
     still: Seconds = 2.0
     held: Seconds = 60.0
     leases: Switch = True
@@ -114,6 +127,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Gets a root's path as its last argument; exits with 0 if the disk sleeps, with 1 if not."""
     reconcile_max_age: Amount = 168
     """Hours after which a full scan runs even if the disk sleeps."""
+    scrub: Switch = False
+    """Whether a daemon reads whole files in idle time, and compares them with what they were."""
+    artwork: Switch = True
+    """Whether covers and artists' images are chosen."""
+    album_cover_files: Names = ("cover", "folder", "front", "album", "albumart", "artwork")
+    """Names of covers without their suffixes, in any case, the preferred ones first."""
+    artist_image_files: Names = ("artist", "fanart", "folder")
+    artwork_cache: Location | None = None
+    """The folder of thumbnails; None: beside the database, see `artwork_folder`."""
+    artwork_cache_size: Megabytes = 200
+    """Bound of the thumbnails that are made on demand."""
+    playlists: Switch = True
+    """Whether playlists below the roots are indexed."""
+    copy_window: Amount = 24
+    """Hours in which a copy must have been added to take over from a file that is gone; 0: none."""
     keep_missing: Amount = 30
     """Days on which the root was present, before a track whose file is gone is deleted."""
     keep_changes: Amount = 90
@@ -124,6 +152,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many processes `indexer worker` starts for each queue: `engine.profiles`."""
     lease: Pause = 15.0
     """A job without a heartbeat for this time is dispatched again (rule R5)."""
+    cache_ttl: Pause = 600.0
+    """How long Redis keeps what was read of a file."""
+    cache_memory: Amount = 32
+    """Megabytes of Redis for that; 0: nothing is kept."""
     queue_files: Count = 20_000
     """A scan pauses while the queues hold this many files."""
     queue_live_files: Annotated[Count, Meta(le=1000)] = 200
@@ -135,10 +167,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     one by one (rule R9)."""
     reconnect_longest: Pause = 30.0
     """Maximum pause between attempts to reach a Redis that does not answer."""
+    web_hosts: Hosts = ()
+    """Further names by which browsers may ask for the pages of this machine."""
+    web_audio: Switch = False
+    """Whether `indexer web` serves the audio files themselves."""
     roots: dict[str, Path] = {}
     """Name -> absolute path, not yet resolved."""
+    hooks: tuple[Hook, ...] = ()
+    """Programs that are told of changes: `indexer hooks`."""
     origins: dict[str, str] = {}
     """Not a key: where each value that is not the default was set; see `said`."""
+
+    @property
+    def artwork_folder(self) -> Path:
+        """The folder of thumbnails."""
+        if self.artwork_cache is not None:
+            return Path(self.artwork_cache)
+        return self.db.with_name(self.db.name + ".artwork")
 
     @property
     def worker_count(self) -> int:
@@ -154,7 +199,6 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 KEYS = tuple(field for field in Settings.__struct_fields__ if field != "origins")
-_TYPES = get_type_hints(Settings, include_extras=True)
 _VARIABLES = {"INDEXER_DB": "db", "INDEXER_REDIS": "redis"}
 
 
@@ -224,6 +268,8 @@ def key_lines(text: str) -> dict[tuple[str, ...], int]:
     tomllib reports no lines. But each statement of TOML can be parsed alone, and a truncated one
     cannot: so lines are collected until they parse, and these lines are a statement.
     """
+    import tomllib  # late: few have a file
+
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     statement, start = "", 1
@@ -295,6 +341,10 @@ def _read(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[
         origins[key] = where + key
         if key == "roots":
             values[key] = _roots(value, file, lines, environ)
+            for name in values[key]:
+                origins[f"roots.{name}"] = f"{file}:{lines['roots', name]}: roots.{name}"
+        elif key == "hooks":
+            values[key] = hooks_from(value, where + key)
         else:
             shown = f"{where}{key} = {_shown(value)}"
             values[key] = _checked(key, value, shown, file.parent.absolute(), environ)
@@ -302,8 +352,10 @@ def _read(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[
 
 
 def _parse(file: Path) -> tuple[str, dict[str, Any]]:
+    import tomllib  # late: few have a file
+
     try:
-        data = file.read_bytes()
+        data = file.read_bytes().removeprefix(codecs.BOM_UTF8)  # Notepad writes one
     except OSError as error:
         raise SettingsError(
             f"{file}: {error.strerror}: expected a TOML file like config.example.toml"
@@ -348,15 +400,33 @@ def _checked(
     """Convert a value to the type of its field. `shown` is its name in errors."""
     if key == "db":
         return _path(value, shown, folder, environ)
-    kind = _TYPES[key]
+    if key == "artwork_cache":
+        return str(_path(value, shown, folder, environ))
+    kind = _types()[key]
     kind = kind if hasattr(kind, "__metadata__") else get_args(kind)[0]  # the X of X | None
     try:
         checked = convert(value, kind)
     except ValidationError:
         _refuse(shown, kind.__metadata__[0].description)
+    if key == "group":
+        _check_group(str(checked), shown)
     if key == "suffixes":
         return tuple("." + suffix.removeprefix(".").lower() for suffix in checked)
     return checked
+
+
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
+
+
+def _check_group(name: str, shown: str) -> None:
+    import grp  # late: few settings name one
+
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        _refuse(shown, "the name of a group of this machine; `getent group` lists them")
 
 
 def _path(value: object, shown: str, folder: Path, environ: Mapping[str, str]) -> Path:
@@ -374,6 +444,8 @@ def _refuse(shown: str, expected: str) -> NoReturn:
 
 
 def _refuse_key(shown: str, key: str, known: Collection[str]) -> NoReturn:
+    from difflib import get_close_matches  # late: only for errors
+
     near = get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
     raise SettingsError(f"{shown} is not a setting: {hint}")
@@ -381,6 +453,8 @@ def _refuse_key(shown: str, key: str, known: Collection[str]) -> NoReturn:
 
 def _shown(value: object) -> str:
     """A value in approximately TOML's format."""
+    import json  # late: only for errors
+
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -7,6 +7,7 @@ checked a second time before it is reported, and one that an open pending row co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -40,6 +41,7 @@ from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.store.damage import Damage
 from indexer.store.sqlite_errors import explained
+from indexer.verify_artwork import ArtworkVerifier
 from indexer.walk import Unlisted, Unseen, look, walk
 
 _BEAT_FILES: Final = 512
@@ -87,6 +89,7 @@ class Verifier:
         self._checked = 0
         self._unseen = 0
         self._read = 0
+        self._artwork = ArtworkVerifier(connection, settings, path_filter)
         self._wrong_rows: set[int] = set()
         """Ids of tracks whose tags are not those of their file."""
 
@@ -108,6 +111,12 @@ class Verifier:
         if damage and self._wrong_rows:  # what is derived from a wrong row is wrong as well
             found = health.check(self._connection, deep=deep, without=self._wrong_rows)
             damage = tuple(map(_damage, found))
+        if deep and not damage and told.ok:
+            wrong = self._artwork.wrong_choices()
+            damage = tuple(
+                report.Difference(root="", path="", kind=kind, detail=detail)
+                for _, _, kind, detail in wrong
+            )
         if not damage:
             return told
         return replace(told, ok=False, differences=(*damage, *told.differences))
@@ -124,6 +133,7 @@ class Verifier:
             if deep:
                 count = reader_count(self._settings, trees)
                 doubts.extend(self._deep_doubts(parts, count, open_trees))
+                doubts.extend(self._picture_doubts(open_trees))
             else:
                 for _ in parts:
                     pass
@@ -181,7 +191,9 @@ class Verifier:
             rows = (row for row in rows if not tree.is_offline(row[tracks.TOLD.path]))
         found = walk(tree, b"", self._path_filter)
         as_pairs = _EVERY if deep else 0
+        looked = self._artwork.scan_of(tree)
         for item in compare(found, rows, as_pairs, (), at_once=_BEAT_FILES):
+            looked.tell(item)
             if isinstance(item, Same):
                 self._count(tree, item.files)
             elif isinstance(item, Pair):
@@ -196,6 +208,9 @@ class Verifier:
                 yield _Doubt(tree, path, "gone", "the index has it, the disk has not")
             elif isinstance(item, (Unlisted, Unseen)):
                 yield from self._not_seen(tree, item)
+        looked.end()
+        for path, kind, detail in self._artwork.differences(tree, looked):
+            yield _Doubt(tree, path, kind, detail)
 
     def _count(self, tree: Tree, files: int) -> None:
         before, self._checked = self._checked, self._checked + files
@@ -249,12 +264,15 @@ class Verifier:
 
     def _look_twice(self, doubt: _Doubt) -> Iterator[_Doubt]:
         """The same check once more, of this one path."""
-        if doubt.kind == "tags":
+        if doubt.kind in {"tags", "picture", "playlist"}:
             yield doubt  # it was read twice
             return
         if doubt.kind in {"unlisted", "unseen"}:
             if not self._is_told(doubt.tree, doubt.path):
                 yield doubt
+            return
+        if self._path_filter.sidecar(paths.name_of(doubt.path)):
+            yield from self._look_twice_at_picture(doubt)
             return
         try:
             entry = look(doubt.tree, doubt.path, self._path_filter)
@@ -267,6 +285,25 @@ class Verifier:
         again = self._doubt(doubt.tree, doubt.path, entry, known)
         if again is not None:
             yield again
+
+    def _look_twice_at_picture(self, doubt: _Doubt) -> Iterator[_Doubt]:
+        try:
+            again = self._artwork.look_again(doubt.tree, doubt.path)
+        except OSError as error:
+            again = doubt.kind, explain(error)
+        if again is not None:
+            yield _Doubt(doubt.tree, doubt.path, *again)
+
+    def _picture_doubts(self, open_trees: OpenRoots) -> Iterator[_Doubt]:
+        """Read all known pictures and playlists again, and compare them with what is known."""
+        trees = dict(open_trees.trees)
+        try:
+            beat = partial(self._beat, next(iter(trees.values()), None))
+            for tree, path, kind, detail in self._artwork.wrong_pictures(trees, beat):
+                if tree is not None:
+                    yield _Doubt(tree, path, kind, detail)
+        except errors.RootSilent as error:
+            open_trees.lose(error)
 
     def _deep_doubts(
         self, parts: Iterator[_Part], readers: int, open_trees: OpenRoots
@@ -339,14 +376,14 @@ class Verifier:
         timeout_s, memory_mb = self._settings.reader_timeout, self._settings.worker_memory
         return ReaderPool(workers, timeout_s, memory_mb=memory_mb)
 
-    def _beat(self, tree: Tree) -> None:
+    def _beat(self, tree: Tree | None) -> None:
         if self._stop():
             raise errors.Interrupted("stopped before everything was compared; nothing was proved")
         if self._listener is not None:
             self._listener(
                 Progress(
                     phase="reading" if self._read else "listing",
-                    root=tree.name,
+                    root="" if tree is None else tree.name,
                     seen=self._checked,
                     to_read=self._checked if self._read else 0,
                     read=self._read,

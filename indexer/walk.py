@@ -18,6 +18,7 @@ from indexer.faults import FaultStreak, explain, problem_of
 from indexer.ignore.path_filter import IGNORE_FILE, NO_MEDIA, RULE_NAMES, IgnoreRules, PathFilter
 from indexer.ignore_files import has_no_media, ignore_file, rules_above, rules_in, with_file
 from indexer.model import Entry, Problem, ProblemKind, Stamp
+from indexer.sidecars import NO_STAMP, SidecarKind, kind_of
 
 
 class Unlisted(Struct, frozen=True):
@@ -43,6 +44,11 @@ class Listed(Struct, frozen=True):
     """A folder that was listed whole, before its entries."""
 
     path: bytes
+    sidecars: tuple[Sidecar, ...] | None = None
+    """Its wanted pictures, lyrics and playlists, in order of their names; None: none is wanted, or
+    nothing is known of them."""
+    unseen: frozenset[bytes] = frozenset()
+    """Names in it that cannot be examined: their rows may not be judged."""
 
 
 class Run(Struct, frozen=True):
@@ -55,6 +61,9 @@ class Run(Struct, frozen=True):
 
 
 File = tuple[bytes, os.stat_result, int]
+Sidecar = tuple[bytes, os.stat_result | None]
+"""The name of a file beside the music, and what `lstat` says of it; None of lyrics, of which the
+listing tells enough."""
 Found = Run | Listed | Unlisted | Unseen
 _Kept = File | Unlisted | Unseen | bytes
 """Contents of a listing: files, folders by their paths, and what could not be examined."""
@@ -133,6 +142,7 @@ class _Lister:
         self._path_filter = path_filter
         self._streak = streak
         self._unseen: list[Unseen] = []
+        self._sidecars: list[Sidecar] = []
         self._refused: list[OSError] = []
         """The kernel's error for each name that could not be examined."""
         self._spot = tree.mount_point_of(folder)
@@ -153,10 +163,14 @@ class _Lister:
                 entries = list(listing)
             self.found.append(Listed(self._folder))
             if not self._take_rules(fd, {one.name for one in entries if one.name in RULE_NAMES}):
+                if self._path_filter.sidecars:
+                    self.found[0] = Listed(self._folder, ())
                 return []
             files, others = self._keep_all(entries, fd)
         finally:
             os.close(fd)
+        if self._path_filter.sidecars:
+            self.found[0] = self._with_sidecars()
         others += self._bad_lines
         for unseen in self._unseen:  # it may be a file or a folder
             below = paths.order_key(unseen.path, is_folder=True)
@@ -167,6 +181,11 @@ class _Lister:
         keyed = [(file[0], file) for file in files] + others
         keyed.sort(key=itemgetter(0))
         return _in_runs(kept for _, kept in keyed)
+
+    def _with_sidecars(self) -> Listed:
+        self._sidecars.sort(key=itemgetter(0))
+        unseen = frozenset(paths.name_of(one.path) for one in self._unseen)
+        return Listed(self._folder, tuple(self._sidecars), unseen)
 
     def _take_rules(self, fd: int, names: set[str]) -> bool:
         """Add the folder's own rules; False where they exclude all of it."""
@@ -182,7 +201,7 @@ class _Lister:
                     self._bad_lines.append((place, Unseen(place, told)))
         return True
 
-    def _keep_all(  # noqa: C901 - a call a name costs
+    def _keep_all(  # noqa: C901, PLR0912 - a call a name costs
         self, entries: Iterable[os.DirEntry[str]], fd: int
     ) -> tuple[list[File], list[tuple[bytes, _Kept]]]:
         """The wanted files, and (order key, what to yield) of all else that is wanted.
@@ -193,6 +212,7 @@ class _Lister:
         others: list[tuple[bytes, _Kept]] = []
         before_name = paths.join(self._folder, b"")
         is_wanted, rules = self._path_filter.file, self.rules
+        is_sidecar = self._path_filter.sidecar if self._path_filter.sidecars else _is_none
         disk_id, device = self._spot.disk_id, self._spot.device
         gone: list[os.DirEntry[str]] = []
         well = 0
@@ -209,6 +229,8 @@ class _Lister:
                     is_own = status.st_dev == device
                     disk = disk_id if is_own else self._tree.disk_id_of(path, status)
                     files.append((path, status, disk))
+                elif is_sidecar(name) and not (rules.files and rules.ignore(path)):
+                    self._keep_sidecar(name, entry)
             except FileNotFoundError:
                 gone.append(entry)
             except OSError as error:
@@ -224,9 +246,18 @@ class _Lister:
             self._streak.count(self._folder, None)
         if gone:
             self._look_again(gone, fd, before_name)
-        if self._refused and not files:
+        if self._refused and not (files or any(status for _, status in self._sidecars)):
             self._check_folder([kept for _, kept in others])
         return files, others
+
+    def _keep_sidecar(self, name: bytes, entry: os.DirEntry[str]) -> None:
+        if kind_of(name) is SidecarKind.LYRICS:
+            if entry.is_file(follow_symlinks=False):
+                self._sidecars.append((name, None))
+            return
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            self._sidecars.append((name, status))
 
     def _check_folder(self, others: Sequence[_Kept]) -> None:
         """Raise the kernel's error for the names, where all of them have it."""
@@ -269,9 +300,18 @@ class _Lister:
             return ()
         if stat.S_ISDIR(status.st_mode):
             return self._keep_folder(name, path) if self._tree.may_enter(path) else ()
-        if not self._path_filter.file(name) or self.rules.ignore(path):
+        if self.rules.ignore(path):
+            return ()
+        if self._path_filter.sidecar(name) and stat.S_ISREG(status.st_mode):
+            is_lyrics = kind_of(name) is SidecarKind.LYRICS
+            self._sidecars.append((name, None if is_lyrics else status))
+        if not self._path_filter.file(name):
             return ()
         return ((path, (path, status, self._tree.disk_id_of(path, status))),)
+
+
+def _is_none(_name: bytes) -> bool:
+    return False
 
 
 def _in_runs(listing: Iterable[_Kept]) -> list[_Item]:
@@ -315,10 +355,26 @@ def look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
     return tree.ask(_look, path, path_filter)
 
 
-def _look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
-    folder = paths.parent_of(path)
-    if not path_filter.file(paths.name_of(path)):
+def look_at_sidecar(tree: Tree, path: bytes, path_filter: PathFilter) -> Stamp | None:
+    """The stamp of a file beside the music as a listing would show it; None where there is none."""
+    return tree.ask(_look_at_sidecar, path, path_filter)
+
+
+def _look_at_sidecar(tree: Tree, path: bytes, path_filter: PathFilter) -> Stamp | None:
+    if not path_filter.sidecar(paths.name_of(path)):
         return None
+    entry = _look_at(tree, path, path_filter)
+    if entry is None or entry.special is not None or not tree.lists(path):
+        return None
+    return NO_STAMP if kind_of(path) is SidecarKind.LYRICS else entry.stamp
+
+
+def _look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
+    return _look_at(tree, path, path_filter) if path_filter.file(paths.name_of(path)) else None
+
+
+def _look_at(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
+    folder = paths.parent_of(path)
     above = rules_above(tree, folder, path_filter)
     rules = None if above is None else rules_in(tree, folder, above)
     if rules is None or rules.ignore(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-mounts", action="store_true", help="fail if a test that needs mounts was skipped"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes, begin with what takes long, so that none has a long file at the end.
+
+    Files with real processes wait more than they compute; of the unit tests the largest are first.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    unit = config.rootpath / "tests" / "unit"
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (unit in item.path.parents, -tests[item.path]))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -30,15 +30,19 @@ Tree = Mapping[str | bytes, bytes | None]
 
 TEMPLATES = Path(__file__).with_name("templates")
 ALIASES = {
-    **dict.fromkeys([".m4b", ".m4p", ".m4r", ".mp4"], ".m4a"),
-    **dict.fromkeys([".aif", ".aifc"], ".aiff"),
+    **dict.fromkeys([".m4b", ".m4p", ".m4r", ".mp4", ".f4a", ".3ga"], ".m4a"),
+    **dict.fromkeys([".aif", ".aifc", ".afc"], ".aiff"),
+    **dict.fromkeys([".webm", ".weba"], ".mka"),
+    **dict.fromkeys([".wave", ".bwf"], ".wav"),
+    **dict.fromkeys([".m2a", ".mpga"], ".mp2"),
+    ".adts": ".aac",
+    ".alac": ".alac.m4a",
+    ".ogx": ".ogg",
     **dict.fromkeys([".mp+", ".mpp"], ".mpc"),
     ".asf": ".wma",
     ".ec3": ".eac3",
-    ".m2a": ".mp2",
     ".ofs": ".ofr",
     ".oggflac": ".oga",
-    ".wave": ".wav",
 }
 AT_THE_HEAD = (".mp3", ".mp2", ".mp1", ".aac", ".tta")
 CHUNKS = {".wav": WAVE, ".aiff": AIFF, ".dsf": DSF, ".dff": DSDIFF}
@@ -49,10 +53,13 @@ OTHERS = {
     ".m4a": taggers.mp4,
     ".alac.m4a": taggers.mp4,
     ".wma": taggers.asf,
+    ".mka": taggers.matroska,
     **dict.fromkeys(AT_THE_END, taggers.apev2),
 }
 STREAMS = (*AT_THE_HEAD, *CHUNKS, *OGG, *OTHERS)
 """Suffixes with a template, all different."""
+WITHOUT_PICTURES = {".caf": taggers.caf, ".w64": taggers.wave64}
+"""Suffixes with a template whose format has no pictures; `.w64` has but few columns as well."""
 
 
 @cache
@@ -147,7 +154,7 @@ def flac_header_only() -> bytes:
 
 DAMAGED: dict[str, Callable[[], bytes]] = {
     "truncated.mp3": truncated,
-    "truncated.flac": lambda: truncated(".flac"),
+    "truncated.flac": lambda: truncated(".flac", 0.01),
     "truncated.m4a": lambda: truncated(".m4a", 0.2),
     "truncated.ogg": lambda: truncated(".ogg", 0.05),
     "empty.mp3": empty,
@@ -166,7 +173,7 @@ def _tagger(name: str, id3_version: int) -> taggers.Tagger:
         return taggers.id3_at_the_head(id3_version)
     if name in CHUNKS:
         return taggers.id3_in_a_chunk(CHUNKS[name], id3_version)
-    return taggers.vorbis_in_ogg(OGG[name]) if name in OGG else OTHERS[name]
+    return taggers.vorbis_in_ogg(OGG[name]) if name in OGG else (OTHERS | WITHOUT_PICTURES)[name]
 
 
 def _texts(value: Value) -> list[str]:

@@ -1,12 +1,20 @@
 """Handmade files of formats that no tool here writes: a fifth of a second, headers without sound.
 
-Sources: the Musepack SV7 and SV8 specifications; Monkey's Audio 3.99 (MACLib.h); OptimFROG and TAK
-as mutagen reads them; DSF File Format Specification 1.01; DSDIFF 1.5; ISO 11172-3 (layer I).
+Sources: Apple Core Audio Format Specification 1.0; Sony's Wave64 file format; the Musepack SV7 and
+SV8 specifications; Monkey's Audio 3.99 (MACLib.h); OptimFROG and TAK as mutagen reads them; DSF
+File Format Specification 1.01; DSDIFF 1.5; ISO 11172-3 (layer I).
 """
 
 from __future__ import annotations
 
 import struct
+
+from tests.raw_matroska import matroska
+
+OF_WAVE = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+"""End of the GUIDs of Wave64 but for that of the whole; the beginning is a name in ASCII."""
+SUMMARY = bytes.fromhex("bc945f925a52d21186dc00c04f8edb8a")
+"""GUID of a list of texts in Wave64."""
 
 RATE = 22050
 SAMPLES = 4410
@@ -75,7 +83,48 @@ def mpeg_layer_1() -> bytes:
     return (b"\xff\xff\x18\xc0" + bytes(44)) * 17
 
 
+def caf(*more: bytes, size: int | None = None) -> bytes:
+    """PCM of 16 bits, one channel; `size` is what the sound says, which begins with edits."""
+    stream = struct.pack(">d4s5I", RATE, b"lpcm", 0, 2, 1, 1, 16)
+    sound = bytes(4 + 2 * SAMPLES)
+    return b"".join(
+        [
+            b"caff\0\1\0\0",
+            caf_chunk(b"desc", stream),
+            *more,
+            b"data" + (len(sound) if size is None else size).to_bytes(8) + sound,
+        ]
+    )
+
+
+def caf_chunk(name: bytes, content: bytes) -> bytes:
+    return name + len(content).to_bytes(8) + content
+
+
+def wave64(size: int | None = None) -> bytes:
+    """PCM of 16 bits, one channel. Sizes count the headers of 24 bytes; `size` is the sound's."""
+    form = wave64_chunk(b"fmt " + OF_WAVE, struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16))
+    sound = bytes(2 * SAMPLES)
+    data = b"data" + OF_WAVE + struct.pack("<Q", 24 + len(sound) if size is None else size) + sound
+    content = b"wave" + OF_WAVE + form + data + bytes(-len(data) % 8)
+    whole = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
+    return whole + struct.pack("<Q", 24 + len(content)) + content
+
+
+def wave64_chunk(guid: bytes, content: bytes) -> bytes:
+    return guid + struct.pack("<Q", 24 + len(content)) + content + bytes(-len(content) % 8)
+
+
+def with_wave64_chunk(whole: bytes, guid: bytes, content: bytes) -> bytes:
+    """A Wave64 file with one more chunk behind its sound."""
+    more = whole[24:] + wave64_chunk(guid, content)
+    return whole[:16] + struct.pack("<Q", 24 + len(more)) + more
+
+
 HANDMADE = {
+    ".mka": matroska,
+    ".caf": caf,
+    ".w64": wave64,
     ".mp1": mpeg_layer_1,
     ".mpc": musepack_7,
     ".sv8.mpc": musepack_8,

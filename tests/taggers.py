@@ -26,6 +26,8 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
+from tests import raw_formats, raw_matroska
+
 Texts = dict[str, list[str]]
 Tagger = Callable[[BytesIO, Texts, bytes | None], None]
 
@@ -107,6 +109,36 @@ ATTRIBUTES = {
     "mb_trackid": "MusicBrainz/Track Id",
     **{name: key.replace("MusicBrainz ", "MusicBrainz/", 1) for name, key in USER_TEXTS.items()},
 }
+MATROSKA = {
+    "title": (30, "TITLE"),
+    "album": (50, "TITLE"),
+    "albumartist": (50, "ARTIST"),
+    "date": (50, "DATE_RELEASED"),
+    "label": (50, "LABEL"),
+    "track": (30, "PART_NUMBER"),
+    "track_total": (50, "TOTAL_PARTS"),
+    "disc": (50, "PART_NUMBER"),
+    "disc_total": (60, "TOTAL_PARTS"),
+    "replaygain_track_gain": (30, "REPLAYGAIN_GAIN"),
+    "replaygain_track_peak": (30, "REPLAYGAIN_PEAK"),
+    "replaygain_album_gain": (50, "REPLAYGAIN_GAIN"),
+    "replaygain_album_peak": (50, "REPLAYGAIN_PEAK"),
+}
+"""Level and name, where they are not 30 and those of Vorbis comments (Matroska Tags, 4)."""
+CAF_KEYS = {"track": "track number", "comment": "comments", "bpm": "tempo", "date": "year"}
+"""Keys that are not the name of the column (Core Audio Format, "Information Chunk")."""
+INFO_KEYS = {
+    "title": b"INAM",
+    "artist": b"IART",
+    "album": b"IPRD",
+    "genre": b"IGNR",
+    "date": b"ICRD",
+    "track": b"ITRK",
+    "composer": b"IMUS",
+    "comment": b"ICMT",
+    "bpm": b"IBPM",
+}
+"""Of RIFF, in Wave64."""
 COLUMNS = {*TEXT_FRAMES, *NUMBERS, *USER_TEXTS, "comment", "mb_trackid"}
 """Columns that every tagger can write."""
 
@@ -205,6 +237,48 @@ def asf(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
         whole.tags["WM/Picture"] = [ASFByteArrayAttribute(head + cover)]
     file.seek(0)
     whole.save(file, padding=no_padding)
+
+
+def matroska(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
+    """Each text at its level: 30 is the track, 50 the album, 60 the set of discs."""
+    found = [
+        (*MATROSKA.get(column, (30, VORBIS_KEYS.get(column, column.upper()))), text)
+        for column, values in texts.items()
+        for text in values
+    ]
+    parts = [raw_matroska.tags(found)]
+    if cover is not None:
+        parts.append(raw_matroska.attachments(raw_matroska.attachment(cover)))
+    _rewrite(file, raw_matroska.with_parts(file.getvalue(), *parts))
+
+
+def caf(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
+    """Raises KeyError for a picture."""
+    if cover is not None:
+        raise KeyError("picture")
+    pairs = [
+        (CAF_KEYS.get(name, name), text) for name, several in texts.items() for text in several
+    ]
+    strings = "".join(f"{key}\0{text}\0" for key, text in pairs).encode()
+    chunk = b"info" + (4 + len(strings)).to_bytes(8) + len(pairs).to_bytes(4) + strings
+    _rewrite(file, file.getvalue() + chunk)
+
+
+def wave64(file: BytesIO, texts: Texts, cover: bytes | None) -> None:
+    """Raises KeyError for a picture, and for a column that RIFF INFO has no key for."""
+    if cover is not None:
+        raise KeyError("picture")
+    items = [(INFO_KEYS[name], text) for name, several in texts.items() for text in several]
+    encoded = [(key, f"{text}\0".encode("utf-16-le")) for key, text in items]
+    body = struct.pack("<I", len(items))
+    body += b"".join(key + struct.pack("<I", len(text)) + text for key, text in encoded)
+    _rewrite(file, raw_formats.with_wave64_chunk(file.getvalue(), raw_formats.SUMMARY, body))
+
+
+def _rewrite(file: BytesIO, content: bytes) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
 
 
 def no_padding(_info: Any) -> int:

@@ -12,7 +12,7 @@ import apsw
 from indexer.library import Library
 from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.report import ChangeRow
-from indexer.store import search
+from indexer.store import search_rows
 from indexer.store.connection import Connection, select
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entries_of
@@ -165,11 +165,11 @@ def dump(library: Library) -> dict[str, list[tuple[Any, ...]]]:
 
 _FAULTS: Final = {
     "an artist without tracks": """
-        SELECT name FROM artists WHERE id NOT IN (SELECT artist_id FROM track_artists)""",
+        SELECT name FROM catalog_artists WHERE id NOT IN (SELECT artist_id FROM track_artists)""",
     "a genre without tracks": """
         SELECT name FROM genres WHERE id NOT IN (SELECT genre_id FROM track_genres)""",
     "an album without tracks": """
-        SELECT title FROM albums
+        SELECT title FROM catalog_albums
         WHERE id NOT IN (SELECT album_id FROM tracks WHERE album_id IS NOT NULL)""",
     "a link of a track that is not in the view": """
         SELECT track_id FROM (SELECT track_id FROM track_artists
@@ -181,21 +181,30 @@ _FAULTS: Final = {
         SELECT id FROM tracks WHERE place <> 0 AND album_id IS NOT NULL""",
     "an artist text that is not its links joined": """
         SELECT id, artist FROM library WHERE artist IS NOT (
-            SELECT group_concat(name, '; ') FROM (SELECT name FROM track_artists
-                JOIN artists ON artists.id = artist_id
+            SELECT group_concat(said, '; ') FROM (
+                SELECT coalesce(spelling, key, name) AS said FROM track_artists
+                JOIN catalog_artists ON catalog_artists.id = artist_id
                 WHERE track_id = library.id AND role = 'artist' ORDER BY position))""",
     "a genre text that is not its links joined": """
         SELECT id, genre FROM library WHERE genre IS NOT (
-            SELECT group_concat(name, '; ') FROM (SELECT name FROM track_genres
+            SELECT group_concat(said, '; ') FROM (
+                SELECT coalesce(spelling, key, name) AS said FROM track_genres
                 JOIN genres ON genres.id = genre_id
                 WHERE track_id = library.id ORDER BY position))""",
+    "an artist that is not named as most of its tracks name it": """
+        SELECT id, name FROM catalog_artists WHERE name IS NOT (
+            SELECT coalesce(spelling, catalog_artists.key, catalog_artists.name) AS said
+            FROM track_artists WHERE artist_id = catalog_artists.id
+            GROUP BY said ORDER BY count(DISTINCT track_id) DESC, said LIMIT 1)""",
+    "an album that is not named as most of its tracks name it": """
+        SELECT id, title, albumartist FROM catalog_albums WHERE (title, albumartist) IS NOT (
+            SELECT album, tracks.albumartist FROM tracks WHERE album_id = catalog_albums.id
+            GROUP BY album, tracks.albumartist
+            ORDER BY count(*) DESC, album, tracks.albumartist LIMIT 1)""",
     "a refused file without a problem": """
         SELECT id, path FROM tracks WHERE place = 2 AND NOT EXISTS (SELECT 1 FROM problems
             WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path)""",
 }
-
-
-_TEXTS: Final = "SELECT id, title, artist, albumartist, album, genre FROM library"
 
 
 def faults(library: Library) -> list[str]:
@@ -215,8 +224,7 @@ def faults(library: Library) -> list[str]:
         found.append(f"full text: {error}")
     before = _words(copy)
     copy.execute("INSERT INTO track_search (track_search) VALUES ('delete-all')")
-    for track_id, *texts in list(select(copy, _TEXTS)):
-        search.add(copy, track_id, (texts[0], texts[1], texts[2], texts[3], texts[4]))
+    search_rows.add_all(copy, search_rows.told(copy))
     found += [f"full text: {word}" for word in sorted(before ^ _words(copy))]
     copy.close()
     return found

@@ -18,6 +18,7 @@ import click
 
 from indexer import errors
 from indexer.cli.arguments import (
+    HELP,
     InOrder,
     config_option,
     database_option,
@@ -30,12 +31,16 @@ from indexer.cli.completion import completion_of
 from indexer.cli.completion import run as run_or_complete
 from indexer.cli.output import prepare_streams
 from indexer.cli.session import Session
+from watcher.terminal import Terminal
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from indexer.runs.lock import DispatchLock
     from indexer.settings import Settings
-    from watcher.daemon import Progress
+    from indexer.store.connection import Connection
+    from watcher.daemon import Daemon, Progress
+    from watcher.reload import Reload
 
 _MOST_TO_STOP_S: Final = 1.0
 """How long a batch that is being written when a signal comes may take to end. A guess."""
@@ -47,6 +52,7 @@ class _Overdue(BaseException):
 
 @click.group(
     cls=InOrder,
+    context_settings=HELP,
     invoke_without_command=True,
     epilog=examples("watcher run ~/Music", "watcher --db /srv/library.db run"),
 )
@@ -72,17 +78,20 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     """Watch all roots, and index each change as it happens.
 
     A ROOT is a folder of music; a new one is added. Without one, the roots that are known are
-    watched. Changes made while no daemon ran are found first. Ends with Ctrl-C or SIGTERM.
+    watched. Changes made while no daemon ran are found first. Ends with Ctrl-C or SIGTERM;
+    SIGHUP (indexer reload) has it read the settings again.
     """
-    settings = session.settings()
+    session.make_absolute()
+    session.settings()
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
     progress = nullcontext if log_json else session.progress
+    terminal = Terminal(is_watched=sys.stderr.isatty() and not log_json)
     try:
         try:
-            _watch(settings, roots, progress)
+            _watch(session.settings, roots, progress, terminal)
         except errors.DatabaseDamaged as error:
-            _mend(settings, error)
-            _watch(settings, roots, progress)
+            _mend(session.settings(), error)
+            _watch(session.settings, roots, progress, terminal)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
@@ -91,24 +100,40 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
 cli.add_command(completion_of("watcher"))
 
 
-def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> None:
+class _Requests:
+    """What signals have asked for, whichever daemon is at work then."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.daemon: Daemon | None = None
+
+    def stop(self) -> None:
+        self.stopped = True
+        if self.daemon is not None:
+            self.daemon.stop()
+
+    def reload(self) -> None:
+        if self.daemon is not None:
+            self.daemon.reload()
+
+
+def _watch(
+    load: Callable[[], Settings], folders: Sequence[bytes], progress: Progress, terminal: Terminal
+) -> None:
     from indexer.engine.coordinator import coordinating
     from indexer.ignore_files import path_filter_of
-    from indexer.roots.registry import root_at
+    from indexer.roots.registry import check_first_roots, contradictions, no_root, root_at
     from indexer.runs.lock import lock_info
     from indexer.store import roots
-    from watcher import system
-    from watcher.daemon import Daemon
+    from watcher.log import EventLog
+    from watcher.reload import Reload
 
-    stopped = False
-
-    def stop_waiting() -> None:
-        nonlocal stopped
-        stopped = True
-
-    _on_signals(stop_waiting)
+    settings = load()
+    requests = _Requests()
+    _on_signals(requests.stop)
+    check_first_roots(settings, folders, "watcher run")
     wanted = path_filter_of(settings)
-    with coordinating(settings, wanted, "daemon", lambda: stopped) as dispatcher:
+    with coordinating(settings, wanted, "daemon", lambda: requests.stopped) as dispatcher:
         if dispatcher.lock is None:
             other = lock_info(settings.db)
             who = f"process {other.pid}" if other else "another process"
@@ -118,24 +143,73 @@ def _watch(settings: Settings, folders: Sequence[bytes], progress: Progress) -> 
             )
         for folder in folders:
             root_at(dispatcher.connection, settings, folder)
-        if not roots.watched(dispatcher.connection):
-            raise errors.UsageError(
-                "no root is known yet; name the folder that holds the music: `watcher run FOLDER`"
-            )
+        watched = roots.watched(dispatcher.connection)
+        for contradiction in contradictions(watched, settings):
+            logging.getLogger("watcher").warning("%s", contradiction)
+        if not watched:
+            raise no_root("watcher run")
         os.chdir("/")  # a current folder on a disk keeps it from being unmounted
-        daemon = Daemon(dispatcher.connection, dispatcher.lock, settings, wanted, progress=progress)
         signal.signal(signal.SIGALRM, _give_up)
-        _on_signals(daemon.stop, and_then_s=_MOST_TO_STOP_S)
-        try:
-            if not stopped:
-                system.notify(system.READY, os.environ)
-                daemon.run()
-        except errors.DatabaseDamaged as error:  # it has tried to repair that itself
-            raise errors.CannotDo(str(error)) from error
-        finally:
-            system.notify(system.STOPPING, os.environ)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            daemon.close()
+        _on_signals(requests.stop, and_then_s=_MOST_TO_STOP_S)
+        reload = Reload(load, settings, EventLog())
+        _run_daemons(dispatcher.connection, dispatcher.lock, reload, requests, progress, terminal)
+
+
+def _run_daemons(
+    connection: Connection,
+    lock: DispatchLock,
+    reload: Reload,
+    requests: _Requests,
+    progress: Progress,
+    terminal: Terminal,
+) -> None:
+    """Run a daemon until a signal, and after each reload one with the new settings."""
+    from indexer.ignore_files import path_filter_of
+    from watcher import system
+    from watcher.daemon import Daemon
+    from watcher.watchdog import Watchdog
+
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload())
+    watchdog = Watchdog(os.environ)
+    if watchdog.is_on:
+        import faulthandler
+
+        faulthandler.enable()  # where a loop hung stands in the log, when it is killed for that
+    first = True
+    try:
+        while first or reload.taken():
+            daemon = requests.daemon = Daemon(
+                connection,
+                lock,
+                reload.settings,
+                path_filter_of(reload.settings),
+                progress=progress,
+                when_settled=(lambda: terminal.tell_holdings(connection)) if first else _nothing,
+                reload=reload,
+            )
+            try:
+                if not requests.stopped:
+                    if first:
+                        system.notify(system.READY, os.environ)
+                        terminal.begin()
+                    daemon.run(watchdog)
+                if requests.stopped:
+                    terminal.tell_end(connection)
+            except errors.DatabaseDamaged as error:  # it has tried to repair that itself
+                raise errors.CannotDo(str(error)) from error
+            finally:
+                if requests.stopped or sys.exc_info()[0] is not None:
+                    system.notify(system.STOPPING, os.environ)
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                daemon.close()
+            first = False
+    finally:
+        requests.daemon = None
+
+
+def _nothing() -> None:
+    """Nothing more is told of a daemon that follows another one."""
 
 
 def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:

@@ -10,7 +10,7 @@ import math
 import os
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Final
@@ -21,7 +21,7 @@ from indexer.disk.mounts import can_hang
 from indexer.evidence import ignore_lease_signal
 from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint, Listener
-from indexer.runs.lock import DispatchLock
+from indexer.runs.lock import DispatchLock, ReloadInfo
 from indexer.runs.result import EventFacts, Result
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
@@ -32,15 +32,20 @@ from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
+from watcher.health import HealthLog
 from watcher.local_work import LocalWork, Looked
 from watcher.log import EventLog
 from watcher.observation import observe
 from watcher.queued_work import QueuedWork
 from watcher.reconcile import Retries
+from watcher.reload import Reload
+from watcher.rereading import Rereading
 from watcher.roots import Root, Roots
+from watcher.scrubbing import Scrubbing
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
 from watcher.watch_manager import Observers, WatchManager
+from watcher.watchdog import Watchdog
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""
@@ -71,16 +76,25 @@ class Daemon:
         path_filter: PathFilter,
         *,
         progress: Progress = nullcontext,
+        when_settled: Callable[[], None] = lambda: None,
+        reload: Reload | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`when_settled` is called once, when every root that is there was looked at.
+
+        `reload` is asked in each turn whether `run` is to end for a daemon with other settings.
+        """
         self._settings = settings
+        self._reload = reload
         self._progress = progress
+        self._when_settled: Callable[[], None] | None = when_settled
         self._clock = clock
         self._log = EventLog()
         self._stopping = False
+        self._watchdog = Watchdog({})
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._observers = Observers(self._wake)
-        self._watch_manager = WatchManager(self._observers, path_filter)
+        self._watch_manager = WatchManager(self._observers, path_filter, self._beat)
         self._wakeup = WakeupSocket(settings.db)
         self._debouncer = Debouncer(
             Delays(
@@ -93,16 +107,21 @@ class Daemon:
                 retry_longest_s=settings.retry_longest,
             )
         )
-        self._work = LocalWork(connection, settings, path_filter, self._log, lambda: self._stopping)
+        self._work = LocalWork(
+            connection, settings, path_filter, self._log, self._is_stopping, clock
+        )
         self._roots = Roots(settings, self._log, self._observers.unwatch)
         self._commands = Commands(self._work, self._roots, self._log)
         self._queued: QueuedWork | None = None
         if settings.redis is not None:
             self._queued = QueuedWork(connection, settings, self._log, self._root_is_there)
         self._trouble = DatabaseTrouble(settings.db, settings.retry_longest, self._log)
-        self._mending = Repairs(settings.db, self._log, lambda: self._stopping)
+        self._mending = Repairs(settings.db, self._log, self._is_stopping)
+        self._health = HealthLog(self._log)
         self._retries = Retries(settings.probe_interval)
         engine = "local" if settings.redis is None else "rq"
+        self._rereading = Rereading(connection, self._log)
+        self._scrubbing = Scrubbing(settings, self._log)
         self._publisher = StatusPublisher(lock, self._log, engine, self._work.inode)
         self._probes = 0
         self._probe_at = -math.inf
@@ -120,16 +139,37 @@ class Daemon:
         self._stopping = True
         self._wake()
 
+    def reload(self) -> None:
+        """Have the settings read again; safe in a signal handler and from any thread."""
+        if self._reload is not None:
+            self._reload.ask()
+            self._wake()
+
     def _wake(self) -> None:
         os.eventfd_write(self._wake_fd, 1)
 
-    def run(self) -> None:
-        """Work until `stop`. What was committed stays, the rest is looked at by the next start."""
+    def _beat(self) -> None:
+        self._watchdog.beat()
+
+    def _is_stopping(self) -> bool:
+        """Asked by all that takes long, for each folder and each batch: so it goes on."""
+        self._watchdog.beat()
+        return self._stopping
+
+    def run(self, watchdog: Watchdog | None = None) -> None:
+        """Work until `stop`, or until other settings are due; the loop's turns are `watchdog`'s.
+
+        What was committed stays, the rest is looked at by the next start.
+        """
+        self._watchdog = watchdog or self._watchdog
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_fd, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
             selector.register(self._work.background.limited, selectors.EVENT_READ)
-            while not self._stopping:
+            if self._work.artwork is not None:
+                selector.register(self._work.artwork, selectors.EVENT_READ)
+            while not self._stopping and not (self._reload and self._reload.is_due()):
+                self._watchdog.beat()
                 self.step(self._clock())
                 selector.select(max(0.0, self.next_turn() - self._clock()))
                 if self._streaming > _STREAMING:
@@ -140,18 +180,25 @@ class Daemon:
         self._observers.close()
         if self._queued is not None:
             self._queued.close()
+        self._scrubbing.close()
         self._wakeup.close()
         os.close(self._wake_fd)
         self._work.close()
 
     def next_turn(self) -> float:
         """When there is something to do, if nothing happens before."""
+        alive_at = self._watchdog.next_turn()
+        times = [] if alive_at is None else [alive_at]
         if self._trouble.until is not None:
-            return self._trouble.until
-        times = [self._probe_at]
+            return min([self._trouble.until, *times])
+        times.append(-math.inf if self._may_reread else self._probe_at)
         background_at = self._work.background.limited.next_turn()
         if background_at is not None:
             times.append(background_at)
+        times.extend(self._artwork_times())
+        scrub_at = self._scrubbing.next_turn() if self._is_idle else None
+        if scrub_at is not None:
+            times.append(scrub_at)
         dues = [] if self._is_held_up else [self._debouncer.next_due()]
         if self._queued is not None:
             dues.append(self._queued.next_turn())
@@ -181,6 +228,9 @@ class Daemon:
         else:
             self._trouble.end()
         self._tell_status()
+        if self._when_settled and all(one.is_settled or not one.is_there for one in self._roots):
+            tell, self._when_settled = self._when_settled, None
+            tell()
 
     def _turn(self, now: float) -> None:
         self._drain(now)
@@ -203,6 +253,10 @@ class Daemon:
         self._note_open(self._clock())
         if self._queued is not None:
             self._delegate(self._queued)
+        self._reread()
+        self._choose_artwork()
+        there = [root.row.path for root in self._roots if root.is_there]
+        self._scrubbing.step(self._clock(), there, is_idle=self._is_idle)
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
             self._work.rest()
@@ -213,6 +267,8 @@ class Daemon:
             return
         is_new = self._trouble.begin(error, self._clock())
         self._work.background.forget()
+        if self._work.artwork is not None:
+            self._work.artwork.forget()
         for root in self._roots:
             if is_new:
                 self._roots.doubt(root, self._trouble.reason, str(error))
@@ -243,12 +299,21 @@ class Daemon:
         for root in self._roots:
             if root.is_settled:
                 self._roots.tell_empty(root, self._work.why_empty(root.row))
+                self._roots.tell_unwatched(root)
+        self._tell_health(now)
         self._work.tend_log()
         for hint in self._retries.due(self._work.unreadable(self._roots.rests), now):
             self._debouncer.offer_hint(hint, now)
+        self._work.retry_pictures(self._roots.rests, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
             self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
+
+    def _tell_health(self, now: float) -> None:
+        """Log what got worse or well, as far as the index knows it; not while roots are scanned."""
+        away = [root.row.id for root in self._roots if not root.is_there]
+        if len(away) + sum(root.is_settled for root in self._roots) == len(list(self._roots)):
+            self._health.tell(self._work.in_index(away), now)
 
     # What is to be looked at
 
@@ -315,7 +380,7 @@ class Daemon:
                     self._debouncer.offer_hint(Hint(root.row.id, folder, recursive=True), now)
                 self._roots.plan_poll(root, now)
             if root.reconcile_at and now >= root.reconcile_at and self._roots.may_wake(root, now):
-                root.looked_at = now
+                root.note_look(now)
                 self._log.info("reconcile", root=root.row.name, reason="interval")
                 if None in root.standing.automounts.values():
                     root.reason = "interval"
@@ -330,6 +395,7 @@ class Daemon:
     def _recover(self, root: Root) -> None:
         """Arm all watches anew, then look at everything: in this order nothing is missed (R10)."""
         root_id = root.row.id
+        self._rereading.end(root_id)
         self._watch_manager.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
@@ -369,6 +435,8 @@ class Daemon:
                 seconds=result.seconds,
             )
             self._roots.tell_unwatched(root)
+            self._roots.tell_empty(root, self._work.why_empty(root.row))
+            self._rereading.begin(root_id, root.row.name)
 
     def _doubt_absent(self, absent: set[int]) -> None:
         """A root that went between the last probe and a look was not looked at."""
@@ -403,6 +471,54 @@ class Daemon:
                 return
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
+
+    @property
+    def _may_reread(self) -> bool:
+        """Whether there is nothing to do but to read files that an older version has read."""
+        is_busy = self._queued is not None and self._queued.has_work
+        return (
+            self._rereading.has_more
+            and not (is_busy or self._stopping or self._work.background.limited.row_ids)
+            and self._debouncer.next_due() is None
+            and self._trouble.until is None
+        )
+
+    def _reread(self) -> None:
+        """Read a few files again that an older version has read."""
+        hint = self._rereading.next_hint() if self._may_reread else None
+        if hint is None or not self._root_is_there(hint.root_id):
+            return
+        if self._queued is not None:
+            self._queued.hand([hint], EventFacts())
+        else:
+            self._after(self._work.look([hint], EventFacts(), in_a_hurry=False))
+
+    def _artwork_times(self) -> Iterator[float]:
+        """When there is artwork to choose while nothing else is to be done, or pictures to take."""
+        work = self._work.artwork
+        if work is None:
+            return
+        for at in (work.next_listening(), work.next_turn() if self._is_idle else None):
+            if at is not None:
+                yield at
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether all roots were looked at, and nothing is due or being read."""
+        return (
+            not (self._rereading.has_more or self._stopping)
+            and not self._work.background.limited.row_ids
+            and self._debouncer.next_due() is None
+            and self._trouble.until is None
+            and all(root.is_settled or not root.is_there for root in self._roots)
+        )
+
+    def _choose_artwork(self) -> None:
+        """Choose a little of the artwork that is due."""
+        work = self._work.artwork
+        if work is not None:
+            at = work.next_turn() if self._is_idle else None
+            self._work.choose_artwork(begins=at is not None and at <= self._clock())
 
     def _after(self, looked: Looked) -> None:
         """Take in what else came of a look."""
@@ -498,7 +614,11 @@ class Daemon:
         self._watch_manager.count(self._roots)
         trouble = "" if self._queued is None else self._queued.trouble
         self._publisher.tell(
-            self._roots, trouble, self._work.pace.buckets, log_is_held=self._work.log_is_held
+            self._roots,
+            trouble,
+            self._work.pace,
+            log_is_held=self._work.log_is_held,
+            reload=self._reload.info if self._reload else ReloadInfo(),
         )
 
 

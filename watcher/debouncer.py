@@ -50,6 +50,9 @@ class Debouncer:
       for `still_s`, or for `held_s` where a process has it open;
     - and it is neither empty nor cut short; or it did not change for `incomplete_s`.
 
+    When a departure is due, so is every arrival that is ready, in whatever folder: they may be the
+    halves of a move, and a departure that is looked at alone is taken for a loss (rule R6).
+
     So a file is due at the latest `retry_longest_s` plus the longest of these times after its last
     change. While the caller is busy and does not call `pop_due`, more becomes due: the batches grow
     with the load by themselves.
@@ -106,10 +109,15 @@ class Debouncer:
         if event.kind in _FOLDERS:
             path = folder if name is None else paths.join(folder, name)
             self._mark(root_id, path, Extent.TREE, now)
+            self._buffer(root_id, path, now).note_move(event.kind)
+            if not path:  # the inbox gave up detail
+                self._buffer(root_id, path, now).note_move(FsEventKind.FOLDER_WENT)
         elif name is None:
             self._mark(root_id, folder, Extent.FOLDER, now)
         else:
-            self._count += self._buffer(root_id, folder, now).tell(name, event.kind, now)
+            buffer = self._buffer(root_id, folder, now)
+            self._count += buffer.tell(name, event.kind, now)
+            buffer.note_move(event.kind)
         self._stay_small(now)
 
     def offer_hint(self, hint: Hint, now: float) -> None:
@@ -132,6 +140,7 @@ class Debouncer:
 
     def pop_due(self, now: float, observe: Observe) -> list[DueHint]:
         """All that is due, folder by folder; a recursive hint takes along what is ready below."""
+        self._hurry_arrivals(now)
         loads: list[_Load] = []
         tree: _Load | None = None
         for key in sorted(self._buffers, key=_in_walk_order):
@@ -141,8 +150,7 @@ class Debouncer:
                 continue
             if buffer.due_at > now:
                 continue
-            is_crowd = len(buffer.asked_for(now)) > self._most_names  # no wait adds to this batch
-            with_ready = is_crowd or buffer.batch_at <= now
+            with_ready = self._takes_ready(buffer, now)
             load = _Load(*key, buffer.extent if with_ready else Extent.NAMES)
             self._fill(load, key, now, observe, with_ready=with_ready)
             loads.append(load)
@@ -157,6 +165,19 @@ class Debouncer:
         due.extend(DueHint(hint, unfinished=self._open_in(hint)) for hint in self._rereads)
         self._rereads.clear()
         return due
+
+    def _takes_ready(self, buffer: FolderBuffer, now: float) -> bool:
+        """Whether what is ready in a folder is due."""
+        is_crowd = len(buffer.asked_for(now)) > self._most_names  # no wait adds to this batch
+        return is_crowd or buffer.batch_at <= now
+
+    def _hurry_arrivals(self, now: float) -> None:
+        """Where a departure is due, have every arrival that is ready be due."""
+        buffers = self._buffers.values()
+        if any(one.has_departures and self._takes_ready(one, now) for one in buffers):
+            for one in buffers:
+                if one.has_arrivals:
+                    one.be_due()
 
     def _fill(
         self, load: _Load, key: _Key, now: float, observe: Observe, *, with_ready: bool
@@ -225,7 +246,9 @@ class Debouncer:
         for (root_id, _), buffer in self._buffers.items():
             ready_at[root_id] = min(ready_at.get(root_id, now), buffer.ready_at)
         self._buffers = {
-            (root_id, b""): FolderBuffer(self._delays, now, since, Extent.TREE)
+            (root_id, b""): FolderBuffer(
+                self._delays, now, since, Extent.TREE, has_arrivals=True, has_departures=True
+            )
             for root_id, since in ready_at.items()
         }
         self._recount()

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import math
 from enum import Enum, IntEnum, auto
+from typing import Final
 
 from msgspec import Struct
 
 from indexer.evidence import FileLease, must_stand_still_s
 from watcher.fs_event import FsEventKind
+
+_ARRIVALS: Final = (FsEventKind.MOVED_IN, FsEventKind.FOLDER_CAME)
+_DEPARTURES: Final = (FsEventKind.GONE, FsEventKind.FOLDER_WENT)
 
 
 class Delays(Struct, frozen=True):
@@ -117,6 +121,10 @@ class FolderBuffer(Struct):
     """Names that wait only to be batched, as far as the events tell."""
     open: dict[bytes, BufferedFile] = {}
     """Names that may still be written, or are incomplete: they are observed."""
+    has_arrivals: bool = False
+    """Whether something that is ready was moved in, perhaps from another folder."""
+    has_departures: bool = False
+    """Whether something that is ready went, perhaps to another folder."""
 
     @property
     def count(self) -> int:
@@ -188,9 +196,19 @@ class FolderBuffer(Struct):
         """The names to observe now."""
         return {name: file for name, file in self.open.items() if file.ask_at <= now}
 
+    def note_move(self, kind: FsEventKind) -> None:
+        """Take in that something came or went, perhaps as one half of a move."""
+        self.has_arrivals |= kind in _ARRIVALS
+        self.has_departures |= kind in _DEPARTURES
+
+    def be_due(self) -> None:
+        """Wait no longer for quiet with what is ready."""
+        self.ready_at = -math.inf
+
     def take_ready(self) -> dict[bytes, BufferedFile]:
         """Take out the names that are ready, and reset how much of the folder to scan."""
         taken = self.ready
+        self.has_arrivals = self.has_departures = False
         self.extent, self.ready, self.ready_at = Extent.NAMES, {}, math.inf
         return taken
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -40,7 +41,8 @@ class Inbox:
     def __init__(self, wake: Callable[[], None], most: int) -> None:
         self._wake = wake
         self._most = most
-        self._lock = threading.Lock()  # guards the three below
+        self._lock = threading.Lock()  # guards all below
+        self._arriving = 0
         self._found: dict[int, _Found] = {}
         self._doubts: dict[tuple[int, str], WatchFault] = {}
         self._told = False
@@ -54,6 +56,32 @@ class Inbox:
             found[folder, name] = merged(found.get((folder, name)), kind)
             if len(found) > self._most:
                 self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
+
+    def sight_departure(
+        self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind
+    ) -> None:
+        """Put in that a name was renamed away, later than it was: newer events of it stay."""
+        with self._lock:
+            found = self._found.get(root_id, {})
+            if found.get((folder, name), FsEventKind.ATTRIBUTES) is not FsEventKind.ATTRIBUTES:
+                return
+        self.sight(root_id, folder, name, kind)
+
+    @property
+    def something_arrives(self) -> bool:
+        """Whether a folder that was moved in, in whichever root, is about to be reported."""
+        return self._arriving > 0
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """While a folder that was moved in is given watches, and until it was put in."""
+        with self._lock:
+            self._arriving += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._arriving -= 1
 
     def doubt(self, doubt: WatchFault) -> None:
         """Put a watch fault in, and wake the loop. The first of a kind keeps its details."""

@@ -20,9 +20,10 @@ from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
 from indexer.process import give_back
+from indexer.readers.artwork import ArtworkWork, forget_unwanted, purge
 from indexer.readers.limited import LimitedReaders
 from indexer.roots import acceptance, open_roots
-from indexer.roots.automounts import Touches, touched_by
+from indexer.roots.automounts import Touches, touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.lock import what_became
 from indexer.runs.result import EventFacts, Result
@@ -35,8 +36,10 @@ from indexer.store.connection import Connection, read_transaction, write_transac
 from indexer.store.identity import token_of
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
+from indexer.store.unwell import InIndex, in_index
 from indexer.walk import Listed, walk
 from watcher.log import EventLog
+from watcher.picture_retries import PictureRetries
 from watcher.roots import RootStatus
 from watcher.system import catching_up
 
@@ -88,6 +91,7 @@ class LocalWork:
         path_filter: PathFilter,
         log: EventLog,
         stop: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log_is_held = False
         """Whether somebody's long read keeps the WAL from shrinking."""
@@ -115,6 +119,12 @@ class LocalWork:
         limited = LimitedReaders(connection, settings, BACKGROUND_READERS)
         self.background = BackgroundReads(connection, limited)
         """Readers of what may kill them, which the loop does not wait for."""
+        self.artwork: ArtworkWork | None = None
+        """What chooses covers and artists' images; None where none are wanted, or workers do it."""
+        if settings.redis is None:
+            self.artwork = ArtworkWork(connection, settings, path_filter, clock=clock)
+        self._picture_retries = PictureRetries(connection, settings)
+        forget_unwanted(connection, settings)
         connection.set_busy_handler(self._goes_on_waiting)
 
     def _goes_on_waiting(self, tries: int) -> bool:
@@ -234,9 +244,17 @@ class LocalWork:
         """Once a day: count it for these roots, and forget what left long ago."""
         now_ms = time.time_ns() // 1_000_000
         settings = self._settings
+        root_ids = tuple(root_ids)
+        is_new = any(upkeep.is_new_day(self._connection, one, now_ms) for one in root_ids)
         upkeep.count_days(
             self._connection, root_ids, now_ms, settings.keep_missing, settings.keep_changes
         )
+        if is_new:
+            purge(self._connection, settings)
+
+    def in_index(self, away: Collection[int]) -> InIndex:
+        """What is not well according to the index; `away` are the ids of roots that are offline."""
+        return in_index(self._connection, away, time.time_ns() // 1_000_000)
 
     # Places
 
@@ -258,6 +276,10 @@ class LocalWork:
                 places.add(Hint(root_id, paths.parent_of(path), (paths.name_of(path),)))
         return places
 
+    def retry_pictures(self, rests: Callable[[int, bytes], bool], now: float) -> None:
+        """Make pictures and playlists due again that the machine could not read, if it is time."""
+        self._picture_retries.turn([row.id for row in self._watched], rests, now)
+
     def _may_be_folder(self, root: RootRow, path: bytes) -> bool:
         """Whether a folder is there, or that is unknown: no rights above it, or a disk error.
 
@@ -272,8 +294,29 @@ class LocalWork:
         return status is not None and stat.S_ISDIR(status.st_mode)
 
     def close(self) -> None:
-        """End the readers. What they had in work stays pending."""
+        """End the readers. What they had in work stays pending, or due."""
         self.background.close()
+        if self.artwork is not None:
+            self.artwork.close()
+
+    def choose_artwork(self, *, begins: bool) -> None:
+        """Write what was read for artwork, and choose a little more if it `begins` anything.
+
+        It steps aside for all that other programs do.
+        """
+        work = self.artwork
+        if work is None or not (work.listen() or begins):
+            return
+        with catching_up(), self._disks(touch_mounted) as (_, open_trees):
+            try:
+                step = work.step(open_trees.trees, begins=begins)
+            except errors.RootSilent as error:
+                open_trees.lose(error)
+                return
+        self.pace.add_artwork(time.time(), step.chosen)
+        self.pace.add_totals(bytes_read=step.bytes_read)
+        if step.chosen or step.read:
+            self._log.debug("artwork", chosen=step.chosen, read=step.read, bytes=step.bytes_read)
 
     def take_background(self) -> Looked:
         """Write what the readers have read for looks of before."""
@@ -365,6 +408,11 @@ class LocalWork:
         started = time.monotonic()
         result = Result()
         looked = Looked(result)
+        if self.artwork is not None:
+            is_picture = self._path_filter.sidecar
+            self.artwork.note_closed(
+                one for one in facts.closed if is_picture(paths.name_of(one[1]))
+            )
         self.background.waits = waits
         touches = touched_by(hints, wakes=wakes)
         about = {hint.root_id for hint in hints}
@@ -390,6 +438,8 @@ class LocalWork:
                 open_trees, lambda: self._engine(open_trees, result, facts, listener), run
             )
             looked.take(engine, about - open_trees.trees.keys())
+            if self.artwork is not None:
+                self.artwork.note_disks(open_trees.trees)
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
@@ -407,6 +457,7 @@ class LocalWork:
             insertion=sum(result.tally[one] for one in Outcome if one not in _NOT_WRITTEN),
             failed=result.tally[Outcome.PROBLEM],
         )
+        self.pace.add_totals(bytes_read=result.bytes_read, cache_hits=result.unchanged)
         self._log.debug(
             "looked",
             places=places,
@@ -523,12 +574,15 @@ class LocalWork:
     def tell_changes(self) -> None:
         """A line in the log for each change since the last call."""
         newest = changes.newest(self._connection)
+        if newest == self._told_to:
+            return
+        counted = changes.counted_since(self._connection, self._told_to)
+        self.pace.add_changes(counted)
         if newest - self._told_to > _TOLD_ONE_BY_ONE:
-            counted = changes.counted_since(self._connection, self._told_to)
             self._log.info("settled", **counted)
         else:
             for row in changes.since(self._connection, self._told_to):
-                _, _, kind, _, root, path, old_root, old_path = row
+                _, _, kind, _, root, path, old_root, old_path, _ = row
                 came_from = {} if old_path is None else {"from": _place(old_root, old_path)}
                 self._log.info(kind, path=_place(root, path), **came_from)
         self._told_to = newest

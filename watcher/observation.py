@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from indexer import paths
 from indexer.disk.descent import OpenFolders
 from indexer.evidence import FileLease, coarse_now_ns, tick_left_ns, try_lease
+from indexer.tags.ebml import EBML, HEADER, SEGMENT, element_in
 from watcher.folder_buffer import Observation
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
@@ -77,6 +78,10 @@ OGG_PAGE: Final = OGG_HEADER + 255 * 255
 
 OGG_STEP: Final = 4096
 """Bytes read at once on the way back to the last Ogg page; encoders make pages of 4 to 16 KB."""
+
+
+_ANYWHERE: Final = 2**60
+"""Beyond the end that any element can tell."""
 
 
 class Readable(Protocol):
@@ -176,6 +181,20 @@ def _is_complete_ogg(file: Readable, size: int) -> bool:
     return False
 
 
+def _is_complete_matroska(file: Readable, size: int) -> bool:
+    """A segment that ends within the file, or tells no size, as in a recording (RFC 8794, 6.2).
+
+    Most writers leave the size unknown until all else is there.
+    """
+    header = element_in(_read(file, 0, HEADER), 0, 0, _ANYWHERE)
+    if header is None or header.id != EBML:
+        return False
+    segment = element_in(_read(file, header.end, HEADER), 0, header.end, _ANYWHERE)
+    if segment is None or segment.id != SEGMENT:
+        return False
+    return segment.end <= size if segment.is_sized else True
+
+
 def _pages_from_the_end(file: Readable, size: int) -> Iterator[tuple[int, bytes]]:
     """(offset, bytes) of what looks like a page's header and segment table, the last first."""
     tail = b""
@@ -213,10 +232,17 @@ _CHECKS: Final[dict[bytes, Callable[[Readable, int], bool]]] = {
     b".m4a": _is_complete_mp4,
     b".m4b": _is_complete_mp4,
     b".mp4": _is_complete_mp4,
+    b".f4a": _is_complete_mp4,
+    b".3ga": _is_complete_mp4,
     b".flac": _is_complete_flac,
     b".wav": _is_complete_riff,
+    b".bwf": _is_complete_riff,
     b".ogg": _is_complete_ogg,
     b".oga": _is_complete_ogg,
+    b".ogx": _is_complete_ogg,
     b".opus": _is_complete_ogg,
+    b".mka": _is_complete_matroska,
+    b".webm": _is_complete_matroska,
+    b".weba": _is_complete_matroska,
 }
 """The suffixes with a container. MP3 is a row of frames that may end after any of them."""

@@ -15,8 +15,11 @@ import ctypes
 import errno
 import os
 import threading
+import time
+from contextlib import nullcontext
 from typing import Final
 
+from msgspec import Struct
 from watchdog.observers.inotify_c import (
     InotifyConstants,
     InotifyEvent,
@@ -61,12 +64,38 @@ FOLDER_MASK: Final = Mask(
 )
 """Never opens, reads, or closes without writing: listing a folder would raise them."""
 
+PARTNER_S: Final = 0.05
+"""How long the second event of a rename is waited for (the kernel queues the two one after the
+other, but its thread can be interrupted in between, and each root has a queue of its own). A guess,
+and what a file that leaves all roots is reported later by."""
+ARRIVAL_S: Final = 5.0
+"""How long a departure waits for another root that is adding watches to a folder that was moved in,
+which may be this one. A guess: 100 000 folders."""
+_ARRIVAL_PAUSE_S: Final = 0.02
+
 PARTING_S: Final = 1.0
 """How long to wait for an observer that was told to end: a disk that hangs may block it."""
 
 
+class _Departure(Struct, gc=False):
+    """A name that was renamed away (IN_MOVED_FROM): the first event of the two of a rename."""
+
+    folder: bytes
+    name: bytes | None
+    kind: FsEventKind
+    since: float
+
+    def due_at(self, *, something_arrives: bool) -> float:
+        """When it is reported, though its second event has not come."""
+        return self.since + (ARRIVAL_S if something_arrives else PARTNER_S)
+
+
 class Observer(InotifyFD):
     """One root's watches, and the thread that reads their events.
+
+    A name that was renamed away is reported after its new name: if it came first, a look at it
+    could find its file nowhere and call it missing (rule R6). The second event of a rename may come
+    late, and a large folder needs many watches before it can be reported.
 
     The root has a descriptor of its own: it overflows, dies and is renewed alone. Watches are
     added by two threads, the loop's (`watches.arm`) and this one, when folders are created.
@@ -82,6 +111,10 @@ class Observer(InotifyFD):
         self._inbox = inbox
         self._answered = threading.Event()
         self._answered.set()
+        self._departures: dict[int, _Departure] = {}
+        """By the cookie that the two events of a rename have in common."""
+        self._asked_after: set[int] | None = None
+        """What had departed before the last check that the thread works, and is not reported."""
         self._fence = os.memfd_create("fence")
         try:
             path = b"/proc/self/fd/%d" % self._fence
@@ -104,13 +137,47 @@ class Observer(InotifyFD):
         self.close()
 
     def _read_once(self) -> None:
-        """Wait for events, and take in all that one read returns."""
-        events = self.read_events()
-        if not events and self.should_keep_running():  # watchdog would ask again, without end
-            raise OSError(errno.EBADF, "the inotify descriptor was closed")
-        for event in events:
-            self.handle_event(event)
+        """Wait for events or until a departure is due, and take in all that one read returns."""
+        if self._has_events():
+            events = self.read_events()
+            if not events and self.should_keep_running():  # watchdog would ask again, without end
+                raise OSError(errno.EBADF, "the inotify descriptor was closed")
+            for event in events:
+                self.handle_event(event)
+        self._report_departures()
         self._inbox.tell()
+
+    def _has_events(self) -> bool:
+        """Wait for as long as no departure is due; whether there is something to read."""
+        first = next(iter(self._departures.values()), None)
+        if first is None:
+            return True  # as soon as the read returns
+        wait_s = first.due_at(something_arrives=False) - time.monotonic()
+        if wait_s <= 0 and self._inbox.something_arrives:
+            wait_s = _ARRIVAL_PAUSE_S
+        return bool(self._poller.poll(max(wait_s, 0.0) * 1000)) if self._poller else True
+
+    def _report_departures(self) -> None:
+        """Report what was renamed away long enough ago."""
+        now = time.monotonic()
+        something_arrives = self._inbox.something_arrives
+        for cookie, one in list(self._departures.items()):
+            if one.due_at(something_arrives=something_arrives) > now:
+                break
+            self._report_departure(cookie)
+        if self._asked_after is not None:
+            self._asked_after &= self._departures.keys()
+            if not self._asked_after:
+                self._asked_after = None
+                self._answered.set()
+
+    def _report_departure(self, cookie: int) -> None:
+        one = self._departures.pop(cookie, None)
+        if one is not None:
+            self._inbox.sight_departure(self._place.root_id, one.folder, one.name, one.kind)
+
+    def _depart(self, cookie: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
+        self._departures[cookie] = _Departure(folder, name, kind, time.monotonic())
 
     def on_thread_stop(self) -> None:
         """Wake the thread. It closes its descriptors itself, when it no longer needs them."""
@@ -155,7 +222,7 @@ class Observer(InotifyFD):
         folder = self.watches.folder_of(event.wd)
         if folder is None:
             if event.wd == self._fence_watch:
-                self._answered.set()
+                self._asked_after = set(self._departures)
             elif mask & InotifyConstants.IN_Q_OVERFLOW:
                 self._doubt(WatchFaultKind.OVERFLOW, "more events than the kernel's queue holds")
             elif mask & InotifyConstants.IN_IGNORED:
@@ -163,10 +230,15 @@ class Observer(InotifyFD):
         elif not event.name:
             self._take_self(event.wd, folder, mask)
         elif mask & InotifyConstants.IN_ISDIR:
-            self._take_folder(paths.join(folder, event.name), mask)
+            self._take_folder(paths.join(folder, event.name), mask, event.cookie)
         elif self._place.wants_name(folder, event.name):
             kind = _KINDS[Mask(mask & InotifyConstants.IN_ALL_EVENTS)]
-            self._inbox.sight(self._place.root_id, folder, event.name, kind)
+            if mask & InotifyConstants.IN_MOVED_FROM:
+                self._depart(event.cookie, folder, event.name, kind)
+            else:
+                self._inbox.sight(self._place.root_id, folder, event.name, kind)
+        if mask & InotifyConstants.IN_MOVED_TO:
+            self._report_departure(event.cookie)
 
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
         """Something happened to a watched folder itself, reported by its own watch."""
@@ -183,14 +255,18 @@ class Observer(InotifyFD):
             self.watches.drop(folder)
             self._doubt(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
 
-    def _take_folder(self, folder: bytes, mask: int) -> None:
+    def _take_folder(self, folder: bytes, mask: int, cookie: int) -> None:
         """Something happened to a folder, reported by the watch of its parent."""
-        if not self._place.wants_folder(folder):
-            return
-        if mask & InotifyConstants.IN_ATTRIB:
-            self._take_rights(folder)
-        else:  # it was created, or removed
-            self._look_again(folder, anew=bool(mask & _WENT))
+        moved_in = mask & InotifyConstants.IN_MOVED_TO
+        with self._inbox.arriving() if moved_in else nullcontext():
+            if not self._place.wants_folder(folder):
+                return
+            if mask & InotifyConstants.IN_ATTRIB:
+                self._take_rights(folder)
+            elif mask & InotifyConstants.IN_MOVED_FROM:
+                self._depart(cookie, folder, None, self._renew(folder, anew=True))
+            else:  # it was created or moved in, or removed
+                self._look_again(folder, anew=bool(mask & _WENT))
 
     def _take_rights(self, folder: bytes) -> None:
         """The rights of a folder may have changed: it, or what is below it, can perhaps be watched.
@@ -203,7 +279,11 @@ class Observer(InotifyFD):
         self._sight(folder, FsEventKind.ATTRIBUTES)
 
     def _look_again(self, folder: bytes, *, anew: bool) -> None:
-        """Check what is at a folder's path now; the event is old, and others may follow it.
+        """Check what is at a folder's path now; the event is old, and others may follow it."""
+        self._sight(folder, self._renew(folder, anew=anew))
+
+    def _renew(self, folder: bytes, *, anew: bool) -> FsEventKind:
+        """Add the watches of what is at a folder's path now; what that is.
 
         `anew` first removes the watches of it and of the folders below it. (When two folders are
         swapped, the second one is reported as gone from a path that the first one already has.)
@@ -212,7 +292,7 @@ class Observer(InotifyFD):
             self.watches.drop(folder)
         self._inbox.tell()  # report earlier events first: a large folder takes long
         there = self.watches.arm(folder)
-        self._sight(folder, FsEventKind.FOLDER_CAME if there else FsEventKind.FOLDER_WENT)
+        return FsEventKind.FOLDER_CAME if there else FsEventKind.FOLDER_WENT
 
     def _sight(self, folder: bytes, kind: FsEventKind) -> None:
         self._inbox.sight(self._place.root_id, folder, None, kind)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from indexer.model import Hint
+from indexer.readers.artwork import has_due
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
@@ -60,6 +61,8 @@ class QueuedWork:
         self._dispatcher.is_there = is_there
         self._awaited: dict[int, Awaited] = {}
         self._has_news = True
+        self._artwork_at = 0.0
+        """When artwork that is due, perhaps since a job was lost, is asked for again."""
         self._in_work: set[int] = set()
         """Open generations, without those of full scans."""
         self._forget_looks()
@@ -79,12 +82,22 @@ class QueuedWork:
 
     def next_turn(self) -> float | None:
         """When something is due, if nothing happens before."""
-        return float("-inf") if self._has_news else self._dispatcher.next_turn()
+        if self._has_news:
+            return float("-inf")
+        due_at = self._dispatcher.next_turn()
+        if not has_due(self._connection, self._settings):
+            return due_at
+        return self._artwork_at if due_at is None else min(due_at, self._artwork_at)
 
     @property
     def is_busy(self) -> bool:
         """Whether so much is being worked on that due hints should wait and be batched."""
         return len(self._in_work) >= _MOST_IN_WORK
+
+    @property
+    def has_work(self) -> bool:
+        """Whether workers have any hint at hand that this daemon has left."""
+        return bool(self._in_work) or bool(self.trouble)
 
     def hand(self, hints: Sequence[Hint], facts: EventFacts, *, scan_id: int = 0) -> int:
         """Have these hints scanned together; their generation, or 0: their roots were removed."""
@@ -118,6 +131,9 @@ class QueuedWork:
         due_at = self.next_turn()
         if due_at is None or due_at > now:
             return
+        if now >= self._artwork_at:
+            self._artwork_at = now + self._settings.lease
+            self._dispatcher.put_artwork(now)
         self._has_news = False
         news = self._dispatcher.tick(now)
         self.left.extend(news.left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -64,6 +65,10 @@ class Root(Struct):
     """Why changes may have been missed, for the log."""
     told: str | None = None
     """Why it is offline, as it was last logged."""
+    away_since_ms: int = 0
+    """Since when `why_away` says something (Unix milliseconds)."""
+    told_unwatched: tuple[int, frozenset[int]] = (0, frozenset())
+    """How many folders could not be watched, and for which errors, when that was last looked at."""
     told_empty: bool = False
     """Whether it was logged that there never was music in it."""
     armed: WatchCounts = WatchCounts(0, {})
@@ -72,6 +77,8 @@ class Root(Struct):
     reconcile_at: float = 0.0
     looked_at: float = 0.0
     """When all of it was last scanned, because changes may have been missed or it was time."""
+    looked_at_ms: int = 0
+    """The same as Unix milliseconds; 0: not yet."""
 
     @property
     def row(self) -> RootRow:
@@ -116,6 +123,10 @@ class Root(Struct):
             if not filesystem.tells_changes(mount.disk.fs_type)
         ]
         return sorted({*silent, *self.armed.unwatched})
+
+    def note_look(self, now: float) -> None:
+        """Note that all of it is looked at now, by the loop's clock."""
+        self.looked_at, self.looked_at_ms = now, time.time_ns() // 1_000_000
 
     def move(self, event: RootEvent) -> None:
         """Move its state by an event."""
@@ -188,7 +199,7 @@ class Roots:
         return has_returned
 
     def _judge(self, root: Root, now: RootStatus) -> bool:
-        before = root.standing
+        before, was_away = root.standing, bool(root.why_away)
         back: list[bytes] = []
         if root.is_settled:  # what was not opened is unchanged
             kept = {one: why for one, why in before.away.items() if one in now.automounts}
@@ -204,12 +215,16 @@ class Roots:
             self._let_go(root.row.id)
             root.move(RootEvent.LOST)
         elif not root.is_there:
+            if root.told is not None:
+                self._log.info("online", root=root.row.name, away_s=_seconds(root.away_since_ms))
             root.move(RootEvent.FOUND)
         elif (before.mounts, before.away) != (now.mounts, now.away):
             self.doubt(root, "mounts changed", "; ".join(now.away.values()) or "all there")
         elif root.state is not RootState.DOUBTED and (back := now.returned_since(before)):
             self.doubt(root, "automount returned", os.fsdecode(b", ".join(back)) or root.row.name)
         root.told = now.offline
+        if root.why_away and not was_away:
+            root.away_since_ms = time.time_ns() // 1_000_000
         root.is_polled = self._is_polled(now)
         return bool(back)
 
@@ -232,7 +247,7 @@ class Roots:
     def settle(self, root: Root, now: float) -> None:
         """Note that all of it was scanned: plan when that is to be done again."""
         root.move(RootEvent.SCAN_DONE)
-        root.looked_at = now
+        root.note_look(now)
         self.plan_poll(root, now)
         self.plan_reconcile(root, now)
 
@@ -263,13 +278,25 @@ class Roots:
             self._log.warning("empty", root=root.row.name, reason=reason)
 
     def tell_unwatched(self, root: Root) -> None:
-        """Log once for each reason which folders cannot be watched, and the remedy."""
-        for error, number in Counter(root.armed.unwatched.values()).items():
-            every = root.armed.watched + len(root.armed.unwatched)
+        """Log once for each reason that folders cannot be watched, with the remedy; and its end."""
+        unwatched = root.armed.unwatched
+        before, told = root.told_unwatched
+        if len(unwatched) == before:
+            return
+        counted = Counter(unwatched.values())
+        root.told_unwatched = len(unwatched), frozenset(counted)
+        for error in counted.keys() - told:
             self._log.warning(
                 "unwatched",
                 root=root.row.name,
-                folders=number,
+                folders=counted[error],
                 action=f"polled every {self._settings.poll_interval:g} s",
-                mend=remedy(error, every),
+                mend=remedy(error, root.armed.watched + len(unwatched)),
             )
+        if not unwatched:
+            self._log.info("watched again", root=root.row.name, folders=root.armed.watched)
+
+
+def _seconds(since_ms: int) -> int:
+    """How long ago a time was (Unix milliseconds)."""
+    return max(0, round(time.time() - since_ms / 1000))

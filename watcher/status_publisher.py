@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Final
 
-from indexer.runs.lock import DispatchLock, LockInfo
-from indexer.runs.throughput import Bucket
+from msgspec import structs
+
+from indexer.process import written_by_this
+from indexer.runs.lock import DispatchLock, LockInfo, ReloadInfo
+from indexer.runs.throughput import Throughput
 from watcher.log import EventLog
 from watcher.roots import Roots
+
+_NEVER: Final = ReloadInfo()
+_NOTHING: Final = Throughput()
 
 
 class StatusPublisher:
@@ -20,34 +28,45 @@ class StatusPublisher:
         self._log = log
         self._engine = engine
         self._told = LockInfo(os.getpid(), "daemon")
+        self._unwatched_since_ms = 0
 
     def tell(
         self,
         roots: Roots,
         queue_trouble: str = "",
-        pace: tuple[Bucket, ...] = (),
+        pace: Throughput = _NOTHING,
         *,
         log_is_held: bool = False,
+        reload: ReloadInfo = _NEVER,
     ) -> None:
         """Publish how many folders are watched, the state of each root, and what went wrong."""
         armed = [root.armed for root in roots if root.is_there]
+        unwatched = sum(len(one.unwatched) for one in armed)
+        if bool(unwatched) != bool(self._unwatched_since_ms):
+            self._unwatched_since_ms = time.time_ns() // 1_000_000 if unwatched else 0
         news = LockInfo(
             os.getpid(),
             "daemon",
             sum(one.watched for one in armed),
-            sum(len(one.unwatched) for one in armed),
+            unwatched,
             {root.row.name: root.state.shown for root in roots},
             {root.row.name: root.why_away for root in roots if root.why_away},
             dict(roots.recoveries),
             self._engine,
             queue_trouble,
-            pace,
+            pace.buckets,
             log_is_held,
             self._inode,
+            reload,
+            {root.row.name: root.away_since_ms for root in roots if root.why_away},
+            self._unwatched_since_ms,
+            structs.replace(pace.totals, bytes_written=self._told.totals.bytes_written),
+            {root.row.name: root.looked_at_ms for root in roots if root.looked_at_ms},
         )
         if news == self._told:
             return
-        self._told = news
+        totals = structs.replace(news.totals, bytes_written=written_by_this())
+        news = self._told = structs.replace(news, totals=totals)
         try:
             self._lock.tell(news)
         except OSError as error:  # the disk of the database is full: the next write may fit

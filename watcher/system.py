@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
-"""The number of the system call, which glibc has no function for (ioprio_set(2))."""
-_THIS_THREAD: Final = (1, 0)
-_IDLE: Final = 3 << 13
-_NONE: Final = 0
-"""As the scheduler and niceness say: the default of every thread."""
+from indexer.process import IO_DEFAULT, IO_IDLE, set_io_priority
 
 
 @contextmanager
@@ -27,26 +20,21 @@ def catching_up() -> Iterator[None]:
     before = os.sched_getscheduler(0)
     if before == os.SCHED_OTHER:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    _set_io_priority(_IDLE)
+    set_io_priority(IO_IDLE)
     try:
         yield
     finally:
-        _set_io_priority(_NONE)
+        set_io_priority(IO_DEFAULT)
         if before == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
-def _set_io_priority(value: int) -> None:
-    """Where the kernel has no priorities, everything has the same."""
-    number = _IOPRIO_SET.get(platform.machine())
-    if number is not None:
-        ctypes.CDLL(None).syscall(number, *_THIS_THREAD, value)
 
 
 READY: Final = "READY=1"
 """It works: `systemctl start` returns, and units that come after it are started."""
 STOPPING: Final = "STOPPING=1"
 """It is about to end."""
+ALIVE: Final = "WATCHDOG=1"
+"""Its loop goes on."""
 
 
 def notify(state: str, environ: Mapping[str, str]) -> bool:

@@ -20,8 +20,12 @@ from watcher.watches import DENIED, WatchedRoot
 class WatchManager:
     """Makes sure that each folder of a root is watched, or known not to be."""
 
-    def __init__(self, observers: Observers, path_filter: PathFilter) -> None:
+    def __init__(
+        self, observers: Observers, path_filter: PathFilter, beat: Callable[[], None]
+    ) -> None:
+        """`beat` is called for each folder that is considered, from whichever thread does so."""
         self._observers = observers
+        self._beat = beat
         self._path_filter = path_filter
         self._shares: dict[int, frozenset[bytes]] = {}
         """By a root's id: the folders in it where a file system begins that may hang. Never changed
@@ -42,11 +46,12 @@ class WatchManager:
 
     def _wants_folder(self, root_id: int, folder: bytes) -> bool:
         """Whether to watch a folder: not one that a server has to answer for, which may hang."""
+        self._beat()
         below_share = any(paths.is_below(folder, one) for one in self._shares[root_id])
         return not below_share and self._path_filter.folders(folder)
 
     def _wants_name(self, _folder: bytes, name: bytes) -> bool:
-        return is_rule(name) or self._path_filter.file(name)
+        return is_rule(name) or self._path_filter.file(name) or self._path_filter.sidecar(name)
 
     def mend(self, root: Root, listed: set[bytes]) -> Iterator[bytes]:
         """Watch folders that were listed and are not watched; these must be scanned again.

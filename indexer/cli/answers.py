@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
+from indexer.cli.reasons import plain
+from indexer.cli.styles import BOLD, CYAN, DIM, GREEN, RED, YELLOW, styled
 from indexer.cli.terminal import (
     byte_size,
     columns,
@@ -18,6 +21,7 @@ from indexer.cli.terminal import (
     play_time,
     time_span,
 )
+from indexer.paths import shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
         QueueStatus,
         RedisStatus,
         RepairReport,
+        RootRemoved,
+        RootRenamed,
         RootStatus,
         ScanReport,
         ScanRow,
@@ -36,7 +42,12 @@ if TYPE_CHECKING:
         VerifyReport,
         WorkerStatus,
     )
+    from indexer.retags import Summary
 
+_OF_KIND = {
+    "added": GREEN, "returned": GREEN, "modified": YELLOW, "moved": CYAN, "missing": RED,
+}  # fmt: skip
+_OF_STATE = {"watching": GREEN, "offline": RED, "interrupted": YELLOW, "failed": RED}
 _OUTCOMES = ("added", "modified", "moved", "returned", "missing", "unchanged")
 
 
@@ -45,6 +56,9 @@ def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
     if _found_nothing(report):
         yield f"no audio file found; looked for {' '.join(suffixes)}"
         return
+    if report.offline and not (report.seen or committed_files(report) or report.interrupted):
+        yield "no file was looked at; nothing in the index changed"
+        return
     read = f"{number(report.files_read)} read ({byte_size(report.bytes_read)})"
     yield (
         f"{count(report.seen, 'file')}: {_outcomes(report) or 'none indexed'}; "
@@ -52,6 +66,8 @@ def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
     )
     if report.problems:
         yield f"{count(report.problems, 'problem')}: see indexer problems"
+    if report.damaged:
+        yield f"{count(report.damaged, 'damaged file')}: see indexer problems"
     if report.pending:
         stay = "stays" if report.pending == 1 else "stay"
         yield (
@@ -80,23 +96,33 @@ def _counts(report: ScanReport) -> list[tuple[int, str]]:
 
 def status_lines(status: Status) -> Iterator[str]:
     """The index, its roots and its last scans."""
-    yield from columns(
-        [
-            ("tracks", _holdings(status)),
-            ("missing", number(status.missing)),
-            ("problems", _with_note(status.problems, "see indexer problems")),
-            ("pending", _with_note(status.pending, _age(status.oldest_pending_seconds))),
-            ("daemon", _daemon(status)),
-            ("database", _database(status)),
-            *_vitals(status),
-        ]
-    )
+    fields = [
+        *_health(status),
+        ("tracks", _holdings(status)),
+        ("missing", number(status.missing)),
+        ("problems", _with_note(status.problems, "see indexer problems")),
+        *_damage(status),
+        ("pending", _with_note(status.pending, _age(status.oldest_pending_seconds))),
+        *_artwork(status),
+        ("daemon", _daemon(status)),
+        ("database", _database(status)),
+        *_vitals(status),
+    ]
+    yield from columns([(styled(name, DIM), value) for name, value in fields])
     yield ""
     yield from roots_lines(status.roots)
     yield from queue_tables(status)
     if status.scans:
         yield ""
         yield from columns([_scan_cells(scan) for scan in status.scans])
+
+
+def _health(status: Status) -> Iterator[tuple[str, str]]:
+    """A line for each thing that is not well."""
+    for line in status.health:
+        since = "" if line.since is None else f", since {local_time(line.since)}"
+        colour = RED if line.level == "fault" else YELLOW
+        yield line.level, styled(escaped(line.text), colour) + since
 
 
 def _vitals(status: Status) -> Iterator[tuple[str, str]]:
@@ -112,6 +138,8 @@ def _redis(redis: RedisStatus) -> str:
         return escaped(redis.detail or "away")
     text = f"{escaped(redis.address)}, version {escaped(redis.version or '?')}"
     text += f", {byte_size(redis.memory or 0)}"
+    if redis.cache is not None and redis.cache.hits:
+        text += f"; {count(redis.cache.hits, 'file')} not opened again"
     return text if redis.detail is None else f"{text}; {escaped(redis.detail)}"
 
 
@@ -133,13 +161,13 @@ def queue_tables(status: Status) -> Iterator[str]:
     if status.workers:
         yield ""
         titles = ("worker", "host", "process", "state", "jobs", "memory", "processor")
-        yield from columns([titles, *map(_worker_cells, status.workers)], right={2, 4, 5, 6})
+        yield from columns([_dim(titles), *map(_worker_cells, status.workers)], right={2, 4, 5, 6})
 
 
 def queue_table(queues: Iterable[QueueStatus]) -> Iterator[str]:
     """A line for each queue, below a heading."""
     heading = ("queue", "queued", "started", "failed", "oldest", "workers")
-    yield from columns([heading, *map(_queue_cells, queues)], right={1, 2, 3, 4, 5})
+    yield from columns([_dim(heading), *map(_queue_cells, queues)], right={1, 2, 3, 4, 5})
 
 
 def _queue_cells(queue: QueueStatus) -> tuple[str, ...]:
@@ -163,6 +191,32 @@ def _worker_cells(worker: WorkerStatus) -> tuple[str, ...]:
 def _holdings(status: Status) -> str:
     albums, artists = count(status.albums, "album"), count(status.artists, "artist")
     return f"{number(status.tracks)} on {albums} by {artists}"
+
+
+def _damage(status: Status) -> Iterator[tuple[str, str]]:
+    """A line where there is any, and one for what was checked."""
+    if status.damaged:
+        yield "damaged", f"{count(status.damaged, 'file')}, see indexer problems"
+    if status.scrubbed.oldest is not None and status.scrubbed.newest is not None:
+        since, last = status.scrubbed.oldest[:10], status.scrubbed.newest[:10]
+        read = count(status.scrubbed.files, "file")
+        yield "scrubbed", f"{read} read whole since {since}, the last on {last}"
+
+
+def _artwork(status: Status) -> Iterator[tuple[str, str]]:
+    """A line where something of it is open."""
+    told = []
+    if status.artwork_waiting:
+        told.append(f"{number(status.artwork_waiting)} waiting")
+    if status.rates.artwork:
+        told.append(f"{number(round(status.rates.artwork))} a second")
+    if status.picture_problems:
+        told.append(f"{count(status.picture_problems, 'bad picture')}, see indexer problems")
+    if told:
+        yield "artwork", "; ".join(told)
+    if status.playlist_problems:
+        bad = count(status.playlist_problems, "bad playlist")
+        yield "playlists", f"{bad}, see indexer problems"
 
 
 def _with_note(value: int, note: str) -> str:
@@ -200,11 +254,15 @@ def _scan_cells(scan: ScanRow) -> tuple[str, ...]:
     return (
         local_time(scan.started_at),
         scan.kind,
-        scan.state,
+        _in_its_colour(scan.state),
         time_span(counts.seconds) if scan.ended_at else "",
         escaped(" ".join(scan.roots)),
         _outcomes(counts),
     )
+
+
+def _in_its_colour(state: str) -> str:
+    return styled(state, _OF_STATE[state]) if state in _OF_STATE else state
 
 
 def roots_lines(roots: Sequence[RootStatus]) -> Iterator[str]:
@@ -213,16 +271,20 @@ def roots_lines(roots: Sequence[RootStatus]) -> Iterator[str]:
         yield "no roots: add one with indexer rebuild FOLDER"
         return
     heading = ("root", "state", "tracks", "file system", "compared by", "path")
-    yield from columns([heading, *map(_root_cells, roots)], right={2})
+    yield from columns([_dim(heading), *map(_root_cells, roots)], right={2})
     for root in roots:
         if root.reason is not UNSET:
             yield escaped(str(root.reason))
 
 
+def _dim(cells: Iterable[str]) -> tuple[str, ...]:
+    return tuple(styled(cell, DIM) for cell in cells)
+
+
 def _root_cells(root: RootStatus) -> tuple[str, ...]:
     return (
-        escaped(root.name),
-        root.state,
+        styled(escaped(root.name), BOLD),
+        _in_its_colour(root.state),
         number(root.tracks),
         escaped(root.file_system),
         root.stamp_fields if root.moves else f"{root.stamp_fields} (no moves)",
@@ -230,18 +292,49 @@ def _root_cells(root: RootStatus) -> tuple[str, ...]:
     )
 
 
-def problem_line(row: ProblemRow) -> str:
-    """File or folder, kind of problem, and reason."""
-    return f"{_place(row)}  {row.kind}  {escaped(row.reason)}"
+def removed_lines(removed: RootRemoved) -> Iterator[str]:
+    """How many tracks leave with a root, and how they come back."""
+    left = count(removed.tracks, "track")
+    leave = "leaves" if removed.tracks == 1 else "leave"
+    yield f"removed {escaped(removed.removed)}: {left} {leave} the index; no file was touched"
+    if removed.tracks:
+        yield "their ids are remembered until the folder is added again:"
+        path = removed.path.encode()
+        if isinstance(removed.path_b64, str):
+            path = b64decode(removed.path_b64)
+        yield f"  indexer rebuild {shell_word(path)}"
+
+
+def renamed_lines(renamed: RootRenamed) -> Iterator[str]:
+    """The new name, and what a reader of the change feed will see."""
+    told = f"; {count(renamed.tracks, 'track')} told as moved" if renamed.tracks else ""
+    yield f"{escaped(renamed.renamed)} is now {escaped(renamed.name)}{told}"
 
 
 def change_line(row: ChangeRow) -> str:
     """Number, time, kind and path; for a move, the old and the new path."""
-    head = f"{row.seq}  {local_time(row.at)}  {row.kind:<8}  "
+    kind = styled(row.kind, _OF_KIND[row.kind]) + " " * (8 - len(row.kind))
+    head = f"{styled(str(row.seq), DIM)}  {local_time(row.at)}  {kind}  "
     if row.old_path is None:
         return head + _place(row)
     old_path = path_text(row.old_path, row.old_path_b64)
     return f"{head}{escaped(row.old_root or row.root)}/{old_path} -> {_place(row)}"
+
+
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """How many changes of each kind, in which columns, and in which folders most of them."""
+    kinds = ", ".join(f"{number(many)} {kind}" for kind, many in summary.kinds.items() if many)
+    if not kinds:
+        yield "no change"
+        return
+    yield f"{kinds}; {count(summary.tracks, 'track')}"
+    if summary.columns:
+        yield "columns: " + ", ".join(
+            f"{escaped(name)} {number(many)}" for name, many in summary.columns.items()
+        )
+    for folder in summary.folders:
+        place = f"{escaped(folder.root)}/{escaped(folder.folder)}"
+        yield f"{count(folder.changes, 'change')}  {styled(place, DIM)}"
 
 
 def verify_lines(report: VerifyReport) -> Iterator[str]:
@@ -249,7 +342,7 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
     damage = [one for one in report.differences if not one.root]
     for difference in report.differences:
         place = f"{_place(difference)}  " if difference.root else ""
-        yield f"{place}{difference.kind}  {escaped(difference.detail)}"
+        yield f"{place}{styled(difference.kind, RED)}  {escaped(difference.detail)}"
     checked = f"{count(report.checked, 'file')} checked"
     if damage:
         found = count(len(report.differences), "difference")
@@ -263,9 +356,9 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
     elif report.offline or report.unseen:
         yield f"{checked}, no difference among the files that could be checked"
     elif report.ok:
-        yield f"ok: {checked}, index equals disk"
+        yield f"{styled('ok', GREEN)}: {checked}, index equals disk"
     else:
-        yield f"not ok: {checked}"
+        yield f"{styled('not ok', RED)}: {checked}"
     if report.unseen:
         what = f"{count(report.unseen, 'place')} could not be checked"
         yield f"{what}: see indexer problems"
@@ -276,7 +369,7 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
 def repair_lines(report: RepairReport) -> Iterator[str]:
     """What was damaged, what was made again, and what was lost."""
     for damage in report.damage:
-        yield f"{damage.kind}  {escaped(damage.detail)}"
+        yield f"{styled(damage.kind, RED)}  {escaped(damage.detail)}"
     if not report.made_again:
         yield f"nothing to repair: {count(report.tracks, 'track')}, the index is sound"
         return
@@ -302,7 +395,8 @@ def _dict_place(row: Mapping[str, Any]) -> str:
 def search_line(row: Mapping[str, Any]) -> str:
     """`Artist - Title  (Album, year)  path`, without the unknown parts."""
     album = ", ".join(escaped(str(text)) for text in (row.get("album"), row.get("year")) if text)
-    parts = (_by(row, "artist", "title"), f"({album})" if album else "", _dict_place(row))
+    place = styled(_dict_place(row), DIM)
+    parts = (_by(row, "artist", "title"), f"({album})" if album else "", place)
     return "  ".join(part for part in parts if part)
 
 
@@ -315,11 +409,23 @@ def album_line(row: Mapping[str, Any]) -> str:
 
 def artist_line(row: Mapping[str, Any]) -> str:
     """`Artist  tracks`."""
-    return f"{escaped(row['artist'])}  {count(row['tracks'], 'track')}"
+    return f"{styled(escaped(row['artist']), BOLD)}  {count(row['tracks'], 'track')}"
 
 
-def _by(row: Mapping[str, Any], *names: str) -> str:
-    return " \N{EN DASH} ".join(escaped(text) for text in map(row.get, names) if text)
+def new_line(row: Mapping[str, Any]) -> str:
+    """The minute in which it came, then as in a search."""
+    return f"{styled(local_time(row['added_at'])[:16], DIM)}  {search_line(row)}"
+
+
+def new_album_line(row: Mapping[str, Any]) -> str:
+    """The minute in which its newest track came, then as in a search."""
+    return f"{styled(local_time(row['added_at'])[:16], DIM)}  {album_line(row)}"
+
+
+def _by(row: Mapping[str, Any], artist: str, title: str) -> str:
+    """What is known of both, the title in bold."""
+    parts = (escaped(row.get(artist) or ""), styled(escaped(row.get(title) or ""), BOLD))
+    return " \N{EN DASH} ".join(part for part in parts if part)
 
 
 def _yes_no(value: int) -> str:
@@ -335,12 +441,20 @@ _UNITS: Mapping[str, Callable[[Any], str]] = {
     "bit_depth": lambda value: f"{value} bit",
     "compilation": _yes_no,
     "has_picture": _yes_no,
+    "has_lyrics": _yes_no,
+    "has_cover": _yes_no,
+    "short": lambda value: f"{100 * value:.0f} % are there",
     "guessed": _yes_no,
     "suspect_encoding": _yes_no,
     "added_at": local_time,
     "indexed_at": local_time,
 }
-_NOT_SHOWN = frozenset({"root", "path", "path_b64", "artists", "albumartists", "genres", "problem"})
+_NOT_SHOWN = frozenset({
+    "root", "path", "path_b64", "artists", "albumartists", "genres", "problem", "tags",
+    "missing_at", "moved_at", "moved_to",
+    "file", "file_b64", "album_id", "replaygain_track_gain_db", "replaygain_track_peak_linear",
+    "replaygain_album_gain_db", "replaygain_album_peak_linear",
+})  # fmt: skip
 """Shown in another form, or joined in a column (`artist`, `genre`)."""
 _LABELS = {"mtime_ns": "changed", "added_at": "added", "indexed_at": "indexed"}
 
@@ -348,14 +462,22 @@ _LABELS = {"mtime_ns": "changed", "added_at": "added", "indexed_at": "indexed"}
 def show_lines(row: Mapping[str, Any]) -> Iterator[str]:
     """One field per line; empty fields are left out."""
     fields = [("path", _dict_place(row))]
+    if row.get("missing_at"):
+        fields.append(("gone", f"since {local_time(row['missing_at'])}; comes back with its file"))
+    if row.get("moved_to"):
+        fields.append(
+            ("moved", f"{local_time(row['moved_at'])}, to {_dict_place(row['moved_to'])}")
+        )
     if problem := row.get("problem"):
-        fields.append(("problem", f"{problem['kind']}: {escaped(problem['reason'])}"))
+        fields.append(("problem", escaped(plain(problem["reason"]))))
     fields += [
         (_LABELS.get(key, key), _value_text(key, value))
         for key, value in row.items()
         if value is not None and key not in _NOT_SHOWN
     ]
-    yield from columns(fields)
+    tags: Mapping[str, Sequence[str]] = row.get("tags", {})
+    fields += [(escaped(name), escaped("; ".join(several))) for name, several in tags.items()]
+    yield from columns([(styled(name, DIM), value) for name, value in fields])
 
 
 def _value_text(key: str, value: object) -> str:

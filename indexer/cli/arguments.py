@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
+from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
-from click.shell_completion import CompletionItem
 
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     Completed = CompletionItem[str]
 
 
@@ -32,12 +33,42 @@ def file_argument(word: str) -> Path:
 
 def files(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
     """Let the shell complete the word to a file."""
+    from click.shell_completion import CompletionItem  # late: only for a shell's question
+
     return [CompletionItem(word, type="file")]
 
 
 def folders(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
     """Let the shell complete the word to a folder."""
+    from click.shell_completion import CompletionItem  # late: only for a shell's question
+
     return [CompletionItem(word, type="dir")]
+
+
+def one_of(
+    *words: str,
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Let the shell complete the word to one of these."""
+
+    def completed(_context: click.Context, _parameter: click.Parameter, word: str) -> list[str]:
+        return [one for one in words if one.startswith(word)]
+
+    return completed
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number. Unlike that of `click.IntRange`, its help needs no formula."""
+
+    def number(word: str | int) -> int:
+        try:
+            value = int(word)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise click.BadParameter(f"{word!r} is not a whole number of {least} or more")
+        return value
+
+    return number
 
 
 def text_argument(word: str) -> str:
@@ -50,6 +81,9 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
+_WHOLE: Final = {"-h": "--help", "-0": "--print0"}
+
+
 class InOrder(click.Group):
     """A group whose help lists commands in source order: the most used first."""
 
@@ -59,15 +93,82 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
+HELP: Final = {"help_option_names": ["-h", "--help"]}
+"""Context settings of a whole program."""
+
+
+class LateCommands(MutableMapping[str, click.Command]):
+    """The commands of a group by name, in order; a module is imported when its command is asked."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, click.Command | str] = {}
+
+    def add_late(self, name: str, module: str) -> None:
+        """Add the command that the module has under this name."""
+        self._found[name] = module
+
+    def __getitem__(self, name: str) -> click.Command:
+        found = self._found[name]
+        if isinstance(found, str):
+            found = self._found[name] = cast(
+                "click.Command", getattr(import_module(found), name.replace("-", "_"))
+            )
+        return found
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._found[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class MostUsed(InOrder):
+    """The group of a whole program: its help fits a screen of 24 lines and 80 columns.
+
+    It describes the usual commands, and names the others and the options.
+    """
+
+    rare: Collection[str] = ()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line for each usual command, one for the others, one for the options."""
+        usual = [(name, one) for name, one in self.commands.items() if name not in self.rare]
+        lines = [(name, one.get_short_help_str(limit=80)) for name, one in usual]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+            if self.rare:
+                others = " ".join(name for name in self.commands if name in self.rare)
+                formatter.write_text(f"and: {others}")
+        options = [
+            f"{parameter.opts[-1]} {parameter.metavar or ''}".rstrip()
+            for parameter in self.get_params(ctx)
+        ]
+        formatter.write_text(f"Before the command: {', '.join(options)}.")
+
+
 class Asking(click.Command):
     """A search command, whose words may begin with a `-` to exclude them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Accept `-word` as a word, but still refuse an unknown `--option`."""
+        """Accept `-word` as a word, but still refuse an unknown `--option`.
+
+        Short options are whole words here: `-house` excludes a word, and is not `-h`.
+        """
+        ctx.help_option_names = ["--help"]
+        end = args.index("--") if "--" in args else len(args)
+        args = [_WHOLE.get(word, word) for word in args[:end]] + args[end:]
         known = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         for word in takewhile(lambda word: word != "--", args):
             name = word.partition("=")[0]
             if name.startswith("--") and name not in known:
+                from difflib import get_close_matches  # late: only for errors
+
                 near = get_close_matches(name, known)
                 raise click.NoSuchOption(name, possibilities=near, ctx=ctx)
         ctx.ignore_unknown_options = True
@@ -123,10 +224,15 @@ queue_option = click.option(
 )
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=at_least(1),
     metavar="N",
     help="Processes that read files.  [default: all cores]",
 )
+
+
+_SORT_KEYS: Final = (
+    "relevance", "artist", "album", "year", "title", "added", "path", "duration"
+)  # fmt: skip
 
 
 def sort_option(default: str) -> Callable[[Any], Any]:
@@ -136,8 +242,9 @@ def sort_option(default: str) -> Callable[[Any], Any]:
         type=text_argument,
         default=default,
         show_default=True,
+        shell_complete=one_of(*_SORT_KEYS),
         metavar="KEY",
-        help="relevance, artist, album, year, title, added, path or duration; -KEY: reversed.",
+        help=f"{', '.join(_SORT_KEYS[:-1])} or {_SORT_KEYS[-1]}; -KEY: reversed.",
     )
 
 
@@ -154,5 +261,5 @@ def invoke(group: click.Group, program: str, words: Sequence[str], session: obje
         return end.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else program
-        message = f"{error.format_message()} (see: {command} --help)"
+        message = f"{error.format_message().removesuffix('.')} (see: {command} --help)"
         raise UsageError(message) from error

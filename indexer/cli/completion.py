@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
-from click.shell_completion import get_completion_class, shell_complete
 
 from indexer.cli.arguments import examples, invoke, json_option
 from indexer.cli.session import Session
@@ -23,6 +22,8 @@ def run(group: click.Group, program: str, words: Sequence[str], session: Session
     question = os.environ.get(_variable(program))
     if question is None:
         return invoke(group, program, words, session)
+    from click.shell_completion import shell_complete  # late: only for a shell's question
+
     try:
         return shell_complete(group, {"obj": session}, program, _variable(program), question)
     except click.UsageError:  # the words so far are wrong: no completions
@@ -43,6 +44,8 @@ def completion_of(program: str) -> click.Command:
     @json_option
     @click.pass_context
     def completion(context: click.Context, shell: str | None) -> int:
+        from click.shell_completion import get_completion_class  # late: only for this command
+
         name = shell or os.path.basename(os.environ.get("SHELL", ""))
         kind = get_completion_class(name) if name in SHELLS else None
         if kind is None:

@@ -5,7 +5,6 @@ Data, not lines for people: UTF-8 in any locale, and paths as on the disk.
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from indexer.cli.arguments import Asking, examples, json_option, sort_option, text_argument
+from indexer.cli.listing import listing_options, path_of
 from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import count
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
-    from indexer.library import Library
+    from indexer.lookup import Lookup
 
 Row = Mapping[str, Any]
 
@@ -36,6 +36,7 @@ Row = Mapping[str, Any]
 @click.option("--csv", "as_csv", is_flag=True, help="A table with a header.  [default]")
 @click.option("--m3u", "as_m3u", is_flag=True, help="A playlist (M3U8, absolute paths).")
 @sort_option("path")
+@listing_options(with_words=True)
 @json_option
 @click.pass_obj
 def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, as_m3u: bool) -> int:
@@ -43,13 +44,17 @@ def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, a
 
     WORDS are those of indexer search. Exit code 1: nothing was found.
     """
-    if as_csv + as_m3u + session.as_json > 1:
-        raise UsageError("choose one of --csv, --m3u and --json")
-    with session.library() as library:
+    from indexer.store.schema import LIBRARY_COLUMNS
+
+    if as_csv + as_m3u + session.as_json + session.listing.is_chosen > 1:
+        raise UsageError("choose one of --csv, --m3u, --json, --paths and --format")
+    with session.lookup() as library:
         rows = library.search(words, sort=sort, limit=None)
         first = next(rows, None)
         found = rows if first is None else chain([first], rows)
-        if session.as_json:
+        if session.listing.is_chosen:
+            session.output.data(session.listing.writer(LIBRARY_COLUMNS, library.root_paths)(found))
+        elif session.as_json:
             session.output.rows(found, None)
         else:
             session.output.data(playlist(found, library) if as_m3u else table(found))
@@ -76,7 +81,7 @@ def _taken(line: io.StringIO) -> bytes:
     return text.encode()
 
 
-def playlist(rows: Iterable[Row], library: Library) -> Iterator[bytes]:
+def playlist(rows: Iterable[Row], library: Lookup) -> Iterator[bytes]:
     """Extended M3U. Names with a line break are left out; a message at the end counts them."""
     yield b"#EXTM3U\n"
     folders: Mapping[str, bytes] = {}
@@ -87,19 +92,13 @@ def playlist(rows: Iterable[Row], library: Library) -> Iterator[bytes]:
         folder = folders.get(row["root"])
         if folder is None:
             continue  # the root was removed a moment ago
-        path = b"%s/%s" % (folder, _path(row))
+        path = b"%s/%s" % (folder, path_of(row))
         if path.splitlines() != [path]:
             left_out += 1
             continue
         yield f"#EXTINF:{_seconds(row)},{_name(row)}\n".encode() + path + b"\n"
     if left_out:
         say(f"{count(left_out, 'file')} left out: a playlist cannot hold a name with a line break")
-
-
-def _path(row: Row) -> bytes:
-    if "path_b64" in row:
-        return base64.b64decode(row["path_b64"])
-    return str(row["path"]).encode()
 
 
 def _seconds(row: Row) -> int:

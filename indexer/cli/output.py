@@ -7,11 +7,12 @@ import select
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import msgspec
 
-from indexer.cli.terminal import escaped
+from indexer.cli.styles import shows_styles, unstyled
+from indexer.cli.terminal import escaped, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,8 +40,28 @@ def can_redraw() -> bool:
 
 def say(message: str, program: str = "indexer") -> None:
     """Print one line on stderr, after the program's name."""
+    line = f"{program}: {escaped(message)}"
     with suppress(BrokenPipeError):  # `2>&1 | head`: the exit code still reports it
-        sys.stderr.write(f"{program}: {escaped(message)}\n")
+        for part in _on_screen(line, sys.stderr):
+            sys.stderr.write(part + "\n")
+
+
+def note(message: str) -> None:
+    """Print one line for a person on stderr, which is a terminal."""
+    with suppress(OSError):
+        for part in _on_screen(escaped(message), sys.stderr):
+            sys.stderr.write(part + "\n")
+        sys.stderr.flush()
+
+
+def _on_screen(line: str, stream: TextIO, *, at_fields: bool = False) -> Iterable[str]:
+    """The line itself, or, where a person looks at it, lines that fit the terminal."""
+    if not stream.isatty():
+        return (line,)
+    import shutil  # late: it loads five modules of compression
+
+    width = shutil.get_terminal_size().columns
+    return folded(line, width, at_fields=at_fields)
 
 
 class Output:
@@ -53,19 +74,31 @@ class Output:
     def __init__(self) -> None:
         self._gone = False
 
-    def lines(self, lines: Iterable[str]) -> None:
-        """Write lines for people, already escaped."""
-        for line in lines:
-            if not self._write(_fitting(line, sys.stdout.encoding)):
-                return
+    def lines(self, lines: Iterable[str], *, at_fields: bool = False) -> None:
+        """Write lines for people, already escaped; on a terminal they break between words.
 
-    def data(self, pieces: Iterable[bytes]) -> None:
-        """Write bytes for a file; on a terminal they are escaped, like all other text."""
+        `at_fields`: only between fields, so that a path can be copied.
+        """
+        is_styled = shows_styles(sys.stdout)
+        for line in lines:
+            fitting = _fitting(line if is_styled else unstyled(line), sys.stdout.encoding)
+            for part in _on_screen(fitting, sys.stdout, at_fields=at_fields):
+                if not self._write(part):
+                    return
+
+    def data(self, pieces: Iterable[bytes], *, at_once: bool = False) -> None:
+        """Write bytes for a file; on a terminal they are escaped, like all other text.
+
+        `at_once` flushes after each piece.
+        """
         for piece in pieces:
             if sys.stdout.isatty():
-                self.lines(map(escaped, piece.decode("utf-8", "backslashreplace").splitlines()))
+                text = piece.decode("utf-8", "backslashreplace")
+                self.lines(map(escaped, text.splitlines()), at_fields=True)
             else:
                 self._write(piece)
+            if at_once:
+                self.flush()
             if self._gone:
                 return
 
@@ -86,7 +119,7 @@ class Output:
             if line_of is None:
                 self.json(row)
             else:
-                self.lines([line_of(row)])
+                self.lines([line_of(row)], at_fields=True)
             if at_once:
                 self.flush()
             if self._gone:

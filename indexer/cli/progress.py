@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _WINDOW_S = 10.0
 """Window of the rate: long enough to be steady, short enough to be current."""
 _REDRAW_S = 0.1
+_BAR = 24
+_LEAST_BAR = 8
+"""Columns of the bar; a guess. With less room it is left out."""
 _PATIENCE_S = 0.4
 """A shorter run shows no line, and does not load Rich."""
 
@@ -41,7 +44,8 @@ class Moment(Struct, frozen=True):
 class Meter:
     """Measure the rate of a scan and estimate its end.
 
-    Listing counts files seen, reading counts files read; so each phase is measured on its own.
+    Listing counts files seen, reading counts files that are done with; so each is measured on its
+    own. Files are read while folders are still being listed: then the line says `reading`.
     """
 
     def __init__(self) -> None:
@@ -50,9 +54,10 @@ class Meter:
 
     def moment(self, progress: Progress, now: float) -> Moment:
         """The line for `progress` at `now` (seconds of a monotonic clock)."""
+        phase = "reading" if _reads(progress) else progress.phase
         done, total = _work(progress)
-        if progress.phase != self._phase:
-            self._phase = progress.phase
+        if phase != self._phase:
+            self._phase = phase
             self._samples.clear()
         self._samples.append((now, done))
         while self._samples[0][0] < now - _WINDOW_S and len(self._samples) > 2:
@@ -60,16 +65,24 @@ class Meter:
         since, first = self._samples[0]
         rate = (done - first) / (now - since) if now > since else None
         left_s = (total - done) / rate if rate and total is not None else None
-        return Moment(progress.phase, progress.root, done, total, rate, left_s)
+        return Moment(phase, progress.root, done, total, rate, left_s)
+
+
+def _reads(progress: Progress) -> bool:
+    return progress.phase == "listing" and progress.read > 0
 
 
 def _work(progress: Progress) -> tuple[int, int | None]:
-    """(files done, files in all); while listing, the total is that of the last scan."""
-    if progress.phase != "listing":
-        return progress.read, progress.to_read
-    if progress.expected is None:
-        return progress.seen, None
-    return progress.seen, max(progress.expected, progress.seen)
+    """(files done, files in all); while listing, the total is that of the last scan.
+
+    Of an interrupted run that goes on, what was done before is done: all files are counted.
+    """
+    total: int | None = progress.seen
+    if progress.phase == "listing":
+        total = None if progress.expected is None else max(progress.expected, progress.seen)
+        if not _reads(progress):
+            return progress.seen, total
+    return max(0, progress.seen - progress.to_read) + progress.read, total
 
 
 class ProgressLine:
@@ -96,15 +109,24 @@ class ProgressLine:
         self._next_draw = now + _REDRAW_S
         if self._live is None:
             self._live = _start()
-        self._live.update(_drawn(self._meter.moment(progress, now)), refresh=True)
+        self._live.update(
+            _drawn(self._meter.moment(progress, now), self._live.console.width), refresh=True
+        )
 
 
 def counts_text(moment: Moment) -> str:
-    """`3 400 of 10 000 files  3 120 files/s  2.1 s left`, without the unknown parts."""
+    """`3 400 of 10 000 files  3 120 files/s  2.1 s left`, without the unknown parts.
+
+    Of artwork, albums and artists are counted.
+    """
+    is_artwork = moment.phase == "artwork"
+    counted = "albums and artists" if is_artwork else "files"
     done = number(moment.done)
-    parts = [f"{done} files" if moment.total is None else f"{done} of {number(moment.total)} files"]
+    if moment.total is not None:
+        done += f" of {number(moment.total)}"
+    parts = [f"{done} {counted}"]
     if moment.rate is not None:
-        parts.append(f"{number(round(moment.rate))} files/s")
+        parts.append(f"{number(round(moment.rate))}{'' if is_artwork else ' files'}/s")
     if moment.left_s is not None:
         parts.append(f"{time_span(moment.left_s)} left")
     return "  ".join(parts)
@@ -120,15 +142,22 @@ def _start() -> Live:
     return live
 
 
-def _drawn(moment: Moment) -> Table:
+def _drawn(moment: Moment, columns: int) -> Table:
+    """The line in so many columns: the bar gives way first, then the name of the root."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    line = Table.grid(padding=(0, 1))
-    for _ in range(3):
-        line.add_column(no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=moment.total, completed=moment.done, width=24)
     label = Text(f"{moment.phase} {escaped(moment.root)}".rstrip())
-    line.add_row(label, Text("") if moment.total is None else bar, Text(counts_text(moment)))
+    counts = Text(counts_text(moment))
+    label.truncate(max(len(moment.phase), columns - counts.cell_len - 2), overflow="ellipsis")
+    room = columns - label.cell_len - counts.cell_len - 3  # one blank after each column
+    has_bar = moment.total is not None and room >= _LEAST_BAR
+    line = Table.grid(padding=(0, 1))
+    line.add_column(no_wrap=True, min_width=label.cell_len)
+    if has_bar:
+        line.add_column(no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    bar = ProgressBar(total=moment.total, completed=moment.done, width=min(room, _BAR))
+    line.add_row(label, *([bar] if has_bar else []), counts)
     return line

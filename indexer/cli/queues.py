@@ -43,7 +43,7 @@ def queues_list(session: Session) -> int:
 
 
 def _list_queues(session: Session) -> int:
-    settings = session.settings()
+    settings = session.working_settings()
     from indexer.queue import monitor
 
     with monitor.connected(settings) as client:
@@ -71,7 +71,7 @@ def _queue_lines(found: Sequence[QueueStatus]) -> Iterator[str]:
 @click.pass_obj
 def queues_failed(session: Session) -> int:
     """List the jobs that failed, the latest first, and why."""
-    settings = session.settings()
+    settings = session.working_settings()
     from indexer.queue import failed_jobs, monitor
 
     with monitor.connected(settings) as client:
@@ -135,7 +135,7 @@ def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
 
 
 def _acted(session: Session, verb: str, act: Callable[[Any], ActedOn]) -> int:
-    settings = session.settings()
+    settings = session.working_settings()
     from indexer.queue import monitor
 
     with monitor.connected(settings) as client:

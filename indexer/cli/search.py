@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from indexer.cli import answers
-from indexer.cli.arguments import Asking, examples, json_option, sort_option, text_argument
+from indexer.cli.arguments import (
+    Asking,
+    at_least,
+    examples,
+    json_option,
+    sort_option,
+    text_argument,
+)
+from indexer.cli.listing import listing_options
+from indexer.cli.output import say
 from indexer.cli.session import Session
+from indexer.cli.terminal import escaped, number
 from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from indexer.report import SearchNote
 
 
 @click.command(
@@ -20,33 +34,74 @@ from indexer.errors import UsageError
 @sort_option("relevance")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=at_least(0),
     default=50,
     show_default=True,
     metavar="N",
-    help="Maximum number of results.",
+    help="Maximum number of results; 0: all.",
 )
 @click.option("--albums", is_flag=True, help="List the albums of these tracks.")
 @click.option("--artists", is_flag=True, help="List the artists of these tracks.")
+@listing_options(with_words=True)
 @json_option
 @click.pass_obj
 def search(
     session: Session, words: Sequence[str], sort: str, limit: int, *, albums: bool, artists: bool
 ) -> int:
-    """Find tracks by title, artist, album and genre, the best first.
+    """Find tracks by title, artist and album, the best first.
 
-    All WORDS must occur; the last may be the beginning of a word. Also: '"a phrase"', artist:x,
-    albumartist:x, album:x, title:x, genre:x, year:1997, year:1990-1999, codec:flac, and -x to
-    exclude x. Exit code 1: nothing was found.
+    All WORDS must occur; the last may be the beginning of a word. Also: '"a phrase"', a OR b, -x,
+    and fields: artist:x, path:x, year:1990-1999, year:80s, 'duration:>10m', 'bitrate:<192k',
+    added:7d, has:picture, tag:NAME=VALUE, and other columns. Exit code 1: nothing found.
     """
     if albums and artists:
         raise UsageError("choose one of --albums and --artists")
-    with session.library() as library:
+    from indexer.store.schema import LIBRARY_COLUMNS
+    from indexer.store.search_results import ALBUM_COLUMNS, ARTIST_COLUMNS
+
+    typed = " ".join(words)
+    most = limit or None
+    fields = ALBUM_COLUMNS if albums else ARTIST_COLUMNS if artists else LIBRARY_COLUMNS
+
+    last: list[str] = []
+
+    def note(told: SearchNote) -> None:
+        for line in notices(told, typed, limit):
+            if told.total is None:
+                say(line)
+            else:  # after the rows: at the end of the screen
+                last.append(line)
+
+    with session.lookup() as library:
         if albums:
-            rows, line = library.search_albums(words, sort=sort, limit=limit), answers.album_line
+            rows = library.search_albums(words, sort=sort, limit=most, note=note)
+            line = answers.album_line
         elif artists:
-            rows, line = library.search_artists(words, sort=sort, limit=limit), answers.artist_line
+            rows = library.search_artists(words, sort=sort, limit=most, note=note)
+            line = answers.artist_line
         else:
-            rows, line = library.search(words, sort=sort, limit=limit), answers.search_line
-        found = session.answer_rows(rows, line)
+            rows = library.search(words, sort=sort, limit=most, note=note)
+            line = answers.search_line
+        found = session.answer_rows(rows, line, fields, library)
+    for line_below in last:
+        say(line_below)
     return 0 if found else 1
+
+
+def notices(told: SearchNote, typed: str, limit: int) -> Iterator[str]:
+    """What is said beside the rows, on stderr."""
+    from indexer.store.search import COUNTED  # late: `--help` needs none of it
+
+    if told.total is not None:
+        is_counted = told.total <= COUNTED
+        total = number(told.total) if is_counted else f"more than {number(COUNTED)}"
+        yield f"{number(limit)} of {total}; --limit 0 shows all"
+    elif told.instead:
+        for word, shown in told.instead.items():
+            yield f"nothing for {escaped(word)}; showing {escaped(shown)}"
+    elif told.nearest:
+        yield f"nothing found for {escaped(typed)}; the nearest words are {', '.join(told.nearest)}"
+    else:
+        yield f"nothing found for {escaped(typed)}"
+    for tag in map(escaped, told.absent_tags):
+        yield f"no track has the tag {tag}; which are kept is the setting keep_tags"

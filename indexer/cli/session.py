@@ -8,18 +8,19 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from indexer.cli.interrupt import Interrupt
+from indexer.cli.listing import Listing
 from indexer.cli.output import Output, can_redraw, say
-from indexer.cli.progress import ProgressLine
 from indexer.cli.terminal import file_text
-from indexer.errors import IndexerError, Interrupted
+from indexer.errors import IndexerError, Interrupted, UsageError
 from indexer.process import collector_relaxed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from indexer.library import Library
+    from indexer.lookup import Lookup
     from indexer.model import Listener
     from indexer.settings import Settings
 
@@ -42,6 +43,7 @@ class Session:
         self.db: Path | None = None
         self.as_json = False
         self.output = Output()
+        self.listing = Listing()
         self.interrupt = Interrupt()
         self._database: Path | None = None
 
@@ -53,30 +55,82 @@ class Session:
         self._database = loaded.db
         return loaded
 
+    def working_settings(self) -> Settings:
+        """The same for a command that does work: what it logs goes to stderr."""
+        _log()
+        return self.settings()
+
+    def make_absolute(self) -> None:
+        """Have the files of this run found from another current folder, too."""
+        if self.db is not None and not str(self.db).startswith("~"):
+            self.db = self.db.absolute()
+        if self.config is not None:
+            self.config = self.config.absolute()
+        for name in ("INDEXER_DB", "INDEXER_CONFIG"):
+            value = os.environ.get(name)
+            if value and not value.startswith("~"):
+                os.environ[name] = os.path.abspath(value)
+
     def library(self, settings: Settings | None = None, *, create: bool = False) -> Library:
         """The library, to be closed by the caller's `with`."""
         chosen = settings or self.settings()
         with collector_relaxed():
             from indexer.library import Library
-
+        _log()
         return Library.open(chosen, create=create)
+
+    def lookup(self) -> Lookup:
+        """The index, opened for reading only, to be closed by the caller's `with`."""
+        chosen = self.settings()
+        with collector_relaxed():
+            from indexer.lookup import Lookup
+
+        return Lookup.open(chosen)
 
     def progress(self) -> AbstractContextManager[Listener | None]:
         """A progress line if stderr is a terminal, else nothing."""
-        return ProgressLine() if can_redraw() and not self.as_json else nullcontext()
+        if self.as_json or not can_redraw():
+            return nullcontext()
+        from indexer.cli.progress import ProgressLine  # late: commands that ask show none
 
-    def answer(self, value: object, lines: Iterable[str]) -> None:
-        """Print the one answer of a command."""
+        return ProgressLine()
+
+    def answer(self, value: object, lines: Iterable[str], *, at_fields: bool = False) -> None:
+        """Print the one answer of a command; `at_fields` as in `Output.lines`."""
         if self.as_json:
             self.output.json(value)
         else:
-            self.output.lines(lines)
+            self.output.lines(lines, at_fields=at_fields)
 
     def answer_rows(
-        self, rows: Iterable[Row], line_of: Callable[[Row], str], *, at_once: bool = False
+        self,
+        rows: Iterable[Row],
+        line_of: Callable[[Row], str],
+        fields: Collection[str] = (),
+        library: Lookup | None = None,
+        *,
+        at_once: bool = False,
     ) -> int:
-        """Print an answer of many rows, one per line; the number of rows."""
-        return self.output.rows(rows, None if self.as_json else line_of, at_once=at_once)
+        """Print an answer of many rows, one per line; the number of rows.
+
+        With `listing_options`, a command names the fields of its rows, and the library of their
+        roots.
+        """
+        if not self.listing.is_chosen or library is None:
+            return self.output.rows(rows, None if self.as_json else line_of, at_once=at_once)
+        if self.as_json:
+            raise UsageError("choose one of --json, --paths and --format")
+        found = 0
+
+        def counted() -> Iterator[Row]:
+            nonlocal found
+            for row in rows:
+                found += 1
+                yield row
+
+        writer = self.listing.writer(fields, library.root_paths)
+        self.output.data(writer(counted()), at_once=at_once)
+        return found
 
     def exit_code(self, command: Callable[[], int]) -> int:
         """Run a command and turn errors into exit codes; a traceback means a bug in this program.
@@ -130,3 +184,9 @@ class Session:
             if told is None:
                 raise
             raise told from error
+
+
+def _log() -> None:
+    from indexer.cli.log import log_to_stderr  # late: commands that only ask log nothing
+
+    log_to_stderr()

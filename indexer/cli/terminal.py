@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import unicodedata
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
+
+from indexer.cli.styles import unstyled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -22,11 +25,16 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Controls (C0, DEL, C1), lone surrogates, line and paragraph separators."""
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of text: Unicode Standard Annex 9, section 2."""
+_FIELDS = re.compile(r"(?<=\S)( {2,})")
+_BLANKS = re.compile(r"(?<=\S)( +)")
+_COMMAND = "`[^`]{1,50}`"
+_TIE = "\0"
+"""Stands for a blank at which a line must not break; no escaped text has it."""
 
 
 def escaped(text: str) -> str:
     r"""Write out the characters that move a cursor or hide text: `\n`, `\x1b`."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # has none of these categories, nor of Cf, in which all of _TURNING are
         return text
     return "".join(_visible(letter) for letter in text)
 
@@ -54,9 +62,9 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
-def count(value: int, noun: str) -> str:
+def count(value: int, noun: str, plural: str | None = None) -> str:
     """`1 file`, `10 000 files`."""
-    return f"{number(value)} {noun}" if value == 1 else f"{number(value)} {noun}s"
+    return f"{number(value)} {noun if value == 1 else plural or noun + 's'}"
 
 
 def byte_size(size: int) -> str:
@@ -116,13 +124,43 @@ def columns(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> It
         yield "  ".join(cells).rstrip()
 
 
+def folded(line: str, width: int, *, at_fields: bool = False) -> Iterator[str]:
+    """A line as lines of at most `width` columns, which break between words only.
+
+    `at_fields`: only where two blanks separate fields, so that a path stays in one piece; a field
+    without a slash that is wider than the screen breaks between words, too. A word that is wider
+    than the screen stays whole, and so does a command in backticks. What goes on is
+    indented: by two columns, or to the second field, if the first is short.
+    """
+    if _width(line) <= width:
+        yield line
+        return
+    gap = _FIELDS.search(line)
+    first = _width(line[: gap.end()]) if gap else 0
+    indent = first if gap and not at_fields and first <= width // 3 else 2
+    bound = re.sub(_COMMAND, lambda command: command[0].replace(" ", _TIE), line)
+    pieces = (_FIELDS if at_fields else _BLANKS).split(bound)
+    part = ""
+    for blank, word in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+        if not part.strip() or _width(part) + len(blank) + _width(word) <= width:
+            part += blank + word
+        else:
+            yield part.replace(_TIE, " ")
+            part = " " * indent + word
+        if at_fields and "/" not in part and _width(part) > width:
+            *whole, part = folded(part, width)
+            yield from whole
+    yield part.replace(_TIE, " ")
+
+
 def _padded(cell: str, width: int, *, to_right: bool) -> str:
     space = " " * (width - _width(cell))
     return space + cell if to_right else cell + space
 
 
 def _width(text: str) -> int:
-    """The width of the text in terminal columns: CJK two, combining marks none."""
+    """The width of the text in terminal columns: CJK two, combining marks and styles none."""
+    text = unstyled(text)
     if text.isascii():
         return len(text)
     return sum(

@@ -7,29 +7,41 @@ from pathlib import Path
 import click
 
 from indexer.cli.answers import repair_lines
-from indexer.cli.arguments import examples, file_argument, files, json_option
+from indexer.cli.arguments import at_least, examples, file_argument, files, json_option
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import byte_size, file_text
+from indexer.cli.terminal import byte_size, count, file_text
 
 
 @click.command(
-    epilog=examples("indexer backup /mnt/usb/library.db", "indexer backup library-2026.db --json")
+    epilog=examples("indexer backup /mnt/usb/library.db", "indexer backup --keep 7 /mnt/usb/copies")
 )
-@click.argument("file", type=file_argument, shell_complete=files, metavar="FILE")
+@click.argument("file", type=file_argument, shell_complete=files, metavar="FILE|FOLDER")
+@click.option(
+    "--keep",
+    type=at_least(1),
+    metavar="N",
+    help="A copy named after the time, in FOLDER; keep the last N there.",
+)
 @json_option
 @click.pass_obj
-def backup(session: Session, file: Path) -> int:
+def backup(session: Session, file: Path, keep: int | None) -> int:
     """Write a complete copy of the index to a new FILE.
 
     It can run during a scan or beside the daemon. The copy is one file, without a log.
     """
     with session.library() as library:
-        size = library.backup(file)
-    session.answer(
-        {"file": str(file), "size": size},
-        [f"{file_text(str(file))}: {byte_size(size)}; `indexer --db` reads it"],
-    )
+        if keep is None:
+            copy, size, removed = file, library.backup(file), 0
+        else:
+            copy, size, removed = library.backup_series(file, keep)
+    line = f"{file_text(str(copy))}: {byte_size(size)}; `indexer --db` reads it"
+    if removed:
+        line += f"; {count(removed, 'older copy', 'older copies')} removed"
+    answer: dict[str, object] = {"file": str(copy), "size": size}
+    if keep is not None:
+        answer["removed"] = removed
+    session.answer(answer, [line])
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from msgspec import Struct
 from indexer import errors
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
-from indexer.model import Hint, Listener
+from indexer.model import Hint, Listener, Progress
+from indexer.readers.artwork import ArtworkWork, count_due, forget_unwanted, has_due, purge, steps
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.roots.open_roots import OpenRoots
@@ -39,6 +41,8 @@ from indexer.store.sqlite_errors import explained
 _log = logging.getLogger("indexer")
 Stop = Callable[[], bool]
 _FOLLOW_PAUSE_S: Final = 0.05
+_TELL_EVERY_S: Final = 0.1
+"""Pause between two counts of what is due: it may be tens of thousands."""
 
 
 class Request(Struct, frozen=True):
@@ -130,9 +134,65 @@ class RunCoordinator:
                 with write_transaction(self.connection):
                     now_ms = time.time_ns() // 1_000_000
                     scans.end(self.connection, scan_id, now_ms, state=state, seconds=seconds)
-        return self._done(
+        done = self._done(
             scan_id, offline, seconds, interrupted=result.interrupted, goes_on=goes_on
         )
+        if result.interrupted:
+            return done
+        if request.queued:
+            self._await_artwork(listener, stop)
+            done.result.goes_on = stop()
+        else:
+            done.result.deferred_reads = self._choose_artwork(listener, stop)
+        done.result.interrupted = stop()
+        return done
+
+    def _await_artwork(self, listener: Listener | None, stop: Stop) -> None:
+        """Wait for workers, as for the tags: what a scan ends with is the same in both engines."""
+        if not has_due(self.connection, self._settings):
+            return
+        from indexer.queue.run import QueuedRun  # late: it imports redis and rq
+
+        def tell(chosen: int, waiting: int) -> None:
+            if listener is not None:
+                listener(_artwork_progress(chosen, waiting))
+
+        run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
+        try:
+            run.await_artwork(tell)
+        finally:
+            run.close()
+
+    def _choose_artwork(self, listener: Listener | None, stop: Stop) -> int:
+        """Choose the artwork that is due; how many files were opened. What is left stays due."""
+        forget_unwanted(self.connection, self._settings)
+        if not has_due(self.connection, self._settings):
+            return 0
+        watched = roots.watched(self.connection)
+        open_trees = open_roots.open_roots(
+            self.connection, watched, follow_links=self._path_filter.follow_links
+        )
+        work = ArtworkWork(
+            self.connection, self._settings, self._path_filter, workers=self._settings.worker_count
+        )
+        chosen = read = 0
+        told_s = -math.inf
+        try:
+            while True:
+                try:
+                    for step in steps(work, open_trees.trees, stop):
+                        chosen, read = chosen + step.chosen, read + step.read
+                        if listener is not None and time.monotonic() >= told_s + _TELL_EVERY_S:
+                            told_s = time.monotonic()
+                            waiting = count_due(self.connection, self._settings)
+                            listener(_artwork_progress(chosen, waiting))
+                except errors.RootSilent as error:
+                    open_trees.lose(error)
+                else:
+                    return read
+        finally:
+            work.close()
+            open_trees.close()
 
     def _begin(self, request: Request) -> int:
         """The run of a request: a new one, or one that another process left unfinished."""
@@ -198,13 +258,20 @@ class RunCoordinator:
             for line in offline:
                 _log.debug("offline %s", line)
             if not result.interrupted:
+                now_ms = time.time_ns() // 1_000_000
+                is_new_day = any(
+                    upkeep.is_new_day(self.connection, root_id, now_ms)
+                    for root_id in open_trees.trees
+                )
                 upkeep.count_days(
                     self.connection,
                     open_trees.trees,
-                    time.time_ns() // 1_000_000,
+                    now_ms,
                     self._settings.keep_missing,
                     self._settings.keep_changes,
                 )
+                if is_new_day:
+                    purge(self.connection, self._settings)
                 self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
             return offline, result
         finally:
@@ -258,7 +325,12 @@ class RunCoordinator:
         return Result(interrupted=not is_over, goes_on=not is_over)
 
     def _expected(self, request: Request) -> int | None:
-        """About how many files there are, for a progress bar; None where that is unknown."""
+        """About how many files there are, for a progress bar; None where that is unknown.
+
+        So it is after a run that was interrupted: the index has only a part of them.
+        """
+        if any(pending.has_some(self.connection, root.id) for root in request.roots):
+            return None
         counted = tracks.count_by_root(self.connection)
         return sum(counted.get(root.id, 0) for root in request.roots) or None
 
@@ -337,6 +409,12 @@ class RunCoordinator:
         rows = pending.all_rows(self.connection)
         waiting = [row.hint.root_id for row in rows if row.scan_id == self._run_id]
         return bool(waiting) and silent.issuperset(waiting)
+
+
+def _artwork_progress(chosen: int, waiting: int) -> Progress:
+    """How far the artwork is: albums and artists in place of files."""
+    everything = chosen + waiting
+    return Progress(phase="artwork", seen=everything, to_read=everything, read=chosen)
 
 
 def _there(hints: Iterable[Hint], open_trees: OpenRoots) -> list[Hint]:

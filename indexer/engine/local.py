@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
@@ -32,7 +32,7 @@ from indexer.shares.hanging import check_answers
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract_in
 from indexer.stages.finish import close_hints, finish
-from indexer.stages.hard_links import links_of, links_of_replaced
+from indexer.stages.hard_links import links_of, links_of_replaced, links_of_sidecars
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Outcome
@@ -54,6 +54,8 @@ _DECLINED_WAIT_S: Final = 0.25
 """Longest time that a wait for them may delay the check of `stop`."""
 _PATIENCE_S: Final = 2.0
 """A daemon's full scan waits for them while one comes within this time. A guess."""
+_MANY_SIDECARS: Final = 2000
+"""Changed pictures that are written before the end of a scan, to bound memory. A guess: 1 MB."""
 _TOGETHER_S: Final = 1.0
 """Maximum batching delay of the first chunk; on a slow disk each chunk comes alone."""
 
@@ -112,7 +114,9 @@ class LocalEngine:
         self._stop = stop
         rows = Rows(connection, {tree.root_id: tree.name for tree in trees.values()})
         self._inserter = Inserter(connection, trees, rows)
-        self._absence = MissingMarker(connection, trees, path_filter, rows)
+        self._absence = MissingMarker(
+            connection, trees, path_filter, rows, copy_window=settings.copy_window
+        )
         self._scans: list[Scan] = []
         self._more_looks: list[Scan] = []
         self._ready: list[_Ready] = []
@@ -430,6 +434,7 @@ class LocalEngine:
         ready = batch(job.plan, readings)
         self.result.files_read += ready.files_read
         self.result.bytes_read += ready.bytes_read
+        self.result.damaged += ready.damaged
         if self._follows_links:
             self.links |= links_of_replaced(self._connection, ready)
         self._ready.append(_Ready(job, ready, time.monotonic()))
@@ -520,6 +525,7 @@ class LocalEngine:
             announces=not self._holds_unannounced(),
         )
         self.result.tally[Outcome.MISSING] += len(done.missing)
+        moved = Counter({Outcome.MOVED: len(done.moved)})
         self.result.tally[Outcome.PROBLEM] += done.problems
         covered = [scan.hint for scan in self._scans if before]
         if background is not None and self.declined and covered:
@@ -534,6 +540,8 @@ class LocalEngine:
             with write_transaction(self._connection):
                 self._count_listing()
                 run_counts.count_missing(self._connection, done.missing, self._run_id)
+                scanned = [scan.hint for scan in scans]
+                moved = run_counts.count_moved(self._connection, done.moved, self._run_id, scanned)
                 run_counts.count_unlisted(self._connection, done.problems, self._run_id)
                 closed = close_hints(
                     self._connection,
@@ -547,6 +555,7 @@ class LocalEngine:
                 for hint in left_open:
                     if roots.is_watched(self._connection, hint.root_id):
                         self._left.append(pending.enqueue(self._connection, hint, now_ms))
+        self.result.tally.update(moved)
 
     def _count_listing(self) -> None:
         """Count in the run's row what was seen and is unchanged."""
@@ -592,6 +601,12 @@ class LocalEngine:
     def _beat(self, hint: Hint) -> bool:
         """Report the progress of a scan; False if it should stop."""
         self._report(self._trees[hint.root_id].name)
+        for scan in self._scans:
+            if len(scan.sidecars.changes) >= _MANY_SIDECARS:
+                changes = scan.sidecars.take()
+                if self._follows_links and not self._is_everything:
+                    self.links |= links_of_sidecars(self._connection, changes)
+                self._absence.note_sidecars(changes)
         return not self._stopped()
 
     def _report(self, root: str) -> None:

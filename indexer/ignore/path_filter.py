@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from indexer.ignore.default_names import IGNORED_NAMES
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
 
 IGNORE_FILE: Final = b".indexignore"
@@ -23,23 +24,6 @@ RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
 _DOT: Final = ord(".")
 _MOST_FILES: Final = 64
 """Maximum ignore files that apply to one folder. A guess; few folders are nested so deep."""
-
-IGNORED_NAMES: Final = (
-    "@eaDir",  # Synology: thumbnails and indexes beside the files
-    "@tmp",
-    "#recycle",  # Synology's bin; the next is QNAP's
-    "@Recycle",
-    "@Recently-Snapshot",
-    "#snapshot",
-    "$RECYCLE.BIN",  # Windows
-    "RECYCLER",
-    "System Volume Information",
-    "lost+found",  # fsck of ext2, ext3, ext4
-    "*.download",  # Safari keeps the growing file in a folder of this name
-)
-"""Names ignored by default. Hidden names are ignored, too (`.Trash-1000`, `.AppleDouble`,
-`._01 Song.mp3`, `.zfs`, `.snapshots`, `.stversions`, `.@__thumb`, rsync's `.01 Song.mp3.Xy12z`). A
-browser's `song.mp3.part` has another suffix."""
 
 
 class PathFilter:
@@ -52,8 +36,14 @@ class PathFilter:
         *,
         hidden: bool = False,
         follow_links: bool = False,
+        sidecars: frozenset[bytes] = frozenset(),
     ) -> None:
+        """`suffixes` are those of music, `sidecars` those of the files beside it that count.
+
+        All are in lower case, with their dots.
+        """
         self.suffixes = suffixes
+        self.sidecars = sidecars
         self.follow_links = follow_links
         self._hidden = hidden
         self._ignored_names = tuple(ignored_names)
@@ -74,6 +64,11 @@ class PathFilter:
         if dot < 1 or name[dot:].lower() not in self.suffixes:
             return False
         return self._any(name) if name[0] == _DOT else self._match_ignored(name) is None
+
+    def sidecar(self, name: bytes) -> bool:
+        """Whether a file of this name is wanted that is no music: a picture, lyrics, a playlist."""
+        dot = name.rfind(b".")
+        return dot > 0 and name[dot:].lower() in self.sidecars and self._any(name)
 
     def folder(self, name: bytes) -> bool:
         """Whether a folder of this name is entered."""

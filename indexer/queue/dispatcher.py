@@ -17,10 +17,12 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
+from indexer.queue.artwork import LostJobs, put_jobs
 from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
 from indexer.queue.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
 from indexer.queue.queues import Queues, chunk_job, files_in, scan_job
 from indexer.queue.redis_client import answering, connect, state_of
+from indexer.readers.artwork import kinds_wanted
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
@@ -81,6 +83,7 @@ class Dispatcher:
         self._chance = chance
         self._client = connect(settings, timeout_s=_COMMAND_S)
         self._queues = Queues(self._client)
+        self._lost_artwork = LostJobs(self._queues, settings.lease)
         self._token = token_of(connection)
         self._leases = DispatchLeases(
             settings.lease,
@@ -125,6 +128,13 @@ class Dispatcher:
             self._facts[generation] = facts
         self._leases.register(DispatchKey(generation), self._clock())
         return generation
+
+    def put_artwork(self, now: float) -> None:
+        """Have artwork chosen that is due, where no job for it is waiting or running."""
+        if self.trouble is None or now >= self._try_at:
+            with self._reaching(now):
+                self._lost_artwork.drop(now)
+                put_jobs(self._connection, self._queues, self._token, kinds_wanted(self._settings))
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
         """Do not dispatch these rows in this run: what they say is known already."""

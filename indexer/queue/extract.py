@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 from rq.job import Retry
 
 from indexer import errors
@@ -20,6 +21,7 @@ from indexer.queue.extract_files import ReadChunk, evidence_at, read
 from indexer.queue.jobs import read_order
 from indexer.queue.messages import BatchOrder, ExtractOrder, bytes_of, nameless
 from indexer.queue.queues import Queues, chunk_job
+from indexer.queue.reading_cache import ReadingCache
 from indexer.shares.hanging import is_share, real_path
 from indexer.shares.registry import shares
 
@@ -55,6 +57,7 @@ class Extractor:
         self._hands_back = hands_back
         self._read_chunk = read_chunk
         self._queues = Queues(client)
+        self._cache = ReadingCache(client, settings)
         self._places = {name: _real(os.fsencode(folder)) for name, folder in settings.roots.items()}
         """Where this machine has the roots, where the settings say so."""
         self._real: dict[bytes, bytes] = {}
@@ -99,6 +102,21 @@ class Extractor:
         return None
 
     def _read(self, order: ExtractOrder) -> list[Reading]:
+        """What is known of the files of an order; the others are read, and kept for a while."""
+        known = self._cache.find(order)
+        missing = tuple(
+            file for file, found in zip(order.files, known, strict=True) if found is None
+        )
+        readings: list[Reading] = []
+        if missing or not known:
+            asked = replace(order, files=missing)
+            readings = self._read_anew(asked)
+            self._cache.keep(asked, readings)
+        self._cache.count(len(known) - len(missing), len(missing))
+        rest = iter(readings)
+        return [next(rest) if found is None else found for found in known]
+
+    def _read_anew(self, order: ExtractOrder) -> list[Reading]:
         """Have the files of an order read; a helper looks at a share first, since that may hang."""
         place = self._place_of(order)
         may_hang = is_share(place)

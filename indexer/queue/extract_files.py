@@ -40,7 +40,15 @@ def read(
     """
     paths = tuple(file.entry.path for file in order.files)
     closed = frozenset(path.raw for path in order.closed)
-    chunk = Chunk(place, paths, evidence, order.follow_links, closed, may_hang=may_hang)
+    chunk = Chunk(
+        place,
+        paths,
+        evidence,
+        order.follow_links,
+        closed,
+        may_hang=may_hang,
+        keep_tags=frozenset(order.keep_tags),
+    )
     readings = read_chunk(chunk)
     return [_as_scanned(reading, file) for reading, file in zip(readings, order.files, strict=True)]
 

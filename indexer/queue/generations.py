@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from indexer.queue.artwork import put_jobs
 from indexer.queue.index_context import IndexContext, now_ms
 from indexer.queue.messages import ScanOrder
 from indexer.queue.queues import scan_job
+from indexer.readers.artwork import kinds_wanted
 from indexer.runs import run_counts
 from indexer.runs.wakeup import wake
 from indexer.stages.rows import Rows
@@ -71,6 +73,9 @@ class GenerationTracker:
                 scans.end(self._context.connection, scan_id, now_ms())
             self._context.queues.forget_scan(generation)
         wake(self._context.settings.db)
+        context, kinds = self._context, kinds_wanted(self._context.settings)
+        # last, so that no trouble with it keeps a run open
+        put_jobs(context.connection, context.queues, context.token, kinds)
 
     def unpark(self) -> None:
         """Resume parked scans, if the queues have room for them."""

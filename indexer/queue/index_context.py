@@ -12,7 +12,7 @@ from indexer.model import Hint
 from indexer.queue.monitor import RedisRates
 from indexer.queue.queues import Queues
 from indexer.roots import acceptance, open_roots
-from indexer.roots.automounts import touched_by
+from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.lock import check_is_kept
 from indexer.shares.hanging import is_share
@@ -55,6 +55,15 @@ class IndexContext:
                 f"refused: this job is for another index ({token}, not {self.token}). Give each"
                 " index a Redis of its own, or a database number in it: redis://localhost:6379/1"
             )
+
+    def mounted_roots(self) -> OpenRoots:
+        """Open all roots that are there, and mount no automount for it."""
+        return open_roots.open_roots(
+            self.connection,
+            roots.watched(self.connection),
+            follow_links=self.path_filter.follow_links,
+            touches=touch_mounted,
+        )
 
     def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> OpenRoots:
         """Open all roots that are there; `mounts_too`: accept mount points that are new.

@@ -16,10 +16,12 @@ import msgspec
 from indexer import errors
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
-from indexer.queue import batch, insert, maintenance, scan
+from indexer.queue import artwork, batch, insert, maintenance, scan
 from indexer.queue.generations import GenerationTracker
 from indexer.queue.index_context import IndexContext
+from indexer.readers.artwork import ArtworkWork
 from indexer.runs.repair_process import mend
+from indexer.store.artwork import OwnerKind
 from indexer.store.sqlite_errors import explained
 
 if TYPE_CHECKING:
@@ -39,11 +41,23 @@ class IndexWorker:
         self.tracker = GenerationTracker(self.context)
         self.scanner = scan.Scanner(self.context, self.tracker)
         self.streak = FaultStreak()
+        self._artwork: dict[OwnerKind, ArtworkWork] = {}
 
     def close(self) -> None:
         """Close the database."""
+        for work in self._artwork.values():
+            work.close()
         self.scanner.close()
         self.context.close()
+
+    def artwork_of(self, kind: OwnerKind) -> ArtworkWork:
+        """What chooses artwork of this kind; its readers live from job to job."""
+        if kind not in self._artwork:
+            context = self.context
+            self._artwork[kind] = ArtworkWork(
+                context.connection, context.settings, context.path_filter, kind=kind
+            )
+        return self._artwork[kind]
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -53,6 +67,9 @@ class IndexWorker:
             "batch": partial(batch.run, self),
             "insert": self._guarded(insert.run),
             "deferred": self._guarded(maintenance.run),
+            "album_cover": self._guarded(artwork.album_cover),
+            "artist_image": self._guarded(artwork.artist_image),
+            "playlist": self._guarded(artwork.playlist),
         }
 
     def _guarded(self, run: Callable[[IndexWorker, msgspec.Raw], None]) -> Handler:

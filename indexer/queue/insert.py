@@ -61,6 +61,7 @@ def _insert(worker: IndexWorker, order: InsertOrder) -> None:
     tracker.inserted += len(ready.findings)
     context.rates.count(Step.INSERTION, len(ready.findings))
     context.rates.count(Step.EXTRACTION, ready.files_read, written.tally[Outcome.PROBLEM])
+    context.rates.add_totals(bytes_read=ready.bytes_read)
     for generation, scan_id in {(row.generation, row.scan_id), *answered_too}:
         tracker.advance(generation, scan_id)
     if written.left is not None or written.held is not None or not row.scan_id:
@@ -89,10 +90,7 @@ def _write(
 
 def _retry_later(context: IndexContext, row: PendingRow) -> None:
     with write_transaction(context.connection):
-        if not row.attempts:
-            files = len(row.hint.names or ())
-            run_counts.count_waiting(context.connection, row, files)
-        pending.retry_later(context.connection, row)
+        run_counts.retry_later(context.connection, row, now_ms())
     wake(context.settings.db)
 
 

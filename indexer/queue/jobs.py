@@ -48,7 +48,14 @@ FUNCTION_OF: Final = {
 }
 """Queue -> the function that does its jobs, by the name that Redis stores. It is looked up here,
 never imported because Redis names it."""
-_QUEUE_OF: Final = {function: queue for queue, function in FUNCTION_OF.items()}
+ARTWORK_FUNCTIONS: Final = ("album_cover", "artist_image", "playlist")
+"""Further functions of `deferred`, which have handlers of their own."""
+MODULE_OF_ARTWORK: Final = "indexer.queue.artwork"
+_HANDLED_AS: Final = {
+    **{function: queue for queue, function in FUNCTION_OF.items()},
+    **{f"{MODULE_OF_ARTWORK}.{name}": name for name in ARTWORK_FUNCTIONS},
+}
+"""Function -> the key of its handler: its queue, or its own name."""
 _LONGEST_S: Final = 7 * 86_400
 """The longest time limit that a job may state: Redis and the kernel refuse much larger ones."""
 READING: Final = "reading"
@@ -76,12 +83,12 @@ class OurJob(Job):
     """A job that only a handler of this process can run, whatever function it names."""
 
     handlers: ClassVar[Mapping[str, Handler]] = {}
-    """Queue -> the handler that does its work here."""
+    """Queue, or name of one of `ARTWORK_FUNCTIONS` -> the handler that does its work here."""
 
     @property
     def func(self) -> Any:  # noqa: ANN401 - RQ's type
         """The handler of its queue. Raises QueueError for a job that is not ours."""
-        queue = _QUEUE_OF.get(str(self.func_name))
+        queue = _HANDLED_AS.get(str(self.func_name))
         if queue is None or self.instance is not None:
             raise QueueError(
                 f"refused: {self.func_name!r} is no job of this program; it was not imported and"

@@ -115,6 +115,8 @@ class ExtractOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
     evidence: Evidence = Evidence()
     follow_links: bool = False
     closed: tuple[PathText, ...] = ()
+    keep_tags: tuple[str, ...] = ()
+    """Names of other tags to read, in lower case and in order."""
 
 
 class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import redis
+from msgspec.structs import replace
 from rq.job import Job
 from rq.worker import BaseWorker
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
@@ -22,7 +23,7 @@ from indexer.queue import redis_client
 from indexer.queue.jobs import failed_jobs, our_queue
 from indexer.queue.profiles import QUEUES
 from indexer.report import QueueStatus, WorkerStatus
-from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Rates, Step, rates_of
+from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Rates, Step, Totals, rates_of
 from indexer.settings import Settings
 
 _ANSWER_S: Final = 10.0
@@ -34,11 +35,16 @@ older ones, and of some nothing but the id may be left. A guess."""
 
 _FIELDS: Final = (
     "hostname", "pid", "queues", "state", "last_heartbeat", "birth", "rss", "cpu_seconds",
-    "successful_job_count", "failed_job_count", "readers",
+    "successful_job_count", "failed_job_count", "readers", "total_working_time",
 )  # fmt: skip
 
 
 _KEY: Final = "music-indexer:rates:"
+_TOTALS: Final = "music-indexer:totals"
+_COUNTED: Final = (*(step.value for step in Step), "bytes_read", "cache_hits")
+"""The fields of `Totals` that workers count."""
+_OTHERS: Final = ("finished", "deferred", "scheduled")
+"""States of jobs beside queued, started and failed; RQ has a registry for each."""
 
 
 @contextmanager
@@ -105,6 +111,15 @@ def _counts(client: redis.Redis, now_s: float) -> list[list[Any]]:
     return [answers[start : start + width] for start in range(0, len(answers), width)]
 
 
+def other_jobs(client: redis.Redis) -> dict[tuple[str, str], int]:
+    """(queue, state) -> number of jobs in the states that our own jobs do not stay in."""
+    places = [(name, state) for name in QUEUES for state in _OTHERS]
+    with client.pipeline(transaction=False) as pipeline:
+        for name, state in places:
+            pipeline.zcard(getattr(our_queue(name, client), f"{state}_job_registry").key)
+        return dict(zip(places, pipeline.execute(), strict=True))
+
+
 def moment_ms(text: bytes | None) -> int | None:
     """A time as RQ writes it, in Unix milliseconds; None for what is none."""
     try:
@@ -155,6 +170,7 @@ def _worker_status(name: str, told: list[bytes | None], now_s: float) -> WorkerS
         jobs_done=_number(fields["successful_job_count"]),
         jobs_failed=_number(fields["failed_job_count"]),
         silent_seconds=round(_since(heard_ms, now_s), 3),
+        working_seconds=round(_seconds(fields["total_working_time"]) or 0.0, 3),
     )
 
 
@@ -190,7 +206,22 @@ class RedisRates:
             if failed:
                 pipeline.hincrby(key, "failed", failed)
             pipeline.expire(key, 2 * WINDOW_S)
+            pipeline.hincrby(_TOTALS, step.value, files)
             pipeline.execute()
+
+    def add_totals(self, **numbers: int) -> None:
+        """Add to what was done since Redis began, by the names of `Totals`."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name, number in numbers.items():
+                if number:
+                    pipeline.hincrby(_TOTALS, name, number)
+            pipeline.execute()
+
+    def totals(self) -> Totals:
+        """What all workers have done since Redis began."""
+        told: Any = self._client.hgetall(_TOTALS)
+        counted = {name: int(told.get(name.encode(), 0)) for name in _COUNTED}
+        return replace(Totals(), **counted)
 
     def seen(self) -> Rates:
         """What was counted in the last minute."""

@@ -10,17 +10,39 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from indexer.queue.jobs import FAILED_TTL_S, FUNCTION_OF, NO_TIMEOUT, READING, our_queue
+from indexer.queue.jobs import (
+    ARTWORK_FUNCTIONS,
+    FAILED_TTL_S,
+    FUNCTION_OF,
+    MODULE_OF_ARTWORK,
+    NO_TIMEOUT,
+    READING,
+    our_queue,
+)
 from indexer.queue.profiles import QUEUES
 
 if TYPE_CHECKING:
     import redis
 
+ARTWORK_JOBS: Final = dict(zip(("album", "artist", "playlist"), ARTWORK_FUNCTIONS, strict=True))
+"""Kind of the owners -> the function of their jobs."""
+_ARTWORK_S: Final = 600
+ALIVE: Final = ("queued", "started")
+"""What Redis says of a job that waits or is at work, and of one whose worker was lost."""
 _PARKED: Final = "music-indexer:parked"
 """A hash: generation -> turn and slice of its scan, which is parked until there is room."""
 _SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
+
+
+def _ids_of(function: str) -> list[str]:
+    """Of the jobs of one kind that choose artwork."""
+    return [f"{function}-{number}" for number in range(2)]
+
+
+ARTWORK_IDS: Final = tuple(job_id for function in ARTWORK_FUNCTIONS for job_id in _ids_of(function))
+"""Of all jobs that choose artwork."""
 
 
 class JobState(Struct, frozen=True, gc=False):
@@ -56,6 +78,36 @@ class Queues:
             failure_ttl=FAILED_TTL_S,
             description=description,
             job_id=job_id,
+        )
+        queue.enqueue_job(job)
+
+    def has_artwork(self) -> bool:
+        """Whether a job that chooses artwork waits or is at work."""
+        return any(one.status in ALIVE for one in self.states(ARTWORK_IDS))
+
+    def drop(self, job_id: str) -> None:
+        """Delete a job whose worker is lost, so that another one of its id may be enqueued."""
+        self.client.delete(Job.key_for(job_id))
+
+    def put_artwork(self, function: str, order: object) -> None:
+        """Enqueue a job that chooses artwork, unless one waits, or another one is at it.
+
+        A job that puts its own successor has the other of two ids: its own is deleted at its end.
+        """
+        ids = _ids_of(function)
+        told = [one.status for one in self.states(ids)]
+        free = [one for one, status in zip(ids, told, strict=True) if status not in ALIVE]
+        if "queued" in told or not free:
+            return
+        queue = self._queues["deferred"]
+        job = queue.create_job(
+            func=f"{MODULE_OF_ARTWORK}.{function}",
+            args=(order,),
+            timeout=_ARTWORK_S,
+            result_ttl=0,
+            failure_ttl=FAILED_TTL_S,
+            description=function.replace("_", " ") + "s of what is due",
+            job_id=free[0],
         )
         queue.enqueue_job(job)
 

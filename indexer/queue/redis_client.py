@@ -87,6 +87,16 @@ def answering(settings: Settings) -> Iterator[None]:
         raise _refused(settings, error) from error
 
 
+def check_answers(settings: Settings) -> None:
+    """Raise QueueError where the Redis of the settings cannot be used, UsageError without one."""
+    client = connect(settings, timeout_s=_CONNECT_S)
+    try:
+        with answering(settings):
+            client.ping()
+    finally:
+        client.close()
+
+
 def state_of(client: redis.Redis) -> RedisState:
     """Ask a Redis for its state. Raises redis errors."""
     told = client.info()

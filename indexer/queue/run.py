@@ -13,6 +13,7 @@ from indexer.model import Hint, Listener, Progress
 from indexer.queue.dispatcher import Dispatcher
 from indexer.queue.profiles import QUEUES
 from indexer.queue.redis_client import answering, state_of
+from indexer.readers.artwork import count_due
 from indexer.runs import run_counts
 from indexer.runs.follow import follow
 from indexer.settings import Settings
@@ -22,6 +23,9 @@ from indexer.store.connection import Connection
 _log = logging.getLogger("indexer")
 
 _LOOK_PAUSE_S: Final = 0.02
+_ARTWORK_PAUSE_S: Final = 0.1
+_STUCK_S: Final = 60.0
+"""After so long without an album, artist or playlist that is done, no worker gets on. A guess."""
 _IDLE_S: Final = 3.0
 """Idle time after which queues without a worker are logged. A guess."""
 
@@ -87,6 +91,32 @@ class QueuedRun:
         if is_over:
             self._forget(generation)
         return is_over
+
+    def await_artwork(self, tell: Callable[[int, int], None]) -> None:
+        """Wait until workers have done the deferred stage, as far as that can be done now.
+
+        `tell` is given how many albums, artists and playlists are done, and how many wait. Ends,
+        too, after `stop`, and where no worker gets on: it is due still.
+        """
+        first = least = count_due(self._connection, self._settings)
+        ends_at = time.monotonic() + _STUCK_S
+        while least and not self._stop():
+            now = time.monotonic()
+            self._dispatcher.put_artwork(now)  # unless the end of the run did
+            time.sleep(_ARTWORK_PAUSE_S)
+            waiting = count_due(self._connection, self._settings)
+            tell(first - min(first, waiting), waiting)
+            if waiting < least:
+                least, ends_at = waiting, now + _STUCK_S
+            if now >= ends_at or not self._is_chosen_from():
+                return
+
+    def _is_chosen_from(self) -> bool:
+        """Whether a worker chooses artwork, or will: a job that can do no more puts no other."""
+        with suppress(errors.QueueError), answering(self._settings):
+            queues = self._dispatcher.queues
+            return queues.has_artwork() and queues.workers_of("deferred") > 0
+        return False
 
     def _forget(self, generation: int) -> None:
         if self._dispatcher.trouble is None:

@@ -135,6 +135,7 @@ class Scanner:
         if not ended:
             self._put_off(order, running)
             return
+        self._context.rates.add_totals(cache_hits=max(0, scan.seen - scan.planned))
         scan.close()
         for generation, scan_id in {(order.generation, scan.scan_id), *scan.answered_too}:
             self._tracker.advance(generation, scan_id)
@@ -201,7 +202,11 @@ class Scanner:
             plans = [*scan.plans(), *scan.late_plans()]
             rows = Rows(self._context.connection, {tree.root_id: tree.name})
             absence = MissingMarker(
-                self._context.connection, open_trees.trees, self._context.path_filter, rows
+                self._context.connection,
+                open_trees.trees,
+                self._context.path_filter,
+                rows,
+                copy_window=self._context.settings.copy_window,
             )
             done = finish(
                 self._context.connection,
@@ -212,9 +217,10 @@ class Scanner:
                 note_links=partial(enqueue_links_now, self._context.connection, now_ms()),
                 announces=False,
             )
-            if done.missing:
+            if done.missing or done.moved:
                 with write_transaction(self._context.connection):
                     run_counts.count_missing(self._context.connection, done.missing, row.scan_id)
+                    run_counts.count_moved(self._context.connection, done.moved, row.scan_id)
             if not plans:
                 with write_transaction(self._context.connection):
                     if pending.complete(self._context.connection, row):
@@ -264,6 +270,7 @@ class Scanner:
             evidence=chunk.evidence,
             follow_links=chunk.follow_links,
             closed=tuple(map(PathText.of, sorted(chunk.closed))),
+            keep_tags=tuple(sorted(chunk.keep_tags)),
         )
         where = PathText.of(paths.parent_of(plan.read[0].path)).path or tree.name
         self._context.queues.put(

@@ -24,6 +24,7 @@ from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
 from indexer.stages.finish import close_hints, finish
+from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions
@@ -97,7 +98,11 @@ class Pass:
         }
         names = {tree.root_id: tree.name for tree in open_trees.trees.values()}
         self._absence = MissingMarker(
-            connection, open_trees.trees, path_filter, Rows(connection, names)
+            connection,
+            open_trees.trees,
+            path_filter,
+            Rows(connection, names),
+            copy_window=settings.copy_window,
         )
 
     def close(self) -> None:
@@ -116,12 +121,17 @@ class Pass:
         self._report()
 
     def end(self) -> None:
-        """Settle the generation, or leave it for the next pass.
+        """Settle the generation, or leave it for the next pass. Pictures are written at once.
 
         Hints that have nothing to wait for are settled while their chunks are still in work: from
         then on these stand for them.
         """
         now_ms = _now_ms()
+        changes = [change for scan in self._scans for change in scan.sidecars.take()]
+        links = links_of_sidecars(self._connection, changes, everything=self.is_everything)
+        if links:
+            enqueue_links_now(self._connection, now_ms, links)
+        self._absence.note_sidecars(changes)
         waits = any(self._has_to_wait(scan) for scan in self._scans)
         if self._number == _FIRST:
             self._count_seen()
@@ -221,6 +231,7 @@ class Pass:
             hints = (counted.run_of(self._connection, row) for row in self._hints)
             scan_id = max(hints, default=0)
             run_counts.count_missing(self._connection, done.missing, scan_id)
+            run_counts.count_moved(self._connection, done.moved, scan_id)
             run_counts.count_unlisted(self._connection, done.problems, scan_id)
             self._settle(now_ms)
 
@@ -242,10 +253,10 @@ class Pass:
             if left and roots.is_watched(self._connection, root_id):
                 names = Hint(root_id, b"", tuple(sorted(left)), reread=row.hint.reread)
                 if row.scan_id:
-                    chunk = pending.add_left(
+                    chunk = pending.add_chunk(
                         self._connection, names, self._generation, now_ms, scan_id=row.scan_id
                     )
-                    run_counts.count_waiting(self._connection, chunk, len(left))
+                    run_counts.retry_later(self._connection, chunk, now_ms)
                     continue
                 pending.retry_later(
                     self._connection, pending.enqueue(self._connection, names, now_ms)

@@ -42,4 +42,13 @@ def chunk_of(
     in_disk_order = sorted(entries, key=_INODE)
     named = tuple([entry.path for entry in in_disk_order])
     known = closed.intersection(named) if closed else closed
-    return Chunk(tree.path, named, evidence, tree.follow_links, known, plain, tree.may_hang)
+    return Chunk(
+        tree.path,
+        named,
+        evidence,
+        tree.follow_links,
+        known,
+        plain,
+        tree.may_hang,
+        frozenset(name.lower() for name in settings.keep_tags),
+    )

@@ -35,19 +35,20 @@ ALIVE_EVERY_S = 1.0
 def main(read: Read = read_track) -> None:
     """Answer every chunk that comes on stdin, in order, until it ends.
 
-    Arguments on the command line: the id of the parent, to die with; how many megabytes this
-    process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is left to the
+    The last arguments on the command line: the id of the parent, to die with; how many megabytes
+    this process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is left to the
     parent: a terminal sends it to both.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
     os.nice(NICE)
     ignore_lease_signal()
-    if not die_with_parent(int(sys.argv[1])):  # the end of stdin does it for a reader that waits
+    parent, memory_mb, shared = map(int, sys.argv[-3:])
+    if not die_with_parent(parent):  # the end of stdin does it for a reader that waits
         return
-    if memory_mb := int(sys.argv[2]):
+    if memory_mb:
         limit_memory(memory_mb)
-    at_hand = mmap.mmap(int(sys.argv[3]), AT_HAND.size)
+    at_hand = mmap.mmap(shared, AT_HAND.size)
     chunks, answers = _take_over_stdio()
     answered = 0
 

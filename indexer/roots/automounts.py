@@ -27,6 +27,11 @@ def touch_all(_root_id: int, _folder: bytes, _has_expired: bool) -> bool:  # noq
     return True
 
 
+def touch_mounted(_root_id: int, _folder: bytes, has_expired: bool) -> bool:  # noqa: FBT001
+    """Open none that has expired: for work that can wait until another program mounts it."""
+    return not has_expired
+
+
 def touched_by(hints: Iterable[Hint], *, wakes: bool) -> Touches:
     """Open just the automounts that lie at the hinted paths.
 

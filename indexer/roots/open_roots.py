@@ -163,15 +163,24 @@ def check_file_system(database: Path) -> None:
         )
 
 
-def check_not_scanned(database: Path, watched: Mapping[str, bytes]) -> None:
-    """Refuse a database in a folder of a root that is scanned; a hidden one is fine (rule R12)."""
-    folder = os.fsencode(os.path.realpath(database.parent))
+def check_not_scanned(
+    database: Path,
+    watched: Mapping[str, bytes],
+    remedy: str = "name a place outside with --db FILE",
+    *,
+    is_folder: bool = False,
+) -> None:
+    """Refuse a database in a folder of a root that is scanned; a hidden one is fine (rule R12).
+
+    `is_folder`: it is a folder for several files, not a file.
+    """
+    folder = os.fsencode(os.path.realpath(database if is_folder else database.parent))
     for name, path in watched.items():
         base = path.rstrip(b"/")
         if paths.is_below(folder, base) and not paths.is_ignored(folder[len(base) :]):
             raise errors.UsageError(
-                f"{database}: lies in the root {name} ({os.fsdecode(path)}), which is scanned; "
-                "name a place outside with --db FILE (a hidden folder inside would do)"
+                f"{database}: lies in the root {name} ({os.fsdecode(path)}), which is "
+                f"scanned; {remedy} (a hidden folder inside would do)"
             )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from indexer import errors
+from indexer import errors, paths
 from indexer.disk import filesystem
 from indexer.disk.mounts import overlap, read_mounts
 from indexer.roots import acceptance, open_roots
@@ -30,20 +31,22 @@ def root_at(
         for root in watched:
             if root.path == spelling:
                 return root
+    if not os.path.lexists(folder):
+        for root in watched:
+            if os.fsencode(root.name) == folder.rstrip(b"/"):
+                return root
     path = real_root(folder)
     nested = overlap(path, {root.name: root.path for root in watched}, read_mounts())
     if nested is not None:
-        raise errors.UsageError(
-            f"{os.fsdecode(path)}: shares folders with the root {nested}; "
-            f"a root may not hold another: `indexer scan {os.fsdecode(path)}` scans just "
-            f"that folder, `indexer roots remove {nested}` makes room for it"
-        )
+        raise errors.UsageError(_shared(path, named(watched, nested)))
     taken = [root.name for root in watched]
     chosen = name or _configured_name(settings, path) or open_roots.name_for(path, taken)
     if chosen in taken:
         raise errors.UsageError(
             f"a root is named {chosen} already; choose another with --name NAME"
         )
+    if name is not None:  # that of a folder may be anything
+        check_name(name, taken)
     open_roots.check_not_scanned(settings.db, {chosen: path})
     with write_transaction(connection):
         root = roots.add(connection, chosen, path, time.time_ns() // 1_000_000)
@@ -51,13 +54,91 @@ def root_at(
     return root
 
 
+def check_first_roots(settings: Settings, folders: Sequence[bytes], command: str) -> None:
+    """Raise UsageError for the folders of a command before it makes a database, if there is none.
+
+    So wrong use leaves no empty index behind. `command`: such as `watcher run`.
+    """
+    if settings.db.exists():
+        return
+    if not folders:
+        raise no_root(command)
+    for folder in folders:
+        path = real_root(folder)
+        open_roots.check_not_scanned(settings.db, {open_roots.name_for(path, ()): path})
+
+
+def no_root(command: str) -> errors.UsageError:
+    """The error of a command that needs a root, where there is none."""
+    return errors.UsageError(
+        f"no root is known yet; name the folder that holds the music: `{command} FOLDER`"
+    )
+
+
+def check_name(name: str, taken: Iterable[str]) -> None:
+    """Raise UsageError for what cannot be the name of a root: it begins paths in every list."""
+    if not name.strip() or "/" in name or not name.isprintable():
+        raise errors.UsageError(f"{name!r}: a name has no slash and no control character")
+    if name in taken:
+        raise errors.UsageError(f"a root is named {name} already; choose another name")
+
+
 def named(watched: Sequence[RootRow], name: str) -> RootRow:
-    """The root of this name. Raises UsageError where there is none."""
+    """The root of this name, or at this path. Raises UsageError where there is none."""
     for root in watched:
         if root.name == name:
             return root
+    path = os.path.abspath(os.fsencode(name))
+    for root in watched:
+        if "/" in name and root.path == path:
+            return root
     known = ", ".join(root.name for root in watched) or "none"
     raise errors.UsageError(f"no root is named {name}; known: {known}")
+
+
+def _shared(path: bytes, root: RootRow) -> str:
+    """Why a folder cannot be a root beside this one, and commands that work."""
+    folder, word = os.fsdecode(path), paths.shell_word(path)
+    remove = f"`indexer roots remove {shlex.quote(root.name)}`"
+    if path.startswith(root.path.rstrip(b"/") + b"/"):
+        return (
+            f"{folder}: lies in the root {root.name}, which is indexed with all that is in it; "
+            f"`indexer scan {word}` looks at just that folder"
+        )
+    how = "holds" if root.path.startswith(path.rstrip(b"/") + b"/") else "shares folders with"
+    return (
+        f"{folder}: {how} the root {root.name}, and a root may not hold another; to index all of "
+        f"it, {remove}, then `indexer rebuild {word}`"
+    )
+
+
+def contradictions(watched: Sequence[RootRow], settings: Settings) -> list[str]:
+    """What the settings say of roots that the index knows otherwise, and what to do: a line each.
+
+    Only on the machine of the index: elsewhere a root may be mounted anywhere.
+    """
+    found = []
+    by_name = {root.name: root.path for root in watched}
+    by_path = {root.path: root.name for root in watched}
+    for name, folder in settings.roots.items():
+        path = os.fsencode(folder)
+        said = settings.said(f"roots.{name}")
+        here = {os.path.abspath(path), real_path(path)}
+        known = by_name.get(name)
+        if known is not None and known not in here:
+            found.append(
+                f"{said} is {os.fsdecode(path)}, but the index knows {name} as "
+                f"{os.fsdecode(known)}: correct the line; or, to have it there, "
+                f"`indexer roots remove {shlex.quote(name)}`, then "
+                f"`indexer rebuild {paths.shell_word(path)}`"
+            )
+        other = next((by_path[one] for one in here if one in by_path), name)
+        if known is None and other != name:
+            found.append(
+                f"{said} is {os.fsdecode(path)}, which the index knows as {other}: correct the "
+                f"line, or `indexer roots rename {shlex.quote(other)} {shlex.quote(name)}`"
+            )
+    return found
 
 
 def _configured_name(settings: Settings, path: bytes) -> str | None:

@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from indexer import errors
-from indexer.runs.throughput import Bucket
-from indexer.store.beside import open_beside
+from indexer.runs.throughput import Bucket, Totals
+from indexer.store.beside import check_no_folder, open_beside
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
@@ -28,6 +28,19 @@ _PROBE_PAUSE_S: Final = 0.01
 _FOLLOW_PAUSE_S: Final = 0.1
 _TORN_READS: Final = 20
 _MOST_BYTES: Final = 1 << 16
+
+
+class ReloadInfo(Struct, frozen=True):
+    """What came of the last time that a daemon was asked to read its settings again."""
+
+    number: int = 0
+    """How often it was asked."""
+    changed: tuple[str, ...] = ()
+    """Settings that it has now."""
+    restart: tuple[str, ...] = ()
+    """Settings that differ, and that it takes only when it starts."""
+    refused: str = ""
+    """Why all of them stayed as they were."""
 
 
 class LockInfo(Struct, frozen=True):
@@ -56,6 +69,15 @@ class LockInfo(Struct, frozen=True):
     """Whether a long read transaction of another program keeps SQLite's WAL from shrinking."""
     inode: int = 0
     """The inode of the database that a daemon has open; 0: not written yet."""
+    reload: ReloadInfo = ReloadInfo()
+    away_since_ms: dict[str, int] = {}
+    """Root name -> since when it, or a disk below it, is not there (Unix milliseconds)."""
+    unwatched_since_ms: int = 0
+    """Since when there are `unwatched_folders`; 0: there are none."""
+    totals: Totals = Totals()
+    """What it has done since it was started."""
+    looked_at_ms: dict[str, int] = {}
+    """Root name -> when all of it was last looked at (Unix milliseconds)."""
 
     def knows(self, root: str) -> bool:
         """Whether a daemon has written the state of a root."""
@@ -140,6 +162,7 @@ def wait_for_lock(
 
     `busy` gets the holder and returns whether to go on waiting.
     """
+    check_no_folder(database)
     while True:
         lock = DispatchLock.acquire(database, role, group_may=group_may)
         if lock is not None:

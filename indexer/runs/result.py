@@ -18,7 +18,10 @@ class Result(Struct):
     unchanged: int = 0
     files_read: int = 0
     bytes_read: int = 0
+    damaged: int = 0
     pending: int = 0
+    deferred_reads: int = 0
+    """Files that were opened for artwork after the run; not among `files_read`."""
     seconds: float = 0.0
     interrupted: bool = False
     goes_on: bool = False
@@ -31,6 +34,7 @@ class Result(Struct):
         self.seen = int(counts.get("seen", 0))
         self.files_read = int(counts.get("files_read", 0))
         self.bytes_read = int(counts.get("bytes_read", 0))
+        self.damaged = int(counts.get("damaged", 0))
         self.pending = int(counts.get("pending", 0))
 
     @property
@@ -46,6 +50,7 @@ class Result(Struct):
             "unchanged": self.unchanged + self.tally[Outcome.UNCHANGED],
             "files_read": self.files_read,
             "bytes_read": self.bytes_read,
+            "damaged": self.damaged,
             "pending": self.pending,
         }
 

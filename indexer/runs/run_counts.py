@@ -13,13 +13,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from indexer import paths
-from indexer.model import IndexedFile, RowState
+from indexer.model import ChangeKind, Hint, IndexedFile, RowState
 from indexer.runs.result import Result
 from indexer.stages.batch import Batch, Finding
 from indexer.stages.insert import Written
-from indexer.stages.outcome import Outcome
-from indexer.store import counted, pending, scans, tracks
+from indexer.stages.missing import Succession
+from indexer.stages.outcome import Outcome, Tally
+from indexer.store import changes, counted, pending, scans, tracks
 from indexer.store.connection import Connection
+from indexer.store.counted import mark
 from indexer.store.pending import Closed, PendingRow
 
 _ANSWERS: Final = [outcome for outcome in Outcome if outcome is not Outcome.MISSING]
@@ -79,12 +81,13 @@ def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written
     numbers = Counter({str(outcome): number for outcome, number in written.tally.items()})
     numbers["files_read"] = batch.files_read
     numbers["bytes_read"] = batch.bytes_read
+    numbers["damaged"] = batch.damaged
     numbers["pending"] = _waiting(written.left) + _waiting(written.held) - _waiting(row)
     for finding in written.dropped:  # the chunk that answers it counts its own reading
         _count_reading(numbers, finding, -1)
     marks = scans.aside(connection, row.scan_id)
     if marks:
-        met = [one for one in batch.findings if _mark(batch.root_id, one.entry.path) in marks]
+        met = [one for one in batch.findings if mark(batch.root_id, one.entry.path) in marks]
         outcomes = _outcomes(written)
         for finding in met:
             path = finding.entry.path
@@ -94,6 +97,8 @@ def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written
         names = {finding.entry.path for finding in met}
         left, _ = counted.take_from(connection, row.scan_id, batch.root_id, names)
         numbers["pending"] -= left
+        held = _files_of(written.held)
+        numbers["pending"] -= sum(mark(batch.root_id, path) in marks for path in held)
     return numbers
 
 
@@ -120,14 +125,14 @@ def _count_for_others(
         waiting = left.get(scan_id, set())
         numbers: Counter[str] = Counter()
         for path in in_work.get(scan_id, set()) | waiting:
-            if _mark(batch.root_id, path) not in marks:
+            if mark(batch.root_id, path) not in marks:
                 numbers[str(outcomes[path])] += 1
                 _count_reading(numbers, found[path], 1)
         were_left, emptied = counted.take_from(connection, scan_id, batch.root_id, waiting)
         numbers["pending"] -= were_left
         answered_too |= {(one.generation, scan_id) for one in emptied}
         if again.get(scan_id):
-            more = (_mark(batch.root_id, path) for path in again[scan_id])
+            more = (mark(batch.root_id, path) for path in again[scan_id])
             scans.set_aside(connection, scan_id, more)
         scans.add(connection, scan_id, numbers)
     return answered_too
@@ -140,10 +145,7 @@ def _outcomes(written: Written) -> dict[bytes, Outcome]:
 def _count_reading(numbers: Counter[str], finding: Finding, sign: int) -> None:
     numbers["files_read"] += sign * finding.opened
     numbers["bytes_read"] += sign * finding.bytes_read
-
-
-def _mark(root_id: int, path: bytes) -> str:
-    return f"{root_id}/{path.hex()}"
+    numbers["damaged"] += sign * finding.is_damaged
 
 
 def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> None:
@@ -152,10 +154,10 @@ def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> 
     Files that other runs have answered meanwhile are counted already.
     """
     if row.scan_id:
-        root_id, marks = row.hint.root_id, scans.aside(connection, row.scan_id)
+        root_id = row.hint.root_id
         names = [paths.join(row.hint.folder, name) for name in row.hint.names or ()]
-        counted_before = [path for path in names if _mark(root_id, path) in marks]
-        unchanged -= _in_place(connection, root_id, counted_before)
+        before = counted.counted_before(connection, row.scan_id, root_id, names)
+        unchanged -= _in_place(connection, root_id, before)
         numbers = {str(Outcome.UNCHANGED): unchanged, "pending": -_waiting(row)}
         scans.add(connection, row.scan_id, numbers)
 
@@ -166,13 +168,19 @@ def count_waiting(connection: Connection, row: PendingRow, files: int) -> None:
         scans.add(connection, row.scan_id, {"pending": files})
 
 
+def retry_later(connection: Connection, row: PendingRow, now_ms: int) -> None:
+    """Keep all of a row open for another attempt, and count its files as waiting for that."""
+    left = counted.retry_later(connection, row, now_ms)
+    if left is not None and not row.attempts:
+        count_waiting(connection, left, len(left.hint.names or ()))
+
+
 def count_closed(connection: Connection, closed: Iterable[Closed]) -> None:
     """Count files of runs that another scan has answered: those that are there are unchanged."""
     for one in closed:
         root_id = one.row.hint.root_id
-        marks = scans.aside(connection, one.row.scan_id)
-        uncounted = (path for path in one.paths if _mark(root_id, path) not in marks)
-        there = _in_place(connection, root_id, uncounted)
+        before = counted.counted_before(connection, one.row.scan_id, root_id, one.paths)
+        there = _in_place(connection, root_id, one.paths - before)
         numbers = {str(Outcome.UNCHANGED): there, "pending": one.waits}
         scans.add(connection, one.row.scan_id, numbers)
 
@@ -200,6 +208,51 @@ def count_missing(connection: Connection, missing: Iterable[IndexedFile], scan_i
         scans.add(connection, run, {str(Outcome.MISSING): number})
 
 
+def count_moved(
+    connection: Connection, moved: Sequence[Succession], scan_id: int, scanned: Sequence[Hint] = ()
+) -> Tally:
+    """Count rows that took the place of a copy when their file was gone, like `count_missing`.
+
+    That file is moved, then, and no longer what its run has counted it as. `scanned` are hints of
+    the run `scan_id` beside those that are open. Returns what it adds to that run's counts.
+    """
+    own: Tally = Counter({Outcome.MOVED: len(moved)} if moved else {})
+    hints = counted.hints(connection) if moved else []
+    of_runs: dict[int, list[Succession]] = {}
+    for one in moved:
+        of_runs.setdefault(scan_id or _run_of(one.known, hints), []).append(one)
+    of_runs.pop(0, None)
+    for run, successions in of_runs.items():
+        covered = [row.hint for row in hints if row.scan_id == run]
+        covered += scanned if run == scan_id else ()
+        before = _counted_as(connection, successions, covered, run)
+        numbers = Counter({Outcome.MOVED: len(successions)})
+        numbers.subtract(before)
+        scans.add(connection, run, {str(outcome): number for outcome, number in numbers.items()})
+        if run == scan_id:
+            own = numbers
+    return own
+
+
+def _counted_as(
+    connection: Connection, successions: Sequence[Succession], covered: Iterable[Hint], run: int
+) -> Tally:
+    """As what a run has counted the files of copies, of those that it has scanned."""
+    copies = [one.copy for one in successions]
+    ids = {
+        copy.id
+        for copy in copies
+        if any(pending.covers(hint, copy.root_id, copy.path) for hint in covered)
+    }
+    first: dict[int, Outcome] = {}
+    began = changes.before(connection, scans.started_at(connection, run))
+    for change in changes.since(connection, began) if ids else ():
+        kind, track_id = change[2], change[3]
+        if track_id in ids and kind != ChangeKind.MISSING:
+            first.setdefault(track_id, Outcome(kind))
+    return Counter(first.get(track_id, Outcome.UNCHANGED) for track_id in ids)
+
+
 def _run_of(known: IndexedFile, hints: Iterable[PendingRow]) -> int:
     covering = (row for row in hints if pending.covers(row.hint, known.root_id, known.path))
     return next((row.scan_id for row in covering), 0)
@@ -214,3 +267,8 @@ def count_unlisted(connection: Connection, folders: int, scan_id: int) -> None:
 def _waiting(row: PendingRow | None) -> int:
     """How many files of a row wait to be scanned again."""
     return 0 if row is None or not row.attempts else len(row.hint.names or ())
+
+
+def _files_of(row: PendingRow | None) -> list[bytes]:
+    names = () if row is None else row.hint.names or ()
+    return [] if row is None else [paths.join(row.hint.folder, name) for name in names]

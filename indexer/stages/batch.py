@@ -10,11 +10,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from indexer import paths
+from indexer import paths, spelling
 from indexer.faults import problem_of
 from indexer.model import Entry, Problem, ProblemKind, Reading, Track, Waiting
 from indexer.stages.scan import Plan
 from indexer.store import catalog
+from indexer.store.search_rows import Texts, texts_of
 from indexer.store.tracks import COLUMNS, Columns
 
 _TITLE, _ALBUM, _ARTIST = 1, 2, 4
@@ -22,10 +23,9 @@ _SEVERAL_FIELDS: Final = ("artist", "albumartist", "genre")
 _NAMED: Final = (*_SEVERAL_FIELDS, "several")
 _AT: Final = {name: position for position, name in enumerate(COLUMNS)}
 _ALBUMARTIST, _ALBUM_AT = _AT["albumartist"], _AT["album"]
+_COMPOSER, _COMMENT, _LABEL = _AT["composer"], _AT["comment"], _AT["label"]
 _COMPILATION, _MB_ALBUMID = _AT["compilation"], _AT["mb_albumid"]
 _JOINED: Final = "; "
-VARIOUS_ARTISTS: Final = "Various Artists"
-"""The album artist of a compilation without one, so that it stays one album."""
 
 
 class Shaped(Struct, frozen=True, gc=False):
@@ -39,10 +39,17 @@ class Shaped(Struct, frozen=True, gc=False):
     def column(self, name: str) -> object:
         return self.columns[_AT[name]]
 
+    def texts(self, path: bytes) -> Texts:
+        """The texts for full-text search at this path."""
+        columns = self.columns
+        return texts_of(
+            path, (*columns[:5], columns[_COMPOSER], columns[_COMMENT], columns[_LABEL])
+        )
+
     @property
-    def words(self) -> tuple[str | None, str | None, str | None, str | None, str | None]:
-        """The texts for full-text search: title, artist, albumartist, album, genre."""
-        return self.columns[:5]  # type: ignore[return-value]  # the first five columns are texts
+    def album_name(self) -> tuple[str | None, str | None]:
+        """The title and the album artist of its album."""
+        return self.columns[_ALBUM_AT], self.columns[_ALBUMARTIST]  # type: ignore[return-value]
 
 
 class Finding(Struct, frozen=True, gc=False):
@@ -58,6 +65,11 @@ class Finding(Struct, frozen=True, gc=False):
     opened: bool = False
     bytes_read: int = 0
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it was read, and is cut short."""
+        return self.track is not None and self.track.short is not None
+
 
 class Batch(Struct, frozen=True):
     """The input of one transaction. `waiting` files may not be whole; they stay pending."""
@@ -70,6 +82,11 @@ class Batch(Struct, frozen=True):
     reread: int = 0
     declined: tuple[bytes, ...] = ()
     """Files that our own readers left to mutagen: they get their own pending rows."""
+
+    @property
+    def damaged(self) -> int:
+        """How many of the files that were read are damaged."""
+        return sum([finding.is_damaged for finding in self.findings])
 
 
 def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
@@ -183,6 +200,9 @@ def shape(track: Track, path: bytes, root_name: str) -> Shaped:
         guessed,
         _several(artists, track.albumartists, track.genres),
         int(track.suspect_encoding),
+        int(track.has_lyrics),
+        track.short,
+        track.tags,
     )
     return Shaped(columns, artists, track.albumartists, track.genres)
 
@@ -211,17 +231,16 @@ def reshape(columns: Columns, path: bytes, root_name: str) -> Shaped:
 
 
 def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
-    """The identity of an album: its release id, else (album artist, album, root and folder)."""
+    """The identity of a track's album; see `spelling.album_key`."""
     columns = shaped.columns
-    release = columns[_MB_ALBUMID]
-    if isinstance(release, str):
-        return b"release\x00" + release.encode()
-    artist = columns[_ALBUMARTIST]
-    if artist is None:
-        artist = VARIOUS_ARTISTS if columns[_COMPILATION] else ""
-    album = columns[_ALBUM_AT]
-    place = b"%d/%s" % (root_id, paths.album_folder(path))
-    return b"\x00".join((b"folder", str(artist).encode(), str(album or "").encode(), place))
+    return spelling.album_key(
+        columns[_MB_ALBUMID],
+        columns[_ALBUMARTIST],
+        columns[_COMPILATION],
+        columns[_ALBUM_AT],
+        root_id,
+        path,
+    )
 
 
 def album_of(shaped: Shaped, path: bytes) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import msgspec
 from msgspec.structs import replace
 
+from indexer.artwork.model import PictureError
 from indexer.disk.birth_time import Status, Statuses
 from indexer.disk.descent import NOT_THERE, OpenFolders, lstat_at
 from indexer.evidence import (
@@ -27,16 +28,29 @@ from indexer.evidence import (
     try_lease,
 )
 from indexer.faults import problem_of
-from indexer.model import Chunk, Evidence, Problem, ProblemKind, Reading, Stamp, Track, Waiting
+from indexer.model import (
+    Chunk,
+    Evidence,
+    PictureFacts,
+    PlaylistFacts,
+    Problem,
+    ProblemKind,
+    Reading,
+    Stamp,
+    Track,
+    Waiting,
+)
 from indexer.paths import suffix_of
-from indexer.tags import Declined, Refused, read_track
+from indexer.sidecars import PlaylistError
+from indexer.tags import Declined, NoAudio, Refused, read_track
 
 if TYPE_CHECKING:
     from indexer.disk.tree import Tree
 
-Read = Callable[[BinaryIO, bytes], Track]
-"""Reads one open file, given its suffix: `tags.read_track`, or a test's function. It raises
-`Declined` for a file with `ours_only` that our own readers do not handle."""
+Read = Callable[[BinaryIO, bytes], Track | PictureFacts | PlaylistFacts | None]
+"""Reads one open file, given its suffix: `tags.read_track`, `picture_reader.read_sidecar`, or a
+test's function. None: the file holds no picture. It raises `Declined` for a file with `ours_only`
+that our own readers do not handle."""
 
 Beat = Callable[[int], None]
 """Called before each file with its index in the chunk."""
@@ -196,14 +210,15 @@ def _judge_and_read(
         if verdict in WAITING:
             return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
 
-    track = problem = None
-    file = _OpenFile(file_descriptor, stamp.size, ours_only=chunk.plain)
+    found = problem = None
+    file = _OpenFile(file_descriptor, stamp.size, ours_only=chunk.plain, keep_tags=chunk.keep_tags)
     try:
-        track = read(cast("BinaryIO", file), suffix_of(path[path.rfind(b"/") + 1 :]))
+        found = read(cast("BinaryIO", file), suffix_of(path[path.rfind(b"/") + 1 :]))
     except Declined:  # its bytes are counted when it is read again
         return Reading(path=path, stamp=stamp, waiting=Waiting.READER)
-    except Refused as refused:
-        problem = Problem(ProblemKind.CONTENT, str(refused))
+    except (Refused, PictureError, PlaylistError) as refused:
+        suffix = suffix_of(path[path.rfind(b"/") + 1 :])
+        problem = _refusal(file, stamp.size, suffix, refused)
     except OSError as error:
         problem = _environment(error)
     except MemoryError:  # the reader's memory is freed after this block
@@ -220,12 +235,14 @@ def _judge_and_read(
     return Reading(
         path=path,
         stamp=stamp,
-        track=track,
+        track=found if isinstance(found, Track) else None,
         problem=problem,
         writer=verdict is Wholeness.READ_HELD,
         opened=True,
         bytes_read=file.bytes_read,
         birth_ns=status.birth_ns,
+        picture=found if isinstance(found, PictureFacts) else None,
+        playlist=found if isinstance(found, PlaylistFacts) else None,
     )
 
 
@@ -236,14 +253,17 @@ class _OpenFile:
     and seeks where `pread` has the offset. Unbuffered: `tags` reads in blocks.
     """
 
-    __slots__ = ("_at", "_descriptor", "_size", "bytes_read", "ours_only")
+    __slots__ = ("_at", "_descriptor", "_size", "bytes_read", "keep_tags", "ours_only")
 
-    def __init__(self, descriptor: int, size: int, *, ours_only: bool) -> None:
+    def __init__(
+        self, descriptor: int, size: int, *, ours_only: bool, keep_tags: frozenset[str]
+    ) -> None:
         self._descriptor = descriptor
         self._size = size
         self._at = 0
         self.bytes_read = 0
         self.ours_only = ours_only
+        self.keep_tags = keep_tags
 
     def fileno(self) -> int:
         return self._descriptor
@@ -295,6 +315,24 @@ def _too_much(reading: Reading) -> Reading:
         " damaged, raise it and run `indexer rebuild`"
     )
     return replace(reading, problem=Problem(ProblemKind.CONTENT, reason))
+
+
+def _refusal(file: _OpenFile, size: int, suffix: bytes, refused: Exception) -> Problem:
+    """Why a file was refused: in plain words, then in square brackets what its reader said."""
+    said = str(refused)
+    if isinstance(refused, PictureError):
+        return Problem(ProblemKind.PICTURE, said)
+    if isinstance(refused, PlaylistError):
+        return Problem(ProblemKind.PLAYLIST, said)
+    if isinstance(refused, NoAudio):
+        return Problem(ProblemKind.NO_AUDIO, said)
+    from indexer.tags.content import plain_reason  # late: few files are refused
+
+    try:
+        words = plain_reason(file.read_at, size, suffix)
+    except OSError as error:
+        return _environment(error)
+    return Problem(ProblemKind.CONTENT, words if words == said else f"{words} [{said}]")
 
 
 def _environment(error: OSError | MemoryError) -> Problem:

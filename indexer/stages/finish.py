@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from indexer.model import Hint, IndexedFile
-from indexer.stages.hard_links import links_of_vanished
-from indexer.stages.missing import MissingMarker
+from indexer.stages.hard_links import links_of_sidecars, links_of_vanished
+from indexer.stages.missing import MissingMarker, Succession
 from indexer.stages.scan import Scan
-from indexer.store import pending
+from indexer.stages.sidecars import try_again
+from indexer.store import pending, upkeep
 from indexer.store.connection import Connection
 from indexer.store.pending import Closed, PendingRow
 
@@ -26,6 +27,8 @@ class Finished(Struct, frozen=True):
     """The results of the end of scans."""
 
     missing: list[IndexedFile]
+    moved: list[Succession]
+    """Rows whose file was gone, and that took the place of a newer copy."""
     problems: int
     """New problems: folders and names that could not be checked."""
 
@@ -41,23 +44,33 @@ def finish(
     everything: bool = False,
     announces: bool = True,
 ) -> Finished:
-    """Mark missing rows, and record what could not be listed.
+    """Mark missing rows, and record what could not be listed, and which pictures changed.
 
     `vanished` are ids of rows that no scan found. `note_links` gets the other links to their files;
     after a scan of `everything`, only those that the scan had passed. Unless it `announces`, rows
     that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
+    scans = tuple(scans)
+    upkeep.add_late_indexes(connection)
     links = links_of_vanished(connection, vanished, everything=everything)
     if links:
         note_links(links)
     missing = marker.mark_missing(vanished, now_ms)
     if announces:
         missing += marker.announce_missing(now_ms)
+    changes = [change for scan in scans for change in scan.sidecars.take()]
+    links = links_of_sidecars(connection, changes, everything=everything)
+    if links:
+        note_links(links)
+    marker.note_sidecars(changes)
+    for scan in scans:
+        if scan.hint.recursive and not scan.hint.folder:
+            try_again(connection, scan.hint.root_id)
     problems = sum(
         marker.note_folders(scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms)
         for scan in scans
     )
-    return Finished(missing, problems)
+    return Finished(missing, marker.take_moved(), problems)
 
 
 def close_hints(

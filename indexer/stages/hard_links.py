@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from indexer.model import RowState, Stamp
+from indexer.sidecars import SidecarKind, kind_of
 from indexer.stages.batch import Batch
-from indexer.store import tracks
+from indexer.stages.sidecars import SidecarChange
+from indexer.store import sidecars, tracks
 from indexer.store.connection import Connection
 
 
@@ -74,6 +76,32 @@ def links_of_vanished(
             others -= {(known.root_id, known.path)}
             links |= passed(others, known.root_id, known.path) if everything else others
     return links
+
+
+def links_of_sidecars(
+    connection: Connection, changes: Collection[SidecarChange], *, everything: bool = False
+) -> set[tuple[int, bytes]]:
+    """Likewise for pictures and playlists; call it before the changes are written.
+
+    A needless check, as of the inode of another disk, opens nothing. After a scan of `everything`
+    only those are left that it saw before their other link was written.
+    """
+    changes = [one for one in changes if kind_of(one.path) is not SidecarKind.LYRICS]
+    new = {change.stamp.inode: change.stamp for change in changes if change.stamp is not None}
+    old: set[int] = set()
+    if not everything:
+        for change in changes:
+            known = sidecars.stamp_of(connection, change.root_id, change.path)
+            if known is not None and known.inode not in new:
+                old.add(known.inode)
+    if not new and not old:
+        return set()
+    links = {
+        (root_id, path)
+        for root_id, path, stamp in sidecars.with_inodes(connection, old | set(new))
+        if stamp != new.get(stamp.inode)
+    }
+    return links - {(change.root_id, change.path) for change in changes}
 
 
 def passed(links: Iterable[tuple[int, bytes]], root_id: int, path: bytes) -> set[tuple[int, bytes]]:

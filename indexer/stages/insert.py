@@ -26,14 +26,17 @@ from indexer.model import (
     Stamp,
 )
 from indexer.stages.batch import Batch, Finding, Shaped, album_key, reshape, shape
+from indexer.stages.copies import Copies, Copy
 from indexer.stages.moves import find, must_read
 from indexer.stages.outcome import Outcome, Tally, judge
 from indexer.stages.rows import Rows
-from indexer.store import counted, pending, problems, tracks
+from indexer.store import counted, former, pending, problems, tracks
 from indexer.store.connection import Connection, savepoint
 from indexer.store.pending import PendingRow
 from indexer.tags import READER_VERSION
 
+NO_AUDIO = Problem(ProblemKind.NO_AUDIO, "no audio track")
+"""What is known of a file without sound that is not read again."""
 DECLINED_TOGETHER = 32
 """Files for mutagen in one pending row, and in the hands of one reader. A guess: one that dies of
 one of them has the others read again."""
@@ -46,8 +49,9 @@ class Written(Struct, frozen=True):
     left: PendingRow | None = None
     """What of the chunk stays pending, since it was not whole."""
     held: PendingRow | None = None
-    """What of it was read although a writer holds it open, pending until that has closed it. It is
-    a row of its own, since it was written, and counted."""
+    """What of it was read although a writer holds it open, pending until that has closed it; and
+    what is not whole, but was counted for the run by another result. It is a row of its own, which
+    no run counts."""
     declined: tuple[PendingRow, ...] = ()
     """What of it is left to mutagen, in rows of at most `DECLINED_TOGETHER` files."""
     outcomes: Mapping[bytes, Outcome] = {}
@@ -105,6 +109,12 @@ class _Settled(Struct):
         return known is not None and (known.path != self.path or known.root_id != self.root_id)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it has no sound, and need not have any."""
+        problem = self.finding.problem
+        return problem is not None and problem.kind is ProblemKind.NO_AUDIO
+
+    @property
     def was_read(self) -> bool:
         """Whether the reader had a word on it in this run."""
         return self.finding.track is not None or self.finding.problem is not None
@@ -117,6 +127,7 @@ class Inserter:
         self._connection = connection
         self._trees = trees
         self._rows = rows
+        self._copies = Copies(connection, trees)
         self._streak = FaultStreak()
 
     def write(
@@ -186,8 +197,10 @@ class Inserter:
         dropped = self._drop(row, batch, named, now_ms) if row.scan_id and named else []
         findings = [one for one in batch.findings if one.entry.path not in named]
         done = put(batch, findings, now_ms)
-        held = self._hold(row, done, now_ms)
         again = done.again | (set(batch.waiting) - named)
+        before = counted.counted_before(self._connection, row.scan_id, batch.root_id, again)
+        again -= before
+        held = self._hold(row, done.held | before, now_ms)
         declined = self._leave_declined(row, batch, named, now_ms) if batch.declined else ()
         left = None
         if again:
@@ -223,11 +236,11 @@ class Inserter:
             counted.add_dropped(self._connection, names, row, now_ms)
         return dropped
 
-    def _hold(self, row: PendingRow, done: _Done, now_ms: int) -> PendingRow | None:
-        """A row for files that were written although a writer holds them open, if there are any."""
-        if not done.held:
+    def _hold(self, row: PendingRow, names: Collection[bytes], now_ms: int) -> PendingRow | None:
+        """A row for files that are to be looked at again and are counted already, if any are."""
+        if not names:
             return None
-        hint = Hint(row.hint.root_id, b"", tuple(sorted(done.held)), reread=row.hint.reread)
+        hint = Hint(row.hint.root_id, b"", tuple(sorted(names)), reread=row.hint.reread)
         return pending.add_left(
             self._connection, hint, row.generation, now_ms, attempts=row.attempts + 1
         )
@@ -265,7 +278,7 @@ class Inserter:
         outcomes, again = done.outcomes, done.again
         settled: list[_Settled] = []
         new, others = self._sort_out(batch, findings)
-        takers = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
+        files = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
         paths = [one.entry.path for one in findings]
         with self._trees[batch.root_id].folders(paths) as folders:  # as they stand now
             new = self._look_at_new(batch, new, again, outcomes, now_ms, folders)
@@ -275,7 +288,7 @@ class Inserter:
                 one = None
                 if trouble is None:
                     try:
-                        may_move = takers[_file_of(finding.entry)] == 1
+                        may_move = files[_file_of(finding.entry)] == 1
                         one = self._look_again(batch, finding, folders, may_move=may_move)
                     except OSError as error:
                         trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
@@ -286,6 +299,7 @@ class Inserter:
                     again.add(path)
                 else:
                     settled.append(one)
+        self._find_elsewhere(settled)
         self._make_room(settled)
         self._shape(batch.root_id, settled)
         for one in settled:
@@ -311,7 +325,8 @@ class Inserter:
         heard_of = tracks.heard_of(self._connection, batch.root_id, found)
         inodes = [entry.stamp.inode for entry in entries]
         met = tracks.inodes_met(self._connection, inodes)
-        if not heard_of and not met:  # nearly always in a seed
+        alike = self._alike(findings)
+        if not heard_of and not met and not alike:  # nearly always in a seed
             new = [one for one in findings if one.track is not None and one.problem is None]
             if len(new) == len(findings):
                 return new, []
@@ -319,8 +334,23 @@ class Inserter:
         others: list[Finding] = []
         for one, path, inode in zip(findings, found, inodes, strict=True):
             known = one.track is None or one.problem is not None or path in heard_of or inode in met
+            known = known or path in alike
             (others if known else new).append(one)
         return new, others
+
+    def _alike(self, findings: Sequence[Finding]) -> set[bytes]:
+        """Files with the sound of any row, or the size of one that is missing."""
+        sounds = {one.track.essence for one in findings if one.track is not None}
+        essences = tracks.essences_met(self._connection, [one for one in sounds if one])
+        gone = tracks.sizes_gone(self._connection, [one.entry.stamp.size for one in findings])
+        if not essences and not gone:
+            return set()
+        return {
+            one.entry.path
+            for one in findings
+            if one.entry.stamp.size in gone
+            or (one.track is not None and one.track.essence in essences)
+        }
 
     def _look_at_new(
         self,
@@ -403,7 +433,40 @@ class Inserter:
                 if refused is None:
                     return None
                 finding = replace(finding, problem=refused.problem)
+            elif known is not None and known.place is RowState.SILENT:
+                finding = replace(finding, problem=NO_AUDIO)
         return _Settled(root_id, finding, stamp, here, known)
+
+    def _find_elsewhere(self, settled: Sequence[_Settled]) -> None:
+        """Find rows of the same track at other places; a row that several files match goes to none.
+
+        A file whose row is known keeps it.
+        """
+        before = [one.known for one in settled]
+        for one in settled:
+            one.known = self._known_elsewhere(one)
+        matches = Counter(one.known.id for one in settled if one.known is not None)
+        for one, known in zip(settled, before, strict=True):
+            if one.known is not None and one.known is not known and matches[one.known.id] > 1:
+                one.known = known
+
+    def _known_elsewhere(self, one: _Settled) -> IndexedFile | None:
+        """The row of a file: of the same track at another place, if none is known here.
+
+        What left this very path before is the file's, unless that had another sound. A row that
+        was never in the view counts as new: a copy that was seen before it was whole has one.
+        """
+        known, track = one.known, one.finding.track
+        if track is None:
+            return known
+        if known is not None and known.added_at is not None and known.place is not RowState.MISSING:
+            return known
+        is_new = known is not None and known.added_at is None
+        if known is not None and not is_new and (one.from_afar or track.essence == known.essence):
+            return known
+        shaped = shape(track, one.path, self._trees[one.root_id].name)
+        copy = Copy(one.root_id, one.path, one.stamp, shaped, track.essence)
+        return self._copies.left_behind(copy) or known
 
     def _make_room(self, settled: Sequence[_Settled]) -> None:
         """Free the places that movers leave and take.
@@ -456,7 +519,13 @@ class Inserter:
     def _settle(self, batch: Batch, one: _Settled, now_ms: int) -> Outcome:
         known, shaped = one.known, one.shaped
         differs = shaped is not None and one.before != shaped.columns
-        verdict = judge(known, moved=one.moved, readable=shaped is not None, differs=differs)
+        verdict = judge(
+            known,
+            moved=one.moved,
+            readable=shaped is not None,
+            differs=differs,
+            silent=one.is_silent,
+        )
         row = self._row(batch, one, now_ms)
         read_at = now_ms if one.was_read else None
         if shaped is None:
@@ -470,16 +539,34 @@ class Inserter:
                 and known.place is RowState.PRESENT
             ):
                 track_id = known.id
-                tracks.restamp(self._connection, row, read_at)
+                self._rows.restamp(row, known, read_at)
             else:
                 track_id = self._rows.show(row, known, one.before, shaped, one.key, read_at)
-        if one.finding.problem is not None:
+        if one.is_silent:
+            problems.clear(self._connection, batch.root_id, one.path)
+        elif one.finding.problem is not None:
             problem = one.finding.problem
             problems.put(self._connection, batch.root_id, one.path, problem, one.stamp, now_ms)
-        for kind in verdict.changes:
-            comes_from = one.moved and kind in (ChangeKind.MOVED, ChangeKind.RETURNED)
-            self._rows.tell(kind, track_id, row, now_ms, known if comes_from else None)
+        self._tell(one, verdict.changes, replace(row, id=track_id), now_ms)
         return verdict.outcome
+
+    def _tell(
+        self, one: _Settled, kinds: Sequence[ChangeKind], row: IndexedFile, now_ms: int
+    ) -> None:
+        """Append to the change feed; the last kind has the columns that differ, as they were."""
+        before = None
+        if one.shaped is not None and ChangeKind.ADDED not in kinds:
+            before = former.difference(one.before, one.shaped.columns)
+        for kind in kinds:
+            comes_from = one.moved and kind not in (ChangeKind.ADDED, ChangeKind.MODIFIED)
+            self._rows.tell(
+                kind,
+                row.id,
+                row,
+                now_ms,
+                one.known if comes_from else None,
+                before=before if kind is kinds[-1] else None,
+            )
 
     def _row(self, batch: Batch, one: _Settled, now_ms: int) -> IndexedFile:
         """The row as it is to stand; its id is 0 while it has none."""
@@ -495,12 +582,17 @@ class Inserter:
             batch.root_id,
             one.path,
             one.stamp,
-            RowState.PRESENT if readable else RowState.REFUSED,
+            RowState.PRESENT
+            if readable
+            else RowState.SILENT
+            if one.is_silent
+            else RowState.REFUSED,
             one.finding.entry.disk_id,
             max(scan_id, batch.reread) if one.was_read else scan_id,
             version,
             entered,
             birth_ns=_birth_of(one),
+            essence=_essence_of(one),
         )
 
 
@@ -510,6 +602,14 @@ def _birth_of(one: _Settled) -> int | None:
         return one.finding.birth_ns
     known = one.known
     return None if known is None or known.stamp.inode != one.stamp.inode else known.birth_ns
+
+
+def _essence_of(one: _Settled) -> bytes | None:
+    """What its sound is; what its row says, where it was not read."""
+    track = one.finding.track
+    if track is not None:
+        return track.essence
+    return None if one.was_read or one.known is None else one.known.essence
 
 
 def _file_of(entry: Entry) -> tuple[int, int]:

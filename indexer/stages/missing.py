@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, IndexedFile, Problem, RowState
+from indexer.stages.copies import Copies
 from indexer.stages.rows import Rows
+from indexer.stages.sidecars import SidecarChange, write_changes
 from indexer.store import pending, problems, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import KnownProblem
@@ -20,6 +24,13 @@ from indexer.walk import look
 
 _AT_ONCE: Final = 500
 """Rows per transaction, so that no other writer waits for long. A guess."""
+
+
+class Succession(Struct, frozen=True):
+    """A row whose file was gone, and the newer copy whose place it took, as both were before."""
+
+    known: IndexedFile
+    copy: IndexedFile
 
 
 class MissingMarker:
@@ -31,8 +42,14 @@ class MissingMarker:
         trees: Mapping[int, Tree],
         path_filter: PathFilter,
         rows: Rows,
+        *,
+        copy_window: int = 0,
     ) -> None:
+        """`copy_window`: hours in which a copy was added that takes over from a missing row."""
         self._connection = connection
+        self._copies = Copies(connection, trees)
+        self._copy_window = copy_window
+        self._moved: list[Succession] = []
         self._trees = trees
         self._path_filter = path_filter
         self._rows = rows
@@ -86,6 +103,8 @@ class MissingMarker:
         try:
             entry = look(tree, known.path, self._path_filter)
             if entry is None or not tree.lists(known.path):
+                if known.place is RowState.PRESENT and self._moves(known, now_ms):
+                    return False
                 return self._rows.mark_missing(known, now_ms)
         except OSError:  # unknown: keep the row; the next scan reports the folder's problem
             return False
@@ -98,8 +117,33 @@ class MissingMarker:
         """Report rows that lost their path to a moved file and were not found elsewhere."""
         if not tracks.unannounced(self._connection):
             return []
+        left = []
         with self._rows.writing():
-            return self._rows.announce_missing(now_ms)
+            for known in tracks.unannounced(self._connection):
+                if known.root_id not in self._trees or not self._moves(known, now_ms):
+                    self._rows.announce(known, now_ms)
+                    left.append(known)
+        return left
+
+    def take_moved(self) -> list[Succession]:
+        """The rows that took the place of a newer copy in place of going missing."""
+        moved, self._moved = self._moved, []
+        return moved
+
+    def _moves(self, known: IndexedFile, now_ms: int) -> bool:
+        """Give a row whose file is gone the place of its copy, if one was added lately (R7)."""
+        copy = self._copies.newer(known, now_ms, self._copy_window)
+        if copy is None:
+            return False
+        self._rows.succeed(known, copy, now_ms)
+        self._moved.append(Succession(known, copy))
+        return True
+
+    def note_sidecars(self, changes: Sequence[SidecarChange]) -> int:
+        """Bring the rows of pictures to what is there; the number of those that changed."""
+        if not changes:
+            return 0
+        return write_changes(self._connection, self._trees, self._path_filter, changes)
 
     def note_folders(
         self,

@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping
 
 from indexer.disk.tree import Tree
 from indexer.model import Entry, IndexedFile, RowState, Stamp, signed_inode
+from indexer.paths import suffix_of
 from indexer.store import tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
+from indexer.tags.families import least_version
 
 
 def identify(
@@ -102,7 +104,10 @@ def must_read(
     """Whether a file must be opened, given its row.
 
     A file with the same stamp is not opened, except by a rebuild that has not read it yet, if a
-    newer reader may accept what an older one refused, and if the row's tags are unconfirmed.
+    newer reader may accept what an older one refused, or find in it what that did not, if the
+    row's tags are unconfirmed, and if the essence of its sound was never asked for. (A scan of a
+    folder passes over rows that an older reader has read and that did not change: the daemon names
+    them, see `store/outdated.py`.)
     """
     if known is None:
         return True
@@ -110,6 +115,8 @@ def must_read(
         return True
     if known.scan_id < reread:
         return True
-    if known.place is RowState.REFUSED:
+    if known.place in {RowState.REFUSED, RowState.SILENT}:
         return known.reader_version < READER_VERSION
-    return known.reader_version == 0
+    if known.essence is None and (known.root_id, known.path) == (root_id, entry.path):
+        return True
+    return known.reader_version == 0 or known.reader_version < least_version(suffix_of(entry.path))

@@ -32,11 +32,19 @@ class Judgement(Struct, frozen=True):
     outcome: Outcome
 
 
-def judge(before: IndexedFile | None, *, moved: bool, readable: bool, differs: bool) -> Judgement:
+def judge(
+    before: IndexedFile | None,
+    *,
+    moved: bool,
+    readable: bool,
+    differs: bool,
+    silent: bool = False,
+) -> Judgement:
     """What happened to a file that is now present.
 
     `before` is its old row, `moved` whether that was at another path, `readable` whether it is in
-    the view now, `differs` whether a column of the view differs. The feed has `added` once for each
+    the view now, `differs` whether a column of the view differs, `silent` whether it has no sound:
+    then nothing is said of it, but that it has left the view. The feed has `added` once for each
     id; leaving the view is `missing`, entering it again at any path is `returned`.
     """
     was_shown = before is not None and before.place is RowState.PRESENT
@@ -45,7 +53,7 @@ def judge(before: IndexedFile | None, *, moved: bool, readable: bool, differs: b
     )
     if not readable:
         changes = (ChangeKind.MISSING,) if was_shown or unannounced else ()
-        return Judgement(changes, Outcome.PROBLEM)
+        return Judgement(changes, Outcome.UNCHANGED if silent else Outcome.PROBLEM)
     if before is None or before.added_at is None:
         return Judgement((ChangeKind.ADDED,), Outcome.ADDED)
     if not (was_shown or unannounced):

@@ -2,6 +2,9 @@
 
 A row in the view has its words in the full-text index, and links to artists, genres and an album;
 a row outside the view has none of them. Only this module maintains that invariant.
+
+It also says for which albums, artists and folders artwork is to be chosen again: whose track came,
+left, moved or has another stamp, and where another album's or artist's tracks are now.
 """
 
 from __future__ import annotations
@@ -9,11 +12,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
+from indexer import paths
 from indexer.model import ChangeKind, Entry, IndexedFile, RowState, Track
 from indexer.stages.batch import Shaped, album_key, album_of, reshape, shape
-from indexer.store import changes, problems, roots, search, tracks
+from indexer.store import (
+    artwork,
+    catalog,
+    changes,
+    former,
+    lyrics,
+    pictures,
+    problems,
+    roots,
+    scrubs,
+    search,
+    search_rows,
+    tracks,
+)
 from indexer.store.catalog import Catalog, Names
 from indexer.store.connection import Connection, write_transaction
+from indexer.store.tag_sets import TagSets
 from indexer.tags import READER_VERSION
 
 
@@ -24,15 +44,22 @@ class Rows:
         """`names` maps the ids of the watched roots to their names."""
         self._connection = connection
         self._catalog = Catalog(connection)
+        self._tag_sets = TagSets(connection)
         self._names = dict(names)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One write transaction, which ends with the removal of orphans from the catalog."""
+        """One write transaction, which ends with the removal of names and sets without a track.
+
+        It begins with the full text in the words of this version: see `search_rows`.
+        """
         try:
             with write_transaction(self._connection):
+                search_rows.keep_current(self._connection)
+                self._tag_sets.forget()
                 yield
                 self._catalog.end_orphans()
+                self._tag_sets.end_unused()
         except BaseException:
             self._catalog.forget()
             raise
@@ -40,6 +67,7 @@ class Rows:
     def forget(self) -> None:
         """Clear the caches after a part of the transaction was rolled back."""
         self._catalog.forget_ids()
+        self._tag_sets.forget_ids()
 
     def show(
         self,
@@ -53,25 +81,41 @@ class Rows:
         """Write a row of the view; `known` and `before` are its old state. Returns its id."""
         if known is None:
             album_id = self._album(key, shaped)
-            track_id = tracks.add(self._connection, row, album_id, read_at, shaped.columns)
-            self._put_in(track_id, shaped)
+            track_id = self._add(row, album_id, read_at, shaped.columns)
+            self._put_in(track_id, row, shaped)
             return track_id
+        self._check_picture(known, row)
         album_before = tracks.album_of(self._connection, known.id)
         album_id = self._album(key, shaped)
         if album_before != album_id:
             self._catalog.detach_from_album(album_before)
-        tracks.write(self._connection, row, album_id, read_at, shaped.columns)
+        self._write(row, album_id, read_at, shaped.columns)
+        if before[_TAGS] != shaped.columns[_TAGS]:
+            self._tag_sets.leave(_tags_in(before))
         if known.place is not RowState.PRESENT:
-            self._put_in(row.id, shaped)
+            self._put_in(row.id, row, shaped)
             return row.id
         old = reshape(before, known.path, self._name_of(known.root_id))
-        if old.words != shaped.words:
-            search.drop(self._connection, row.id, old.words)
-            search.add(self._connection, row.id, shaped.words)
+        texts_before, texts = old.texts(known.path), shaped.texts(row.path)
+        if texts_before != texts:
+            search.drop(self._connection, row.id, texts_before)
+            search.add(self._connection, row.id, texts)
         if _names(old) != _names(shaped):
             self._catalog.unlink(row.id)
             self._catalog.link(row.id, *_names(shaped))
+            self._mark_folders(known, row)
+        else:
+            self._catalog.due.artists |= catalog.artists_of(self._connection, row.id)
+            if album_before != album_id or (known.root_id, known.path) != (row.root_id, row.path):
+                self._mark_folders(known, row)
         return row.id
+
+    def restamp(self, row: IndexedFile, known: IndexedFile, read_at: int | None) -> None:
+        """Write the stamp of a row of the view whose tags are the same."""
+        self._check_picture(known, row)
+        if known.stamp != row.stamp:
+            self._catalog.detach_from_album(tracks.album_of(self._connection, row.id))
+        tracks.restamp(self._connection, row, read_at)
 
     def show_new(
         self,
@@ -89,10 +133,11 @@ class Rows:
         name = self._name_of(root_id)
         first_id = tracks.next_id(self._connection)
         new: list[tracks.NewRow] = []
-        texts: list[tuple[int, search.Texts]] = []
+        texts: list[tuple[int, search_rows.Texts]] = []
         names: list[tuple[int, Names]] = []
         added: list[tuple[int, str | bytes]] = []
         album, album_id = None, 0
+        folders: set[bytes] = set()
         for track_id, (entry, track, birth_ns) in enumerate(read, first_id):
             shaped = shape(track, entry.path, name)
             one = album_of(shaped, entry.path)
@@ -100,8 +145,13 @@ class Rows:
                 album = one
                 album_id = self._album(album_key(shaped, root_id, entry.path), shaped)
             told = changes.told(entry.path)
-            new.append((track_id, entry, isinstance(told, str), album_id, shaped.columns, birth_ns))
-            texts.append((track_id, shaped.words))
+            folders.add(paths.parent_of(entry.path))
+            tag_set = self._tag_sets.find(_tags_in(shaped.columns))
+            is_text = isinstance(told, str)
+            new.append((
+                track_id, entry, is_text, album_id, shaped.columns, tag_set, birth_ns, track.essence
+            ))  # fmt: skip
+            texts.append((track_id, shaped.texts(entry.path)))
             names.append((track_id, _names(shaped)))
             added.append((track_id, told))
         tracks.add_all(
@@ -112,17 +162,19 @@ class Rows:
             reader_version=READER_VERSION,
             now_ms=now_ms,
         )
-        search.add_all(self._connection, texts)
+        search_rows.add_all(self._connection, texts)
         self._catalog.link_all(names)
+        self._catalog.due.folders.update((root_id, folder) for folder in folders)
         changes.append_added(self._connection, now_ms, name, added)
 
     def refuse(self, row: IndexedFile, known: IndexedFile | None, before: tracks.Columns) -> int:
         """Write a row whose file is present but unreadable; it leaves the view and keeps its id."""
         if known is None:
-            return tracks.add(self._connection, row, None, None, tracks.NOTHING_READ)
+            return self._add(row, None, None, tracks.NOTHING_READ)
         if known.place is RowState.PRESENT:
             self._take_out(known, before)
-        tracks.write(self._connection, row, None, None, before)
+            self._forget_picture(known)
+        self._write(row, None, None, before)
         return row.id
 
     def mark_missing(self, known: IndexedFile, now_ms: int) -> bool:
@@ -141,15 +193,43 @@ class Rows:
         if known.place is RowState.PRESENT:
             self._take_out(known, tracks.columns_of(self._connection, known.id))
         problems.clear(self._connection, known.root_id, known.path)
+        self._forget_picture(known)
         tracks.mark_missing(self._connection, known.id, missing_at)
 
     def announce_missing(self, now_ms: int) -> list[IndexedFile]:
-        """Report displaced rows whose files were not found elsewhere; returns them."""
+        """Report all displaced rows; returns them."""
         unannounced = tracks.unannounced(self._connection)
         for known in unannounced:
-            tracks.tell_missing(self._connection, known.id, now_ms)
-            self.tell(ChangeKind.MISSING, known.id, known, now_ms)
+            self.announce(known, now_ms)
         return unannounced
+
+    def announce(self, known: IndexedFile, now_ms: int) -> None:
+        """Report a displaced row whose file was not found elsewhere."""
+        tracks.tell_missing(self._connection, known.id, now_ms)
+        self.tell(ChangeKind.MISSING, known.id, known, now_ms)
+
+    def succeed(self, known: IndexedFile, copy: IndexedFile, now_ms: int) -> None:
+        """A row whose file is gone takes the place of its newer copy, whose own id ends (rule R7).
+
+        The row of the copy is deleted: left as a missing one, it would be a second candidate when
+        the track turns up once more.
+        """
+        columns = tracks.columns_of(self._connection, copy.id)
+        shaped = reshape(columns, copy.path, self._name_of(copy.root_id))
+        key = album_key(shaped, copy.root_id, copy.path)
+        self._take_out(copy, columns)
+        self._forget_picture(copy)
+        tracks.drop(self._connection, copy.id)
+        scrubs.hand_over(self._connection, copy.id, known.id)
+        self._tag_sets.leave(_tags_in(columns))
+        ended = former.whole(columns, copy.added_at)
+        self.tell(ChangeKind.MISSING, copy.id, copy, now_ms, before=ended)
+        problems.clear(self._connection, known.root_id, known.path)
+        before = tracks.columns_of(self._connection, known.id)
+        row = replace(copy, id=known.id, added_at=known.added_at)
+        self.show(row, known, before, shaped, key, now_ms)
+        differs = former.difference(before, shaped.columns)
+        self.tell(ChangeKind.MOVED, known.id, row, now_ms, known, before=differs)
 
     def tell(
         self,
@@ -158,32 +238,96 @@ class Rows:
         row: IndexedFile,
         now_ms: int,
         old: IndexedFile | None = None,
+        *,
+        before: str | None = None,
     ) -> None:
-        """Append to the change feed what happened to a track that is now at `row`."""
+        """Append to the change feed what happened to a track that is now at `row`.
+
+        `before` has the columns that differ, as they were (`former.difference`).
+        """
         place = (self._name_of(row.root_id), row.path)
         came_from = None if old is None else (self._name_of(old.root_id), old.path)
-        changes.append(self._connection, now_ms, kind, track_id, place, came_from)
+        changes.append(self._connection, now_ms, kind, track_id, place, came_from, before=before)
+
+    def guess_again(self, known: IndexedFile, root_name: str) -> str | None:
+        """Renew what a row of the view guesses from its path, now that its root has this name.
+
+        Returns the guesses that differ, as they were (`former.difference`).
+        """
+        before = tracks.columns_of(self._connection, known.id)
+        shaped = reshape(before, known.path, root_name)
+        if shaped.columns == before:
+            return None
+        self._take_out(known, before)
+        album_id = self._album(album_key(shaped, known.root_id, known.path), shaped)
+        self._write(known, album_id, None, shaped.columns)
+        self._put_in(known.id, known, shaped)
+        return former.difference(before, shaped.columns)
 
     def rekey_album(self, album_id: int, key: bytes, movers: int) -> None:
         """Keep an album's id when all of its tracks change to one new key."""
         self._catalog.rekey_album(album_id, key, movers)
 
-    def _album(self, key: bytes, shaped: Shaped) -> int:
-        return self._catalog.album_id(key, shaped.words[3], shaped.words[2])
+    def _add(
+        self, row: IndexedFile, album_id: int | None, read_at: int | None, columns: tracks.Columns
+    ) -> int:
+        tag_set = self._tag_sets.find(_tags_in(columns))
+        return tracks.add(self._connection, row, album_id, read_at, columns, tag_set)
 
-    def _put_in(self, track_id: int, shaped: Shaped) -> None:
-        search.add(self._connection, track_id, shaped.words)
+    def _write(
+        self, row: IndexedFile, album_id: int | None, read_at: int | None, columns: tracks.Columns
+    ) -> None:
+        tag_set = self._tag_sets.find(_tags_in(columns))
+        tracks.write(self._connection, row, album_id, read_at, columns, tag_set)
+
+    def _album(self, key: bytes, shaped: Shaped) -> int:
+        return self._catalog.album_id(key, *shaped.album_name)
+
+    def _put_in(self, track_id: int, row: IndexedFile, shaped: Shaped) -> None:
+        search.add(self._connection, track_id, shaped.texts(row.path))
         self._catalog.link(track_id, *_names(shaped))
+        self._mark_folders(row)
 
     def _take_out(self, known: IndexedFile, columns: tracks.Columns) -> None:
-        search.drop(self._connection, known.id, Shaped(columns, (), (), ()).words)
+        texts = Shaped(columns, (), (), ()).texts(known.path)
+        search.drop(self._connection, known.id, texts)
         self._catalog.unlink(known.id)
         self._catalog.detach_from_album(tracks.album_of(self._connection, known.id))
+        self._mark_folders(known)
+
+    # Artwork
+
+    def _mark_folders(self, *rows: IndexedFile) -> None:
+        """Other tracks in or above these folders may have another picture now."""
+        for row in rows:
+            self._catalog.due.folders.add((row.root_id, paths.parent_of(row.path)))
+
+    def _check_picture(self, known: IndexedFile, row: IndexedFile) -> None:
+        """Clear the problem of a track's picture where it has another stamp or path now.
+
+        What it held before stands until it is opened again: `track_pictures` says for which stamp.
+        """
+        if known.stamp != row.stamp or (known.root_id, known.path) != (row.root_id, row.path):
+            problems.clear_of_picture(self._connection, known.root_id, known.path)
+
+    def _forget_picture(self, known: IndexedFile) -> None:
+        """A track has left the view, and what it held with it."""
+        lyrics.drop(self._connection, known.id)
+        problems.clear_of_picture(self._connection, known.root_id, known.path)
+        pictures.drop_of_track(self._connection, known.id)
+        artwork.unchoose_track(self._connection, known.id)
 
     def _name_of(self, root_id: int) -> str:
         if root_id not in self._names:
             self._names[root_id] = roots.name_of(self._connection, root_id)
         return self._names[root_id]
+
+
+_TAGS = tracks.COLUMNS.index("tags")
+
+
+def _tags_in(columns: tracks.Columns) -> str | None:
+    return columns[_TAGS]  # type: ignore[return-value]  # JSON
 
 
 def _names(shaped: Shaped) -> Names:

@@ -16,6 +16,7 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
 from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.moves import find, must_read
+from indexer.stages.sidecars import SidecarScan
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
@@ -23,6 +24,7 @@ from indexer.store.tracks import TOLD
 from indexer.tags import READER_VERSION
 from indexer.walk import (
     Listed,
+    Run,
     Unlisted,
     Unseen,
     entries_of,
@@ -90,7 +92,8 @@ class Scan:
     `seen`, `to_read` and `unchanged` count files; `vanished` are the ids of rows to be marked
     missing once everything that may have moved was inserted; `unlisted` are folders that could
     not be listed and names that could not be looked at, with their problems; `resolved_problems`
-    are paths whose problem is over. `beat` is called every few hundred files; when it answers
+    are paths whose problem is over; `sidecars` has the files beside the music that differ from
+    their rows. `beat` is called every few hundred files; when it answers
     False the scan stops where it is. `unfinished` are files that are known to be written just now:
     they are not planned, and stand in `left_open`.
     """
@@ -108,6 +111,8 @@ class Scan:
     ) -> None:
         self.hint = hint
         self.seen = 0
+        self._looked = 0
+        """Files and folders, which makes the beats: folders without files take time, too."""
         self.to_read = 0
         self.unchanged = 0
         self.vanished: list[int] = []
@@ -122,6 +127,7 @@ class Scan:
         self._is_first = tracks.is_empty(connection)
         self._beat = beat
         self._unfinished = unfinished
+        self.sidecars = SidecarScan(connection, self._tree, hint, path_filter, unfinished)
         self.left_open: list[bytes] = []
         self.folders: set[bytes] = set()
         half = (options.chunk_files + 1) // 2
@@ -163,8 +169,9 @@ class Scan:
                 self.vanished.append(item.known.id)
             elif isinstance(item, (Unlisted, Unseen)):
                 self._keep_below(open_problems, item)
-            elif self._options.keep_folders and isinstance(item, Listed):
-                self.folders.add(item.path)
+            elif isinstance(item, Listed):
+                self._take_folder(item)
+        self.sidecars.end()
         self.resolved_problems.extend(path for path in open_problems if self._is_over(path))
         if read or unread:
             yield self._plan(read, unread)
@@ -182,17 +189,15 @@ class Scan:
         folder = b""
         recursive = self.hint.recursive
         for item in walk(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
+            if self._counts_to_a_beat(item) and not self._beat():
+                return
             if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
                 continue
             if isinstance(item, Listed):
-                if self._options.keep_folders:
-                    self.folders.add(item.path)
+                self._take_folder(item)
                 continue
             entries = entries_of(item.files)
-            before, self.seen = self.seen, self.seen + len(entries)
-            if before // _BEAT_FILES != self.seen // _BEAT_FILES and not self._beat():
-                return
             above, folder = folder, paths.parent_of(entries[0].path)
             if above != folder and len(chunk) >= self._least_files:
                 yield self._seed_plan(chunk)
@@ -201,8 +206,14 @@ class Scan:
             while len(chunk) > self._chunk_files:
                 yield self._seed_plan(chunk[: self._chunk_files])
                 chunk = chunk[self._chunk_files :]
+        self.sidecars.end()
         if chunk:
             yield self._seed_plan(chunk)
+
+    def _take_folder(self, item: Listed) -> None:
+        if self._options.keep_folders:
+            self.folders.add(item.path)
+        self.sidecars.listed(item)
 
     def _seed_plan(self, entries: Sequence[Entry]) -> Plan:
         read = [entry for entry in entries if entry.special is None]
@@ -219,15 +230,19 @@ class Scan:
         self._bytes = own_bytes
         return files > 0
 
-    def _counts_to_a_beat(self, item: Compared | Same) -> bool:
-        """Count the files that were seen; whether it is time for another beat."""
-        before = self.seen
+    def _counts_to_a_beat(self, item: Compared | Same | Run) -> bool:
+        """Count what was seen; whether it is time for another beat."""
+        files = 0
         if isinstance(item, Same):
-            self.seen += item.files
-            self.unchanged += item.files
+            files = item.files
+            self.unchanged += files
         elif isinstance(item, Pair):
-            self.seen += 1
-        return before // _BEAT_FILES != self.seen // _BEAT_FILES
+            files = 1
+        elif isinstance(item, Run):
+            files = len(item.files)
+        self.seen += files
+        before, self._looked = self._looked, self._looked + files + isinstance(item, Listed)
+        return before // _BEAT_FILES != self._looked // _BEAT_FILES
 
     def _breaths(self) -> Iterator[Plan]:
         if self._options.breathes:
@@ -333,6 +348,8 @@ class Scan:
             self._streak.count(path, problem)
 
     def _looked_at(self, path: bytes, known: IndexedFile | None) -> list[Compared]:
+        if self._path_filter.sidecar(paths.name_of(path)):
+            self.sidecars.look(path)
         entry = look(self._tree, path, self._path_filter)
         if entry is not None and (known is not None or self._tree.lists(path)):
             return [Pair(entry, known)]
@@ -390,7 +407,9 @@ class Scan:
             del open_problems[path]
         if isinstance(item, Unseen):
             self.unlisted.append((item.path, item.problem))
-        elif item.reason is not None:
+            return
+        self.sidecars.unlisted(item)
+        if item.reason is not None:
             self.unlisted.append((item.path, Problem(ProblemKind.ENVIRONMENT, item.reason)))
 
     def _is_tried_again(self, problem: KnownProblem, entry: Entry) -> bool:
@@ -409,5 +428,11 @@ class Scan:
                     or not fields.same(problem.stamp, entry.stamp)
                     or problem.reader_version < READER_VERSION
                 )
-            case ProblemKind.CONTENT:
+            case (
+                ProblemKind.CONTENT
+                | ProblemKind.NO_AUDIO
+                | ProblemKind.PICTURE
+                | ProblemKind.PLAYLIST
+                | ProblemKind.DAMAGE
+            ):
                 return True

@@ -82,6 +82,7 @@ def check_sqlites(database: Path) -> None:
         return
     if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid(), own.st_uid):
         raise _refused(database, f"a link of another user (number {link.st_uid})")
+    check_no_folder(database)
     if not stat.S_ISREG(own.st_mode):
         raise _refused(database, _kind(own.st_mode))
     real = Path(os.path.realpath(database))
@@ -93,6 +94,14 @@ def check_sqlites(database: Path) -> None:
             continue
         if not _is_members(status, own):
             check(path, status, database)
+
+
+def check_no_folder(database: Path) -> None:
+    """Raise DatabaseError where a folder is named in place of a database."""
+    if database.is_dir():
+        raise errors.DatabaseError(
+            f"{database}: is a folder; name the file of the index: --db {database / 'library.db'}"
+        )
 
 
 def check_socket(path: Path, database: Path) -> bool:

@@ -4,75 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
+from indexer.store.artwork import Due
 from indexer.store.connection import Connection, insert_all, select, select_one, select_value
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
+from indexer.store.names import ARTISTS, GENRES, NameTable, remember
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """Artists, album artists and genres of one track."""
 
-_REMEMBERED: Final = 20_000
-"""Names of each kind whose ids are cached. A guess that covers a large library."""
-
-_ARTIST_ID: Final = "SELECT id FROM artists WHERE name = ?"
-_ADD_ARTIST: Final = "INSERT INTO artists (name) VALUES (?)"
-_GENRE_ID: Final = "SELECT id FROM genres WHERE name = ?"
-_ADD_GENRE: Final = "INSERT INTO genres (name) VALUES (?)"
-_ALBUM: Final = "SELECT id, title, albumartist FROM albums WHERE key = ?"
-_ADD_ALBUM: Final = "INSERT INTO albums (key, title, albumartist) VALUES (?, ?, ?)"
-_NAME_ALBUM: Final = "UPDATE albums SET title = ?, albumartist = ? WHERE id = ?"
-_REKEY_ALBUM: Final = "UPDATE albums SET key = ? WHERE id = ?"
+_ALBUM: Final = "SELECT id, title, albumartist FROM catalog_albums WHERE key = ?"
+_ADD_ALBUM: Final = "INSERT INTO catalog_albums (key, title, albumartist) VALUES (?, ?, ?)"
+_REKEY_ALBUM: Final = "UPDATE catalog_albums SET key = ? WHERE id = ?"
 _ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
 
 _LINK_ARTISTS: Final = "INSERT INTO track_artists (track_id, role, position, artist_id)"
-_LINK_ARTIST: Final = f"{_LINK_ARTISTS} VALUES (?, ?, ?, ?)"
+_LINK_SPELLED_ARTIST: Final = """
+INSERT INTO track_artists (track_id, role, position, artist_id, spelling) VALUES (?, ?, ?, ?, ?)
+"""
 _LINK_GENRES: Final = "INSERT INTO track_genres (track_id, position, genre_id)"
-_LINK_GENRE: Final = f"{_LINK_GENRES} VALUES (?, ?, ?)"
+_LINK_SPELLED_GENRE: Final = """
+INSERT INTO track_genres (track_id, position, genre_id, spelling) VALUES (?, ?, ?, ?)
+"""
 _UNLINK_ARTISTS: Final = "DELETE FROM track_artists WHERE track_id = ? RETURNING artist_id"
 _UNLINK_GENRES: Final = "DELETE FROM track_genres WHERE track_id = ? RETURNING genre_id"
 
-_END_ARTIST: Final = """
-DELETE FROM artists WHERE id = ?1
-    AND NOT EXISTS (SELECT 1 FROM track_artists WHERE artist_id = ?1)
-"""
-_END_GENRE: Final = """
-DELETE FROM genres WHERE id = ?1
-    AND NOT EXISTS (SELECT 1 FROM track_genres WHERE genre_id = ?1)
-"""
 _END_ALBUM: Final = """
-DELETE FROM albums WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1)
+DELETE FROM catalog_albums WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1)
 """
-_RENAME_ALBUM: Final = """
-UPDATE albums SET (title, albumartist) =
-    (SELECT album, albumartist FROM tracks WHERE album_id = ?1 ORDER BY id DESC LIMIT 1)
-WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1
-    AND album IS albums.title AND tracks.albumartist IS albums.albumartist)
+_NAME_ALBUM: Final = """
+UPDATE catalog_albums SET (title, albumartist) =
+    (SELECT album, tracks.albumartist FROM tracks WHERE album_id = ?1
+    GROUP BY album, tracks.albumartist ORDER BY count(*) DESC, album, tracks.albumartist LIMIT 1)
+WHERE id = ?1 AND EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1
+    AND (album IS NOT catalog_albums.title OR tracks.albumartist IS NOT catalog_albums.albumartist))
 """
-"""A release does not keep a name that came only from a track which left it."""
+"""An album has the title and artist of most of its tracks, then the first in the order of bytes, so
+that a new index has the same."""
 
 _TOLD_NAMES: Final = """
 SELECT id, artist, albumartist, genre, several FROM tracks WHERE place = 0 ORDER BY id
 """
 _LINKED_ARTISTS: Final = """
-SELECT track_id, role, name FROM track_artists LEFT JOIN artists ON artists.id = artist_id
+SELECT track_id, role, coalesce(spelling, key, name)
+FROM track_artists LEFT JOIN catalog_artists ON catalog_artists.id = artist_id
 ORDER BY track_id, role, position
 """
 _LINKED_GENRES: Final = """
-SELECT track_id, 'genre', name FROM track_genres LEFT JOIN genres ON genres.id = genre_id
+SELECT track_id, 'genre', coalesce(spelling, key, name)
+FROM track_genres LEFT JOIN genres ON genres.id = genre_id
 ORDER BY track_id, position
 """
-_COUNTS: Final = "SELECT (SELECT count(*) FROM albums), (SELECT count(*) FROM artists)"
+_COUNTS: Final = (
+    "SELECT (SELECT count(*) FROM catalog_albums), (SELECT count(*) FROM catalog_artists)"
+)
+_ARTISTS_OF: Final = "SELECT artist_id FROM track_artists WHERE track_id = ?"
 _NAMES_OF: Final = """
-SELECT artists.name FROM track_artists JOIN artists ON artists.id = track_artists.artist_id
+SELECT coalesce(spelling, key, name)
+FROM track_artists JOIN catalog_artists ON catalog_artists.id = track_artists.artist_id
 WHERE track_id = ? AND role = ? ORDER BY position
 """
 _GENRES_OF: Final = """
-SELECT genres.name FROM track_genres JOIN genres ON genres.id = track_genres.genre_id
+SELECT coalesce(spelling, key, name)
+FROM track_genres JOIN genres ON genres.id = track_genres.genre_id
 WHERE track_id = ? ORDER BY position
 """
 
@@ -85,26 +81,31 @@ class Catalog:
     """
 
     def __init__(self, connection: Connection) -> None:
+        self.due = Due()
+        """What changed tracks make due for artwork; written by `end_orphans`."""
         self._connection = connection
-        self._artists: dict[str, int] = {}
-        self._genres: dict[str, int] = {}
+        self._artists = NameTable(connection, ARTISTS)
+        self._genres = NameTable(connection, GENRES)
         self._albums: dict[bytes, tuple[int, str | None, str | None]] = {}
-        self._left_artists: set[int] = set()
-        self._left_genres: set[int] = set()
         self._left_albums: set[int] = set()
+        self._contested: set[int] = set()
+        """Albums of which a track in this transaction has another title or artist."""
 
     def forget(self) -> None:
         """Clear the caches and the list of possible orphans."""
         self.forget_ids()
-        for left in (self._left_artists, self._left_genres, self._left_albums):
+        self.due.clear()
+        for left in (self._artists.left, self._genres.left, self._left_albums, self._contested):
             left.clear()
+        self._artists.contested.clear()
+        self._genres.contested.clear()
 
     def forget_ids(self) -> None:
         """Clear the cached ids after a part of the transaction was rolled back.
 
         Possible orphans are still checked before the commit.
         """
-        for names in (self._artists, self._genres, self._albums):
+        for names in (self._artists.ids, self._genres.ids, self._albums):
             names.clear()
 
     def link(
@@ -117,55 +118,70 @@ class Catalog:
         """Link a track that has no links yet."""
         for role, names in (("artist", artists), ("albumartist", albumartists)):
             for position, name in enumerate(names):
-                row = (track_id, role, position, self._artist_id(name))
-                self._connection.execute(_LINK_ARTIST, row)
+                row = (track_id, role, position, *self._artists.find(name))
+                self.due.artists.add(row[3])
+                self._connection.execute(_LINK_SPELLED_ARTIST, row)
         for position, name in enumerate(genres):
-            self._connection.execute(_LINK_GENRE, (track_id, position, self._genre_id(name)))
+            self._connection.execute(
+                _LINK_SPELLED_GENRE, (track_id, position, *self._genres.find(name))
+            )
 
     def link_all(self, tracks: Iterable[tuple[int, Names]]) -> None:
         """Link tracks that have no links yet, in the order of their ids."""
         artist_rows: list[object] = []
         genre_rows: list[object] = []
-        artist_ids, genre_ids = self._artists, self._genres
+        artist_id, genre_id = self._artists.ids.get, self._genres.ids.get
+        due = self.due.artists
+        odd: list[tuple[str, tuple[object, ...]]] = []
         for track_id, (artists, albumartists, genres) in tracks:
-            for position, name in enumerate(artists):
-                one = artist_ids.get(name) or self._artist_id(name)
-                artist_rows += (track_id, "artist", position, one)
-            for position, name in enumerate(albumartists):
-                one = artist_ids.get(name) or self._artist_id(name)
-                artist_rows += (track_id, "albumartist", position, one)
+            for role, names in (("artist", artists), ("albumartist", albumartists)):
+                for position, name in enumerate(names):
+                    one = artist_id(name)
+                    if one is not None:
+                        artist_rows += (track_id, role, position, one)
+                        due.add(one)
+                        continue
+                    found = (track_id, role, position, *self._artists.find(name))
+                    due.add(found[3])
+                    odd.append((_LINK_SPELLED_ARTIST, found))
             for position, name in enumerate(genres):
-                one = genre_ids.get(name) or self._genre_id(name)
-                genre_rows += (track_id, position, one)
+                one = genre_id(name)
+                if one is not None:
+                    genre_rows += (track_id, position, one)
+                    continue
+                odd.append((_LINK_SPELLED_GENRE, (track_id, position, *self._genres.find(name))))
         insert_all(self._connection, _LINK_ARTISTS, 4, artist_rows)
         insert_all(self._connection, _LINK_GENRES, 3, genre_rows)
+        for statement, link in odd:
+            self._connection.execute(statement, link)
 
     def unlink(self, track_id: int) -> None:
         """Delete all links of a track; unused names are deleted at the end of the transaction."""
         connection = self._connection
-        self._left_artists.update(
-            row[0] for row in select(connection, _UNLINK_ARTISTS, (track_id,))
-        )
-        self._left_genres.update(row[0] for row in select(connection, _UNLINK_GENRES, (track_id,)))
+        left = [row[0] for row in select(connection, _UNLINK_ARTISTS, (track_id,))]
+        self._artists.left.update(left)
+        self.due.artists.update(left)
+        self._genres.left.update(row[0] for row in select(connection, _UNLINK_GENRES, (track_id,)))
 
     def album_id(self, key: bytes, title: str | None, albumartist: str | None) -> int:
-        """The id of the album with this key, created if missing, named by its newest track."""
+        """The id of the album with this key of a track so named, created if missing."""
         album = self._albums.get(key)
         if album is None:
             album = select_one(self._connection, _ALBUM, (key,))
             if album is None:
                 self._connection.execute(_ADD_ALBUM, (key, title, albumartist))
                 album = (self._connection.last_insert_rowid(), title, albumartist)
-            _remember(self._albums, key, album)
+            remember(self._albums, key, album)
         if album[1:] != (title, albumartist):
-            self._connection.execute(_NAME_ALBUM, (title, albumartist, album[0]))
-            self._albums[key] = (album[0], title, albumartist)
+            self._contested.add(album[0])
+        self.due.albums.add(album[0])
         return album[0]
 
     def detach_from_album(self, album_id: int | None) -> None:
         """A track has left this album; an album without tracks is deleted at the end."""
         if album_id is not None:
             self._left_albums.add(album_id)
+            self.due.albums.add(album_id)
 
     def rekey_album(self, album_id: int, key: bytes, movers: int) -> bool:
         """Keep an album's id when all of its tracks (`movers` of them) moved to a new key.
@@ -181,46 +197,22 @@ class Catalog:
         return True
 
     def end_orphans(self) -> None:
-        """Delete the artists, albums and genres that lost their last track in this transaction."""
-        if not (self._left_artists or self._left_genres or self._left_albums):
-            return
+        """Delete the artists, albums and genres that lost their last track in this transaction.
+
+        Name the others as most of their tracks do, and write what is due for artwork.
+        """
+        self.due.write(self._connection)
         before = self._connection.total_changes()
-        for statement, left in (
-            (_END_ARTIST, self._left_artists),
-            (_END_GENRE, self._left_genres),
-            (_END_ALBUM, self._left_albums),
-            (_RENAME_ALBUM, self._left_albums),
-        ):
-            self._end(statement, left)
-        for left in (self._left_artists, self._left_genres, self._left_albums):
-            left.clear()
+        named = self._left_albums | self._contested
+        for statement, left in ((_END_ALBUM, self._left_albums), (_NAME_ALBUM, named)):
+            if left:
+                self._connection.executemany(statement, [(one,) for one in sorted(left)])
+        self._artists.end()
+        self._genres.end()
+        self._left_albums.clear()
+        self._contested.clear()
         if self._connection.total_changes() != before:
             self.forget()
-
-    def _end(self, statement: str, ids: Iterable[int]) -> None:
-        self._connection.executemany(statement, [(one,) for one in sorted(ids)])
-
-    def _artist_id(self, name: str) -> int:
-        return self._named_id(self._artists, name, _ARTIST_ID, _ADD_ARTIST)
-
-    def _genre_id(self, name: str) -> int:
-        return self._named_id(self._genres, name, _GENRE_ID, _ADD_GENRE)
-
-    def _named_id(self, met: dict[str, int], name: str, select: str, insert: str) -> int:
-        known = met.get(name)
-        if known is None:
-            known = select_value(self._connection, select, (name,))
-            if known is None:
-                self._connection.execute(insert, (name,))
-                known = self._connection.last_insert_rowid()
-            _remember(met, name, known)
-        return known
-
-
-def _remember(met: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    if len(met) >= _REMEMBERED:
-        met.clear()
-    met[key] = value
 
 
 def counts(connection: Connection) -> tuple[int, int]:
@@ -232,6 +224,11 @@ def counts(connection: Connection) -> tuple[int, int]:
 def names_of(connection: Connection, track_id: int, role: str) -> list[str]:
     """A track's artists or album artists as a list, in the order of its tags."""
     return [name for (name,) in select(connection, _NAMES_OF, (track_id, role))]
+
+
+def artists_of(connection: Connection, track_id: int) -> set[int]:
+    """The ids of a track's artists, in any role."""
+    return {one for (one,) in select(connection, _ARTISTS_OF, (track_id,))}
 
 
 def genres_of(connection: Connection, track_id: int) -> list[str]:

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from indexer import errors
+import msgspec
+
+from indexer import errors, paths
 from indexer.model import ChangeKind
-from indexer.store.connection import Connection, insert_all, select, select_value
+from indexer.store.connection import Connection, insert_all, select, select_one, select_value
 
 _ADD: Final = "INSERT INTO changes (at, kind, track_id, root, path)"
 _APPEND: Final = """
-INSERT INTO changes (at, kind, track_id, root, path, old_root, old_path)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO changes (at, kind, track_id, root, path, old_root, old_path, before)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
-_SINCE: Final = """
-SELECT seq, at, kind, track_id, root, path, old_root, old_path FROM changes
-WHERE seq > ? ORDER BY seq LIMIT ?
+_COLUMNS: Final = (
+    "SELECT seq, at, kind, track_id, root, path, old_root, old_path, before FROM changes"
+)
+_SINCE: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq LIMIT ?"
+_CHOSEN: Final = """
+    AND (?3 IS NULL OR kind IN (SELECT value FROM json_each(?3)))
+    AND (?4 IS NULL OR track_id = ?4)
+    AND (?5 IS NULL
+        OR (root = ?5 AND (CAST(path AS BLOB) = ?6
+            OR (CAST(path AS BLOB) >= ?7 AND CAST(path AS BLOB) < ?8)))
+        OR (old_root = ?5 AND (CAST(old_path AS BLOB) = ?6
+            OR (CAST(old_path AS BLOB) >= ?7 AND CAST(old_path AS BLOB) < ?8))))
 """
+_CHOSEN_SINCE: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq LIMIT ?2"
+_CHOSEN_LAST: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq DESC LIMIT ?2"
+_BACK_TO: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq DESC"
+_FIRST_AT: Final = "SELECT seq FROM changes WHERE at >= ? ORDER BY seq LIMIT 1"
+_MOVED_FROM: Final = (
+    _COLUMNS
+    + " WHERE old_root = ? AND CAST(old_path AS BLOB) = ? AND kind = 'moved'"
+    + " ORDER BY seq DESC LIMIT 1"
+)
 _NEWEST: Final = "SELECT coalesce(max(seq), 0) FROM changes"
+_IS_KNOWN: Final = "SELECT EXISTS (SELECT 1 FROM changes WHERE seq = ?)"
 _FLOOR: Final = "SELECT changes_floor FROM identity"
+_HISTORY_FLOOR: Final = "SELECT max(changes_floor, history_floor) FROM identity"
+_FIRST_AFTER: Final = "SELECT at FROM changes WHERE seq > ? ORDER BY seq LIMIT 1"
+_LAST_MISSING: Final = """
+SELECT track_id, max(seq) FROM changes WHERE seq > ?1 AND kind = 'missing'
+    AND track_id IN (SELECT value FROM json_each(?2)) GROUP BY track_id
+"""
+_KEEP: Final = "UPDATE changes SET before = ? WHERE seq = ?"
 _RAISE_FLOOR: Final = "UPDATE identity SET changes_floor = ?"
 _FIRST_KEPT: Final = """
 SELECT coalesce((SELECT min(seq) FROM changes WHERE seq > ?1 AND at >= ?2),
@@ -31,13 +59,36 @@ DELETE FROM changes WHERE seq <= ?1
 """
 _DROP_MISSING: Final = "DELETE FROM changes WHERE seq <= ?1 AND kind = 'missing'"
 _CALL_ADDED: Final = """
-UPDATE changes SET kind = 'added', old_root = NULL, old_path = NULL
+UPDATE changes SET kind = 'added', old_root = NULL, old_path = NULL, before = NULL
 WHERE seq <= ?1 AND kind <> 'added'
 """
 _COUNTED: Final = "SELECT kind, count(*) FROM changes WHERE seq > ? GROUP BY kind"
 _PAGE: Final = 1000
 
-ChangeColumns = tuple[int, int, str, int, str, str | bytes, str | None, str | bytes | None]
+ChangeColumns = tuple[
+    int, int, str, int, str, str | bytes, str | None, str | bytes | None, str | None
+]
+"""seq, at, kind, track_id, root, path, old_root, old_path, before (see `former`)."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which changes are asked for: those to which all that is set applies."""
+
+    kinds: tuple[str, ...] = ()
+    """Only these kinds; none: all."""
+    track_id: int | None = None
+    root: str | None = None
+    """Only those at `folder` of this root or below it, also those that moved away from there."""
+    folder: bytes = b""
+    """A file or a folder, relative to the root."""
+
+    def parameters(self) -> tuple[object, ...]:
+        """The values of ?3 to ?8 of the statement."""
+        kinds = msgspec.json.encode(self.kinds).decode() if self.kinds else None
+        return kinds, self.track_id, self.root, self.folder, *paths.below_range(self.folder)
+
+
+EVERYTHING: Final = Choice()
 
 
 def append(
@@ -47,11 +98,18 @@ def append(
     track_id: int,
     place: tuple[str, bytes],
     old: tuple[str, bytes] | None = None,
+    *,
+    before: str | None = None,
 ) -> None:
-    """Record what happened to a track at (root, path); `old` is where it came from."""
+    """Record what happened to a track at (root, path); `old` is where it came from.
+
+    `before` has the columns that differ, as they were (`former.difference`).
+    """
     root, path = place
     old_root, old_path = (None, None) if old is None else (old[0], told(old[1]))
-    connection.execute(_APPEND, (now_ms, str(kind), track_id, root, told(path), old_root, old_path))
+    connection.execute(
+        _APPEND, (now_ms, str(kind), track_id, root, told(path), old_root, old_path, before)
+    )
 
 
 def append_added(
@@ -65,15 +123,45 @@ def append_added(
     insert_all(connection, _ADD, 5, values)
 
 
-def since(connection: Connection, seq: int) -> Iterator[ChangeColumns]:
-    """Every change after `seq`, page by page, so that no snapshot is held for long."""
-    while page := list(select(connection, _SINCE, (seq, _PAGE))):
+def since(connection: Connection, seq: int, choice: Choice = EVERYTHING) -> Iterator[ChangeColumns]:
+    """The chosen changes after `seq`, page by page, so that no snapshot is held for long."""
+    statement = _SINCE
+    chosen: tuple[object, ...] = ()
+    if choice != EVERYTHING:
+        statement, chosen = _CHOSEN_SINCE, choice.parameters()
+    while page := list(select(connection, statement, (seq, _PAGE, *chosen))):
         yield from page
         if page[-1][0] <= seq:  # else an endless loop
             raise errors.DatabaseDamaged(
                 "the rows of `changes` are out of order; run `indexer repair`, which saves them"
             )
         seq = page[-1][0]
+
+
+def last(connection: Connection, count: int, choice: Choice = EVERYTHING) -> list[ChangeColumns]:
+    """The newest of the chosen changes, `count` at the most, the oldest of them first."""
+    return list(select(connection, _CHOSEN_LAST, (0, count, *choice.parameters())))[::-1]
+
+
+def back_to(connection: Connection, seq: int) -> Iterator[ChangeColumns]:
+    """The changes after `seq`, the newest first, in the caller's read transaction."""
+    rows: Iterator[ChangeColumns] = select(connection, _BACK_TO, (seq,))
+    return rows
+
+
+def before(connection: Connection, at_ms: int) -> int:
+    """The number after which all changes from this time on stand (Unix milliseconds).
+
+    Clocks may jump back: what was recorded after the first of these changes is one of them.
+    """
+    first = select_value(connection, _FIRST_AT, (at_ms,))
+    return newest(connection) if first is None else int(first) - 1
+
+
+def moved_from(connection: Connection, root: str, path: bytes) -> ChangeColumns | None:
+    """The last move away from a path."""
+    row: ChangeColumns | None = select_one(connection, _MOVED_FROM, (root, path))
+    return row
 
 
 def counted_since(connection: Connection, seq: int) -> dict[str, int]:
@@ -86,9 +174,38 @@ def newest(connection: Connection) -> int:
     return int(select_value(connection, _NEWEST))
 
 
+def is_known(connection: Connection, seq: int) -> bool:
+    """Whether there is a change with this number."""
+    return bool(select_value(connection, _IS_KNOWN, (seq,)))
+
+
 def floor(connection: Connection) -> int:
     """Up to this number, only one `added` is kept for each track that was present then."""
     return int(select_value(connection, _FLOOR))
+
+
+def history_floor(connection: Connection) -> int:
+    """After this number, all changes are kept with what was there before."""
+    return int(select_value(connection, _HISTORY_FLOOR))
+
+
+def first_after(connection: Connection, seq: int) -> int | None:
+    """When the first change after a number happened, in Unix milliseconds; None without one."""
+    at: int | None = select_value(connection, _FIRST_AFTER, (seq,))
+    return at
+
+
+def last_missing(connection: Connection, track_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """(id, number) of the change with which each of these tracks went missing, as far as kept."""
+    if not track_ids:
+        return []
+    asked = msgspec.json.encode(list(track_ids)).decode()
+    return list(select(connection, _LAST_MISSING, (history_floor(connection), asked)))
+
+
+def keep(connection: Connection, seq: int, before: str) -> None:
+    """Set what was there before one change (`former.whole`)."""
+    connection.execute(_KEEP, (before, seq))
 
 
 def prune(connection: Connection, before_ms: int) -> int:
@@ -114,3 +231,8 @@ def told(path: bytes) -> str | bytes:
         return path.decode("utf-8")
     except UnicodeDecodeError:
         return path
+
+
+def as_bytes(path: str | bytes) -> bytes:
+    """A path as other programs get it -> as the disk has it."""
+    return path.encode() if isinstance(path, str) else path

@@ -6,7 +6,6 @@ Only the package `store` imports apsw.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,10 @@ import apsw
 
 from indexer import errors
 from indexer.faults import never_one_files
-from indexer.store import schema
+from indexer.store import schema, search_rows
 from indexer.store.beside import check_sqlites
 from indexer.store.creation import named_when_whole, prepare_folder
-from indexer.store.sqlite_errors import UNREADABLE, explained, not_ours
+from indexer.store.sqlite_errors import UNREADABLE, damaged, explained, not_ours
 
 Connection = apsw.Connection
 Row = tuple[Any, ...]
@@ -269,16 +268,32 @@ def _fill_if_empty(connection: Connection, busy_timeout_s: float) -> None:
     with write_transaction(connection):
         if select_value(connection, _HAS_TABLES):
             return
-        for script in (schema.STEPS_TAKEN, *(script for _, script in schema.MIGRATIONS)):
-            for statement in schema.statements(script):
-                connection.execute(statement)
-        names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
-        connection.executemany(_NOTE_STEP, names)
-        connection.pragma("user_version", schema.SCHEMA_VERSION)
+        _create_tables(connection)
+
+
+def _create_tables(connection: Connection) -> None:
+    for script in (schema.STEPS_TAKEN, *(script for _, script in schema.MIGRATIONS)):
+        for statement in schema.statements(script):
+            connection.execute(statement)
+    names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
+    connection.executemany(_NOTE_STEP, names)
+    search_rows.note_versions(connection)
+    connection.pragma("user_version", schema.SCHEMA_VERSION)
+
+
+def open_in_memory() -> Connection:
+    """A new, empty index without a file, for rows that are searched and thrown away."""
+    connection = Connection(":memory:", statementcachesize=200)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    with write_transaction(connection):
+        _create_tables(connection)
+    return connection
 
 
 def _migrate(path: Path) -> None:
     """Run the migrations in a child, which ends before this process opens the file."""
+    import subprocess  # late: few commands migrate
+
     here = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     environ = {**os.environ, "PYTHONPATH": f"{here}:{inherited}" if inherited else here}
@@ -291,6 +306,8 @@ def _migrate(path: Path) -> None:
     )
     if child.returncode != 0:
         detail = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        if child.returncode == schema.FAILED_BY_DAMAGE:
+            raise damaged(path, " ".join(detail))
         raise errors.DatabaseError(
             f"{path}: cannot be migrated to schema {schema.SCHEMA_VERSION} ({' '.join(detail)}); "
             "nothing was changed: check that its disk has room and can be written"

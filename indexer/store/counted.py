@@ -6,14 +6,14 @@ R3), or are being processed already, they answer for it, and a row with `passes`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import Hint
-from indexer.store import pending
+from indexer.store import pending, scans
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.pending import PendingRow
 
@@ -111,6 +111,43 @@ def add_dropped(
     chunk = pending.add_chunk(connection, hint, row.generation, now_ms, scan_id=row.scan_id)
     connection.execute(_SET_PASSES, (chunk.id,))
     return replace(chunk, passes=1)
+
+
+def mark(root_id: int, path: bytes) -> str:
+    """The mark of a file that a run has counted, for `scans.set_aside`."""
+    return f"{root_id}/{path.hex()}"
+
+
+def counted_before(
+    connection: Connection, scan_id: int, root_id: int, names: Collection[bytes]
+) -> set[bytes]:
+    """Which of these files a run has counted already, by the result of another row."""
+    if not scan_id or not names:
+        return set()
+    marks = scans.aside(connection, scan_id)
+    return {path for path in names if mark(root_id, path) in marks} if marks else set()
+
+
+def retry_later(connection: Connection, row: PendingRow, now_ms: int) -> PendingRow | None:
+    """Keep all of a row open for another attempt. Returns the row that its run waits for, if any.
+
+    Files that the run has counted already wait in a row of their own, which no run counts: the run
+    does not wait for files that are not whole, so it may end before they are read again.
+    """
+    hint = row.hint
+    names = {paths.join(hint.folder, name) for name in hint.names or ()}
+    before = counted_before(connection, row.scan_id, hint.root_id, names)
+    if before:
+        aside = Hint(hint.root_id, b"", tuple(sorted(before)), reread=hint.reread)
+        pending.add_left(connection, aside, row.generation, now_ms, attempts=row.attempts + 1)
+        names -= before
+        if not names:
+            pending.complete(connection, row)
+            return None
+        pending.rename(connection, row, names)
+        row = replace(row, hint=replace(hint, folder=b"", names=tuple(sorted(names))))
+    pending.retry_later(connection, row)
+    return replace(row, attempts=row.attempts + 1)
 
 
 def release(connection: Connection, scan_id: int, *, hints_only: bool = False) -> None:

@@ -35,7 +35,7 @@ class Damage(Struct, frozen=True):
 RULES: Final = (
     (Part.FILE, "rows of tracks hold invalid values",
      """SELECT count(*) FROM tracks WHERE NOT (
-            typeof(path) = 'blob' AND place IN (0, 1, 2) AND gone IN (0, id)
+            typeof(path) = 'blob' AND place IN (0, 1, 2, 3) AND gone IN (0, id)
             AND (gone = 0) = (place <> 1) AND path_is_text IN (0, 1)
             AND typeof(size) = 'integer' AND typeof(mtime_ns) = 'integer'
             AND typeof(ctime_ns) = 'integer' AND typeof(inode) = 'integer'
@@ -43,10 +43,12 @@ RULES: Final = (
             AND typeof(root_id) = 'integer' AND typeof(disk_id) = 'integer'
             AND (added_at IS NULL OR typeof(added_at) = 'integer')
             AND (birth_ns IS NULL OR typeof(birth_ns) = 'integer')
+            AND (essence IS NULL OR typeof(essence) = 'blob')
             AND (indexed_at IS NULL OR typeof(indexed_at) = 'integer')
             AND (several IS NULL OR CASE WHEN json_valid(several)
                 THEN json_type(several) = 'object' ELSE 0 END)
-            AND (guessed IS NULL OR typeof(guessed) = 'integer'))"""),
+            AND (guessed IS NULL OR typeof(guessed) = 'integer')
+            AND (tag_set IS NULL OR typeof(tag_set) = 'integer'))"""),
     (Part.FILE, "tracks in place have an empty path",
      "SELECT count(*) FROM tracks WHERE length(path) = 0"),
     (Part.FILE, "`sqlite_sequence` is behind the ids of tracks",
@@ -54,7 +56,8 @@ RULES: Final = (
             (SELECT max(seq) FROM sqlite_sequence WHERE name = 'tracks'), 0)"""),
     (Part.FILE, "rows of roots hold invalid values",
      """SELECT count(*) FROM roots WHERE NOT (typeof(name) = 'text' AND typeof(path) = 'blob'
-            AND substr(path, 1, 1) = x'2f' AND typeof(present_days) = 'integer'
+            AND substr(path, 1, 1) = x'2f' AND path_is_text IN (0, 1)
+            AND typeof(present_days) = 'integer'
             AND typeof(last_day) = 'integer' AND typeof(added_at) = 'integer'
             AND (removed_at IS NULL OR typeof(removed_at) = 'integer'))"""),
     (Part.FILE, "watched roots have no disk",
@@ -69,6 +72,48 @@ RULES: Final = (
             AND typeof(coalesce(size, 0)) = 'integer' AND typeof(coalesce(inode, 0)) = 'integer'
             AND typeof(coalesce(mtime_ns, 0)) = 'integer'
             AND typeof(coalesce(ctime_ns, 0)) = 'integer')"""),
+    (Part.FILE, "rows of pictures hold invalid values",
+     """SELECT count(*) FROM pictures WHERE NOT (typeof(folder) = 'blob' AND typeof(name) = 'blob'
+            AND typeof(size) = 'integer' AND typeof(mtime_ns) = 'integer'
+            AND typeof(ctime_ns) = 'integer' AND typeof(inode) = 'integer'
+            AND typeof(coalesce(hash, x'')) = 'blob' AND (hash IS NULL OR (typeof(mime) = 'text'
+                AND typeof(width) = 'integer' AND typeof(height) = 'integer')))"""),
+    (Part.FILE, "rows of track_pictures hold invalid values",
+     """SELECT count(*) FROM track_pictures WHERE NOT (typeof(size) = 'integer'
+            AND typeof(mtime_ns) = 'integer' AND typeof(ctime_ns) = 'integer'
+            AND typeof(inode) = 'integer' AND typeof(coalesce(hash, x'')) = 'blob'
+            AND (hash IS NULL OR (typeof(mime) = 'text' AND typeof(width) = 'integer'
+                AND typeof(height) = 'integer' AND typeof(bytes) = 'integer')))"""),
+    (Part.FILE, "rows of scrubs hold invalid values",
+     """SELECT count(*) FROM scrubs WHERE NOT (typeof(size) = 'integer'
+            AND typeof(mtime_ns) = 'integer' AND typeof(ctime_ns) = 'integer'
+            AND typeof(inode) = 'integer' AND typeof(coalesce(hash, x'')) = 'blob'
+            AND typeof(coalesce(good_at, 0)) = 'integer' AND typeof(checked_at) = 'integer'
+            AND typeof(coalesce(flaw, '')) = 'text')"""),
+    (Part.FILE, "rows of playlist_files hold invalid values",
+     """SELECT count(*) FROM playlist_files WHERE NOT (typeof(folder) = 'blob'
+            AND typeof(name) = 'blob' AND typeof(size) = 'integer' AND typeof(mtime_ns) = 'integer'
+            AND typeof(ctime_ns) = 'integer' AND typeof(inode) = 'integer'
+            AND typeof(stem) = 'text' AND typeof(coalesce(title, '')) = 'text'
+            AND path_is_text IN (0, 1) AND is_read IN (0, 1) AND is_placed IN (0, 1))"""),
+    (Part.FILE, "rows of playlist_entries hold invalid values",
+     """SELECT count(*) FROM playlist_entries WHERE NOT (typeof(position) = 'integer'
+            AND typeof(path) = 'text' AND typeof(coalesce(line, x'')) = 'blob'
+            AND is_stream IN (0, 1) AND typeof(coalesce(parent_key, x'')) = 'blob'
+            AND typeof(coalesce(other_key, x'')) = 'blob'
+            AND typeof(coalesce(track_id, 0)) = 'integer'
+            AND EXISTS (SELECT 1 FROM playlist_files WHERE id = playlist_id))"""),
+    (Part.FILE, "rows of lyrics_files hold invalid values",
+     """SELECT count(*) FROM lyrics_files WHERE NOT (typeof(folder) = 'blob'
+            AND typeof(name) = 'blob')"""),
+    (Part.CATALOG, "artwork is chosen that is not known",
+     """SELECT count(*) FROM artwork_choices AS chosen WHERE NOT (kind IN ('album', 'artist')
+            AND CASE source
+                WHEN 'file' THEN EXISTS (SELECT 1 FROM pictures WHERE root_id = chosen.root_id
+                    AND folder = chosen.folder AND name = chosen.name AND hash IS NOT NULL)
+                WHEN 'track' THEN EXISTS (SELECT 1 FROM track_pictures
+                    WHERE track_id = chosen.track_id AND hash IS NOT NULL)
+                ELSE 0 END)"""),
     (Part.FILE, "rows of pending hold invalid values",
      """SELECT count(*) FROM pending WHERE NOT (typeof(folder) = 'blob'
             AND typeof(generation) = 'integer' AND recursive IN (0, 1)
@@ -87,6 +132,9 @@ RULES: Final = (
     (Part.FILE, "the index has no identity, or several",
      """SELECT count(*) <> 1 OR count(*) <> sum(typeof(token) = 'text'
             AND typeof(changes_floor) = 'integer') FROM identity"""),
+    (Part.FILE, "sets of further tags have no track",
+     """SELECT count(*) FROM tag_sets
+            WHERE NOT EXISTS (SELECT 1 FROM tracks WHERE tag_set = tag_sets.id)"""),
     (Part.FULL_TEXT, "tracks of the view are not in the full text",
      """SELECT count(*) FROM tracks WHERE place = 0
             AND NOT EXISTS (SELECT 1 FROM track_search_docsize WHERE id = tracks.id)"""),
@@ -97,15 +145,15 @@ RULES: Final = (
      "SELECT max(0, rowid * 0) FROM track_search WHERE track_search MATCH 'a' LIMIT 1"),
     (Part.CATALOG, "tracks of the view have no album, or a missing album",
      """SELECT count(*) FROM tracks WHERE place = 0
-            AND NOT EXISTS (SELECT 1 FROM albums WHERE albums.id = tracks.album_id)"""),
+            AND NOT EXISTS (SELECT 1 FROM catalog_albums AS one WHERE one.id = tracks.album_id)"""),
     (Part.CATALOG, "tracks that are not in the view have an album",
      "SELECT count(*) FROM tracks WHERE place <> 0 AND album_id IS NOT NULL"),
     (Part.CATALOG, "albums have names that none of their tracks has",
-     """SELECT count(*) FROM albums WHERE NOT EXISTS (SELECT 1 FROM tracks
-            WHERE album_id = albums.id AND tracks.album IS albums.title
-            AND tracks.albumartist IS albums.albumartist)"""),
+     """SELECT count(*) FROM catalog_albums WHERE NOT EXISTS (SELECT 1 FROM tracks
+            WHERE album_id = catalog_albums.id AND tracks.album IS catalog_albums.title
+            AND tracks.albumartist IS catalog_albums.albumartist)"""),
     (Part.CATALOG, "artists have no track",
-     "SELECT count(*) FROM artists WHERE id NOT IN (SELECT artist_id FROM track_artists)"),
+     "SELECT count(*) FROM catalog_artists WHERE id NOT IN (SELECT artist_id FROM track_artists)"),
     (Part.CATALOG, "genres have no track",
      "SELECT count(*) FROM genres WHERE id NOT IN (SELECT genre_id FROM track_genres)"),
 )  # fmt: skip

@@ -1,14 +1,15 @@
 """Text -> its folded words, the same for indexed text and for queries.
 
 The full-text index contains folded text, and a track is removed from it by folding its texts again:
-any change here needs a migration that fills the index again (a test detects this). A newer Python
-is safe, since Unicode never changes decomposition and case of an assigned character.
+any change here needs a new number of `search_rows.RULES` (a test detects this), with which the
+index is filled again.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -34,6 +35,17 @@ _EMOJI: Final = (0x1F000, 0x1FBFF)
 """Symbols, including those that this Python does not know yet."""
 
 
+_STANDING: Final = re.compile(
+    r"(?<![^\s\x00-\x1f\x7f])([&+]|[^\w\s\x00-\x1f\x7f.~=|/\\\u00b7\u2010-\u2026\u2022-]{3,})"
+    r"(?![^\s\x00-\x1f\x7f])"
+)
+"""Symbols by themselves: `&`, `+`, and three or more (`!!!`) that draw no line."""
+_PLAIN: Final = re.compile("[A-Za-z0-9 ]*")
+"""Most texts: told at once."""
+AND: Final = "and"
+"""The word for `&` and `+` between others."""
+
+
 class _Table(dict[int, str]):
     """For `str.translate`: a rule for single characters with a cache."""
 
@@ -51,15 +63,32 @@ def fold(text: str) -> str:
     """The words of a text in their simplest spelling, separated by spaces.
 
     Case and diacritics are removed, ligatures and full-width forms decomposed. A character of a
-    script without spaces is a word by itself, so that it is found inside a run of them. A text of
-    symbols only (the band `!!!`) keeps them, ASCII ones in their full-width form.
+    script without spaces is a word by itself, so that it is found inside a run of them. `&` and `+`
+    by themselves are `and`. Symbols are kept in a text of symbols only, and where three or more
+    stand by themselves (the band `!!!`), ASCII ones in their full-width form.
     """
-    if text.isascii():
-        words = text.encode("ascii").translate(_ASCII_WORDS).decode("ascii")
-    else:
-        composed = unicodedata.normalize("NFC", _bare(text).casefold())
-        words = composed.translate(_WORDS)
-    return " ".join(words.split()) or " ".join(_bare(text).translate(_WIDE).split())
+    if _PLAIN.fullmatch(text):
+        return " ".join(text.lower().split())
+    bare = text if text.isascii() else _bare(text)
+    if _STANDING.search(bare) is not None:
+        return " ".join(" ".join(_apart(bare)).split())
+    return " ".join(_words(bare).split()) or " ".join(_bare(text).translate(_WIDE).split())
+
+
+def _words(bare: str) -> str:
+    if bare.isascii():
+        return bare.encode("ascii").translate(_ASCII_WORDS).decode("ascii")
+    return unicodedata.normalize("NFC", bare.casefold()).translate(_WORDS)
+
+
+def _apart(bare: str) -> Iterator[str]:
+    """The words of a text, and the symbols that stand by themselves in it."""
+    begin = 0
+    for match in _STANDING.finditer(bare):
+        yield _words(bare[begin : match.start()])
+        yield AND if match[1] in "&+" else match[1].translate(_WIDE)
+        begin = match.end()
+    yield _words(bare[begin:])
 
 
 def of_symbols(folded: str) -> bool:
@@ -67,9 +96,17 @@ def of_symbols(folded: str) -> bool:
     return bool(folded) and _WORDS[ord(folded[0])] == " "
 
 
+def is_lost_between_words(folded: str) -> bool:
+    """Whether these symbols are kept only in a text of symbols: a dash, an exclamation mark."""
+    return of_symbols(folded) and not of_symbols(fold(f"{folded} a"))
+
+
 def stands_alone(character: str) -> bool:
     """Whether a character is always a word by itself, never a prefix of a longer one."""
-    return any(first <= ord(character) <= last for first, last in _WITHOUT_SPACES)
+    code = ord(character)
+    if code < _WITHOUT_SPACES[0][0]:
+        return False
+    return any(first <= code <= last for first, last in _WITHOUT_SPACES)
 
 
 def _bare(text: str) -> str:
@@ -84,7 +121,7 @@ def _bared(character: str) -> str:
     distinguish ga from ka) make another letter. Enclosing marks and variation selectors have none.
     """
     category = unicodedata.category(character)
-    if category in {"Cc", "Cs"}:
+    if category in {"Cc", "Cs"} or character in _NO_CHARACTERS:
         return " "
     combining = unicodedata.combining(character)
     mark = combining == 1 or 10 <= combining <= 36 or combining >= 200
@@ -113,4 +150,6 @@ _ASCII_WORDS: Final = bytes(
 )
 """For `bytes.translate`, which takes half the time of `str.translate`."""
 _WIDE: Final = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
-"""Full-width forms: SQLite's tokenizer `ascii` treats any character beyond ASCII as a letter."""
+"""Full-width forms: to the tokenizer any character beyond ASCII is part of a word."""
+_NO_CHARACTERS: Final = "\ufffe\uffff"
+"""SQLite reads them as U+FFFD."""

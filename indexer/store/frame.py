@@ -22,7 +22,8 @@ _PAGE: Final = 4096
 _HEADER: Final = 100
 _TABLES: Final = (
     "disks", "roots", "mounts", "tracks", "changes", "scans", "pending", "problems", "identity",
-    "artists", "albums", "genres", "track_artists", "track_genres", "sqlite_sequence",
+    "catalog_artists", "catalog_albums", "genres", "track_artists", "track_genres",
+    "tag_sets", "tag_values", "sqlite_sequence",
 )  # fmt: skip
 _INDEXES: Final = ("tracks_place", "roots_name")
 """Indexes that repeat columns of their table."""

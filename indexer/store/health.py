@@ -13,11 +13,13 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from indexer import paths
 from indexer.model import ProblemKind
-from indexer.store import catalog, pending, scans, schema, search
+from indexer.store import catalog, pending, scans, schema, search_check, tag_sets
 from indexer.store.connection import Connection, end_reading, select, select_value
 from indexer.store.damage import RULES, Damage, Part
 from indexer.store.sqlite_errors import CORRUPT, UNREADABLE
+from indexer.store.views import OTHER_VIEWS, TOLD_PATH_OF_TRACKS
 
 _MOST_TOLD: Final = 20
 """Maximum messages of one kind; a damaged page causes hundreds. A guess."""
@@ -31,30 +33,51 @@ _OF_INDEX: Final = re.compile(
 _OF_FULL_TEXT: Final = re.compile(r"fts5|FTS5 table|track_search")
 _OF_VALUE: Final = re.compile(r"(?:NULL|NUMERIC|TEXT|BLOB|INT|REAL|non-\w+) value in (\w+)\.")
 
-_CATALOG_TABLES: Final = frozenset({"albums", "artists", "genres", "track_artists", "track_genres"})
+_CATALOG_TABLES: Final = frozenset(
+    {"catalog_albums", "catalog_artists", "genres", "track_artists", "track_genres", "tag_words"}
+)
 _OBJECTS: Final = "SELECT type, name, sql FROM sqlite_schema"
 _FOREIGN_KEYS: Final = "PRAGMA foreign_key_check"
 _PROBLEM_KINDS: Final = "SELECT DISTINCT kind FROM problems"
 _PENDING_NAMES: Final = "SELECT names FROM pending WHERE names IS NOT NULL"
 _SCANS: Final = "SELECT roots, counts FROM scans"
-_VIEW_ANSWERS: Final = "SELECT * FROM library LIMIT 1"
+_VIEWS: Final = {
+    "library": schema.LIBRARY_COLUMNS, "recent": schema.LIBRARY_COLUMNS, **OTHER_VIEWS
+}  # fmt: skip
 
 _TEXTS: Final = """
 SELECT id, concat_ws(char(0), title, artist, albumartist, album, genre, date, composer, comment,
     bpm, isrc, label, mb_trackid, mb_albumid, mb_artistid, mb_albumartistid, mb_releasegroupid,
     replaygain_track_gain, replaygain_track_peak, replaygain_album_gain, replaygain_album_peak,
-    codec, several) FROM tracks
+    codec, several, CASE path_is_text WHEN 1 THEN CAST(path AS TEXT) END) FROM tracks
 """
 _OTHER_TEXTS: Final = (
-    "SELECT name FROM roots",
+    "SELECT name, CASE path_is_text WHEN 1 THEN CAST(path AS TEXT) END FROM roots",
     "SELECT uuid, fsid, fs_type, source FROM disks",
     "SELECT kind, reason FROM problems",
-    "SELECT name FROM artists",
+    "SELECT mime, CASE path_is_text WHEN 1 THEN CAST(folder || name AS TEXT) END FROM pictures",
+    "SELECT mime FROM track_pictures",
+    "SELECT flaw FROM scrubs WHERE flaw IS NOT NULL",
+    """
+SELECT stem, title, CASE path_is_text WHEN 1 THEN CAST(folder || name AS TEXT) END
+ FROM playlist_files
+""",
+    "SELECT path FROM playlist_entries",
+    "SELECT kind, source FROM artwork_choices",
+    "SELECT kind FROM artwork_due",
+    "SELECT name FROM catalog_artists",
     "SELECT name FROM genres",
-    "SELECT title, albumartist FROM albums",
+    "SELECT title, albumartist FROM catalog_albums",
     "SELECT state, kind, roots, counts FROM scans",
     "SELECT token FROM identity",
+    "SELECT name, value FROM tag_values",
+    "SELECT name, words FROM tag_words",
 )
+_NOT_TEXTS: Final = f"""
+SELECT path FROM roots WHERE path_is_text = 0
+UNION ALL SELECT tracks.path FROM roots CROSS JOIN tracks
+    ON tracks.root_id = roots.id AND {TOLD_PATH_OF_TRACKS} >= x''
+"""  # noqa: S608 - our own names
 _CHANGE_TEXTS: Final = "SELECT kind, root, path, old_root, old_path FROM changes"
 
 
@@ -90,10 +113,11 @@ def _check(connection: Connection, *, deep: bool, without: Collection[int]) -> l
     for part, what, question in RULES:
         found.extend(_broken(connection, part, what, question))
     found.extend(_of_work(connection))
-    found.extend(_of_view(connection))
+    found.extend(_of_views(connection))
     found.extend(_of_foreign_keys(connection))
     found.extend(_of_texts(connection, deep=deep))
     found.extend(_of_links(connection, without))
+    found.extend(_of_tags(connection))
     if deep and not any(one.part is Part.FULL_TEXT for one in found):
         found.extend(_of_words(connection, without))
     return list(dict.fromkeys(found))
@@ -220,11 +244,15 @@ def _of_work(connection: Connection) -> Iterator[Damage]:
         yield Damage(Part.FILE, f"rows of scans cannot be read ({unread})")
 
 
-def _of_view(connection: Connection) -> Iterator[Damage]:
+def _of_views(connection: Connection) -> Iterator[Damage]:
+    for view, columns in _VIEWS.items():
+        yield from _of_view(connection, view, columns)
+
+
+def _of_view(connection: Connection, view: str, columns: tuple[str, ...]) -> Iterator[Damage]:
+    statement = f"SELECT * FROM {view} LIMIT 1"  # noqa: S608 - our own names
     try:
-        found = select(connection, _VIEW_ANSWERS)
-        next(found, None)
-        cursor = connection.execute(_VIEW_ANSWERS)
+        cursor = connection.execute(statement)
         names = tuple(column for column, *_ in cursor.get_description())
         cursor.close()
     except apsw.ExecutionCompleteError:
@@ -232,10 +260,10 @@ def _of_view(connection: Connection) -> Iterator[Damage]:
     except CORRUPT as error:
         yield Damage(Part.FILE, str(error))
     except UNREADABLE as error:
-        yield Damage(Part.VIEW, f"the view library cannot be read: {error}")
+        yield Damage(Part.VIEW, f"the view {view} cannot be read: {error}")
     else:
-        if names != schema.LIBRARY_COLUMNS:
-            yield Damage(Part.VIEW, "the view library has other columns")
+        if names != columns:
+            yield Damage(Part.VIEW, f"the view {view} has other columns")
 
 
 def _of_foreign_keys(connection: Connection) -> Iterator[Damage]:
@@ -263,6 +291,13 @@ def _of_texts(connection: Connection, *, deep: bool) -> Iterator[Damage]:
             yield Damage(part, f"a text in {table} is not UTF-8: {error}")
         except UNREADABLE as error:
             yield Damage(Part.FILE, str(error))
+    try:
+        wrong = sum(paths.fits_utf8(path) for (path,) in select(connection, _NOT_TEXTS))
+    except UNREADABLE as error:
+        yield Damage(Part.FILE, str(error))
+    else:
+        if wrong:
+            yield Damage(Part.FILE, f"paths that are UTF-8 are not marked so ({wrong})")
 
 
 def _of_links(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
@@ -276,9 +311,23 @@ def _of_links(connection: Connection, without: Collection[int]) -> Iterator[Dama
         yield Damage(Part.CATALOG, f"tracks are linked to wrong artists or genres ({wrong})")
 
 
+def _of_tags(connection: Connection) -> Iterator[Damage]:
+    """Compare the sets of further tags with their checksums and their words."""
+    try:
+        wrong_sets = tag_sets.count_wrong_sets(connection)
+        wrong_words = 0 if wrong_sets else tag_sets.count_wrong_words(connection)
+    except (*UNREADABLE, TypeError, AttributeError) as error:
+        yield Damage(Part.FILE, f"further tags cannot be checked: {error}")
+        return
+    if wrong_sets:
+        yield Damage(Part.FILE, f"sets of further tags have other values ({wrong_sets})")
+    if wrong_words:
+        yield Damage(Part.CATALOG, f"words of further tags are wrong ({wrong_words})")
+
+
 def _of_words(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
     try:
-        wrong = search.count_wrong_words(connection, without)
+        wrong = search_check.count_wrong_words(connection, without)
     except UNREADABLE as error:
         yield Damage(Part.FULL_TEXT, f"the full text cannot be compared with tracks: {error}")
         return

@@ -24,6 +24,7 @@ _INSERT: Final = """
 INSERT INTO pending (generation, root_id, folder, names, recursive, reread, is_chunk, scan_id, at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
+_HAS_SOME: Final = "SELECT 1 FROM pending WHERE root_id = ? LIMIT 1"
 _WATCHED: Final = "SELECT id FROM roots WHERE removed_at IS NULL"
 _SELF_GENERATION: Final = "UPDATE pending SET generation = id WHERE id = ?"
 _ALL: Final = """
@@ -81,6 +82,7 @@ _NONE: Final[frozenset[bytes]] = frozenset()
 _ANY_GENERATION: Final = 2**62
 """Above every possible generation."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
+_BEFORE: Final = "SELECT root_id, count(*), min(at) FROM pending WHERE at < ? GROUP BY root_id"
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
 
 
@@ -438,6 +440,22 @@ def count(connection: Connection) -> tuple[int, int | None]:
     """(number of open rows, time of the oldest in Unix milliseconds or None)."""
     number, oldest = next(select(connection, _COUNT))
     return int(number), oldest
+
+
+def before(connection: Connection, at_ms: int) -> list[tuple[int, int, int]]:
+    """(root id, number of open rows, time of the oldest) of what is open since before a time.
+
+    The times are Unix milliseconds.
+    """
+    return [
+        (int(root_id), int(rows), int(oldest_ms))
+        for root_id, rows, oldest_ms in select(connection, _BEFORE, (at_ms,))
+    ]
+
+
+def has_some(connection: Connection, root_id: int) -> bool:
+    """Whether anything of a root still has to be looked at."""
+    return select_value(connection, _HAS_SOME, (root_id,)) is not None
 
 
 def forget_root(connection: Connection, root_id: int) -> None:

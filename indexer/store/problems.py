@@ -13,21 +13,23 @@ from indexer.store.connection import Connection, select, select_one, select_valu
 
 _GET: Final = """
 SELECT kind, reason, size, mtime_ns, ctime_ns, inode, reader_version FROM problems
-WHERE root_id = ? AND path = ?
+WHERE root_id = ? AND path = ? AND is_picture = ?
 """
 _PUT: Final = """
 INSERT INTO problems
-    (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since, reader_version)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (root_id, path) DO UPDATE SET kind = excluded.kind, reason = excluded.reason,
-    size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
-    inode = excluded.inode, since = excluded.since, reader_version = excluded.reader_version
+    (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since, reader_version,
+    is_picture)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (root_id, path, is_picture) DO UPDATE SET kind = excluded.kind,
+    reason = excluded.reason, size = excluded.size, mtime_ns = excluded.mtime_ns,
+    ctime_ns = excluded.ctime_ns, inode = excluded.inode, since = excluded.since,
+    reader_version = excluded.reader_version
 """
-_CLEAR: Final = "DELETE FROM problems WHERE root_id = ? AND path = ?"
+_CLEAR: Final = "DELETE FROM problems WHERE root_id = ? AND path = ? AND is_picture = ?"
 _CLEAR_OF_FILE: Final = "DELETE FROM problems WHERE root_id = ? AND path = ? AND inode = ?"
 _BELOW: Final = """
 SELECT path, kind, reason, size, mtime_ns, ctime_ns, inode, reader_version FROM problems
-WHERE root_id = ? AND path >= ? AND path < ? ORDER BY path
+WHERE root_id = ? AND path >= ? AND path < ? AND is_picture = 0 ORDER BY path
 """
 _UNREADABLE: Final = """
 SELECT root_id, path, size IS NOT NULL FROM problems WHERE kind = 'environment'
@@ -35,11 +37,33 @@ SELECT root_id, path, size IS NOT NULL FROM problems WHERE kind = 'environment'
 _LISTED: Final = """
 SELECT roots.name, problems.path, problems.kind, problems.reason, problems.since
 FROM problems JOIN roots ON roots.id = problems.root_id
-WHERE roots.removed_at IS NULL ORDER BY roots.name, problems.path
+WHERE roots.removed_at IS NULL ORDER BY roots.name, problems.path, is_picture
 """
 _COUNT: Final = """
 SELECT count(*) FROM problems JOIN roots ON roots.id = problems.root_id
-WHERE roots.removed_at IS NULL
+WHERE roots.removed_at IS NULL AND is_picture = 0
+"""
+_COUNT_OF: Final = """
+SELECT count(*) FROM problems JOIN roots ON roots.id = problems.root_id
+WHERE roots.removed_at IS NULL AND is_picture = 1 AND kind = ?
+"""
+BY_MACHINE: Final = -1
+"""`reader_version` of the problem of a picture or playlist that says nothing of its bytes: rights,
+disk, memory."""
+_BY_MACHINE_IN: Final = """
+SELECT path FROM problems WHERE root_id = ? AND is_picture = 1 AND reader_version = ?
+"""
+_REOPEN: Final = """
+UPDATE problems SET size = NULL, mtime_ns = NULL, ctime_ns = NULL, inode = NULL
+WHERE root_id = ? AND path = ? AND is_picture = 1
+"""
+_COUNT_BY_KIND: Final = """
+SELECT kind, count(*) FROM problems JOIN roots ON roots.id = problems.root_id
+WHERE roots.removed_at IS NULL AND is_picture = 0 GROUP BY kind
+"""
+_COUNT_SINCE: Final = """
+SELECT count(*), min(since) FROM problems JOIN roots ON roots.id = problems.root_id
+WHERE roots.removed_at IS NULL AND is_picture = 0 AND since > ?
 """
 _OF_ROOT: Final = "DELETE FROM problems WHERE root_id = ?"
 
@@ -50,11 +74,26 @@ class KnownProblem(Struct, frozen=True):
     problem: Problem
     stamp: Stamp | None
     reader_version: int = 0
-    """For a fault: the version of the reader that met it."""
+    """For a fault: the version of the reader that met it; for a picture `BY_MACHINE` or 0."""
 
 
 def get(connection: Connection, root_id: int, path: bytes) -> KnownProblem | None:
-    row = select_one(connection, _GET, (root_id, path))
+    """The problem of a file or folder; of its picture see `of_picture`."""
+    return _get(connection, root_id, path, is_picture=False)
+
+
+def of_picture(connection: Connection, root_id: int, path: bytes) -> KnownProblem | None:
+    """The problem of a picture file, or of the picture in a track; or of a playlist.
+
+    It says nothing of a track.
+    """
+    return _get(connection, root_id, path, is_picture=True)
+
+
+def _get(
+    connection: Connection, root_id: int, path: bytes, *, is_picture: bool
+) -> KnownProblem | None:
+    row = select_one(connection, _GET, (root_id, path, is_picture))
     return None if row is None else _known(*row)
 
 
@@ -72,19 +111,37 @@ def put(
 
     `reader_version` is the version of the reader that met a fault of this program.
     """
-    if get(connection, root_id, path) == KnownProblem(problem, stamp, reader_version):
+    is_picture = problem.kind.is_of_sidecar
+    known = _get(connection, root_id, path, is_picture=is_picture)
+    if known == KnownProblem(problem, stamp, reader_version):
         return False
     stamps = (
         (None,) * 4 if stamp is None else (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
     )
-    values = (str(problem.kind), problem.reason, *stamps, now_ms, reader_version)
+    values = (str(problem.kind), problem.reason, *stamps, now_ms, reader_version, is_picture)
     connection.execute(_PUT, (root_id, path, *values))
     return True
 
 
 def clear(connection: Connection, root_id: int, path: bytes) -> None:
     """Delete the problem of a path that is readable again, or gone."""
-    connection.execute(_CLEAR, (root_id, path))
+    connection.execute(_CLEAR, (root_id, path, False))
+
+
+def clear_of_picture(connection: Connection, root_id: int, path: bytes) -> bool:
+    """Delete the problem of a picture that changed, or is gone; whether there was one."""
+    connection.execute(_CLEAR, (root_id, path, True))
+    return bool(connection.changes())
+
+
+def of_pictures_by_machine(connection: Connection, root_id: int) -> list[bytes]:
+    """Pictures of a root, tracks that hold one, and playlists, that may be readable by now."""
+    return [path for (path,) in select(connection, _BY_MACHINE_IN, (root_id, BY_MACHINE))]
+
+
+def reopen_picture(connection: Connection, root_id: int, path: bytes) -> None:
+    """Take the stamp off a picture's problem: it stands until the picture was read again."""
+    connection.execute(_REOPEN, (root_id, path))
 
 
 def clear_of_file(connection: Connection, root_id: int, path: bytes, inode: int) -> None:
@@ -113,8 +170,29 @@ def listed(connection: Connection) -> Iterator[tuple[str, bytes, str, str, int]]
 
 
 def count(connection: Connection) -> int:
-    """How many problems the watched roots have."""
+    """How many problems the watched roots have, without those of pictures and playlists."""
     return int(select_value(connection, _COUNT))
+
+
+def count_of_pictures(connection: Connection) -> int:
+    """How many pictures of the watched roots cannot be used."""
+    return int(select_value(connection, _COUNT_OF, (ProblemKind.PICTURE.value,)))
+
+
+def count_of_playlists(connection: Connection) -> int:
+    """How many playlists of the watched roots cannot be read."""
+    return int(select_value(connection, _COUNT_OF, (ProblemKind.PLAYLIST.value,)))
+
+
+def count_by_kind(connection: Connection) -> dict[str, int]:
+    """The same by kind; kinds without one are left out."""
+    return dict(select(connection, _COUNT_BY_KIND))
+
+
+def count_since(connection: Connection, at_ms: int) -> tuple[int, int | None]:
+    """How many of `count` are younger, and the time of their first (Unix milliseconds)."""
+    number, first_ms = next(select(connection, _COUNT_SINCE, (at_ms,)))
+    return int(number), first_ms
 
 
 def forget_root(connection: Connection, root_id: int) -> None:

@@ -1,8 +1,9 @@
 """The readable part of a damaged index -> a new one with the same ids, and a list of losses.
 
-Only data that cannot be derived is copied: roots, disks, tracks, problems, hints, changes, scans. A
-track whose row cannot be read keeps its id if an index or the change feed has its path: it is
-restored as missing, so that the next scan finds the file and reads it.
+Only data that cannot be derived is copied: roots, disks, tracks, problems, hints, changes, scans,
+and what is known of pictures, playlists and lyrics; artwork is chosen, and playlists are read,
+again. A track whose row cannot be read keeps its id if an index or the change feed has its path: it
+is restored as missing, so that the next scan finds the file and reads it.
 """
 
 from __future__ import annotations
@@ -15,28 +16,51 @@ import apsw
 
 from indexer import paths
 from indexer.model import ProblemKind
-from indexer.store import pending, scans
+from indexer.store import lyrics, pending, playlists, scans, tag_sets
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.salvage import Column, Salvage, Saved, columns_of
 from indexer.store.upkeep import STRANGE_MOUNTS, TIDY
 
 _KEYED: Final = (
     ("disks", "id"), ("roots", "id"), ("tracks", "id"), ("changes", "seq"), ("scans", "id"),
-    ("pending", "id"), ("identity", "rowid"),
+    ("pending", "id"), ("identity", "rowid"), ("tag_sets", "id"), ("playlist_files", "id"),
 )  # fmt: skip
 _KINDS: Final = frozenset(str(kind) for kind in ProblemKind)
-_ORDERED: Final = (("mounts", ("root_id", "folder")), ("problems", ("root_id", "path")))
+_ORDERED: Final = (
+    ("mounts", ("root_id", "folder")), ("problems", ("root_id", "path")),
+    ("tag_values", ("set_id", "name", "position")),
+    ("pictures", ("root_id", "folder", "name")), ("track_pictures", ("track_id",)),
+    ("scrubs", ("track_id",)),
+    ("playlist_entries", ("playlist_id", "position")),
+    ("lyrics_files", ("root_id", "folder", "name")),
+)  # fmt: skip
 _NUMBERED: Final = (
-    "roots", "tracks", "changes", "scans", "pending", "artists", "albums", "genres",
+    "roots", "tracks", "changes", "scans", "pending", "catalog_artists", "catalog_albums", "genres",
+    "playlist_files",
 )  # fmt: skip
 """Tables that never reuse an id."""
 
 _UNREADABLE_KINDS: Final = "SELECT DISTINCT kind FROM problems"
 _DROP_KIND: Final = "DELETE FROM problems WHERE kind = ?"
+_STRANGE: Final = (
+    "DELETE FROM pictures WHERE root_id NOT IN (SELECT id FROM roots)",
+    "DELETE FROM track_pictures WHERE track_id NOT IN (SELECT id FROM tracks)",
+    "DELETE FROM scrubs WHERE track_id NOT IN (SELECT id FROM tracks)",
+    "DELETE FROM lyrics_files WHERE root_id NOT IN (SELECT id FROM roots)",
+    "DELETE FROM playlist_files WHERE root_id NOT IN (SELECT id FROM roots)",
+    "DELETE FROM playlist_entries WHERE playlist_id NOT IN (SELECT id FROM playlist_files)",
+)
+_SIDECARS: Final = ("pictures", "playlist_files", "playlist_entries", "lyrics_files")
+"""Tables of files beside the music: the next scan finds again what is lost."""
 _SCANS: Final = "SELECT id, roots, counts FROM scans"
 _DROP_SCAN: Final = "DELETE FROM scans WHERE id = ?"
 _HINTS: Final = "SELECT id, names FROM pending WHERE names IS NOT NULL"
 _DROP_HINT: Final = "DELETE FROM pending WHERE id = ?"
+_TEXT_MARKS: Final = (
+    ("SELECT id, path, path_is_text FROM roots", "UPDATE roots SET path_is_text = ? WHERE id = ?"),
+    ("SELECT id, path, path_is_text FROM tracks",
+     "UPDATE tracks SET path_is_text = ? WHERE id = ?"),
+)  # fmt: skip
 _ADD_LOST: Final = """
 INSERT OR IGNORE INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,
     mtime_ns, ctime_ns, inode, scan_id, reader_version, added_at, missing_at, missing_days)
@@ -99,6 +123,10 @@ INSERT INTO mounts (root_id, folder, disk_id, inode) VALUES (?, x'', ?, 0)
 _RAISE_FLOOR: Final = """
 UPDATE identity SET changes_floor = (SELECT coalesce(max(seq), 0) FROM changes)
 """
+_END_HISTORY: Final = """
+UPDATE identity SET history_floor = (SELECT coalesce(max(seq), 0) FROM changes)
+"""
+"""A row that is read again, or lost, would be shown as it is now at any earlier time."""
 
 
 class Rescue:
@@ -126,13 +154,20 @@ class Rescue:
             dropped[table] = self._take(
                 table, columns, self._salvage.rows_by(table, columns, order)
             )
+        for statement in _STRANGE:
+            self._run(statement)
+        playlists.read_anew(self._target)
+        lyrics.match_anew(self._target)
+        self._tell_texts()
         self._run(STRANGE_MOUNTS)
         self._keep_disks()
         for statement in TIDY:
             self._run(statement)
         self._drop_unreadable()
+        self._drop_broken_tags()
         self._keep_identity()
         self._keep_tracks(now_ms)
+        self._run(_END_HISTORY)
         self._keep_ids()
         self._say_lost(dropped)
         return int(select_value(self._target, "SELECT count(*) FROM tracks"))
@@ -149,6 +184,8 @@ class Rescue:
         at_version = next(
             (at for at, column in enumerate(columns) if column.name == "reader_version"), None
         )
+        if table == "roots":
+            at_version = None
         dropped = 0
         for row in rows:
             values = list(row.values)
@@ -179,14 +216,25 @@ class Rescue:
             values: list[object] = [None] * len(columns)
             told = {
                 "id": root_id, "path": path, "name": names.get(root_id, f"root-{root_id}"),
-                "added_at": 1, "present_days": 0, "last_day": 0,
+                "added_at": 1, "present_days": 0, "last_day": 0, "path_is_text": 0,
+                "reader_version": 0,
                 "removed_at": None if root_id in names else 1,
             }  # fmt: skip
-            for name, value in told.items():
-                values[at[name]] = value
+            for name in told.keys() & at.keys():
+                values[at[name]] = told[name]
             sound.append(Saved(tuple(values)))
             self.to_scan = True
         return sound
+
+    def _tell_texts(self) -> None:
+        """Mark the paths that are UTF-8, whatever the copied rows say."""
+        for path_of, mark in _TEXT_MARKS:
+            wrong = [
+                (is_text, key)
+                for key, path, told in select(self._target, path_of)
+                if isinstance(path, bytes) and (is_text := paths.fits_utf8(path)) != told
+            ]
+            self._target.executemany(mark, wrong)
 
     def _drop_unreadable(self) -> None:
         """Delete rows whose encoded values cannot be decoded."""
@@ -197,6 +245,15 @@ class Rescue:
         for statement, keys in ((_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints)):
             target.executemany(statement, [(key,) for key in keys])
         self.to_scan = self.to_scan or bool(strange or hints)
+
+    def _drop_broken_tags(self) -> None:
+        """Take sets of further tags that are incomplete from their tracks, to be read again."""
+        lost = tag_sets.drop_broken(self._target)
+        self.to_scan = self.to_scan or bool(lost)
+        if lost:
+            self.lost.append(
+                f"further tags of {lost} tracks: `indexer scan` reads their files again"
+            )
 
     def _keep_disks(self) -> None:
         """Keep a root without a known disk offline, until the user accepts one."""
@@ -276,6 +333,8 @@ class Rescue:
             self.lost.append(
                 "lines of `changes`: programs that follow it start again from the view `library`"
             )
+        if any(gaps.get(table) or dropped[table] for table in _SIDECARS):
+            self.to_scan = True
         for table in ("problems", "pending", "scans"):
             if gaps.get(table) or dropped[table]:
                 self.to_scan = self.to_scan or table != "scans"

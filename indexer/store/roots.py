@@ -7,12 +7,21 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.disk.filesystem import Disk, same_inodes
+from indexer.paths import fits_utf8
+from indexer.store import playlists
 from indexer.store.connection import Connection, select, select_value
+from indexer.tags import READER_VERSION
 
 _SELECT: Final = "SELECT id, name, path FROM roots WHERE removed_at IS NULL ORDER BY id"
 _BY_PATH: Final = "SELECT id FROM roots WHERE path = ?"
-_ADD: Final = "INSERT INTO roots (name, path, added_at) VALUES (?, ?, ?) RETURNING id"
-_REVIVE: Final = "UPDATE roots SET name = ?, removed_at = NULL WHERE id = ?"
+_ADD: Final = """
+INSERT INTO roots (name, path, path_is_text, added_at, reader_version) VALUES (?, ?, ?, ?, ?)
+RETURNING id
+"""
+_REVIVE: Final = """
+UPDATE roots SET name = ?, removed_at = NULL, reader_version = 0 WHERE id = ?
+"""
+_RENAME: Final = "UPDATE roots SET name = ? WHERE id = ?"
 _REMOVE: Final = "UPDATE roots SET removed_at = ? WHERE id = ?"
 _MOUNTS: Final = """
 SELECT mounts.folder, mounts.disk_id, mounts.inode,
@@ -31,7 +40,7 @@ _FORGET_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
 _IS_SILENT: Final = """
 SELECT 1 FROM roots WHERE id = ?1 AND last_day > 0
     AND NOT EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1)
-    AND NOT EXISTS (SELECT 1 FROM problems WHERE root_id = ?1)
+    AND NOT EXISTS (SELECT 1 FROM problems WHERE root_id = ?1 AND is_picture = 0)
     AND NOT EXISTS (SELECT 1 FROM pending WHERE root_id = ?1)
 """
 _IS_WATCHED: Final = "SELECT 1 FROM roots WHERE id = ? AND removed_at IS NULL"
@@ -72,15 +81,23 @@ def never_had_music(connection: Connection, root_id: int) -> bool:
 
 def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:
     """Watch a root; one that was removed before returns with its rows and their ids."""
+    playlists.place_anew(connection)
     known = select_value(connection, _BY_PATH, (path,))
     if known is not None:
         connection.execute(_REVIVE, (name, known))
         return RootRow(int(known), name, path)
-    return RootRow(int(select_value(connection, _ADD, (name, path, now_ms))), name, path)
+    row = (name, path, fits_utf8(path), now_ms, READER_VERSION)
+    return RootRow(int(select_value(connection, _ADD, row)), name, path)
+
+
+def rename(connection: Connection, root_id: int, name: str) -> None:
+    """Give a root another name, which no watched one has."""
+    connection.execute(_RENAME, (name, root_id))
 
 
 def remove(connection: Connection, root_id: int, now_ms: int) -> None:
     """Stop watching a root. The caller marks its rows missing."""
+    playlists.place_anew(connection)
     connection.execute(_REMOVE, (now_ms, root_id))
     connection.execute(_FORGET_MOUNTS, (root_id,))
 

@@ -35,6 +35,10 @@ _UNENDED: Final = "SELECT id FROM scans WHERE kind = ? AND ended_at IS NULL"
 _NEWEST: Final = """
 SELECT id, kind, state, roots, started_at, ended_at, counts FROM scans ORDER BY id DESC LIMIT ?
 """
+_LAST_ENDED: Final = """
+SELECT coalesce(max(ended_at), 0) FROM scans
+WHERE state = 'done' AND kind IN (SELECT value FROM json_each(?))
+"""
 _PRUNE: Final = "DELETE FROM scans WHERE id <= (SELECT max(id) FROM scans) - ?"
 _KEEP: Final = 1000
 
@@ -103,6 +107,12 @@ def counts_of(connection: Connection, scan_id: int) -> dict[str, Any]:
     """The counts of a run; empty if there is no such run."""
     told = select_one(connection, _COUNTS, (scan_id,))
     return {} if told is None else dict(msgspec.json.decode(told[0]))
+
+
+def started_at(connection: Connection, scan_id: int) -> int:
+    """When a run began, in Unix milliseconds; 0 if there is no such run."""
+    told = select_one(connection, _COUNTS, (scan_id,))
+    return 0 if told is None else int(told[2])
 
 
 def set_aside(connection: Connection, scan_id: int, marks: Iterable[str]) -> None:
@@ -188,6 +198,11 @@ def newest(connection: Connection, limit: int) -> list[ScanColumns]:
         ScanColumns(scan_id, kind, state, tuple(msgspec.json.decode(roots)), *rest)
         for scan_id, kind, state, roots, *rest in select(connection, _NEWEST, (limit,))
     ]
+
+
+def last_ended(connection: Connection, kinds: Sequence[str]) -> int:
+    """When the last run of these kinds came to its end (Unix milliseconds), or 0."""
+    return int(select_value(connection, _LAST_ENDED, (msgspec.json.encode(kinds).decode(),)))
 
 
 def is_readable(roots: object, counts: object) -> bool:

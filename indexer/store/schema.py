@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 6
+from indexer.store.artwork_tables import ARTWORK_TABLES
+from indexer.store.playlist_tables import PLAYLISTS
+from indexer.store.views import (
+    ARTWORK_VIEWS,
+    DAMAGE,
+    ESSENCE,
+    FURTHER_TAGS,
+    GAIN_COLUMNS,
+    PUBLIC_VIEWS,
+)
+
+SCHEMA_VERSION: Final = 18
 """The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
@@ -23,6 +34,8 @@ TAG_COLUMNS: Final = (
 
 LIBRARY_COLUMNS: Final = (
     "id", "root", "path", "size", "mtime_ns", *TAG_COLUMNS, "guessed", "added_at", "indexed_at",
+    "album_id", "file", *GAIN_COLUMNS, "has_lyrics", "has_cover", "short",
+    "essence",
 )  # fmt: skip
 """Every column of the view `library`."""
 
@@ -275,6 +288,74 @@ CREATE TABLE trials (
 """
 """Files that may crash their reader."""
 
+LOOK_ALIKES: Final = """
+-- One row stands for all spellings that look alike. Its name is that of most of its tracks; its key
+-- is the plain spelling (indexer.spelling), NULL if that is the name.
+ALTER TABLE artists ADD COLUMN key TEXT;
+CREATE UNIQUE INDEX artists_key ON artists (key) WHERE key IS NOT NULL;
+ALTER TABLE genres ADD COLUMN key TEXT;
+CREATE UNIQUE INDEX genres_key ON genres (key) WHERE key IS NOT NULL;
+-- How this track spells it; NULL: plainly.
+ALTER TABLE track_artists ADD COLUMN spelling TEXT;
+CREATE INDEX track_artists_spelling ON track_artists (artist_id) WHERE spelling IS NOT NULL;
+ALTER TABLE track_genres ADD COLUMN spelling TEXT;
+CREATE INDEX track_genres_spelling ON track_genres (genre_id) WHERE spelling IS NOT NULL;
+"""
+"""For names in several spellings. `migrate` joins existing rows and renews the keys of albums."""
+
+OUTDATED_ROWS: Final = """
+-- The reader for which no row of the root is too old, or 0 (indexer/store/outdated.py).
+ALTER TABLE roots ADD COLUMN reader_version INTEGER NOT NULL DEFAULT 0;
+"""
+"""For rows that an older reader has read."""
+
+SEARCH_WORDS: Final = """
+-- Of the words in track_search: which versions made them (store/search_rows.py).
+ALTER TABLE identity ADD COLUMN search_folding TEXT NOT NULL DEFAULT '';
+
+DROP TABLE track_search;
+CREATE VIRTUAL TABLE track_search USING fts5 (
+    title, artist, albumartist, album, genre, composer, comment, label, path,
+    content = '', tokenize = 'ascii'
+);
+"""
+"""For more spellings and more texts in the full text. `migrate` fills it."""
+
+SEARCH_TOKENS: Final = (
+    r"""
+DROP TABLE track_search;
+-- The words are folded before they come here. The tokenizer folds once more what another program
+-- asks for: case, and the accents of Latin letters. All but ASCII marks and spaces is in words.
+CREATE VIRTUAL TABLE track_search USING fts5 (
+    title, artist, albumartist, album, genre, composer, comment, label, path,
+    content = '', tokenize = "unicode61 remove_diacritics 2 categories 'L* M* N* P* S* Co Cn' """
+    r"""separators '!""#$%&''()*+,-./:;<=>?@[\]^_`{|}~'"
+);
+"""
+)
+"""For programs that ask the full text themselves: `MATCH 'Björk'`. `migrate` fills it."""
+
+HOOKS: Final = """
+CREATE TABLE hooks (
+    name TEXT PRIMARY KEY,
+    cursor TEXT NOT NULL,           -- JSON, `Cursor` in store/hooks.py
+    received_at INTEGER,            -- when the last message was received
+    attempts INTEGER NOT NULL,      -- how often the next message failed since
+    error TEXT,                     -- why it failed last
+    disabled_at INTEGER             -- since when its receiver wants no more
+) WITHOUT ROWID;
+"""
+"""For programs that are told of changes."""
+HISTORY: Final = """
+-- What was there before, as JSON: the columns of the track that differ (store/former.py). Of a
+-- track whose row is purged, its last `missing` has all of them.
+ALTER TABLE changes ADD COLUMN before TEXT;
+-- Changes after this seq say what was there before; of older ones it is not known.
+ALTER TABLE identity ADD COLUMN history_floor INTEGER NOT NULL DEFAULT 0;
+UPDATE identity SET history_floor = (SELECT coalesce(max(seq), 0) FROM changes);
+"""
+"""For the library as it was."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
@@ -282,10 +363,24 @@ MIGRATIONS: Final = (
     ("birth_times", BIRTH_TIMES),
     ("subvolumes", SUBVOLUMES),
     ("trials", TRIALS),
+    ("look_alikes", LOOK_ALIKES),
+    ("outdated_rows", OUTDATED_ROWS),
+    ("search_words", SEARCH_WORDS),
+    ("public_views", PUBLIC_VIEWS),
+    ("search_tokens", SEARCH_TOKENS),
+    ("further_tags", FURTHER_TAGS),
+    ("artwork", ARTWORK_TABLES + ARTWORK_VIEWS),
+    ("hooks", HOOKS),
+    ("history", HISTORY),
+    ("damage", DAMAGE),
+    ("essence", ESSENCE),
+    ("playlists", PLAYLISTS),
 )
 """Name and script of every migration, oldest first; a new index is created by all of them."""
 
 MIGRATION_SET: Final = "music-indexer"
+FAILED_BY_DAMAGE: Final = 9
+"""Exit code of a migration that could not read the file as the older version wrote it."""
 STEPS_TAKEN: Final = """
 CREATE TABLE "_sqlite_migrations" (
    "id" INTEGER PRIMARY KEY,
@@ -300,6 +395,10 @@ CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
 
 
 def statements(script: str) -> list[str]:
-    """Split a script without triggers; `executescript` would commit between its statements."""
+    """Split a script without triggers, in which a statement ends with its line.
+
+    `executescript` would commit between them.
+    """
     lines = [line.partition("--")[0].rstrip() for line in script.splitlines()]
-    return [text.strip() for text in "\n".join(lines).split(";") if text.strip()]
+    ends = "\n".join([*lines, ""]).split(";\n")
+    return [text.strip() for text in ends if text.strip()]

@@ -6,60 +6,51 @@ MB written; with the folded texts in a table beside it, 15 MB and 75 MB.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from indexer.store.connection import Connection, select, select_value
-from indexer.store.folding import fold
-from indexer.store.query import Question, Words
+from indexer.store.connection import Connection, select
+from indexer.store.likeness import EXACT, Likeness
+from indexer.store.query import Question, Term, Words
+from indexer.store.search_rows import ADD, DROP, Texts, row_of
 
-Texts = tuple[str | None, str | None, str | None, str | None, str | None]
-"""title, artist, albumartist, album, genre of one track."""
-
-_ADD: Final = """INSERT INTO track_search(rowid,title,artist,albumartist,album,genre)
-VALUES(?,?,?,?,?,?)"""
-_DROP: Final = """
-INSERT INTO track_search (track_search, rowid, title, artist, albumartist, album, genre)
-VALUES ('delete', ?, ?, ?, ?, ?, ?)
-"""
-_CHECK_BUCKETS: Final = 262_139
-"""A prime below 2^18: the squares of 134 million positions of a word still fit in 64 bits."""
-_VOCABULARY: Final = """
-CREATE VIRTUAL TABLE temp.track_search_words USING fts5vocab (main, track_search, instance)
-"""
-_FORGET_VOCABULARY: Final = "DROP TABLE IF EXISTS temp.track_search_words"
-_PLACES_INDEXED: Final = """
-SELECT term, sum(place * place) FROM (
-    SELECT term, (doc * 8191 + offset * 64 + CASE col WHEN 'title' THEN 0 WHEN 'artist' THEN 1
-        WHEN 'albumartist' THEN 2 WHEN 'album' THEN 3 ELSE 4 END) % ?1 AS place
-    FROM temp.track_search_words WHERE doc NOT IN (SELECT value FROM json_each(?2))
-) GROUP BY term ORDER BY term
-"""
-_TOLD: Final = "SELECT id, title, artist, albumartist, album, genre FROM tracks WHERE place = 0"
-_TOLD_WITH_LENGTHS: Final = """
-SELECT tracks.id, sz, title, artist, albumartist, album, genre
-FROM tracks LEFT JOIN track_search_docsize AS lengths ON lengths.id = tracks.id WHERE place = 0
-"""
-_TOTALS: Final = "SELECT block FROM track_search_data WHERE id = 1"
-"""Number of tracks, and of words in each column: row 1 of FTS5's data."""
-_ONE_BYTE: Final = 0x80
+_ALL_IN_VIEW: Final = "SELECT id FROM tracks WHERE place = 0"
 _MATCHING: Final = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
 _AND_ITS_TRACK: Final = "AND EXISTS (SELECT 1 FROM tracks WHERE tracks.id = track_search.rowid"
-_BEST_FIRST: Final = "ORDER BY bm25(track_search, 10, 8, 4, 6, 2), rowid"
+_BEST_FIRST: Final = """
+ORDER BY bm25(track_search, 10, 8, 4, 6, 2, 0.5, 0.2, 0.3, 0.3), rowid
+"""
+"""Weights of the columns, as in `FIELDS`: the last four only fill up what the others found."""
 _WITH_WORDS: Final = """
 tracks.id IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)
 """
 _WITHOUT_WORDS: Final = """
 tracks.id NOT IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)
 """
-_IN_YEARS: Final = "coalesce(tracks.year BETWEEN ? AND ?, 0) = ?"
-_IN_CODEC: Final = "coalesce(tracks.codec = ? COLLATE NOCASE, 0) = ?"
-
 _WEIGHED: Final = 2000
 """Maximum matches that are ranked. Measured: 2 us to rank one, 0.1 us to find it."""
+_COMPARED: Final = 60
+"""Maximum matches whose names are compared with the question. Measured: 1 ms."""
+COUNTED: Final = 10_000
+"""Tracks are counted up to one more."""
+_NAMED: Final = """
+SELECT tracks.id, album, title, artist, albumartist
+FROM json_each(?) AS asked CROSS JOIN tracks ON tracks.id = asked.value
+"""
+_BY_ARTISTS_THAT_BEGIN: Final = """
+SELECT DISTINCT catalog_artists.id, catalog_artists.name
+FROM track_search JOIN track_artists ON track_artists.track_id = track_search.rowid
+    JOIN catalog_artists ON catalog_artists.id = track_artists.artist_id
+WHERE track_search MATCH ? ORDER BY length(catalog_artists.name), catalog_artists.id LIMIT ?
+"""
+_OF_ARTISTS: Final = """
+tracks.id IN (SELECT track_id FROM track_artists
+    WHERE artist_id IN (SELECT value FROM json_each(?)))
+"""
 _ARTISTS: Final = ("artist", "albumartist")
+_NAMES: Final = ("title", "artist", "albumartist", "album", "genre")
 _NO_LIMIT: Final = -1
 
 
@@ -72,36 +63,16 @@ class Condition(NamedTuple):
 
 def add(connection: Connection, track_id: int, texts: Texts) -> None:
     """Add a track that entered the view."""
-    connection.execute(_ADD, (track_id, *_folded(texts)))
-
-
-def add_all(connection: Connection, tracks: Iterable[tuple[int, Texts]]) -> None:
-    """Add tracks that entered the view, in the order of their ids."""
-    rows = (
-        (
-            track_id,
-            None if title is None else fold(title),
-            None if artist is None else fold(artist),
-            None if albumartist is None else fold(albumartist),
-            None if album is None else fold(album),
-            None if genre is None else fold(genre),
-        )
-        for track_id, (title, artist, albumartist, album, genre) in tracks
-    )
-    connection.executemany(_ADD, rows)
+    connection.execute(ADD, row_of(track_id, texts))
 
 
 def drop(connection: Connection, track_id: int, texts: Texts) -> None:
     """Remove a track; `texts` must be exactly those it was added with."""
-    connection.execute(_DROP, (track_id, *_folded(texts)))
-
-
-def _folded(texts: Texts) -> list[str | None]:
-    return [None if text is None else fold(text) for text in texts]
+    connection.execute(DROP, row_of(track_id, texts))
 
 
 def conditions(question: Question) -> list[Condition]:
-    asked = _facts(question)
+    asked = facts_of(question)
     if question.wanted:
         asked.append(Condition(_WITH_WORDS, (_expression(question, question.wanted),)))
     elif question.unwanted:
@@ -109,21 +80,43 @@ def conditions(question: Question) -> list[Condition]:
     return asked
 
 
+def occurs(connection: Connection, words: Words) -> bool:
+    """Whether a track has these words."""
+    return bool(_matching(connection, _phrase(words), (), "", 1))
+
+
+def count(connection: Connection, question: Question) -> int:
+    """How many tracks are found, at most one more than `COUNTED`."""
+    if question.wanted:
+        facts = facts_of(question)
+        everywhere = _expression(question, question.wanted)
+        return len(_matching(connection, everywhere, facts, "", COUNTED + 1))
+    asked = conditions(question)
+    statement = " AND ".join((_ALL_IN_VIEW, *(one.sql for one in asked)))
+    values = [value for one in asked for value in one.values]
+    rows = select(connection, f"{statement} LIMIT ?", (*values, COUNTED + 1))
+    return sum(1 for _ in rows)
+
+
 def best(connection: Connection, question: Question, limit: int | None) -> list[int]:
     """The ids of the tracks for a question with wanted words, the most relevant first.
 
     Up to 2 000 are ranked: shorter texts and rarer words rank higher, and a title counts most, then
-    an artist. Ranking more would take too long. The order is: artists that begin with the words,
-    then titles that do; then artists, titles and albums with all words, then the others. Equals are
-    in the order of ids.
+    an artist. Among the best of them, and among the tracks of an artist of just this name, those
+    come first whose title or artist is just what was asked for, then those that have all words in
+    these. Ranking more would take too long. The
+    order is then: artists that begin with the words, then titles that do; then artists, titles and
+    albums with all words, then the others. Equals are in the order of ids.
     """
     everywhere = _expression(question, question.wanted)
-    facts = _facts(question)
+    facts = facts_of(question)
     if limit is None:
-        return _matching(connection, everywhere, facts, _BEST_FIRST, _NO_LIMIT)
-    weighed = _weighed(connection, everywhere, facts, limit)
+        every = _matching(connection, everywhere, facts, _BEST_FIRST, _NO_LIMIT)
+        is_ranked = len(every) <= _WEIGHED
+        return _by_likeness(connection, question, every, facts) if is_ranked else every
+    weighed = _weighed(connection, everywhere, facts, max(limit, _COMPARED))
     if weighed is not None:
-        return weighed
+        return _by_likeness(connection, question, weighed, facts)[:limit]
     found: dict[int, None] = {}
     for expression in (*_places(question), everywhere):
         wanted = limit + len(found)
@@ -134,6 +127,40 @@ def best(connection: Connection, question: Question, limit: int | None) -> list[
         if len(found) >= limit:
             break
     return list(found)[:limit]
+
+
+def _by_likeness(
+    connection: Connection, question: Question, ids: list[int], facts: Sequence[Condition]
+) -> list[int]:
+    """The likely ones by how like the names of their tracks are, then all others of these ids."""
+    named = _of_artists_named(connection, question, ids, facts)
+    likely = list(dict.fromkeys([*ids[:_COMPARED], *named]))
+    likeness = Likeness(question)
+    page = msgspec.json.encode(likely).decode()
+    ranks = {one: -likeness.of_track(*names) for one, *names in select(connection, _NAMED, (page,))}
+    likely.sort(key=lambda one: ranks.get(one, 0))
+    return list(dict.fromkeys([*likely, *ids]))
+
+
+def _of_artists_named(
+    connection: Connection, question: Question, ids: list[int], facts: Sequence[Condition]
+) -> list[int]:
+    """The best tracks of artists whose own name is just what was asked for.
+
+    Only where more were found than are compared: tracks of artists whose names have the words and
+    more may all rank higher. The shortest names are compared, since an equal one is among these.
+    """
+    if not question.free or len(ids) < _COMPARED:
+        return []
+    likeness = Likeness(question)
+    begins = next(_places(question))
+    names = select(connection, _BY_ARTISTS_THAT_BEGIN, (begins, _COMPARED))
+    exact = [artist_id for artist_id, name in names if likeness.of_name(name) == EXACT]
+    if not exact:
+        return []
+    theirs = Condition(_OF_ARTISTS, (msgspec.json.encode(exact).decode(),))
+    everywhere = _expression(question, question.wanted)
+    return _matching(connection, everywhere, [*facts, theirs], _BEST_FIRST, _COMPARED)
 
 
 def _weighed(
@@ -159,30 +186,51 @@ def _matching(
     return [track_id for (track_id,) in select(connection, " ".join(statement), values)]
 
 
-def _facts(question: Question) -> list[Condition]:
+def facts_of(question: Question) -> list[Condition]:
     """The conditions of a question other than words."""
-    return [
-        *(Condition(_IN_YEARS, (one.first, one.last, not one.negated)) for one in question.years),
-        *(Condition(_IN_CODEC, (one.name, not one.negated)) for one in question.codecs),
-    ]
+    asked = []
+    for group in question.facts:
+        conditions = [_condition(term) for term in group]
+        sql = " OR ".join(one.sql for one in conditions)
+        asked.append(Condition(f"({sql})", tuple(v for one in conditions for v in one.values)))
+    return asked
+
+
+def _condition(term: Term) -> Condition:
+    if isinstance(term, Words):
+        is_unwanted = term.negated
+        return Condition(_WITHOUT_WORDS if is_unwanted else _WITH_WORDS, (_phrase(term),))
+    return Condition(f"coalesce({term.sql}, 0) = 0" if term.negated else term.sql, term.values)
 
 
 def _places(question: Question) -> Iterator[str]:
     """Narrower forms of a question, the best columns for its words first."""
-    free = [words for words in question.wanted if words.field is None]
+    free = question.free
     if not free:
         return
-    bound = [words for words in question.wanted if words.field is not None]
-    together = Words(" ".join(words.text for words in free), prefix=free[-1].prefix)
+    others = [group for group in question.wanted if group[0] not in free]
+    together = Words(
+        " ".join(words.text for words in free),
+        prefix=free[-1].prefix,
+        others=free[0].others if len(free) == 1 else (),
+    )
+    columns: tuple[str, ...]
     for columns in (_ARTISTS, ("title",)):
-        yield _expression(question, bound, _phrase(together, columns, begins=True))
-    for columns in (_ARTISTS, ("title",), ("album",)):
-        yield _expression(question, bound, *(_phrase(words, columns) for words in free))
+        yield _expression(question, others, _phrase(together, columns, begins=True))
+    for columns in (_ARTISTS, ("title",), ("album",), _NAMES):
+        yield _expression(question, others, *(_phrase(words, columns) for words in free))
 
 
-def _expression(question: Question, wanted: Iterable[Words], *phrases: str) -> str:
-    """An FTS5 expression for all of these, without the unwanted words of the question."""
-    every = " AND ".join([*phrases, *map(_phrase, wanted)])
+def _expression(question: Question, wanted: Iterable[Sequence[Words]], *phrases: str) -> str:
+    """An FTS5 expression for all of these, without the unwanted words of the question.
+
+    A word that may be missing is an alternative to one that is there anyway: so it counts only for
+    the rank.
+    """
+    groups = list(wanted)
+    required = [*phrases, *map(_one_of, (one for one in groups if not one[0].optional))]
+    optional = [_one_of(one) for one in groups if one[0].optional]
+    every = " AND ".join([*required, *(f"({required[0]} OR {one})" for one in optional)])
     if not question.unwanted:
         return every
     return f"({every}) NOT ({_any_of(question.unwanted)})"
@@ -192,78 +240,19 @@ def _any_of(unwanted: Iterable[Words]) -> str:
     return " OR ".join(map(_phrase, unwanted))
 
 
+def _one_of(group: Sequence[Words]) -> str:
+    return _phrase(group[0]) if len(group) == 1 else f"({' OR '.join(map(_phrase, group))})"
+
+
 def _phrase(words: Words, columns: Sequence[str] = (), *, begins: bool = False) -> str:
-    """Adjacent words, in one of these columns, or in the column that they require.
+    """Adjacent words or another spelling of them, in one of these columns, or in their own column.
 
     They are quoted, so user input is never syntax. Source: sqlite.org/fts5.html 3.
     """
     among = columns or ((words.field,) if words.field else ())
     place = "{" + " ".join(among) + "} : " if among else ""
-    text = words.text.replace('"', '""')
-    return f'{place}{"^ " if begins else ""}"{text}"{" *" if words.prefix else ""}'
-
-
-def told(connection: Connection) -> Iterator[tuple[int, Texts]]:
-    """The id and the texts of each track in the view, from its row."""
-    for track_id, *texts in select(connection, _TOLD + " ORDER BY id"):
-        yield track_id, tuple(texts)
-
-
-def count_wrong_words(connection: Connection, without: Collection[int] = ()) -> int:
-    """How many words or lengths of texts differ between the index and the rows of the view.
-
-    Those of the tracks `without` are not compared.
-
-    The positions of a word (track, column, offset) are compared by one sum of squares, which SQLite
-    computes from the index without sorting it; lengths affect the ranking. Measured with 100 000
-    tracks: 1.4 s for 1.2 million words.
-    """
-    connection.execute(_FORGET_VOCABULARY)
-    connection.execute(_VOCABULARY)
-    try:
-        expected, wrong = _places_told(connection, without)
-        values = (_CHECK_BUCKETS, msgspec.json.encode(sorted(without)).decode())
-        for word, places in select(connection, _PLACES_INDEXED, values):
-            wrong += expected.pop(word, None) != places
-        return wrong + len(expected)
-    finally:
-        connection.execute(_FORGET_VOCABULARY)
-
-
-def _places_told(connection: Connection, without: Collection[int]) -> tuple[dict[str, int], int]:
-    """(word -> the sum of the squares of its positions, number of wrong lengths)."""
-    sums: dict[str, int] = {}
-    get = sums.get
-    totals = [0] * 6
-    wrong = 0
-    for track_id, told_lengths, *texts in select(connection, _TOLD_WITH_LENGTHS):
-        if track_id in without:
-            continue
-        lengths = [0] * 5
-        for column, text in enumerate(texts):
-            if text is None:
-                continue
-            place = track_id * 8191 + column
-            words = fold(text).split()
-            for word in words:
-                at = place % _CHECK_BUCKETS
-                sums[word] = get(word, 0) + at * at
-                place += 64
-            lengths[column] = len(words)
-            totals[column + 1] += lengths[column]
-        totals[0] += 1
-        if max(lengths) < _ONE_BYTE:
-            wrong += told_lengths != bytes(lengths)
-        else:
-            wrong += told_lengths != b"".join(map(_varint, lengths))
-    if totals[0] and not without:
-        wrong += select_value(connection, _TOTALS) != b"".join(map(_varint, totals))
-    return sums, wrong
-
-
-def _varint(number: int) -> bytes:
-    """A number as FTS5 writes it: seven bits a byte, the highest first (fileformat2 1.6)."""
-    text = bytes((number & 0x7F,))
-    while number := number >> 7:
-        text = bytes((number & 0x7F | _ONE_BYTE,)) + text
-    return text
+    start, end = "^ " if begins else "", " *" if words.prefix else ""
+    spelled = [
+        start + '"' + text.replace('"', '""') + '"' + end for text in (words.text, *words.others)
+    ]
+    return f"{place}{spelled[0]}" if len(spelled) == 1 else f"{place}({' OR '.join(spelled)})"

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import chain
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 from indexer import errors, paths
 from indexer.model import Entry, IndexedFile, RowState, Stamp
+from indexer.store import tag_sets
+from indexer.store.changes import as_bytes, told
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema import TAG_COLUMNS
+from indexer.store.views import ADDED_AT, MOMENT, TOLD_PATH
 
 _V = TypeVar("_V")
 
 Columns = tuple[object, ...]
 """The tag columns of one row, in the order of `COLUMNS`."""
 
-COLUMNS: Final = (*TAG_COLUMNS, "guessed", "several", "suspect_encoding")
+_STORED: Final = (*TAG_COLUMNS, "guessed", "several", "suspect_encoding")
+COLUMNS: Final = (*_STORED, "has_lyrics", "short", "tags")
+"""The last is JSON (see `tag_sets`), and in the table the id of a set."""
+COLUMNS_OF_TABLE: Final = (*_STORED, "has_lyrics", "short", "tag_set")
 _PAGE: Final = 2000
 _STAMPED: Final = (
     "root_id", "path", "gone", "place", "path_is_text", "disk_id",
     "size", "mtime_ns", "ctime_ns", "inode", "scan_id", "reader_version",
     "added_at", "indexed_at", "missing_at", "album_id",
 )  # fmt: skip
-_WRITTEN: Final = (*_STAMPED, *COLUMNS, "birth_ns")
-ALL_COLUMNS: Final = ("id", *_STAMPED[:-1], "missing_days", _STAMPED[-1], *COLUMNS, "birth_ns")
+_WRITTEN: Final = (*_STAMPED, *COLUMNS_OF_TABLE, "birth_ns", "essence")
+ALL_COLUMNS: Final = (
+    "id", *_STAMPED[:-1], "missing_days", _STAMPED[-1], *_STORED, "birth_ns", "has_lyrics",
+    "tag_set", "short", "essence",
+)  # fmt: skip
 """All columns of the table, in its order."""
 
 _KNOWN: Final = """
 SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_id,
-       reader_version, added_at, missing_at, birth_ns
+       reader_version, added_at, missing_at, birth_ns, essence
 FROM tracks
 """
 _PATH: Final = 2
@@ -47,19 +59,34 @@ class Told(NamedTuple):
 
 
 TOLD: Final = Told()
-_BELOW: Final = (
-    _KNOWN + "WHERE root_id = ? AND path >= ? AND path < ? AND gone = 0 ORDER BY path LIMIT ?"
-)
-_IN_PLACE: Final = _KNOWN + "WHERE root_id = ? AND path = ? AND gone = 0"
-_GONE_FROM: Final = (
-    _KNOWN + "WHERE root_id = ? AND path = ? AND gone <> 0 ORDER BY gone DESC LIMIT 1"
-)
+_LOW_TEXT: Final = f"{TOLD_PATH} >= +CAST(?2 AS TEXT)"
+"""The plus takes the affinity off, with which SQLite would not use the index."""
+TEXTS_BELOW: Final = f"{_LOW_TEXT} AND {TOLD_PATH} < +CAST(?3 AS TEXT)"
+BYTES_BELOW: Final = f"{TOLD_PATH} >= ?2 AND {TOLD_PATH} < ?3"
+_TEXTS: Final = f"""
+{_KNOWN} WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0 ORDER BY {TOLD_PATH} LIMIT ?4
+"""
+_BYTES: Final = f"""
+{_KNOWN} WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0 ORDER BY {TOLD_PATH} LIMIT ?4
+"""
+_IN_PLACE: Final = f"{_KNOWN} WHERE root_id = ? AND {TOLD_PATH} = ? AND gone = 0"
+_GONE_FROM: Final = f"""
+{_KNOWN} WHERE root_id = ? AND {TOLD_PATH} = ? AND gone <> 0 ORDER BY gone DESC LIMIT 1
+"""
 _WITH_INODE: Final = _KNOWN + "WHERE inode = ? AND disk_id = ?"
+_WITH_ESSENCE: Final = _KNOWN + "WHERE essence = ? LIMIT ?"
+_HAS_ESSENCES: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'tracks_essence'"
+_ANY_GONE: Final = "SELECT 1 FROM tracks WHERE gone <> 0 LIMIT 1"
+_GONE_LIKE: Final = _KNOWN + "WHERE gone <> 0 AND size = ? AND mtime_ns BETWEEN ? AND ? LIMIT ?"
+_ADDED_SINCE: Final = f"{_KNOWN} WHERE place = 0 AND {ADDED_AT} >= {MOMENT} AND +size = ? LIMIT ?"
 _BY_ID: Final = _KNOWN + "WHERE id = ?"
 _UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
-_COLUMNS_OF: Final = f"SELECT {', '.join(COLUMNS)} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
+_COLUMNS_OF: Final = f"SELECT {', '.join(COLUMNS_OF_TABLE)} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
 _ANY: Final = "SELECT 1 FROM tracks LIMIT 1"
-_HOLDS: Final = "SELECT 1 FROM tracks WHERE root_id = ? AND path >= ? AND path < ? LIMIT 1"
+_HOLDS: Final = f"""
+SELECT 1 WHERE EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW})
+    OR EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {BYTES_BELOW})
+"""  # noqa: S608 - our own names
 _ALBUM_OF: Final = "SELECT album_id FROM tracks WHERE id = ?"
 _VIEW_ROW: Final = "SELECT * FROM library WHERE id = ?"
 _OF_ROOT: Final = "SELECT id FROM tracks WHERE root_id = ? AND gone = 0"
@@ -78,46 +105,64 @@ _ASKED: Final = 400
 _NEAR: Final = 200
 """Maximum rows between the first and the last value that are read as a range; with more, each value
 is looked up. In a seed there are none: chunks follow one another."""
-_HEARD_OF_NEAR: Final = """
-SELECT path FROM tracks WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3
-UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3 LIMIT ?4
-"""
+_HEARD_OF_NEAR: Final = f"""
+SELECT CAST({TOLD_PATH} AS BLOB) FROM tracks
+WHERE root_id = ?1 AND {_LOW_TEXT} AND {TOLD_PATH} <= +CAST(?3 AS TEXT)
+UNION ALL SELECT path FROM tracks WHERE root_id = ?1 AND {TOLD_PATH} BETWEEN ?2 AND ?3
+UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3
+    AND is_picture = 0 LIMIT ?4
+"""  # noqa: S608 - our own names
 _INODES_NEAR: Final = """
 SELECT inode FROM tracks WHERE ?1 AND inode BETWEEN ?2 AND ?3 LIMIT ?4
 """
 _ANY_OF: Final = ", ".join(f"?{number}" for number in range(2, _ASKED + 2))
-_HEARD_OF: Final = f"""
-SELECT path FROM tracks WHERE root_id = ?1 AND path IN ({_ANY_OF})
-UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path IN ({_ANY_OF})
+_PLACES_HEARD_OF: Final = f"""
+SELECT {TOLD_PATH} FROM tracks WHERE root_id = ?1 AND {TOLD_PATH} IN ({_ANY_OF})
+"""  # noqa: S608 - our own names
+_PROBLEMS_HEARD_OF: Final = f"""
+SELECT path FROM problems WHERE root_id = ?1 AND path IN ({_ANY_OF}) AND is_picture = 0
 """  # noqa: S608 - question marks
 _INODES_MET: Final = f"""
 SELECT inode FROM tracks WHERE ?1 AND inode IN ({_ANY_OF})
+"""  # noqa: S608 - question marks
+_ESSENCES_MET: Final = f"""
+SELECT essence FROM tracks WHERE ?1 AND essence IN ({_ANY_OF})
+"""  # noqa: S608 - question marks
+_SIZES_GONE: Final = f"""
+SELECT size FROM tracks WHERE ?1 AND gone <> 0 AND size IN ({_ANY_OF})
 """  # noqa: S608 - question marks
 _KEEPING_INDEXED_AT: Final = {"indexed_at": "indexed_at = coalesce(?, indexed_at)"}
 _ASSIGNED: Final = ", ".join(_KEEPING_INDEXED_AT.get(name, f"{name} = ?") for name in _WRITTEN)
 _WRITE: Final = f"UPDATE tracks SET {_ASSIGNED} WHERE id = ?"  # noqa: S608 - our own names
 _RESTAMP: Final = """
 UPDATE tracks SET disk_id = ?, size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?,
-    scan_id = ?, reader_version = ?, birth_ns = ?, indexed_at = coalesce(?, indexed_at)
+    scan_id = ?, reader_version = ?, birth_ns = ?, essence = ?,
+    indexed_at = coalesce(?, indexed_at)
 WHERE id = ?
 """
 _PARK: Final = "UPDATE tracks SET gone = id WHERE id = ?"
 _LEAVE: Final = """
 UPDATE tracks SET gone = id, place = 1, missing_at = ?, album_id = NULL,
     missing_days = (SELECT present_days FROM roots WHERE roots.id = root_id),
-    reader_version = CASE place WHEN 2 THEN 0 ELSE reader_version END
+    reader_version = CASE WHEN place >= 2 THEN 0 ELSE reader_version END
 WHERE id = ?
 """
+_DROP: Final = "DELETE FROM tracks WHERE id = ?"
 _TELL: Final = "UPDATE tracks SET missing_at = ? WHERE id = ?"
 _COUNTS: Final = """
-SELECT count(*) FILTER (WHERE place = 0),
-       count(*) FILTER (WHERE place = 1 AND tracks.added_at IS NOT NULL)
-FROM tracks JOIN roots ON roots.id = tracks.root_id
-WHERE roots.removed_at IS NULL
+SELECT (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL),
+    (SELECT count(*) FROM tracks WHERE place = 1 AND added_at IS NOT NULL
+        AND +root_id IN (SELECT id FROM roots WHERE removed_at IS NULL))
+"""
+"""Each track of the view has an album, and no other, so a small index has all of them."""
+_MISSING_BY_ROOT: Final = """
+SELECT root_id, count(*) FROM tracks WHERE place = 1 AND added_at IS NOT NULL
+    AND +root_id IN (SELECT id FROM roots WHERE removed_at IS NULL) GROUP BY root_id
 """
 _COUNT: Final = "SELECT count(*) FROM tracks"
 _COUNT_BY_ROOT: Final = """
-SELECT root_id, count(*) FROM tracks WHERE place = 0 GROUP BY root_id
+SELECT id, (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL AND +root_id = roots.id)
+FROM roots WHERE removed_at IS NULL
 """
 
 
@@ -134,13 +179,41 @@ def rows_below(
 ) -> Iterator[Row]:
     """Raw rows in place below a folder: `known_of` converts one, `TOLD` has the positions.
 
-    Read page by page: a long snapshot would make the WAL grow. Not recursive: the query seeks past
-    each subfolder, so it costs one step per subfolder, not per row. After a seek the pages start
-    small, since the next row may be in the next subfolder.
+    The index has paths that are UTF-8 first, then the others, of which there are rarely any.
+    """
+    others = pages(connection, _BYTES, root_id, folder, recursive=recursive)
+    first = next(others, None)
+    if first is None or paths.fits_utf8(folder):
+        texts = pages(connection, _TEXTS, root_id, folder, recursive=recursive)
+        if first is None:
+            yield from texts
+        else:
+            yield from merge(texts, chain((first,), others), key=itemgetter(_PATH))
+        return
+    yield first
+    yield from others
+
+
+def pages(
+    connection: Connection,
+    statement: str,
+    root_id: int,
+    folder: bytes,
+    *,
+    recursive: bool,
+    first: int = _PAGE,
+) -> Iterator[Row]:
+    """Rows read page by page: a long snapshot would make the WAL grow.
+
+    `statement` has the path as its third column, and the parameters and order of `rows_below`.
+    `first` is the size of the first page; the next ones grow.
+
+    Not recursive: the query seeks past each subfolder, so it costs one step per subfolder, not per
+    row. After a seek the pages start small, since the next row may be in the next subfolder.
     """
     low, high = paths.below_range(folder)
-    size = _PAGE if recursive else 1
-    while page := list(select(connection, _BELOW, (root_id, low, high, size))):
+    size = first if recursive else 1
+    while page := list(select(connection, statement, (root_id, low, high, size))):
         size = min(size * 2, _PAGE)
         before, low = low, page[-1][_PATH] + b"\x00"
         if recursive:
@@ -173,13 +246,13 @@ def _child_folder(path: bytes, folder: bytes) -> bytes | None:
 
 def in_place(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
     """The row in place at this path, present or refused."""
-    row = select_one(connection, _IN_PLACE, (root_id, path))
+    row = select_one(connection, _IN_PLACE, (root_id, told(path)))
     return None if row is None else known_of(row)
 
 
 def gone_from(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
     """The last row that left this path."""
-    row = select_one(connection, _GONE_FROM, (root_id, path))
+    row = select_one(connection, _GONE_FROM, (root_id, told(path)))
     return None if row is None else known_of(row)
 
 
@@ -196,7 +269,9 @@ def heard_of(connection: Connection, root_id: int, paths_: Sequence[bytes]) -> s
     near = [row[0] for row in select(connection, _HEARD_OF_NEAR, around)]
     if len(near) <= _NEAR:
         return set(near).intersection(paths_)
-    return _among(connection, _HEARD_OF, root_id, paths_)
+    shown = [told(path) for path in paths_]
+    found = {as_bytes(path) for path in _among(connection, _PLACES_HEARD_OF, root_id, shown)}
+    return found | _among(connection, _PROBLEMS_HEARD_OF, root_id, paths_)
 
 
 def inodes_met(connection: Connection, inodes: Sequence[int]) -> set[int]:
@@ -208,6 +283,39 @@ def inodes_met(connection: Connection, inodes: Sequence[int]) -> set[int]:
     if len(near) <= _NEAR:
         return set(near).intersection(inodes)
     return _among(connection, _INODES_MET, 1, inodes)
+
+
+def essences_met(connection: Connection, essences: Sequence[bytes]) -> set[bytes]:
+    """The given essences that any row has; none while the first scan runs, which has no index."""
+    if not essences or select_value(connection, _HAS_ESSENCES) is None:
+        return set()
+    return _among(connection, _ESSENCES_MET, 1, essences)
+
+
+def sizes_gone(connection: Connection, sizes: Sequence[int]) -> set[int]:
+    """The given sizes that a missing row has."""
+    if not sizes or select_value(connection, _ANY_GONE) is None:
+        return set()
+    return _among(connection, _SIZES_GONE, 1, sizes)
+
+
+def with_essence(connection: Connection, essence: bytes, most: int) -> list[IndexedFile]:
+    """Rows of this sound, missing ones too; none while the first scan runs."""
+    if select_value(connection, _HAS_ESSENCES) is None:
+        return []
+    return [known_of(row) for row in select(connection, _WITH_ESSENCE, (essence, most))]
+
+
+def gone_like(connection: Connection, stamp: Stamp, clock_ns: int, most: int) -> list[IndexedFile]:
+    """Missing rows of files with this size, and with this mtime by a clock so coarse."""
+    around = (max(stamp.mtime_ns - clock_ns, -(2**63)), min(stamp.mtime_ns + clock_ns, 2**63 - 1))
+    asked = (stamp.size, *around, most)
+    return [known_of(row) for row in select(connection, _GONE_LIKE, asked)]
+
+
+def added_since(connection: Connection, since_ms: int, size: int, most: int) -> list[IndexedFile]:
+    """Rows of the view with this size that entered it since (Unix milliseconds)."""
+    return [known_of(row) for row in select(connection, _ADDED_SINCE, (since_ms, size, most))]
 
 
 def _among(connection: Connection, question: str, first: int, values: Sequence[_V]) -> set[_V]:
@@ -231,8 +339,8 @@ def unannounced(connection: Connection) -> list[IndexedFile]:
 
 def columns_of(connection: Connection, track_id: int) -> Columns:
     """The tag columns of one row."""
-    row: Columns = next(select(connection, _COLUMNS_OF, (track_id,)))
-    return row
+    *columns, set_id = next(select(connection, _COLUMNS_OF, (track_id,)))
+    return (*columns, tag_sets.encoded(tag_sets.values_of(connection, set_id)))
 
 
 def album_of(connection: Connection, track_id: int) -> int | None:
@@ -252,10 +360,20 @@ def of_root(connection: Connection, root_id: int) -> list[int]:
 
 
 def add(
-    connection: Connection, known: IndexedFile, album_id: int | None, at: int | None, row: Columns
+    connection: Connection,
+    known: IndexedFile,
+    album_id: int | None,
+    at: int | None,
+    row: Columns,
+    tag_set: int | None = None,
 ) -> int:
-    """Insert a row and return its id, which was never used before; `known.id` is ignored."""
-    connection.execute(_ADD, (*_stamped(known, album_id, at), *row, known.birth_ns))
+    """Insert a row and return its id, which was never used before; `known.id` is ignored.
+
+    `tag_set` is the set of the tags in `row`.
+    """
+    connection.execute(
+        _ADD, (*_stamped(known, album_id, at), *row[:-1], tag_set, known.birth_ns, known.essence)
+    )
     return connection.last_insert_rowid()
 
 
@@ -264,8 +382,9 @@ def next_id(connection: Connection) -> int:
     return int(select_value(connection, _NEXT_ID))
 
 
-NewRow = tuple[int, Entry, bool, int, Columns, int | None]
-"""(id, file, whether the path is text, album id, tag columns, time of birth of the inode)."""
+NewRow = tuple[int, Entry, bool, int, Columns, int | None, int | None, bytes | None]
+"""(id, file, whether the path is text, album id, tag columns, set of further tags, time of birth of
+the inode, essence of the sound)."""
 
 
 def add_all(
@@ -288,18 +407,29 @@ def add_all(
                 track_id, root_id, entry.path, 0, 0, is_text,
                 entry.disk_id, (stamp := entry.stamp).size, stamp.mtime_ns, stamp.ctime_ns,
                 stamp.inode, scan_id, reader_version, now_ms, now_ms, None, None, album_id,
-                *columns, birth_ns,
+                *columns[:-3], birth_ns, columns[-3], tag_set, columns[-2], essence,
             )
-            for track_id, entry, is_text, album_id, columns, birth_ns in rows
+            for track_id, entry, is_text, album_id, columns, tag_set, birth_ns, essence in rows
         ),
     )  # fmt: skip
 
 
 def write(
-    connection: Connection, known: IndexedFile, album_id: int | None, at: int | None, row: Columns
+    connection: Connection,
+    known: IndexedFile,
+    album_id: int | None,
+    at: int | None,
+    row: Columns,
+    tag_set: int | None = None,
 ) -> None:
-    """Update every column of a row; `at` is when its tags were read, None: unchanged."""
-    connection.execute(_WRITE, (*_stamped(known, album_id, at), *row, known.birth_ns, known.id))
+    """Update every column of a row; `at` is when its tags were read, None: unchanged.
+
+    `tag_set` is the set of the tags in `row`.
+    """
+    stamped = _stamped(known, album_id, at)
+    connection.execute(
+        _WRITE, (*stamped, *row[:-1], tag_set, known.birth_ns, known.essence, known.id)
+    )
 
 
 def restamp(connection: Connection, known: IndexedFile, at: int | None) -> None:
@@ -308,7 +438,8 @@ def restamp(connection: Connection, known: IndexedFile, at: int | None) -> None:
     connection.execute(
         _RESTAMP,
         (known.disk_id, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
-         known.scan_id, known.reader_version, known.birth_ns, at, known.id),
+         known.scan_id, known.reader_version, known.birth_ns, known.essence,
+         at, known.id),
     )  # fmt: skip
 
 
@@ -320,6 +451,11 @@ def park(connection: Connection, track_id: int) -> None:
 def mark_missing(connection: Connection, track_id: int, missing_at: int | None) -> None:
     """Mark a row missing; `missing_at` None means that `changes` has no entry yet."""
     connection.execute(_LEAVE, (missing_at, track_id))
+
+
+def drop(connection: Connection, track_id: int) -> None:
+    """Delete a row that nothing refers to any more; its id is not used again."""
+    connection.execute(_DROP, (track_id,))
 
 
 def tell_missing(connection: Connection, track_id: int, missing_at: int) -> None:
@@ -351,6 +487,11 @@ def count(connection: Connection) -> int:
 def count_by_root(connection: Connection) -> dict[int, int]:
     """Tracks in the view, by root id."""
     return dict(select(connection, _COUNT_BY_ROOT))
+
+
+def count_missing_by_root(connection: Connection) -> dict[int, int]:
+    """Missing tracks, by root id; roots without one are left out."""
+    return dict(select(connection, _MISSING_BY_ROOT))
 
 
 NOTHING_READ: Final[Columns] = (None,) * len(COLUMNS)

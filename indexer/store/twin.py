@@ -81,6 +81,11 @@ class Twin:
         """
         if self._guard is None or self._watch is None:
             self._replace()
+        elif self._is_at_rest(self._guard):
+            if int(self._watch.pragma("data_version")) != self._version:
+                return False
+            self._let_go()
+            self._replace()
         elif not self._overwrite(self._guard, self._watch):
             return False
         self._is_installed = True
@@ -88,10 +93,7 @@ class Twin:
 
     def close(self) -> None:
         """Remove temporary files."""
-        for connection in (self._guard, self._watch):
-            if connection is not None:
-                connection.close()
-        self._guard = self._watch = None
+        self._let_go()
         for suffix in ("", *_LOGS):
             _with(self._new, suffix).unlink(missing_ok=True)
             _with(self._scratch, suffix).unlink(missing_ok=True)
@@ -111,6 +113,20 @@ class Twin:
                     connection.close()
         else:
             self._watch, self._guard = watch, guard
+
+    def _let_go(self) -> None:
+        for connection in (self._guard, self._watch):
+            if connection is not None:
+                connection.close()
+        self._guard = self._watch = None
+
+    def _is_at_rest(self, guard: Connection) -> bool:
+        """Whether it is a copy (`indexer backup`), which no program has open.
+
+        It has no WAL, so `watch` could not read while its pages are written.
+        """
+        has_log = _with(self._database, "-wal").exists()
+        return not has_log and str(guard.pragma("journal_mode")).lower() != "wal"
 
     def _opened(self, path: Path) -> Connection:
         connection = open_plainly(path, write=False)

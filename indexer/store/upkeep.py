@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import apsw
 
 from indexer import errors
-from indexer.store import changes
-from indexer.store.connection import Connection, file_name, select_value, write_transaction
+from indexer.store import changes, former, tag_sets, tracks
+from indexer.store.connection import Connection, file_name, select, select_value, write_transaction
 from indexer.store.sqlite_errors import explained
+from indexer.store.views import LATE_INDEXES
 
 _COPY: Final = "VACUUM INTO ?"
+_IN_SERIES: Final = re.compile(r"library-\d{4}-\d\d-\d\dT\d{6}\.db")
 _MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"
 _COUNT_DAY: Final = """
 UPDATE roots SET present_days = present_days + 1, last_day = ?1
@@ -25,10 +29,19 @@ _IS_NEW_DAY: Final = """
 SELECT 1 FROM roots WHERE id = ?2 AND last_day <> ?1 AND added_at / 86400000 <= ?1
 """
 _LAST_DAY: Final = "SELECT last_day FROM roots WHERE id = ?"
-_PURGE: Final = """
-DELETE FROM tracks WHERE root_id = ?1 AND gone <> 0 AND missing_at IS NOT NULL
+_LONG_GONE: Final = """
+root_id = ?1 AND gone <> 0 AND missing_at IS NOT NULL
     AND missing_days <= (SELECT present_days - ?2 FROM roots
                          WHERE id = ?1 AND removed_at IS NULL)
+"""
+_PURGE: Final = f"DELETE FROM tracks WHERE {_LONG_GONE}"  # noqa: S608 - our own text
+_TO_PURGE: Final = f"""
+SELECT id, added_at FROM tracks WHERE added_at IS NOT NULL AND {_LONG_GONE}
+"""  # noqa: S608 - our own text
+_LACKS_LATE_INDEX: Final = """
+SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)
+    AND EXISTS (SELECT 1 FROM tracks)
+    AND NOT EXISTS (SELECT 1 FROM pending WHERE is_chunk = 1 AND attempts = 0 AND passes = 0)
 """
 _DAY_MS: Final = 86_400_000
 _TRUNCATE: Final = 3
@@ -64,6 +77,28 @@ def copy_to(connection: Connection, target: Path) -> int:
         target.unlink(missing_ok=True)
         raise
     return size
+
+
+def copy_in_series(
+    connection: Connection, folder: Path, keep: int, now: datetime
+) -> tuple[Path, int, int]:
+    """Write a copy named after the local time, then remove all but the last `keep` of such copies.
+
+    Returns the copy, its size in bytes, and how many were removed. Other files in the folder, which
+    is created where it is missing, are left alone.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.CannotDo(
+            f"{folder}: cannot be created ({error.strerror}); name a folder that can be written"
+        ) from error
+    copy = folder / now.strftime("library-%Y-%m-%dT%H%M%S.db")
+    size = copy_to(connection, copy)
+    older = sorted(one for one in folder.iterdir() if _IN_SERIES.fullmatch(one.name))[:-keep]
+    for one in older:
+        one.unlink(missing_ok=True)
+    return copy, size, len(older)
 
 
 def tidy(connection: Connection) -> bool:
@@ -151,10 +186,38 @@ def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
     connection.execute(_STEP_BACK, (day, root_id))
 
 
+def add_late_indexes(connection: Connection) -> None:
+    """Create the indexes that the first scan does without, once that has inserted its files.
+
+    The sorted values go to a file: SQLite would keep 45 bytes of each track in memory.
+    """
+    lacks = {name: select_value(connection, _LACKS_LATE_INDEX, (name,)) for name in LATE_INDEXES}
+    lacking = [name for name, is_lacking in lacks.items() if is_lacking]
+    if not lacking:
+        return
+    connection.pragma("temp_store", "FILE")
+    try:
+        with write_transaction(connection):
+            for name in lacking:
+                connection.execute(LATE_INDEXES[name])
+    finally:
+        connection.pragma("temp_store", "MEMORY")
+
+
 def purge_missing(connection: Connection, root_id: int, keep_days: int) -> int:
-    """Delete a root's tracks whose file has been gone for so many days on which it was there."""
+    """Delete a root's tracks whose file has been gone for so many days on which it was there.
+
+    The change feed keeps what they were, at the change with which they went missing.
+    """
+    came_at: dict[int, int] = dict(list(select(connection, _TO_PURGE, (root_id, keep_days))))
+    for track_id, seq in changes.last_missing(connection, list(came_at)):
+        columns = tracks.columns_of(connection, track_id)
+        changes.keep(connection, seq, former.whole(columns, came_at[track_id]))
     connection.execute(_PURGE, (root_id, keep_days))
-    return int(connection.changes())
+    purged = int(connection.changes())
+    if purged:
+        tag_sets.end_all_unused(connection)
+    return purged
 
 
 _STRANGE_TRACKS: Final = """
@@ -189,7 +252,7 @@ UPDATE tracks SET album_id = NULL WHERE place <> 0 AND album_id IS NOT NULL
 _CALL_BYTES: Final = "UPDATE tracks SET path_is_text = 0 WHERE path_is_text NOT IN (0, 1)"
 _READ_REFUSED: Final = """
 UPDATE tracks SET reader_version = 0 WHERE place = 2 AND NOT EXISTS (SELECT 1 FROM problems
-    WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path)
+    WHERE problems.root_id = tracks.root_id AND problems.path = tracks.path AND is_picture = 0)
 """
 """A refused file without a recorded reason is read again."""
 STRANGE_MOUNTS: Final = """

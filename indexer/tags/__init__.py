@@ -1,10 +1,11 @@
 """An open audio file -> its `Track`.
 
 One reader per family of formats: `bare` (MPEG audio, AAC, AC-3, True Audio), `vorbis` (FLAC and
-Ogg), `mp4`, `asf`, `chunks` (WAV, AIFF), `dsd` (DSF, DSDIFF), `apev2` (Monkey's Audio, Musepack,
-OptimFROG, TAK, WavPack). Common files are read by our own readers, in bounded time and memory for
-any bytes; all others are parsed by mutagen, which has no such bounds. Only this package imports
-mutagen, and only the modules that the current file needs; `read_plain` imports none of it.
+Ogg), `mp4`, `matroska`, `asf`, `chunks` (WAV, AIFF), `wave64`, `caf`, `dsd` (DSF, DSDIFF), `apev2`
+(Monkey's Audio, Musepack, OptimFROG, TAK, WavPack). Common files are read by our own readers, in
+bounded time and memory for any bytes; all others are parsed by mutagen, which has no such bounds.
+Only this package imports mutagen, and only the modules that the current file needs; `read_plain`
+imports none of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
+from msgspec.structs import force_setattr
+
+from indexer.tags.extent import share_there
 from indexer.tags.window import Declined, Window
 
 if TYPE_CHECKING:
@@ -20,21 +24,34 @@ if TYPE_CHECKING:
 
     from indexer.model import Track
 
-__all__ = ("READER_VERSION", "SUFFIXES", "Declined", "Refused", "read_plain", "read_track")
+__all__ = (
+    "READER_VERSION",
+    "SUFFIXES",
+    "Declined",
+    "NoAudio",
+    "Refused",
+    "read_plain",
+    "read_track",
+)
 
-READER_VERSION: int = 4
-"""Raised whenever a reader's output changes; files that were refused are then tried again."""
+READER_VERSION: int = 6
+"""Raised whenever a reader's output changes; files that were refused are then tried again.
+
+What was read before is read again where its family may tell something else now: see `CHANGED_IN`
+in `families`."""
 
 SUFFIXES: frozenset[bytes] = frozenset(
-    b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta"
-    b" .flac .ogg .oga .oggflac .opus .spx"
-    b" .m4a .m4b .m4p .m4r .mp4"
+    b".mp3 .mp2 .mp1 .m2a .mpga .aac .adts .ac3 .eac3 .ec3 .tta"
+    b" .flac .ogg .oga .ogx .oggflac .opus .spx"
+    b" .m4a .m4b .m4p .m4r .mp4 .f4a .3ga .alac"
+    b" .mka .webm .weba"
     b" .wma .asf"
-    b" .wav .wave .aif .aiff .aifc .dsf .dff"
+    b" .wav .wave .bwf .w64 .caf .aif .aiff .aifc .afc .dsf .dff"
     b" .ape .mpc .mp+ .mpp .ofr .ofs .tak .wv".split()
 )
-"""Suffixes that are read, in lower case: all that mutagen knows as audio, except MIDI, which has no
-tags, and those that nearly always belong to films (3gp, m4v, mpg, ogv, wmv)."""
+"""Suffixes that are read, in lower case: all that mutagen knows as audio, Matroska, CAF and Wave64.
+Without MIDI and trackers, which hold notes, and those that nearly always belong to films (3gp, m4v,
+mkv, mpg, ogv, wmv)."""
 
 
 class Refused(Exception):
@@ -44,16 +61,22 @@ class Refused(Exception):
     """
 
 
+class NoAudio(Refused):
+    """The file is sound in its bytes and has no sound, which its suffix does not promise either."""
+
+
 def read_track(file: BinaryIO, suffix: bytes) -> Track:
     """Read tags and stream info; `suffix` (one of `SUFFIXES`) selects the reader tried first.
 
-    Raises `Refused` when the bytes are invalid, and the `OSError` itself when reading fails. The
+    Raises `Refused` when the bytes are invalid, `NoAudio` when they are a film without sound or the
+    like, and the `OSError` itself when reading fails. The
     file is neither opened nor closed here, and no more of it is read than its tags need. If its
-    attribute `ours_only` is true, it is read as by `read_plain`.
+    attribute `ours_only` is true, it is read as by `read_plain`; its attribute `keep_tags` names
+    other tags to read (`further.Keep`).
     """
     if getattr(file, "ours_only", False):
         return read_plain(file, suffix)
-    return _reader("reader")(Window(file), suffix)
+    return _read("reader", Window(file), suffix)
 
 
 def read_plain(file: BinaryIO, suffix: bytes) -> Track:
@@ -62,7 +85,22 @@ def read_plain(file: BinaryIO, suffix: bytes) -> Track:
     Raises `Declined` if the file needs mutagen; call `read_track` then, in a process that may run
     for a long time or crash.
     """
-    return _reader("fast")(Window(file, ours_only=True), suffix)
+    return _read("fast", Window(file, ours_only=True), suffix)
+
+
+def _read(module: str, window: Window, suffix: bytes) -> Track:
+    """The track that a module reads, with the essence of its sound, and the share that is there."""
+    track = _reader(module)(window, suffix)
+    # Made a moment ago, and not handed out yet: a copy would take as long as the essence itself.
+    force_setattr(track, "short", share_there(window))  # first: it leaves the head in the window
+    force_setattr(track, "essence", _essence()(window, track.codec))
+    return track
+
+
+@cache
+def _essence() -> Callable[[Window, str], bytes]:
+    essence_of: Callable[[Window, str], bytes] = import_module("indexer.tags.essence").essence_of
+    return essence_of
 
 
 @cache

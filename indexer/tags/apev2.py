@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mutagen import MutagenError
-from mutagen.apev2 import BINARY, TEXT, APEv2
-
-from indexer.tags import columns, id3
+from indexer.tags import columns, further, id3, leading, monkeys_audio, wavpack
+from indexer.tags.ape_items import tag_of
 
 if TYPE_CHECKING:
-    from mutagen.apev2 import APEv2File
+    from mutagen import StreamInfo
 
     from indexer.model import Track
+    from indexer.tags.ape_items import Tag
     from indexer.tags.window import Window
 
 COLUMNS = {
@@ -45,6 +44,9 @@ COLUMNS = {
     "replaygain_track_peak": "replaygain_track_peak",
     "replaygain_album_gain": "replaygain_album_gain",
     "replaygain_album_peak": "replaygain_album_peak",
+    **{name: name for name in further.NAMES if name != "movement"},
+    "movementname": "movement",  # MOVEMENT is its number
+    "lyrics": "has_lyrics",
 }
 OTHER_KEYS = {
     "albumartist": "albumartist",
@@ -57,111 +59,87 @@ OTHER_KEYS = {
     "totaldiscs": "disc_total",
     "description": "comment",
     "publisher": "label",
+    "initialkey": "key",
+    "unsyncedlyrics": "has_lyrics",
+    "syncedlyrics": "has_lyrics",
 }
 """Where a column is looked for when the key above is absent or blank."""
+
+OTHER_NAMES = {
+    "mixartist": "remixer",
+    "musicbrainz_albumstatus": "releasestatus",
+    "musicbrainz_albumtype": "releasetype",
+    "weblink": "website",
+    "movement": "movementnumber",
+}
+"""Keys of no column -> their names among the further tags; others have that of the key."""
 
 PICTURE_KEY = "cover art"
 """Prefix of the keys of pictures, in lower case: `Cover Art (Front)`."""
 
-FINAL_BLOCK = 0x1000
-"""Flag of a WavPack block: the last of those that sound at once."""
-SUB_BLOCK_NAME, ODD_SUB_BLOCK, LONG_SUB_BLOCK = 0x3F, 0x40, 0x80
-"""Bits of the first byte of a sub-block: its size is odd, and has three bytes."""
-CHANNEL_INFO = 0x0D
-SUB_BLOCKS_LIMIT = 64
-"""Maximum sub-blocks looked at. A guess: a block has ten."""
-
 
 def read(window: Window, suffix: bytes) -> Track:
-    """Read a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack."""
+    """Read a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack.
+
+    Raises ValueError as `leading.refuse_tags`.
+    """
+    leading.refuse_tags(window)
     window.seek(0)
     match suffix:
         case b".ape":
-            from mutagen.monkeysaudio import MonkeysAudio
-
-            return _track(window, "ape", MonkeysAudio(window))
+            return _track(window, "ape", monkeys_audio.Info(window))
         case b".ofr" | b".ofs":
-            from mutagen.optimfrog import OptimFROG
+            from mutagen.optimfrog import OptimFROGInfo
 
-            return _track(window, "optimfrog", OptimFROG(window))
+            return _track(window, "optimfrog", OptimFROGInfo(window))
         case b".tak":
-            from mutagen.tak import TAK
+            from mutagen.tak import TAKInfo
 
-            return _track(window, "tak", TAK(window))
+            return _track(window, "tak", TAKInfo(window))
         case b".wv":
-            from mutagen.wavpack import WavPack
-
-            file = WavPack(window)
-            file.info.channels = _wavpack_channels(window) or int(file.info.channels)
-            return _track(window, "wavpack", file)
+            return _track(window, "wavpack", wavpack.Info(window))
         case _:
-            from mutagen.musepack import Musepack
+            from mutagen.musepack import MusepackInfo
 
-            return _track(window, "musepack", Musepack(window), lossless=False)
-
-
-def _wavpack_channels(window: Window) -> int:
-    """The channels of sound that has more blocks than one at a time; 0 if it has not.
-
-    Each block has one or two channels, and the first one tells the number of all
-    (WavPack 4 & 5 Binary File / Block Format, "Metadata Sub-Blocks").
-    """
-    header = window.peek(0, 32)
-    flags = int.from_bytes(header[24:28], "little")
-    end = 8 + int.from_bytes(header[4:8], "little")
-    at = len(header)
-    if flags & FINAL_BLOCK:
-        return 0
-    for _ in range(SUB_BLOCKS_LIMIT):
-        head = window.peek(at, 8)
-        if at >= end or len(head) < 4:
-            break
-        begin = 4 if head[0] & LONG_SUB_BLOCK else 2
-        size = 2 * int.from_bytes(head[1:begin], "little")
-        if head[0] & SUB_BLOCK_NAME == CHANNEL_INFO:
-            content = window.peek(at + begin, size - bool(head[0] & ODD_SUB_BLOCK))
-            if len(content) >= 6:  # 12 bits each of channels and streams, both less one
-                return 1 + (content[0] | (content[2] & 15) << 8)
-            return content[0] if content else 0
-        at += begin + size
-    return 0
+            return _track(window, "musepack", MusepackInfo(window), lossless=False)
 
 
-def tag_beside(window: Window) -> APEv2 | None:
-    """The APEv2 tag of a file whose format has other tags; None if it is absent or broken."""
-    window.seek(0)
-    try:
-        return APEv2(window)
-    except MutagenError:
-        return None
-
-
-def values_of(tag: APEv2) -> columns.Values:
-    """The tag's texts by column; the texts of one item are separated by NULs."""
-    items = {key.lower(): list(item) for key, item in tag.items() if item.kind == TEXT}
+def values_of(tag: Tag, keep: further.Keep = further.NOTHING) -> columns.Values:
+    """The tag's texts by column."""
     values, others = (
-        {names[key]: item for key, item in items.items() if key in names}
+        {names[key]: item for key, item in tag.texts.items() if key in names}
         for names in (COLUMNS, OTHER_KEYS)
     )
+    for key, item in tag.texts.items() if keep else ():
+        if key not in COLUMNS and key not in OTHER_KEYS:
+            column = further.column_of(OTHER_NAMES.get(key, key), keep)
+            if column is not None:
+                values.setdefault(column, item)
     return columns.filled(values, others)
 
 
-def has_picture(tag: APEv2) -> bool:
+def has_picture(tag: Tag) -> bool:
     """Whether there is a cover; its value is a file name, NUL, and the picture."""
     return any(
-        item.value.partition(b"\0")[2]
-        for key, item in tag.items()
-        if item.kind == BINARY and key.lower().startswith(PICTURE_KEY)
+        content.partition(b"\0")[2]
+        for key, content in tag.binaries.items()
+        if key.startswith(PICTURE_KEY)
     )
 
 
-def _track(window: Window, codec: str, file: APEv2File, *, lossless: bool = True) -> Track:
-    if not getattr(file.info, "bitrate", 0):
-        file.info.bitrate = columns.mean_bitrate(window.size, file.info.length)
-    tag = file.tags
+def _track(
+    window: Window,
+    codec: str,
+    info: StreamInfo | monkeys_audio.Info | wavpack.Info,
+    *,
+    lossless: bool = True,
+) -> Track:
+    if not getattr(info, "bitrate", 0):
+        info.bitrate = columns.mean_bitrate(window.size, info.length)
+    tag = tag_of(window)
     if tag is None:
         older = id3.older_tag(window)
-        return id3.track(codec, file.info, older, lossless=lossless)
+        return id3.track(codec, info, older, lossless=lossless)
     return columns.track(
-        codec, file.info, values_of(tag), has_picture=has_picture(tag), lossless=lossless
+        codec, info, values_of(tag, window.keep), has_picture=has_picture(tag), lossless=lossless
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import columns, id3, id3v1
+from indexer.tags import columns, id3, id3v1, leading
 from indexer.tags.fast import mpeg_frames
 from indexer.tags.fast.mp4_sample_entry import AC3_CHANNELS
 
@@ -27,7 +27,7 @@ ADTS_MASK = 0xFFF6
 
 def read(window: Window, suffix: bytes) -> Track:
     match suffix:
-        case b".aac":
+        case b".aac" | b".adts":
             return _read_aac(window)
         case b".ac3" | b".eac3" | b".ec3":
             return _read_ac3(window)
@@ -48,15 +48,15 @@ def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool
     tail = window.tail
     if tail.find(id3v1.MARK) >= 0 and _may_have_apev2(tail):  # `APETAGEX` contains it, too
         window.leave_to_mutagen()
-        from indexer.tags import apev2
+        from indexer.tags import ape_items, apev2
 
-        ape = apev2.tag_beside(window)
+        ape = ape_items.tag_of(window)
         if ape is not None:
             return id3.track(
                 codec,
                 info,
                 id3.read_tag(window, with_v1=False),
-                apev2.values_of(ape),
+                apev2.values_of(ape, window.keep),
                 id3.values_of(tag),
                 has_picture=apev2.has_picture(ape),
                 lossless=lossless,
@@ -77,15 +77,42 @@ def _may_have_apev2(tail: bytes) -> bool:
 
 
 def _read_mpeg(window: Window) -> Track:
-    """The track of MPEG audio of any layer; mutagen finds the first frame if we do not."""
+    """The track of MPEG audio of any layer."""
     tag = id3.read_tag(window)
     info: mpeg_frames.Stream | MPEGInfo | None = mpeg_frames.stream(window, tag.size)
     if info is None:
         window.leave_to_mutagen()
-        from mutagen.mp3 import MPEGInfo
-
-        info = MPEGInfo(window, tag.size)
+        tag, info = _find_mpeg(window, tag)
     return _track(window, f"mp{info.layer}", info, tag)
+
+
+def _find_mpeg(window: Window, tag: Tag) -> tuple[Tag, mpeg_frames.Stream | MPEGInfo]:
+    """The first frame behind other bytes, or of a free bit rate; and the tag, if it is there, too.
+
+    Raises ValueError for another format, and mutagen's error if there is no frame.
+    """
+    from mutagen.mp3 import HeaderNotFoundError, MPEGInfo
+
+    from indexer.tags import mpeg_search
+
+    begin = leading.end_of_tags(window, tag.size)
+    if leading.suffix_at(window, leading.end_of_tags(window)):
+        raise ValueError("another format than MPEG audio")
+    at = mpeg_search.find(window, begin)
+    if not tag.size:
+        stray = leading.behind_junk(window, window.size if at is None else at)
+        if stray is not None:
+            from indexer.tags import mutagen_id3
+
+            tag = id3.with_older(window, mutagen_id3.tag_at(window, stray, with_v1=False))
+            at = mpeg_search.find(window, leading.end_of_tags(window, stray))
+    if at is None:
+        raise HeaderNotFoundError("can't sync to MPEG frame")
+    head = window.glance(at, mpeg_frames.XING_REACH)
+    frame = mpeg_frames.frame_of(head[:4])
+    skipped = frame.size if frame is not None and mpeg_frames.is_no_sound(head, frame) else 0
+    window.sound = [(at + skipped, window.size)]
+    return tag, mpeg_search.stream_at(window, at) or MPEGInfo(window, at)
 
 
 def _read_aac(window: Window) -> Track:
@@ -124,9 +151,12 @@ def _read_true_audio(window: Window) -> Track:
     from mutagen.trueaudio import TrueAudioInfo
 
     tag = id3.read_tag(window)
-    info = TrueAudioInfo(window, tag.size)
-    header = window.peek(tag.size, 10)  # `TTA1`, then 16 bits each of format, channels, depth
+    begin = tag.size
+    if window.peek(begin, 4) != b"TTA1":  # several tags
+        begin = leading.end_of_tags(window)
+    info = TrueAudioInfo(window, begin)
+    header = window.peek(begin, 10)  # `TTA1`, then 16 bits each of format, channels, depth
     info.channels = int.from_bytes(header[6:8], "little")
     info.bits_per_sample = int.from_bytes(header[8:10], "little")
-    info.bitrate = columns.mean_bitrate(window.size - tag.size, info.length)
+    info.bitrate = columns.mean_bitrate(window.size - begin, info.length)
     return _track(window, "tta", info, tag, lossless=True)

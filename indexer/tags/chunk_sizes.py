@@ -80,6 +80,7 @@ def _every_chunk(window: Window, at: int, end: int, layout: Layout) -> Iterator[
         size = int.from_bytes(header[4:], layout.order)
         if name in layout.sound:
             size = _sound_size(window, (name, begin, size), layout, long)
+            window.sound = [(begin, min(begin + size, end))]
         elif name == b"ds64":
             long = int.from_bytes(window.peek(begin + 8, 8), "little")
         yield name, begin, min(size, end - begin)

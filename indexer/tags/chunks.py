@@ -1,7 +1,7 @@
 """A file of chunks (WAV, AIFF) -> its track: stream info, ID3 in a chunk, texts in others.
 
-Sources: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, INFO); RFC 2361 (the
-codecs of WAV); Audio Interchange File Format AIFF-C, draft of 1991.
+Sources: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, INFO); Audio
+Interchange File Format AIFF-C, draft of 1991.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from contextlib import suppress
 from struct import unpack
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from indexer.tags import columns, id3, mutagen_id3
+from indexer.tags import columns, further, id3, mutagen_id3
 from indexer.tags.chunk_sizes import LAYOUTS, UNFILLED, chunks, chunks_of, first
 from indexer.tags.fast.id3 import Tag
-from indexer.tags.misread import misread
+from indexer.tags.misread import legacy_text
+from indexer.tags.wave_format import Stream, wave_stream
 
 if TYPE_CHECKING:
     from indexer.model import Track
@@ -33,9 +32,22 @@ INFO = {
     b"IMUS": "composer",
     b"ICMT": "comment",
     b"IBPM": "bpm",
+    b"IMED": "media",
 }
 OTHER_INFO = {b"IPRT": "track", b"YEAR": "date"}
 """Keys that some taggers write instead. (Not ISRC: in RIFF it means the source.)"""
+
+OTHER_NAMES = {
+    b"ICNT": "releasecountry",
+    b"ICOP": "copyright",
+    b"IENG": "engineer",
+    b"ILNG": "language",
+    b"IPRO": "producer",
+    b"ISFT": "encodersettings",
+    b"ITCH": "encodedby",
+    b"IWRI": "lyricist",
+}
+"""Keys of no column -> their names among the further tags; others have that of the key."""
 
 TEXT_CHUNKS = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment"}
 """Text chunks of AIFF; of the last, a file may have several. (`(c) ` has no column.)"""
@@ -43,19 +55,6 @@ TEXT_CHUNKS = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment"}
 INFO_LIMIT = 64 * 1024
 """Maximum bytes read of one INFO text or text chunk. A guess; fewer are kept of a comment."""
 
-WAVE_CODECS = {
-    0x0001: "pcm",
-    0x0002: "adpcm",
-    0x0003: "pcm",  # floats
-    0x0006: "alaw",
-    0x0007: "mulaw",
-    0x0011: "adpcm",
-    0x0031: "gsm",
-    0x0050: "mp2",
-    0x0055: "mp3",
-    0x2000: "ac3",
-    0xFFFE: "pcm",  # more than two channels or sixteen bits
-}
 AIFC_CODECS = {b"ulaw": "mulaw", b"alaw": "alaw", b"ima4": "adpcm"}
 """Compression types that are not PCM; any other is PCM of some byte order."""
 
@@ -64,18 +63,8 @@ UNCOMPRESSED = frozenset({*b"none twos sowt in16 in24 in32 23ni 42ni fl32 fl64".
 """Compression types of PCM in lower case: a sample takes whole bytes."""
 
 
-class Stream(Struct, gc=False):
-    """What is known of the sound; the names are mutagen's."""
-
-    length: float
-    bitrate: int
-    sample_rate: int
-    channels: int
-    bits_per_sample: int
-
-
 def read(window: Window, suffix: bytes) -> Track:
-    if suffix in {b".wav", b".wave"}:
+    if suffix in {b".wav", b".wave", b".bwf"}:
         return _read_wave(window)
     return _read_aiff(window)
 
@@ -89,20 +78,7 @@ def _read_wave(window: Window) -> Track:
     if layout is None or window.peek(8, 4) != b"WAVE":
         raise ValueError("no RIFF file of the type WAVE")
     found = chunks_of(window, layout)
-    begin, size = first(found, b"fmt ") or (0, 0)
-    if size < 16:
-        raise ValueError("no fmt chunk of 16 bytes")
-    order = "<" if layout.order == "little" else ">"
-    code, channels, rate, byte_rate, block, bits = unpack(order + "HHIIHH", window.peek(begin, 16))
-    _, sound = first(found, b"data") or (0, 0)
-    codec = WAVE_CODECS.get(code, "wav")
-    if codec == "pcm":
-        bitrate = channels * bits * rate
-        length = sound / block / rate if block and rate else 0.0
-    else:  # a block is many samples
-        bitrate = 8 * byte_rate
-        length = sound / byte_rate if byte_rate else 0.0
-    stream = Stream(length, bitrate, rate, channels, bits)
+    codec, stream = wave_stream(window, layout, found)
     others = _info_lists(window, found, layout)
     return _track(window, codec, stream, found, *others)
 
@@ -170,7 +146,18 @@ def _info_lists(window: Window, found: list[Chunk], layout: Layout) -> list[colu
                     if key in names:
                         text = _decode(window.peek(at, min(length, INFO_LIMIT)))
                         texts.setdefault(names[key], []).append(text)
+                column = column_of_other(key, window.keep)
+                if column is not None:
+                    text = _decode(window.peek(at, min(length, INFO_LIMIT)))
+                    values.setdefault(column, []).append(text)
     return [values, others]
+
+
+def column_of_other(key: bytes, keep: further.Keep) -> str | None:
+    """How a text of INFO stands among columns that is of none; None if it is not to be kept."""
+    if not keep or key in INFO or key in OTHER_INFO:
+        return None
+    return further.column_of(OTHER_NAMES.get(key, key.decode("latin-1")), keep)
 
 
 def _text_chunks(window: Window, found: list[Chunk]) -> columns.Values:
@@ -189,7 +176,4 @@ def _decode(content: bytes) -> str:
     whole = bool(nul) or len(content) < INFO_LIMIT
     with suppress(UnicodeDecodeError):
         return utf_8_decode(text, "strict", whole)[0]
-    latin = text.decode("latin-1")
-    with suppress(UnicodeDecodeError):
-        return latin if misread(latin) else text.decode("cp1252")
-    return latin
+    return legacy_text(text)

@@ -12,6 +12,7 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
+from indexer.tags import further
 from indexer.tags.misread import misread
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ LISTS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
 
 NUMBERS = ("track", "disc", "track_total", "disc_total")
 TOTALS = NUMBERS[2:]
+FLAGS = ("compilation", "has_lyrics")
 
-PLAIN = frozenset(Track.__struct_fields__) - {"date", "comment", "compilation", *NUMBERS}
+PLAIN = frozenset(Track.__struct_fields__) - {
+    "date", "comment", "compilation", "has_lyrics", "tags", *NUMBERS
+}  # fmt: skip
 """Columns whose single text is stored unchanged."""
 
 LARGEST_NUMBER = 2**31 - 1
@@ -96,6 +100,8 @@ def made(
     """
     if has_picture:
         fields["has_picture"] = True
+    if not further.is_plain(fields):
+        fields = further.gathered(fields)
     return Track(
         codec=codec,
         duration=_seconds(getattr(info, "length", None)),
@@ -140,6 +146,9 @@ def part_of(column: str, several: Sequence[str]) -> Part:
             return {column: text}
     if column in NUMBERS:
         return _numbers(column, _first(several))
+    if column in further.NAMES or column[:1] == further.MARK:
+        kept = texts(several)
+        return {column: kept} if kept else {}
     fields = _list(column, several) if column in LISTS else _text(column, joined(several))
     if fields and column in WORDS and _is_suspect(several):
         fields["suspect_encoding"] = True
@@ -148,9 +157,9 @@ def part_of(column: str, several: Sequence[str]) -> Part:
 
 def blank_part_of(column: str) -> Part:
     """The empty field of a column; records that the tag has a blank entry for it."""
-    if column in LISTS:
-        return {LISTS[column]: ()}
-    return {column: False if column == "compilation" else None}
+    if column in LISTS or column in further.NAMES:
+        return {LISTS.get(column, column): ()}
+    return {column: False if column in FLAGS else None}
 
 
 @lru_cache(maxsize=4096)
@@ -171,7 +180,9 @@ def _text(column: str, text: str | None) -> Fields:
         case _, "date":
             return {"date": text, "year": year(text)}
         case _, "comment":
-            return {"comment": _cut(text)}
+            return {"comment": further.cut(text, COMMENT_LIMIT)}
+        case _, "has_lyrics":
+            return {"has_lyrics": True}
         case _, "compilation":
             return {"compilation": text.strip().lower() in {"1", "true", "yes"}}
     return {column: text}
@@ -295,12 +306,3 @@ def _amount(value: float | None) -> int | None:
     if value is None or not 0 < value <= LARGEST_NUMBER:
         return None
     return int(value)
-
-
-def _cut(comment: str) -> str:
-    if 4 * len(comment) <= COMMENT_LIMIT:
-        return comment
-    encoded = comment.encode()
-    if len(encoded) <= COMMENT_LIMIT:
-        return comment
-    return encoded[:COMMENT_LIMIT].decode(errors="ignore")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags import columns
+from indexer.tags import columns, further
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +49,11 @@ COLUMNS = {
     "replaygain_track_peak": "replaygain_track_peak",
     "replaygain_album_gain": "replaygain_album_gain",
     "replaygain_album_peak": "replaygain_album_peak",
+    **{name: name for name in further.NAMES if name != "movement"},
+    "movementname": "movement",  # MOVEMENT is its number
+    "lyrics": "has_lyrics",
+    "unsyncedlyrics": "has_lyrics",
+    "syncedlyrics": "has_lyrics",
 }
 OTHER_KEYS = {
     "artist": ("author",),
@@ -59,6 +64,7 @@ OTHER_KEYS = {
     "disc_total": ("totaldiscs",),
     "comment": ("description",),
     "label": ("organization", "publisher"),
+    "key": ("initialkey",),
     "replaygain_track_gain": ("r128_track_gain",),
     "replaygain_album_gain": ("r128_album_gain",),
 }
@@ -82,6 +88,9 @@ R128_GAINS = {
 }
 """Name of a gain in 1/256 dB to -23 LUFS (RFC 7845, 5.2.1) -> the column of the gain to -18 LUFS
 (ReplayGain 2.0)."""
+_KEY = re.compile("(?!unknown[0-9]+$)[ -<>@-}]+")
+"""A key as the specification allows it, without those that mutagen makes up: of a comment that has
+none, and with `?` for other characters."""
 _R128 = re.compile(r"[+-]?[0-9]{1,5}")
 
 COUNT_LIMIT = 10_000
@@ -125,7 +134,7 @@ class Comments(msgspec.Struct):
         return texts
 
 
-def read_comments(content: bytes) -> tuple[Comments, int]:
+def read_comments(content: bytes, keep: further.Keep = further.NOTHING) -> tuple[Comments, int]:
     """The comments and their end offset, which is beyond the content if a size is wrong.
 
     Raises struct.error if a comment begins beyond the content, or there are too many.
@@ -144,6 +153,8 @@ def read_comments(content: bytes) -> tuple[Comments, int]:
         item = content[begin:at]
         comment = KEPT.get(item) if size <= SHORT else None
         found.append(comment or comment_of(item))
+        if keep and found[-1] is NO_MATTER:
+            found[-1] = other_comment(item, keep)
     return together(found), at
 
 
@@ -157,6 +168,17 @@ def comment_of(item: bytes) -> Comment:
             KEPT.clear()
         KEPT[item] = comment
     return comment
+
+
+def other_comment(item: bytes, keep: further.Keep) -> Comment:
+    """One comment of no column, if it is to be kept."""
+    key, separator, value = item.partition(b"=")
+    column = _other_column(key.decode("ascii", "replace"), keep) if separator else None
+    return NO_MATTER if column is None else named(column, value.decode("utf-8", "replace"))
+
+
+def _other_column(key: str, keep: further.Keep) -> str | None:
+    return further.column_of(key, keep) if keep and _KEY.fullmatch(key) else None
 
 
 def named(name: str, text: str) -> Comment:
@@ -176,9 +198,9 @@ def together(found: Sequence[Comment]) -> Comments:
     return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
 
 
-def comments_of(pairs: Iterable[tuple[str, str]]) -> Comments:
+def comments_of(pairs: Iterable[tuple[str, str]], keep: further.Keep = further.NOTHING) -> Comments:
     """The comments used here, from pairs of a key and one text."""
-    names = ((NAMES.get(key.lower()), text) for key, text in pairs)
+    names = ((NAMES.get(key.lower()) or _other_column(key, keep), text) for key, text in pairs)
     return together([named(name, text) for name, text in names if name is not None])
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.tags import id3, mutagen_id3
 from indexer.tags.chunk_sizes import LAYOUTS, chunks, chunks_of, first
-from indexer.tags.chunks import Stream
 from indexer.tags.fast.id3 import Tag
+from indexer.tags.wave_format import Stream
 
 if TYPE_CHECKING:
     from indexer.model import Track
@@ -44,10 +44,11 @@ def _read_dsf(window: Window) -> Track:
     if head[DSF_SOUND:][:4] != b"data":
         raise ValueError("no sound where a DSF file has it")
     (tag_at,) = unpack("<Q", head[20:28])
+    (size,) = unpack("<Q", head[DSF_SOUND + 4 :])
+    end = tag_at if DSF_HEADERS <= tag_at <= window.size else window.size
+    window.sound = [(DSF_HEADERS, min(end, DSF_SOUND + size) if size > 12 else end)]
     channels, rate, bits, samples = unpack("<IIIQ", head[DSF_STREAM + 24 : DSF_STREAM + 44])
     if samples in {0, 2**64 - 1}:
-        end = tag_at if DSF_HEADERS <= tag_at <= window.size else window.size
-        (size,) = unpack("<Q", head[DSF_SOUND + 4 :])
         sound = min(size - 12, end - DSF_HEADERS) if size > 12 else end - DSF_HEADERS
         is_one_block = sound <= DSF_BLOCK * channels  # an empty recording has one, of padding
         samples = 0 if samples == 0 and is_one_block else sound * 8 // max(channels, 1)

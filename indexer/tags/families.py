@@ -13,11 +13,14 @@ Family = Callable[[Window, bytes], Track]
 """A reader of several formats; the suffix distinguishes them."""
 
 SUFFIXES_OF_FAMILIES = {
-    "bare": b".mp3 .mp2 .mp1 .m2a .aac .ac3 .eac3 .ec3 .tta",
-    "mp4": b".m4a .m4b .m4p .m4r .mp4",
-    "vorbis": b".flac .ogg .oga .oggflac .opus .spx .ogv",
+    "bare": b".mp3 .mp2 .mp1 .m2a .mpga .aac .adts .ac3 .eac3 .ec3 .tta",
+    "mp4": b".m4a .m4b .m4p .m4r .mp4 .f4a .3ga .alac",
+    "matroska": b".mka .webm .weba",
+    "vorbis": b".flac .ogg .oga .ogx .oggflac .opus .spx .ogv",
     "asf": b".wma .asf",
-    "chunks": b".wav .wave .aif .aiff .aifc",
+    "chunks": b".wav .wave .bwf .aif .aiff .aifc .afc",
+    "wave64": b".w64",
+    "caf": b".caf",
     "dsd": b".dsf .dff",
     "apev2": b".ape .mpc .mp+ .mpp .ofr .ofs .tak .wv",
 }
@@ -25,6 +28,29 @@ FAMILIES = {
     one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
 }
 """Suffix -> the module that is tried first."""
+
+
+MAY_BE_SILENT = frozenset({b".mp4", b".webm", b".asf"})
+"""Suffixes of films as well: a file of them without sound is no track, and no problem."""
+
+CHANGED_IN = {
+    "bare": 6,
+    "mp4": 6,
+    "matroska": 6,
+    "vorbis": 6,
+    "asf": 6,
+    "chunks": 6,
+    "wave64": 6,
+    "caf": 6,
+    "dsd": 6,
+    "apev2": 6,
+}
+"""The last `READER_VERSION` in which a family got values that it did not read before, or others."""
+
+
+def least_version(suffix: bytes) -> int:
+    """The oldest `READER_VERSION` whose values of a file with this suffix are those of today."""
+    return CHANGED_IN.get(FAMILIES.get(suffix, ""), 0)
 
 
 @cache
@@ -39,7 +65,7 @@ def family_of(suffix: bytes) -> Family:
 
 OF_OURS = frozenset(
     suffix
-    for family in ("bare", "mp4", "vorbis")
+    for family in ("bare", "caf", "matroska", "mp4", "vorbis")
     for suffix in SUFFIXES_OF_FAMILIES[family].split()
 )
 """Suffixes of the formats for which we have our own readers."""

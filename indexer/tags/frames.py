@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from indexer.tags import columns, id3_dates
+from indexer.tags import columns, further, id3_dates
 from indexer.tags.genre_names import GENRES
 
 Texts = dict[str, list[str]]
@@ -30,8 +30,26 @@ FRAMES = {
     "TSRC": "isrc",
     "TPUB": "label",
     "TCMP": "compilation",
+    "TSO2": "albumartistsort",
+    "TSOP": "artistsort",
+    "TSOA": "albumsort",
+    "TSOT": "titlesort",
+    "TSOC": "composersort",
+    "TSST": "discsubtitle",
+    "TMED": "media",
+    "MVNM": "movement",
+    "TPE3": "conductor",
+    "TMOO": "mood",
+    "GRP1": "grouping",
+    "TIT1": "grouping",
+    "TKEY": "key",
+    "USLT": "has_lyrics",
     "UFID:http://musicbrainz.org": "mb_trackid",
 }
+LYRICS = "USLT"
+"""The key of all lyrics, those of SYLT too."""
+GROUPS = ("GRP1", "TIT1")
+"""Frames of the grouping: where iTunes writes the first, the other one has the work."""
 ARTISTS = "artists"
 """Description of a TXXX frame with the artists one by one: Picard's, beside TPE1."""
 USER_TEXTS = {
@@ -52,6 +70,11 @@ USER_TEXTS = {
     "replaygain_track_peak": "replaygain_track_peak",
     "replaygain_album_gain": "replaygain_album_gain",
     "replaygain_album_peak": "replaygain_album_peak",
+    **{name: name for name in further.NAMES},
+    "initialkey": "key",
+    "movementname": "movement",
+    "lyrics": "has_lyrics",
+    "unsyncedlyrics": "has_lyrics",
 }
 """Descriptions of TXXX frames in lower case: taggers do not agree on the case. A frame of its own
 comes first."""
@@ -66,13 +89,17 @@ MASTER = 1
 
 WANTED = {
     name.encode(): name
-    for name in (*FRAMES, *id3_dates.NAMES, "TXXX", "COMM", "UFID", "APIC", "RVA2")
+    for name in (*FRAMES, *id3_dates.NAMES, "TXXX", "COMM", "UFID", "APIC", "RVA2", "SYLT")
     if ":" not in name
 }
 """Name in the file -> mutagen's key."""
+SKIMMED = frozenset({"APIC", LYRICS, "SYLT"})
+"""Frames of which only the beginning is read, to know whether they hold anything."""
 
 HEADER_SIZE = 10
 SEVEN_BITS = 0x7F
+SKIMMED_HEAD = 1024
+"""Bytes read of a frame that is skimmed: of a picture, encoding, MIME type and description."""
 TEXT_LIMIT = 2 * 1024 * 1024
 """Maximum bytes of a text frame. A guess: 4 KB of a comment are kept; mutagen goes byte by byte."""
 VALUES_LIMIT = 1000
@@ -129,7 +156,7 @@ def short_frame(content: bytes) -> Frame | None:
         if not is_name(name):
             return None
         frame = FOREIGN
-    elif flags or key == "APIC" or not size:
+    elif flags or key in SKIMMED or not size:
         return None
     else:
         frame = frame_of(key, content[HEADER_SIZE:])
@@ -214,6 +241,24 @@ def volume_texts(channel: int, gain: float, peak: float) -> list[str]:
     if channel != MASTER:
         return []
     return [f"{gain:.2f} dB", *([f"{peak:.6f}"] if peak > 0 else [])]
+
+
+def holds_lyrics(name: str, head: bytes, size: int) -> bool:
+    """Whether a frame USLT or SYLT of `size` bytes that begins with `head` holds any text.
+
+    Before it are the encoding, a language, in SYLT two bytes of format, and a description
+    (ID3v2.4.0-frames, 4.8 and 4.9).
+    """
+    begin = 4 if name == LYRICS else 6
+    if head[:1] in {b"\x01", b"\x02"}:
+        while any(head[begin : begin + 2]):
+            begin += 2
+        begin += 2
+    else:
+        begin = head.find(b"\0", begin) + 1
+        if not begin:
+            return size > SKIMMED_HEAD
+    return size > SKIMMED_HEAD or bool(head[begin:].strip(b"\0\xff\xfe \t\r\n"))
 
 
 def column_of(key: str) -> str | None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from indexer.model import Track
 from indexer.tags import columns, id3_dates, id3v1
 from indexer.tags.fast.id3 import Tag, plain_tag
 from indexer.tags.frames import (
     FRAMES,
     GAINS,
+    GROUPS,
     Texts,
     column_of,
     description_of,
     genres,
     is_by_program,
 )
+from indexer.tags.other_frames import column_in
 
 if TYPE_CHECKING:
-    from indexer.model import Track
     from indexer.tags.window import Window
 
 
@@ -28,8 +32,13 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
         window.leave_to_mutagen()
         from indexer.tags import mutagen_id3
 
-        tag = mutagen_id3.tag_in(window)
-    if with_v1 and (older := id3v1.texts_of(window, tag.version)):
+        tag = mutagen_id3.tag_at(window, with_v1=False)
+    return with_older(window, tag) if with_v1 else tag
+
+
+def with_older(window: Window, tag: Tag) -> Tag:
+    """The tag, and the ID3v1 tag at the file's end for what it lacks."""
+    if older := id3v1.texts_of(window, tag.version):
         _add(tag, older)
     return tag
 
@@ -81,6 +90,22 @@ def track(
     )
 
 
+def completed(found: Track, window: Window) -> Track:
+    """The track, with what it lacks from the ID3 tags at the ends of the file."""
+    other = track(found.codec, None, read_tag(window))
+    missing = {
+        name: value
+        for name in Track.__struct_fields__
+        if (value := getattr(other, name)) and not getattr(found, name)
+    }
+    missing.pop("date", None)
+    if "year" in missing or not found.date:  # a date without a year gives way to one with it
+        missing["date"] = other.date
+    if missing.keys().isdisjoint((*columns.WORDS, *columns.LISTS.values())):
+        missing.pop("suspect_encoding", None)
+    return replace(found, **missing)
+
+
 def values_of(tag: Tag) -> columns.Values:
     """The tag's texts by column."""
     values: columns.Values = {}
@@ -98,14 +123,33 @@ def values_of(tag: Tag) -> columns.Values:
             names = GAINS.get(key[5:].lower(), ())
             gains |= {name: [text] for name, text in zip(names, texts, strict=False)}
             continue
+        if (other := column_in(key)) is not None:
+            values[other] = [*values.get(other, ()), *texts]
+            continue
         column = column_of(key)
         if column is not None and texts and (key in FRAMES or column not in values):
             values[column] = texts
     if comments:
         values["comment"] = _comment(comments)
     if dates:
-        values["date"] = id3_dates.date_of(dates)
+        values |= _dates(dates)
+    _tell_groups(values, tag.texts())
     return columns.filled(values, gains) if gains else values
+
+
+def _dates(texts: Texts) -> columns.Values:
+    """The date, and that of the first release if there is one."""
+    dates = {"date": id3_dates.date_of(texts)}
+    original = id3_dates.original_of(texts)
+    return {**dates, "originaldate": original} if columns.texts(original) else dates
+
+
+def _tell_groups(values: columns.Values, texts: Texts) -> None:
+    """The work and the grouping as iTunes writes them, if both are there."""
+    first, other = map(texts.get, GROUPS)
+    if first and other:
+        values["grouping"] = first
+        values.setdefault("work", other)
 
 
 def _comment(comments: Texts) -> list[str]:

@@ -63,6 +63,12 @@ def date_of(texts: Mapping[str, list[str]]) -> list[str]:
     return date
 
 
+def original_of(texts: Mapping[str, list[str]]) -> list[str]:
+    """The date of the first release: that of TDOR, else the year of TORY; empty without any."""
+    stamps = [stamp(text) for text in texts.get("TDOR", ())]
+    return stamps if columns.texts(stamps) else [text.strip() for text in texts.get("TORY", ())]
+
+
 def timestamps_of(texts: Mapping[str, list[str]]) -> list[str]:
     """Merge TYER (year), TDAT (DDMM) and TIME (HHMM) into ID3v2.4 time stamps, as mutagen does."""
     years, days, times = texts.get("TYER", ()), texts.get("TDAT", ()), texts.get("TIME", ())

@@ -25,7 +25,7 @@ YEARS = {3: "TYER", 4: "TDRC"}
 """Version of ID3v2 -> the frame of its year."""
 
 _NO_GENRE = 255
-_SIZE = 128
+SIZE = 128
 _APE_OVERHANG = b"APETAGEX".index(MARK)
 _parts = Struct("3x30s30s30s4s30sB").unpack
 """Title, artist, album, year, comment and genre."""
@@ -33,11 +33,11 @@ _parts = Struct("3x30s30s30s4s30sB").unpack
 
 def texts_of(window: Window, version: int) -> Texts:
     """The tag's texts by the keys of ID3v2.`version` (3 or 4); empty without such a tag."""
-    tail = window.tail[-_SIZE - _APE_OVERHANG :]
+    tail = window.tail[-SIZE - _APE_OVERHANG :]
     begin = tail.find(MARK)
     if begin < 0 or tail.find(b"APETAGEX") == begin - _APE_OVERHANG >= 0:
         return {}
-    if len(tail) - begin == _SIZE:  # nearly always
+    if len(tail) - begin == SIZE:  # nearly always
         return _texts(tail[begin:], version)
     window.leave_to_mutagen()
     from mutagen.id3 import ParseID3v1

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from indexer.tags import further
+
 ATOMS = {
     "\xa9nam": "title",
     "\xa9ART": "artist",
@@ -17,6 +19,15 @@ ATOMS = {
     "\xa9wrt": "composer",
     "\xa9cmt": "comment",
     "tmpo": "bpm",
+    "soaa": "albumartistsort",
+    "soar": "artistsort",
+    "soal": "albumsort",
+    "sonm": "titlesort",
+    "soco": "composersort",
+    "\xa9wrk": "work",
+    "\xa9mvn": "movement",
+    "\xa9grp": "grouping",
+    "\xa9lyr": "has_lyrics",
 }
 PAIRS = {"trkn": ("track", "track_total"), "disk": ("disc", "disc_total")}
 FREEFORM = {
@@ -33,14 +44,46 @@ FREEFORM = {
         "replaygain_track_peak": "replaygain_track_peak",
         "replaygain_album_gain": "replaygain_album_gain",
         "replaygain_album_peak": "replaygain_album_peak",
+        **{name: name for name in ("originaldate", "discsubtitle", "media", "conductor", "mood")},
+        "initialkey": "key",
     }.items()
 }
 """In lower case: taggers do not agree on the case."""
 OTHER_FREEFORM = {
     "----:com.apple.itunes:album artist": "albumartist",
     "----:com.apple.itunes:publisher": "label",
+    "----:com.apple.itunes:lyrics": "has_lyrics",
+    "----:com.apple.itunes:unsyncedlyrics": "has_lyrics",
+    **{
+        f"----:com.apple.itunes:{name}": name
+        for name in further.NAMES
+        if f"----:com.apple.itunes:{name}" not in FREEFORM
+    },
 }
 """Where a column is looked for when the item above is absent or blank."""
+
+OTHER_NAMES = {
+    "\xa9too": "encodedby",
+    "cprt": "copyright",
+    "\xa9mvi": "movementnumber",
+    "\xa9mvc": "movementtotal",
+    "shwm": "showmovement",
+    "tvsh": "show",
+    "sosn": "showsort",
+    "desc": "description",
+    "purl": "podcasturl",
+}
+"""Items that fill no column -> their names among the further tags; others have that of the item."""
+
+USER_DATA = {
+    "titl": "title",
+    "perf": "artist",
+    "auth": "artist",  # where there is no `perf`
+    "albm": "album",
+    "gnre": "genre",
+    "yrrc": "date",
+}
+"""Assets of 3GPP (TS 26.244, 8.2) -> their columns."""
 
 EMPTY_COVER = 24
 """Bytes of a `covr` atom with an empty `data` atom."""
@@ -64,6 +107,8 @@ CODECS = {
     "dtsl": "dts",
     "ac-3": "ac3",
     "ec-3": "eac3",
+    "samr": "amr",
+    "sawb": "amr",
 }
 """Codecs other than AAC whose usual name differs from mutagen's: object types of MPEG-4 (RFC 6381
 and the MP4 registration authority), and sample entries."""

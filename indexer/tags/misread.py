@@ -28,9 +28,21 @@ def misread(text: str) -> bool:
         return False  # not decoded as Latin-1
     return (
         any(_is_foreign(run) for run in _RUN.findall(text))
-        or _is_shift_jis(text)
+        or is_shift_jis(text)
         or _is_utf_8(content)
     )
+
+
+def legacy_text(content: bytes) -> str:
+    """A text that is not UTF-8, though it should be: of a Windows code page, by its looks of 1252.
+
+    Text that looks like another code page is decoded as Latin-1, by which `misread` knows it.
+    """
+    latin = content.decode("latin-1")
+    try:
+        return latin if misread(latin) else content.decode("cp1252")
+    except UnicodeDecodeError:
+        return latin
 
 
 def _is_foreign(run: str) -> bool:
@@ -39,7 +51,7 @@ def _is_foreign(run: str) -> bool:
     return len(set(run)) >= 3 and 3 * letters >= len(run)
 
 
-def _is_shift_jis(text: str) -> bool:
+def is_shift_jis(text: str) -> bool:
     """Whether most of the text is pairs; some lead bytes are quotation marks in cp1252."""
     pairs = _SHIFT_JIS_PAIR.findall(text)
     return len(set(pairs)) >= 2 and 2 * len(pairs) >= 0.75 * len("".join(text.split()))

@@ -13,8 +13,11 @@ from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
 from indexer.tags import columns, comments
+from indexer.tags.fast.ogg import OPUS_RATE
+from indexer.tags.fast.ogg_start import longest_packet, start_of
 
 if TYPE_CHECKING:
+    from mutagen import StreamInfo
     from mutagen.ogg import OggFileType
 
     from indexer.model import Track
@@ -71,7 +74,7 @@ def read_flac(window: Window) -> Track:
     window.seek(0)
     flac = _Flac(window)
     has_picture = any(picture.picture_size for picture in flac.pictures)
-    found = comments.comments_of(flac.tags or ())
+    found = comments.comments_of(flac.tags or (), window.keep)
     return comments.track("flac", flac.info, found, has_picture=has_picture, lossless=True)
 
 
@@ -87,8 +90,23 @@ def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
         ogg_class, codec = OGG_BY_SUFFIX.get(suffix, (ogg_class, codec))
     window.seek(0)
     ogg = ogg_class(window)
+    if not getattr(ogg.info, "total_samples", 0):
+        _begin_at_start(window, ogg.info, packet)
     if codec != "theora" and not getattr(ogg.info, "bitrate", 0):
         ogg.info.bitrate = columns.mean_bitrate(window.size, ogg.info.length)
     return comments.track(
-        codec, ogg.info, comments.comments_of(ogg.tags or ()), lossless=codec == "flac"
+        codec, ogg.info, comments.comments_of(ogg.tags or (), window.keep), lossless=codec == "flac"
     )
+
+
+def _begin_at_start(window: Window, info: StreamInfo, packet: bytes) -> None:
+    """Correct the length of a stream that was recorded in its midst, and the bit rate with it."""
+    start = start_of(window, 0, info.serial, longest_packet(packet))
+    if start:
+        rate = getattr(info, "sample_rate", OPUS_RATE)
+        length = (round(info.length * rate) - start) / rate
+        if length <= 0:  # a damaged position
+            return
+        if packet.startswith(b"OpusHead"):  # mutagen's is the mean
+            info.bitrate = round(info.bitrate * info.length / length)
+        info.length = length

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import struct
-
-from mutagen import File, MutagenError
+from mutagen import File
 
 from indexer.model import Track
-from indexer.tags import Refused
-from indexer.tags.families import FAMILIES, Family, family_of
+from indexer.tags import NoAudio, Refused, id3, id3v1, leading, mpeg_search
+from indexer.tags.families import FAMILIES, SUFFIXES_OF_FAMILIES, Family, family_of
+from indexer.tags.pieces import window_on
+from indexer.tags.unreadable import UNREADABLE
 from indexer.tags.window import Window
 
 __all__ = ("FAMILIES", "Family", "family_of", "read")
-
-UNREADABLE = (
-    MutagenError,
-    OSError,  # mutagen's own, without an errno: a tag that is longer than the file
-    struct.error,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,  # RecursionError and NotImplementedError too
-    TypeError,
-    ValueError,  # UnicodeError too
-)
-"""Exceptions that mutagen is known to raise for bad bytes."""
 
 REASON_LIMIT = 300
 """Maximum characters of a reason: some of mutagen's messages quote the file."""
@@ -34,7 +19,10 @@ REASON_LIMIT = 300
 
 def read(window: Window, suffix: bytes) -> Track:
     """See `indexer.tags.read_track`."""
-    verdict = _judge(window, suffix, family_of(suffix))
+    try:
+        verdict = _judge(window, suffix, family_of(suffix))
+    except NoAudio as no_audio:
+        verdict = no_audio
     if window.fault is not None:
         raise window.fault
     if isinstance(verdict, Refused):
@@ -44,6 +32,8 @@ def read(window: Window, suffix: bytes) -> Track:
 
 def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
     """Try the suffix's reader, then the content; refuse with the first reader's message.
+
+    Raises `NoAudio` as these do.
 
     If the window has a fault, the result is meaningless.
     """
@@ -55,22 +45,65 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
         refused = Refused(_reason(error))
     if window.fault is not None:
         return refused
+    window.sound = []
     try:
-        return _by_content(window) or refused
+        return _by_content(window, suffix) or refused
     except UNREADABLE:
         return refused
 
 
-def _by_content(window: Window) -> Track | None:
-    """The track of a file whose suffix is wrong; None if no reader recognizes the content."""
-    if window.peek(4, 4) == b"ftyp":  # not mutagen's class: see the test of a cover that hangs
+def _by_content(window: Window, suffix: bytes) -> Track | None:
+    """The track of a file whose suffix is wrong, or that begins with a foreign tag.
+
+    None if no reader recognizes the content.
+    """
+    begin = leading.end_of_tags(window)
+    if begin and (track := _behind_tags(window, begin, suffix)) is not None:
+        return track
+    suffix = SUFFIX_OF_MARK.get(window.peek(0, 4), b"")
+    if suffix:
+        pass
+    elif window.peek(4, 4) == b"ftyp":  # not mutagen's class: see the test of a cover that hangs
         suffix = b".m4a"
     elif _is_adts(window):
         suffix = b".aac"
     else:
         window.seek(0)
         suffix = SUFFIX_OF.get(type(File(window)).__name__, b"")
+        if not suffix and mpeg_search.is_mpeg(window, begin):
+            suffix = b".mp3"
     return family_of(suffix)(window, suffix) if suffix else None
+
+
+def _behind_tags(window: Window, begin: int, suffix: bytes) -> Track | None:
+    """The track of a format that knows no ID3v2 tags, but has some before it.
+
+    They fill what its own tags lack. None if no such format begins there, or it is unreadable.
+    """
+    inside = leading.suffix_at(window, begin)
+    if not inside:
+        return None
+    if inside in SKIPPING_TAGS:
+        return _track_or_none(window, inside)
+    if inside == b".ogg" and suffix in OF_OGG:
+        inside = suffix
+    tail = id3v1.SIZE if window.tail[-id3v1.SIZE :].startswith(id3v1.MARK) else 0
+    sound = window_on(window, (begin, window.size - tail))
+    track = _track_or_none(sound, inside)
+    if track is None:
+        return None
+    window.sound = [(begin + start, begin + end) for start, end in sound.sound]
+    return id3.completed(track, window)
+
+
+def _track_or_none(window: Window, suffix: bytes) -> Track | None:
+    """The track of a file of this format; None if it is unreadable as such."""
+    try:
+        return family_of(suffix)(window, suffix)
+    except UNREADABLE:
+        if window.fault is not None:
+            raise
+        return None
 
 
 def _is_adts(window: Window) -> bool:
@@ -78,6 +111,12 @@ def _is_adts(window: Window) -> bool:
 
     return bare.is_adts(window)
 
+
+SUFFIX_OF_MARK = {b"\x1aE\xdf\xa3": b".mka", b"caff": b".caf", b"riff": b".w64"}
+"""First four bytes -> the suffix of a format that mutagen does not know."""
+OF_OGG = frozenset(SUFFIXES_OF_FAMILIES["vorbis"].split()) - {b".flac"}
+SKIPPING_TAGS = frozenset({b".aac", b".tta"})
+"""Formats whose readers expect ID3v2 tags before them."""
 
 SUFFIX_OF = {
     "AAC": b".aac",

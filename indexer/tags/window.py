@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import BinaryIO
 
+from indexer.tags.further import NOTHING, Keep
+
 BLOCK = 8 * 1024
 """Bytes per read. A guess: enough for most tags without their pictures, and little more."""
 
@@ -33,6 +35,9 @@ class Declined(Exception):
     """Our own readers leave this file to mutagen, which has no bounds of its own."""
 
 
+Part = tuple[int, int]
+"""Offsets of the beginning and the end of a piece of a file."""
+
 ReadAt = Callable[[int, int], bytes]
 """(offset, size) -> the bytes there: `pread`, if the file offers it as `read_at`."""
 
@@ -55,14 +60,19 @@ class Window:
         "_start",
         "_tail",
         "fault",
+        "is_measured",
+        "keep",
         "name",
         "ours_only",
         "size",
+        "sound",
     )
 
     def __init__(self, file: BinaryIO, *, ours_only: bool = False) -> None:
         """`ours_only`: mutagen may not read it, and at most `BUDGET` bytes of it are read."""
         self.ours_only = ours_only
+        self.keep: Keep = getattr(file, "keep_tags", NOTHING)
+        """Names of other tags to read."""
         self._budget = BUDGET if ours_only else sys.maxsize
         self._read_at: ReadAt = getattr(file, "read_at", None) or partial(_seek_and_read, file)
         self._at = 0
@@ -71,8 +81,13 @@ class Window:
         self._block = b""
         self._tail: bytes | None = None
         self.size = file.seek(0, os.SEEK_END)
+        self.is_measured = False
+        """Set by a reader that met the end which the file announces, or that met no announcement:
+        `extent.share_there` need not look."""
         self.fault: OSError | None = None
         """The error of a read, even if mutagen swallowed it."""
+        self.sound: list[Part] = []
+        """Where a reader met the sound: see `indexer.tags.essence`. Empty: it did not say."""
         self.name = "the file"
         """For mutagen's messages. It has no suffix: the format is decided by the bytes alone."""
 
@@ -124,8 +139,8 @@ class Window:
             return b""
         if first < 0 or first + size > len(self._block):
             if size >= BLOCK:
-                return self._fetch(at, size)
-            self._block = self._fetch(at, BLOCK if left > BLOCK else left)
+                return self.fetch(at, size)
+            self._block = self.fetch(at, BLOCK if left > BLOCK else left)
             self._start = at
             first = 0
         return self._block[first : first + size]
@@ -140,7 +155,7 @@ class Window:
         left = self.size - at
         if size > left:
             size = left
-        return self._fetch(at, size) if size > 0 else b""
+        return self.fetch(at, size) if size > 0 else b""
 
     def glances(self, places: range, size: int) -> Iterator[bytes]:
         """Like `glance`, lazily for each of these offsets, which must all be within the file.
@@ -150,7 +165,7 @@ class Window:
         try:
             for at in places:
                 data = self._read_at(at, size)
-                yield data if len(data) == size else self._fetch(at, size)
+                yield data if len(data) == size else self.fetch(at, size)
         except OSError as error:
             self.fault = error
             raise
@@ -164,7 +179,7 @@ class Window:
         if at < self._start or (at + size > end and end < self.size):
             left = self.size - at
             wanted = size if size > BLOCK else BLOCK
-            self._block = self._fetch(at, wanted if wanted < left else left) if left > 0 else b""
+            self._block = self.fetch(at, wanted if wanted < left else left) if left > 0 else b""
             self._start = at
         return self._block, self._start
 
@@ -176,10 +191,10 @@ class Window:
             if at >= self._start and self._start + len(self._block) >= self.size:
                 self._tail = self._block[at - self._start :]
             else:
-                self._tail = self._fetch(at, self.size - at)
+                self._tail = self.fetch(at, self.size - at)
         return self._tail
 
-    def _fetch(self, at: int, size: int) -> bytes:
+    def fetch(self, at: int, size: int) -> bytes:
         """Read at an offset; an unbuffered file may return fewer bytes per call."""
         self._budget -= size
         if self._budget < 0:

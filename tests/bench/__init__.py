@@ -12,6 +12,8 @@
         the same with an empty page cache (as root)
     python -m tests.bench.live, python -m tests.bench.queues, python -m tests.bench.search
         latency of live changes, throughput of workers, duration of searches
+    python -m tests.bench.search --tracks 1000000 --check, python -m tests.bench.views --check
+        searches, the views' questions and the status of a large index, against their limits
 
 `--goals` prints the goals of each, and whether they are reached.
 """

@@ -22,19 +22,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 from unittest.mock import patch
 
 import msgspec
 from mutagen.flac import FLAC
-from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 
 from indexer import tags
-from indexer.model import Chunk, ProblemKind, Reading, Track
+from indexer.model import Chunk, Reading, Track
 from indexer.process import mapped_bytes
 from indexer.stages.extract import extract
-from indexer.tags import comments, id3, items, mp4, mutagen_mp4, reader, vorbis
-from indexer.tags.fast import mpeg_frames
+from indexer.tags import comments, id3, leading, mp4, mutagen_vorbis, reader, vorbis
+from indexer.tags.fast import mpeg_frames, ogg
+from indexer.tags.unreadable import UNREADABLE
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
 
@@ -187,7 +187,7 @@ def _faults_of(reading: Reading, size: int) -> Iterator[str]:
         yield f"neither a track nor a problem: {reading}"
     if reading.problem is not None:
         reason = reading.problem.reason
-        if reading.problem.kind is not ProblemKind.CONTENT:
+        if reading.problem.kind.keeps_row:
             yield f"the machine is blamed: {reason}"
         if "more memory" in reason:
             yield f"it wants more than {MEMORY >> 20} MB: {reason}"
@@ -237,10 +237,15 @@ def _read(one: Input, *, as_mutagen: bool) -> Track | None:
     family = reader.family_of(one.suffix)
     try:
         if not as_mutagen:
+            with (  # as mutagen assumes
+                patch.object(mpeg_frames, "is_steady", lambda *_: True),
+                patch.object(ogg, "_start", lambda *_: 0),
+                patch.object(mutagen_vorbis, "start_of", lambda *_: 0),
+            ):
+                return family(Window(io.BytesIO(one.content)), one.suffix)
+        with _mutagens_way(), patch.object(mutagen_vorbis, "start_of", lambda *_: 0):
             return family(Window(io.BytesIO(one.content)), one.suffix)
-        with _mutagens_way():
-            return family(Window(io.BytesIO(one.content)), one.suffix)
-    except (*reader.UNREADABLE, MemoryError):
+    except (*UNREADABLE, MemoryError, tags.Refused):
         return None
     except _TooLong:
         return None
@@ -261,7 +266,6 @@ def _mutagens_way() -> Iterator[None]:
             patch.object(mpeg_frames, "stream", _declines),
             patch.object(mp4, "plain_mp4", _declines),
             patch.object(vorbis, "plain_ogg", _declines),
-            patch.object(mutagen_mp4, "_Mp4", _Mp4),
             patch.object(vorbis, "_read_flac", _read_flac),
         ):
             signal.setitimer(signal.ITIMER_PROF, CPU_S / 2)
@@ -272,28 +276,12 @@ def _mutagens_way() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, *left)
 
 
-class _Tags(MP4Tags):  # type: ignore[misc]
-    """mutagen's, but that a picture is seen although a broken one behind it has mutagen drop both.
-
-    Our reader looks at the first alone.
-    """
-
-    def load(self, atoms: Any, fileobj: Any) -> None:
-        super().load(atoms, fileobj)
-        for content in self._failed_atoms.get("covr", ()):
-            if content[4:8] in items.COVER_PARTS:
-                self["covr"] = [MP4Cover(content)]
-
-
-class _Mp4(MP4):  # type: ignore[misc]
-    MP4Tags = _Tags
-
-
 def _declines(*_: object) -> None:
     """A reader of our own that leaves every file to mutagen."""
 
 
 def _read_flac(window: Window) -> Track:
+    leading.refuse_tags(window)  # read by its content, with the tag's values
     window.seek(0)
     flac = FLAC(window)
     has_picture = any(picture.data for picture in flac.pictures)

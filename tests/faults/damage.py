@@ -29,7 +29,8 @@ import apsw
 from indexer.cli.commands import main
 from indexer.store import health
 from indexer.store.connection import open_index
-from tests.corpus import Tree, noise, plant, tagged
+from tests.corpus import Tree, noise, plant
+from tests.further_tags import with_tags
 
 PAGE = 4096
 AT_MOST_S = 60
@@ -37,13 +38,15 @@ KINDS = ("flip", "flip", "flip", "flip", "flip", "flip", "zero", "swap", "noise"
 """Most places are one flipped byte."""
 _ASKED = ("song", "artist 3", "album:record", "genre:noise", "-pop", "debut bjork")
 _DERIVED = (
-    "SELECT * FROM artists ORDER BY id",
+    "SELECT * FROM catalog_artists ORDER BY id",
     "SELECT * FROM genres ORDER BY id",
-    "SELECT * FROM albums ORDER BY id",
+    "SELECT * FROM catalog_albums ORDER BY id",
     "SELECT * FROM track_artists ORDER BY track_id, role, position",
     "SELECT * FROM track_genres ORDER BY track_id, position",
     "SELECT id, album_id FROM tracks ORDER BY id",
     "SELECT id, root, path FROM library ORDER BY root, path",
+    "SELECT * FROM track_tags ORDER BY track_id, name, position",
+    "SELECT name, words, track_id FROM tag_words JOIN track_tags USING (name) ORDER BY 1, 2, 3",
     "SELECT id FROM tracks WHERE inode IN (SELECT inode FROM tracks) ORDER BY inode, id",
 )
 
@@ -91,7 +94,9 @@ def say(db: Path, *words: str) -> Said:
 def songs(files: int) -> Tree:
     """Songs on some albums, with several artists and genres, and one file that no reader takes."""
     tree: dict[str | bytes, bytes | None] = {
-        f"Artist {n % 7}/Record {n % 11}/{n:03}.mp3": tagged(
+        f"Artist {n % 7}/Record {n % 11}/{n:03}.mp3": with_tags(
+            ".mp3",
+            {"artistsort": [f"{n % 7}, Artist"], "mood": ["Dark", "Loud"] if n % 2 else ["Loud"]},
             title=f"Song {n} of many words",
             artist=[f"Artist {n % 7}", "Björk"] if n % 3 == 0 else f"Artist {n % 7}",
             albumartist=f"Artist {n % 7}",

@@ -308,9 +308,11 @@ class Deployment:
         with suppress(Exception):
             told = self.status()
         waiting = rows(self.db, "SELECT * FROM pending LIMIT 10")
+        due = rows(self.db, "SELECT * FROM artwork_due LIMIT 10")
         refused = rows(self.db, "SELECT * FROM problems WHERE kind = 'environment' LIMIT 10")
         raise NotRestingError(
-            f"not at rest within {within_s:g} s: pending={waiting} unreadable={refused} status="
+            f"not at rest within {within_s:g} s: pending={waiting} due={due} unreadable={refused}"
+            " status="
             + json.dumps({key: (told or {}).get(key) for key in ("pending", "daemon", "roots")})
         )
 
@@ -320,7 +322,10 @@ class Deployment:
             ((waits, newest),) = rows(
                 self.db,
                 "SELECT (SELECT count(*) FROM pending)"
-                " + ? * (SELECT count(*) FROM problems WHERE kind = 'environment'),"
+                " + ?1 * (SELECT count(*) FROM problems WHERE kind = 'environment'"
+                "     OR is_picture = 1 AND reader_version = -1)"
+                " + ?1 * (SELECT count(*) FROM artwork_due)"
+                " + ?1 * (SELECT count(*) FROM artwork_due_folders),"
                 " (SELECT coalesce(max(seq), 0) FROM changes)",
                 calm,
             )
@@ -337,10 +342,8 @@ class Deployment:
 
     def unread(self) -> set[bytes]:
         """What the machine could not read: of these the index shows what it showed before."""
-        return {
-            bytes(path)
-            for (path,) in rows(self.db, "SELECT path FROM problems WHERE kind <> 'content'")
-        }
+        unread = "SELECT path FROM problems WHERE kind NOT IN ('content', 'picture', 'playlist')"
+        return {bytes(path) for (path,) in rows(self.db, unread)}
 
     def close(self) -> None:
         """Kill what runs, and unmount."""

@@ -544,6 +544,22 @@ def another_disk(deployment: Deployment, dice: Random) -> Course:
 # ---- a second root
 
 
+@fault()
+def move_to_another_root(deployment: Deployment, dice: Random) -> Course:
+    """A recording moves to a root on another disk, if there is one, and back: with one id."""
+    abroad = deployment.world.abroad
+    other = (deployment.base if abroad is None else Path(os.fsdecode(abroad))) / "another root"
+    shutil.rmtree(other, ignore_errors=True)
+    other.mkdir()
+    second_root.songs(other)
+    second_root.add(deployment, other)
+    yield
+    told = second_root.moves_between(deployment, other, dice)
+    second_root.remove(deployment, other)
+    shutil.rmtree(other)
+    return told
+
+
 @fault(root=True)
 def another_subvolume(deployment: Deployment, dice: Random) -> Course:
     """Another one of the same btrfs in the place of a root: one UUID, one inode of the root."""

@@ -22,6 +22,9 @@ from typing import Final, NamedTuple
 
 from indexer.store.connection import open_index
 from tests.corpus import plant
+from tests.faults import cuts as _cuts  # noqa: F401 - its operations
+from tests.faults import pictures as _pictures  # noqa: F401 - its operations
+from tests.faults import sidecars as _sidecars  # noqa: F401 - its operations
 from tests.faults.deployment import Deployment, Layout, Skipped
 from tests.faults.faults import FAULTS, Course
 from tests.faults.invariants import ids_kept, judge, too_many_opened

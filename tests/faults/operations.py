@@ -92,6 +92,11 @@ def _pieces(dice: Random, content: bytes) -> list[bytes]:
     return [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True)]
 
 
+def _have_equals(world: World, path: bytes) -> None:
+    """There are several files like this one, or may be: nothing tells copies of them apart."""
+    world.equal_sizes.add(os.stat(world.path(path)).st_size)
+
+
 def _free(world: World, path: bytes) -> bool:
     return not os.path.lexists(world.path(path))
 
@@ -159,6 +164,7 @@ def copy_with_old_times(world: World, dice: Random) -> Done:
     path = world.a_new_path(dice, os.path.splitext(source)[1].decode())
     shutil.copyfile(world.path(source), world.path(path))
     shutil.copystat(world.path(source), world.path(path))
+    _have_equals(world, path)
     world.stamps += 2
     return f"{source!r} -> {path!r}"
 
@@ -178,6 +184,7 @@ def burst(world: World, dice: Random) -> Done:
     """As many files at once as a folder tree that is unpacked."""
     place = os.path.join(world.a_place(dice), f"burst {dice.randrange(NUMBERS)}".encode())
     song = corpus.tagged(title=f"Burst {dice.randrange(NUMBERS)}")
+    world.equal_sizes.add(len(song))
     for number in range(dice.choice([60, BURST])):
         folder = world.path(os.path.join(place, b"%d" % (number // 40)))
         os.makedirs(folder, exist_ok=True)
@@ -311,6 +318,7 @@ def touch(world: World, dice: Random) -> Done:
     if path is None:
         return None
     when = dice.choice([None, (0, 0), (FAR_FUTURE_NS, FAR_FUTURE_NS), (-(10**18), -(10**18))])
+    _have_equals(world, path)  # other files get this very mtime
     if when is None:
         os.utime(world.path(path))
     else:
@@ -447,6 +455,25 @@ def across_disks(world: World, dice: Random) -> Done:
     return repr(path)
 
 
+@operation(4)
+def copy_then_delete(world: World, dice: Random) -> Done:
+    """As a synchronizing program moves: the copy is there first, and may be indexed by then."""
+    path = world.a_file(dice)
+    if path is None:
+        return None
+    target = world.a_new_path(dice, os.path.splitext(path)[1].decode())
+    size = os.stat(world.path(path)).st_size
+    if size not in world.equal_sizes:
+        world.follows[path] = target
+    hidden = world.path(os.path.join(os.path.dirname(target), b".part"))
+    shutil.copy2(world.path(path), hidden)
+    os.rename(hidden, world.path(target))
+    time.sleep(dice.choice([0.0, 0.02, 0.3, 1.5]))
+    os.unlink(world.path(path))
+    world.stamps += 2
+    return f"{path!r} -> {target!r}"
+
+
 def _rename_in_place(world: World, path: bytes, name: bytes | None) -> Done:
     if name is None or name == os.path.basename(path):
         return None
@@ -518,6 +545,7 @@ def link(world: World, dice: Random) -> Done:
         return None
     target = world.a_new_path(dice, os.path.splitext(path)[1].decode())
     os.link(world.path(path), world.path(target))
+    _have_equals(world, path)
     return f"{path!r} -> {target!r}"
 
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from indexer.disk.mounts import has_expired, read_mounts
 from tests.corpus import plant, tagged
 from tests.faults.deployment import Deployment, Skipped
 from tests.faults.world import wanted_paths
 from tests.programs import CHECKOUT, eventually, rows
+from tests.recordings import recording
 from tests.shares import NoShare, Share, share_of
 
 SONGS: Final = ("of another root 1.mp3", "of another root 2.mp3", "of another root 3.mp3")
@@ -64,6 +65,56 @@ def goes_on(deployment: Deployment, dice: Random) -> None:
             lambda: rows(deployment.db, "SELECT 1 FROM library WHERE path = ?", name),
             within_s=SOON_S,
         )
+
+
+def moves_between(deployment: Deployment, other: Path, dice: Random) -> str:
+    """Move a recording to the other root and back, in some order of its halves; its id is kept."""
+    number = dice.randrange(10**6)
+    library = Path(os.fsdecode(deployment.world.root))
+    name, there = f"moves {number}.mp3", other / f"moved {number}.mp3"
+    before = deployment.world.look()
+    plant(library, {name: recording(number, seconds=2)})
+    deployment.world.took_place(before, certain=True)
+    if name.encode() not in wanted_paths(deployment.world.root):
+        return "an ignore file keeps it out"
+    track = _id_of(deployment, library.name, name)
+    way = dice.choice(("at once", "copied first", "gone first"))
+    before = deployment.world.look()
+    _move(deployment, library / name, there, way)
+    assert _id_of(deployment, other.name, there.name) == track, f"another id, moved {way}"
+    deployment.world.took_place(before, certain=False)
+    before = deployment.world.look()
+    _move(deployment, there, library / name, way)
+    assert _id_of(deployment, library.name, name) == track, f"another id, moved back {way}"
+    deployment.world.took_place(before, certain=False, extra=4)
+    return f"moved there and back {way}"
+
+
+def _move(deployment: Deployment, source: Path, target: Path, way: str) -> None:
+    """Move a file; in halves, each is seen before the next follows."""
+    content = source.read_bytes()
+    if way == "at once":
+        shutil.move(source, target)
+    elif way == "copied first":
+        shutil.copyfile(source, target)
+        eventually(lambda: _found(deployment, target.name), within_s=SOON_S)
+        source.unlink()
+    else:
+        source.unlink()
+        eventually(lambda: not _found(deployment, source.name), within_s=SOON_S)
+        target.write_bytes(content)
+    eventually(lambda: not _found(deployment, source.name), within_s=SOON_S)
+
+
+def _found(deployment: Deployment, name: str) -> list[Any]:
+    return list(rows(deployment.db, "SELECT id FROM library WHERE path = ?", name))
+
+
+def _id_of(deployment: Deployment, root: str, name: str) -> int:
+    """The id of a track, once it is there."""
+    asked = "SELECT id FROM library WHERE root = ? AND path = ?"
+    ((track,),) = eventually(lambda: rows(deployment.db, asked, root, name), within_s=SOON_S)
+    return int(track)
 
 
 def btrfs(deployment: Deployment) -> str:

@@ -15,7 +15,7 @@ from indexer.library import Library
 from indexer.model import Track
 from indexer.tags import id3, reader
 from indexer.tags.window import Window
-from tests import corpus
+from tests import corpus, raw_formats
 from tests.faults import bad_input
 from tests.faults.mutate import Input, made, samples
 from tests.integration.oddities import with_id3
@@ -178,6 +178,12 @@ HEADS = {
     b".aiff": [b"FORM\x7f\xff\xff\xffAIFF", b"FORM\0\0\0\x40AIFCCOMM\0\0\0\x18"],
     b".dsf": [b"DSD \x1c\0\0\0\0\0\0\0" + b"\xff" * 16 + b"fmt \x34\0\0\0\0\0\0\0"],
     b".dff": [b"FRM8\0\0\0\0\0\0\1\0DSD FVER", b"FRM8" + b"\xff" * 8 + b"DSD PROP"],
+    b".mka": [
+        b"\x1aE\xdf\xa3\x80\x18S\x80g\x01" + b"\xff" * 7 + b"\x16T\xaek\x90",
+        b"\x1aE\xdf\xa3\x80\x18S\x80g\xff\x11M\x9bt\xff",
+    ],
+    b".caf": [b"caff\0\1\0\0desc\0\0\0\0\0\0\0\x20@", b"caff\0\1\0\0info" + b"\xff" * 8],
+    b".w64": [raw_formats.wave64()[:64], raw_formats.wave64()[:40] + raw_formats.SUMMARY],
     b".ape": [b"MAC \x96\x0f", b"MAC \x8c\x0a"],
     b".mpc": [b"MPCKSH\x0f", b"MPCKSH\xff\xff\xff", b"MP+\x07", b"MP+\x17"],
     b".ofr": [b"OFR \x0f\0\0\0"],

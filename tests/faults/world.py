@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from indexer.disk.identity import open_root
 from indexer.disk.tree import Tree, mount_point_at
 from indexer.ignore.path_filter import PathFilter
 from indexer.tags import SUFFIXES
 from indexer.walk import Run, walk
-from tests import corpus
+from tests import corpus, covers
 
 FORMATS: Final = (
     *(".mp3", ".mp3", ".mp3", ".flac", ".flac", ".m4a", ".ogg", ".opus", ".wav", ".aiff"),
@@ -87,6 +88,12 @@ class World:
         """Inodes that were changed through a name of which the index may never have known (hidden,
         ignored, or gone before it looked): no event tells of it in the folder of their other names,
         and no look finds it but one at everything."""
+        self.equal_sizes: set[int] = set()
+        """Sizes of which several files had equal content: nothing is promised of copies of them."""
+        self.follows: dict[bytes, bytes] = {}
+        """Path before -> path of the copy that was made before it was deleted, in this step."""
+        self._followed: dict[bytes, tuple[int, int]] = {}
+        """Path of such a copy -> its size and mtime, which no other file may have."""
         self._path_filter: set[bytes] | None = None
         """What no ignore file kept out at the last step, when there were files of several names."""
         self._came: dict[bytes, int] = {}
@@ -95,6 +102,9 @@ class World:
         self._unclear: set[int] = set()
         """Inodes whose size and mtime may also be another file's, or of which an old row may stay
         behind in a shut folder: no move is promised."""
+        self._behind: set[int] = set()
+        """Inodes of which an old row may stay behind in a folder that is shut. Once that is opened,
+        the row follows its file, whose place has a newer id until then (rule R7)."""
         self._left: dict[int, set[bytes]] = {}
         """Inode -> where it was since the last rest."""
 
@@ -169,18 +179,25 @@ class World:
                 return path
 
     def a_song(self, dice: Random, path: bytes) -> bytes:
-        """The bytes of a file of this name; one in twenty is no music at all."""
+        """The bytes of a file of this name; one in twenty is no music at all.
+
+        Most of a folder is one album, so that pictures in it are covers.
+        """
         suffix = os.path.splitext(path)[1].lower().decode()
         if dice.random() < 0.05:
             return corpus.noise(600, dice.randrange(NUMBERS))
         number = dice.randrange(NUMBERS)
-        return corpus.tagged(
+        of_folder = FOLDERS[crc32(os.path.dirname(path)) % len(FOLDERS)]
+        song = corpus.tagged(
             suffix,
             title=f"{dice.choice(NAMES)} {number:06}",
             artist=dice.choice(["Björk", ["Björk", "Tricky"], "Sigur Rós"]),
-            album=dice.choice(FOLDERS),
+            album=of_folder if dice.random() < 0.9 else dice.choice(FOLDERS),
             track=dice.randrange(1, 20),
         )
+        if suffix == ".mp3" and dice.random() < 0.3:
+            return covers.held_by(song, covers.picture(dice.choice(("red", "blue"))))
+        return song
 
     # ---- what a step has done
 
@@ -209,6 +226,12 @@ class World:
             if after.get(path) == was:
                 kept[path] = first
                 continue
+            copy = self._copy_of(path, was, after)
+            if copy is not None and first not in self._touched:
+                kept[copy] = first
+                self._touched.add(first)
+                self._followed[copy] = (was.size, was.mtime_ns)
+                continue
             here = after.get(path)
             now = path if here is not None and here.inode == was.inode else by_inode.get(was.inode)
             if now is None or not certain or first in self._touched:
@@ -223,19 +246,39 @@ class World:
         for inode, path in _singles(before).items():
             if by_inode.get(inode, path) != path:
                 self._left.setdefault(inode, set()).add(path)
-        self._unclear.update(
+        behind = {
             inode
             for inode, left in self._left.items()
             if not all(_is_seen_to_leave(one, by_inode.get(inode, b""), shut) for one in left)
-        )
+        }
+        self._unclear |= behind
+        self._behind |= behind
+        self.follows.clear()
         self.kept = _promised(
             {
                 now: first
                 for now, first in kept.items()
-                if now == first or _is_seen_to_leave(first, now, shut)
+                if (now == first or _is_seen_to_leave(first, now, shut))
+                and after[now].size not in self.equal_sizes
+                and self._is_alone(now, after)
             },
             after,
         )
+
+    def _copy_of(self, path: bytes, was: Seen, after: Sight) -> bytes | None:
+        """Where the copy of a file stands that was deleted in this step, if it is the only one."""
+        copy = self.follows.get(path)
+        if copy is None or copy not in after or path in after or was.links != 1:
+            return None
+        is_copy = (after[copy].size, after[copy].mtime_ns) == (was.size, was.mtime_ns)
+        return copy if is_copy and after[copy].links == 1 else None
+
+    def _is_alone(self, path: bytes, after: Sight) -> bool:
+        """Whether no other file has size and mtime of a copy that is to be known by them."""
+        like = self._followed.get(path)
+        return like is None or [
+            one for one, seen in after.items() if (seen.size, seen.mtime_ns) == like
+        ] == [path]
 
     def _listen(self, before: Sight, after: Sight) -> None:
         """Note which files of several names were changed through one that no index looks at."""
@@ -271,11 +314,17 @@ class World:
         sight = self.look()
         self._left.clear()
         self._came.clear()
-        unknown = {*self._shut(), *unread}
+        self._followed.clear()
+        shut = self._shut()
+        unknown = {*shut, *unread}
+        if not shut:
+            self._behind.clear()
         self.kept = {
             path: path
             for path in shown
-            if path in sight and (not _around(path, unknown) or self.kept.get(path) == path)
+            if path in sight
+            and sight[path].inode not in self._behind
+            and (not _around(path, unknown) or self.kept.get(path) == path)
         }
         self._touched = {
             path for path in self._touched & self.kept.keys() if _around(path, unknown)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import plant
 from tests.integration.odd_names import LIBRARY, Place
-from tests.programs import can_be_root, run
+from tests.programs import AT_MOST_S, can_be_root, run
 
 Mount = Callable[..., Path]
 MakeDisk = Callable[..., Path]
@@ -67,9 +70,40 @@ def tool(name: str, *, of: str) -> str:
     return found
 
 
-def unmount(point: Path) -> None:
-    """Take a disk away; fails while anybody has something open on it."""
-    subprocess.run(["umount", point], check=True)
+def unmount(point: Path, *, within_s: float = AT_MOST_S) -> None:
+    """Take a disk away; a look under way has a folder open for a moment, and nothing for long."""
+    deadline = time.monotonic() + within_s
+    while (
+        done := subprocess.run(["umount", point], capture_output=True, text=True, check=False)
+    ).returncode:
+        assert "busy" in done.stderr, done.stderr
+        assert time.monotonic() < deadline, f"{point} stays busy: {_open_below(point)}"
+        time.sleep(0.05)
+
+
+def _open_below(point: Path) -> list[str]:
+    """What any process has open there: its number and name, and the file."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if Path(target := os.readlink(link)).is_relative_to(point):
+                process = link.parent.parent
+                found.append(f"{process.name} {(process / 'comm').read_text().strip()} {target}")
+    return found
+
+
+def fill(folder: Path, *, leave: int = 0) -> Path:
+    """A file that takes all room of a disk but `leave` bytes, whatever else is written to it."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        file.truncate(file.tell() - leave)
+    return ballast
 
 
 @pytest.fixture

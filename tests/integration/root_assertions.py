@@ -20,7 +20,16 @@ SONGS: Tree = {
 
 def everything(db: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows but those that tell of scans themselves."""
-    tables = ("roots", "tracks", "albums", "artists", "mounts", "problems", "changes", "pending")
+    tables = (
+        "roots",
+        "tracks",
+        "catalog_albums",
+        "catalog_artists",
+        "mounts",
+        "problems",
+        "changes",
+        "pending",
+    )
     found = {table: rows(db, f"SELECT * FROM {table} ORDER BY 1") for table in tables}
     found["library"] = rows(db, "SELECT * FROM library ORDER BY 1")
     return found

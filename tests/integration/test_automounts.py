@@ -266,7 +266,7 @@ def test_a_daemon_lets_an_automount_expire_and_watches_it_again_when_it_returns(
         before = dict(shown(db))
         assert len(before) == 3 + bool(where)
         for time in (1, 2):
-            eventually(lambda: is_idle(nas), within_s=20)
+            eventually(lambda: is_idle(nas))
             stays_idle(nas, daemon)
             assert daemon.state() == "watching"
             assert is_idle(nas)
@@ -294,7 +294,7 @@ def test_a_change_in_another_root_wakes_no_automount(
     plant(tmp_path / "disk", SONGS)
     nas = automount(tmp_path / "nas", tmp_path / "disk", IDLE_S)
     with watching(music, nas, db=db, until=lambda daemon: daemon.watches(2)) as daemon:
-        eventually(lambda: is_idle(nas), within_s=20)
+        eventually(lambda: is_idle(nas))
         for number in range(3):
             plant(music, {f"{number}.mp3": tagged(title=str(number))})
             daemon.await_line("added path=music/", times=number + 1)

@@ -45,7 +45,7 @@ NO_MUSIC: dict[str | bytes, bytes | None] = {
     b".hidden.mp3": noise(),
     b".hidden/inside.mp3": tagged(),
     b"._good.mp3": noise(),
-    b"cover.jpg": noise(),
+    b"notes.txt": noise(),
     b"good.mp3.part": noise(),
     b"mp3": noise(),
 }
@@ -154,7 +154,7 @@ def test_special_files_are_never_opened(zoo: Path, db: Path, tmp_path: Path) -> 
         run(*command, db=db, prefix=trace)
         opened = log.read_text(errors="replace")
         assert command[0] == "scan" or '"good.mp3"' in opened
-        for name in (*SPECIAL, b"link.mp3", b".hidden.mp3", b"cover.jpg"):
+        for name in (*SPECIAL, b"link.mp3", b".hidden.mp3", b"notes.txt"):
             assert f'"{name.decode()}"' not in opened
 
 

@@ -165,7 +165,7 @@ def test_sqlite_itself_follows_no_link_there(indexed: Path, victim: Path, suffix
         "connection.check_sqlites = lambda path: None\n"
         "from pathlib import Path\n"
         "index = connection.open_index(Path(sys.argv[1]), write=True)\n"
-        "index.execute(\"INSERT INTO artists (name) VALUES ('x')\")\n"
+        "index.execute(\"INSERT INTO catalog_artists (name) VALUES ('x')\")\n"
     )
     indexed.with_name(indexed.name + suffix).symlink_to(victim)
     subprocess.run(

@@ -22,10 +22,13 @@ from tests.programs import (
 SCAN_KEYS = {
     "seen", "added", "modified", "moved", "returned", "missing", "unchanged", "problems",
     "files_read", "bytes_read", "seconds", "files_per_second", "interrupted", "pending", "offline",
+    "deferred_reads", "damaged",
 }  # fmt: skip
 STATUS_KEYS = {
     "database", "size", "wal_size", "tracks", "albums", "artists", "missing", "problems",
     "pending", "oldest_pending_seconds", "daemon", "roots", "scans", "rates", "last_scan_rates",
+    "picture_problems", "artwork_waiting", "health", "damaged", "scrubbed",
+    "playlist_problems",
     "error_rate", "processes", "redis", "queues", "workers",
 }  # fmt: skip
 DAEMON_KEYS = {"running", "pid", "watched_folders", "unwatched_folders"}
@@ -36,7 +39,12 @@ SCAN_ROW_KEYS = {"id", "kind", "state", "roots", "started_at", "ended_at", "coun
 VERIFY_KEYS = {"unseen", "ok", "checked", "pending", "differences", "offline"}
 DIFFERENCE_KEYS = {"root", "path", "kind", "detail"}
 PROBLEM_KEYS = {"root", "path", "kind", "reason", "since"}
-CHANGE_KEYS = {"seq", "at", "kind", "track_id", "root", "path", "old_root", "old_path"}
+DUPLICATES_KEYS = {"by", "files", "size", "freed", "albums"}
+DUPLICATE_FILE_KEYS = {
+    "id", "root", "path", "title", "artist", "album", "album_id", "codec", "bitrate",
+    "sample_rate", "bit_depth", "channels", "duration", "size", "essence", "mb_trackid",
+}  # fmt: skip
+CHANGE_KEYS = {"seq", "at", "kind", "track_id", "root", "path", "old_root", "old_path", "before"}
 LIBRARY_KEYS = {
     "id", "root", "path", "size", "mtime_ns", "title", "artist", "albumartist", "album", "genre",
     "date", "year", "track", "track_total", "disc", "disc_total", "composer", "comment", "bpm",
@@ -44,13 +52,17 @@ LIBRARY_KEYS = {
     "mb_albumartistid", "mb_releasegroupid", "replaygain_track_gain", "replaygain_track_peak",
     "replaygain_album_gain", "replaygain_album_peak", "duration", "bitrate", "sample_rate",
     "channels", "bit_depth", "codec", "has_picture", "guessed", "added_at", "indexed_at",
+    "album_id", "file", "replaygain_track_gain_db", "replaygain_track_peak_linear",
+    "replaygain_album_gain_db", "replaygain_album_peak_linear", "has_lyrics", "has_cover",
+    "short",
+    "essence",
 }  # fmt: skip
 SHOW_KEYS = LIBRARY_KEYS | {"artists", "albumartists", "genres"}
 
 
 def keys(objects: list[dict[str, Any]]) -> set[frozenset[str]]:
     """The kinds of objects there are, `path_b64` aside: it depends on the name."""
-    return {frozenset(one) - {"path_b64", "old_path_b64"} for one in objects}
+    return {frozenset(one) - {"path_b64", "old_path_b64", "file_b64"} for one in objects}
 
 
 @pytest.mark.smoke
@@ -113,6 +125,7 @@ def test_status_answers_with_one_object(place: Place) -> None:
     assert (status["daemon"]["running"], status["daemon"]["pid"]) == (False, None)
     assert keys(status["roots"]) == {frozenset(ROOT_KEYS)}
     assert keys(status["scans"]) == {frozenset(SCAN_ROW_KEYS)}
+    assert keys(status["health"]) == {frozenset({"level", "text", "since"})}
     assert (status["tracks"], status["problems"], status["pending"]) == (TRACKS, 1, 0)
     assert status["roots"][0]["state"] == "idle"
     assert status["scans"][0]["state"] == "done"
@@ -155,7 +168,7 @@ def test_deep_verify_finds_tags_that_no_stamp_tells_of(place: Place, tmp_path: P
 
 def test_show_answers_with_one_object(place: Place) -> None:
     track = run("show", place.file(LATIN_1), "--json", db=place.db).object
-    assert set(track) == SHOW_KEYS | {"path_b64"}
+    assert set(track) == SHOW_KEYS | {"path_b64", "file_b64"}
     assert (track["title"], track["artists"]) == ("Jóga", ["Björk"])
     assert (track["compilation"], track["has_picture"], track["guessed"]) == (0, 0, 0)
     assert track["added_at"].endswith("Z")
@@ -169,6 +182,9 @@ def test_lists_answer_with_an_object_a_line(place: Place) -> None:
     assert keys(found) == {frozenset(LIBRARY_KEYS)}
     assert len(found) == 6
     assert keys(run("problems", "--json", db=place.db).objects) == {frozenset(PROBLEM_KEYS)}
+    groups = run("duplicates", "--json", db=place.db, check=None).objects
+    assert keys(groups) == {frozenset(DUPLICATES_KEYS)}
+    assert keys(groups[0]["files"]) == {frozenset(DUPLICATE_FILE_KEYS)}
     changes = run("changes", "--json", db=place.db).objects
     assert keys(changes) == {frozenset(CHANGE_KEYS)}
     assert [change["seq"] for change in changes] == list(range(1, TRACKS + 1))
@@ -195,7 +211,7 @@ def test_a_move_tells_where_from(db: Path, music: Path) -> None:
     [
         (("scam",), "No such command 'scam'"),
         (("show",), "Missing argument"),
-        (("search", "x", "--limit", "0"), "--limit"),
+        (("search", "x", "--limit", "-1"), "--limit"),
         (("scan", "/usr"), "lies in no root"),
         (("show", "/usr/x.mp3"), "lies in no root"),
         (("roots", "add", "/nowhere/at/all"), "does not exist"),

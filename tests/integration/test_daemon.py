@@ -83,6 +83,20 @@ def test_an_album_that_is_renamed_keeps_its_ids_and_no_file_is_read(
     assert daemon.lines("missing path=") == []
 
 
+def test_a_large_folder_that_is_renamed_is_never_told_as_missing(music: Path, watch: Watch) -> None:
+    """Its watches take longer to renew than `quiet`; its old path alone would look like a loss."""
+    titles = {f"{n}/x.mp3": f"{n}" for n in range(400)}
+    old = music / "Old"
+    plant(old, {path: tagged(title=one, artist="A", album="B") for path, one in titles.items()})
+    daemon = watch()
+    before = sorted(ids(daemon.db).values())
+    (music / "Old").rename(music / "New")
+    daemon.shows({f"New/{path}": title for path, title in titles.items()})
+    assert sorted(ids(daemon.db).values()) == before
+    kinds = rows(daemon.db, "SELECT kind, count(*) FROM changes GROUP BY kind ORDER BY kind")
+    assert kinds == [("added", 400), ("moved", 400)]
+
+
 def test_an_album_that_moves_to_another_artist_keeps_its_ids(music: Path, watch: Watch) -> None:
     plant(music, {f"Bjork/Debut/{n}.mp3": tagged(title=f"{n}") for n in range(3)})
     (music / "Björk").mkdir()

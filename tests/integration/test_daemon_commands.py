@@ -33,6 +33,17 @@ def test_a_scan_comes_back_when_the_place_was_looked_at(daemon: Daemon, music: P
     assert daemon.status()["daemon"]["pid"] == daemon.pid
 
 
+def test_roots_that_are_added_or_accepted_show_what_the_daemon_does(
+    daemon: Daemon, music: Path
+) -> None:
+    assert run("roots", "add", music, "--json", db=daemon.db).object["state"] == "watching"
+    assert run("roots", "accept", "music", "--json", db=daemon.db).object["state"] == "watching"
+    other = music.parent / "other"
+    plant(other, {"c.mp3": tagged(title="C")})
+    added = run("roots", "add", other, "--json", db=daemon.db).object
+    assert added["state"] in {"scanning", "watching"}
+
+
 def test_many_scans_at_once_all_come_back(daemon: Daemon, music: Path) -> None:
     with (
         started("scan", music, db=daemon.db) as one,

@@ -47,9 +47,9 @@ def zero_page_of(db: Path, name: str) -> None:
         lambda db: tell(db, "INSERT INTO track_search (track_search) VALUES ('delete-all')"),
         lambda db: tell(db, "DELETE FROM track_search_data"),
         lambda db: tell(db, "DROP TABLE track_search"),
-        lambda db: zero_page_of(db, "sqlite_autoindex_artists_1"),
+        lambda db: zero_page_of(db, "sqlite_autoindex_catalog_artists_1"),
         lambda db: zero_page_of(db, "tracks_place"),
-        lambda db: zero_page_of(db, "albums"),
+        lambda db: zero_page_of(db, "catalog_albums"),
     ],
     ids=["emptied text", "torn text", "no text", "index of artists", "index of places", "albums"],
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import plant, tagged
+from tests.covers import hash_of, picture
 from tests.daemons import Daemon, ids, shown, watching
 from tests.integration.conftest import MakeDisk, Mount, unmount
 from tests.programs import eventually, rows, run
@@ -38,7 +40,7 @@ def test_a_disk_that_is_unmounted_and_mounted_again_changes_no_row_and_opens_no_
     mount(music, "-o", "loop", disk)
     plant(music, {"a/a.mp3": tagged(title="A"), "b.mp3": tagged(title="B")})
     with watching(music, db=db) as daemon:
-        unmount(music)  # fails while the daemon has anything open on it
+        unmount(music)  # fails if the daemon keeps anything open on it
         goes_offline(daemon)
         before = rows(db, "SELECT * FROM tracks"), rows(db, "SELECT * FROM changes")
         assert daemon.status()["daemon"]["watched_folders"] == 0
@@ -52,6 +54,28 @@ def test_a_disk_that_is_unmounted_and_mounted_again_changes_no_row_and_opens_no_
         daemon.is_right()
         unmount(music)
         goes_offline(daemon, times=2)
+
+
+def test_artwork_that_waits_for_a_disk_is_chosen_when_it_is_back(
+    music: Path, db: Path, mount: Mount, make_disk: MakeDisk
+) -> None:
+    """And not at the next of the pauses, which are a minute long."""
+    disk = make_disk("disk.ext4")
+    mount(music, "-o", "loop", disk)
+    cover = picture()
+    plant(music, {"a/1.mp3": tagged(title="A", album="A"), "a/cover.jpg": cover})
+    run("rebuild", music, db=db)
+    unmount(music)
+    with closing(sqlite3.connect(db)) as connection, connection:  # as if it went a moment sooner
+        connection.execute("DELETE FROM artwork_choices")
+        connection.execute("UPDATE pictures SET hash = NULL")
+        connection.execute("INSERT INTO artwork_due SELECT 'album', id FROM catalog_albums")
+    with watching(music, db=db, until=goes_offline) as daemon:
+        daemon.sleeps()
+        assert daemon.status()["artwork_waiting"] == 1
+        mount(music, "-o", "loop", disk)
+        found = "SELECT hash FROM artwork"
+        eventually(lambda: rows(db, found) == [(hash_of(cover),)], within_s=AFTER_S)
 
 
 def test_what_was_changed_elsewhere_is_found_when_the_disk_is_back(
@@ -189,7 +213,7 @@ def test_a_daemon_that_was_started_on_a_disk_lets_it_go(
     try:
         with watching(".", db=db) as daemon:
             os.chdir(here)
-            subprocess.run(["umount", music], check=True)
+            unmount(music)
             goes_offline(daemon)
     finally:
         os.chdir(here)

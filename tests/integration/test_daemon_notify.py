@@ -11,7 +11,7 @@ import pytest
 
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, watching
-from tests.programs import eventually
+from tests.programs import AT_MOST_S, eventually
 
 
 class Manager:
@@ -77,7 +77,7 @@ def test_a_second_daemon_never_says_that_it_is_ready(
         watching(music, db=db),
         watching(db=db, env=manager.environment, until=None) as second,
     ):
-        assert second.process.wait(10) == 3
+        assert second.process.wait(AT_MOST_S) == 3
         assert manager.heard == []
 
 
@@ -87,3 +87,18 @@ def test_a_manager_that_is_gone_is_no_trouble(music: Path, db: Path, tmp_path: P
     with watching(music, db=db, env=nobody) as daemon:
         daemon.shows({"a.mp3": "A"})
         assert daemon.end() == 0
+
+
+def test_a_manager_that_waits_for_it_hears_at_rest_that_the_loop_goes_on(
+    music: Path, db: Path, manager: Manager
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    limit = {**manager.environment, "WATCHDOG_USEC": "400000"}
+    with watching(music, db=db, config="probe_interval = 3600\n", env=limit) as daemon:
+        already = len(manager.heard)
+        eventually(lambda: len(manager.heard) >= already + 3)
+        assert set(manager.heard) == {"READY=1", "WATCHDOG=1"}
+        daemon.process.send_signal(signal.SIGABRT)  # as systemd does with a loop that hangs
+        assert daemon.process.wait(AT_MOST_S) == -signal.SIGABRT
+        assert "Fatal Python error: Aborted" in daemon.log
+        assert "in select" in daemon.log, "where it was stands in the log"

@@ -23,12 +23,15 @@ BROKEN = {
     "one track not in it": ("DELETE FROM track_search_docsize WHERE id = 3", "full text"),
     "no full text": ("DROP TABLE track_search", "full text"),
     "no view": ("DROP VIEW library", "view"),
-    "artists gone": ("DELETE FROM artists WHERE id > 1", "catalog"),
-    "albums gone": ("DELETE FROM albums", "catalog"),
+    "artists gone": ("DELETE FROM catalog_artists WHERE id > 1", "catalog"),
+    "albums gone": ("DELETE FROM catalog_albums", "catalog"),
     "genres gone": ("DELETE FROM genres WHERE id = 1", "catalog"),
     "links gone": ("DELETE FROM track_artists WHERE track_id = 2", "catalog"),
-    "an album of another name": ("UPDATE albums SET title = 'x' WHERE id = 1", "catalog"),
-    "no table of artists": ("DROP TABLE artists", "catalog"),
+    "an album of another name": ("UPDATE catalog_albums SET title = 'x' WHERE id = 1", "catalog"),
+    "no table of artists": ("DROP TABLE catalog_artists", "catalog"),
+    "words of tags gone": ("DELETE FROM tag_words WHERE name = 'mood'", "catalog"),
+    "no table of the words of tags": ("DROP TABLE tag_words", "catalog"),
+    "no view of tags": ("DROP VIEW track_tags", "view"),
     "an index gone": ("DROP INDEX tracks_inode", "index"),
 }
 
@@ -87,8 +90,10 @@ def test_what_is_made_of_tracks_is_told_when_it_is_broken_and_made_again_with_it
 
 @pytest.mark.parametrize(
     "table",
-    ["artists", "sqlite_autoindex_artists_1", "track_artists", "albums", "track_search_data",
-     "tracks_place", "tracks_album", "sqlite_sequence", "roots"],
+    ["catalog_artists", "sqlite_autoindex_catalog_artists_1", "track_artists",
+     "catalog_albums", "track_search_data",
+     "tracks_place", "tracks_album", "sqlite_sequence", "roots", "tag_words", "tag_sets_checksum",
+     "tracks_tag_set"],
 )  # fmt: skip
 def test_a_page_that_nothing_depends_on_is_told_and_nothing_is_lost(copy: Path, table: str) -> None:
     before = derived(copy)
@@ -100,6 +105,21 @@ def test_a_page_that_nothing_depends_on_is_told_and_nothing_is_lost(copy: Path, 
     assert derived(copy) == before
     assert run("verify", "--deep", "--json", db=copy).object["ok"]
     assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("table", ["tag_values", "tag_sets"])
+def test_tags_that_are_lost_are_read_again_by_a_scan(copy: Path, table: str) -> None:
+    told = "SELECT * FROM track_tags ORDER BY track_id, name, position"
+    before = rows(copy, told)
+    assert before
+    overwrite(copy, table, lambda page: bytes(len(page)))
+    done = run("repair", "--json", db=copy).object
+    assert any("further tags of " in one for one in done["lost"])
+    assert done["to_scan"]
+    assert rows(copy, told) == []
+    run("scan", db=copy)
+    assert rows(copy, told) == before
+    assert run("verify", "--deep", "--json", db=copy).object["ok"]
 
 
 def test_tracks_whose_rows_are_lost_keep_their_ids_and_come_back_with_a_scan(copy: Path) -> None:

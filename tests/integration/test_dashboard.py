@@ -11,7 +11,6 @@ import socket
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -24,6 +23,7 @@ from rq.worker import SimpleWorker
 
 from indexer.queue import serializer
 from indexer.queue.jobs import our_queue
+from tests.http_client import ask, login
 from tests.programs import CHECKOUT, Ran, Running, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server
 
@@ -93,25 +93,6 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     page.close()
     assert errors == []
-
-
-class Answer(NamedTuple):
-    status: int
-    text: str
-    headers: Mapping[str, str]
-
-
-def ask(
-    url: str, path: str = "/", method: str = "GET", headers: Mapping[str, str] | None = None
-) -> Answer:
-    where = urlsplit(url)
-    connection = HTTPConnection(str(where.hostname), where.port, timeout=30)
-    try:
-        connection.request(method, path, headers=dict(headers or {}))
-        response = connection.getresponse()
-        return Answer(response.status, response.read().decode(), dict(response.getheaders()))
-    finally:
-        connection.close()
 
 
 def put(client: redis.Redis, job_id: str, *, queue: str = "extract", about: str = "") -> Job:
@@ -336,10 +317,6 @@ def test_user_and_password_come_together(server: RedisServer, tmp_path: Path) ->
     assert "is empty" in refused(server, "--password-file", empty).err
     missing = refused(server, "--user", "ida", "--password-file", tmp_path / "none", code=3)
     assert "none: No such file" in missing.err
-
-
-def login(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @pytest.mark.parametrize("by", ["options", "environment"])

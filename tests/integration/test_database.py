@@ -15,9 +15,11 @@ import pytest
 from indexer import errors
 from indexer.disk import filesystem, mounts
 from indexer.roots import open_roots
+from tests import daemons
 from tests.corpus import Tree, noise, plant, tagged
-from tests.integration.conftest import Mount
+from tests.integration.conftest import Mount, fill
 from tests.programs import (
+    ENVIRONMENT,
     eventually,
     rows,
     run,
@@ -35,15 +37,6 @@ def writing(db: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
         connection.execute("ROLLBACK")
-
-
-def fill(folder: Path, *, leave: int) -> Path:
-    """Fill a disk up to its last bytes."""
-    ballast = folder / "ballast"
-    room = os.statvfs(folder)
-    with ballast.open("wb") as file:
-        file.write(b"\0" * max(0, room.f_bavail * room.f_frsize - leave))
-    return ballast
 
 
 def test_a_full_disk_is_told_and_what_was_committed_is_kept(
@@ -79,7 +72,7 @@ def test_a_full_disk_is_told_and_what_was_committed_is_kept(
 def test_a_disk_without_any_room_is_told(mount: Mount, tmp_path: Path, music: Path) -> None:
     plant(music, {"a.mp3": tagged()})
     small = mount(tmp_path / "small", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
-    fill(small, leave=0)
+    fill(small)
     ran = run("rebuild", music, db=small / "library.db", check=3)
     assert "Traceback" not in ran.err
     assert "its disk is full; make room and run the same command again" in ran.err
@@ -215,3 +208,35 @@ def test_a_database_on_a_network_or_fuse_is_refused(
     monkeypatch.setattr(filesystem, "read_mounts", listed)
     with pytest.raises(errors.DatabaseError, match=f"lies on {file_system}, where SQLite's WAL"):
         open_roots.check_file_system(tmp_path / "library.db")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("rebuild",), 2, "no root is known yet"), (("scan",), 3, "nothing is indexed yet"),
+        (("roots", "add", "absent"), 2, "absent does not exist"),
+    ],
+)  # fmt: skip
+def test_wrong_use_without_an_index_makes_none(
+    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    db = tmp_path / "new" / "library.db"
+    ran = run(*words, db=db, check=code)
+    assert said in ran.err
+    assert not db.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"), [((), "no root is known yet"), (("absent",), "absent does not exist")]
+)
+def test_a_daemon_without_a_root_makes_no_index(
+    tmp_path: Path, folders: tuple[str, ...], said: str
+) -> None:
+    db = tmp_path / "new" / "library.db"
+    words = [*daemons.PROGRAM, "--db", os.fspath(db), "run", *folders]
+    ran = subprocess.run(
+        words, capture_output=True, env=ENVIRONMENT, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert said in ran.stderr
+    assert not db.parent.exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections import defaultdict
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from indexer.queue.profiles import QUEUES, worker_roles
+from indexer.runs.lock import DispatchLock
 from indexer.settings import Settings
 from watcher.local_work import BACKGROUND_READERS
 
@@ -25,7 +27,13 @@ CHECKOUT = Path(__file__).parents[2]
 DEPLOY = CHECKOUT / "deploy"
 INSTALLED = "/opt/music-indexer/"
 UNITS = sorted(DEPLOY.glob("*.service"))
+TIMERS = sorted(DEPLOY.glob("*.timer"))
 OF_MUSIC = [DEPLOY / "music-watcher.service", DEPLOY / "music-worker@.service"]
+WRITES_NOTHING = {"rq-dashboard.service": 0, "music-indexer-failed@.service": 0}
+NOT_TOLD = {
+    "music-indexer-failed@.service": "it is what tells",
+    "music-metrics.service": "it would tell every two minutes, and an alert tells once",
+}
 COMPOSE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 OURS = ["watcher", "worker", "dashboard"]
@@ -50,7 +58,7 @@ def installed(unit: Path, folder: Path) -> Path:
     """A copy of a unit whose programs are there, as far as the unit's reader looks."""
     text = unit.read_text()
     home = folder / "opt"
-    for program in re.findall(rf"^ExecStart={INSTALLED}(\S+)", text, re.MULTILINE):
+    for program in re.findall(rf"^Exec[A-Za-z]+={INSTALLED}(\S+)", text, re.MULTILINE):
         file = home / program
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("#!/bin/sh\n")
@@ -73,7 +81,13 @@ def complaints(unit: Path) -> str:
 
 def test_there_is_a_unit_for_each_service() -> None:
     assert [unit.name for unit in UNITS] == [
+        "music-backup.service",
+        "music-hooks.service",
+        "music-indexer-failed@.service",
+        "music-metrics.service",
+        "music-page.service",
         "music-redis.service",
+        "music-verify.service",
         "music-watcher.service",
         "music-worker@.service",
         "rq-dashboard.service",
@@ -85,11 +99,31 @@ def test_systemd_has_nothing_to_say_against_the_unit(unit: Path, tmp_path: Path)
     assert complaints(installed(unit, tmp_path)) == ""
 
 
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.name)
+def test_systemd_has_nothing_to_say_against_the_timer(timer: Path, tmp_path: Path) -> None:
+    installed(timer.with_suffix(".service"), tmp_path)
+    assert complaints(installed(timer, tmp_path)) == ""
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_that_could_reach_a_network_is_exposed_little(unit: Path, tmp_path: Path) -> None:
+    """0 is the least, 10 the most; a network costs 0.5 and more."""
+    copy = installed(unit, tmp_path)
+    has_network = "PrivateNetwork" not in parsed(unit)
+    most = 17 if has_network else 10  # tenths
+    done = subprocess.run(
+        [shutil.which("systemd-analyze") or "", "security", "--offline=true", f"--threshold={most}",
+         "--no-pager", copy],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "expected"),
     [
         ("ProtectSystem=", "ProtectSytem=", "Unknown key"),
-        ("MemoryMax=512M", "MemoryMax=512 apples", "Invalid memory limit"),
+        ("MemoryMax=768M", "MemoryMax=768 apples", "Invalid memory limit"),
         ("/bin/watcher", "/bin/no-such-program", "not executable"),
     ],
 )
@@ -112,8 +146,9 @@ def test_a_unit_may_write_next_to_nothing(unit: Path) -> None:
     assert "ReadWritePaths" not in settings
     folders = {"StateDirectory", "RuntimeDirectory", "CacheDirectory", "LogsDirectory"}
     written = {key: settings[key] for key in folders & settings.keys()}
-    assert all(values == ["music-indexer"] for values in written.values())
-    assert len(written) == (0 if unit.name == "rq-dashboard.service" else 1)
+    own = {"music-indexer", "music-indexer-metrics"}
+    assert all(set(values) <= own for values in written.values())
+    assert len(written) == {**WRITES_NOTHING, "music-metrics.service": 2}.get(unit.name, 1)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -157,6 +192,14 @@ def test_what_reads_music_may_take_leases_and_sees_the_names_of_disks(unit: Path
     assert "PrivateDevices" not in settings, "it hides /dev/disk, and so the disks' UUIDs"
 
 
+def test_the_page_is_for_the_network_and_has_its_password_from_a_file() -> None:
+    settings = parsed(DEPLOY / "music-page.service")
+    assert settings["ExecStart"][0].endswith("indexer web --host 0.0.0.0 --port 8787")
+    assert "/etc/music-indexer/page" in settings["EnvironmentFile"], "without it, it does not start"
+    assert "RequiresMountsFor" not in settings, "it tells when the disk is away"
+    assert "PrivateDevices" not in settings, "it hides /dev/disk, and so the disks' UUIDs"
+
+
 def test_only_what_reads_music_has_a_capability() -> None:
     for unit in set(UNITS) - set(OF_MUSIC):
         assert parsed(unit)["CapabilityBoundingSet"] == [""], unit
@@ -176,6 +219,60 @@ def test_systemd_waits_until_the_daemon_is_ready() -> None:
     assert "AF_UNIX" in settings["RestrictAddressFamilies"][0].split(), "it says so by a socket"
 
 
+def test_systemd_kills_a_daemon_that_hangs_and_starts_it_again() -> None:
+    settings = parsed(DEPLOY / "music-watcher.service")
+    assert (settings["WatchdogSec"], settings["Restart"]) == (["10min"], ["on-failure"])
+
+
+@pytest.mark.parametrize(
+    "unit", [one for one in UNITS if one.name not in NOT_TOLD], ids=lambda unit: unit.name
+)
+def test_a_unit_that_has_failed_for_good_is_told_of(unit: Path) -> None:
+    settings = parsed(unit)
+    assert settings["OnFailure"] == ["music-indexer-failed@%n.service"]
+    if "Restart" in settings:  # else it would be started again for ever, and never have failed
+        (pause_s,) = settings["RestartSec"]
+        assert settings["StartLimitIntervalSec"] == ["10min"]
+        (times,) = settings["StartLimitBurst"]
+        assert int(times) * int(pause_s) < 600
+
+
+def failure(tmp_path: Path, **environment: str) -> tuple[str, str]:
+    """What deploy/tell-failure prints, and what it shows on all terminals."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    wall = tmp_path / "wall"
+    for name, does in {
+        "systemctl": "echo 'music-watcher.service - a daemon'; echo 'Björk: the last line'",
+        "wall": f"cat > {wall}",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n", "utf-8")
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        [DEPLOY / "tell-failure", "music-watcher.service"],
+        env={"PATH": f"{programs}:/usr/bin:/bin", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout, wall.read_text("utf-8") if wall.exists() else ""
+
+
+def test_a_failure_is_one_line_in_the_journal_and_on_the_terminals(tmp_path: Path) -> None:
+    told, shown = failure(tmp_path)
+    line = (
+        "music-watcher.service has failed: Björk: the last line. "
+        "More: systemctl status music-watcher.service\n"
+    )
+    assert (told, shown) == (f"<3>{line}", line)
+
+
+def test_a_command_of_the_settings_gets_the_status_instead(tmp_path: Path) -> None:
+    told, shown = failure(tmp_path, FAILURE_COMMAND='echo "[$FAILED_UNIT]"; tail -n 1')
+    assert (told, shown) == ("[music-watcher.service]\nBjörk: the last line\n", "")
+
+
 def test_a_worker_reads_the_settings_that_its_instance_names() -> None:
     settings = parsed(DEPLOY / "music-worker@.service")
     assert "INDEXER_CONFIG=/etc/music-indexer/%i.toml" in settings["Environment"]
@@ -188,7 +285,7 @@ def command_lines() -> list[list[str]]:
         line.removeprefix(f"{INSTALLED}.venv/bin/").replace("$WORKER_OPTIONS", "--queues extract")
         for unit in UNITS
         for line in parsed(unit)["ExecStart"]
-        if line.startswith(INSTALLED)
+        if line.startswith(f"{INSTALLED}.venv")
     ]
     return [line.split() for line in of_units] + [SERVICES[name]["command"] for name in OURS]
 
@@ -272,6 +369,41 @@ def test_the_image_holds_what_the_lock_says_and_runs_as_no_root() -> None:
     assert "--require-hashes -r deploy/requirements-dashboard.lock" in re.sub(" +", " ", install)
     assert "--no-deps --no-build-isolation ." in re.sub(" +", " ", project)
     assert [line for line in lines if line.startswith("USER ")] == ["USER music-indexer"]
+
+
+def test_the_stages_of_the_image_begin_with_the_same_layers() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    begun = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", text, re.MULTILINE)
+    assert begun == [("python:3.12-slim", "base"), ("base", "build"), ("base", "")]
+
+
+def healthy(name: str, **paths: str) -> bool:
+    """Whether the health check of a service is content, with other paths and ports."""
+    kind, *words = SERVICES[name]["healthcheck"]["test"]
+    if kind == "CMD-SHELL":
+        words = ["sh", "-c", *words]
+    for path, other in paths.items():
+        assert any(path in word for word in words)
+        words = [word.replace(path, other) for word in words]
+    assert not any("python" in word or "indexer status" in word for word in words)
+    return subprocess.run(words, check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_the_health_check_of_the_watcher_asks_whether_its_lock_is_taken(tmp_path: Path) -> None:
+    place = {"/var/lib/music-indexer": str(tmp_path)}
+    assert not healthy("watcher", **place)
+    lock = DispatchLock.acquire(tmp_path / "library.db", "daemon")
+    assert lock is not None
+    assert healthy("watcher", **place)
+    lock.close()
+    assert not healthy("watcher", **place)
+
+
+def test_the_health_check_of_the_dashboard_asks_whether_its_port_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = {"/9181": f"/{server.getsockname()[1]}"}
+        assert healthy("dashboard", **port)
+    assert not healthy("dashboard", **port)
 
 
 @pytest.mark.parametrize("name", SERVICES)

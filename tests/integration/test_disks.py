@@ -13,6 +13,7 @@ import pytest
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk, disk_at, disk_of, same_disk
 from indexer.disk.mounts import Mount, mount_of, mounts_below, overlap, read_mounts
+from tests.integration.conftest import unmount
 
 UUID = "12345678-9abc-4def-8123-456789abcdef"
 OTHER_UUID = "87654321-9abc-4def-8123-456789abcdef"
@@ -42,10 +43,6 @@ def mounted(tmp_path: Path) -> Iterator[Mounter]:
     for point in reversed(points):
         if os.path.ismount(point):  # lazily, since a failed test may still hold a file open
             subprocess.run(["umount", "--lazy", point], check=True)
-
-
-def unmount(point: Path) -> None:
-    subprocess.run(["umount", point], check=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import plant, tagged
-from tests.programs import ENVIRONMENT, Running, count, eventually, rows, run, started
+from tests.programs import AT_MOST_S, ENVIRONMENT, Running, count, eventually, rows, run, started
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def test_what_a_daemon_leaves_when_it_dies_the_command_does_itself(
     plant(indexed, {"c.mp3": tagged(title="c")})
     with daemon(db, "dies") as process:
         report = run(command, "--json", db=db).object
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(AT_MOST_S) == -signal.SIGKILL
     assert (report["added"], report["seen"]) == (1, 3)
     assert report["files_read"] == (1 if command == "scan" else 3)
     assert rows(db, "SELECT * FROM pending") == []
@@ -195,7 +195,7 @@ def test_who_follows_a_daemon_can_be_interrupted_and_the_hint_stays(
 def test_a_bell_that_a_killed_daemon_left_is_in_nobodys_way(indexed: Path, db: Path) -> None:
     with daemon(db, "works") as process:
         process.kill()
-        process.wait(10)
+        process.wait(AT_MOST_S)
     assert os.path.exists(f"{db}.bell")
     assert run("scan", "--json", db=db).object["unchanged"] == 2
     with daemon(db, "works"):

@@ -15,13 +15,14 @@ import sys, types
 from indexer.paths import text_of
 from indexer.report import ChangeRow
 
-class Library:
+class Lookup:
     open = classmethod(lambda cls, settings, create=False: cls())
     __enter__ = lambda self: self
     __exit__ = lambda self, *exc_info: None
-    search = lambda self, words, sort, limit: [
+    search = lambda self, words, sort, limit, note: [
         {"root": "music", "path": words[0], "artist": "Ida", "title": words[0]}]
-    changes = lambda self, since: (
+    choice = lambda self, kinds, under: None
+    changes = lambda self, since, choice, limit=None: (
         ChangeRow(seq=seq, at="2025-07-01T12:00:00Z", kind="added", track_id=1, root="r", path="a")
         for seq in range(100_000))
 
@@ -29,8 +30,8 @@ class Library:
         text, path_b64 = text_of(path)
         return {"root": "music", "path": text, "path_b64": path_b64}
 
-sys.modules["indexer.library"] = types.ModuleType("indexer.library")
-sys.modules["indexer.library"].Library = Library
+sys.modules["indexer.lookup"] = types.ModuleType("indexer.lookup")
+sys.modules["indexer.lookup"].Lookup = Lookup
 
 from indexer.cli import main
 code = main()

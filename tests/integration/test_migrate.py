@@ -4,17 +4,24 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from indexer import errors
 from indexer.library import Library
-from indexer.model import Hint
+from indexer.model import Hint, Stamp
+from indexer.repair import repair
 from indexer.settings import Settings
-from indexer.store import pending, schema
+from indexer.spelling import album_key
+from indexer.store import artwork, health, outdated, pending, problems, schema, tracks
+from indexer.store.artwork import Owner
 from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value
 from indexer.store.identity import token_of
+from indexer.store.search_rows import versions
 from tests.trees import Plant, song, titles
 
 FIRST_ONLY = """
@@ -27,6 +34,35 @@ migrate.migrations.apply(db, stop_before="queued_work")
 db.close()
 """
 """In a process of its own: the standard library's SQLite and apsw may not meet in one file."""
+
+SPELLINGS = """
+import sys, sqlite3, unicodedata
+from sqlite_utils import Database
+from indexer.store import migrate
+db = Database(sys.argv[1])
+db.execute("PRAGMA journal_mode = WAL")
+migrate.migrations.apply(db, stop_before="look_alikes")
+nfd = unicodedata.normalize("NFD", "Début")
+albums = [(3, b"old3", "Début"), (5, b"old5", nfd), (7, b"old7", "Début "), (9, b"old9", "Post")]
+db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
+    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, 'u', 'f', 'ext4', 's');")
+for album in albums:
+    db.execute("INSERT INTO albums (id, key, title) VALUES (?, ?, ?)", album)
+for one, name in ((2, "Muse "), (4, "Muse"), (6, "muse"), (8, "Beck\u00a0")):
+    db.execute("INSERT INTO artists (id, name) VALUES (?, ?)", (one, name))
+    db.execute("INSERT INTO genres (id, name) VALUES (?, ?)", (one, name))
+rows = [("A/CD1 - One/1", 3, "Début", 2), ("A/CD2 - Two/2", 5, nfd, 4), ("B/3", 7, "Début ", 6),
+    ("B/4", 9, "Post", 8), ("A/Disc Three/5", 5, nfd, 4)]
+for one, (path, album, title, artist) in enumerate(rows, 1):
+    db.execute("INSERT INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,"
+        " mtime_ns, ctime_ns, inode, scan_id, reader_version, album_id, album, guessed) VALUES"
+        " (?, 1, ?, 0, 0, 1, 1, 1, 1, 1, ?, 0, 1, ?, ?, 0)",
+        (one, path.encode(), one, album, title))
+    db.execute("INSERT INTO track_artists VALUES (?, 'artist', 0, ?)", (one, artist))
+    db.execute("INSERT INTO track_genres VALUES (?, 0, ?)", (one, artist))
+db.conn.commit()
+db.close()
+"""
 
 OLD_ROWS = """
 INSERT INTO roots (name, path, added_at) VALUES ('music', x'2f6d', 1);
@@ -63,6 +99,34 @@ def test_what_waited_in_an_older_index_waits_still(old: Path) -> None:
         assert pending.enqueue(connection, Hint(1), 1).id == 2
 
 
+def test_names_that_look_alike_are_joined_in_an_older_index_with_the_oldest_id(
+    tmp_path: Path,
+) -> None:
+    """`CD1 - One`, `CD2 - Two` and `Disc Three` are discs of one album."""
+    path = tmp_path / "old.db"
+    python(SPELLINGS, path)
+    nfd = unicodedata.normalize("NFD", "Début")
+    with closing(open_index(path, write=True)) as connection:
+
+        def told(statement: str) -> list[Any]:
+            return list(select(connection, statement))
+
+        assert told("SELECT id, title FROM catalog_albums") == [
+            (3, nfd),
+            (7, "Début "),
+            (9, "Post"),
+        ]
+        assert told("SELECT album_id FROM tracks ORDER BY id") == [(3,), (3,), (7,), (9,), (3,)]
+        named = [(2, "Muse", None), (6, "muse", None), (8, "Beck\u00a0", "Beck")]
+        for names, links in (("catalog_artists", "track_artists"), ("genres", "track_genres")):
+            assert told(f"SELECT id, name, key FROM {names} ORDER BY id") == named
+            one = "artist_id" if names == "catalog_artists" else "genre_id"
+            spelled = told(f"SELECT {one}, spelling FROM {links} ORDER BY track_id")
+            assert spelled == [(2, "Muse "), (2, None), (6, None), (8, "Beck\u00a0"), (2, None)]
+        keys = [key for (key,) in told("SELECT key FROM catalog_albums ORDER BY id")]
+        assert keys[0] == album_key(None, None, None, "début", 1, b"A/CD 1/1")
+
+
 def test_an_older_index_gets_a_name_of_its_own_and_keeps_it(old: Path) -> None:
     with closing(open_index(old, write=True)) as connection:
         token = token_of(connection)
@@ -86,7 +150,7 @@ def test_sqlite_utils_finds_nothing_to_do_in_a_new_index(empty_index: Path) -> N
     applied += "db = Database(sys.argv[1])\nprint(migrate.migrations.pending(db))\n"
     applied += "print([one.name for one in migrate.migrations.applied(db)])\n"
     names = [name for name, _ in schema.MIGRATIONS]
-    assert names[-1] == "trials"
+    assert names[-1] == "playlists"
     assert python(applied, empty_index) == f"[]\n{names}\n"
     assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
 
@@ -193,6 +257,209 @@ def test_the_work_of_an_older_index_is_done_by_the_next_scan(
     assert library.status().pending == 0
 
 
+SEARCHED = """
+import sys
+from sqlite_utils import Database
+from indexer.store import migrate
+db = Database(sys.argv[1])
+db.execute("PRAGMA journal_mode = WAL")
+migrate.migrations.apply(db, stop_before="search_words")
+db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
+    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, 'u', 'f', 'ext4', 's');")
+for one, title, place in ((1, "Don't Stop", 0), (2, "Gone's", 1)):
+    db.execute("INSERT INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,"
+        " mtime_ns, ctime_ns, inode, scan_id, reader_version, title, guessed, label) VALUES"
+        " (?, 1, ?, 0, ?, 1, 1, 1, 1, 1, ?, 0, 1, ?, 0, 'Ärger')",
+        (one, b"Tapes/%d" % one, place, one, title))
+    db.execute("INSERT INTO track_search (rowid, title) VALUES (?, 'don t stop')", (one,))
+db.conn.commit()
+db.close()
+"""
+
+
+def test_tracks_of_an_older_index_are_found_by_all_their_spellings_and_texts(
+    tmp_path: Path,
+) -> None:
+    """By a command that only reads: the migration fills the full text."""
+    path = tmp_path / "old.db"
+    python(SEARCHED, path)
+    with closing(open_index(path, write=False)) as connection:
+        asked = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
+        for word in ("dont", "tapes", "aerger", '"don t stop"'):
+            assert list(select(connection, asked, (word,))) == [(1,)], word
+        assert list(select(connection, asked, ("gones",))) == []
+        assert select_value(connection, "SELECT search_folding FROM identity") == versions()
+
+
+TOKENS = """
+import sys
+from sqlite_utils import Database
+from indexer.store import migrate
+db = Database(sys.argv[1])
+db.execute("PRAGMA journal_mode = WAL")
+migrate.migrations.apply(db, stop_before="search_tokens")
+db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
+    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, 'u', 'f', 'ext4', 's');")
+db.execute("INSERT INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,"
+    " mtime_ns, ctime_ns, inode, scan_id, reader_version, title, guessed) VALUES"
+    " (1, 1, x'61', 0, 0, 1, 1, 1, 1, 1, 1, 0, 1, 'Björk', 0)")
+db.execute("INSERT INTO track_search (rowid, title) VALUES (1, 'bjork')")
+db.conn.commit()
+assert not list(db.execute("SELECT rowid FROM track_search WHERE track_search MATCH 'björk'"))
+db.close()
+"""
+
+
+def test_programs_find_words_with_accents_in_an_older_index(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    python(TOKENS, path)
+    with closing(open_index(path, write=False)) as connection:
+        for word in ("Björk", "bjork"):
+            asked = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
+            assert list(select(connection, asked, (word,))) == [(1,)], word
+        assert select_value(connection, "SELECT search_folding FROM identity") == versions()
+
+
+def test_tracks_of_an_older_index_have_no_further_tags_until_they_are_read_again(
+    tmp_path: Path,
+) -> None:
+    """And a reading that finds none changes nothing."""
+    path = tmp_path / "old.db"
+    python(SEARCHED.replace("search_words", "further_tags"), path)
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, "SELECT * FROM track_tags")) == []
+        assert list(select(connection, "SELECT id, has_lyrics FROM library")) == [(1, 0)]
+        assert list(select(connection, "SELECT id FROM recent")) == [(1,)]
+        assert tracks.columns_of(connection, 1)[-3:] == (0, None, None)
+
+
+WITHOUT_ARTWORK = """
+import sys
+from sqlite_utils import Database
+from indexer.store import migrate
+db = Database(sys.argv[1])
+db.execute("PRAGMA journal_mode = WAL")
+migrate.migrations.apply(db, stop_before="artwork")
+db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
+    "INSERT INTO catalog_albums (id, key) VALUES (3, x'01');"
+    "INSERT INTO catalog_artists (id, name) VALUES (5, 'Muse');"
+    "INSERT INTO problems (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since,"
+    " reader_version) VALUES (1, x'61', 'fault', 'why', 1, 2, 3, 4, 5, 6);")
+db.conn.commit()
+db.close()
+"""
+
+
+def test_an_older_index_has_all_artwork_to_choose_and_keeps_its_problems(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    python(WITHOUT_ARTWORK, path)
+    with closing(open_index(path, write=True)) as connection:
+        assert artwork.next_due(connection, None, 9) == [Owner("album", 3), Owner("artist", 5)]
+        known = problems.get(connection, 1, b"a")
+        assert known is not None
+        assert (known.problem.reason, known.stamp) == ("why", Stamp(1, 2, 3, 4))
+        assert known.reader_version == 6
+        assert problems.of_picture(connection, 1, b"a") is None
+
+
+WITHOUT_ESSENCE = """
+import sys
+from sqlite_utils import Database
+from indexer.store import migrate
+db = Database(sys.argv[1])
+db.execute("PRAGMA journal_mode = WAL")
+migrate.migrations.apply(db, stop_before="essence")
+db.conn.executescript("INSERT INTO roots (id, name, path, added_at, reader_version)"
+    " VALUES (1, 'm', x'2f6d', 1, 6);"
+    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, '', '', '', '');"
+    "INSERT INTO tracks (root_id, path, gone, place, path_is_text, disk_id, size, mtime_ns,"
+    " ctime_ns, inode, scan_id, reader_version, added_at)"
+    " VALUES (1, x'61', 0, 0, 1, 1, 1, 1, 1, 1, 0, 6, 1);")
+db.conn.commit()
+db.close()
+"""
+
+
+def test_rows_of_an_older_index_lack_an_essence_until_the_daemon_has_time(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    python(WITHOUT_ESSENCE, path)
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, "SELECT path, essence FROM library")) == [("a", None)]
+        known = tracks.by_id(connection, 1)
+        assert known is not None
+        assert known.essence is None
+        assert not outdated.is_current(connection, 1)
+        assert outdated.outdated_after(connection, 1, 0, 9).names == (b"a",)
+
+
+DAMAGED = """
+import sys, sqlite3
+db = sqlite3.connect(sys.argv[1])
+(page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (sys.argv[2],)).fetchone()
+(size,) = db.execute("PRAGMA page_size").fetchone()
+db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+db.execute(f"PRAGMA journal_mode = {sys.argv[3]}")
+db.close()
+with open(sys.argv[1], "r+b") as file:
+    file.seek((page - 1) * size)
+    file.write(bytes(range(100, 140)))
+"""
+"""The first bytes of a table's or an index' first page are others."""
+
+
+@pytest.mark.parametrize("part", ["changes", "identity", "roots"])
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_an_older_index_that_is_damaged_is_repaired(
+    tmp_path: Path, part: str, journal: str
+) -> None:
+    """Steps of its migration fail on what `indexer repair` passes over; DELETE: it is a copy."""
+    path = tmp_path / "old.db"
+    python(WITHOUT_ESSENCE.replace("essence", "history"), path)
+    python(DAMAGED, path, part, journal)
+    with pytest.raises(errors.DatabaseDamaged, match="indexer repair"):
+        open_index(path, write=True)
+    assert repair(path).tracks == 1
+    with closing(open_index(path, write=True)) as connection:
+        assert select_value(connection, "PRAGMA user_version") == schema.SCHEMA_VERSION
+        assert list(select(connection, "SELECT id, path FROM tracks")) == [(1, b"a")]
+        assert health.check(connection, deep=True) == []
+
+
+FAILURES = """
+import sqlite3
+from indexer.store.migrate import is_damage
+for preparation, statement in (
+    ("PRAGMA max_page_count = 1", "CREATE TABLE a (b)"),
+    ("PRAGMA query_only = 1", "CREATE TABLE a (b)"),
+    ("SELECT 1", "SELECT CAST(x'ff' AS TEXT)"),
+    ("SELECT 1", "SELECT lost FROM sqlite_schema"),
+):
+    db = sqlite3.connect(":memory:")
+    db.execute(preparation)
+    try:
+        db.execute(statement).fetchall()
+    except sqlite3.Error as error:
+        print(is_damage(error))
+"""
+
+
+def test_a_full_disk_or_missing_rights_are_not_called_damage() -> None:
+    assert python(FAILURES).split() == ["False", "False", "True", "True"]
+
+
+def test_an_older_index_gets_the_views_of_playlists(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    python(SEARCHED.replace("search_words", "playlists"), path)
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, "SELECT * FROM playlists")) == []
+        assert list(select(connection, "SELECT * FROM playlist_items")) == []
+        assert list(select(connection, "SELECT id, has_lyrics, has_cover FROM library")) == [
+            (1, 0, 0)
+        ]
+        connection.execute("INSERT INTO track_lyrics VALUES (1)")
+        assert list(select(connection, "SELECT has_lyrics FROM recent")) == [(1,)]
+
+
 OLD_DISKS = """
 INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES
     (1, 'u1', 'f1', 'btrfs', '/dev/sda'), (2, 'u2', 'f2', 'btrfs', '/dev/sdb'),
@@ -218,3 +485,14 @@ def test_what_may_have_been_a_removed_roots_subvolume_is_known_by_its_uuid_only(
     INSERT INTO roots (name, path, added_at, removed_at) VALUES ('was', x'2f77', 1, 2);
     """
     assert fsids_after(old, OLD_DISKS + removed) == ["", "", "f3"]
+
+
+def test_of_the_tracks_of_an_older_index_it_is_not_known_whether_they_are_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.db"
+    python(SEARCHED.replace("search_words", "damage"), path)
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, "SELECT id, short FROM library")) == [(1, None)]
+        assert list(select(connection, "SELECT id, short FROM recent")) == [(1, None)]
+        assert list(select(connection, "SELECT * FROM scrubs")) == []

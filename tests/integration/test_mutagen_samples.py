@@ -105,11 +105,21 @@ def ours(path: Path) -> Outcome:
     return track.title or "", "; ".join(track.artists), track.album or "", track.duration
 
 
+BETTER: dict[str, Outcome] = {
+    "64bit.mp4": None,
+    "no-tags.3g2": ("", "", "", 16.346855555555557),
+}
+"""Where we differ from mutagen: the first has no sound; of the second, mutagen takes the duration
+of the header, where that of the sound (which ffprobe shows, too) is longer."""
+
+
 def test_every_sample_is_read_as_mutagen_reads_it_or_refused_as_by_mutagen(
     samples: list[Path],
 ) -> None:
     different = {
-        path.name: (mutagens(path), ours(path)) for path in samples if mutagens(path) != ours(path)
+        path.name: (mutagens(path), ours(path))
+        for path in samples
+        if mutagens(path) != ours(path) and ours(path) != BETTER.get(path.name, ())
     }
     assert different == {}
 

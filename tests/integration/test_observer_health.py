@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from watchdog.observers.inotify_c import WatchDescriptor, inotify_rm_watch
 
+from tests.descriptors import all_descriptors
 from tests.integration.conftest import Mount, unmount
 from tests.programs import ENVIRONMENT
 from watcher.fs_event import FsEvent, FsEventKind, WatchCounts, WatchFaultKind
@@ -405,7 +406,7 @@ def test_a_descriptor_that_was_closed_ends_the_thread_where_watchdog_would_spin(
     roots: Roots, music: Path
 ) -> None:
     """`InotifyFD` takes EBADF for 'no events', and asks again at once, for ever."""
-    before = os.listdir("/proc/self/fd")
+    before = all_descriptors()
     roots.watch(ROOT, music)
     observer = roots.observers._observers[ROOT]
     roots.hold(music)
@@ -414,7 +415,7 @@ def test_a_descriptor_that_was_closed_ends_the_thread_where_watchdog_would_spin(
     roots.go.set()
     roots.await_doubt(WatchFaultKind.DEAD)
     roots.observers.unwatch(ROOT)
-    assert os.listdir("/proc/self/fd") == before
+    assert all_descriptors() == before
 
 
 def test_a_thread_that_does_not_answer_is_a_doubt_and_its_late_answer_proves_nothing_more(

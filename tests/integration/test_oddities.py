@@ -16,8 +16,10 @@ from tests.integration.test_mutagen_samples import mutagens
 from tests.trees import ask, dump, faults
 
 COMMENT_BYTES = 4096
-OURS_ALONE = {b"F/adts.aac", b"F/really flac.mp3", b"F/really mp3.flac"}
-"""What `mutagen.File` does not know: it lets the name and an ID3 tag mislead it."""
+OURS_ALONE = {b"F/adts.aac", b"F/really flac.mp3", b"F/really mp3.flac",
+              b"T/lone surrogate.ape"}  # fmt: skip
+"""What `mutagen.File` does not know: it lets the name and an ID3 tag mislead it, and refuses a file
+for one item of its APE tag."""
 
 
 class Place:
@@ -42,8 +44,9 @@ class Place:
 
     @property
     def problems(self) -> dict[bytes, str]:
-        """What is not, and why."""
-        return dict(ask(self.library, "SELECT path, reason FROM problems"))
+        """What is not, and why; a bad picture in a track hides nothing of it."""
+        told = "SELECT path, reason FROM problems WHERE kind <> 'picture'"
+        return dict(ask(self.library, told))
 
 
 @pytest.fixture(scope="module")

@@ -40,8 +40,9 @@ def read(file, suffix):
             pass
     elif word == b"slow":
         signal.sigtimedwait([signal.SIGUSR1], 0.1)
-    elif word == b"slower":
-        signal.sigtimedwait([signal.SIGUSR1], 0.6)
+    elif word == b"until told":
+        while os.fstat(file.fileno()).st_size:
+            signal.sigtimedwait([signal.SIGUSR1], 0.01)
     elif word == b"bug":
         raise ZeroDivisionError
     elif word == b"print":
@@ -98,7 +99,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if lives(process)]
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 20) -> bool:
+def eventually(holds: Callable[[], bool], within_s: float = 60) -> bool:
     """Poll until it holds: processes take their time."""
     end_s = time.monotonic() + within_s
     while not holds():
@@ -216,7 +217,7 @@ def test_a_file_that_outlives_its_reader_is_blamed_and_the_rest_is_read(
 
 def test_a_slow_disk_is_no_hang(command: tuple[str, str], chunk: Callable[..., Chunk]) -> None:
     slow = ["slow"] * 12
-    with ReaderPool(1, timeout_s=0.6, command=command) as pool:
+    with ReaderPool(1, timeout_s=1.0, command=command) as pool:
         ((_, readings),) = pool.map_unordered([("tag", chunk(*slow))])
     assert words(readings) == slow
     assert pool.restarts == 0
@@ -225,11 +226,13 @@ def test_a_slow_disk_is_no_hang(command: tuple[str, str], chunk: Callable[..., C
 def test_the_callers_own_time_is_not_held_against_a_reader(
     command: tuple[str, str], chunk: Callable[..., Chunk]
 ) -> None:
-    chunks = enumerate([chunk("a"), chunk("slower"), chunk("b")])
-    with ReaderPool(1, timeout_s=0.4, command=command) as pool:
+    slow = chunk("until told")
+    chunks = enumerate([chunk("a"), slow, chunk("b")])
+    with ReaderPool(1, timeout_s=1.0, command=command) as pool:
         for tag, _ in pool.map_unordered(chunks):
             if tag == 0:
-                signal.sigtimedwait([signal.SIGUSR1], 0.5)
+                signal.sigtimedwait([signal.SIGUSR1], 1.2)
+                os.truncate(os.path.join(slow.root_path, *slow.paths), 0)
     assert pool.restarts == 0
 
 
@@ -352,7 +355,7 @@ def test_ctrl_c_in_the_terminal_leaves_the_readers_to_their_parent(
     start_parent: Callable[[Chunk], subprocess.Popen[str]], chunk: Callable[..., Chunk]
 ) -> None:
     parent = start_parent(chunk(*["la"] * 8))
-    output, _ = parent.communicate(timeout=30)
+    output, _ = parent.communicate(timeout=60)
     assert output.endswith("restarts 0\n")
     assert output.count(".mp3\n") == 8
 
@@ -385,7 +388,7 @@ def test_what_a_server_does_not_give_is_left_and_no_problem_of_the_file(
         work = [("a", on_share(chunk("one"))), ("b", on_share(chunk("hang", "two")))]
         read = dict(pool.map_unordered(work))
         assert pool.restarts == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # of 60
     assert words(read["a"]) == ["one"]
     assert [reading.waiting for reading in read["b"]] == [Waiting.SILENT] * 2
     assert reasons(read["b"]) == [None, None]
@@ -401,7 +404,7 @@ def test_what_else_lies_on_a_silent_share_is_not_asked_for_but_other_roots_are(
         shares = [(f"share {n}", on_share(chunk("hang"))) for n in range(20)]
         began = time.monotonic()
         read = dict(pool.map_unordered([*shares, ("local", other)]))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20  # of 60
         assert pool.restarts == 1
     assert words(read["local"]) == ["local"]
     assert all(read[name][0].waiting is Waiting.SILENT for name, _ in shares)

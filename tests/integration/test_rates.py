@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from indexer.queue.monitor import RedisRates
-from indexer.runs.throughput import Rates, Step
+from indexer.runs.throughput import Rates, Step, Totals
 from tests.redis_servers import redis_server
 
 NOTHING = Rates(dict.fromkeys(Step, 0.0), 0.0)
@@ -47,15 +47,21 @@ def test_nothing_counted_is_a_rate_of_nothing(rates: RedisRates) -> None:
     assert rates.seen() == NOTHING
 
 
-def test_a_rate_is_what_was_counted_in_a_minute_by_the_second(
+def test_a_rate_is_of_the_time_in_which_something_was_counted(
     rates: RedisRates, clock: Clock
 ) -> None:
     for _ in range(6):
         rates.count(Step.DISCOVERY, 100)
         clock.now += 5
-    rates.count(Step.INSERTION, 3)
+    rates.count(Step.INSERTION, 7)
+    clock.now += 15
     seen = rates.seen().files_per_second
-    assert seen == {Step.DISCOVERY: 10.0, Step.EXTRACTION: 0.0, Step.INSERTION: 0.1}
+    assert seen == {
+        Step.DISCOVERY: 17.1,
+        Step.EXTRACTION: 0.0,
+        Step.INSERTION: 0.2,
+        Step.ARTWORK: 0.0,
+    }
 
 
 def test_all_processes_count_in_one_place(
@@ -63,13 +69,13 @@ def test_all_processes_count_in_one_place(
 ) -> None:
     rates.count(Step.EXTRACTION, 60)
     RedisRates(client, clock).count(Step.EXTRACTION, 60)
-    assert rates.seen().files_per_second[Step.EXTRACTION] == 2.0
+    assert rates.seen().files_per_second[Step.EXTRACTION] == 24.0
 
 
 def test_what_is_older_than_a_minute_no_longer_counts(rates: RedisRates, clock: Clock) -> None:
     rates.count(Step.DISCOVERY, 600)
     clock.now += 54
-    assert rates.seen().files_per_second[Step.DISCOVERY] == 10.0
+    assert rates.seen().files_per_second[Step.DISCOVERY] == 120.0
     clock.now += 6
     assert rates.seen() == NOTHING
 
@@ -102,6 +108,16 @@ def test_what_was_counted_goes_by_itself(
     for _ in range(3):
         rates.count(Step.DISCOVERY, 1)
         clock.now += 5
-    ends = [client.ttl(key) for key in client.scan_iter()]
+    ends = [client.ttl(key) for key in client.scan_iter(match="music-indexer:rates:*")]
     assert len(ends) == 3
     assert all(60 <= end <= 120 for end in ends)
+
+
+def test_what_was_done_since_the_start_of_redis_only_grows(rates: RedisRates, clock: Clock) -> None:
+    assert rates.totals() == Totals()
+    rates.count(Step.EXTRACTION, 5, 2)
+    rates.add_totals(bytes_read=1000, cache_hits=0)
+    clock.now += 3600
+    rates.count(Step.EXTRACTION, 1)
+    rates.add_totals(bytes_read=24, cache_hits=3)
+    assert rates.totals() == Totals(extraction=6, bytes_read=1024, cache_hits=3)

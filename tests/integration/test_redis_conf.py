@@ -87,7 +87,7 @@ def setting(client: redis.Redis, name: str) -> str:
     [
         ("port", "0"),
         ("unixsocketperm", "700"),
-        ("maxmemory", str(64 * MB)),
+        ("maxmemory", str(96 * MB)),
         ("maxmemory-policy", "noeviction"),
         ("save", ""),
         ("appendonly", "no"),
@@ -162,7 +162,7 @@ def test_the_command_of_compose_makes_it_listen_on_tcp_alone(
     ):
         assert setting(client, "unixsocket") == ""
         assert setting(client, "protected-mode") == "no", "other containers would be refused"
-        assert setting(client, "maxmemory") == str(64 * MB)
+        assert setting(client, "maxmemory") == str(96 * MB)
         assert setting(client, "maxmemory-policy") == "noeviction"
 
 

@@ -183,10 +183,15 @@ def test_roots_that_share_folders_are_refused(
     run("rebuild", music, db=db)
     bound = mount(tmp_path / "bound", "--bind", music / "Björk")
     above = mount(tmp_path / "above", "--bind", music)
-    for folder in (tmp_path, music / "Björk", bound, bound / "Debut", above):
+    for folder, why in (
+        (tmp_path, "holds the root music"),
+        (music / "Björk", "lies in the root music"),
+        (bound, "shares folders with the root music"),
+        (bound / "Debut", "shares folders with the root music"),
+        (above, "shares folders with the root music"),
+    ):
         for command in (("roots", "add"), ("rebuild",)):
-            ran = run(*command, folder, db=db, check=2)
-            assert "shares folders with the root music" in ran.err
+            assert why in run(*command, folder, db=db, check=2).err
     assert [root["name"] for root in run("roots", "--json", db=db).objects] == ["music"]
 
 

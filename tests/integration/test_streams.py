@@ -80,7 +80,7 @@ def test_a_root_may_have_a_name_in_any_bytes(tmp_path: Path, db: Path) -> None:
     assert "M\\xfcsik\\n" in run("status", db=db, env=OLD_LOCALE).out
     assert run("scan", folder, "--json", db=db, env=OLD_LOCALE).object["unchanged"] == 1
     removed = run("roots", "remove", "M\ufffdsik\n", "--json", db=db, env=OLD_LOCALE)
-    assert removed.object == {"removed": "M\ufffdsik\n"}
+    assert removed.object["removed"] == "M\ufffdsik\n"
 
 
 def test_what_would_move_the_cursor_is_written_out(place: Place) -> None:
@@ -135,7 +135,7 @@ def test_following_tells_each_change_as_it_is_committed(db: Path, music: Path) -
         assert json.loads(running.line())["seq"] == 1
         plant(music, {"b.mp3": tagged()})
         run("scan", db=db)
-        told = json.loads(running.line(within_s=5))
+        told = json.loads(running.line())
         assert (told["seq"], told["kind"], told["path"]) == (2, "added", "b.mp3")
 
 

@@ -18,6 +18,7 @@ from indexer.report import (
     Status,
     WorkerStatus,
 )
+from indexer.runs.throughput import BUCKET_S
 from tests.corpus import plant, tagged
 from tests.daemons import watching
 from tests.programs import run
@@ -73,8 +74,9 @@ def test_a_daemon_tells_how_fast_it_goes_and_what_it_takes(db: Path, music: Path
         assert (process["role"], process["pid"]) == ("daemon", told["daemon"]["pid"])
         assert process["memory"] > 10_000_000
         assert process["cpu_seconds"] > 0
-        assert told["rates"]["discovery"] == round(12 / 60, 1)
-        assert told["rates"]["insertion"] == round(12 / 60, 1)
+        burst = (12 / BUCKET_S, 12 / (2 * BUCKET_S))  # it may lie across the end of a bucket
+        assert told["rates"]["discovery"] in burst
+        assert told["rates"]["insertion"] in burst
         assert told["daemon"]["engine"] == "local"
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.tags import comments
-from tests.property.test_fast_readers import assert_same, fixed
+from tests.property.effort import tries
+from tests.property.test_fast_readers import assert_same
 
 KEYS = [key.decode() for key in comments.KEYS]
 KEYS += [key.upper() for key in KEYS] + ["x", "", "TIT\u212a", "gen\xa0re", "a~", "tit\x01le"]
@@ -71,7 +72,7 @@ def flac_files(draw: st.DrawFn) -> bytes:
     return content
 
 
-@settings(fixed, max_examples=1000)
+@tries(500)
 @given(flac_files())
 def test_flac_is_read_as_mutagen_reads_it(content: bytes) -> None:
     assert_same(content, ".flac")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from indexer.tags import id3
 from indexer.tags.fast import mpeg_frames
 from indexer.tags.window import Window
-from tests.property.test_fast_readers import assert_same, fixed, outcome
+from tests.property.effort import tries
+from tests.property.test_fast_readers import assert_same, outcome
 from tests.property.test_tags import id3_files
 
 likely_headers = st.builds(
@@ -80,19 +82,26 @@ def mpeg_files(draw: st.DrawFn) -> bytes:
     return head + sound
 
 
-@fixed
+def as_if_steady() -> Any:
+    """Let the bit rate of the first frame be that of all, as it is for mutagen without a header."""
+    return patch.object(mpeg_frames, "is_steady", lambda *_: True)
+
+
+@tries(250)
 @given(mpeg_files(), st.sampled_from([".mp3", ".mp2"]))
 def test_mpeg_audio_is_read_as_mutagen_reads_it(content: bytes, suffix: str) -> None:
-    assert_same(content, suffix)
+    with as_if_steady():
+        assert_same(content, suffix)
 
 
-@fixed
+@tries(250)
 @given(id3_files())
 def test_a_file_with_an_id3_tag_is_read_as_before(content: bytes) -> None:
     fast = mpeg_frames.stream(
         Window(io.BytesIO(content)), id3.read_tag(Window(io.BytesIO(content))).size
     )
-    got = outcome(content, ".mp3")
+    with as_if_steady():
+        got = outcome(content, ".mp3")
     with patch.object(mpeg_frames, "stream", lambda *_: None):
         assert outcome(content, ".mp3") == got
     if not isinstance(got, str) and fast is not None:

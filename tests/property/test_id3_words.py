@@ -14,7 +14,7 @@ from mutagen.mp3._util import LAMEError, LAMEHeader
 
 from indexer.tags import frames, genre_names, id3_dates
 from indexer.tags.fast.mpeg_frames import has_lame_tag
-from tests.property.test_fast_readers import fixed
+from tests.property.effort import tries
 
 genre_parts = st.sampled_from(
     ["(", ")", "((", "17", "255", "256", "0007", "191", "192", "CR", "RX", "Rock", " ", "\n", "٣"]
@@ -34,7 +34,7 @@ def test_genres_have_mutagens_names() -> None:
     assert list(genre_names.GENRES) == list(GENRES)
 
 
-@fixed
+@tries(300)
 @given(st.lists(genres, min_size=1, max_size=3))
 def test_numbers_of_genres_are_read_as_mutagen_reads_them(texts: list[str]) -> None:
     if any(frames.is_coded(text) for text in texts):
@@ -47,7 +47,7 @@ def test_a_number_of_thousands_of_digits_is_no_genre() -> None:
     assert frames.genres(["9" * 5000, "(17)"]) == ["9" * 5000, "Rock"]
 
 
-@fixed
+@tries(300)
 @given(times)
 def test_a_time_is_read_as_mutagen_reads_it_or_kept_as_it_is(text: str) -> None:
     stamp = id3_dates.stamp(text)
@@ -55,7 +55,7 @@ def test_a_time_is_read_as_mutagen_reads_it_or_kept_as_it_is(text: str) -> None:
     assert id3_dates.stamp(stamp) == stamp
 
 
-@fixed
+@tries(300)
 @given(times)
 def test_no_number_of_a_time_is_lost(text: str) -> None:
     kept = id3_dates.stamp(text)
@@ -66,7 +66,7 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"[0-9]+", text)]
 
 
-@fixed
+@tries(300)
 @given(st.datetimes(min_value=dt.datetime(1000, 1, 1)), st.integers(4, 19))  # noqa: DTZ001
 def test_a_time_in_the_format_of_the_standard_is_read_as_mutagen_reads_it(
     when: dt.datetime, length: int
@@ -76,7 +76,7 @@ def test_a_time_in_the_format_of_the_standard_is_read_as_mutagen_reads_it(
         assert id3_dates.stamp(text) == str(ID3TimeStamp(text))
 
 
-@fixed
+@tries(300)
 @given(versions, st.booleans())
 def test_a_lame_tag_is_found_where_mutagen_finds_it(version: bytes, usual: bool) -> None:
     whole = (b"LAME3" * usual + version)[:20].ljust(20, b"\xaa")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mutagen.id3._id3v1 import find_id3v1
 
 from indexer.tags import id3v1
 from indexer.tags.window import Window
+from tests.property.effort import tries
 
 BYTES = st.sampled_from([b"\0", b" ", b"a", b"1", b",", b"-", b"\xff", b"\n", b"TAG", b"APETAGEX"])
 
@@ -29,7 +30,7 @@ def tags(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("version", [3, 4])
-@settings(derandomize=True, deadline=None, database=None, max_examples=1000)
+@tries(400)
 @given(
     head=st.lists(BYTES, max_size=8).map(b"".join),
     tag=tags(),

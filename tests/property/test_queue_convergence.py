@@ -55,6 +55,9 @@ class PlayedQueues:
         self.jobs[name] = [job for job in self.jobs[name] if job[0] != job_id]
         self.jobs[name].append((job_id, msgspec.json.encode(order)))
 
+    def put_artwork(self, function: str, order: object) -> None:
+        self.put("deferred", order, job_id=f"artwork-{function}")
+
     def flush(self) -> None:
         self.__init__()  # type: ignore[misc]  # like FLUSHALL
 
@@ -96,6 +99,9 @@ class Silent:
     def count(self, *_counted: object) -> None:
         pass
 
+    def add_totals(self, **_numbers: int) -> None:
+        pass
+
 
 class QueueConvergence(RuleBasedStateMachine):
     """Files change, jobs run in any order, get lost and come twice, processes end."""
@@ -108,6 +114,7 @@ class QueueConvergence(RuleBasedStateMachine):
         self.settings = Settings(
             db=self.folder / "library.db",
             redis="redis://played",
+            cache_memory=0,
             still=0.0,
             lease=LEASE_S,
             queue_files=2,

@@ -9,7 +9,7 @@ from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
 from mutagen.mp4._atom import Atom, AtomError
 
 from indexer.tags.fast.mp4_sample_entry import Entry, read_entry, refine
-from tests.property.test_fast_readers import fixed
+from tests.property.effort import tries
 
 
 def atom(name: bytes, body: bytes, lie: int = 0) -> bytes:
@@ -77,7 +77,7 @@ def mutagens(content: bytes) -> Entry | None:
     return read
 
 
-@fixed
+@tries(300)
 @given(entries())
 def test_an_entry_that_is_read_here_is_read_as_mutagen_reads_it(content: bytes) -> None:
     ours = read_entry(content)

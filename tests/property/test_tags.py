@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from unittest.mock import ANY, patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from mutagen import MutagenError, id3
@@ -17,22 +17,16 @@ from mutagen.mp4 import MP4
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import columns, comments, id3_dates, mutagen_mp4
+from indexer.tags import columns, comments, id3_dates
 from indexer.tags.fast.id3 import plain_tag
 from indexer.tags.id3 import read_tag, track
 from indexer.tags.mutagen_id3 import tag_of
 from indexer.tags.window import Window
-from tests import corpus
-
-fixed = settings(
-    derandomize=True,
-    deadline=None,
-    max_examples=150,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+from tests import corpus, mutagen_mp4
+from tests.property.effort import tries
 
 TEMPLATES = sorted(corpus.STREAMS)
+EVERY_TEMPLATE = [*TEMPLATES, *corpus.WITHOUT_PICTURES]
 
 text = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\ufffe"), max_size=20
@@ -78,14 +72,14 @@ written_tags = st.fixed_dictionaries(
 )
 COLUMNS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
 STREAM = ("codec", "duration", "bitrate", "sample_rate", "channels", "bit_depth")
-GUESSED = ("suspect_encoding",)
+GUESSED = ("suspect_encoding", "essence")
 
 
 def read(content: bytes, suffix: str) -> Track:
     return tags.read_track(io.BytesIO(content), suffix[suffix.rindex(".") :].encode())
 
 
-@fixed
+@tries(150)
 @given(st.sampled_from(TEMPLATES), st.sampled_from([3, 4]), written_tags)
 def test_what_was_written_is_read_back_and_nothing_else(
     template: str, id3_version: int, written: dict[str, Any]
@@ -95,6 +89,8 @@ def test_what_was_written_is_read_back_and_nothing_else(
     for column in COLUMNS.values() & expected.keys():
         expected[column] = tuple(expected[column])
     expected["has_picture"] = expected.pop("picture", None) is not None
+    if template == ".mka" and "albumartists" in expected:  # the artist of the level above
+        expected.setdefault("artists", expected["albumartists"])
     if "date" in written:
         expected["year"] = int(written["date"][:4])
     not_written = {column: getattr(got, column) for column in STREAM + GUESSED}
@@ -102,7 +98,7 @@ def test_what_was_written_is_read_back_and_nothing_else(
 
 
 @st.composite
-def mutations(draw: st.DrawFn, templates: Sequence[str] = TEMPLATES) -> tuple[str, bytes]:
+def mutations(draw: st.DrawFn, templates: Sequence[str] = EVERY_TEMPLATE) -> tuple[str, bytes]:
     """A real file with some bytes near its head or its end changed, lost or added."""
     template = draw(st.sampled_from(templates))
     content = bytearray(SAMPLES[template])
@@ -142,9 +138,15 @@ SAMPLES = {
     )
     for template in TEMPLATES
 }
+SAMPLES |= {
+    template: corpus.tagged(
+        template, title="Human Behaviour", artist=["Björk", "Guest"], date="1993-06-07", track=1
+    )
+    for template in corpus.WITHOUT_PICTURES
+}
 
 
-@settings(fixed, max_examples=600)
+@tries(400)
 @given(mutations(), st.sampled_from(sorted(tags.SUFFIXES)))
 def test_damaged_bytes_are_a_track_or_refused_in_one_line(
     damaged: tuple[str, bytes], other: bytes
@@ -186,11 +188,12 @@ def unfilled(draw: st.DrawFn) -> tuple[str, bytes, bytes]:
     return template, true, bytes(content)
 
 
-@fixed
+@tries(150)
 @given(unfilled())
 def test_sizes_that_were_not_filled_in_change_nothing(case: tuple[str, bytes, bytes]) -> None:
+    """But that a file may seem to be cut short, where the sizes agree that it should be longer."""
     template, true, content = case
-    assert read(content, template) == read(true, template)
+    assert structs.replace(read(content, template), short=None) == read(true, template)
 
 
 FRAMES = ["TIT2", "TPE1", "TPE2", "TALB", "TCON", "TRCK", "TPOS", "TCOM", "TBPM", "TDRC", "TYER"]
@@ -272,7 +275,7 @@ def id3_files(draw: st.DrawFn) -> bytes:
     return bytes(content)
 
 
-@settings(fixed, max_examples=500)
+@tries(300)
 @given(id3_files())
 def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
     if plain_tag(Window(io.BytesIO(content))) is not None:
@@ -293,7 +296,7 @@ def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
         assert track("mp3", None, declined) == track("mp3", None, ours)
 
 
-@settings(fixed, max_examples=300)
+@tries(200)
 @given(mutations([".flac", ".m4a", ".alac.m4a"]))
 def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) -> None:
     template, content = damaged
@@ -307,4 +310,10 @@ def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) ->
             expected = mutagen_mp4.track(MP4(io.BytesIO(content)))
     except (MutagenError, ValueError, LookupError, TypeError):
         return  # more is read than mutagen alone would read, never less
-    assert read(content, template) == expected
+    track = structs.replace(read(content, template), short=None)  # mutagen knows nothing of it
+    if template == ".flac":
+        assert track == structs.replace(expected, essence=track.essence)
+        return
+    for field, value in structs.asdict(expected).items():
+        if value not in (None, (), False):
+            assert getattr(track, field) == value, field

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.store import catalog, tracks
+from indexer.store import names as names_of_kind
 from indexer.store.catalog import Catalog
 from indexer.store.connection import Connection, select
 from tests.trees import known
@@ -34,7 +35,7 @@ def test_names_are_kept_once_and_apart_in_their_order(
     one, two = a_track(connection, b"1.mp3"), a_track(connection, b"2.mp3")
     names.link(one, ["Jónsi", "Björk"], ["Björk"], ["Pop", "Noise"])
     names.link(two, ["Björk"], [], ["Noise"])
-    assert in_table(connection, "artists") == ["Jónsi", "Björk"]
+    assert in_table(connection, "catalog_artists") == ["Jónsi", "Björk"]
     assert in_table(connection, "genres") == ["Pop", "Noise"]
     assert catalog.names_of(connection, one, "artist") == ["Jónsi", "Björk"]
     assert catalog.names_of(connection, one, "albumartist") == ["Björk"]
@@ -47,14 +48,14 @@ def test_a_name_twice_on_one_track_is_linked_twice(connection: Connection, names
     assert catalog.names_of(connection, one, "artist") == ["Björk", "Björk"]
     names.unlink(one)
     names.end_orphans()
-    assert in_table(connection, "artists") == in_table(connection, "genres") == []
+    assert in_table(connection, "catalog_artists") == in_table(connection, "genres") == []
 
 
 def test_names_that_differ_in_case_or_accents_are_different(
     connection: Connection, names: Catalog
 ) -> None:
     names.link(a_track(connection, b"1.mp3"), ["Björk", "björk", "Bjork"], [], [])
-    assert len(in_table(connection, "artists")) == 3
+    assert len(in_table(connection, "catalog_artists")) == 3
 
 
 def test_what_lost_its_last_track_ends_and_what_is_used_stays(
@@ -68,13 +69,13 @@ def test_what_lost_its_last_track_ends_and_what_is_used_stays(
     names.unlink(one)
     names.detach_from_album(album_id)
     names.end_orphans()
-    assert in_table(connection, "artists") == ["Björk"]
+    assert in_table(connection, "catalog_artists") == ["Björk"]
     assert in_table(connection, "genres") == ["Pop"]
-    assert in_table(connection, "albums", "title") == ["Debut"], "its track is still there"
+    assert in_table(connection, "catalog_albums", "title") == ["Debut"], "its track is still there"
     tracks.mark_missing(connection, one, 1)
     names.detach_from_album(album_id)
     names.end_orphans()
-    assert in_table(connection, "albums", "title") == []
+    assert in_table(connection, "catalog_albums", "title") == []
 
 
 def test_a_name_that_ended_is_made_anew_under_a_new_id(
@@ -82,11 +83,11 @@ def test_a_name_that_ended_is_made_anew_under_a_new_id(
 ) -> None:
     one = a_track(connection, b"1.mp3")
     names.link(one, ["Björk"], [], [])
-    (before,) = in_table(connection, "artists", "id")
+    (before,) = in_table(connection, "catalog_artists", "id")
     names.unlink(one)
     names.end_orphans()
     names.link(one, ["Björk"], [], [])
-    (after,) = in_table(connection, "artists", "id")
+    (after,) = in_table(connection, "catalog_artists", "id")
     assert (before, after) == (1, 2)
 
 
@@ -103,14 +104,14 @@ def test_ids_of_a_transaction_that_was_rolled_back_are_forgotten(
     assert catalog.names_of(connection, one, "artist") == ["Jónsi", "Björk"]
 
 
-def test_an_album_has_one_row_and_the_name_of_its_newest_track(
+def test_an_album_has_one_row_and_is_created_with_the_name_of_its_first_track(
     connection: Connection, names: Catalog
 ) -> None:
     first = names.album_id(b"key", "Debut", None)
     assert names.album_id(b"key", "Debut (remastered)", "Björk") == first
     assert names.album_id(b"other", "Debut", None) != first
-    rows = list(select(connection, "SELECT title, albumartist FROM albums ORDER BY id"))
-    assert rows == [("Debut (remastered)", "Björk"), ("Debut", None)]
+    rows = list(select(connection, "SELECT title, albumartist FROM catalog_albums ORDER BY id"))
+    assert rows == [("Debut", None), ("Debut", None)]
 
 
 def test_an_album_is_rekeyed_when_all_of_its_tracks_move(
@@ -135,13 +136,13 @@ def test_an_album_is_not_rekeyed_onto_another(connection: Connection, names: Cat
 def test_more_names_than_are_remembered_are_still_found(
     connection: Connection, names: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "_REMEMBERED", 2)
+    monkeypatch.setattr(names_of_kind, "_REMEMBERED", 2)
     for number in range(3):
         one = tracks.add(
             connection, replace(known(b"%d.mp3" % number)), None, 1, tracks.NOTHING_READ
         )
         names.link(one, [f"Artist {other}" for other in range(5)], [], [])
-    assert len(in_table(connection, "artists")) == 5
+    assert len(in_table(connection, "catalog_artists")) == 5
 
 
 def test_an_album_keeps_no_name_that_only_the_track_had_which_left_it(
@@ -155,4 +156,4 @@ def test_an_album_keeps_no_name_that_only_the_track_had_which_left_it(
     tracks.mark_missing(connection, two, 1)
     names.detach_from_album(album_id)
     names.end_orphans()
-    assert in_table(connection, "albums", "title") == ["Debut"]
+    assert in_table(connection, "catalog_albums", "title") == ["Debut"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ def test_pages_lose_and_repeat_nothing(
 def test_a_path_is_text_where_it_is_utf8_and_bytes_where_not(connection: Connection) -> None:
     tell(connection, "Björk.mp3".encode(), b"\xff.mp3")
     (row,) = changes.since(connection, 0)
-    assert row[4:] == ("music", "Björk.mp3", "music", b"\xff.mp3")
+    assert row[4:] == ("music", "Björk.mp3", "music", b"\xff.mp3", None)
     (change,) = queries.change_rows(connection, 0)
     assert (change.old_path, change.old_path_b64) == ("\ufffd.mp3", "/y5tcDM=")
 
@@ -81,7 +83,7 @@ def tell_of(
 def replayed(connection: Connection) -> dict[int, object]:
     """Replay the feed: track id -> path of the present tracks."""
     present: dict[int, object] = {}
-    for _, _, kind, track_id, _, path, _, _ in changes.since(connection, 0):
+    for _, _, kind, track_id, _, path, *_ in changes.since(connection, 0):
         present[track_id] = path
         if kind == "missing":
             del present[track_id]
@@ -144,3 +146,41 @@ def test_replay_gives_the_present_paths_however_often_it_was_pruned(
     assert len({row[3] for row in below}) == len(below)
     assert all(row[2] == "added" for row in below)
     assert kept == sorted(kept)
+
+
+def seqs(connection: Connection, **fields: Any) -> list[int]:
+    return [row[0] for row in changes.since(connection, 0, changes.Choice(**fields))]
+
+
+def test_a_choice_keeps_kinds_tracks_and_what_lies_below_a_folder(connection: Connection) -> None:
+    tell_of(connection, 1, ChangeKind.ADDED, b"a/1.mp3", at=1)
+    tell_of(connection, 2, ChangeKind.ADDED, b"a0.mp3", at=2)
+    tell_of(connection, 3, ChangeKind.ADDED, b"a/\xff.mp3", at=3)
+    tell_of(connection, 1, ChangeKind.MISSING, b"a/1.mp3", at=4)
+    tell(connection, b"b/2.mp3", b"a/2.mp3")
+    assert seqs(connection) == [1, 2, 3, 4, 5]
+    assert seqs(connection, kinds=("missing", "moved")) == [4, 5]
+    assert seqs(connection, track_id=2) == [2]
+    assert seqs(connection, root="music", folder=b"a") == [1, 3, 4, 5]
+    assert seqs(connection, root="music", folder=b"a0.mp3") == [2]
+    assert seqs(connection, root="music") == [1, 2, 3, 4, 5]
+    assert seqs(connection, root="usb") == []
+    assert seqs(connection, root="music", folder=b"a", kinds=("added",)) == [1, 3]
+
+
+def test_the_last_changes_are_the_newest_in_order(connection: Connection) -> None:
+    for number in range(5):
+        tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=number)
+    assert [row[0] for row in changes.last(connection, 2)] == [4, 5]
+    chosen = changes.Choice(track_id=1)
+    assert [row[0] for row in changes.last(connection, 2, chosen)] == [2]
+
+
+def test_all_changes_after_a_moment_are_told_though_a_clock_went_back(
+    connection: Connection,
+) -> None:
+    for number, at in enumerate((10, 20, 5, 30)):
+        tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=at)
+    assert changes.before(connection, 20) == 1
+    assert changes.before(connection, 0) == 0
+    assert changes.before(connection, 31) == 4

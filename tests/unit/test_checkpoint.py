@@ -20,7 +20,7 @@ TRUNCATE = 3
 
 
 def write(connection: Connection, name: str) -> None:
-    connection.execute("INSERT INTO artists (name) VALUES (?)", (name,))
+    connection.execute("INSERT INTO catalog_artists (name) VALUES (?)", (name,))
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def reading(settings: Settings) -> Iterator[Connection]:
     """Another program in the middle of a long read."""
     with closing(open_index(settings.db, write=False)) as reader:
         reader.execute("BEGIN")
-        assert select_value(reader, "SELECT count(*) FROM artists") is not None
+        assert select_value(reader, "SELECT count(*) FROM catalog_artists") is not None
         yield reader
         reader.execute("COMMIT")
 

@@ -32,15 +32,18 @@ DOCUMENTED = [
     "mb_albumartistid", "mb_releasegroupid", "replaygain_track_gain", "replaygain_track_peak",
     "replaygain_album_gain", "replaygain_album_peak", "duration", "bitrate", "sample_rate",
     "channels", "bit_depth", "codec", "has_picture", "guessed", "added_at", "indexed_at",
+    "album_id", "file", "replaygain_track_gain_db", "replaygain_track_peak_linear",
+    "replaygain_album_gain_db", "replaygain_album_peak_linear", "has_lyrics", "has_cover",
+    "short", "essence",
 ]  # fmt: skip
 
 
 def artists(connection: Connection) -> list[str]:
-    return [name for (name,) in select(connection, "SELECT name FROM artists ORDER BY id")]
+    return [name for (name,) in select(connection, "SELECT name FROM catalog_artists ORDER BY id")]
 
 
 def add(connection: Connection, name: str) -> None:
-    connection.execute("INSERT INTO artists (name) VALUES (?)", (name,))
+    connection.execute("INSERT INTO catalog_artists (name) VALUES (?)", (name,))
 
 
 def test_the_view_has_the_documented_columns_for_the_standard_librarys_sqlite(
@@ -63,8 +66,9 @@ def test_the_view_has_the_documented_columns_for_the_standard_librarys_sqlite(
 
 def test_the_schema_is_what_debians_sqlite_can_create() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
-        for statement in schema.statements(schema.FIRST_SCHEMA):
-            db.execute(statement)
+        for _, script in schema.MIGRATIONS:
+            for statement in schema.statements(script):
+                db.execute(statement)
         assert db.execute("SELECT * FROM library").fetchall() == []
     assert list(schema.LIBRARY_COLUMNS) == DOCUMENTED
 
@@ -116,7 +120,9 @@ def test_what_is_no_database_is_called_so(tmp_path: Path, write: bool) -> None:
 def test_what_is_raised_in_a_transaction_takes_all_of_it_back(connection: Connection) -> None:
     add(connection, "Björk")
     with pytest.raises(apsw.ConstraintError), write_transaction(connection):
-        connection.executemany("INSERT INTO artists (name) VALUES (?)", [("Jónsi",), ("Björk",)])
+        connection.executemany(
+            "INSERT INTO catalog_artists (name) VALUES (?)", [("Jónsi",), ("Björk",)]
+        )
     assert artists(connection) == ["Björk"]
     assert not connection.in_transaction
     with write_transaction(connection):

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.corpus import DAMAGED, mp4_without_moov, noise, tagged, template
+from tests.raw_matroska import UNKNOWN, info, segment, tracks
 from watcher.observation import MOST_HEADERS, OGG_PAGE, is_complete
 
-SUFFIXES = (".m4a", ".m4b", ".mp4", ".alac.m4a", ".flac", ".ogg", ".oga", ".opus")
+SUFFIXES = (".m4a", ".m4b", ".mp4", ".alac.m4a", ".flac", ".ogg", ".oga", ".opus", ".mka", ".webm")
 
 
 class CountingFile(io.BytesIO):
@@ -201,6 +202,13 @@ def test_an_ogg_page_is_found_across_the_steps_of_the_search(cut: int) -> None:
     assert not check(page(5000) + last[:-1], ".ogg")
 
 
+def test_a_recording_that_tells_no_size_is_complete_whenever_its_segment_has_begun() -> None:
+    content = segment(info(None), tracks(), size=UNKNOWN)
+    assert check(content, ".webm")
+    assert check(content[:30], ".webm")
+    assert not check(content[:20], ".webm")
+
+
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damage_is_an_answer(name: str) -> None:
     suffix = name[name.rindex(".") :]
@@ -221,12 +229,20 @@ def test_noise_is_incomplete_whatever_it_begins_with(suffix: str) -> None:
 def test_a_file_that_shrinks_under_the_check_is_incomplete(suffix: str) -> None:
     content = whole(suffix)
     key = b"." + suffix.rpartition(".")[2].encode()
-    assert not is_complete(io.BytesIO(content[:30]), key, len(content))
+    assert not is_complete(io.BytesIO(content[:20]), key, len(content))
     assert not is_complete(io.BytesIO(b""), key, len(content))
 
 
 @pytest.mark.parametrize(
-    ("suffix", "most"), [(".m4a", 120), (".flac", 60), (".wav", 28), (".mp3", 0), (".opus", 12_292)]
+    ("suffix", "most"),
+    [
+        (".m4a", 120),
+        (".flac", 60),
+        (".wav", 28),
+        (".mka", 32),
+        (".mp3", 0),
+        (".opus", 12_292),
+    ],
 )
 def test_little_is_read(suffix: str, most: int) -> None:
     content = whole(suffix, 300_000) if suffix != ".wav" else wave(bytes(1_000_000))

@@ -31,6 +31,7 @@ from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.local_work import LocalWork, Looked
 from watcher.roots import Root, RootStatus
+from watcher.watchdog import Watchdog
 from watcher.watches import Watches
 
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
@@ -130,6 +131,26 @@ def test_a_change_is_looked_at_when_its_folder_has_been_quiet(
 
 def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -> None:
     stepped.step()
+    assert stepped.daemon.next_turn() == stepped.now + 10.0
+
+
+def test_a_manager_is_told_that_the_loop_goes_on_while_it_looks_at_much(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("watcher.watchdog.notify", lambda state, _environ: told.append(state))
+    plant(music, {f"{number}/a.mp3": tagged(title="A") for number in range(20)})
+    stepped.daemon._watchdog = Watchdog({"WATCHDOG_USEC": "1"})
+    stepped.step()
+    assert stepped.shown == 20
+    assert len(told) > 20, "for each folder that is watched, and while it is listed and read"
+
+
+def test_a_manager_is_told_in_a_turn_of_its_own_where_none_comes_sooner(stepped: Stepped) -> None:
+    stepped.step()
+    stepped.daemon._watchdog = Watchdog({"WATCHDOG_USEC": "8000000"}, lambda: stepped.now)
+    assert stepped.daemon.next_turn() == stepped.now + 4.0
+    stepped.daemon._watchdog = Watchdog({"WATCHDOG_USEC": "80000000"}, lambda: stepped.now)
     assert stepped.daemon.next_turn() == stepped.now + 10.0
 
 
@@ -283,6 +304,35 @@ def test_a_root_that_leaves_just_before_it_is_looked_at_is_not_watched(
     assert stepped.state == "offline"
 
 
+def test_a_root_that_comes_back_is_told_of_once(
+    stepped: Stepped, music: Path, logged: Callable[[], list[str]]
+) -> None:
+    stepped.step()
+    assert stepped.told.away_since_ms == {}
+    music.rename(music.with_name("away"))
+    stepped.step(10.0)
+    (since_ms,) = stepped.told.away_since_ms.values()
+    stepped.step(10.0)
+    assert stepped.told.away_since_ms == {"music": since_ms}
+    music.with_name("away").rename(music)
+    for _ in range(3):
+        stepped.step(10.0)
+    assert [one for one in logged() if one in {"offline", "online"}] == ["offline", "online"]
+    assert stepped.told.away_since_ms == {}
+
+
+def test_what_gets_worse_or_well_is_told_once(
+    stepped: Stepped, music: Path, logged: Callable[[], list[str]]
+) -> None:
+    plant(music, {"bad.mp3": b"no music" * 99})
+    for _ in range(3):
+        stepped.step(20.0)
+    (music / "bad.mp3").unlink()
+    for _ in range(4):
+        stepped.step(10.0)
+    assert [one for one in logged() if "problems" in one] == ["problems rose", "problems over"]
+
+
 def test_an_offline_root_is_told_of_once(
     stepped: Stepped, music: Path, logged: Callable[[], list[str]]
 ) -> None:
@@ -336,6 +386,8 @@ def test_what_cannot_be_written_is_looked_at_again_after_pauses_that_grow(
     stepped.step(0.1)
     assert (stepped.shown, stepped.state) == (1, "watching")
     assert stepped.told.recoveries == {reason: 1}
+    for _ in range(3):  # artwork: its folder, its album and artist, and that there is no more
+        stepped.step()
     assert stepped.daemon.next_turn() > stepped.now
 
 
@@ -381,6 +433,7 @@ def test_a_folder_that_cannot_be_watched_any_more_is_polled_from_then_on(
     stepped.step()
     stepped.step(2.0)
     assert stepped.told.unwatched_folders == 1
+    assert stepped.told.unwatched_since_ms > 0
     plant(music, {"new/a.mp3": tagged(title="A")})
     stepped.step(30.0)
     assert stepped.shown == 0, "something else told of it"
@@ -390,7 +443,7 @@ def test_a_folder_that_cannot_be_watched_any_more_is_polled_from_then_on(
 
 
 def test_a_folder_that_was_refused_and_can_be_listed_by_now_is_watched_again(
-    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
 ) -> None:
     """No event tells of the rights of a folder above the root; a look at everything finds out."""
     stepped.step()
@@ -399,9 +452,15 @@ def test_a_folder_that_was_refused_and_can_be_listed_by_now_is_watched_again(
         (music / "new").mkdir()
         stepped.step()
         assert stepped.told.unwatched_folders == 1
+        for _ in range(3):
+            stepped.step(10.0)
     stepped.step(25 * 3600.0)
     stepped.step(2.0)
     assert (stepped.told.watched_folders, stepped.told.unwatched_folders) == (2, 0)
+    assert stepped.told.unwatched_since_ms == 0
+    stepped.step(10.0)
+    told = [one for one in logged() if one in {"unwatched", "watched again"}]
+    assert told == ["unwatched", "watched again"]
 
 
 def test_of_a_polled_root_all_is_polled() -> None:

@@ -706,3 +706,46 @@ def test_what_waits_is_counted_once() -> None:
     assert debouncer.waiting_count == 3
     debouncer.pop_due(QUIET, lambda _, path, __: BUSY if path == SONG else None)
     assert debouncer.waiting_count == 1
+
+
+# Moves: a departure that is looked at without its arrival is taken for a loss
+
+
+@pytest.mark.parametrize(
+    ("went", "came"),
+    [
+        (see(FsEventKind.GONE), see(FsEventKind.MOVED_IN, folder=b"Post")),
+        (see(FsEventKind.GONE, folder=b"Post"), see(FsEventKind.MOVED_IN)),
+        (see(FsEventKind.GONE), see(FsEventKind.MOVED_IN, root_id=2)),
+        (see(FsEventKind.FOLDER_WENT, None), see(FsEventKind.FOLDER_CAME, None, b"Post")),
+    ],
+)
+def test_a_departure_takes_along_an_arrival_whose_folder_is_not_quiet(
+    went: FsEvent, came: FsEvent
+) -> None:
+    debouncer = Debouncer()
+    debouncer.offer(went, 0.0)
+    debouncer.offer(came, 0.0)
+    debouncer.offer(see(FsEventKind.CLOSED, b"02.mp3", came.folder, came.root_id), QUIET / 2)
+    assert debouncer.pop_due(QUIET / 2, whole) == []
+    due = debouncer.pop_due(QUIET, whole)
+    assert sorted((one.hint.root_id, one.hint.folder) for one in due) == sorted(
+        (one.root_id, one.folder) for one in (went, came)
+    )
+
+
+def test_an_arrival_waits_for_quiet_where_nothing_departs() -> None:
+    debouncer = Debouncer()
+    debouncer.offer(see(FsEventKind.CLOSED), 0.0)
+    debouncer.offer(see(FsEventKind.MOVED_IN, folder=b"Post"), QUIET / 2)
+    assert [one.hint.folder for one in debouncer.pop_due(QUIET, whole)] == [b"Debut"]
+
+
+def test_roots_of_which_too_much_waits_are_due_together() -> None:
+    debouncer = Debouncer(most_waiting=2)
+    for n in range(2):
+        debouncer.offer(see(FsEventKind.GONE, folder=b"%d" % n), 0.0)
+    debouncer.offer(see(FsEventKind.MOVED_IN, root_id=2), 0.0)
+    debouncer.offer(see(FsEventKind.FOLDER_CAME, None, b"", root_id=2), QUIET / 2)
+    assert debouncer.waiting_count == 2
+    assert {one.hint.root_id for one in debouncer.pop_due(QUIET, whole)} == {1, 2}

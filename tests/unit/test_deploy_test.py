@@ -43,7 +43,7 @@ def ran(checkout: Path, *words: str) -> list[str]:
 
 
 def test_the_fast_check_is_style_types_and_unit_tests_without_debian(checkout: Path) -> None:
-    pytest_line = "pytest --numprocesses 2 --dist loadfile tests/unit"
+    pytest_line = "pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/unit"
     assert ran(checkout, "--fast") == ["venv test", *FAST, pytest_line]
     assert ran(checkout, "--fast", "-k", "album")[-1] == f"{pytest_line} -k album"
 
@@ -66,7 +66,7 @@ def test_a_fast_check_ends_at_the_first_part_that_fails(checkout: Path) -> None:
     ids=" ".join,
 )
 def test_unit_tests_ask_for_no_package_of_debian(checkout: Path, words: tuple[str, ...]) -> None:
-    line = " ".join(("pytest --numprocesses 2 --dist loadfile", *words))
+    line = " ".join(("pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder", *words))
     assert ran(checkout, *words) == ["venv test", line]
 
 
@@ -81,7 +81,7 @@ def test_unit_tests_ask_for_no_package_of_debian(checkout: Path, words: tuple[st
     ids=" ".join,
 )
 def test_all_others_get_what_they_need(checkout: Path, words: tuple[str, ...]) -> None:
-    line = " ".join(("pytest --numprocesses 2 --dist loadfile", *words))
+    line = " ".join(("pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder", *words))
     assert ran(checkout, *words) == ["venv test", "debian", line]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from indexer.disk.descent import OpenFolders, lstat_at, open_below
+from tests.descriptors import descriptors_below
 
 DEPTHS = ("a", "a/b", "a/b/c", "a/b/c/x.mp3")
 PATH = b"a/b/c/x.mp3"
@@ -40,17 +41,12 @@ def content(folders: OpenFolders, path: bytes) -> bytes:
         os.close(file)
 
 
-def held() -> list[str]:
-    return sorted(os.listdir("/proc/self/fd"))
-
-
 @pytest.mark.parametrize(("depth", "follow_links"), [*product(DEPTHS, (False, True))])
 def test_a_link_that_leads_out_at_any_depth_leads_to_nothing(
     root: Path, depth: str, *, follow_links: bool
 ) -> None:
     put_link(root, depth, root.parent / "outside" / depth)
     assert (root / os.fsdecode(PATH)).read_text() == "outside"
-    before = held()
     with OpenFolders.at(os.fsencode(root), follow_links=follow_links) as folders:
         with pytest.raises(OSError, match=f"{errno.ELOOP}|{errno.ENOTDIR}"):
             folders.open(PATH, FILE)
@@ -60,7 +56,7 @@ def test_a_link_that_leads_out_at_any_depth_leads_to_nothing(
         assert seen.st_ino == (root / depth).lstat().st_ino  # the link itself
     else:
         assert seen is None
-    assert held() == before
+    assert descriptors_below(root.parent) == []
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -71,7 +67,6 @@ def test_a_link_inside_the_root_is_followed_where_links_are(
     (root / depth).rename(root / "real")
     up = "../" * depth.count("/")
     (root / depth).symlink_to(root / "real" if absolute else f"{up}real")
-    before = held()
     with OpenFolders.at(os.fsencode(root), follow_links=True) as folders:
         assert content(folders, PATH) == b"root"
         seen = folders.lstat(PATH)
@@ -80,7 +75,7 @@ def test_a_link_inside_the_root_is_followed_where_links_are(
     refused = pytest.raises(OSError, match=f"{errno.ELOOP}|{errno.ENOTDIR}")
     with OpenFolders.at(os.fsencode(root)) as folders, refused:
         folders.open(PATH, FILE)
-    assert held() == before
+    assert descriptors_below(root.parent) == []
 
 
 def test_a_link_out_and_back_in_is_followed_and_one_to_a_look_alike_beside_the_root_is_not(
@@ -157,19 +152,17 @@ def test_no_more_than_a_few_folders_are_held_open(root: Path) -> None:
     for number in range(100):
         (root / f"{number}").mkdir()
         (root / f"{number}/x.mp3").touch()
-    before = len(held())
     with OpenFolders.at(os.fsencode(root)) as folders:
         for number in (*range(100), *range(100)):
             assert folders.lstat(b"%d/x.mp3" % number) is not None
-        assert 10 < len(held()) - before < 20
-    assert len(held()) == before
+        assert 10 < len(descriptors_below(root)) < 20
+    assert descriptors_below(root) == []
 
 
 def test_each_open_folder_is_closed_when_one_below_it_is_missing(root: Path) -> None:
-    before = held()
     top = os.open(root, os.O_PATH)
     for path in (b"a/b/none/x.mp3", b"a/b/c/none", b"a/b/c/x.mp3/y"):
         with pytest.raises((FileNotFoundError, NotADirectoryError)):
             open_below(top, path, FILE)
     os.close(top)
-    assert held() == before
+    assert descriptors_below(root.parent) == []

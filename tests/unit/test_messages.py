@@ -50,6 +50,8 @@ tracks = st.builds(
     artists=st.lists(st.text(st.characters(codec="utf-8"), max_size=5), max_size=2).map(tuple),
     duration=st.none() | st.floats(0, 1e6),
     year=st.none() | st.integers(0, 9999),
+    has_lyrics=st.booleans(),
+    tags=st.none() | st.just('{"mood":["Dark"]}'),
 )
 problems = st.builds(
     Problem, st.sampled_from(ProblemKind), st.text(st.characters(codec="utf-8"), max_size=9)

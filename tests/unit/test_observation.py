@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.descriptors import descriptors_below
 from watcher import observation
 from watcher.folder_buffer import Observation
 from watcher.observation import observe
@@ -39,9 +40,8 @@ def test_what_is_no_regular_file_tells_nothing_and_stays_open_nowhere(
     path = tmp_path / "song.mp3"
     assert callable(be)
     be(path)
-    before = os.listdir("/proc/self/fd")
     assert look_at(path, leases=True) is None
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors_below(tmp_path) == []
 
 
 def test_a_file_tells_its_size(tmp_path: Path) -> None:

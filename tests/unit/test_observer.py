@@ -115,6 +115,24 @@ def test_a_name_seen_often_is_one_sighting() -> None:
     assert inbox.drain().events == ()
 
 
+@pytest.mark.parametrize(
+    ("newer", "kind"),
+    [
+        (None, FsEventKind.GONE),
+        (FsEventKind.ATTRIBUTES, FsEventKind.GONE),
+        (FsEventKind.CLOSED, FsEventKind.CLOSED),
+    ],
+)
+def test_a_departure_that_is_put_in_late_takes_no_newer_event_away(
+    newer: FsEventKind | None, kind: FsEventKind
+) -> None:
+    inbox = Inbox(Bell().ring, most=10)
+    if newer is not None:
+        inbox.sight(1, b"", b"x.mp3", newer)
+    inbox.sight_departure(1, b"", b"x.mp3", FsEventKind.GONE)
+    assert inbox.drain().events == (FsEvent(1, b"", b"x.mp3", kind),)
+
+
 def test_the_loop_is_woken_once_until_it_drains() -> None:
     bell = Bell()
     inbox = Inbox(bell.ring, most=10)

@@ -21,11 +21,15 @@ CHECKOUT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 LOCK = CHECKOUT / "deploy" / "requirements.lock"
 DASHBOARD_LOCK = CHECKOUT / "deploy" / "requirements-dashboard.lock"
+WEB_LOCK = CHECKOUT / "deploy" / "requirements-web.lock"
 DEV_LOCK = CHECKOUT / "deploy" / "requirements-dev.lock"
-LOCKS = [LOCK, DASHBOARD_LOCK, DEV_LOCK]
+METRICS_LOCK = CHECKOUT / "deploy" / "requirements-metrics.lock"
+LOCKS = [LOCK, DASHBOARD_LOCK, METRICS_LOCK, WEB_LOCK, DEV_LOCK]
 RUN = PROJECT["project"]["dependencies"]
 BUILD = PROJECT["build-system"]["requires"]
 DASHBOARD = PROJECT["project"]["optional-dependencies"]["dashboard"]
+METRICS = PROJECT["project"]["optional-dependencies"]["metrics"]
+WEB = PROJECT["project"]["optional-dependencies"]["web"]
 DEV = PROJECT["dependency-groups"]["dev"]
 
 
@@ -43,6 +47,8 @@ def locked(lock: Path) -> dict[str, tuple[str, int]]:
     ("lock", "requirement"),
     [(LOCK, text) for text in [*RUN, *BUILD]]
     + [(DASHBOARD_LOCK, text) for text in [*RUN, *BUILD, *DASHBOARD]]
+    + [(METRICS_LOCK, text) for text in [*RUN, *BUILD, *METRICS]]
+    + [(WEB_LOCK, text) for text in [*RUN, *BUILD, *WEB]]
     + [(DEV_LOCK, text) for text in DEV],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
@@ -76,6 +82,7 @@ def test_two_locks_agree(one: Path, other: Path) -> None:
 
 def test_the_lock_of_the_image_holds_all_that_the_program_needs() -> None:
     assert locked(LOCK).keys() < locked(DASHBOARD_LOCK).keys()
+    assert locked(METRICS_LOCK).keys() - locked(LOCK).keys() == {"prometheus-client"}
 
 
 def test_the_lock_has_what_the_build_group_of_the_project_names() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -97,7 +99,12 @@ def test_a_walk_in_key_order_yields_paths_in_byte_order(found: set[bytes]) -> No
 
 @pytest.mark.parametrize(
     "disc",
-    [b"CD1", b"CD 1", b"cd01", b"Disc 2", b"disc_2", b"DISK-03", b"disk.4", b"DVD - 1"],
+    [
+        *(b"CD1", b"CD 1", b"cd01", b"Disc 2", b"disc_2", b"DISK-03", b"disk.4", b"DVD - 1"),
+        *(b"CD1 - Live", b"CD 2: Remixes", b"Disc One", b"disc two - Live", b"(CD1)", b"[Disc 2]"),
+        *(b"Vinyl A", b"Side B", b"LP1", b"Disc II", b"CD 1 of 2", b"Disc 1 (Bonus)", b"(CD 1) A"),
+        "CD 1 – Live".encode(),
+    ],
 )
 def test_a_disc_folder_counts_as_the_album_above_it(disc: bytes) -> None:
     assert paths.album_folder(b"Artist/Album/" + disc + b"/1.mp3") == b"Artist/Album"
@@ -110,6 +117,13 @@ def test_a_disc_folder_counts_as_the_album_above_it(disc: bytes) -> None:
         b"Disc",
         b"CD 123",
         b"CD1 Live",
+        b"CD One Day",
+        b"Disc Jockey",
+        b"Vinyl",
+        b"Side Effects",
+        b"CD A",
+        b"LP",
+        b"Record of the Year",
         b"Disco 1",
         b"My CD 1",
         b"ABCD 1",
@@ -151,3 +165,26 @@ def test_a_path_names_title_album_and_artist(path: str, expected: Guess) -> None
 
 def test_a_guess_from_bytes_that_are_not_utf8_is_text_all_the_same() -> None:
     assert guess(b"Bj\xf6rk/\xff/\xfe.mp3", "music") == Guess("\ufffd", "\ufffd", "Bj\ufffdrk")
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/srv/Björk/Post".encode(), "/srv/Björk/Post"),
+        (b"/srv/my music", "'/srv/my music'"),
+        (b"/srv/it's $HOME", None),
+        (b"/srv/\xff it's \\ \n", None),
+        (b"", None),
+    ],
+)
+def test_a_path_is_one_word_of_a_shell_that_can_be_pasted(path: bytes, word: str | None) -> None:
+    told = paths.shell_word(path)
+    assert word is None or told == word
+    assert told.isprintable()
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {told}"],
+        capture_output=True,
+        check=True,
+        env={"LC_ALL": "C.UTF-8"},
+    )
+    assert done.stdout == path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.library import Library
 from indexer.model import Hint
@@ -251,3 +252,37 @@ def test_beside_a_daemon_a_run_that_goes_on_is_not_taken_for_killed(
     begin(connection)
     states = {row.id: row.state for row in scans.newest(connection, 9)}
     assert (states[waiting], states[killed]) == ("running", "interrupted")
+
+
+def test_what_a_run_has_counted_already_waits_in_a_row_that_no_run_counts(
+    planted: Library, by_hand: ByHand
+) -> None:
+    """The run may end before that file is read again, and must not count it again then."""
+    assert planted.status().roots
+    connection = by_hand.connection
+    run = begin(connection)
+    own = chunk(connection, 1, *NAMES, run=run)
+    answer(by_hand, chunk(connection, 2, NAMES[0]))
+    with write_transaction(connection):
+        run_counts.retry_later(connection, own, 1)
+    assert told(connection, run) == {"added": 1, "files_read": 1, "pending": 2}
+    rows = {row.hint.names: (row.scan_id, row.attempts) for row in pending.all_rows(connection)}
+    assert rows[NAMES[1:]] == (run, 1)
+    assert rows[NAMES[:1]] == (0, 1)
+
+
+def test_an_incomplete_file_that_was_counted_by_another_result_is_left_without_its_run(
+    planted: Library, by_hand: ByHand
+) -> None:
+    assert planted.status().roots
+    connection = by_hand.connection
+    run = begin(connection)
+    own = chunk(connection, 1, *NAMES, run=run)
+    ready = by_hand.read(next(iter(by_hand.scan(own.hint).plans())))
+    answer(by_hand, chunk(connection, 2, NAMES[0]))
+    others = tuple(one for one in ready.findings if one.entry.path != NAMES[0])
+    waiting = replace(ready, findings=others, waiting=(NAMES[0],), files_read=len(others))
+    by_hand.inserter.write(own, waiting, 1, count=lambda one: _count(connection, own, waiting, one))
+    (left,) = (row for row in pending.all_rows(connection) if row.is_chunk)
+    assert (left.hint.names, left.scan_id, left.attempts) == (NAMES[:1], 0, 1)
+    assert told(connection, run) == {"added": 3, "files_read": 3}

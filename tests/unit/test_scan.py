@@ -322,9 +322,28 @@ def test_a_scan_that_breathes_gives_a_sign_where_nothing_is_found_for_long(
     library.scan()
     monkeypatch.setattr(scan, "_BEAT_FILES", 2)
     breathing = scan_of(by_hand, breathes=True)
-    assert [plan.names for plan in breathing.plans()] == [()] * 4
+    assert [plan.names for plan in breathing.plans()] == [()] * 5
     assert (breathing.seen, breathing.unchanged) == (9, 9)
     assert list(scan_of(by_hand).plans()) == []
+
+
+@pytest.mark.parametrize("unfinished", [frozenset(), frozenset({b"not there"})], ids=repr)
+def test_folders_without_music_are_beats_too(
+    library: Library, music: Path, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch,
+    unfinished: frozenset[bytes],
+) -> None:  # fmt: skip
+    for number in range(9):
+        (music / f"{number}").mkdir()
+    assert library.status().roots
+    monkeypatch.setattr(scan, "_BEAT_FILES", 2)
+    beats: list[bool] = []
+
+    def beat() -> bool:
+        beats.append(True)
+        return len(beats) < 3
+
+    assert list(scan_of(by_hand, unfinished=unfinished, beat=beat).plans()) == []
+    assert len(beats) == 3, "and it ends when it is told to"
 
 
 def test_breaths_change_nothing_of_what_is_planned(
@@ -335,7 +354,7 @@ def test_breaths_change_nothing_of_what_is_planned(
     monkeypatch.setattr(scan, "_BEAT_FILES", 2)
     breathing = [plan.names for plan in scan_of(by_hand, 4, breathes=True).plans()]
     still = [plan.names for plan in scan_of(by_hand, 4).plans()]
-    assert breathing.count(()) == 9
+    assert breathing.count(()) == 10
     assert [names for names in breathing if names] == still
 
 

@@ -14,11 +14,15 @@ from typing import NamedTuple
 import pytest
 
 from indexer.cli import export, main
+from indexer.cli.search import notices
+from indexer.cli.terminal import number
 from indexer.library import Library
 from indexer.model import Track
+from indexer.report import SearchNote
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.search import COUNTED
 from tests.rows import MadeUp
 
 TRACKS = (
@@ -74,11 +78,21 @@ def test_words_in_one_argument_are_words_as_typed(indexer: Run) -> None:
     ("words", "said"),
     [
         (("search", "x", "--limi", "5"), "No such option '--limi'. Did you mean '--limit'?"),
+        (("search", "x", "--zzz"), "No such option '--zzz' (see: indexer search --help)"),
         (("search", "x", "--sort", "size"), "tracks cannot be sorted by size; choose one of"),
         (("search", "x", "--artists", "--sort", "path"), "artists cannot be sorted by path"),
         (("search", "x", "--albums", "--artists"), "choose one of --albums and --artists"),
         (("search",), "Missing argument"),
-        (("export", "--m3u", "--json"), "choose one of --csv, --m3u and --json"),
+        (("export", "--m3u", "--json"), "choose one of --csv, --m3u, --json, --paths and --format"),
+        (
+            ("export", "--format", "m3u"),
+            (
+                "'m3u' names no field; try '{artist} - {title}'; indexer "
+                "export has --csv, --m3u and --json"
+            ),
+        ),
+        (("search", "--format", "title", "x"), "'title' names no field; try '{artist} - {title}'"),
+        (("search", "--format", "{{title}}", "x"), "names no field"),
         (("export", "--sort", "size"), "tracks cannot be sorted by size"),
     ],
 )
@@ -155,3 +169,100 @@ def test_on_a_terminal_what_is_exported_is_escaped(
 def test_a_root_that_is_removed_meanwhile_ends_no_playlist(library: Library) -> None:
     row = {"root": "away", "path": "x.mp3", "duration": None, "artist": None, "title": "x"}
     assert list(export.playlist([row], library)) == [b"#EXTM3U\n"]
+
+
+def test_what_was_looked_for_instead_is_said(indexer: Run) -> None:
+    code, out, err = indexer("search", "bjrok", "--json")
+    assert (code, err) == (0, "indexer: nothing for bjrok; showing björk\n")
+    assert [json.loads(line)["artist"] for line in out.splitlines()] == ["Björk"]
+
+
+def test_a_part_of_a_word_needs_no_word_of_explanation(indexer: Run) -> None:
+    code, out, err = indexer("search", "jör", "--albums")
+    assert (code, out.decode(), err) == (0, "Björk – Debut  (1993)  1 track\n", "")
+
+
+@pytest.mark.parametrize("kind", [[], ["--albums"], ["--artists"], ["--json"]])
+def test_nothing_found_is_said(indexer: Run, kind: list[str]) -> None:
+    assert indexer("search", "xqzvwk", *kind) == (
+        1, b"", "indexer: nothing found for xqzvwk\n",
+    )  # fmt: skip
+    code, out, err = indexer("search", "beybut", *kind)
+    assert (code, out) == (0, out)
+    assert err == "indexer: nothing for beybut; showing debut\n"
+    assert indexer("search", "dbxt", *kind) == (
+        1, b"", "indexer: nothing found for dbxt; the nearest words are debut\n",
+    )  # fmt: skip
+
+
+def test_a_list_that_is_cut_says_how_long_it_is(indexer: Run) -> None:
+    for kind, total in (([], 3), (["--albums"], 2), (["--artists"], 3)):
+        code, out, err = indexer("search", "codec:mp3", "OR", "live", "--limit", "1", *kind)
+        assert (code, out.count(b"\n"), err) == (
+            0, 1, f"indexer: 1 of {total}; --limit 0 shows all\n",
+        )  # fmt: skip
+    code, out, err = indexer("search", "codec:mp3", "OR", "live", "--limit", "0")
+    assert (code, out.count(b"\n"), err) == (0, 3, "")
+    assert indexer("search", "ida", "--limit", "2").err == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("yeer:1990", "there is no field yeer; fields are title, "), ("year:x", "write year:1997")],
+)
+def test_a_field_that_there_is_not_is_wrong_use(indexer: Run, typed: str, said: str) -> None:
+    code, out, err = indexer("search", typed)
+    assert (code, out) == (2, b"")
+    assert said in err
+
+
+def test_what_is_counted_only_so_far_is_told_so() -> None:
+    (line,) = notices(SearchNote(total=COUNTED + 1), "x", 50)
+    assert line == f"50 of more than {number(COUNTED)}; --limit 0 shows all"
+
+
+def test_a_tag_that_no_track_has_is_named(indexer: Run) -> None:
+    assert indexer("search", "tag:MyTag=x") == (
+        1,
+        b"",
+        (
+            "indexer: nothing found for tag:MyTag=x\n"
+            "indexer: no track has the tag mytag; which are kept is the setting keep_tags\n"
+        ),
+    )
+    found = indexer("search", "-tag:mytag", "debut")
+    assert found.code == 0
+    assert "mytag" not in found.err
+
+
+def test_that_more_were_found_is_said_after_them(
+    settings: Settings,
+    connection: Connection,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    MadeUp(connection).add(*TRACKS)
+    monkeypatch.setattr(sys, "stderr", sys.stdout)
+    main(["--db", os.fspath(settings.db), "search", "--limit", "1", "album:debut"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1] == "indexer: 1 of 2; --limit 0 shows all"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("ROOT", "a folder; name a file in it, such as ROOT/a/1.mp3"),
+        ("ROOT/a", "a folder; name a file in it, such as ROOT/a/1.mp3"),
+        ("ROOT/a/cover.JPG", "no track, but named like a picture; see indexer artwork"),
+        ("ROOT/a/9.mp3", "not in the index; `indexer scan` with this path looks at it now"),
+        ("4711", "no track has this id; for a file of this name: ./4711"),
+    ],
+)
+def test_show_says_what_an_unknown_path_or_id_is(
+    indexer: Run, connection: Connection, word: str, said: str
+) -> None:
+    (root,) = connection.execute("SELECT name FROM roots").fetchone() or ("",)
+    code, out, err = indexer("show", word.replace("ROOT", root))
+    assert (code, out) == (1, b"")
+    assert err == f"indexer: {word}: {said}\n".replace("ROOT", root)

@@ -149,6 +149,7 @@ def test_workers_default_to_the_cores_of_this_process() -> None:
         ("small_work = -1", "1: small_work = -1: expected a whole number, 0 or more"),
         ("leases = 1", "1: leases = 1: expected true or false"),
         ('group = ""', '1: group = "": expected a name in quotes'),
+        ('group = "no-such"', '1: group = "no-such": expected the name of a group of this machine'),
         ("db = 1", "1: db = 1: expected a path in quotes"),
         ('suffixes = "mp3"', '1: suffixes = "mp3": expected a list of suffixes'),
         ("suffixes = []", "1: suffixes = []: expected a list of suffixes"),
@@ -199,6 +200,17 @@ def test_a_bad_flag_or_variable_is_named_as_it_was_given() -> None:
 )
 def test_a_syntax_error_names_file_and_line(config: Path, text: str, line: int) -> None:
     assert complaint(config, text).startswith(f"config.toml:{line}: not valid TOML: ")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(config: Path) -> None:
+    config.write_text("still = 7.0\n", encoding="utf-8-sig")
+    assert load(config, environ={}).still == 7.0
+    config.write_bytes(b"\xef\xbb\xbfstill = 7.0\nheld = -1\n")
+    with pytest.raises(SettingsError, match=r"config.toml:2: held"):
+        load(config, environ={})
+    config.write_bytes(b"\xef\xbb\xbfa = 1\n# \xff\n")
+    with pytest.raises(SettingsError, match=r"config.toml:2: not UTF-8"):
+        load(config, environ={})
 
 
 def test_a_file_that_is_not_utf8_names_the_line(config: Path) -> None:
@@ -304,7 +316,17 @@ def test_the_example_shows_the_defaults(config: Path) -> None:
     shown = load(config, environ={"HOME": "/home/ann"})
     default = load(environ={"HOME": "/home/ann"})
     different = {key for key in KEYS if getattr(shown, key) != getattr(default, key)}
-    assert different == {"group", "workers", "suffixes", "redis", "roots", "reconcile_hour"}
+    without = {
+        "group",
+        "workers",
+        "suffixes",
+        "redis",
+        "roots",
+        "reconcile_hour",
+        "artwork_cache",
+        "hooks",
+    }
+    assert different == without
     assert not any(getattr(default, key) for key in different)
 
 
@@ -321,6 +343,8 @@ LONGEST = {"retry_longest", "queue_retry_longest"}
 def test_the_example_gives_every_number_its_unit() -> None:
     for part in re.split(r"(?<=\d)\n|\n\n", EXAMPLE.read_text(encoding="utf-8")):
         if found := re.search(r"^#(\w+) = [\d.]+$", part, re.MULTILINE):
-            own_words = found[1] in {"workers", "reconcile_hour", "queue_retries"} | LONGEST
+            own_words = (
+                found[1] in {"workers", "reconcile_hour", "queue_retries", "batch"} | LONGEST
+            )
             units = r"\b(Seconds|Files|Days|Hours|Megabytes)\."
             assert own_words or re.search(units, part), found[1]

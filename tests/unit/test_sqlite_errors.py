@@ -73,9 +73,9 @@ def test_a_new_index_is_sound_and_looking_writes_nothing(connection: Connection)
 
 def test_a_check_inside_a_transaction_sees_it_and_leaves_it_open(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO artists (name) VALUES ('none of a track')")
+    connection.execute("INSERT INTO catalog_artists (name) VALUES ('none of a track')")
     (damage,) = health.check(connection, deep=False)
     assert str(damage.part) == "catalog"
     assert connection.in_transaction
     connection.execute("ROLLBACK")
-    assert list(select(connection, "SELECT * FROM artists")) == []
+    assert list(select(connection, "SELECT * FROM catalog_artists")) == []

@@ -71,6 +71,7 @@ STREAMS = {
     ".spx": ("speex", 8000, None),
     ".m4a": ("aac", 22050, None),
     ".alac.m4a": ("alac", 22050, 16),
+    ".mka": ("opus", 48000, None),
     ".wma": ("wma", 22050, None),
     ".wav": ("pcm", 8000, 16),
     ".aiff": ("pcm", 8000, 16),
@@ -110,6 +111,7 @@ def test_an_untagged_file_is_a_track_of_its_stream(template: str) -> None:
         sample_rate=track.sample_rate,
         channels=track.channels,
         bit_depth=track.bit_depth,
+        essence=track.essence,
     )
     assert track == bare
 

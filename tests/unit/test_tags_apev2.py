@@ -82,10 +82,66 @@ def test_a_cover_that_is_a_text_is_no_picture() -> None:
 
 
 @pytest.mark.parametrize("template", APE)
-def test_an_item_that_is_no_item_refuses_the_file_as_mutagen_does(template: str) -> None:
-    broken = tagged(template, Title="Debut").replace(b"Title", b"\xff\xff\xff\xff\xff")
-    with pytest.raises(tags.Refused, match="APEBadItemError"):
-        read(broken, template)
+def test_an_item_that_is_no_item_costs_only_itself(template: str) -> None:
+    """Refused by mutagen; ffmpeg and TagLib skip the item."""
+    content = tagged(template, Title="Debut", Album="Post")
+    track = read(content.replace(b"Title", b"\xff\xff\xff\xff\xff"), template)
+    assert (track.title, track.album) == (None, "Post")
+    assert track.duration == read(content, template).duration
+    longer = content.replace(
+        (5).to_bytes(4, "little") + bytes(4) + b"Title", b"\xff" * 8 + b"Title"
+    )
+    assert longer != content
+    assert read(longer, template).codec == track.codec
+
+
+def ape_tag(*items: tuple[bytes, bytes], version: int = 2000, count: int | None = None) -> bytes:
+    """Items of a text each, and the footer."""
+    body = b"".join(struct.pack("<II", len(text), 0) + key + b"\0" + text for key, text in items)
+    count = len(items) if count is None else count
+    return body + struct.pack("<8sIIII8x", b"APETAGEX", version, len(body) + 32, count, 0)
+
+
+@pytest.mark.parametrize(
+    ("code_page", "title", "artist"),
+    [
+        ("cp1251", "Группа крови", "КИНО"),
+        ("cp1251", "Червона рута", "Софія Ротару"),
+        ("cp1251", "«Звезда по имени Солнце» – live", "Цой"),
+        ("gbk", "那么爱你为什么", "莫文蔚"),
+        ("gbk", "东风破 (live)", "周杰伦"),
+        ("cp932", "そばかす", "ジュディ"),
+        ("cp1252", "Vögel", "Björk"),
+        ("cp1252", "L\u2019été", "Noir Désir"),
+    ],
+)
+@pytest.mark.parametrize("template", [".ape", ".mp3"])
+def test_texts_that_are_not_utf_8_are_read_in_the_code_page_that_they_have_in_common(
+    code_page: str, title: str, artist: str, template: str
+) -> None:
+    """Written by programs for Windows; the tag says UTF-8, and mutagen refuses the file."""
+    texts = ((b"Title", title.encode(code_page)), (b"Artist", artist.encode(code_page)))
+    track = read(corpus.template(template) + ape_tag(*texts, (b"Album", b"x")), template)
+    assert (track.title, track.artists, track.album) == (title, (artist,), "x")
+
+
+def test_a_code_page_that_is_not_clear_stays_latin_1_and_is_told() -> None:
+    title, code_page = "사랑했지만", "euc-kr"  # also Chinese characters in GBK
+    track = read(corpus.template(".ape") + ape_tag((b"Title", title.encode(code_page))), ".ape")
+    assert track.title == title.encode(code_page).decode("latin-1")
+    assert track.suspect_encoding
+
+
+def test_the_first_version_of_the_tag_is_latin_1_padded_with_blanks() -> None:
+    texts = ((b"Title", b"V\xf6gel".ljust(30)), (b"Genre", b"\xff\0"), (b"Year", b"2004 \0"))
+    track = read(corpus.template(".ape") + ape_tag(*texts, version=1000), ".ape")
+    assert (track.title, track.year, track.date) == ("Vögel", 2004, "2004")
+
+
+def test_a_count_of_items_is_not_believed() -> None:
+    for count in (0xFFFF_FFFF, 5):
+        tag = ape_tag((b"Title", b"Debut"), count=count)
+        assert read(corpus.template(".ape") + tag, ".ape").title == "Debut"
 
 
 @pytest.mark.parametrize("template", APE)
@@ -138,6 +194,26 @@ def test_wavpack_beyond_stereo(info: bytes, channels: int) -> None:
     riff = b"\xa1\x80\x01\0" + bytes(0x300)
     assert read(wavpack(riff, b"\x05\x01ab", info)).channels == channels
     assert read(wavpack(riff, info, flags=0x1800)).channels == 2
+
+
+@pytest.mark.parametrize(
+    ("block", "rate"),
+    [
+        (b"\x67\x02" + (176_400).to_bytes(3, "little") + b"\0", 176_400),
+        (b"\x27\x02" + (2_822_400).to_bytes(4, "little"), 2_822_400),
+        (b"\x67\x02" + (1000).to_bytes(3, "little") + b"\0", 1000),
+        (b"\x67\x02" + bytes(4), None),
+        (b"", None),
+    ],
+)
+def test_a_rate_that_is_not_in_the_table_of_wavpack_is_in_a_sub_block(
+    block: bytes, rate: int | None
+) -> None:
+    """WavPack 4 & 5 Block Format, ID_SAMPLE_RATE; mutagen refuses the file."""
+    track = read(wavpack(b"\x05\x01ab", block, flags=0x1800 | 6 << 23))  # 9 | 6 is 15
+    assert track.sample_rate == rate
+    assert track.duration == (44_100 / rate if rate else None)
+    assert (track.channels, track.bit_depth) == (2, 16)
 
 
 def test_an_old_header_of_monkeys_audio_is_read() -> None:

@@ -122,6 +122,7 @@ def test_riff_info_is_read() -> None:
         composer="Nellee Hooper",
         comment="ripped twice",
         bpm="120",
+        essence=track.essence,
     )
 
 

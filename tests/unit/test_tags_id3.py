@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import pytest
+from msgspec.structs import replace
 from mutagen import id3
 from mutagen.mp3 import MP3
 
@@ -532,3 +534,86 @@ def test_frames_that_speak_of_the_same_are_read_as_mutagen_reads_them(
     ours = read(content)
     monkeypatch.setattr("indexer.tags.id3.plain_tag", lambda _: None)
     assert read(content) == ours
+
+
+def synchsafe(size: int) -> bytes:
+    encoded: bytes = id3.BitPaddedInt.to_str(size, width=4)
+    return encoded
+
+
+def tag(body: bytes, *, version: int, flags: int) -> bytes:
+    return b"ID3" + bytes([version, 0, flags]) + synchsafe(len(body)) + body
+
+
+TITLE_FRAME = b"TIT2" + bytes([0, 0, 0, 6, 0, 0, 0]) + b"Debut"
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "before", "title"),
+    [
+        (3, 0x43, b"", "Debut"),  # neither flags that exist, nor the header that one announces
+        (3, 0x1F, b"", "Debut"),
+        (4, 0x0F, b"", "Debut"),
+        (3, 0x41, (6).to_bytes(4) + bytes(6), "Debut"),
+        (3, 0x41, (10).to_bytes(4) + bytes(10), "Debut"),
+        (4, 0x41, synchsafe(6) + b"\x01\0", "Debut"),
+        (3, 0x40, b"\x7f\xff\xff\xff" + bytes(6), None),  # larger than the tag
+        (3, 0x40, b"\xff\xff\xff\xff" + bytes(6), None),
+        (4, 0x40, synchsafe(3) + b"\x01 \x05\x05f!t#", None),  # without room for itself
+        (4, 0x40, bytes(4) + b"\x01\0", None),
+        (4, 0x40, b"\xff\xff\xff\xff\x01\0", None),
+        (4, 0x40, synchsafe(2**20) + b"\x01\0", None),
+    ],
+)
+def test_a_tag_with_a_broken_header_costs_at_most_the_tag(
+    version: int, flags: int, before: bytes, title: str | None
+) -> None:
+    """Refused by mutagen; ffmpeg and TagLib play it, and skip the tag or a part of it."""
+    content = tag(before + TITLE_FRAME + bytes(20), version=version, flags=flags) + SOUND
+    track = read(content)
+    assert track == replace(read(SOUND), title=title)
+    assert read(content + v1_tag(b"old")).title == (title or "old")
+
+
+def test_a_tag_of_an_unknown_version_or_size_costs_only_the_tag() -> None:
+    sound = SOUND.replace(b"ID3", b"xxx")
+    for head in (b"ID3\x05\0\0\0\0\0\x10", b"ID3\x03\0\0\0\0\x80\x10"):
+        track = read(head + TITLE_FRAME + sound)
+        assert (track.title, track.codec) == (None, "mp3")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".dsf"])
+def test_a_broken_tag_in_a_chunk_costs_only_the_tag(suffix: str) -> None:
+    content = bytearray(corpus.tagged(suffix, title="Debut"))
+    content[content.index(b"ID3\x04") + 5] = 0x4F
+    whole = tags.read_track(io.BytesIO(content), suffix.encode())
+    assert whole.title == "Debut"
+    assert whole.duration == pytest.approx(0.2)
+
+
+def frame(flags: int, content: bytes) -> bytes:
+    return b"TIT2" + len(content).to_bytes(4) + flags.to_bytes(2) + content
+
+
+@pytest.mark.parametrize(
+    ("version", "unsynchronised", "frame"),
+    [
+        (3, False, frame(0x20, b"\xff\0Debut")),
+        (3, False, frame(0xA0, (6).to_bytes(4) + b"\xff" + zlib.compress(b"\0Debut"))),
+        (4, False, frame(0x40, b"\x80\x03Debut")),
+        (4, False, frame(0x41, b"\x80" + synchsafe(6) + b"\x03Debut")),
+        (4, True, frame(0x40, b"\xff\0\x03Debut")),
+        (4, False, frame(0x42, b"\xff\0\x03Debut")),
+        (3, False, frame(0x20, b"\0Debut")),  # the flag is set, and the byte is missing
+        (4, False, frame(0x40, b"\x03Debut")),
+    ],
+)
+def test_a_frame_of_a_group_has_one_byte_more(
+    version: int, unsynchronised: bool, frame: bytes
+) -> None:
+    """ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2. ExifTool and Audio::Scan agree.
+
+    mutagen reads the byte as part of the text.
+    """
+    flags = 0x80 if unsynchronised else 0
+    assert read(tag(frame, version=version, flags=flags) + SOUND).title == "Debut"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.runs.throughput import BUCKET_S, WINDOW_S, Step, Throughput, rates_of
+from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Step, Throughput, Totals, rates_of
 
 NOW = 1_000_000.0
 
@@ -14,20 +14,45 @@ def add(pace: Throughput, now_s: float, files: int, failed: int = 0) -> None:
     pace.add(now_s, discovery=2 * files, extraction=files, insertion=files, failed=failed)
 
 
-def test_files_of_the_last_minute_are_told_as_files_a_second() -> None:
+def test_a_rate_is_of_the_time_in_which_there_was_work() -> None:
     pace = Throughput()
     add(pace, NOW, 600, failed=6)
     seen = rates_of(pace.buckets, NOW)
     assert seen.files_per_second == {
-        Step.DISCOVERY: 20.0, Step.EXTRACTION: 10.0, Step.INSERTION: 10.0
+        Step.DISCOVERY: 240.0, Step.EXTRACTION: 120.0, Step.INSERTION: 120.0, Step.ARTWORK: 0.0
     }  # fmt: skip
     assert seen.error_rate == 0.01
+    assert rates_of(pace.buckets, NOW + 30) == seen, "waiting is no work"
+    add(pace, NOW + 30, 300)
+    assert rates_of(pace.buckets, NOW + 30).files_per_second[Step.EXTRACTION] == 90
+
+
+def test_artwork_is_counted_apart() -> None:
+    pace = Throughput()
+    pace.add_artwork(NOW, 20)
+    add(pace, NOW, 5)
+    pace.add_artwork(NOW, 5)
+    seen = rates_of(pace.buckets, NOW).files_per_second
+    assert (seen[Step.ARTWORK], seen[Step.EXTRACTION]) == (5.0, 1.0)
+
+
+def test_artwork_after_the_files_and_empty_spans_do_not_lower_their_rate() -> None:
+    pace = Throughput()
+    add(pace, NOW, 600)
+    pace.add_artwork(NOW + BUCKET_S, 20)
+    pace.add_artwork(NOW + 2 * BUCKET_S, 10)
+    now_s = NOW + 3 * BUCKET_S
+    empty = [Bucket(int(now_s // BUCKET_S) - back) for back in (0, 5, 6)]
+    seen = rates_of([*pace.buckets, *empty], now_s).files_per_second
+    assert (seen[Step.EXTRACTION], seen[Step.DISCOVERY]) == (120.0, 240.0)
+    assert seen[Step.ARTWORK] == 3.0
 
 
 def test_what_is_older_than_a_minute_no_longer_counts() -> None:
     pace = Throughput()
     add(pace, NOW, 600)
-    assert rates_of(pace.buckets, NOW + WINDOW_S - BUCKET_S).files_per_second[Step.EXTRACTION] == 10
+    last = NOW + WINDOW_S - BUCKET_S
+    assert rates_of(pace.buckets, last).files_per_second[Step.EXTRACTION] == 120
     assert rates_of(pace.buckets, NOW + WINDOW_S).files_per_second[Step.EXTRACTION] == 0
 
 
@@ -56,3 +81,17 @@ def test_never_more_than_a_minute_of_buckets_is_kept_and_nothing_recent_is_lost(
     expected = sum(files for at, files in done if oldest < int(at // BUCKET_S) <= newest)
     counted = sum(one.extraction for one in pace.buckets if one.number > oldest)
     assert counted == expected
+
+
+def test_totals_stay_when_their_minute_is_over() -> None:
+    pace = Throughput()
+    add(pace, NOW, 3)
+    pace.add_artwork(NOW, 2)
+    pace.add_totals(bytes_read=100, cache_hits=0)
+    pace.add_changes({"added": 3})
+    add(pace, NOW + 3600, 1)
+    pace.add_changes({"added": 1, "moved": 2})
+    assert pace.totals == Totals(
+        discovery=8, extraction=4, insertion=4, artwork=2, bytes_read=100,
+        changes={"added": 4, "moved": 2},
+    )  # fmt: skip

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from indexer import paths
 from indexer.model import IndexedFile, RowState, Stamp
 from indexer.store import tracks
 from indexer.store.connection import Connection, Row, select, write_transaction
+from indexer.store.schema import LIBRARY_COLUMNS
 from tests.trees import known, stamp
 
 
@@ -53,6 +55,28 @@ def test_rows_of_the_folder_itself_leave_out_what_is_deeper(connection: Connecti
         b"A!.mp3", b"A.mp3", b"A0.mp3", b"\xff",
     ]  # fmt: skip
     assert paths_below(connection, b"A", recursive=False) == [b"A/1.mp3", b"A/5.mp3"]
+
+
+@pytest.mark.parametrize("page", [1, 2, 100])
+@pytest.mark.parametrize("folder", [b"", b"A", b"A/\xff", "Å".encode(), b"none"])
+def test_paths_that_are_not_utf8_stand_between_those_that_are(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, page: int, folder: bytes
+) -> None:
+    monkeypatch.setattr(tracks, "_PAGE", page)
+    names = [b"1.mp3", b"\xc3\xa4.mp3", b"\xe4.mp3", b"\xf0\x9f\x8e\xb5.mp3", b"\xff.mp3", b"z.mp3"]
+    folders = [b"", b"A/", b"A/\xff/", b"A/\xff/b/", b"A0/", "Å/".encode(), b"\xff/"]
+    every = sorted(parent + name for parent in folders for name in names)
+    for path in reversed(every):
+        add(connection, known(path))
+    low, high = paths.below_range(folder)
+    inside = [path for path in every if low <= path < high]
+    assert paths_below(connection, folder, recursive=True) == inside
+    direct = [path for path in inside if paths.parent_of(path) == folder]
+    assert paths_below(connection, folder, recursive=False) == direct
+    assert tracks.was_never_at(connection, 1, folder) == (not inside)
+    for count in (3, len(every)):
+        assert tracks.heard_of(connection, 1, [*every[:count], b"no", b"\xfe"]) == {*every[:count]}
+    assert all(tracks.in_place(connection, 1, path) for path in every)
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])
@@ -155,7 +179,7 @@ def test_a_new_stamp_leaves_the_time_of_the_last_reading_unless_told(
         tracks.restamp(connection, replace(row, stamp=stamp(9)), at)
         shown = tracks.view_row(connection, row.id)
         assert shown is not None
-        assert shown[-1] == expected
+        assert shown[LIBRARY_COLUMNS.index("indexed_at")] == expected
     restamped = tracks.by_id(connection, row.id)
     assert restamped is not None
     assert restamped.stamp == stamp(9)
@@ -171,7 +195,8 @@ def test_untold_rows_are_those_that_left_and_were_not_told(connection: Connectio
 
 
 def test_counts_are_of_the_view_and_of_what_was_in_it(connection: Connection) -> None:
-    add(connection, known(b"1.mp3"))
+    connection.execute("INSERT INTO catalog_albums (id, key) VALUES (7, x'31')")
+    tracks.add(connection, known(b"1.mp3"), 7, 1, tracks.NOTHING_READ)
     add(connection, known(b"2.mp3", place=RowState.REFUSED, added_at=None))
     for number, added_at in ((3, 1), (4, None)):
         row = add(connection, known(b"%d.mp3" % number, added_at=added_at))

@@ -124,7 +124,7 @@ def test_folders_below_are_looked_at_although_every_file_beside_them_fails(
 def test_names_that_no_rule_wants_are_no_problem(
     library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant({"A/1.mp3": song("One"), "A/cover.jpg": b"", "A/.hidden.mp3": b""})
-    damage(monkeypatch, "cover.jpg", ".hidden.mp3", number=errno.EIO)
+    plant({"A/1.mp3": song("One"), "A/cover.txt": b"", "A/.hidden.mp3": b""})
+    damage(monkeypatch, "cover.txt", ".hidden.mp3", number=errno.EIO)
     library.scan()
     assert problems(library) == {}

@@ -92,7 +92,7 @@ def test_a_folder_alone_is_listed_without_those_in_it(
     plant({"A/1.mp3": b"", "A/b/2.mp3": b"", "3.mp3": b""})
     found = list(entries(walk(tree, b"A", by_hand.wanted, recursive=False)))
     assert names(found) == [b"A/1.mp3"]
-    assert found[0] == Listed(b"A")
+    assert found[0] == Listed(b"A", ())
 
 
 @pytest.mark.parametrize("folder", [b"none", b".hidden", b".hidden/b", b"1.mp3", b"linked"])

@@ -102,7 +102,7 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
             if size > COMMENTS_LIMIT:
                 raise NotPlain
             content = block[begin:at] if at <= reach else window.peek(begin, size)
-            comments, end = read_comments(content)
+            comments, end = read_comments(content, window.keep)
             if end != size:
                 raise NotPlain
         elif code == PICTURE:
@@ -112,6 +112,14 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
                 head = window.peek(begin, size)
             has_picture |= _picture_size(head, at - begin) > 0
     raise NotPlain
+
+
+def stream_of(block: bytes) -> Stream | None:
+    """The stream that this block of stream info describes, without its bit rate."""
+    try:
+        return _stream_of(_stream(block)[0], 0)
+    except NotPlain:
+        return None
 
 
 def _stream_of(numbers: int, sound_size: int) -> Stream:

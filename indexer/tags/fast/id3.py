@@ -21,7 +21,10 @@ from indexer.tags.frames import (
     ARTISTS_BESIDE,
     HEADER_SIZE,
     KEPT,
+    LYRICS,
     SEVEN_BITS,
+    SKIMMED,
+    SKIMMED_HEAD,
     TEXT_LIMIT,
     WANTED,
     Frame,
@@ -30,20 +33,23 @@ from indexer.tags.frames import (
     decode,
     frame_of,
     header_of,
+    holds_lyrics,
     is_name,
     short_frame,
 )
+from indexer.tags.other_frames import frames_of, is_other
 
 if TYPE_CHECKING:
+    from indexer.tags.further import Keep
     from indexer.tags.window import Window
-
-PICTURE_HEAD = 1024
-"""Bytes read of an APIC frame: they hold encoding, MIME type and description."""
 
 FRAMES_LIMIT = 2000
 """Maximum frames; the last block read may exceed it. A guess: a file has 20."""
 
 V23, V24 = 3, 4
+
+WITH_LYRICS: Frame = (LYRICS, ["1"], {"has_lyrics": True})
+"""Stands for all frames of lyrics."""
 
 _tag_header = Struct(">3sBxBI").unpack_from
 """`ID3`, version, flags and synchsafe size; the revision, after the version, is ignored."""
@@ -93,7 +99,8 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
         others += 1
         if len(found) + others > FRAMES_LIMIT:
             raise NotPlain
-        at = start + _short_frames(block[: end - start], at - start, found)
+        if not window.keep:
+            at = start + _short_frames(block[: end - start], at - start, found)
         if at + HEADER_SIZE > end:
             if any(window.peek(at, end - at)):
                 raise NotPlain
@@ -117,14 +124,25 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
         at = begin + size
         if at > end:
             raise NotPlain
-        if not size or key is None:
+        if not size or (key is None and not (window.keep and is_other(name))):
             continue
-        if flags or (size > TEXT_LIMIT and key != "APIC"):
+        if flags or (size > TEXT_LIMIT and key not in SKIMMED):
             raise NotPlain  # compressed, encrypted, unsynchronised, or more than any text
-        if key == "APIC":
-            has_picture |= _is_picture(window.peek(begin, min(size, PICTURE_HEAD)), size)
+        if key in SKIMMED:
+            head = window.peek(begin, min(size, SKIMMED_HEAD))
+            if key == "APIC":
+                has_picture |= _is_picture(head, size)
+            elif WITH_LYRICS not in found and holds_lyrics(str(key), head, size):
+                found.append(WITH_LYRICS)
+        elif window.keep:
+            found += _frames_to_keep(name, window.peek(begin, size), window.keep)
         else:
-            found.append(frame_of(key, window.peek(begin, size)))
+            found.append(frame_of(str(key), window.peek(begin, size)))
+    return Tag(found, has_picture, end, version, _fields_in(found))
+
+
+def _fields_in(found: list[Frame]) -> Fields | None:
+    """All fields that the frames fill; None if several fill the same one."""
     fields = columns.added(found)
     if fields is None:
         keys = [key for key, _, _ in found if key]
@@ -134,7 +152,26 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
         _join_date(fields)
     if fields is not None and fields.pop(ARTISTS_BESIDE, None) and not fields.get("artists"):
         fields = None
-    return Tag(found, has_picture, end, version, fields)
+    return fields
+
+
+def _frames_to_keep(name: bytes, payload: bytes, keep: Keep) -> list[Frame]:
+    """The frame, or those of further tags in a frame of no column."""
+    key = name.decode("ascii")
+    if name in WANTED:
+        frame = frame_of(key, payload)
+        if key != "TXXX" or frame[2]:
+            return [frame]
+        key, texts, _ = frame
+    elif key[0] == "W":
+        if key == "WXXX":
+            raise NotPlain
+        texts = [payload.partition(b"\0")[0].decode("latin-1")]
+    elif len(payload) == 1:
+        return []
+    else:
+        texts = decode(payload[0], payload[1:])
+    return list(frames_of(key, texts, keep))
 
 
 def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
@@ -153,7 +190,12 @@ def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
 
 
 def _join_date(fields: Fields) -> None:
-    """Replace the texts of date frames by a date, unless TDRC has given one with a year."""
+    """Replace the texts of date frames by a date, unless TDRC has given one with a year.
+
+    Those of the first release are a further tag as well.
+    """
+    if "TDOR" in fields or "TORY" in fields:
+        fields.update(columns.fields_of("originaldate", id3_dates.original_of(fields)))
     if fields.get("year") is not None:
         for name in id3_dates.NAMES:
             fields.pop(name, None)
@@ -189,4 +231,4 @@ def _is_picture(head: bytes, size: int) -> bool:
         raise NotPlain
     if end > begin:
         decode(encoding, head[begin:end])
-    return size > PICTURE_HEAD or bool(head[end + width :].strip(b"\0"))
+    return size > SKIMMED_HEAD or bool(head[end + width :].strip(b"\0"))

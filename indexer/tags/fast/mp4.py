@@ -3,8 +3,9 @@
 mutagen makes an object of each atom, seeks for each of their headers, and reads the sample entry
 bit by bit: 300 us a file where this takes 30 (mutagen 1.48). So properly nested atoms are read
 here, and covers and sample tables are skipped. For anything else (an atom longer than its parent,
-two `moov`, fragments, chapters, text that is not UTF-8) the result is None, and mutagen reads the
-file. A result equals mutagen's; a property test compares both.
+two `moov`, fragments, an unknown length, text that is not UTF-8, metadata that is not in an `ilst`)
+the result is None, and the file is read box by box (`indexer.tags.mp4`). A result equals mutagen's
+and that one's; property tests compare them.
 
 Sources: ISO 14496-12, 4.2 (boxes) and 8 (`moov` and what is in it); QuickTime File Format,
 "Metadata item list"; for `----` and the types of data what mutagen does.
@@ -21,10 +22,18 @@ import msgspec
 from indexer.model import Track
 from indexer.tags import columns
 from indexer.tags.fast.mp4_sample_entry import read_entry
-from indexer.tags.items import ATOMS, COVER_PARTS, EMPTY_COVER, FREEFORM, OTHER_FREEFORM, PAIRS
+from indexer.tags.items import (
+    ATOMS,
+    COVER_PARTS,
+    EMPTY_COVER,
+    FREEFORM,
+    OTHER_FREEFORM,
+    PAIRS,
+    USER_DATA,
+)
 
 if TYPE_CHECKING:
-    from indexer.tags.window import Window
+    from indexer.tags.window import Part, Window
 
 TEXTS = {name.encode("latin-1"): column for name, column in ATOMS.items() if name != "tmpo"}
 NUMBERS = {name.encode("latin-1"): both for name, both in PAIRS.items()}
@@ -61,8 +70,13 @@ ENTRY_LIMIT = 512
 """Maximum bytes of sample entries that are cached. A guess: those of AAC have 100."""
 HEADS = {b"hdlr": 12, b"mdhd": 4 + 28, b"stsd": ENTRY_LIMIT + 1}
 """Bytes read of the atoms that describe the stream."""
-LOOKED_AT = IN_MOVIE.union(UNUSUAL, HEADS)
-"""Atoms in `moov` that are used."""
+ELSEWHERE = frozenset({*TEXTS, *(name.encode() for name in USER_DATA), b"keys", b"mvex"})
+"""Atoms beside an `ilst` that hold metadata, or tell of fragments."""
+LOOKED_AT = IN_MOVIE.union(UNUSUAL, HEADS, ELSEWHERE)
+"""Atoms in `moov` that are used, or that make it unusual."""
+
+UNKNOWN = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})
+"""Durations that mean "unknown", as 0 does (ISO 14496-12, 8.4.2)."""
 
 SILENT = Track(codec="")
 """A track without any tag."""
@@ -80,7 +94,7 @@ _long_media_header = Struct(">IQ").unpack_from
 
 
 class NotPlain(Exception):
-    """The data is unusual and must be read by mutagen."""
+    """The file is unusual, and is read box by box."""
 
 
 class Stream(msgspec.Struct, gc=False):
@@ -138,10 +152,14 @@ def _head(atom: Atom, name: bytes) -> bytes:
 
 
 def plain_mp4(window: Window) -> Mp4 | None:
-    """The file's stream info and tags, or None if mutagen must read it."""
+    """The file's stream info and tags, or None if it is unusual, or other tags are to be kept."""
+    if window.keep:
+        return None
     try:
         movie = _movie(window)
         tracks = movie.get(b"trak", [])
+        if b"meta" in movie:
+            return None
         stream = _stream(tracks)
         lists = _only(_only(movie, b"udta"), b"meta").get(b"ilst", [])
     except (NotPlain, error, UnicodeDecodeError):
@@ -156,29 +174,38 @@ def plain_mp4(window: Window) -> Mp4 | None:
 
 def media_size(window: Window) -> int:
     """Bytes in the `mdat` atoms, which are those of the sound if there is one track."""
-    whole = at = 0
+    return sum(end - begin for begin, end in media_parts(window))
+
+
+def media_parts(window: Window) -> list[Part]:
+    """The content of each `mdat` atom, as far as it is there."""
+    found: list[Part] = []
+    at = 0
     for _ in range(ATOMS_LIMIT):
-        head = window.peek(at, LONG_HEADER_SIZE)
+        head = window.glance(at, LONG_HEADER_SIZE)
         if len(head) < LONG_HEADER_SIZE:
             break
-        size, name = _header(head)
-        begin = at + HEADER_SIZE
-        if size == 1:
-            (size,) = _long_size(head, HEADER_SIZE)
-            begin = at + LONG_HEADER_SIZE
-        elif size == 0:
-            size = window.size - at
-        at += size
+        name, begin, at = _extent(head, 0, at, window.size)
         if at < begin:
             break
         if name == b"mdat":
-            whole += min(at, window.size) - begin
-    return whole
+            found.append((begin, max(begin, min(at, window.size))))
+    return found
+
+
+def _extent(block: bytes, first: int, at: int, file_size: int) -> tuple[bytes, int, int]:
+    """Name, begin of the content, and end of an atom whose header is at an index of a block."""
+    size, name = _header(block, first)
+    if size == 1:
+        (size,) = _long_size(block, first + HEADER_SIZE)
+        return name, at + LONG_HEADER_SIZE, at + size
+    return name, at + HEADER_SIZE, at + size if size else file_size
 
 
 def _movie(window: Window) -> Atom:
     """Find `moov` among the top-level atoms, and read it."""
     movie = None
+    media: list[Part] = []
     at = 0
     block, start = window.hold(at, LONG_HEADER_SIZE)
     for _ in range(ATOMS_LIMIT):
@@ -188,17 +215,12 @@ def _movie(window: Window) -> Atom:
         if first + LONG_HEADER_SIZE > len(block):
             block, start = window.hold(at, LONG_HEADER_SIZE)
             first = at - start
-        size, name = _header(block, first)
-        begin = at + HEADER_SIZE
-        if size == 1:
-            (size,) = _long_size(block, first + HEADER_SIZE)
-            begin = at + LONG_HEADER_SIZE
-        elif size == 0:
-            size = window.size - at
-        at += size
+        name, begin, at = _extent(block, first, at, window.size)
         if at < begin or name in IN_MOVIE:
             raise NotPlain
-        if name in UNUSUAL:
+        if name == b"mdat":
+            media.append((begin, max(begin, min(at, window.size))))
+        elif name in UNUSUAL:
             if name != b"moov" or movie is not None or at > window.size:
                 raise NotPlain
             movie = _atom(window, begin, at)
@@ -206,6 +228,7 @@ def _movie(window: Window) -> Atom:
         raise NotPlain
     if movie is None:
         raise NotPlain
+    window.sound = media
     return movie
 
 
@@ -241,7 +264,7 @@ def _atom(window: Window, at: int, end: int) -> Atom:  # noqa: C901, PLR0912 - o
             continue
         if name == b"meta":
             begin += 4
-        if name in UNUSUAL or begin > at:
+        if name in UNUSUAL or name in ELSEWHERE or begin > at:
             raise NotPlain
         several = found.setdefault(name, [])
         if name == b"ilst":
@@ -299,6 +322,8 @@ def _stream(tracks: list[Atom]) -> Stream:
             break
     else:
         raise NotPlain
+    if b"meta" in track or b"udta" in track:  # it may have metadata of its own
+        raise NotPlain
     head = _head(media, b"mdhd")
     if head[:1] == b"\0":
         unit, length = _media_header(head, 12)
@@ -306,13 +331,15 @@ def _stream(tracks: list[Atom]) -> Stream:
         unit, length = _long_media_header(head, 20)
     else:
         raise NotPlain
+    if not unit or not length or length in UNKNOWN:
+        raise NotPlain
     entries = _head(_only(_only(media, b"minf"), b"stbl"), b"stsd")
     if len(entries) > ENTRY_LIMIT or entries[:1] != b"\0":
         raise NotPlain
     entry = _entry(entries[4:])
     if entry is None:
         raise NotPlain
-    return Stream(float(length) / unit if unit else 0.0, *entry)
+    return Stream(float(length) / unit, *entry)
 
 
 @lru_cache(maxsize=512)
@@ -334,7 +361,7 @@ def fields_of(item: bytes) -> columns.Fields:
     fields: columns.Fields = {}
     for column, texts in values_of(item).items():
         field = columns.LISTS.get(column, column)
-        fields[field] = getattr(SILENT, field)
+        fields[field] = getattr(SILENT, field, ())
         fields.update(columns.part_of(column, texts))
     if len(item) <= SHORT:
         if len(KEPT) >= KEPT_LIMIT:

@@ -20,9 +20,11 @@ from indexer.tags.comments import (
     COUNT_LIMIT,
     KEPT,
     KEYS,
+    NO_MATTER,
     PICTURE_KEYS,
     Comments,
     comment_of,
+    other_comment,
     read_comments,
     together,
 )
@@ -36,9 +38,13 @@ from indexer.tags.fast.ogg_pages import (
     last_position,
     page_header,
 )
+from indexer.tags.fast.ogg_start import longest_packet, start_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from indexer.tags.comments import Comment
+    from indexer.tags.further import Keep
     from indexer.tags.window import Window
 
 KEY_REACH = 32
@@ -48,6 +54,11 @@ LONG = 1024
 LONGEST = 2**20
 """Maximum bytes of a comment that is read here. A guess: 4 KB of it are kept."""
 OPUS_RATE = 48_000
+POSITION_AT = 6
+"""Offset of the position in the header of a page."""
+EARLY = OPUS_RATE
+"""Maximum position of a first page that is taken for one of a stream that begins at 0. A guess:
+encoders make pages of a second at most."""
 VORBIS_HEAD, VORBIS_TAGS = b"\x01vorbis", b"\x03vorbis"
 OPUS_HEAD, OPUS_TAGS = b"OpusHead", b"OpusTags"
 
@@ -84,34 +95,63 @@ def plain_ogg(window: Window) -> Ogg | None:
 
 
 def _read(window: Window) -> Ogg:
+    identity, end, serial = _first_page(window)
+    packet = Packet(window, end, serial)
+    if identity.startswith(VORBIS_HEAD):
+        comments = _comments(packet, VORBIS_TAGS, window.keep)
+        if not packet.take(1)[0] & 1:
+            raise NotPlain  # the framing bit
+        start = _start(window, packet.finish(), serial, identity)
+        stream = _vorbis_stream(identity, last_position(window, serial) - start)
+    else:
+        comments = _comments(packet, OPUS_TAGS, window.keep)
+        end = packet.finish()
+        start = _start(window, end, serial, identity)
+        stream = _opus_stream(identity, last_position(window, serial) - start, window.size - end)
+    return Ogg(stream, comments)
+
+
+def _start(window: Window, at: int, serial: int, identity: bytes) -> int:
+    """The position at which the sound begins, whose first page mostly begins at this offset."""
+    position = int.from_bytes(window.glance(at + POSITION_AT, 8), "little")
+    if 0 < position <= EARLY:  # nearly always
+        return 0
+    return start_of(window, at, serial, longest_packet(identity))
+
+
+def _first_page(window: Window) -> tuple[bytes, int, int]:
+    """The only packet of the first page, the page's end, and the stream's serial number."""
     block, _ = window.hold(0, HEADER_SIZE + LACING_LIMIT)
     flags, _, serial, _, lacing = page_header(block, 0)
     begin = HEADER_SIZE + 1
     if flags & (FIRST | CONTINUED) != FIRST or len(lacing) != 1 or lacing[0] == LACING_LIMIT:
         raise NotPlain
     end = begin + lacing[0]
-    identity = block[begin:end]
-    packet = Packet(window, end, serial)
-    if identity.startswith(VORBIS_HEAD):
-        comments = _comments(packet, VORBIS_TAGS)
-        if not packet.take(1)[0] & 1:
-            raise NotPlain  # the framing bit
-        packet.finish()
-        stream = _vorbis_stream(identity, last_position(window, serial))
-    else:
-        comments = _comments(packet, OPUS_TAGS)
-        sound_size = window.size - packet.finish()
-        stream = _opus_stream(identity, last_position(window, serial), sound_size)
-    return Ogg(stream, comments)
+    return block[begin:end], end, serial
 
 
-def _comments(packet: Packet, marker: bytes) -> Comments:
+def stream_alone(window: Window, position_of: Callable[[Window, int], int]) -> Stream | None:
+    """The stream info of Vorbis or Opus without its comments; None if mutagen must read it.
+
+    `position_of` finds the position of the last page of the stream with this serial number.
+    """
+    try:
+        identity, end, serial = _first_page(window)
+        position = position_of(window, serial)
+        if identity.startswith(VORBIS_HEAD):
+            return _vorbis_stream(identity, position)
+        return _opus_stream(identity, position, window.size - end)
+    except (NotPlain, error):
+        return None
+
+
+def _comments(packet: Packet, marker: bytes, keep: Keep) -> Comments:
     """The comments after this marker; consumes the packet up to their end."""
     if packet.take(len(marker)) != marker:
         raise NotPlain
     if packet.is_whole:
         content = packet.rest()
-        comments, end = read_comments(content)
+        comments, end = read_comments(content, keep)
         packet.skip(end)
         return comments
     packet.skip(packet.number())  # the vendor
@@ -131,32 +171,41 @@ def _comments(packet: Packet, marker: bytes) -> Comments:
             if size <= LONG and end <= len(content):
                 item = content[begin:end]
                 found.append(KEPT.get(item) or comment_of(item))
+                if keep and found[-1] is NO_MATTER:
+                    found[-1] = other_comment(item, keep)
                 at = end
                 continue
         packet.skip(at)
-        found.append(_comment(packet))
+        found.append(_comment(packet, keep))
         content, at = b"", 0
     packet.skip(at)
     return together(found)
 
 
-def _comment(packet: Packet) -> Comment:
+def _comment(packet: Packet, keep: Keep) -> Comment:
     """The next comment, of any length."""
     size = packet.number()
     if size <= LONG:
-        return comment_of(packet.take(size))
+        content = packet.take(size)
+        return _other_or(comment_of(content), content, keep)
     content = packet.take(KEY_REACH)
     key, separator, _ = content.partition(b"=")
     name = KEYS.get(key.lower())
     if not separator:
         raise NotPlain
-    if name is None or name in PICTURE_KEYS:
+    is_other = name is None and bool(keep) and separator and size <= LONGEST
+    if (name is None and not is_other) or name in PICTURE_KEYS:
         packet.skip(size - KEY_REACH)
     elif size > LONGEST:
         raise NotPlain
     else:
         content += packet.take(size - KEY_REACH)
-    return comment_of(content)
+    return _other_or(comment_of(content), content, keep)
+
+
+def _other_or(comment: Comment, content: bytes, keep: Keep) -> Comment:
+    """The comment; if it is of no column, that of another tag."""
+    return other_comment(content, keep) if keep and comment is NO_MATTER else comment
 
 
 def _vorbis_stream(identity: bytes, position: int) -> Stream:

@@ -21,11 +21,14 @@ from indexer.report import (
     DaemonStatus,
     Difference,
     ProblemRow,
+    RootRemoved,
     RootStatus,
     ScanReport,
+    SearchNote,
     Status,
     VerifyReport,
 )
+from indexer.store.changes import EVERYTHING, Choice
 
 MUSIC = RootStatus(name="music", path="/srv/music", state="idle")
 TRACK: dict[str, object] = {"id": 1, "root": "music", "path": "a\n.mp3", "title": "Song"}
@@ -58,6 +61,7 @@ class FakeLibrary:
         self.found = [TRACK, TRACK]
         self.during: Callable[[], object] = lambda: None
         self.settings: Any = None
+        self.contradicted: list[str] = []
 
     def open(self, settings: object, *, create: bool = False) -> Self:
         self.settings = settings
@@ -78,8 +82,15 @@ class FakeLibrary:
         return self.report
 
     def rebuild(
-        self, roots: Sequence[bytes], *, listener: object, stop: object, queued: bool
+        self,
+        roots: Sequence[bytes],
+        *,
+        listener: object,
+        stop: object,
+        queued: bool,
+        restored: bool = False,
     ) -> ScanReport:
+        assert not restored
         self.asked.append(("queued rebuild" if queued else "rebuild", roots, listener, stop))
         self.during()
         return self.report
@@ -92,7 +103,25 @@ class FakeLibrary:
         self.asked.append(("show", path))
         return self.track
 
-    def search(self, words: Sequence[str], *, sort: str, limit: int) -> Iterator[dict[str, object]]:
+    def gone(self, path: bytes) -> dict[str, object] | None:
+        self.asked.append(("gone", path))
+        return None
+
+    def why_unknown(self, path: bytes) -> str:
+        self.asked.append(("why_unknown", path))
+        return "not in the index"
+
+    def contradictions(self) -> list[str]:
+        return self.contradicted
+
+    def choice(self, kinds: Sequence[str], under: bytes | None) -> Choice:
+        self.asked.append(("choice", list(kinds), under))
+        return EVERYTHING
+
+    def search(
+        self, words: Sequence[str], *, sort: str, limit: int, note: Callable[[SearchNote], None]
+    ) -> Iterator[dict[str, object]]:
+        assert note is not None
         self.asked.append(("search", words, sort, limit))
         yield from self.found
 
@@ -100,12 +129,19 @@ class FakeLibrary:
         for path in ("a.mp3", "b.mp3"):
             yield ProblemRow(root="music", path=path, kind="content", reason="empty", since=AT)
 
-    def changes(self, since: int) -> Iterator[ChangeRow]:
+    def changes(
+        self, since: int, choice: Choice = EVERYTHING, *, limit: int | None = None
+    ) -> Iterator[ChangeRow]:
+        assert (choice, limit) == (EVERYTHING, None)
         self.during()
         for seq in range(since + 1, 4):
             yield ChangeRow(seq=seq, at=AT, kind="added", track_id=1, root="music", path="a.mp3")
 
-    def follow(self, since: int, stop: Callable[[], bool]) -> Iterator[ChangeRow]:
+    def follow(
+        self, since: int | None, stop: Callable[[], bool], choice: Choice, *, last: int
+    ) -> Iterator[ChangeRow]:
+        assert (choice, last) == (EVERYTHING, 10)
+        since = since or 0
         while not stop():
             yield from self.changes(since)
             since = 3
@@ -123,8 +159,9 @@ class FakeLibrary:
         self.asked.append(("add", path, name))
         return MUSIC
 
-    def remove_root(self, name: str) -> None:
+    def remove_root(self, name: str) -> RootRemoved:
         self.asked.append(("remove", name))
+        return RootRemoved(removed=name, path="/srv/my music", tracks=2)
 
     def accept_root(self, name: str) -> RootStatus:
         self.asked.append(("accept", name))
@@ -142,6 +179,8 @@ def library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLibrary:
     fake = FakeLibrary()
     module = SimpleNamespace(Library=fake)
     monkeypatch.setitem(sys.modules, "indexer.library", cast("ModuleType", module))
+    lookup = SimpleNamespace(Lookup=fake)
+    monkeypatch.setitem(sys.modules, "indexer.lookup", cast("ModuleType", lookup))
     for name in ("INDEXER_DB", "INDEXER_CONFIG", "INDEXER_REDIS"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
@@ -304,9 +343,10 @@ def test_a_scan_that_workers_go_on_with_says_how_to_follow_it(
         ("status", "tracks    1 on 1 album by 1 artist"),
         ("search x", r"Song  music/a\n.mp3"),
         ("show x", r"path   music/a\n.mp3"),
-        ("problems", "music/a.mp3  content  empty"),
+        ("problems", "2  empty"),
+        ("problems -v", "music/a.mp3  content  empty"),
         ("verify", "ok: 2 files checked, index equals disk"),
-        ("roots remove x", "removed x"),
+        ("roots remove x", "removed x: 2 tracks leave the index; no file was touched"),
     ],
 )
 def test_people_get_lines(arguments: str, line: str, indexer: Run) -> None:

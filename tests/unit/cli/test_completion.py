@@ -12,7 +12,10 @@ import pytest
 
 import indexer.cli
 import watcher.cli
+from indexer.library import Library
+from indexer.settings import Settings
 from tests.programs import CHECKOUT, ENVIRONMENT
+from tests.trees import Plant, song
 
 MAINS = {"indexer": indexer.cli.main, "watcher": watcher.cli.main}
 PLACES = {
@@ -42,12 +45,15 @@ def complete(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("line", "completed"),
     [
-        ("indexer sc", ["plain,scan"]),
-        ("indexer re", ["plain,rebuild", "plain,repair"]),
-        ("indexer changes --f", ["plain,--follow"]),
+        ("indexer sc", ["plain,scan", "plain,scrub"]),
+        ("indexer re", ["plain,rebuild", "plain,repair", "plain,reload"]),
+        ("indexer changes --fol", ["plain,--follow"]),
         ("indexer --db x.db search --al", ["plain,--albums"]),
         ("indexer roots a", ["plain,add", "plain,accept"]),
         ("indexer completion z", ["plain,zsh"]),
+        ("indexer changes --kind mo", ["plain,modified", "plain,moved"]),
+        ("indexer search x --sort a", ["plain,artist", "plain,album", "plain,added"]),
+        ("indexer --db absent.db roots remove ", []),
         ("indexer scan ", ["file,"]),
         ("indexer show Bj", ["file,Bj"]),
         ("indexer rebuild mu", ["dir,mu"]),
@@ -59,6 +65,19 @@ def complete(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_word_is_completed(line: str, completed: list[str], complete: Complete) -> None:
     assert [item for item in complete(line) if item] == completed
+
+
+@pytest.mark.parametrize("command", ["remove", "rename", "accept"])
+def test_a_root_is_completed_to_its_name(
+    command: str, complete: Complete, library: Library, plant: Plant, settings: Settings
+) -> None:
+    plant({"a.mp3": song()})
+    library.scan()
+    (name,) = library.root_paths()
+    line = f"indexer --db {settings.db} roots {command} "
+    assert complete(line) == [f"plain,{name}"]
+    assert complete(line + name[:2]) == [f"plain,{name}"]
+    assert [item for item in complete(line + "zz") if item] == []
 
 
 def test_a_line_that_is_wrong_already_is_not_completed_and_is_no_crash(
@@ -119,7 +138,7 @@ def test_bash_itself_completes_a_word(tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m indexer "$@"\n')
     program.chmod(0o755)
     typed = (
-        "source <(indexer completion bash); COMP_WORDS=(indexer sc); COMP_CWORD=1; "
+        "source <(indexer completion bash); COMP_WORDS=(indexer sca); COMP_CWORD=1; "
         '_indexer_completion indexer; echo "${COMPREPLY[@]}"; complete -p indexer'
     )
     path = f"{tmp_path}{os.pathsep}{ENVIRONMENT['PATH']}"

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from msgspec import structs
 
 from indexer.cli.progress import Meter, ProgressLine, counts_text
 from indexer.model import Progress
@@ -39,6 +41,22 @@ def test_listing_a_known_library_knows_its_end() -> None:
     meter.moment(Progress(phase="listing", seen=0, expected=10_000), now=0)
     moment = meter.moment(Progress(phase="listing", seen=4000, expected=10_000), now=2)
     assert counts_text(moment) == "4 000 of 10 000 files  2 000 files/s  3.0 s left"
+
+
+def test_a_run_that_reads_while_it_lists_says_so_and_has_no_total() -> None:
+    meter = Meter()
+    meter.moment(Progress(phase="listing", seen=8000, to_read=1000, read=0), now=0)
+    meter.moment(Progress(phase="listing", seen=8100, to_read=1100, read=1), now=1)
+    moment = meter.moment(Progress(phase="listing", seen=9000, to_read=1832, read=1001), now=2)
+    assert moment.phase == "reading"
+    assert counts_text(moment) == "8 169 files  1 168 files/s"
+
+
+def test_a_run_that_goes_on_counts_what_was_done_before() -> None:
+    meter = Meter()
+    meter.moment(Progress(phase="reading", seen=20_000, to_read=12_832, read=0), now=0)
+    moment = meter.moment(Progress(phase="reading", seen=20_000, to_read=12_832, read=6416), now=2)
+    assert counts_text(moment) == "13 584 of 20 000 files  3 208 files/s  2.0 s left"
 
 
 def test_a_library_that_grew_is_never_more_than_done() -> None:
@@ -77,7 +95,7 @@ def clock() -> Clock:
 
 
 @contextmanager
-def stderr_is_a_terminal() -> Iterator[Callable[[], str]]:
+def stderr_is_a_terminal(columns: int = 100) -> Iterator[Callable[[], str]]:
     """Yields a reader of the output. Not a fixture: pytest restores its own stderr first."""
     ours, theirs = pty.openpty()
 
@@ -90,7 +108,7 @@ def stderr_is_a_terminal() -> Iterator[Callable[[], str]]:
 
     with pytest.MonkeyPatch.context() as patch, open(theirs, "w", encoding="utf-8") as stream:
         patch.setenv("TERM", "xterm-256color")
-        patch.setenv("COLUMNS", "100")
+        patch.setenv("COLUMNS", str(columns))
         patch.setattr(sys, "stderr", stream)
         yield drawn
     os.close(ours)
@@ -113,6 +131,42 @@ def test_the_line_tells_phase_files_rate_and_time_left(clock: Clock) -> None:
         drawn = terminal()
     assert "reading music" in drawn
     assert "100 of 1 000 files  100 files/s  9.0 s left" in drawn
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (Progress(phase="reading", seen=10_000, to_read=10_000, read=9_343), ["reading"]),
+        (Progress(phase="artwork", seen=1_122, to_read=1_122, read=40), ["artwork"]),
+        (Progress(phase="listing", root="r" * 30, seen=9_999, expected=10_000), ["listing", "r"]),
+    ],
+)
+def test_no_count_is_cut_in_a_narrow_terminal(
+    progress: Progress, words: list[str], columns: int, clock: Clock
+) -> None:
+    """The bar gives way, then the name of the root."""
+    with stderr_is_a_terminal(columns) as terminal, ProgressLine(clock) as line:
+        clock.now = 1
+        line(structs.replace(progress, read=0))
+        clock.now = 2
+        terminal()
+        line(progress)
+        drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal()).strip()
+    moment = Meter()
+    moment.moment(structs.replace(progress, read=0), 1)
+    counts = counts_text(moment.moment(progress, 2))
+    assert drawn.endswith(counts)
+    assert all(word in drawn.removesuffix(counts) for word in words)
+    assert len(drawn) <= columns
+    assert columns < 100 or "r" * 30 in drawn or "\u2501" in drawn
+
+
+def test_artwork_counts_albums_and_artists() -> None:
+    meter = Meter()
+    meter.moment(Progress(phase="artwork", seen=1_122, to_read=1_122, read=0), 0)
+    moment = meter.moment(Progress(phase="artwork", seen=1_122, to_read=1_122, read=40), 1)
+    assert counts_text(moment) == "40 of 1 122 albums and artists  40/s  27 s left"
 
 
 def test_the_line_is_drawn_at_most_ten_times_a_second(clock: Clock) -> None:

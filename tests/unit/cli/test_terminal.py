@@ -12,6 +12,7 @@ from indexer.cli.terminal import (
     count,
     escaped,
     file_text,
+    folded,
     local_time,
     local_time_ns,
     number,
@@ -138,3 +139,52 @@ def test_no_line_ends_in_blanks() -> None:
 
 def test_no_rows_make_no_lines() -> None:
     assert list(columns([])) == []
+
+
+def test_a_line_that_fits_stays_as_it_is() -> None:
+    assert list(folded("a b  c", 6)) == ["a b  c"]
+
+
+def test_a_long_line_breaks_between_words_and_goes_on_below_its_second_field() -> None:
+    line = "note  the quick brown fox jumps over it"
+    assert list(folded(line, 21)) == [
+        "note  the quick brown",
+        "      fox jumps over",
+        "      it",
+    ]
+    assert list(folded("the quick brown fox", 10)) == ["the quick", "  brown", "  fox"]
+
+
+def test_a_row_breaks_between_fields_only() -> None:
+    line = "Björk - Isobel  (Post, 1995)  Music/Björk/03 Isobel.flac"
+    assert list(folded(line, 30, at_fields=True)) == [
+        "Björk - Isobel  (Post, 1995)",
+        "  Music/Björk/03 Isobel.flac",
+    ]
+
+
+def test_a_word_that_is_wider_than_the_screen_stays_whole() -> None:
+    assert list(folded("see /a/very/long/path/to/see now", 10)) == [
+        "see",
+        "  /a/very/long/path/to/see",
+        "  now",
+    ]
+    assert list(folded("/a/very/long/path", 4)) == ["/a/very/long/path"]
+
+
+def test_a_fold_counts_columns_and_not_letters() -> None:
+    assert list(folded("東京 事変 live", 9)) == ["東京 事変", "  live"]
+
+
+def test_between_fields_a_path_stays_whole_and_a_long_sentence_breaks_between_words() -> None:
+    line = "  * Music/Two Words/a long name.jpg  chosen: it is the only picture in its folder"
+    assert list(folded(line, 30, at_fields=True)) == [
+        "  * Music/Two Words/a long name.jpg",
+        "  chosen: it is the only",
+        "  picture in its folder",
+    ]
+    assert list(folded("one two three  Music/a b c d", 10, at_fields=True)) == [
+        "one two",
+        "  three",
+        "  Music/a b c d",
+    ]

@@ -1,0 +1,174 @@
+"""`indexer changes`: what was added, modified, moved, went missing or returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import click
+
+from indexer.cli import answers
+from indexer.cli.arguments import at_least, examples, files, json_option, one_of, path_argument
+from indexer.cli.listing import listing_options
+from indexer.cli.moments import since_argument
+from indexer.cli.output import say
+from indexer.cli.session import Session
+from indexer.errors import UsageError
+from indexer.model import ChangeKind
+from indexer.report import ChangeRow
+
+if TYPE_CHECKING:
+    from indexer.lookup import Lookup
+
+Moment = int | datetime
+"""A time, or the number of the last change before it."""
+KINDS = tuple(map(str, ChangeKind))
+
+
+def _kinds(_context: click.Context, _option: click.Parameter, words: Sequence[str]) -> list[str]:
+    """`--kind a --kind b` or `--kind a,b`."""
+    kinds = [kind for word in words for kind in word.replace(" ", "").split(",") if kind]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise click.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}")
+    return kinds
+
+
+@click.command(
+    epilog=examples(
+        "indexer changes --since yesterday --follow", "indexer changes --since 2h --tags > tags.csv"
+    )
+)
+@click.option(
+    "--since",
+    type=since_argument,
+    metavar="WHEN|SEQ",
+    help="yesterday, 2h, 7d, 2026-11-01; or the number of a change.",
+)
+@click.option(
+    "--between",
+    type=since_argument,
+    nargs=2,
+    metavar="A B",
+    help="From A on, and before B.",
+)
+@click.option("--summary", is_flag=True, help="Sums, by kinds, columns and folders.")
+@click.option("--tags", is_flag=True, help="Which tag held what before and after (CSV, or --json).")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    callback=_kinds,
+    shell_complete=one_of(*KINDS),
+    metavar="KIND",
+    help=", ".join(KINDS) + ".",
+)
+@click.option(
+    "--under",
+    type=path_argument,
+    shell_complete=files,
+    metavar="PATH|ID",
+    help="Only in this folder, or of this track.",
+)
+@click.option("--limit", type=at_least(1), metavar="N", help="N changes at the most.")
+@click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
+@listing_options()
+@json_option
+@click.pass_obj
+def changes(
+    session: Session,
+    since: int | datetime | None,
+    kinds: Sequence[str],
+    under: bytes | None,
+    limit: int | None,
+    *,
+    follow: bool,
+    between: tuple[Moment, Moment] | None,
+    summary: bool,
+    tags: bool,
+) -> int:
+    """List what was added, modified, moved or went missing.
+
+    In the order of their numbers (SEQ); --limit or --follow alone: the newest.
+    """
+    with session.lookup() as library:
+        if between is not None or summary or tags:
+            if kinds or under or limit or follow or (between and since is not None):
+                raise UsageError(
+                    "--between, --summary and --tags are for all changes of a time: without"
+                    " --kind, --under, --limit and --follow"
+                )
+            first, last = between or (since or 0, None)
+            return _told(session, library, first, last, summary=summary, tags=tags)
+        rows = _asked(session, library, since, kinds, under, limit, follow=follow)
+        fields = ChangeRow.__struct_fields__
+        session.answer_rows(rows, answers.change_line, fields, library, at_once=follow)
+    return 0
+
+
+def _told(
+    session: Session,
+    library: Lookup,
+    first: Moment,
+    last: Moment | None,
+    *,
+    summary: bool,
+    tags: bool,
+) -> int:
+    """The changes from one moment to another (None: now): all, their sums, or the tags."""
+    if summary and tags:
+        raise UsageError("choose one of --summary and --tags")
+    if tags:
+        from indexer.cli.retags import table
+
+        after = library.change_kept(first)
+        until = None if last is None else _number(library, last)
+        rows = library.retags(after, until)
+        if session.as_json:
+            session.output.rows(rows, None)
+        else:
+            session.output.data(table(rows))
+        return 0
+    after = _number(library, first)
+    until = None if last is None else _number(library, last)
+    if summary:
+        answer = library.summary(after, until)
+        session.answer(answer, answers.summary_lines(answer))
+        return 0
+    found = takewhile(lambda row: until is None or row.seq <= until, library.changes(after))
+    session.answer_rows(found, answers.change_line, ChangeRow.__struct_fields__, library)
+    return 0
+
+
+def _number(library: Lookup, when: Moment) -> int:
+    """The number of the last change before a moment; says so where the first ones are not kept."""
+    if not isinstance(when, datetime):
+        return when
+    number, is_whole = library.change_before(when)
+    if not is_whole:
+        say(
+            f"what happened before change {number} is not kept any more (the setting"
+            " keep_changes); tracks that are still there: indexer new"
+        )
+    return number
+
+
+def _asked(
+    session: Session,
+    library: Lookup,
+    since: int | datetime | None,
+    kinds: Sequence[str],
+    under: bytes | None,
+    limit: int | None,
+    *,
+    follow: bool,
+) -> Iterable[ChangeRow]:
+    choice = library.choice(kinds, under)
+    number = None if since is None else _number(library, since)
+    if follow:
+        return library.follow(number, session.output.reader_gone, choice, last=limit or 10)
+    if number is None and limit is not None:
+        return library.last_changes(limit, choice)
+    return library.changes(number or 0, choice, limit=limit)

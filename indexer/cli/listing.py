@@ -1,0 +1,184 @@
+"""Rows of a list -> the form that was asked for: absolute paths, or a pattern of their fields.
+
+Data for other programs, not lines for people: paths are the bytes on the disk, in any locale.
+"""
+
+from __future__ import annotations
+
+import base64
+import string
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+from msgspec import UNSET
+
+from indexer.cli.arguments import text_argument
+from indexer.cli.output import say
+from indexer.cli.terminal import count
+from indexer.errors import UsageError
+
+if TYPE_CHECKING:
+    from indexer.cli.session import Session
+
+Row = Mapping[str, Any]
+_FORMS: Final = ("csv", "m3u", "m3u8", "json")
+_ESCAPES: Final = {"\\t": "\t", "\\n": "\n", "\\\\": "\\"}
+
+
+class Listing:
+    """How the rows of this run are printed; without a choice, as lines for people or as JSON."""
+
+    def __init__(self) -> None:
+        self.paths = False
+        self.null = False
+        self.pattern: str | None = None
+
+    @property
+    def is_chosen(self) -> bool:
+        return self.paths or self.null or self.pattern is not None
+
+    def writer(self, fields: Collection[str], root_paths: RootPaths) -> Writer:
+        """What prints rows with these fields. Raises UsageError for a pattern with others."""
+        end = b"\0" if self.null else b"\n"
+        if self.pattern is None:
+            if "path" not in fields:
+                raise UsageError("--paths: albums and artists have none; list their tracks")
+            return _Paths(root_paths, end)
+        if self.paths:
+            raise UsageError("choose one of --paths and --format")
+        return _Pattern(self.pattern, fields, end)
+
+
+RootPaths = Callable[[], Mapping[str, bytes]]
+"""Name -> path of the roots."""
+Writer = Callable[[Iterable[object]], Iterator[bytes]]
+
+
+class _Paths:
+    def __init__(self, root_paths: RootPaths, end: bytes) -> None:
+        self._root_paths = root_paths
+        self._end = end
+
+    def __call__(self, rows: Iterable[object]) -> Iterator[bytes]:
+        """One absolute path a row. Rows of a root that is gone are left out, and counted."""
+        folders: Mapping[str, bytes] = {}
+        left_out = 0
+        for row in map(named, rows):
+            if row["root"] not in folders:
+                folders = self._root_paths()
+            folder = folders.get(row["root"])
+            if folder is None:
+                left_out += 1
+                continue
+            yield b"%s/%s%s" % (folder.rstrip(b"/"), path_of(row), self._end)
+        if left_out:
+            say(f"{count(left_out, 'path')} left out: their root has another name now, or is gone")
+
+
+class _Pattern:
+    def __init__(self, pattern: str, fields: Collection[str], end: bytes) -> None:
+        self._parts = list(_parsed(pattern, fields))
+        self._end = end
+
+    def __call__(self, rows: Iterable[object]) -> Iterator[bytes]:
+        """The pattern, filled in for each row; what is not known is empty."""
+        for row in map(named, rows):
+            text = "".join(
+                literal + _value(row, field, spec) for literal, field, spec in self._parts
+            )
+            yield text.encode("utf-8", "surrogateescape") + self._end
+
+
+def _parsed(pattern: str, fields: Collection[str]) -> Iterator[tuple[str, str | None, str]]:
+    for escape, meant in _ESCAPES.items():
+        pattern = pattern.replace(escape, meant)
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        raise UsageError(
+            f"--format: {error}; try '{{artist}} - {{title}}' ({{{{ and }}}} are braces)"
+        ) from None
+    if all(field is None for _, field, _, _ in parts):
+        of_export = "; indexer export has --csv, --m3u and --json" if pattern in _FORMS else ""
+        raise UsageError(
+            f"--format: {pattern!r} names no field; try '{{artist}} - {{title}}'{of_export}"
+        )
+    for literal, field, spec, conversion in parts:
+        if field is not None and (field not in fields or conversion):
+            raise UsageError(f"--format: no field {field!r}; choose from {', '.join(fields)}")
+        if spec and "{" in spec:
+            raise UsageError(f"--format: {spec!r} cannot be in {field!r}; try {{track:02}}")
+        yield literal, field, spec or ""
+
+
+def _value(row: Row, field: str | None, spec: str) -> str:
+    if field is None:
+        return ""
+    if field in ("path", "old_path") and f"{field}_b64" in row:
+        value: object = base64.b64decode(row[f"{field}_b64"]).decode("utf-8", "surrogateescape")
+    else:
+        value = row.get(field)
+    if value is None:
+        return ""
+    try:
+        return format(value, spec)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"--format: {{{field}:{spec}}}: {error}") from None
+
+
+def named(row: object) -> Row:
+    """A row as a mapping, without the fields that it does not have."""
+    if isinstance(row, msgspec.Struct):
+        fields = msgspec.structs.asdict(row)
+        return {name: value for name, value in fields.items() if value is not UNSET}
+    if not isinstance(row, Mapping):
+        raise TypeError(f"not a row: {row!r}")
+    return row
+
+
+def path_of(row: Row) -> bytes:
+    """The path of a row, relative to its root, as it is on the disk."""
+    if "path_b64" in row:
+        return base64.b64decode(row["path_b64"])
+    return str(row["path"]).encode()
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _option: click.Parameter, value: object) -> None:
+        if value:
+            session: Session = context.obj
+            setattr(session.listing, name, value)
+
+    return keep
+
+
+def listing_options(*, with_words: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """`--paths`, `--format` and `-0`, which the session keeps.
+
+    `with_words`: for a command of the class `Asking`, in which `-07` is a word.
+    """
+    null = ("--print0",) if with_words else ("-0", "--print0")
+    also = "; also -0." if with_words else "."
+    options = (
+        click.option(
+            "--paths", is_flag=True, expose_value=False, callback=_keep("paths"),
+            help="Print absolute paths only.",
+        ),
+        click.option(
+            "--format", type=text_argument, metavar="PATTERN", expose_value=False,
+            callback=_keep("pattern"), help="Such as '{artist} - {title}': the fields of --json.",
+        ),
+        click.option(
+            *null, "null", is_flag=True, expose_value=False, callback=_keep("null"),
+            help="End each with a NUL, for xargs -0" + also,
+        ),
+    )  # fmt: skip
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated

@@ -1,0 +1,226 @@
+"""All hooks of the settings, each in a thread of its own: a slow receiver delays no other."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from indexer.errors import CannotDo, DatabaseMissing
+from indexer.hook_settings import Hook
+from indexer.hooks import events, receivers
+from indexer.hooks.events import Batch
+from indexer.hooks.receivers import NotReceived
+from indexer.hooks.wakeup import Wakeup
+from indexer.runs.lock import lock_info
+from indexer.settings import Settings
+from indexer.store import hooks
+from indexer.store.beside import open_beside
+from indexer.store.connection import Connection, open_index, read_transaction
+from indexer.store.hooks import HookRow
+from indexer.store.sqlite_errors import explained
+
+logger = logging.getLogger(__name__)
+
+_COALESCE_S: Final = 0.1
+"""Writes within it are one wake-up. A guess."""
+_LONGEST_QUIET: Final = 10
+"""A batch is sent after as many times `quiet`, even if changes go on."""
+_RETRY_FIRST_S: Final = 1.0
+_RETRY_LONGEST_S: Final = 600.0
+_STOP_S: Final = 1.0
+"""Threads in the middle of an attempt are left behind then: it is repeated at the next start."""
+
+
+def serve(settings: Settings, wakeup: Wakeup) -> None:
+    """Serve all hooks, until `stop` of the wake-up. Raises what ended one of them."""
+    threads = [HookThread(hook, settings, wakeup) for hook in settings.hooks]
+    for thread in threads:
+        thread.start()
+    try:
+        while wakeup.wait():
+            for thread in threads:
+                thread.wake()
+            time.sleep(_COALESCE_S)
+    finally:
+        for thread in threads:
+            thread.stop()
+        deadline = time.monotonic() + _STOP_S
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    for thread in threads:
+        if thread.failure is not None:
+            raise thread.failure
+
+
+@contextmanager
+def only_one(database: Path) -> Iterator[None]:
+    """Hold a lock: two would send all twice. Raises CannotDo while another process has it."""
+    path = database.with_name(database.name + ".hooks")
+    fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotDo("another `indexer hooks` serves this index already") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _states(database: Path) -> Mapping[str, str]:
+    """Root name -> state, from a daemon; empty without one, or while it starts."""
+    holder = lock_info(database)
+    return {} if holder is None or holder.role != "daemon" else holder.states
+
+
+def _inode(database: Path) -> int | None:
+    try:
+        return database.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def pause_s(attempts: int) -> float:
+    """The pause after this many failed attempts."""
+    return float(min(_RETRY_LONGEST_S, _RETRY_FIRST_S * 2 ** min(attempts - 1, 20)))
+
+
+class HookThread(threading.Thread):
+    """Sends to one receiver, until `stop`."""
+
+    def __init__(self, hook: Hook, settings: Settings, wakeup: Wakeup) -> None:
+        super().__init__(name=f"hook-{hook.name}", daemon=True)
+        self.hook = hook
+        self._settings = settings
+        self._wakeup = wakeup
+        self._written = threading.Event()
+        self._stopping = threading.Event()
+        self._inode: int | None = None
+        """Of the file that is open."""
+        self._misses_all = False
+        """Whether an index that knows nothing of this hook has taken the place of one that did."""
+        self.failure: Exception | None = None
+
+    def wake(self) -> None:
+        """The index was written."""
+        self._written.set()
+
+    def stop(self) -> None:
+        """End before the next attempt."""
+        self._stopping.set()
+        self._written.set()
+
+    def run(self) -> None:
+        """See the class."""
+        try:
+            while not self._stopping.is_set():
+                self._serve_file()
+        except Exception as error:  # noqa: BLE001 - `serve` raises it
+            self.failure = error
+            self._wakeup.stop()
+
+    def _serve_file(self) -> None:
+        """Serve the index until another file is in its place."""
+        database = self._settings.db
+        inode = _inode(database)
+        self._misses_all = self._inode not in (None, inode)
+        self._inode = inode
+        with explained(database):
+            connection = open_index(
+                database, write=True, busy_timeout_s=self._settings.busy_timeout
+            )
+            try:
+                self._serve(connection)
+            except DatabaseMissing:  # what is open is not there any more
+                if not self._is_replaced():
+                    raise
+            finally:
+                connection.close()
+
+    def _is_replaced(self) -> bool:
+        """Whether the index is another file now, and not only away."""
+        return _inode(self._settings.db) not in (None, self._inode)
+
+    def _serve(self, connection: Connection) -> None:
+        while not self._stopping.is_set():
+            self._written.clear()
+            if self._is_replaced():
+                return
+            batch = self._next(connection)
+            if batch is None:
+                self._written.wait()
+            else:
+                self._deliver(connection, batch)
+
+    def _row(self, connection: Connection) -> HookRow:
+        row = hooks.get(connection, self.hook.name)
+        if row is None:
+            row = HookRow(
+                events.LOST
+                if self._misses_all
+                else events.present(connection, _states(self._settings.db))
+            )
+            hooks.add(connection, self.hook.name, row.cursor)
+        return row
+
+    def _next(self, connection: Connection) -> Batch | None:
+        """The next batch, once it has been quiet; None: there is none, or its receiver is gone."""
+        row = self._row(connection)
+        if row.disabled_at is not None:
+            return None
+        began = time.monotonic()
+        batch = self._look(connection, row)
+        while not (batch.fresh or batch.more) and batch.events:
+            left_s = began + _LONGEST_QUIET * self.hook.quiet - time.monotonic()
+            if left_s <= 0 or self._stopping.wait(min(self.hook.quiet, left_s)):
+                break
+            later = self._look(connection, row)
+            if later == batch:
+                break
+            batch = later
+        if batch.events or batch.fresh:
+            return batch
+        if batch.cursor != row.cursor:
+            hooks.move_on(connection, self.hook.name, batch.cursor)
+        return None
+
+    def _look(self, connection: Connection, row: HookRow) -> Batch:
+        states = _states(self._settings.db)
+        with read_transaction(connection):
+            return events.after(connection, self.hook, row.cursor, states)
+
+    def _deliver(self, connection: Connection, batch: Batch) -> None:
+        """Try until the receiver has it."""
+        attempts = 0
+        while not (self._stopping.is_set() or self._is_replaced()):
+            try:
+                receivers.send(self.hook, batch)
+            except NotReceived as error:
+                if error.for_good:
+                    self._disable(connection)
+                    return
+                attempts += 1
+                hooks.fail(connection, self.hook.name, attempts, str(error))
+                if attempts == 1:
+                    logger.warning("hook %s: %s; it is tried again", self.hook.name, error)
+                self._stopping.wait(pause_s(attempts))
+            else:
+                now_ms = time.time_ns() // 1_000_000
+                hooks.move_on(connection, self.hook.name, batch.cursor, now_ms)
+                if attempts:
+                    logger.info("hook %s: received after %d failures", self.hook.name, attempts)
+                return
+
+    def _disable(self, connection: Connection) -> None:
+        hooks.disable(connection, self.hook.name, time.time_ns() // 1_000_000)
+        logger.warning(
+            "hook %s: its receiver wants no more (410); indexer hooks --enable %s starts it again",
+            self.hook.name, self.hook.name,
+        )  # fmt: skip

@@ -1,0 +1,433 @@
+"""One index, opened for reading: search, lists, status. No lock is taken, and no file is read.
+
+A command that only asks imports no more than its answer needs: each method imports the rest late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from indexer import report
+from indexer.runs.lock import check_is_kept, lock_info
+from indexer.store import changes
+from indexer.store.changes import EVERYTHING, Choice
+from indexer.store.connection import Connection, check_exists, open_index
+from indexer.store.sqlite_errors import explained
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexer.duplicates import Duplicates
+    from indexer.measures import Measures
+    from indexer.retags import Retag, Summary
+    from indexer.settings import Settings
+    from indexer.store.search_results import Kind
+    from indexer.store.vocabulary import Vocabulary
+
+Stop = Callable[[], bool]
+Note = Callable[[report.SearchNote], None]
+_Found = TypeVar("_Found")
+_FOLLOW_PAUSE_S: Final = 0.2
+_RELEVANCE: Final = "relevance"
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+class Lookup:
+    """What an index answers. Use it as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = settings.db
+        self._reader: Connection | None = None
+        self._contradictions: list[str] | None = None
+        self._vocabulary: tuple[object, Vocabulary] | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool = False) -> Self:
+        """Open the index. Without `create`, raises DatabaseMissing if there is none."""
+        check_is_kept(settings.db)
+        if not create:
+            check_exists(settings.db)
+        return cls(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = self._vocabulary = None
+
+    @property
+    def database(self) -> Path:
+        """The file of the index."""
+        return self._database
+
+    @property
+    def connection(self) -> Connection:
+        """The connection for reading, opened when it is first used."""
+        return self._reading()
+
+    def status(self) -> report.Status:
+        from indexer.status import status
+
+        with explained(self._database):
+            return status(self._reading(), self._settings, lock_info(self._database))
+
+    def measures(self) -> Measures:
+        """What `indexer metrics` tells."""
+        from indexer.measures import measures
+
+        with explained(self._database):
+            return measures(self._reading(), self._settings, lock_info(self._database))
+
+    def roots(self) -> Iterator[report.RootStatus]:
+        """The watched roots with their current state."""
+        from indexer.status import root_statuses
+
+        with explained(self._database):
+            yield from root_statuses(self._reading(), lock_info(self._database))
+
+    def show(self, path: bytes) -> dict[str, object] | None:
+        """All that the index has about one file, by path or id; None if it has nothing."""
+        from indexer import history, queries
+
+        with explained(self._database):
+            located = history.locate(self._reading(), path)
+            if located is None:
+                return None
+            return queries.shown(self._reading(), located.root, located.path)
+
+    def problems(self) -> Iterator[report.ProblemRow]:
+        """Everything that could not be read, by root and path."""
+        from indexer import queries
+
+        with explained(self._database):
+            yield from queries.problem_rows(self._reading())
+
+    def playlists(self) -> Iterator[report.PlaylistRow]:
+        """All playlists, by root and path."""
+        from indexer import queries
+
+        with explained(self._database):
+            yield from queries.playlist_rows(self._reading())
+
+    def broken_items(self) -> Iterator[report.BrokenItem]:
+        """All items of playlists that lead nowhere, by root, path and position."""
+        from indexer import queries
+
+        with explained(self._database):
+            yield from queries.broken_items(self._reading())
+
+    def gone(self, path: bytes) -> dict[str, object] | None:
+        """What stood at a path, or bore an id, and when it left; None if nothing is remembered.
+
+        Beside tags, it has `missing_at`, or `moved_at` with `moved_to` (`root`, `path`).
+        """
+        from indexer import history
+
+        with explained(self._database):
+            return history.gone(self._reading(), path)
+
+    def why_unknown(self, path: bytes) -> str:
+        """What is to be said of a path or an id where `show` and `gone` have nothing."""
+        from indexer import history
+
+        with explained(self._database):
+            return history.why_unknown(self._reading(), path)
+
+    def changes(
+        self, since: int = 0, choice: Choice = EVERYTHING, *, limit: int | None = None
+    ) -> Iterator[report.ChangeRow]:
+        """The chosen changes after a sequence number, `limit` at the most. Raises HistoryPruned."""
+        from indexer import queries
+
+        with explained(self._database):
+            yield from islice(queries.change_rows(self._reading(), since, choice), limit)
+
+    def last_changes(self, count: int, choice: Choice = EVERYTHING) -> list[report.ChangeRow]:
+        """The newest of the chosen changes, the oldest of them first."""
+        from indexer import queries
+
+        with explained(self._database):
+            return queries.last_change_rows(self._reading(), count, choice)
+
+    def change_before(self, moment: datetime) -> tuple[int, bool]:
+        """The sequence number after which the changes from this time on stand.
+
+        And whether all of these are kept; else it is the number after which all are.
+        """
+        from indexer import history
+
+        with explained(self._database):
+            return history.change_before(self._reading(), moment)
+
+    def change_kept(self, when: int | datetime) -> int:
+        """The last change before a moment. Raises HistoryPruned if the library then is not known.
+
+        `when` may be the number of that change.
+        """
+        from indexer import past
+
+        with explained(self._database):
+            return past.number_of(self._reading(), when)
+
+    def as_of(
+        self,
+        when: int | datetime,
+        words: Sequence[str] = (),
+        *,
+        limit: int | None = None,
+        note: Note | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The library as it was (`past.library_at`), on a connection of its own."""
+        from indexer import past
+
+        with (
+            explained(self._database),
+            closing(
+                open_index(self._database, write=False, busy_timeout_s=self._settings.busy_timeout)
+            ) as connection,
+        ):
+            yield from past.library_at(connection, when, words, limit, note)
+
+    def retags(self, after: int, until: int | None = None) -> Iterator[Retag]:
+        """Which tags held what after one change, and after another (None: now)."""
+        from indexer import retags
+
+        with explained(self._database):
+            yield from retags.retags(self._reading(), after, until)
+
+    def summary(self, after: int, until: int | None = None) -> Summary:
+        """What happened after one change, up to another (None: now)."""
+        from indexer import retags
+
+        with explained(self._database):
+            return retags.summary(self._reading(), after, until)
+
+    def duplicates(self, by: str, limit: int | None = None) -> Iterator[Duplicates]:
+        """Tracks that are there several times, by `essence` or `recording`.
+
+        Those come first of which most could be freed.
+        """
+        from indexer import duplicates
+
+        with explained(self._database):
+            yield from islice(duplicates.duplicates(self._reading(), by), limit)
+
+    def unheard(self) -> int:
+        """How many tracks `duplicates` by essence says nothing of: an older version read them."""
+        from indexer.store import same_tracks
+
+        with explained(self._database):
+            return same_tracks.unheard(self._reading())
+
+    def choice(self, kinds: Sequence[str], under: bytes | None) -> Choice:
+        """The choice of changes of these kinds, below a path or of the track with this id."""
+        if under is None:
+            return Choice(tuple(kinds))
+        from indexer import history
+
+        with explained(self._database):
+            return history.choice(self._reading(), kinds, under)
+
+    def follow(
+        self, since: int | None, stop: Stop = never, choice: Choice = EVERYTHING, *, last: int = 10
+    ) -> Iterator[report.ChangeRow]:
+        """The chosen changes after a number, then each new one when it is committed, until `stop`.
+
+        Without a number it begins with the newest, `last` of them.
+        """
+        from indexer import queries
+
+        with explained(self._database):
+            connection = self._reading()
+            if since is None:
+                since = changes.newest(connection)
+                for change in queries.last_change_rows(connection, last, choice):
+                    since = max(since, change.seq)
+                    yield change
+            while not stop():
+                version = connection.pragma("data_version")
+                for change in queries.change_rows(connection, since, choice):
+                    since = change.seq
+                    yield change
+                while connection.pragma("data_version") == version and not stop():
+                    time.sleep(_FOLLOW_PAUSE_S)
+
+    def search(
+        self,
+        words: Sequence[str],
+        *,
+        sort: str = _RELEVANCE,
+        limit: int | None = 50,
+        note: Note | None = None,
+    ) -> Iterator[dict[str, object]]:
+        """The tracks that match these words (see `store.query`); no words: all.
+
+        Where no track has a word, those are found that have it as a part of one, or the likeliest
+        correction. `note` is told of that before the first row, and of a limit that cut rows off.
+        `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
+        of the last seven reverses it. Raises UsageError for any other, and for an unknown field.
+        """
+        from indexer.library_rows import library_rows
+        from indexer.store import search_results
+
+        with explained(self._database):
+            connection = self._reading()
+            answer = self._answer(words, note, limit, search_results.TRACKS, sort)
+            yield from library_rows(connection, answer)
+
+    def search_albums(
+        self,
+        words: Sequence[str],
+        *,
+        sort: str = _RELEVANCE,
+        limit: int | None = 50,
+        note: Note | None = None,
+    ) -> Iterator[dict[str, object]]:
+        """The albums of those tracks; `tracks` counts the matching ones."""
+        from indexer.store import search_results
+
+        with explained(self._database):
+            for row in self._answer(words, note, limit, search_results.ALBUMS, sort):
+                yield dict(zip(search_results.ALBUM_COLUMNS, row, strict=True))
+
+    def search_artists(
+        self,
+        words: Sequence[str],
+        *,
+        sort: str = _RELEVANCE,
+        limit: int | None = 50,
+        note: Note | None = None,
+    ) -> Iterator[dict[str, object]]:
+        """The artists and album artists of those tracks; `tracks` counts the matching ones."""
+        from indexer.store import search_results
+
+        with explained(self._database):
+            for row in self._answer(words, note, limit, search_results.ARTISTS, sort):
+                yield dict(zip(search_results.ARTIST_COLUMNS, row, strict=True))
+
+    def _answer(
+        self,
+        words: Sequence[str],
+        note: Note | None,
+        limit: int | None,
+        kind: Kind[_Found],
+        sort: str,
+    ) -> Sequence[_Found]:
+        from indexer.store.query import parse
+
+        connection = self._reading()
+        question = parse(" ".join(words))
+        found = kind.find(connection, question, sort, limit)
+        if not found and question.wanted:
+            meant = self._words().meant(question)
+            if meant.question != question:
+                question = meant.question
+                found = kind.find(connection, question, sort, limit)
+            if note is not None and not found:
+                note(report.SearchNote(nearest=meant.near))
+            elif note is not None and meant.instead:
+                from indexer.store.search_results import some_names
+                from indexer.store.vocabulary import as_written
+
+                names = some_names(connection, question)
+                shown = {typed: as_written(one, names) for typed, one in meant.instead.items()}
+                note(report.SearchNote(instead=shown))
+        elif note is not None and not found:
+            from indexer.store.tag_sets import without_tracks
+
+            note(report.SearchNote(absent_tags=without_tracks(connection, question.tags)))
+        if note is not None and limit is not None and len(found) == limit:
+            total = kind.total(connection, question)
+            if total > limit:
+                note(report.SearchNote(total=total))
+        return found
+
+    def _words(self) -> Vocabulary:
+        """The words of the full text, read again after a change."""
+        from indexer.store.vocabulary import Vocabulary
+
+        connection = self._reading()
+        version = connection.pragma("data_version")
+        if self._vocabulary is None or self._vocabulary[0] != version:
+            self._vocabulary = version, Vocabulary(connection)
+        return self._vocabulary[1]
+
+    def new(self, since: datetime, limit: int | None = None) -> Iterator[dict[str, object]]:
+        """The tracks that came into the index since then, the newest first."""
+        from indexer.library_rows import library_rows
+        from indexer.store import recent
+
+        with explained(self._database):
+            ids = recent.track_ids(self._reading(), report.unix_ms(since), limit)
+            yield from library_rows(self._reading(), ids)
+
+    def new_albums(self, since: datetime, limit: int | None = None) -> Iterator[dict[str, object]]:
+        """The albums of those tracks; `tracks` counts the new ones."""
+        from indexer.store import recent
+
+        with explained(self._database):
+            for row in recent.albums(self._reading(), report.unix_ms(since), limit):
+                yield dict(zip(recent.ALBUM_COLUMNS, row, strict=True))
+
+    def count_new(self, since: datetime, *, albums: bool = False) -> int:
+        """How many of them there are in all."""
+        from indexer.store import recent
+
+        with explained(self._database):
+            return recent.count(self._reading(), report.unix_ms(since), of_albums=albums)
+
+    def last_added(self) -> datetime | None:
+        """When the last track came into the index; None if it has none."""
+        from indexer.store import recent
+
+        with explained(self._database):
+            at = recent.newest(self._reading())
+            return None if at is None else datetime.fromtimestamp(at / 1000).astimezone()
+
+    def contradictions(self) -> list[str]:
+        """What the settings say of roots that the index knows otherwise, one line each.
+
+        After a run, as it was then: a connection for reading only would leave the log behind.
+        """
+        if self._contradictions is not None:
+            return self._contradictions
+        from indexer.roots.registry import contradictions
+        from indexer.store import roots
+
+        with explained(self._database):
+            return contradictions(roots.watched(self._reading()), self._settings)
+
+    def root_paths(self) -> dict[str, bytes]:
+        """Name -> path of the watched roots; the path of a track is relative to its root."""
+        from indexer.store import roots
+
+        with explained(self._database):
+            return {root.name: root.path for root in roots.watched(self._reading())}
+
+    def _reading(self) -> Connection:
+        if self._reader is None:
+            self._reader = open_index(
+                self._database, write=False, busy_timeout_s=self._settings.busy_timeout
+            )
+        return self._reader

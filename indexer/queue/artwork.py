@@ -1,0 +1,114 @@
+"""The jobs `album_cover`, `artist_image` and `playlist` of the queue `deferred`.
+
+A job names no owners: it takes what is due, many at a time, for a moment, and puts the next job at
+the end of the queue. So it may run twice, and one that is lost costs a pause.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from indexer import errors
+from indexer.queue.jobs import read_order
+from indexer.queue.queues import ALIVE, ARTWORK_IDS, ARTWORK_JOBS, JobState, Queues
+from indexer.readers.artwork import ArtworkWork, forget_unwanted, kinds_wanted, steps
+from indexer.runs.throughput import Step
+from indexer.store import artwork
+from indexer.store.artwork import OwnerKind
+
+if TYPE_CHECKING:
+    from indexer.disk.tree import Tree
+    from indexer.queue.index_worker import IndexWorker
+    from indexer.store.connection import Connection
+
+_SLICE_S: Final = 1.0
+"""How long one job works: more urgent jobs of the same process wait for no longer. A guess."""
+
+
+def album_cover(worker: IndexWorker, raw: msgspec.Raw) -> None:
+    """Choose covers of albums. `raw` is `{"index": TOKEN}`."""
+    _choose(worker, raw, OwnerKind.ALBUM)
+
+
+def artist_image(worker: IndexWorker, raw: msgspec.Raw) -> None:
+    """Choose images of artists. `raw` is the same."""
+    _choose(worker, raw, OwnerKind.ARTIST)
+
+
+def playlist(worker: IndexWorker, raw: msgspec.Raw) -> None:
+    """Read playlists, and match lyrics with tracks. `raw` is the same."""
+    _choose(worker, raw, OwnerKind.PLAYLIST)
+
+
+def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
+    context = worker.context
+    context.check(read_order(raw, dict[str, str])["index"])
+    forget_unwanted(context.connection, context.settings)
+    if kind not in kinds_wanted(context.settings):
+        return
+    work = worker.artwork_of(kind)
+    ends_at = time.monotonic() + _SLICE_S
+    open_trees = context.mounted_roots()
+    try:
+        _work(work, open_trees.trees, lambda: time.monotonic() >= ends_at, worker)
+    except errors.RootSilent as error:
+        open_trees.lose(error)
+    finally:
+        open_trees.close()
+    if work.is_over:
+        work.close()
+    else:
+        put_jobs(context.connection, context.queues, context.token, (kind,))
+
+
+def _work(
+    work: ArtworkWork, trees: dict[int, Tree], stop: Callable[[], bool], worker: IndexWorker
+) -> None:
+    for step in steps(work, trees, stop):
+        worker.context.rates.count(Step.ARTWORK, step.chosen)
+        worker.context.rates.add_totals(bytes_read=step.bytes_read)
+
+
+class LostJobs:
+    """Jobs that Redis takes for alive although their worker is gone, by what it shows for a lease.
+
+    A worker that is killed leaves its job `started`, or `queued` in no queue where it had just
+    taken it: no other job of this id would be enqueued then.
+    """
+
+    def __init__(self, queues: Queues, lease_s: float) -> None:
+        self._queues = queues
+        self._lease_s = lease_s
+        self._shown: dict[str, tuple[JobState, float]] = {}
+        """Id -> what was shown of a job that is in no queue, and since when."""
+
+    def drop(self, now: float) -> None:
+        """Delete those that have shown nothing new for the length of a lease."""
+        told = dict(zip(ARTWORK_IDS, self._queues.states(ARTWORK_IDS), strict=True))
+        alive = {job_id: state for job_id, state in told.items() if state.status in ALIVE}
+        waiting = self._queues.waiting() if alive else set()
+        before, self._shown = self._shown, {}
+        for job_id, state in alive.items():
+            if job_id in waiting:
+                continue
+            shown, since = before.get(job_id, (state, now))
+            if shown == state and now - since >= self._lease_s:
+                self._queues.drop(job_id)
+            else:
+                self._shown[job_id] = (state, since if shown == state else now)
+
+
+def put_jobs(
+    connection: Connection,
+    queues: Queues,
+    token: str,
+    kinds: Iterable[OwnerKind],
+) -> None:
+    """Enqueue a job for each kind of which something is due, unless one waits already."""
+    for kind in kinds:
+        if artwork.has_due(connection, kind):
+            queues.put_artwork(ARTWORK_JOBS[kind], {"index": token})

@@ -1,0 +1,461 @@
+"""Artwork and playlists that are due -> chosen and read, in small steps, when nothing else is.
+
+What is due stands in the index until the transaction that writes the choice, so a kill loses
+nothing. Pictures are opened by readers (`PictureReaders`), which this process does not wait for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
+from indexer.artwork.model import Candidate, PictureJob, PictureKey, PictureReading
+from indexer.disk.tree import Tree
+from indexer.faults import check_is_files, problem_of
+from indexer.ignore.path_filter import PathFilter
+from indexer.model import Entry, Problem, ProblemKind
+from indexer.readers.chunks import chunk_of
+from indexer.readers.pictures import PictureReaders
+from indexer.settings import Settings
+from indexer.stages.artwork import ArtworkChooser
+from indexer.stages.artwork_due import spread_folders
+from indexer.stages.playlists import PlaylistStage
+from indexer.stages.wanted import Wanted
+from indexer.store import artwork, pictures, playlists
+from indexer.store.artwork import Owner, OwnerKind
+from indexer.store.connection import Connection, savepoint, write_transaction
+
+_log = logging.getLogger("indexer")
+_AT_ONCE: Final = 32
+"""Owners in one transaction: a change waits for no longer than that. A guess: 20 ms."""
+_MOST_JOBS: Final = 64
+"""Pictures that readers have or wait for; enough to keep them busy. A guess."""
+_OFFLINE_S: Final = 60.0
+"""Pause before an owner whose picture is on a disk that is away is looked at again. A guess."""
+_TRIES: Final = 3
+"""How often a picture that the machine could not read is tried before it is a problem. A guess."""
+_MOST_CLOSED: Final = 10_000
+_FRESH_S: Final = 3600.0
+"""Longer than any transaction waits. A guess."""
+_MARGIN_S: Final = 0.25
+"""Since the times of a file begin with the kernel's last tick."""
+_WAIT_S: Final = 0.05
+"""The longest wait for readers, so that a stop is seen."""
+
+
+class _Pause(Struct):
+    """When an owner is looked at again, and the pause before that."""
+
+    at: float
+    pause_s: float
+
+
+class _Stage(Protocol):
+    """What is done with what was read for owners of one kind, in the caller's transaction."""
+
+    def keep(self, wanted: Wanted, reading: PictureReading, now_ms: int) -> bool: ...
+    def refuse(self, wanted: Wanted, problem: Problem, now_ms: int) -> None: ...
+
+
+class _Stages:
+    """The stages of all kinds of owners."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        trees: Mapping[int, Tree],
+        settings: Settings,
+        path_filter: PathFilter,
+    ) -> None:
+        self._artwork = ArtworkChooser(connection, trees, settings, path_filter)
+        self._playlists = PlaylistStage(connection, trees, path_filter)
+
+    def settle(self, owner: Owner, left: Sequence[Candidate] | None) -> Wanted | None:
+        """`left` is what is left to choose from: see `ArtworkChooser.settle`."""
+        if owner.kind == OwnerKind.PLAYLIST:
+            return self._playlists.settle(owner)
+        return self._artwork.settle(owner, left)
+
+    def of(self, owner: Owner) -> _Stage:
+        return self._playlists if owner.kind == OwnerKind.PLAYLIST else self._artwork
+
+
+class Step(Struct, frozen=True):
+    """What one step did."""
+
+    chosen: int = 0
+    """Albums and artists that are settled."""
+    read: int = 0
+    """Files that were opened for it."""
+    bytes_read: int = 0
+
+
+class ArtworkWork:
+    """The deferred stage of one index. To be called by one thread.
+
+    `step` does a little of it; `next_turn` says when there is something to do, `is_over` whether
+    nothing can be done now, and `is_waiting` whether that may change by itself.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        path_filter: PathFilter,
+        *,
+        kind: OwnerKind | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        workers: int = 1,
+    ) -> None:
+        """With `kind` it works for such owners only."""
+        self._kind = kind if settings.artwork else OwnerKind.PLAYLIST
+        self._connection = connection
+        self.settings = settings
+        self._path_filter = path_filter
+        self.clock = clock
+        self._readers = PictureReaders(
+            ThumbnailCache(settings.artwork_folder), settings.reader_timeout, workers
+        )
+        self._jobs: dict[PictureKey, tuple[Wanted, set[Owner]]] = {}
+        """What is being read, and for whom."""
+        self._paused: dict[Owner, _Pause] = {}
+        self._away: dict[Owner, PictureKey] = {}
+        """Owners that wait for the disk of a picture."""
+        self._tries: dict[PictureKey, int] = {}
+        self._after: Owner | None = None
+        self._ready: list[Owner] = []
+        """Owners of which a picture was read."""
+        self._left: dict[Owner, tuple[Candidate, ...]] = {}
+        """What is left to choose from for owners of which a picture is read."""
+        self._written: tuple[int, int] | None = None
+        """The state of the index for which `_left` holds: as we last wrote it."""
+        self._answered: list[tuple[PictureJob, PictureReading]] = []
+        self._closed: set[tuple[int, bytes]] = set()
+        self._seen: tuple[int, int] | None = None
+        """The state of the index in which nothing was found to do."""
+        self._has_told_unsaved = False
+
+    def __len__(self) -> int:
+        """How many pictures are being read."""
+        return len(self._jobs)
+
+    def fileno(self) -> int:
+        """A descriptor that can be read when readers have answered."""
+        return self._readers.fileno()
+
+    def close(self) -> None:
+        """End the readers; what they had is due still."""
+        self._readers.close()
+        self._jobs.clear()
+        self._answered.clear()
+
+    def forget(self) -> None:
+        """Begin anew, after trouble with the database."""
+        self.close()
+        self._paused.clear()
+        self._away.clear()
+        self._ready.clear()
+        self._left.clear()
+        self._after = self._seen = self._written = None
+
+    def note_closed(self, files: Iterable[tuple[int, bytes]]) -> None:
+        """Take note of (root id, path) of pictures that were closed after their last write (R2)."""
+        if len(self._closed) > _MOST_CLOSED:
+            self._closed.clear()
+        self._closed.update(files)
+
+    def note_disks(self, trees: Mapping[int, Tree]) -> None:
+        """Go on with owners whose disk was away and is in these roots that are there now."""
+        for owner, key in list(self._away.items()):
+            tree = trees.get(key.root_id)
+            if tree is None or tree.is_offline(key.path):
+                continue
+            del self._away[owner]
+            if owner in self._paused:
+                self._paused[owner].at = self.clock()
+
+    def next_turn(self) -> float | None:
+        """When `step` has something to begin; None: not before the index changes."""
+        if (
+            self._ready
+            or self._answered
+            or (self._seen != self._state() and artwork.has_due(self._connection, self._kind))
+        ):
+            return -math.inf
+        times = (pause.at for pause in self._paused.values())
+        return min((at for at in times if at < math.inf), default=None)
+
+    def next_listening(self) -> float | None:
+        """When `listen` is due, if `fileno` is not readable before."""
+        return self._readers.next_turn()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is being read, and all that is due waits for something."""
+        at = self.next_turn()
+        return not self._jobs and (at is None or at > self.clock())
+
+    @property
+    def waits_for_evidence(self) -> bool:
+        """Whether a picture waits only until it is known to be whole."""
+        return any(pause.pause_s < _OFFLINE_S for pause in self._paused.values())
+
+    def listen(self, wait_s: float = 0.0) -> bool:
+        """Take answers of readers, and give them work; whether there are answers for `step`.
+
+        Waits for readers up to `wait_s` seconds. To be called often, also while `step` may not be.
+        """
+        self._answered += self._readers.step(wait_s)
+        return bool(self._answered)
+
+    def step(self, trees: Mapping[int, Tree], *, begins: bool = True) -> Step:
+        """Write what was read, and choose a little more if it `begins` anything.
+
+        `trees` are the roots that are there. Raises RootSilent where the server of a root stops
+        answering: its pictures are due still.
+        """
+        stages = _Stages(self._connection, trees, self.settings, self._path_filter)
+        begins = begins and not spread_folders(self._connection, for_artwork=self.settings.artwork)
+        done = self._answers()
+        owners = self._next_owners() if begins else []
+        chosen = 0
+        if owners or done:
+            with write_transaction(self._connection):
+                if self._written != self._state():
+                    self._left.clear()
+                waiting = self._keep(stages, done)
+                ready = [owner for owner in owners if owner not in waiting]
+                chosen, wanted = self._settle(stages, ready)
+                self._written = self._state()
+            self._submit(trees, wanted)
+        elif begins:
+            self._seen = self._state()
+        read = sum(reading.opened for _, _, reading in done)
+        size = sum(reading.bytes_read for _, _, reading in done)
+        return Step(chosen, read, size)
+
+    def _state(self) -> tuple[int, int]:
+        """Changes with each write to the index, by this connection or another one."""
+        return self._connection.total_changes(), int(self._connection.pragma("data_version"))
+
+    def _next_owners(self) -> list[Owner]:
+        """Owners that can be settled, or ask for a picture, now."""
+        owners, self._ready = self._ready[:_AT_ONCE], self._ready[_AT_ONCE:]
+        if len(owners) < _AT_ONCE and len(self._jobs) + len(owners) < _MOST_JOBS:
+            owners += self._next_due({*owners, *self._ready}, _AT_ONCE - len(owners))
+        return owners
+
+    def _next_due(self, ready: set[Owner], most: int) -> list[Owner]:
+        """Other owners than these for which nothing is being read, and whose pause is over."""
+        now = self.clock()
+        over = [owner for owner, pause in self._paused.items() if pause.at <= now]
+        if over:
+            return over[:most]
+        busy = ready.union(*(owners for _, owners in self._jobs.values()))
+        for after in (self._after, None):
+            self._after = after
+            while due := artwork.next_due(self._connection, self._after, _AT_ONCE, self._kind):
+                free = [one for one in due if one not in busy and one not in self._paused][:most]
+                self._after = free[-1] if free else due[-1]
+                if free:
+                    return free
+        return []
+
+    def _settle(
+        self, stages: _Stages, owners: Sequence[Owner]
+    ) -> tuple[int, list[tuple[Wanted, Owner]]]:
+        """Choose for these owners; how many were settled, and what the others need."""
+        wanted: list[tuple[Wanted, Owner]] = []
+        chosen = 0
+        for owner in owners:
+            try:
+                with savepoint(self._connection):
+                    needs = stages.settle(owner, self._left.pop(owner, None))
+            except Exception as error:  # noqa: BLE001 - of one owner, which waits (rule R9)
+                check_is_files(error)
+                problem_of(error, "artwork", f"{owner.kind} {owner.id}".encode())
+                self._pause(owner, _OFFLINE_S)
+                continue
+            if needs is not None:
+                wanted.append((needs, owner))
+                continue
+            self._paused.pop(owner, None)
+            self._away.pop(owner, None)
+            chosen += 1
+        return chosen, wanted
+
+    def _submit(self, trees: Mapping[int, Tree], wanted: Iterable[tuple[Wanted, Owner]]) -> None:
+        """Have pictures read, each once; of disks that are away later."""
+        jobs: list[PictureJob] = []
+        for one, owner in wanted:
+            tree = trees.get(one.key.root_id)
+            job = self._jobs.get(one.key)
+            if job is None and (tree is None or tree.is_offline(one.key.path)):
+                self._away[owner] = one.key
+                self._pause(owner, _OFFLINE_S)
+                continue
+            if one.others:
+                self._left[owner] = one.others
+            if owner in self._paused:
+                self._paused[owner].at = math.inf  # while it is read
+            if job is not None:
+                job[1].add(owner)
+            elif tree is not None:
+                self._jobs[one.key] = one, {owner}
+                jobs.append(self._job(tree, one))
+        self._readers.submit(jobs)
+
+    def _job(self, tree: Tree, wanted: Wanted) -> PictureJob:
+        key = wanted.key
+        chunk = chunk_of(tree, [Entry(key.path, wanted.stamp)], self.settings)
+        return PictureJob(
+            tree.path,
+            key,
+            wanted.stamp,
+            chunk.evidence,
+            tree.follow_links,
+            closed=(key.root_id, key.path) in self._closed,
+            may_hang=tree.may_hang,
+        )
+
+    def _answers(self) -> list[tuple[Wanted, set[Owner], PictureReading]]:
+        """What readers have found, of what, and for whom; these owners are ready."""
+        answered, self._answered = self._answered, []
+        if answered:
+            self._seen = None
+        done = [(*self._jobs.pop(job.key), reading) for job, reading in answered]
+        for _, owners, _ in done:
+            self._ready += sorted(owners)
+        return done
+
+    def _keep(
+        self,
+        stages: _Stages,
+        done: Iterable[tuple[Wanted, set[Owner], PictureReading]],
+    ) -> set[Owner]:
+        """Write what readers found; the owners that must wait all the same."""
+        now_ms = time.time_ns() // 1_000_000
+        waiting: set[Owner] = set()
+        for wanted, owners, reading in done:
+            stage = stages.of(next(iter(owners)))
+            if not self._take_one(stage, wanted, reading, now_ms):
+                waiting |= owners
+        if waiting:
+            self._left.clear()  # there may be other pictures now
+            self._ready = [one for one in self._ready if one not in waiting]
+            for owner in waiting:
+                self._pause(owner)
+        return waiting
+
+    def _take_one(
+        self, stage: _Stage, wanted: Wanted, reading: PictureReading, now_ms: int
+    ) -> bool:
+        """Write one reading; False: its owners must wait."""
+        key = wanted.key
+        if reading.waiting is not None:
+            return False
+        if reading.problem is not None and self._is_tried_again(key, reading.problem):
+            return False
+        self._tries.pop(key, None)
+        self._closed.discard((key.root_id, key.path))
+        if reading.problem is not None and reading.stamp is None:
+            stage.refuse(wanted, reading.problem, now_ms)
+            return True
+        if reading.facts is not None and reading.facts.unsaved and not self._has_told_unsaved:
+            self._has_told_unsaved = True
+            _log.warning("thumbnail unsaved reason=%s", reading.facts.unsaved)
+        return stage.keep(wanted, reading, now_ms)
+
+    def _is_tried_again(self, key: PictureKey, problem: Problem) -> bool:
+        """Whether the machine, which was at fault, may do better in a while."""
+        if problem.kind is not ProblemKind.ENVIRONMENT:
+            return False
+        self._tries[key] = self._tries.get(key, 0) + 1
+        return self._tries[key] < _TRIES
+
+    def _pause(self, owner: Owner, pause_s: float | None = None) -> None:
+        """Look at an owner later: after pauses that grow, or one of this length."""
+        self._left.pop(owner, None)
+        before = self._paused.get(owner)
+        if pause_s is None:
+            first, longest = self.settings.retry_first, self.settings.retry_longest
+            pause_s = first if before is None else min(before.pause_s * 2, longest)
+        self._paused[owner] = _Pause(self.clock() + pause_s, pause_s)
+
+
+def purge(connection: Connection, settings: Settings) -> int:
+    """Delete the thumbnails of pictures that are nowhere any more; how many files.
+
+    Not those of the last hour: their pictures may have been read by another process, and not be in
+    the index yet.
+    """
+    cache = ThumbnailCache(settings.artwork_folder)
+    left = set(cache.hashes()) - pictures.hashes(connection)
+    before_s = time.time() - _FRESH_S
+    return cache.purge([one for one in left if _written_at(cache, one) < before_s])
+
+
+def _written_at(cache: ThumbnailCache, digest: bytes) -> float:
+    """When a thumbnail was made, in Unix seconds; 0 where there is none of the usual size."""
+    try:
+        return cache.path_of(digest, KEPT_SIZE).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def kinds_wanted(settings: Settings) -> tuple[OwnerKind, ...]:
+    """The kinds of owners that the settings want to be worked for.
+
+    Always that of playlists: where they are not wanted none is due, and lyrics need no owner.
+    """
+    return tuple(OwnerKind) if settings.artwork else (OwnerKind.PLAYLIST,)
+
+
+def has_due(connection: Connection, settings: Settings) -> bool:
+    """Whether anything is due that the settings want."""
+    return artwork.has_due(connection, None if settings.artwork else OwnerKind.PLAYLIST)
+
+
+def count_due(connection: Connection, settings: Settings) -> int:
+    """How many owners and folders are due that the settings want."""
+    albums, artists, folders = artwork.count_due(connection)
+    number = folders + playlists.count_due(connection)
+    return number + albums + artists if settings.artwork else number
+
+
+def forget_unwanted(connection: Connection, settings: Settings) -> None:
+    """Drop all that is known of pictures, or of playlists, where the settings want none."""
+    no_artwork = not settings.artwork and artwork.has_any(connection)
+    no_playlists = not settings.playlists and playlists.has_any(connection)
+    if no_artwork or no_playlists:
+        with write_transaction(connection):
+            if no_artwork:
+                artwork.forget_all(connection)
+            if no_playlists:
+                playlists.forget_all(connection)
+
+
+def steps(work: ArtworkWork, trees: Mapping[int, Tree], stop: Callable[[], bool]) -> Iterator[Step]:
+    """Do all that can be done now, and what waits for evidence as long as that comes.
+
+    Ends when the rest waits for a disk, a writer, or a change; or when `stop` says so.
+    """
+    settings = work.settings
+    deadline: float | None = None
+    while not stop():
+        if work.is_over:
+            if not work.waits_for_evidence:
+                return
+            now = work.clock()
+            deadline = now + settings.still + _MARGIN_S if deadline is None else deadline
+            if now >= deadline:
+                return
+            time.sleep(min(settings.retry_longest, _WAIT_S))
+        work.listen(_WAIT_S if len(work) else 0.0)
+        yield work.step(trees)

@@ -1,0 +1,50 @@
+"""Files beside the music that say something of it: pictures, lyrics and playlists."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from indexer.artwork.model import PICTURE_SUFFIXES
+from indexer.model import Stamp
+from indexer.paths import name_of, suffix_of
+
+LYRICS_SUFFIX: Final = b".lrc"
+PLAYLIST_SUFFIXES: Final = (b".m3u", b".m3u8")
+NO_STAMP: Final = Stamp(0, 0, 0, 0)
+"""Of a file of lyrics: that it is there is all that is asked of it, so a listing tells enough."""
+
+
+class SidecarKind(Enum):
+    """What such a file is, by its suffix."""
+
+    PICTURE = "picture"
+    LYRICS = "lyrics"
+    PLAYLIST = "playlist"
+
+
+class PlaylistError(Exception):
+    """A playlist that is refused: the message says in plain words why.
+
+    It says nothing of any track, and trying again is useless until the stamp changes.
+    """
+
+
+_KINDS: Final = {
+    **dict.fromkeys(PICTURE_SUFFIXES, SidecarKind.PICTURE),
+    **dict.fromkeys(PLAYLIST_SUFFIXES, SidecarKind.PLAYLIST),
+    LYRICS_SUFFIX: SidecarKind.LYRICS,
+}
+
+SIDECAR_SUFFIXES: Final = frozenset(_KINDS)
+
+
+def kind_of(path: bytes) -> SidecarKind:
+    """The kind of a file that `PathFilter.sidecar` wants."""
+    return _KINDS[suffix_of(name_of(path))]
+
+
+def stem_of(path: bytes) -> bytes:
+    """The name of a file without its suffix."""
+    name = name_of(path)
+    return name[: len(name) - len(suffix_of(name))]

@@ -1,0 +1,221 @@
+"""The index, its roots and its daemon as they stand now -> a `report.Status`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from indexer import health, paths, report
+from indexer.disk import filesystem
+from indexer.disk.mounts import read_mounts
+from indexer.metrics import vitals
+from indexer.roots.automounts import Touches
+from indexer.roots.open_roots import no_music, open_roots
+from indexer.runs.lock import LockInfo
+from indexer.settings import Settings
+from indexer.shares.hanging import is_share
+from indexer.store import (
+    artwork,
+    catalog,
+    damaged,
+    pending,
+    playlists,
+    problems,
+    roots,
+    scans,
+    scrubs,
+    tracks,
+)
+from indexer.store.connection import Connection, read_transaction
+from indexer.store.unwell import in_index
+
+_SCANS_SHOWN: Final = 5
+_PATIENCE_S: Final = 1.0
+"""Roots that may hang are waited for so long, together. A guess."""
+_KEPT: Final = frozenset({"watching", "polling"})
+
+
+def status(
+    connection: Connection, settings: Settings, dispatcher: LockInfo | None
+) -> report.Status:
+    """The state of the index at one moment."""
+    database = settings.db
+    standing = tuple(root_statuses(connection, dispatcher))
+    with read_transaction(connection):
+        present, missing = tracks.counts(connection)
+        waiting, oldest_ms = pending.count(connection)
+        albums, artists = catalog.counts(connection)
+        troubles = problems.count(connection)
+        bad_pictures = problems.count_of_pictures(connection)
+        cut_short = damaged.count(connection)
+        scrubbed = scrubs.counts(connection)
+        bad_playlists = problems.count_of_playlists(connection)
+        due_albums, due_artists, folders = artwork.count_due(connection)
+        owners = due_albums + due_artists if settings.artwork else 0
+        artwork_waiting = owners + folders + playlists.count_due(connection)
+        found = in_index(connection, _away(connection, standing), _now_ms())
+        runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
+    return report.Status(
+        database=os.fspath(database),
+        size=_size(database),
+        wal_size=_size(database.with_name(database.name + "-wal")),
+        tracks=present,
+        albums=albums,
+        artists=artists,
+        missing=missing,
+        problems=troubles,
+        pending=waiting,
+        oldest_pending_seconds=_age_s(oldest_ms),
+        daemon=_daemon(dispatcher),
+        roots=standing,
+        scans=runs,
+        picture_problems=bad_pictures,
+        playlist_problems=bad_playlists,
+        artwork_waiting=artwork_waiting,
+        health=tuple(health.lines(found, standing, dispatcher)),
+        damaged=cut_short,
+        scrubbed=_scrubbed(*scrubbed),
+        **vitals(settings, dispatcher, runs),
+    )
+
+
+def _scrubbed(files: int, oldest: int | None, newest: int | None) -> report.ScrubStatus:
+    return report.ScrubStatus(
+        files=files,
+        oldest=None if oldest is None else report.iso(oldest),
+        newest=None if newest is None else report.iso(newest),
+    )
+
+
+def root_statuses(
+    connection: Connection,
+    dispatcher: LockInfo | None,
+    counted: Mapping[int, int] | None = None,
+) -> Iterator[report.RootStatus]:
+    """Every watched root with its current state.
+
+    `counted` is the number of tracks by root id, where it need not be counted now.
+    For roots that may hang this is the state that a daemon reports; without a daemon they are
+    waited for only briefly.
+    """
+    watched = roots.watched(connection)
+    if counted is None:
+        counted = tracks.count_by_root(connection)
+    told = _told_by(watched, dispatcher)
+    open_trees = open_roots(
+        connection,
+        watched,
+        touches=_touches(watched, dispatcher),
+        about=[root.id for root in watched if root.name not in told],
+        patience_s=_PATIENCE_S,
+    )
+    open_trees.close()
+    for root in watched:
+        own = roots.mounts(connection, root.id)[0].disk
+        fields = filesystem.stamp_fields(own.fs_type)
+        text, b64 = paths.text_of(root.path)
+        reasons = [
+            told.get(root.name),
+            open_trees.offline.get(root.id),
+            *open_trees.away(root.id).values(),
+        ]
+        if roots.never_had_music(connection, root.id):
+            reasons.append(no_music(root))
+        reason = next((reason for reason in reasons if reason), None)
+        is_offline = root.id in open_trees.offline and root.id not in open_trees.fresh
+        yield report.RootStatus(
+            name=root.name,
+            path=text,
+            path_b64=b64,
+            state=_state(dispatcher, root.name, offline=is_offline),
+            reason=msgspec.UNSET if reason is None else reason,
+            tracks=counted.get(root.id, 0),
+            file_system=own.fs_type,
+            disk=own.identity,
+            stamp_fields=str(fields),
+            moves=fields.stable_inodes,
+        )
+
+
+def _told_by(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> dict[str, str]:
+    """Of roots that may hang, those of which a daemon has told how they stand; why they are away.
+
+    Empty where they are not.
+    """
+    if dispatcher is None:
+        return {}
+    mounts = read_mounts()
+    return {
+        root.name: dispatcher.reasons.get(root.name, "")
+        for root in watched
+        if dispatcher.knows(root.name) and is_share(root.path, mounts)
+    }
+
+
+def _touches(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> Touches:
+    """Do not trigger automounts of roots that a daemon watches: it knows their state."""
+    states = {} if dispatcher is None or dispatcher.role != "daemon" else dispatcher.states
+    kept = {root.id for root in watched if states.get(root.name) in _KEPT}
+    return lambda root_id, _folder, _has_expired: root_id not in kept
+
+
+def _away(connection: Connection, standing: Sequence[report.RootStatus]) -> set[int]:
+    """The ids of roots that are offline."""
+    names = {root.name for root in standing if root.state == "offline"}
+    return {root.id for root in roots.watched(connection) if root.name in names}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _daemon(dispatcher: LockInfo | None) -> report.DaemonStatus:
+    if dispatcher is None or dispatcher.role != "daemon":
+        return report.DaemonStatus()
+    return report.DaemonStatus(
+        running=True,
+        pid=dispatcher.pid,
+        watched_folders=dispatcher.watched_folders,
+        unwatched_folders=dispatcher.unwatched_folders,
+        recoveries=dispatcher.recoveries,
+        engine=dispatcher.engine,
+        queue_trouble=dispatcher.queue_trouble or None,
+        log_is_held=dispatcher.log_is_held,
+    )
+
+
+def _state(dispatcher: LockInfo | None, name: str, *, offline: bool) -> str:
+    """A root's state; activity is known from the lock, never from a row."""
+    if offline:
+        return "offline"
+    if dispatcher is None or dispatcher.role in ("roots", "repair"):
+        return "idle"
+    return dispatcher.states.get(name, "scanning")
+
+
+def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
+    return report.ScanRow(
+        id=row.id,
+        kind=row.kind,
+        state=row.state,
+        roots=row.roots,
+        started_at=report.iso(row.started_at),
+        ended_at=None if row.ended_at is None else report.iso(row.ended_at),
+        counts=msgspec.json.decode(row.counts, type=report.ScanReport),
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _age_s(at_ms: int | None) -> float | None:
+    return None if at_ms is None else round(max(0.0, time.time() - at_ms / 1000), 3)

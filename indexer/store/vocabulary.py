@@ -1,0 +1,153 @@
+"""Words that no track has -> words of the index that hold them, or that they may be meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from msgspec import structs
+
+from indexer.store import search
+from indexer.store.connection import Connection, select
+from indexer.store.query import Group, Question, Words
+from indexer.store.spellings import searchable
+
+_WORDS: Final = "CREATE VIRTUAL TABLE temp.track_words USING fts5vocab (main, track_search, row)"
+_FORGET: Final = "DROP TABLE IF EXISTS temp.track_words"
+_ALL: Final = "SELECT term, doc FROM temp.track_words"
+_SHORTEST_PART: Final = 3
+_MOST_PARTS: Final = 50
+"""Maximum words that hold a typed part. A guess."""
+_NEAR: Final = 3
+"""Maximum words that are named where nothing was found."""
+
+
+class Meant(NamedTuple):
+    """A question with words that exist, and what was taken for which typed word."""
+
+    question: Question
+    instead: dict[str, str]
+    near: tuple[str, ...]
+    """Where a word is like none: those that are the least unlike it."""
+
+
+class Vocabulary:
+    """All words of the full text. Measured with 100 000 tracks: 80 ms to read, 4 MB."""
+
+    def __init__(self, connection: Connection) -> None:
+        connection.execute(_FORGET)
+        connection.execute(_WORDS)
+        try:
+            self._counts: dict[str, int] = dict(select(connection, _ALL))
+        finally:
+            connection.execute(_FORGET)
+        self._words = list(self._counts)
+        self._text = "\n".join(("", *self._words, ""))
+        self._connection = connection
+
+    def meant(self, question: Question) -> Meant:
+        """The question with each word that no track has replaced by one that some have."""
+        instead: dict[str, str] = {}
+        near: list[str] = []
+        groups = list(self._joined(question.groups))
+        for number, group in enumerate(groups):
+            words = group[0]
+            if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
+                continue
+            if search.occurs(self._connection, words):
+                continue
+            typed = words.text if " " not in words.text or not words.others else words.others[0]
+            allowed = _allowed(typed)
+            if parts := self._with_part(typed):
+                groups[number] = (structs.replace(words, others=tuple(parts)),)
+            elif apart := self._apart(typed):
+                groups[number] = (structs.replace(words, text=apart, others=()),)
+            elif like := self._like(typed, allowed):
+                instead[typed] = like[0]
+                groups[number] = (structs.replace(words, text=like[0], others=(), prefix=False),)
+            elif allowed:
+                near += self._like(typed, allowed + 1)
+        return Meant(Question(tuple(groups)), instead, tuple(dict.fromkeys(near))[:_NEAR])
+
+    def _joined(self, groups: Sequence[Group]) -> Iterator[Group]:
+        """The groups, with two neighbours as one where the index has them so: `hyper ballad`."""
+        before: Group | None = None
+        for group in groups:
+            if before is not None and (both := self._together(before, group)):
+                before = (both,)
+                continue
+            if before is not None:
+                yield before
+            before = group
+        if before is not None:
+            yield before
+
+    def _together(self, one: Group, other: Group) -> Words | None:
+        first, second = one[0], other[0]
+        if len(one) + len(other) > 2 or not (
+            isinstance(first, Words) and isinstance(second, Words)
+        ):
+            return None
+        if not all(_may_be_another(words) and words.field is None for words in (first, second)):
+            return None
+        text = first.text + second.text
+        return Words(text, prefix=second.prefix) if text in self._counts else None
+
+    def _apart(self, typed: str) -> str | None:
+        """Two words of the index that were typed as one and stand side by side: `tiktok`."""
+        for cut in range(_SHORTEST_PART, len(typed) - _SHORTEST_PART + 1):
+            if typed[:cut] in self._counts and typed[cut:] in self._counts:
+                both = f"{typed[:cut]} {typed[cut:]}"
+                if search.occurs(self._connection, Words(both)):
+                    return both
+        return None
+
+    def _with_part(self, part: str) -> list[str]:
+        """Words that hold a part, the most frequent first."""
+        if len(part) < _SHORTEST_PART or "\n" in part:
+            return []
+        found: list[str] = []
+        at = self._text.find(part)
+        while at >= 0:
+            begin = self._text.rindex("\n", 0, at) + 1
+            end = self._text.index("\n", at)
+            found.append(self._text[begin:end])
+            at = self._text.find(part, end)
+        return sorted(found, key=lambda word: -self._counts[word])[:_MOST_PARTS]
+
+    def _like(self, typed: str, allowed: int) -> list[str]:
+        """Words at most so many typing errors away, the likeliest first.
+
+        An error is a letter too many, too few, another, or two swapped (optimal string alignment).
+        """
+        if not allowed:
+            return []
+        from rapidfuzz.distance import OSA  # late: only for words that are not found
+        from rapidfuzz.process import extract
+
+        like = extract(typed, self._words, scorer=OSA.distance, score_cutoff=allowed, limit=20)
+        return [
+            word
+            for word, *_ in sorted(
+                like, key=lambda one: (one[1], one[0][0] != typed[0], -self._counts[one[0]])
+            )
+        ]
+
+
+def _may_be_another(words: Words) -> bool:
+    return not (words.negated or words.optional or words.quoted)
+
+
+def _allowed(typed: str) -> int:
+    """How many errors a word may have. Guesses: short words are all alike."""
+    length = len(typed)
+    return 0 if length < 4 else 1 if length < 6 else 2
+
+
+def as_written(word: str, names: Iterable[str | None]) -> str:
+    """A word of the index as one of these names has it, in lower case."""
+    for name in names:
+        for chunk in (name or "").split():
+            if word in searchable(chunk).split():
+                return chunk.strip("\"'.,;:!?()[]").lower()
+    return word

@@ -1,0 +1,115 @@
+"""An open file of which the tags were read -> its essence: 16 bytes that tell its sound.
+
+A tagger that writes other tags, and a program that moves the sound within its file, leaves the
+essence as it is; another recording has another one. It is blake2b of the codec, the length of the
+sound in bytes, and `PIECE` bytes from the middle of it: not from its beginning, which is silent in
+many recordings, so that two that have the same length would look alike. Where a format
+tells more, that is taken: FLAC has a checksum of the whole sound.
+
+Of formats that a remuxer cuts anew (Ogg, Matroska, WavPack) neither length nor middle is stable:
+see the modules here. One read more than for the tags is enough for nearly all files, since the
+readers say where they met the sound (`Window.sound`).
+"""
+
+from __future__ import annotations
+
+from _blake2 import blake2b  # `hashlib` would load 3 MB of OpenSSL into a daemon
+from importlib import import_module
+from struct import error
+from typing import TYPE_CHECKING, Final
+
+from indexer.tags import leading
+from indexer.tags.essence.bounds import end_of_sound
+from indexer.tags.essence.unknown import UnknownSound
+
+if TYPE_CHECKING:
+    from indexer.tags.window import Part, Window
+
+__all__ = ("NONE", "SIZE", "digest", "essence_of", "middle")
+
+SIZE: Final = 16
+"""Bytes of an essence."""
+NONE: Final = b""
+"""Of a file that was read, and whose sound was not found."""
+PIECE: Final = 4 * 1024
+"""Bytes of the sound that are hashed: a quarter of a second at 128 kbit/s. A guess; more of them
+would tell no more in a compressed stream, and each KB takes 1 us."""
+
+OF_THEIR_OWN: Final = {
+    b".flac": "flac",
+    b".ogg": "ogg",
+    b".mka": "matroska",
+    b".wv": "wavpack",
+    b".m4a": "mp4",
+}
+"""Formats whose sound is more than one piece of the file."""
+CHUNKED: Final = frozenset({b".wav", b".aiff", b".dff", b".dsf", b".wma", b".caf", b".w64"})
+"""Formats whose readers say where the sound is; tags may stand on both sides of it."""
+MPEG: Final = frozenset({"mp1", "mp2", "mp3"})
+BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof"})
+"""Boxes with which a file of MP4 begins."""
+
+
+def essence_of(window: Window, codec: str) -> bytes:
+    """The essence of a file that a reader took for a track with this codec; or `NONE`.
+
+    Raises the `OSError` of a read, and Declined like the readers.
+    """
+    try:
+        return _essence(window, codec)
+    except (UnknownSound, ValueError, error):
+        return NONE
+
+
+def _essence(window: Window, codec: str) -> bytes:
+    begin = 0
+    if window.peek(0, 3) == b"ID3":
+        begin = leading.size_of(window.peek(0, leading.HEADER_SIZE))
+        if codec not in MPEG or not window.sound:
+            begin = leading.end_of_tags(window)
+    suffix = b"" if codec in MPEG and window.sound else _suffix_at(window, begin)
+    if suffix in OF_THEIR_OWN:
+        if begin:
+            from indexer.tags.pieces import window_on
+
+            parts = [(start - begin, end - begin) for start, end in window.sound]
+            window = window_on(window, (begin, window.size))
+            window.sound = parts
+        module = import_module(f"indexer.tags.essence.{OF_THEIR_OWN[suffix]}")
+        found: bytes = module.essence_of(window, codec)
+        return found
+    parts = window.sound
+    if suffix not in CHUNKED:
+        at = parts[0][0] if parts and codec in MPEG else begin
+        parts = [(at, end_of_sound(window))]
+    return digest(codec, *middle(window, parts))
+
+
+def _suffix_at(window: Window, begin: int) -> bytes:
+    """The suffix of the format that begins there, empty for one that is known by its frames."""
+    if window.peek(begin + 4, 4) in BOXES:
+        return b".m4a"
+    return leading.suffix_at(window, begin)
+
+
+def digest(codec: str, length: int, content: bytes) -> bytes:
+    """The essence of a sound. Raises UnknownSound if it is empty."""
+    if not content:
+        raise UnknownSound
+    name = codec.encode() + b"\0" + length.to_bytes(8)
+    return blake2b(name + content, digest_size=SIZE).digest()
+
+
+def middle(window: Window, parts: list[Part]) -> tuple[int, bytes]:
+    """The length of the sound in these parts, and the bytes in the middle of it."""
+    total = sum(end - begin for begin, end in parts)
+    at = max(0, (total - PIECE) // 2)
+    left = min(PIECE, total)
+    content = b""
+    for begin, end in parts:
+        size = end - begin
+        if at < size and left > 0:
+            content += window.glance(begin + at, min(left, size - at))
+            left -= size - at
+        at = max(0, at - size)
+    return max(total, 0), content

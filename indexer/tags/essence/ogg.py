@@ -1,0 +1,83 @@
+"""An Ogg file -> its essence: the last bytes of its packets, without the headers of pages.
+
+A program that writes longer comments cuts all pages anew, so an offset in the file tells nothing,
+and the number of bytes of all packets is known only by reading each page. The packets at the end
+are found from the end. (Silence there is no trouble: it takes few bytes in Vorbis and Opus, so
+that these packets hold a minute of it, with the sound before it.)
+FLAC in Ogg has the checksum of its samples in its first packet. Source: RFC 3533, 6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from indexer.tags import essence
+from indexer.tags.essence.flac import of_stream_info
+from indexer.tags.essence.unknown import UnknownSound
+from indexer.tags.fast.ogg_pages import HEADER_SIZE, NotPlain, page_header
+
+if TYPE_CHECKING:
+    from indexer.tags.window import Window
+
+FIRST_PACKET: Final = 28
+FLAC_INFO_AT: Final = FIRST_PACKET + 17
+"""Behind 0x7f, `FLAC`, a version, a count, `fLaC` and the header of a block (RFC 9639, 10.1)."""
+REACHES: Final = (8 * 1024, 32 * 1024, 160 * 1024)
+"""Bytes from the end in which pages are looked for; a page has up to 64 KB."""
+MARKS_LIMIT: Final = 64
+"""Maximum places from which a row of pages is followed. A guess: the first is real."""
+
+
+def essence_of(window: Window, codec: str) -> bytes:
+    """Raises UnknownSound where the file does not end with pages of one stream."""
+    head = window.peek(0, FLAC_INFO_AT + 34)
+    if head[FIRST_PACKET:].startswith(b"\x7fFLAC"):
+        told = of_stream_info(head[FLAC_INFO_AT:])
+        if told:
+            return told
+    serial = int.from_bytes(head[14:18], "little")
+    for reach in REACHES:
+        at = max(window.size - reach, 0)
+        data = window.glance(at, window.size - at)
+        sound, is_all = _sound_in(data, serial)
+        if is_all or len(sound) >= essence.PIECE:
+            return essence.digest(codec, 0, sound[-essence.PIECE :])
+    raise UnknownSound
+
+
+def _sound_in(data: bytes, serial: int) -> tuple[bytes, bool]:
+    """The packets on the pages that end here, and whether they are all of the sound."""
+    at = -1
+    for _ in range(MARKS_LIMIT):
+        at = data.find(b"OggS", at + 1)
+        if at < 0:
+            break
+        try:
+            return _followed(data, at, serial)
+        except NotPlain:
+            continue
+    return b"", False
+
+
+def _followed(data: bytes, at: int, serial: int) -> tuple[bytes, bool]:
+    """The content of the pages from an offset to the end, behind the last one of headers.
+
+    Raises NotPlain if no row of pages of this stream is there. The position of a page of headers
+    is 0 (RFC 3533, 6: the sound has not begun).
+    """
+    contents: list[bytes] = []
+    has_headers = False
+    while at < len(data):
+        if at + HEADER_SIZE > len(data):
+            raise NotPlain
+        _, position, own, _, lacing = page_header(data, at)
+        begin = at + HEADER_SIZE + len(lacing)
+        at = begin + sum(lacing)
+        if own != serial or at > len(data):
+            raise NotPlain
+        if position == 0:
+            contents.clear()
+            has_headers = True
+        else:
+            contents.append(data[begin:at])
+    return b"".join(contents), has_headers

@@ -1,0 +1,159 @@
+"""The index -> readers for the threads that answer requests, and what was asked since a change.
+
+A connection belongs to one thread at a time. None can write: the file is opened for reading only
+(SQLITE_OPEN_READONLY; `query_only` would forbid temporary tables, too, which spelling needs).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from threading import BoundedSemaphore, Lock
+from typing import Any, Final, TypeVar
+
+from indexer.errors import DatabaseBusy
+from indexer.lookup import Lookup
+from indexer.settings import Settings
+from indexer.store.sqlite_errors import explained
+
+_MOST: Final = 3
+"""Readers; a thread that finds none free waits. A guess: Python runs one thread at a time."""
+_CACHE_KIB: Final = 512
+"""SQLite's own cache of each; the kernel has the file in its cache, too."""
+_WAIT_S: Final = 30.0
+_KEPT: Final = 24
+"""Answers; one of a search may take 300 KB. A guess."""
+
+T = TypeVar("T")
+
+
+class Pool:
+    """The readers of one index."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._free: list[tuple[int, Lookup]] = []
+        """With the inode of the file that it has open. The last one is taken first."""
+        self._lock = Lock()
+        """Guards `_free` and `_closed`."""
+        self._places = BoundedSemaphore(_MOST)
+        self._version = _Version(settings)
+        self._answers: OrderedDict[Hashable, tuple[object, object]] = OrderedDict()
+        self._answers_lock = Lock()
+        """Guards `_answers`."""
+
+    @contextmanager
+    def reader(self) -> Iterator[Lookup]:
+        """A reader for this thread. Raises DatabaseMissing and the other errors of an index.
+
+        So it does for what SQLite says while the reader is used.
+        """
+        if not self._places.acquire(timeout=_WAIT_S):
+            raise DatabaseBusy("too many pages are asked for at once: try again")
+        try:
+            inode = _inode(self.settings)
+            lookup = self._taken(inode) or _opened(self.settings)
+            try:
+                with explained(self.settings.db):
+                    yield lookup
+            except BaseException:
+                lookup.close()
+                raise
+            with self._lock:
+                self._free.append((inode, lookup))
+        finally:
+            self._places.release()
+
+    def _taken(self, inode: int) -> Lookup | None:
+        """A free reader of this very file; those of a file that was replaced are closed."""
+        with self._lock:
+            while self._free:
+                known, lookup = self._free.pop()
+                if known == inode:
+                    return lookup
+                lookup.close()
+        return None
+
+    def version(self) -> object:
+        """A value that differs after each change of the index."""
+        return self._version.now()
+
+    def answer(self, key: Hashable, ask: Callable[[Lookup], T]) -> T:
+        """What `ask` returns, asked again after each change of the index.
+
+        `key` names the question with all that the answer depends on.
+        """
+        version = self.version()
+        with self._answers_lock:
+            known = self._answers.get(key)
+            if known is not None and known[0] == version:
+                self._answers.move_to_end(key)
+                found: Any = known[1]
+                return found  # type: ignore[no-any-return]  # the key says which type
+        with self.reader() as lookup:
+            answer = ask(lookup)
+        with self._answers_lock:
+            self._answers[key] = (version, answer)
+            self._answers.move_to_end(key)
+            if len(self._answers) > _KEPT:
+                self._answers.popitem(last=False)
+        return answer
+
+    def close(self) -> None:
+        """Close all that is not in use."""
+        with self._lock:
+            for _, lookup in self._free:
+                lookup.close()
+            self._free.clear()
+        self._version.close()
+
+
+class _Version:
+    """SQLite's `data_version` means something within one connection only: this one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = Lock()
+        """Guards `_lookup`."""
+        self._lookup: Lookup | None = None
+        self._inode = 0
+        self._opened = 0
+
+    def now(self) -> object:
+        with self._lock:
+            inode = _inode(self._settings)
+            if self._lookup is None or inode != self._inode:
+                self._close()
+                self._lookup = _opened(self._settings)
+                self._inode = inode
+                self._opened += 1
+            try:
+                with explained(self._settings.db):
+                    return self._opened, self._lookup.connection.pragma("data_version")
+            except BaseException:
+                self._close()
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None
+
+
+def _opened(settings: Settings) -> Lookup:
+    lookup = Lookup.open(settings)
+    with explained(settings.db):
+        lookup.connection.pragma("cache_size", -_CACHE_KIB)
+    return lookup
+
+
+def _inode(settings: Settings) -> int:
+    with suppress(OSError):
+        return os.stat(settings.db).st_ino
+    return 0

@@ -1,0 +1,141 @@
+"""How the work goes: what waits, the last scans, processes, queues, roots and limits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from flask import Flask, Response, render_template
+from markupsafe import Markup
+
+from indexer import report
+from indexer.lookup import Lookup
+from indexer.process import age_of
+from indexer.store import browse
+from indexer.web.answers import single
+from indexer.web.drawing import bars
+from indexer.web.site import Site
+from indexer.web.words import counted, number, size, span
+
+_DAY_S: Final = 86_400
+_DAYS: Final = 14
+_AGES: Final = (
+    ("under 10 s", 10), ("under a minute", 60), ("under 10 min", 600), ("under an hour", 3600),
+    ("under a day", _DAY_S), ("older", float("inf")),
+)  # fmt: skip
+_INOTIFY: Final = Path("/proc/sys/fs/inotify")
+_MOST_CHANGES: Final = 200_000
+"""Of which those of the last days are counted."""
+
+
+def add_to(app: Flask, site: Site) -> None:
+    """Add the addresses."""
+    app.add_url_rule("/work", "work", lambda: _work(site))
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(site))
+    app.add_url_rule("/work.<kind>", "work_data", lambda kind: _work_data(site, kind))
+
+
+def _status(site: Site) -> report.Status:
+    def ask() -> report.Status:
+        with site.pool.reader() as lookup:
+            return lookup.status()
+
+    return site.disks.submit(ask).result()
+
+
+def _metrics(site: Site) -> Response:
+    """What `indexer metrics` prints. Raises CannotDo without the extra `metrics`."""
+    from indexer.exposition import CONTENT_TYPE, exposition
+    from indexer.version import versions
+
+    def ask() -> bytes:
+        with site.pool.reader() as lookup:
+            return exposition(lookup.measures(), versions())
+
+    return Response(site.disks.submit(ask).result(), content_type=CONTENT_TYPE)
+
+
+def _work(site: Site) -> str:
+    status = _status(site)
+    now_s = time.time()
+    ages, days = site.pool.answer(("work", int(now_s // 10)), _counts)
+    return render_template(
+        "work.html",
+        line=site.standing.line(),
+        status=status,
+        ages=_ages_drawn(ages, now_s),
+        days=_days_drawn(days, now_s),
+        scans=_scans_drawn(status.scans),
+        io=[(process, _bytes_a_day(process.pid)) for process in status.processes],
+        watches=_watches(),
+    )
+
+
+def _work_data(site: Site, kind: str) -> Response:
+    status = _status(site)
+    rows = [{**msgspec.to_builtins(row), **msgspec.to_builtins(row.counts)} for row in status.scans]
+    columns = ("id", "kind", "state", "started_at", "ended_at", "seen", "files_read", "seconds")
+    return single(kind, status, rows, columns)
+
+
+def _counts(lookup: Lookup) -> tuple[list[int], dict[int, int]]:
+    from indexer.store import changes
+
+    connection = lookup.connection
+    after = changes.newest(connection) - _MOST_CHANGES
+    since_ms = int((time.time() - _DAYS * _DAY_S) * 1000)
+    return browse.pending_since(connection), browse.changes_by_day(connection, after, since_ms)
+
+
+def _ages_drawn(since: Sequence[int], now_s: float) -> Markup:
+    counts = dict.fromkeys((name for name, _ in _AGES), 0)
+    for at_ms in since:
+        age_s = now_s - at_ms / 1000
+        counts[next(name for name, most in _AGES if age_s < most)] += 1
+    values = [(name, float(count), number(count)) for name, count in counts.items()]
+    return bars(values, "What waits, by age")
+
+
+def _days_drawn(by_day: dict[int, int], now_s: float) -> Markup:
+    today = int(now_s // _DAY_S)
+    values = []
+    for day in range(today - _DAYS + 1, today + 1):
+        count = by_day.get(day, 0)
+        name = time.strftime("%d %b", time.gmtime(day * _DAY_S))
+        values.append((name, float(count), counted(count, "change")))
+    return bars(values, f"Changes a day, the last {_DAYS} days")
+
+
+def _scans_drawn(scans: Sequence[report.ScanRow]) -> Markup:
+    values = [
+        (f"{scan.kind} {scan.id}", scan.counts.seconds, span(scan.counts.seconds))
+        for scan in reversed(scans)
+    ]
+    return bars(values, "How long the last scans took")
+
+
+def _bytes_a_day(pid: int) -> tuple[str, str]:
+    """(read, written) a day by a process, as far as this user may know."""
+    found: dict[str, int] = {}
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/io").read_text("ascii").splitlines():
+            name, _, value = line.partition(": ")
+            found[name] = int(value)
+    days = max(age_of(pid), 1.0) / _DAY_S
+    told = [
+        size(found[name] / days) if name in found else "" for name in ("read_bytes", "write_bytes")
+    ]
+    return told[0], told[1]
+
+
+def _watches() -> dict[str, Any]:
+    """The limits of inotify on this machine."""
+    found = {}
+    for name in ("max_user_watches", "max_user_instances", "max_queued_events"):
+        with suppress(OSError, ValueError):
+            found[name] = int((_INOTIFY / name).read_text("ascii"))
+    return found

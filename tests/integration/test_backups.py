@@ -1,0 +1,55 @@
+"""`indexer backup --keep`: a series of copies of the index in one folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.programs import rows, run
+
+OLD = [f"library-2026-01-0{day}T030000.db" for day in (1, 2, 3)]
+
+
+def series(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_the_last_copies_are_kept_and_other_files_stay(db: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    for name in (*OLD, "notes.txt", "library-2025-01-01.db"):
+        (folder / name).touch()
+    told = run("backup", "--keep", "2", folder, "--json", db=db).object
+    copy = Path(told["file"])
+    assert told["removed"] == 2
+    assert series(folder) == sorted(["library-2025-01-01.db", OLD[2], copy.name, "notes.txt"])
+    assert told["size"] == copy.stat().st_size
+    assert rows(copy, "SELECT count(*) FROM library") == [(0,)]
+
+
+def test_the_folder_is_created_for_its_owner_alone(db: Path, tmp_path: Path) -> None:
+    run("backup", "--keep", "7", tmp_path / "a/copies", db=db)
+    assert (tmp_path / "a/copies").stat().st_mode & 0o777 == 0o700
+    assert len(series(tmp_path / "a/copies")) == 1
+
+
+def test_a_copy_that_fails_removes_none(tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    for name in OLD:
+        (folder / name).touch()
+    run("backup", "--keep", "1", folder, db=tmp_path / "none.db", check=3)
+    assert series(folder) == OLD
+
+
+def test_a_file_in_the_place_of_the_folder_is_said(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("backup", "--keep", "1", tmp_path / "file", db=db, check=3)
+    assert f"{tmp_path}/file: cannot be created" in ran.err
+
+
+def test_a_series_in_the_music_is_refused(db: Path, music: Path) -> None:
+    run("rebuild", music, db=db)
+    ran = run("backup", "--keep", "1", music / "copies", db=db, check=None)
+    assert ran.code == 2
+    assert not (music / "copies").exists()

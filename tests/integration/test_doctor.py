@@ -1,0 +1,170 @@
+"""`indexer doctor` on real folders, disks, users and servers."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.disk.access import access_to
+from indexer.disk.mounts import Mount as Mounted
+from indexer.doctor import Doctor
+from indexer.settings import Settings
+from tests.corpus import plant, tagged
+from tests.programs import Word, run
+from tests.redis_servers import redis_server
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+
+Findings = list[tuple[str, str, str, str | None]]
+
+
+def findings(*words: Word, db: Path, code: int = 0, config: str | None = None) -> Findings:
+    """(check, state, detail, remedy) of each finding."""
+    ran = run("doctor", *words, "--json", db=db, check=code, config=config)
+    return [(one["check"], one["state"], one["detail"], one["remedy"]) for one in ran.objects]
+
+
+def of(check: str, found: Findings) -> list[tuple[str, str, str | None]]:
+    return [one[1:] for one in found if one[0] == check]
+
+
+@pytest.fixture
+def open_music(music: Path) -> Iterator[Path]:
+    """A folder of music that every user may enter, with one file."""
+    plant(music, {"Debut/a.mp3": tagged(title="A")})
+    shut = [one for one in music.parents if os.stat(one).st_mode & 0o005 != 0o005]
+    modes = {one: os.stat(one).st_mode for one in shut}
+    for one in shut:
+        one.chmod(modes[one] | 0o005)
+    yield music
+    for one in shut:
+        one.chmod(modes[one])
+
+
+def test_a_sound_installation_has_no_fault(music: Path, db: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    run("rebuild", music, db=db)
+    found = findings(db=db)
+    assert {check for check, state, _, _ in found if state == "fault"} == set()
+    assert of("root", found) == [
+        ("ok", f"music: {pwd.getpwuid(os.geteuid()).pw_name} can read 1 file in 1 folder", None)
+    ]
+    assert of("index", found) == [("ok", f"{db}: 1 track", None)]
+    assert of("daemon", found)[0][0] == "warning"
+
+
+def test_each_line_ends_with_what_to_do(no_db: Path, music: Path) -> None:
+    lines = run("doctor", music, db=no_db).out.splitlines()
+    at = lines.index(f"warning  root     {music}: no audio file in it")
+    assert lines[at + 1].strip() == "is its disk mounted? findmnt"
+    assert lines[-1] == "0 faults, 2 warnings"
+
+
+def test_settings_that_cannot_be_used_are_a_fault_with_their_line(db: Path) -> None:
+    (one,) = findings(db=db, code=1, config='\nquiet = "soon"\n')
+    assert one[:2] == ("config", "fault")
+    assert ":2: quiet" in one[2]
+
+
+def test_a_folder_that_is_not_there_is_a_fault(db: Path, tmp_path: Path) -> None:
+    found = findings(tmp_path / "gone", db=db, code=1)
+    assert (
+        "fault",
+        f"{tmp_path}/gone: there is no such folder",
+        "is its disk mounted? findmnt",
+    ) in (of("root", found))
+
+
+@needs_root
+def test_a_folder_above_that_may_not_be_entered_is_named(open_music: Path, no_db: Path) -> None:
+    open_music.chmod(0o700)
+    inner = open_music / "Debut"
+    found = findings(inner, "--user", "nobody", db=no_db, code=1)
+    ((state, detail, remedy),) = of("root", found)
+    assert (state, detail) == ("fault", f"{inner}: {open_music} may not be entered by nobody")
+    assert remedy is not None
+    run_remedy(remedy)
+    assert of("root", findings(inner, "--user", "nobody", db=no_db))[0][0] == "ok"
+
+
+@needs_root
+def test_what_cannot_be_read_is_named_and_its_remedy_mends_it(
+    open_music: Path, no_db: Path
+) -> None:
+    plant(open_music, {b"it's \xff.mp3": tagged(title="B"), "Post/b.mp3": tagged(title="C")})
+    os.chmod(os.fsencode(open_music) + b"/it's \xff.mp3", 0o600)
+    (open_music / "Post").chmod(0o700)
+    found = of("root", findings(open_music, "--user", "nobody", db=no_db, code=1))
+    assert [state for state, _, _ in found] == ["fault", "fault"]
+    for _, _, remedy in found:
+        assert remedy is not None
+        run_remedy(remedy)
+    ((state, detail, _),) = of("root", findings(open_music, "--user", "nobody", db=no_db))
+    assert state == "ok"
+    assert detail.endswith("nobody can read 3 files in 3 folders")
+
+
+def run_remedy(remedy: str) -> None:
+    """Type it into a shell."""
+    subprocess.run(["bash", "-c", remedy], check=True)
+
+
+@needs_root
+def test_many_files_that_cannot_be_read_are_counted(open_music: Path, no_db: Path) -> None:
+    for n in range(9):
+        plant(open_music, {f"{n}.mp3": tagged(title=f"{n}")})
+        (open_music / f"{n}.mp3").chmod(0o600)
+    found = of("root", findings(open_music, "--user", "nobody", db=no_db, code=1))
+    assert len(found) == 6
+    assert found[-1][1] == f"{open_music}: and 4 more"
+
+
+@needs_root
+def test_a_disk_without_rights_of_its_own_asks_for_other_mount_options(
+    open_music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_music.chmod(0o700)
+    stick = Mounted(
+        id=2, parent=1, device="8:1", fs_root=b"/", point=bytes(open_music), fs_type="vfat",
+        source="/dev/sda1",
+    )  # fmt: skip
+    monkeypatch.setattr("indexer.disk.access.read_mounts", lambda: [stick])
+    found = access_to(bytes(open_music), "nobody", lambda _: True, lambda _: True)
+    assert [one.remedy for one in found.blocked] == [
+        f"add umask=022 to the options of {open_music} in /etc/fstab; mount -o remount {open_music}"
+    ]
+
+
+def test_a_user_that_does_not_exist_is_a_wrong_use(no_db: Path) -> None:
+    ran = run("doctor", "--user", "no-such-user", db=no_db, check=2)
+    assert ran.err == "indexer: --user no-such-user: there is no such user\n"
+
+
+def test_a_redis_that_does_not_answer_is_a_fault(db: Path, tmp_path: Path) -> None:
+    address = f"unix://{tmp_path}/none.sock"
+    found = findings(db=db, code=1, config=f'redis = "{address}"\n')
+    ((state, detail, remedy),) = of("redis", found)
+    assert state == "fault"
+    assert address in detail
+    assert remedy == "systemctl start music-redis"
+
+
+def test_a_redis_that_answers_is_well(db: Path, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        found = findings(db=db, config=f'redis = "{server.address}"\n')
+    assert [state for state, _, _ in of("redis", found)] == ["ok"]
+
+
+def test_an_index_on_a_share_is_a_fault(no_db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    share = Mounted(
+        id=1, parent=1, device="0:1", fs_root=b"/", point=b"/", fs_type="nfs4", source="nas:/x"
+    )
+    monkeypatch.setattr("indexer.doctor.read_mounts", lambda: [share])
+    found = list(Doctor(Settings(db=no_db)).findings())
+    faults = [one.detail for one in found if one.check == "index" and one.state == "fault"]
+    assert faults == [f"{no_db} lies on nfs4, where SQLite's log is not safe"]

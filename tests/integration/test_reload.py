@@ -1,0 +1,97 @@
+"""SIGHUP and `indexer reload`: a daemon with other settings, in the same process."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.corpus import plant, tagged
+from tests.daemons import QUICK, watching
+from tests.programs import eventually, rows, run
+
+
+def write(config: Path, text: str) -> None:
+    config.write_text(QUICK + text)
+
+
+@pytest.fixture
+def config(db: Path) -> Path:
+    """The settings file of `watching`."""
+    return db.with_name("watcher.toml")
+
+
+def test_other_suffixes_and_ignored_names_are_taken_while_it_runs(
+    music: Path, db: Path, config: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "Demos/b.mp3": tagged(title="B")})
+    with watching(music, db=db) as daemon:
+        daemon.shows({"a.mp3": "A", "Demos/b.mp3": "B"})
+        write(config, 'ignored_names = ["Demos"]\n')
+        told = run("--config", config, "reload", "--json", db=db).object
+        assert told == {"changed": ["ignored_names"], "restart": []}
+        daemon.shows({"a.mp3": "A"})
+        plant(music, {"Demos/c.mp3": tagged(title="C"), "d.mp3": tagged(title="D")})
+        daemon.shows({"a.mp3": "A", "d.mp3": "D"})
+        write(config, "")
+        run("--config", config, "reload", db=db)
+        daemon.shows({"a.mp3": "A", "d.mp3": "D", "Demos/b.mp3": "B", "Demos/c.mp3": "C"})
+        assert daemon.lines("reloaded", "changed=ignored_names")
+        daemon.is_right()
+
+
+def test_a_mistake_keeps_the_old_settings_and_says_its_line(
+    music: Path, db: Path, config: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        write(config, 'quiet = "soon"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        line = daemon.await_line("reload refused")
+        number = config.read_text().splitlines().index('quiet = "soon"') + 1
+        assert f"{config}:{number}: quiet" in line
+        ran = run("--config", config, "reload", db=db, check=2)
+        assert f"{config}:{number}: quiet" in ran.err
+        plant(music, {"b.mp3": tagged(title="B")})
+        daemon.shows({"a.mp3": "A", "b.mp3": "B"})
+
+
+def test_what_needs_a_restart_is_named(music: Path, db: Path, config: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        write(config, 'group = "root"\nquiet = 0.01\n')
+        told = run("--config", config, "reload", "--json", db=db).object
+        assert told == {"changed": ["quiet"], "restart": ["group"]}
+        daemon.await_line("restart needed", "settings=group")
+        plant(music, {"b.mp3": tagged(title="B")})
+        daemon.shows({"a.mp3": "A", "b.mp3": "B"})
+
+
+def test_settings_that_are_the_same_disturb_nothing(music: Path, db: Path, config: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        ran = run("--config", config, "reload", db=db)
+        assert ran.out == "reloaded: nothing has changed\n"
+        assert len(daemon.lines("watching root=")) == 1
+
+
+def test_changes_during_a_reload_are_found_and_read_once(
+    music: Path, db: Path, config: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        expected = {"a.mp3": "A"}
+        for n in range(8):
+            write(config, f"quiet = 0.00{n + 1}\n")
+            daemon.process.send_signal(signal.SIGHUP)
+            plant(music, {f"{n}.mp3": tagged(title=f"{n}")})
+            expected[f"{n}.mp3"] = f"{n}"
+        daemon.shows(expected)
+        eventually(lambda: rows(db, "SELECT count(*) FROM pending") == [(0,)])
+        daemon.is_right()
+        assert daemon.end() == 0
+
+
+def test_without_a_daemon_it_says_so(db: Path) -> None:
+    assert "no daemon runs" in run("reload", db=db, check=3).err

@@ -1,0 +1,170 @@
+"""The public API: its examples, its types, and that it costs nothing before it is used."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+import indexer
+from indexer import api, errors, records, report
+from indexer.library import Library
+from indexer.settings import Settings
+from indexer.store import views
+from indexer.store.schema import LIBRARY_COLUMNS
+from tests.pictures import picture
+from tests.trees import Plant, song
+
+
+@dataclass
+class Place:
+    """An index of two songs with a cover, and its file."""
+
+    index: indexer.Index
+    db: Path
+
+
+@pytest.fixture
+def place(library: Library, plant: Plant, settings: Settings) -> Place:
+    plant({"Björk/Post/cover.png": picture("PNG", 1000, 1000)})
+    for number, title in ((2, "Hyperballad"), (3, "Isobel")):
+        path = f"Björk/Post/{number:02}.mp3"
+        plant({path: song(title, artist="Björk", album="Post", track=str(number), date="1995")})
+        library.scan()
+    best = "#PLAYLIST:The best\n../Björk/Post/02.mp3\ngone.mp3\n"
+    plant({"Lists/best.m3u8": best.encode()})
+    library.scan()
+    return Place(indexer.Index(library), settings.db)
+
+
+def test_the_examples_of_the_api_are_what_it_answers(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    given = {
+        "indexer": indexer, "index": place.index, "db": place.db, "datetime": datetime, "UTC": UTC,
+    }  # fmt: skip
+    tests = [one for one in doctest.DocTestFinder().find(api, extraglobs=given) if one.examples]
+    runner = doctest.DocTestRunner()
+    failed = [one.name for one in tests if runner.run(one).failed]
+    assert failed == []
+    public = {name for name in vars(indexer.Index) if not name.startswith("_")} - {"close"}
+    assert {one.name.rpartition(".")[2] for one in tests} == {*public, "open"}
+
+
+def test_the_status_has_what_the_command_tells_with_times_that_have_a_zone(place: Place) -> None:
+    assert records.Status.__struct_fields__ == report.Status.__struct_fields__
+    assert records.Run.__struct_fields__ == report.ScanRow.__struct_fields__
+    status = place.index.status()
+    (root,) = status.roots
+    assert (status.tracks, root.tracks, root.reason, root.state) == (2, 2, None, "idle")
+    assert isinstance(root.path, str)
+    newest, *_ = status.scans
+    assert newest.ended_at is not None
+    assert timedelta(0) <= newest.ended_at - newest.started_at < timedelta(minutes=5)
+    assert timedelta(0) <= datetime.now(UTC) - newest.started_at < timedelta(minutes=5)
+    assert newest.counts.seen == 2
+
+
+def test_a_status_has_paths_that_open_takes_and_runs_that_have_not_ended() -> None:
+    root = report.RootStatus(
+        name="m", path="/m\ufffd", path_b64="L23/", state="offline", reason="away"
+    )
+    run = report.ScanRow(
+        id=1, kind="scan", state="running", roots=("m",), started_at="2026-11-01T10:00:00.500Z",
+        ended_at=None, counts=report.ScanReport(),
+    )  # fmt: skip
+    line = api._health_line(
+        report.HealthLine(level="fault", text="x", since="2026-11-01T10:00:00.500Z")
+    )
+    assert line.since == datetime(2026, 11, 1, 10, 0, 0, 500_000, tzinfo=UTC)
+    told = api._root(root), api._run(run)
+    assert (told[0].path, told[0].reason) == (b"/m\xff", "away")
+    assert told[1].started_at == datetime(2026, 11, 1, 10, 0, 0, 500_000, tzinfo=UTC)
+    assert told[1].ended_at is None
+
+
+def test_the_records_have_the_columns_of_the_views() -> None:
+    assert records.Track.__struct_fields__ == LIBRARY_COLUMNS
+    assert records.Album.__struct_fields__ == views.OTHER_VIEWS["albums"]
+    assert records.Artist.__struct_fields__ == views.OTHER_VIEWS["artists"]
+    assert records.Artwork.__struct_fields__ == views.OTHER_VIEWS["artwork"]
+
+
+def test_a_path_that_is_not_utf8_is_bytes_everywhere(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({b"\xff.mp3": song("Odd")})
+    library.scan()
+    index = indexer.Index(library)
+    (track,) = index.tracks()
+    assert (track.path, track.file) == (b"\xff.mp3", bytes(music) + b"/\xff.mp3")
+    assert list(index.search("odd")) == [track] == [index.track(track.id)]
+    (change,) = index.changes()
+    assert change.path == b"\xff.mp3"
+    assert change.kind is indexer.ChangeKind.ADDED
+    assert index.scan([track.file]).unchanged == 1
+
+
+def test_times_have_a_zone_and_are_asked_for_with_one(place: Place) -> None:
+    first, second = place.index.tracks()
+    assert first.added_at.utcoffset() == timedelta(0)
+    assert first.added_at < second.added_at <= datetime.now(UTC)
+    assert list(place.index.tracks(added_since=second.added_at)) == [second]
+    elsewhere = second.added_at.astimezone(timezone(timedelta(hours=-5)))
+    assert list(place.index.tracks(added_since=elsewhere)) == [second]
+    later = second.added_at + timedelta(milliseconds=1)
+    assert list(place.index.tracks(added_since=later)) == []
+    with pytest.raises(errors.UsageError, match="has no zone"):
+        next(place.index.tracks(added_since=datetime(2026, 1, 1)))  # noqa: DTZ001 - the mistake
+
+
+def test_following_gives_what_comes_after_it_began(
+    place: Place, library: Library, plant: Plant
+) -> None:
+    seq = place.index.last_seq()
+    changes = place.index.follow()
+    plant({"new.mp3": song("New")})
+    Library(library._settings).scan()
+    assert next(changes).seq == place.index.last_seq() == seq + 1
+    assert [change.path for change in place.index.changes(seq)] == ["new.mp3"]
+    assert list(place.index.follow(stop=lambda: True)) == []
+
+
+def test_an_index_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(indexer.IndexerError, match="nothing is indexed yet"):
+        indexer.open(tmp_path / "none.db")
+
+
+def test_importing_the_package_imports_nothing_of_it() -> None:
+    program = "import sys, indexer; print(*sorted(m for m in sys.modules if 'indexer' in m))"
+    program += "; print(sorted({'msgspec', 'apsw', 'datetime'} & set(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "indexer\n[]\n"
+
+
+def test_the_package_has_its_public_names_and_no_other() -> None:
+    assert set(indexer.__all__) == set(indexer._PLACES)
+    assert all(getattr(indexer, name) for name in indexer.__all__)
+    assert set(indexer.__all__) <= set(dir(indexer))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        getattr(indexer, "nothing")  # noqa: B009 - mypy knows that there is no such name
+
+
+def test_artwork_is_asked_for_by_one_id(place: Place) -> None:
+    for wrong in ({}, {"album_id": 1, "artist_id": 1}):
+        with pytest.raises(errors.UsageError, match="one album"):
+            place.index.artwork(**wrong)
+    (artist,) = place.index.artists()
+    assert place.index.artwork(artist_id=artist.id) is None
+    (album,) = place.index.albums()
+    cover = place.index.artwork(album_id=album.id)
+    assert cover is not None
+    assert cover.hash == album.artwork_hash
+    assert place.index.artwork(album_id=1000) is None

@@ -1,0 +1,129 @@
+"""What `status` and the daemon's log say when something is not well."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+import pytest
+
+from indexer import report
+from indexer.health import lines
+from indexer.library import Library
+from indexer.model import Hint
+from indexer.runs.lock import LockInfo
+from indexer.store import pending, problems, roots
+from indexer.store.connection import Connection, write_transaction
+from indexer.store.unwell import LONG_MS, NEW_MS, InIndex, in_index
+from tests.trees import BAD, Plant, song
+from watcher.health import HealthLog
+from watcher.log import EventLog
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The events in the log since the last call."""
+    caplog.set_level(logging.INFO, "watcher")
+
+    def told() -> list[str]:
+        events = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return events
+
+    return told
+
+
+def test_a_problem_is_new_for_a_day(library: Library, plant: Plant, connection: Connection) -> None:
+    plant({"1.mp3": song("One"), "bad.mp3": BAD, "worse.mp3": BAD})
+    library.scan()
+    ((_, _, _, _, since_ms), *_) = list(problems.listed(connection))
+    found = in_index(connection, (), since_ms + 1000)
+    assert (found.new_problems, found.waiting) == (2, 0)
+    assert found.problems_since_ms is not None
+    assert in_index(connection, (), since_ms + 2 * NEW_MS) == InIndex()
+    (line,) = lines(found, (), None)
+    assert line.level == "warning"
+    assert line.text == "2 new problems in the last 24 hours: see indexer problems"
+    assert line.since == report.iso(found.problems_since_ms)
+    assert library.status().health == (line,)
+
+
+def test_what_is_pending_for_a_quarter_of_an_hour_is_told_but_not_of_a_root_that_is_away(
+    library: Library, plant: Plant, connection: Connection
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    (root,) = roots.watched(connection)
+    with write_transaction(connection):
+        pending.enqueue(connection, Hint(root.id, b"new"), 1_000_000)
+        pending.enqueue(connection, Hint(root.id, b"newer"), 1_500_000)
+    assert in_index(connection, (), 1_000_000 + LONG_MS) == InIndex()
+    late = in_index(connection, (), 1_000_001 + LONG_MS)
+    assert (late.waiting, late.waiting_since_ms) == (1, 1_000_000)
+    assert in_index(connection, (root.id,), 1_000_001 + LONG_MS) == InIndex()
+    (line,) = lines(late, (), None)
+    assert (line.level, line.since) == ("fault", "1970-01-01T00:16:40.000Z")
+    assert line.text == "1 place pending for more than 15 minutes"
+
+
+def test_the_worst_comes_first() -> None:
+    here = report.RootStatus(name="here", path="/h", state="watching")
+    partly = report.RootStatus(name="partly", path="/p", state="watching", reason="a disk")
+    away = report.RootStatus(name="away", path="/a", state="offline", reason="gone")
+    daemon = LockInfo(
+        os.getpid(), "daemon", 5, 2, queue_trouble="no Redis", unwatched_since_ms=2000,
+        away_since_ms={"away": 1000},
+    )  # fmt: skip
+    told = list(lines(InIndex(1, 3000, 2, 4000), (away, here, partly), daemon))
+    assert [line.text for line in told] == [
+        "root away is offline",
+        "root partly: a disk of it seems to be away",
+        "nothing can be given to the queues now; it stays pending",
+        "2 places pending for more than 15 minutes",
+        "2 folders cannot be watched, and are looked at now and then",
+        "1 new problem in the last 24 hours: see indexer problems",
+    ]
+    assert [line.since and line.since[17:19] for line in told] == [
+        "01", None, None, "04", "02", "03",
+    ]  # fmt: skip
+    assert list(lines(InIndex(), (here,), LockInfo(1, "daemon", 5))) == []
+
+
+def test_the_log_says_once_that_problems_rose_and_once_that_none_is_new(
+    logged: Callable[[], list[str]],
+) -> None:
+    told = HealthLog(EventLog())
+    told.tell(InIndex(), 0)
+    for number in range(10):
+        told.tell(InIndex(new_problems=3), 5.0 * number)
+    assert logged() == ["problems rose"]
+    told.tell(InIndex(new_problems=2), 60)
+    assert logged() == []
+    told.tell(InIndex(), 65)
+    told.tell(InIndex(), 70)
+    assert logged() == ["problems over"]
+
+
+def test_a_rise_that_goes_on_is_told_each_quarter_of_an_hour(
+    logged: Callable[[], list[str]],
+) -> None:
+    told = HealthLog(EventLog())
+    for number in range(1, 361):  # each 5 s, half an hour long
+        told.tell(InIndex(new_problems=number), 5.0 * number)
+    assert logged() == ["problems rose"] * 2
+    told.tell(InIndex(), 3000)
+    told.tell(InIndex(new_problems=1), 3005)
+    assert logged() == ["problems over", "problems rose"]
+
+
+def test_the_log_says_once_that_something_is_pending_for_long_and_that_nothing_is(
+    logged: Callable[[], list[str]],
+) -> None:
+    told = HealthLog(EventLog())
+    for number in range(10):
+        told.tell(InIndex(waiting=1 + number, waiting_since_ms=1), 5.0 * number)
+    assert logged() == ["pending long"]
+    for number in range(10):
+        told.tell(InIndex(), 100 + 5.0 * number)
+    assert logged() == ["pending over"]

@@ -1,0 +1,124 @@
+# ruff: noqa: RUF001 - digits that look like others are what this is about
+"""`field:value` -> a condition, asked of rows of numbers and times."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from indexer.errors import UsageError
+from indexer.store.fields import NAMES, Fact, decade_of, fact_of, years_of
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=timezone(timedelta(hours=1)))
+NO_END = 2**62
+
+
+def fact(name: str, value: str) -> Fact:
+    return fact_of(name, value, NOW, negated=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "last"),
+    [
+        ("1990-1999", 1990, 1999),
+        ("1990..1999", 1990, 1999),
+        ("1999-1990", 1990, 1999),
+        ("1990–1999", 1990, 1999),
+        ("80s", 1980, 1989),
+        ("1980s", 1980, 1989),
+        ("30s", 1930, 1939),
+        ("10s", 2010, 2019),
+        ("00s", 2000, 2009),
+        ("-1979", -1, 1979),
+        ("..1979", -1, 1979),
+        ("2020-", 2020, NO_END),
+        ("2020..", 2020, NO_END),
+    ],
+)
+def test_years_are_a_range_or_a_decade(typed: str, first: int, last: int) -> None:
+    assert fact("year", typed) == Fact("tracks.year BETWEEN ? AND ?", (first, last))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sql", "number"),
+    [
+        ("year", "1997", "tracks.year = ?", 1997),
+        ("year", "１９９７", "tracks.year = ?", 1997),
+        ("year", ">=1995", "tracks.year >= ?", 1995),
+        ("duration", ">10m", "tracks.duration > ?", 600),
+        ("duration", "<3:30", "tracks.duration < ?", 210),
+        ("duration", "<=1:02:03", "tracks.duration <= ?", 3723),
+        ("duration", "90", "CAST(tracks.duration AS INTEGER) = ?", 90),
+        ("bitrate", "<192k", "tracks.bitrate < ?", 192_000),
+        ("sample_rate", ">44.1k", "tracks.sample_rate > ?", 44_100),
+        ("size", ">1.5GB", "tracks.size > ?", 1_500_000_000),
+        ("disc", "2", "tracks.disc = ?", 2),
+    ],
+)
+def test_a_number_may_be_compared_and_have_a_unit(
+    name: str, value: str, sql: str, number: float
+) -> None:
+    assert fact(name, value) == Fact(sql, (number,))
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "end"),
+    [
+        ("7d", ms("2026-11-22T12:00+01:00"), NO_END),
+        ("2h", ms("2026-11-29T10:00+01:00"), NO_END),
+        ("today", ms("2026-11-29T00:00+01:00"), ms("2026-11-30T00:00+01:00")),
+        ("yesterday", ms("2026-11-28T00:00+01:00"), ms("2026-11-29T00:00+01:00")),
+        ("2026", ms("2026-01-01T00:00+01:00"), ms("2027-01-01T00:00+01:00")),
+        ("2026-12", ms("2026-12-01T00:00+01:00"), ms("2027-01-01T00:00+01:00")),
+        ("2026-11..", ms("2026-11-01T00:00+01:00"), NO_END),
+        ("..2026-11-03", -NO_END, ms("2026-11-04T00:00+01:00")),
+        ("2026-11-01..2026-11-20", ms("2026-11-01T00:00+01:00"), ms("2026-11-21T00:00+01:00")),
+    ],
+)
+def test_times_are_local_dates_or_an_age(typed: str, first: int, end: int) -> None:
+    assert fact("indexed", typed).values == (first, end)
+    assert fact("added", typed).values[:2] == (first, end)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("foo", "bar", 'there is no field foo; fields are title, .* quote them: "foo:bar"'),
+        ("year", "abc", "year:abc: not understood; write year:1997, "),
+        ("year", "19971998", "not understood"),
+        ("year", "-", "not understood"),
+        ("year", "1990-1995-1999", "not understood"),
+        ("duration", ">10x", "write duration:>10m"),
+        ("bitrate", "high", "write bitrate:<192k"),
+        ("added", "soon", "write added:7d"),
+        ("added", "2026-13", "write added:7d"),
+        ("added", "..", "write added:7d"),
+        ("added", "0000", "write added:7d"),
+        ("has", "luck", "asks for one of picture, cover, title, "),
+        ("missing", "luck", "asks for one of picture, cover, title, "),
+        ("compilation", "maybe", "write compilation:yes"),
+    ],
+)
+def test_what_cannot_be_is_an_error_that_says_what_could(name: str, value: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        fact(name, value)
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "9" * 15 + "y", "1e9", "\x00", "٣d", "-" * 900])
+@pytest.mark.parametrize("name", NAMES[9:])
+def test_any_value_is_a_condition_or_an_error(name: str, value: str) -> None:
+    try:
+        fact(name, value)
+    except UsageError:
+        return
+
+
+def test_years_and_decades_need_no_field() -> None:
+    assert years_of("1990..1999") == fact("year", "1990-1999")
+    assert decade_of("80s") == fact("year", "80s")
+    assert [years_of("1990-1999"), decade_of("80"), decade_of("bees")] == [None, None, None]

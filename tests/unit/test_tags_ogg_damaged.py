@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import io
+import random
+
+import pytest
+
+from indexer import tags
+from indexer.model import Track
+from indexer.tags import ogg_damaged
+from indexer.tags.window import Window
+from tests import corpus
+
+OGG = (".ogg", ".opus", ".oga", ".spx")
+
+
+def read(content: bytes, suffix: str) -> Track:
+    return tags.read_track(io.BytesIO(content), suffix.encode())
+
+
+def junk(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def pages(content: bytes) -> list[int]:
+    """The offset of each page, and the end."""
+    found, at = [], 0
+    while at < len(content):
+        found.append(at)
+        segments = content[at + 26]
+        at += 27 + segments + sum(content[at + 27 : at + 27 + segments])
+    return [*found, at]
+
+
+@pytest.mark.parametrize("suffix", OGG)
+@pytest.mark.parametrize("size", [1, 10, 5000, 65_536])
+def test_bytes_between_the_first_pages_are_skipped(suffix: str, size: int) -> None:
+    """Refused by mutagen; ffmpeg and ExoPlayer synchronise at the next page."""
+    whole = corpus.tagged(suffix, title="Debut")
+    track = read(whole, suffix)
+    for page in pages(whole)[:3]:
+        damaged = whole[:page] + junk(size) + whole[page:]
+        found = read(damaged, suffix)
+        assert (found.title, found.duration) == (track.title, track.duration)
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_damaged_comments_cost_only_the_comments(suffix: str) -> None:
+    whole = corpus.tagged(suffix, title="Debut")
+    track = read(whole, suffix)
+    _, second, third, *_ = pages(whole)
+    mark = whole.index(b"\x03vorbis" if suffix == ".ogg" else b"OpusTags", second)
+    for damaged in (
+        whole[:second] + b"\0" * (third - second) + whole[third:],
+        whole[:second] + b"\xff" * 40 + whole[second + 40 :],
+        whole[: mark + 8] + b"\xff" * 4 + whole[mark + 12 :],
+        whole[:second] + whole[third:],
+    ):
+        found = read(damaged, suffix)
+        assert (found.title, found.duration, found.codec) == (None, track.duration, track.codec)
+        assert (found.sample_rate, found.channels) == (track.sample_rate, track.channels)
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_the_last_whole_page_tells_the_length_if_the_end_is_damaged_too(suffix: str) -> None:
+    whole = corpus.tagged(suffix, title="Debut")
+    second = pages(whole)[1]
+    found = read(whole[:second] + junk(9) + whole[second:] + b"OggS\0" + junk(9), suffix)
+    assert found.duration == read(whole, suffix).duration
+
+
+def test_a_file_without_a_page_of_sound_is_refused() -> None:
+    whole = corpus.tagged(".ogg", title="Debut")
+    second = pages(whole)[1]
+    for content in (
+        whole[:second] + junk(50),
+        whole[second:],
+        junk(50) + b"OggS\0",
+    ):
+        with pytest.raises(tags.Refused):
+            read(content, ".ogg")
+
+
+def test_the_next_page_is_searched_in_bounds() -> None:
+    whole = corpus.tagged(".oga", title="Debut")
+    second = pages(whole)[1]
+    with pytest.raises(tags.Refused):
+        read(whole[:second] + bytes(ogg_damaged.REACH) + whole[second:], ".oga")
+
+
+def test_a_file_of_pages_that_are_whole_needs_no_mending() -> None:
+    for suffix in OGG:
+        assert ogg_damaged.mended(Window(io.BytesIO(corpus.tagged(suffix, title="x")))) is None
