@@ -101,20 +101,22 @@ cli.add_command(completion_of("watcher"))
 
 
 class _Requests:
-    """What signals have asked for, whichever daemon is at work then."""
+    """What signals have asked for, also while one daemon is closed and the next one made."""
 
     def __init__(self) -> None:
         self.stopped = False
         self.daemon: Daemon | None = None
+        """One that is open: a closed one has no descriptor to be woken by."""
 
     def stop(self) -> None:
         self.stopped = True
         if self.daemon is not None:
             self.daemon.stop()
 
-    def reload(self) -> None:
+    def reload(self, reload: Reload) -> None:
+        reload.ask()
         if self.daemon is not None:
-            self.daemon.reload()
+            self.daemon.wake()
 
 
 def _watch(
@@ -170,42 +172,40 @@ def _run_daemons(
     from watcher.watchdog import Watchdog
 
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload())
+        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload(reload))
     watchdog = Watchdog(os.environ)
     if watchdog.is_on:
         import faulthandler
 
         faulthandler.enable()  # where a loop hung stands in the log, when it is killed for that
     first = True
-    try:
-        while first or reload.taken():
-            daemon = requests.daemon = Daemon(
-                connection,
-                lock,
-                reload.settings,
-                path_filter_of(reload.settings),
-                progress=progress,
-                when_settled=(lambda: terminal.tell_holdings(connection)) if first else _nothing,
-                reload=reload,
-            )
-            try:
-                if not requests.stopped:
-                    if first:
-                        system.notify(system.READY, os.environ)
-                        terminal.begin()
-                    daemon.run(watchdog)
-                if requests.stopped:
-                    terminal.tell_end(connection)
-            except errors.DatabaseDamaged as error:  # it has tried to repair that itself
-                raise errors.CannotDo(str(error)) from error
-            finally:
-                if requests.stopped or sys.exc_info()[0] is not None:
-                    system.notify(system.STOPPING, os.environ)
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                daemon.close()
-            first = False
-    finally:
-        requests.daemon = None
+    while first or reload.taken():
+        daemon = requests.daemon = Daemon(
+            connection,
+            lock,
+            reload.settings,
+            path_filter_of(reload.settings),
+            progress=progress,
+            when_settled=(lambda: terminal.tell_holdings(connection)) if first else _nothing,
+            reload=reload,
+        )
+        try:
+            if not requests.stopped:
+                if first:
+                    system.notify(system.READY, os.environ)
+                    terminal.begin()
+                daemon.run(watchdog)
+            if requests.stopped:
+                terminal.tell_end(connection)
+        except errors.DatabaseDamaged as error:  # it has tried to repair that itself
+            raise errors.CannotDo(str(error)) from error
+        finally:
+            if requests.stopped or sys.exc_info()[0] is not None:
+                system.notify(system.STOPPING, os.environ)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            requests.daemon = None
+            daemon.close()
+        first = False
 
 
 def _nothing() -> None:

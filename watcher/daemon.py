@@ -93,7 +93,7 @@ class Daemon:
         self._stopping = False
         self._watchdog = Watchdog({})
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._observers = Observers(self._wake)
+        self._observers = Observers(self.wake)
         self._watch_manager = WatchManager(self._observers, path_filter, self._beat)
         self._wakeup = WakeupSocket(settings.db)
         self._debouncer = Debouncer(
@@ -137,15 +137,10 @@ class Daemon:
     def stop(self) -> None:
         """End the loop after the batch at hand; safe in a signal handler and from any thread."""
         self._stopping = True
-        self._wake()
+        self.wake()
 
-    def reload(self) -> None:
-        """Have the settings read again; safe in a signal handler and from any thread."""
-        if self._reload is not None:
-            self._reload.ask()
-            self._wake()
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have the loop take its next turn now; safe in a signal handler and from any thread."""
         os.eventfd_write(self._wake_fd, 1)
 
     def _beat(self) -> None:

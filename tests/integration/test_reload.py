@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,23 @@ def test_changes_during_a_reload_are_found_and_read_once(
         daemon.shows(expected)
         eventually(lambda: rows(db, "SELECT count(*) FROM pending") == [(0,)])
         daemon.is_right()
+        assert daemon.end() == 0
+
+
+def test_a_request_while_a_reload_is_under_way_is_obeyed_too(
+    music: Path, db: Path, config: Path
+) -> None:
+    """Also in the moment in which one daemon is closed and the next one is not made yet."""
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        for n in range(150):
+            write(config, f"quiet = 0.01{n:03}\n")
+            daemon.process.send_signal(signal.SIGHUP)
+            time.sleep((n % 7) * 0.002)
+        write(config, "quiet = 0.02\n")
+        assert run("--config", config, "reload", db=db).out.startswith("reloaded: ")
+        plant(music, {"b.mp3": tagged(title="B")})
+        daemon.shows({"a.mp3": "A", "b.mp3": "B"})
         assert daemon.end() == 0
 
 
