@@ -61,16 +61,17 @@ def _serve(session: Session, settings: Settings) -> int:
     from indexer.hooks.wakeup import Wakeup
 
     came: list[int] = []
-    with only_one(settings.db):
-        while signal.SIGINT not in came and signal.SIGTERM not in came:
-            with Wakeup(settings.db) as wakeup:
-                _stop_at_signals(wakeup, came)
-                for hook in settings.hooks:
-                    say(f"hook {hook.name}: {escaped(hook.receiver)}")
-                say("tells of changes; Ctrl-C stops, nothing is lost")
-                serve(settings, wakeup)
+    with only_one(settings.db), Wakeup(settings.db) as wakeup:
+        _stop_at_signals(wakeup, came)
+        while True:
+            for hook in settings.hooks:
+                say(f"hook {hook.name}: {escaped(hook.receiver)}")
+            say("tells of changes; Ctrl-C stops, nothing is lost")
+            serve(settings, wakeup)
+            wakeup.resume()
+            if signal.SIGINT in came or signal.SIGTERM in came:
+                return 0
             settings = _reloaded(session, settings)
-    return 0
 
 
 def _stop_at_signals(wakeup: Wakeup, came: list[int]) -> None:

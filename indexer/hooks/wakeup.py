@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -35,7 +36,8 @@ class Wakeup:
         }
         self._fd = inotify_init()
         self._stop, self._stopped = os.pipe()
-        os.set_blocking(self._stopped, False)
+        for fd in (self._stop, self._stopped):
+            os.set_blocking(fd, False)
         if self._fd < 0 or inotify_add_watch(self._fd, os.fsencode(database.parent), _WRITTEN) < 0:
             raise CannotDo(
                 f"{database.parent}: the kernel cannot watch it: see `indexer doctor` (inotify)"
@@ -57,8 +59,15 @@ class Wakeup:
                 return True
 
     def stop(self) -> None:
-        """End `wait`, now and for good; may be called in a signal handler."""
-        os.write(self._stopped, b"x")
+        """End `wait`, now and until `resume`; may be called in a signal handler."""
+        with suppress(BlockingIOError):  # so many are not read yet: one is enough
+            os.write(self._stopped, b"x")
+
+    def resume(self) -> None:
+        """Let `wait` wait again; what has called `stop` is to be looked at after it."""
+        with suppress(BlockingIOError):
+            while os.read(self._stop, _READ):
+                pass
 
     def close(self) -> None:
         """Give everything back."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -304,3 +306,21 @@ def mpd(music: Path, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_a_signal_while_a_reload_is_under_way_is_obeyed_too(
+    music: Path, db: Path, receiver: Receiver
+) -> None:
+    plant(music, songs("a"))
+    run("rebuild", music, db=db)
+    with telling(db, hook(receiver)) as running:
+        for n in range(60):
+            running.process.send_signal(signal.SIGHUP)
+            time.sleep((n % 7) * 0.002)
+        assert running.process.poll() is None
+        plant(music, songs("b"))
+        run("scan", db=db)
+        eventually(lambda: [one["file"] for one in receiver.of_kind("added")])
+        running.process.send_signal(signal.SIGHUP)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
