@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from indexer import errors, paths, report
 from indexer.artwork.cache import SIZES, ThumbnailCache
+from indexer.artwork.embedded import HASH_BYTES, hash_of, original_of
 from indexer.artwork.model import (
     Candidate,
     PictureError,
@@ -21,7 +22,6 @@ from indexer.artwork.model import (
     PictureReading,
     Verdict,
 )
-from indexer.artwork.original import HASH_BYTES, hash_of, original_of
 from indexer.faults import explain
 from indexer.ignore_files import path_filter_of
 from indexer.model import Evidence, Stamp
@@ -29,7 +29,7 @@ from indexer.readers.pictures import PictureReaders
 from indexer.settings import Settings
 from indexer.shares.hanging import ask_at, is_share
 from indexer.stages.artwork import ArtworkChooser
-from indexer.store import artwork_rows, problems, roots
+from indexer.store import artwork, problems, roots
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, Row
 
@@ -57,9 +57,9 @@ class Covers:
 
     def everything(self) -> Iterator[report.ArtworkRow]:
         """Each album with its artwork or without, then the artists that have an image."""
-        for row in artwork_rows.albums(self._connection):
+        for row in artwork.albums(self._connection):
             yield self._album(row)
-        for artist_id, name in artwork_rows.artists_with_image(self._connection):
+        for artist_id, name in artwork.artists_with_image(self._connection):
             yield self._artist(artist_id, name)
 
     def explained(
@@ -70,7 +70,7 @@ class Covers:
         An artist for whom nothing was is left out.
         """
         for album_id in album_ids:
-            row = artwork_rows.album(self._connection, album_id)
+            row = artwork.album(self._connection, album_id)
             if row is not None:
                 yield self._with_candidates(self._album(row))
         for artist_id, name in artists:
@@ -118,7 +118,7 @@ class Covers:
             name=title,
             albumartist=albumartist,
             year=year,
-            waiting=artwork_rows.is_due(self._connection, owner),
+            waiting=artwork.is_due(self._connection, owner),
             artwork=self._chosen(owner),
         )
 
@@ -128,12 +128,12 @@ class Covers:
             kind=owner.kind,
             id=artist_id,
             name=name,
-            waiting=artwork_rows.is_due(self._connection, owner),
+            waiting=artwork.is_due(self._connection, owner),
             artwork=self._chosen(owner),
         )
 
     def _chosen(self, owner: Owner) -> report.ArtworkFile | None:
-        row = artwork_rows.of_owner(self._connection, owner)
+        row = artwork.of_owner(self._connection, owner)
         if row is None:
             return None
         _, _, _, source, root, path, mime, width, height, size, digest = row
@@ -178,7 +178,7 @@ class Covers:
         """The bytes of a chosen picture, or why they cannot be had."""
         root = next((one for one in self._roots.values() if one.name == chosen.root), None)
         digest = bytes.fromhex(chosen.hash)
-        for key in artwork_rows.places_of(self._connection, digest):
+        for key in artwork.places_of(self._connection, digest):
             if root is None or key.root_id != root.id:
                 continue
             if paths.text_of(key.path) != (chosen.path, chosen.path_b64):
@@ -274,7 +274,7 @@ class Thumbnails:
         """Have a picture with this hash decoded, wherever one is that can be read."""
         root_paths = {root.id: root.path for root in roots.watched(connection)}
         reason = None
-        for key in artwork_rows.places_of(connection, digest):
+        for key in artwork.places_of(connection, digest):
             if key.root_id not in root_paths:
                 continue
             reading = self._read(root_paths[key.root_id], key, size)

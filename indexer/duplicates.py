@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from indexer.library_rows import library_rows
 from indexer.store import same_tracks
 from indexer.store.connection import Connection
 from indexer.store.folding import fold
 from indexer.store.same_tracks import Fact
+from indexer.store.view_rows import library_rows
 
 BY: Final = ("essence", "recording")
 """What makes two tracks the same."""

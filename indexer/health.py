@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from indexer import report
 from indexer.runs.lock import LockInfo
-from indexer.store.unwell import InIndex
+from indexer.store.problems import InIndex
 
 
 def lines(

@@ -35,8 +35,7 @@ from indexer.runs.verified import Verified, note
 from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
 from indexer.stages.missing import empty_root
-from indexer.stages.rename import rename_root
-from indexer.stages.rows import Rows
+from indexer.stages.rows import Rows, rename_root
 from indexer.status import root_statuses
 from indexer.store import (
     artwork,
@@ -149,7 +148,7 @@ class Library(Lookup):
         that is returned, if it had tracks. Raises UsageError, DatabaseDamaged or DatabaseNewer for
         a copy that cannot be used, and DatabaseBusy beside a daemon.
         """
-        from indexer.restore import restore  # late: only this command needs it
+        from indexer.store.replacement import restore  # late: only this command needs it
 
         self.close()
         prepare_folder(self._database, self._settings.group)

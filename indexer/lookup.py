@@ -288,8 +288,8 @@ class Lookup:
         `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
         of the last seven reverses it. Raises UsageError for any other, and for an unknown field.
         """
-        from indexer.library_rows import library_rows
         from indexer.store import search_results
+        from indexer.store.view_rows import library_rows
 
         with explained(self._database):
             connection = self._reading()
@@ -375,34 +375,34 @@ class Lookup:
 
     def new(self, since: datetime, limit: int | None = None) -> Iterator[dict[str, object]]:
         """The tracks that came into the index since then, the newest first."""
-        from indexer.library_rows import library_rows
-        from indexer.store import recent
+        from indexer.store import browse
+        from indexer.store.view_rows import library_rows
 
         with explained(self._database):
-            ids = recent.track_ids(self._reading(), report.unix_ms(since), limit)
+            ids = browse.new_tracks(self._reading(), report.unix_ms(since), limit)
             yield from library_rows(self._reading(), ids)
 
     def new_albums(self, since: datetime, limit: int | None = None) -> Iterator[dict[str, object]]:
         """The albums of those tracks; `tracks` counts the new ones."""
-        from indexer.store import recent
+        from indexer.store import browse
 
         with explained(self._database):
-            for row in recent.albums(self._reading(), report.unix_ms(since), limit):
-                yield dict(zip(recent.ALBUM_COLUMNS, row, strict=True))
+            for row in browse.new_albums(self._reading(), report.unix_ms(since), limit):
+                yield dict(zip(browse.NEW_ALBUM_COLUMNS, row, strict=True))
 
     def count_new(self, since: datetime, *, albums: bool = False) -> int:
         """How many of them there are in all."""
-        from indexer.store import recent
+        from indexer.store import browse
 
         with explained(self._database):
-            return recent.count(self._reading(), report.unix_ms(since), of_albums=albums)
+            return browse.count_of_new(self._reading(), report.unix_ms(since), of_albums=albums)
 
     def last_added(self) -> datetime | None:
         """When the last track came into the index; None if it has none."""
-        from indexer.store import recent
+        from indexer.store import browse
 
         with explained(self._database):
-            at = recent.newest(self._reading())
+            at = browse.last_added(self._reading())
             return None if at is None else datetime.fromtimestamp(at / 1000).astimezone()
 
     def contradictions(self) -> list[str]:

@@ -14,14 +14,14 @@ from operator import itemgetter
 from typing import Any, Final
 
 from indexer import errors, report
-from indexer.library_rows import library_rows
 from indexer.model import ChangeKind
 from indexer.store import changes, former, roots, search_results, tracks, view_rows
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.fields import Fact
-from indexer.store.former_rows import FormerRow, in_memory
+from indexer.store.former import FormerRow, in_memory
 from indexer.store.query import Question, parse
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.view_rows import library_rows
 from indexer.store.views import GAIN_COLUMNS
 
 _KEPT: Final = frozenset((*tracks.COLUMNS, *GAIN_COLUMNS, "id", "root", "path", "added_at"))

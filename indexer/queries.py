@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from indexer import errors, paths, report
-from indexer.library_rows import library_row
 from indexer.model import IndexedFile, Problem, RowState
 from indexer.store import catalog, changes, damaged, former, problems, tag_sets, tracks
-from indexer.store import playlist_rows as stored_playlists
+from indexer.store import playlists as stored_playlists
 from indexer.store.connection import Connection
+from indexer.store.view_rows import library_row
 
 if TYPE_CHECKING:  # it knows disks, of which lists have none
     from indexer.store.roots import RootRow

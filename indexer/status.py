@@ -32,7 +32,7 @@ from indexer.store import (
     tracks,
 )
 from indexer.store.connection import Connection, read_transaction
-from indexer.store.unwell import in_index
+from indexer.store.problems import in_index
 
 _SCANS_SHOWN: Final = 5
 _PATIENCE_S: Final = 1.0

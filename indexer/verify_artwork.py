@@ -18,7 +18,6 @@ from indexer.readers.chunks import chunk_of
 from indexer.readers.pictures import PictureReaders
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser, choice_of
-from indexer.stages.lyrics import split_tracks
 from indexer.stages.playlists import Placement
 from indexer.stages.sidecars import SidecarScan
 from indexer.store import (
@@ -33,6 +32,7 @@ from indexer.store import (
 )
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, read_transaction
+from indexer.store.lyrics import split_tracks
 from indexer.walk import look_at_sidecar
 
 _MOST_JOBS: Final = 64

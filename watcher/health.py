@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from indexer.store.unwell import InIndex
+from indexer.store.problems import InIndex
 from watcher.log import EventLog
 
 _AGAIN_S: Final = 900.0

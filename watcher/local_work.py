@@ -32,11 +32,10 @@ from indexer.settings import Settings
 from indexer.shares.hanging import ask_at, is_share
 from indexer.stages.outcome import Outcome
 from indexer.store import changes, counted, pending, problems, roots, scans, tracks, upkeep
-from indexer.store.connection import Connection, read_transaction, write_transaction
-from indexer.store.identity import token_of
+from indexer.store.connection import Connection, read_transaction, token_of, write_transaction
 from indexer.store.pending import PendingRow
+from indexer.store.problems import InIndex, in_index
 from indexer.store.roots import RootRow
-from indexer.store.unwell import InIndex, in_index
 from indexer.walk import Listed, walk
 from watcher.log import EventLog
 from watcher.picture_retries import PictureRetries

@@ -7,20 +7,25 @@ follows it there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from struct import error, unpack
 from typing import BinaryIO, Final
 
 from indexer.artwork import tag_pictures
 from indexer.artwork.header import check_size
 from indexer.artwork.id3_pictures import id3_pictures
-from indexer.artwork.picture_parts import Embedded
+from indexer.artwork.model import Embedded, PictureKey, PictureSource
+from indexer.disk.descent import OpenFolders
 from indexer.tags import leading
 from indexer.tags.chunk_sizes import LAYOUTS, chunks_of, first
 from indexer.tags.pieces import window_on
 from indexer.tags.window import Window
 
 _BROKEN = (ValueError, error, IndexError, OverflowError)
+HASH_BYTES: Final = 16
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 
 
 def picture_of(file: BinaryIO) -> bytes | None:
@@ -103,3 +108,22 @@ _CONTAINERS: Final[dict[bytes, Callable[[Window], Iterable[Embedded]]]] = {
     b".dsf": _of_dsf,
 }
 """Suffix of a format (`leading.BEGINNINGS`) -> what finds the pictures in its own tags."""
+
+
+def hash_of(data: bytes) -> bytes:
+    """The hash by which a picture is known."""
+    return blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def original_of(root_path: bytes, key: PictureKey, *, follow_links: bool) -> bytes | None:
+    """The picture at a place of a root; None for a track that has none.
+
+    Raises OSError if it cannot be read, and PictureError if it is too large.
+    """
+    with OpenFolders.at(root_path, follow_links=follow_links) as folders:
+        descriptor = folders.open(key.path, _FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        if key.source is PictureSource.TRACK:
+            return picture_of(file)
+        check_size(os.fstat(descriptor).st_size)
+        return file.read()

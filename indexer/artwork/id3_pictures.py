@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from indexer.artwork.header import MOST_BYTES
-from indexer.artwork.picture_parts import Embedded, Take, in_memory, reading
+from indexer.artwork.model import Embedded, Take, in_memory, reading
 from indexer.tags import leading
 from indexer.tags.window import Window
 

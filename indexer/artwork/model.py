@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -12,6 +13,11 @@ from indexer.paths import join, suffix_of
 
 PICTURE_SUFFIXES: Final = (b".jpg", b".jpeg", b".png", b".webp", b".gif", b".avif")
 """The suffixes of picture files, the preferred ones first."""
+FRONT: Final = 3
+BACK: Final = 4
+"""Types of a picture (ID3v2.4.0-frames, 4.14), which FLAC, Ogg and ASF use as well."""
+Take = Callable[[int, int], bytes]
+"""(offset, size) -> the bytes there, fewer at the end: of a file, or of a tag in memory."""
 
 
 class PictureError(Exception):
@@ -173,3 +179,42 @@ def place_of(key: PictureKey) -> Place:
 def key_in(place: Place, name: bytes) -> PictureKey:
     """The key of a name in a folder."""
     return PictureKey(place.root_id, join(place.folder, name))
+
+
+class Embedded(NamedTuple):
+    """A picture, which is not read yet."""
+
+    kind: int | None
+    """Its type; None where the container knows none."""
+    name: str
+    """Its description, or its file name."""
+    size: int
+    """In bytes."""
+    load: Callable[[], bytes]
+    """Its bytes."""
+
+    @property
+    def rank(self) -> int:
+        """Front covers first, then what is named a cover, then the others."""
+        if self.kind == FRONT:
+            return 0
+        return 1 if self.kind != BACK and "cover" in self.name.casefold() else 2
+
+
+def reading(take: Take, at: int, size: int) -> Callable[[], bytes]:
+    """What loads these bytes later."""
+    return lambda: take(at, size)
+
+
+def in_memory(data: bytes) -> Take:
+    return lambda at, size: data[at : at + size]
+
+
+class Wanted(Struct, frozen=True):
+    """A source to be read: its key, and the stamp that the index has of it."""
+
+    key: PictureKey
+    stamp: Stamp
+    others: tuple[Candidate, ...] = ()
+    """It, and the candidates after it: what is left to choose from while the index is the same.
+    None where nothing is chosen, as for a playlist."""

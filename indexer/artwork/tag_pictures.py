@@ -14,7 +14,7 @@ from struct import unpack, unpack_from
 from typing import Final
 
 from indexer.artwork.header import MOST_BYTES
-from indexer.artwork.picture_parts import BACK, FRONT, Embedded, Take, in_memory, reading
+from indexer.artwork.model import BACK, FRONT, Embedded, Take, in_memory, reading
 from indexer.tags import id3v1, mp4_boxes
 from indexer.tags.ebml import Elements
 from indexer.tags.matroska_parts import ATTACHMENTS, parts_of, segment_of

@@ -5,10 +5,11 @@ Only reader processes import this module: a decoder in C may crash, or take all 
 
 from __future__ import annotations
 
+import os
 import warnings
 from io import BytesIO
 from math import ceil
-from typing import Final
+from typing import BinaryIO, Final
 
 from PIL import (  # by name: Pillow loads 40 others when it meets a format that it has not loaded
     AvifImagePlugin,
@@ -21,8 +22,12 @@ from PIL import (  # by name: Pillow loads 40 others when it meets a format that
     WebPImagePlugin,
 )
 
-from indexer.artwork.header import GAP, PictureHeader, check_budget, header_of
-from indexer.artwork.model import PictureError
+from indexer.artwork.cache import ThumbnailCache
+from indexer.artwork.embedded import hash_of, picture_of
+from indexer.artwork.header import GAP, PictureHeader, check_budget, check_size, header_of
+from indexer.artwork.model import PICTURE_SUFFIXES, PictureError
+from indexer.errors import CannotDo
+from indexer.model import PictureFacts
 
 QUALITY: Final = 80
 """Of the JPEG. With 256 pixels it has 10 KB, and no artefacts that are seen at that size."""
@@ -149,3 +154,47 @@ def _shown(image: Image.Image) -> Image.Image:
     shown = Image.new("RGB", image.size, _WHITE)
     shown.paste(clear, mask=clear.getchannel("A"))
     return shown
+
+
+def read_picture(
+    file: BinaryIO, suffix: bytes, cache: ThumbnailCache, size: int
+) -> PictureFacts | None:
+    """The facts of a picture; None for an audio file that has none.
+
+    Its thumbnail of at most `size` pixels is in the cache then; equal pictures are decoded once. If
+    it cannot be written, the facts say why. Raises PictureError if the picture is broken or too
+    large, and OSError if reading fails. The file is neither opened nor closed here.
+    """
+    try:
+        return _read(file, suffix, cache, size)
+    except MemoryError:
+        raise PictureError(
+            "to decode the picture takes more memory than its headers tell: save it again"
+        ) from None
+
+
+def _read(file: BinaryIO, suffix: bytes, cache: ThumbnailCache, size: int) -> PictureFacts | None:
+    data = _whole(file) if suffix in PICTURE_SUFFIXES else picture_of(file)
+    if data is None:
+        return None
+    header = header_of(data)
+    check_budget(header)
+    digest = hash_of(data)
+    unsaved = None
+    if not cache.has(digest, size):
+        made = thumbnail(data, size, header)
+        try:
+            cache.put(digest, size, made)
+        except CannotDo as error:
+            unsaved = str(error)
+    return PictureFacts(digest, header.mime, header.width, header.height, len(data), unsaved)
+
+
+def _whole(file: BinaryIO) -> bytes:
+    size = file.seek(0, os.SEEK_END)
+    check_size(size)
+    file.seek(0)
+    data = file.read(size)
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data

@@ -46,14 +46,14 @@ def new(session: Session, since: datetime, limit: int, *, albums: bool) -> int:
     A track counts from when it was first indexed: one that was moved, retagged or came back is not
     new. Exit code 1: there is nothing.
     """
-    from indexer.store.recent import ALBUM_COLUMNS
+    from indexer.store.browse import NEW_ALBUM_COLUMNS
     from indexer.store.schema import LIBRARY_COLUMNS
 
     asked = limit or None
     with session.lookup() as library:
         rows = library.new_albums(since, asked) if albums else library.new(since, asked)
         line = answers.new_album_line if albums else answers.new_line
-        fields = ALBUM_COLUMNS if albums else LIBRARY_COLUMNS
+        fields = NEW_ALBUM_COLUMNS if albums else LIBRARY_COLUMNS
         found = session.answer_rows(rows, line, fields, library)
         if not found:
             _say_nothing(library, since)

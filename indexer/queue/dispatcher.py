@@ -29,8 +29,7 @@ from indexer.settings import Settings
 from indexer.shares.hanging import ask_at
 from indexer.stages.extract import stamp_at
 from indexer.store import pending, roots
-from indexer.store.connection import Connection, write_transaction
-from indexer.store.identity import token_of
+from indexer.store.connection import Connection, token_of, write_transaction
 from indexer.store.pending import Outline, PendingRow
 from indexer.store.trials import MOST_TRIES
 

@@ -17,8 +17,7 @@ from indexer.roots.open_roots import OpenRoots
 from indexer.runs.lock import check_is_kept
 from indexer.shares.hanging import is_share
 from indexer.store import roots
-from indexer.store.connection import check_not_emptied, open_index
-from indexer.store.identity import token_of
+from indexer.store.connection import check_not_emptied, open_index, token_of
 
 if TYPE_CHECKING:
     import redis

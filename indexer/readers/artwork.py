@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
-from indexer.artwork.model import Candidate, PictureJob, PictureKey, PictureReading
+from indexer.artwork.model import Candidate, PictureJob, PictureKey, PictureReading, Wanted
 from indexer.disk.tree import Tree
 from indexer.faults import check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
@@ -26,7 +26,6 @@ from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
 from indexer.stages.playlists import PlaylistStage
-from indexer.stages.wanted import Wanted
 from indexer.store import artwork, pictures, playlists
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, savepoint, write_transaction

@@ -27,7 +27,7 @@ def read_sidecar(
     """What an open file says, by its suffix: a playlist, a picture, or a track with a picture."""
     if suffix in PLAYLIST_SUFFIXES:
         return read_playlist(file, suffix)
-    from indexer.artwork.decoder import read_picture  # late: it loads what decodes pictures
+    from indexer.artwork.thumbnail import read_picture  # late: it loads what decodes pictures
 
     return read_picture(file, suffix, cache, size)
 

@@ -29,17 +29,17 @@ from indexer.artwork.model import (
     PictureSource,
     Place,
     Verdict,
+    Wanted,
 )
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import PictureFacts, Problem, ProblemKind, Stamp
 from indexer.settings import Settings
 from indexer.stages.sidecars import is_still
-from indexer.stages.wanted import Wanted
 from indexer.store import artwork, artwork_tracks, pictures, problems, tracks
 from indexer.store.artwork import Choice, Owner, OwnerKind
 from indexer.store.connection import Connection
-from indexer.store.picture_sources import source
+from indexer.store.pictures import source
 
 
 class ArtworkChooser:

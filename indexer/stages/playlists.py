@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from indexer import paths
-from indexer.artwork.model import PictureKey, PictureReading
+from indexer.artwork.model import PictureKey, PictureReading, Wanted
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Problem, ProblemKind
 from indexer.sidecars.targets import Meaning, folder_key, meaning_of
 from indexer.stages.sidecars import is_still
-from indexer.stages.wanted import Wanted
 from indexer.store import artwork, playlists, problems, roots
 from indexer.store.artwork import Owner
 from indexer.store.connection import Connection

@@ -33,8 +33,11 @@ from indexer.store import (
 )
 from indexer.store.catalog import Catalog, Names
 from indexer.store.connection import Connection, write_transaction
+from indexer.store.roots import RootRow
 from indexer.store.tag_sets import TagSets
 from indexer.tags import READER_VERSION
+
+_TAGS = tracks.COLUMNS.index("tags")
 
 
 class Rows:
@@ -323,12 +326,37 @@ class Rows:
         return self._names[root_id]
 
 
-_TAGS = tracks.COLUMNS.index("tags")
-
-
 def _tags_in(columns: tracks.Columns) -> str | None:
     return columns[_TAGS]  # type: ignore[return-value]  # JSON
 
 
 def _names(shaped: Shaped) -> Names:
     return shaped.artists, shaped.albumartists, shaped.genres
+
+
+def rename_root(connection: Connection, rows: Rows, root: RootRow, name: str, now_ms: int) -> int:
+    """Rename a root inside the caller's transaction; the number of tracks in the view.
+
+    Who replays the change feed by (root, path) must learn the new place of each track, so each is
+    told as moved. Where tags are silent, the name of the root is a guess of album or artist.
+    """
+    moved = 0
+    for track_id in tracks.of_root(connection, root.id):
+        known = tracks.by_id(connection, track_id)
+        if known is None or known.place is not RowState.PRESENT:
+            continue
+        before = None
+        if not paths.parent_of(paths.album_folder(known.path)):
+            before = rows.guess_again(known, name)
+        changes.append(
+            connection,
+            now_ms,
+            ChangeKind.MOVED,
+            track_id,
+            (name, known.path),
+            (root.name, known.path),
+            before=before,
+        )
+        moved += 1
+    roots.rename(connection, root.id, name)
+    return moved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ import msgspec
 from indexer.model import ProblemKind
 from indexer.store import damaged
 from indexer.store.connection import Connection, Row, select, select_one, select_value
-from indexer.store.views import ADDED_AT, COVER
+from indexer.store.views import ADDED_AT, COVER, MOMENT
 
 _ALBUMS: Final = """
 SELECT tracks.album_id, catalog_albums.title, coalesce(catalog_albums.albumartist,
@@ -84,6 +85,26 @@ SELECT seq FROM changes WHERE track_id IN (SELECT value FROM json_each(?))
 ORDER BY seq DESC LIMIT ?
 """
 _LAST_CHANGE: Final = "SELECT at FROM changes ORDER BY seq DESC LIMIT 1"
+NEW_ALBUM_COLUMNS: Final = ("album", "albumartist", "year", "tracks", "id", "added_at")
+_IS_NEW: Final = f"place = 0 AND {ADDED_AT} >= {MOMENT}"
+_NEW_TRACKS: Final = f"""
+SELECT id FROM tracks WHERE {_IS_NEW} ORDER BY {ADDED_AT} DESC, root_id, path LIMIT ?
+"""  # noqa: S608 - our own texts
+_NEW_ALBUMS: Final = f"""
+SELECT catalog_albums.title,
+    coalesce(catalog_albums.albumartist, CASE WHEN min(tracks.artist) = max(tracks.artist)
+        THEN min(tracks.artist) END),
+    min(tracks.year), count(*), catalog_albums.id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', max(tracks.added_at) / 1000.0, 'unixepoch')
+FROM tracks JOIN catalog_albums ON catalog_albums.id = tracks.album_id
+WHERE {_IS_NEW}
+GROUP BY catalog_albums.id ORDER BY max(tracks.added_at) DESC, min(tracks.root_id), min(tracks.path)
+LIMIT ?
+"""  # noqa: S608 - our own texts
+_COUNT_NEW_TRACKS: Final = f"SELECT count(*) FROM tracks WHERE {_IS_NEW}"  # noqa: S608 - our own texts
+_COUNT_NEW_ALBUMS: Final = f"SELECT count(DISTINCT album_id) FROM tracks WHERE {_IS_NEW}"  # noqa: S608 - our own texts
+_LAST_ADDED: Final = "SELECT max(added_at) FROM tracks WHERE place = 0"
+_NO_LIMIT: Final = -1
 
 
 def all_albums(connection: Connection) -> Iterator[Row]:
@@ -199,3 +220,30 @@ def last_change_ms(connection: Connection) -> int | None:
 
 def _json(ids: Iterable[int]) -> str:
     return msgspec.json.encode(list(ids)).decode()
+
+
+def new_tracks(connection: Connection, since_ms: int, limit: int | None) -> Sequence[int]:
+    """The ids of the tracks that were added since (Unix milliseconds). `limit` None: all."""
+    asked = (since_ms, _NO_LIMIT if limit is None else limit)
+    return array("q", (track_id for (track_id,) in select(connection, _NEW_TRACKS, asked)))
+
+
+def new_albums(connection: Connection, since_ms: int, limit: int | None) -> list[Row]:
+    """The albums with tracks that were added since, as `NEW_ALBUM_COLUMNS`.
+
+    `tracks` counts the new ones, and `added_at` is the time of the newest.
+    """
+    asked = (since_ms, _NO_LIMIT if limit is None else limit)
+    return list(select(connection, _NEW_ALBUMS, asked))
+
+
+def count_of_new(connection: Connection, since_ms: int, *, of_albums: bool) -> int:
+    """How many there are without a limit."""
+    statement = _COUNT_NEW_ALBUMS if of_albums else _COUNT_NEW_TRACKS
+    return int(select_value(connection, statement, (since_ms,)))
+
+
+def last_added(connection: Connection) -> int | None:
+    """When the last track was added (Unix milliseconds); None in an empty index."""
+    at: int | None = select_value(connection, _LAST_ADDED)
+    return at

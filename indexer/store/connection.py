@@ -46,6 +46,7 @@ INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
 VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
 """
 never_one_files(apsw.Error)
+_OWN_NAME: Final = "SELECT token FROM identity"
 
 
 def open_index(
@@ -326,3 +327,8 @@ def _create(path: Path, group: str | None) -> None:
         closing(_connect(new, write=True, busy_timeout_s=0)) as connection,
     ):
         _fill_if_empty(connection, busy_timeout_s=0)
+
+
+def token_of(connection: Connection) -> str:
+    """The random name that this index got when it was created; a copy has the same."""
+    return str(select_value(connection, _OWN_NAME))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from indexer.sidecars import stem_of
+from indexer.sidecars.folded import folded
+from indexer.store import artwork_tracks
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.pictures import folder_key, split
 
@@ -89,3 +92,24 @@ def forget_root(connection: Connection, root_id: int) -> None:
     """Drop the lyrics of a root that is no longer watched."""
     for statement in _FORGET_ROOT:
         connection.execute(statement, (root_id,))
+
+
+def match_lyrics(connection: Connection, folders: Iterable[tuple[int, bytes]]) -> None:
+    """Write which tracks of these folders have lyrics, where files or tracks came or went."""
+    if not has_any(connection):
+        return
+    for root_id, folder in folders:
+        have, lack = split_tracks(connection, root_id, folder)
+        write(connection, have, lack)
+
+
+def split_tracks(
+    connection: Connection, root_id: int, folder: bytes
+) -> tuple[list[int], list[int]]:
+    """The ids of the present tracks directly in a folder: (with a file of lyrics, without)."""
+    stems = {folded(stem_of(name)) for name in in_folder(connection, root_id, folder)}
+    have: list[int] = []
+    lack: list[int] = []
+    for track in artwork_tracks.below(connection, root_id, folder, recursive=False):
+        (have if stems and folded(stem_of(track.path)) in stems else lack).append(track.id)
+    return have, lack

@@ -1,14 +1,15 @@
-"""Files and folders that could not be read, one row each."""
+"""Files and folders that could not be read, one row each; what else of the index is not well."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
 from indexer.model import Problem, ProblemKind, Stamp
+from indexer.store import pending
 from indexer.store.connection import Connection, select, select_one, select_value
 
 _GET: Final = """
@@ -66,6 +67,10 @@ SELECT count(*), min(since) FROM problems JOIN roots ON roots.id = problems.root
 WHERE roots.removed_at IS NULL AND is_picture = 0 AND since > ?
 """
 _OF_ROOT: Final = "DELETE FROM problems WHERE root_id = ?"
+LONG_MS: Final = 15 * 60 * 1000
+"""What is pending for longer is told of."""
+NEW_MS: Final = 24 * 60 * 60 * 1000
+"""A problem that is younger is a new one."""
 
 
 class KnownProblem(Struct, frozen=True):
@@ -213,3 +218,30 @@ def _known(  # noqa: PLR0917 - a row's columns
     if size is None or mtime_ns is None or ctime_ns is None or inode is None:
         return KnownProblem(problem, None, reader_version)
     return KnownProblem(problem, Stamp(size, mtime_ns, ctime_ns, inode), reader_version)
+
+
+class InIndex(Struct, frozen=True):
+    """What the index itself says; the times in Unix milliseconds."""
+
+    new_problems: int = 0
+    problems_since_ms: int | None = None
+    """When the first of the new ones was met."""
+    waiting: int = 0
+    """Hints and chunks that are pending for too long, without those of roots that are away."""
+    waiting_since_ms: int | None = None
+
+
+def in_index(connection: Connection, away: Collection[int], now_ms: int) -> InIndex:
+    """Ask the index; `away` are the ids of roots whose disks are not there, which have to wait."""
+    number, first_ms = count_since(connection, now_ms - NEW_MS)
+    late = [
+        (rows, at_ms)
+        for root_id, rows, at_ms in pending.before(connection, now_ms - LONG_MS)
+        if root_id not in away
+    ]
+    return InIndex(
+        number,
+        first_ms,
+        sum(rows for rows, _ in late),
+        min((at_ms for _, at_ms in late), default=None),
+    )

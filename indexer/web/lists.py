@@ -12,7 +12,8 @@ from flask import Flask, Response, render_template, request
 
 from indexer import report
 from indexer.lookup import Lookup
-from indexer.store import browse, changes, identity
+from indexer.store import browse, changes
+from indexer.store.connection import token_of
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.web import finding
 from indexer.web.answers import listed
@@ -156,7 +157,7 @@ def _atom(site: Site) -> Response:
     def ask(lookup: Lookup) -> tuple[str, list[dict[str, Any]]]:
         connection = lookup.connection
         ids = browse.newest_albums(connection, "", 3 * _NEW_ALBUMS, _NEW_ROWS)
-        return identity.token_of(connection), browse.albums(connection, ids)
+        return token_of(connection), browse.albums(connection, ids)
 
     token, albums = site.pool.answer("atom", ask)
     newest = max((album["added_at"] or 0 for album in albums), default=0)

@@ -11,10 +11,10 @@ from flask import Flask, Response, abort, render_template, request, send_file
 from werkzeug.datastructures import ContentRange, Range
 
 from indexer import errors, paths
-from indexer.library_rows import library_rows
 from indexer.lookup import Lookup
 from indexer.store import browse, tracks
 from indexer.store.changes import Choice
+from indexer.store.view_rows import library_rows
 from indexer.web.answers import single
 from indexer.web.history import Told, told
 from indexer.web.site import Site

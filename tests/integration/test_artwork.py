@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 
-from indexer.artwork.model import PictureKey
+from indexer.artwork.model import PictureKey, Wanted
 from indexer.ignore_files import path_filter_of
 from indexer.library import Library
 from indexer.model import Problem, ProblemKind
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
-from indexer.stages.wanted import Wanted
 from indexer.store import artwork_tracks, pictures
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import open_index, write_transaction

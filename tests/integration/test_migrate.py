@@ -19,8 +19,7 @@ from indexer.settings import Settings
 from indexer.spelling import album_key
 from indexer.store import artwork, health, outdated, pending, problems, schema, tracks
 from indexer.store.artwork import Owner
-from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value
-from indexer.store.identity import token_of
+from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value, token_of
 from indexer.store.search_rows import versions
 from tests.trees import Plant, song, titles
 

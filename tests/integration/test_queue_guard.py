@@ -48,8 +48,7 @@ from indexer.queue.queues import Queues
 from indexer.queue.rq_worker import worker_of
 from indexer.settings import Settings
 from indexer.store import pending
-from indexer.store.connection import Connection, open_index, write_transaction
-from indexer.store.identity import token_of
+from indexer.store.connection import Connection, open_index, token_of, write_transaction
 from indexer.store.pending import PendingRow
 from tests.odd_readers import ODD_READERS
 from tests.programs import run

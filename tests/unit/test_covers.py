@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mutagen.flac import FLAC, Picture
 
-from indexer.artwork.original import hash_of
+from indexer.artwork.embedded import hash_of
 from indexer.covers import _copy_to, _name_of
 from indexer.errors import CannotDo, UsageError
 from indexer.library import Library

@@ -15,7 +15,7 @@ from indexer.model import Hint
 from indexer.runs.lock import LockInfo
 from indexer.store import pending, problems, roots
 from indexer.store.connection import Connection, write_transaction
-from indexer.store.unwell import LONG_MS, NEW_MS, InIndex, in_index
+from indexer.store.problems import LONG_MS, NEW_MS, InIndex, in_index
 from tests.trees import BAD, Plant, song
 from watcher.health import HealthLog
 from watcher.log import EventLog

@@ -20,8 +20,7 @@ from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
 from indexer.stages.scan import Plan
 from indexer.store import pending, problems, scans
-from indexer.store.connection import write_transaction
-from indexer.store.identity import token_of
+from indexer.store.connection import token_of, write_transaction
 from indexer.store.pending import PendingRow
 from tests.property.test_queue_convergence import PlayedQueues, Silent
 from tests.stage_harness import ByHand, refuse_folder

@@ -17,8 +17,7 @@ from indexer.library import Library
 from indexer.repair import repair
 from indexer.runs.lock import DispatchLock
 from indexer.settings import Settings
-from indexer.store.connection import open_index, write_transaction
-from indexer.store.identity import token_of
+from indexer.store.connection import open_index, token_of, write_transaction
 from tests.trees import BAD, Plant, ask, dump, faults, ids, put, song, titles, told
 
 TREE: dict[str | bytes, bytes | None] = {
