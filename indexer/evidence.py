@@ -6,9 +6,13 @@ import errno
 import fcntl
 import signal
 import time
+from collections.abc import Sequence
 from enum import Enum, auto
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
-from indexer.model import Evidence, Stamp, Waiting
+from indexer import paths
+from indexer.model import Chunk, Entry, Evidence, Stamp, Waiting
 
 CLOCK_REALTIME_COARSE = 5
 """`<linux/time.h>`: the clock of file systems' time stamps; the time module has no name for it."""
@@ -36,6 +40,15 @@ kernel has written its pages back by then (30 s; at most 10 min if disks may sle
 proc_sys_vm(5)), and the next write to a clean page changes the stamp. Two of eight system calls are
 saved.
 """
+if TYPE_CHECKING:  # a reader process loads neither
+    from indexer.disk.tree import Tree
+    from indexer.settings import Settings
+
+_NO_LEASES_HERE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+)
+"""Another user's file without CAP_LEASE; a security module; no support; the limit is reached."""
+_INODE: Final = attrgetter("stamp.inode")
 
 
 class FileLease(Enum):
@@ -167,12 +180,6 @@ def try_lease(file_descriptor: int) -> FileLease:
     return FileLease.GRANTED
 
 
-_NO_LEASES_HERE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-)
-"""Another user's file without CAP_LEASE; a security module; no support; the limit is reached."""
-
-
 def ignore_lease_signal() -> None:
     """Do not die when a writer opens a file while this process has a lease on it.
 
@@ -180,3 +187,43 @@ def ignore_lease_signal() -> None:
     thread of every process that takes leases (fcntl(2), F_SETLEASE).
     """
     signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+
+def chunk_of(
+    tree: Tree,
+    entries: Sequence[Entry],
+    settings: Settings,
+    closed: frozenset[bytes] = frozenset(),
+    *,
+    plain: bool = False,
+) -> Chunk:
+    """The chunk for a reader: paths in the order that the disk has the files, and their evidence.
+
+    `plain`: mutagen reads none of them.
+    """
+    if len(tree.mount_points) == 1:
+        mount_points = set(tree.mount_points)
+    else:
+        folders = {paths.parent_of(entry.path) for entry in entries}  # a mount point is a folder
+        mount_points = {tree.mount_point_of(folder) for folder in folders}
+    coarsest = max((spot.granularity_ns for spot in mount_points), default=0)
+    evidence = Evidence(
+        settings.still,
+        settings.held,
+        max(coarsest, int(settings.clock_granularity * 1e9)),
+        settings.leases and all(spot.leases for spot in mount_points),
+        all(spot.fields.stable_inodes for spot in mount_points),
+    )
+    in_disk_order = sorted(entries, key=_INODE)
+    named = tuple([entry.path for entry in in_disk_order])
+    known = closed.intersection(named) if closed else closed
+    return Chunk(
+        tree.path,
+        named,
+        evidence,
+        tree.follow_links,
+        known,
+        plain,
+        tree.may_hang,
+        frozenset(name.lower() for name in settings.keep_tags),
+    )

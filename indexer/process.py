@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # a process that only reads files never loads SQLite
-    from indexer.store.connection import Connection
+    from subprocess import Popen
 
+    from indexer.store.connection import Connection
 
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}
 """The number of the system call, which glibc has no function for (ioprio_set(2))."""
@@ -25,6 +26,20 @@ _THIS_THREAD: Final = (1, 0)
 IO_IDLE: Final = 3 << 13
 IO_DEFAULT: Final = 0
 """As the scheduler and niceness say: that of every thread."""
+_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+_SELDOM: Final = 10_000
+"""New objects between two runs of the cycle collector; a run makes no cycles. Measured: 5 of 57 us
+that writing a file's row takes, with Python's own 700."""
+_A_BEAT: Final = 0.4
+"""How much of the waiting time one wake-up takes back. A guess: NFS tries again every 5 s, CIFS
+every 10."""
+_SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)
+_MOST_S: Final = 1.0
+"""How long a process that is told to end may take, if it does not wait for a disk. A guess."""
+_STUCK_S: Final = 0.05
+"""A killed process that has not ended after so long waits for a server. A guess."""
+_PAUSE_S: Final = 0.002
+_processes: list[Popen[bytes]] = []
 
 
 def set_io_priority(value: int) -> None:
@@ -111,9 +126,6 @@ def percent(cpu_s: float, age_s: float) -> float:
     return round(100 * cpu_s / age_s, 1) if age_s else 0.0
 
 
-_PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
-
-
 def die_with_parent(parent: int) -> bool:
     """Have the kernel kill this process when its parent ends; False if it has ended already.
 
@@ -127,11 +139,6 @@ def die_with_parent(parent: int) -> bool:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return os.getppid() == parent
-
-
-_SELDOM: Final = 10_000
-"""New objects between two runs of the cycle collector; a run makes no cycles. Measured: 5 of 57 us
-that writing a file's row takes, with Python's own 700."""
 
 
 @contextmanager
@@ -214,7 +221,31 @@ class Standstill:
         return self._still_s >= patience_s
 
 
-_A_BEAT: Final = 0.4
-"""How much of the waiting time one wake-up takes back. A guess: NFS tries again every 5 s, CIFS
-every 10."""
-_SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)
+def end_process(process: Popen[bytes]) -> int | None:
+    """Kill a process; how it ended, or None: it is left behind, to be reaped when it has ended.
+
+    One that waits in the kernel for a server that does not answer is not ended by SIGKILL: it may
+    stay for days, until the server answers or the disk is unmounted.
+    """
+    process.kill()
+    pulse = Pulse(process.pid)
+    killed = time.monotonic()
+    while (status := process.poll()) is None:
+        time.sleep(_PAUSE_S)
+        waited_s = time.monotonic() - killed
+        if waited_s > _MOST_S or (waited_s > _STUCK_S and pulse.is_stuck and not pulse.beats()):
+            leave_process(process)
+            return None
+    return status
+
+
+def leave_process(process: Popen[bytes]) -> None:
+    """Leave a process that was told to end, to be reaped later."""
+    _processes.append(process)
+    reap_processes()
+
+
+def reap_processes() -> int:
+    """Reap those that have ended since; how many have not."""
+    _processes[:] = [process for process in _processes if process.poll() is None]
+    return len(_processes)

@@ -19,8 +19,8 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths, report
+from indexer.disk.pieces import Piece, read_piece
 from indexer.disk.tree import Tree
-from indexer.disk.whole_file import Piece, read_piece
 from indexer.flac_test import FlacTest, is_flac
 from indexer.model import IndexedFile, Listener, Progress, RowState, Stamp, StampFields
 from indexer.places import locate

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
-from indexer import health, paths, report
+from indexer import paths, report
 from indexer.disk import filesystem
 from indexer.disk.mounts import read_mounts
 from indexer.metrics import vitals
@@ -32,7 +33,7 @@ from indexer.store import (
     tracks,
 )
 from indexer.store.connection import Connection, read_transaction
-from indexer.store.problems import in_index
+from indexer.store.problems import InIndex, in_index
 
 _SCANS_SHOWN: Final = 5
 _PATIENCE_S: Final = 1.0
@@ -77,7 +78,7 @@ def status(
         picture_problems=bad_pictures,
         playlist_problems=bad_playlists,
         artwork_waiting=artwork_waiting,
-        health=tuple(health.lines(found, standing, dispatcher)),
+        health=tuple(health_lines(found, standing, dispatcher)),
         damaged=cut_short,
         scrubbed=_scrubbed(*scrubbed),
         **vitals(settings, dispatcher, runs),
@@ -219,3 +220,52 @@ def _size(path: Path) -> int:
 
 def _age_s(at_ms: int | None) -> float | None:
     return None if at_ms is None else round(max(0.0, time.time() - at_ms / 1000), 3)
+
+
+def health_lines(
+    found: InIndex, roots: Sequence[report.RootStatus], dispatcher: LockInfo | None
+) -> Iterator[report.HealthLine]:
+    """What is not well, the worst first. Nothing: all is well."""
+    yield from _of_roots(roots, {} if dispatcher is None else dispatcher.away_since_ms)
+    if dispatcher is not None and dispatcher.queue_trouble:
+        yield _line("fault", "nothing can be given to the queues now; it stays pending", None)
+    if found.waiting:
+        yield _line(
+            "fault",
+            f"{_count(found.waiting, 'place')} pending for more than 15 minutes",
+            found.waiting_since_ms,
+        )
+    if dispatcher is not None and dispatcher.unwatched_folders:
+        folders = _count(dispatcher.unwatched_folders, "folder")
+        yield _line(
+            "warning",
+            f"{folders} cannot be watched, and are looked at now and then",
+            dispatcher.unwatched_since_ms or None,
+        )
+    if found.new_problems:
+        files = _count(found.new_problems, "new problem")
+        yield _line(
+            "warning",
+            f"{files} in the last 24 hours: see indexer problems",
+            found.problems_since_ms,
+        )
+
+
+def _of_roots(
+    roots: Sequence[report.RootStatus], since_ms: dict[str, int]
+) -> Iterator[report.HealthLine]:
+    for root in roots:
+        at_ms = since_ms.get(root.name)
+        if root.state == "offline":
+            yield _line("fault", f"root {root.name} is offline", at_ms)
+        elif root.reason is not UNSET and root.reason:
+            yield _line("warning", f"root {root.name}: a disk of it seems to be away", at_ms)
+
+
+def _line(level: str, text: str, since_ms: int | None) -> report.HealthLine:
+    since = None if since_ms is None else report.iso(since_ms)
+    return report.HealthLine(level=level, text=text, since=since)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from indexer import errors, paths, report
 from indexer.disk.rotational import reader_count
 from indexer.disk.tree import Tree
-from indexer.evidence import ignore_lease_signal
+from indexer.evidence import chunk_of, ignore_lease_signal
 from indexer.faults import explain
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import (
@@ -29,7 +29,6 @@ from indexer.model import (
     RowState,
     Waiting,
 )
-from indexer.readers.chunks import chunk_of
 from indexer.readers.pool import ReaderPool
 from indexer.roots.open_roots import OpenRoots, open_roots
 from indexer.settings import Settings

@@ -12,9 +12,9 @@ from indexer.artwork.cache import ThumbnailCache
 from indexer.artwork.choice import decide
 from indexer.artwork.model import Chosen, Needs, PictureJob, PictureKey, PictureReading
 from indexer.disk.tree import Tree
+from indexer.evidence import chunk_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Hint, Stamp, StampFields
-from indexer.readers.chunks import chunk_of
 from indexer.readers.pictures import PictureReaders
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser, choice_of

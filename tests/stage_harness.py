@@ -12,9 +12,9 @@ import pytest
 
 from indexer import paths
 from indexer.disk.tree import Tree
+from indexer.evidence import chunk_of
 from indexer.ignore_files import path_filter_of
 from indexer.model import Chunk, Hint, Reading
-from indexer.readers.chunks import chunk_of
 from indexer.roots import open_roots
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch

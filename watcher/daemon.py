@@ -32,20 +32,18 @@ from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
-from watcher.health import HealthLog
 from watcher.local_work import LocalWork, Looked
-from watcher.log import EventLog
+from watcher.log import EventLog, HealthLog
 from watcher.observation import observe
 from watcher.queued_work import QueuedWork
-from watcher.reconcile import Retries
+from watcher.reconcile import Rereading, Retries
 from watcher.reload import Reload
-from watcher.rereading import Rereading
 from watcher.roots import Root, Roots
 from watcher.scrubbing import Scrubbing
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
+from watcher.system import Watchdog
 from watcher.watch_manager import Observers, WatchManager
-from watcher.watchdog import Watchdog
 
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""

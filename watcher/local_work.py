@@ -38,7 +38,7 @@ from indexer.store.problems import InIndex, in_index
 from indexer.store.roots import RootRow
 from indexer.walk import Listed, walk
 from watcher.log import EventLog
-from watcher.picture_retries import PictureRetries
+from watcher.reconcile import SidecarRetries
 from watcher.roots import RootStatus
 from watcher.system import catching_up
 
@@ -122,7 +122,7 @@ class LocalWork:
         """What chooses covers and artists' images; None where none are wanted, or workers do it."""
         if settings.redis is None:
             self.artwork = ArtworkWork(connection, settings, path_filter, clock=clock)
-        self._picture_retries = PictureRetries(connection, settings)
+        self._sidecar_retries = SidecarRetries(connection, settings)
         forget_unwanted(connection, settings)
         connection.set_busy_handler(self._goes_on_waiting)
 
@@ -277,7 +277,7 @@ class LocalWork:
 
     def retry_pictures(self, rests: Callable[[int, bytes], bool], now: float) -> None:
         """Make pictures and playlists due again that the machine could not read, if it is time."""
-        self._picture_retries.turn([row.id for row in self._watched], rests, now)
+        self._sidecar_retries.turn([row.id for row in self._watched], rests, now)
 
     def _may_be_folder(self, root: RootRow, path: bytes) -> bool:
         """Whether a folder is there, or that is unknown: no rights above it, or a disk error.

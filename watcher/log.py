@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from indexer.cli.terminal import escaped
 
+if TYPE_CHECKING:
+    from indexer.store.problems import InIndex
+
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """Of sd-daemon(3): the journal takes the number between < and > as the line's priority."""
 
 Fields = dict[str, object]
+_AGAIN_S: Final = 900.0
+"""The shortest time between two lines about more problems: a bad copy goes on for long. A guess."""
 
 
 def style_for(stream: int, journal: str | None, *, as_json: bool) -> str:
@@ -105,3 +111,41 @@ def _shown(value: object) -> str:
         return text
     quoted = escaped(text.replace("\\", "\\\\")).replace('"', '\\"')
     return f'"{quoted}"'
+
+
+class HealthLog:
+    """What the index says at each probe of the disks -> a line when it gets worse, or well again.
+
+    It remembers what it has told, so that nothing is told at each probe. That a root goes or comes,
+    and that folders cannot be watched, is told where it is noticed (`watcher/roots.py`).
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._problems = 0
+        """New problems, as they were last told or have become since."""
+        self._told_at = -math.inf
+        self._is_waiting = False
+
+    def tell(self, found: InIndex, now: float) -> None:
+        """Compare with the last time; `now` is the loop's clock."""
+        self._tell_problems(found.new_problems, now)
+        if bool(found.waiting) != self._is_waiting:
+            self._is_waiting = not self._is_waiting
+            if self._is_waiting:
+                self._log.warning(
+                    "pending long", places=found.waiting, mend="indexer status, indexer doctor"
+                )
+            else:
+                self._log.info("pending over")
+
+    def _tell_problems(self, number: int, now: float) -> None:
+        if number > self._problems:
+            if now - self._told_at < _AGAIN_S:
+                return
+            self._told_at = now
+            self._log.warning("problems rose", new=number, within="24 h", mend="indexer problems")
+        elif not number and self._problems:
+            self._log.info("problems over", new=0, within="24 h")
+            self._told_at = -math.inf
+        self._problems = number

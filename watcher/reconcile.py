@@ -1,13 +1,21 @@
-"""When to scan again: all of a root, and what could not be read."""
+"""When to scan again: all of a root, what could not be read, and what an older reader has read."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec import Struct
+
+from indexer import paths
 from indexer.model import Hint
+from indexer.settings import Settings
+from indexer.stages.sidecars import try_these
+from indexer.store import outdated, problems
+from indexer.store.connection import Connection, write_transaction
+from watcher.log import EventLog
 
 HOUR_S: Final = 3600.0
 ASLEEP_PAUSE_S: Final = HOUR_S
@@ -16,6 +24,13 @@ _PROBE_S: Final = 10.0
 
 Asleep = Callable[[bytes], bool | None]
 """A root's path -> whether its disk sleeps; None: unknown."""
+_LONGEST_S: Final = 600.0
+"""The longest pause. A guess: each try costs a listing, and a failing disk needs rest."""
+_FEW: Final = 32
+"""Up to so many paths are all scanned when one is due. A guess: more mean a failing disk."""
+_FILES_AT_ONCE: Final = 64
+"""Files of one hint: a change waits for no longer than their reading. A guess: 0.6 s on a disk that
+seeks for each."""
 
 
 def pause_s(interval_h: int, hour: int | None, local: datetime) -> float | None:
@@ -65,12 +80,6 @@ def probe(command: Sequence[str]) -> Asleep:
     return ask
 
 
-_LONGEST_S: Final = 600.0
-"""The longest pause. A guess: each try costs a listing, and a failing disk needs rest."""
-_FEW: Final = 32
-"""Up to so many paths are all scanned when one is due. A guess: more mean a failing disk."""
-
-
 class Retries:
     """A clock for each path: its pauses double for as long as it cannot be read.
 
@@ -96,3 +105,83 @@ class Retries:
             pause_s = min(2 * self._clocks[place][1], self._longest_s)
             self._clocks[place] = (now + pause_s, pause_s)
         return list(self._clocks) if dues and len(self._clocks) <= _FEW else dues
+
+
+class SidecarRetries:
+    """Pictures and playlists that the machine could not read: tried again, ever more rarely (R9).
+
+    As with files, only another try tells that a disk answers again; a look would find nothing.
+
+    What is due then is read by whatever does the deferred stage: the daemon, or workers.
+    """
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
+        self._wants_any = settings.artwork or settings.playlists
+        self._retries = Retries(settings.probe_interval)
+
+    def turn(
+        self, root_ids: Iterable[int], rests: Callable[[int, bytes], bool], now: float
+    ) -> None:
+        """Make due what is to be tried now, but for what `rests` (by root id and path)."""
+        if not self._wants_any:
+            return
+        places = {
+            Hint(root_id, paths.parent_of(path), (paths.name_of(path),))
+            for root_id in root_ids
+            for path in problems.of_pictures_by_machine(self._connection, root_id)
+            if not rests(root_id, path)
+        }
+        for place in self._retries.due(places, now):
+            named = [paths.join(place.folder, name) for name in place.names or ()]
+            try_these(self._connection, place.root_id, named)
+
+
+class _Reread(Struct):
+    """How far a root is."""
+
+    name: str
+    after: int = 0
+    files: int = 0
+
+
+class Rereading:
+    """What an older version of this program has read, and today's reads otherwise, a few at a time.
+
+    A root is asked for after each look at everything, once for each version of the readers.
+    """
+
+    def __init__(self, connection: Connection, log: EventLog) -> None:
+        self._connection = connection
+        self._log = log
+        self._roots: dict[int, _Reread] = {}
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._roots)
+
+    def begin(self, root_id: int, name: str) -> None:
+        """All of a root was looked at: read outdated files again, unless that is done."""
+        if root_id not in self._roots and not outdated.is_current(self._connection, root_id):
+            self._roots[root_id] = _Reread(name)
+
+    def end(self, root_id: int) -> None:
+        """The root is away, or looked at as a whole again, which begins this anew."""
+        self._roots.pop(root_id, None)
+
+    def next_hint(self) -> Hint | None:
+        """The next files to be looked at; None if the rows at hand are current, or all are."""
+        for root_id, reread in self._roots.items():
+            part = outdated.outdated_after(self._connection, root_id, reread.after, _FILES_AT_ONCE)
+            if part.names and not reread.files:
+                self._log.info("reread", root=reread.name, reason="newer reader")
+            reread.after = part.after
+            reread.files += len(part.names)
+            if part.is_last and not part.names:
+                with write_transaction(self._connection):
+                    outdated.note_current(self._connection, root_id)
+                if reread.files:
+                    self._log.info("reread done", root=reread.name, files=reread.files)
+                del self._roots[root_id]
+            return Hint(root_id, b"", part.names) if part.names else None
+        return None

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from indexer.cli.reasons import plain
-from indexer.cli.styles import BOLD, CYAN, DIM, GREEN, RED, YELLOW, styled
 from indexer.cli.terminal import (
+    BOLD,
+    CYAN,
+    DIM,
+    GREEN,
+    RED,
+    YELLOW,
     byte_size,
     columns,
     count,
@@ -19,6 +23,7 @@ from indexer.cli.terminal import (
     number,
     path_text,
     play_time,
+    styled,
     time_span,
 )
 from indexer.paths import shell_word
@@ -469,6 +474,8 @@ def show_lines(row: Mapping[str, Any]) -> Iterator[str]:
             ("moved", f"{local_time(row['moved_at'])}, to {_dict_place(row['moved_to'])}")
         )
     if problem := row.get("problem"):
+        from indexer.cli.problems import plain  # late: few tracks have one
+
         fields.append(("problem", escaped(plain(problem["reason"]))))
     fields += [
         (_LABELS.get(key, key), _value_text(key, value))

@@ -17,6 +17,31 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     Completed = CompletionItem[str]
+import re
+from datetime import datetime, timedelta
+
+_WHOLE: Final = {"-h": "--help", "-0": "--print0"}
+HELP: Final = {"help_option_names": ["-h", "--help"]}
+"""Context settings of a whole program."""
+queue_option = click.option(
+    "--queue",
+    is_flag=True,
+    help="Let workers do it, through the queues in Redis (indexer worker).",
+)
+_SORT_KEYS: Final = (
+    "relevance", "artist", "album", "year", "title", "added", "path", "duration"
+)  # fmt: skip
+_SPANS: Final = {
+    "s": timedelta(seconds=1),
+    "min": timedelta(minutes=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_AGO: Final = r"([0-9]{1,6}) ?(s|min|m|h|d|w)"
+_MONTH: Final = r"[0-9]{4}-[0-9]{2}"
+EXAMPLES: Final = "2h, 7d, 2w, today, yesterday, 2026-11-01 or '2026-11-01 18:30'"
 
 
 def path_argument(word: str) -> bytes:
@@ -81,9 +106,6 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
-_WHOLE: Final = {"-h": "--help", "-0": "--print0"}
-
-
 class InOrder(click.Group):
     """A group whose help lists commands in source order: the most used first."""
 
@@ -91,10 +113,6 @@ class InOrder(click.Group):
         """Names in order of definition, not alphabetically."""
         del ctx
         return list(self.commands)
-
-
-HELP: Final = {"help_option_names": ["-h", "--help"]}
-"""Context settings of a whole program."""
 
 
 class LateCommands(MutableMapping[str, click.Command]):
@@ -217,22 +235,12 @@ version_option = click.option(
     help="Show the versions of this program and its libraries.",
 )
 
-queue_option = click.option(
-    "--queue",
-    is_flag=True,
-    help="Let workers do it, through the queues in Redis (indexer worker).",
-)
 workers_option = click.option(
     "--workers",
     type=at_least(1),
     metavar="N",
     help="Processes that read files.  [default: all cores]",
 )
-
-
-_SORT_KEYS: Final = (
-    "relevance", "artist", "album", "year", "title", "added", "path", "duration"
-)  # fmt: skip
 
 
 def sort_option(default: str) -> Callable[[Any], Any]:
@@ -263,3 +271,49 @@ def invoke(group: click.Group, program: str, words: Sequence[str], session: obje
         command = error.ctx.command_path if error.ctx else program
         message = f"{error.format_message().removesuffix('.')} (see: {command} --help)"
         raise UsageError(message) from error
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The time that a text means, as seen at `now` (a local time with its zone).
+
+    A span is one before `now`, a day begins at midnight of the local time, and a time without a
+    zone is local. Raises ValueError for anything else.
+    """
+    word = text.strip().lower()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if word in ("now", "today"):
+        return now if word == "now" else midnight
+    if word == "yesterday":
+        return _in_local_time(midnight.replace(tzinfo=None) - timedelta(days=1))
+    if ago := re.fullmatch(_AGO, word):
+        return now - int(ago[1]) * _SPANS[ago[2]]
+    if re.fullmatch(_MONTH, word):
+        word += "-01"
+    if word.isdigit():  # Python reads 20261101 as a date; here a number is none
+        raise ValueError(text)
+    return _in_local_time(datetime.fromisoformat(word.upper()))
+
+
+def _in_local_time(time: datetime) -> datetime:
+    """With the zone that this machine has at that time."""
+    return time.astimezone()
+
+
+def moment_argument(word: str) -> datetime:
+    """A moment on the command line."""
+    try:
+        return moment(word, datetime.now().astimezone())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{word!r} is no time; try {EXAMPLES}") from None
+
+
+def since_argument(word: str) -> int | datetime:
+    """A moment, or the number of a change."""
+    if word.isascii() and word.isdigit() and len(word) < 19:
+        return int(word)
+    try:
+        return moment(word, datetime.now().astimezone())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{word!r} is neither the number of a change nor a time; try {EXAMPLES}"
+        ) from None

@@ -1,4 +1,4 @@
-"""`indexer changes`: what was added, modified, moved, went missing or returned."""
+"""`indexer changes` and `indexer as-of`: what has changed, and the library as it was."""
 
 from __future__ import annotations
 
@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.cli import answers
-from indexer.cli.arguments import at_least, examples, files, json_option, one_of, path_argument
+from indexer.cli.arguments import (
+    Asking,
+    at_least,
+    examples,
+    files,
+    json_option,
+    one_of,
+    path_argument,
+    since_argument,
+    text_argument,
+)
 from indexer.cli.listing import listing_options
-from indexer.cli.moments import since_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
+from indexer.cli.terminal import number
 from indexer.errors import UsageError
 from indexer.model import ChangeKind
 from indexer.report import ChangeRow
 
 if TYPE_CHECKING:
     from indexer.lookup import Lookup
+    from indexer.report import SearchNote
+
 
 Moment = int | datetime
 """A time, or the number of the last change before it."""
@@ -121,7 +133,7 @@ def _told(
     if summary and tags:
         raise UsageError("choose one of --summary and --tags")
     if tags:
-        from indexer.cli.retags import table
+        from indexer.cli.export import retag_table
 
         after = library.change_kept(first)
         until = None if last is None else _number(library, last)
@@ -129,7 +141,7 @@ def _told(
         if session.as_json:
             session.output.rows(rows, None)
         else:
-            session.output.data(table(rows))
+            session.output.data(retag_table(rows))
         return 0
     after = _number(library, first)
     until = None if last is None else _number(library, last)
@@ -172,3 +184,48 @@ def _asked(
     if number is None and limit is not None:
         return library.last_changes(limit, choice)
     return library.changes(number or 0, choice, limit=limit)
+
+
+@click.command(
+    "as-of",
+    cls=Asking,
+    epilog=examples("indexer as-of yesterday", "indexer as-of '2026-11-01 18:30' artist:bjork"),
+)
+@click.argument("when", type=since_argument, metavar="WHEN|SEQ")
+@click.argument("words", nargs=-1, type=text_argument, metavar="[WORDS]...")
+@click.option(
+    "--limit",
+    type=at_least(0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of results; 0: all.",
+)
+@listing_options(with_words=True)
+@json_option
+@click.pass_obj
+def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: int) -> int:
+    """List the library as it was, by path, or what WORDS find in it.
+
+    WHEN is a time (2h, 7d, yesterday, 2026-11-01), SEQ the number of a change; WORDS are those of
+    indexer search. Paths and tags are those of that time; what else there was (sizes, covers,
+    lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code 1: nothing
+    found; 3: it is not known any more.
+    """
+    from indexer.past import COLUMNS
+
+    last: list[str] = []
+
+    def note(told: SearchNote) -> None:
+        if told.total is not None:
+            last.append(f"{number(limit)} of {number(told.total)}; --limit 0 shows all")
+
+    with session.lookup() as library:
+        rows = library.as_of(when, words, limit=limit or None, note=note)
+        found = session.answer_rows(rows, answers.search_line, COLUMNS, library)
+        session.output.flush()
+    for line in last:
+        say(line)
+    if not found:
+        say("nothing found" if words else "the library was empty")
+    return 0 if found else 1

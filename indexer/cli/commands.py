@@ -220,7 +220,7 @@ _COMMANDS.add_late("artwork", "indexer.cli.artwork")
 _COMMANDS.add_late("playlists", "indexer.cli.playlists")
 _COMMANDS.add_late("problems", "indexer.cli.problems")
 _COMMANDS.add_late("changes", "indexer.cli.changes")
-_COMMANDS.add_late("as-of", "indexer.cli.as_of")
+_COMMANDS.add_late("as-of", "indexer.cli.changes")
 _COMMANDS.add_late("duplicates", "indexer.cli.duplicates")
 
 
@@ -262,7 +262,7 @@ _COMMANDS.add_late("optimize", "indexer.cli.upkeep")
 _COMMANDS.add_late("repair", "indexer.cli.upkeep")
 _COMMANDS.add_late("metrics", "indexer.cli.metrics")
 _COMMANDS.add_late("reload", "indexer.cli.reload")
-_COMMANDS.add_late("completion", "indexer.cli.completion_command")
+_COMMANDS.add_late("completion", "indexer.cli.completion")
 cli.rare = frozenset((
     "artwork", "as-of", "playlists", "export", "duplicates", "worker", "queues", "dashboard",
     "web", "hooks", "scrub", "backup", "optimize", "repair", "metrics", "reload", "completion",

@@ -66,3 +66,6 @@ def completion_of(program: str) -> click.Command:
 
 def _variable(program: str) -> str:
     return f"_{program.upper()}_COMPLETE"
+
+
+completion = completion_of("indexer")

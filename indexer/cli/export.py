@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,8 +22,12 @@ from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from indexer.lookup import Lookup
+    from indexer.retags import Retag
+
 
 Row = Mapping[str, Any]
+_RETAG_COLUMNS: Final = ("track_id", "at", "root", "path", "file", "tag", "before", "after")
+_SEVERAL: Final = "; "
 
 
 @click.command(
@@ -110,3 +114,16 @@ def _seconds(row: Row) -> int:
 def _name(row: Row) -> str:
     known = [row[column] for column in ("artist", "title") if row[column]]
     return " ".join(" - ".join(known).split())
+
+
+def retag_table(rows: Iterable[Retag]) -> Iterator[bytes]:
+    """RFC 4180, as `indexer export`: several values are joined, U+FFFD is in odd paths."""
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\r\n")
+    writer.writerow(_RETAG_COLUMNS)
+    for row in rows:
+        yield _taken(line)
+        before, after = _SEVERAL.join(row.before), _SEVERAL.join(row.after)
+        known = (row.track_id, row.at, row.root, row.path, row.file, row.tag)
+        writer.writerow((*known, before, after))
+    yield _taken(line)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.cli import answers
-from indexer.cli.arguments import at_least, examples, json_option
+from indexer.cli.arguments import at_least, examples, json_option, moment_argument
 from indexer.cli.listing import listing_options
-from indexer.cli.moments import moment_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import number

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import msgspec
 
-from indexer.cli.styles import shows_styles, unstyled
-from indexer.cli.terminal import escaped, folded
+from indexer.cli.terminal import escaped, folded, shows_styles, unstyled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

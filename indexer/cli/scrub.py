@@ -12,8 +12,16 @@ import click
 from indexer.cli.arguments import at_least, examples, files, json_option, path_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.styles import BOLD, styled
-from indexer.cli.terminal import byte_size, count, escaped, number, path_text, time_span
+from indexer.cli.terminal import (
+    BOLD,
+    byte_size,
+    count,
+    escaped,
+    number,
+    path_text,
+    styled,
+    time_span,
+)
 
 if TYPE_CHECKING:
     from indexer.report import ScrubReport

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+import signal
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from indexer.cli.interrupt import Interrupt
 from indexer.cli.listing import Listing
 from indexer.cli.output import Output, can_redraw, say
 from indexer.cli.terminal import file_text
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from types import FrameType
 
     from indexer.library import Library
     from indexer.lookup import Lookup
     from indexer.model import Listener
     from indexer.settings import Settings
+
 
 Row = TypeVar("Row")
 
@@ -32,6 +34,7 @@ _ACTIONABLE = frozenset({
     errno.ENODEV, errno.ENXIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
 })  # fmt: skip
 """System errors whose own message is enough for a user; others are shown with a traceback."""
+_POLITE = b"indexer: stopping after the current batch; once more to stop at once\n"
 
 
 class Session:
@@ -190,3 +193,51 @@ def _log() -> None:
     from indexer.cli.log import log_to_stderr  # late: commands that only ask log nothing
 
     log_to_stderr()
+
+
+class Interrupt:
+    """The user's request to stop; the library polls it as `stop`.
+
+    As a context manager it catches both signals. After the first, the run ends between two batches.
+    The second raises KeyboardInterrupt, and restores the kernel's default action for a third. A
+    signal that was ignored when the program started (`nohup`, `&` in a script) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        """The signal that came first."""
+        self._before: dict[int, signal._HANDLER] = {}
+        self._wipe = b""
+
+    def __call__(self) -> bool:
+        return self.number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The shell's exit code for a program ended by this signal: 130 or 143."""
+        return 128 + (self.number or signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        self._wipe = b"\r\x1b[K" if can_redraw() else b""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            if before != signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._caught)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before.clear()
+
+    def _caught(self, number: int, _frame: FrameType | None) -> None:
+        if self.number is not None:
+            for caught in self._before:
+                signal.signal(caught, signal.SIG_DFL)
+            raise KeyboardInterrupt
+        self.number = number
+        # Not through sys.stderr: the signal may have interrupted a write to it.
+        # The progress line is erased first, and is drawn next on the line below.
+        with suppress(OSError):  # stderr is closed: the request is kept
+            os.write(2, self._wipe + _POLITE)

@@ -12,14 +12,14 @@ import os
 import re
 import unicodedata
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
 
-from indexer.cli.styles import unstyled
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from typing import TextIO
+
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Controls (C0, DEL, C1), lone surrogates, line and paragraph separators."""
@@ -30,6 +30,13 @@ _BLANKS = re.compile(r"(?<=\S)( +)")
 _COMMAND = "`[^`]{1,50}`"
 _TIE = "\0"
 """Stands for a blank at which a line must not break; no escaped text has it."""
+BOLD: Final = "1"
+DIM: Final = "2"
+RED: Final = "31"
+GREEN: Final = "32"
+YELLOW: Final = "33"
+CYAN: Final = "36"
+_SEQUENCE: Final = r"\x1b\[[0-9]*m"
 
 
 def escaped(text: str) -> str:
@@ -167,3 +174,24 @@ def _width(text: str) -> int:
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text
     )
+
+
+def styled(text: str, style: str) -> str:
+    """The text in a style; it must not have one already.
+
+    A style helps the eye and says nothing that the words do not. It is written as the sequences of
+    ECMA-48 (8.3.117, SGR), which no escaped text has; only `Output` knows whether they are shown.
+    """
+    return f"\x1b[{style}m{text}\x1b[0m" if text else text
+
+
+def unstyled(text: str) -> str:
+    """The text as it is without styles."""
+    return re.sub(_SEQUENCE, "", text) if "\x1b" in text else text
+
+
+def shows_styles(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows styles, and its user wants them (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return stream.isatty()

@@ -21,9 +21,8 @@ from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
-from indexer.runs.follow import follow
 from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, lock_info, wait_for_lock
-from indexer.runs.result import Result
+from indexer.runs.result import Result, follow
 from indexer.runs.wakeup import request_run, wake
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share

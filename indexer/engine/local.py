@@ -17,12 +17,11 @@ from indexer import paths
 from indexer.disk.rotational import reader_count
 from indexer.disk.tree import Tree
 from indexer.engine.background import BackgroundReads
-from indexer.evidence import ignore_lease_signal
+from indexer.evidence import chunk_of, ignore_lease_signal
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Chunk, Entry, Hint, Listener, Progress, Reading, Waiting
 from indexer.process import collector_relaxed
-from indexer.readers.chunks import chunk_of
 from indexer.readers.limited import LimitedReaders, ReadJob
 from indexer.readers.pool import ReaderPool
 from indexer.runs import run_counts

@@ -15,7 +15,7 @@ from indexer.queue.profiles import QUEUES
 from indexer.queue.redis_client import answering, state_of
 from indexer.readers.artwork import count_due
 from indexer.runs import run_counts
-from indexer.runs.follow import follow
+from indexer.runs.result import follow
 from indexer.settings import Settings
 from indexer.store import pending
 from indexer.store.connection import Connection

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.disk.tree import Tree
+from indexer.evidence import chunk_of
 from indexer.queue.generations import JOB_S, GenerationTracker
 from indexer.queue.index_context import IndexContext, files_text, now_ms
 from indexer.queue.jobs import read_order
@@ -26,7 +27,6 @@ from indexer.queue.messages import (
 )
 from indexer.queue.queues import chunk_job
 from indexer.queue.scan_passes import Pass, Planned, enqueue_links_now
-from indexer.readers.chunks import chunk_of
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.runs.throughput import Step

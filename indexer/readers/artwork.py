@@ -17,10 +17,10 @@ from msgspec import Struct
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
 from indexer.artwork.model import Candidate, PictureJob, PictureKey, PictureReading, Wanted
 from indexer.disk.tree import Tree
+from indexer.evidence import chunk_of
 from indexer.faults import check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Problem, ProblemKind
-from indexer.readers.chunks import chunk_of
 from indexer.readers.pictures import PictureReaders
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser

@@ -13,10 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from indexer.process import Standstill
+from indexer.process import Standstill, end_process
 from indexer.readers.halving import Piece
 from indexer.readers.reader import AT_HAND, HEADER
-from indexer.shares import left_behind
 
 _PIPE_BYTES: Final = 1024 * 1024
 """Pipe size for answers that are not collected yet; Linux gives 64 KB, and limits the sum of a
@@ -121,7 +120,7 @@ class ReaderProcess:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(0 if self._is_killed else 1)
         status = (
-            left_behind.end(self.process)
+            end_process(self.process)
             if self.process.returncode is None
             else self.process.returncode
         )

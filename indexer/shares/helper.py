@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from indexer.disk.filesystem import Disk
-from indexer.process import Standstill
-from indexer.shares import left_behind
+from indexer.process import Standstill, end_process
 from indexer.shares.hanging import PATIENCE_S
 from indexer.shares.messages import FRAME, Done, Failed, Ready, Request, WhichNumber
 
@@ -134,7 +133,7 @@ class Helper:
         if not self.is_ended:
             self.is_ended = True
             self._socket.close()
-            left_behind.end(self.process)
+            end_process(self.process)
         return self.process.poll() is not None
 
     def _await(self, patience_s: float) -> object:
@@ -185,7 +184,7 @@ class Helper:
         except ConnectionError:
             came = b""
         if not came:
-            status = left_behind.end(self.process) or 0
+            status = end_process(self.process) or 0
             what = f"cannot be accessed, since the process that did it has ended ({status})"
             raise Ended(what, max(0, -status))
         self._inbox += came

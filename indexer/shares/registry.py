@@ -10,13 +10,13 @@ import atexit
 import os
 import time
 from collections.abc import Callable, Iterable
+from subprocess import Popen
 from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from indexer import errors
 from indexer.disk.tree import Arguments
-from indexer.shares import left_behind
 from indexer.shares.hanging import PATIENCE_S, root_silent
 from indexer.shares.helper import Helper, Silent
 from indexer.shares.messages import Call
@@ -42,7 +42,7 @@ class _Share(Struct):
     pause_s: float = _FIRST_PAUSE_S
     try_at: float = 0.0
     """When it is tried again; and, during a try, when that is given up."""
-    left: list[left_behind.Process] = []
+    left: list[Popen[bytes]] = []
     """Helpers that are blocked in the kernel."""
 
 

@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from indexer import errors
 from indexer.serving.guards import Guard, seal
-from indexer.web import duplicates, lists, one, playlists, streams, work
+from indexer.web import lists, one, streams, work
 from indexer.web.site import HERE, Site
 
 _POLICY = (
@@ -23,7 +23,7 @@ def app_of(site: Site, guard: Guard) -> Flask:
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _YEAR_S  # their addresses have a hash of the content
     app.url_map.merge_slashes = False  # `//` is not found, and not redirected
     site.dress(app)
-    for module in (lists, one, duplicates, playlists, streams, work):
+    for module in (lists, one, streams, work):
         module.add_to(app, site)
     _guard(app, guard)
     _explain_errors(app)

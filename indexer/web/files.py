@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.artwork.cache import KEPT_SIZE
-from indexer.disk.piece import piece_of
+from indexer.disk.pieces import piece_of
 from indexer.model import RowState
 from indexer.paths import suffix_of
 from indexer.shares.hanging import ask_at, is_share

@@ -1,4 +1,7 @@
-"""The lists: home, search, albums, artists, changes, problems; each with `.json` and `.csv`."""
+"""The lists: home, search, albums, artists, changes, problems, duplicates, playlists.
+
+Each is a page, and data as `.json` and `.csv`.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,15 @@ from typing import Any, Final
 import msgspec
 from flask import Flask, Response, render_template, request
 
-from indexer import report
+from indexer import duplicates, report
 from indexer.lookup import Lookup
 from indexer.store import browse, changes
 from indexer.store.connection import token_of
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.web import finding
 from indexer.web.answers import listed
-from indexer.web.history import told
 from indexer.web.shelf import FACETS, ORDERS
-from indexer.web.site import Site
+from indexer.web.site import Site, told
 from indexer.web.words import iso
 
 PAGE: Final = 60
@@ -40,6 +42,13 @@ _LONGEST: Final = 500
 """Letters of a search."""
 _AT_ONCE: Final = 200
 """Albums that are read at once."""
+_DUPLICATES: Final = 100
+_MOST_DUPLICATES: Final = 1000
+"""Groups as data."""
+_PLAYLISTS: Final = 500
+_PLAYLIST_COLUMNS: Final = (
+    "id", "root", "path", "name", "items", "tracks", "streams", "broken", "waiting", "problem",
+)  # fmt: skip
 
 
 def add_to(app: Flask, site: Site) -> None:
@@ -57,6 +66,10 @@ def add_to(app: Flask, site: Site) -> None:
     rule("/changes.<kind>", "changes_data", lambda kind: _changes_data(site, kind))
     rule("/problems", "problems", lambda: _problems(site))
     rule("/problems.<kind>", "problems_data", lambda kind: _problems_data(site, kind))
+    rule("/duplicates", "duplicates", lambda: _duplicates(site))
+    rule("/duplicates.<kind>", "duplicates_data", lambda kind: _duplicates_data(site, kind))
+    rule("/playlists", "playlists", lambda: _playlists(site))
+    rule("/playlists.<kind>", "playlists_data", lambda kind: _playlists_data(site, kind))
 
 
 def _home(site: Site) -> str:
@@ -230,3 +243,53 @@ def _days_ago(days: int) -> str:
     """A time as the view has it."""
     at = datetime.now(UTC) - timedelta(days=days)
     return report.iso(report.unix_ms(at))
+
+
+def _duplicates_by() -> str:
+    by = request.args.get("by", "")
+    return by if by in duplicates.BY else duplicates.BY[0]
+
+
+def _duplicate_groups(site: Site, by: str, limit: int) -> list[duplicates.Duplicates]:
+    return site.pool.answer(
+        ("duplicates", by, limit), lambda lookup: list(lookup.duplicates(by, limit))
+    )
+
+
+def _duplicates(site: Site) -> str:
+    by = _duplicates_by()
+    groups = _duplicate_groups(site, by, _DUPLICATES)
+    unheard = 0
+    if by == "essence":
+        unheard = site.pool.answer(("unheard",), lambda lookup: lookup.unheard())
+    return render_template(
+        "duplicates.html", groups=groups, by=by, most=_DUPLICATES, unheard=unheard
+    )
+
+
+def _duplicates_data(site: Site, kind: str) -> Response:
+    """One row for each file, with the number of its group in CSV."""
+    groups = _duplicate_groups(site, _duplicates_by(), _MOST_DUPLICATES)
+    if kind == "json":
+        return listed(kind, "duplicates", map(msgspec.to_builtins, groups), ())
+    rows: list[dict[str, Any]] = [
+        {"group": number, **row} for number, group in enumerate(groups, 1) for row in group.files
+    ]
+    columns = tuple(name for name in duplicates.FIELDS if name != "path_b64")
+    return listed(kind, "duplicates", rows, ("group", *columns))
+
+
+def _playlists(site: Site) -> str:
+    def ask(lookup: Lookup) -> tuple[list[report.PlaylistRow], list[report.BrokenItem]]:
+        return list(lookup.playlists()), list(islice(lookup.broken_items(), _PLAYLISTS))
+
+    rows, broken = site.pool.answer("playlists", ask)
+    return render_template(
+        "playlists.html", rows=rows[:_PLAYLISTS], total=len(rows), broken=broken, most=_PLAYLISTS
+    )
+
+
+def _playlists_data(site: Site, kind: str) -> Response:
+    with site.pool.reader() as lookup:
+        rows = list(lookup.playlists())
+    return listed(kind, "playlists", map(msgspec.to_builtins, rows), _PLAYLIST_COLUMNS)

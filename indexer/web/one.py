@@ -16,8 +16,7 @@ from indexer.store import browse, tracks
 from indexer.store.changes import Choice
 from indexer.store.view_rows import library_rows
 from indexer.web.answers import single
-from indexer.web.history import Told, told
-from indexer.web.site import Site
+from indexer.web.site import Site, Told, told
 
 _CHANGES: Final = 20
 _MOST_TRACKS: Final = 2000

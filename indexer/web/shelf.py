@@ -7,6 +7,7 @@ these arrays a few milliseconds.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -27,6 +28,7 @@ BIT_RATES: Final = (
 )  # fmt: skip
 """Their names in kbit/s, and where each begins."""
 FACETS: Final = ("genre", "decade", "format", "bitrate", "cover")
+OTHER = "#"
 
 
 class Chosen(Struct, frozen=True):
@@ -154,3 +156,31 @@ def _all_of(marks: Iterable[bytes], count: int) -> bytes:
     for one in marks:
         both &= int.from_bytes(one)
     return both.to_bytes(count)
+
+
+class Directory:
+    """All artists at one moment, in the order of their folded names."""
+
+    def __init__(self, connection: Connection) -> None:
+        rows = [(_letter(name), fold(name), one, name, tracks)
+                for one, name, tracks in browse.all_artists(connection)]  # fmt: skip
+        rows.sort()
+        self._letters = [row[0] for row in rows]
+        self._rows = [row[2:] for row in rows]
+
+    @property
+    def letters(self) -> list[str]:
+        """The first letters that there are."""
+        return list(dict.fromkeys(self._letters))
+
+    def of_letter(self, letter: str) -> Sequence[tuple[int, str, int]]:
+        """(id, name, number of tracks) of the artists with this first letter; empty: of all."""
+        if not letter:
+            return self._rows
+        begin, end = bisect_left(self._letters, letter), bisect_right(self._letters, letter)
+        return self._rows[begin:end]
+
+
+def _letter(name: str) -> str:
+    first = fold(name)[:1].upper()
+    return first if "A" <= first <= "Z" else OTHER

@@ -16,22 +16,28 @@ from indexer.lookup import Lookup
 from indexer.settings import Settings
 from indexer.store.folding import fold
 from indexer.web import words
-from indexer.web.artists import Directory
 from indexer.web.calm import Line, Standing
 from indexer.web.feed import Feed
 from indexer.web.files import AudioFiles, CoverMaker
-from indexer.web.history import told
-from indexer.web.kept import Kept
-from indexer.web.pool import Pool
-from indexer.web.shelf import Shelf
+from indexer.web.pool import Kept, Pool
+from indexer.web.shelf import Directory, Shelf
 
 if TYPE_CHECKING:
     from flask import Flask
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from indexer.store import view_rows
+from indexer.store.schema import LIBRARY_COLUMNS
 
 HERE: Final = Path(__file__).parent
 _TONES: Final = 6
 _PLAYED: Final = frozenset({"mp3", "flac", "aac", "alac", "vorbis", "opus", "pcm"})
 """What browsers play."""
+_TITLE = LIBRARY_COLUMNS.index("title")
+_ARTIST = LIBRARY_COLUMNS.index("artist")
+_ALBUM = LIBRARY_COLUMNS.index("album_id")
 
 
 class Site:
@@ -112,3 +118,45 @@ def _tone(name: str) -> int:
 def _version(name: str) -> str:
     data = (HERE / "static" / name).read_bytes()
     return f"/static/{name}?v={hashlib.blake2b(data, digest_size=6).hexdigest()}"
+
+
+class Told(Struct, frozen=True):
+    """One change, in words."""
+
+    row: report.ChangeRow
+    title: str | None
+    artist: str | None
+    album_id: int | None
+    """None: the track is not present."""
+
+    @property
+    def name(self) -> str:
+        """The title, or the name of the file."""
+        return self.title or self.row.path.rpartition("/")[2]
+
+    @property
+    def place(self) -> str:
+        """Where the file is; of a move, where it came from, too."""
+        here = f"{self.row.root}/{self.row.path}"
+        if self.row.old_path is None:
+            return here
+        return f"{self.row.old_root}/{self.row.old_path} → {here}"
+
+
+def told(lookup: Lookup, rows: Sequence[report.ChangeRow]) -> list[Told]:
+    """These changes in words, in this order."""
+    ids = list(dict.fromkeys(row.track_id for row in rows))
+    known = {track[0]: track for track in view_rows.rows(lookup.connection, ids)}
+    return [_told(row, known.get(row.track_id)) for row in rows]
+
+
+def _told(row: report.ChangeRow, track: tuple[object, ...] | None) -> Told:
+    if track is None:
+        return Told(row, None, None, None)
+    title, artist, album_id = track[_TITLE], track[_ARTIST], track[_ALBUM]
+    return Told(
+        row,
+        None if title is None else str(title),
+        None if artist is None else str(artist),
+        album_id if isinstance(album_id, int) else None,
+    )

@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import msgspec
 from flask import Flask, Response, render_template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from indexer import report
 from indexer.lookup import Lookup
 from indexer.process import age_of
 from indexer.store import browse
 from indexer.web.answers import single
-from indexer.web.drawing import bars
 from indexer.web.site import Site
 from indexer.web.words import counted, number, size, span
 
@@ -30,6 +29,10 @@ _AGES: Final = (
 _INOTIFY: Final = Path("/proc/sys/fs/inotify")
 _MOST_CHANGES: Final = 200_000
 """Of which those of the last days are counted."""
+_WIDTH = 320
+_HEIGHT = 64
+_GAP = 2
+_WIDEST = 54
 
 
 def add_to(app: Flask, site: Site) -> None:
@@ -139,3 +142,39 @@ def _watches() -> dict[str, Any]:
         with suppress(OSError, ValueError):
             found[name] = int((_INOTIFY / name).read_text("ascii"))
     return found
+
+
+def bars(values: Sequence[tuple[str, float, str]], label: str) -> Markup:
+    """A bar for each (name, value, value in words); `label` says what they are."""
+    most = max((value for _, value, _ in values), default=0) or 1
+    width = min(_WIDEST, _WIDTH / max(1, len(values)))
+    left = _WIDTH - width * len(values)
+    parts = [_head(label, values)]
+    for place, (name, value, words) in enumerate(values):
+        height = max(1.0 if value else 0.0, (_HEIGHT - 4) * value / most)
+        kind = "bar" if value else "bar none"
+        height = height or 1.0
+        parts.append(
+            Markup(
+                '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5">'
+                "<title>{}: {}</title></rect>"
+            ).format(
+                kind,
+                left + place * width,
+                _HEIGHT - height,
+                max(1.0, width - _GAP),
+                height,
+                name,
+                words,
+            )
+        )
+    parts.append(Markup("</svg>"))
+    return Markup("").join(parts)
+
+
+def _head(label: str, values: Sequence[tuple[str, float, str]]) -> Markup:
+    told = "; ".join(f"{name}: {words}" for name, value, words in values if value) or "nothing"
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}">'
+    ).format(_WIDTH, _HEIGHT, escape(f"{label}. {told}"))

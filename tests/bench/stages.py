@@ -14,11 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.evidence import ignore_lease_signal
+from indexer.evidence import chunk_of, ignore_lease_signal
 from indexer.library import Library
 from indexer.model import Chunk, Reading
 from indexer.process import collector_relaxed
-from indexer.readers.chunks import chunk_of
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer import errors
-from indexer.shares import left_behind
+from indexer import errors, process
 from indexer.shares.hanging import real_path
 from indexer.shares.helper import Helper, Silent
 from indexer.shares.messages import Call, Done
@@ -239,12 +238,12 @@ def test_a_root_that_stays_silent_has_one_helper_at_a_time_and_ever_longer_pause
     assert 4 <= len(started) <= 10
     assert pauses == sorted(pauses)
     assert pauses[-1] >= 60
-    eventually(lambda: left_behind.reap() == 0)
+    eventually(lambda: process.reap_processes() == 0)
 
 
 def test_a_process_that_was_told_to_end_is_reaped_and_not_waited_for(helper: Helper) -> None:
     helper.ask(Call(len, (b"",)))
-    assert left_behind.end(helper.process) == -signal.SIGKILL
+    assert process.end_process(helper.process) == -signal.SIGKILL
 
 
 def test_the_helper_of_a_root_that_is_no_share_any_more_ends(shares: Shares) -> None:

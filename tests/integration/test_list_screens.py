@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from indexer.cli.styles import unstyled
+from indexer.cli.terminal import unstyled
 from tests.corpus import plant, tagged
 from tests.programs import run
 from tests.screens import screen

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from indexer.shares import left_behind
+from indexer import process
 from indexer.shares.helper import Helper, Silent
 from indexer.shares.messages import Call
 from tests.corpus import plant, tagged
@@ -332,7 +332,7 @@ def test_a_process_that_waits_in_the_kernel_is_left_behind_and_reaped_later(
     disk = mount(tmp_path / "frozen", "-o", "loop", make_disk("frozen.img"))
     freeze = tool("fsfreeze", of="util-linux")
     subprocess.run([freeze, "-f", disk], check=True)  # a writer waits, and no signal ends it
-    before = left_behind.reap()
+    before = process.reap_processes()
     try:
         helper = Helper()
         began = time.monotonic()
@@ -340,10 +340,10 @@ def test_a_process_that_waits_in_the_kernel_is_left_behind_and_reaped_later(
             helper.ask(Call(os.mkdir, (os.fsencode(disk / "new"),)), patience_s=0.3)
         assert not helper.end()
         assert time.monotonic() - began < 30  # not for ever
-        assert left_behind.reap() == before + 1
+        assert process.reap_processes() == before + 1
     finally:
         subprocess.run([freeze, "-u", disk], check=True)
-    eventually(lambda: left_behind.reap() == before)
+    eventually(lambda: process.reap_processes() == before)
 
 
 # ---- workers

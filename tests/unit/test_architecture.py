@@ -23,7 +23,6 @@ FLOORS = (
     ("indexer.lookup",),
     (
         "indexer.status",
-        "indexer.health",
         "indexer.measures",
         "indexer.exposition",
         "indexer.covers",

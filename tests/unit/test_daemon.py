@@ -31,7 +31,7 @@ from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.local_work import LocalWork, Looked
 from watcher.roots import Root, RootStatus
-from watcher.watchdog import Watchdog
+from watcher.system import Watchdog
 from watcher.watches import Watches
 
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
@@ -138,7 +138,7 @@ def test_a_manager_is_told_that_the_loop_goes_on_while_it_looks_at_much(
     stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr("watcher.watchdog.notify", lambda state, _environ: told.append(state))
+    monkeypatch.setattr("watcher.system.notify", lambda state, _environ: told.append(state))
     plant(music, {f"{number}/a.mp3": tagged(title="A") for number in range(20)})
     stepped.daemon._watchdog = Watchdog({"WATCHDOG_USEC": "1"})
     stepped.step()

@@ -9,16 +9,15 @@ from collections.abc import Callable
 import pytest
 
 from indexer import report
-from indexer.health import lines
 from indexer.library import Library
 from indexer.model import Hint
 from indexer.runs.lock import LockInfo
+from indexer.status import health_lines
 from indexer.store import pending, problems, roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import LONG_MS, NEW_MS, InIndex, in_index
 from tests.trees import BAD, Plant, song
-from watcher.health import HealthLog
-from watcher.log import EventLog
+from watcher.log import EventLog, HealthLog
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def test_a_problem_is_new_for_a_day(library: Library, plant: Plant, connection: 
     assert (found.new_problems, found.waiting) == (2, 0)
     assert found.problems_since_ms is not None
     assert in_index(connection, (), since_ms + 2 * NEW_MS) == InIndex()
-    (line,) = lines(found, (), None)
+    (line,) = health_lines(found, (), None)
     assert line.level == "warning"
     assert line.text == "2 new problems in the last 24 hours: see indexer problems"
     assert line.since == report.iso(found.problems_since_ms)
@@ -62,7 +61,7 @@ def test_what_is_pending_for_a_quarter_of_an_hour_is_told_but_not_of_a_root_that
     late = in_index(connection, (), 1_000_001 + LONG_MS)
     assert (late.waiting, late.waiting_since_ms) == (1, 1_000_000)
     assert in_index(connection, (root.id,), 1_000_001 + LONG_MS) == InIndex()
-    (line,) = lines(late, (), None)
+    (line,) = health_lines(late, (), None)
     assert (line.level, line.since) == ("fault", "1970-01-01T00:16:40.000Z")
     assert line.text == "1 place pending for more than 15 minutes"
 
@@ -75,7 +74,7 @@ def test_the_worst_comes_first() -> None:
         os.getpid(), "daemon", 5, 2, queue_trouble="no Redis", unwatched_since_ms=2000,
         away_since_ms={"away": 1000},
     )  # fmt: skip
-    told = list(lines(InIndex(1, 3000, 2, 4000), (away, here, partly), daemon))
+    told = list(health_lines(InIndex(1, 3000, 2, 4000), (away, here, partly), daemon))
     assert [line.text for line in told] == [
         "root away is offline",
         "root partly: a disk of it seems to be away",
@@ -87,7 +86,7 @@ def test_the_worst_comes_first() -> None:
     assert [line.since and line.since[17:19] for line in told] == [
         "01", None, None, "04", "02", "03",
     ]  # fmt: skip
-    assert list(lines(InIndex(), (here,), LockInfo(1, "daemon", 5))) == []
+    assert list(health_lines(InIndex(), (here,), LockInfo(1, "daemon", 5))) == []
 
 
 def test_the_log_says_once_that_problems_rose_and_once_that_none_is_new(

@@ -11,7 +11,7 @@ import pytest
 
 import indexer
 from indexer import errors, past
-from indexer.cli.retags import table
+from indexer.cli.export import retag_table
 from indexer.library import Library
 from indexer.model import ChangeKind
 from indexer.settings import Settings
@@ -237,7 +237,7 @@ def test_the_tags_that_a_mass_retag_replaced_are_told_once_for_each_track(
         ("1.mp3", "artist", ("Björk", "Muse"), ("x",)),
         ("2.mp3", "title", ("Two",), ("Tmp",)),
     ]
-    text = b"".join(table(library.retags(begin))).decode()
+    text = b"".join(retag_table(library.retags(begin))).decode()
     first, _ = csv.DictReader(io.StringIO(text))
     assert (first["file"], first["before"]) == (str(music / "4.mp3"), "Björk; Muse")
 

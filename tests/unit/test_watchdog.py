@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from watcher import watchdog
-from watcher.watchdog import Watchdog
+from watcher import system
+from watcher.system import Watchdog
 
 LIMIT = {"WATCHDOG_USEC": "100000000", "NOTIFY_SOCKET": "/run/notify"}
 """100 s."""
@@ -32,7 +32,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         sent.append(state)
         return True
 
-    monkeypatch.setattr(watchdog, "notify", notify)
+    monkeypatch.setattr(system, "notify", notify)
     return sent
 
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.cli import answers
-from indexer.cli.styles import unstyled
+from indexer.cli.terminal import unstyled
 from indexer.report import (
     ChangeRow,
     DaemonStatus,

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from indexer.cli.interrupt import Interrupt
+from indexer.cli.session import Interrupt
 
 
 def test_the_first_signal_is_a_wish(capfd: pytest.CaptureFixture[str]) -> None:

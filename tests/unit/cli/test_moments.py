@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from indexer.cli.moments import moment, moment_argument, since_argument
+from indexer.cli.arguments import moment, moment_argument, since_argument
 
 
 @pytest.fixture(autouse=True)

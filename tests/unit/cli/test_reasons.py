@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from indexer.cli.reasons import grouped_lines, plain, technical_line
-from indexer.cli.styles import unstyled
+from indexer.cli.problems import grouped_lines, plain, technical_line
+from indexer.cli.terminal import unstyled
 from indexer.report import ProblemRow
 
 

@@ -5,8 +5,7 @@ import io
 import pytest
 
 from indexer.cli import answers
-from indexer.cli.styles import BOLD, DIM, shows_styles, styled, unstyled
-from indexer.cli.terminal import columns, escaped, folded
+from indexer.cli.terminal import BOLD, DIM, columns, escaped, folded, shows_styles, styled, unstyled
 from indexer.report import ChangeRow
 
 

@@ -11,8 +11,7 @@ import pytest
 from indexer.library import Library
 from indexer.settings import Settings
 from indexer.store.connection import Connection
-from indexer.web.kept import Kept
-from indexer.web.pool import Pool
+from indexer.web.pool import Kept, Pool
 from tests.corpus import plant, tagged
 
 

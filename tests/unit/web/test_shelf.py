@@ -11,8 +11,7 @@ import pytest
 
 from indexer.library import Library
 from indexer.settings import Settings
-from indexer.web.artists import Directory
-from indexer.web.shelf import Shelf
+from indexer.web.shelf import Directory, Shelf
 from tests.corpus import plant, tagged
 
 TREE: dict[str, dict[str, Any]] = {

@@ -1,9 +1,10 @@
-"""A path of a root -> its bytes, piece by piece, from the disk and not from memory."""
+"""A path of a root -> the bytes of the file there, a piece at a time, with no file held open."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import Final, NamedTuple
 
 from indexer.disk.descent import NOT_THERE, OpenFolders
@@ -59,3 +60,23 @@ def _open(folders: OpenFolders, path: bytes) -> int:
         if error.errno != errno.EPERM:
             raise
     return folders.open(path, _FLAGS)
+
+
+def piece_of(
+    root_path: bytes,
+    path: bytes,
+    follow_links: bool,  # noqa: FBT001 - as `ask_at` passes it on
+    begin: int,
+    count: int,
+) -> tuple[int, int, bytes] | None:
+    """(size, mtime in nanoseconds, at most `count` bytes from `begin`); None for no regular file.
+
+    A path that leads out of the root is none. Raises OSError.
+    """
+    with OpenFolders.at(root_path, follow_links=follow_links) as folders:
+        descriptor = folders.open(path, _FLAGS)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return status.st_size, status.st_mtime_ns, os.pread(file.fileno(), count, begin)
