@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
+from datetime import datetime, timedelta
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     Completed = CompletionItem[str]
-import re
-from datetime import datetime, timedelta
+
 
 _WHOLE: Final = {"-h": "--help", "-0": "--print0"}
 HELP: Final = {"help_option_names": ["-h", "--help"]}

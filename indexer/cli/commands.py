@@ -250,18 +250,18 @@ def verify(session: Session, *, deep: bool) -> int:
 
 
 _COMMANDS.add_late("scrub", "indexer.cli.scrub")
-_COMMANDS.add_late("doctor", "indexer.cli.doctor")
+_COMMANDS.add_late("doctor", "indexer.cli.service")
 _COMMANDS.add_late("roots", "indexer.cli.roots")
-_COMMANDS.add_late("worker", "indexer.cli.worker")
+_COMMANDS.add_late("worker", "indexer.cli.queues")
 _COMMANDS.add_late("queues", "indexer.cli.queues")
-_COMMANDS.add_late("dashboard", "indexer.cli.dashboard")
+_COMMANDS.add_late("dashboard", "indexer.cli.pages")
 _COMMANDS.add_late("hooks", "indexer.cli.hooks")
-_COMMANDS.add_late("web", "indexer.cli.web")
+_COMMANDS.add_late("web", "indexer.cli.pages")
 _COMMANDS.add_late("backup", "indexer.cli.upkeep")
 _COMMANDS.add_late("optimize", "indexer.cli.upkeep")
 _COMMANDS.add_late("repair", "indexer.cli.upkeep")
-_COMMANDS.add_late("metrics", "indexer.cli.metrics")
-_COMMANDS.add_late("reload", "indexer.cli.reload")
+_COMMANDS.add_late("metrics", "indexer.cli.service")
+_COMMANDS.add_late("reload", "indexer.cli.service")
 _COMMANDS.add_late("completion", "indexer.cli.completion")
 cli.rare = frozenset((
     "artwork", "as-of", "playlists", "export", "duplicates", "worker", "queues", "dashboard",

@@ -1,7 +1,8 @@
-"""Files beside the music that say something of it: pictures, lyrics and playlists."""
+"""Files beside the music that say something of it: pictures, lyrics and playlists; their names."""
 
 from __future__ import annotations
 
+import unicodedata
 from enum import Enum
 from typing import Final
 
@@ -13,6 +14,8 @@ LYRICS_SUFFIX: Final = b".lrc"
 PLAYLIST_SUFFIXES: Final = (b".m3u", b".m3u8")
 NO_STAMP: Final = Stamp(0, 0, 0, 0)
 """Of a file of lyrics: that it is there is all that is asked of it, so a listing tells enough."""
+_FALLBACK: Final = ("cp1252", "latin-1")
+"""What older programs on Windows wrote; the second has a letter for each byte."""
 
 
 class SidecarKind(Enum):
@@ -48,3 +51,28 @@ def stem_of(path: bytes) -> bytes:
     """The name of a file without its suffix."""
     name = name_of(path)
     return name[: len(name) - len(suffix_of(name))]
+
+
+def text_of(name: bytes) -> str:
+    """A name as text: UTF-8, else the code page of Western Europe."""
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    for encoding in _FALLBACK:
+        try:
+            return name.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise AssertionError("unreachable: Latin-1 has a letter for each byte")
+
+
+def folded(name: bytes) -> bytes:
+    """What two names have in common that differ in case, or in how their accents are written.
+
+    Accents may be composed or not (NFC, NFD); other systems take such names for one.
+    """
+    if name.isascii():
+        return name.lower()
+    text = unicodedata.normalize("NFC", text_of(name)).casefold()
+    return unicodedata.normalize("NFC", text).encode()

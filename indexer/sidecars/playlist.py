@@ -12,14 +12,14 @@ import os
 from typing import BinaryIO, Final
 
 from indexer.model import PlaylistFacts
-from indexer.sidecars import PlaylistError
-from indexer.sidecars.folded import line_text
+from indexer.sidecars import PlaylistError, text_of
 
 MOST_BYTES: Final = 8_000_000
 MOST_ITEMS: Final = 100_000
 _MOST_LINE: Final = 16_384
 """Bytes of a line; a path has 4 096 at the most, some addresses of streams more. A guess."""
 _UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_M3U8: Final = b".m3u8"
 _TITLE: Final = b"#playlist:"
 
 
@@ -68,3 +68,8 @@ def _without_mark(data: bytes) -> bytes:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace").encode()
     return data.removeprefix(codecs.BOM_UTF8)
+
+
+def line_text(line: bytes, suffix: bytes) -> str:
+    """A line of a playlist as text; one with the suffix `.m3u8` is UTF-8 by its name."""
+    return line.decode("utf-8", "replace") if suffix == _M3U8 else text_of(line)

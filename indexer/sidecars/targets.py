@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
-from indexer.sidecars.folded import folded
+from indexer.sidecars import folded
 
 _SCHEME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]+):(?://|(?=/))")
 """Of two letters at least: one is the drive of a path of Windows."""

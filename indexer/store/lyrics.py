@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from indexer.sidecars import stem_of
-from indexer.sidecars.folded import folded
+from indexer.sidecars import folded, stem_of
 from indexer.store import artwork_tracks
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.pictures import folder_key, split

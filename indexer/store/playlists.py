@@ -10,7 +10,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.model import Stamp
 from indexer.sidecars import stem_of
-from indexer.sidecars.folded import line_text
+from indexer.sidecars.playlist import line_text
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.pictures import split
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from indexer import paths
-from indexer.sidecars.folded import folded
+from indexer.sidecars import folded
 from indexer.store.artwork_tracks import below
 from indexer.store.changes import told
 from indexer.store.connection import Connection, select_value

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
+from msgspec import Struct
+
 from indexer import report
 from indexer.lookup import Lookup
 from indexer.settings import Settings
+from indexer.store import view_rows
 from indexer.store.folding import fold
+from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.web import words
 from indexer.web.calm import Line, Standing
 from indexer.web.feed import Feed
@@ -24,12 +28,7 @@ from indexer.web.shelf import Directory, Shelf
 
 if TYPE_CHECKING:
     from flask import Flask
-from collections.abc import Sequence
 
-from msgspec import Struct
-
-from indexer.store import view_rows
-from indexer.store.schema import LIBRARY_COLUMNS
 
 HERE: Final = Path(__file__).parent
 _TONES: Final = 6

@@ -9,9 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer.model import PlaylistFacts
-from indexer.sidecars import PlaylistError
-from indexer.sidecars.folded import folded, line_text, text_of
-from indexer.sidecars.playlist import MOST_ITEMS, parse
+from indexer.sidecars import PlaylistError, folded, text_of
+from indexer.sidecars.playlist import MOST_ITEMS, line_text, parse
 from indexer.sidecars.targets import Meaning, folder_key, meaning_of, parent_key
 
 ROOTS = {1: b"/srv/Music", 2: b"/srv/Other"}

@@ -73,7 +73,7 @@ def test_a_command_that_asks_loads_only_what_it_needs(
 
 def test_a_command_loads_no_other_command(db: Path) -> None:
     loaded = loaded_by(db, "search", "bjork")
-    others = {"changes", "dashboard", "export", "new", "problems", "queues", "roots", "worker"}
+    others = {"changes", "export", "new", "pages", "problems", "queues", "roots", "service"}
     assert loaded & {f"indexer.cli.{name}" for name in others} == set()
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from indexer.cli.worker import serving_line
+from indexer.cli.queues import serving_line
 from indexer.queue.profiles import WorkerRole
 
 ADDRESS = "unix:///run/redis.sock"

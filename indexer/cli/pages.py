@@ -1,6 +1,7 @@
-"""`--user`, `--password-file` and the environment -> the login of a web page, or none.
+"""`indexer web` and `indexer dashboard`: serve pages until Ctrl-C or SIGTERM.
 
-The command line has no password, since other users could read it.
+Their user and password come from a file and the environment: other users could read a command
+line.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from indexer.cli.arguments import file_argument, files, text_argument
+from indexer.cli.arguments import examples, file_argument, files, json_option, text_argument
+from indexer.cli.output import say
+from indexer.cli.session import Session
+from indexer.cli.terminal import escaped
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from indexer.serving.guards import Login
+
+
+_WEB_VARIABLES = "INDEXER_WEB"
+_DASHBOARD_VARIABLES = "INDEXER_DASHBOARD"
 
 
 def host_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,3 +93,65 @@ def login_of(user: str | None, password_file: Path | None, variables: str) -> Lo
     from indexer.serving.guards import Login
 
     return Login(user, password)
+
+
+@click.command(
+    epilog=examples("indexer web", "indexer web --host 0.0.0.0 --user music --password-file pw.txt")
+)
+@port_option(8787)
+@host_option
+@login_options(_WEB_VARIABLES)
+@json_option
+@click.pass_obj
+def web(
+    session: Session, port: int, host: str, user: str | None, password_file: Path | None
+) -> int:
+    """Show the index in a browser, until Ctrl-C.
+
+    Search, albums with covers, what is new, and whether the index equals the disk. It only reads.
+    """
+    login = login_of(user, password_file, _WEB_VARIABLES)
+    settings = session.working_settings()
+    from indexer.web.program import opened
+
+    with opened(settings, host, port, login) as served:
+        session.answer({"url": served.url}, [f"Page: {escaped(served.url)}"])
+        session.output.flush()
+        served.serve()
+    return 0
+
+
+@click.command(
+    epilog=examples(
+        "indexer dashboard",
+        "indexer dashboard --host 0.0.0.0 --user me --password-file pw.txt",
+    )
+)
+@port_option(9181)
+@host_option
+@login_options(_DASHBOARD_VARIABLES)
+@json_option
+@click.pass_obj
+def dashboard(
+    session: Session, port: int, host: str, user: str | None, password_file: Path | None
+) -> int:
+    """Show the queues in a browser, until Ctrl-C.
+
+    It is rq-dashboard, for the Redis in the settings.
+    """
+    login = login_of(user, password_file, _DASHBOARD_VARIABLES)
+    settings = session.working_settings()
+    from indexer.queue import redis_client
+    from indexer.queue.dashboard import opened
+
+    with opened(settings, host, port, login) as pages:
+        redis = redis_client.shown(settings)
+        session.answer(
+            {"url": pages.url, "redis": redis},
+            [f"dashboard at {escaped(pages.url)} (Redis {escaped(redis)})"],
+        )
+        session.output.flush()
+        if pages.warning:
+            say(pages.warning)
+        pages.serve()
+    return 0

@@ -1,0 +1,177 @@
+"""`indexer doctor`, `indexer metrics` and `indexer reload`: the daemon as its operator sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from indexer.cli.arguments import (
+    examples,
+    file_argument,
+    files,
+    folders,
+    json_option,
+    path_argument,
+    text_argument,
+)
+from indexer.cli.session import Session
+from indexer.cli.terminal import count, escaped
+from indexer.errors import CannotDo, SettingsError
+
+if TYPE_CHECKING:
+    from indexer.doctor import Finding
+
+
+_ANSWERS_S: Final = 30.0
+"""A daemon that looks at a large root answers after it. A guess."""
+_PAUSE_S: Final = 0.05
+
+
+@click.command(epilog=examples("indexer doctor", "indexer doctor /mnt/usb/Music --json"))
+@click.argument(
+    "places", nargs=-1, type=path_argument, shell_complete=folders, metavar="[FOLDER]..."
+)
+@click.option(
+    "--user", type=text_argument, metavar="NAME", help="Try to read the music as this user."
+)
+@json_option
+@click.pass_obj
+def doctor(session: Session, places: Sequence[bytes], user: str | None) -> int:
+    """Check the machine, the settings, the index and the music.
+
+    Each line is ok, a warning or a fault, with the command that mends it. A FOLDER is checked
+    though it is no root yet. As root, the music is read as the owner of the index. Nothing is
+    changed. Exit code 1: there are faults.
+    """
+    from indexer.doctor import State
+
+    faults = 0
+    warnings = 0
+
+    def counted() -> Iterator[Finding]:
+        nonlocal faults, warnings
+        for finding in _findings(session, places, user):
+            faults += finding.state is State.FAULT
+            warnings += finding.state is State.WARNING
+            yield finding
+
+    session.answer_rows(counted(), _line, at_once=True)
+    if not session.as_json:
+        found = f"{count(faults, 'fault')}, {count(warnings, 'warning')}"
+        session.output.lines([found if faults or warnings else "all is well"])
+    return 1 if faults else 0
+
+
+def _findings(session: Session, places: Sequence[bytes], user: str | None) -> Iterator[Finding]:
+    from indexer.doctor import Doctor, config_fault, config_ok
+
+    try:
+        settings = session.settings()
+        checks = Doctor(settings, places, user)
+    except SettingsError as error:
+        yield config_fault(error)
+        return
+    yield config_ok(settings)
+    yield from checks.findings()
+
+
+def _line(finding: Finding) -> str:
+    line = f"{finding.state:<8} {finding.check:<8} {escaped(finding.detail)}"
+    if finding.remedy is not None:
+        line += f"\n{'':17} {escaped(finding.remedy)}"
+    return line
+
+
+@click.command(
+    epilog=examples(
+        "indexer metrics | promtool check metrics",
+        "indexer metrics --textfile /run/metrics/music-indexer.prom",
+    )
+)
+@click.option(
+    "--textfile",
+    type=file_argument,
+    shell_complete=files,
+    metavar="FILE",
+    help="Write them there, whole or not at all.",
+)
+@click.pass_obj
+def metrics(session: Session, textfile: Path | None) -> int:
+    """Print the metrics for Prometheus once.
+
+    With --textfile: for the textfile collector of node_exporter; the file's name ends in .prom.
+    Needs the extra `metrics`: pip install 'music-indexer[metrics]'.
+    """
+    from indexer.exposition import exposition
+    from indexer.version import versions
+
+    with session.lookup() as library:
+        text = exposition(library.measures(), versions())
+    if textfile is None:
+        session.output.data([text])
+    else:
+        _replace(textfile, text)
+    return 0
+
+
+def _replace(file: Path, text: bytes) -> None:
+    """Write a file that every user may read; node_exporter never sees a part of it.
+
+    It reads names that end in .prom only, which the unfinished one does not.
+    """
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        with part.open("xb") as unfinished:
+            os.fchmod(unfinished.fileno(), 0o644)
+            unfinished.write(text)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@click.command(epilog=examples("indexer reload", "indexer reload --json | jq .changed"))
+@json_option
+@click.pass_obj
+def reload(session: Session) -> int:
+    """Have the daemon read its settings again.
+
+    What can change while it runs is changed: all but `db` and `group`. After a mistake in the file
+    the daemon keeps the old settings. Workers read theirs when they start.
+    """
+    from indexer.ignore_files import path_filter_of
+    from indexer.runs.lock import lock_info
+
+    settings = session.settings()
+    path_filter_of(settings)
+    holder = lock_info(settings.db)
+    if holder is None or holder.role != "daemon":
+        raise CannotDo("no daemon runs: `watcher run` reads the settings when it starts")
+    try:
+        os.kill(holder.pid, signal.SIGHUP)
+    except PermissionError:
+        raise CannotDo(
+            f"the daemon (process {holder.pid}) belongs to another user: "
+            "sudo systemctl reload music-watcher"
+        ) from None
+    deadline = time.monotonic() + _ANSWERS_S
+    while (now := lock_info(settings.db)) is None or now.reload.number == holder.reload.number:
+        if now is None or now.pid != holder.pid:
+            raise CannotDo("the daemon has ended: see its log")
+        if time.monotonic() > deadline:
+            raise CannotDo("the daemon is busy: it reads the settings when its look has ended")
+        time.sleep(_PAUSE_S)
+    told = now.reload
+    if told.refused:
+        raise SettingsError(f"{told.refused}: the daemon keeps its old settings")
+    lines = [f"reloaded: {', '.join(told.changed) or 'nothing has changed'}"]
+    if told.restart:
+        lines.append(f"changed by a restart only: {', '.join(told.restart)}")
+    session.answer({"changed": told.changed, "restart": told.restart}, lines)
+    return 0
