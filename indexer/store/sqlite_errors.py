@@ -1,8 +1,8 @@
 """An SQLite exception about an index -> one of our errors, which says what to do next.
 
 Only this module maps them. An exception without a failed statement (a value of an invalid type, a
-text that is not UTF-8) means damage if the file is damaged; else it is a bug in this program, and
-keeps its traceback.
+text that is not UTF-8, a row that another one needs) means damage if the file is damaged; else it
+is a bug in this program, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ UNREADABLE: Final = (
     UnicodeDecodeError,
 )
 """Exceptions that a correct statement may raise on a damaged index."""
+_OF_VALUES: Final = (*UNREADABLE, TypeError, ValueError, LookupError)
+"""What a damaged index was seen to raise, with random bytes in its file, and other values in its
+rows: also what reads text, JSON (`msgspec.DecodeError`) or an enum of it, or misses a row."""
 _BUSY: Final = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)
 _UNUSABLE: Final = (
     apsw.ReadOnlyError,
@@ -63,7 +66,9 @@ def explanation(path: Path, error: Exception) -> errors.IndexerError | None:
     for kinds, tell in _TELLING:
         if isinstance(error, kinds):
             return tell(path, error)
-    return damaged(path, f"{type(error).__name__}: {error}") if _is_damaged(path) else None
+    if isinstance(error, _OF_VALUES) and _is_damaged(path):
+        return damaged(path, f"{type(error).__name__}: {error}")
+    return None
 
 
 def _busy(path: Path, error: Exception) -> errors.DatabaseError:

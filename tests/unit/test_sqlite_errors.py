@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from indexer import errors
@@ -45,9 +46,9 @@ def test_what_sqlite_says_of_the_file_is_told_with_what_to_do(
 @pytest.mark.parametrize(
     "raised",
     [apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, UnicodeError,
-     TypeError, KeyError, IndexError, RecursionError],
+     TypeError, KeyError, IndexError, msgspec.ValidationError],
 )  # fmt: skip
-def test_anything_else_is_told_as_damage_only_where_the_index_is_damaged(
+def test_what_a_wrong_value_raises_is_told_as_damage_only_where_the_index_is_damaged(
     settings: Settings, connection: Connection, raised: type[Exception]
 ) -> None:
     with pytest.raises(raised), explained(settings.db):
@@ -55,6 +56,17 @@ def test_anything_else_is_told_as_damage_only_where_the_index_is_damaged(
     connection.execute("DROP VIEW library")
     with pytest.raises(errors.DatabaseDamaged, match="indexer repair"), explained(settings.db):
         raise raised("why")
+
+
+@pytest.mark.parametrize(
+    "raised", [AttributeError, RecursionError, AssertionError, ZeroDivisionError, RuntimeError]
+)
+def test_what_no_value_raises_is_a_fault_of_ours_on_a_damaged_index_too(
+    settings: Settings, connection: Connection, raised: type[Exception]
+) -> None:
+    connection.execute("DROP VIEW library")
+    with pytest.raises(raised), explained(settings.db):
+        raise raised("keeps its traceback")
 
 
 def test_our_own_errors_and_the_systems_are_left_as_they_are(settings: Settings) -> None:
