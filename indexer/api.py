@@ -11,12 +11,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from indexer import errors, report, settings
 from indexer.library import Library
-from indexer.model import ChangeKind
+from indexer.model import ChangeKind, Closable
 from indexer.records import (
     Album,
     Artist,
@@ -70,7 +69,7 @@ def open(  # noqa: A001 - `indexer.open`, as `gzip.open`
     return Index(Library.open(found))
 
 
-class Index:
+class Index(Closable):
     """One index; made by `open`. Use it as a context manager, or `close` it.
 
     Methods raise DatabaseError if the database cannot be used: DatabaseDamaged, DatabaseBusy,
@@ -79,17 +78,6 @@ class Index:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the database; the index can be used again, which opens it."""

@@ -17,15 +17,15 @@ from indexer.artwork.embedded import HASH_BYTES, hash_of, original_of
 from indexer.artwork.model import (
     Candidate,
     PictureError,
-    PictureJob,
     PictureKey,
-    PictureReading,
+    SidecarJob,
+    SidecarReading,
     Verdict,
 )
 from indexer.faults import explain
 from indexer.ignore_files import path_filter_of
 from indexer.model import Evidence, Stamp
-from indexer.readers.pictures import PictureReaders
+from indexer.readers.sidecars import SidecarReaders
 from indexer.settings import Settings
 from indexer.shares.hanging import ask_at, is_share
 from indexer.stages.artwork import ArtworkChooser
@@ -240,7 +240,7 @@ class Thumbnails:
         self._cache = ThumbnailCache(
             settings.artwork_folder, large_bytes=settings.artwork_cache_size * 2**20
         )
-        self._readers: dict[int, PictureReaders] = {}
+        self._readers: dict[int, SidecarReaders] = {}
 
     def close(self) -> None:
         """End the readers."""
@@ -288,13 +288,13 @@ class Thumbnails:
             )
         raise errors.CannotDo(f"cannot make the thumbnail of {digest.hex()}: {reason}")
 
-    def _read(self, root_path: bytes, key: PictureKey, size: int) -> PictureReading:
+    def _read(self, root_path: bytes, key: PictureKey, size: int) -> SidecarReading:
         if size not in self._readers:
-            self._readers[size] = PictureReaders(
+            self._readers[size] = SidecarReaders(
                 self._cache, self._settings.reader_timeout, size=size
             )
         readers = self._readers[size]
-        job = PictureJob(
+        job = SidecarJob(
             root_path,
             key,
             Stamp(0, 0, 0, 0),
@@ -316,7 +316,7 @@ _START_S: Final = 120.0
 """How long two readers may take to start."""
 
 
-def _why_not(reading: PictureReading) -> str:
+def _why_not(reading: SidecarReading) -> str:
     """Why a reading gave no thumbnail, and what to do."""
     if reading.facts is not None and reading.facts.unsaved is not None:
         return reading.facts.unsaved

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from indexer import report
+from indexer.model import Closable
 from indexer.runs.lock import check_is_kept, lock_info
 from indexer.store import changes
 from indexer.store.changes import EVERYTHING, Choice
@@ -42,7 +42,7 @@ def never() -> bool:
     return False
 
 
-class Lookup:
+class Lookup(Closable):
     """What an index answers. Use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
@@ -59,17 +59,6 @@ class Lookup:
         if not create:
             check_exists(settings.db)
         return cls(settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         if self._reader is not None:

@@ -10,12 +10,12 @@ from typing import Final
 
 from indexer.artwork.cache import ThumbnailCache
 from indexer.artwork.choice import decide
-from indexer.artwork.model import Chosen, Needs, PictureJob, PictureKey, PictureReading
+from indexer.artwork.model import Chosen, Needs, PictureKey, SidecarJob, SidecarReading
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Hint, Stamp, StampFields
-from indexer.readers.pictures import PictureReaders
+from indexer.readers.sidecars import SidecarReaders
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser, choice_of
 from indexer.stages.playlists import Placement
@@ -127,7 +127,7 @@ class ArtworkVerifier:
 
         `beat` is called now and then, and may raise. Raises RootSilent.
         """
-        readers = PictureReaders(
+        readers = SidecarReaders(
             ThumbnailCache(self._settings.artwork_folder),
             self._settings.reader_timeout,
             self._settings.worker_count,
@@ -173,10 +173,10 @@ class ArtworkVerifier:
             lines = tuple(one.line for one in playlists.entries(self._connection, playlist.id))
             yield PictureKey(root_id, path), playlist.stamp, lines
 
-    def _job(self, tree: Tree, known: Known) -> PictureJob:
+    def _job(self, tree: Tree, known: Known) -> SidecarJob:
         key, stamp, _ = known
         chunk = chunk_of(tree, [Entry(key.path, stamp)], self._settings)
-        return PictureJob(
+        return SidecarJob(
             tree.path, key, stamp, chunk.evidence, tree.follow_links, may_hang=tree.may_hang
         )
 
@@ -199,8 +199,8 @@ def difference_of(
 
 def _wrong(
     tree: Tree,
-    job: PictureJob,
-    reading: PictureReading,
+    job: SidecarJob,
+    reading: SidecarReading,
     known: bytes | tuple[bytes, ...] | None,
 ) -> str | None:
     """What is wrong with what the index knows of a source; None also where it is changing."""

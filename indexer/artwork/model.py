@@ -57,7 +57,7 @@ class PictureKey(Struct, frozen=True):
         return PictureSource.FILE if is_file else PictureSource.TRACK
 
 
-class PictureJob(Struct, frozen=True):
+class SidecarJob(Struct, frozen=True):
     """One source to read in a reader process. How it is read whole is as in `model.Chunk`."""
 
     root_path: bytes
@@ -71,7 +71,7 @@ class PictureJob(Struct, frozen=True):
     may_hang: bool = False
 
 
-class PictureReading(Struct, frozen=True, kw_only=True):
+class SidecarReading(Struct, frozen=True, kw_only=True):
     """What was found at the source of a job.
 
     At most one of `facts`, `playlist`, `problem`, `waiting` and `gone` is set; none of them: it is

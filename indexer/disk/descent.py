@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from types import TracebackType
 from typing import Final, Self
 
 from indexer import paths
+from indexer.model import Closable
 
 _AS_FOUND: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_CLOEXEC
@@ -32,7 +32,7 @@ _KEPT: Final = 16
 """OpenFolders held open at once. A guess: a chunk in the order of the disk changes between few."""
 
 
-class OpenFolders:
+class OpenFolders(Closable):
     """The folders of an open root, each kept open once it was asked for. Close it when done.
 
     A folder that is moved away stays the one that was opened. So code that has to know whether a
@@ -55,17 +55,6 @@ class OpenFolders:
     def at(cls, root_path: bytes, *, follow_links: bool = False) -> Self:
         """Those of a root that is not open yet. Raises OSError; a symbolic link is no root."""
         return cls(os.open(root_path, _FOLDER), follow_links=follow_links, own=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all of them."""

@@ -6,7 +6,7 @@ import os
 import select
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from watchdog.observers.inotify_c import (
     InotifyConstants,
@@ -16,6 +16,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from indexer.errors import CannotDo
+from indexer.model import Closable
 from indexer.runs.lock import lock_path
 
 _WRITTEN: Final = Mask(
@@ -26,7 +27,7 @@ _NAME_AT: Final = 16
 """Bytes before the name in an event (inotify(7))."""
 
 
-class Wakeup:
+class Wakeup(Closable):
     """Waits until the files of an index are written. Close it at the end."""
 
     def __init__(self, database: Path) -> None:
@@ -42,12 +43,6 @@ class Wakeup:
             raise CannotDo(
                 f"{database.parent}: the kernel cannot watch it: see `indexer doctor` (inotify)"
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def wait(self) -> bool:
         """Wait for a write; False: `stop` was called instead."""

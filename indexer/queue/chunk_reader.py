@@ -7,10 +7,8 @@ what becomes of such a file, is decided by the pool, as in the engine without qu
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
-from indexer.model import Chunk, Reading
+from indexer.model import Chunk, Closable, Reading
 from indexer.readers.halving import PendingChunks
 from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
@@ -19,7 +17,7 @@ _FIRST_WAIT_S = 0.02
 """First pause between two heartbeats; each is twice the one before it, up to a second."""
 
 
-class ChunkReader:
+class ChunkReader(Closable):
     """One reader process; it starts with the first chunk and ends with `end_reader` or `close`."""
 
     begins: Callable[[], None] = staticmethod(lambda: None)
@@ -31,17 +29,6 @@ class ChunkReader:
         self._pool = ReaderPool(1, settings.reader_timeout, memory_mb=settings.worker_memory)
         self._work: PendingChunks[None] = PendingChunks(gives_up=False)
         """Kept between chunks: many that fail in a row are this machine's fault."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def reader_pids(self) -> tuple[int, ...]:

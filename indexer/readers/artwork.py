@@ -1,7 +1,7 @@
 """Artwork and playlists that are due -> chosen and read, in small steps, when nothing else is.
 
 What is due stands in the index until the transaction that writes the choice, so a kill loses
-nothing. Pictures are opened by readers (`PictureReaders`), which this process does not wait for.
+nothing. Pictures are opened by readers (`SidecarReaders`), which this process does not wait for.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
-from indexer.artwork.model import Candidate, PictureJob, PictureKey, PictureReading, Wanted
+from indexer.artwork.model import Candidate, PictureKey, SidecarJob, SidecarReading, Wanted
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.faults import check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Problem, ProblemKind
-from indexer.readers.pictures import PictureReaders
+from indexer.readers.sidecars import SidecarReaders
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
@@ -58,7 +58,7 @@ class _Pause(Struct):
 class _Stage(Protocol):
     """What is done with what was read for owners of one kind, in the caller's transaction."""
 
-    def keep(self, wanted: Wanted, reading: PictureReading, now_ms: int) -> bool: ...
+    def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool: ...
     def refuse(self, wanted: Wanted, problem: Problem, now_ms: int) -> None: ...
 
 
@@ -118,7 +118,7 @@ class ArtworkWork:
         self.settings = settings
         self._path_filter = path_filter
         self.clock = clock
-        self._readers = PictureReaders(
+        self._readers = SidecarReaders(
             ThumbnailCache(settings.artwork_folder), settings.reader_timeout, workers
         )
         self._jobs: dict[PictureKey, tuple[Wanted, set[Owner]]] = {}
@@ -134,7 +134,7 @@ class ArtworkWork:
         """What is left to choose from for owners of which a picture is read."""
         self._written: tuple[int, int] | None = None
         """The state of the index for which `_left` holds: as we last wrote it."""
-        self._answered: list[tuple[PictureJob, PictureReading]] = []
+        self._answered: list[tuple[SidecarJob, SidecarReading]] = []
         self._closed: set[tuple[int, bytes]] = set()
         self._seen: tuple[int, int] | None = None
         """The state of the index in which nothing was found to do."""
@@ -291,7 +291,7 @@ class ArtworkWork:
 
     def _submit(self, trees: Mapping[int, Tree], wanted: Iterable[tuple[Wanted, Owner]]) -> None:
         """Have pictures read, each once; of disks that are away later."""
-        jobs: list[PictureJob] = []
+        jobs: list[SidecarJob] = []
         for one, owner in wanted:
             tree = trees.get(one.key.root_id)
             job = self._jobs.get(one.key)
@@ -310,10 +310,10 @@ class ArtworkWork:
                 jobs.append(self._job(tree, one))
         self._readers.submit(jobs)
 
-    def _job(self, tree: Tree, wanted: Wanted) -> PictureJob:
+    def _job(self, tree: Tree, wanted: Wanted) -> SidecarJob:
         key = wanted.key
         chunk = chunk_of(tree, [Entry(key.path, wanted.stamp)], self.settings)
-        return PictureJob(
+        return SidecarJob(
             tree.path,
             key,
             wanted.stamp,
@@ -323,7 +323,7 @@ class ArtworkWork:
             may_hang=tree.may_hang,
         )
 
-    def _answers(self) -> list[tuple[Wanted, set[Owner], PictureReading]]:
+    def _answers(self) -> list[tuple[Wanted, set[Owner], SidecarReading]]:
         """What readers have found, of what, and for whom; these owners are ready."""
         answered, self._answered = self._answered, []
         if answered:
@@ -336,7 +336,7 @@ class ArtworkWork:
     def _keep(
         self,
         stages: _Stages,
-        done: Iterable[tuple[Wanted, set[Owner], PictureReading]],
+        done: Iterable[tuple[Wanted, set[Owner], SidecarReading]],
     ) -> set[Owner]:
         """Write what readers found; the owners that must wait all the same."""
         now_ms = time.time_ns() // 1_000_000
@@ -353,7 +353,7 @@ class ArtworkWork:
         return waiting
 
     def _take_one(
-        self, stage: _Stage, wanted: Wanted, reading: PictureReading, now_ms: int
+        self, stage: _Stage, wanted: Wanted, reading: SidecarReading, now_ms: int
     ) -> bool:
         """Write one reading; False: its owners must wait."""
         key = wanted.key

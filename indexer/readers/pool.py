@@ -9,13 +9,12 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from subprocess import Popen
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from indexer.errors import CannotDo
-from indexer.model import Chunk, Reading
+from indexer.model import Chunk, Closable, Reading
 from indexer.readers.halving import ChunkJob, PendingChunks, Piece
 from indexer.readers.reader_process import ReaderProcess
 from indexer.shares.hanging import PATIENCE_S
@@ -53,7 +52,7 @@ class Witness(Protocol):
         """The reader is blocked on a server that does not answer, through no fault of the piece."""
 
 
-class ReaderPool:
+class ReaderPool(Closable):
     """A few processes that read tags; they start when there is work and end with `close`.
 
     One thread, the caller's, does everything, and must outlive the pool: the kernel kills readers
@@ -97,17 +96,6 @@ class ReaderPool:
         self._waited_s = 0.0
         self._listened_s = 0.0
         """When we last listened, by the system's clock."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def map_unordered(
         self, chunks: Iterable[tuple[T, Chunk]]

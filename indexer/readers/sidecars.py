@@ -14,7 +14,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
-from indexer.artwork.model import PictureJob, PictureKey, PictureReading
+from indexer.artwork.model import PictureKey, SidecarJob, SidecarReading
 from indexer.model import Chunk, Problem, ProblemKind, Reading
 from indexer.paths import name_of, suffix_of
 from indexer.readers.halving import PendingChunks
@@ -23,7 +23,7 @@ from indexer.readers.pool import ReaderPool
 from indexer.shares.hanging import PATIENCE_S
 from indexer.sidecars import PLAYLIST_SUFFIXES
 
-PROGRAM: Final = (sys.executable, "-P", "-m", "indexer.readers.picture_reader")
+PROGRAM: Final = (sys.executable, "-P", "-m", "indexer.readers.sidecar_reader")
 """`-P`: never import from the current folder."""
 MEMORY_MB: Final = 240
 """How much a reader may take beyond what it has at its start: `header.MOST_MEMORY`, the bytes of
@@ -33,7 +33,7 @@ _MOST_TOGETHER: Final = 8
 covers."""
 
 
-class PictureReaders:
+class SidecarReaders:
     """A few readers of pictures and playlists; started when there is work, ended when idle.
 
     Called by one thread, which must outlive them; `submit` and `step` never wait long.
@@ -60,7 +60,7 @@ class PictureReaders:
             workers, timeout_s, memory_mb=MEMORY_MB, command=command, patience_s=patience_s
         )
         self._clock = clock
-        self._work: PendingChunks[list[PictureJob]] = PendingChunks(gives_up=False)
+        self._work: PendingChunks[list[SidecarJob]] = PendingChunks(gives_up=False)
         self._workers = workers
         self._left = 0
         self._has_news = False
@@ -87,14 +87,14 @@ class PictureReaders:
             return self._clock() + self._pool.look_s
         return None if self._idle_since is None else self._idle_since + IDLE_S
 
-    def submit(self, jobs: Sequence[PictureJob]) -> None:
+    def submit(self, jobs: Sequence[SidecarJob]) -> None:
         """Have these sources read. Each is answered once, by `step`, in any order.
 
         Several of one root are asked for together: a question and its answer cost as much as a
         small picture.
         """
         most = _MOST_TOGETHER if self._left else -(-len(jobs) // self._workers)
-        together: dict[tuple[object, ...], list[PictureJob]] = {}
+        together: dict[tuple[object, ...], list[SidecarJob]] = {}
         for job in jobs:
             own = together.setdefault(_manner(job), [])
             own.append(job)
@@ -105,7 +105,7 @@ class PictureReaders:
             if rest:
                 self._add(rest)
 
-    def _add(self, jobs: list[PictureJob]) -> None:
+    def _add(self, jobs: list[SidecarJob]) -> None:
         """Have sources read that are read in one manner."""
         first = jobs[0]
         chunk = Chunk(
@@ -120,13 +120,13 @@ class PictureReaders:
         self._left += len(jobs)
         self._has_news = True
 
-    def step(self, wait_s: float = 0.0) -> list[tuple[PictureJob, PictureReading]]:
+    def step(self, wait_s: float = 0.0) -> list[tuple[SidecarJob, SidecarReading]]:
         """Hand out, collect, and return what is done; wait up to `wait_s` seconds where nothing is.
 
         Raises CannotDo when no reader can be started.
         """
         self._has_news = False
-        answered: list[tuple[PictureJob, PictureReading]] = []
+        answered: list[tuple[SidecarJob, SidecarReading]] = []
         if self._left or self._pool.reader_count:  # an idle one may have died, too
             for done in self._pool.step(self._work, wait_s):
                 jobs, readings = done.answer()
@@ -155,13 +155,13 @@ class PictureReaders:
             self._idle_since = None
 
 
-def _manner(job: PictureJob) -> tuple[object, ...]:
+def _manner(job: SidecarJob) -> tuple[object, ...]:
     """What all files of a chunk have in common."""
     return job.root_path, job.evidence, job.follow_links, job.may_hang
 
 
-def _reading_of(job: PictureJob, reading: Reading) -> PictureReading:
-    return PictureReading(
+def _reading_of(job: SidecarJob, reading: Reading) -> SidecarReading:
+    return SidecarReading(
         stamp=reading.stamp,
         facts=reading.picture,
         playlist=reading.playlist,

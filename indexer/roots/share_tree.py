@@ -18,7 +18,7 @@ from indexer.disk.identity import OpenedFolder, open_folders
 from indexer.disk.mounts import Mount
 from indexer.disk.tree import Answer, Arguments, Folders, MountPoint, Tree
 from indexer.roots.opening import close_places, open_tree
-from indexer.shares.helper import Helper, Silent
+from indexer.shares.helper_client import Helper, Silent
 from indexer.shares.messages import Begin, Call, Close, Done, End, More, Open, Request
 from indexer.shares.registry import Shares, shares
 from indexer.store.roots import MountRow, RootRow

@@ -18,7 +18,7 @@ from msgspec import Struct
 from indexer import errors
 from indexer.disk.tree import Arguments
 from indexer.shares.hanging import PATIENCE_S, root_silent
-from indexer.shares.helper import Helper, Silent
+from indexer.shares.helper_client import Helper, Silent
 from indexer.shares.messages import Call
 
 _FIRST_PAUSE_S: Final = 2.0

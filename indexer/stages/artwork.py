@@ -25,9 +25,9 @@ from indexer.artwork.model import (
     FolderView,
     Needs,
     PictureKey,
-    PictureReading,
     PictureSource,
     Place,
+    SidecarReading,
     Verdict,
     Wanted,
 )
@@ -100,7 +100,7 @@ class ArtworkChooser:
         artwork.settle(self._connection, owner)
         return None
 
-    def keep(self, wanted: Wanted, reading: PictureReading, now_ms: int) -> bool:
+    def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool:
         """Write what was found in a source, if that is what is there now (rule R3).
 
         False: it is another file now, or gone. Its row is then as it stands now; that of a track
@@ -123,20 +123,9 @@ class ArtworkChooser:
 
         Where the machine is to blame, also after the next look at everything (`try_again`).
         """
-        key = wanted.key
-        told = Problem(ProblemKind.PICTURE, problem.reason)
-        blamed = problems.BY_MACHINE if problem.kind is ProblemKind.ENVIRONMENT else 0
-        problems.put(
-            self._connection,
-            key.root_id,
-            key.path,
-            told,
-            wanted.stamp,
-            now_ms,
-            reader_version=blamed,
-        )
+        problems.refuse(self._connection, wanted, ProblemKind.PICTURE, problem, now_ms)
 
-    def _keep(self, key: PictureKey, stamp: Stamp, reading: PictureReading, now_ms: int) -> None:
+    def _keep(self, key: PictureKey, stamp: Stamp, reading: SidecarReading, now_ms: int) -> None:
         connection = self._connection
         if reading.problem is not None:
             self.refuse(Wanted(key, stamp), reading.problem, now_ms)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from indexer import paths
-from indexer.artwork.model import PictureKey, PictureReading, Wanted
+from indexer.artwork.model import PictureKey, SidecarReading, Wanted
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Problem, ProblemKind
@@ -84,7 +84,7 @@ class PlaylistStage:
         artwork.settle(self._connection, owner)
         return None
 
-    def keep(self, wanted: Wanted, reading: PictureReading, now_ms: int) -> bool:
+    def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool:
         """Write what a playlist says, if it is what was read still (rule R3); False if not."""
         key = wanted.key
         tree = self._trees.get(key.root_id)
@@ -118,17 +118,7 @@ class PlaylistStage:
         playlist = playlists.get(self._connection, key.root_id, key.path)
         if playlist is None:
             return
-        told = Problem(ProblemKind.PLAYLIST, problem.reason)
-        blamed = problems.BY_MACHINE if problem.kind is ProblemKind.ENVIRONMENT else 0
-        problems.put(
-            self._connection,
-            key.root_id,
-            key.path,
-            told,
-            wanted.stamp,
-            now_ms,
-            reader_version=blamed,
-        )
+        problems.refuse(self._connection, wanted, ProblemKind.PLAYLIST, problem, now_ms)
         playlists.write_all(self._connection, playlist, None, ())
 
     def _placed(

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
+from indexer.artwork.model import Wanted
 from indexer.model import Problem, ProblemKind, Stamp
 from indexer.store import pending
 from indexer.store.connection import Connection, select, select_one, select_value
@@ -126,6 +127,24 @@ def put(
     values = (str(problem.kind), problem.reason, *stamps, now_ms, reader_version, is_picture)
     connection.execute(_PUT, (root_id, path, *values))
     return True
+
+
+def refuse(
+    connection: Connection, wanted: Wanted, kind: ProblemKind, problem: Problem, now_ms: int
+) -> None:
+    """Note that a picture or a playlist cannot be used; it is tried again with another stamp.
+
+    Where the machine is to blame, also after the next look at everything (`BY_MACHINE`).
+    """
+    put(
+        connection,
+        wanted.key.root_id,
+        wanted.key.path,
+        Problem(kind, problem.reason),
+        wanted.stamp,
+        now_ms,
+        reader_version=BY_MACHINE if problem.kind is ProblemKind.ENVIRONMENT else 0,
+    )
 
 
 def clear(connection: Connection, root_id: int, path: bytes) -> None:

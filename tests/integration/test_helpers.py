@@ -18,7 +18,7 @@ import pytest
 
 from indexer import errors, process
 from indexer.shares.hanging import real_path
-from indexer.shares.helper import Helper, Silent
+from indexer.shares.helper_client import Helper, Silent
 from indexer.shares.messages import Call, Done
 from indexer.shares.registry import Shares
 from tests.programs import eventually, quickest_s

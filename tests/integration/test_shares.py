@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from indexer import process
-from indexer.shares.helper import Helper, Silent
+from indexer.shares.helper_client import Helper, Silent
 from indexer.shares.messages import Call
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, Daemon, watching

@@ -17,11 +17,11 @@ from mutagen import id3
 from PIL import Image
 
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
-from indexer.artwork.model import PictureJob, PictureKey, PictureReading
+from indexer.artwork.model import PictureKey, SidecarJob, SidecarReading
 from indexer.model import Evidence, ProblemKind, Stamp, Waiting
-from indexer.readers import pictures
+from indexer.readers import sidecars
 from indexer.readers.limited import IDLE_S
-from indexer.readers.pictures import PROGRAM, PictureReaders
+from indexer.readers.sidecars import PROGRAM, SidecarReaders
 from tests.corpus import tagged
 from tests.pictures import encoded, gif_of, opened, picture, png_of
 from tests.programs import ENVIRONMENT, eventually
@@ -34,7 +34,7 @@ GREEDY = 7777
 STAND_IN = """
 import os, signal, sys
 from indexer.artwork import decoder
-from indexer.readers import picture_reader
+from indexer.readers import sidecar_reader
 
 decode = decoder.thumbnail
 
@@ -61,8 +61,8 @@ def read_sidecar(file, suffix, **options):
     return facts
 
 decoder.thumbnail = thumbnail
-picture_reader.read_sidecar = read_sidecar
-picture_reader.main()
+sidecar_reader.read_sidecar = read_sidecar
+sidecar_reader.main()
 """
 
 
@@ -74,9 +74,9 @@ class Bench:
     ) -> None:
         self.folder = folder
         self.now = 0.0
-        self.readers = PictureReaders(cache, timeout_s, program=program, clock=lambda: self.now)
+        self.readers = SidecarReaders(cache, timeout_s, program=program, clock=lambda: self.now)
 
-    def job(self, name: str, data: bytes | None = None, *, still_s: float = 0.0) -> PictureJob:
+    def job(self, name: str, data: bytes | None = None, *, still_s: float = 0.0) -> SidecarJob:
         """One of a file, which is written first if it has data."""
         path = self.folder / name
         if data is not None:
@@ -84,12 +84,12 @@ class Bench:
         stamp = Stamp.of(path.stat()) if os.path.exists(path) else Stamp(0, 0, 0, 0)
         key = PictureKey(1, name.encode())
         evidence = Evidence(still_s=still_s, leases=False)
-        return PictureJob(os.fsencode(self.folder), key, stamp, evidence)
+        return SidecarJob(os.fsencode(self.folder), key, stamp, evidence)
 
-    def answers(self, *jobs: PictureJob) -> list[PictureReading]:
+    def answers(self, *jobs: SidecarJob) -> list[SidecarReading]:
         """In the order of the jobs."""
         self.readers.submit(jobs)
-        found: dict[PictureJob, PictureReading] = {}
+        found: dict[SidecarJob, SidecarReading] = {}
 
         def enough() -> bool:
             found.update(self.readers.step(0.02))
@@ -99,7 +99,7 @@ class Bench:
         assert len(self.readers) == 0
         return [found[job] for job in jobs]
 
-    def read(self, name: str, data: bytes | None = None) -> PictureReading:
+    def read(self, name: str, data: bytes | None = None) -> SidecarReading:
         (answer,) = self.answers(self.job(name, data))
         return answer
 
@@ -151,8 +151,8 @@ def test_the_facts_of_a_file_and_of_a_track_and_their_thumbnails(
     assert (file.facts.mime, file.facts.width, file.facts.height) == ("image/png", 1000, 500)
     assert (file.facts.size, file.stamp, file.opened) == (len(whole), job.stamp, True)
     assert opened(cache.path_of(file.facts.hash, KEPT_SIZE).read_bytes()).size == (256, 128)
-    assert track == PictureReading(stamp=song.stamp, opened=True, bytes_read=track.bytes_read)
-    assert absent == PictureReading(gone=True)
+    assert track == SidecarReading(stamp=song.stamp, opened=True, bytes_read=track.bytes_read)
+    assert absent == SidecarReading(gone=True)
 
 
 def test_the_same_bytes_in_many_places_are_decoded_once(bench: Open, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_reader_yields_to_all_other_programs(bench: Open) -> None:
 
 
 def test_the_program_that_starts_readers_loads_no_decoder() -> None:
-    ask = f"import sys, {pictures.__name__}; print('PIL' in sys.modules)"
+    ask = f"import sys, {sidecars.__name__}; print('PIL' in sys.modules)"
     told = subprocess.run(
         [sys.executable, "-c", ask], capture_output=True, text=True, check=True, env=ENVIRONMENT
     )
