@@ -99,7 +99,7 @@ class ArtworkVerifier:
 
     def _wrong_items(self) -> Iterator[Difference]:
         placement = Placement(self._connection)
-        for playlist in playlists.settled(self._connection):
+        for playlist in playlists.not_due(self._connection):
             for entry in playlists.entries(self._connection, playlist.id):
                 now = placement.entry(playlist, entry.line, entry.track_id)
                 if (now.track_id, now.is_stream) != (entry.track_id, entry.is_stream):
@@ -108,7 +108,7 @@ class ArtworkVerifier:
 
     def _wrong_choices(self) -> Iterator[Difference]:
         chooser = ArtworkChooser(self._connection, {}, self._settings, self._path_filter)
-        for owner in artwork.settled(self._connection):
+        for owner in artwork.not_due(self._connection):
             decision = decide(chooser.candidates(owner), chooser.known)
             if isinstance(decision, Needs):
                 detail = f"{decision.candidate.key.path!r} was never opened for it"
@@ -164,7 +164,7 @@ class ArtworkVerifier:
                 continue
             if not trees[row.root_id].is_offline(row.path):
                 yield PictureKey(row.root_id, row.path), stamp, held
-        for playlist in playlists.settled(self._connection):
+        for playlist in playlists.not_due(self._connection):
             root_id, path = playlist.root_id, playlist.path
             if root_id not in trees or trees[root_id].is_offline(path):
                 continue

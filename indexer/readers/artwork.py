@@ -75,11 +75,11 @@ class _Stages:
         self._artwork = ArtworkChooser(connection, trees, settings, path_filter)
         self._playlists = PlaylistStage(connection, trees, path_filter)
 
-    def settle(self, owner: Owner, left: Sequence[Candidate] | None) -> Wanted | None:
-        """`left` is what is left to choose from: see `ArtworkChooser.settle`."""
+    def finish(self, owner: Owner, left: Sequence[Candidate] | None) -> Wanted | None:
+        """`left` is what is left to choose from: see `ArtworkChooser.choose_for`."""
         if owner.kind == OwnerKind.PLAYLIST:
-            return self._playlists.settle(owner)
-        return self._artwork.settle(owner, left)
+            return self._playlists.place(owner)
+        return self._artwork.choose_for(owner, left)
 
     def of(self, owner: Owner) -> _Stage:
         return self._playlists if owner.kind == OwnerKind.PLAYLIST else self._artwork
@@ -230,7 +230,7 @@ class ArtworkWork:
                     self._left.clear()
                 waiting = self._keep(stages, done)
                 ready = [owner for owner in owners if owner not in waiting]
-                chosen, wanted = self._settle(stages, ready)
+                chosen, wanted = self._finish(stages, ready)
                 self._written = self._state()
             self._submit(trees, wanted)
         elif begins:
@@ -266,7 +266,7 @@ class ArtworkWork:
                     return free
         return []
 
-    def _settle(
+    def _finish(
         self, stages: _Stages, owners: Sequence[Owner]
     ) -> tuple[int, list[tuple[Wanted, Owner]]]:
         """Choose for these owners; how many were settled, and what the others need."""
@@ -275,7 +275,7 @@ class ArtworkWork:
         for owner in owners:
             try:
                 with savepoint(self._connection):
-                    needs = stages.settle(owner, self._left.pop(owner, None))
+                    needs = stages.finish(owner, self._left.pop(owner, None))
             except Exception as error:  # noqa: BLE001 - of one owner, which waits (rule R9)
                 check_is_files(error)
                 problem_of(error, "artwork", f"{owner.kind} {owner.id}".encode())

@@ -78,7 +78,7 @@ class ArtworkChooser:
             name, own, views, settings.artist_image_files, settings.album_cover_files
         )
 
-    def settle(self, owner: Owner, left: Sequence[Candidate] | None = None) -> Wanted | None:
+    def choose_for(self, owner: Owner, left: Sequence[Candidate] | None = None) -> Wanted | None:
         """Choose for an owner, write it, and take it off what is due; or tell what it needs first.
 
         In the caller's write transaction. `left` are its candidates from the first one that was not
@@ -97,7 +97,7 @@ class ArtworkChooser:
         choice = choice_of(decision.candidate) if isinstance(decision, Chosen) else None
         if artwork.chosen(self._connection, owner) != choice:
             artwork.choose(self._connection, owner, choice)
-        artwork.settle(self._connection, owner)
+        artwork.end_due(self._connection, owner)
         return None
 
     def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool:

@@ -35,9 +35,9 @@ def spread_folders(connection: Connection, *, for_artwork: bool) -> bool:
     if not artwork.next_folders(connection, 1):
         return False
     with write_transaction(connection):
-        concerns_others = for_artwork and artwork.is_any_settled(connection)
+        concerns_others = for_artwork and artwork.is_any_not_due(connection)
         if not (concerns_others or lyrics.has_any(connection) or playlists.has_entries(connection)):
-            artwork.settle_folders(connection)
+            artwork.end_due_folders(connection)
             return True
         folders = artwork.next_folders(connection, _AT_ONCE if concerns_others else _MOST_AT_ONCE)
         if concerns_others:
@@ -45,7 +45,7 @@ def spread_folders(connection: Connection, *, for_artwork: bool) -> bool:
         match_lyrics(connection, folders)
         follow_tracks(connection, folders)
         for root_id, folder in folders:
-            artwork.settle_folder(connection, root_id, folder)
+            artwork.end_due_folder(connection, root_id, folder)
     return True
 
 

@@ -71,7 +71,7 @@ class PlaylistStage:
         self._trees = trees
         self._path_filter = path_filter
 
-    def settle(self, owner: Owner) -> Wanted | None:
+    def place(self, owner: Owner) -> Wanted | None:
         """Place the items of a playlist, and take it off what is due; or tell what to read."""
         playlist = playlists.by_id(self._connection, owner.id)
         if playlist is not None:
@@ -81,7 +81,7 @@ class PlaylistStage:
                 own = playlists.entries(self._connection, playlist.id)
                 placed = self._placed(playlist, [(one.line, one.track_id) for one in own])
                 playlists.place_all(self._connection, playlist.id, placed)
-        artwork.settle(self._connection, owner)
+        artwork.end_due(self._connection, owner)
         return None
 
     def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool:

@@ -94,7 +94,7 @@ class Rows:
             self._catalog.detach_from_album(album_before)
         self._write(row, album_id, read_at, shaped.columns)
         if before[_TAGS] != shaped.columns[_TAGS]:
-            self._tag_sets.leave(_tags_in(before))
+            self._tag_sets.release(_tags_in(before))
         if known.place is not RowState.PRESENT:
             self._put_in(row.id, row, shaped)
             return row.id
@@ -224,7 +224,7 @@ class Rows:
         self._forget_picture(copy)
         tracks.drop(self._connection, copy.id)
         scrubs.hand_over(self._connection, copy.id, known.id)
-        self._tag_sets.leave(_tags_in(columns))
+        self._tag_sets.release(_tags_in(columns))
         ended = former.whole(columns, copy.added_at)
         self.tell(ChangeKind.MISSING, copy.id, copy, now_ms, before=ended)
         problems.clear(self._connection, known.root_id, known.path)

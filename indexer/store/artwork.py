@@ -24,10 +24,10 @@ ORDER BY kind, owner_id LIMIT ?
 _NEXT_FOLDERS: Final = """
 SELECT root_id, folder FROM artwork_due_folders ORDER BY root_id, folder LIMIT ?
 """
-_SETTLE: Final = "DELETE FROM artwork_due WHERE kind = ? AND owner_id = ?"
-_SETTLE_FOLDER: Final = "DELETE FROM artwork_due_folders WHERE root_id = ? AND folder = ?"
-_SETTLE_FOLDERS: Final = "DELETE FROM artwork_due_folders"
-_IS_ANY_SETTLED: Final = """
+_END_DUE: Final = "DELETE FROM artwork_due WHERE kind = ? AND owner_id = ?"
+_END_DUE_FOLDER: Final = "DELETE FROM artwork_due_folders WHERE root_id = ? AND folder = ?"
+_END_DUE_FOLDERS: Final = "DELETE FROM artwork_due_folders"
+_IS_ANY_NOT_DUE: Final = """
 SELECT EXISTS (SELECT 1 FROM catalog_albums
     WHERE NOT EXISTS (SELECT 1 FROM artwork_due WHERE kind = 'album' AND owner_id = id))
 OR EXISTS (SELECT 1 FROM catalog_artists
@@ -66,7 +66,7 @@ INSERT OR IGNORE INTO artwork_due
 SELECT 'album', id FROM catalog_albums UNION ALL SELECT 'artist', id FROM catalog_artists
 UNION ALL SELECT kind, owner_id FROM artwork_choices
 """
-_SETTLED: Final = """
+_NOT_DUE: Final = """
 SELECT 'album' AS kind, id FROM catalog_albums
 UNION ALL SELECT 'artist', id FROM catalog_artists
 EXCEPT SELECT kind, owner_id FROM artwork_due ORDER BY kind, id
@@ -196,29 +196,29 @@ def next_folders(connection: Connection, most: int) -> list[tuple[int, bytes]]:
     return [(root_id, folder[:-1]) for root_id, folder in rows]
 
 
-def settled(connection: Connection) -> list[Owner]:
+def not_due(connection: Connection) -> list[Owner]:
     """All albums and artists that are not due."""
-    return [Owner(*row) for row in select(connection, _SETTLED)]
+    return [Owner(*row) for row in select(connection, _NOT_DUE)]
 
 
-def settle(connection: Connection, owner: Owner) -> None:
+def end_due(connection: Connection, owner: Owner) -> None:
     """The artwork of an owner is chosen."""
-    connection.execute(_SETTLE, (owner.kind, owner.id))
+    connection.execute(_END_DUE, (owner.kind, owner.id))
 
 
-def settle_folder(connection: Connection, root_id: int, folder: bytes) -> None:
+def end_due_folder(connection: Connection, root_id: int, folder: bytes) -> None:
     """The owners that a folder concerns are due."""
-    connection.execute(_SETTLE_FOLDER, (root_id, folder_key(folder)))
+    connection.execute(_END_DUE_FOLDER, (root_id, folder_key(folder)))
 
 
-def is_any_settled(connection: Connection) -> bool:
+def is_any_not_due(connection: Connection) -> bool:
     """Whether an album or artist is not due. Takes long where all are due."""
-    return bool(select_value(connection, _IS_ANY_SETTLED))
+    return bool(select_value(connection, _IS_ANY_NOT_DUE))
 
 
-def settle_folders(connection: Connection) -> None:
+def end_due_folders(connection: Connection) -> None:
     """No folder concerns an owner that is not due."""
-    connection.execute(_SETTLE_FOLDERS)
+    connection.execute(_END_DUE_FOLDERS)
 
 
 def count_due(connection: Connection) -> tuple[int, int, int]:

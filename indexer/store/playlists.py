@@ -22,7 +22,7 @@ FROM playlist_files
 _GET: Final = _KNOWN + "WHERE root_id = ? AND folder = ? AND name = ?"
 _BY_ID: Final = _KNOWN + "WHERE id = ?"
 _ALIKE: Final = _KNOWN + "WHERE size = ? AND mtime_ns = ? AND inode = ? ORDER BY id"
-_SETTLED: Final = (
+_NOT_DUE: Final = (
     f"{_KNOWN} WHERE is_read = 1 AND is_placed = 1"  # noqa: S608 - our own names
     " AND id NOT IN (SELECT owner_id FROM artwork_due WHERE kind = 'playlist') ORDER BY id"
 )
@@ -153,9 +153,9 @@ def alike(connection: Connection, stamp: Stamp) -> list[KnownPlaylist]:
     return [_known(row) for row in select(connection, _ALIKE, numbers)]
 
 
-def settled(connection: Connection) -> list[KnownPlaylist]:
+def not_due(connection: Connection) -> list[KnownPlaylist]:
     """All playlists that are not due."""
-    return [_known(row) for row in select(connection, _SETTLED)]
+    return [_known(row) for row in select(connection, _NOT_DUE)]
 
 
 def put(connection: Connection, root_id: int, path: bytes, stamp: Stamp) -> int:

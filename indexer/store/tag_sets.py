@@ -86,7 +86,7 @@ class TagSets:
         self._fill(set_id, values)
         return set_id
 
-    def leave(self, tags: str | None) -> None:
+    def release(self, tags: str | None) -> None:
         """A track has these tags no longer; a set without a track is deleted at the end."""
         set_id = self.find(tags)
         if set_id is not None:

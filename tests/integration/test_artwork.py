@@ -257,7 +257,7 @@ def test_a_picture_that_the_machine_could_not_read_is_tried_again_by_a_scan(
             pictures.put(connection, key.root_id, key.path, known.stamp, None)
             chooser = ArtworkChooser(connection, {}, settings, path_filter_of(settings))
             chooser.refuse(Wanted(key, known.stamp), Problem(kind, "not now"), 1)
-            assert chooser.settle(Owner(OwnerKind.ALBUM, 1)) is None
+            assert chooser.choose_for(Owner(OwnerKind.ALBUM, 1)) is None
     assert covers(library) == {}
     assert library.scan().deferred_reads == tried
     assert len(covers(library)) == tried

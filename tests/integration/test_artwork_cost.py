@@ -52,7 +52,7 @@ def statements(settings: Settings) -> int:
             assert [owner.kind for owner in owners] == ["album", "artist"]
             with write_transaction(connection):
                 for owner in owners:
-                    assert chooser.settle(owner) is None
+                    assert chooser.choose_for(owner) is None
     return len(asked)
 
 
