@@ -26,6 +26,7 @@ from indexer.records import (
     PastTrack,
     Playlist,
     PlaylistItem,
+    Relay,
     Root,
     Run,
     Status,
@@ -365,7 +366,12 @@ def _root(told: report.RootStatus) -> Root:
         disk=told.disk,
         stamp_fields=told.stamp_fields,
         moves=told.moves,
+        relay=_relay(told.relay) if isinstance(told.relay, report.RelayStatus) else None,
     )
+
+
+def _relay(told: report.RelayStatus) -> Relay:
+    return Relay(host=told.host, alive=told.alive, silent_seconds=told.silent_seconds)
 
 
 def _run(told: report.ScanRow) -> Run:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from indexer import errors, report
 from indexer.process import age_of, percent, spent_by
 from indexer.runs.lock import LockInfo
@@ -15,12 +17,16 @@ from indexer.settings import Settings
 
 
 def vitals(
-    settings: Settings, dispatcher: LockInfo | None, scans: Sequence[report.ScanRow]
+    settings: Settings,
+    dispatcher: LockInfo | None,
+    scans: Sequence[report.ScanRow],
+    roots: Sequence[report.RootStatus],
 ) -> dict[str, Any]:
-    """The fields of `report.Status` that are not in the database."""
+    """The fields of `report.Status` that are not in the database; `roots` get their relays."""
     now_s = time.time()
     buckets = () if dispatcher is None else dispatcher.pace
     found: dict[str, Any] = {
+        "roots": tuple(roots),
         "last_scan_rates": _rates_of_last(scans),
         **_rates(rates_of(buckets, now_s)),
     }
@@ -28,7 +34,7 @@ def vitals(
     if dispatcher is not None:
         processes += _process(dispatcher.role, dispatcher.pid)
     if settings.redis is not None:
-        found |= _queues(settings, now_s)
+        found |= _queues(settings, now_s, roots)
         for worker in found.get("workers", ()):
             if worker.host == socket.gethostname():
                 processes += _process(",".join(worker.queues), worker.pid)
@@ -37,9 +43,10 @@ def vitals(
     return {**found, "processes": tuple(processes)}
 
 
-def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
+def _queues(settings: Settings, now_s: float, roots: Sequence[report.RootStatus]) -> dict[str, Any]:
     from indexer.queue import monitor, redis_client
     from indexer.queue.reading_cache import ReadingCache
+    from indexer.queue.relays import relay_statuses
 
     address = redis_client.shown(settings)
     try:
@@ -49,6 +56,7 @@ def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
             workers = monitor.worker_statuses(client, now_s)
             seen = monitor.RedisRates(client).seen()
             cache = ReadingCache(client, settings).status()
+            relays = relay_statuses(client, [root.name for root in roots])
     except errors.QueueError as error:
         return {"redis": report.RedisStatus(address=address, answers=False, detail=str(error))}
     return {
@@ -62,6 +70,10 @@ def _queues(settings: Settings, now_s: float) -> dict[str, Any]:
         ),
         "queues": {queue.name: queue for queue in queues},
         "workers": tuple(workers),
+        "roots": tuple(
+            replace(root, relay=relays[root.name]) if root.name in relays else root
+            for root in roots
+        ),
         **_rates(seen),
     }
 

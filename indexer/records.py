@@ -218,6 +218,16 @@ class PastTrack(Struct, frozen=True):
     """As `Index.tags`."""
 
 
+class Relay(Struct, frozen=True, kw_only=True):
+    """A `watcher relay` on the machine that has the disk of a root."""
+
+    host: str
+    alive: bool
+    """False: what changes there is found by polling alone."""
+    silent_seconds: float
+    """How long ago it was heard."""
+
+
 class Root(Struct, frozen=True, kw_only=True):
     """One watched folder tree."""
 
@@ -236,6 +246,8 @@ class Root(Struct, frozen=True, kw_only=True):
     """What is compared to tell whether a file has changed."""
     moves: bool
     """Whether a moved file is known by its inode."""
+    relay: Relay | None = None
+    """Of a root that has one, or had one in the last week; in `Status` only."""
 
 
 class Run(Struct, frozen=True, kw_only=True):

@@ -57,6 +57,16 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     """Whether a long read keeps SQLite's log (`wal_size`) from shrinking."""
 
 
+class RelayStatus(Struct, frozen=True, kw_only=True):
+    """A `watcher relay` on the machine that has the disk of a root."""
+
+    host: str
+    alive: bool
+    """False: what changes there is found by polling alone."""
+    silent_seconds: float
+    """How long ago it was heard."""
+
+
 class RootStatus(Struct, frozen=True, kw_only=True):
     """One watched folder tree."""
 
@@ -73,6 +83,8 @@ class RootStatus(Struct, frozen=True, kw_only=True):
     """The disk's identity: `uuid:...` or `fsid:...`."""
     stamp_fields: str = ""
     moves: bool = True
+    relay: RelayStatus | UnsetType = UNSET
+    """Of a root that has one, or had one in the last week."""
 
 
 class HealthLine(Struct, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ def status(
         artwork_waiting = owners + folders + playlists.count_due(connection)
         found = in_index(connection, _away(connection, standing), _now_ms())
         runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
+    found_live = vitals(settings, dispatcher, runs, standing)
     return report.Status(
         database=os.fspath(database),
         size=_size(database),
@@ -73,15 +74,14 @@ def status(
         pending=waiting,
         oldest_pending_seconds=_age_s(oldest_ms),
         daemon=_daemon(dispatcher),
-        roots=standing,
         scans=runs,
         picture_problems=bad_pictures,
         playlist_problems=bad_playlists,
         artwork_waiting=artwork_waiting,
-        health=tuple(health_lines(found, standing, dispatcher)),
+        health=tuple(health_lines(found, found_live["roots"], dispatcher)),
         damaged=cut_short,
         scrubbed=_scrubbed(*scrubbed),
-        **vitals(settings, dispatcher, runs),
+        **found_live,
     )
 
 
@@ -260,6 +260,13 @@ def _of_roots(
             yield _line("fault", f"root {root.name} is offline", at_ms)
         elif root.reason is not UNSET and root.reason:
             yield _line("warning", f"root {root.name}: a disk of it seems to be away", at_ms)
+        if root.relay is not UNSET and not root.relay.alive:
+            yield _line(
+                "warning",
+                f"root {root.name}: its relay on {root.relay.host} is away; changes are found by"
+                " polling",
+                _now_ms() - int(root.relay.silent_seconds * 1000),
+            )
 
 
 def _line(level: str, text: str, since_ms: int | None) -> report.HealthLine:

@@ -100,6 +100,27 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     return 0
 
 
+@cli.command(epilog=examples("watcher relay Music=/srv/share/music", "watcher relay /srv/Music"))
+@click.argument("roots", nargs=-1, type=path_argument, metavar="[ROOT]...")
+@click.option("--log-json", is_flag=True, help="Log in JSON, an object a line.")
+@click.option("-v", "--verbose", is_flag=True, help="Also log what was told.")
+@click.pass_obj
+def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bool) -> int:
+    """On a file server: tell the index on another machine of changes at once.
+
+    A ROOT is NAME=FOLDER: a root of that index, and where its music lies here; or just a folder
+    of that name. Without one: the [roots.NAME] of the settings. Needs no database, but the
+    `redis` of the index, from the settings or INDEXER_REDIS.
+    """
+    session.make_absolute()
+    _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
+    try:
+        _relay(session.settings(), roots)
+    except (errors.Interrupted, _Overdue):
+        return 0
+    return 0
+
+
 cli.add_command(completion_of("watcher"))
 
 
@@ -158,6 +179,26 @@ def _watch(
         _on_signals(requests.stop, and_then_s=_MOST_TO_STOP_S)
         reload = Reload(load, settings, EventLog())
         _run_daemons(dispatcher.connection, dispatcher.lock, reload, requests, progress, terminal)
+
+
+def _relay(settings: Settings, words: Sequence[bytes]) -> None:
+    import socket
+
+    from indexer.ignore_files import path_filter_of
+    from indexer.queue.redis_client import connect
+    from watcher.relay import Relay, relayed_folders
+
+    connect(settings).close()  # a wrong address is told before anything else
+    folders = relayed_folders(words, settings)
+    os.chdir("/")  # a current folder on a disk keeps it from being unmounted
+    relay = Relay(settings, folders, path_filter_of(settings), socket.gethostname())
+    signal.signal(signal.SIGALRM, _give_up)
+    _on_signals(relay.stop, and_then_s=_MOST_TO_STOP_S)
+    try:
+        relay.run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        relay.close()
 
 
 def _run_daemons(

@@ -280,6 +280,14 @@ def roots_lines(roots: Sequence[RootStatus]) -> Iterator[str]:
     for root in roots:
         if root.reason is not UNSET:
             yield escaped(str(root.reason))
+        if root.relay is not UNSET:
+            heard = f"{escaped(root.relay.host)}, last heard {_ago(root.relay.silent_seconds)}"
+            away = "" if root.relay.alive else ": away, so changes are found by polling"
+            yield f"relay of {escaped(root.name)}: {heard}{away}"
+
+
+def _ago(seconds: float) -> str:
+    return f"{time_span(seconds)} ago"
 
 
 def _dim(cells: Iterable[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
 from indexer.queue.artwork import LostJobs, put_jobs
 from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
-from indexer.queue.messages import BatchOrder, FileText, Origin, PathText, ScanOrder
+from indexer.queue.messages import BatchOrder, FactsText, FileText, Origin, PathText, ScanOrder
 from indexer.queue.queues import Queues, chunk_job, files_in, scan_job
 from indexer.queue.redis_client import answering, connect, state_of
 from indexer.readers.artwork import kinds_wanted
@@ -307,14 +307,14 @@ class Dispatcher:
     def _put(self, case: DispatchKey, now: float) -> None:
         turn = self._turn
         self._turn += 1
-        facts = _NO_FACTS if case.row else self._facts.get(case.generation, _NO_FACTS)
+        facts = self._facts_of(case)
         order = ScanOrder(
             index=self._token,
             generation=case.generation,
             row=case.row,
             turn=turn,
-            closed=_told(facts.closed),
-            unfinished=_told(facts.unfinished),
+            closed=facts.closed,
+            unfinished=facts.unfinished,
         )
         self._queues.put(
             "scan",
@@ -324,6 +324,17 @@ class Dispatcher:
             timeout_s=_JOB_S,
         )
         self._leases.dispatched(case, turn, now)
+
+    def _facts_of(self, case: DispatchKey) -> FactsText:
+        """What events here have told of its files, or those on the server of a share (a relay)."""
+        if case.row:
+            return FactsText()
+        facts = self._facts.get(case.generation)
+        if facts is not None:
+            return FactsText(_told(facts.closed), _told(facts.unfinished))
+        if self._leases.is_fresh(case):
+            return FactsText()
+        return self._queues.facts_noted(case.generation)
 
     def _description(self, case: DispatchKey) -> str:
         rows = (

@@ -16,7 +16,7 @@ import msgspec
 from indexer import errors
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
-from indexer.queue import artwork, batch, insert, maintenance, scan
+from indexer.queue import artwork, batch, insert, maintenance, relayed, scan
 from indexer.queue.generations import GenerationTracker
 from indexer.queue.index_context import IndexContext
 from indexer.readers.artwork import ArtworkWork
@@ -64,6 +64,7 @@ class IndexWorker:
         """Queue -> the function of its jobs. An error of SQLite comes out as one of ours."""
         return {
             "scan": self._guarded(scan.run),
+            "relayed": self._guarded(relayed.run),
             "batch": partial(batch.run, self),
             "insert": self._guarded(insert.run),
             "deferred": self._guarded(maintenance.run),

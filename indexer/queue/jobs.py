@@ -51,9 +51,12 @@ never imported because Redis names it."""
 ARTWORK_FUNCTIONS: Final = ("album_cover", "artist_image", "playlist")
 """Further functions of `deferred`, which have handlers of their own."""
 MODULE_OF_ARTWORK: Final = "indexer.queue.artwork"
+RELAYED_FUNCTION: Final = "indexer.queue.relayed.run"
+"""A further function of `scan`, for hints of another machine."""
 _HANDLED_AS: Final = {
     **{function: queue for queue, function in FUNCTION_OF.items()},
     **{f"{MODULE_OF_ARTWORK}.{name}": name for name in ARTWORK_FUNCTIONS},
+    RELAYED_FUNCTION: "relayed",
 }
 """Function -> the key of its handler: its queue, or its own name."""
 _LONGEST_S: Final = 7 * 86_400
@@ -83,7 +86,7 @@ class OurJob(Job):
     """A job that only a handler of this process can run, whatever function it names."""
 
     handlers: ClassVar[Mapping[str, Handler]] = {}
-    """Queue, or name of one of `ARTWORK_FUNCTIONS` -> the handler that does its work here."""
+    """Queue, or the name of a further function -> the handler that does its work here."""
 
     @property
     def func(self) -> Any:  # noqa: ANN401 - RQ's type
@@ -283,7 +286,7 @@ def our_queue(name: str, client: redis.Redis) -> OurQueue:
     return OurQueue(name, connection=client, job_class=OurJob, serializer=serializer)
 
 
-def read_order(raw: msgspec.Raw, kind: type[Any]) -> Any:  # noqa: ANN401 - `kind` is the type
+def read_order(raw: msgspec.Raw | bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - `kind` is the type
     """A job's argument as its type. Raises QueueError where it has another."""
     try:
         return msgspec.json.decode(raw, type=kind)

@@ -129,6 +129,35 @@ class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One for each of `files`, in their order; their own paths are empty."""
 
 
+class FolderHint(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A hint of a relay: a folder of a root, all below it, or names in it."""
+
+    root: str
+    """The name of the root; the paths of two machines differ."""
+    folder: PathText | None = None
+    """None: the root itself."""
+    names: tuple[PathText, ...] | None = None
+    recursive: bool = False
+
+
+class RelayOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Look at what has changed on the server of a share; without hints: say which index this is."""
+
+    index: str = ""
+    hints: tuple[FolderHint, ...] = ()
+    closed: tuple[tuple[str, PathText], ...] = ()
+    """(root name, path) of files that were closed or moved in there since their last write."""
+    unfinished: tuple[tuple[str, PathText], ...] = ()
+    """(root name, path) of files that are being written there now."""
+
+
+class FactsText(Struct, frozen=True, omit_defaults=True):
+    """What is known of the writers of a generation's files, until it is dispatched."""
+
+    closed: tuple[tuple[int, PathText], ...] = ()
+    unfinished: tuple[tuple[int, PathText], ...] = ()
+
+
 def files_of(entries: Iterable[Entry]) -> tuple[FileText, ...]:
     """Entries in their JSON form."""
     return tuple(map(FileText.of_entry, entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct
 from redis.exceptions import ResponseError
 from rq.job import Job
@@ -18,7 +19,9 @@ from indexer.queue.jobs import (
     NO_TIMEOUT,
     READING,
     our_queue,
+    read_order,
 )
+from indexer.queue.messages import FactsText
 from indexer.queue.profiles import QUEUES
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ _PARKED: Final = "music-indexer:parked"
 _SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
+_FACTS: Final = "music-indexer:facts:"
+"""Before the generation of a relay's hints: its `FactsText`."""
+_FACTS_TTL_S: Final = 600
+"""Later the files have stood still for so long that no evidence is needed. A guess."""
 
 
 def _ids_of(function: str) -> list[str]:
@@ -63,15 +70,22 @@ class Queues:
         self._queues = {name: our_queue(name, client) for name in QUEUES}
 
     def put(
-        self, name: str, order: object, *, job_id: str, description: str, timeout_s: float | None
+        self,
+        name: str,
+        order: object,
+        *,
+        job_id: str,
+        description: str,
+        timeout_s: float | None,
+        function: str | None = None,
     ) -> None:
         """Enqueue one order. A job of the same id is replaced.
 
-        `timeout_s` None: RQ sets no limit to its time.
+        `timeout_s` None: RQ sets no limit to its time. `function` is a further one of the queue.
         """
         queue = self._queues[name]
         job = queue.create_job(
-            func=FUNCTION_OF[name],
+            func=function or FUNCTION_OF[name],
             args=(order,),
             timeout=NO_TIMEOUT if timeout_s is None else max(1, int(timeout_s)),
             result_ttl=0,
@@ -176,6 +190,15 @@ class Queues:
     def forget_scan(self, generation: int) -> None:
         """Delete the progress of a scan that has ended."""
         self.client.hdel(_SCANS, str(generation))
+
+    def note_facts(self, generation: int, facts: FactsText) -> None:
+        """Keep what a relay knows of the writers of a generation's files."""
+        self.client.set(f"{_FACTS}{generation}", msgspec.json.encode(facts), ex=_FACTS_TTL_S)
+
+    def facts_noted(self, generation: int) -> FactsText:
+        """What was kept; nothing where Redis has lost it, so that its files wait until still."""
+        told: Any = self.client.get(f"{_FACTS}{generation}")
+        return FactsText() if told is None else read_order(told, FactsText)
 
 
 def chunk_job(queue: str, row: int, files: int, turn: int) -> str:

@@ -79,6 +79,11 @@ def answering(settings: Settings) -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         if isinstance(error, redis.AuthenticationError):
             raise _refused(settings, error) from error
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):  # redis keeps no more of ssl's error
+            raise errors.QueueError(
+                f"{shown(settings)}: its certificate is not trusted ({error}); add"
+                " ?ssl_ca_certs=FILE to `redis`, with the file of the authority that signed it"
+            ) from error
         raise errors.RedisAway(
             f"{shown(settings)}: no Redis answers ({error}); start it, or set `redis` to its"
             " address. Nothing is lost: pending work is stored in the index"
