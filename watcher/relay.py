@@ -58,6 +58,8 @@ _ECHOES_S: Final = (1.5, 65.0)
 """A share's client may take what it knows of a file for right for so long: 1 s with SMB and FUSE,
 up to 60 s with NFS (`acregmax` of nfs(5)), unless options say otherwise. So what has changed is
 looked at again after both."""
+_SHARE_NS: Final = filesystem.granularity_ns("nfs")
+"""How coarse the index takes the times of a share to be: what it would not read yet is not told."""
 _FIRST_PAUSE_S: Final = 0.25
 _JITTER: Final = 0.5
 _LONG_S: Final = 1.0
@@ -497,7 +499,7 @@ class Relay:
             path,
             follow_links=self._settings.follow_links,
             leases=self._settings.leases and traits.holds_wal,
-            granularity_ns=traits.granularity_ns,
+            granularity_ns=max(traits.granularity_ns, _SHARE_NS),
         )
         if seen is not None and seen.lease is FileLease.GRANTED:
             self._granted.add((root_id, path))

@@ -28,8 +28,11 @@ DEPLOY = CHECKOUT / "deploy"
 INSTALLED = "/opt/music-indexer/"
 UNITS = sorted(DEPLOY.glob("*.service"))
 TIMERS = sorted(DEPLOY.glob("*.timer"))
+RELAY = DEPLOY / "music-relay.service"
 OF_MUSIC = [DEPLOY / "music-watcher.service", DEPLOY / "music-worker@.service"]
-WRITES_NOTHING = {"rq-dashboard.service": 0, "music-indexer-failed@.service": 0}
+WRITES_NOTHING = {
+    "rq-dashboard.service": 0, "music-indexer-failed@.service": 0, "music-relay.service": 0,
+}  # fmt: skip
 NOT_TOLD = {
     "music-indexer-failed@.service": "it is what tells",
     "music-metrics.service": "it would tell every two minutes, and an alert tells once",
@@ -87,6 +90,7 @@ def test_there_is_a_unit_for_each_service() -> None:
         "music-metrics.service",
         "music-page.service",
         "music-redis.service",
+        "music-relay.service",
         "music-verify.service",
         "music-watcher.service",
         "music-worker@.service",
@@ -178,14 +182,14 @@ def test_the_example_the_units_and_the_program_tell_the_same_limit() -> None:
         assert f"`worker_memory` ({told} MB)" in unit.read_text()
 
 
-@pytest.mark.parametrize("unit", OF_MUSIC, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", [*OF_MUSIC, RELAY], ids=lambda unit: unit.name)
 def test_the_music_is_waited_for_and_cannot_be_written(unit: Path) -> None:
     settings = parsed(unit)
     assert settings["RequiresMountsFor"] == ["/srv/music"]
     assert settings["ReadOnlyPaths"] == ["-/srv/music"]
 
 
-@pytest.mark.parametrize("unit", OF_MUSIC, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", [*OF_MUSIC, RELAY], ids=lambda unit: unit.name)
 def test_what_reads_music_may_take_leases_and_sees_the_names_of_disks(unit: Path) -> None:
     settings = parsed(unit)
     assert settings["AmbientCapabilities"] == settings["CapabilityBoundingSet"] == ["CAP_LEASE"]
@@ -201,7 +205,7 @@ def test_the_page_is_for_the_network_and_has_its_password_from_a_file() -> None:
 
 
 def test_only_what_reads_music_has_a_capability() -> None:
-    for unit in set(UNITS) - set(OF_MUSIC):
+    for unit in set(UNITS) - {*OF_MUSIC, RELAY}:
         assert parsed(unit)["CapabilityBoundingSet"] == [""], unit
         assert "AmbientCapabilities" not in parsed(unit), unit
 
@@ -211,6 +215,13 @@ def test_the_database_lies_where_the_unit_may_write(unit: Path) -> None:
     settings = parsed(unit)
     assert "INDEXER_DB=/var/lib/music-indexer/library.db" in settings["Environment"]
     assert settings["StateDirectory"] == ["music-indexer"], "it is below /var/lib"
+
+
+def test_a_relay_has_its_password_from_a_file_and_knows_no_database() -> None:
+    settings = parsed(RELAY)
+    assert settings["EnvironmentFile"] == ["-/etc/music-indexer/environment"]
+    assert "Environment" not in settings
+    assert not any("redis" in line for line in settings["ExecStart"])
 
 
 def test_systemd_waits_until_the_daemon_is_ready() -> None:

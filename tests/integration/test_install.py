@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ _FILE = re.compile(r"install -D -m \d+ /dev/stdin (\S+) <<'END'\n(.*?)END\n", re
 class Ran:
     """One dry run: exit code, commands, what blocks, and the files that it would write."""
 
-    def __init__(self, *words: str | Path) -> None:
+    def __init__(self, *words: str | Path, env: Mapping[str, str] | None = None) -> None:
         done = subprocess.run(
             [INSTALL, "--dry-run", *words], capture_output=True, text=True, check=False, cwd="/",
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **(env or {})},
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
         self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
         found = re.findall(
@@ -176,6 +178,52 @@ def test_without_the_option_there_is_no_page(songs: Path) -> None:
     assert not any("page" in one for one in (*ran.commands, *ran.files))
 
 
+ADDRESS = {"INDEXER_REDIS": "rediss://:sesame@index:6380/0"}
+
+
+def test_a_relay_is_one_unit_that_names_the_roots_of_another_machine(
+    songs: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / 'more "music" 100% $x'
+    odd.mkdir()
+    (odd / "a.mp3").touch()
+    ran = Ran("--relay-only", f"Music={songs}", odd, env=ADDRESS)
+    assert (ran.code, ran.err) == (0, "Nothing blocks.\n")
+    units = [one for one in ran.files if one.startswith("/etc/systemd/system/")]
+    assert [Path(one).name for one in units] == [
+        "music-indexer-failed@.service",
+        "music-relay.service",
+    ]
+    unit = ran.unit("music-relay.service", tmp_path)
+    quoted = f'"{tmp_path}/more \\"music\\" 100%% $x"'
+    settings = parsed(unit)
+    assert settings["ReadOnlyPaths"] == [f'"{songs}" {quoted}']
+    assert settings["ExecStart"] == [
+        f'/opt/music-indexer/.venv/bin/watcher relay "Music={songs}" ' + quoted.replace("$", "$$")
+    ]
+    assert "systemctl enable --quiet music-relay.service" in ran.commands
+    assert not any("config.toml" in one or "library.db" in one for one in ran.files)
+    for name in map(Path, units):
+        copy = ran.unit(name.name, tmp_path)
+        copy.write_text(re.sub(r"/opt/music-indexer/\S*", "/bin/true", copy.read_text()))
+        assert complaints(copy) == ""
+    assert any("disable" in one and "music-relay" in one for one in Ran("--uninstall").commands)
+
+
+def test_the_password_of_a_relay_is_in_a_file_of_root_and_not_shown(songs: Path) -> None:
+    ran = Ran("--relay-only", f"Music={songs}", env=ADDRESS)
+    assert "install -D -m 0600 /dev/stdin /etc/music-indexer/environment" in ran.out
+    assert "sesame" not in ran.out
+    blocked = Ran("--relay-only", f"Music={songs}")
+    assert "INDEXER_REDIS=rediss://" in blocked.err
+    assert "Nothing blocks" not in blocked.err
+
+
+def test_without_the_option_there_is_no_relay(songs: Path) -> None:
+    ran = Ran(songs)
+    assert not any("music-relay" in one for one in (*ran.commands, *ran.files))
+
+
 def test_removing_keeps_the_index_and_purging_does_not() -> None:
     kept = Ran("--uninstall")
     assert "rm -rf /opt/music-indexer" in kept.commands
@@ -188,6 +236,8 @@ def test_removing_keeps_the_index_and_purging_does_not() -> None:
     ("words", "told"),
     [
         (["--empty"], "--empty is not an option"),
+        (["--relay-only"], "Usage: deploy/install"),
+        (["--relay-only", "--with-page", "/srv"], "--relay-only stands without the other parts"),
         (["--purge", "/srv"], "--purge stands with --uninstall."),
         ([], "Usage: deploy/install"),
     ],

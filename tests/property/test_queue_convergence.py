@@ -26,6 +26,7 @@ from indexer.model import Hint
 from indexer.queue.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
 from indexer.queue.index_worker import IndexWorker
+from indexer.queue.messages import FactsText
 from indexer.queue.profiles import QUEUES
 from indexer.queue.queues import JobState, files_in
 from indexer.roots.registry import root_at
@@ -82,6 +83,10 @@ class PlayedQueues:
 
     def parked(self) -> list[tuple[int, int, int]]:
         return [(generation, *place) for generation, place in self._parked.items()]
+
+    def facts_noted(self, generation: int) -> FactsText:
+        del generation  # no relay plays a part
+        return FactsText()
 
     def note_scan(self, generation: int, seen: int, planned: int) -> None:
         self._scans[generation] = seen, planned

@@ -58,7 +58,7 @@ def complete(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         ("indexer show Bj", ["file,Bj"]),
         ("indexer rebuild mu", ["dir,mu"]),
         ("indexer --config ", ["file,"]),
-        ("watcher r", ["plain,run"]),
+        ("watcher r", ["plain,run", "plain,relay"]),
         ("watcher run --log", ["plain,--log-json"]),
         ("watcher run ", ["dir,"]),
     ],

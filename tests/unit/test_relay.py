@@ -1,0 +1,300 @@
+"""A relay, with a Redis that is played and a clock of its own: what it gives, keeps and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from indexer import errors
+from indexer.ignore_files import path_filter_of
+from indexer.model import Hint
+from indexer.queue.messages import RelayOrder
+from indexer.queue.relays import Announcement, Given, Met
+from indexer.settings import Settings
+from watcher.relay import Relay, relayed_folders
+
+INDEX = Announcement("token", ("music", "other"))
+
+
+class PlayedLink:
+    """`RelayLink` without Redis."""
+
+    def __init__(self) -> None:
+        self.given: list[RelayOrder] = []
+        self.alive: list[str] = []
+        self.waiting = 0
+        self.lost = 0
+        self.failed: tuple[str, ...] = ()
+        self.away = ""
+        self.run_id = "first"
+        self.announcement: Announcement | None = INDEX
+        self.answers = ""
+        self.ended: list[str] = []
+
+    def _reach(self) -> None:
+        if self.away:
+            raise redis.ConnectionError(self.away)
+
+    def meet(self, alive: Iterable[str]) -> Met:
+        self._reach()
+        self.alive = list(alive) or self.alive
+        return Met(self.run_id, self.announcement)
+
+    def ask(self) -> None:
+        self._reach()
+
+    def answer(self) -> str:
+        self._reach()
+        return self.answers
+
+    def give(self, order: RelayOrder, _now: float) -> None:
+        self._reach()
+        self.given.append(order)
+
+    def see_to_given(self, _now: float) -> Given:
+        self._reach()
+        told = Given(self.waiting, self.failed, self.lost)
+        self.lost, self.failed = 0, ()
+        return told
+
+    def forget(self) -> None:
+        self.waiting = 0
+
+    def drop(self) -> None:
+        pass
+
+    def end(self, names: Iterable[str]) -> None:
+        self.ended = list(names)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def link() -> PlayedLink:
+    return PlayedLink()
+
+
+MakeRelay = Callable[..., Relay]
+
+
+@pytest.fixture
+def made(tmp_path: Path, link: PlayedLink) -> Iterator[MakeRelay]:
+    """`made()`: a relay of the folder `music`, or of others."""
+    relays: list[Relay] = []
+
+    def make(*names: str) -> Relay:
+        folders = {}
+        for name in names or ("music",):
+            (tmp_path / name).mkdir()
+            folders[name] = bytes(tmp_path / name)
+        settings = Settings(db=tmp_path / "x.db", redis="unix:///nobody/listens/here")
+        relay = Relay(settings, folders, path_filter_of(settings), "nas")
+        relay._link = link  # type: ignore[assignment]
+        relays.append(relay)
+        return relay
+
+    yield make
+    for relay in relays:
+        relay.close()
+
+
+def told(link: PlayedLink) -> list[tuple[str, str, tuple[str, ...] | None, bool]]:
+    """(root, folder, names, recursive) of all hints so far, and forget them."""
+    found = [
+        (
+            hint.root,
+            hint.folder.path if hint.folder else "",
+            tuple(name.path for name in hint.names) if hint.names is not None else None,
+            hint.recursive,
+        )
+        for order in link.given
+        for hint in order.hints
+    ]
+    link.given.clear()
+    return found
+
+
+EVERYTHING = ("music", "", None, True)
+
+
+def test_all_of_a_root_is_told_first(made: MakeRelay, link: PlayedLink) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    assert told(link) == [EVERYTHING]
+    relay.step(10.0)
+    assert link.alive == ["music"]
+
+
+def test_a_hint_is_told_again_when_a_client_may_have_forgotten_what_it_knew(
+    made: MakeRelay, link: PlayedLink
+) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    relay._debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
+    at = []
+    for tenth in range(20, 1000):
+        relay.step(tenth / 10)
+        at += [tenth / 10] * len(told(link))
+    first, second, third = at
+    assert first <= 2.1
+    assert 1.5 <= second - first <= 2.0
+    assert 65.0 <= third - first <= 66.0
+
+
+def test_what_redis_does_not_take_waits_and_is_told_later(
+    made: MakeRelay, link: PlayedLink
+) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.away = "gone"
+    relay._debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
+    relay.step(3.0)
+    relay._debouncer.offer_hint(Hint(1, b"b", (b"b.mp3",)), 4.0)
+    for second in range(5, 70):
+        relay.step(float(second))
+    assert told(link) == []
+    link.away = ""
+    relay.step(120.0)
+    relay.step(121.0)
+    found = told(link)
+    assert ("music", "", ("a.mp3",), False) in found
+    assert ("music", "b", ("b.mp3",), False) in found
+
+
+def test_pauses_between_tries_grow_up_to_the_setting(made: MakeRelay, link: PlayedLink) -> None:
+    relay = made()
+    link.away = "gone"
+    now, pauses = 0.0, []
+    for _ in range(12):
+        relay.step(now)
+        pauses.append(relay._beat_at - now)
+        now = relay._beat_at
+    assert pauses[0] < 0.5
+    assert 20 < max(pauses) <= 45
+    assert pauses[-1] >= 30
+
+
+def test_too_much_that_waits_in_redis_is_not_added_to(made: MakeRelay, link: PlayedLink) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.waiting = 4
+    for number in range(100):
+        relay._debouncer.offer_hint(Hint(1, b"%d" % number, (b"a.mp3",)), 2.0)
+    relay.step(3.0)
+    assert told(link) == []
+    assert relay.next_turn() >= 4.0
+    link.waiting = 3
+    relay.step(4.0)
+    assert len(link.given) == 1
+    assert len(told(link)) == 100
+
+
+def test_more_hints_than_a_job_holds_become_one_for_each_root(
+    made: MakeRelay, link: PlayedLink
+) -> None:
+    relay = made("music", "other")
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    for number in range(1001):
+        relay._debouncer.offer_hint(Hint(2, b"%d" % number, (b"a.mp3",)), 2.0)
+    relay.step(3.0)
+    assert told(link) == [("other", "", None, True)]
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda link: setattr(link, "run_id", "second"),
+        lambda link: setattr(link, "announcement", Announcement("new", ("music",))),
+    ],
+    ids=["redis restarted", "index replaced"],
+)
+def test_what_may_be_lost_has_everything_looked_at(
+    made: MakeRelay, link: PlayedLink, happens: Callable[[PlayedLink], None]
+) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    happens(link)
+    for second in range(11, 15):
+        relay.step(float(second))
+    assert told(link) == [EVERYTHING]
+
+
+def test_a_lost_job_has_everything_looked_at(made: MakeRelay, link: PlayedLink) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.lost = 1
+    relay._debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
+    relay.step(3.0)
+    relay.step(4.0)
+    assert EVERYTHING in told(link)
+
+
+def test_a_root_that_the_index_never_had_is_wrong_use(made: MakeRelay, link: PlayedLink) -> None:
+    link.announcement = Announcement("token", ("Musik",))
+    with pytest.raises(errors.UsageError, match="no root named music; it has Musik"):
+        made().step(0.0)
+
+
+def test_a_root_that_was_renamed_there_stops_only_its_own_hints(
+    made: MakeRelay, link: PlayedLink
+) -> None:
+    relay = made("music", "other")
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.announcement = Announcement("token", ("new", "other"))
+    for second in range(2, 90):
+        relay.step(float(second))
+    assert link.alive == ["other"]
+    told(link)
+    for root in (1, 2):
+        relay._debouncer.offer_hint(Hint(root, b"", (b"a.mp3",)), 90.0)
+    relay.step(91.0)
+    assert {root for root, *_ in told(link)} == {"other"}
+
+
+def test_nothing_is_told_before_the_index_has_answered(made: MakeRelay, link: PlayedLink) -> None:
+    relay = made()
+    link.answers = "queued"
+    for second in range(30):
+        relay.step(float(second))
+    assert told(link) == []
+    assert link.alive == []
+    link.answers = ""
+    for second in range(30, 50):
+        relay.step(float(second))
+    assert told(link) == [EVERYTHING]
+
+
+def test_a_folder_with_an_equals_sign_is_named_by_its_path(tmp_path: Path) -> None:
+    odd = tmp_path / "a=b"
+    odd.mkdir()
+    settings = Settings(db=tmp_path / "x.db")
+    assert relayed_folders([bytes(odd)], settings) == {"a=b": bytes(odd)}
+    assert relayed_folders([b"c=" + bytes(odd)], settings) == {"c": bytes(odd)}
+
+
+def test_a_folder_has_the_name_that_the_settings_give_it(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    settings = Settings(db=tmp_path / "x.db", roots={"Name": tmp_path / "folder"})
+    assert relayed_folders([bytes(tmp_path / "folder")], settings) == {
+        "Name": bytes(tmp_path / "folder")
+    }
+    assert relayed_folders([], settings) == {"Name": bytes(tmp_path / "folder")}
