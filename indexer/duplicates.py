@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from msgspec import Struct
 
-from indexer.store import same_tracks
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, select, select_value
 from indexer.store.folding import fold
-from indexer.store.same_tracks import Fact
 from indexer.store.view_rows import library_rows
 
 BY: Final = ("essence", "recording")
@@ -31,6 +31,21 @@ FIELDS: Final = (
     "sample_rate", "bit_depth", "channels", "duration", "size", "essence", "mb_trackid",
 )  # fmt: skip
 """What is told of each file: columns of `library`."""
+_BY_ESSENCE: Final = """
+SELECT essence, id FROM tracks
+WHERE place = 0 AND length(essence) > 0 AND essence IN (
+    SELECT essence FROM tracks WHERE place = 0 AND length(essence) > 0
+    GROUP BY essence HAVING count(*) > 1)
+ORDER BY essence, id
+"""
+_FACTS: Final = """
+SELECT id, mb_trackid, CASE WHEN guessed & 4 THEN NULL ELSE artist END,
+    CASE WHEN guessed & 1 THEN NULL ELSE title END, duration
+FROM tracks WHERE place = 0 ORDER BY id
+"""
+"""Without an artist or a title that is only guessed from the path."""
+_SIZE: Final = "SELECT size FROM tracks WHERE id = ?"
+_UNHEARD: Final = "SELECT count(*) FROM tracks WHERE place = 0 AND essence IS NULL"
 
 
 class Duplicates(Struct, frozen=True, kw_only=True):
@@ -49,11 +64,11 @@ class Duplicates(Struct, frozen=True, kw_only=True):
 def duplicates(connection: Connection, by: str) -> Iterator[Duplicates]:
     """The groups, those first of which most could be freed."""
     if by == "essence":
-        groups = list(same_tracks.by_essence(connection))
+        groups = list(by_essence(connection))
     else:
-        groups = list(recordings(same_tracks.facts(connection)))
-    sizes = same_tracks.sizes(connection, [one for group in groups for one in group])
-    groups.sort(key=lambda group: (-_freed([sizes[one] for one in group]), min(group)))
+        groups = list(recordings(facts(connection)))
+    bytes_of = sizes(connection, [one for group in groups for one in group])
+    groups.sort(key=lambda group: (-_freed([bytes_of[one] for one in group]), min(group)))
     for group in groups:
         rows = sorted(library_rows(connection, group), key=_rank)
         if len(rows) < 2:  # changed meanwhile
@@ -127,3 +142,35 @@ def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
 def _freed(sizes: Sequence[int]) -> int:
     """Bytes that at least one copy less would free; a guess, for the order only."""
     return sum(sizes) - max(sizes)
+
+
+class Fact(Struct, frozen=True, gc=False):
+    """What tells of which recording a track is."""
+
+    track_id: int
+    mb_trackid: str | None
+    artist: str | None
+    title: str | None
+    duration: float | None
+
+
+def by_essence(connection: Connection) -> Iterator[tuple[int, ...]]:
+    """The ids of tracks in the view that have one essence, of each that several have."""
+    for _, rows in groupby(select(connection, _BY_ESSENCE), key=itemgetter(0)):
+        yield tuple(track_id for _, track_id in rows)
+
+
+def unheard(connection: Connection) -> int:
+    """How many tracks in the view were not read since essences are found."""
+    return int(select_value(connection, _UNHEARD))
+
+
+def facts(connection: Connection) -> Iterator[Fact]:
+    """What tells of the recordings, of all tracks in the view."""
+    for row in select(connection, _FACTS):
+        yield Fact(*row)
+
+
+def sizes(connection: Connection, track_ids: Sequence[int]) -> dict[int, int]:
+    """Bytes of the files of tracks."""
+    return {one: size for one in track_ids for (size,) in select(connection, _SIZE, (one,))}

@@ -224,10 +224,10 @@ class Lookup(Closable):
 
     def unheard(self) -> int:
         """How many tracks `duplicates` by essence says nothing of: an older version read them."""
-        from indexer.store import same_tracks
+        from indexer import duplicates
 
         with explained(self._database):
-            return same_tracks.unheard(self._reading())
+            return duplicates.unheard(self._reading())
 
     def choice(self, kinds: Sequence[str], under: bytes | None) -> Choice:
         """The choice of changes of these kinds, below a path or of the track with this id."""

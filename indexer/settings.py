@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, ValidationError, convert
 
 from indexer.errors import SettingsError
 from indexer.hook_settings import Hook, hooks_from
-from indexer.ignore.default_names import IGNORED_NAMES
+from indexer.ignore import IGNORED_NAMES
 
 _DAY_S = 86_400
 

@@ -97,6 +97,16 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+limit_option = click.option(
+    "--limit",
+    type=at_least(0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of results; 0: all.",
+)
+
+
 def text_argument(word: str) -> str:
     """UTF-8 in any locale: under LC_ALL=C Python passes its bytes as surrogates."""
     return os.fsencode(word).decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from indexer.cli.arguments import (
     examples,
     files,
     json_option,
+    limit_option,
     one_of,
     path_argument,
     since_argument,
@@ -193,14 +194,7 @@ def _asked(
 )
 @click.argument("when", type=since_argument, metavar="WHEN|SEQ")
 @click.argument("words", nargs=-1, type=text_argument, metavar="[WORDS]...")
-@click.option(
-    "--limit",
-    type=at_least(0),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of results; 0: all.",
-)
+@limit_option
 @listing_options(with_words=True)
 @json_option
 @click.pass_obj

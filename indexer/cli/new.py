@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.cli import answers
-from indexer.cli.arguments import at_least, examples, json_option, moment_argument
+from indexer.cli.arguments import examples, json_option, limit_option, moment_argument
 from indexer.cli.listing import listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
@@ -28,14 +28,7 @@ if TYPE_CHECKING:
     help="2h, 7d, yesterday, 2026-11-01.",
 )
 @click.option("--albums", is_flag=True, help="List the albums of these tracks.")
-@click.option(
-    "--limit",
-    type=at_least(0),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of results; 0: all.",
-)
+@limit_option
 @listing_options()
 @json_option
 @click.pass_obj

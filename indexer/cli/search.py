@@ -10,9 +10,9 @@ import click
 from indexer.cli import answers
 from indexer.cli.arguments import (
     Asking,
-    at_least,
     examples,
     json_option,
+    limit_option,
     sort_option,
     text_argument,
 )
@@ -32,14 +32,7 @@ if TYPE_CHECKING:
 )
 @click.argument("words", nargs=-1, required=True, type=text_argument, metavar="WORDS...")
 @sort_option("relevance")
-@click.option(
-    "--limit",
-    type=at_least(0),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of results; 0: all.",
-)
+@limit_option
 @click.option("--albums", is_flag=True, help="List the albums of these tracks.")
 @click.option("--artists", is_flag=True, help="List the artists of these tracks.")
 @listing_options(with_words=True)

@@ -1,1 +1,22 @@
 """Which files of a root are wanted: names, settings, and ignore files in the syntax of git."""
+
+from __future__ import annotations
+
+from typing import Final
+
+IGNORED_NAMES: Final = (
+    "@eaDir",  # Synology: thumbnails and indexes beside the files
+    "@tmp",
+    "#recycle",  # Synology's bin; the next is QNAP's
+    "@Recycle",
+    "@Recently-Snapshot",
+    "#snapshot",
+    "$RECYCLE.BIN",  # Windows
+    "RECYCLER",
+    "System Volume Information",
+    "lost+found",  # fsck of ext2, ext3, ext4
+    "*.download",  # Safari keeps the growing file in a folder of this name
+)
+"""Names ignored by default. Hidden names are ignored, too (`.Trash-1000`, `.AppleDouble`,
+`._01 Song.mp3`, `.zfs`, `.snapshots`, `.stversions`, `.@__thumb`, rsync's `.01 Song.mp3.Xy12z`). A
+browser's `song.mp3.part` has another suffix."""

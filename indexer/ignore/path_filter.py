@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer.ignore.default_names import IGNORED_NAMES
+from indexer.ignore import IGNORED_NAMES
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
 
 IGNORE_FILE: Final = b".indexignore"

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.duplicates import recordings
+from indexer.duplicates import Fact, recordings
 from indexer.library import Library
 from indexer.settings import Settings
 from indexer.store.connection import open_index
-from indexer.store.same_tracks import Fact
 from tests.corpus import tagged
 from tests.programs import run
 from tests.recordings import recording
