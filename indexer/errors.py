@@ -115,3 +115,19 @@ class Interrupted(IndexerError):
     """The user stopped the program. Committed work is kept."""
 
     exit_code = 130
+
+
+_NEVER_ONE_FILES: list[type[Exception]] = [IndexerError]
+
+
+def never_one_files(kind: type[Exception]) -> None:
+    """Register a class of exceptions never caused by one file: SQLite's, a job's timeout.
+
+    Called by the module that uses the library which raises them, when it is imported.
+    """
+    _NEVER_ONE_FILES.append(kind)
+
+
+def is_never_one_files(error: Exception) -> bool:
+    """Whether an exception is of a class that is never caused by one file (rule R9)."""
+    return isinstance(error, tuple(_NEVER_ONE_FILES))

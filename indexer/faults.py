@@ -1,7 +1,7 @@
 """An exception that one file caused in any stage -> that file's problem (rule R9).
 
 It never stops other files. Our own errors (a root that went offline, an interrupt) and those of
-`never_one_files` are not caused by one file: they are raised again.
+`errors.never_one_files` are not caused by one file: they are raised again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from indexer.errors import IndexerError, ProgramFault
+from indexer.errors import ProgramFault, is_never_one_files
 from indexer.model import Problem, ProblemKind, Reading
 
 MOST_IN_A_ROW: Final = 12
@@ -21,20 +21,11 @@ _REASON_LIMIT: Final = 300
 _MOST_LOGGED: Final = 1000
 """Maximum faults remembered as logged, so that each traceback is logged once."""
 _logged: set[tuple[str, bytes, str]] = set()
-_never_one_files: list[type[Exception]] = [IndexerError]
-
-
-def never_one_files(kind: type[Exception]) -> None:
-    """Register a class of exceptions never caused by one file: SQLite's, a job's timeout.
-
-    Called by the module that uses the library which raises them, when it is imported.
-    """
-    _never_one_files.append(kind)
 
 
 def check_is_files(error: Exception) -> None:
     """Raise the exception again unless it can be caused by the current file."""
-    if isinstance(error, tuple(_never_one_files)):
+    if is_never_one_files(error):
         raise error
 
 

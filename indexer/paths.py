@@ -5,13 +5,12 @@ A path here is relative to its root and never starts or ends with a slash; `b""`
 
 from __future__ import annotations
 
-import base64
 import re
+from functools import cache
 
 from msgspec import UNSET, Struct, UnsetType
 
-_DISC_FOLDER = re.compile(
-    rb"""[(\[]?
+_DISC_FOLDER = rb"""[(\[]?
     (?: (?:cd|disc|disk|dvd|vinyl|lp|record) [ ._-]{0,3} (?:[0-9]{1,2}|i{1,3}|iv|vi{0,3}|ix|x)
       | (?:cd|disc|disk|dvd|vinyl|lp|record) [ ._-]{1,3}
         (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)
@@ -19,9 +18,7 @@ _DISC_FOLDER = re.compile(
     )
     (?: [ ]of[ ][0-9]{1,2} )?
     (?: [)\]] [ ]{0,2} .* | [ ]{0,2} (?:-|:|\xe2\x80[\x93\x94]) .+ | [ ]{1,2} [(\[] .* )?
-    """,
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
+    """
 """`CD 1`, `Disc 2`, `disk03`, `DVD - 1`, `Disc One`, `Vinyl A`, `(CD1)`, `[Disc 2]`, `CD 1 of 2`,
 and with a name of its own after a dash, a colon (or the dashes of UTF-8) or in brackets:
 `CD1 - Live`. It matches the whole name, so not `Disco 1` or `CD1 Live`."""
@@ -87,7 +84,12 @@ def album_folder(path: bytes) -> bytes:
     It is the parent folder, or the one above if the parent is one disc of several.
     """
     folder = parent_of(path)
-    return parent_of(folder) if _DISC_FOLDER.fullmatch(name_of(folder)) else folder
+    return parent_of(folder) if _disc_folder().fullmatch(name_of(folder)) else folder
+
+
+@cache  # late: commands that ask need none of it, and it takes 1 ms
+def _disc_folder() -> re.Pattern[bytes]:
+    return re.compile(_DISC_FOLDER, re.IGNORECASE | re.VERBOSE | re.DOTALL)
 
 
 def fits_utf8(path: bytes) -> bool:
@@ -154,7 +156,16 @@ def text_of(path: bytes) -> tuple[str, str | UnsetType]:
     try:
         return path.decode("utf-8"), UNSET
     except UnicodeDecodeError:
-        return path.decode("utf-8", "replace"), base64.b64encode(path).decode("ascii")
+        from base64 import b64encode  # late, as below: most paths are UTF-8
+
+        return path.decode("utf-8", "replace"), b64encode(path).decode("ascii")
+
+
+def path_bytes(b64: str) -> bytes:
+    """The path whose base64 `text_of` gave."""
+    from base64 import b64decode
+
+    return b64decode(b64)
 
 
 def is_ignored(folder: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -26,7 +25,7 @@ from indexer.cli.terminal import (
     styled,
     time_span,
 )
-from indexer.paths import shell_word
+from indexer.paths import path_bytes, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -314,7 +313,7 @@ def removed_lines(removed: RootRemoved) -> Iterator[str]:
         yield "their ids are remembered until the folder is added again:"
         path = removed.path.encode()
         if isinstance(removed.path_b64, str):
-            path = b64decode(removed.path_b64)
+            path = path_bytes(removed.path_b64)
         yield f"  indexer rebuild {shell_word(path)}"
 
 

@@ -5,8 +5,6 @@ Data for other programs, not lines for people: paths are the bytes on the disk, 
 
 from __future__ import annotations
 
-import base64
-import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +16,7 @@ from indexer.cli.arguments import text_argument
 from indexer.cli.output import say
 from indexer.cli.terminal import count
 from indexer.errors import UsageError
+from indexer.paths import path_bytes
 
 if TYPE_CHECKING:
     from indexer.cli.session import Session
@@ -92,10 +91,12 @@ class _Pattern:
 
 
 def _parsed(pattern: str, fields: Collection[str]) -> Iterator[tuple[str, str | None, str]]:
+    from string import Formatter  # late: few lists have a pattern
+
     for escape, meant in _ESCAPES.items():
         pattern = pattern.replace(escape, meant)
     try:
-        parts = list(string.Formatter().parse(pattern))
+        parts = list(Formatter().parse(pattern))
     except ValueError as error:
         raise UsageError(
             f"--format: {error}; try '{{artist}} - {{title}}' ({{{{ and }}}} are braces)"
@@ -117,7 +118,7 @@ def _value(row: Row, field: str | None, spec: str) -> str:
     if field is None:
         return ""
     if field in ("path", "old_path") and f"{field}_b64" in row:
-        value: object = base64.b64decode(row[f"{field}_b64"]).decode("utf-8", "surrogateescape")
+        value: object = path_bytes(row[f"{field}_b64"]).decode("utf-8", "surrogateescape")
     else:
         value = row.get(field)
     if value is None:
@@ -141,7 +142,7 @@ def named(row: object) -> Row:
 def path_of(row: Row) -> bytes:
     """The path of a row, relative to its root, as it is on the disk."""
     if "path_b64" in row:
-        return base64.b64decode(row["path_b64"])
+        return path_bytes(row["path_b64"])
     return str(row["path"]).encode()
 
 

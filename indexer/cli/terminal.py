@@ -7,7 +7,6 @@ one name is one piece of one line.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import unicodedata
@@ -15,6 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
+
+from indexer.paths import path_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -55,7 +56,7 @@ def _visible(letter: str) -> str:
 def path_text(path: str, path_b64: str | UnsetType | None = UNSET) -> str:
     r"""A path for people: bytes that are not UTF-8 are shown as `\xff`, not as U+FFFD."""
     if isinstance(path_b64, str):
-        path = base64.b64decode(path_b64).decode("utf-8", "backslashreplace")
+        path = path_bytes(path_b64).decode("utf-8", "backslashreplace")
     return escaped(path)
 
 

@@ -26,8 +26,7 @@ from rq.results import Result
 from rq.timeouts import BaseDeathPenalty, BaseTimeoutException
 from rq.utils import now
 
-from indexer.errors import IndexerError
-from indexer.faults import never_one_files
+from indexer.errors import IndexerError, never_one_files
 from indexer.process import spent_by
 from indexer.queue import serializer
 from indexer.queue.jobs import ODD, READING, Handler, OurJob, OurQueue, our_queue

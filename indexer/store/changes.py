@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from indexer import errors, paths
-from indexer.model import ChangeKind
 from indexer.store.connection import Connection, insert_all, select, select_one, select_value
+
+if TYPE_CHECKING:
+    from indexer.model import ChangeKind
 
 _ADD: Final = "INSERT INTO changes (at, kind, track_id, root, path)"
 _APPEND: Final = """
@@ -116,6 +118,8 @@ def append_added(
     connection: Connection, now_ms: int, root: str, tracks: Iterable[tuple[int, str | bytes]]
 ) -> None:
     """Record that tracks (id, path as returned by `told`) entered the view for the first time."""
+    from indexer.model import ChangeKind  # late: a search needs none of the model
+
     kind = str(ChangeKind.ADDED)
     values: list[object] = []
     for track_id, path in tracks:

@@ -16,10 +16,8 @@ from typing import Any, Final
 import apsw
 
 from indexer import errors
-from indexer.faults import never_one_files
-from indexer.store import schema, search_rows
+from indexer.store import schema
 from indexer.store.beside import check_sqlites
-from indexer.store.creation import named_when_whole, prepare_folder
 from indexer.store.sqlite_errors import UNREADABLE, damaged, explained, not_ours
 
 Connection = apsw.Connection
@@ -45,7 +43,7 @@ _NOTE_STEP: Final = """
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
 VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
 """
-never_one_files(apsw.Error)
+errors.never_one_files(apsw.Error)
 _OWN_NAME: Final = "SELECT token FROM identity"
 
 
@@ -278,6 +276,8 @@ def _create_tables(connection: Connection) -> None:
             connection.execute(statement)
     names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
     connection.executemany(_NOTE_STEP, names)
+    from indexer.store import search_rows  # late: a reader makes no tables
+
     search_rows.note_versions(connection)
     connection.pragma("user_version", schema.SCHEMA_VERSION)
 
@@ -317,6 +317,8 @@ def _migrate(path: Path) -> None:
 
 def _create(path: Path, group: str | None) -> None:
     """Create the index if there is no file."""
+    from indexer.store.creation import named_when_whole, prepare_folder  # late: as above
+
     prepare_folder(path, group)
     if os.path.lexists(path):
         return

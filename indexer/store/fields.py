@@ -18,7 +18,7 @@ from indexer.store.folding import fold
 from indexer.store.search_rows import FIELDS
 from indexer.store.spellings import other_spellings
 from indexer.store.views import ADDED_AT, HAS_LYRICS, MOMENT
-from indexer.tags import further
+from indexer.tag_names import NAMES as FURTHER
 
 
 class Fact(Struct, frozen=True):
@@ -29,6 +29,9 @@ class Fact(Struct, frozen=True):
     negated: bool = False
     tag: str | None = None
     """The further tag that it asks for; None where it asks for a column."""
+    of_row: str | None = None
+    """The same SQL where it is asked of one row after the other, until a few are found; it takes
+    the last parameter alone. None: `sql` is quick enough for that."""
 
 
 class Numbers(NamedTuple):
@@ -64,7 +67,7 @@ _TEXTS: Final = (
     "replaygain_album_gain", "replaygain_album_peak",
 )  # fmt: skip
 _OF_TAG: Final = "tracks.tag_set IN (SELECT set_id FROM tag_words WHERE name = {name}{value})"
-TAGS: Final = tuple(sorted(further.NAMES))
+TAGS: Final = tuple(sorted(FURTHER))
 """Further tags that are fields of their own; all others are asked for by `tag:NAME=VALUE`."""
 _KNOWN_OF: Final = {
     "picture": "tracks.has_picture = 1",
@@ -135,13 +138,15 @@ def fact_of(name: str, value: str, now: datetime, *, negated: bool) -> Fact:
 
 def years_of(text: str) -> Fact | None:
     """The years of `1990..1999` without a field; None for other text."""
-    match = re.fullmatch(_BETWEEN, text)
+    match = re.fullmatch(_BETWEEN, text) if ".." in text else None
     return None if match is None else _numbers("year", text, negated=False)
 
 
 def decade_of(text: str) -> Fact | None:
     """The years of `80s` or `1980s` without a field; None for other text."""
-    return _numbers("year", text, negated=False) if re.fullmatch(_DECADE, text.lower()) else None
+    if not text[:1].isdecimal() or re.fullmatch(_DECADE, text.lower()) is None:
+        return None
+    return _numbers("year", text, negated=False)
 
 
 def column_asked(value: str) -> tuple[str, str] | None:

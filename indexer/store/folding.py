@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 _LETTERS: Final = {
@@ -35,7 +35,7 @@ _EMOJI: Final = (0x1F000, 0x1FBFF)
 """Symbols, including those that this Python does not know yet."""
 
 
-_STANDING: Final = re.compile(
+_STANDING: Final = (
     r"(?<![^\s\x00-\x1f\x7f])([&+]|[^\w\s\x00-\x1f\x7f.~=|/\\\u00b7\u2010-\u2026\u2022-]{3,})"
     r"(?![^\s\x00-\x1f\x7f])"
 )
@@ -70,9 +70,14 @@ def fold(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return " ".join(text.lower().split())
     bare = text if text.isascii() else _bare(text)
-    if _STANDING.search(bare) is not None:
+    if _standing().search(bare) is not None:
         return " ".join(" ".join(_apart(bare)).split())
     return " ".join(_words(bare).split()) or " ".join(_bare(text).translate(_WIDE).split())
+
+
+@cache  # late: plain texts, as most queries are, need none of it
+def _standing() -> re.Pattern[str]:
+    return re.compile(_STANDING)
 
 
 def _words(bare: str) -> str:
@@ -84,7 +89,7 @@ def _words(bare: str) -> str:
 def _apart(bare: str) -> Iterator[str]:
     """The words of a text, and the symbols that stand by themselves in it."""
     begin = 0
-    for match in _STANDING.finditer(bare):
+    for match in _standing().finditer(bare):
         yield _words(bare[begin : match.start()])
         yield AND if match[1] in "&+" else match[1].translate(_WIDE)
         begin = match.end()

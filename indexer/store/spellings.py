@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from indexer.store.folding import fold, stands_alone
 
-_OF_ASCII: Final = re.compile(
+_OF_ASCII: Final = (
     r"[0-9A-Za-z][^\s0-9A-Za-z]+[0-9A-Za-z]|[!$@][A-Za-z]|[A-Za-z]\$"
     r"|[A-Za-z][01345](?:[A-Za-z]|(?<=[A-Za-z]{3}[35])(?![0-9A-Za-z]))"
 )
 """What another spelling is due for. Most texts have none of it, and are not taken apart."""
 _PLAIN: Final = re.compile("[A-Za-z ]*")
 """Most texts: told at once."""
-_SIGN: Final = re.compile(
+_SIGN: Final = (
     r"(?<=[a-z])[!@\u00a1\u2020](?=[a-z])|^!(?=[a-z]{2})|[$\u20ac](?=[a-z$])|(?<=[a-z$])[$\u20ac]"
     r"|(?<=[a-z])[01345](?=[a-z])|(?<=[a-z]{3})[35](?![0-9a-z])"
     r"|[^\x00-\xa1\u2020\u20ac]"
@@ -40,9 +40,9 @@ _UMLAUTS: Final = {
     ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("å"): "aa", ord("ø"): "oe",
 }  # fmt: skip
 """As they are written where a keyboard lacks them, in German and the Nordic languages."""
-_STRONG: Final = re.compile(r"[/;,&+|\\]")
+_STRONG: Final = r"[/;,&+|\\]"
 """Marks between two names, as in `JAY-Z/Linkin Park`."""
-_LATIN: Final = re.compile("[a-z]")
+_LATIN: Final = "[a-z]"
 _HAN: Final = (
     (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x303B), (0x3100, 0x312F), (0x31A0, 0x31BF),
     (0x3400, 0xA4CF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
@@ -54,11 +54,16 @@ _MOST: Final = 50
 """Maximum other spellings of one text. A guess."""
 
 
+@cache  # late: it takes as long to compile as a search for a plain word, which needs none of it
+def _due() -> re.Pattern[str]:
+    return re.compile(_OF_ASCII)
+
+
 @lru_cache(maxsize=128)  # as `fold`; there are more kinds of texts here
 def searchable(text: str) -> str:
     """A text as it is in the index: its folded words, then their other spellings."""
     folded = fold(text)
-    if _PLAIN.fullmatch(text) or (text.isascii() and _OF_ASCII.search(text) is None):
+    if _PLAIN.fullmatch(text) or (text.isascii() and _due().search(text) is None):
         return folded
     words = folded.split()
     more = [word for word in other_spellings(text) if word not in words]
@@ -69,7 +74,7 @@ def other_spellings(text: str) -> tuple[str, ...]:
     """The other spellings of all words of a text, each one word."""
     found: list[str] = []
     for chunk in text.split():
-        if not chunk.isascii() or (not chunk.isalpha() and _OF_ASCII.search(chunk)):
+        if not chunk.isascii() or (not chunk.isalpha() and _due().search(chunk)):
             found += _of_word(chunk)
     return tuple(dict.fromkeys(found))
 
@@ -108,7 +113,7 @@ def _joined(chunk: str, folded: str) -> Iterator[str]:
     if len(parts) < 2 or (not folded.isascii() and any(map(stands_alone, folded))):
         return
     yield "".join(parts)
-    names = _STRONG.split(chunk)
+    names = re.split(_STRONG, chunk)
     if len(names) > 1:
         for name in names:
             yield from _joined("", fold(name))
@@ -128,9 +133,9 @@ def _new(written: str, folded: str) -> Iterator[str]:
 def _without_signs(chunk: str) -> str | None:
     """A Latin word with letters in place of its signs; None if it has none."""
     low = unicodedata.normalize("NFC", chunk.casefold())
-    if _LATIN.search(low) is None:
+    if re.search(_LATIN, low) is None:
         return None
-    written = _SIGN.sub(lambda sign: _SIGNS.get(sign[0], sign[0]), low)
+    written = re.sub(_SIGN, lambda sign: _SIGNS.get(sign[0], sign[0]), low)
     return None if written == low else written
 
 

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from indexer import tag_names
 from indexer.model import Track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAMES: Final = frozenset({
-    "albumartistsort", "artistsort", "albumsort", "titlesort", "composersort", "originaldate",
-    "discsubtitle", "media", "work", "movement", "conductor", "mood", "grouping", "key",
-})  # fmt: skip
+NAMES: Final = tag_names.NAMES
 """The tags that are always read."""
 
 Keep = frozenset[str]

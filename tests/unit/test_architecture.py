@@ -61,7 +61,7 @@ FLOORS = (
     ("indexer.settings",),
     ("indexer.hook_settings",),
     ("indexer.spelling",),
-    ("indexer.ignore", "indexer.paths", "indexer.faults", "indexer.serving"),
+    ("indexer.ignore", "indexer.paths", "indexer.faults", "indexer.serving", "indexer.tag_names"),
     ("indexer.records",),
     ("indexer.model", "indexer.report"),
     ("indexer.errors",),
