@@ -179,7 +179,7 @@ def _in_folder(text: str, *, negated: bool) -> Fact:
         "(tracks.id IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)"
         " AND in_folder(tracks.path, ?))"
     )
-    return Fact(sql, (among, text), negated)
+    return Fact(sql, (among, text), negated, of_row="in_folder(tracks.path, ?)")
 
 
 def _without_noise(groups: list[Group]) -> tuple[Group, ...]:

@@ -388,6 +388,9 @@ LYRICS_VIEWS: Final = "\nDROP VIEW library;\n" + _LIBRARY.format(
 """For lyrics in files: the view `library` with them."""
 
 LATE_INDEXES: Final = {
+    "tracks_year": """
+CREATE INDEX IF NOT EXISTS tracks_year ON tracks (year) WHERE place = 0 AND year IS NOT NULL
+""",
     "tracks_mb_trackid": """
 CREATE INDEX IF NOT EXISTS tracks_mb_trackid ON tracks (mb_trackid) WHERE mb_trackid IS NOT NULL
 """,

@@ -13,7 +13,7 @@ from indexer.library import Library
 from indexer.model import Track
 from indexer.report import SearchNote
 from indexer.settings import Settings
-from indexer.store import search, search_rows, view_rows
+from indexer.store import search, search_results, search_rows, view_rows
 from indexer.store.connection import Connection
 from tests.rows import MadeUp
 from tests.trees import Plant, faults, song
@@ -494,3 +494,49 @@ def test_words_that_come_later_are_known_as_soon_as_they_are_there(shelf: Shelf)
     assert shelf.find("bjrok") == []
     shelf.add("Björk")
     assert shelf.find("bjrok") == ["Björk"]
+
+
+@pytest.mark.parametrize("most", [10_000, 3])
+def test_a_letter_after_other_words_is_the_beginning_of_any_word(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(search, "_LOOKED_THROUGH", most)
+    shelf.add("Love Street", artist="A")
+    shelf.add("Love", artist="Ke$ha", album="x/y")
+    shelf.add("Love", artist="Õ", album="10,000 Days", composer="Zappa")
+    shelf.add("Love", artist="Q", comment="東京 rain", genre="Blues")
+    shelf.add("Love", artist="Q", label="Ω")
+    for letter in "abcdefghijklmnopqrstuvwxyz01é":
+        typed = f"love {letter}"
+        found = shelf.find(typed)
+        assert sorted(found) == sorted(shelf.find(typed, limit=None)), typed
+        assert shelf.find(typed, limit=1) == found[:1], typed
+    assert shelf.find("love s") == ["Love Street"]
+    assert shelf.find("nothing s") == []
+
+
+FACTS = (
+    "", "-love", "year:1990-1999", "-love year:90s", "path:one", "-path:one", "path:one year:90s",
+    "year:1991 OR love", "-love -path:two", "missing:year", "tag:mood=x OR -love",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_odd", [False, True], ids=["UTF-8", "a path that is not"])
+@pytest.mark.parametrize("looked_at", [0, 2, 7, 5000])
+def test_the_first_in_the_order_of_paths_are_those_of_all(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, looked_at: int, is_odd: bool
+) -> None:
+    monkeypatch.setattr(search_results, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(search_results, "_LOOKED_AT_FOR_WORDS", looked_at)
+    for number in (3, 1, 2, 6, 5, 4, 9, 8, 7, 0):
+        name = b"\xff" if is_odd and number == 4 else b""
+        title = f"{'Love ' * (number % 3 == 0)}{number}"
+        year = 1988 + number if number % 4 else None
+        path = b"%s/%d%s.mp3" % (b"one" if number % 2 else b"two", number, name)
+        shelf.rows.add((path, track(title, year=year)))
+    for typed in FACTS:
+        for sort in ("path", "-path", "relevance"):
+            every = shelf.find(typed, sort, limit=None)
+            assert every
+            for limit in (1, 3, 10):
+                assert shelf.find(typed, sort, limit) == every[:limit], (typed, sort)

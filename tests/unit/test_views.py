@@ -32,6 +32,8 @@ QUESTIONS = {
     "added_at > '2026-11-28'": "tracks_added (<expr>>?)",
     "added_at > '2026-11-28' ORDER BY added_at DESC LIMIT 9": "tracks_added (<expr>>?)",
     "mb_trackid = 'x'": "tracks_mb_trackid (mb_trackid=?)",
+    "year = 1997": "tracks_year (year=?)",
+    "year BETWEEN 1990 AND 1999": "tracks_year (year>? AND year<?)",
     "id = 7": "INTEGER PRIMARY KEY (rowid=?)",
 }  # fmt: skip
 """A condition on the view `library`, and the search of `tracks` that answers it."""
