@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from indexer import errors, report, settings
+from indexer.closable import Closable
 from indexer.library import Library
-from indexer.model import ChangeKind, Closable
+from indexer.model import ChangeKind
 from indexer.records import (
     Album,
     Artist,

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from indexer import report
-from indexer.model import Closable
+from indexer.closable import Closable
 from indexer.runs.lock import check_is_kept, lock_info
 from indexer.store import changes
 from indexer.store.changes import EVERYTHING, Choice

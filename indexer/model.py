@@ -7,8 +7,7 @@ their wire format, so a new field goes to the end and has a default.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -50,26 +49,6 @@ def folded_ns(time_ns: int) -> int:
 def is_folded(time_ns: int) -> bool:
     """Whether a stored time is (or may be) a folded one."""
     return not _LEAST + FOLD_NS <= time_ns <= _MOST - FOLD_NS
-
-
-class Closable:
-    """What is closed at the end of a `with`, whatever happens in it."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        raise NotImplementedError
 
 
 class HasStamp(Protocol):

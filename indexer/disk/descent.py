@@ -14,7 +14,7 @@ import stat
 from typing import Final, Self
 
 from indexer import paths
-from indexer.model import Closable
+from indexer.closable import Closable
 
 _AS_FOUND: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_CLOEXEC

@@ -15,8 +15,8 @@ from watchdog.observers.inotify_c import (
     inotify_init,
 )
 
+from indexer.closable import Closable
 from indexer.errors import CannotDo
-from indexer.model import Closable
 from indexer.runs.lock import lock_path
 
 _WRITTEN: Final = Mask(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from indexer.model import Chunk, Closable, Reading
+from indexer.closable import Closable
+from indexer.model import Chunk, Reading
 from indexer.readers.halving import PendingChunks
 from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings

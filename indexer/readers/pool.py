@@ -13,8 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from indexer.closable import Closable
 from indexer.errors import CannotDo
-from indexer.model import Chunk, Closable, Reading
+from indexer.model import Chunk, Reading
 from indexer.readers.halving import ChunkJob, PendingChunks, Piece
 from indexer.readers.reader_process import ReaderProcess
 from indexer.shares.hanging import PATIENCE_S

@@ -8,8 +8,6 @@ from typing import Final
 
 import msgspec
 
-from indexer.model import ProblemKind
-from indexer.store import damaged
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.views import ADDED_AT, COVER, MOMENT
 
@@ -190,6 +188,9 @@ def artists_of(connection: Connection, track_ids: Sequence[int]) -> list[tuple[i
 
 def problem_counts(connection: Connection) -> dict[str, int]:
     """Kind -> how many problems, with files that are damaged; the most frequent first."""
+    from indexer.model import ProblemKind  # late: lists of albums and tracks need none of it
+    from indexer.store import damaged
+
     counts: dict[str, int] = dict(select(connection, _PROBLEMS))
     if broken := damaged.count(connection):
         counts[ProblemKind.DAMAGE] = broken

@@ -10,7 +10,6 @@ from msgspec import Struct
 from indexer import paths
 from indexer.model import Stamp
 from indexer.sidecars import stem_of
-from indexer.sidecars.playlist import line_text
 from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.pictures import split
 
@@ -221,6 +220,8 @@ def write_all(
     items: Iterable[NewEntry],
 ) -> None:
     """Write what was read in a playlist."""
+    from indexer.sidecars.playlist import line_text  # late: only what writes playlists needs it
+
     suffix = paths.suffix_of(paths.name_of(playlist.path))
     connection.execute(_CLEAR, (playlist.id,))
     connection.executemany(

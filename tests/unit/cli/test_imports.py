@@ -21,30 +21,29 @@ NOTHING_NEEDS = (
 """Modules of others that no command needs which only asks."""
 EVERY = """
 indexer indexer.cli indexer.cli.answers indexer.cli.arguments indexer.cli.commands
-indexer.cli.completion indexer.cli.interrupt indexer.cli.listing indexer.cli.output
-indexer.cli.reasons indexer.cli.session indexer.cli.styles indexer.cli.terminal indexer.errors
-indexer.hook_settings indexer.ignore indexer.ignore.default_names indexer.lookup indexer.paths
-indexer.process indexer.report indexer.runs indexer.runs.lock indexer.runs.throughput
-indexer.settings indexer.store indexer.store.artwork_tables indexer.store.beside
-indexer.store.changes indexer.store.connection indexer.store.playlist_tables indexer.store.schema
-indexer.store.sqlite_errors indexer.store.views
+indexer.cli.completion indexer.cli.listing indexer.cli.output indexer.cli.session
+indexer.cli.terminal indexer.closable indexer.errors indexer.hook_settings indexer.ignore
+indexer.lookup indexer.paths indexer.process indexer.report indexer.runs indexer.runs.lock
+indexer.runs.throughput indexer.settings indexer.store indexer.store.artwork_tables
+indexer.store.beside indexer.store.changes indexer.store.connection indexer.store.playlist_tables
+indexer.store.schema indexer.store.sqlite_errors indexer.store.views
 """
 """Modules of ours that every command needs which asks the index."""
 WORDS = """
 indexer.spelling indexer.store.folding indexer.store.names indexer.store.search_rows
 indexer.store.spellings indexer.store.tag_sets
 """
-ROWS = f"{WORDS} indexer.library_rows indexer.store.view_rows"
+ROWS = f"{WORDS} indexer.store.view_rows"
 SEARCH = f"""{ROWS}
 indexer.cli.search indexer.store.fields indexer.store.likeness indexer.store.query
 indexer.store.search indexer.store.search_results indexer.tag_names
 """
 TRACKS = f"""{WORDS}
-indexer.artwork indexer.artwork.model indexer.model indexer.sidecars indexer.sidecars.folded
-indexer.store.artwork indexer.store.catalog indexer.store.damaged indexer.store.pictures
-indexer.store.playlists indexer.store.problems indexer.store.tracks indexer.tag_names indexer.tags
-indexer.tags.content indexer.tags.extent indexer.tags.further indexer.tags.leading
-indexer.tags.window
+indexer.artwork indexer.artwork.model indexer.model indexer.sidecars
+indexer.store.artwork indexer.store.catalog indexer.store.damaged indexer.store.pending
+indexer.store.pictures indexer.store.playlists indexer.store.problems indexer.store.tracks
+indexer.tag_names indexer.tags indexer.tags.content indexer.tags.extent indexer.tags.further
+indexer.tags.leading indexer.tags.window
 """
 DISKS = """
 indexer.disk indexer.disk.descent indexer.disk.filesystem indexer.disk.identity
@@ -53,7 +52,7 @@ indexer.roots.open_roots indexer.roots.opening indexer.shares indexer.shares.han
 indexer.store.roots
 """
 QUERIES = f"""{TRACKS} {ROWS}
-indexer.queries indexer.store.former indexer.store.playlist_rows
+indexer.queries indexer.store.former
 """
 
 
@@ -87,15 +86,15 @@ def loaded_by(db: Path, *words: str) -> set[str]:
     [
         (("search", "bjork", "hyper"), SEARCH),
         (("search", "--albums", "post"), SEARCH),
-        (("new",), f"{ROWS} indexer.cli.moments indexer.cli.new indexer.store.recent"),
+        (("new",), f"{ROWS} indexer.cli.new indexer.store.browse"),
         (("show", "1"), f"""{QUERIES} {DISKS} indexer.history indexer.ignore.automaton
             indexer.ignore.gitignore indexer.ignore.path_filter indexer.ignore.wildmatch
             indexer.places"""),
-        (("changes",), f"{QUERIES} indexer.cli.changes indexer.cli.moments"),
+        (("changes",), f"{QUERIES} indexer.cli.changes"),
         (("problems",), f"{QUERIES} indexer.cli.problems"),
-        (("status",), f"""{TRACKS} {DISKS} indexer.health indexer.metrics indexer.roots.acceptance
-            indexer.roots.registry indexer.status indexer.store.pending indexer.store.scans
-            indexer.store.scrubs indexer.store.unwell"""),
+        (("status",), f"""{TRACKS} {DISKS} indexer.metrics indexer.roots.acceptance
+            indexer.roots.registry indexer.status indexer.store.scans
+            indexer.store.scrubs"""),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",
 )  # fmt: skip
