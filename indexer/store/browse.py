@@ -20,7 +20,7 @@ SELECT tracks.album_id, catalog_albums.title, coalesce(catalog_albums.albumartis
     max(tracks.added_at), EXISTS (SELECT 1 FROM artwork_choices
         WHERE kind = 'album' AND owner_id = tracks.album_id)
 FROM tracks JOIN catalog_albums ON catalog_albums.id = tracks.album_id
-WHERE tracks.place = 0 GROUP BY tracks.album_id
+WHERE tracks.place = 0 GROUP BY tracks.album_id ORDER BY tracks.album_id
 """
 _GENRES: Final = """
 SELECT genres.name, tracks.album_id
@@ -109,7 +109,10 @@ _NO_LIMIT: Final = -1
 
 
 def all_albums(connection: Connection) -> Iterator[Row]:
-    """(id, title, artist, year, two codecs, bits/s, when added, whether it has a cover) of each."""
+    """(id, title, artist, year, two codecs, bits/s, when added, whether it has a cover) of each.
+
+    Their ids go up.
+    """
     return select(connection, _ALBUMS)
 
 
