@@ -169,8 +169,8 @@ def _inode(settings: Settings) -> int:
 class Kept(Generic[Made]):
     """What takes long to make from the index: made again after a change, but not all the time.
 
-    While a library is indexed, each transaction is a change. So what was made is kept for a few times
-    as long as it took, and never for more than a few seconds. It is made when a page asks for it.
+    While a library is indexed, each transaction is a change. So what was made is kept for a few
+    times as long as it took, and never for more than a few seconds. A page that asks has it made.
     """
 
     def __init__(
