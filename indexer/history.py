@@ -82,7 +82,7 @@ def choice(connection: Connection, kinds: Sequence[str], under: bytes) -> change
     """The choice of changes of these kinds, below a path or of the track with this id."""
     track_id = id_of(under)
     if track_id is not None:
-        return changes.Choice(tuple(kinds), track_id)
+        return changes.Choice(tuple(kinds), (track_id,))
     located = places.locate(under, roots.watched(connection))
     return changes.Choice(tuple(kinds), None, located.root.name, located.path)
 

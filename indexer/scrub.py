@@ -19,7 +19,8 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths, report
-from indexer.disk.pieces import Piece, read_piece
+from indexer.disk.mounts import read_mounts
+from indexer.disk.pieces import PIECE, Piece, read_piece
 from indexer.disk.tree import Tree
 from indexer.flac_test import FlacTest, is_flac
 from indexer.model import IndexedFile, Listener, Progress, RowState, Stamp, StampFields
@@ -28,6 +29,7 @@ from indexer.roots.automounts import touch_mounted
 from indexer.roots.open_roots import OpenRoots, open_roots
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
+from indexer.shares.registry import shares
 from indexer.store import damaged, roots, scrubs, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
@@ -35,6 +37,9 @@ from indexer.store.scrubs import Scrub
 
 _HASH_SIZE: Final = 16
 _NAP_S: Final = 0.2
+_SHORTEST_NAP_S: Final = 0.05
+"""A shorter wait is left until the next pieces have added to it: a sleep takes some milliseconds
+more than it should, which for each of many small files took longer than reading them."""
 SETTLED_S: Final = 3.0
 """A file that was changed less than this ago is left alone: a later write might give it the same
 stamp. The coarsest clock, that of FAT, has 2 s."""
@@ -129,15 +134,25 @@ class Scrubber:
         self._lets_go = lets_go
         self._held: OpenRoots | None = None
         self._watched: dict[int, RootRow] = {}
+        self._on_shares: set[int] = set()
         self._offline: dict[int, str] = {}
         self._checked = self._bytes = self._skipped = 0
         self._damaged: list[report.ScrubDamage] = []
 
     def run(self, places: Sequence[bytes]) -> report.ScrubReport:
-        """Read what is due below these places; without places, everything."""
+        """Read what is due below these places; without places, everything.
+
+        A share that does not answer is not waited for once `stop` says so.
+        """
+        with shares.waiting_unless(self._stop):
+            return self._run(places)
+
+    def _run(self, places: Sequence[bytes]) -> report.ScrubReport:
         started = time.monotonic()
         watched = roots.watched(self._connection)
         self._watched = {root.id: root for root in watched}
+        mounts = read_mounts()
+        self._on_shares = {root.id for root in watched if is_share(root.path, mounts)}
         located = [locate(place, watched) for place in places]
         below = [(one.root.id, one.path) for one in located] or [(one.id, b"") for one in watched]
         if scrubs.has_strange(self._connection):
@@ -151,6 +166,7 @@ class Scrubber:
         is_stopped = False
         try:
             for known in scrubs.due(self._connection, _now_ms() - self._days * _DAY_MS):
+                self._check_wanted()
                 is_wanted = any(
                     root == known.root_id and paths.is_below(known.path, folder)
                     for root, folder in below
@@ -210,6 +226,7 @@ class Scrubber:
         try:
             found = None if self._is_young(known) else self._read(known, before)
         except errors.RootSilent as error:
+            self._check_wanted()  # then that is why it was not waited for
             self._offline[known.root_id] = f"{self._watched[known.root_id].name}: {error}"
             return
         if found is None:
@@ -232,7 +249,7 @@ class Scrubber:
 
     def _is_young(self, known: IndexedFile) -> bool:
         settled_s = self._settled_s
-        if settled_s and is_share(self._watched[known.root_id].path):
+        if settled_s and known.root_id in self._on_shares:
             settled_s = max(settled_s, SHARE_SETTLED_S)
         changed_ns = max(known.stamp.mtime_ns, known.stamp.ctime_ns)
         return 0 <= time.time_ns() - changed_ns < settled_s * 1e9
@@ -261,25 +278,31 @@ class Scrubber:
                 first = first or piece.stamp
                 if piece.stamp != first or not fields.same(piece.stamp, known.stamp):
                     return None
-                if not piece.content:
-                    return _Found(first, digest.digest(), test.flaw(), fields)
                 digest.update(piece.content)
                 test.feed(piece.content)
                 at += len(piece.content)
                 self._bytes += len(piece.content)
                 self._rest(known, len(piece.content))
+                if len(piece.content) < PIECE:
+                    return _Found(first, digest.digest(), test.flaw(), fields)
 
     def _rest(self, known: IndexedFile, size: int) -> None:
         """Keep the rate, and look whether to stop meanwhile."""
-        until = time.monotonic() + self._pace.wait_s(size, time.monotonic())
+        wait_s = self._pace.wait_s(size, time.monotonic())
         self._beat(known)
+        if wait_s < _SHORTEST_NAP_S:
+            return
+        until = time.monotonic() + wait_s
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NAP_S))
             self._beat(known)
 
-    def _beat(self, known: IndexedFile) -> None:
+    def _check_wanted(self) -> None:
         if self._stop():
             raise errors.Interrupted("stopped; what was checked stays so")
+
+    def _beat(self, known: IndexedFile) -> None:
+        self._check_wanted()
         if self._listener is not None:
             self._listener(
                 Progress(

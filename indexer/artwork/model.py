@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -218,3 +218,9 @@ class Wanted(Struct, frozen=True):
     others: tuple[Candidate, ...] = ()
     """It, and the candidates after it: what is left to choose from while the index is the same.
     None where nothing is chosen, as for a playlist."""
+
+
+class Turn(Enum):
+    """What was begun, and goes on when its owner is asked for again: others come first."""
+
+    ANOTHER = "another"

@@ -61,13 +61,13 @@ def _serve(session: Session, settings: Settings) -> int:
     from indexer.hooks.wakeup import Wakeup
 
     came: list[int] = []
-    with only_one(settings.db), Wakeup(settings.db) as wakeup:
+    with only_one(settings.db) as served, Wakeup(settings.db) as wakeup:
         _stop_at_signals(wakeup, came)
         while True:
             for hook in settings.hooks:
                 say(f"hook {hook.name}: {escaped(hook.receiver)}")
             say("tells of changes; Ctrl-C stops, nothing is lost")
-            serve(settings, wakeup)
+            serve(settings, wakeup, served)
             wakeup.resume()
             if signal.SIGINT in came or signal.SIGTERM in came:
                 return 0

@@ -12,18 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from indexer.errors import CannotDo, DatabaseMissing
 from indexer.hook_settings import Hook
 from indexer.hooks import events, receivers
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived
+from indexer.hooks.served import Served
 from indexer.hooks.wakeup import Wakeup
 from indexer.runs.lock import lock_info
 from indexer.settings import Settings
 from indexer.store import hooks
 from indexer.store.beside import open_beside
-from indexer.store.connection import Connection, open_index, read_transaction
-from indexer.store.hooks import HookRow
+from indexer.store.connection import Connection, open_index, read_transaction, token_of
+from indexer.store.hooks import Cursor, HookRow
 from indexer.store.sqlite_errors import explained
 
 logger = logging.getLogger(__name__)
@@ -38,9 +41,9 @@ _STOP_S: Final = 1.0
 """Threads in the middle of an attempt are left behind then: it is repeated at the next start."""
 
 
-def serve(settings: Settings, wakeup: Wakeup) -> None:
+def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
     """Serve all hooks, until `stop` of the wake-up. Raises what ended one of them."""
-    threads = [HookThread(hook, settings, wakeup) for hook in settings.hooks]
+    threads = [HookThread(hook, settings, wakeup, served) for hook in settings.hooks]
     for thread in threads:
         thread.start()
     try:
@@ -60,8 +63,11 @@ def serve(settings: Settings, wakeup: Wakeup) -> None:
 
 
 @contextmanager
-def only_one(database: Path) -> Iterator[None]:
-    """Hold a lock: two would send all twice. Raises CannotDo while another process has it."""
+def only_one(database: Path) -> Iterator[Served]:
+    """Hold a lock: two would send all twice. Raises CannotDo while another process has it.
+
+    What the hooks were served from stands in the lock file.
+    """
     path = database.with_name(database.name + ".hooks")
     fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
     try:
@@ -69,7 +75,7 @@ def only_one(database: Path) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotDo("another `indexer hooks` serves this index already") from None
-        yield
+        yield Served(fd)
     finally:
         os.close(fd)
 
@@ -95,17 +101,16 @@ def pause_s(attempts: int) -> float:
 class HookThread(threading.Thread):
     """Sends to one receiver, until `stop`."""
 
-    def __init__(self, hook: Hook, settings: Settings, wakeup: Wakeup) -> None:
+    def __init__(self, hook: Hook, settings: Settings, wakeup: Wakeup, served: Served) -> None:
         super().__init__(name=f"hook-{hook.name}", daemon=True)
         self.hook = hook
+        self._served = served
         self._settings = settings
         self._wakeup = wakeup
         self._written = threading.Event()
         self._stopping = threading.Event()
         self._inode: int | None = None
         """Of the file that is open."""
-        self._misses_all = False
-        """Whether an index that knows nothing of this hook has taken the place of one that did."""
         self.failure: Exception | None = None
 
     def wake(self) -> None:
@@ -129,14 +134,13 @@ class HookThread(threading.Thread):
     def _serve_file(self) -> None:
         """Serve the index until another file is in its place."""
         database = self._settings.db
-        inode = _inode(database)
-        self._misses_all = self._inode not in (None, inode)
-        self._inode = inode
+        self._inode = _inode(database)
         with explained(database):
             connection = open_index(
                 database, write=True, busy_timeout_s=self._settings.busy_timeout
             )
             try:
+                self._begin(connection)
                 self._serve(connection)
             except DatabaseMissing:  # what is open is not there any more
                 if not self._is_replaced():
@@ -153,26 +157,35 @@ class HookThread(threading.Thread):
             self._written.clear()
             if self._is_replaced():
                 return
-            batch = self._next(connection)
+            row = hooks.get(connection, self.hook.name) or self._begin(connection)
+            batch = self._next(connection, row)
             if batch is None:
                 self._written.wait()
             else:
-                self._deliver(connection, batch)
+                self._deliver(connection, row.cursor, batch)
 
-    def _row(self, connection: Connection) -> HookRow:
-        row = hooks.get(connection, self.hook.name)
-        if row is None:
-            row = HookRow(
-                events.LOST
-                if self._misses_all
-                else events.present(connection, _states(self._settings.db))
-            )
-            hooks.add(connection, self.hook.name, row.cursor)
+    def _begin(self, connection: Connection) -> HookRow:
+        """Give a new hook a cursor, and one that was served from another index that of a lost one.
+
+        One that was put back from a copy, or repaired with losses, has another token.
+        """
+        name, token = self.hook.name, token_of(connection)
+        row = hooks.get(connection, name)
+        if self._served.token_of(name) not in (None, token):
+            if row is None:
+                row = HookRow(events.LOST)
+                hooks.add(connection, name, row.cursor)
+            else:
+                hooks.move_on(connection, name, row.cursor, events.LOST)
+                row = msgspec.structs.replace(row, cursor=events.LOST)
+        elif row is None:
+            row = HookRow(events.present(connection, _states(self._settings.db)))
+            hooks.add(connection, name, row.cursor)
+        self._served.note(name, token)
         return row
 
-    def _next(self, connection: Connection) -> Batch | None:
+    def _next(self, connection: Connection, row: HookRow) -> Batch | None:
         """The next batch, once it has been quiet; None: there is none, or its receiver is gone."""
-        row = self._row(connection)
         if row.disabled_at is not None:
             return None
         began = time.monotonic()
@@ -188,7 +201,7 @@ class HookThread(threading.Thread):
         if batch.events or batch.fresh:
             return batch
         if batch.cursor != row.cursor:
-            hooks.move_on(connection, self.hook.name, batch.cursor)
+            hooks.move_on(connection, self.hook.name, row.cursor, batch.cursor)
         return None
 
     def _look(self, connection: Connection, row: HookRow) -> Batch:
@@ -196,8 +209,8 @@ class HookThread(threading.Thread):
         with read_transaction(connection):
             return events.after(connection, self.hook, row.cursor, states)
 
-    def _deliver(self, connection: Connection, batch: Batch) -> None:
-        """Try until the receiver has it."""
+    def _deliver(self, connection: Connection, after: Cursor, batch: Batch) -> None:
+        """Try until the receiver has what came after a cursor."""
         attempts = 0
         while not (self._stopping.is_set() or self._is_replaced()):
             try:
@@ -213,7 +226,7 @@ class HookThread(threading.Thread):
                 self._stopping.wait(pause_s(attempts))
             else:
                 now_ms = time.time_ns() // 1_000_000
-                hooks.move_on(connection, self.hook.name, batch.cursor, now_ms)
+                hooks.move_on(connection, self.hook.name, after, batch.cursor, now_ms)
                 if attempts:
                     logger.info("hook %s: received after %d failures", self.hook.name, attempts)
                 return

@@ -15,7 +15,14 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
-from indexer.artwork.model import Candidate, PictureKey, SidecarJob, SidecarReading, Wanted
+from indexer.artwork.model import (
+    Candidate,
+    PictureKey,
+    SidecarJob,
+    SidecarReading,
+    Turn,
+    Wanted,
+)
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.faults import check_is_files, problem_of
@@ -75,7 +82,7 @@ class _Stages:
         self._artwork = ArtworkChooser(connection, trees, settings, path_filter)
         self._playlists = PlaylistStage(connection, trees, path_filter)
 
-    def finish(self, owner: Owner, left: Sequence[Candidate] | None) -> Wanted | None:
+    def finish(self, owner: Owner, left: Sequence[Candidate] | None) -> Wanted | Turn | None:
         """`left` is what is left to choose from: see `ArtworkChooser.choose_for`."""
         if owner.kind == OwnerKind.PLAYLIST:
             return self._playlists.place(owner)
@@ -280,6 +287,8 @@ class ArtworkWork:
                 check_is_files(error)
                 problem_of(error, "artwork", f"{owner.kind} {owner.id}".encode())
                 self._pause(owner, _OFFLINE_S)
+                continue
+            if needs is Turn.ANOTHER:
                 continue
             if needs is not None:
                 wanted.append((needs, owner))

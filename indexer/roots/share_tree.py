@@ -187,7 +187,7 @@ def _ask(
 ) -> Done:
     limit_s = own.patience_s if patience_s is None else patience_s
     try:
-        return helper.ask(request, number_of, limit_s)
+        return helper.ask(request, number_of, limit_s, own.stop)
     except Silent as silent:
         error = own.lose(root.path, helper, silent)
         error.root_id = root.id

@@ -89,18 +89,20 @@ class Helper:
         request: Request,
         number_of: Callable[[Disk], int] = _no_number,
         patience_s: float = PATIENCE_S,
+        stop: Callable[[], bool] | None = None,
     ) -> Done:
         """Send a request and wait. Raises its error, or Silent if nothing came for `patience_s`.
 
-        While the helper makes progress it is waited for, however long it takes.
+        While the helper makes progress it is waited for, however long it takes; in any case only
+        until `stop` is true, and then a little, for one that answers.
         """
         if self.is_ended or (self.is_busy and self.is_born):
             raise Silent("does not answer")
         if not self.is_born:
-            self._await(_START_S)
+            self._await(_START_S, stop)
         self.post(request)
         while True:
-            answer = self._await(patience_s)
+            answer = self._await(patience_s, stop)
             if isinstance(answer, WhichNumber):
                 self.post(Done(number_of(answer.disk)))
                 continue
@@ -136,7 +138,7 @@ class Helper:
             end_process(self.process)
         return self.process.poll() is not None
 
-    def _await(self, patience_s: float) -> object:
+    def _await(self, patience_s: float, stop: Callable[[], bool] | None) -> object:
         """The next reply. Raises Silent."""
         self._standstill.end()
         while True:
@@ -151,6 +153,8 @@ class Helper:
             waited_s = min(time.monotonic() - began, 2 * _LOOK_S)
             if self._standstill.lasts(waited_s, patience_s):
                 raise Silent("does not answer")
+            if stop is not None and stop():
+                raise Silent("has not answered before this program was to end")
 
     def _frame(self, wait_s: float) -> object | None:
         """The next reply, if it comes within `wait_s`."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from subprocess import Popen
 from typing import Final, TypeVar
 
@@ -58,6 +59,7 @@ class Shares:
     ) -> None:
         self.patience_s = patience_s
         """How long an answer is waited for while the helper makes no progress."""
+        self._stop: Callable[[], bool] | None = None
         self._first_pause_s = first_pause_s
         self._clock = clock
         self._shares: dict[bytes, _Share] = {}
@@ -79,10 +81,26 @@ class Shares:
         """Run a function that accesses the root at `path`. Raises RootSilent."""
         helper = self.helper_of(path)
         try:
-            answer: T = helper.ask(Call(function, arguments), patience_s=self.patience_s).value
+            answer: T = helper.ask(
+                Call(function, arguments), patience_s=self.patience_s, stop=self._stop
+            ).value
         except Silent as silent:
             raise self.lose(path, helper, silent) from None
         return answer
+
+    @contextmanager
+    def waiting_unless(self, stop: Callable[[], bool]) -> Iterator[None]:
+        """Within it, no answer is waited for once `stop` is true: the root counts as silent."""
+        before, self._stop = self._stop, stop
+        try:
+            yield
+        finally:
+            self._stop = before
+
+    @property
+    def stop(self) -> Callable[[], bool] | None:
+        """Whether answers are waited for no longer."""
+        return self._stop
 
     def lose(self, path: bytes, helper: Helper, silent: Silent) -> errors.RootSilent:
         """Leave a helper that has not answered behind; the error to raise for it."""

@@ -8,12 +8,14 @@ it led before: that has moved, or may return.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import Final
 
 from indexer import paths
-from indexer.artwork.model import PictureKey, SidecarReading, Wanted
+from indexer.artwork.model import PictureKey, SidecarReading, Turn, Wanted
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
-from indexer.model import Problem, ProblemKind
+from indexer.model import PlaylistFacts, Problem, ProblemKind
 from indexer.sidecars.targets import Meaning, folder_key, meaning_of
 from indexer.stages.sidecars import is_still
 from indexer.store import artwork, playlists, problems, roots
@@ -21,6 +23,10 @@ from indexer.store.artwork import Owner
 from indexer.store.connection import Connection
 from indexer.store.playlists import KnownPlaylist, NewEntry
 from indexer.store.track_finder import TrackFinder
+
+AT_ONCE: Final = 1000
+"""Items that are placed in one transaction: 15 ms. The 100 000 that a playlist may have take a
+second or more, in which nothing else would be indexed."""
 
 
 class Placement:
@@ -71,18 +77,33 @@ class PlaylistStage:
         self._trees = trees
         self._path_filter = path_filter
 
-    def place(self, owner: Owner) -> Wanted | None:
-        """Place the items of a playlist, and take it off what is due; or tell what to read."""
+    def place(self, owner: Owner) -> Wanted | Turn | None:
+        """Place the items of a playlist, and take it off what is due; or tell what to read.
+
+        Of a long one, a part is placed in each turn.
+        """
         playlist = playlists.by_id(self._connection, owner.id)
         if playlist is not None:
             if not playlist.is_read:
                 return Wanted(PictureKey(playlist.root_id, playlist.path), playlist.stamp)
-            if not playlist.is_placed:
-                own = playlists.entries(self._connection, playlist.id)
-                placed = self._placed(playlist, [(one.line, one.track_id) for one in own])
-                playlists.place_all(self._connection, playlist.id, placed)
+            if not playlist.is_placed and not self._place_some(playlist):
+                return Turn.ANOTHER
         artwork.end_due(self._connection, owner)
         return None
+
+    def _place_some(self, playlist: KnownPlaylist) -> bool:
+        """Place the next items of a playlist; whether these were the last."""
+        placement = Placement(self._connection)
+        after = playlist.placed_to or 0
+        own = playlists.entries(self._connection, playlist.id, after, AT_ONCE)
+        if placement.root_path(playlist.root_id) is not None:
+            placed = [
+                (one.position, placement.entry(playlist, one.line, one.track_id)) for one in own
+            ]
+            playlists.place(self._connection, playlist.id, placed)
+        is_last = len(own) < AT_ONCE
+        playlists.note_placed(self._connection, playlist.id, None if is_last else own[-1].position)
+        return is_last
 
     def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool:
         """Write what a playlist says, if it is what was read still (rule R3); False if not."""
@@ -99,15 +120,28 @@ class PlaylistStage:
                 self.refuse(Wanted(key, playlist.stamp), reading.problem, now_ms)
             return reading.problem is not None
         problems.clear_of_picture(self._connection, key.root_id, key.path)
-        before = {
-            one.line: one.track_id
-            for one in playlists.entries(self._connection, playlist.id)
-            if one.track_id is not None
-        }
-        lines = [(line, before.get(line)) for line in reading.playlist.items]
-        title = reading.playlist.title
-        playlists.write_all(self._connection, playlist, title, self._placed(playlist, lines))
+        self._write(playlist, reading.playlist)
         return True
+
+    def _write(self, playlist: KnownPlaylist, text: PlaylistFacts) -> None:
+        """Write the items of a playlist; those of a long one are placed later.
+
+        Of a long one to which some were added, those before stay as they are.
+        """
+        known = playlists.entries(self._connection, playlist.id)
+        before = {one.line: one.track_id for one in known if one.track_id is not None}
+        lines = [(line, before.get(line)) for line in text.items]
+        if len(lines) <= AT_ONCE:
+            items = self._placed(playlist, lines)
+            playlists.write_all(self._connection, playlist, text.title, items)
+            return
+        pairs = zip(known, text.items, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0].line == pair[1], pairs))
+        placed_to = same if playlist.placed_to is None else min(same, playlist.placed_to)
+        rest = map(_unplaced, lines[same:])
+        playlists.write_all(
+            self._connection, playlist, text.title, rest, after=same, placed_to=placed_to
+        )
 
     def refuse(self, wanted: Wanted, problem: Problem, now_ms: int) -> None:
         """Note that a playlist cannot be read; it is tried again with another stamp.
@@ -130,6 +164,11 @@ class PlaylistStage:
         return (placement.entry(playlist, line, before) for line, before in lines)
 
 
+def _unplaced(line: tuple[bytes, int | None]) -> NewEntry:
+    """An item of which it is found out later where it leads: till then, where it led before."""
+    return NewEntry(line[0], is_stream=False, parents=frozenset(), track_id=line[1])
+
+
 def follow_tracks(connection: Connection, folders: Iterable[tuple[int, bytes]]) -> None:
     """Find out again where items lead that may lead into folders whose tracks came or went."""
     if not playlists.has_entries(connection):
@@ -146,8 +185,8 @@ def follow_tracks(connection: Connection, folders: Iterable[tuple[int, bytes]]) 
             if entry.playlist_id not in known:
                 known[entry.playlist_id] = playlists.by_id(connection, entry.playlist_id)
             playlist = known[entry.playlist_id]
-            if playlist is None or not playlist.is_placed:
-                continue  # all of it waits to be placed
+            if playlist is None:
+                continue
             track_id = placement.entry(playlist, entry.line, entry.track_id).track_id
             if track_id != entry.track_id:
                 playlists.lead(connection, entry, track_id)

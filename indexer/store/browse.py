@@ -18,7 +18,7 @@ SELECT tracks.album_id, catalog_albums.title, coalesce(catalog_albums.albumartis
     max(tracks.added_at), EXISTS (SELECT 1 FROM artwork_choices
         WHERE kind = 'album' AND owner_id = tracks.album_id)
 FROM tracks JOIN catalog_albums ON catalog_albums.id = tracks.album_id
-WHERE tracks.place = 0 GROUP BY tracks.album_id
+WHERE tracks.place = 0 GROUP BY tracks.album_id ORDER BY tracks.album_id
 """
 _GENRES: Final = """
 SELECT genres.name, tracks.album_id
@@ -78,9 +78,10 @@ _PENDING_SINCE: Final = "SELECT at FROM pending ORDER BY at"
 _CHANGES_BY_DAY: Final = """
 SELECT at / 86400000, count(*) FROM changes WHERE seq > ? AND at >= ? GROUP BY 1
 """
-_CHANGES_OF: Final = """
-SELECT seq FROM changes WHERE track_id IN (SELECT value FROM json_each(?))
-ORDER BY seq DESC LIMIT ?
+_IDS_OF_ARTIST: Final = "SELECT DISTINCT track_id FROM track_artists WHERE artist_id = ?"
+_LAST_GONE: Final = """
+SELECT id, root_id, path, artist, albumartist FROM tracks WHERE place = 1
+ORDER BY missing_at DESC LIMIT ?
 """
 _LAST_CHANGE: Final = "SELECT at FROM changes ORDER BY seq DESC LIMIT 1"
 NEW_ALBUM_COLUMNS: Final = ("album", "albumartist", "year", "tracks", "id", "added_at")
@@ -106,7 +107,10 @@ _NO_LIMIT: Final = -1
 
 
 def all_albums(connection: Connection) -> Iterator[Row]:
-    """(id, title, artist, year, two codecs, bits/s, when added, whether it has a cover) of each."""
+    """(id, title, artist, year, two codecs, bits/s, when added, whether it has a cover) of each.
+
+    Their ids go up.
+    """
     return select(connection, _ALBUMS)
 
 
@@ -207,10 +211,19 @@ def changes_by_day(connection: Connection, after: int, since_ms: int) -> dict[in
     return dict(select(connection, _CHANGES_BY_DAY, (after, since_ms)))
 
 
-def changes_of(connection: Connection, track_ids: Iterable[int], limit: int) -> list[int]:
-    """The numbers of the last changes of some tracks, the newest first."""
-    found = select(connection, _CHANGES_OF, (_json(track_ids), limit))
-    return [seq for (seq,) in found]
+def tracks_of_artist(connection: Connection, artist_id: int) -> list[int]:
+    """The ids of the present tracks of an artist or album artist."""
+    return [track_id for (track_id,) in select(connection, _IDS_OF_ARTIST, (artist_id,))]
+
+
+def last_gone(
+    connection: Connection, count: int
+) -> Iterator[tuple[int, int, bytes, str | None, str | None]]:
+    """(id, root id, path, artist, album artist) of the tracks that went missing last.
+
+    Nothing links them to an album or an artist any more: these texts tell it.
+    """
+    yield from select(connection, _LAST_GONE, (count,))
 
 
 def last_change_ms(connection: Connection) -> int | None:

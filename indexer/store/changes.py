@@ -22,9 +22,10 @@ _COLUMNS: Final = (
     "SELECT seq, at, kind, track_id, root, path, old_root, old_path, before FROM changes"
 )
 _SINCE: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq LIMIT ?"
+_OF_TRACKS: Final = "AND track_id IN (SELECT value FROM json_each(?4))"
+"""A condition of its own: SQLite takes the index `changes_track` for it, and none for an OR."""
 _CHOSEN: Final = """
     AND (?3 IS NULL OR kind IN (SELECT value FROM json_each(?3)))
-    AND (?4 IS NULL OR track_id = ?4)
     AND (?5 IS NULL
         OR (root = ?5 AND (CAST(path AS BLOB) = ?6
             OR (CAST(path AS BLOB) >= ?7 AND CAST(path AS BLOB) < ?8)))
@@ -33,6 +34,10 @@ _CHOSEN: Final = """
 """
 _CHOSEN_SINCE: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq LIMIT ?2"
 _CHOSEN_LAST: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq DESC LIMIT ?2"
+OF_TRACKS_SINCE: Final = f"{_COLUMNS} WHERE +seq > ?1 {_OF_TRACKS} {_CHOSEN} ORDER BY +seq LIMIT ?2"
+OF_TRACKS_LAST: Final = (
+    f"{_COLUMNS} WHERE +seq > ?1 {_OF_TRACKS} {_CHOSEN} ORDER BY +seq DESC LIMIT ?2"
+)
 _BACK_TO: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq DESC"
 _FIRST_AT: Final = "SELECT seq FROM changes WHERE at >= ? ORDER BY seq LIMIT 1"
 _MOVED_FROM: Final = (
@@ -78,7 +83,8 @@ class Choice(msgspec.Struct, frozen=True):
 
     kinds: tuple[str, ...] = ()
     """Only these kinds; none: all."""
-    track_id: int | None = None
+    track_ids: tuple[int, ...] | None = None
+    """Only those of these tracks."""
     root: str | None = None
     """Only those at `folder` of this root or below it, also those that moved away from there."""
     folder: bytes = b""
@@ -87,7 +93,8 @@ class Choice(msgspec.Struct, frozen=True):
     def parameters(self) -> tuple[object, ...]:
         """The values of ?3 to ?8 of the statement."""
         kinds = msgspec.json.encode(self.kinds).decode() if self.kinds else None
-        return kinds, self.track_id, self.root, self.folder, *paths.below_range(self.folder)
+        tracks = None if self.track_ids is None else msgspec.json.encode(self.track_ids).decode()
+        return kinds, tracks, self.root, self.folder, *paths.below_range(self.folder)
 
 
 EVERYTHING: Final = Choice()
@@ -132,7 +139,8 @@ def since(connection: Connection, seq: int, choice: Choice = EVERYTHING) -> Iter
     statement = _SINCE
     chosen: tuple[object, ...] = ()
     if choice != EVERYTHING:
-        statement, chosen = _CHOSEN_SINCE, choice.parameters()
+        statement = _CHOSEN_SINCE if choice.track_ids is None else OF_TRACKS_SINCE
+        chosen = choice.parameters()
     while page := list(select(connection, statement, (seq, _PAGE, *chosen))):
         yield from page
         if page[-1][0] <= seq:  # else an endless loop
@@ -144,7 +152,8 @@ def since(connection: Connection, seq: int, choice: Choice = EVERYTHING) -> Iter
 
 def last(connection: Connection, count: int, choice: Choice = EVERYTHING) -> list[ChangeColumns]:
     """The newest of the chosen changes, `count` at the most, the oldest of them first."""
-    return list(select(connection, _CHOSEN_LAST, (0, count, *choice.parameters())))[::-1]
+    statement = _CHOSEN_LAST if choice.track_ids is None else OF_TRACKS_LAST
+    return list(select(connection, statement, (0, count, *choice.parameters())))[::-1]
 
 
 def back_to(connection: Connection, seq: int) -> Iterator[ChangeColumns]:

@@ -95,7 +95,7 @@ RULES: Final = (
             AND typeof(name) = 'blob' AND typeof(size) = 'integer' AND typeof(mtime_ns) = 'integer'
             AND typeof(ctime_ns) = 'integer' AND typeof(inode) = 'integer'
             AND typeof(stem) = 'text' AND typeof(coalesce(title, '')) = 'text'
-            AND path_is_text IN (0, 1) AND is_read IN (0, 1) AND is_placed IN (0, 1))"""),
+            AND path_is_text IN (0, 1) AND is_read IN (0, 1) AND is_placed <= 1)"""),
     (Part.FILE, "rows of playlist_entries hold invalid values",
      """SELECT count(*) FROM playlist_entries WHERE NOT (typeof(position) = 'integer'
             AND typeof(path) = 'text' AND typeof(coalesce(line, x'')) = 'blob'

@@ -70,14 +70,26 @@ def add(connection: Connection, name: str, cursor: Cursor) -> None:
 
 
 def move_on(
-    connection: Connection, name: str, cursor: Cursor, received_ms: int | None = None
-) -> None:
-    """Its receiver has all up to this cursor; `received_ms` None: it wanted nothing of it."""
+    connection: Connection,
+    name: str,
+    after: Cursor,
+    cursor: Cursor,
+    received_ms: int | None = None,
+) -> bool:
+    """Its receiver has all from one cursor to another; `received_ms` None: it wanted nothing of it.
+
+    False: its cursor is not at `after` any more, and stays. A thread that was left in the middle of
+    an attempt may end after the next one has moved on.
+    """
     with write_transaction(connection):
+        row = get(connection, name)
+        if row is None or row.cursor != after:
+            return False
         if received_ms is None:
             connection.execute(_SKIP, (_text(cursor), name))
         else:
             connection.execute(_RECEIVED, (_text(cursor), received_ms, name))
+        return True
 
 
 def fail(connection: Connection, name: str, attempts: int, error: str) -> None:

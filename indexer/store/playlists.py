@@ -48,11 +48,11 @@ _DUE_ANEW: Final = (
 )
 _READ_ANEW: Final = "UPDATE playlist_files SET is_read = 0 WHERE is_read <> 0"
 _REOPEN: Final = "UPDATE playlist_files SET is_read = 0 WHERE id = ?"
-_IS_READ: Final = "UPDATE playlist_files SET title = ?, is_read = 1, is_placed = 1 WHERE id = ?"
-_IS_PLACED: Final = "UPDATE playlist_files SET is_placed = 1 WHERE id = ?"
+_IS_READ: Final = "UPDATE playlist_files SET title = ?, is_read = 1, is_placed = ? WHERE id = ?"
+_IS_PLACED: Final = "UPDATE playlist_files SET is_placed = ? WHERE id = ?"
 _ENTRIES: Final = """
 SELECT playlist_id, position, path, line, track_id, is_stream FROM playlist_entries
-WHERE playlist_id = ? ORDER BY position
+WHERE playlist_id = ? AND position > ? ORDER BY position LIMIT ?
 """
 _LEADING_TO: Final = """
 SELECT playlist_id, position, path, line, track_id, is_stream FROM playlist_entries
@@ -62,7 +62,7 @@ WHERE other_key = ?1
 ORDER BY playlist_id, position
 """
 _HAS_ENTRIES: Final = "SELECT EXISTS (SELECT 1 FROM playlist_entries)"
-_CLEAR: Final = "DELETE FROM playlist_entries WHERE playlist_id = ?"
+_CLEAR: Final = "DELETE FROM playlist_entries WHERE playlist_id = ? AND position > ?"
 _ADD_ENTRY: Final = "INSERT INTO playlist_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PLACE: Final = """
 UPDATE playlist_entries SET is_stream = ?3, parent_key = ?4, other_key = ?5, track_id = ?6
@@ -101,6 +101,7 @@ FROM playlist_files AS files JOIN roots ON roots.id = files.root_id
 WHERE tracks.id IS NULL AND entries.is_stream = 0
 ORDER BY roots.name, files.folder, files.name, entries.position
 """
+_PLACED: Final = 1
 
 
 class KnownPlaylist(Struct, frozen=True):
@@ -112,8 +113,13 @@ class KnownPlaylist(Struct, frozen=True):
     stamp: Stamp
     is_read: bool
     """Whether its items are those of this stamp."""
-    is_placed: bool
-    """Whether it is known where they lead from where it lies."""
+    placed_to: int | None
+    """It is known of the items up to this position where they lead from where it lies; None: of
+    all. In the column `is_placed` 1 is all, 0 is none, and below is the last of some."""
+
+    @property
+    def is_placed(self) -> bool:
+        return self.placed_to is None
 
 
 class EntryRow(Struct, frozen=True):
@@ -200,8 +206,11 @@ def reopen(connection: Connection, playlist_id: int) -> None:
     mark_due(connection, (playlist_id,))
 
 
-def entries(connection: Connection, playlist_id: int) -> list[EntryRow]:
-    return [_entry(row) for row in select(connection, _ENTRIES, (playlist_id,))]
+def entries(
+    connection: Connection, playlist_id: int, after: int = 0, most: int = -1
+) -> list[EntryRow]:
+    """The items after a position, `most` at the most (-1: all)."""
+    return [_entry(row) for row in select(connection, _ENTRIES, (playlist_id, after, most))]
 
 
 def leading_to(connection: Connection, key: bytes) -> list[EntryRow]:
@@ -218,12 +227,18 @@ def write_all(
     playlist: KnownPlaylist,
     title: str | None,
     items: Iterable[NewEntry],
+    *,
+    after: int = 0,
+    placed_to: int | None = None,
 ) -> None:
-    """Write what was read in a playlist."""
+    """Write what was read in a playlist: `items` follow those up to the position `after`.
+
+    Of the items after `placed_to`, `place` writes later where they lead; None: `items` tell it.
+    """
     from indexer.sidecars.playlist import line_text  # late: only what writes playlists needs it
 
     suffix = paths.suffix_of(paths.name_of(playlist.path))
-    connection.execute(_CLEAR, (playlist.id,))
+    connection.execute(_CLEAR, (playlist.id, after))
     connection.executemany(
         _ADD_ENTRY,
         (
@@ -232,19 +247,22 @@ def write_all(
                 None if text.encode() == item.line else item.line,
                 *_placed(item),
             )
-            for position, item in enumerate(items, 1)
+            for position, item in enumerate(items, after + 1)
         ),
     )  # fmt: skip
-    connection.execute(_IS_READ, (title, playlist.id))
+    connection.execute(_IS_READ, (title, _column(placed_to), playlist.id))
 
 
-def place_all(connection: Connection, playlist_id: int, items: Iterable[NewEntry]) -> None:
-    """Write where the items of a playlist lead now, all of them in order."""
+def place(connection: Connection, playlist_id: int, items: Iterable[tuple[int, NewEntry]]) -> None:
+    """Write where items lead now; each comes with its position."""
     connection.executemany(
-        _PLACE,
-        ((playlist_id, position, *_placed(item)) for position, item in enumerate(items, 1)),
+        _PLACE, ((playlist_id, position, *_placed(item)) for position, item in items)
     )
-    connection.execute(_IS_PLACED, (playlist_id,))
+
+
+def note_placed(connection: Connection, playlist_id: int, position: int | None) -> None:
+    """Note that it is known where the items up to a position lead; None: it is of all of them."""
+    connection.execute(_IS_PLACED, (_column(position), playlist_id))
 
 
 def lead(connection: Connection, entry: EntryRow, track_id: int | None) -> None:
@@ -282,10 +300,15 @@ def _placed(item: NewEntry) -> tuple[bool, bytes | None, bytes | None, int | Non
     return item.is_stream, parent, other, item.track_id
 
 
+def _column(placed_to: int | None) -> int:
+    return _PLACED if placed_to is None else -placed_to
+
+
 def _known(row: Row) -> KnownPlaylist:
     playlist_id, root_id, path, size, mtime_ns, ctime_ns, inode, is_read, is_placed = row
     stamp = Stamp(size, mtime_ns, ctime_ns, inode)
-    return KnownPlaylist(playlist_id, root_id, path, stamp, bool(is_read), bool(is_placed))
+    placed_to = None if is_placed == _PLACED else -int(is_placed)
+    return KnownPlaylist(playlist_id, root_id, path, stamp, bool(is_read), placed_to)
 
 
 def _entry(row: Row) -> EntryRow:

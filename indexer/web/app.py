@@ -59,7 +59,9 @@ def _explain_errors(app: Flask) -> None:
             return told(410, "Not all of these changes are kept", str(error))
         if isinstance(error, errors.DatabaseMissing):
             return told(503, "Nothing is indexed yet", str(error))
-        return told(503, "The index cannot be read now", str(error))
+        if isinstance(error, errors.DatabaseError):
+            return told(503, "The index cannot be read now", str(error))
+        return told(503, "That cannot be shown now", str(error))
 
     def of_http(error: HTTPException) -> tuple[str, int]:
         code = error.code or 500

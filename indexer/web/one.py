@@ -13,12 +13,11 @@ from werkzeug.datastructures import ContentRange, Range
 from indexer import errors, paths
 from indexer.lookup import Lookup
 from indexer.store import browse, tracks
-from indexer.store.changes import Choice
 from indexer.store.view_rows import library_rows
 from indexer.web.answers import single
-from indexer.web.site import Site, Told, told
+from indexer.web.history import gone_from, gone_of, of_tracks
+from indexer.web.site import Site, Told
 
-_CHANGES: Final = 20
 _MOST_TRACKS: Final = 2000
 """Tracks of an album that are shown: files without tags in one folder are an album, too."""
 _MOST_ALBUMS: Final = 300
@@ -70,10 +69,9 @@ class _Album:
         self.artists = browse.artists_of(connection, ids)
         self.changes: list[Told] = []
         known = tracks.by_id(connection, ids[0]) if ids else None
-        if known is not None and self.tracks:
-            folder = paths.album_folder(known.path)
-            choice = Choice(root=self.tracks[0]["root"], folder=folder)
-            self.changes = told(lookup, lookup.last_changes(_CHANGES, choice))[::-1]
+        if known is not None:
+            gone = gone_from(connection, known.root_id, paths.album_folder(known.path))
+            self.changes = of_tracks(lookup, [*ids, *gone])
 
     @property
     def discs(self) -> dict[int, list[dict[str, Any]]]:
@@ -144,14 +142,16 @@ def _artist_of(site: Site, number: int) -> dict[str, Any]:
         albums = browse.albums(connection, ids[:_MOST_ALBUMS])
         albums.sort(key=lambda album: (-int(str(album["year"] or 0)), str(album["title"])))
         own = [album for album in albums if _is_own(album["id"], roles)]
+        track_ids = browse.tracks_of_artist(connection, number)
         return {
             "id": number,
             "name": known[1],
             "cover": browse.cover(connection, "artist", number),
-            "tracks": browse.count_of_artist(connection, number),
+            "tracks": len(track_ids),
             "total": len(roles),
             "albums": own,
             "guest": [album for album in albums if album not in own],
+            "changes": of_tracks(lookup, [*track_ids, *gone_of(connection, known[1])]),
         }
 
     _check(number)
@@ -173,7 +173,10 @@ def _artist(site: Site, number: int) -> str:
 def _artist_data(site: Site, number: int, kind: str) -> Response:
     found = _artist_of(site, number)
     return single(
-        kind, found, [*found["albums"], *found["guest"]], (*browse.ALBUM_COLUMNS, "cover")
+        kind,
+        {**found, "changes": [one.row for one in found["changes"]]},
+        [*found["albums"], *found["guest"]],
+        (*browse.ALBUM_COLUMNS, "cover"),
     )
 
 
@@ -188,9 +191,7 @@ def _track_of(
         word = b"%d" % number
         shown = lookup.show(word)
         gone = lookup.gone(word) if shown is None else None
-        choice = Choice(track_id=number)
-        rows = lookup.last_changes(_CHANGES, choice) if shown or gone else []
-        return shown, gone, told(lookup, rows)[::-1]
+        return shown, gone, of_tracks(lookup, [number]) if shown or gone else []
 
     _check(number)
     found = site.pool.answer(("track", number), ask)

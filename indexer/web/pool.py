@@ -29,8 +29,10 @@ _KEPT: Final = 24
 """Answers; one of a search may take 300 KB. A guess."""
 
 T = TypeVar("T")
-_SHARE: Final = 20
+_SHARE: Final = 4
 """Times as long as it took to make, for which a `Kept` thing is kept."""
+_LONGEST_S: Final = 10.0
+"""For no longer than that, since a person who adds an album looks for it."""
 Made = TypeVar("Made")
 
 
@@ -167,8 +169,8 @@ def _inode(settings: Settings) -> int:
 class Kept(Generic[Made]):
     """What takes long to make from the index: made again after a change, but not all the time.
 
-    While a library is indexed, each transaction is a change. So what was made is kept for twenty
-    times as long as it took, and is then at most a twentieth of the work of a processor.
+    While a library is indexed, each transaction is a change. So what was made is kept for a few
+    times as long as it took, and never for more than a few seconds. A page that asks has it made.
     """
 
     def __init__(
@@ -191,10 +193,12 @@ class Kept(Generic[Made]):
         with self._lock:
             version = self._pool.version()
             began = self._clock()
-            if self._made is None or (version != self._version and began >= self._until):
+            made = self._made
+            if made is None or (version != self._version and began >= self._until):
+                made = self._made = None  # so that two are never in memory
                 with self._pool.reader() as lookup:
-                    self._made = self._make(lookup.connection)
+                    made = self._made = self._make(lookup.connection)
                 self._version = version
                 ended = self._clock()
-                self._until = ended + _SHARE * (ended - began)
-            return self._made
+                self._until = ended + min(_SHARE * (ended - began), _LONGEST_S)
+            return made

@@ -10,6 +10,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +21,7 @@ from indexer.store.connection import Connection
 from indexer.store.folding import fold
 
 _UNKNOWN: Final = "unknown"
+_LAST_YEAR: Final = 9999
 _LAST: Final = "\uffff"
 """Sorts behind every name."""
 ORDERS: Final = ("artist", "newest", "year", "title")
@@ -47,9 +50,9 @@ class Shelf:
         self._ids = array("q")
         self._values = {facet: array("h") for facet in ("decade", "format", "bitrate", "cover")}
         self._names: dict[str, list[str]] = {facet: [] for facet in self._values}
-        added, years = array("q"), array("q")
-        by_artist: list[str] = []
-        by_title: list[str] = []
+        added, years, artists = array("q"), array("h"), array("i")
+        numbers: dict[str, int] = {}
+        titles: list[str] = []
         for row in browse.all_albums(connection):
             album_id, title, artist, year, first, last, bits, added_ms, has_cover = row
             self._ids.append(album_id)
@@ -58,15 +61,27 @@ class Shelf:
             self._add("bitrate", _bit_rate(bits))
             self._add("cover", "yes" if has_cover else "no")
             added.append(-(added_ms or 0))
-            years.append(-(year or 0))
-            by_title.append(fold(title or _LAST))
-            by_artist.append(f"{fold(artist or _LAST)}\0{year or 0:5}\0{by_title[-1]}")
+            years.append(year if year and 0 < year <= _LAST_YEAR else 0)
+            artists.append(numbers.setdefault(fold(artist or _LAST), len(numbers)))
+            titles.append(fold(title or _LAST))
         places = range(len(self._ids))
+        by_title = array("i", sorted(places, key=titles.__getitem__))
+        del titles  # no text is kept, and few of them at once
+        title_ranks = _ranks(by_title)
+        ranks = array("i", bytes(4 * len(numbers)))
+        for rank, name in enumerate(sorted(numbers)):
+            ranks[numbers[name]] = rank
+        del numbers
+
+        def by_artist(place: int) -> int:
+            rank = ranks[artists[place]]
+            return (rank << 48) + (years[place] << 32) + title_ranks[place]
+
         self._orders = {
-            "artist": array("l", sorted(places, key=by_artist.__getitem__)),
-            "newest": array("l", sorted(places, key=added.__getitem__)),
-            "year": array("l", sorted(places, key=years.__getitem__)),
-            "title": array("l", sorted(places, key=by_title.__getitem__)),
+            "artist": array("i", sorted(places, key=by_artist)),
+            "newest": array("i", sorted(places, key=added.__getitem__)),
+            "year": array("i", sorted(places, key=lambda place: -years[place])),
+            "title": by_title,
         }
         self._genres = _genres(connection, self._ids)
 
@@ -140,14 +155,26 @@ def _bit_rate(bits: float | None) -> str:
     return [name for name, begin in BIT_RATES if bits >= begin][-1]
 
 
+def _ranks(order: array[int]) -> array[int]:
+    """Place -> where it stands in an order of all."""
+    ranks = array("i", order)
+    for rank, place in enumerate(order):
+        ranks[place] = rank
+    return ranks
+
+
 def _genres(connection: Connection, ids: array[int]) -> dict[str, array[int]]:
-    """Name -> the places of its albums."""
-    places = {album_id: place for place, album_id in enumerate(ids)}
-    found: dict[str, set[int]] = {}
-    for name, album_id in browse.genres_of_tracks(connection):
-        if album_id in places:
-            found.setdefault(name, set()).add(places[album_id])
-    return {name: array("l", sorted(on)) for name, on in found.items()}
+    """Name -> the places of its albums; `ids` go up."""
+    found = {}
+    for name, pairs in groupby(browse.genres_of_tracks(connection), itemgetter(0)):
+        places = array("i")
+        for album_id in sorted({album_id for _, album_id in pairs}):
+            place = bisect_left(ids, album_id)
+            if place < len(ids) and ids[place] == album_id:
+                places.append(place)
+        if places:
+            found[name] = places
+    return found
 
 
 def _all_of(marks: Iterable[bytes], count: int) -> bytes:

@@ -50,6 +50,12 @@ PAGES: Final = {
     "work": "/work",
 }
 COMMON: Final = ("love", "remix", "live", "night", "the", "day", "you", "heart", "world", "time")
+_TELL: Final = """
+INSERT INTO changes (at, kind, track_id, root, path)
+SELECT added_at, 'added', id, 'music', CAST(path AS TEXT) FROM tracks
+WHERE NOT EXISTS (SELECT 1 FROM changes) ORDER BY id
+"""
+"""Each track has been added, as far as the feed of changes knows."""
 _WRITE: Final = "UPDATE tracks SET indexed_at = indexed_at + 1 WHERE id = ?"
 
 
@@ -73,6 +79,7 @@ class Numbers(Struct, frozen=True):
 def numbers_of(database: Path, random: Random) -> Numbers:
     with closing(open_index(database, write=True)) as connection:
         connection.execute(MOUNT)
+        connection.execute(_TELL)
         for statement in LATE_INDEXES.values():  # as the end of a run does
             connection.execute(statement)
         most = [

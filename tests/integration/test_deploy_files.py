@@ -39,7 +39,7 @@ NOT_TOLD = {
 }
 COMPOSE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
-OURS = ["watcher", "worker", "dashboard"]
+OURS = ["watcher", "worker", "dashboard", "page"]
 MB = 1024 * 1024
 SIZES = {"M": MB, "G": 1024 * MB}
 
@@ -410,11 +410,13 @@ def test_the_health_check_of_the_watcher_asks_whether_its_lock_is_taken(tmp_path
     assert not healthy("watcher", **place)
 
 
-def test_the_health_check_of_the_dashboard_asks_whether_its_port_answers() -> None:
+@pytest.mark.parametrize(("name", "known"), [("dashboard", "/9181"), ("page", "/8787")])
+def test_the_health_check_of_pages_asks_whether_their_port_answers(name: str, known: str) -> None:
+    assert f"127.0.0.1:{known[1:]}:{known[1:]}" in SERVICES[name]["ports"]
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = {"/9181": f"/{server.getsockname()[1]}"}
-        assert healthy("dashboard", **port)
-    assert not healthy("dashboard", **port)
+        port = {known: f"/{server.getsockname()[1]}"}
+        assert healthy(name, **port)
+    assert not healthy(name, **port)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -432,7 +434,7 @@ def mounts(service: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_music_is_mounted_read_only_wherever_it_is_mounted() -> None:
     with_music = {name for name, service in SERVICES.items() if "/srv/music" in mounts(service)}
-    assert with_music == {"watcher", "worker"}
+    assert with_music == {"watcher", "worker", "page"}
     for name in with_music:
         music = mounts(SERVICES[name])["/srv/music"]
         assert music["read_only"] is True
@@ -444,13 +446,21 @@ def test_the_database_lies_in_a_named_volume_of_those_who_need_it() -> None:
     folder = "/var/lib/music-indexer"
     of = {name: mounts(service).get(folder) for name, service in SERVICES.items()}
     volume = {"type": "volume", "source": "index", "target": folder}
-    assert of == {"watcher": volume, "worker": volume, "dashboard": None, "redis": None}
+    users = {"watcher": volume, "worker": volume, "page": volume}
+    assert of == {**users, "dashboard": None, "redis": None}
     assert f"INDEXER_DB={folder}/library.db" in (DEPLOY / "Dockerfile").read_text()
 
 
-def test_nothing_is_published_but_the_dashboard_on_this_machine() -> None:
+def test_nothing_is_published_but_two_pages_on_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"dashboard": ["127.0.0.1:9181:9181"]}
+    assert published == {"dashboard": ["127.0.0.1:9181:9181"], "page": ["127.0.0.1:8787:8787"]}
+
+
+def test_only_the_page_has_to_be_asked_for() -> None:
+    asked = {
+        name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
+    }
+    assert asked == {"page": ["page"]}
 
 
 def test_redis_can_be_reached_by_the_other_services_alone() -> None:
@@ -467,6 +477,7 @@ def test_redis_has_the_settings_of_the_checkout() -> None:
     assert mount["target"] in SERVICES["redis"]["command"]
 
 
-def test_the_dashboard_of_a_container_asks_for_a_name_and_a_password() -> None:
-    environment = SERVICES["dashboard"]["environment"]
-    assert {"INDEXER_DASHBOARD_USER", "INDEXER_DASHBOARD_PASSWORD"} <= environment.keys()
+@pytest.mark.parametrize(("name", "prefix"), [("dashboard", "DASHBOARD"), ("page", "WEB")])
+def test_the_pages_of_a_container_ask_for_a_name_and_a_password(name: str, prefix: str) -> None:
+    environment = SERVICES[name]["environment"]
+    assert {f"INDEXER_{prefix}_USER", f"INDEXER_{prefix}_PASSWORD"} <= environment.keys()

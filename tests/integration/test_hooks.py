@@ -198,6 +198,33 @@ def test_another_index_in_its_place_is_read_and_the_receiver_told(
         assert not running.ended
 
 
+@pytest.mark.parametrize("way", ["made anew", "from a backup"])
+def test_an_index_that_was_replaced_while_no_hook_ran_is_told_as_one_to_read_whole(
+    way: str, music: Path, db: Path, tmp_path: Path, receiver: Receiver
+) -> None:
+    plant(music, songs("first"))
+    run("rebuild", music, db=db)
+    config = hook(receiver, kinds=["added"])
+    with telling(db, config):
+        run("backup", tmp_path / "copy.db", db=db)
+    if way == "made anew":
+        for suffix in ("", "-wal", "-shm"):
+            db.with_name(db.name + suffix).unlink(missing_ok=True)
+        run("rebuild", music, db=db)
+    else:
+        run("rebuild", "--from", tmp_path / "copy.db", db=db)
+    with telling(db, config):
+        eventually(lambda: [one["fresh"] for one in receiver.messages] == [True])
+        plant(music, songs("second"))
+        run("scan", db=db)
+        eventually(lambda: [one["path"] for one in receiver.events] == ["second.mp3"])
+    with telling(db, config):  # the same index
+        plant(music, songs("third"))
+        run("scan", db=db)
+        eventually(lambda: receiver.events[-1]["path"] == "third.mp3")
+    assert [one["fresh"] for one in receiver.messages].count(True) == 1
+
+
 def test_a_root_whose_folder_is_not_utf8_stops_no_hook(
     db: Path, tmp_path: Path, receiver: Receiver
 ) -> None:

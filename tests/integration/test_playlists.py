@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from indexer.library import Library
 from indexer.settings import Settings
+from indexer.store.connection import open_index
 from indexer.store.problems import BY_MACHINE
 from tests.covers import hash_of, picture
 from tests.daemons import Daemon, watching
@@ -157,6 +158,45 @@ def test_a_changed_playlist_is_read_again(
     assert library.scan().deferred_reads == 1
     assert leads(library) == ["b.mp3"]
     assert names(library) == [(1, "best.m3u", "best")]
+
+
+@pytest.fixture
+def long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A playlist of more than two items is a long one, of which two are placed at once."""
+    monkeypatch.setattr("indexer.stages.playlists.AT_ONCE", 2)
+
+
+@pytest.mark.usefixtures("long")
+@pytest.mark.parametrize("before", ["", "1", "12", "122x", "12x12", "21"])
+@pytest.mark.parametrize("after", ["1", "12x", "12x1", "12x12", "2112x21"])
+def test_a_long_playlist_is_placed_in_parts_whatever_it_was_before(
+    before: str, after: str, library: Library, plant: Plant
+) -> None:
+    plant({f"{name}.mp3": song(name) for name in "12"})
+    for names_now in (before, after):
+        plant({"a.m3u": "".join(f"{name}.mp3\n" for name in names_now).encode()})
+        library.scan()
+        found = ["12".find(name) + 1 for name in names_now]
+        assert leads(library) == [f"{one}.mp3" if one else None for one in found]
+        assert ask(library, "SELECT is_placed, is_read FROM playlist_files") == [(1, 1)]
+        assert ask(library, "SELECT kind FROM artwork_due") == []
+    assert library.verify(deep=True).ok
+
+
+@pytest.mark.usefixtures("long")
+def test_while_a_long_playlist_is_placed_tracks_come_and_go(
+    library: Library, settings: Settings, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": song("Two"), "a.m3u": b"0.mp3\n1.mp3\n2.mp3\n3.mp3\n"})
+    library.scan()
+    with closing(open_index(settings.db, write=True)) as connection:
+        connection.execute("UPDATE playlist_files SET is_placed = -2")  # half of it
+        connection.execute("INSERT INTO artwork_due (kind, owner_id) VALUES ('playlist', 1)")
+    os.rename(music / "1.mp3", music / "one.mp3")
+    plant({"0.mp3": song("Zero"), "3.mp3": song("Three")})
+    library.scan()
+    assert leads(library) == ["0.mp3", "one.mp3", "2.mp3", "3.mp3"]
+    assert library.verify(deep=True).ok
 
 
 def test_a_playlist_moves_with_its_folder_unread_and_its_items_with_it(

@@ -271,6 +271,36 @@ def test_sigterm_ends_a_daemon_that_has_given_a_share_up(
         assert time.monotonic() - began < SOON_S
 
 
+def test_a_scrub_reads_the_others_and_tells_of_a_share_that_hangs(
+    share: MakeShare, local: Path, db: Path
+) -> None:
+    nas = share()
+    run("rebuild", local, nas.point, db=db)
+    run("scrub", "--rate", "0", "--days", "0", db=db)
+    nas.hang()
+    ran = run("scrub", "--rate", "0", "--days", "0", db=db, check=3)
+    assert "1 file checked" in ran.out or "1 left out" in ran.out, ran.out
+    assert f"nas: {nas.point} does not answer" in ran.err
+
+
+def test_sigterm_ends_a_scrub_while_it_waits_for_a_share(
+    share: MakeShare, local: Path, db: Path
+) -> None:
+    nas = share()
+    run("rebuild", local, nas.point, db=db)
+    nas.hang()
+    with started("scrub", "--days", "0", db=db) as scrub:
+        eventually(lambda: psutil.Process(scrub.pid).children(), within_s=60)
+        time.sleep(0.5)  # its helper waits for an answer now
+        assert not scrub.ended
+        began = time.monotonic()
+        scrub.process.send_signal(signal.SIGTERM)
+        ran = scrub.end()
+        assert time.monotonic() - began < SOON_S
+    assert ran.code == 143
+    assert "stopped; run the same command again" in ran.err
+
+
 def test_a_daemon_starts_while_a_share_hangs(share: MakeShare, local: Path, db: Path) -> None:
     nas = share()
     run("rebuild", local, nas.point, db=db)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ from msgspec.structs import replace
 
 from indexer.library import Library
 from indexer.model import Progress
+from indexer.report import ScrubReport
 from indexer.roots import open_roots
+from indexer.scrub import Scrubber
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
 from indexer.stages.insert import Inserter
+from indexer.store.connection import open_index
 from tests.corpus import plant, tagged
 from tests.programs import rows
 
@@ -154,3 +158,47 @@ def test_a_proof_leaves_a_root_out_that_goes_silent_and_says_so(
     assert "does not answer" in report.offline[0]
     nas.comes_back()
     assert both.verify(deep=deep).ok
+
+
+@pytest.mark.parametrize("lets_go", [False, True], ids=["a command", "a daemon"])
+def test_a_scrub_leaves_a_root_out_that_goes_silent_and_reads_the_others(
+    lets_go: bool, both: Library, settings: Settings, nas: Nas
+) -> None:
+    both.scan()
+    report = scrub(settings, at("reading", nas.hang, "nas"), lets_go=lets_go)
+    assert SONGS <= report.checked < 2 * SONGS
+    assert report.damaged == ()
+    (told,) = report.offline
+    assert told.startswith(f"nas: {nas.path} does not answer")
+    nas.comes_back()
+    assert scrub(settings, None, lets_go=lets_go).checked == 2 * SONGS
+
+
+def test_a_scrub_that_is_to_stop_waits_for_no_silent_root(
+    both: Library, settings: Settings, nas: Nas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.scan()
+    monkeypatch.setattr(shares, "patience_s", 3600.0)  # else this test would not end
+    asked: list[bool] = []
+
+    def hang() -> None:
+        nas.hang()
+        asked.append(True)
+
+    report = scrub(settings, at("reading", hang, "nas"), lambda: bool(asked))
+    assert (report.interrupted, report.offline) == (True, ())
+
+
+def scrub(
+    settings: Settings,
+    listener: Callable[[Progress], None] | None,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    lets_go: bool = False,
+) -> ScrubReport:
+    with closing(open_index(settings.db, write=True)) as connection:
+        scrubber = Scrubber(
+            connection, settings, rate=0, days=0, listener=listener, stop=stop, settled_s=0,
+            lets_go=lets_go,
+        )  # fmt: skip
+        return scrubber.run([])

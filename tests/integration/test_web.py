@@ -150,6 +150,39 @@ def test_single_things_have_their_pages(served: Served, index: Path) -> None:
     assert json.loads(ask(served.url, f"/artists/{artist}.json").body)["tracks"] == 2
 
 
+def test_an_artist_and_an_album_tell_what_happened_to_their_tracks(
+    db: Path, tmp_path: Path
+) -> None:
+    def song(title: str, artist: str, album: str) -> bytes:
+        return tagged(".mp3", title=title, artist=artist, album=album)
+
+    music = tmp_path / "Music"
+    plant(music, {
+        "Ida/One/1.mp3": song("Kept", "Ida", "One"), "Ida/One/2.mp3": song("Left", "Ida", "One"),
+        "Eva/Two/1.mp3": song("Other", "Eva", "Two"), "Eva/Two/2.mp3": song("Too", "Eva", "Two"),
+    })  # fmt: skip
+    run("rebuild", music, db=db)
+    for gone in ("Ida/One/2.mp3", "Eva/Two/2.mp3"):
+        (music / gone).unlink()
+    plant(music, {"Ida/One/1.mp3": song("Kept still", "Ida", "One")})
+    run("scan", db=db)
+    ((artist,),) = rows(db, "SELECT id FROM artists WHERE name = 'Ida'")
+    with web(db) as running:
+        told = json.loads(ask(running.url, f"/artists/{artist}.json").body)["changes"]
+        happened = {(one["kind"], one["path"]) for one in told}
+        assert happened == {
+            ("added", "Ida/One/1.mp3"), ("modified", "Ida/One/1.mp3"),
+            ("added", "Ida/One/2.mp3"), ("missing", "Ida/One/2.mp3"),
+        }  # fmt: skip
+        assert told[0]["kind"] != "added", "the newest comes first"
+        page = ask(running.url, f"/artists/{artist}").text
+        of_album = ask(running.url, f"/albums/{album_id(db, 'One')}").text
+        for text in (page, of_album):
+            assert '<span class="kind missing">' in text
+            assert "Ida/One/2.mp3" in text
+            assert "Eva/" not in text
+
+
 @pytest.mark.parametrize("path", ["/albums/999999", "/artists/999999", "/tracks/999999",
     "/tracks/99999999999999999999", "/nowhere", "/covers/x.jpg", "/audio/999999"])  # fmt: skip
 def test_what_is_not_there_is_404(path: str, served: Served) -> None:

@@ -160,7 +160,7 @@ def test_a_choice_keeps_kinds_tracks_and_what_lies_below_a_folder(connection: Co
     tell(connection, b"b/2.mp3", b"a/2.mp3")
     assert seqs(connection) == [1, 2, 3, 4, 5]
     assert seqs(connection, kinds=("missing", "moved")) == [4, 5]
-    assert seqs(connection, track_id=2) == [2]
+    assert seqs(connection, track_ids=(2,)) == [2]
     assert seqs(connection, root="music", folder=b"a") == [1, 3, 4, 5]
     assert seqs(connection, root="music", folder=b"a0.mp3") == [2]
     assert seqs(connection, root="music") == [1, 2, 3, 4, 5]
@@ -172,7 +172,7 @@ def test_the_last_changes_are_the_newest_in_order(connection: Connection) -> Non
     for number in range(5):
         tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=number)
     assert [row[0] for row in changes.last(connection, 2)] == [4, 5]
-    chosen = changes.Choice(track_id=1)
+    chosen = changes.Choice(track_ids=(1,))
     assert [row[0] for row in changes.last(connection, 2, chosen)] == [2]
 
 

@@ -46,7 +46,7 @@ def locked(lock: Path) -> dict[str, tuple[str, int]]:
 @pytest.mark.parametrize(
     ("lock", "requirement"),
     [(LOCK, text) for text in [*RUN, *BUILD]]
-    + [(DASHBOARD_LOCK, text) for text in [*RUN, *BUILD, *DASHBOARD]]
+    + [(DASHBOARD_LOCK, text) for text in [*RUN, *BUILD, *DASHBOARD, *WEB]]
     + [(METRICS_LOCK, text) for text in [*RUN, *BUILD, *METRICS]]
     + [(WEB_LOCK, text) for text in [*RUN, *BUILD, *WEB]]
     + [(DEV_LOCK, text) for text in DEV],
