@@ -23,6 +23,8 @@ from indexer.store.connection import Connection
 _log = logging.getLogger("indexer")
 
 _LOOK_PAUSE_S: Final = 0.02
+_REPORT_PAUSE_S: Final = 0.1
+"""Pause between two reports of the progress, each of which asks Redis."""
 _ARTWORK_PAUSE_S: Final = 0.1
 _STUCK_S: Final = 60.0
 """After so long without an album, artist or playlist that is done, no worker gets on. A guess."""
@@ -67,18 +69,27 @@ class QueuedRun:
         generation = self._dispatcher.enqueue(hints, scan_id=scan_id)
         if not generation:
             return True
-        moved_at, before = time.monotonic(), (0, 0, 0)
+        moved_at, report_at, before = time.monotonic(), 0.0, (0, 0, 0)
+        version, is_busy = -1, True
 
         def step() -> bool:
-            nonlocal moved_at, before
+            nonlocal moved_at, report_at, before, version, is_busy
             now = time.monotonic()
-            news = self._dispatcher.tick(now)
+            newest = int(self._connection.pragma("data_version"))
+            due_at = self._dispatcher.next_turn()
+            if newest != version or (due_at is not None and due_at <= now):
+                version = newest
+                news = self._dispatcher.tick(now)
+                is_busy = any(other >= generation for other in news.generations)
+            if now < report_at and is_busy:
+                return True
+            report_at = now + _REPORT_PAUSE_S
             done = self._report(generation, scan_id, expected)
             if done != before:
                 moved_at, before = now, done
             elif now - moved_at > _IDLE_S and self._dispatcher.trouble is None:
                 self._tell_idle()
-            return any(other >= generation for other in news.generations)
+            return is_busy
 
         is_over = follow(
             self._connection,
