@@ -11,6 +11,7 @@ from typing import Final
 from indexer import errors
 from indexer.model import Hint, Listener, Progress
 from indexer.queue.dispatcher import Dispatcher
+from indexer.queue.monitor import RedisRates, connected
 from indexer.queue.profiles import QUEUES
 from indexer.queue.redis_client import answering, state_of
 from indexer.readers.artwork import count_due
@@ -28,6 +29,8 @@ _REPORT_PAUSE_S: Final = 0.1
 _ARTWORK_PAUSE_S: Final = 0.1
 _STUCK_S: Final = 60.0
 """After so long without an album, artist or playlist that is done, no worker gets on. A guess."""
+_COUNTED_S: Final = 1.0
+"""How long to wait for the counts of a deferred job that has done its work. A guess."""
 _IDLE_S: Final = 3.0
 """Idle time after which queues without a worker are logged. A guess."""
 
@@ -121,6 +124,9 @@ class QueuedRun:
                 least, ends_at = waiting, now + _STUCK_S
             if now >= ends_at or not self._is_chosen_from():
                 return
+        counted_at = time.monotonic() + _COUNTED_S
+        while self._is_chosen_from() and not self._stop() and time.monotonic() < counted_at:
+            time.sleep(_LOOK_PAUSE_S)
 
     def _is_chosen_from(self) -> bool:
         """Whether a worker chooses artwork, or will: a job that can do no more puts no other."""
@@ -167,6 +173,13 @@ class QueuedRun:
                 "waiting for=worker queues=%s action=start `indexer worker` on this machine",
                 ",".join(idle),
             )
+
+
+def deferred_reads(settings: Settings) -> int:
+    """Files that workers have opened for artwork and playlists since Redis began; 0 without it."""
+    with suppress(errors.QueueError), connected(settings) as client:
+        return RedisRates(client).deferred_reads()
+    return 0
 
 
 def _say(level: int, event: str, fields: dict[str, object]) -> None:
