@@ -131,11 +131,11 @@ class QueuedWork:
         due_at = self.next_turn()
         if due_at is None or due_at > now:
             return
-        if now >= self._artwork_at:
-            self._artwork_at = now + self._settings.lease
-            self._dispatcher.put_artwork(now)
         self._has_news = False
         news = self._dispatcher.tick(now)
+        if now >= self._artwork_at:  # after what a change waits for
+            self._artwork_at = now + self._settings.lease
+            self._dispatcher.put_artwork(now)
         self.left.extend(news.left)
         everything = {awaited.generation for awaited in self._awaited.values()}
         self._in_work = set(news.generations) - everything

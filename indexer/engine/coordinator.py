@@ -121,6 +121,7 @@ class RunCoordinator:
     def _run_here(self, request: Request, listener: Listener | None, stop: Stop) -> Completed:
         started = time.monotonic()
         scan_id = self._begin(request)
+        reads_before = self._deferred_reads() if request.queued else 0
         state = "failed"
         goes_on = False
         try:
@@ -140,6 +141,7 @@ class RunCoordinator:
             return done
         if request.queued:
             self._await_artwork(listener, stop)
+            done.result.deferred_reads = max(0, self._deferred_reads() - reads_before)
             done.result.goes_on = stop()
         else:
             done.result.deferred_reads = self._choose_artwork(listener, stop)
@@ -148,8 +150,6 @@ class RunCoordinator:
 
     def _await_artwork(self, listener: Listener | None, stop: Stop) -> None:
         """Wait for workers, as for the tags: what a scan ends with is the same in both engines."""
-        if not has_due(self.connection, self._settings):
-            return
         from indexer.queue.run import QueuedRun  # late: it imports redis and rq
 
         def tell(chosen: int, waiting: int) -> None:
@@ -161,6 +161,12 @@ class RunCoordinator:
             run.await_artwork(tell)
         finally:
             run.close()
+
+    def _deferred_reads(self) -> int:
+        """How many files workers have opened for the deferred stage, since their Redis began."""
+        from indexer.queue.run import deferred_reads  # late: it imports redis and rq
+
+        return deferred_reads(self._settings)
 
     def _choose_artwork(self, listener: Listener | None, stop: Stop) -> int:
         """Choose the artwork that is due; how many files were opened. What is left stays due."""

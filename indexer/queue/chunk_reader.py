@@ -49,7 +49,8 @@ class ChunkReader(Closable):
             wait_s = _FIRST_WAIT_S
             while job is None:
                 job = next(iter(self._pool.step(self._work, wait_s)), None)
-                self.beat()
+                if job is None:
+                    self.beat()
                 wait_s = min(wait_s * 2, self._pool.look_s)
             is_done = True
             return job.answer()[1]

@@ -79,7 +79,7 @@ class Extractor:
         except errors.RootSilent as error:
             _log.warning("not read root=%s reason=%s", order.origin.root, error)
             silent = Waiting.SILENT  # it stays pending
-            readings = [Reading(path=file.entry.path, waiting=silent) for file in order.files]
+            readings = [Reading(path=file.raw, waiting=silent) for file in order.files]
         except errors.RootOffline as error:
             if not self._hands_back:
                 raise

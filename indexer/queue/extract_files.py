@@ -38,7 +38,7 @@ def read(
 
     `may_hang`: a server has to answer for them.
     """
-    paths = tuple(file.entry.path for file in order.files)
+    paths = tuple(file.raw for file in order.files)
     closed = frozenset(path.raw for path in order.closed)
     chunk = Chunk(
         place,
@@ -83,7 +83,7 @@ def _as_scanned(reading: Reading, file: FileText) -> Reading:
             opened=reading.opened,
             bytes_read=reading.bytes_read,
         )
-    scanned = file.entry.stamp
+    scanned = file.stamp
     birth_ns = reading.birth_ns if stamp == scanned else None
     return replace(reading, stamp=scanned, birth_ns=birth_ns)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from msgspec.structs import replace
@@ -25,6 +25,9 @@ from indexer.queue.profiles import QUEUES
 from indexer.report import QueueStatus, WorkerStatus
 from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Rates, Step, Totals, rates_of
 from indexer.settings import Settings
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
 
 _ANSWER_S: Final = 10.0
 """A guess: a Redis that takes longer for one answer hangs, and a person waits for it."""
@@ -41,6 +44,8 @@ _FIELDS: Final = (
 
 _KEY: Final = "music-indexer:rates:"
 _TOTALS: Final = "music-indexer:totals"
+_DEFERRED_READS: Final = "deferred_reads"
+"""A field of that hash: files that were opened for artwork and playlists."""
 _COUNTED: Final = (*(step.value for step in Step), "bytes_read", "cache_hits")
 """The fields of `Totals` that workers count."""
 _OTHERS: Final = ("finished", "deferred", "scheduled")
@@ -196,26 +201,28 @@ class RedisRates:
         self._client = client
         self._clock = clock
 
-    def count(self, step: Step, files: int, failed: int = 0) -> None:
-        """So many files more; `failed` of them had a problem."""
-        if not (files or failed):
-            return
+    def count(self, step: Step, files: int, failed: int = 0, **totals: int) -> None:
+        """So many files more; `failed` of them had a problem. `totals` are as for `add_totals`."""
         key = f"{_KEY}{int(self._clock() // BUCKET_S)}"
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hincrby(key, step.value, files)
-            if failed:
-                pipeline.hincrby(key, "failed", failed)
-            pipeline.expire(key, 2 * WINDOW_S)
-            pipeline.hincrby(_TOTALS, step.value, files)
+            if files or failed:
+                pipeline.hincrby(key, step.value, files)
+                if failed:
+                    pipeline.hincrby(key, "failed", failed)
+                pipeline.expire(key, 2 * WINDOW_S)
+                pipeline.hincrby(_TOTALS, step.value, files)
+            _add(pipeline, totals)
             pipeline.execute()
 
     def add_totals(self, **numbers: int) -> None:
-        """Add to what was done since Redis began, by the names of `Totals`."""
+        """Add to what was done since Redis began, by the names of `Totals`, or `deferred_reads`."""
         with self._client.pipeline(transaction=False) as pipeline:
-            for name, number in numbers.items():
-                if number:
-                    pipeline.hincrby(_TOTALS, name, number)
+            _add(pipeline, numbers)
             pipeline.execute()
+
+    def deferred_reads(self) -> int:
+        """How many files workers have opened for artwork and playlists since Redis began."""
+        return int(self._client.hget(_TOTALS, _DEFERRED_READS) or 0)
 
     def totals(self) -> Totals:
         """What all workers have done since Redis began."""
@@ -233,6 +240,12 @@ class RedisRates:
                 pipeline.hgetall(f"{_KEY}{number}")
             counted: Any = pipeline.execute()
         return rates_of(map(_bucket, numbers, counted), now_s)
+
+
+def _add(pipeline: Pipeline, numbers: dict[str, int]) -> None:
+    for name, number in numbers.items():
+        if number:
+            pipeline.hincrby(_TOTALS, name, number)
 
 
 def _bucket(number: int, counts: dict[bytes, bytes]) -> Bucket:

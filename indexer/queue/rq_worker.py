@@ -2,7 +2,8 @@
 
 RQ 3.0 as it is: a thread for commands from outside (a thread and `fork` do not go together), a
 worker that quits when Redis is away for a moment or when a job cannot be read, no heartbeat while
-a worker that does not fork runs a job, and a log line for each step of each job. Each override
+a worker that does not fork runs a job, a log line for each step of each job, and some 14 round
+trips to Redis around each job, where 5 will do: the way of one change has four jobs. Each override
 below names the one it is for.
 """
 
@@ -21,10 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 from rq import SimpleWorker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.executions import Execution
 from rq.job import JobStatus
 from rq.results import Result
+from rq.suspension import WORKERS_SUSPENDED
 from rq.timeouts import BaseDeathPenalty, BaseTimeoutException
-from rq.utils import now
+from rq.utils import now, utcformat
+from rq.worker import WorkerStatus
 
 from indexer.errors import IndexerError, never_one_files
 from indexer.process import spent_by
@@ -32,7 +36,6 @@ from indexer.queue import serializer
 from indexer.queue.jobs import ODD, READING, Handler, OurJob, OurQueue, our_queue
 
 if TYPE_CHECKING:
-    from rq.executions import Execution
     from rq.job import Job
     from rq.queue import Queue
 
@@ -52,6 +55,8 @@ IDLE_S: Final = 30
 each takes some 20 MB for nothing. A guess."""
 _HEARTBEATS_APART_S: Final = 0.1
 """Between heartbeats of a worker, not of its jobs. Each is four commands, a live job 10 ms."""
+_COUNTS_APART_S: Final = 0.05
+"""Between two counts of the jobs that wait while one is read. A guess."""
 _TTL_S: Final = 120
 """How long a worker without a heartbeat stays in the list of workers."""
 _MAINTENANCE_S: Final = 60
@@ -106,16 +111,27 @@ class _Ours:
     _shown_life_at = -math.inf
     _vitals_at = 0.0
     _told_pids: tuple[int, ...] = ()
+    _told_state = ""
+    """The state that Redis has of this worker."""
+    _waiting = 0
+    """How many jobs waited in its first queue when its present job began, or since."""
+    _was_let_on = False
+    """Whether the end of the last job found that workers are not suspended."""
     connection: redis.Redis
     key: str
+    name: str
+    queues: list[Queue]
+    executions: dict[str, Execution]
+    get_heartbeat_ttl: Callable[..., int]
     register_birth: Callable[[], None]
     increment_successful_job_count: Callable[..., None]
     increment_total_working_time: Callable[..., None]
-    cleanup_execution: Callable[..., None]
+    _state: str
     _stop_requested: bool
     _shutdown_requested_date: Any
     log: logging.Logger
     last_cleaned_at: Any
+    last_heartbeat: Any
 
     def subscribe(self) -> None:
         """Take no commands from outside: RQ starts a thread for them."""
@@ -128,40 +144,114 @@ class _Ours:
         if self.is_told_to_stop():
             self._stop_requested = True
 
+    def set_state(self, state: str, pipeline: Any = None) -> None:  # noqa: ANN401 - RQ's type
+        """RQ's method; RQ writes three times after each job that the worker is idle."""
+        if pipeline is None and state == self._told_state:
+            self._state = state
+            return
+        super().set_state(state, pipeline)  # type: ignore[misc]  # both workers have it
+        self._told_state = state
+
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ANN401
         """RQ's heartbeat; a Redis that lost its data would accept it for an unknown worker.
 
         Such a worker would be in no list of workers any more. RQ sends three for each job; of those
         that come in quick succession the first is enough.
         """
-        if pipeline is None and time.monotonic() < self._shown_life_at + _HEARTBEATS_APART_S:
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
             return
-        if pipeline is None and not self.connection.hexists(self.key, "birth"):
-            self.connection.delete(self.key)
-            self.register_birth()
-        super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
-        if pipeline is None:
-            self._shown_life_at = time.monotonic()
-        if pipeline is None and _away.told:
+        if time.monotonic() < self._shown_life_at + _HEARTBEATS_APART_S:
+            return
+        with self.connection.pipeline() as own:
+            own.hexists(self.key, "birth")
+            super().heartbeat(timeout, own)  # type: ignore[misc]  # both workers have it
+            is_known = own.execute()[0]
+        if not is_known:
+            self._register_again()
+        self._shown_life_at = time.monotonic()
+        if _away.told:
             _away.told = False
             _log.warning("redis back")
+
+    def _register_again(self) -> None:
+        self.connection.delete(self.key)
+        self.register_birth()
+        self._told_state = ""
+        self.set_state(self._state)
+
+    def reorder_queues(self, reference_queue: Queue) -> None:
+        """Nothing is reordered. RQ calls it when it has a job, and sends a heartbeat then.
+
+        `prepare_execution` sends the same in a moment, and the job would wait for both.
+        """
+        del reference_queue
+        self._shown_life_at = time.monotonic()
+
+    def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
+        """RQ's check, unless the end of a job has just made it."""
+        was_let_on, self._was_let_on = self._was_let_on, False
+        if not was_let_on:
+            super().check_for_suspension(burst)  # type: ignore[misc]  # both workers have it
+
+    def prepare_execution(self, job: Job) -> Execution:
+        """Register that a job has begun, in one round trip: what two methods of RQ's write."""
+        ttl = self.get_heartbeat_ttl(job)
+        with self.connection.pipeline() as pipeline:
+            pipeline.hexists(self.key, "birth")
+            execution = Execution.create(job, ttl, pipeline=pipeline, worker_name=self.name)
+            self.executions[execution.id] = execution
+            job.prepare_for_execution(self.name, pipeline=pipeline)
+            if len(self.queues) == 1:
+                pipeline.lrem(self.queues[0].intermediate_queue_key, 1, job.id)
+            self._show_state(WorkerStatus.BUSY, ttl, pipeline)
+            pipeline.llen(self.queues[0].key)
+            self._state = self._told_state = WorkerStatus.BUSY
+            is_known, *_, self._waiting = pipeline.execute()
+        if not is_known:
+            self._register_again()
+        return execution
+
+    def _show_state(self, state: str, ttl: int, pipeline: Any) -> None:  # noqa: ANN401 - RQ's type
+        """Write the state of this worker together with its heartbeat."""
+        self.last_heartbeat = now()
+        told = {"state": state, "last_heartbeat": utcformat(self.last_heartbeat)}
+        pipeline.hset(self.key, mapping=told)
+        pipeline.expire(self.key, ttl)
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:  # noqa: FBT001, FBT002 - RQ's signature
+        """Nothing: `prepare_execution` has written it."""
+
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        """RQ's method, without a heartbeat of a job that is over."""
+        del queue, heartbeat_ttl
+        job.ended_at = now()
 
     def handle_job_success(
         self, job: Job, queue: Queue, started_job_registry: object, execution: Execution
     ) -> None:
         """RQ's method, for jobs that leave nothing behind: no result, no dependents, no repetition.
 
-        RQ asks for all of these, and for the job's executions twice: 15 commands, one by one.
+        RQ asks for all of these, and for the job's executions twice: 15 commands, one by one. Its
+        loop goes on to say that the worker is idle and lives, and to ask whether workers are
+        suspended; both stand in the same round trip. `_state` says until then that it is busy: a
+        signal to stop has to wait for the end of this.
         """
-        del queue, started_job_registry
+        del started_job_registry
         with self.connection.pipeline() as pipeline:
             self.increment_successful_job_count(pipeline=pipeline)
             self.increment_total_working_time(job.ended_at - job.started_at, pipeline)  # type: ignore[operator]
-            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            queue.started_job_registry.remove_execution(execution, pipeline=pipeline)
+            pipeline.srem(execution.worker_executions_key, execution.composite_key)
             results = Result.get_key(job.id)  # type: ignore[no-untyped-call]
             keys = (job.key, job.dependents_key, job.dependencies_key, results)
-            pipeline.delete(*keys, job.execution_registry.key)
-            pipeline.execute()
+            pipeline.delete(execution.key, *keys, job.execution_registry.key)
+            self._show_state(WorkerStatus.IDLE, _TTL_S + 60, pipeline)  # as RQ's heartbeat
+            pipeline.exists(WORKERS_SUSPENDED)
+            is_suspended = pipeline.execute()[-1]
+        self.executions.pop(execution.id, None)
+        self._told_state = WorkerStatus.IDLE
+        self._was_let_on = not is_suspended
 
     def run_maintenance_tasks(self) -> None:
         """RQ's upkeep: it ends the worker when a job that a dead one left cannot be read."""
@@ -240,6 +330,8 @@ class ExtractRqWorker(_Ours, SimpleWorker):
     _heartbeat_at = 0.0
     _has_called = False
     """Whether other workers were called to help during this job."""
+    _count_at = 0.0
+    """When to count anew what waits."""
 
     @property
     def reader_pids(self) -> tuple[int, ...]:
@@ -267,6 +359,7 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         """Run one job; after it was handed back, let other workers try first."""
         self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
         self._has_called = False
+        self._count_at = time.monotonic() + _COUNTS_APART_S
         self.reader.begins = lambda: self._tell_reading(job)
         self.reader.beat = lambda: self._beat(job, queue)
         super().execute_job(job, queue)
@@ -280,9 +373,14 @@ class ExtractRqWorker(_Ours, SimpleWorker):
 
     def _tell_reading(self, job: Job) -> None:
         """From here on its files may be at fault if this whole worker is lost."""
-        with suppress(redis.RedisError):  # without the record, a loss counts against no file
-            if self.connection.exists(job.key):  # else hset would create a key that stays
-                self.connection.hset(job.key, READING, 1)
+        with (
+            suppress(redis.RedisError),  # without the record, a loss counts against no file
+            self.connection.pipeline() as pipeline,
+        ):
+            pipeline.exists(job.key)
+            pipeline.hset(job.key, READING, "1")
+            if not pipeline.execute()[0]:  # its data was lost, and the key would stay
+                self.connection.delete(job.key)
 
     def _beat(self, job: Job, queue: Queue) -> None:
         """The work between two waits for the reader; without Redis, the job goes on."""
@@ -290,11 +388,13 @@ class ExtractRqWorker(_Ours, SimpleWorker):
         if self._has_called:
             return
         try:
-            waits = bool(queue.count)
+            if not self._waiting and time.monotonic() >= self._count_at:
+                self._count_at = time.monotonic() + _COUNTS_APART_S
+                self._waiting = queue.count
         except redis.RedisError:  # heartbeats log it; another command may wait for minutes
             self._has_called = True
             return
-        if waits:
+        if self._waiting:
             self._has_called = True
             self.call_for_more()
 

@@ -11,6 +11,7 @@ from typing import Final
 from indexer import errors
 from indexer.model import Hint, Listener, Progress
 from indexer.queue.dispatcher import Dispatcher
+from indexer.queue.monitor import RedisRates, connected
 from indexer.queue.profiles import QUEUES
 from indexer.queue.redis_client import answering, state_of
 from indexer.readers.artwork import count_due
@@ -23,9 +24,13 @@ from indexer.store.connection import Connection
 _log = logging.getLogger("indexer")
 
 _LOOK_PAUSE_S: Final = 0.02
+_REPORT_PAUSE_S: Final = 0.1
+"""Pause between two reports of the progress, each of which asks Redis."""
 _ARTWORK_PAUSE_S: Final = 0.1
 _STUCK_S: Final = 60.0
 """After so long without an album, artist or playlist that is done, no worker gets on. A guess."""
+_COUNTED_S: Final = 1.0
+"""How long to wait for the counts of a deferred job that has done its work. A guess."""
 _IDLE_S: Final = 3.0
 """Idle time after which queues without a worker are logged. A guess."""
 
@@ -67,18 +72,27 @@ class QueuedRun:
         generation = self._dispatcher.enqueue(hints, scan_id=scan_id)
         if not generation:
             return True
-        moved_at, before = time.monotonic(), (0, 0, 0)
+        moved_at, report_at, before = time.monotonic(), 0.0, (0, 0, 0)
+        version, is_busy = -1, True
 
         def step() -> bool:
-            nonlocal moved_at, before
+            nonlocal moved_at, report_at, before, version, is_busy
             now = time.monotonic()
-            news = self._dispatcher.tick(now)
+            newest = int(self._connection.pragma("data_version"))
+            due_at = self._dispatcher.next_turn()
+            if newest != version or (due_at is not None and due_at <= now):
+                version = newest
+                news = self._dispatcher.tick(now)
+                is_busy = any(other >= generation for other in news.generations)
+            if now < report_at and is_busy:
+                return True
+            report_at = now + _REPORT_PAUSE_S
             done = self._report(generation, scan_id, expected)
             if done != before:
                 moved_at, before = now, done
             elif now - moved_at > _IDLE_S and self._dispatcher.trouble is None:
                 self._tell_idle()
-            return any(other >= generation for other in news.generations)
+            return is_busy
 
         is_over = follow(
             self._connection,
@@ -110,6 +124,9 @@ class QueuedRun:
                 least, ends_at = waiting, now + _STUCK_S
             if now >= ends_at or not self._is_chosen_from():
                 return
+        counted_at = time.monotonic() + _COUNTED_S
+        while self._is_chosen_from() and not self._stop() and time.monotonic() < counted_at:
+            time.sleep(_LOOK_PAUSE_S)
 
     def _is_chosen_from(self) -> bool:
         """Whether a worker chooses artwork, or will: a job that can do no more puts no other."""
@@ -156,6 +173,13 @@ class QueuedRun:
                 "waiting for=worker queues=%s action=start `indexer worker` on this machine",
                 ",".join(idle),
             )
+
+
+def deferred_reads(settings: Settings) -> int:
+    """Files that workers have opened for artwork and playlists since Redis began; 0 without it."""
+    with suppress(errors.QueueError), connected(settings) as client:
+        return RedisRates(client).deferred_reads()
+    return 0
 
 
 def _say(level: int, event: str, fields: dict[str, object]) -> None:

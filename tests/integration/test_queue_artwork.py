@@ -114,10 +114,13 @@ def test_a_command_without_a_daemon_ends_when_artwork_is_chosen_as_a_local_one_d
     plant(tree(40))
     config = quick(server.address)
     with crew(db=db, config=config, client=server.client(), name="worker"):
-        run("rebuild", music, "--queue", db=db, config=config)
+        told = run("rebuild", music, "--queue", "--json", db=db, config=config).object
         assert len(rows(db, COVERS)) == 40
+        here = run("rebuild", music, "--json", db=db.with_name("here.db")).object
+        assert told["deferred_reads"] == here["deferred_reads"] > 40
         put(music, "Muse/1/cover.jpg", BLUE)
-        run("scan", "--queue", db=db, config=config)
+        told = run("scan", "--queue", "--json", db=db, config=config).object
+        assert told["deferred_reads"] == 1
         assert ("Album 1", hash_of(BLUE)) in rows(db, COVERS)
         assert rows(db, "SELECT count(*) FROM artwork_due") == [(0,)]
 

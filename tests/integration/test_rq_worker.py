@@ -1,0 +1,134 @@
+"""What RQ's workers, made ours, write to Redis around each job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from rq.registry import StartedJobRegistry
+from rq.suspension import resume, suspend
+from rq.worker import Worker
+
+from indexer.queue import serializer
+from indexer.queue.jobs import our_queue
+from indexer.queue.queues import Queues
+from indexer.queue.rq_worker import IndexRqWorker, worker_of
+from tests.redis_servers import redis_server
+
+QUEUES = ("insert", "batch", "scan", "deferred")
+MOST_COMMANDS = 36
+"""Of one job from its enqueueing to its end; RQ's own worker makes 49."""
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[redis.Redis]:
+    with redis_server(tmp_path / "redis") as running:
+        yield running.client()
+
+
+def put(client: redis.Redis, number: int) -> None:
+    Queues(client).put("scan", {}, job_id=f"scan-{number}", description="scan", timeout_s=60)
+
+
+def worker(client: redis.Redis, handler: Callable[[msgspec.Raw], object]) -> IndexRqWorker:
+    made = worker_of(QUEUES, client, {"scan": handler}, name="one", memory_mb=4096)
+    assert isinstance(made, IndexRqWorker)
+    return made
+
+
+def works(client: redis.Redis, handler: Callable[[msgspec.Raw], object]) -> IndexRqWorker:
+    """Do all jobs that wait."""
+    made = worker(client, handler)
+    made.work(burst=True, logging_level=None)
+    return made
+
+
+def commands(client: redis.Redis) -> int:
+    told: Any = client.info("commandstats")
+    return sum(of["calls"] for of in told.values())
+
+
+def state(client: redis.Redis) -> tuple[str, set[str]]:
+    """The state of the worker, and the jobs that count as started."""
+    (registered,) = Worker.all(connection=client, serializer=serializer)
+    started = StartedJobRegistry("scan", client, serializer=serializer)
+    return str(registered.get_state()), set(started.get_job_ids(cleanup=False))
+
+
+def test_a_job_costs_few_commands(client: redis.Redis) -> None:
+    done: list[int] = []
+
+    def cost(jobs: int) -> int:
+        client.config_resetstat()
+        for number in range(jobs):
+            put(client, number)
+        works(client, lambda _raw: done.append(1))
+        return commands(client)
+
+    few, many = cost(10), cost(60)
+    assert len(done) == 70
+    assert (many - few) / 50 <= MOST_COMMANDS
+
+
+def test_a_job_is_shown_while_it_is_done_and_leaves_nothing(client: redis.Redis) -> None:
+    shown: list[tuple[str, set[str]]] = []
+    put(client, 1)
+    made = worker(client, lambda _raw: shown.append(state(client)))
+    made.register_birth()
+    found = made.dequeue_job_and_maintain_ttl(None)
+    assert found is not None
+    made.execute_job(*found)
+    assert shown == [("busy", {"scan-1"})]
+    assert state(client) == ("idle", set())
+    left = [key for key in client.keys("rq:*") if b"scan-1" in key]
+    assert left == []
+    assert client.hget(made.key, "successful_job_count") == b"1"
+
+
+def test_a_worker_that_was_suspended_during_a_job_takes_no_other(client: redis.Redis) -> None:
+    done: list[int] = []
+
+    def handler(_raw: msgspec.Raw) -> None:
+        done.append(1)
+        suspend(client)
+
+    put(client, 1)
+    put(client, 2)
+    works(client, handler)
+    assert len(done) == 1
+    assert our_queue("scan", client).get_job_ids() == ["scan-2"]
+    resume(client)
+    works(client, handler)
+    assert len(done) == 2
+
+
+def test_a_worker_that_redis_has_forgotten_is_registered_with_its_next_job(
+    client: redis.Redis,
+) -> None:
+    shown: list[tuple[str, set[str]]] = []
+    made = worker(client, lambda _raw: shown.append(state(client)))
+    made.register_birth()
+    client.flushall()
+    put(client, 1)
+    found = made.dequeue_job_and_maintain_ttl(None)
+    assert found is not None
+    made.execute_job(*found)
+    assert shown == [("busy", {"scan-1"})]
+    assert client.hget(made.key, "pid") == str(made.pid).encode()
+
+
+def test_a_worker_that_redis_forgets_during_a_job_is_registered_again(client: redis.Redis) -> None:
+    made = worker(client, lambda _raw: client.flushall())
+    made.register_birth()
+    put(client, 1)
+    found = made.dequeue_job_and_maintain_ttl(None)
+    assert found is not None
+    made.execute_job(*found)
+    made._shown_life_at = 0.0  # as after a tenth of a second
+    made.heartbeat()
+    assert state(client) == ("idle", set())
+    assert client.hget(made.key, "pid") == str(made.pid).encode()
