@@ -96,18 +96,19 @@ def is_alive(db: Path, server: RedisServer) -> bool:
     return bool((relay_of(db, server) or {}).get("alive"))
 
 
-def ready(site: Site, relay: RelayProcess) -> RelayProcess:
+def ready(site: Site, relay: RelayProcess, server: RedisServer) -> None:
     """Wait until its first look at everything is over, which finds whatever is there."""
     relay.await_line("given hints=")
+    client = server.client()
+    eventually(lambda: not list(client.scan_iter("rq:job:relayed-*")))
     is_quiet(site.db)
-    return relay
 
 
 def test_what_changes_on_the_server_is_a_row_here_without_polling(
     site: Site, server: RedisServer, daemon: Daemon
 ) -> None:
     with relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay:
-        ready(site, relay)
+        ready(site, relay, server)
         plant(site.disk, {"new/c.mp3": tagged(title="C")})
         daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "new/c.mp3": "C"})
         (site.disk / "new").rename(site.disk / "old")
@@ -158,7 +159,7 @@ def test_what_happens_while_redis_is_away_is_told_when_it_is_back(
     site: Site, server: RedisServer, daemon: Daemon
 ) -> None:
     with relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay:
-        ready(site, relay)
+        ready(site, relay, server)
         server.kill()
         plant(site.disk, {"c.mp3": tagged(title="C")})
         relay.await_line("redis away")
@@ -174,7 +175,7 @@ def test_a_relay_ends_at_once_at_sigterm_also_while_redis_is_away(
     site: Site, server: RedisServer
 ) -> None:
     with relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay:
-        ready(site, relay)
+        ready(site, relay, server)
         server.kill()
         plant(site.disk, {"c.mp3": tagged(title="C")})
         relay.await_line("redis away")
@@ -188,7 +189,7 @@ def test_a_file_that_was_closed_there_need_not_stand_still_here(
         indexing(site, server.address, still=3600) as daemon,
         relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay,
     ):
-        ready(site, relay)
+        ready(site, relay, server)
         plant(site.disk, {"c.mp3": tagged(title="C")})
         daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})
         plant(site.disk, {"new/d.mp3": tagged(title="D")})
@@ -200,7 +201,7 @@ def test_lost_events_have_everything_looked_at(
 ) -> None:
     """The folder is another one, of which no event can tell."""
     with relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay:
-        ready(site, relay)
+        ready(site, relay, server)
         aside = site.disk.with_name("aside")
         site.disk.rename(aside)
         relay.await_line("root left", "action=rescan")
@@ -215,7 +216,7 @@ def test_a_file_that_is_being_written_is_told_when_it_is_whole(
 ) -> None:
     song = tagged(title="C")
     with relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay:
-        ready(site, relay)
+        ready(site, relay, server)
         given = relay.log.count("given hints=")
         with (site.disk / "c.mp3").open("wb") as file:
             file.write(song[: len(song) // 2])
@@ -255,7 +256,7 @@ def test_a_wrong_folder_or_name_is_wrong_use(
 def test_the_settings_may_name_the_folders(site: Site, server: RedisServer, daemon: Daemon) -> None:
     config = quick(server.address) + f'[roots.nas]\npath = "{site.disk}"\n'
     with relaying(folder=site.there, config=config) as relay:
-        ready(site, relay)
+        ready(site, relay, server)
         plant(site.disk, {"c.mp3": tagged(title="C")})
         daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})
 
@@ -319,7 +320,6 @@ def test_a_relay_uses_tls_and_a_password_and_shows_neither(site: Site, secured: 
             env={"INDEXER_REDIS": secured.address()},
         ) as relay,
     ):
-        ready(site, relay)
         plant(site.disk, {"c.mp3": tagged(title="C")})
         daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})
         words = Path(f"/proc/{relay.process.pid}/cmdline").read_bytes()
