@@ -10,14 +10,11 @@ import math
 import os
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
 from typing import Final
 
 from indexer import errors, paths
-from indexer.disk import filesystem
-from indexer.disk.mounts import can_hang
 from indexer.evidence import ignore_lease_signal
 from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint, Listener
@@ -25,21 +22,20 @@ from indexer.runs.lock import DispatchLock, ReloadInfo
 from indexer.runs.result import EventFacts, Result
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
-from indexer.shares.hanging import ask_share
 from indexer.store.connection import Connection
 from watcher.commands import Commands
 from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
+from watcher.idle_work import IdleWork
 from watcher.local_work import LocalWork, Looked
 from watcher.log import EventLog, HealthLog
-from watcher.observation import observe
+from watcher.observation import observe_in
 from watcher.queued_work import QueuedWork
-from watcher.reconcile import Rereading, Retries
+from watcher.reconcile import Retries
 from watcher.reload import Reload
 from watcher.roots import Root, Roots
-from watcher.scrubbing import Scrubbing
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
 from watcher.system import Watchdog
@@ -118,8 +114,16 @@ class Daemon:
         self._health = HealthLog(self._log)
         self._retries = Retries(settings.probe_interval)
         engine = "local" if settings.redis is None else "rq"
-        self._rereading = Rereading(connection, self._log)
-        self._scrubbing = Scrubbing(settings, self._log)
+        self._idle_work = IdleWork(
+            connection,
+            settings,
+            self._work,
+            self._roots,
+            self._log,
+            is_calm=self._is_calm,
+            workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
+            look=self._look_again,
+        )
         self._publisher = StatusPublisher(lock, self._log, engine, self._work.inode)
         self._probes = 0
         self._probe_at = -math.inf
@@ -173,7 +177,7 @@ class Daemon:
         self._observers.close()
         if self._queued is not None:
             self._queued.close()
-        self._scrubbing.close()
+        self._idle_work.close()
         self._wakeup.close()
         os.close(self._wake_fd)
         self._work.close()
@@ -184,14 +188,11 @@ class Daemon:
         times = [] if alive_at is None else [alive_at]
         if self._trouble.until is not None:
             return min([self._trouble.until, *times])
-        times.append(-math.inf if self._may_reread else self._probe_at)
+        times.append(self._probe_at)
         background_at = self._work.background.limited.next_turn()
         if background_at is not None:
             times.append(background_at)
-        times.extend(self._artwork_times())
-        scrub_at = self._scrubbing.next_turn() if self._is_idle else None
-        if scrub_at is not None:
-            times.append(scrub_at)
+        times.extend(self._idle_work.next_turns())
         dues = [] if self._is_held_up else [self._debouncer.next_due()]
         if self._queued is not None:
             dues.append(self._queued.next_turn())
@@ -246,10 +247,7 @@ class Daemon:
         self._note_open(self._clock())
         if self._queued is not None:
             self._delegate(self._queued)
-        self._reread()
-        self._choose_artwork()
-        there = [root.row.path for root in self._roots if root.is_there]
-        self._scrubbing.step(self._clock(), there, is_idle=self._is_idle)
+        self._idle_work.step(self._clock)
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
             self._work.rest()
@@ -388,7 +386,7 @@ class Daemon:
     def _recover(self, root: Root) -> None:
         """Arm all watches anew, then look at everything: in this order nothing is missed (R10)."""
         root_id = root.row.id
-        self._rereading.end(root_id)
+        self._idle_work.rereading.end(root_id)
         self._watch_manager.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
@@ -429,7 +427,7 @@ class Daemon:
             )
             self._roots.tell_unwatched(root)
             self._roots.tell_empty(root, self._work.why_empty(root.row))
-            self._rereading.begin(root_id, root.row.name)
+            self._idle_work.rereading.begin(root_id, root.row.name)
 
     def _doubt_absent(self, absent: set[int]) -> None:
         """A root that went between the last probe and a look was not looked at."""
@@ -465,53 +463,20 @@ class Daemon:
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
 
-    @property
-    def _may_reread(self) -> bool:
-        """Whether there is nothing to do but to read files that an older version has read."""
-        is_busy = self._queued is not None and self._queued.has_work
+    def _is_calm(self) -> bool:
+        """Whether nothing is due, nor being read here."""
         return (
-            self._rereading.has_more
-            and not (is_busy or self._stopping or self._work.background.limited.row_ids)
+            not (self._stopping or self._work.background.limited.row_ids)
             and self._debouncer.next_due() is None
             and self._trouble.until is None
         )
 
-    def _reread(self) -> None:
-        """Read a few files again that an older version has read."""
-        hint = self._rereading.next_hint() if self._may_reread else None
-        if hint is None or not self._root_is_there(hint.root_id):
-            return
+    def _look_again(self, hint: Hint) -> None:
+        """Have files read that nothing has changed."""
         if self._queued is not None:
             self._queued.hand([hint], EventFacts())
         else:
             self._after(self._work.look([hint], EventFacts(), in_a_hurry=False))
-
-    def _artwork_times(self) -> Iterator[float]:
-        """When there is artwork to choose while nothing else is to be done, or pictures to take."""
-        work = self._work.artwork
-        if work is None:
-            return
-        for at in (work.next_listening(), work.next_turn() if self._is_idle else None):
-            if at is not None:
-                yield at
-
-    @property
-    def _is_idle(self) -> bool:
-        """Whether all roots were looked at, and nothing is due or being read."""
-        return (
-            not (self._rereading.has_more or self._stopping)
-            and not self._work.background.limited.row_ids
-            and self._debouncer.next_due() is None
-            and self._trouble.until is None
-            and all(root.is_settled or not root.is_there for root in self._roots)
-        )
-
-    def _choose_artwork(self) -> None:
-        """Choose a little of the artwork that is due."""
-        work = self._work.artwork
-        if work is not None:
-            at = work.next_turn() if self._is_idle else None
-            self._work.choose_artwork(begins=at is not None and at <= self._clock())
 
     def _after(self, looked: Looked) -> None:
         """Take in what else came of a look."""
@@ -559,21 +524,7 @@ class Daemon:
         root = self._roots.get(root_id)
         if root is None or not root.is_there:
             return None
-        fs_type = root.fs_type_of(path)
-        traits = filesystem.traits_of(fs_type)
-        look = partial(
-            observe,
-            root.row.path,
-            path,
-            follow_links=self._settings.follow_links,
-            leases=self._settings.leases and traits.holds_wal,
-            granularity_ns=traits.granularity_ns,
-        )
-        if not can_hang(fs_type):
-            return look()
-        with suppress(errors.RootSilent):
-            return ask_share(root.row.path, look)
-        return None
+        return observe_in(root, path, self._settings)
 
     def _take_in(self, looked: Looked, now: float) -> None:
         """Ask again for what was not whole, and for other links to what has changed."""

@@ -11,13 +11,22 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
-from indexer import paths
+from indexer import errors, paths
+from indexer.disk import filesystem
 from indexer.disk.descent import OpenFolders
+from indexer.disk.mounts import can_hang
 from indexer.evidence import FileLease, coarse_now_ns, tick_left_ns, try_lease
+from indexer.shares.hanging import ask_share
 from indexer.tags.ebml import EBML, HEADER, SEGMENT, element_in
 from watcher.folder_buffer import Observation
+
+if TYPE_CHECKING:  # a helper of a share loads neither
+    from indexer.settings import Settings
+    from watcher.roots import Root
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 _EXTRACT_WAITS_NS: Final = 10_000_000
@@ -49,6 +58,25 @@ def observe(
             complete,
             left_ns / 1e9 if left_ns > _EXTRACT_WAITS_NS else 0.0,
         )
+
+
+def observe_in(root: Root, path: bytes, settings: Settings) -> Observation | None:
+    """The same for a path of a root, whose server may hang; None also where it does not answer."""
+    fs_type = root.fs_type_of(path)
+    traits = filesystem.traits_of(fs_type)
+    look = partial(
+        observe,
+        root.row.path,
+        path,
+        follow_links=settings.follow_links,
+        leases=settings.leases and traits.holds_wal,
+        granularity_ns=traits.granularity_ns,
+    )
+    if not can_hang(fs_type):
+        return look()
+    with suppress(errors.RootSilent):
+        return ask_share(root.row.path, look)
+    return None
 
 
 def _open(folders: OpenFolders, path: bytes) -> int:

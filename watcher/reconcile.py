@@ -1,4 +1,4 @@
-"""When to scan again: all of a root, what could not be read, and what an older reader has read."""
+"""When to scan again: all of a root, and what could not be read."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from msgspec import Struct
-
 from indexer import paths
 from indexer.model import Hint
 from indexer.settings import Settings
 from indexer.stages.sidecars import try_these
-from indexer.store import outdated, problems
-from indexer.store.connection import Connection, write_transaction
-from watcher.log import EventLog
+from indexer.store import problems
+from indexer.store.connection import Connection
 
 HOUR_S: Final = 3600.0
 ASLEEP_PAUSE_S: Final = HOUR_S
@@ -28,9 +25,6 @@ _LONGEST_S: Final = 600.0
 """The longest pause. A guess: each try costs a listing, and a failing disk needs rest."""
 _FEW: Final = 32
 """Up to so many paths are all scanned when one is due. A guess: more mean a failing disk."""
-_FILES_AT_ONCE: Final = 64
-"""Files of one hint: a change waits for no longer than their reading. A guess: 0.6 s on a disk that
-seeks for each."""
 
 
 def pause_s(interval_h: int, hour: int | None, local: datetime) -> float | None:
@@ -135,53 +129,3 @@ class SidecarRetries:
         for place in self._retries.due(places, now):
             named = [paths.join(place.folder, name) for name in place.names or ()]
             try_these(self._connection, place.root_id, named)
-
-
-class _Reread(Struct):
-    """How far a root is."""
-
-    name: str
-    after: int = 0
-    files: int = 0
-
-
-class Rereading:
-    """What an older version of this program has read, and today's reads otherwise, a few at a time.
-
-    A root is asked for after each look at everything, once for each version of the readers.
-    """
-
-    def __init__(self, connection: Connection, log: EventLog) -> None:
-        self._connection = connection
-        self._log = log
-        self._roots: dict[int, _Reread] = {}
-
-    @property
-    def has_more(self) -> bool:
-        return bool(self._roots)
-
-    def begin(self, root_id: int, name: str) -> None:
-        """All of a root was looked at: read outdated files again, unless that is done."""
-        if root_id not in self._roots and not outdated.is_current(self._connection, root_id):
-            self._roots[root_id] = _Reread(name)
-
-    def end(self, root_id: int) -> None:
-        """The root is away, or looked at as a whole again, which begins this anew."""
-        self._roots.pop(root_id, None)
-
-    def next_hint(self) -> Hint | None:
-        """The next files to be looked at; None if the rows at hand are current, or all are."""
-        for root_id, reread in self._roots.items():
-            part = outdated.outdated_after(self._connection, root_id, reread.after, _FILES_AT_ONCE)
-            if part.names and not reread.files:
-                self._log.info("reread", root=reread.name, reason="newer reader")
-            reread.after = part.after
-            reread.files += len(part.names)
-            if part.is_last and not part.names:
-                with write_transaction(self._connection):
-                    outdated.note_current(self._connection, root_id)
-                if reread.files:
-                    self._log.info("reread done", root=reread.name, files=reread.files)
-                del self._roots[root_id]
-            return Hint(root_id, b"", part.names) if part.names else None
-        return None

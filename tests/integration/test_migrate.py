@@ -166,11 +166,11 @@ def test_steps_are_noted_as_sqlite_utils_notes_them(old: Path, empty_index: Path
 OPENED = """
 import sys
 from pathlib import Path
-from indexer.store import connection, identity, schema
+from indexer.store import connection, schema
 print("ready", flush=True)
 sys.stdin.read()
 index = connection.open_index(Path(sys.argv[1]), write=sys.argv[2] == "write")
-print(identity.token_of(index), index.pragma("journal_mode"), index.pragma("user_version"))
+print(connection.token_of(index), index.pragma("journal_mode"), index.pragma("user_version"))
 """
 
 

@@ -33,7 +33,7 @@ GREEDY = 7777
 """Bytes of a picture for which the stand-in takes more memory than there is."""
 STAND_IN = """
 import os, signal, sys
-from indexer.artwork import decoder
+from indexer.artwork import thumbnail as decoder
 from indexer.readers import sidecar_reader
 
 decode = decoder.thumbnail

@@ -1,0 +1,142 @@
+"""Time in which nothing is due -> outdated files read again, artwork chosen, files checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from indexer.model import Hint
+from indexer.settings import Settings
+from indexer.store import outdated
+from indexer.store.connection import Connection, write_transaction
+from watcher.local_work import LocalWork
+from watcher.log import EventLog
+from watcher.roots import Roots
+from watcher.scrubbing import Scrubbing
+
+_FILES_AT_ONCE: Final = 64
+"""Files of one hint: a change waits for no longer than their reading. A guess: 0.6 s on a disk that
+seeks for each."""
+
+
+class _Reread(Struct):
+    """How far a root is."""
+
+    name: str
+    after: int = 0
+    files: int = 0
+
+
+class Rereading:
+    """What an older version of this program has read, and today's reads otherwise, a few at a time.
+
+    A root is asked for after each look at everything, once for each version of the readers.
+    """
+
+    def __init__(self, connection: Connection, log: EventLog) -> None:
+        self._connection = connection
+        self._log = log
+        self._roots: dict[int, _Reread] = {}
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._roots)
+
+    def begin(self, root_id: int, name: str) -> None:
+        """All of a root was looked at: read outdated files again, unless that is done."""
+        if root_id not in self._roots and not outdated.is_current(self._connection, root_id):
+            self._roots[root_id] = _Reread(name)
+
+    def end(self, root_id: int) -> None:
+        """The root is away, or looked at as a whole again, which begins this anew."""
+        self._roots.pop(root_id, None)
+
+    def next_hint(self) -> Hint | None:
+        """The next files to be looked at; None if the rows at hand are current, or all are."""
+        for root_id, reread in self._roots.items():
+            part = outdated.outdated_after(self._connection, root_id, reread.after, _FILES_AT_ONCE)
+            if part.names and not reread.files:
+                self._log.info("reread", root=reread.name, reason="newer reader")
+            reread.after = part.after
+            reread.files += len(part.names)
+            if part.is_last and not part.names:
+                with write_transaction(self._connection):
+                    outdated.note_current(self._connection, root_id)
+                if reread.files:
+                    self._log.info("reread done", root=reread.name, files=reread.files)
+                del self._roots[root_id]
+            return Hint(root_id, b"", part.names) if part.names else None
+        return None
+
+
+class IdleWork:
+    """What the daemon does a little of in each turn in which no change waits for it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        work: LocalWork,
+        roots: Roots,
+        log: EventLog,
+        *,
+        is_calm: Callable[[], bool],
+        workers_are_busy: Callable[[], bool],
+        look: Callable[[Hint], None],
+    ) -> None:
+        """`is_calm`: nothing is due or being read here. `look` has the files of a hint read."""
+        self._work = work
+        self._roots = roots
+        self._is_calm = is_calm
+        self._workers_are_busy = workers_are_busy
+        self._look = look
+        self.rereading = Rereading(connection, log)
+        self._scrubbing = Scrubbing(settings, log)
+
+    def close(self) -> None:
+        self._scrubbing.close()
+
+    def next_turns(self) -> Iterator[float]:
+        """When there is any of it to do, and pictures to take that were read."""
+        if self._may_reread:
+            yield -math.inf
+        is_idle = self._is_idle
+        times = [self._scrubbing.next_turn() if is_idle else None]
+        if self._work.artwork is not None:
+            times.append(self._work.artwork.next_listening())
+            times.append(self._work.artwork.next_turn() if is_idle else None)
+        yield from (at for at in times if at is not None)
+
+    def step(self, clock: Callable[[], float]) -> None:
+        """Do a little of it, if there is time for it now."""
+        self._reread()
+        artwork = self._work.artwork
+        if artwork is not None:
+            at = artwork.next_turn() if self._is_idle else None
+            self._work.choose_artwork(begins=at is not None and at <= clock())
+        there = [root.row.path for root in self._roots if root.is_there]
+        self._scrubbing.step(clock(), there, is_idle=self._is_idle)
+
+    @property
+    def _may_reread(self) -> bool:
+        """Whether there is nothing to do but to read files that an older version has read."""
+        return self.rereading.has_more and self._is_calm() and not self._workers_are_busy()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether all roots were looked at, and nothing is due or being read."""
+        return (
+            not self.rereading.has_more
+            and self._is_calm()
+            and all(root.is_settled or not root.is_there for root in self._roots)
+        )
+
+    def _reread(self) -> None:
+        """Read a few files again that an older version has read."""
+        hint = self.rereading.next_hint() if self._may_reread else None
+        root = None if hint is None else self._roots.get(hint.root_id)
+        if hint is not None and root is not None and root.is_there:
+            self._look(hint)
