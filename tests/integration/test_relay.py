@@ -25,7 +25,7 @@ from indexer.queue.relays import RelayLink
 from indexer.settings import Settings
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, watching
-from tests.programs import eventually, rows, run
+from tests.programs import can_be_root, eventually, rows, run
 from tests.redis_servers import RedisServer, redis_server
 from tests.relays import RelayProcess, relaying
 from tests.rq_workers import crew, failed, is_quiet, quick
@@ -267,6 +267,92 @@ def test_a_relay_waits_for_a_worker_and_says_so(site: Site, server: RedisServer)
     ) as relay:
         relay.await_line("waiting", "start `indexer worker` where the index is")
         assert relay.end() == 0
+
+
+# Between two machines
+
+
+class Cable:
+    """A network of two, and a name of the namespace at the other end."""
+
+    here = "10.213.97.1"
+
+    def __init__(self) -> None:
+        self._name = f"mi{os.getpid()}"
+        self.at_server = ("ip", "netns", "exec", self._name)
+
+    def plug(self) -> None:
+        """Connect the two."""
+        near, far = f"{self._name}a", f"{self._name}b"
+        ip("netns", "add", self._name)
+        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", self._name)
+        ip("address", "add", f"{self.here}/30", "dev", near)
+        ip("link", "set", near, "up")
+        ip("-n", self._name, "address", "add", "10.213.97.2/30", "dev", far)
+        ip("-n", self._name, "link", "set", far, "up")
+
+    def cut(self) -> None:
+        """Have nothing come through; no end is told."""
+        ip("-n", self._name, "route", "add", "blackhole", f"{self.here}/32")
+
+    def mend(self) -> None:
+        """Have all come through again."""
+        ip("-n", self._name, "route", "del", "blackhole", f"{self.here}/32")
+
+    def unplug(self) -> None:
+        """Remove both ends."""
+        subprocess.run(["ip", "netns", "del", self._name], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", f"{self._name}a"], check=False, capture_output=True)
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def cable() -> Iterator[Cable]:
+    if not can_be_root():
+        pytest.skip("only root may make a network")
+    made = Cable()
+    try:
+        try:
+            made.plug()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"this machine does not let root make a network: {error}")
+        yield made
+    finally:
+        made.unplug()
+
+
+def test_what_happens_while_the_network_is_away_is_told_when_it_is_back(
+    site: Site, cable: Cable, tmp_path: Path
+) -> None:
+    with closing(socket.create_server((cable.here, 0))) as free:
+        port = free.getsockname()[1]
+    with (
+        redis_server(
+            tmp_path / "redis", "--bind", cable.here, "--port", str(port), "--protected-mode", "no"
+        ) as server,
+        indexing(site, server.address) as daemon,
+        relaying(
+            f"nas={site.disk}",
+            folder=site.there,
+            config=quick(f"redis://{cable.here}:{port}/0"),
+            prefix=cable.at_server,
+        ) as relay,
+    ):
+        ready(site, relay, server)
+        plant(site.disk, {"c.mp3": tagged(title="C")})
+        daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})
+        cable.cut()
+        (site.disk / "c.mp3").unlink()
+        plant(site.disk, {"new/d.mp3": tagged(title="D")})
+        relay.await_line("redis away")
+        cable.mend()
+        relay.await_line("redis back")
+        daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "new/d.mp3": "D"})
+        assert "redis restarted" not in relay.log
+        assert is_alive(daemon.db, server)
 
 
 # Who may
