@@ -384,6 +384,8 @@ class Relay:
             self._tell(
                 "its worker could not say which index it has: see `indexer queues failed` there"
             )
+        elif now >= self._ask_at:  # its worker may have been lost
+            self._ask(now)
         else:
             self._answer_pause_s = min(self._answer_pause_s * 2, BEAT_S)
             self._beat_at = now + self._answer_pause_s

@@ -30,6 +30,7 @@ from tests.faults.operations import perform
 from tests.faults.world import wanted_paths
 from tests.programs import eventually, rows
 from tests.raising import injecting
+from tests.relays import relaying
 from tests.rq_workers import kill
 
 Course = Generator[None, None, str]
@@ -634,6 +635,43 @@ def hanging_share(deployment: Deployment, dice: Random) -> Course:
         eventually(lambda: second_root.shown(deployment, point) == expected)
         second_root.remove(deployment, point)
     return line
+
+
+@fault(QUEUED, root=True)
+def kill_relay(deployment: Deployment, dice: Random) -> Course:
+    """The relay of a share is killed, and a new one comes; polling finds what neither has told."""
+    point, what = deployment.base / "share", deployment.base / "behind the share"
+    shutil.rmtree(what, ignore_errors=True)
+    what.mkdir()
+    second_root.songs(what)
+    with second_root.share(point, what):
+        second_root.add(deployment, point)
+        given = _relayed(deployment, what, dice, signal.SIGKILL, "of another root 4.mp3")
+        yield
+        (what / second_root.SONGS[0]).unlink()
+        second_root.songs(what, ("of another root 5.mp3",))
+        expected = {*second_root.SONGS[1:], "of another root 4.mp3", "of another root 5.mp3"}
+        eventually(lambda: second_root.shown(deployment, point) == expected)
+        _relayed(deployment, what, dice, signal.SIGTERM, "of another root 6.mp3")
+        expected.add("of another root 6.mp3")
+        eventually(lambda: second_root.shown(deployment, point) == expected)
+        deployment.rest()
+        second_root.remove(deployment, point)
+    return given
+
+
+def _relayed(
+    deployment: Deployment, what: Path, dice: Random, number: signal.Signals, name: str
+) -> str:
+    """Run a relay that has told of something, while a file comes; end it. What it has told."""
+    folder = deployment.base / f"server {dice.randrange(10**9)}"
+    with relaying(f"share={what}", folder=folder, config=deployment.config) as relay:
+        told = relay.await_line("given hints=")
+        second_root.songs(what, (name,))
+        time.sleep(dice.random() / 10)
+        code = relay.end(number)
+    assert code == (0 if number == signal.SIGTERM else -number), f"exit code {code}: {relay.log}"
+    return told
 
 
 # ---- reads

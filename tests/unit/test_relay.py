@@ -246,6 +246,31 @@ def test_a_lost_job_has_everything_looked_at(made: MakeRelay, link: PlayedLink) 
     assert EVERYTHING in told(link)
 
 
+def test_a_question_that_is_lost_with_its_worker_is_asked_again(
+    made: MakeRelay, link: PlayedLink
+) -> None:
+    relay = made()
+    link.answers = "started"
+    asked = []
+    link.ask = lambda: asked.append(1)  # type: ignore[method-assign]
+    for second in range(150):
+        relay.step(float(second))
+    assert len(asked) == 3
+
+
+def test_a_refused_hint_is_logged_and_not_told_for_ever(
+    made: MakeRelay, link: PlayedLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    link.failed = ("relayed-1",)
+    for second in range(2, 200):
+        relay._debouncer.offer_hint(Hint(1, b"%d" % second), float(second))
+        relay.step(float(second))
+    assert caplog.messages.count("hint failed") == 1
+
+
 def test_a_root_that_the_index_never_had_is_wrong_use(made: MakeRelay, link: PlayedLink) -> None:
     link.announcement = Announcement("token", ("Musik",))
     with pytest.raises(errors.UsageError, match="no root named music; it has Musik"):
