@@ -6,10 +6,11 @@ import ctypes.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests import confined
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon
 from tests.programs import AT_MOST_S, ENVIRONMENT, can_be_root, eventually
+from tests.redis_servers import redis_server
 
 UNITS = Path(__file__).parents[2] / "deploy"
 USER = 65534
@@ -162,6 +164,33 @@ def test_the_metrics_know_the_daemon_though_it_has_a_right_more(music: Path, sta
     assert "\nmusic_indexer_up 1.0\n" in out
     assert 'music_indexer_process_resident_memory_bytes{host="' in out
     assert 'role="daemon"' in out
+
+
+def test_a_relay_watches_and_reaches_redis_under_the_restrictions_of_its_unit(
+    music: Path, state: Path, tmp_path: Path
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    words = (sys.executable, "-P", "-m", "watcher", "relay", f"music={confined.MUSIC}")
+    with (
+        redis_server(tmp_path / "redis", "--port", str(port)),
+        subprocess.Popen(
+            confined.command(UNITS / "music-relay.service", music, state, USER, *words),
+            env={**ENVIRONMENT, "INDEXER_REDIS": f"redis://127.0.0.1:{port}/0"},
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as relay,
+    ):
+        assert relay.stderr is not None
+        lines: list[str] = []
+        for line in relay.stderr:
+            lines.append(line)
+            if "start `indexer worker` where the index is" in line:
+                break
+        relay.terminate()
+        assert relay.wait(AT_MOST_S) == 0, lines
+        assert any("watching root=music" in line for line in lines), lines
 
 
 @pytest.mark.parametrize(
