@@ -69,9 +69,8 @@ def _work(
     work: ArtworkWork, trees: dict[int, Tree], stop: Callable[[], bool], worker: IndexWorker
 ) -> None:
     for step in steps(work, trees, stop):
-        worker.context.rates.count(
-            Step.ARTWORK, step.chosen, bytes_read=step.bytes_read, deferred_reads=step.read
-        )
+        worker.context.rates.count(Step.ARTWORK, step.chosen)
+        worker.context.rates.add_totals(bytes_read=step.bytes_read, deferred_reads=step.read)
 
 
 class LostJobs:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import redis
 from msgspec.structs import replace
@@ -25,9 +25,6 @@ from indexer.queue.profiles import QUEUES
 from indexer.report import QueueStatus, WorkerStatus
 from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Rates, Step, Totals, rates_of
 from indexer.settings import Settings
-
-if TYPE_CHECKING:
-    from redis.client import Pipeline
 
 _ANSWER_S: Final = 10.0
 """A guess: a Redis that takes longer for one answer hangs, and a person waits for it."""
@@ -201,23 +198,25 @@ class RedisRates:
         self._client = client
         self._clock = clock
 
-    def count(self, step: Step, files: int, failed: int = 0, **totals: int) -> None:
-        """So many files more; `failed` of them had a problem. `totals` are as for `add_totals`."""
+    def count(self, step: Step, files: int, failed: int = 0) -> None:
+        """So many files more; `failed` of them had a problem."""
+        if not (files or failed):
+            return
         key = f"{_KEY}{int(self._clock() // BUCKET_S)}"
         with self._client.pipeline(transaction=False) as pipeline:
-            if files or failed:
-                pipeline.hincrby(key, step.value, files)
-                if failed:
-                    pipeline.hincrby(key, "failed", failed)
-                pipeline.expire(key, 2 * WINDOW_S)
-                pipeline.hincrby(_TOTALS, step.value, files)
-            _add(pipeline, totals)
+            pipeline.hincrby(key, step.value, files)
+            if failed:
+                pipeline.hincrby(key, "failed", failed)
+            pipeline.expire(key, 2 * WINDOW_S)
+            pipeline.hincrby(_TOTALS, step.value, files)
             pipeline.execute()
 
     def add_totals(self, **numbers: int) -> None:
         """Add to what was done since Redis began, by the names of `Totals`, or `deferred_reads`."""
         with self._client.pipeline(transaction=False) as pipeline:
-            _add(pipeline, numbers)
+            for name, number in numbers.items():
+                if number:
+                    pipeline.hincrby(_TOTALS, name, number)
             pipeline.execute()
 
     def deferred_reads(self) -> int:
@@ -240,12 +239,6 @@ class RedisRates:
                 pipeline.hgetall(f"{_KEY}{number}")
             counted: Any = pipeline.execute()
         return rates_of(map(_bucket, numbers, counted), now_s)
-
-
-def _add(pipeline: Pipeline, numbers: dict[str, int]) -> None:
-    for name, number in numbers.items():
-        if number:
-            pipeline.hincrby(_TOTALS, name, number)
 
 
 def _bucket(number: int, counts: dict[bytes, bytes]) -> Bucket:
