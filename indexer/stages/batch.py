@@ -15,7 +15,7 @@ from indexer.faults import problem_of
 from indexer.model import Entry, Problem, ProblemKind, Reading, Track, Waiting
 from indexer.stages.scan import Plan
 from indexer.store import catalog
-from indexer.store.search_rows import Texts, texts_of
+from indexer.store.search_rows import Texts, shown_folder
 from indexer.store.tracks import COLUMNS, Columns
 
 _TITLE, _ALBUM, _ARTIST = 1, 2, 4
@@ -41,10 +41,12 @@ class Shaped(Struct, frozen=True, gc=False):
 
     def texts(self, path: bytes) -> Texts:
         """The texts for full-text search at this path."""
+        return self.texts_in(shown_folder(paths.parent_of(path)))
+
+    def texts_in(self, folder: str) -> Texts:
+        """The texts for full-text search in this folder, as `shown_folder` has it."""
         columns = self.columns
-        return texts_of(
-            path, (*columns[:5], columns[_COMPOSER], columns[_COMMENT], columns[_LABEL])
-        )
+        return (*columns[:5], columns[_COMPOSER], columns[_COMMENT], columns[_LABEL], folder)  # type: ignore[return-value]
 
     @property
     def album_name(self) -> tuple[str | None, str | None]:
@@ -243,15 +245,18 @@ def album_key(shaped: Shaped, root_id: int, path: bytes) -> bytes:
     )
 
 
-def album_of(shaped: Shaped, path: bytes) -> tuple[object, ...]:
-    """The inputs of `album_key` and of an album's name: equal for tracks of one album."""
+def album_of(shaped: Shaped, folder: bytes) -> tuple[object, ...]:
+    """The inputs of `album_key` and of an album's name: equal for tracks of one album.
+
+    So are their folders.
+    """
     columns = shaped.columns
     return (
         columns[_MB_ALBUMID],
         columns[_ALBUMARTIST],
         columns[_ALBUM_AT],
         columns[_COMPILATION],
-        paths.parent_of(path),
+        folder,
     )
 
 

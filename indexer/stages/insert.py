@@ -5,6 +5,7 @@ Inside it each file is looked at again by lstat. What differs is not written: it
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
@@ -380,14 +381,16 @@ class Inserter:
             if status is None or special_kind(status.st_mode) != entry.special:
                 again.add(path)
                 continue
+            if _is_as_read(status, entry.stamp):  # nearly always
+                holding.append(finding)
+                continue
             stamp = Stamp.of(status)
-            is_same = stamp == entry.stamp
-            if not (is_same or tree.mount_point_of(path).fields.same(stamp, entry.stamp)):
+            if stamp != entry.stamp and not tree.mount_point_of(path).fields.same(
+                stamp, entry.stamp
+            ):
                 again.add(path)
                 continue
-            holding.append(
-                finding if is_same else replace(finding, entry=replace(entry, stamp=stamp))
-            )
+            holding.append(replace(finding, entry=replace(entry, stamp=stamp)))
         return holding
 
     def _note(self, root_id: int, entry: Entry, problem: Problem, now_ms: int) -> None:
@@ -594,6 +597,16 @@ class Inserter:
             birth_ns=_birth_of(one),
             essence=_essence_of(one),
         )
+
+
+def _is_as_read(status: os.stat_result, stamp: Stamp) -> bool:
+    """Whether a file has this very stamp, told without making another; False: it may have it."""
+    return (
+        status.st_size == stamp.size
+        and status.st_mtime_ns == stamp.mtime_ns
+        and status.st_ctime_ns == stamp.ctime_ns
+        and status.st_ino == stamp.inode
+    )
 
 
 def _birth_of(one: _Settled) -> int | None:

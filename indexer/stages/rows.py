@@ -139,22 +139,23 @@ class Rows:
         texts: list[tuple[int, search_rows.Texts]] = []
         names: list[tuple[int, Names]] = []
         added: list[tuple[int, str | bytes]] = []
-        album, album_id = None, 0
-        folders: set[bytes] = set()
+        album, album_id, folder_text = None, 0, ""
         for track_id, (entry, track, birth_ns) in enumerate(read, first_id):
             shaped = shape(track, entry.path, name)
-            one = album_of(shaped, entry.path)
-            if one != album:
+            folder = paths.parent_of(entry.path)
+            one = album_of(shaped, folder)
+            if one != album:  # what its tracks share is made once
                 album = one
                 album_id = self._album(album_key(shaped, root_id, entry.path), shaped)
+                folder_text = search_rows.shown_folder(folder)
+                self._catalog.due.folders.add((root_id, folder))
             told = changes.told(entry.path)
-            folders.add(paths.parent_of(entry.path))
             tag_set = self._tag_sets.find(_tags_in(shaped.columns))
             is_text = isinstance(told, str)
             new.append((
                 track_id, entry, is_text, album_id, shaped.columns, tag_set, birth_ns, track.essence
             ))  # fmt: skip
-            texts.append((track_id, shaped.texts(entry.path)))
+            texts.append((track_id, shaped.texts_in(folder_text)))
             names.append((track_id, _names(shaped)))
             added.append((track_id, told))
         tracks.add_all(
@@ -167,7 +168,6 @@ class Rows:
         )
         search_rows.add_all(self._connection, texts)
         self._catalog.link_all(names)
-        self._catalog.due.folders.update((root_id, folder) for folder in folders)
         changes.append_added(self._connection, now_ms, name, added)
 
     def refuse(self, row: IndexedFile, known: IndexedFile | None, before: tracks.Columns) -> int:

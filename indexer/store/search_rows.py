@@ -63,7 +63,12 @@ class Writing(Protocol):
 
 def texts_of(path: bytes, words: Sequence[object]) -> Texts:
     """The texts of a track from its path, and its title to its label as in `FIELDS`."""
-    return (*words, paths.parent_of(path).decode("utf-8", "replace"))  # type: ignore[return-value]
+    return (*words, shown_folder(paths.parent_of(path)))  # type: ignore[return-value]
+
+
+def shown_folder(folder: bytes) -> str:
+    """The folder of a track as the last of its texts."""
+    return folder.decode("utf-8", "replace")
 
 
 def row_of(track_id: int, texts: Texts) -> tuple[int | str | None, ...]:

@@ -30,7 +30,7 @@ from tests.bench.process import Failed
 from tests.stage_harness import ByHand
 
 READINGS = "readings"
-TOGETHER = 4
+TOGETHER = 8
 """Chunks in one transaction, as in the local engine."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Reading]).decode

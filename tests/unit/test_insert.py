@@ -171,20 +171,21 @@ def test_a_row_that_cannot_be_written_takes_the_whole_chunk_back(
 def test_chunks_that_share_a_transaction_are_written_all_or_none(
     library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant({f"{number}.mp3": song() for number in range(10)})
+    together = local._TOGETHER
+    plant({f"{number}.mp3": song() for number in range(2 * together + 2)})
     settle, settled = pending.complete, [0]
 
-    def fail_at_the_seventh(connection: Connection, row: PendingRow) -> bool:
+    def fail_in_the_second(connection: Connection, row: PendingRow) -> bool:
         settled[0] += 1
-        return settle(connection, row) if settled[0] < 7 else bool(1 / 0)
+        return settle(connection, row) if settled[0] < together + 3 else bool(1 / 0)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pending, "complete", fail_at_the_seventh)
+        patch.setattr(pending, "complete", fail_in_the_second)
         with pytest.raises(ZeroDivisionError):
             library.rebuild()
-    assert len(titles(library)) == len(told(library)) == 4
-    assert library.rebuild().files_read == 6
-    assert len(titles(library)) == 10
+    assert len(titles(library)) == len(told(library)) == together
+    assert library.rebuild().files_read == together + 2
+    assert len(titles(library)) == 2 * together + 2
     assert faults(library) == []
 
 
