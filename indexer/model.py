@@ -101,7 +101,7 @@ class StampFields(StrEnum):
 
     @property
     def stable_inodes(self) -> bool:
-        """Whether inode numbers are persistent; without that, moves are not detected."""
+        """Whether inode numbers are persistent; else moves are known by content alone (rule R7)."""
         return self is StampFields.ALL
 
     def same(self, one: Stamp, other: Stamp) -> bool:

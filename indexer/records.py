@@ -244,8 +244,8 @@ class Root(Struct, frozen=True, kw_only=True):
     """The disk's identity: `uuid:...` or `fsid:...`."""
     stamp_fields: str
     """What is compared to tell whether a file has changed."""
-    moves: bool
-    """Whether a moved file is known by its inode."""
+    moves: str
+    """How a moved file is known: by its `inode`, or, where these do not last, by its `content`."""
     relay: Relay | None = None
     """Of a root that has one, or had one in the last week; in `Status` only."""
 

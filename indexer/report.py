@@ -82,7 +82,8 @@ class RootStatus(Struct, frozen=True, kw_only=True):
     disk: str = ""
     """The disk's identity: `uuid:...` or `fsid:...`."""
     stamp_fields: str = ""
-    moves: bool = True
+    moves: str = "inode"
+    """How a moved file is known: by its `inode`, or where these do not last by its `content`."""
     relay: RelayStatus | UnsetType = UNSET
     """Of a root that has one, or had one in the last week."""
 

@@ -139,7 +139,7 @@ def root_statuses(
             file_system=own.fs_type,
             disk=own.identity,
             stamp_fields=str(fields),
-            moves=fields.stable_inodes,
+            moves="inode" if fields.stable_inodes else "content",
         )
 
 

@@ -299,7 +299,7 @@ def _root_cells(root: RootStatus) -> tuple[str, ...]:
         _in_its_colour(root.state),
         number(root.tracks),
         escaped(root.file_system),
-        root.stamp_fields if root.moves else f"{root.stamp_fields} (no moves)",
+        f"{root.stamp_fields} (moves by content)" if root.moves == "content" else root.stamp_fields,
         path_text(root.path, root.path_b64),
     )
 

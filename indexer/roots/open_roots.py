@@ -145,9 +145,9 @@ def _number_of(connection: Connection, disk: Disk) -> int:
 
 
 def no_music(root: RootRow) -> str:
-    """The message for a root that never had music: most likely its disk is not mounted."""
+    """The message for a root without any: most likely its disk is not mounted."""
     return (
-        f"{root.name}: no music in {os.fsdecode(root.path)} yet: is its disk mounted? "
+        f"{root.name}: no music in {os.fsdecode(root.path)}: is its disk mounted? "
         "The next disk that is mounted there is accepted as its disk"
     )
 

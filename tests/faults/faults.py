@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psutil
 
@@ -77,6 +77,32 @@ def fault(
         return course
 
     return put
+
+
+# ---- beside all
+
+
+@fault()
+def scrub(deployment: Deployment, dice: Random) -> Course:
+    """Whole files are read while they are changed; none is told to have decayed."""
+    first = _scrubbed(deployment)
+    if deployment.world.unheard:
+        raise Skipped("bytes were changed that no stamp tells of")
+    yield
+    perform(deployment.world, "create_at_once", dice.randrange(10**6))
+    second = _scrubbed(deployment)
+    if not first["checked"] + second["checked"]:
+        raise Skipped("all files were younger than a scrub wants them")
+    decayed = [one for one in second["damaged"] if one["reason"].startswith("decayed")]
+    assert deployment.world.unheard or not decayed, decayed
+    return f"{first['checked']} and {second['checked']} files read"
+
+
+def _scrubbed(deployment: Deployment) -> dict[str, Any]:
+    """What a scrub tells; 1: some are damaged, 3: the disk is away."""
+    ran = deployment.run("scrub", "--rate", "0", "--days", "0", "--json", check=None)
+    assert ran.code in {0, 1, 3}, ran
+    return ran.object
 
 
 # ---- the daemon

@@ -29,11 +29,14 @@ from tests.faults.deployment import Deployment, Layout, Skipped
 from tests.faults.faults import FAULTS, Course
 from tests.faults.invariants import ids_kept, judge, too_many_opened
 from tests.faults.operations import OPERATIONS, give_all_rights_back, perform
+from tests.faults.past import Past
 from tests.faults.world import FOLDERS
 from tests.programs import can_be_root
 
 REST: Final = "rest"
 ENGINES: Final = ("local", "rq")
+NOTED: Final = 7
+"""Steps between two moments of which the index has to say later what was so then. A guess."""
 LATE_S: Final = 5.0
 """What is wrong at rest is looked at once more after so long; then it is wrong."""
 
@@ -173,6 +176,7 @@ class Run:
         self._base = base
         self._house: Deployment | None = None
         self._ids: dict[bytes, int] = {}
+        self._past: Past | None = None
         self._open: tuple[str, Course, int] | None = None
         """The fault that is under way, and the step before which it ends."""
 
@@ -184,6 +188,7 @@ class Run:
     def through(self) -> None:
         """From the empty folder to the verdict."""
         deployment = self._house = Deployment(self._base, self.plan.layout, empty_index())
+        self._past = Past(deployment.db, deployment.run)
         first = self._plant(deployment)
         deployment.start()
         self._note_ids(deployment)
@@ -191,6 +196,8 @@ class Run:
             deployment.world.step = number
             self._end_fault(before=number)
             deployment.world.end_writing()
+            if number % NOTED == 0:
+                self._past.note()
             if step.name == REST:
                 self._end_fault()
                 self._rest(deployment)
@@ -213,6 +220,8 @@ class Run:
             if not complaints:
                 self.notes.append(f"late: {late}")
         self.complaints += complaints
+        self.complaints += self._past.wrong()
+        self._say(f"    the library as it was at {self._past.compared} moments is told so")
         if not self.plan.has_faults and self.plan.layout.engine == "local":
             self.complaints += too_many_opened(deployment, first)
             self.notes.append(

@@ -8,12 +8,14 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from indexer.store.connection import open_index
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
 from tests.faults.__main__ import base_seed, played, told, told_failure
@@ -22,10 +24,11 @@ from tests.faults.faults import FAULTS
 from tests.faults.invariants import judge
 from tests.faults.io_faults import Trouble
 from tests.faults.machine import ENGINES, Plan, Step, draw, dumped, empty_index, loaded, play
+from tests.faults.past import Past
 from tests.faults.plans import FOUND, plan_of
 from tests.faults.shrink import shrunk
 from tests.faults.world import World
-from tests.programs import can_be_root, eventually, rows
+from tests.programs import can_be_root, eventually, rows, run
 from tests.trees import put_in_place_of
 
 FEW = 12
@@ -349,3 +352,20 @@ def test_a_machine_without_automounts_skips_the_fault_that_needs_one(
     deployment.base = tmp_path
     with pytest.raises(Skipped, match="no automounts"):
         next(FAULTS["automount_expires"].course(deployment, Random(1)))
+
+
+def test_what_an_index_tells_otherwise_of_its_past_is_found(tmp_path: Path) -> None:
+    db, music = tmp_path / "library.db", tmp_path / "music"
+    plant(music, {"a.mp3": tagged(title="A"), "b.mp3": tagged(title="B")})
+    past = Past(db, partial(run, db=db))
+    past.note()  # there is no index yet
+    run("rebuild", music, db=db)
+    past.note()
+    plant(music, {"a.mp3": tagged(title="New"), "c.mp3": tagged(title="C")})
+    (music / "b.mp3").unlink()
+    run("scan", db=db)
+    assert (list(past.wrong()), past.compared) == ([], 1)
+    with closing(open_index(db, write=True)) as connection:
+        connection.execute("UPDATE changes SET before = replace(before, '\"A\"', '\"Z\"')")
+    (wrong,) = past.wrong()
+    assert "'title': ('A', 'Z')" in wrong

@@ -21,7 +21,7 @@ from tests.integration.root_assertions import (
 )
 from tests.programs import eventually, rows, run
 
-NO_MUSIC = "yet: is its disk mounted?"
+NO_MUSIC = "is its disk mounted?"
 RARELY = QUICK.replace("probe_interval = 0.2", "probe_interval = 3600")
 
 
@@ -29,7 +29,7 @@ def test_a_root_without_music_says_so_and_takes_the_disk_that_is_mounted_later(
     mount: Mount, make_disk: MakeDisk, music: Path, db: Path
 ) -> None:
     ran = run("rebuild", music, db=db)
-    assert f"music: no music in {music} {NO_MUSIC}" in ran.err
+    assert f"music: no music in {music}: {NO_MUSIC}" in ran.err
     for command in ("roots", "status"):
         assert NO_MUSIC in run(command, db=db).out
     assert state(db)["state"] == "idle"

@@ -132,7 +132,7 @@ def check_without_inodes(music: Path, db: Path, file_system: str) -> None:
     assert (report["added"], report["pending"]) == (3, 0)
     root = state(db)
     assert root["file_system"].startswith(file_system)
-    assert (root["stamp_fields"], root["moves"]) == ("size,mtime", False)
+    assert (root["stamp_fields"], root["moves"]) == ("size,mtime", "content")
     assert_untouched(db)
     (music / "three.ogg").rename(music / "3.ogg")
     report = run("scan", "--json", db=db).object

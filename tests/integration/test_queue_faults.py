@@ -176,11 +176,12 @@ def test_an_owner_that_is_killed_in_the_middle_of_each_stage_costs_nothing(house
     assert ids(house.db) == before
 
 
+@pytest.mark.parametrize(("files", "chunk"), [(FILES, 10), (2000, 50)])
 def test_after_an_inserter_that_was_killed_in_a_rebuild_no_file_is_opened_again(
-    house: House,
+    files: int, chunk: int, house: House
 ) -> None:
-    house.configure(halting=True, **SMALL)
-    plant(house.music, songs())
+    house.configure(halting=True, chunk_files=chunk, queue_live_files=chunk)
+    plant(house.music, songs(files))
     crew = house.employ()
     house.halts.ask("insert")
     place = os.fspath(house.music)
@@ -192,11 +193,11 @@ def test_after_an_inserter_that_was_killed_in_a_rebuild_no_file_is_opened_again(
         kill(owner)
         crew.await_line("worker lost", "how=signal 9")
         report = rebuild.end().object
-    assert (report["added"], report["pending"], report["files_read"]) == (FILES, 0, FILES)
+    assert (report["added"], report["pending"], report["files_read"]) == (files, 0, files)
     told = run("status", "--json", db=house.db, config=house.config).object["redis"]["cache"]
-    in_hand = SMALL["chunk_files"] * 2
+    in_hand = 2 * chunk
     assert told["hits"] > 0, "the chunk of the job that was lost"
-    assert FILES <= told["misses"] <= FILES + in_hand
+    assert files <= told["misses"] <= files + in_hand
     house.is_right()
 
 

@@ -416,7 +416,7 @@ def test_a_root_without_music_asks_for_its_disk_at_once() -> None:
         (home / "Music").mkdir()
         assert watched(100, home) == (
             "watching root=Music reason=start files=0 read=0 folders=1 seconds=N\n"
-            'empty root=Music reason="no music in HOME/Music yet: is its disk mounted? The next '
+            'empty root=Music reason="no music in HOME/Music: is its disk mounted? The next '
             'disk that is mounted there is accepted as its disk"\n'
             "no audio file below Music: is its disk mounted? Watching. Ctrl-C stops; nothing is "
             "lost.\n"

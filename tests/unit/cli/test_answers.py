@@ -118,8 +118,9 @@ def test_status_is_aligned_and_names_what_to_do() -> None:
         counts=DONE,
     )
     usb = replace(
-        MUSIC, name="usb", state="offline", reason="usb: not mounted; mount it", moves=False
-    )
+        MUSIC, name="usb", state="offline", reason="usb: not mounted; mount it", moves="content",
+        file_system="vfat", stamp_fields="size,mtime",
+    )  # fmt: skip
     status = replace(
         STATUS,
         problems=3,
@@ -140,9 +141,9 @@ def test_status_is_aligned_and_names_what_to_do() -> None:
         "database  /home/ida/library.db (12 MB and 4.0 MB of log)",
     ]
     assert lines[7:11] == [
-        "root   state    tracks  file system  compared by                        path",
-        "music  idle      9 999  ext4         size,mtime,ctime,inode             /srv/music",
-        "usb    offline   9 999  ext4         size,mtime,ctime,inode (no moves)  /srv/music",
+        "root   state    tracks  file system  compared by                    path",
+        "music  idle      9 999  ext4         size,mtime,ctime,inode         /srv/music",
+        "usb    offline   9 999  vfat         size,mtime (moves by content)  /srv/music",
         "usb: not mounted; mount it",
     ]
     assert lines[12].endswith(
