@@ -17,17 +17,18 @@ from indexer.tags.content import cut_short
 _OF_FILE: Final = """scrubs.track_id = tracks.id AND scrubs.flaw IS NOT NULL
         AND scrubs.size = tracks.size AND scrubs.mtime_ns = tracks.mtime_ns"""
 """A flaw that was found in a file with the size and time that it has now."""
-_LISTED: Final = f"""
+LISTED: Final = f"""
 SELECT roots.name, tracks.path, tracks.size, tracks.short, scrubs.flaw,
     coalesce(scrubs.checked_at, tracks.indexed_at, tracks.added_at)
 FROM tracks JOIN roots ON roots.id = tracks.root_id LEFT JOIN scrubs ON {_OF_FILE}
 WHERE tracks.place = 0 AND roots.removed_at IS NULL AND tracks.id IN (
     SELECT id FROM tracks WHERE short IS NOT NULL
-    UNION SELECT track_id FROM scrubs WHERE flaw IS NOT NULL)
+    UNION ALL SELECT track_id FROM scrubs WHERE flaw IS NOT NULL)
     AND (tracks.short IS NOT NULL OR scrubs.flaw IS NOT NULL)
 ORDER BY roots.name, tracks.path
 """  # noqa: S608 - our own names
-_COUNT: Final = f"SELECT count(*) FROM ({_LISTED})"  # noqa: S608 - our own names
+"""`UNION` would join both in the order of their ids, and so look at all tracks."""
+COUNT: Final = f"SELECT count(*) FROM ({LISTED})"  # noqa: S608 - our own names
 _OF_TRACK: Final = f"""
 SELECT tracks.path, tracks.size, tracks.short, scrubs.flaw
 FROM tracks LEFT JOIN scrubs ON {_OF_FILE}
@@ -39,13 +40,13 @@ _UNTOLD_LENGTH: Final = frozenset(b".ogg .oga .ogx .oggflac .opus .spx .ogv".spl
 
 def listed(connection: Connection) -> Iterator[tuple[str, bytes, str, str, int]]:
     """As `problems.listed`; `since` is when the file was last read."""
-    for root, path, size, short, flaw, since_ms in select(connection, _LISTED):
+    for root, path, size, short, flaw, since_ms in select(connection, LISTED):
         yield root, path, str(ProblemKind.DAMAGE), _reason(path, size, short, flaw), since_ms
 
 
 def count(connection: Connection) -> int:
     """How many tracks of the watched roots are damaged."""
-    return int(select_value(connection, _COUNT))
+    return int(select_value(connection, COUNT))
 
 
 def problem_of(connection: Connection, track_id: int) -> Problem | None:

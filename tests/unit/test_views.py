@@ -14,7 +14,7 @@ import pytest
 from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store import changes, schema, views
+from indexer.store import changes, damaged, schema, views
 from indexer.store.connection import open_index
 from tests.rows import MadeUp
 from tests.trees import Plant, ask, song
@@ -167,3 +167,11 @@ def test_albums_artists_and_what_is_missing_are_views(
     assert tuple(gone) == views.OTHER_VIEWS["missing"]
     assert (gone["path"], gone["title"], gone["artist"]) == ("Post/1.mp3", "Isobel", "Björk")
     assert recent == ["Violently", "Crying"]
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["as made", "analyzed"])
+def test_what_is_damaged_is_found_without_looking_at_all_tracks(*, analyzed: bool) -> None:
+    for statement in (damaged.LISTED, damaged.COUNT):
+        steps = plans("apsw", statement, analyzed=analyzed)
+        assert any("tracks_short" in step for step in steps)
+        assert "SCAN tracks" not in steps
