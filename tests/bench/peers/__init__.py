@@ -22,8 +22,8 @@ from tests.bench.watchers import watch
 
 ALL = {peer.name: peer for peer in (MPD, MINIDLNA, BEETS, SUPYSONIC)}
 NOT_INSTALLED = "not installed"
-TRIALS = 5
-"""Of a watcher; two of them wait 5 s on purpose."""
+TRIALS = 20
+"""New files, at most, for a program that watches."""
 
 
 def first_scan(name: str) -> str:
