@@ -1,6 +1,8 @@
 """Costs of the program, compared with lower bounds: one command for each question.
 
-    python -m tests.bench --files 10000,100000 --keep DIR --chart FILE.svg --json FILE.json
+    python -m tests.bench.report --keep DIR [--peers-from DIR] [--tiny 100000,1000000]
+        all programs, kept figures, and the tables and charts of README.md
+    python -m tests.bench --files 10000,100000 --keep DIR --json FILE.json
         every step and stage, the kernel's limit in the same run, the ratios, mpd and minidlna
     python -m tests.bench --files 1000 --keep DIR --no-peers --check
         whether any ratio is worse by a quarter than the one in `ratios.json`

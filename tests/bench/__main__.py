@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,11 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import bars, chart, goals, growth, peers, ratios, table
-from tests.bench.figures import Library, Result
-from tests.bench.make import make
+from tests.bench import bars, goals, growth, peers, ratios, table
+from tests.bench.figures import Result
+from tests.bench.measure import Plan, machine, measure
 from tests.bench.process import Failed
-from tests.bench.scenario import Scenario
+
+QUICK_PEERS = ("mpd", "minidlna")
+"""`tests.bench.report` measures all of them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,11 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "name other sizes, or let this run be kept with --keep-ratios"
         )
     place = nullcontext(asked.keep) if asked.keep else tempfile.TemporaryDirectory()
-    result = Result(_machine(asked.cores), [])
+    plan = _plan(asked)
+    result = Result(machine(plan), [])
     try:
         with place as folder:
             for files in asked.files:
-                result.libraries.append(_measure(Path(folder).absolute(), files, asked))
+                at = Path(folder).absolute()
+                result.libraries.append(measure(at, files, plan, result.libraries))
     except (Failed, FileExistsError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -43,8 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line)
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(result)))
-    if asked.chart:
-        asked.chart.write_text(chart.draw(result), encoding="utf-8")
     if asked.goals:
         _print([*bars.judge(result), *goals.judge(result)])
     if asked.keep_ratios:
@@ -62,66 +62,22 @@ def _print(judged: list[bars.Bar]) -> None:
         print(line)
 
 
-def _measure(folder: Path, files: int, asked: argparse.Namespace) -> Library:
-    music = folder / f"{'tiny' if asked.tiny else 'music'}-{files}"
-    _tell(f"{files} files: made")
-    if make(music, files, asked.seed, tiny=asked.tiny):
-        os.sync()  # pending writes would be measured, too
-    with tempfile.TemporaryDirectory(dir=folder, prefix="index-") as work:
-        scenario = Scenario(
-            music,
-            Path(work),
-            files,
-            asked.seed,
-            cores=asked.cores,
-            config=asked.config,
-            tiny=asked.tiny,
-        )
-        scenario.warm()
-        for number in range(asked.runs):
-            _tell(f"{files} files: run {number + 1} of {asked.runs}")
-            scenario.round()
-        _tell(f"{files} files: memory")
-        scenario.sampling = True
-        scenario.round()
-        _tell(f"{files} files: system calls")
-        try:
-            scenario.trace()
-        except Failed as error:  # a container may forbid it; the other figures are valid
-            print(error, file=sys.stderr)
-        scenario.sampling = False
-        for number in range(asked.runs if asked.cold else 0):
-            _tell(f"{files} files: cold run {number + 1} of {asked.runs}")
-            scenario.cold_round()
-        library = scenario.result()
-        if asked.peers and not asked.tiny:
-            _tell(f"{files} files: mpd, minidlna")
-            library.steps.extend(peers.measure(music, Path(work), files, asked.runs, asked.cores))
-    _tell("")
-    return library
-
-
-def _machine(cores: int) -> dict[str, str | int | float]:
-    """The conditions of the run. The load is measured before: 0 is an idle machine."""
-    return {
-        "cores": min(cores, len(os.sched_getaffinity(0))),
-        "of": os.cpu_count() or 0,
-        "machine": platform.machine(),
-        "kernel": platform.release(),
-        "Python": platform.python_version(),
-        "load before": round(os.getloadavg()[0], 2),
-    }
-
-
-def _tell(what: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{what}")
+def _plan(asked: argparse.Namespace) -> Plan:
+    return Plan(
+        runs=asked.runs,
+        seed=asked.seed,
+        cores=asked.cores,
+        config=asked.config,
+        tiny=asked.tiny,
+        cold=asked.cold,
+        peers=peers.Asked(QUICK_PEERS) if asked.peers else None,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "--files", type=_sizes, default=[10_000], metavar="N,N", help="sizes of the libraries"
+        "--files", type=sizes, default=[10_000], metavar="N,N", help="sizes of the libraries"
     )
     parser.add_argument("--runs", type=int, default=3, help="of each; the medians are shown")
     parser.add_argument("--seed", type=int, default=1, help="of the libraries")
@@ -129,7 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where libraries stay, for reuse")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the program")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where every run is written")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="where an SVG is drawn")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="only ourselves")
     parser.add_argument(
         "--tiny", action="store_true", help="files without covers: a million of them in 5 GB"
@@ -148,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sizes(text: str) -> list[int]:
+def sizes(text: str) -> list[int]:
+    """Parse `1000,10000`."""
     return [int(size) for size in text.split(",")]
 
 

@@ -33,7 +33,7 @@ from indexer.model import Progress
 from indexer.settings import Settings
 from tests.bench.bars import Bar, lines
 from tests.bench.make import make
-from tests.bench.process import Cost, run
+from tests.bench.process import SAMPLE_S, Cost, run
 from tests.corpus import tagged
 from tests.daemons import watching
 from tests.programs import eventually
@@ -200,7 +200,7 @@ def _run(what: str, music: Path, database: Path, *, artwork: bool, sample: bool 
     """Have `one` done by another process on one core."""
     words = [sys.executable, "-m", "tests.bench.artwork", "--one", what, music, database]
     command = [os.fspath(word) for word in (*words, *(("--artwork",) if artwork else ()))]
-    return run(command, cores=1, folder=CHECKOUT, sample=sample)
+    return run(command, cores=1, folder=CHECKOUT, sample_s=SAMPLE_S if sample else None)
 
 
 def one(what: str, music: Path, database: Path, *, artwork: bool) -> None:

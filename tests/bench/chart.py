@@ -1,17 +1,13 @@
-"""Figures -> a picture for the README: stage by stage, and against the number of files.
+"""Figures -> two pictures: where a file's processor time goes, and scans against their size.
 
-`python -m tests.bench.chart RESULT.json CHART.svg` draws the output of `--json`. The background is
-light, so that it can be read on a white page and on a dark one.
+Their background is light, so that they can be read on a white page and on a dark one.
 """
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from tests.bench.figures import (
@@ -27,18 +23,19 @@ from tests.bench.figures import (
     SQLITE,
     WALK,
     Library,
-    Result,
 )
-from tests.bench.peers import MINIDLNA_SCAN, MPD_SCAN
+from tests.bench.peers import first_scan
 from tests.bench.svg import bar, dot, line, picture, text
 
-WIDTH, HEIGHT = 920, 436
+WIDTH, HEIGHT = 560, 436
 CARD, EDGE, INK, FAINT, GRID = "#fbfcfe", "#d5dce4", "#24313f", "#5b6b7b", "#e4e9ef"
 OURS, LIMIT = "#6aa9e9", "#c3ccd6"
 LINES = (
     (REBUILD, "this program", "#3f8fdc"),
-    (MPD_SCAN, "mpd", "#e0903c"),
-    (MINIDLNA_SCAN, "minidlna", "#55a868"),
+    (first_scan("mpd"), "mpd", "#e0903c"),
+    (first_scan("minidlna"), "minidlna", "#55a868"),
+    (first_scan("beets"), "beets", "#a4679e"),
+    (first_scan("supysonic"), "supysonic", "#c4574f"),
 )
 ROWS = (
     (WALK, "walk", FIND, "find -printf"),
@@ -49,7 +46,7 @@ ROWS = (
     (REBUILD, "whole rebuild", KERNEL_TWO, "open + read 64 KB"),
 )
 BARS_X, BARS_WIDTH, FIRST_ROW, ROW, ROW_WITH_LIMIT = 128, 260, 88, 36, 52
-PLOT_X, PLOT_Y, PLOT_WIDTH, PLOT_HEIGHT = 570, 88, 230, 270
+PLOT_X, PLOT_Y, PLOT_WIDTH, PLOT_HEIGHT = 80, 88, 370, 270
 
 
 class Scale(Struct, frozen=True):
@@ -65,27 +62,43 @@ class Scale(Struct, frozen=True):
         return self.start + share * (self.end - self.start)
 
 
-def draw(result: Result) -> str:
-    """The picture; a panel without figures is empty."""
-    return picture(WIDTH, HEIGHT, "What indexing a file costs", _shapes(result))
-
-
-def _shapes(result: Result) -> Iterator[str]:
-    yield bar((0.5, 0.5), WIDTH - 1, HEIGHT - 1, CARD, EDGE)
-    mixed = [library for library in result.libraries if not library.tiny]
-    staged = [library for library in mixed if library.step(EXTRACT)]
+def stages(libraries: Sequence[Library]) -> str:
+    """Processor time a file, stage by stage, of the largest library; empty without figures."""
+    staged = [library for library in _mixed(libraries) if library.step(EXTRACT)]
+    shapes = [bar((0.5, 0.5), WIDTH - 1, HEIGHT - 1, CARD, EDGE)]
     if staged:
-        yield from _stages(max(staged, key=lambda library: library.files))
-    yield from _sizes(mixed)
-    cores, kernel = result.machine.get("cores", "?"), result.machine.get("kernel", "?")
-    words = f"{cores} cores, Linux {kernel}, page cache warm; all of it measured in one go"
-    yield text((24, HEIGHT - 18), words, FAINT, size=11)
+        shapes.extend(_stages(staged[-1]))
+        shapes.append(_conditions(staged[-1]))
+    return picture(WIDTH, HEIGHT, "Where the processor time of a file goes", iter(shapes))
+
+
+def sizes(libraries: Sequence[Library]) -> str:
+    """Seconds of a first scan by number of files, of each program; empty without figures."""
+    mixed = _mixed(libraries)
+    shapes = [bar((0.5, 0.5), WIDTH - 1, HEIGHT - 1, CARD, EDGE), *_sizes(mixed)]
+    if mixed:
+        shapes.append(_conditions(mixed[-1]))
+    return picture(
+        WIDTH, HEIGHT, "Seconds of a first scan against the number of files", iter(shapes)
+    )
+
+
+def _mixed(libraries: Sequence[Library]) -> list[Library]:
+    """Those with covers, smallest first."""
+    mixed = (library for library in libraries if not library.tiny)
+    return sorted(mixed, key=lambda library: library.files)
+
+
+def _conditions(library: Library) -> str:
+    cores, kernel = library.machine.get("cores", "?"), library.machine.get("kernel", "?")
+    words = f"{cores} cores, Linux {kernel}, page cache warm"
+    return text((24, HEIGHT - 18), words, FAINT, size=11)
 
 
 def _stages(library: Library) -> Iterator[str]:
     """Two bars per stage: ours, and the lower bound for any program."""
     files = library.files
-    yield text((24, 34), "CPU for each file, stage by stage", INK, size=15, bold=True)
+    yield text((24, 34), "Processor time of a file, stage by stage", INK, size=15, bold=True)
     yield bar((24, 47), 11, 11, OURS)
     yield text((40, 57), "this program", FAINT, size=12)
     yield bar((128, 47), 11, 11, LIMIT)
@@ -112,28 +125,26 @@ def _stages(library: Library) -> Iterator[str]:
 
 
 def _sizes(libraries: list[Library]) -> Iterator[str]:
-    """Files per second of a first scan by number of files, on logarithmic axes."""
-    yield text((PLOT_X - 46, 34), "First scan, files a second", INK, size=15, bold=True)
-    yield text((PLOT_X - 46, 57), "against the number of files", FAINT, size=12)
-    rates = {
+    """On logarithmic axes."""
+    yield text((24, 34), "First scan, seconds", INK, size=15, bold=True)
+    yield text((24, 57), "against the number of files; lower is faster", FAINT, size=12)
+    seconds = {
         name: [
-            (library.files, library.files / step.seconds)
-            for library in sorted(libraries, key=lambda library: library.files)
-            if (step := library.step(name))
+            (library.files, step.seconds) for library in libraries if (step := library.step(name))
         ]
         for name, _, _ in LINES
     }
-    every = [point for points in rates.values() for point in points]
+    every = [point for points in seconds.values() for point in points]
     if not every:
         return
-    files, speeds = [one for one, _ in every], [one for _, one in every]
+    files, times = [one for one, _ in every], [one for _, one in every]
     right, bottom = PLOT_X + PLOT_WIDTH, PLOT_Y + PLOT_HEIGHT
     across = Scale(min(files) / 1.3, max(files) * 1.3, PLOT_X, right)
-    up = Scale(min(speeds) / 1.5, max(speeds) * 1.5, bottom, PLOT_Y)
+    up = Scale(min(times) / 1.5, max(times) * 1.5, bottom, PLOT_Y)
     yield from _grid(across, up, sorted(set(files)))
     labels: list[float] = []
     for name, words, colour in LINES:
-        points = [(across.at(one), up.at(speed)) for one, speed in rates[name]]
+        points = [(across.at(one), up.at(took)) for one, took in seconds[name]]
         if not points:
             continue
         yield line(points, colour, width=2.5)
@@ -143,20 +154,19 @@ def _sizes(libraries: list[Library]) -> Iterator[str]:
 
 
 def _grid(across: Scale, up: Scale, files: list[int]) -> Iterator[str]:
-    for speed in _labelled(up):
-        y = up.at(speed)
+    for seconds in _labelled(up):
+        y = up.at(seconds)
         yield line([(across.start, y), (across.end, y)], GRID)
-        yield text((across.start - 8, y + 4), _short(speed), FAINT, size=11, anchor="end")
+        yield text((across.start - 8, y + 4), f"{seconds:g}", FAINT, size=11, anchor="end")
     for number in files:
         x = across.at(number)
         yield line([(x, up.start), (x, up.end)], GRID)
         yield text((x, up.start + 18), _short(number), FAINT, size=11, anchor="middle")
 
 
-def _labelled(scale: Scale) -> list[int]:
-    """1, 2 and 5 times the powers of ten within the scale."""
-    powers = [10**power for power in range(9)]
-    every = sorted(times * power for times in (1, 2, 5) for power in powers)
+def _labelled(scale: Scale) -> list[float]:
+    """The powers of ten within the scale, and their halves."""
+    every = (times * 10.0**power for power in range(-4, 9) for times in (1, 5))
     return [one for one in every if scale.low <= one <= scale.high]
 
 
@@ -190,15 +200,3 @@ def _short(number: int) -> str:
         if number >= unit:
             return f"{number / unit:g}{suffix}"
     return str(number)
-
-
-def main() -> int:
-    """Draw the figures of an earlier run."""
-    source, target = (Path(word) for word in sys.argv[1:])
-    result = msgspec.json.decode(source.read_bytes(), type=Result)
-    target.write_text(draw(result), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

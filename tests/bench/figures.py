@@ -26,6 +26,7 @@ STAGES = {
     "encode": ENCODE, "batch": BATCH, "insert": INSERT,
 }  # fmt: skip
 REBUILD = "rebuild"
+SEED = "rebuild without artwork"
 UNCHANGED = "scan, nothing changed"
 COLD_KERNEL = "kernel's limit, cold: open + read 64 KB"
 COLD_REBUILD = "rebuild, cold"
@@ -65,6 +66,8 @@ class Step(Struct):
     """The access pattern of that run."""
     asked: Asked | None = None
     """Requests to the disk in a run with a cold cache, by all processes."""
+    busy: float | None = None
+    """Fraction of the cores that it kept busy over the middle of a run (cores.py)."""
     absent: str = ""
     """Why there are no runs."""
 
@@ -104,6 +107,34 @@ class Step(Struct):
         return median(run.written_bytes for run in self.runs)
 
 
+class Watcher(Struct):
+    """A program that watches a library: at rest, and when a file is closed."""
+
+    name: str
+    latencies_ms: list[float] = field(default_factory=list)
+    """From the close of a new file to the answer that has it."""
+    unseen: int = 0
+    """Files that it did not show in time."""
+    rest_pss: int = 0
+    rest_cpu_s: float = 0.0
+    rest_s: float = 0.0
+    """For which its processor time was counted."""
+    absent: str = ""
+
+    @property
+    def median_ms(self) -> float:
+        return median(self.latencies_ms)
+
+    @property
+    def worst_ms(self) -> float:
+        return max(self.latencies_ms)
+
+    @property
+    def rest_ms_a_minute(self) -> float:
+        """Of processor time at rest."""
+        return self.rest_cpu_s / self.rest_s * 60_000
+
+
 class Library(Struct):
     """All measurements of one library."""
 
@@ -111,10 +142,19 @@ class Library(Struct):
     steps: list[Step]
     tiny: bool = False
     """Short files without covers, to measure growth with their number."""
+    watchers: list[Watcher] = field(default_factory=list)
+    searches_ms: dict[str, float] = field(default_factory=dict)
+    """Kind of question -> median, inside a process that has the index open."""
+    machine: dict[str, str | int | float] = field(default_factory=dict)
+    """The conditions of these measurements."""
 
     def step(self, name: str) -> Step | None:
         """One of the steps, if it was run."""
         return next((step for step in self.steps if step.name == name and step.runs), None)
+
+    def watcher(self, name: str) -> Watcher | None:
+        """One of the watchers, if it showed anything."""
+        return next((one for one in self.watchers if one.name == name and one.latencies_ms), None)
 
     def limit_of(self, step: Step) -> Step | None:
         """The step that is the lower bound of this one, if it was run."""

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.catalogue import Album, Track, albums
+from tests.bench.quick_tags import quickly
 from tests.corpus import tagged
 
 MARKER = ".bench-library.json"
@@ -74,9 +75,12 @@ def write(folder: Path, album: Album) -> None:
 
 def write_track(folder: Path, album: Album, track: Track) -> None:
     """Write one file of an album whose folder exists."""
-    content = tagged(
-        album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
-    )
+    if album.picture is None:
+        content = quickly(album.suffix, album.id3_version, track.tags)
+    else:
+        content = tagged(
+            album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
+        )
     path = folder / album.folder / track.name
     path.write_bytes(content)
     os.utime(path, (track.mtime_s, track.mtime_s))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -19,6 +19,8 @@ from msgspec import Struct
 
 SAMPLE_S = 0.02
 """Interval of memory samples: a shorter peak may be missed."""
+GENTLE_S = 0.5
+"""An interval that takes a hundredth of a core, for runs of minutes."""
 
 
 class Cost(Struct, frozen=True):
@@ -77,7 +79,7 @@ class Watched:
         traceback: TracebackType | None,
     ) -> None:
         if self._process.returncode is None:
-            self.end(signal.SIGKILL)
+            self.kill()
 
     @property
     def pid(self) -> int:
@@ -88,18 +90,22 @@ class Watched:
         """Since its start."""
         return time.perf_counter() - self._began_s
 
-    def look(self) -> bool:
-        """Sample the memory, then wait `SAMPLE_S`; False once the command has ended."""
-        self.peak_pss = max(self.peak_pss, pss_of_tree(self.pid))
-        ended, _, _ = select.select([self._ended], [], [], SAMPLE_S)
+    def wait(self, at_most_s: float | None) -> bool:
+        """Wait; False once the command has ended."""
+        ended, _, _ = select.select([self._ended], [], [], at_most_s)
         return not ended
+
+    def look(self, every_s: float = SAMPLE_S) -> bool:
+        """Sample the memory, then wait; False once the command has ended."""
+        self.peak_pss = max(self.peak_pss, pss_of_tree(self.pid))
+        return self.wait(every_s)
 
     def await_true(self, question: Callable[[], bool], limit_s: float) -> float:
         """Sample until a condition is true; seconds. Raises Failed."""
         began_s = self.seconds()
         while not question():
             if not self.look() or self.seconds() - began_s > limit_s:
-                words = self.end(signal.SIGKILL).output.strip()
+                words = self.kill().output.strip()
                 raise Failed(f"{self._process.args!r} ended, or took {limit_s:g} s: {words}")
         return self.seconds() - began_s
 
@@ -109,6 +115,13 @@ class Watched:
     def cpu_s(self) -> float:
         """User and system time so far, of the command and of its ended children."""
         return sum(psutil.Process(self.pid).cpu_times()[:4])
+
+    def kill(self) -> Cost:
+        """End it and all that it started; else its children would go on without it."""
+        for child in descendants(self.pid):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        return self.end(signal.SIGKILL)
 
     def end(self, with_signal: signal.Signals | None = None) -> Cost:
         """Send a signal, if one is given, and wait for the end."""
@@ -137,16 +150,22 @@ def run(
     cores: int | None = None,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    sample: bool = True,
+    sample_s: float | None = SAMPLE_S,
+    limit_s: float | None = None,
 ) -> Cost:
-    """Run a command to its end. Raises Failed if its exit code is not 0.
+    """Run a command to its end. Raises Failed if its exit code is not 0, or after `limit_s`.
 
-    Without `sample` its memory is unknown, and its seconds are undisturbed.
+    Without `sample_s` its memory is unknown, and its seconds are undisturbed; so they are, nearly,
+    where it is as long as `GENTLE_S`.
     """
     with Watched(command, cores=cores, environment=environment, folder=folder) as watched:
-        while sample and watched.look():
-            pass
-        cost = msgspec.structs.replace(watched.end(), sampled=sample)
+        runs = watched.wait(limit_s) if sample_s is None else watched.look(sample_s)
+        while runs:
+            if limit_s is not None and watched.seconds() >= limit_s:
+                raise Failed(f"{' '.join(command)}: not done after {limit_s:g} s")
+            runs = sample_s is None or watched.look(sample_s)
+        sampled = sample_s is not None and sample_s < GENTLE_S
+        cost = msgspec.structs.replace(watched.end(), sampled=sampled)
     if cost.exit_code != 0:
         raise Failed(f"{' '.join(command)}: exit code {cost.exit_code}: {cost.output.strip()}")
     return cost
@@ -154,11 +173,24 @@ def run(
 
 def pss_of_tree(pid: int) -> int:
     """Proportional set size in bytes of a process and of all that descend from it."""
+    return sum(_pss(one) for one in (pid, *(child.pid for child in descendants(pid))))
+
+
+def cpu_of_tree(pid: int) -> float:
+    """User and system time in seconds of a process and all its descendants, ended or not."""
+    total = 0.0
+    for one in (psutil.Process(pid), *descendants(pid)):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile: its parent has its time
+            total += sum(one.cpu_times()[:4])
+    return total
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """All processes that descend from one; none if it has ended."""
     try:
-        process = psutil.Process(pid)
-        return sum(_pss(one.pid) for one in (process, *process.children(recursive=True)))
+        return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
-        return 0
+        return []
 
 
 def written_bytes(pid: int) -> int:

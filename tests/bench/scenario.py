@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
 
-from tests.bench import clock, cold, database, kernel, strace
+from indexer.lookup import Lookup
+from indexer.settings import Settings
+from tests.bench import clock, cold, cores, database, kernel, search, strace
 from tests.bench.catalogue import three
 from tests.bench.figures import (
     COLD_KERNEL,
@@ -25,6 +29,7 @@ from tests.bench.figures import (
     RENAMED,
     RETAGGED,
     SEARCH,
+    SEED,
     SQLITE,
     STAGES,
     UNCHANGED,
@@ -33,15 +38,38 @@ from tests.bench.figures import (
     Step,
 )
 from tests.bench.make import make, write_track
+from tests.bench.peers.peer import Watching
 from tests.bench.process import Cost, Failed, run
+from tests.daemons import watching
 
 CHECKOUT = Path(__file__).parents[2]
 MOST_TRACED = 10_000
 """Maximum files of a library run under strace, which takes many times as long."""
 FEW = 500
 """Files of the warm-up library, enough for each process to meet each format."""
+START_S = 900.0
+"""Maximum until the daemon watches, which takes a look at everything."""
+SEARCHES = ("two words of a track", "two frequent words", "a misspelled word")
+_CHANGED = """
+SELECT changes.seq, library.path FROM changes JOIN library ON library.id = changes.track_id
+WHERE changes.seq > ? ORDER BY changes.seq
+"""
 AGAIN = 3
 """How often a round repeats very short steps."""
+
+
+class Changes:
+    """A program that follows `changes`: a query of the view for a path would read all of it."""
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+        (self._seq,) = reader.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()
+
+    def shows(self, path: str) -> bool:
+        """Whether a track of this path came since it was asked last."""
+        rows = self._reader.execute(_CHANGED, (self._seq,)).fetchall()
+        self._seq = rows[-1][0] if rows else self._seq
+        return any(row[1] == path for row in rows)
 
 
 class Scenario:
@@ -68,8 +96,8 @@ class Scenario:
         self._first, self._middle, self._last = three(files, seed, tiny=tiny)
         self._limit = kernel.build(work)
         self._steps: dict[str, Step] = {}
-        self.sampling = False
-        """Whether rounds sample memory; such rounds are not timed."""
+        self.sample_s: float | None = None
+        """How often rounds sample memory, if they do; they are timed where that is seldom."""
 
     def result(self) -> Library:
         """The measurements so far."""
@@ -89,25 +117,66 @@ class Scenario:
         if self._tiny:
             self._rebuild()
             self._scan_unchanged()
+            self._search()
             return
         self._inside(MUTAGEN, self._reference("mutagen", str(self._music)))
-        if not self.sampling:  # memory is not measured for stages
+        if self.sample_s is None:  # memory is not measured for stages
             for stage, name in STAGES.items():
                 self._stage(stage, name)
         self._rebuild()
         self._scan_unchanged()
-        for _ in range(0 if self.sampling else AGAIN):
+        for _ in range(AGAIN if self.sample_s is None else 0):
             folder = str(self._database.parent)
             self._inside(SQLITE, self._reference("sqlite", str(self._database), folder))
         with self._retagged() as count:
             self._scan(RETAGGED, files_read=count, modified=count)
         with self._renamed() as count:
             self._scan(RENAMED, files_read=0, moved=count)
-            words = self._middle.folder.replace("/", " ").split()
-            self._note(SEARCH, self._index("search", words[0], words[1]))
+            self._search()
             cost = self._index("verify")
             self._note(VERIFY, cost)
             self._expect(cost, checked=self._files)
+
+    def seed(self) -> None:
+        """Measure the fraction of the cores that a rebuild keeps busy while it reads tags.
+
+        Artwork comes after it, and waits for processors that nothing else wants.
+        """
+        self._forget_database()
+        config = self._database.with_name("seed.toml")
+        config.write_text(f"artwork = false\n{self._settings}", "utf-8")
+        cost, samples = cores.sampled(
+            self._command(["rebuild", str(self._music)], config),
+            cores=self._cores,
+            environment=self._environment,
+            folder=CHECKOUT,
+        )
+        self._expect(cost, seen=self._files, added=self._files, problems=0)
+        self._note(SEED, cost).busy = cores.busy(samples, self._cores)
+
+    @contextmanager
+    def watching(self) -> Iterator[Watching]:
+        """The daemon with the settings of the program, on the index of the last round."""
+        log = self._database.with_name("watcher.log")
+        with (
+            watching(
+                self._music,
+                db=self._database,
+                config=self._settings,
+                log=log,
+                until=lambda daemon: daemon.await_line("watching root=", within_s=START_S),
+            ) as daemon,
+            closing(sqlite3.connect(self._database, isolation_level=None)) as reader,
+        ):
+            yield Watching(daemon.pid, Changes(reader).shows)
+            daemon.end()
+
+    def searches_ms(self, count: int) -> dict[str, float]:
+        """Kind of question -> median, asked of the index of the last round by one process."""
+        with Lookup.open(Settings(db=self._database)) as library:
+            asked = search.questions(library, Random(1), count)
+            kinds = {kind: typed for kind, typed in asked if kind in SEARCHES}
+            return {kind: search.ask(library, kind, typed).median for kind, typed in kinds.items()}
 
     def trace(self) -> None:
         """Count the system calls of a rebuild and of an unchanged scan."""
@@ -196,7 +265,14 @@ class Scenario:
         step.opened, step.read_bytes = report["files_read"], report["bytes_read"]
         step.database_bytes = database.size(self._database)
 
+    def _search(self) -> None:
+        words = self._middle.folder.replace("/", " ").split()
+        self._note(SEARCH, self._index("search", words[0], words[1]))
+
     def _scan_unchanged(self) -> None:
+        if self._tiny:  # its index may have gigabytes: its rows are not compared
+            self._scan(UNCHANGED, files_read=0, unchanged=self._files)
+            return
         before = self._database.with_suffix(".before")
         database.copy(self._database, before)
         cost = self._index("scan")
@@ -253,10 +329,16 @@ class Scenario:
     def _index(self, *words: str) -> Cost:
         return self._run(self._command(words))
 
-    def _command(self, words: Sequence[str]) -> list[str]:
-        config = [] if self._config is None else ["--config", str(self._config)]
-        head = [sys.executable, "-m", "indexer", "--db", str(self._database), *config]
+    def _command(self, words: Sequence[str], config: Path | None = None) -> list[str]:
+        file = config or self._config
+        settings = [] if file is None else ["--config", str(file)]
+        head = [sys.executable, "-m", "indexer", "--db", str(self._database), *settings]
         return [*head, words[0], "--json", *words[1:]]
+
+    @property
+    def _settings(self) -> str:
+        """The text of the settings that were asked for."""
+        return "" if self._config is None else self._config.read_text("utf-8")
 
     def _run(self, command: list[str], *, cores: int | None = None) -> Cost:
         return run(
@@ -264,7 +346,7 @@ class Scenario:
             cores=cores or self._cores,
             environment=self._environment,
             folder=CHECKOUT,
-            sample=self.sampling,
+            sample_s=self.sample_s,
         )
 
     def _note(self, name: str, cost: Cost) -> Step:

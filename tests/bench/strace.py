@@ -19,9 +19,10 @@ from tests.bench.process import run
 
 _CALL = re.compile(r"(\w+)\(")
 _TRACK = re.compile(
-    r'openat\([^"]*"((?:[^"\\]|\\.)*(?:' + "|".join(map(re.escape, SHARES)) + r'))".* = (\d+)$'
+    r"openat\(.* = (\d+)<((?:[^>\\]|\\.)*(?:" + "|".join(map(re.escape, SHARES)) + r"))>$"
 )
-_READ = re.compile(r"(?:read|pread64|readv|preadv2?)\((\d+),.* = (\d+)$")
+"""With the path of the opened file: names are opened relative to the descriptor of a folder."""
+_READ = re.compile(r"(?:read|pread64|readv|preadv2?)\((\d+)<.*>, .* = (\d+)$")
 
 
 class Opened(Struct):
@@ -66,9 +67,9 @@ def trace(
 ) -> Traced:
     """Run the command once more under strace, many times slower."""
     with tempfile.TemporaryDirectory() as place:
-        outputs = ["strace", "-ff", "-s", "0", "-e", "signal=none", "-o", f"{place}/of", "--"]
+        outputs = ["strace", "-ff", "-y", "-s", "0", "-e", "signal=none", "-o", f"{place}/of", "--"]
         traced = [*outputs, *command]
-        run(traced, cores=cores, environment=environment, folder=folder, sample=False)
+        run(traced, cores=cores, environment=environment, folder=folder, sample_s=None)
         calls: Counter[str] = Counter()
         tracks = []
         for path in sorted(Path(place).iterdir()):
@@ -80,7 +81,7 @@ def trace(
 
 
 def parse(lines: Iterable[str], calls: Counter[str]) -> Iterator[Opened]:
-    """Parse one process's output of `strace -ff`; its calls are added to `calls`."""
+    """Parse one process's output of `strace -ff -y`; its calls are added to `calls`."""
     track = None
     for line in lines:
         name = _CALL.match(line)
@@ -90,7 +91,7 @@ def parse(lines: Iterable[str], calls: Counter[str]) -> Iterator[Opened]:
         if (opened := _TRACK.match(line)) is not None:
             if track is not None:
                 yield track
-            track = Opened(_unescaped(opened[1]), int(opened[2]))
+            track = Opened(_unescaped(opened[2]), int(opened[1]))
         elif track is not None:
             track.calls += 1
             read = _READ.match(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -12,17 +14,31 @@ import mutagen
 import psutil
 import pytest
 
-from tests.bench import database, ratios, scenario, strace
+from tests.bench import (
+    cores,
+    database,
+    measure,
+    page,
+    peers,
+    ratios,
+    report,
+    scenario,
+    strace,
+    watchers,
+)
 from tests.bench.__main__ import main
 from tests.bench.catalogue import SHARES, Album, albums
 from tests.bench.figures import (
     EXTRACT,
     REBUILD,
+    SEED,
     UNCHANGED,
 )
 from tests.bench.make import MARKER, Made, make, write
+from tests.bench.peers.peer import Peer, Setup
 from tests.bench.process import Failed, Watched, run
 from tests.bench.reference import audio_files
+from tests.programs import eventually
 
 
 def python(program: str) -> list[str]:
@@ -103,6 +119,74 @@ def test_no_process_is_left_behind() -> None:
     ):
         watched.await_true(lambda: False, limit_s=0.1)
     assert not psutil.pid_exists(watched.pid)
+
+
+def test_no_child_of_a_process_is_left_behind() -> None:
+    child = "import time; time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with Watched(python(parent)) as watched:
+        watched.await_true(watched.has_children, limit_s=60)
+        (left,) = psutil.Process(watched.pid).children()
+        assert watched.kill().exit_code == -signal.SIGKILL
+    eventually(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize("sample_s", [None, 0.02])
+def test_a_command_that_takes_too_long_is_ended(sample_s: float | None) -> None:
+    with pytest.raises(Failed, match=r"not done after 0\.1 s"):
+        run(python("import time; time.sleep(60)"), sample_s=sample_s, limit_s=0.1)
+
+
+def test_the_cores_that_a_command_and_its_children_use_are_sampled() -> None:
+    child = "import time\nwhile time.process_time() < 0.5: pass"
+    command = python(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])")
+    cost, samples = cores.sampled(command, cores=1, environment=os.environ, folder=Path.cwd())
+    used = [sample.cpu_s for sample in samples]
+    assert used == sorted(used)
+    assert used[-1] == cost.cpu_s > 0.5
+    assert any(0.1 < one < 0.5 for one in used)
+
+
+@pytest.mark.parametrize("peer", peers.ALL.values(), ids=lambda peer: peer.name)
+def test_another_program_scans_twice(tmp_path: Path, peer: Peer) -> None:
+    program = peers.Asked(()).find(peer)
+    if program is None:
+        pytest.skip(f"{peer.program} is not installed")
+    music, place = tmp_path / "music", tmp_path / "place"
+    make(music, files=12)
+    place.mkdir()
+    first, unchanged = peer.scans(Setup(program, music, place, 12, 1, 60.0))
+    assert 0 < first.seconds < 60
+    assert 0 < unchanged.seconds < 60
+    assert first.peak_pss > 0
+    assert peer.version(program)[0].isdigit()
+
+
+def test_a_report_keeps_figures_and_writes_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strace, "installed", lambda: False)
+    monkeypatch.setattr(scenario, "FEW", 20)
+    monkeypatch.setattr(scenario, "AGAIN", 1)
+    monkeypatch.setattr(measure, "TRIALS", 2)
+    for name, value in (("REST_S", 0.2), ("SETTLED_S", 0.2)):
+        monkeypatch.setattr(watchers, name, value)
+    sections = "".join(f"<!-- figures: {name} -->\n<!-- end -->\n" for name in page.SECTIONS)
+    (tmp_path / "README.md").write_text(sections)
+    words = ["--files", "", "--tiny", "20", "--runs", "1", "--peers", ""]
+    assert report.main([*words, "--into", str(tmp_path), "--keep", str(tmp_path)]) == 0
+    (tiny,) = report.load(tmp_path / "figures.json")
+    assert (tiny.files, tiny.tiny) == (20, True)
+    watcher, seed = tiny.watcher(measure.OURS), tiny.step(SEED)
+    assert watcher is not None
+    assert (len(watcher.latencies_ms), watcher.unseen) == (2, 0)
+    assert watcher.rest_pss > 10_000_000
+    assert seed is not None
+    assert seed.busy is not None
+    assert 0 < seed.busy < 1.1
+    assert tiny.searches_ms.keys() == set(scenario.SEARCHES)
+    assert "| 20 tiny files |" in (tmp_path / "README.md").read_text()
+    assert not (tmp_path / "tiny-20" / watchers.OURS).exists()
 
 
 def test_a_command_keeps_to_its_cores() -> None:

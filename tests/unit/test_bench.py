@@ -18,6 +18,8 @@ from tests.bench.figures import (
     Step,
 )
 from tests.bench.process import Cost
+from tests.bench.quick_tags import QUICK, quickly
+from tests.corpus import tagged
 
 
 def paths(made: list[Album]) -> list[str]:
@@ -47,6 +49,18 @@ def test_a_library_has_as_many_files_as_asked_for_in_the_right_mix(files: int) -
 def test_the_seed_decides_everything() -> None:
     assert list(albums(300, seed=7)) == list(albums(300, seed=7))
     assert list(albums(300, seed=7)) != list(albums(300, seed=8))
+
+
+def test_files_that_are_made_quickly_have_the_bytes_of_mutagen() -> None:
+    seen = set()
+    for album in albums(3000, seed=1, tiny=True):
+        for track in album.tracks[:3]:
+            version, tags = album.id3_version, track.tags
+            made = quickly(album.suffix, version, tags)
+            assert made == tagged(album.suffix, picture=None, id3_version=version, **tags)
+        seen.add((album.suffix, album.id3_version, *sorted(album.tracks[0].tags)))
+    assert {suffix for suffix, *_ in seen} == SHARES.keys()
+    assert sum(suffix in QUICK for suffix, *_ in seen) == 2 * 2 * 3  # versions, kinds of tags
 
 
 def test_one_album_is_taken_from_each_end_and_one_from_the_middle() -> None:
