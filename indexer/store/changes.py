@@ -22,9 +22,8 @@ _COLUMNS: Final = (
     "SELECT seq, at, kind, track_id, root, path, old_root, old_path, before FROM changes"
 )
 _SINCE: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq LIMIT ?"
-_OF_TRACKS: Final = "AND track_id IN (SELECT value FROM json_each(?4))"
-"""A condition of its own: SQLite takes the index `changes_track` for it, and none for an OR."""
 _CHOSEN: Final = """
+    AND (?4 IS NULL OR track_id IN (SELECT value FROM json_each(?4)))
     AND (?3 IS NULL OR kind IN (SELECT value FROM json_each(?3)))
     AND (?5 IS NULL
         OR (root = ?5 AND (CAST(path AS BLOB) = ?6
@@ -34,10 +33,6 @@ _CHOSEN: Final = """
 """
 _CHOSEN_SINCE: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq LIMIT ?2"
 _CHOSEN_LAST: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq DESC LIMIT ?2"
-OF_TRACKS_SINCE: Final = f"{_COLUMNS} WHERE +seq > ?1 {_OF_TRACKS} {_CHOSEN} ORDER BY +seq LIMIT ?2"
-OF_TRACKS_LAST: Final = (
-    f"{_COLUMNS} WHERE +seq > ?1 {_OF_TRACKS} {_CHOSEN} ORDER BY +seq DESC LIMIT ?2"
-)
 _BACK_TO: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq DESC"
 _FIRST_AT: Final = "SELECT seq FROM changes WHERE at >= ? ORDER BY seq LIMIT 1"
 _MOVED_FROM: Final = (
@@ -139,7 +134,7 @@ def since(connection: Connection, seq: int, choice: Choice = EVERYTHING) -> Iter
     statement = _SINCE
     chosen: tuple[object, ...] = ()
     if choice != EVERYTHING:
-        statement = _CHOSEN_SINCE if choice.track_ids is None else OF_TRACKS_SINCE
+        statement = _CHOSEN_SINCE
         chosen = choice.parameters()
     while page := list(select(connection, statement, (seq, _PAGE, *chosen))):
         yield from page
@@ -152,8 +147,7 @@ def since(connection: Connection, seq: int, choice: Choice = EVERYTHING) -> Iter
 
 def last(connection: Connection, count: int, choice: Choice = EVERYTHING) -> list[ChangeColumns]:
     """The newest of the chosen changes, `count` at the most, the oldest of them first."""
-    statement = _CHOSEN_LAST if choice.track_ids is None else OF_TRACKS_LAST
-    return list(select(connection, statement, (0, count, *choice.parameters())))[::-1]
+    return list(select(connection, _CHOSEN_LAST, (0, count, *choice.parameters())))[::-1]
 
 
 def back_to(connection: Connection, seq: int) -> Iterator[ChangeColumns]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +13,7 @@ import pytest
 from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store import changes, damaged, schema, views
+from indexer.store import damaged, schema, views
 from indexer.store.connection import open_index
 from tests.rows import MadeUp
 from tests.trees import Plant, ask, song
@@ -92,16 +91,6 @@ def test_what_is_recent_is_read_in_its_order_and_one_album_by_its_tracks(library
         assert not [line for line in told if line.startswith("SCAN track")], told
     told = plans(library, "SELECT * FROM missing", analyzed=False)
     assert [line for line in told if "tracks_missing" in line], told
-
-
-@pytest.mark.parametrize("statement", [changes.OF_TRACKS_SINCE, changes.OF_TRACKS_LAST])
-@pytest.mark.parametrize("analyzed", [False, True], ids=["as made", "analyzed"])
-def test_what_happened_to_some_tracks_is_found_without_all_other_changes(
-    statement: str, analyzed: bool
-) -> None:
-    told = plans("apsw", re.sub(r"\?\d", "'1'", statement), analyzed=analyzed)
-    assert [line for line in told if "changes_track (track_id=?" in line], told
-    assert not [line for line in told if "changes" in line and "SCAN" in line], told
 
 
 def test_tracks_have_their_album_their_file_and_numbers(
