@@ -101,7 +101,7 @@ class PlayedQueues:
 class Silent:
     """A counter that ignores everything."""
 
-    def count(self, *_counted: object) -> None:
+    def count(self, *_counted: object, **_totals: int) -> None:
         pass
 
     def add_totals(self, **_numbers: int) -> None:
