@@ -13,7 +13,7 @@ import os
 import random
 import selectors
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -30,7 +30,7 @@ from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint
 from indexer.queue.messages import FolderHint, PathText, RelayOrder
 from indexer.queue.redis_client import answering, shown
-from indexer.queue.relays import BEAT_S, Announcement, RelayLink
+from indexer.queue.relays import BEAT_S, MOST_HINTS, Announcement, RelayLink
 from indexer.roots.open_roots import name_for
 from indexer.roots.registry import real_root
 from indexer.settings import Settings
@@ -49,8 +49,6 @@ _FENCE_S: Final = 5.0
 _MOST_GIVEN: Final = 4
 """Jobs that may wait in Redis: with more, hints gather here, where they are bounded. A guess."""
 _GIVEN_PAUSE_S: Final = 1.0
-_MOST_HINTS: Final = 1_000
-"""In one job; more become one hint for each root. A guess."""
 _MOST_LISTED: Final = 1_000
 """Files of a new folder that are looked at here; others wait at the index until they are still. A
 guess."""
@@ -148,7 +146,7 @@ class Relay:
         self._settings = settings
         self._clock = clock
         self._log = EventLog()
-        self._stopping = False
+        self._stopping = self._is_closed = False
         self._link = RelayLink(settings, host)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._observers = Observers(self.wake)
@@ -190,13 +188,14 @@ class Relay:
         ignore_lease_signal()
 
     def stop(self) -> None:
-        """End the loop; safe in a signal handler and from any thread."""
+        """End the loop; safe in a signal handler and from any thread, after `close`, too."""
         self._stopping = True
         self.wake()
 
     def wake(self) -> None:
         """Have the loop take its next turn now; safe in a signal handler and from any thread."""
-        os.eventfd_write(self._wake_fd, 1)
+        if not self._is_closed:  # its number may be another file's by now
+            os.eventfd_write(self._wake_fd, 1)
 
     def run(self) -> None:
         """Work until `stop`.
@@ -217,6 +216,7 @@ class Relay:
         """Give everything back."""
         self._observers.close()
         self._link.close()
+        self._is_closed = True  # a second signal may come until the program has ended
         os.close(self._wake_fd)
 
     def next_turn(self) -> float:
@@ -319,10 +319,11 @@ class Relay:
                 reason=why, mend="mount its disk" if is_gone else remedy(error, 1),
             )  # fmt: skip
 
-    def _everything(self, now: float) -> None:
-        """What was given may be lost."""
+    def _everything(self, now: float, names: Collection[str] | None = None) -> None:
+        """What was given may be lost: of all roots, or of those with these names."""
         for place in self._places.values():
-            self._debouncer.offer_hint(Hint(place.root.row.id, recursive=True), now)
+            if names is None or place.root.row.name in names:
+                self._debouncer.offer_hint(Hint(place.root.row.id, recursive=True), now)
 
     # Redis
 
@@ -358,14 +359,20 @@ class Relay:
             self._run_id, self._index = met.run_id, None
             self._link.forget()
             self._ask(now)
+        elif met.announcement is None and self._index is not None:
+            self._log.warning("redis emptied", action="all roots are looked at")
+            self._everything(now)
+            self._index = None
+            self._link.forget()
+            self._ask(now)
+        self._see_to_given(now)
         if self._asking:
             self._await_answer(now)
-        elif met.announcement is None or self._misses(met.announcement):
-            if now >= self._ask_at:
-                self._ask(now)
-                self._await_answer(now)
-        else:
+        elif met.announcement is not None and self._is_news(met.announcement):
             self._take(met.announcement, now)
+        elif now >= self._ask_at:
+            self._ask(now)
+            self._await_answer(now)
 
     def _ask(self, now: float) -> None:
         self._link.ask()
@@ -398,14 +405,18 @@ class Relay:
             self._told = detail
             self._log.warning("waiting", what="index", detail=detail)
 
-    def _misses(self, announcement: Announcement) -> bool:
-        return any(one.root.row.name not in announcement.roots for one in self._places.values())
+    def _is_news(self, announcement: Announcement) -> bool:
+        """Whether to go by it: not one without our roots that may be older than this run."""
+        has_all = all(one.root.row.name in announcement.roots for one in self._places.values())
+        return has_all or self._index not in (None, announcement)
 
     def _take(self, announcement: Announcement, now: float) -> None:
         """Take in which index this is. Raises UsageError where it never had one of our roots."""
         before, self._index = self._index, announcement
         if before is not None and before.index != announcement.index:
             self._everything(now)
+        elif before is not None:  # of a root that it did not have, nothing was told meanwhile
+            self._everything(now, set(announcement.roots) - set(before.roots))
         names = [place.root.row.name for place in self._places.values()]
         strange = [name for name in names if name not in announcement.roots]
         if strange:
@@ -434,16 +445,7 @@ class Relay:
         """Put what is due into the queue, unless too much waits there."""
         if not any(due_at <= now for due_at in self._dues()):
             return
-        given = self._link.see_to_given(now)
-        for job_id in given.failed:
-            self._log.warning(
-                "hint failed", job=job_id, action="`indexer queues failed` where the index is; the"
-                " change is found by polling",
-            )  # fmt: skip
-        if given.lost:
-            self._log.warning("hints lost", jobs=given.lost, action="all roots are looked at")
-            self._everything(now)
-        if given.waiting >= _MOST_GIVEN:
+        if self._see_to_given(now) >= _MOST_GIVEN:
             self._give_at = now + _GIVEN_PAUSE_S
             return
         again = [due.hint for echo in self._echoes for due in echo.pop_due(now, _unseen)]
@@ -460,6 +462,19 @@ class Relay:
             if hint.folder or not hint.recursive:
                 for echo in self._echoes:
                     echo.offer_hint(hint, now)
+
+    def _see_to_given(self, now: float) -> int:
+        """How many jobs wait; what became of the others is told, and mended where they are lost."""
+        given = self._link.see_to_given(now)
+        for job_id in given.failed:
+            self._log.warning(
+                "hint failed", job=job_id, action="`indexer queues failed` where the index is; the"
+                " change is found by polling",
+            )  # fmt: skip
+        if given.lost:
+            self._log.warning("hints lost", jobs=given.lost, action="all roots are looked at")
+            self._everything(now)
+        return given.waiting
 
     @contextmanager
     def _kept(self, hints: list[Hint]) -> Iterator[None]:
@@ -480,7 +495,7 @@ class Relay:
         hints = [hint for hint in (*(due.hint for due in dues), *again) if hint.root_id in known]
         if not hints:
             return
-        if len(hints) > _MOST_HINTS:
+        if len(hints) > MOST_HINTS:
             hints = [Hint(root_id, recursive=True) for root_id in {one.root_id for one in hints}]
         closed = {(due.hint.root_id, path) for due in dues for path in due.whole}
         unfinished = {(due.hint.root_id, path) for due in dues for path in due.unfinished}

@@ -31,6 +31,8 @@ SILENT_S: Final = 30.0
 """A relay without a sign of life for so long is lost: it may miss two. A guess."""
 LOST_S: Final = 60.0
 """A job that was begun, and is not done after so long, was lost with its worker. A guess."""
+MOST_HINTS: Final = 1_000
+"""In one job; more become one hint for each root. A guess."""
 _KEPT_S: Final = 7 * 86_400
 """For so long `status` tells that there was a relay."""
 _COMMAND_S: Final = 10.0

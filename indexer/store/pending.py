@@ -83,6 +83,14 @@ _ANY_GENERATION: Final = 2**62
 """Above every possible generation."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
 _BEFORE: Final = "SELECT root_id, count(*), min(at) FROM pending WHERE at < ? GROUP BY root_id"
+_PLAIN_HINTS: Final = """
+SELECT count(*) FROM pending
+WHERE root_id = ? AND NOT is_chunk AND NOT scan_id AND NOT reread AND NOT passes
+"""
+_DROP_PLAIN_HINTS: Final = """
+DELETE FROM pending
+WHERE root_id = ? AND NOT is_chunk AND NOT scan_id AND NOT reread AND NOT passes
+"""
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
 
 
@@ -156,6 +164,18 @@ def _enqueue(
             connection.execute(_SELF_GENERATION, (row_id,))
         rows.append(PendingRow(row_id, generation, hint, at=now_ms, scan_id=scan_id))
     return rows
+
+
+def drop_hints_beyond(connection: Connection, root_id: int, most: int) -> bool:
+    """Where more than `most` hints of a root are not scanned yet: close them all, and be true.
+
+    The caller has all of the root scanned instead. Neither hints of a run are closed, which counts
+    them, nor those that want files read again.
+    """
+    if int(select_value(connection, _PLAIN_HINTS, (root_id,))) <= most:
+        return False
+    connection.execute(_DROP_PLAIN_HINTS, (root_id,))
+    return True
 
 
 def add_chunk(

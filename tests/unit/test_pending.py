@@ -317,3 +317,15 @@ def test_a_chunk_that_is_split_has_a_chunk_for_each_of_its_names_in_its_place(
         assert (part.hint.root_id, part.hint.folder, part.hint.reread) == (1, b"A", 3)
         assert (part.generation, part.scan_id, part.is_chunk, part.attempts) == (5, 7, True, 0)
     assert not pending.is_open(connection, chunk)
+
+
+def test_hints_that_are_given_up_are_those_that_nothing_else_waits_for(
+    connection: Connection,
+) -> None:
+    plain = [pending.enqueue(connection, Hint(1, b"%d" % number), 1) for number in range(3)]
+    again = pending.enqueue(connection, Hint(1, b"A", reread=1), 1)
+    of_run = pending.enqueue(connection, Hint(1, b"B"), 1, scan_id=5)
+    chunk = pending.add_chunk(connection, Hint(1, b"0", (b"x",)), plain[0].generation, 1)
+    assert not pending.drop_hints_beyond(connection, 1, 3)
+    assert pending.drop_hints_beyond(connection, 1, 2)
+    assert pending.all_rows(connection) == [again, of_run, chunk]

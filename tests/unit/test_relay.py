@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def made(tmp_path: Path, link: PlayedLink) -> Iterator[MakeRelay]:
 
     yield make
     for relay in relays:
-        relay.close()
+        if not relay._is_closed:
+            relay.close()
 
 
 def told(link: PlayedLink) -> list[tuple[str, str, tuple[str, ...] | None, bool]]:
@@ -271,6 +273,43 @@ def test_a_refused_hint_is_logged_and_not_told_for_ever(
     assert caplog.messages.count("hint failed") == 1
 
 
+def test_a_lost_job_is_seen_although_nothing_more_happens(
+    made: MakeRelay, link: PlayedLink
+) -> None:
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.lost = 1
+    relay.step(11.0)
+    relay.step(12.0)
+    assert told(link) == [EVERYTHING]
+
+
+def test_an_emptied_redis_has_everything_looked_at(made: MakeRelay, link: PlayedLink) -> None:
+    """Its run id stays; the announcement went with the jobs."""
+    relay = made()
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.announcement, link.answers = None, "queued"
+    relay.step(11.0)
+    link.announcement, link.answers = INDEX, ""
+    for second in range(12, 15):
+        relay.step(float(second))
+    assert told(link) == [EVERYTHING]
+
+
+def test_a_signal_after_the_end_does_no_harm(made: MakeRelay, tmp_path: Path) -> None:
+    """A second Ctrl-C, while the program ends: the descriptor may be that of another file."""
+    relay = made()
+    relay.close()
+    with (tmp_path / "other").open("wb") as other:
+        assert other.fileno() == relay._wake_fd
+        relay.stop()
+        assert os.fstat(other.fileno()).st_size == 0
+
+
 def test_a_root_that_the_index_never_had_is_wrong_use(made: MakeRelay, link: PlayedLink) -> None:
     link.announcement = Announcement("token", ("Musik",))
     with pytest.raises(errors.UsageError, match="no root named music; it has Musik"):
@@ -293,6 +332,21 @@ def test_a_root_that_was_renamed_there_stops_only_its_own_hints(
         relay._debouncer.offer_hint(Hint(root, b"", (b"a.mp3",)), 90.0)
     relay.step(91.0)
     assert {root for root, *_ in told(link)} == {"other"}
+
+
+def test_a_root_that_the_index_has_again_is_looked_at(made: MakeRelay, link: PlayedLink) -> None:
+    """What happened there meanwhile was not told."""
+    relay = made("music", "other")
+    relay.step(0.0)
+    relay.step(1.0)
+    told(link)
+    link.announcement = Announcement("token", ("new", "other"))
+    for second in range(11, 15):
+        relay.step(float(second))
+    link.announcement = INDEX
+    for second in range(15, 90):
+        relay.step(float(second))
+    assert told(link) == [EVERYTHING]
 
 
 def test_nothing_is_told_before_the_index_has_answered(made: MakeRelay, link: PlayedLink) -> None:
