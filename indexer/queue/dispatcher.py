@@ -83,7 +83,6 @@ class Dispatcher:
         self._client = connect(settings, timeout_s=_COMMAND_S)
         self._queues = Queues(self._client)
         self._lost_artwork = LostJobs(self._queues, settings.lease)
-        self._token = token_of(connection)
         self._leases = DispatchLeases(
             settings.lease,
             settings.queue_retries,
@@ -109,6 +108,11 @@ class Dispatcher:
     @property
     def queues(self) -> Queues:
         return self._queues
+
+    @property
+    def _token(self) -> str:
+        """Of the index as it is now: a repair with losses gives it another one."""
+        return token_of(self._connection)
 
     def enqueue(
         self, hints: Sequence[Hint], facts: EventFacts = _NO_FACTS, *, scan_id: int = 0

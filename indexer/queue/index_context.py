@@ -20,6 +20,8 @@ from indexer.store import roots
 from indexer.store.connection import check_not_emptied, open_index, token_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import redis
 
     from indexer.settings import Settings
@@ -35,6 +37,7 @@ class IndexContext:
         self.rates = RedisRates(client)
         check_not_emptied(settings.db)
         check_is_kept(settings.db)
+        self._inode = _inode(settings.db)
         self.connection = open_index(
             settings.db,
             write=True,
@@ -46,6 +49,15 @@ class IndexContext:
     def close(self) -> None:
         """Close the index."""
         self.connection.close()
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the index that was opened is another one now, such as a copy that was put back.
+
+        It was written over, or another file has its name; not where none has.
+        """
+        is_other_file = _inode(self.settings.db) not in (None, self._inode)
+        return is_other_file or token_of(self.connection) != self.token
 
     def check(self, token: str) -> None:
         """Raise QueueError for a job of another index."""
@@ -84,6 +96,14 @@ class IndexContext:
             touches=touches,
             about=about,
         )
+
+
+def _inode(path: Path) -> int | None:
+    """None: there is no file."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def files_text(number: int) -> str:

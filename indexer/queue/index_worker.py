@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,11 +36,29 @@ class IndexWorker:
     """One open index, and what is kept between the jobs of its queues."""
 
     def __init__(self, settings: Settings, path_filter: PathFilter, client: redis.Redis) -> None:
-        self.context = IndexContext(settings, path_filter, client)
-        self.tracker = GenerationTracker(self.context)
-        self.scanner = scan.Scanner(self.context, self.tracker)
         self.streak = FaultStreak()
+        self._client = client
         self._artwork: dict[OwnerKind, ArtworkWork] = {}
+        self._work_on(IndexContext(settings, path_filter, client))
+
+    def _work_on(self, context: IndexContext) -> None:
+        self.context = context
+        self.tracker = GenerationTracker(context)
+        self.scanner = scan.Scanner(context, self.tracker)
+
+    def _open_again_if_replaced(self) -> None:
+        """Go on with the index that is there now: every job of it would be refused otherwise.
+
+        What is kept between jobs is of the other one, scans that wait for their next slice, too.
+        """
+        old = self.context
+        if not old.is_replaced:
+            return
+        new = IndexContext(old.settings, old.path_filter, self._client)
+        _log.warning("index replaced path=%s action=it is opened again", old.settings.db)
+        self.close()
+        self._artwork.clear()
+        self._work_on(new)
 
     def close(self) -> None:
         """Close the database."""
@@ -65,7 +82,7 @@ class IndexWorker:
         return {
             "scan": self._guarded(scan.run),
             "relayed": self._guarded(relayed.run),
-            "batch": partial(batch.run, self),
+            "batch": self._guarded(batch.run),
             "insert": self._guarded(insert.run),
             "deferred": self._guarded(maintenance.run),
             "album_cover": self._guarded(artwork.album_cover),
@@ -73,13 +90,18 @@ class IndexWorker:
             "playlist": self._guarded(artwork.playlist),
         }
 
+    def _run(self, run: Callable[[IndexWorker, msgspec.Raw], None], raw: msgspec.Raw) -> None:
+        """Run a job function on the index that is there now."""
+        self._open_again_if_replaced()
+        run(self, raw)
+
     def _guarded(self, run: Callable[[IndexWorker, msgspec.Raw], None]) -> Handler:
         """A job function that has the index repaired where it is damaged, and is run once more."""
         database = self.context.settings.db
 
         def explaining(raw: msgspec.Raw) -> None:
             with explained(database):
-                run(self, raw)
+                self._run(run, raw)
 
         def mending(raw: msgspec.Raw) -> None:
             try:

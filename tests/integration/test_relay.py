@@ -469,3 +469,43 @@ def test_a_hint_that_is_not_for_this_index_is_refused(
     ).objects
     assert told in json.dumps(line)
     assert rows(site.db, "SELECT count(*) FROM pending") == [(0,)]
+
+
+def test_hints_of_a_root_that_the_index_has_are_not_lost_with_those_of_another(
+    site: Site, server: RedisServer, daemon: Daemon
+) -> None:
+    own = str(rows(site.db, "SELECT token FROM identity")[0][0])
+    hints = (FolderHint(root="renamed", recursive=True), FolderHint(root="nas", recursive=True))
+    link = RelayLink(Settings(db=site.db, redis=server.address), "nas")
+    plant(site.disk, {"c.mp3": tagged(title="C")})
+    link.give(RelayOrder(index=own, hints=hints), 0.0)
+    link.close()
+    daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})
+    eventually(lambda: failed(server.client()))
+
+
+def test_an_index_that_was_put_back_from_a_copy_is_told_too(
+    site: Site, server: RedisServer
+) -> None:
+    """The worker goes on meanwhile; the first hint is for the index that was there before."""
+    config = quick(server.address, **NEVER_POLLED)
+    copy = site.db.with_name("copy.db")
+    run("rebuild", site.share, db=site.db, config="still = 0.05\n")
+    run("backup", copy, db=site.db)
+    with (
+        crew(db=site.db, config=config),
+        relaying(
+            f"nas={site.disk}", folder=site.there, config=quick(server.address), until=None
+        ) as relay,
+    ):
+        with watching(site.share, db=site.db, config=config, until=None) as daemon:
+            daemon.await_line("polling root=nas")
+            relay.await_line("relaying")
+            ready(site, relay, server)
+            assert daemon.end() == 0
+        run("rebuild", "--from", copy, db=site.db, config="still = 0.05\n")
+        with watching(site.share, db=site.db, config=config, until=None) as daemon:
+            daemon.await_line("polling root=nas")
+            plant(site.disk, {"c.mp3": tagged(title="C")})
+            relay.await_line("relaying", times=2)
+            daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})

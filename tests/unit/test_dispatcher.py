@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -18,11 +19,12 @@ from tests.property.test_queue_convergence import PlayedQueues
 from tests.trees import Plant, song
 
 Dispatch = Callable[[float], list[int]]
+Orders = Callable[[float], list[ScanOrder]]
 
 
 @pytest.fixture
-def dispatch(library: Library, plant: Plant, settings: Settings) -> Iterator[Dispatch]:
-    """`dispatch(now)`: one tick of a dispatcher; the generations of the dispatched rows."""
+def orders(library: Library, plant: Plant, settings: Settings) -> Iterator[Orders]:
+    """`orders(now)`: one tick of a dispatcher; the dispatched orders."""
     plant({"1.mp3": song("One")})
     library.scan()
     connection = open_index(settings.db, write=True)
@@ -32,15 +34,21 @@ def dispatch(library: Library, plant: Plant, settings: Settings) -> Iterator[Dis
     dispatcher._queues = queues  # type: ignore[assignment]
     dispatcher._meet_at = float("inf")
 
-    def dispatch(now: float) -> list[int]:
+    def orders(now: float) -> list[ScanOrder]:
         dispatcher.tick(now)
-        orders = [msgspec.json.decode(data, type=ScanOrder) for _, data in queues.jobs["scan"]]
+        found = [msgspec.json.decode(data, type=ScanOrder) for _, data in queues.jobs["scan"]]
         queues.jobs["scan"].clear()
-        return [order.generation for order in orders]
+        return found
 
-    yield dispatch
+    yield orders
     dispatcher.close()
     connection.close()
+
+
+@pytest.fixture
+def dispatch(orders: Orders) -> Dispatch:
+    """The generations of the dispatched rows."""
+    return lambda now: [order.generation for order in orders(now)]
 
 
 def left(settings: Settings, *hints: Hint) -> list[int]:
@@ -86,3 +94,11 @@ def test_what_is_lost_is_dispatched_again_when_its_lease_has_ended(
     assert dispatch(0.0) == [names]
     assert dispatch(settings.lease - 0.1) == []
     assert dispatch(2 * settings.lease) == [names]
+
+
+def test_jobs_are_for_the_index_as_a_repair_has_left_it(orders: Orders, settings: Settings) -> None:
+    """One with losses gives it another token; workers refuse jobs of the one before."""
+    left(settings, NAMES)
+    with closing(open_index(settings.db, write=True)) as other, write_transaction(other):
+        other.execute("UPDATE identity SET token = 'another'")
+    assert [order.index for order in orders(0.0)] == ["another"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -11,16 +12,18 @@ import msgspec
 import pytest
 import redis
 
+from indexer.errors import QueueError
 from indexer.library import Library
 from indexer.model import Hint
+from indexer.queue import index_context, relayed
 from indexer.queue.batch_messages import InsertOrder
 from indexer.queue.index_worker import IndexWorker
-from indexer.queue.messages import Origin, ScanOrder
+from indexer.queue.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
 from indexer.stages.scan import Plan
 from indexer.store import pending, problems, scans
-from indexer.store.connection import token_of, write_transaction
+from indexer.store.connection import open_index, token_of, write_transaction
 from indexer.store.pending import PendingRow
 from tests.property.test_queue_convergence import PlayedQueues, Silent
 from tests.stage_harness import ByHand, refuse_folder
@@ -82,6 +85,7 @@ def house(
     nobody = redis.Redis(unix_socket_path="/nobody/listens/here")
     owner = IndexWorker(settings, by_hand.wanted, nobody)
     played: Any = PlayedQueues()
+    played.client = nobody
     owner.context.queues, owner.context.rates = played, Silent()  # type: ignore[assignment]
     yield House(owner, by_hand, music)
     owner.close()
@@ -158,3 +162,54 @@ def test_a_name_that_a_look_at_everything_has_behind_it_is_looked_at_once_more(
     put(house.music, "a/1.mp3", song("Two"))
     house.insert(path, everything=everything)
     assert house.waiting == left
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["written over", "another file"])
+def test_jobs_are_of_the_index_that_was_put_back_from_a_copy(
+    house: House,
+    library: Library,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_lost: bool,
+) -> None:
+    monkeypatch.setattr(index_context, "Queues", lambda _client: PlayedQueues())
+    monkeypatch.setattr(index_context, "RedisRates", lambda _client: Silent())
+    copy, before = tmp_path / "copy.db", house.owner.context.token
+    library.backup(copy)
+    if is_lost:
+        library.close()
+        for file in library.database.parent.glob(library.database.name + "*"):
+            file.unlink()
+    library.restore(copy)
+    with closing(open_index(library.database, write=True)) as connection:
+        now = token_of(connection)
+        with write_transaction(connection):
+            row = pending.enqueue(connection, Hint(1, b"", (ONE,)), 1)
+        with pytest.raises(QueueError, match="for another index"):
+            house.do("scan", ScanOrder(index=before, generation=row.generation))
+        house.do("scan", ScanOrder(index=now, generation=row.generation))
+        assert pending.all_rows(connection) == []
+
+
+def test_hints_beyond_a_number_become_one_for_all_of_the_root(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its disk is away nothing answers them, and a relay is not told to stop."""
+    monkeypatch.setattr(relayed, "MOST_OPEN", 3)
+    monkeypatch.setattr(relayed, "announce", lambda *_: None)
+    for number in range(20):
+        hint = FolderHint(root="music", folder=PathText("a"), names=(PathText(f"{number}.mp3"),))
+        house.do("relayed", RelayOrder(index=house.owner.context.token, hints=(hint,)))
+        assert len(house.waiting) <= 4
+    assert None in house.waiting
+
+
+def test_a_job_with_more_than_a_relay_ever_gives_is_one_hint_for_its_root(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relayed, "announce", lambda *_: None)
+    hints = tuple(FolderHint(root="music", folder=PathText(f"{n}")) for n in range(1001))
+    house.do("relayed", RelayOrder(index=house.owner.context.token, hints=hints))
+    rows = pending.all_rows(house.by_hand.connection)
+    assert [row.hint for row in rows] == [Hint(1, recursive=True)]
