@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from indexer.runs.lock import DispatchLock
     from indexer.settings import Settings
     from indexer.store.connection import Connection
-    from watcher.daemon import Daemon, Progress
+    from watcher.daemon import Progress
     from watcher.reload import Reload
 
 
@@ -110,12 +110,13 @@ def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: 
 
     A ROOT is NAME=FOLDER: a root of that index, and where its music lies here; or just a folder
     of that name. Without one: the [roots.NAME] of the settings. Needs no database, but the
-    `redis` of the index, from the settings or INDEXER_REDIS.
+    `redis` of the index, from the settings or INDEXER_REDIS. SIGHUP has it read them again.
     """
     session.make_absolute()
+    session.settings()
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
     try:
-        _relay(session.settings(), roots)
+        _relay(session.settings, roots)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
@@ -124,23 +125,31 @@ def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: 
 cli.add_command(completion_of("watcher"))
 
 
+class _Loop(Protocol):
+    """A daemon, or a relay."""
+
+    def stop(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+
 class _Requests:
-    """What signals have asked for, also while one daemon is closed and the next one made."""
+    """What signals have asked for, also while one loop is closed and the next one made."""
 
     def __init__(self) -> None:
         self.stopped = False
-        self.daemon: Daemon | None = None
+        self.loop: _Loop | None = None
         """One that is open: a closed one has no descriptor to be woken by."""
 
     def stop(self) -> None:
         self.stopped = True
-        if self.daemon is not None:
-            self.daemon.stop()
+        if self.loop is not None:
+            self.loop.stop()
 
     def reload(self, reload: Reload) -> None:
         reload.ask()
-        if self.daemon is not None:
-            self.daemon.wake()
+        if self.loop is not None:
+            self.loop.wake()
 
 
 def _watch(
@@ -181,24 +190,42 @@ def _watch(
         _run_daemons(dispatcher.connection, dispatcher.lock, reload, requests, progress, terminal)
 
 
-def _relay(settings: Settings, words: Sequence[bytes]) -> None:
+def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
     import socket
 
     from indexer.ignore_files import path_filter_of
     from indexer.queue.redis_client import connect
+    from watcher.log import EventLog
     from watcher.relay import Relay, relayed_folders
+    from watcher.reload import Reload
 
-    connect(settings).close()  # a wrong address is told before anything else
-    folders = relayed_folders(words, settings)
+    log, requests = EventLog(), _Requests()
+    reload = Reload(load, load(), log)
+    connect(reload.settings).close()  # a wrong address is told before anything else
+    folders = relayed_folders(words, reload.settings)
     os.chdir("/")  # a current folder on a disk keeps it from being unmounted
-    relay = Relay(settings, folders, path_filter_of(settings), socket.gethostname())
     signal.signal(signal.SIGALRM, _give_up)
-    _on_signals(relay.stop, and_then_s=_MOST_TO_STOP_S)
-    try:
-        relay.run()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        relay.close()
+    _on_signals(requests.stop, and_then_s=_MOST_TO_STOP_S)
+    _on_hangup(requests, reload)
+    first = True
+    while first or reload.taken():
+        if not first:
+            try:
+                folders = relayed_folders(words, reload.settings)
+            except errors.IndexerError as error:
+                log.warning("folders unchanged", detail=str(error))
+        first = False
+        wanted = path_filter_of(reload.settings)
+        relay = requests.loop = Relay(reload.settings, folders, wanted, socket.gethostname())
+        try:
+            if not requests.stopped:
+                relay.run(reload.is_due)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            requests.loop = None
+            relay.close()
+        if requests.stopped:
+            return
 
 
 def _run_daemons(
@@ -215,8 +242,7 @@ def _run_daemons(
     from watcher.daemon import Daemon
     from watcher.system import Watchdog
 
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload(reload))
+    _on_hangup(requests, reload)
     watchdog = Watchdog(os.environ)
     if watchdog.is_on:
         import faulthandler
@@ -224,7 +250,7 @@ def _run_daemons(
         faulthandler.enable()  # where a loop hung stands in the log, when it is killed for that
     first = True
     while first or reload.taken():
-        daemon = requests.daemon = Daemon(
+        daemon = requests.loop = Daemon(
             connection,
             lock,
             reload.settings,
@@ -247,7 +273,7 @@ def _run_daemons(
             if requests.stopped or sys.exc_info()[0] is not None:
                 system.notify(system.STOPPING, os.environ)
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            requests.daemon = None
+            requests.loop = None
             daemon.close()
         first = False
 
@@ -277,6 +303,12 @@ def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, caught)
+
+
+def _on_hangup(requests: _Requests, reload: Reload) -> None:
+    """Have SIGHUP read the settings again, unless it was ignored at the start (`nohup`)."""
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload(reload))
 
 
 def _give_up(_number: int, _frame: FrameType | None) -> None:

@@ -197,18 +197,18 @@ class Relay:
         if not self._is_closed:  # its number may be another file's by now
             os.eventfd_write(self._wake_fd, 1)
 
-    def run(self) -> None:
-        """Work until `stop`.
+    def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Work until `stop`, or until another one with other settings is to take over.
 
         Raises QueueError where the first Redis refuses us, and UsageError where the index has not
         a root of this name.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_fd, selectors.EVENT_READ)
-            while not self._stopping:
+            while not (self._stopping or is_over()):
                 self.step(self._clock())
                 selector.select(max(0.0, self.next_turn() - self._clock()))
-        if not self._trouble:
+        if self._stopping and not self._trouble:
             with suppress(errors.QueueError), answering(self._settings):
                 self._link.end(self._known_names())
 

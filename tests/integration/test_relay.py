@@ -355,6 +355,28 @@ def test_what_happens_while_the_network_is_away_is_told_when_it_is_back(
         assert is_alive(daemon.db, server)
 
 
+def test_sighup_has_the_settings_read_again_and_changes_are_told_on(
+    site: Site, server: RedisServer, daemon: Daemon
+) -> None:
+    config = quick(server.address)
+    with relaying(f"nas={site.disk}", folder=site.there, config=config) as relay:
+        ready(site, relay, server)
+        relay.process.send_signal(signal.SIGHUP)
+        relay.await_line("reloaded changed=nothing")
+        (site.there / "relay.toml").write_text("no settings\n")
+        relay.process.send_signal(signal.SIGHUP)
+        relay.await_line("reload refused", "the old settings stay")
+        (site.there / "relay.toml").write_text(config + "quiet = 0.01\n")
+        relay.process.send_signal(signal.SIGHUP)
+        relay.await_line("reloaded changed=quiet")
+        relay.await_line("relaying roots=nas", times=2)
+        plant(site.disk, {"c.mp3": tagged(title="C")})
+        daemon.shows({"a.mp3": "A", "b/b.mp3": "B", "c.mp3": "C"})
+        assert is_alive(daemon.db, server)
+        assert relay.end() == 0
+        assert not is_alive(daemon.db, server)
+
+
 # Who may
 
 
