@@ -49,7 +49,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
     ignore_lease_signal()
     if die_with_parent(int(sys.argv[1])):
-        with socket.socket(fileno=int(sys.argv[2])) as parent, suppress(BrokenPipeError):
+        parent = socket.socket(fileno=int(sys.argv[2]))
+        with parent, suppress(BrokenPipeError, ConnectionResetError):  # it was killed
             _Helper(parent).serve()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,11 +21,13 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.roots.acceptance import accept_disks
 from indexer.roots.opening import open_tree
 from indexer.roots.share_tree import Share, open_share
+from indexer.shares.helper_client import HELPER
 from indexer.shares.registry import shares
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
 from indexer.walk import look, names_in, unseen, walk
+from tests.programs import AT_MOST_S
 from tests.trees import Plant
 
 WANTED = PathFilter(frozenset({b".mp3"}))
@@ -205,3 +210,18 @@ def test_a_share_lets_its_disk_go_when_it_is_closed(both: Both, root: RootRow) -
     assert os.fsdecode(root.path) in opened()
     share.close()
     assert os.fsdecode(root.path) not in opened()
+
+
+def test_a_helper_whose_parent_is_killed_ends_without_a_word() -> None:
+    """An answer that was not read resets the connection."""
+    ours, its = socket.socketpair()
+    with subprocess.Popen(
+        [*HELPER, str(os.getpid()), str(its.fileno())],
+        pass_fds=[its.fileno()],
+        stderr=subprocess.PIPE,
+    ) as helper:
+        its.close()
+        assert select.select([ours], [], [], AT_MOST_S)[0]
+        ours.close()
+        _, told = helper.communicate(timeout=AT_MOST_S)
+    assert (helper.returncode, told) == (0, b"")
