@@ -89,8 +89,12 @@ WHERE root_id = ? AND NOT is_chunk AND NOT scan_id AND NOT reread AND NOT passes
 """
 _DROP_PLAIN_HINTS: Final = """
 DELETE FROM pending
-WHERE root_id = ? AND NOT is_chunk AND NOT scan_id AND NOT reread AND NOT passes
+WHERE root_id = ?1 AND NOT is_chunk AND NOT scan_id AND NOT reread AND NOT passes
+    AND id IS NOT (SELECT min(id) FROM pending WHERE root_id = ?1 AND NOT is_chunk
+        AND recursive AND names IS NULL AND folder = x'')
 """
+"""Not the oldest hint for all of a root: its scan goes on, and many hints would begin it again for
+ever."""
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
 
 
@@ -170,7 +174,7 @@ def drop_hints_beyond(connection: Connection, root_id: int, most: int) -> bool:
     """Where more than `most` hints of a root are not scanned yet: close them all, and be true.
 
     The caller has all of the root scanned instead. Neither hints of a run are closed, which counts
-    them, nor those that want files read again.
+    them, nor those that want files read again, nor the oldest for all of the root.
     """
     if int(select_value(connection, _PLAIN_HINTS, (root_id,))) <= most:
         return False

@@ -326,6 +326,7 @@ def test_hints_that_are_given_up_are_those_that_nothing_else_waits_for(
     again = pending.enqueue(connection, Hint(1, b"A", reread=1), 1)
     of_run = pending.enqueue(connection, Hint(1, b"B"), 1, scan_id=5)
     chunk = pending.add_chunk(connection, Hint(1, b"0", (b"x",)), plain[0].generation, 1)
-    assert not pending.drop_hints_beyond(connection, 1, 3)
-    assert pending.drop_hints_beyond(connection, 1, 2)
-    assert pending.all_rows(connection) == [again, of_run, chunk]
+    begun, _ = (pending.enqueue(connection, EVERYTHING, 1) for _ in range(2))
+    assert not pending.drop_hints_beyond(connection, 1, 5)
+    assert pending.drop_hints_beyond(connection, 1, 4)
+    assert pending.all_rows(connection) == [again, of_run, chunk, begun]
