@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
+from indexer.errors import QueueError
 from indexer.queue.jobs import RELAYED_FUNCTION, read_order
 from indexer.queue.messages import RelayOrder
 from indexer.queue.queues import ALIVE, Queues
@@ -93,7 +95,10 @@ def relay_statuses(client: redis.Redis, names: Collection[str]) -> dict[str, Rel
     for name, sign, left_ms in zip(names, told, told, strict=True):
         if sign is None:
             continue
-        relay: SignOfLife = read_order(sign, SignOfLife)
+        try:
+            relay: SignOfLife = read_order(sign, SignOfLife)
+        except QueueError:  # of another version: Redis answers all the same
+            continue
         silent_s = max(0.0, _KEPT_S - left_ms / 1000)
         alive = not relay.ended and silent_s <= SILENT_S
         found[name] = RelayStatus(host=relay.host, alive=alive, silent_seconds=round(silent_s, 3))
@@ -129,7 +134,10 @@ class RelayLink:
             for name in alive:
                 pipeline.set(_RELAY + name, sign, ex=_KEPT_S)
             info, told, *_ = pipeline.execute()
-        announcement = None if told is None else read_order(told, Announcement)
+        announcement = None
+        if told is not None:
+            with suppress(QueueError):  # of another version: the answer to a question replaces it
+                announcement = read_order(told, Announcement)
         return Met(str(info["run_id"]), announcement)
 
     def end(self, names: Iterable[str]) -> None:

@@ -355,6 +355,23 @@ def test_what_happens_while_the_network_is_away_is_told_when_it_is_back(
         assert is_alive(daemon.db, server)
 
 
+@pytest.mark.usefixtures("daemon")
+def test_a_name_of_the_index_that_cannot_be_read_is_asked_for(
+    site: Site, server: RedisServer
+) -> None:
+    """Of another version, or of another program."""
+    server.client().set("music-indexer:index", b"{}\xff")
+    with relaying(f"nas={site.disk}", folder=site.there, config=quick(server.address)) as relay:
+        ready(site, relay, server)
+        server.client().set("music-indexer:index", b"[]")
+        relay.await_line("relaying roots=nas", times=2)
+        assert relay.end() == 0
+    server.client().set("music-indexer:relay:nas", b"[]")
+    status = run("status", "--json", db=site.db, env={"INDEXER_REDIS": server.address}).object
+    assert status["redis"]["answers"]
+    assert "relay" not in status["roots"][0]
+
+
 def test_sighup_has_the_settings_read_again_and_changes_are_told_on(
     site: Site, server: RedisServer, daemon: Daemon
 ) -> None:
