@@ -546,7 +546,7 @@ class LocalWork:
                     continue
                 for start in range(0, len(written), _NAMES_A_ROW):
                     hint = Hint(root_id, b"", tuple(written[start : start + _NAMES_A_ROW]))
-                    rows.append(pending.enqueue(self._connection, hint, now_ms))
+                    rows.append(pending.add_open(self._connection, hint, now_ms))
         self._own_rows |= {row.id for row in rows}
         return rows
 

@@ -71,6 +71,7 @@ WHERE id = ? AND generation = ?
 _NAMED_SINCE: Final = """
 SELECT folder, names FROM pending
 WHERE root_id = ? AND generation > ? AND names IS NOT NULL AND NOT (is_chunk AND passes)
+    AND (is_chunk OR attempts = 0)
 """
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM pending"
 _UP_TO: Final = """
@@ -286,6 +287,13 @@ def add_left(
     return replace(row, attempts=attempts)
 
 
+def add_open(connection: Connection, hint: Hint, now_ms: int) -> PendingRow:
+    """Record that files are being written: nothing is done about them, until they are closed."""
+    row = enqueue(connection, hint, now_ms)
+    connection.execute(_SET_ATTEMPTS, (1, row.id))
+    return replace(row, attempts=1)
+
+
 def retry_later(connection: Connection, row: PendingRow) -> None:
     """Keep all of a row open for another attempt."""
     connection.execute(_LEAVE_BE, (row.id, row.generation))
@@ -335,7 +343,7 @@ def keep_only(connection: Connection, row: PendingRow, names: Iterable[bytes]) -
 def named_since(connection: Connection, root_id: int, generation: int) -> set[bytes]:
     """The paths that newer rows name one by one (rule R3); newer folder rows do not count.
 
-    Nor do rows that themselves wait for the results of others.
+    Nor do rows that themselves wait for the results of others, or for a writer (`add_open`).
     """
     return _names_in(connection, _NAMED_SINCE, root_id, generation)
 

@@ -105,6 +105,14 @@ def test_only_newer_rows_of_this_root_that_name_files_stand_in_the_way(
     assert pending.named_since(connection, 1, mine.generation) == {b"A/1.mp3", b"A/b/2.mp3"}
 
 
+def test_a_note_that_a_file_is_being_written_answers_for_no_run(connection: Connection) -> None:
+    """Else a run waits for its writer: nothing is done about a note until the file is closed."""
+    mine = pending.enqueue(connection, EVERYTHING, 1)
+    note = pending.add_open(connection, Hint(1, b"", (b"A/1.mp3",)), 1)
+    assert pending.named_since(connection, 1, mine.generation) == set()
+    assert pending.get(connection, note.id) == note
+
+
 @pytest.mark.parametrize(
     ("hint", "covered", "not_covered"),
     [
