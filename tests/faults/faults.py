@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
+from indexer.scrub import SETTLED_S
 from indexer.store.connection import open_index
 from indexer.store.upkeep import empty_log
 from tests.bombs import inflating, tiny_frames
@@ -85,6 +86,7 @@ def fault(
 @fault()
 def scrub(deployment: Deployment, dice: Random) -> Course:
     """Whole files are read while they are changed; none is told to have decayed."""
+    time.sleep(SETTLED_S)  # it leaves younger files alone
     first = _scrubbed(deployment)
     if deployment.world.unheard:
         raise Skipped("bytes were changed that no stamp tells of")
