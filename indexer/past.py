@@ -132,8 +132,16 @@ def _check(question: Question) -> None:
 
 
 def _undone(connection: Connection, number: int) -> dict[int, Then]:
-    """The tracks that changed after a number, as they were then."""
+    """The tracks that changed after a number, as they were then.
+
+    A track whose place was taken by a moved file, and of which no change tells yet that it left,
+    is where it was told last.
+    """
     then: defaultdict[int, Then] = defaultdict(Then)
+    names = {root.id: root.name for root in roots.watched(connection)}
+    for known in tracks.unannounced(connection):
+        if known.root_id in names:
+            then[known.id].place = (names[known.root_id], known.path)
     for change in changes.back_to(connection, number):
         then[change[3]].undo(change)
     return then

@@ -126,6 +126,20 @@ def test_a_file_that_moved_and_cannot_be_read_was_where_it_left_the_view(
     assert titles_at(library, 1) == [("1.mp3", "One")]
 
 
+def test_a_track_whose_place_was_taken_is_there_until_a_change_tells_that_it_left(
+    library: Library, plant: Plant, settings: Settings
+) -> None:
+    plant({"1.mp3": song("One"), "2.mp3": song("Two")})
+    library.scan()
+    (track_id,) = (row["id"] for row in library.as_of(2, ["one"]))
+    connection = open_index(settings.db, write=True)
+    with write_transaction(connection):
+        tracks.mark_missing(connection, track_id, None)  # as when a move takes its place
+    connection.close()
+    assert titles_at(library, 2) == [("1.mp3", "One"), ("2.mp3", "Two")]
+    assert titles_at(library, 2, "one") == [("1.mp3", "One")]
+
+
 def test_a_root_that_was_renamed_had_its_old_name_and_guesses(
     library: Library, plant: Plant
 ) -> None:
