@@ -70,16 +70,17 @@ def template(suffix: str) -> bytes:
 
 
 def tagged(
-    suffix: str = ".mp3", *, picture: int | None = None, id3_version: int = 4, **tags: Value
+    suffix: str = ".mp3", *, picture: int | bytes | None = None, id3_version: int = 4, **tags: Value
 ) -> bytes:
     """The bytes of a file with these tags, by columns of the view `library`.
 
-    A list means several values. `picture` embeds a made-up cover of that many bytes.
+    A list means several values. `picture` embeds these bytes as a cover, or a made-up one of so
+    many bytes, which nothing can decode.
     """
     if strange := tags.keys() - taggers.COLUMNS:
         raise KeyError(*strange)
     texts = {column: _texts(value) for column, value in tags.items()}
-    cover = None if picture is None else _cover(picture)
+    cover = _cover(picture) if isinstance(picture, int) else picture
     file = BytesIO(template(suffix))
     _tagger(ALIASES.get(suffix, suffix), id3_version)(file, texts, cover)
     return file.getvalue()

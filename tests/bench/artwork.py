@@ -19,20 +19,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
-from random import Random
 from statistics import median
 from typing import Final
 
 import psutil
-from PIL import Image, ImageFilter
 
 from indexer.library import Library
 from indexer.model import Progress
 from indexer.settings import Settings
 from tests.bench.bars import Bar, lines
 from tests.bench.make import make
+from tests.bench.photograph import photograph
 from tests.bench.process import SAMPLE_S, Cost, run
 from tests.corpus import tagged
 from tests.daemons import watching
@@ -55,28 +53,6 @@ CHECKOUT: Final = Path(__file__).parents[2]
 _HASHES: Final = "SELECT hash FROM artwork WHERE kind = 'album'"
 
 
-def cover(number: int, side: int = SIDE) -> bytes:
-    """A JPEG that is as hard to decode as a photograph, with bytes of its own for each number."""
-    data = _photograph(side)
-    return data[:2] + b"\xff\xfe\x00\x06%04x" % number + data[2:]  # a comment
-
-
-_photographs: dict[int, bytes] = {}
-
-
-def _photograph(side: int) -> bytes:
-    if side not in _photographs:
-        random = Random(side)
-        coarse = max(2, side // 8)
-        small = Image.frombytes("RGB", (coarse, coarse), random.randbytes(3 * coarse * coarse))
-        shapes = small.filter(ImageFilter.GaussianBlur(1.5)).resize((side, side))
-        noise = Image.effect_noise((side, side), 12).convert("RGB")
-        file = BytesIO()
-        Image.blend(shapes, noise, 0.2).save(file, "JPEG", quality=90)
-        _photographs[side] = file.getvalue()
-    return _photographs[side]
-
-
 def covers(work: Path, albums: int) -> Iterator[Bar]:
     """The artwork of albums with large covers: processor time and memory; one of 600 pixels."""
     music = work / "covers"
@@ -85,7 +61,7 @@ def covers(work: Path, albums: int) -> Iterator[Bar]:
         folder.mkdir(parents=True)
         artist, title = f"Artist {number // 3}", f"Album {number}"
         (folder / "1.mp3").write_bytes(tagged(".mp3", title="One", artist=artist, album=title))
-        (folder / "cover.jpg").write_bytes(cover(number))
+        (folder / "cover.jpg").write_bytes(photograph(SIDE, number))
     database = work / "covers.db"
     cost = _run("whole", music, database, artwork=True)
     without = _run("whole", music, work / "plain.db", artwork=False)
@@ -127,7 +103,7 @@ def live(work: Path) -> Iterator[Bar]:
     album.mkdir(parents=True)
     index.mkdir()
     (album / "1.mp3").write_bytes(tagged(".mp3", title="One", artist="Artist", album="Album"))
-    (album / "cover.jpg").write_bytes(cover(0))
+    (album / "cover.jpg").write_bytes(photograph(SIDE, 0))
     database = index / "library.db"
     taken_s = []
     with watching(music, db=database, config="", log=work / "log") as daemon:
@@ -140,9 +116,9 @@ def live(work: Path) -> Iterator[Bar]:
                 wanted = [(blake2b(data, digest_size=16).hexdigest(),)]
                 eventually(lambda: shown() == wanted)
 
-            await_cover(cover(0))
+            await_cover(photograph(SIDE, 0))
             for number in range(1, TRIALS + 1):
-                data = cover(number)
+                data = photograph(SIDE, number)
                 (album / "cover.jpg").write_bytes(data)
                 written_s = time.monotonic()
                 await_cover(data)
@@ -161,7 +137,7 @@ def scans(work: Path, files: int, pairs: int) -> Iterator[Bar]:
     folders = sorted({Path(folder) for folder, _, names in os.walk(music) if names} - {music})
     for number in range(pictures):
         name = "cover.jpg" if number < len(folders) else f"back {number}.jpg"
-        (folders[number % len(folders)] / name).write_bytes(cover(number % 65_536, 40))
+        (folders[number % len(folders)] / name).write_bytes(photograph(40, number))
     ratio = _ratio("tags", work, music, pairs)
     asked = f"tags of a seed of {files}, {pictures} pictures wait: {SLOWER:.2f} times or less"
     yield Bar(asked, f"{ratio:.3f}", ratio <= SLOWER)

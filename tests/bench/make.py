@@ -9,11 +9,13 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from tests.bench.catalogue import Album, Track, albums
+from tests.bench.photograph import cover
 from tests.bench.quick_tags import quickly
 from tests.corpus import tagged
 
@@ -29,7 +31,7 @@ class Made(Struct, frozen=True):
 
     files: int
     seed: int
-    maker: int = 1
+    maker: int = 2
     whole: bool = False
     tiny: bool = False
 
@@ -70,7 +72,7 @@ def write(folder: Path, album: Album) -> None:
     for track in album.tracks:
         write_track(folder, album, track)
     if album.cover is not None:
-        (place / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0".ljust(album.cover, b"x"))
+        (place / "cover.jpg").write_bytes(cover(album.cover, _number(album, "file")))
 
 
 def write_track(folder: Path, album: Album, track: Track) -> None:
@@ -78,12 +80,16 @@ def write_track(folder: Path, album: Album, track: Track) -> None:
     if album.picture is None:
         content = quickly(album.suffix, album.id3_version, track.tags)
     else:
-        content = tagged(
-            album.suffix, picture=album.picture, id3_version=album.id3_version, **track.tags
-        )
+        picture = cover(album.picture, _number(album, "tags"))
+        content = tagged(album.suffix, picture=picture, id3_version=album.id3_version, **track.tags)
     path = folder / album.folder / track.name
     path.write_bytes(content)
     os.utime(path, (track.mtime_s, track.mtime_s))
+
+
+def _number(album: Album, place: str) -> int:
+    """Another one for each album and place, so that no two of them share a picture."""
+    return crc32(f"{place} {album.folder}".encode())
 
 
 def main() -> int:

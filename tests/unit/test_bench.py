@@ -17,9 +17,11 @@ from tests.bench.figures import (
     Result,
     Step,
 )
+from tests.bench.photograph import cover
 from tests.bench.process import Cost
 from tests.bench.quick_tags import QUICK, quickly
 from tests.corpus import tagged
+from tests.pictures import opened
 
 
 def paths(made: list[Album]) -> list[str]:
@@ -132,3 +134,12 @@ def test_a_check_of_a_size_that_nothing_is_kept_of_is_refused(
         main(["--files", "30", "--check", "--kept", str(tmp_path / "none.json")])
     assert refused.value.code == 2
     assert "--keep-ratios" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [30_000, 110_000, 200_000])
+def test_covers_of_the_library_have_their_size_and_can_be_decoded(size: int) -> None:
+    data = cover(size, 1)
+    assert len(data) == size
+    picture = opened(data)
+    assert picture.width == picture.height >= 400
+    assert cover(size, 2) != data
