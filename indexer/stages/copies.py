@@ -17,10 +17,12 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.disk.tree import Tree
+from indexer.ignore.path_filter import PathFilter
 from indexer.model import IndexedFile, RowState, Stamp
 from indexer.stages.batch import Shaped, reshape
 from indexer.store import tracks
 from indexer.store.connection import Connection
+from indexer.walk import look
 
 LEAST_S: Final = 1.0
 """Seconds of sound that prove something. A guess: shorter ones are signals, and samples."""
@@ -66,10 +68,13 @@ class Copies:
         gone = [known for known in _different(rows + sounding) if self._is_gone(known)]
         return self._only(gone, copy, by_sound=bool(sounding))
 
-    def newer(self, known: IndexedFile, now_ms: int, hours: int) -> IndexedFile | None:
+    def newer(
+        self, known: IndexedFile, path_filter: PathFilter, now_ms: int, hours: int
+    ) -> IndexedFile | None:
         """The row that takes over from a row whose file is gone: its only copy, added lately.
 
-        None also where another row whose file is gone could be meant as well.
+        None also where another row whose file is gone could be meant as well. A copy that is not
+        wanted any more takes nothing over: it leaves the view as well.
         """
         if known.added_at is None or not hours:
             return None
@@ -84,7 +89,11 @@ class Copies:
             return None
         own = self._as_copy(known)
         rows = [row for row in rows if row.id != known.id]
-        lately = [row for row in rows if (row.added_at or 0) >= since_ms and self._is_there(row)]
+        lately = [
+            row
+            for row in rows
+            if (row.added_at or 0) >= since_ms and self._is_there(row, path_filter)
+        ]
         heir = self._only(lately, own, by_sound=by_sound)
         if heir is None:
             return None
@@ -155,17 +164,17 @@ class Copies:
         except OSError:  # unknown: treated as still there
             return False
 
-    def _is_there(self, known: IndexedFile) -> bool:
-        """Whether a row of the view has its file, unchanged."""
+    def _is_there(self, known: IndexedFile, path_filter: PathFilter) -> bool:
+        """Whether a row of the view has its file, unchanged and still wanted."""
         tree = self._trees.get(known.root_id)
         if tree is None or known.place is not RowState.PRESENT or tree.is_offline(known.path):
             return False
         try:
-            status = tree.lstat(known.path)
+            entry = look(tree, known.path, path_filter)
         except OSError:
             return False
         fields = tree.mount_point_of(known.path).fields
-        return status is not None and fields.same(known.stamp, Stamp.of(status))
+        return entry is not None and fields.same(known.stamp, entry.stamp)
 
 
 def _place(copy: Copy) -> tuple[int, bytes]:

@@ -132,7 +132,7 @@ class MissingMarker:
 
     def _moves(self, known: IndexedFile, now_ms: int) -> bool:
         """Give a row whose file is gone the place of its copy, if one was added lately (R7)."""
-        copy = self._copies.newer(known, now_ms, self._copy_window)
+        copy = self._copies.newer(known, self._path_filter, now_ms, self._copy_window)
         if copy is None:
             return False
         self._rows.succeed(known, copy, now_ms)

@@ -285,6 +285,30 @@ def test_of_a_duplicate_and_its_original_the_older_id_stays_within_the_window(
     assert disks.scan() == {("music", "copy.mp3"): track}
 
 
+@pytest.mark.parametrize("names", [("a.mp3", "b.mp3"), ("b.mp3", "a.mp3")])
+def test_a_copy_that_is_ignored_together_with_its_original_leaves_with_it(
+    disks: Disks, names: tuple[str, str]
+) -> None:
+    folder = disks.music / "x"
+    source = disks.write(folder / names[0], recording(1))
+    disks.scan()
+    disks.copy(source, folder / names[1])
+    disks.scan()
+    (folder / ".nomedia").touch()
+    assert disks.scan() == {}
+    assert disks.library.verify().ok
+
+
+def test_a_track_whose_folder_is_ignored_goes_on_in_the_copy_that_is_not(disks: Disks) -> None:
+    source = disks.write(disks.music / "x" / "a.mp3", recording(1))
+    (track,) = disks.scan().values()
+    disks.copy(source, disks.music / "y" / "a.mp3")
+    disks.scan()
+    (disks.music / "x" / ".nomedia").touch()
+    assert disks.scan() == {("music", "y/a.mp3"): track}
+    assert disks.library.verify().ok
+
+
 def test_a_duplicate_that_is_deleted_takes_nothing_from_its_original(disks: Disks) -> None:
     source = disks.write(disks.music / "a.mp3", recording(1))
     (track,) = disks.scan().values()
