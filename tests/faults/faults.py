@@ -95,7 +95,8 @@ def scrub(deployment: Deployment, dice: Random) -> Course:
     second = _scrubbed(deployment)
     if not first["checked"] + second["checked"]:
         raise Skipped("all files were younger than a scrub wants them")
-    decayed = [one for one in second["damaged"] if one["reason"].startswith("decayed")]
+    # Not what the checksum in a FLAC file shows: some operations cut its sound.
+    decayed = [one for one in second["damaged"] if one["reason"].startswith("decayed: its bytes")]
     assert deployment.world.unheard or not decayed, decayed
     return f"{first['checked']} and {second['checked']} files read"
 
