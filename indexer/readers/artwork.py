@@ -55,6 +55,10 @@ _WAIT_S: Final = 0.05
 """The longest wait for readers, so that a stop is seen."""
 
 
+_Done = tuple[Wanted, set[Owner], SidecarReading]
+"""What was asked for, for whom, and what a reader found."""
+
+
 class _Pause(Struct):
     """When an owner is looked at again, and the pause before that."""
 
@@ -230,21 +234,44 @@ class ArtworkWork:
         begins = begins and not spread_folders(self._connection, for_artwork=self.settings.artwork)
         done = self._answers()
         owners = self._next_owners() if begins else []
-        chosen = 0
-        if owners or done:
-            with write_transaction(self._connection):
-                if self._written != self._state():
-                    self._left.clear()
-                waiting = self._keep(stages, done)
-                ready = [owner for owner in owners if owner not in waiting]
-                chosen, wanted = self._finish(stages, ready)
-                self._written = self._state()
-            self._submit(trees, wanted)
-        elif begins:
+        try:
+            chosen = self._settle(stages, trees, owners, done)
+        except BaseException:
+            self._look_again(owners, done)
+            raise
+        if begins and not (owners or done):
             self._seen = self._state()
         read = sum(reading.opened for _, _, reading in done)
         size = sum(reading.bytes_read for _, _, reading in done)
         return Step(chosen, read, size)
+
+    def _settle(
+        self,
+        stages: _Stages,
+        trees: Mapping[int, Tree],
+        owners: Sequence[Owner],
+        done: Sequence[_Done],
+    ) -> int:
+        """Write what was read, and choose for these owners; how many were settled."""
+        if not (owners or done):
+            return 0
+        with write_transaction(self._connection):
+            if self._written != self._state():
+                self._left.clear()
+            waiting = self._keep(stages, done)
+            ready = [owner for owner in owners if owner not in waiting]
+            chosen, wanted = self._finish(stages, ready)
+            self._written = self._state()
+        self._submit(trees, wanted)
+        return chosen
+
+    def _look_again(self, owners: Iterable[Owner], done: Iterable[_Done]) -> None:
+        """After a step that failed: these owners are due still, and wait for nothing."""
+        self._seen = None
+        self._left.clear()
+        busy = set[Owner]().union(*(waiting for _, waiting in self._jobs.values()))
+        for owner in set(owners).union(self._ready, *(waiting for _, waiting, _ in done)) - busy:
+            self._paused.pop(owner, None)
 
     def _state(self) -> tuple[int, int]:
         """Changes with each write to the index, by this connection or another one."""
@@ -301,23 +328,25 @@ class ArtworkWork:
     def _submit(self, trees: Mapping[int, Tree], wanted: Iterable[tuple[Wanted, Owner]]) -> None:
         """Have pictures read, each once; of disks that are away later."""
         jobs: list[SidecarJob] = []
-        for one, owner in wanted:
-            tree = trees.get(one.key.root_id)
-            job = self._jobs.get(one.key)
-            if job is None and (tree is None or tree.is_offline(one.key.path)):
-                self._away[owner] = one.key
-                self._pause(owner, _OFFLINE_S)
-                continue
-            if one.others:
-                self._left[owner] = one.others
-            if owner in self._paused:
-                self._paused[owner].at = math.inf  # while it is read
-            if job is not None:
-                job[1].add(owner)
-            elif tree is not None:
-                self._jobs[one.key] = one, {owner}
-                jobs.append(self._job(tree, one))
-        self._readers.submit(jobs)
+        try:
+            for one, owner in wanted:
+                tree = trees.get(one.key.root_id)
+                job = self._jobs.get(one.key)
+                if job is None and (tree is None or tree.is_offline(one.key.path)):
+                    self._away[owner] = one.key
+                    self._pause(owner, _OFFLINE_S)
+                    continue
+                if one.others:
+                    self._left[owner] = one.others
+                if owner in self._paused:
+                    self._paused[owner].at = math.inf  # while it is read
+                if job is not None:
+                    job[1].add(owner)
+                elif tree is not None:
+                    jobs.append(self._job(tree, one))
+                    self._jobs[one.key] = one, {owner}
+        finally:
+            self._readers.submit(jobs)
 
     def _job(self, tree: Tree, wanted: Wanted) -> SidecarJob:
         key = wanted.key
@@ -332,7 +361,7 @@ class ArtworkWork:
             may_hang=tree.may_hang,
         )
 
-    def _answers(self) -> list[tuple[Wanted, set[Owner], SidecarReading]]:
+    def _answers(self) -> list[_Done]:
         """What readers have found, of what, and for whom; these owners are ready."""
         answered, self._answered = self._answered, []
         if answered:
@@ -345,7 +374,7 @@ class ArtworkWork:
     def _keep(
         self,
         stages: _Stages,
-        done: Iterable[tuple[Wanted, set[Owner], SidecarReading]],
+        done: Iterable[_Done],
     ) -> set[Owner]:
         """Write what readers found; the owners that must wait all the same."""
         now_ms = time.time_ns() // 1_000_000

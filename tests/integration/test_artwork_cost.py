@@ -7,17 +7,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from indexer.ignore_files import path_filter_of
 from indexer.library import Library
-from indexer.readers.artwork import ArtworkWork, Step, steps
-from indexer.roots.open_roots import open_roots
+from indexer.readers.artwork import steps
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
-from indexer.store import artwork, problems, roots
+from indexer.store import artwork, problems
 from indexer.store.connection import Connection, open_index, write_transaction
+from tests.artwork_steps import choosing, scan_tags
 from tests.covers import held_by, picture
 from tests.programs import eventually
 from tests.trees import Plant, song
@@ -77,22 +76,6 @@ def test_a_new_song_costs_no_statement_for_each_other_track_of_its_artist(
     assert statements(settings) <= few + 20  # pages of tracks grow
 
 
-@contextmanager
-def choosing(settings: Settings) -> Iterator[tuple[ArtworkWork, Connection, Iterator[Step]]]:
-    """The deferred stage of an index, its connection, and its steps to the end."""
-    with closing(open_index(settings.db, write=True)) as connection:
-        work = ArtworkWork(connection, settings, path_filter_of(settings))
-        opened = open_roots(connection, roots.watched(connection), follow_links=False)
-        with closing(work), closing(opened):
-            yield work, connection, steps(work, opened.trees, lambda: False)
-
-
-def scan_tags(settings: Settings) -> None:
-    """Scan, and leave artwork due."""
-    with Library(replace(settings, artwork=False)) as library:
-        library.scan()
-
-
 def broken(title: str) -> bytes:
     """A song with something in its tags that is no picture."""
     return held_by(song(title), b"no picture")
@@ -105,8 +88,8 @@ def test_each_broken_picture_of_an_album_costs_the_same(plant: Plant, settings: 
     def cost(album: str, count: int) -> float:
         plant({f"{album}/{one:03}.mp3": broken(str(one)) for one in range(count)})
         scan_tags(settings)
-        with choosing(settings) as (_, connection, work), counting(connection) as asked:
-            assert sum(step.read for step in work) == count
+        with choosing(settings) as (work, connection, trees), counting(connection) as asked:
+            assert sum(step.read for step in steps(work, trees, lambda: False)) == count
         return len(asked) / count
 
     assert cost("B", 60) <= cost("A", 5) + 1
@@ -118,7 +101,8 @@ def test_what_is_left_to_choose_from_is_asked_for_again_when_a_song_has_gone(
 ) -> None:
     plant({f"A/{one}.mp3": broken(str(one)) for one in range(3)})
     scan_tags(settings)
-    with choosing(settings) as (work, connection, all_steps):
+    with choosing(settings) as (work, connection, trees):
+        all_steps = steps(work, trees, lambda: False)
         while not len(work):
             next(all_steps)
         eventually(lambda: work.listen(0.02))

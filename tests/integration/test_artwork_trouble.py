@@ -1,0 +1,91 @@
+"""Trouble in the middle of the deferred stage delays a choice, and loses none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+from msgspec.structs import replace
+
+from indexer import errors
+from indexer.disk.tree import Tree
+from indexer.library import Library
+from indexer.model import Entry
+from indexer.readers import artwork
+from indexer.readers.artwork import ArtworkWork, steps
+from indexer.settings import Settings
+from indexer.store.connection import open_index, write_transaction
+from tests.artwork_steps import choosing, scan_tags
+from tests.covers import hash_of, held_by, picture
+from tests.programs import eventually
+from tests.trees import Plant, ask, song
+
+COVER = picture()
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    return replace(settings, retry_first=0.01, retry_longest=0.01)
+
+
+def chosen(library: Library) -> list[tuple[object, ...]]:
+    return ask(library, "SELECT artwork_hash FROM albums")
+
+
+def read_after_a_pause(work: ArtworkWork, trees: Mapping[int, Tree], file: Path) -> None:
+    """Have a picture read whose file was open to write when it was asked for first."""
+    with file.open("ab"):
+        eventually(lambda: work.listen() or not work.step(trees))
+        work.step(trees)
+        assert work.waits_for_evidence
+    eventually(lambda: len(work) or not work.step(trees))
+    eventually(work.listen)
+
+
+def test_a_cover_that_was_read_while_the_index_was_locked_is_chosen_afterwards(
+    library: Library, plant: Plant, music: Path, quick: Settings
+) -> None:
+    plant({"Debut/1.mp3": held_by(song("One", album="Debut"), COVER)})
+    scan_tags(quick)
+    with choosing(quick) as (work, connection, trees):
+        connection.set_busy_timeout(1)
+        read_after_a_pause(work, trees, music / "Debut" / "1.mp3")
+        with (
+            closing(open_index(quick.db, write=True)) as other,
+            write_transaction(other),
+            pytest.raises(apsw.BusyError),
+        ):
+            work.step(trees)
+        assert not work.is_over
+        for _ in steps(work, trees, lambda: False):
+            pass
+    assert chosen(library) == [(hash_of(COVER),)]
+
+
+def test_a_server_that_falls_silent_while_covers_are_asked_for_delays_them_alone(
+    library: Library,
+    plant: Plant,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant({f"{name}/1.mp3": held_by(song("One", album=name), COVER) for name in ("A", "B", "C")})
+    scan_tags(settings)
+    usual: Callable[..., object] = artwork.chunk_of
+
+    def silent_for_b(tree: Tree, entries: list[Entry], known: Settings) -> object:
+        if entries[0].path == b"B/1.mp3":
+            raise errors.RootSilent("music: does not answer")
+        return usual(tree, entries, known)
+
+    with choosing(settings) as (work, _, trees):
+        with monkeypatch.context() as patch:
+            patch.setattr(artwork, "chunk_of", silent_for_b)
+            with pytest.raises(errors.RootSilent):
+                eventually(lambda: not work.step(trees))
+        for _ in steps(work, trees, lambda: False):
+            pass
+        assert work.is_over
+    assert chosen(library) == [(hash_of(COVER),)] * 3
