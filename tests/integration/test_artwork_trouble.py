@@ -10,11 +10,10 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
-from indexer import errors
+from indexer import errors, evidence
 from indexer.disk.tree import Tree
 from indexer.library import Library
 from indexer.model import Entry
-from indexer.readers import artwork
 from indexer.readers.artwork import ArtworkWork, steps
 from indexer.settings import Settings
 from indexer.store.connection import open_index, write_transaction
@@ -35,13 +34,23 @@ def chosen(library: Library) -> list[tuple[object, ...]]:
     return ask(library, "SELECT artwork_hash FROM albums")
 
 
+def step_until(so: Callable[[], bool], work: ArtworkWork, trees: Mapping[int, Tree]) -> None:
+    def is_so() -> bool:
+        if so():
+            return True
+        work.step(trees)
+        return False
+
+    eventually(is_so)
+
+
 def read_after_a_pause(work: ArtworkWork, trees: Mapping[int, Tree], file: Path) -> None:
     """Have a picture read whose file was open to write when it was asked for first."""
     with file.open("ab"):
-        eventually(lambda: work.listen() or not work.step(trees))
+        step_until(work.listen, work, trees)
         work.step(trees)
         assert work.waits_for_evidence
-    eventually(lambda: len(work) or not work.step(trees))
+    step_until(lambda: len(work) > 0, work, trees)
     eventually(work.listen)
 
 
@@ -73,7 +82,7 @@ def test_a_server_that_falls_silent_while_covers_are_asked_for_delays_them_alone
 ) -> None:
     plant({f"{name}/1.mp3": held_by(song("One", album=name), COVER) for name in ("A", "B", "C")})
     scan_tags(settings)
-    usual: Callable[..., object] = artwork.chunk_of
+    usual = evidence.chunk_of
 
     def silent_for_b(tree: Tree, entries: list[Entry], known: Settings) -> object:
         if entries[0].path == b"B/1.mp3":
@@ -82,9 +91,9 @@ def test_a_server_that_falls_silent_while_covers_are_asked_for_delays_them_alone
 
     with choosing(settings) as (work, _, trees):
         with monkeypatch.context() as patch:
-            patch.setattr(artwork, "chunk_of", silent_for_b)
+            patch.setattr("indexer.readers.artwork.chunk_of", silent_for_b)
             with pytest.raises(errors.RootSilent):
-                eventually(lambda: not work.step(trees))
+                step_until(lambda: len(work) > 0, work, trees)
         for _ in steps(work, trees, lambda: False):
             pass
         assert work.is_over
