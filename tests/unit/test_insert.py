@@ -14,6 +14,7 @@ from indexer.model import Hint, Problem, ProblemKind, RowState
 from indexer.stages.batch import Batch
 from indexer.stages.insert import Count, Inserter, Written
 from indexer.stages.outcome import Outcome
+from indexer.stages.recheck import Recheck
 from indexer.stages.scan import Plan
 from indexer.store import pending, problems, scans, tracks
 from indexer.store.connection import Connection, write_transaction
@@ -323,7 +324,7 @@ def test_new_files_are_written_together_just_as_one_by_one(
     together = written()
     assert len(together["tracks"]) == 5
     assert len(together["changes"]) == len(together["zoe"]) + 3 == 4
-    monkeypatch.setattr(by_hand.inserter, "_sort_out", lambda *_: ([], list(ready.findings)))
+    monkeypatch.setattr(Recheck, "_sort_out", lambda *_: ([], list(ready.findings)))
     assert written() == together
     assert everything()["tracks"] == []
 
