@@ -74,7 +74,7 @@ class Looked(Struct):
 
     def take(self, engine: LocalEngine, absent: set[int]) -> None:
         """Take in what an engine has found."""
-        self.left, self.links, self.absent = set(engine.left), engine.links, absent
+        self.left, self.links, self.absent = set(engine.writer.left), engine.writer.links, absent
 
 
 class LocalWork:
@@ -334,7 +334,8 @@ class LocalWork:
                 engine = self._on_what_answers(
                     open_trees, lambda: self._engine(open_trees, result, EventFacts()), insert
                 )
-                for scan_id in {job.row.scan_id for job, _ in answered} | engine.runs_answered:
+                scan_ids = {job.row.scan_id for job, _ in answered}
+                for scan_id in scan_ids | engine.writer.runs_answered:
                     self._end_run(scan_id)
                 looked.take(engine, about - open_trees.trees.keys())
             result.seconds = time.monotonic() - started
@@ -383,8 +384,8 @@ class LocalWork:
 
     def _note_rows(self, engine: LocalEngine) -> None:
         """Remember which pending rows are ours, and what of them a rebuild wants."""
-        self._rereads |= engine.left_rereads
-        self._own_rows |= engine.left_rows | engine.declined
+        self._rereads |= engine.writer.left_rereads
+        self._own_rows |= engine.writer.left_rows | engine.readers.declined
 
     def look(
         self,

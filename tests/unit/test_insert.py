@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from indexer.engine import local
+from indexer.engine import chunk_writer
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, RowState
 from indexer.stages.batch import Batch
@@ -172,7 +172,7 @@ def test_a_row_that_cannot_be_written_takes_the_whole_chunk_back(
 def test_chunks_that_share_a_transaction_are_written_all_or_none(
     library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = local._TOGETHER
+    together = chunk_writer._TOGETHER
     plant({f"{number}.mp3": song() for number in range(2 * together + 2)})
     settle, settled = pending.complete, [0]
 
@@ -195,7 +195,7 @@ def test_where_reading_is_slow_each_chunk_is_written_by_itself(
     library: Library, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant({f"{number}.mp3": song() for number in range(3)})
-    monkeypatch.setattr(local, "_TOGETHER_S", -1.0)
+    monkeypatch.setattr(chunk_writer, "_TOGETHER_S", -1.0)
     sizes = []
     write_all = Inserter.write_all
 
