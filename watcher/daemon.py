@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Final
 
 from indexer import errors, paths
+from indexer.disk.mounts import has_expired, read_mounts
 from indexer.evidence import ignore_lease_signal
 from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint, Listener
@@ -23,7 +24,9 @@ from indexer.runs.result import EventFacts, Result
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
 from indexer.store.connection import Connection
+from watcher.change_log import ChangeLog
 from watcher.commands import Commands
+from watcher.database_file import DatabaseFile
 from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
@@ -33,8 +36,9 @@ from watcher.local_work import LocalWork, Looked
 from watcher.log import EventLog, HealthLog
 from watcher.observation import observe_in
 from watcher.queued_work import QueuedWork
-from watcher.reconcile import Retries
 from watcher.reload import Reload
+from watcher.retries import Retries, SidecarRetries
+from watcher.root_access import RootAccess
 from watcher.roots import Root, Roots
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
@@ -101,8 +105,18 @@ class Daemon:
                 retry_longest_s=settings.retry_longest,
             )
         )
+        self._database = DatabaseFile(connection, settings, self._is_stopping)
+        self._root_access = RootAccess(connection, settings, path_filter, self._log)
+        self._change_log = ChangeLog(connection, self._log)
         self._work = LocalWork(
-            connection, settings, path_filter, self._log, self._is_stopping, clock
+            connection,
+            settings,
+            path_filter,
+            self._root_access,
+            self._change_log,
+            self._log,
+            stop=self._is_stopping,
+            clock=clock,
         )
         self._roots = Roots(settings, self._log, self._observers.unwatch)
         self._commands = Commands(self._work, self._roots, self._log)
@@ -113,6 +127,7 @@ class Daemon:
         self._mending = Repairs(settings.db, self._log, self._is_stopping)
         self._health = HealthLog(self._log)
         self._retries = Retries(settings.probe_interval)
+        self._sidecar_retries = SidecarRetries(connection, settings)
         engine = "local" if settings.redis is None else "rq"
         self._idle_work = IdleWork(
             connection,
@@ -124,7 +139,7 @@ class Daemon:
             workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
             look=self._look_again,
         )
-        self._publisher = StatusPublisher(lock, self._log, engine, self._work.inode)
+        self._publisher = StatusPublisher(lock, self._log, engine, self._database.inode)
         self._probes = 0
         self._probe_at = -math.inf
         self._note_at = -math.inf
@@ -250,7 +265,7 @@ class Daemon:
         self._idle_work.step(self._clock)
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
-            self._work.rest()
+            self._database.rest()
 
     def _put_off(self, error: errors.CannotDo) -> None:
         """Forget all detail: what could not be written is everything since the last look at all."""
@@ -271,9 +286,10 @@ class Daemon:
         if self._stopping:
             return
         with self._trouble.explained():
-            self._work.check_file()
+            self._database.check_file()
             done = self._mending.mend(error, self._clock())
-            self._work.was_repaired()
+            self._database.was_repaired()
+            self._change_log.was_repaired()
         self._commands.begin_anew()
         for root in self._roots:
             self._roots.doubt(root, "index repaired", done)
@@ -284,18 +300,20 @@ class Daemon:
     def _probe(self, now: float) -> None:
         """See whether each root is there, with its disk, and whether its watcher lives."""
         self._probe_at = now + self._settings.probe_interval
-        if self._roots.see(self._work.root_statuses(self._roots.touches)):
-            self._roots.see(self._work.root_statuses(self._roots.touches))
-        self._work.count_days(root.row.id for root in self._roots if root.is_settled)
+        self._database.check_database()
+        if self._roots.see(self._root_access.root_statuses(self._roots.touches)):
+            self._roots.see(self._root_access.root_statuses(self._roots.touches))
+        self._root_access.count_days(root.row.id for root in self._roots if root.is_settled)
         for root in self._roots:
             if root.is_settled:
-                self._roots.tell_empty(root, self._work.why_empty(root.row))
+                self._roots.tell_empty(root, self._root_access.why_empty(root.row))
                 self._roots.tell_unwatched(root)
         self._tell_health(now)
-        self._work.tend_log()
-        for hint in self._retries.due(self._work.unreadable(self._roots.rests), now):
+        self._database.tend_log()
+        for hint in self._retries.due(self._root_access.unreadable(self._roots.rests), now):
             self._debouncer.offer_hint(hint, now)
-        self._work.retry_pictures(self._roots.rests, now)
+        root_ids = [root.row.id for root in self._roots]
+        self._sidecar_retries.turn(root_ids, self._roots.rests, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
             self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
@@ -304,7 +322,7 @@ class Daemon:
         """Log what got worse or well, as far as the index knows it; not while roots are scanned."""
         away = [root.row.id for root in self._roots if not root.is_there]
         if len(away) + sum(root.is_settled for root in self._roots) == len(list(self._roots)):
-            self._health.tell(self._work.in_index(away), now)
+            self._health.tell(self._root_access.in_index(away), now)
 
     # What is to be looked at
 
@@ -319,7 +337,7 @@ class Daemon:
             self._probe_at = -math.inf  # roots may have come or gone
         else:
             self._queued.ring()  # workers ring for each of their answers
-            if self._work.roots_changed():
+            if self._root_access.roots_changed():
                 self._probe_at = -math.inf
 
     def _drain(self, now: float) -> None:
@@ -345,7 +363,7 @@ class Daemon:
         """
         if doubt.kind is not WatchFaultKind.UNMOUNTED or not root.is_settled:
             return False
-        if not self._work.has_expired(os.fsencode(doubt.detail)):
+        if not has_expired(os.fsencode(doubt.detail), read_mounts()):
             return False
         self._log.info("automount expired", root=root.row.name, path=doubt.detail)
         return True
@@ -408,13 +426,13 @@ class Daemon:
         self._since_rest = math.inf
         now = self._clock()
         if self._queued is None:  # else it was counted by those that did it
-            self._work.write_down(root.row, result, "reconcile")
+            self._change_log.write_down(root.row, result, "reconcile")
         self._mend_watches(now)
         self._commands.begin_anew()
         self._drain(now)  # events that were lost meanwhile win
         self._roots.settle(root, now)
         if root.is_settled:
-            self._work.count_days([root_id])
+            self._root_access.count_days([root_id])
             self._tell_status()  # first: whoever reads the line may ask
             self._log.info(
                 root.state.shown,
@@ -426,7 +444,7 @@ class Daemon:
                 seconds=result.seconds,
             )
             self._roots.tell_unwatched(root)
-            self._roots.tell_empty(root, self._work.why_empty(root.row))
+            self._roots.tell_empty(root, self._root_access.why_empty(root.row))
             self._idle_work.rereading.begin(root_id, root.row.name)
 
     def _doubt_absent(self, absent: set[int]) -> None:
@@ -502,7 +520,7 @@ class Daemon:
     def _delegate(self, queued_work: QueuedWork) -> None:
         """Have dispatched what is to be, and take in what workers made of it."""
         over = list(queued_work.turn(self._clock()))
-        self._work.tell_changes()
+        self._change_log.tell_changes()
         for root_id, result in over:
             root = self._roots.get(root_id)
             if root is not None and root.state is RootState.SCANNING:
@@ -560,8 +578,8 @@ class Daemon:
         self._publisher.tell(
             self._roots,
             trouble,
-            self._work.pace,
-            log_is_held=self._work.log_is_held,
+            self._change_log.pace,
+            log_is_held=self._database.log_is_held,
             reload=self._reload.info if self._reload else ReloadInfo(),
         )
 
