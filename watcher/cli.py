@@ -195,8 +195,10 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
 
     from indexer.ignore_files import path_filter_of
     from indexer.queue.redis_client import connect
+    from indexer.queue.relays import RelayLink
     from watcher.log import EventLog
-    from watcher.relay import Relay, relayed_folders
+    from watcher.relay import Relay
+    from watcher.relayed_roots import relayed_folders
     from watcher.reload import Reload
 
     log, requests = EventLog(), _Requests()
@@ -216,7 +218,8 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
                 log.warning("folders unchanged", detail=str(error))
         first = False
         wanted = path_filter_of(reload.settings)
-        relay = requests.loop = Relay(reload.settings, folders, wanted, socket.gethostname())
+        link = RelayLink(reload.settings, socket.gethostname())
+        relay = requests.loop = Relay(reload.settings, folders, wanted, link)
         try:
             if not requests.stopped:
                 relay.run(reload.is_due)
