@@ -164,12 +164,12 @@ class Daemon:
         self._watchdog.beat()
 
     def _is_stopping(self) -> bool:
-        """Asked by all that takes long, for each folder and each batch: so it goes on."""
+        """Polled by long work for each folder and batch, so that it feeds the watchdog, too."""
         self._watchdog.beat()
         return self._stopping
 
     def run(self, watchdog: Watchdog | None = None) -> None:
-        """Work until `stop`, or until other settings are due; the loop's turns are `watchdog`'s.
+        """Work until `stop`, or until other settings are due; each turn feeds `watchdog`.
 
         What was committed stays, the rest is looked at by the next start.
         """
@@ -268,7 +268,7 @@ class Daemon:
             self._database.rest()
 
     def _put_off(self, error: errors.CannotDo) -> None:
-        """Forget all detail: what could not be written is everything since the last look at all."""
+        """Have all roots scanned again: what could not be written is not remembered in detail."""
         if self._stopping:
             return
         is_new = self._trouble.begin(error, self._clock())
@@ -316,7 +316,7 @@ class Daemon:
         self._sidecar_retries.turn(root_ids, self._roots.rests, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
-            self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
+            self._observers.fence(_FENCE_S)  # a root that does not answer is in doubt from now on
 
     def _tell_health(self, now: float) -> None:
         """Log what got worse or well, as far as the index knows it; not while roots are scanned."""
@@ -433,7 +433,7 @@ class Daemon:
         self._roots.settle(root, now)
         if root.is_settled:
             self._root_access.count_days([root_id])
-            self._tell_status()  # first: whoever reads the line may ask
+            self._tell_status()  # first: a program that waits for the line may ask for it
             self._log.info(
                 root.state.shown,
                 root=root.row.name,
@@ -448,7 +448,7 @@ class Daemon:
             self._idle_work.rereading.begin(root_id, root.row.name)
 
     def _doubt_absent(self, absent: set[int]) -> None:
-        """A root that went between the last probe and a look was not looked at."""
+        """Doubt roots that went offline after the last probe, so that a scan has skipped them."""
         for root_id in absent:
             root = self._roots.get(root_id)
             if root is not None:
@@ -463,7 +463,7 @@ class Daemon:
                     self._debouncer.offer_hint(Hint(root_id, folder, recursive=True), now)
 
     def _flush(self, now: float) -> None:
-        """Look at what is due now. While that is done, the next flush gathers by itself."""
+        """Scan what is due now. Meanwhile events gather for the next flush."""
         due_at = self._debouncer.next_due()
         if due_at is None or due_at > now or self._stopping or self._is_held_up:
             return
@@ -490,14 +490,14 @@ class Daemon:
         )
 
     def _look_again(self, hint: Hint) -> None:
-        """Have files read that nothing has changed."""
+        """Have files read again although they have not changed."""
         if self._queued is not None:
             self._queued.hand([hint], EventFacts())
         else:
             self._after(self._work.look([hint], EventFacts(), in_a_hurry=False))
 
     def _after(self, looked: Looked) -> None:
-        """Take in what else came of a look."""
+        """Offer what a scan has left to be done, and watch the folders that it has listed."""
         result = looked.result
         self._since_rest += result.seen + sum(result.tally.values())
         now = self._clock()
@@ -505,7 +505,7 @@ class Daemon:
         self._mend_watches(now)
 
     def _take_background(self) -> None:
-        """Take in what readers made of files that looks have left to them."""
+        """Take in the results of background readers."""
         looked = self._work.take_background()
         now = self._clock()
         self._take_in(looked, now)
@@ -518,7 +518,7 @@ class Daemon:
         return self._queued is not None and self._queued.is_busy
 
     def _delegate(self, queued_work: QueuedWork) -> None:
-        """Have dispatched what is to be, and take in what workers made of it."""
+        """Dispatch work to the queues, and take in the results of workers."""
         over = list(queued_work.turn(self._clock()))
         self._change_log.tell_changes()
         for root_id, result in over:

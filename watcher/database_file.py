@@ -30,7 +30,7 @@ class DatabaseFile:
         self, connection: Connection, settings: Settings, stop: Callable[[], bool]
     ) -> None:
         self.log_is_held = False
-        """Whether somebody's long read keeps the WAL from shrinking."""
+        """Whether a long read of another program keeps the WAL from shrinking."""
         self.inode = os.stat(settings.db).st_ino
         self._connection = connection
         self._settings = settings

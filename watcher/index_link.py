@@ -125,7 +125,7 @@ class IndexLink:
             self._log.warning("waiting", what="index", detail=detail)
 
     def _is_news(self, announcement: Announcement) -> bool:
-        """Whether to go by it: not one without our roots that may be older than this run."""
+        """Whether it is news; one without our roots may be older than this run."""
         has_all = all(name in announcement.roots for name in self._roots.names)
         return has_all or self.index not in (None, announcement)
 
@@ -158,7 +158,7 @@ class IndexLink:
         return [name for name in self._roots.watched_names if name in roots]
 
     def see_to_given(self, now: float) -> int:
-        """How many jobs wait; what became of the others is told, and mended where they are lost."""
+        """The number of jobs that wait; logs failed ones, and offers all roots if any were lost."""
         given = self._link.see_to_given(now)
         for job_id in given.failed:
             self._log.warning(

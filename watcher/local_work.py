@@ -1,4 +1,4 @@
-"""Places that are due -> the index equals the disk there, and a line for each change."""
+"""Hints that are due -> runs of the stages in the daemon's own process, and what they leave."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Files = set[tuple[int, bytes]]
 
 
 class Looked(Struct):
-    """What came of a look."""
+    """The result of a scan."""
 
     result: Result
     left: Files = set()
@@ -61,7 +61,7 @@ class Looked(Struct):
 class LocalWork:
     """Runs the stages for a daemon, through its one writing connection.
 
-    `stop` is asked while it works and while it waits for a lock; then it ends as soon as it can.
+    `stop` is polled while it works; then it ends as soon as it can.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class LocalWork:
     def choose_artwork(self, *, begins: bool) -> None:
         """Write what was read for artwork, and choose a little more if it `begins` anything.
 
-        It steps aside for all that other programs do.
+        It has idle priority.
         """
         work = self.artwork
         if work is None or not (work.listen() or begins):
@@ -124,7 +124,7 @@ class LocalWork:
             self._log.debug("artwork", chosen=step.chosen, read=step.read, bytes=step.bytes_read)
 
     def take_background(self) -> Looked:
-        """Write what the readers have read for looks of before."""
+        """Write what background readers have read for earlier scans."""
         looked = Looked(Result())
         answered = self.background.limited.step()
         if answered:
@@ -173,7 +173,7 @@ class LocalWork:
         made: Callable[[], LocalEngine],
         run: Callable[[LocalEngine], None],
     ) -> LocalEngine:
-        """Have an engine do something, anew without each root that does not answer any more.
+        """Run an engine; again without each root that stops answering.
 
         What it has committed stays, and is found unchanged.
         """
@@ -206,8 +206,8 @@ class LocalWork:
     ) -> Looked:
         """Scan these places now. Those of roots that are not there are left as they were.
 
-        Not `in_a_hurry`, it steps aside for all that other programs do. `wakes`: automounts that
-        have expired below these places are mounted for it. What our own readers decline is read by
+        Unless it is `in_a_hurry`, it has idle priority. With `wakes`, automounts that have expired
+        below these places are mounted for it. What our own readers decline is read by
         others meanwhile; it `waits` for as much of that as comes quickly. `rows` are the rows of
         the hints where a command has left them, to be counted in its run.
         """
@@ -227,15 +227,15 @@ class LocalWork:
             self._root_access.opened(touches, about) as (_, open_trees),
             nullcontext() if in_a_hurry else catching_up(),
         ):
-            wishes = [
-                wish
+            parts = [
+                part
                 for hint in hints
                 if hint.root_id in open_trees.trees
-                for wish in self._with_rereads(hint)
+                for part in self._with_rereads(hint)
             ]
 
             def run(engine: LocalEngine) -> None:
-                there = [wish for wish in wishes if wish.root_id in open_trees.trees]
+                there = [part for part in parts if part.root_id in open_trees.trees]
                 own = [row for row in rows if row.hint.root_id in open_trees.trees]
                 expected = self._expected(there) if listener else None
                 engine.run(there, expected=expected, scan_id=scan_id, rows=own)
@@ -290,7 +290,7 @@ class LocalWork:
         return listed
 
     def list_folders(self, root_id: int) -> None:
-        """List the folders of a root, for `take_listed`, where somebody else has looked at it."""
+        """List the folders of a root, for `take_listed`, where workers have scanned it."""
         touches = touched_by([Hint(root_id, recursive=True)], wakes=True)
         with (
             self._root_access.opened(touches, {root_id}) as (_, open_trees),
@@ -302,7 +302,7 @@ class LocalWork:
                 self._listed[root_id] = {one.path for one in found if isinstance(one, Listed)}
 
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:
-        """Make durable that these files are being written, so that everybody knows them pending."""
+        """Make durable that these files are being written: other programs see them as pending."""
         by_root: dict[int, list[bytes]] = {}
         for root_id, path in sorted(files):
             by_root.setdefault(root_id, []).append(path)

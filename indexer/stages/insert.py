@@ -24,8 +24,8 @@ from indexer.store.connection import Connection, savepoint
 from indexer.store.pending import PendingRow
 
 DECLINED_TOGETHER = 32
-"""Files for mutagen in one pending row, and in the hands of one reader. A guess: one that dies of
-one of them has the others read again."""
+"""Files for mutagen in one pending row, which one reader gets at once. A guess: if one of them
+crashes it, the others are read again."""
 
 
 class Written(Struct, frozen=True):
@@ -87,8 +87,8 @@ class Inserter:
     ) -> Written | None:
         """Write what still holds of a batch and settle its chunk, all or nothing.
 
-        A chunk that is settled already was done by somebody newer: nothing is written, and the
-        answer is None. A file that a newer row names is left to that row. `count` is called in the
+        A chunk that is settled already has a newer answer: nothing is written, and the result is
+        None. A file that a newer row names is left to that row. `count` is called in the
         same transaction.
         """
 

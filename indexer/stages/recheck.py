@@ -23,7 +23,7 @@ from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
 
 NO_AUDIO = Problem(ProblemKind.NO_AUDIO, "no audio track")
-"""What is known of a file without sound that is not read again."""
+"""The problem of a file without sound that is not read again."""
 
 
 class Confirmed(Struct):
@@ -61,7 +61,7 @@ class Confirmed(Struct):
 
     @property
     def was_read(self) -> bool:
-        """Whether the reader had a word on it in this run."""
+        """Whether a reader has answered for it in this run."""
         return self.finding.track is not None or self.finding.problem is not None
 
 
@@ -115,8 +115,8 @@ class Recheck:
     ) -> tuple[list[Finding], list[Finding]]:
         """(files that were read, and that no row has known by path or inode; all others).
 
-        The first are many and simple: they are no movers, nobody's
-        place is theirs, and two questions tell so of all of them.
+        The first are nearly all files of a seed. They have not moved and take no other row's
+        path, which a few statements find out for all of them together.
         """
         entries = [one.entry for one in findings]
         found = [entry.path for entry in entries]
@@ -159,7 +159,7 @@ class Recheck:
         now_ms: int,
         folders: Folders,
     ) -> list[Finding]:
-        """Hold new files against the disk as it is now: those that hold, with the stamp of now.
+        """Compare new files with the disk as it is now: the ones that hold, with their stamp now.
 
         The others are to be looked at `again`.
         """
@@ -193,7 +193,7 @@ class Recheck:
     def _look_again(
         self, batch: Batch, finding: Finding, folders: Folders, *, may_move: bool
     ) -> Confirmed | None:
-        """Hold a finding against the disk as it is now; None where it no longer holds."""
+        """Compare a finding with the disk as it is now; None where it no longer holds."""
         root_id, entry = batch.root_id, finding.entry
         tree = self._trees[root_id]
         status = folders.lstat(entry.path)
@@ -242,7 +242,7 @@ def note_problem(
 
 
 def _is_as_read(status: os.stat_result, stamp: Stamp) -> bool:
-    """Whether a file has this very stamp, told without making another; False: it may have it."""
+    """Whether a file has this stamp, without making a `Stamp`; False: it may have it."""
     return (
         status.st_size == stamp.size
         and status.st_mtime_ns == stamp.mtime_ns

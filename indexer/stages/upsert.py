@@ -76,9 +76,9 @@ class Upserter:
     def _make_room(self, settled: Sequence[Confirmed]) -> None:
         """Free the places that movers leave and take.
 
-        A row follows its file: what stands now where it stood, or had left, is somebody new.
-        Movers are parked first, since two files may have swapped names. A row whose place is
-        taken by a mover leaves untold: it may still turn up elsewhere in the same scan.
+        A row follows its file: another file at a path that it has left gets a new row. Movers are
+        parked first, since two files may have swapped names. A row whose path is taken by a mover
+        leaves the view unannounced: it may still turn up elsewhere in the same scan.
         """
         followed = {one.known.id for one in settled if one.known is not None and one.from_afar}
         for one in settled:
