@@ -128,6 +128,10 @@ class Daemon:
         return self.process.wait(within_s)
 
 
+Watch = Callable[[], Daemon]
+"""The fixture `watch`: begins to watch the folder `music`."""
+
+
 @contextmanager
 def watching(
     *words: Word,
