@@ -17,6 +17,7 @@ from tests.corpus import plant
 from tests.daemons import Daemon, Watch, watching
 from tests.integration.odd_names import LIBRARY, Place
 from tests.programs import AT_MOST_S, can_be_root, run
+from tests.redis_servers import RedisServer, redis_server
 
 Mount = Callable[..., Path]
 MakeDisk = Callable[..., Path]
@@ -53,6 +54,13 @@ def watch(music: Path, db: Path) -> Iterator[Watch]:
         yield begin
         for daemon in daemons:
             daemon.is_right()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis for this test alone."""
+    with redis_server(tmp_path / "redis") as running:
+        yield running
 
 
 @pytest.fixture
