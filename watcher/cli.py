@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from indexer.settings import Settings
     from indexer.store.connection import Connection
     from watcher.daemon import Progress
+    from watcher.loop import Loop
     from watcher.reload import Reload
 
 
@@ -125,20 +126,12 @@ def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: 
 cli.add_command(completion_of("watcher"))
 
 
-class _Loop(Protocol):
-    """A daemon, or a relay."""
-
-    def stop(self) -> None: ...
-
-    def wake(self) -> None: ...
-
-
 class _Requests:
     """What signals have asked for, also while one loop is closed and the next one made."""
 
     def __init__(self) -> None:
         self.stopped = False
-        self.loop: _Loop | None = None
+        self.loop: Loop | None = None
         """One that is open: a closed one has no descriptor to be woken by."""
 
     def stop(self) -> None:

@@ -8,8 +8,6 @@ found by polling. What Redis does not take waits here, within the bounds of the 
 
 from __future__ import annotations
 
-import os
-import selectors
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +27,7 @@ from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
 from watcher.index_link import IndexLink
 from watcher.log import EventLog
+from watcher.loop import Loop
 from watcher.observation import observe
 from watcher.relayed_roots import RelayedRoots
 
@@ -43,7 +42,7 @@ _SHARE_NS: Final = filesystem.granularity_ns("nfs")
 """How coarse the index takes the times of a share to be: what it would not read yet is not told."""
 
 
-class Relay:
+class Relay(Loop):
     """Tells one index of changes on this machine. `run()` it, and `stop()` it from a signal."""
 
     def __init__(
@@ -55,12 +54,10 @@ class Relay:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`folders` are those of `relayed_folders`; `link` is closed with this."""
+        super().__init__(clock)
         self._settings = settings
-        self._clock = clock
         self._log = EventLog()
-        self._stopping = self._is_closed = False
         self._link = link
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.roots = RelayedRoots(settings, folders, path_filter, self._log, self.wake)
         self.index_link = IndexLink(settings, link, self.roots, self._log)
         self._echoes = [
@@ -71,42 +68,24 @@ class Relay:
         """(root id, path) of what was looked at in this turn, and no process has open to write."""
         ignore_lease_signal()
 
-    def stop(self) -> None:
-        """End the loop; safe in a signal handler and from any thread, after `close`, too."""
-        self._stopping = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Have the loop take its next turn now; safe in a signal handler and from any thread."""
-        if not self._is_closed:  # its number may be another file's by now
-            os.eventfd_write(self._wake_fd, 1)
-
     def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Work until `stop`, or until another one with other settings is to take over.
 
         Raises QueueError where the first Redis refuses us, and UsageError where the index has not
         a root of this name.
         """
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_fd, selectors.EVENT_READ)
-            while not (self._stopping or is_over()):
-                self.step(self._clock())
-                selector.select(max(0.0, self.next_turn() - self._clock()))
+        self._take_turns(is_over)
         if self._stopping and not self.index_link.trouble:
             with suppress(errors.QueueError), answering(self._settings):
                 self._link.end(self.index_link.known_names())
 
     def close(self) -> None:
-        """Give everything back; once is enough."""
-        if self._is_closed:
-            return
+        """Give everything back."""
         self.roots.close()
         self._link.close()
-        self._is_closed = True  # a second signal may come until the program has ended
-        os.close(self._wake_fd)
+        super().close()
 
     def next_turn(self) -> float:
-        """When there is something to do, if nothing happens before."""
         times = [self.roots.tend_at, self.index_link.beat_at]
         if self.index_link.index is not None and not self.index_link.trouble:
             times += [max(due_at, self._give_at) for due_at in self._dues()]
@@ -117,9 +96,7 @@ class Relay:
         return [due_at for one in every if (due_at := one.next_due()) is not None]
 
     def step(self, now: float) -> None:
-        """One turn of the loop."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._wake_fd)
+        self._take_wakeups()
         self.roots.drain(now)
         if now >= self.roots.tend_at:
             self.roots.tend(now)

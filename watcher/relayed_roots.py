@@ -114,17 +114,7 @@ class RelayedRoots:
         wake: Callable[[], None],
     ) -> None:
         """`folders` are those of `relayed_folders`; `wake` is called when there are events."""
-        self.debouncer = Debouncer(
-            Delays(
-                quiet_s=settings.quiet,
-                still_s=settings.still,
-                held_s=settings.held,
-                patience_s=settings.patience,
-                incomplete_s=settings.incomplete,
-                retry_first_s=settings.retry_first,
-                retry_longest_s=settings.retry_longest,
-            )
-        )
+        self.debouncer = Debouncer(Delays.of(settings))
         self.places = {
             number: Place(_root(RootRow(number, name, path)))
             for number, (name, path) in enumerate(folders.items(), 1)
