@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import UnsetType
+
 from indexer import errors, report, settings
 from indexer.closable import Closable
 from indexer.library import Library
@@ -27,7 +29,6 @@ from indexer.records import (
     PastTrack,
     Playlist,
     PlaylistItem,
-    Relay,
     Root,
     Run,
     Status,
@@ -367,12 +368,8 @@ def _root(told: report.RootStatus) -> Root:
         disk=told.disk,
         stamp_fields=told.stamp_fields,
         moves=told.moves,
-        relay=_relay(told.relay) if isinstance(told.relay, report.RelayStatus) else None,
+        relay=None if isinstance(told.relay, UnsetType) else told.relay,
     )
-
-
-def _relay(told: report.RelayStatus) -> Relay:
-    return Relay(host=told.host, alive=told.alive, silent_seconds=told.silent_seconds)
 
 
 def _run(told: report.ScanRow) -> Run:

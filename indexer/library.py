@@ -197,8 +197,10 @@ class Library(Lookup):
                     yield row
 
     def _artwork_of(self, covers: Covers, words: Sequence[str]) -> Iterator[report.ArtworkRow]:
-        albums = [row["id"] for row in self.search_albums(words, limit=None)]
-        artists = [(row["id"], row["artist"]) for row in self.search_artists(words, limit=None)]
+        albums = [row["id"] for row in self.search(words, of="albums", limit=None)]
+        artists = [
+            (row["id"], row["artist"]) for row in self.search(words, of="artists", limit=None)
+        ]
         return covers.explained(albums, artists)  # type: ignore[arg-type]  # as in the columns
 
     def copy_artwork(

@@ -266,56 +266,27 @@ class Lookup(Closable):
         self,
         words: Sequence[str],
         *,
+        of: str = "tracks",
         sort: str = _RELEVANCE,
         limit: int | None = 50,
         note: Note | None = None,
     ) -> Iterator[dict[str, object]]:
         """The tracks that match these words (see `store.query`); no words: all.
 
+        `of` albums or artists: those of these tracks; their `tracks` counts the matching ones.
         Where no track has a word, those are found that have it as a part of one, or the likeliest
         correction. `note` is told of that before the first row, and of a limit that cut rows off.
         `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
         of the last seven reverses it. Raises UsageError for any other, and for an unknown field.
         """
-        from indexer.store import search_results
-        from indexer.store.view_rows import library_rows
+        from indexer.store.search_results import KINDS
 
         with explained(self._database):
-            connection = self._reading()
-            answer = self._answer(words, note, limit, search_results.TRACKS, sort)
-            yield from library_rows(connection, answer)
+            kind = KINDS[of]
+            found = self._found(words, note, limit, kind, sort)
+            yield from kind.rows(self._reading(), found)
 
-    def search_albums(
-        self,
-        words: Sequence[str],
-        *,
-        sort: str = _RELEVANCE,
-        limit: int | None = 50,
-        note: Note | None = None,
-    ) -> Iterator[dict[str, object]]:
-        """The albums of those tracks; `tracks` counts the matching ones."""
-        from indexer.store import search_results
-
-        with explained(self._database):
-            for row in self._answer(words, note, limit, search_results.ALBUMS, sort):
-                yield dict(zip(search_results.ALBUM_COLUMNS, row, strict=True))
-
-    def search_artists(
-        self,
-        words: Sequence[str],
-        *,
-        sort: str = _RELEVANCE,
-        limit: int | None = 50,
-        note: Note | None = None,
-    ) -> Iterator[dict[str, object]]:
-        """The artists and album artists of those tracks; `tracks` counts the matching ones."""
-        from indexer.store import search_results
-
-        with explained(self._database):
-            for row in self._answer(words, note, limit, search_results.ARTISTS, sort):
-                yield dict(zip(search_results.ARTIST_COLUMNS, row, strict=True))
-
-    def _answer(
+    def _found(
         self,
         words: Sequence[str],
         note: Note | None,
@@ -323,6 +294,7 @@ class Lookup(Closable):
         kind: Kind[_Found],
         sort: str,
     ) -> Sequence[_Found]:
+        """The answer to these words, or to what they may have meant."""
         from indexer.store.query import parse
 
         connection = self._reading()

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from indexer import errors, report
 from indexer.process import age_of, percent, spent_by
 from indexer.runs.lock import LockInfo
-from indexer.runs.throughput import Rates, Step, rates_of
+from indexer.runs.throughput import rates_of
 from indexer.settings import Settings
 
 
@@ -28,7 +28,7 @@ def vitals(
     found: dict[str, Any] = {
         "roots": tuple(roots),
         "last_scan_rates": _rates_of_last(scans),
-        **_rates(rates_of(buckets, now_s)),
+        **asdict(rates_of(buckets, now_s)),
     }
     processes = []
     if dispatcher is not None:
@@ -74,20 +74,7 @@ def _queues(settings: Settings, now_s: float, roots: Sequence[report.RootStatus]
             replace(root, relay=relays[root.name]) if root.name in relays else root
             for root in roots
         ),
-        **_rates(seen),
-    }
-
-
-def _rates(seen: Rates) -> dict[str, Any]:
-    by_step = seen.files_per_second
-    return {
-        "rates": report.Rates(
-            discovery=by_step[Step.DISCOVERY],
-            extraction=by_step[Step.EXTRACTION],
-            insertion=by_step[Step.INSERTION],
-            artwork=by_step[Step.ARTWORK],
-        ),
-        "error_rate": seen.error_rate,
+        **asdict(seen),
     }
 
 

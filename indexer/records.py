@@ -11,16 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from indexer.model import ChangeKind
-from indexer.report import (
-    DaemonStatus,
-    ProcessStatus,
-    QueueStatus,
-    Rates,
-    RedisStatus,
-    ScanReport,
-    ScrubStatus,
-    WorkerStatus,
-)
+from indexer.report import HealthLineOf, RelayStatus, RunOf, StatusOf
 
 FilePath = str | bytes
 """A path: `str` where it is UTF-8, else `bytes`. `open` and `os` take both."""
@@ -218,16 +209,6 @@ class PastTrack(Struct, frozen=True):
     """As `Index.tags`."""
 
 
-class Relay(Struct, frozen=True, kw_only=True):
-    """A `watcher relay` on the machine that has the disk of a root."""
-
-    host: str
-    alive: bool
-    """False: what changes there is found by polling alone."""
-    silent_seconds: float
-    """How long ago it was heard."""
-
-
 class Root(Struct, frozen=True, kw_only=True):
     """One watched folder tree."""
 
@@ -246,71 +227,17 @@ class Root(Struct, frozen=True, kw_only=True):
     """What is compared to tell whether a file has changed."""
     moves: str
     """How a moved file is known: by its `inode`, or, where these do not last, by its `content`."""
-    relay: Relay | None = None
+    relay: RelayStatus | None = None
     """Of a root that has one, or had one in the last week; in `Status` only."""
 
 
-class Run(Struct, frozen=True, kw_only=True):
+class Run(RunOf[datetime], frozen=True):
     """One run of `scan` or `rebuild`."""
 
-    id: int
-    kind: str
-    state: str
-    """running, done, interrupted or failed."""
-    roots: tuple[str, ...]
-    started_at: datetime
-    ended_at: datetime | None
-    counts: ScanReport
 
-
-class HealthLine(Struct, frozen=True, kw_only=True):
+class HealthLine(HealthLineOf[datetime], frozen=True):
     """One thing that is not well."""
 
-    level: str
-    """`fault`: something is not done until it is mended; `warning`: all goes on beside it."""
-    text: str
-    since: datetime | None
-    """As far as it is known."""
 
-
-class Status(Struct, frozen=True, kw_only=True):
-    """The state of an index at one moment. Sizes in bytes, ages in seconds."""
-
-    database: str
-    size: int
-    wal_size: int
-    tracks: int
-    albums: int
-    artists: int
-    missing: int
-    problems: int
-    pending: int
-    """Files and folders that are still to be looked at."""
-    oldest_pending_seconds: float | None
-    daemon: DaemonStatus
-    roots: tuple[Root, ...]
-    scans: tuple[Run, ...]
-    """The last ones, the newest first."""
-    rates: Rates
-    """Of the daemon and workers in the last minute, while there was work."""
-    last_scan_rates: Rates
-    """Of the newest scan in `scans` that has ended."""
-    error_rate: float
-    """Fraction of the files read in the last minute that are in `problems`: 0 to 1."""
-    processes: tuple[ProcessStatus, ...]
-    redis: RedisStatus | None
-    """None if the settings have no Redis."""
-    queues: dict[str, QueueStatus]
-    workers: tuple[WorkerStatus, ...]
-    picture_problems: int
-    """Pictures that cannot be used; not among `problems`, since their tracks are fine."""
-    artwork_waiting: int
-    """Albums and artists whose picture is still to be chosen, folders of which it is not known yet
-    whom they concern, and playlists that are still to be read."""
-    playlist_problems: int
-    """Playlists that cannot be read; not among `problems`."""
-    health: tuple[HealthLine, ...]
-    """What is not well, the worst first."""
-    damaged: int
-    """Tracks whose file is cut short or decayed; not among `problems`: they are in the index."""
-    scrubbed: ScrubStatus
+class Status(StatusOf[Root, Run, HealthLine], frozen=True):
+    """The state of an index at one moment."""

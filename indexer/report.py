@@ -7,9 +7,15 @@ that is not UTF-8 is also given as base64 (`path_b64`).
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
+
+_Time = TypeVar("_Time")
+"""Text here, `datetime` in `records`, which has the same fields for programs in Python."""
+_Root = TypeVar("_Root")
+_Run = TypeVar("_Run")
+_Line = TypeVar("_Line")
 
 
 class ScanReport(Struct, frozen=True, kw_only=True):
@@ -88,14 +94,18 @@ class RootStatus(Struct, frozen=True, kw_only=True):
     """Of a root that has one, or had one in the last week."""
 
 
-class HealthLine(Struct, frozen=True, kw_only=True):
+class HealthLineOf(Struct, Generic[_Time], frozen=True, kw_only=True):
     """One thing that is not well."""
 
     level: str
     """`fault`: something is not done until it is mended; `warning`: all goes on beside it."""
     text: str
-    since: str | None
+    since: _Time | None
     """As far as it is known."""
+
+
+class HealthLine(HealthLineOf[str], frozen=True):
+    """The same in JSON."""
 
 
 class RootRemoved(Struct, frozen=True, kw_only=True):
@@ -118,7 +128,7 @@ class RootRenamed(Struct, frozen=True, kw_only=True):
     """Tracks that the change feed tells as moved."""
 
 
-class ScanRow(Struct, frozen=True, kw_only=True):
+class RunOf(Struct, Generic[_Time], frozen=True, kw_only=True):
     """One run of `scan` or `rebuild`, newest first in `status`."""
 
     id: int
@@ -126,9 +136,13 @@ class ScanRow(Struct, frozen=True, kw_only=True):
     state: str
     """running, done, interrupted or failed."""
     roots: tuple[str, ...]
-    started_at: str
-    ended_at: str | None
+    started_at: _Time
+    ended_at: _Time | None
     counts: ScanReport
+
+
+class ScanRow(RunOf[str], frozen=True):
+    """The same in JSON."""
 
 
 class CacheStatus(Struct, frozen=True, kw_only=True):
@@ -223,8 +237,8 @@ class ScrubStatus(Struct, frozen=True, kw_only=True):
     newest: str | None = None
 
 
-class Status(Struct, frozen=True, kw_only=True):
-    """The state of the index at one moment."""
+class StatusOf(Struct, Generic[_Root, _Run, _Line], frozen=True, kw_only=True):
+    """The state of the index at one moment. Sizes in bytes, ages in seconds."""
 
     database: str
     size: int
@@ -235,10 +249,12 @@ class Status(Struct, frozen=True, kw_only=True):
     missing: int
     problems: int
     pending: int
+    """Files and folders that are still to be looked at."""
     oldest_pending_seconds: float | None
     daemon: DaemonStatus
-    roots: tuple[RootStatus, ...]
-    scans: tuple[ScanRow, ...]
+    roots: tuple[_Root, ...]
+    scans: tuple[_Run, ...]
+    """The last ones, the newest first."""
     rates: Rates = Rates()
     """Of the daemon and workers in the last minute, while there was work."""
     last_scan_rates: Rates = Rates()
@@ -257,11 +273,15 @@ class Status(Struct, frozen=True, kw_only=True):
     whom they concern, and playlists that are still to be read."""
     playlist_problems: int = 0
     """Playlists that cannot be read; not among `problems`."""
-    health: tuple[HealthLine, ...] = ()
+    health: tuple[_Line, ...] = ()
     """What is not well, the worst first."""
     damaged: int = 0
     """Tracks whose file is cut short or decayed; not among `problems`: they are in the index."""
     scrubbed: ScrubStatus = ScrubStatus()
+
+
+class Status(StatusOf[RootStatus, ScanRow, HealthLine], frozen=True):
+    """The same in JSON."""
 
 
 class ScrubDamage(Struct, frozen=True, kw_only=True):

@@ -19,8 +19,8 @@ from indexer.settings import Settings
 from indexer.store import roots
 from indexer.store.connection import Connection, open_index
 from tests import corpus
-from tests.stage_harness import ByHand
-from tests.trees import Plant
+from tests.stage_harness import ByHand, Planned
+from tests.trees import Plant, song
 
 for _number, _handler in (
     (signal.SIGINT, signal.default_int_handler),
@@ -141,6 +141,14 @@ def by_hand(library: Library, settings: Settings) -> Iterator[ByHand]:
     assert library.status().roots
     with ByHand(settings) as stages:
         yield stages
+
+
+@pytest.fixture
+def planned(plant: Plant, by_hand: ByHand) -> Planned:
+    """Two new files that are listed and read, but not inserted yet."""
+    plant({"1.mp3": song("One"), "2.mp3": song("Two")})
+    plan, row = by_hand.plan()
+    return plan, row, by_hand.read(plan)
 
 
 @pytest.fixture

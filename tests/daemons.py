@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, eventually, rows, run
+from tests.running import RunningProgram
 
 PROGRAM = (sys.executable, "-P", "-m", "watcher")
 QUICK = """
@@ -31,36 +31,12 @@ Shown = Mapping[Any, str | None]
 """Path in the view `library` (bytes if not UTF-8) -> title."""
 
 
-class Daemon:
+class Daemon(RunningProgram):
     """One run of the daemon, and its index."""
 
     def __init__(self, process: subprocess.Popen[bytes], db: Path, log: Path) -> None:
-        self.process = process
+        super().__init__(process, log)
         self.db = db
-        self._log = log
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def log(self) -> str:
-        """Its log so far."""
-        return self._log.read_text("utf-8") if self._log.exists() else ""
-
-    def lines(self, *words: str) -> list[str]:
-        """The lines of its log with all of these words."""
-        return [line for line in self.log.splitlines() if all(word in line for word in words)]
-
-    def await_line(self, *words: str, times: int = 1, within_s: float = AT_MOST_S) -> str:
-        """Wait until its log has `times` lines with these words; the last of them."""
-
-        def said() -> list[str]:
-            lines = self.lines(*words)
-            assert self.process.poll() is None or len(lines) >= times, self.log
-            return lines if len(lines) >= times else []
-
-        return eventually(said, within_s=within_s)[-1]
 
     def watches(self, times: int = 1) -> None:
         """Wait until it has scanned everything `times` times."""
@@ -122,10 +98,9 @@ class Daemon:
         assert verified["ok"], (verified, self.log)
         assert verified["pending"] == 0
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = AT_MOST_S) -> int:
-        """Send a signal, and return the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(within_s)
+
+Watch = Callable[[], Daemon]
+"""The fixture `watch`: begins to watch the folder `music`."""
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from indexer.queue import serializer
 from indexer.queue.jobs import our_queue
 from indexer.queue.profiles import QUEUES
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
+from tests.running import RunningProgram
 
 PROGRAM = (sys.executable, "-P", "-m", "indexer")
 
@@ -41,33 +41,13 @@ def quick(server_address: str, **more: object) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
-class Crew:
+class Crew(RunningProgram):
     """One `indexer worker`: a parent and its children, one of which may write the database."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
+        super().__init__(process, log)
         self.may_fail = False
         """Whether jobs may fail, with tracebacks in the log."""
-        self._log = log
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def log(self) -> str:
-        """Its log so far."""
-        return self._log.read_text("utf-8") if self._log.exists() else ""
-
-    def await_line(self, *words: str, times: int = 1, within_s: float = AT_MOST_S) -> str:
-        """Wait until its log has `times` lines with these words; the last of them."""
-
-        def said() -> list[str]:
-            lines = [line for line in self.log.splitlines() if all(word in line for word in words)]
-            assert self.process.poll() is None or len(lines) >= times, self.log
-            return lines if len(lines) >= times else []
-
-        return eventually(said, within_s=within_s)[-1]
 
     @property
     def children(self) -> list[psutil.Process]:
@@ -99,11 +79,6 @@ class Crew:
     def done(self, client: redis.Redis) -> int:
         """How many jobs it has done successfully."""
         return sum(int(one.successful_job_count) for one in self.members(client))
-
-    def end(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = AT_MOST_S) -> int:
-        """Send a signal, and return the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(within_s)
 
 
 def workers(client: redis.Redis) -> list[BaseWorker]:

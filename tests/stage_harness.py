@@ -28,6 +28,9 @@ from indexer.store import pending, roots
 from indexer.store.connection import open_index, write_transaction
 from indexer.store.pending import PendingRow
 
+Planned = tuple[Plan, PendingRow, Batch]
+"""A plan, its row of `pending`, and what was read of its files: the fixture `planned`."""
+
 
 class PoolHere:
     """A pool without processes: it reads a few chunks ahead, and returns them in any order."""

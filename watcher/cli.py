@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from indexer.settings import Settings
     from indexer.store.connection import Connection
     from watcher.daemon import Progress
+    from watcher.loop import Loop
     from watcher.reload import Reload
 
 
@@ -125,20 +126,12 @@ def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: 
 cli.add_command(completion_of("watcher"))
 
 
-class _Loop(Protocol):
-    """A daemon, or a relay."""
-
-    def stop(self) -> None: ...
-
-    def wake(self) -> None: ...
-
-
 class _Requests:
     """What signals have asked for, also while one loop is closed and the next one made."""
 
     def __init__(self) -> None:
         self.stopped = False
-        self.loop: _Loop | None = None
+        self.loop: Loop | None = None
         """One that is open: a closed one has no descriptor to be woken by."""
 
     def stop(self) -> None:
@@ -195,8 +188,10 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
 
     from indexer.ignore_files import path_filter_of
     from indexer.queue.redis_client import connect
+    from indexer.queue.relays import RelayLink
     from watcher.log import EventLog
-    from watcher.relay import Relay, relayed_folders
+    from watcher.relay import Relay
+    from watcher.relayed_roots import relayed_folders
     from watcher.reload import Reload
 
     log, requests = EventLog(), _Requests()
@@ -216,7 +211,8 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
                 log.warning("folders unchanged", detail=str(error))
         first = False
         wanted = path_filter_of(reload.settings)
-        relay = requests.loop = Relay(reload.settings, folders, wanted, socket.gethostname())
+        link = RelayLink(reload.settings, socket.gethostname())
+        relay = requests.loop = Relay(reload.settings, folders, wanted, link)
         try:
             if not requests.stopped:
                 relay.run(reload.is_due)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import selectors
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from indexer import errors, paths
+from indexer.disk.mounts import has_expired, read_mounts
 from indexer.evidence import ignore_lease_signal
 from indexer.ignore.path_filter import PathFilter, is_rule
 from indexer.model import Hint, Listener
@@ -23,18 +23,22 @@ from indexer.runs.result import EventFacts, Result
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
 from indexer.store.connection import Connection
+from watcher.change_log import ChangeLog
 from watcher.commands import Commands
+from watcher.database_file import DatabaseFile
 from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
 from watcher.idle_work import IdleWork
 from watcher.local_work import LocalWork, Looked
-from watcher.log import EventLog, HealthLog
+from watcher.log import EventLog
+from watcher.loop import HasFileno, Loop
 from watcher.observation import observe_in
+from watcher.probe import Probe
 from watcher.queued_work import QueuedWork
-from watcher.reconcile import Retries
 from watcher.reload import Reload
+from watcher.root_access import RootAccess
 from watcher.roots import Root, Roots
 from watcher.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
@@ -44,9 +48,6 @@ from watcher.watch_manager import Observers, WatchManager
 Progress = Callable[[], AbstractContextManager[Listener | None]]
 """Makes what shows a person how a long look at everything goes on."""
 
-_FENCE_EVERY: Final = 6
-"""Probes of the disks between two proofs that the watching threads answer."""
-_FENCE_S: Final = 5.0
 _MUCH: Final = 2_000
 """Files looked at or missed, after which memory is given back when it is quiet. A guess."""
 _STREAMING: Final = 32
@@ -59,7 +60,7 @@ _OPEN_NOTED_S: Final = 0.5
 """A file that is written for so long is noted as pending; a shorter copy is not worth a write."""
 
 
-class Daemon:
+class Daemon(Loop):
     """Keeps one index equal to its roots. `run()` it, and `stop()` it from a signal handler."""
 
     def __init__(
@@ -78,41 +79,47 @@ class Daemon:
 
         `reload` is asked in each turn whether `run` is to end for a daemon with other settings.
         """
+        super().__init__(clock)
         self._settings = settings
         self._reload = reload
         self._progress = progress
         self._when_settled: Callable[[], None] | None = when_settled
-        self._clock = clock
         self._log = EventLog()
-        self._stopping = False
         self._watchdog = Watchdog({})
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._observers = Observers(self.wake)
         self._watch_manager = WatchManager(self._observers, path_filter, self._beat)
         self._wakeup = WakeupSocket(settings.db)
-        self._debouncer = Debouncer(
-            Delays(
-                quiet_s=settings.quiet,
-                still_s=settings.still,
-                held_s=settings.held,
-                patience_s=settings.patience,
-                incomplete_s=settings.incomplete,
-                retry_first_s=settings.retry_first,
-                retry_longest_s=settings.retry_longest,
-            )
-        )
+        self._debouncer = Debouncer(Delays.of(settings))
+        self._database = DatabaseFile(connection, settings, self._is_stopping)
+        self._root_access = RootAccess(connection, settings, path_filter, self._log)
+        self._change_log = ChangeLog(connection, self._log)
         self._work = LocalWork(
-            connection, settings, path_filter, self._log, self._is_stopping, clock
+            connection,
+            settings,
+            path_filter,
+            self._root_access,
+            self._change_log,
+            self._log,
+            stop=self._is_stopping,
+            clock=clock,
         )
         self._roots = Roots(settings, self._log, self._observers.unwatch)
+        self._probe = Probe(
+            connection,
+            settings,
+            self._database,
+            self._root_access,
+            self._roots,
+            self._log,
+            offer=self._debouncer.offer_hint,
+            fence=self._observers.fence,
+        )
         self._commands = Commands(self._work, self._roots, self._log)
         self._queued: QueuedWork | None = None
         if settings.redis is not None:
             self._queued = QueuedWork(connection, settings, self._log, self._root_is_there)
         self._trouble = DatabaseTrouble(settings.db, settings.retry_longest, self._log)
         self._mending = Repairs(settings.db, self._log, self._is_stopping)
-        self._health = HealthLog(self._log)
-        self._retries = Retries(settings.probe_interval)
         engine = "local" if settings.redis is None else "rq"
         self._idle_work = IdleWork(
             connection,
@@ -124,9 +131,7 @@ class Daemon:
             workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
             look=self._look_again,
         )
-        self._publisher = StatusPublisher(lock, self._log, engine, self._work.inode)
-        self._probes = 0
-        self._probe_at = -math.inf
+        self._publisher = StatusPublisher(lock, self._log, engine, self._database.inode)
         self._note_at = -math.inf
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
@@ -136,41 +141,30 @@ class Daemon:
         """How many files were looked at, or missed, since memory was given back."""
         ignore_lease_signal()
 
-    def stop(self) -> None:
-        """End the loop after the batch at hand; safe in a signal handler and from any thread."""
-        self._stopping = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Have the loop take its next turn now; safe in a signal handler and from any thread."""
-        os.eventfd_write(self._wake_fd, 1)
-
     def _beat(self) -> None:
         self._watchdog.beat()
 
     def _is_stopping(self) -> bool:
-        """Asked by all that takes long, for each folder and each batch: so it goes on."""
+        """Polled by long work for each folder and batch, so that it feeds the watchdog, too."""
         self._watchdog.beat()
         return self._stopping
 
     def run(self, watchdog: Watchdog | None = None) -> None:
-        """Work until `stop`, or until other settings are due; the loop's turns are `watchdog`'s.
+        """Work until `stop`, or until other settings are due; each turn feeds `watchdog`.
 
         What was committed stays, the rest is looked at by the next start.
         """
         self._watchdog = watchdog or self._watchdog
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_fd, selectors.EVENT_READ)
-            selector.register(self._wakeup, selectors.EVENT_READ)
-            selector.register(self._work.background.limited, selectors.EVENT_READ)
-            if self._work.artwork is not None:
-                selector.register(self._work.artwork, selectors.EVENT_READ)
-            while not self._stopping and not (self._reload and self._reload.is_due()):
-                self._watchdog.beat()
-                self.step(self._clock())
-                selector.select(max(0.0, self.next_turn() - self._clock()))
-                if self._streaming > _STREAMING:
-                    time.sleep(_STREAMING_PAUSE_S)
+        wakers: list[HasFileno] = [self._wakeup, self._work.background.limited]
+        if self._work.artwork is not None:
+            wakers.append(self._work.artwork)
+        self._take_turns(
+            lambda: self._reload is not None and self._reload.is_due(), wakers, self._slow_down
+        )
+
+    def _slow_down(self) -> None:
+        if self._streaming > _STREAMING:
+            time.sleep(_STREAMING_PAUSE_S)
 
     def close(self) -> None:
         """Give everything back but the connection and the lock, which are the caller's."""
@@ -179,16 +173,15 @@ class Daemon:
             self._queued.close()
         self._idle_work.close()
         self._wakeup.close()
-        os.close(self._wake_fd)
+        super().close()
         self._work.close()
 
     def next_turn(self) -> float:
-        """When there is something to do, if nothing happens before."""
         alive_at = self._watchdog.next_turn()
         times = [] if alive_at is None else [alive_at]
         if self._trouble.until is not None:
             return min([self._trouble.until, *times])
-        times.append(self._probe_at)
+        times.append(self._probe.at)
         background_at = self._work.background.limited.next_turn()
         if background_at is not None:
             times.append(background_at)
@@ -209,6 +202,7 @@ class Daemon:
 
         What the database cannot take now is not lost: after a pause all of it is looked at again.
         """
+        self._watchdog.beat()
         self._listen()
         if self._trouble.pauses(now):
             return
@@ -228,8 +222,8 @@ class Daemon:
 
     def _turn(self, now: float) -> None:
         self._drain(now)
-        if now >= self._probe_at:
-            self._probe(now)
+        if now >= self._probe.at:
+            self._probe.run(now)
         for root in self._roots:
             if root.state is RootState.DOUBTED and not self._stopping:
                 self._recover(root)
@@ -250,10 +244,10 @@ class Daemon:
         self._idle_work.step(self._clock)
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
-            self._work.rest()
+            self._database.rest()
 
     def _put_off(self, error: errors.CannotDo) -> None:
-        """Forget all detail: what could not be written is everything since the last look at all."""
+        """Have all roots scanned again: what could not be written is not remembered in detail."""
         if self._stopping:
             return
         is_new = self._trouble.begin(error, self._clock())
@@ -271,56 +265,29 @@ class Daemon:
         if self._stopping:
             return
         with self._trouble.explained():
-            self._work.check_file()
+            self._database.check_file()
             done = self._mending.mend(error, self._clock())
-            self._work.was_repaired()
+            self._database.was_repaired()
+            self._change_log.was_repaired()
         self._commands.begin_anew()
         for root in self._roots:
             self._roots.doubt(root, "index repaired", done)
-        self._probe_at = -math.inf
-
-    # Disks
-
-    def _probe(self, now: float) -> None:
-        """See whether each root is there, with its disk, and whether its watcher lives."""
-        self._probe_at = now + self._settings.probe_interval
-        if self._roots.see(self._work.root_statuses(self._roots.touches)):
-            self._roots.see(self._work.root_statuses(self._roots.touches))
-        self._work.count_days(root.row.id for root in self._roots if root.is_settled)
-        for root in self._roots:
-            if root.is_settled:
-                self._roots.tell_empty(root, self._work.why_empty(root.row))
-                self._roots.tell_unwatched(root)
-        self._tell_health(now)
-        self._work.tend_log()
-        for hint in self._retries.due(self._work.unreadable(self._roots.rests), now):
-            self._debouncer.offer_hint(hint, now)
-        self._work.retry_pictures(self._roots.rests, now)
-        self._probes += 1
-        if self._probes % _FENCE_EVERY == 0:
-            self._observers.fence(_FENCE_S)  # who does not answer is in doubt from now on
-
-    def _tell_health(self, now: float) -> None:
-        """Log what got worse or well, as far as the index knows it; not while roots are scanned."""
-        away = [root.row.id for root in self._roots if not root.is_there]
-        if len(away) + sum(root.is_settled for root in self._roots) == len(list(self._roots)):
-            self._health.tell(self._work.in_index(away), now)
+        self._probe.hurry()
 
     # What is to be looked at
 
     def _listen(self) -> None:
         """Take note of all that woke the loop, so that it can sleep again."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._wake_fd)
+        self._take_wakeups()
         if not self._wakeup.rang():
             return
         if self._queued is None:
             self._commands.ring()
-            self._probe_at = -math.inf  # roots may have come or gone
+            self._probe.hurry()  # roots may have come or gone
         else:
             self._queued.ring()  # workers ring for each of their answers
-            if self._work.roots_changed():
-                self._probe_at = -math.inf
+            if self._root_access.roots_changed():
+                self._probe.hurry()
 
     def _drain(self, now: float) -> None:
         """Take in what the watches saw, and what they may have missed."""
@@ -331,7 +298,7 @@ class Daemon:
         for doubt in drained.doubts:
             root = self._roots.get(doubt.root_id)
             if root is not None:
-                self._probe_at = -math.inf  # a root that left is offline before it is scanned
+                self._probe.hurry()  # a root that left is offline before it is scanned
                 if not self._is_expiry(root, doubt):
                     self._roots.doubt(root, str(doubt.kind), doubt.detail)
         for event in drained.events:
@@ -345,7 +312,7 @@ class Daemon:
         """
         if doubt.kind is not WatchFaultKind.UNMOUNTED or not root.is_settled:
             return False
-        if not self._work.has_expired(os.fsencode(doubt.detail)):
+        if not has_expired(os.fsencode(doubt.detail), read_mounts()):
             return False
         self._log.info("automount expired", root=root.row.name, path=doubt.detail)
         return True
@@ -376,7 +343,7 @@ class Daemon:
                 if None in root.standing.automounts.values():
                     root.reason = "interval"
                     root.move(RootEvent.DOUBT)  # what has expired is mounted, and armed, for it
-                    self._probe_at = -math.inf
+                    self._probe.hurry()
                     continue
                 self._debouncer.offer_hint(Hint(root.row.id, recursive=True), now)
                 self._roots.plan_reconcile(root, now)
@@ -408,14 +375,14 @@ class Daemon:
         self._since_rest = math.inf
         now = self._clock()
         if self._queued is None:  # else it was counted by those that did it
-            self._work.write_down(root.row, result, "reconcile")
+            self._change_log.write_down(root.row, result, "reconcile")
         self._mend_watches(now)
         self._commands.begin_anew()
         self._drain(now)  # events that were lost meanwhile win
         self._roots.settle(root, now)
         if root.is_settled:
-            self._work.count_days([root_id])
-            self._tell_status()  # first: whoever reads the line may ask
+            self._root_access.count_days([root_id])
+            self._tell_status()  # first: a program that waits for the line may ask for it
             self._log.info(
                 root.state.shown,
                 root=root.row.name,
@@ -426,16 +393,16 @@ class Daemon:
                 seconds=result.seconds,
             )
             self._roots.tell_unwatched(root)
-            self._roots.tell_empty(root, self._work.why_empty(root.row))
+            self._roots.tell_empty(root, self._root_access.why_empty(root.row))
             self._idle_work.rereading.begin(root_id, root.row.name)
 
     def _doubt_absent(self, absent: set[int]) -> None:
-        """A root that went between the last probe and a look was not looked at."""
+        """Doubt roots that went offline after the last probe, so that a scan has skipped them."""
         for root_id in absent:
             root = self._roots.get(root_id)
             if root is not None:
                 root.move(RootEvent.DOUBT)
-                self._probe_at = -math.inf
+                self._probe.hurry()
 
     def _mend_watches(self, now: float) -> None:
         for root_id, listed in self._work.take_listed().items():
@@ -445,7 +412,7 @@ class Daemon:
                     self._debouncer.offer_hint(Hint(root_id, folder, recursive=True), now)
 
     def _flush(self, now: float) -> None:
-        """Look at what is due now. While that is done, the next flush gathers by itself."""
+        """Scan what is due now. Meanwhile events gather for the next flush."""
         due_at = self._debouncer.next_due()
         if due_at is None or due_at > now or self._stopping or self._is_held_up:
             return
@@ -472,14 +439,14 @@ class Daemon:
         )
 
     def _look_again(self, hint: Hint) -> None:
-        """Have files read that nothing has changed."""
+        """Have files read again although they have not changed."""
         if self._queued is not None:
             self._queued.hand([hint], EventFacts())
         else:
             self._after(self._work.look([hint], EventFacts(), in_a_hurry=False))
 
     def _after(self, looked: Looked) -> None:
-        """Take in what else came of a look."""
+        """Offer what a scan has left to be done, and watch the folders that it has listed."""
         result = looked.result
         self._since_rest += result.seen + sum(result.tally.values())
         now = self._clock()
@@ -487,7 +454,7 @@ class Daemon:
         self._mend_watches(now)
 
     def _take_background(self) -> None:
-        """Take in what readers made of files that looks have left to them."""
+        """Take in the results of background readers."""
         looked = self._work.take_background()
         now = self._clock()
         self._take_in(looked, now)
@@ -500,9 +467,9 @@ class Daemon:
         return self._queued is not None and self._queued.is_busy
 
     def _delegate(self, queued_work: QueuedWork) -> None:
-        """Have dispatched what is to be, and take in what workers made of it."""
+        """Dispatch work to the queues, and take in the results of workers."""
         over = list(queued_work.turn(self._clock()))
-        self._work.tell_changes()
+        self._change_log.tell_changes()
         for root_id, result in over:
             root = self._roots.get(root_id)
             if root is not None and root.state is RootState.SCANNING:
@@ -560,8 +527,8 @@ class Daemon:
         self._publisher.tell(
             self._roots,
             trouble,
-            self._work.pace,
-            log_is_held=self._work.log_is_held,
+            self._change_log.pace,
+            log_is_held=self._database.log_is_held,
             reload=self._reload.info if self._reload else ReloadInfo(),
         )
 

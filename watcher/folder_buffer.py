@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.evidence import FileLease, must_stand_still_s
+from indexer.settings import Settings
 from watcher.fs_event import FsEventKind
 
 _ARRIVALS: Final = (FsEventKind.MOVED_IN, FsEventKind.FOLDER_CAME)
@@ -28,6 +29,19 @@ class Delays(Struct, frozen=True):
     incomplete_s: float = 10.0
     retry_first_s: float = 0.01
     retry_longest_s: float = 10.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Delays:
+        """Those of the settings."""
+        return cls(
+            quiet_s=settings.quiet,
+            still_s=settings.still,
+            held_s=settings.held,
+            patience_s=settings.patience,
+            incomplete_s=settings.incomplete,
+            retry_first_s=settings.retry_first,
+            retry_longest_s=settings.retry_longest,
+        )
 
 
 class Observation(Struct, frozen=True, gc=False):

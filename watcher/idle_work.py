@@ -23,7 +23,7 @@ seeks for each."""
 
 
 class _Reread(Struct):
-    """How far a root is."""
+    """The progress of one root."""
 
     name: str
     after: int = 0
@@ -31,7 +31,7 @@ class _Reread(Struct):
 
 
 class Rereading:
-    """What an older version of this program has read, and today's reads otherwise, a few at a time.
+    """Files that an older version has read and this one reads otherwise: a few at a time.
 
     A root is asked for after each look at everything, once for each version of the readers.
     """
@@ -73,7 +73,7 @@ class Rereading:
 
 
 class IdleWork:
-    """What the daemon does a little of in each turn in which no change waits for it."""
+    """Work in small steps, in turns of the loop in which no change waits."""
 
     def __init__(
         self,

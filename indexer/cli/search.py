@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -24,6 +24,12 @@ from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from indexer.report import SearchNote
+
+_LINES: Final = {
+    "tracks": answers.search_line,
+    "albums": answers.album_line,
+    "artists": answers.artist_line,
+}
 
 
 @click.command(
@@ -49,13 +55,10 @@ def search(
     """
     if albums and artists:
         raise UsageError("choose one of --albums and --artists")
-    from indexer.store.schema import LIBRARY_COLUMNS
-    from indexer.store.search_results import ALBUM_COLUMNS, ARTIST_COLUMNS
+    from indexer.store.search_results import KINDS
 
     typed = " ".join(words)
-    most = limit or None
-    fields = ALBUM_COLUMNS if albums else ARTIST_COLUMNS if artists else LIBRARY_COLUMNS
-
+    kind = "albums" if albums else "artists" if artists else "tracks"
     last: list[str] = []
 
     def note(told: SearchNote) -> None:
@@ -66,16 +69,8 @@ def search(
                 last.append(line)
 
     with session.lookup() as library:
-        if albums:
-            rows = library.search_albums(words, sort=sort, limit=most, note=note)
-            line = answers.album_line
-        elif artists:
-            rows = library.search_artists(words, sort=sort, limit=most, note=note)
-            line = answers.artist_line
-        else:
-            rows = library.search(words, sort=sort, limit=most, note=note)
-            line = answers.search_line
-        found = session.answer_rows(rows, line, fields, library)
+        rows = library.search(words, of=kind, sort=sort, limit=limit or None, note=note)
+        found = session.answer_rows(rows, _LINES[kind], KINDS[kind].columns, library)
     for line_below in last:
         say(line_below)
     return 0 if found else 1

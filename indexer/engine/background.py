@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from indexer.model import Hint, IndexedFile
 from indexer.readers.limited import File, LimitedReaders
 from indexer.runs import run_counts
-from indexer.store import pending
+from indexer.stages.scan import Plan
+from indexer.store import pending, tracks
 from indexer.store.connection import Connection, write_transaction
 
 
@@ -37,6 +40,31 @@ class BackgroundReads:
             return False
         self._held[file].add((known.root_id, known.path))
         return True
+
+    def without_held(self, plan: Plan) -> Plan:
+        """The plan without files whose path belonged to one that is being read in the background.
+
+        That one may have moved: its row must follow it before its path is given to another file.
+        """
+        read = []
+        for entry in plan.read:
+            here = tracks.in_place(self._connection, plan.root_id, entry.path)
+            if here is None or not self.hold(here):
+                read.append(entry)
+        return msgspec.structs.replace(plan, read=tuple(read))
+
+    def may_have_moved(self, track_id: int) -> bool:
+        """Whether a row's file may be one that is being read at another path."""
+        known = tracks.by_id(self._connection, track_id)
+        return known is not None and self.hold(known)
+
+    def holds_unannounced(self) -> bool:
+        """Whether a row that lost its path may still turn up at another one."""
+        files = self.limited.files
+        return bool(files) and any(
+            (known.disk_id, known.stamp.inode) in files
+            for known in tracks.unannounced(self._connection)
+        )
 
     def complete_later(
         self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int, scan_id: int

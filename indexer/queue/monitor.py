@@ -23,7 +23,7 @@ from indexer.queue import redis_client
 from indexer.queue.jobs import failed_jobs, our_queue
 from indexer.queue.profiles import QUEUES
 from indexer.report import QueueStatus, WorkerStatus
-from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Rates, Step, Totals, rates_of
+from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, LastMinute, Step, Totals, rates_of
 from indexer.settings import Settings
 
 _ANSWER_S: Final = 10.0
@@ -229,7 +229,7 @@ class RedisRates:
         counted = {name: int(told.get(name.encode(), 0)) for name in _COUNTED}
         return replace(Totals(), **counted)
 
-    def seen(self) -> Rates:
+    def seen(self) -> LastMinute:
         """What was counted in the last minute."""
         now_s = self._clock()
         newest = int(now_s // BUCKET_S)

@@ -86,7 +86,7 @@ class Scanner:
             return
         running = self._running.pop(order.generation, None)
         if running is not None and order.slice == 0:
-            running.scan.close()  # it was given out anew, since nobody heard of it any more
+            running.scan.close()  # it was dispatched again, since it showed no sign of life
             running = None
         if running is None:
             begun = self._begin(order)

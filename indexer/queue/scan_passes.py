@@ -40,8 +40,8 @@ _FIRST: Final = 0
 _LAST: Final = 2
 """The pass that ends a generation whatever it finds: new chunks in the first, files that stand in
 the place of others in the second, which is the first that reads these: so both try again what the
-machine could not read. What changes later has hints of its own, and whoever writes all the time
-does not put the end off."""
+machine could not read. What changes later has hints of its own, so a program that writes all the
+time does not put the end off."""
 
 
 class Planned(Struct, frozen=True):

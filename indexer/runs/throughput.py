@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct, structs
 
+from indexer.report import Rates
+
 BUCKET_S = 5
 WINDOW_S = 60
 
@@ -24,11 +26,12 @@ class Step(StrEnum):
     """Albums and artists whose picture was chosen."""
 
 
-class Rates(Struct, frozen=True):
-    """Files a second of the last minute's work, and the share of the files read with a problem."""
+class LastMinute(Struct, frozen=True):
+    """The work of the last minute, as `report.Status` has it."""
 
-    files_per_second: dict[Step, float]
+    rates: Rates
     error_rate: float
+    """Share of the files read that had a problem."""
 
 
 class Bucket(Struct, frozen=True, array_like=True):
@@ -110,7 +113,7 @@ class Throughput:
         del self._buckets[: -WINDOW_S // BUCKET_S]
 
 
-def rates_of(buckets: Iterable[Bucket], now_s: float) -> Rates:
+def rates_of(buckets: Iterable[Bucket], now_s: float) -> LastMinute:
     """Files a second in that part of the minute before `now_s` (Unix seconds) which had work.
 
     The rate of a short burst is that of 5 s at the least. Artwork, which follows files for a while,
@@ -129,8 +132,8 @@ def rates_of(buckets: Iterable[Bucket], now_s: float) -> Rates:
         Step.INSERTION: sum(one.insertion for one in recent),
         Step.ARTWORK: sum(one.artwork for one in recent),
     }
-    return Rates(
-        {step: round(total / busy_s[step], 1) for step, total in totals.items()},
+    return LastMinute(
+        Rates(**{step: round(total / busy_s[step], 1) for step, total in totals.items()}),
         round(min(1.0, failed / read), 4) if read else 0.0,
     )
 

@@ -1,7 +1,7 @@
 """Folders in which pictures or tracks came or went -> the albums and artists that this concerns.
 
-Whose own tracks changed is due already (`rows`). Here are the others: those that have a picture of
-this folder or of one above it, and those that may have one from now on.
+Those whose own tracks changed are due already (`rows`). Here are the others: those that have a
+picture of this folder or of one above it, and those that may have one from now on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Place = tuple[int, bytes]
 
 
 def spread_folders(connection: Connection, *, for_artwork: bool) -> bool:
-    """Make due whom some of the due folders concern; False where none was due.
+    """Make due the owners that some of the due folders concern; False: no folder was due.
 
     Lyrics beside their tracks, and items of playlists that lead there, are settled at once. Where
     all albums and artists are due already, as in a new index, no folder concerns another one.

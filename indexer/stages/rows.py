@@ -337,8 +337,9 @@ def _names(shaped: Shaped) -> Names:
 def rename_root(connection: Connection, rows: Rows, root: RootRow, name: str, now_ms: int) -> int:
     """Rename a root inside the caller's transaction; the number of tracks in the view.
 
-    Who replays the change feed by (root, path) must learn the new place of each track, so each is
-    told as moved. Where tags are silent, the name of the root is a guess of album or artist.
+    A program that replays the change feed by (root, path) must learn the new place of each track,
+    so each is told as moved. Where tags are silent, the name of the root is a guess of album or
+    artist.
     """
     moved = 0
     for track_id in tracks.of_root(connection, root.id):

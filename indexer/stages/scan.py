@@ -178,7 +178,7 @@ class Scan:
 
     @property
     def _is_seed(self) -> bool:
-        """Whether there is nothing to compare a folder with, and nobody is to be spared."""
+        """Whether no row is there to compare with, and no file is known to be written just now."""
         in_one_process = self._options.chunk_bytes == sys.maxsize and not self._options.breathes
         is_folder = self.hint.names is None
         return self._is_first and is_folder and in_one_process and not self._unfinished
@@ -384,7 +384,7 @@ class Scan:
     def _is_over(self, path: bytes) -> bool:
         """Whether the trouble at a path is over, where a scan to its end said nothing of it.
 
-        Not that of a folder which was asked for as if it were a file: nobody has looked into it.
+        Not that of a folder which was hinted by its name as a file is: it was not listed.
         """
         if self._tree.is_offline(path):
             return False

@@ -195,7 +195,7 @@ def write_changes(
     path_filter: PathFilter,
     changes: Sequence[SidecarChange],
 ) -> int:
-    """Bring rows to what is there now, and make due whom that concerns; the number.
+    """Bring rows to what is there now, with what that makes due; the number of changed rows.
 
     Nothing is written if nothing changed after all (rule R14). A picture or a playlist that was
     moved with its stamp keeps what is known of it, if its old place is among the changes.
@@ -219,7 +219,7 @@ def write_changes(
 
 
 def _turn(change: SidecarChange) -> int:
-    """Pictures that left hand on what is known of them; a playlist moves when it has arrived."""
+    """The order: pictures that left (`moved` keeps their facts), arrivals, lists that left."""
     if change.stamp is not None:
         return 1
     return 0 if kind_of(change.path) is SidecarKind.PICTURE else 2

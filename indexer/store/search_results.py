@@ -15,10 +15,12 @@ from indexer.store.connection import Connection, Row, select, select_value
 from indexer.store.folding import fold
 from indexer.store.likeness import Likeness
 from indexer.store.query import Question
-from indexer.store.view_rows import rows
+from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.view_rows import library_rows, rows
 from indexer.store.views import TOLD_PATH_OF_TRACKS
 
 _Found = TypeVar("_Found")
+_Named = dict[str, object]
 RELEVANCE: Final = "relevance"
 ALBUM_COLUMNS: Final = ("album", "albumartist", "year", "tracks", "id")
 ARTIST_COLUMNS: Final = ("artist", "tracks", "id")
@@ -247,13 +249,24 @@ def _order(orders: Mapping[str, str], sort: str, of: str) -> str:
     return orders[name].format(way="DESC" if sort.startswith("-") else "ASC")
 
 
+def _named(columns: Sequence[str]) -> Callable[[Connection, Sequence[Row]], Iterator[_Named]]:
+    """How to make dictionaries of rows with these columns."""
+    return lambda _, found: (dict(zip(columns, row, strict=True)) for row in found)
+
+
 class Kind(NamedTuple, Generic[_Found]):
-    """What can be asked for: how to find it (question, order, limit), and how to count it."""
+    """What can be asked for."""
 
+    columns: Sequence[str]
     find: Callable[[Connection, Question, str, int | None], Sequence[_Found]]
+    """Question, order, limit -> what is found."""
     total: Callable[[Connection, Question], int]
+    rows: Callable[[Connection, Sequence[_Found]], Iterator[_Named]]
+    """What was found -> its columns by name."""
 
 
-TRACKS: Final[Kind[int]] = Kind(track_ids, search.count)
-ALBUMS: Final[Kind[Row]] = Kind(albums, _count_albums)
-ARTISTS: Final[Kind[Row]] = Kind(artists, _count_artists)
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    "tracks": Kind(LIBRARY_COLUMNS, track_ids, search.count, library_rows),
+    "albums": Kind(ALBUM_COLUMNS, albums, _count_albums, _named(ALBUM_COLUMNS)),
+    "artists": Kind(ARTIST_COLUMNS, artists, _count_artists, _named(ARTIST_COLUMNS)),
+}

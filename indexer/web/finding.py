@@ -47,8 +47,8 @@ def find(lookup: Lookup, text: str, limit: int = TRACKS) -> Found:
         best = tracks if limit >= _BEST else list(lookup.search([text], limit=_BEST))
         album_ids, artist_ids = _of_best(lookup, best[:_BEST])
     else:
-        album_ids = [_id(row) for row in lookup.search_albums([text], limit=GROUPS)]
-        artist_ids = [_id(row) for row in lookup.search_artists([text], limit=GROUPS)]
+        album_ids = [_id(row) for row in lookup.search([text], of="albums", limit=GROUPS)]
+        artist_ids = [_id(row) for row in lookup.search([text], of="artists", limit=GROUPS)]
     return Found(
         artists=_artists(lookup, artist_ids),
         albums=browse.albums(lookup.connection, album_ids),

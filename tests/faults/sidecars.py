@@ -6,10 +6,10 @@ They touch no music, so that nothing of what the world follows changes by them.
 from __future__ import annotations
 
 import os
-import time
 from random import Random
 from typing import Final
 
+from tests.faults import beside_music
 from tests.faults.operations import Done, operation
 from tests.faults.world import World
 
@@ -50,74 +50,41 @@ def _new_lyrics(world: World, dice: Random) -> bytes:
 
 
 def _some(world: World, dice: Random) -> bytes | None:
-    found = [
-        path
-        for folder in world.folders()
-        for name in sorted(os.listdir(world.path(folder)))
-        if name.lower().endswith(_SUFFIXES)
-        and os.path.isfile(world.path(path := os.path.join(folder, name)))
-    ]
-    return dice.choice(found) if found else None
+    return beside_music.one_of(world, dice, lambda name: name.lower().endswith(_SUFFIXES))
 
 
 @operation(4, certain=True)
 def playlist_comes(world: World, dice: Random) -> Done:
     folder = world.a_place(dice)
     path = os.path.join(folder, dice.choice(_PLAYLISTS))
-    text = _text(world, dice, folder)
-    with open(world.path(path), "wb", buffering=0) as file:
-        file.write(text[:40])
-        time.sleep(dice.choice([0.0, 0.0, 0.02, 0.1]))
-        file.write(text[40:])
-    return repr(path)
+    return beside_music.write(world, dice, path, _text(world, dice, folder))
 
 
 @operation(3, certain=True)
 def playlist_changes(world: World, dice: Random) -> Done:
-    """In place, over a rename, or with the time that it had."""
     path = _some(world, dice)
     if path is None or path.lower().endswith(b".lrc"):
         return None
-    way = dice.choice(("in place", "by rename", "in disguise"))
-    place, text = world.path(path), _text(world, dice, os.path.dirname(path))
-    before = os.stat(place)
-    if way == "by rename":
-        aside = os.path.join(os.path.dirname(place), b".aside")
-        with open(aside, "wb") as file:
-            file.write(text)
-        os.rename(aside, place)
-        return f"{path!r} {way}"
-    with open(place, "r+b") as file:
-        file.write(text)
-        file.truncate()
-    if way == "in disguise":
-        os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return f"{path!r} {way}"
+    folder = os.path.dirname(path)
+    return beside_music.replace(world, dice, path, lambda: _text(world, dice, folder))
 
 
 @operation(3, certain=True)
 def lyrics_come(world: World, dice: Random) -> Done:
     path = _new_lyrics(world, dice)
     try:
-        with open(world.path(path), "wb") as file:
-            file.write(b"[00:01.00]la")
+        return beside_music.write(world, dice, path, b"[00:01.00]la")
     except OSError:  # a name that is too long with this suffix, or a folder
         return None
-    return repr(path)
 
 
 @operation(2, certain=True)
 def sidecar_goes(world: World, dice: Random) -> Done:
-    path = _some(world, dice)
-    if path is None:
-        return None
-    os.unlink(world.path(path))
-    return repr(path)
+    return beside_music.delete(world, _some(world, dice))
 
 
 @operation(2, certain=True)
 def sidecar_moves(world: World, dice: Random) -> Done:
-    """Also over another one."""
     path = _some(world, dice)
     if path is None:
         return None
@@ -126,7 +93,6 @@ def sidecar_moves(world: World, dice: Random) -> Done:
     else:
         new = os.path.join(world.a_place(dice), dice.choice(_PLAYLISTS))
     try:
-        os.rename(world.path(path), world.path(new))
+        return beside_music.move(world, path, new)
     except OSError:
         return None
-    return f"{path!r} -> {new!r}"

@@ -239,8 +239,8 @@ def test_a_track_is_found_by_the_very_words_of_its_title(place: Place, key: str)
                     list(library.search([question]))
         for sort in ("relevance", "artist", "-added"):
             list(library.search([EVIL[key]], sort=sort))
-            list(library.search_albums([EVIL[key]], sort=sort))
-            list(library.search_artists([EVIL[key]], sort=sort))
+            list(library.search([EVIL[key]], of="albums", sort=sort))
+            list(library.search([EVIL[key]], of="artists", sort=sort))
 
 
 def opened(place: Place) -> Library:

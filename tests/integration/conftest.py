@@ -8,14 +8,16 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import plant
+from tests.daemons import Daemon, Watch, watching
 from tests.integration.odd_names import LIBRARY, Place
 from tests.programs import AT_MOST_S, can_be_root, run
+from tests.redis_servers import RedisServer, redis_server
 
 Mount = Callable[..., Path]
 MakeDisk = Callable[..., Path]
@@ -37,6 +39,28 @@ def db(tmp_path: Path, empty_index: Path) -> Path:
 def no_db(tmp_path: Path) -> Path:
     """Where an index might be; nothing is there yet."""
     return tmp_path / "index" / "library.db"
+
+
+@pytest.fixture
+def watch(music: Path, db: Path) -> Iterator[Watch]:
+    """`watch()` begins to watch the folder `music`; at the end index must equal disk."""
+    with ExitStack() as stack:
+        daemons: list[Daemon] = []
+
+        def begin() -> Daemon:
+            daemons.append(stack.enter_context(watching(music, db=db)))
+            return daemons[-1]
+
+        yield begin
+        for daemon in daemons:
+            daemon.is_right()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis for this test alone."""
+    with redis_server(tmp_path / "redis") as running:
+        yield running
 
 
 @pytest.fixture

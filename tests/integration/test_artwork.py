@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from indexer.stages.artwork import ArtworkChooser
 from indexer.store import artwork_tracks, pictures
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import open_index, write_transaction
-from tests.covers import hash_of, held_by, make_unread, picture
-from tests.daemons import Daemon, watching
+from tests.covers import hash_of, held_by, picture
+from tests.daemons import Daemon, Watch, watching
 from tests.programs import ENVIRONMENT, eventually, rows, run
 from tests.trees import (
     Plant,
@@ -36,6 +36,7 @@ from tests.trees import (
     put_in_place_of,
     song,
 )
+from tests.unread import make_unread
 
 RED, BLUE, GREEN = picture("red"), picture("blue"), picture("green")
 
@@ -420,21 +421,6 @@ def test_a_deep_verify_finds_wrong_bytes_and_wrong_choices(
 # Live
 
 
-@pytest.fixture
-def watch(music: Path, db: Path) -> Iterator[Callable[[], Daemon]]:
-    """`watch()` begins to watch the folder `music`; at the end index must equal disk."""
-    with ExitStack() as stack:
-        daemons: list[Daemon] = []
-
-        def begin() -> Daemon:
-            daemons.append(stack.enter_context(watching(music, db=db)))
-            return daemons[-1]
-
-        yield begin
-        for daemon in daemons:
-            daemon.is_right()
-
-
 def shows(daemon: Daemon, expected: dict[str, bytes], within_s: float = 10.0) -> float:
     """Wait until just these albums have covers; how long that took."""
     began = time.monotonic()
@@ -448,7 +434,7 @@ def shows(daemon: Daemon, expected: dict[str, bytes], within_s: float = 10.0) ->
     return time.monotonic() - began
 
 
-def test_a_cover_is_followed_live(music: Path, plant: Plant, watch: Callable[[], Daemon]) -> None:
+def test_a_cover_is_followed_live(music: Path, plant: Plant, watch: Watch) -> None:
     plant({"A/1.mp3": song(), "A/cover.jpg": RED})
     daemon = watch()
     shows(daemon, {"Homogenic": RED})
@@ -472,7 +458,7 @@ def test_a_cover_is_followed_live(music: Path, plant: Plant, watch: Callable[[],
 
 
 def test_other_hard_links_of_a_cover_are_followed_live(
-    music: Path, plant: Plant, watch: Callable[[], Daemon]
+    music: Path, plant: Plant, watch: Watch
 ) -> None:
     """They have no events of their own; at the end index must equal disk."""
     plant({f"{name}/1.mp3": song(album=name) for name in "ABC"})
@@ -491,19 +477,19 @@ def test_other_hard_links_of_a_cover_are_followed_live(
 
 
 def test_a_cover_that_the_machine_could_not_read_is_tried_again_live(
-    plant: Plant, watch: Callable[[], Daemon]
+    plant: Plant, watch: Watch
 ) -> None:
     """A disk that fails for a moment costs no day without covers."""
     plant({"A/1.mp3": song(), "A/cover.jpg": RED})
     daemon = watch()
     shows(daemon, {"Homogenic": RED})
-    make_unread(daemon.db)
+    make_unread(daemon.db, "picture")
     shows(daemon, {"Homogenic": RED}, within_s=30.0)
     eventually(lambda: rows(daemon.db, "SELECT path FROM problems") == [])
 
 
 def test_a_cover_that_is_still_being_written_is_not_opened(
-    music: Path, plant: Plant, watch: Callable[[], Daemon]
+    music: Path, plant: Plant, watch: Watch
 ) -> None:
     plant({"A/1.mp3": song()})
     daemon = watch()
@@ -518,9 +504,7 @@ def test_a_cover_that_is_still_being_written_is_not_opened(
     assert rows(daemon.db, "SELECT count(*) FROM problems") == [(0,)]
 
 
-def test_a_daemon_rests_when_all_artwork_is_chosen(
-    plant: Plant, watch: Callable[[], Daemon]
-) -> None:
+def test_a_daemon_rests_when_all_artwork_is_chosen(plant: Plant, watch: Watch) -> None:
     plant({"A/1.mp3": song(), "A/cover.jpg": RED, "B/cover.jpg": b"broken", "B/1.mp3": song()})
     daemon = watch()
     eventually(lambda: daemon.status()["artwork_waiting"] == 0)

@@ -5,32 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import plant, tagged
-from tests.daemons import Daemon, ids, shown, watching
+from tests.daemons import Watch, ids, shown, watching
 from tests.programs import eventually, rows
-
-Watch = Callable[[], Daemon]
-
-
-@pytest.fixture
-def watch(music: Path, db: Path) -> Iterator[Watch]:
-    """`watch()` begins to watch the folder `music`; at the end index must equal disk."""
-    with ExitStack() as stack:
-        daemons: list[Daemon] = []
-
-        def begin() -> Daemon:
-            daemons.append(stack.enter_context(watching(music, db=db)))
-            return daemons[-1]
-
-        yield begin
-        for daemon in daemons:
-            daemon.is_right()
 
 
 def put(path: Path, content: bytes) -> None:

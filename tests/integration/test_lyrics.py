@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from indexer.library import Library
 from indexer.settings import Settings
-from tests.daemons import Daemon, watching
+from tests.daemons import Watch, watching
 from tests.further_tags import with_tags
 from tests.programs import eventually, rows
 from tests.redis_servers import redis_server
@@ -22,12 +20,6 @@ from tests.trees import Plant, ask, ids, song
 
 WITH = "SELECT path FROM library WHERE has_lyrics ORDER BY path"
 TEXT = b"[00:01.00]la la"
-
-
-@pytest.fixture
-def watch(music: Path, db: Path) -> Iterator[Callable[[], Daemon]]:
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(watching(music, db=db))
 
 
 def paths_with(library: Library) -> list[str]:
@@ -153,7 +145,7 @@ def test_a_listing_has_lyrics_without_their_status(plant: Plant, by_hand: ByHand
     assert change.stamp.inode == 0
 
 
-def test_a_daemon_follows_lyrics(plant: Plant, music: Path, watch: Callable[[], Daemon]) -> None:
+def test_a_daemon_follows_lyrics(plant: Plant, music: Path, watch: Watch) -> None:
     plant({"A/1.mp3": song("One"), "A/2.mp3": song("Two")})
     daemon = watch()
     plant({"A/1.lrc": TEXT})

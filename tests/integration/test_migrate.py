@@ -23,45 +23,18 @@ from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_
 from indexer.store.search_rows import versions
 from tests.trees import Plant, song, titles
 
-FIRST_ONLY = """
+MADE = """
 import sys
 from sqlite_utils import Database
 from indexer.store import migrate
 db = Database(sys.argv[1])
 db.execute("PRAGMA journal_mode = WAL")
-migrate.migrations.apply(db, stop_before="queued_work")
+migrate.migrations.apply(db, stop_before=sys.argv[2])
+db.conn.executescript(sys.argv[3])
 db.close()
 """
 """In a process of its own: the standard library's SQLite and apsw may not meet in one file."""
-
-SPELLINGS = """
-import sys, sqlite3, unicodedata
-from sqlite_utils import Database
-from indexer.store import migrate
-db = Database(sys.argv[1])
-db.execute("PRAGMA journal_mode = WAL")
-migrate.migrations.apply(db, stop_before="look_alikes")
-nfd = unicodedata.normalize("NFD", "Début")
-albums = [(3, b"old3", "Début"), (5, b"old5", nfd), (7, b"old7", "Début "), (9, b"old9", "Post")]
-db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
-    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, 'u', 'f', 'ext4', 's');")
-for album in albums:
-    db.execute("INSERT INTO albums (id, key, title) VALUES (?, ?, ?)", album)
-for one, name in ((2, "Muse "), (4, "Muse"), (6, "muse"), (8, "Beck\u00a0")):
-    db.execute("INSERT INTO artists (id, name) VALUES (?, ?)", (one, name))
-    db.execute("INSERT INTO genres (id, name) VALUES (?, ?)", (one, name))
-rows = [("A/CD1 - One/1", 3, "Début", 2), ("A/CD2 - Two/2", 5, nfd, 4), ("B/3", 7, "Début ", 6),
-    ("B/4", 9, "Post", 8), ("A/Disc Three/5", 5, nfd, 4)]
-for one, (path, album, title, artist) in enumerate(rows, 1):
-    db.execute("INSERT INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,"
-        " mtime_ns, ctime_ns, inode, scan_id, reader_version, album_id, album, guessed) VALUES"
-        " (?, 1, ?, 0, 0, 1, 1, 1, 1, 1, ?, 0, 1, ?, ?, 0)",
-        (one, path.encode(), one, album, title))
-    db.execute("INSERT INTO track_artists VALUES (?, 'artist', 0, ?)", (one, artist))
-    db.execute("INSERT INTO track_genres VALUES (?, 0, ?)", (one, artist))
-db.conn.commit()
-db.close()
-"""
+ASKED = "import sys, sqlite3; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"
 
 OLD_ROWS = """
 INSERT INTO roots (name, path, added_at) VALUES ('music', x'2f6d', 1);
@@ -75,16 +48,42 @@ def python(text: str, *words: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def literal(value: object) -> str:
+    """A value as SQL has it."""
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
+def row(table: str, **columns: object) -> str:
+    """The statement that inserts a row."""
+    values = ", ".join(map(literal, columns.values()))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values});"
+
+
+ROOT = row("roots", id=1, name="m", path=b"/m", added_at=1)
+DISK = row("disks", id=1, uuid="u", fsid="f", fs_type="ext4", source="s")
+
+
+def track(number: int, path: bytes, place: int = 0, **columns: object) -> str:
+    return row(
+        "tracks", id=number, root_id=1, path=path, gone=0, place=place, path_is_text=1, disk_id=1,
+        size=1, mtime_ns=1, ctime_ns=1, inode=number, scan_id=0,
+        **{"reader_version": 1, **columns},
+    )  # fmt: skip
+
+
+def older(path: Path, step: str, *statements: str) -> Path:
+    """An index as it was before a step of the migration, with these rows."""
+    python(MADE, path, step, "".join(statements))
+    return path
+
+
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A database as the first version of the program left it, with one hint that waits."""
-    path = tmp_path / "old.db"
-    python(FIRST_ONLY, path)
-    insert = "import sys, sqlite3\ndb = sqlite3.connect(sys.argv[1])\ndb.executescript(sys.argv[2])"
-    python(insert, path, OLD_ROWS)
-    version = "import sys, sqlite3\nprint(sqlite3.connect(sys.argv[1])"
-    version += ".execute('PRAGMA user_version').fetchone()[0])"
-    assert python(version, path) == "1\n"
+    path = older(tmp_path / "old.db", "queued_work", OLD_ROWS)
+    assert python(ASKED, path, "PRAGMA user_version") == "1\n"
     return path
 
 
@@ -102,9 +101,26 @@ def test_names_that_look_alike_are_joined_in_an_older_index_with_the_oldest_id(
     tmp_path: Path,
 ) -> None:
     """`CD1 - One`, `CD2 - Two` and `Disc Three` are discs of one album."""
-    path = tmp_path / "old.db"
-    python(SPELLINGS, path)
     nfd = unicodedata.normalize("NFD", "Début")
+    albums = {3: "Début", 5: nfd, 7: "Début ", 9: "Post"}
+    spelled_as = {2: "Muse ", 4: "Muse", 6: "muse", 8: "Beck\u00a0"}
+    paths = {"A/CD1 - One/1": (3, 2), "A/CD2 - Two/2": (5, 4), "B/3": (7, 6), "B/4": (9, 8)}
+    paths["A/Disc Three/5"] = (5, 4)
+    path = older(
+        tmp_path / "old.db", "look_alikes", ROOT, DISK,
+        *(row("albums", id=one, key=b"old%d" % one, title=albums[one]) for one in albums),
+        *(
+            row(of, id=one, name=name)
+            for of in ("artists", "genres")
+            for one, name in spelled_as.items()
+        ),
+        *(
+            track(one, name.encode(), album_id=album, album=albums[album], guessed=0)
+            + f"INSERT INTO track_artists VALUES ({one}, 'artist', 0, {artist});"
+            f"INSERT INTO track_genres VALUES ({one}, 0, {artist});"
+            for one, (name, (album, artist)) in enumerate(paths.items(), 1)
+        ),
+    )  # fmt: skip
     with closing(open_index(path, write=True)) as connection:
 
         def told(statement: str) -> list[Any]:
@@ -256,32 +272,21 @@ def test_the_work_of_an_older_index_is_done_by_the_next_scan(
     assert library.status().pending == 0
 
 
-SEARCHED = """
-import sys
-from sqlite_utils import Database
-from indexer.store import migrate
-db = Database(sys.argv[1])
-db.execute("PRAGMA journal_mode = WAL")
-migrate.migrations.apply(db, stop_before="search_words")
-db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
-    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, 'u', 'f', 'ext4', 's');")
-for one, title, place in ((1, "Don't Stop", 0), (2, "Gone's", 1)):
-    db.execute("INSERT INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,"
-        " mtime_ns, ctime_ns, inode, scan_id, reader_version, title, guessed, label) VALUES"
-        " (?, 1, ?, 0, ?, 1, 1, 1, 1, 1, ?, 0, 1, ?, 0, 'Ärger')",
-        (one, b"Tapes/%d" % one, place, one, title))
-    db.execute("INSERT INTO track_search (rowid, title) VALUES (?, 'don t stop')", (one,))
-db.conn.commit()
-db.close()
-"""
+def searched(path: Path, step: str) -> Path:
+    """An index with a present and a missing track, and their full text as it was then."""
+    rows = [
+        track(one, b"Tapes/%d" % one, place, title=title, guessed=0, label="Ärger")
+        + row("track_search", rowid=one, title="don t stop")
+        for one, title, place in ((1, "Don't Stop", 0), (2, "Gone's", 1))
+    ]
+    return older(path, step, ROOT, DISK, *rows)
 
 
 def test_tracks_of_an_older_index_are_found_by_all_their_spellings_and_texts(
     tmp_path: Path,
 ) -> None:
     """By a command that only reads: the migration fills the full text."""
-    path = tmp_path / "old.db"
-    python(SEARCHED, path)
+    path = searched(tmp_path / "old.db", "search_words")
     with closing(open_index(path, write=False)) as connection:
         asked = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
         for word in ("dont", "tapes", "aerger", '"don t stop"'):
@@ -290,28 +295,13 @@ def test_tracks_of_an_older_index_are_found_by_all_their_spellings_and_texts(
         assert select_value(connection, "SELECT search_folding FROM identity") == versions()
 
 
-TOKENS = """
-import sys
-from sqlite_utils import Database
-from indexer.store import migrate
-db = Database(sys.argv[1])
-db.execute("PRAGMA journal_mode = WAL")
-migrate.migrations.apply(db, stop_before="search_tokens")
-db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
-    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, 'u', 'f', 'ext4', 's');")
-db.execute("INSERT INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,"
-    " mtime_ns, ctime_ns, inode, scan_id, reader_version, title, guessed) VALUES"
-    " (1, 1, x'61', 0, 0, 1, 1, 1, 1, 1, 1, 0, 1, 'Björk', 0)")
-db.execute("INSERT INTO track_search (rowid, title) VALUES (1, 'bjork')")
-db.conn.commit()
-assert not list(db.execute("SELECT rowid FROM track_search WHERE track_search MATCH 'björk'"))
-db.close()
-"""
-
-
 def test_programs_find_words_with_accents_in_an_older_index(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    python(TOKENS, path)
+    path = older(
+        tmp_path / "old.db", "search_tokens", ROOT, DISK, track(1, b"a", title="Björk", guessed=0),
+        row("track_search", rowid=1, title="bjork"),
+    )  # fmt: skip
+    asked = "SELECT count(*) FROM track_search WHERE track_search MATCH 'björk'"
+    assert python(ASKED, path, asked) == "0\n"
     with closing(open_index(path, write=False)) as connection:
         for word in ("Björk", "bjork"):
             asked = "SELECT rowid FROM track_search WHERE track_search MATCH ?"
@@ -323,8 +313,7 @@ def test_tracks_of_an_older_index_have_no_further_tags_until_they_are_read_again
     tmp_path: Path,
 ) -> None:
     """And a reading that finds none changes nothing."""
-    path = tmp_path / "old.db"
-    python(SEARCHED.replace("search_words", "further_tags"), path)
+    path = searched(tmp_path / "old.db", "further_tags")
     with closing(open_index(path, write=True)) as connection:
         assert list(select(connection, "SELECT * FROM track_tags")) == []
         assert list(select(connection, "SELECT id, has_lyrics FROM library")) == [(1, 0)]
@@ -332,26 +321,13 @@ def test_tracks_of_an_older_index_have_no_further_tags_until_they_are_read_again
         assert tracks.columns_of(connection, 1)[-3:] == (0, None, None)
 
 
-WITHOUT_ARTWORK = """
-import sys
-from sqlite_utils import Database
-from indexer.store import migrate
-db = Database(sys.argv[1])
-db.execute("PRAGMA journal_mode = WAL")
-migrate.migrations.apply(db, stop_before="artwork")
-db.conn.executescript("INSERT INTO roots (id, name, path, added_at) VALUES (1, 'm', x'2f6d', 1);"
-    "INSERT INTO catalog_albums (id, key) VALUES (3, x'01');"
-    "INSERT INTO catalog_artists (id, name) VALUES (5, 'Muse');"
-    "INSERT INTO problems (root_id, path, kind, reason, size, mtime_ns, ctime_ns, inode, since,"
-    " reader_version) VALUES (1, x'61', 'fault', 'why', 1, 2, 3, 4, 5, 6);")
-db.conn.commit()
-db.close()
-"""
-
-
 def test_an_older_index_has_all_artwork_to_choose_and_keeps_its_problems(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    python(WITHOUT_ARTWORK, path)
+    path = older(
+        tmp_path / "old.db", "artwork", ROOT,
+        row("catalog_albums", id=3, key=b"1"), row("catalog_artists", id=5, name="Muse"),
+        row("problems", root_id=1, path=b"a", kind="fault", reason="why", size=1, mtime_ns=2,
+            ctime_ns=3, inode=4, since=5, reader_version=6),
+    )  # fmt: skip
     with closing(open_index(path, write=True)) as connection:
         assert artwork.next_due(connection, None, 9) == [Owner("album", 3), Owner("artist", 5)]
         known = problems.get(connection, 1, b"a")
@@ -361,27 +337,14 @@ def test_an_older_index_has_all_artwork_to_choose_and_keeps_its_problems(tmp_pat
         assert problems.of_picture(connection, 1, b"a") is None
 
 
-WITHOUT_ESSENCE = """
-import sys
-from sqlite_utils import Database
-from indexer.store import migrate
-db = Database(sys.argv[1])
-db.execute("PRAGMA journal_mode = WAL")
-migrate.migrations.apply(db, stop_before="essence")
-db.conn.executescript("INSERT INTO roots (id, name, path, added_at, reader_version)"
-    " VALUES (1, 'm', x'2f6d', 1, 6);"
-    "INSERT INTO disks (id, uuid, fsid, fs_type, source) VALUES (1, '', '', '', '');"
-    "INSERT INTO tracks (root_id, path, gone, place, path_is_text, disk_id, size, mtime_ns,"
-    " ctime_ns, inode, scan_id, reader_version, added_at)"
-    " VALUES (1, x'61', 0, 0, 1, 1, 1, 1, 1, 1, 0, 6, 1);")
-db.conn.commit()
-db.close()
-"""
+def read_by_6(path: Path, step: str) -> Path:
+    """An index with one track, all of it read by the sixth version of the readers."""
+    root = row("roots", id=1, name="m", path=b"/m", added_at=1, reader_version=6)
+    return older(path, step, root, DISK, track(1, b"a", reader_version=6, added_at=1))
 
 
 def test_rows_of_an_older_index_lack_an_essence_until_the_daemon_has_time(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    python(WITHOUT_ESSENCE, path)
+    path = read_by_6(tmp_path / "old.db", "essence")
     with closing(open_index(path, write=True)) as connection:
         assert list(select(connection, "SELECT path, essence FROM library")) == [("a", None)]
         known = tracks.by_id(connection, 1)
@@ -412,8 +375,7 @@ def test_an_older_index_that_is_damaged_is_repaired(
     tmp_path: Path, part: str, journal: str
 ) -> None:
     """Steps of its migration fail on what `indexer repair` passes over; DELETE: it is a copy."""
-    path = tmp_path / "old.db"
-    python(WITHOUT_ESSENCE.replace("essence", "history"), path)
+    path = read_by_6(tmp_path / "old.db", "history")
     python(DAMAGED, path, part, journal)
     with pytest.raises(errors.DatabaseDamaged, match="indexer repair"):
         open_index(path, write=True)
@@ -447,8 +409,7 @@ def test_a_full_disk_or_missing_rights_are_not_called_damage() -> None:
 
 
 def test_an_older_index_gets_the_views_of_playlists(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    python(SEARCHED.replace("search_words", "playlists"), path)
+    path = searched(tmp_path / "old.db", "playlists")
     with closing(open_index(path, write=True)) as connection:
         assert list(select(connection, "SELECT * FROM playlists")) == []
         assert list(select(connection, "SELECT * FROM playlist_items")) == []
@@ -469,9 +430,7 @@ INSERT INTO mounts (root_id, folder, disk_id, inode) VALUES
 
 
 def fsids_after(old: Path, statements: str) -> list[str]:
-    insert = "import sys, sqlite3\ndb = sqlite3.connect(sys.argv[1])\ndb.executescript(sys.argv[2])"
-    python(insert, old, statements)
-    with closing(open_index(old, write=True)) as connection:
+    with closing(open_index(older(old, "queued_work", statements), write=True)) as connection:
         return [fsid for (fsid,) in select(connection, "SELECT fsid FROM disks ORDER BY id")]
 
 
@@ -489,8 +448,7 @@ def test_what_may_have_been_a_removed_roots_subvolume_is_known_by_its_uuid_only(
 def test_of_the_tracks_of_an_older_index_it_is_not_known_whether_they_are_whole(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "old.db"
-    python(SEARCHED.replace("search_words", "damage"), path)
+    path = searched(tmp_path / "old.db", "damage")
     with closing(open_index(path, write=True)) as connection:
         assert list(select(connection, "SELECT id, short FROM library")) == [(1, None)]
         assert list(select(connection, "SELECT id, short FROM recent")) == [(1, None)]

@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from msgspec.structs import replace
 from indexer.library import Library
 from indexer.settings import Settings
 from indexer.store.connection import open_index
-from indexer.store.problems import BY_MACHINE
 from tests.covers import hash_of, picture
-from tests.daemons import Daemon, watching
+from tests.daemons import Watch, watching
 from tests.programs import eventually, rows, run
 from tests.redis_servers import redis_server
 from tests.rq_workers import crew, quick
 from tests.trees import Plant, ask, ids, put, put_in_disguise, put_in_place_of, song
+from tests.unread import make_unread
 
 ITEMS = """
 SELECT playlists.path, position, playlist_items.path, library.path
@@ -453,22 +453,8 @@ def test_without_playlists_the_command_says_so(music: Path, plant: Plant, db: Pa
     assert run("playlists", "--json", db=db).out == ""
 
 
-@pytest.fixture
-def watch(music: Path, db: Path) -> Iterator[Callable[[], Daemon]]:
-    with ExitStack() as stack:
-        daemons: list[Daemon] = []
-
-        def begin() -> Daemon:
-            daemons.append(stack.enter_context(watching(music, db=db)))
-            return daemons[-1]
-
-        yield begin
-        for daemon in daemons:
-            daemon.is_right()
-
-
 def test_a_daemon_follows_playlists_and_their_tracks(
-    plant: Plant, music: Path, watch: Callable[[], Daemon]
+    plant: Plant, music: Path, watch: Watch
 ) -> None:
     plant(SONGS)
     daemon = watch()
@@ -495,17 +481,6 @@ def test_a_daemon_follows_playlists_and_their_tracks(
     daemon.sleeps()
 
 
-def make_unread(db: Path) -> None:
-    """Have an index say of its playlists that the machine could not read them."""
-    with closing(sqlite3.connect(db)) as connection, connection:
-        connection.execute("DELETE FROM playlist_entries")
-        connection.execute(
-            "INSERT INTO problems SELECT root_id, CAST(folder || name AS BLOB), 1, 'playlist',"
-            " 'EIO', size, mtime_ns, ctime_ns, inode, 0, ? FROM playlist_files",
-            (BY_MACHINE,),
-        )
-
-
 @pytest.mark.parametrize("config", ["", "artwork = false"])
 def test_a_playlist_that_the_machine_could_not_read_is_tried_again_live(
     plant: Plant, music: Path, db: Path, config: str
@@ -514,14 +489,14 @@ def test_a_playlist_that_the_machine_could_not_read_is_tried_again_live(
     with watching(music, db=db, config=f"probe_interval = 0.2\n{config}") as daemon:
         expected = [("ABBA/Gold/03 Three.mp3",)]
         eventually(lambda: rows(db, LEADS) == expected)
-        make_unread(db)
+        make_unread(db, "playlist")
         eventually(lambda: rows(db, LEADS) == expected)
         eventually(lambda: rows(db, "SELECT path FROM problems") == [])
         daemon.is_right()
 
 
 def test_a_playlist_that_is_still_being_written_is_not_read(
-    plant: Plant, music: Path, watch: Callable[[], Daemon]
+    plant: Plant, music: Path, watch: Watch
 ) -> None:
     plant({"a.mp3": song("One")})
     daemon = watch()

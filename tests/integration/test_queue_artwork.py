@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from indexer.queue.artwork import LostJobs
 from indexer.queue.queues import Queues
-from tests.covers import hash_of, make_unread, picture
+from tests.covers import hash_of, picture
 from tests.daemons import watching
 from tests.programs import eventually, rows, run
-from tests.redis_servers import RedisServer, redis_server
+from tests.redis_servers import RedisServer
 from tests.rq_workers import crew, quick
 from tests.trees import Plant, put, song
+from tests.unread import make_unread
 
 RED, BLUE = picture("red"), picture("blue")
 COVERS = "SELECT title, artwork_hash FROM albums WHERE artwork_hash NOT NULL ORDER BY title"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with redis_server(tmp_path / "redis") as running:
-        yield running
 
 
 def tree(albums: int) -> dict[Any, bytes | None]:
@@ -64,7 +56,7 @@ def test_a_cover_that_the_machine_could_not_read_is_tried_again(
         stack.enter_context(crew(db=db, config=config, client=server.client(), name="worker"))
         stack.enter_context(watching(music, db=db, config=config))
         eventually(lambda: rows(db, COVERS) == [("A", hash_of(RED))])
-        make_unread(db)
+        make_unread(db, "picture")
         eventually(lambda: rows(db, COVERS) == [("A", hash_of(RED))])
         eventually(lambda: rows(db, "SELECT path FROM problems") == [])
 

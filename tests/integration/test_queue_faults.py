@@ -50,12 +50,6 @@ SMALL: Final[dict[str, Any]] = {"chunk_files": 10, "queue_live_files": 10}
 FILES: Final = 80
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with redis_server(tmp_path / "redis") as running:
-        yield running
-
-
 class House:
     """A folder of music, its daemon, its worker and their Redis."""
 

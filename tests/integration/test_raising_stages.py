@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from tests.corpus import plant, tagged
 from tests.daemons import QUICK, shown, watching
 from tests.programs import count, eventually, rows, run
 from tests.raising import injecting
-from tests.redis_servers import RedisServer, redis_server
+from tests.redis_servers import RedisServer
 from tests.rq_workers import crew, is_quiet, quick
 from tests.trees import put
 
@@ -36,12 +36,6 @@ def home(tmp_path: Path) -> Path:
     planted(tmp_path / "music", {"a/first.mp3": "first"})
     run("rebuild", tmp_path / "music", db=tmp_path / "index" / "library.db")
     return tmp_path
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with redis_server(tmp_path / "redis") as running:
-        yield running
 
 
 def has_one_fault(db: Path, stage: str, error: str) -> None:

@@ -6,10 +6,11 @@ import pytest
 import redis
 
 from indexer.queue.monitor import RedisRates
-from indexer.runs.throughput import Rates, Step, Totals
+from indexer.report import Rates
+from indexer.runs.throughput import LastMinute, Step, Totals
 from tests.redis_servers import redis_server
 
-NOTHING = Rates(dict.fromkeys(Step, 0.0), 0.0)
+NOTHING = LastMinute(Rates(), 0.0)
 
 
 class Clock:
@@ -55,13 +56,7 @@ def test_a_rate_is_of_the_time_in_which_something_was_counted(
         clock.now += 5
     rates.count(Step.INSERTION, 7)
     clock.now += 15
-    seen = rates.seen().files_per_second
-    assert seen == {
-        Step.DISCOVERY: 17.1,
-        Step.EXTRACTION: 0.0,
-        Step.INSERTION: 0.2,
-        Step.ARTWORK: 0.0,
-    }
+    assert rates.seen().rates == Rates(discovery=17.1, insertion=0.2)
 
 
 def test_all_processes_count_in_one_place(
@@ -69,13 +64,13 @@ def test_all_processes_count_in_one_place(
 ) -> None:
     rates.count(Step.EXTRACTION, 60)
     RedisRates(client, clock).count(Step.EXTRACTION, 60)
-    assert rates.seen().files_per_second[Step.EXTRACTION] == 24.0
+    assert rates.seen().rates.extraction == 24.0
 
 
 def test_what_is_older_than_a_minute_no_longer_counts(rates: RedisRates, clock: Clock) -> None:
     rates.count(Step.DISCOVERY, 600)
     clock.now += 54
-    assert rates.seen().files_per_second[Step.DISCOVERY] == 120.0
+    assert rates.seen().rates.discovery == 120.0
     clock.now += 6
     assert rates.seen() == NOTHING
 

@@ -27,8 +27,9 @@ from tests.corpus import plant, tagged
 from tests.daemons import Daemon, watching
 from tests.programs import can_be_root, eventually, rows, run
 from tests.redis_servers import RedisServer, redis_server
-from tests.relays import RelayProcess, relaying
+from tests.relays import relaying
 from tests.rq_workers import crew, failed, is_quiet, quick
+from tests.running import RunningProgram
 from tests.shares import NoShare, share_of
 
 NEVER_POLLED: dict[str, Any] = {"poll_interval": 3600}
@@ -58,12 +59,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
             yield found
     except NoShare as error:
         pytest.skip(str(error))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with redis_server(tmp_path / "redis") as one:
-        yield one
 
 
 @contextmanager
@@ -96,7 +91,7 @@ def is_alive(db: Path, server: RedisServer) -> bool:
     return bool((relay_of(db, server) or {}).get("alive"))
 
 
-def ready(site: Site, relay: RelayProcess, server: RedisServer) -> None:
+def ready(site: Site, relay: RunningProgram, server: RedisServer) -> None:
     """Wait until its first look at everything is over, which finds whatever is there."""
     relay.await_line("given hints=")
     client = server.client()

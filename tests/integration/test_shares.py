@@ -21,7 +21,7 @@ from tests.corpus import plant, tagged
 from tests.daemons import QUICK, Daemon, watching
 from tests.integration.conftest import MakeDisk, Mount, tool
 from tests.programs import Ran, eventually, quickest_s, rows, run, started
-from tests.redis_servers import RedisServer, redis_server
+from tests.redis_servers import RedisServer
 from tests.rq_workers import crew, quick
 from tests.shares import NoShare, Share, share_of
 
@@ -377,12 +377,6 @@ def test_a_process_that_waits_in_the_kernel_is_left_behind_and_reaped_later(
 
 
 # ---- workers
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with redis_server(tmp_path / "redis") as running:
-        yield running
 
 
 def test_workers_go_on_while_a_share_hangs_and_take_it_back(

@@ -75,11 +75,11 @@ def test_folded_text_is_folded(text: str) -> None:
 @given(typed=TYPED, sort=SORTS)
 @example(typed="and OR x", sort="relevance")
 def test_anything_may_be_typed(shelf: Shelf, typed: str, sort: str) -> None:
-    for ask in (shelf.library.search, shelf.library.search_albums):
+    for kind in ("tracks", "albums"):
         with suppress(UsageError):  # a field that there is not, or a value that it cannot have
-            list(ask([typed], sort=sort))
+            list(shelf.library.search([typed], of=kind, sort=sort))
     with suppress(UsageError):
-        list(shelf.library.search_artists([typed]))
+        list(shelf.library.search([typed], of="artists"))
 
 
 @given(title=NAMES, artist=NAMES, album=NAMES, genre=NAMES)

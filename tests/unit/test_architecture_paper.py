@@ -142,15 +142,15 @@ def test_the_tests_cite_no_rule_that_is_not_there() -> None:
     assert cited_in(TESTS) <= set(rules())
 
 
-def test_each_table_of_the_index_is_explained() -> None:
+def test_each_table_of_the_index_is_explained_once() -> None:
     section = PAPER.partition("\n## The schema in short\n")[2].partition("\n## ")[0]
-    told = set(in_code_type("\n".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE))))
+    told = in_code_type("\n".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE)))
     tables = {
         name
         for name, made in objects_made().items()
         if made.kind == "table" and not made.is_shadow and not name.startswith("sqlite_")
     }
-    assert told == tables
+    assert sorted(told) == sorted(tables)
 
 
 def test_the_list_of_faults_has_each_one_and_the_engines_that_it_is_tried_on() -> None:

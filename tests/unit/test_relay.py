@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import redis
@@ -13,9 +14,9 @@ from indexer import errors
 from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
 from indexer.queue.messages import RelayOrder
-from indexer.queue.relays import Announcement, Given, Met
+from indexer.queue.relays import Announcement, Given, Met, RelayLink
 from indexer.settings import Settings
-from watcher.relay import Relay, relayed_folders
+from watcher.relay import Relay
 
 INDEX = Announcement("token", ("music", "other"))
 
@@ -93,15 +94,13 @@ def made(tmp_path: Path, link: PlayedLink) -> Iterator[MakeRelay]:
             (tmp_path / name).mkdir()
             folders[name] = bytes(tmp_path / name)
         settings = Settings(db=tmp_path / "x.db", redis="unix:///nobody/listens/here")
-        relay = Relay(settings, folders, path_filter_of(settings), "nas")
-        relay._link = link  # type: ignore[assignment]
+        relay = Relay(settings, folders, path_filter_of(settings), cast("RelayLink", link))
         relays.append(relay)
         return relay
 
     yield make
     for relay in relays:
-        if not relay._is_closed:
-            relay.close()
+        relay.close()
 
 
 def told(link: PlayedLink) -> list[tuple[str, str, tuple[str, ...] | None, bool]]:
@@ -139,7 +138,7 @@ def test_a_hint_is_told_again_when_a_client_may_have_forgotten_what_it_knew(
     relay.step(0.0)
     relay.step(1.0)
     told(link)
-    relay._debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
+    relay.roots.debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
     at = []
     for tenth in range(20, 1000):
         relay.step(tenth / 10)
@@ -158,9 +157,9 @@ def test_what_redis_does_not_take_waits_and_is_told_later(
     relay.step(1.0)
     told(link)
     link.away = "gone"
-    relay._debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
+    relay.roots.debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
     relay.step(3.0)
-    relay._debouncer.offer_hint(Hint(1, b"b", (b"b.mp3",)), 4.0)
+    relay.roots.debouncer.offer_hint(Hint(1, b"b", (b"b.mp3",)), 4.0)
     for second in range(5, 70):
         relay.step(float(second))
     assert told(link) == []
@@ -178,8 +177,8 @@ def test_pauses_between_tries_grow_up_to_the_setting(made: MakeRelay, link: Play
     now, pauses = 0.0, []
     for _ in range(12):
         relay.step(now)
-        pauses.append(relay._beat_at - now)
-        now = relay._beat_at
+        pauses.append(relay.index_link.beat_at - now)
+        now = relay.index_link.beat_at
     assert pauses[0] < 0.5
     assert 20 < max(pauses) <= 45
     assert pauses[-1] >= 30
@@ -192,7 +191,7 @@ def test_too_much_that_waits_in_redis_is_not_added_to(made: MakeRelay, link: Pla
     told(link)
     link.waiting = 4
     for number in range(100):
-        relay._debouncer.offer_hint(Hint(1, b"%d" % number, (b"a.mp3",)), 2.0)
+        relay.roots.debouncer.offer_hint(Hint(1, b"%d" % number, (b"a.mp3",)), 2.0)
     relay.step(3.0)
     assert told(link) == []
     assert relay.next_turn() >= 4.0
@@ -210,7 +209,7 @@ def test_more_hints_than_a_job_holds_become_one_for_each_root(
     relay.step(1.0)
     told(link)
     for number in range(1001):
-        relay._debouncer.offer_hint(Hint(2, b"%d" % number, (b"a.mp3",)), 2.0)
+        relay.roots.debouncer.offer_hint(Hint(2, b"%d" % number, (b"a.mp3",)), 2.0)
     relay.step(3.0)
     assert told(link) == [("other", "", None, True)]
 
@@ -242,7 +241,7 @@ def test_a_lost_job_has_everything_looked_at(made: MakeRelay, link: PlayedLink) 
     relay.step(1.0)
     told(link)
     link.lost = 1
-    relay._debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
+    relay.roots.debouncer.offer_hint(Hint(1, b"", (b"a.mp3",)), 2.0)
     relay.step(3.0)
     relay.step(4.0)
     assert EVERYTHING in told(link)
@@ -268,7 +267,7 @@ def test_a_refused_hint_is_logged_and_not_told_for_ever(
     relay.step(1.0)
     link.failed = ("relayed-1",)
     for second in range(2, 200):
-        relay._debouncer.offer_hint(Hint(1, b"%d" % second), float(second))
+        relay.roots.debouncer.offer_hint(Hint(1, b"%d" % second), float(second))
         relay.step(float(second))
     assert caplog.messages.count("hint failed") == 1
 
@@ -329,7 +328,7 @@ def test_a_root_that_was_renamed_there_stops_only_its_own_hints(
     assert link.alive == ["other"]
     told(link)
     for root in (1, 2):
-        relay._debouncer.offer_hint(Hint(root, b"", (b"a.mp3",)), 90.0)
+        relay.roots.debouncer.offer_hint(Hint(root, b"", (b"a.mp3",)), 90.0)
     relay.step(91.0)
     assert {root for root, *_ in told(link)} == {"other"}
 
@@ -360,20 +359,3 @@ def test_nothing_is_told_before_the_index_has_answered(made: MakeRelay, link: Pl
     for second in range(30, 50):
         relay.step(float(second))
     assert told(link) == [EVERYTHING]
-
-
-def test_a_folder_with_an_equals_sign_is_named_by_its_path(tmp_path: Path) -> None:
-    odd = tmp_path / "a=b"
-    odd.mkdir()
-    settings = Settings(db=tmp_path / "x.db")
-    assert relayed_folders([bytes(odd)], settings) == {"a=b": bytes(odd)}
-    assert relayed_folders([b"c=" + bytes(odd)], settings) == {"c": bytes(odd)}
-
-
-def test_a_folder_has_the_name_that_the_settings_give_it(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    settings = Settings(db=tmp_path / "x.db", roots={"Name": tmp_path / "folder"})
-    assert relayed_folders([bytes(tmp_path / "folder")], settings) == {
-        "Name": bytes(tmp_path / "folder")
-    }
-    assert relayed_folders([], settings) == {"Name": bytes(tmp_path / "folder")}

@@ -43,7 +43,7 @@ def test_rows_of_an_older_reader_are_read_again_when_all_was_looked_at(
     plant(music, {f"{n}.mp3": tagged(title=str(n)) for n in range(150)})
     stepped.step()
     age(stepped.connection)
-    stepped.daemon._probe_at = 0.0
+    stepped.daemon._probe.at = 0.0
     for root in stepped.daemon._roots:
         stepped.daemon._roots.doubt(root, "test", "")
     stepped.step()

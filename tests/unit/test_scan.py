@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from indexer.engine import local
+from indexer.engine import run_readers
+from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind, Reading
@@ -209,7 +210,7 @@ def test_what_ends_a_run_while_its_readers_are_ended_is_not_lost(
         def __exit__(self, *_: object) -> None:
             raise CutOffError
 
-    monkeypatch.setattr(local, "ReaderPool", SlowToEnd)
+    monkeypatch.setattr(run_readers, "ReaderPool", SlowToEnd)
     plant({f"{number}.mp3": song() for number in range(4)})
     with (
         Library(replace(settings, chunk_files=1, small_work=0)) as stoppable,
@@ -240,14 +241,14 @@ def test_a_name_that_a_daemons_look_at_all_has_passed_is_looked_at_if_its_file_c
             (os.utime if how == "written" else os.unlink)(music / "c/c.mp3")
         return False
 
-    monkeypatch.setattr(local, "ReaderPool", PoolHere)
+    monkeypatch.setattr(run_readers, "ReaderPool", PoolHere)
     settings = replace(by_hand.settings, chunk_files=1, small_work=0, workers=1)
-    engine = local.LocalEngine(
+    engine = LocalEngine(
         by_hand.connection, by_hand.trees, settings, by_hand.wanted, Result(),
-        stop=change_meanwhile, daemon=local.DaemonRun(EventFacts(), FaultStreak()),
+        stop=change_meanwhile, daemon=DaemonRun(EventFacts(), FaultStreak()),
     )  # fmt: skip
     engine.run([Hint(min(by_hand.trees), recursive=True)])
-    assert engine.links == {(min(by_hand.trees), b"a/a.mp3")}
+    assert engine.writer.links == {(min(by_hand.trees), b"a/a.mp3")}
 
 
 def test_a_scan_of_one_file_leaves_hints_for_other_places_open(

@@ -39,11 +39,11 @@ class Shelf:
         return [row["title"] for row in self.library.search([typed], sort=sort, limit=limit)]
 
     def albums(self, typed: str, sort: str = "relevance") -> list[tuple[Any, ...]]:
-        rows = self.library.search_albums([typed], sort=sort)
+        rows = self.library.search([typed], of="albums", sort=sort)
         return [tuple(row.values())[:-1] for row in rows]
 
     def artists(self, typed: str, sort: str = "relevance") -> list[tuple[Any, ...]]:
-        rows = self.library.search_artists([typed], sort=sort)
+        rows = self.library.search([typed], of="artists", sort=sort)
         return [tuple(row.values())[:-1] for row in rows]
 
 
@@ -318,11 +318,11 @@ def test_a_library_is_searched_in_files(library: Library, plant: Plant) -> None:
     library.scan()
     (row,) = library.search(["BJORK", "year:1997"], sort="-year", limit=1)
     assert (row["title"], row["root"], row["path"]) == ("Jóga", "music", "a/1.mp3")
-    (album,) = library.search_albums(["bjork"])
+    (album,) = library.search(["bjork"], of="albums")
     assert album == {
         "album": "Homogenic", "albumartist": "Björk", "year": 1997, "tracks": 1, "id": album["id"],
     }  # fmt: skip
-    (artist,) = library.search_artists(["joga"])
+    (artist,) = library.search(["joga"], of="artists")
     assert artist == {"artist": "Björk", "tracks": 1, "id": artist["id"]}
     assert [row["title"] for row in library.search([], sort="-path", limit=None)] == ["x", "Jóga"]
     folder = library.root_paths()["music"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Step, Throughput, Totals, rates_of
+from indexer.report import Rates
+from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Throughput, Totals, rates_of
 
 NOW = 1_000_000.0
 
@@ -18,13 +19,11 @@ def test_a_rate_is_of_the_time_in_which_there_was_work() -> None:
     pace = Throughput()
     add(pace, NOW, 600, failed=6)
     seen = rates_of(pace.buckets, NOW)
-    assert seen.files_per_second == {
-        Step.DISCOVERY: 240.0, Step.EXTRACTION: 120.0, Step.INSERTION: 120.0, Step.ARTWORK: 0.0
-    }  # fmt: skip
+    assert seen.rates == Rates(discovery=240.0, extraction=120.0, insertion=120.0)
     assert seen.error_rate == 0.01
     assert rates_of(pace.buckets, NOW + 30) == seen, "waiting is no work"
     add(pace, NOW + 30, 300)
-    assert rates_of(pace.buckets, NOW + 30).files_per_second[Step.EXTRACTION] == 90
+    assert rates_of(pace.buckets, NOW + 30).rates.extraction == 90
 
 
 def test_artwork_is_counted_apart() -> None:
@@ -32,8 +31,8 @@ def test_artwork_is_counted_apart() -> None:
     pace.add_artwork(NOW, 20)
     add(pace, NOW, 5)
     pace.add_artwork(NOW, 5)
-    seen = rates_of(pace.buckets, NOW).files_per_second
-    assert (seen[Step.ARTWORK], seen[Step.EXTRACTION]) == (5.0, 1.0)
+    seen = rates_of(pace.buckets, NOW).rates
+    assert (seen.artwork, seen.extraction) == (5.0, 1.0)
 
 
 def test_artwork_after_the_files_and_empty_spans_do_not_lower_their_rate() -> None:
@@ -43,17 +42,17 @@ def test_artwork_after_the_files_and_empty_spans_do_not_lower_their_rate() -> No
     pace.add_artwork(NOW + 2 * BUCKET_S, 10)
     now_s = NOW + 3 * BUCKET_S
     empty = [Bucket(int(now_s // BUCKET_S) - back) for back in (0, 5, 6)]
-    seen = rates_of([*pace.buckets, *empty], now_s).files_per_second
-    assert (seen[Step.EXTRACTION], seen[Step.DISCOVERY]) == (120.0, 240.0)
-    assert seen[Step.ARTWORK] == 3.0
+    seen = rates_of([*pace.buckets, *empty], now_s).rates
+    assert (seen.extraction, seen.discovery) == (120.0, 240.0)
+    assert seen.artwork == 3.0
 
 
 def test_what_is_older_than_a_minute_no_longer_counts() -> None:
     pace = Throughput()
     add(pace, NOW, 600)
     last = NOW + WINDOW_S - BUCKET_S
-    assert rates_of(pace.buckets, last).files_per_second[Step.EXTRACTION] == 120
-    assert rates_of(pace.buckets, NOW + WINDOW_S).files_per_second[Step.EXTRACTION] == 0
+    assert rates_of(pace.buckets, last).rates.extraction == 120
+    assert rates_of(pace.buckets, NOW + WINDOW_S).rates.extraction == 0
 
 
 def test_nothing_done_adds_no_bucket_so_that_nothing_is_written_at_rest() -> None:

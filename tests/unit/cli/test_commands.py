@@ -119,9 +119,15 @@ class FakeLibrary:
         return EVERYTHING
 
     def search(
-        self, words: Sequence[str], *, sort: str, limit: int, note: Callable[[SearchNote], None]
+        self,
+        words: Sequence[str],
+        *,
+        of: str,
+        sort: str,
+        limit: int,
+        note: Callable[[SearchNote], None],
     ) -> Iterator[dict[str, object]]:
-        assert note is not None
+        assert (of, note is not None) == ("tracks", True)
         self.asked.append(("search", words, sort, limit))
         yield from self.found
 

@@ -1,0 +1,65 @@
+"""Rows that a scan has not found, looked at again before they are marked missing."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from indexer.library import Library
+from indexer.store import pending
+from tests.stage_harness import ByHand, refuse_folder
+from tests.trees import (
+    Plant,
+    song,
+    titles,
+)
+
+
+def waiting(by_hand: ByHand) -> list[tuple[bytes, ...] | None]:
+    return [row.hint.names for row in pending.all_rows(by_hand.connection)]
+
+
+def test_a_row_that_vanished_and_is_back_as_it_was_is_not_marked_missing(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path
+) -> None:
+    plant({"A/1.mp3": song("One")})
+    library.scan()
+    (music / "A").rename(music / ".A")
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    (music / ".A").rename(music / "A")
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
+    assert titles(library) == {"A/1.mp3": "One"}
+    assert waiting(by_hand) == []
+
+
+def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    (music / "1.mp3").unlink()
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    plant({"1.mp3": song("New")})
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
+    assert waiting(by_hand) == [(b"1.mp3",)]
+
+
+def test_a_row_that_vanished_from_an_unreadable_folder_is_not_marked_missing(
+    library: Library,
+    by_hand: ByHand,
+    plant: Plant,
+    music: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant({"A/1.mp3": song("One")})
+    library.scan()
+    (music / "A/1.mp3").unlink()
+    scan = by_hand.scan()
+    assert list(scan.plans()) == []
+    refuse_folder(monkeypatch, b"A", errno.EIO)
+    assert by_hand.absence.mark_missing(scan.vanished, 1) == []
+    assert titles(library) == {"A/1.mp3": "One"}

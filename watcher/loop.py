@@ -1,0 +1,71 @@
+"""Turns of work, each taken when it is due -> a loop that sleeps in the kernel between them."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Protocol
+
+
+class HasFileno(Protocol):
+    """What a selector can wait for."""
+
+    def fileno(self) -> int: ...
+
+
+class Loop(ABC):
+    """Takes turns until `stop`. A test may call `step` instead, with a clock of its own."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stopping = self._is_closed = False
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    @abstractmethod
+    def step(self, now: float) -> None:
+        """One turn of the loop."""
+
+    @abstractmethod
+    def next_turn(self) -> float:
+        """When there is something to do, if nothing happens before."""
+
+    def stop(self) -> None:
+        """End the loop after its turn; safe in a signal handler, any thread, and after `close`."""
+        self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the loop take its next turn now; safe wherever `stop` is."""
+        if not self._is_closed:  # its number may be another file's by now
+            os.eventfd_write(self._wake_fd, 1)
+
+    def close(self) -> None:
+        """Close the descriptor that wakes it; once is enough."""
+        if not self._is_closed:
+            self._is_closed = True  # a second signal may come until the program has ended
+            os.close(self._wake_fd)
+
+    def _take_turns(
+        self,
+        is_over: Callable[[], bool],
+        wakers: Iterable[HasFileno] = (),
+        after_sleep: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take turns until `stop`, or `is_over`; each of `wakers` ends the sleep between two."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+            for one in wakers:
+                selector.register(one, selectors.EVENT_READ)
+            while not (self._stopping or is_over()):
+                self.step(self._clock())
+                selector.select(max(0.0, self.next_turn() - self._clock()))
+                after_sleep()
+
+    def _take_wakeups(self) -> None:
+        """Note that the loop was woken, so that it can sleep again."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
