@@ -74,20 +74,28 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the first one; alone: the only one")
     parser.add_argument("--at-once", type=int, default=1, help="so many seeds at a time")
     parser.add_argument("--operations", type=int, help="so many in each run")
+    parser.add_argument("--faults", default="", metavar="A,B", help="only these, twice as often")
     parser.add_argument("--plan", type=Path, help="play a plan that was kept")
     parser.add_argument("--shrink", action="store_true", help="find the shortest list that fails")
     parser.add_argument("--shrink-minutes", type=float, default=10.0)
     parser.add_argument("--tell", action="store_true", help="print each step")
     parser.add_argument("--stop", action="store_true", help="end at the first failure")
     asked = parser.parse_args()
+    only = frozenset(filter(None, asked.faults.split(",")))
+    if unknown := only - FAULTS.keys():
+        parser.error(
+            f"no fault is named {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}"
+        )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
     if asked.plan is not None:
         plan = loaded(asked.plan.read_text("utf-8"))
     else:
         first = base_seed() if asked.seed is None else asked.seed
-        plan = draw(first, asked.engine, asked.operations)
-    seeds = itertools.count(plan.seed + 1)
-    plans = itertools.chain([plan], (draw(seed, asked.engine, asked.operations) for seed in seeds))
+        plan = draw(first, asked.engine, asked.operations, only)
+    more = (
+        draw(seed, asked.engine, asked.operations, only) for seed in itertools.count(plan.seed + 1)
+    )
+    plans = itertools.chain([plan], more)
     until = time.monotonic() + 60 * (asked.minutes or 0)
     outcomes: list[Outcome] = []
     for outcome in played(

@@ -79,8 +79,11 @@ class Outcome(NamedTuple):
     notes: list[str]
 
 
-def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
-    """What is to happen. Equal arguments give equal plans."""
+def draw(seed: int, engine: str, operations: int | None = None, only: Collection[str] = ()) -> Plan:
+    """What is to happen. Equal arguments give equal plans.
+
+    `only` names the faults that may happen, and then they happen twice as often.
+    """
     dice = Random(f"{engine} {seed}")
     root = can_be_root()
     layout = Layout(
@@ -90,7 +93,8 @@ def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
         powerless=root and shutil.which("setpriv") is not None and dice.random() < 0.4,
         odd_inodes=shutil.which("cc") is not None and dice.random() < 0.3,
     )
-    calm = dice.random() < 0.2
+    calm = dice.random() < 0.2 and not only
+    share = 0.32 if only else 0.16
     number = dice.randint(25, 60) if operations is None else operations
     possible = [
         name
@@ -99,6 +103,7 @@ def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
         and layout.own_disk >= one.own_disk
         and layout.small_disk >= one.small_disk
         and root >= one.root
+        and (not only or name in only)
     ]
     # fewer houses can have these, and fewest a small disk
     possible += [name for name in possible if FAULTS[name].own_disk or FAULTS[name].small_disk]
@@ -107,7 +112,7 @@ def draw(seed: int, engine: str, operations: int | None = None) -> Plan:
     steps: list[Step] = []
     quiet = 0
     for _ in range(number):
-        if quiet <= 0 and not calm and dice.random() < 0.16:
+        if quiet <= 0 and possible and not calm and dice.random() < share:
             lasts = dice.choice([0, 1, 2, 3, 5])
             steps.append(Step(dice.choice(possible), dice.randrange(2**32), lasts))
             quiet = lasts + 1

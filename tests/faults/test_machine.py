@@ -77,6 +77,16 @@ def test_equal_seeds_draw_equal_plans_and_a_plan_survives_being_written(engine: 
     assert drawn <= {name for name, fault in FAULTS.items() if engine in fault.engines}
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_faults_that_are_asked_for_are_the_only_ones_and_more_of_them(engine: str) -> None:
+    asked = {"raising_stage", "failing_reads"}
+    plans = [draw(seed, engine, only=asked) for seed in range(20)]
+    drawn = [step.name for plan in plans for step in plan.steps if step.name in FAULTS]
+    usual = [step for seed in range(20) for step in draw(seed, engine).steps if step.name in FAULTS]
+    assert set(drawn) == asked
+    assert len(drawn) > len(usual)
+
+
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_as_many_seeds_are_played_at_once_as_asked_for_and_each_of_them_is_told(
     monkeypatch: pytest.MonkeyPatch, at_once: int
