@@ -67,7 +67,7 @@ def _cut(dice: Random, whole: bytes) -> int:
 def cut_files_told(deployment: Deployment, unheard: Collection[int]) -> Iterator[str]:
     """Whether each of these files is told to be short, if it is, and no whole one."""
     found = deployment.run("problems", "--json", check=None).objects
-    told = {one["path"] for one in found if one["kind"] == "damage"}
+    told = {one["path"]: one["reason"] for one in found if one["kind"] == "damage"}
     for path, short in rows(deployment.db, "SELECT path, short FROM library"):
         raw = path.encode() if isinstance(path, str) else bytes(path)
         place = deployment.world.path(raw)
@@ -75,7 +75,8 @@ def cut_files_told(deployment: Deployment, unheard: Collection[int]) -> Iterator
         if whole is None or os.stat(place).st_ino in unheard:
             continue
         share = os.stat(place).st_size / len(whole)
-        if share == 1 and (short is not None or path in told):
+        is_told = str(told.get(path, "")).startswith("cut short")  # not what a scrub has found
+        if share == 1 and (short is not None or is_told):
             yield f"{path!r} is whole, and short is {short}"
         if LEAST < share < SURE and not _ends_between_frames(place):
             if short is None or abs(short - share) > 0.1:
