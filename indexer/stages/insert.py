@@ -222,13 +222,13 @@ class Inserter:
     def _put(self, batch: Batch, findings: Sequence[Finding], now_ms: int) -> _Done:
         """Write some of a batch's findings, as far as they hold."""
         done = _Done()
-        new, settled = self._recheck.confirm(batch, findings, done.outcomes, done.again, now_ms)
-        self._upserter.write(batch, settled, done.outcomes, now_ms)
+        new, confirmed = self._recheck.confirm(batch, findings, done.outcomes, done.again, now_ms)
+        self._upserter.write(batch, confirmed, done.outcomes, now_ms)
         if new:
             read = [(one.entry, one.track, one.birth_ns) for one in new if one.track is not None]
             self._rows.show_new(batch.root_id, read, batch.reread, now_ms)
         done.new = new
-        written = chain(new, (one.finding for one in settled))
+        written = chain(new, (one.finding for one in confirmed))
         done.held.update(finding.entry.path for finding in written if finding.writer)
         return done
 

@@ -85,7 +85,7 @@ class Recheck:
         Files that changed meanwhile are added to `again`. Those with a problem that says nothing
         of their bytes get it written down, and are added to `outcomes`.
         """
-        settled: list[Confirmed] = []
+        confirmed: list[Confirmed] = []
         new, others = self._sort_out(batch, findings)
         files = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
         paths = [one.entry.path for one in findings]
@@ -107,8 +107,8 @@ class Recheck:
                 elif one is None:
                     again.add(path)
                 else:
-                    settled.append(one)
-        return new, settled
+                    confirmed.append(one)
+        return new, confirmed
 
     def _sort_out(
         self, batch: Batch, findings: Sequence[Finding]

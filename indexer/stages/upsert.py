@@ -31,27 +31,27 @@ class Upserter:
     def write(
         self,
         batch: Batch,
-        settled: Sequence[Confirmed],
+        confirmed: Sequence[Confirmed],
         outcomes: dict[bytes, Outcome],
         now_ms: int,
     ) -> None:
         """Write them all, and add what became of each to `outcomes`."""
-        self._find_elsewhere(settled)
-        self._make_room(settled)
-        self._shape(batch.root_id, settled)
-        for one in settled:
-            outcomes[one.path] = self._settle(batch, one, now_ms)
+        self._find_elsewhere(confirmed)
+        self._make_room(confirmed)
+        self._shape(batch.root_id, confirmed)
+        for one in confirmed:
+            outcomes[one.path] = self._write_one(batch, one, now_ms)
 
-    def _find_elsewhere(self, settled: Sequence[Confirmed]) -> None:
+    def _find_elsewhere(self, confirmed: Sequence[Confirmed]) -> None:
         """Find rows of the same track at other places; a row that several files match goes to none.
 
         A file whose row is known keeps it.
         """
-        before = [one.known for one in settled]
-        for one in settled:
+        before = [one.known for one in confirmed]
+        for one in confirmed:
             one.known = self._known_elsewhere(one)
-        matches = Counter(one.known.id for one in settled if one.known is not None)
-        for one, known in zip(settled, before, strict=True):
+        matches = Counter(one.known.id for one in confirmed if one.known is not None)
+        for one, known in zip(confirmed, before, strict=True):
             if one.known is not None and one.known is not known and matches[one.known.id] > 1:
                 one.known = known
 
@@ -73,33 +73,33 @@ class Upserter:
         copy = Copy(one.root_id, one.path, one.stamp, shaped, track.essence)
         return self._copies.left_behind(copy) or known
 
-    def _make_room(self, settled: Sequence[Confirmed]) -> None:
+    def _make_room(self, confirmed: Sequence[Confirmed]) -> None:
         """Free the places that movers leave and take.
 
         A row follows its file: another file at a path that it has left gets a new row. Movers are
         parked first, since two files may have swapped names. A row whose path is taken by a mover
         leaves the view unannounced: it may still turn up elsewhere in the same scan.
         """
-        followed = {one.known.id for one in settled if one.known is not None and one.from_afar}
-        for one in settled:
+        followed = {one.known.id for one in confirmed if one.known is not None and one.from_afar}
+        for one in confirmed:
             if one.known is not None and one.known.id in followed and not one.from_afar:
                 one.here = one.known = None
-        movers = {one.known.id for one in settled if one.known is not None and one.moved}
-        for one in settled:
+        movers = {one.known.id for one in confirmed if one.known is not None and one.moved}
+        for one in confirmed:
             known = one.known
             if known is not None and one.moved and known.place is not RowState.MISSING:
                 tracks.park(self._connection, known.id)
                 inode = known.stamp.inode
                 problems.clear_of_file(self._connection, known.root_id, known.path, inode)
-        for one in settled:
+        for one in confirmed:
             if one.moved and one.here is not None and one.here.id not in movers:
                 self._rows.displace(one.here)
 
-    def _shape(self, root_id: int, settled: Sequence[Confirmed]) -> None:
+    def _shape(self, root_id: int, confirmed: Sequence[Confirmed]) -> None:
         """Shape each row, and keep the ids of albums that change their key as a whole."""
         name = self._trees[root_id].name
         wholes: defaultdict[int, list[bytes]] = defaultdict(list)
-        for one in settled:
+        for one in confirmed:
             if one.known is not None:
                 one.before = tracks.columns_of(self._connection, one.known.id)
             if one.finding.problem is not None:
@@ -121,7 +121,7 @@ class Upserter:
             if len(set(keys)) == 1:
                 self._rows.rekey_album(album_id, keys[0], len(keys))
 
-    def _settle(self, batch: Batch, one: Confirmed, now_ms: int) -> Outcome:
+    def _write_one(self, batch: Batch, one: Confirmed, now_ms: int) -> Outcome:
         known, shaped = one.known, one.shaped
         differs = shaped is not None and one.before != shaped.columns
         verdict = judge(
