@@ -305,6 +305,8 @@ class Daemon(Loop):
         for event in drained.events:
             if self._roots.get(event.root_id) is not None:
                 self._offer(event, now)
+        for root_id, folder in drained.begun:
+            self._debouncer.note_writer(root_id, folder, now)
 
     def _is_expiry(self, root: Root, doubt: WatchFault) -> bool:
         """Whether an automount was unmounted since no program used it: then nothing changes there.

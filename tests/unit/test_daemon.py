@@ -129,6 +129,21 @@ def test_a_change_is_looked_at_when_its_folder_has_been_quiet(
     assert stepped.shown == 1
 
 
+@pytest.mark.parametrize("changed", [{"quiet": 0.002}])
+def test_a_change_waits_a_moment_for_a_temporary_file_that_comes_beside_it(
+    stepped: Stepped, music: Path
+) -> None:
+    stepped.step()
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    (music / ".b.mp3").touch()
+    stepped.step(0.003)
+    assert stepped.shown == 0
+    assert stepped.daemon.next_turn() == pytest.approx(stepped.now + 0.02)
+    stepped.step(0.02)
+    assert stepped.shown == 1
+
+
 def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -> None:
     stepped.step()
     assert stepped.daemon.next_turn() == stepped.now + 10.0
