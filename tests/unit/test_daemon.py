@@ -423,6 +423,35 @@ def test_a_daemon_that_is_told_to_stop_stops_before_its_next_turn(stepped: Stepp
     assert stepped.told.states == {}
 
 
+class Selector:
+    """Counts milliseconds, as epoll does, and advances the clock of a daemon."""
+
+    def __init__(self, stepped: Stepped, sleeps: list[float]) -> None:
+        self.stepped = stepped
+        self.sleeps = sleeps
+
+    def select(self, timeout_s: float) -> list[object]:
+        rounded_s = math.ceil(round(timeout_s * 1000, 6)) / 1000
+        self.stepped.now += rounded_s
+        self.sleeps.append(rounded_s)
+        return []
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "sleeps"),
+    [(0.0017, [0.001, 0.0007]), (0.0004, [0.0, 0.0004]), (-1.0, [0.0, 0.0]), (0.5001, [0.501])],
+)
+def test_a_short_pause_is_not_rounded_up_to_milliseconds(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch, pause_s: float, sleeps: list[float]
+) -> None:
+    slept: list[float] = []
+    turn_at = stepped.now + pause_s
+    monkeypatch.setattr(stepped.daemon, "next_turn", lambda: turn_at)
+    monkeypatch.setattr("watcher.loop.time.sleep", slept.append)
+    stepped.daemon._await_turn(Selector(stepped, slept))  # type: ignore[arg-type]  # all that is used of one
+    assert slept == pytest.approx(sleeps)
+
+
 # Roots
 
 
