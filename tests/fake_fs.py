@@ -59,10 +59,14 @@ class World:
     """Whether changes are not reported, as in a folder that has no watch yet."""
 
     def see(self, path: bytes, kind: FsEventKind) -> None:
-        """Report an event as the observer would: only for names of music files."""
+        """Report an event as the observer would: of other files than music that they came."""
         name = paths.name_of(path)
-        if not self.deaf and not name.startswith(b".") and not name.endswith(b".part"):
+        if self.deaf:
+            return
+        if not name.startswith(b".") and not name.endswith(b".part"):
             self.debouncer.offer(FsEvent(1, paths.parent_of(path), name, kind), self.now)
+        elif kind is FsEventKind.CREATED:
+            self.debouncer.note_writer(1, paths.parent_of(path), self.now)
 
     def see_folder(self, folder: bytes, kind: FsEventKind) -> None:
         self.debouncer.offer(

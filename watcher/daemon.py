@@ -177,8 +177,8 @@ class Daemon(Loop):
         self._work.close()
 
     def next_turn(self) -> float:
-        alive_at = self._watchdog.next_turn()
-        times = [] if alive_at is None else [alive_at]
+        first = (self._watchdog.next_turn(), self._work.fresh.next_turn())
+        times = [at for at in first if at is not None]
         if self._trouble.until is not None:
             return min([self._trouble.until, *times])
         times.append(self._probe.at)
@@ -204,6 +204,7 @@ class Daemon(Loop):
         """
         self._watchdog.beat()
         self._listen()
+        self._work.fresh.release(now)
         if self._trouble.pauses(now):
             return
         try:
@@ -304,6 +305,8 @@ class Daemon(Loop):
         for event in drained.events:
             if self._roots.get(event.root_id) is not None:
                 self._offer(event, now)
+        for root_id, folder in drained.begun:
+            self._debouncer.note_writer(root_id, folder, now)
 
     def _is_expiry(self, root: Root, doubt: WatchFault) -> bool:
         """Whether an automount was unmounted since no program used it: then nothing changes there.

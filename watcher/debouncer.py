@@ -21,7 +21,8 @@ Observe = Callable[[int, bytes, float], Observation | None]
 file has the path or it cannot be opened."""
 
 _USUAL: Final = Delays()
-
+_SEQUENCE_S: Final = 0.05
+"""What changes in a folder so soon after the last batch of it is one of a sequence. A guess."""
 
 _FOLDERS: Final = (FsEventKind.FOLDER_CAME, FsEventKind.FOLDER_WENT)
 
@@ -41,8 +42,11 @@ class Debouncer:
     """Hold each name until it is complete, and each folder until it is quiet or has waited enough.
 
     A name that was closed or moved in is due once its folder was quiet for `quiet_s`, and at the
-    latest `patience_s` after it was first ready: the maximum batching delay. Then it is observed,
-    since its writer may have opened it again. If it is incomplete it waits on, and so does a name
+    latest `patience_s` after it was first ready: the maximum batching delay. An album that is
+    retagged or copied is to be one batch, or two: what is ready waits up to `writer_s` for another
+    file of its folder that began to be written since; and a folder of which something was due a
+    moment ago must be quiet for `gather_s`. Then a name is observed, since its writer may have
+    opened it again. If it is incomplete it waits on, and so does a name
     of which no close was seen; it is observed with pauses that double from `retry_first_s` to
     `retry_longest_s`, until
 
@@ -77,6 +81,8 @@ class Debouncer:
         self._most_waiting = most_waiting
         self._buffers: dict[_Key, FolderBuffer] = {}
         self._rereads: dict[Hint, float] = {}
+        self._batched: dict[_Key, float] = {}
+        """When something of a folder was due last, as long as that is a moment ago."""
         self._count = 0
         """Number of names and folders that wait, kept so that each offer need not add it up."""
 
@@ -120,6 +126,12 @@ class Debouncer:
             buffer.note_move(event.kind)
         self._stay_small(now)
 
+    def note_writer(self, root_id: int, folder: bytes, now: float) -> None:
+        """Take in that a file begins to be written whose own name is of no interest."""
+        buffer = self._buffers.get((root_id, folder))
+        if buffer is not None:
+            buffer.note_writer(now)
+
     def offer_hint(self, hint: Hint, now: float) -> None:
         """Take in a hint that needs no evidence from here: of a command, a reconcile, a poll.
 
@@ -141,6 +153,7 @@ class Debouncer:
     def pop_due(self, now: float, observe: Observe) -> list[DueHint]:
         """All that is due, folder by folder; a recursive hint takes along what is ready below."""
         self._hurry_arrivals(now)
+        self._batched = {key: at for key, at in self._batched.items() if now - at < _SEQUENCE_S}
         loads: list[_Load] = []
         tree: _Load | None = None
         for key in sorted(self._buffers, key=_in_walk_order):
@@ -189,6 +202,8 @@ class Debouncer:
         root_id, folder = key
         buffer = self._buffers[key]
         candidates = buffer.asked_for(math.inf if load.extent is Extent.TREE else now)
+        if with_ready and buffer.ready:
+            self._batched[key] = now
         if with_ready:
             candidates.update(buffer.take_ready())
         for name, file in candidates.items():
@@ -228,6 +243,9 @@ class Debouncer:
         buffer = self._buffers.get((root_id, folder))
         if buffer is None:
             buffer = self._buffers[root_id, folder] = FolderBuffer(self._delays, noise_at=now)
+        if not buffer.ready:
+            before_at = self._batched.get((root_id, folder), -math.inf)
+            buffer.in_sequence = now - before_at < _SEQUENCE_S
         return buffer
 
     def _mark(self, root_id: int, folder: bytes, extent: Extent, now: float) -> None:

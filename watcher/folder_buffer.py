@@ -23,6 +23,12 @@ class Delays(Struct, frozen=True):
     """Waiting times in seconds; `Debouncer` explains each."""
 
     quiet_s: float = 0.002
+    gather_s: float = 0.01
+    """In place of `quiet_s` where that is less, in a folder of which something was due a moment
+    ago: more comes, one after the other. A guess: a tagger takes less for the tags of a file."""
+    writer_s: float = 0.02
+    """For how long what is ready waits for a file in its folder that began to be written since. A
+    guess: 20 MB in a page cache."""
     still_s: float = 2.0
     held_s: float = 60.0
     patience_s: float = 10.0
@@ -139,6 +145,10 @@ class FolderBuffer(Struct):
     """Whether something that is ready was moved in, perhaps from another folder."""
     has_departures: bool = False
     """Whether something that is ready went, perhaps to another folder."""
+    in_sequence: bool = False
+    """Whether something of it was due a moment ago."""
+    writer_until: float = 0.0
+    """Until when what is ready waits for a writer that began since."""
 
     @property
     def count(self) -> int:
@@ -150,7 +160,10 @@ class FolderBuffer(Struct):
         """When the names that are ready have been batched long enough; infinite if none are."""
         if not self.ready and self.extent is Extent.NAMES:
             return math.inf
-        return min(self.noise_at + self.delays.quiet_s, self.ready_at + self.delays.patience_s)
+        delays = self.delays
+        quiet_s = max(delays.quiet_s, delays.gather_s) if self.in_sequence else delays.quiet_s
+        quiet_at = max(self.noise_at + quiet_s, self.writer_until)
+        return min(quiet_at, self.ready_at + self.delays.patience_s)
 
     @property
     def due_at(self) -> float:
@@ -169,11 +182,12 @@ class FolderBuffer(Struct):
     def tell(self, name: bytes, kind: FsEventKind, now: float) -> bool:
         """Take in an event of a file; whether it adds to `count`.
 
-        Writing does not count as activity: a name in the same folder that is ready need not wait
-        for a writer that goes on.
+        Writing does not count as activity: a name in the same folder that is ready waits a moment
+        for a writer that begins (`note_writer`), and no longer for one that goes on.
         """
         if kind is not FsEventKind.WRITING:
             self.noise_at = now
+            self.writer_until = 0.0
         file = self.ready.get(name) or self.open.get(name)
         is_new = file is None
         if file is None:
@@ -190,13 +204,23 @@ class FolderBuffer(Struct):
                 self._be_ready(name, file, Proof.UNNEEDED, now)
         return is_new
 
+    def note_writer(self, now: float) -> None:
+        """Take in that another file in the folder begins to be written, of whatever name.
+
+        A tagger or a copy that goes on with the next file: what is ready is due with that one.
+        """
+        if self.ready:
+            self.writer_until = now + self.delays.writer_s
+
     def _written(self, name: bytes, file: BufferedFile, now: float) -> None:
         file.changed_at = now
+        if name not in self.open:
+            self.ready.pop(name, None)
+            self.note_writer(now)
         if file.proof is not Proof.LACKING:  # else the pauses continue to grow
             file.proof = Proof.LACKING
             file.pause_s = self.delays.retry_first_s
             file.ask_at = now + file.pause_s
-        self.ready.pop(name, None)
         self.open[name] = file
 
     def _be_ready(self, name: bytes, file: BufferedFile, proof: Proof, now: float) -> None:

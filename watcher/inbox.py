@@ -12,6 +12,8 @@ from watcher.fs_event import FsEvent, FsEventKind, WatchFault
 
 _Found = dict[tuple[bytes, bytes | None], FsEventKind]
 _ALL = (b"", None)
+_MOST_BEGUN = 256
+"""Folders; more hardly wait for a moment at once. A guess."""
 
 
 class Drained(Struct, frozen=True):
@@ -19,6 +21,9 @@ class Drained(Struct, frozen=True):
 
     events: tuple[FsEvent, ...]
     doubts: tuple[WatchFault, ...]
+    begun: tuple[tuple[int, bytes], ...] = ()
+    """Root id and folder in which the last that happened is that a file was created whose name is
+    of no interest."""
 
 
 def merged(known: FsEventKind | None, new: FsEventKind) -> FsEventKind:
@@ -46,16 +51,27 @@ class Inbox:
         self._found: dict[int, _Found] = {}
         self._doubts: dict[tuple[int, str], WatchFault] = {}
         self._told = False
+        self._begun: set[tuple[int, bytes]] = set()
 
     def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
         """Put an event in. The loop is not woken before `tell`, so that a burst wakes it once."""
         with self._lock:
+            self._begun.discard((root_id, folder))
             found = self._found.setdefault(root_id, {})
             if found.get(_ALL) is FsEventKind.FOLDER_CAME:
                 return
             found[folder, name] = merged(found.get((folder, name)), kind)
             if len(found) > self._most:
                 self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
+
+    def sight_beginning(self, root_id: int, folder: bytes) -> None:
+        """Put in that a file is created whose name is of no interest: a tagger's temporary file.
+
+        The loop is not woken for it: it matters only to what is due then anyway.
+        """
+        with self._lock:
+            if len(self._begun) < _MOST_BEGUN:
+                self._begun.add((root_id, folder))
 
     def sight_departure(
         self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind
@@ -101,6 +117,7 @@ class Inbox:
         """Drop the events and faults of a root."""
         with self._lock:
             self._found.pop(root_id, None)
+            self._begun = {one for one in self._begun if one[0] != root_id}
             for key in [key for key in self._doubts if key[0] == root_id]:
                 del self._doubts[key]
 
@@ -109,6 +126,7 @@ class Inbox:
         with self._lock:
             found, self._found = self._found, {}
             doubts, self._doubts = self._doubts, {}
+            begun, self._begun = self._begun, set()
             self._told = False
         return Drained(
             tuple(
@@ -117,4 +135,5 @@ class Inbox:
                 for (folder, name), kind in names.items()
             ),
             tuple(doubts.values()),
+            tuple(begun),
         )

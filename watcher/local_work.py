@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths
+from indexer.disk.multigrain import distinct_types
 from indexer.engine.background import BackgroundReads
 from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
@@ -21,6 +22,7 @@ from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
+from indexer.stages.fresh_files import FreshFiles
 from indexer.store import counted, pending, roots, scans, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
@@ -89,6 +91,8 @@ class LocalWork:
         """Files that were not whole when a rebuild wanted them read again, and its id."""
         self._listed: dict[int, set[bytes]] = {}
         self._streak = FaultStreak()
+        self.fresh = FreshFiles(distinct_types(settings.db.parent), clock=clock)
+        """Files that were read in the tick of their ctime."""
         limited = LimitedReaders(connection, settings, BACKGROUND_READERS)
         self.background = BackgroundReads(connection, limited)
         """Readers of what may kill them, which the loop does not wait for."""
@@ -101,6 +105,7 @@ class LocalWork:
     def close(self) -> None:
         """End the readers. What they had in work stays pending, or due."""
         self.background.close()
+        self.fresh.close()
         if self.artwork is not None:
             self.artwork.close()
 
@@ -164,7 +169,7 @@ class LocalWork:
             result,
             listener=listener,
             stop=self._stop,
-            daemon=DaemonRun(facts, self._streak, self.background),
+            daemon=DaemonRun(facts, self._streak, self.background, self.fresh),
         )
 
     def _on_what_answers(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
+
+_SHORT_S: Final = 0.02
+"""A pause in which a millisecond counts. A guess."""
 
 
 class HasFileno(Protocol):
@@ -62,8 +66,21 @@ class Loop(ABC):
                 selector.register(one, selectors.EVENT_READ)
             while not (self._stopping or is_over()):
                 self.step(self._clock())
-                selector.select(max(0.0, self.next_turn() - self._clock()))
+                self._await_turn(selector)
                 after_sleep()
+
+    def _await_turn(self, selector: selectors.BaseSelector) -> None:
+        """Sleep until something wakes the loop, or its next turn has come.
+
+        A selector rounds up to milliseconds, as epoll counts them: too much for a short pause, of
+        which the fraction is slept out apart.
+        """
+        turn_at = self.next_turn()
+        left_s = max(0.0, turn_at - self._clock())
+        if left_s >= _SHORT_S:
+            selector.select(left_s)
+        elif not selector.select(math.floor(left_s * 1000) / 1000):
+            time.sleep(max(0.0, turn_at - self._clock()))
 
     def _take_wakeups(self) -> None:
         """Note that the loop was woken, so that it can sleep again."""

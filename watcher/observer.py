@@ -231,14 +231,22 @@ class Observer(InotifyFD):
             self._take_self(event.wd, folder, mask)
         elif mask & InotifyConstants.IN_ISDIR:
             self._take_folder(paths.join(folder, event.name), mask, event.cookie)
-        elif self._place.wants_name(folder, event.name):
+        else:
+            self._take_file(folder, event)
+        if mask & InotifyConstants.IN_MOVED_TO:
+            self._report_departure(event.cookie)
+
+    def _take_file(self, folder: bytes, event: InotifyEvent) -> None:
+        """Something happened to a file, reported by the watch of its folder."""
+        mask = event.mask
+        if self._place.wants_name(folder, event.name):
             kind = _KINDS[Mask(mask & InotifyConstants.IN_ALL_EVENTS)]
             if mask & InotifyConstants.IN_MOVED_FROM:
                 self._depart(event.cookie, folder, event.name, kind)
             else:
                 self._inbox.sight(self._place.root_id, folder, event.name, kind)
-        if mask & InotifyConstants.IN_MOVED_TO:
-            self._report_departure(event.cookie)
+        elif mask & InotifyConstants.IN_CREATE:
+            self._inbox.sight_beginning(self._place.root_id, folder)
 
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
         """Something happened to a watched folder itself, reported by its own watch."""

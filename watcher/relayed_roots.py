@@ -152,6 +152,8 @@ class RelayedRoots:
             self._arm(place, now)
         for event in drained.events:
             self._offer(event, now)
+        for root_id, folder in drained.begun:
+            self.debouncer.note_writer(root_id, folder, now)
 
     def _offer(self, event: FsEvent, now: float) -> None:
         if event.name is not None and is_rule(event.name):

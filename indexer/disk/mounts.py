@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Final
 
@@ -57,9 +58,15 @@ def read_mounts() -> list[Mount]:
     """All mounts that this process sees. Raises CannotDo without /proc."""
     try:
         with open("/proc/self/mountinfo", "rb", buffering=0) as file:
-            return parse_mounts(file.read())
+            return list(_parsed_last(file.read()))
     except FileNotFoundError as error:
         raise CannotDo("/proc is not mounted: mount -t proc proc /proc") from error
+
+
+@lru_cache(maxsize=1)
+def _parsed_last(text: bytes) -> tuple[Mount, ...]:
+    """The list hardly ever changes, and a daemon asks for it several times for each change."""
+    return tuple(parse_mounts(text))
 
 
 def parse_mounts(text: bytes) -> list[Mount]:

@@ -51,6 +51,7 @@ class MountPoint(Struct, frozen=True):
     overlayfs.rst, "Inode properties")."""
     fd: int
     """Of the folder; held open to pin its disk."""
+    fs_type: str
 
 
 def special_kind(mode: int) -> str | None:
@@ -306,4 +307,5 @@ def mount_point_at(folder: bytes, fd: int, disk_id: int, fs_type: str) -> MountP
         leases=holds_wal(fs_type),
         device=None if fs_type == "overlay" else os.fstat(fd).st_dev,
         fd=fd,
+        fs_type=fs_type,
     )

@@ -27,6 +27,7 @@ from indexer.runs import run_counts
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.stages.finish import close_hints, finish
+from indexer.stages.fresh_files import FreshFiles
 from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Outcome
@@ -57,6 +58,8 @@ class DaemonRun(Struct, frozen=True):
     """Counts faults in a row over all runs."""
     background: BackgroundReads | None = None
     """Reads files for mutagen after the run, too; None: the run reads them."""
+    fresh: FreshFiles | None = None
+    """Holds files that were read in the tick of their ctime; None: the tick is waited for."""
 
 
 class LocalEngine:
@@ -95,7 +98,10 @@ class LocalEngine:
         self._answered_before = 0
         self._background = None if daemon is None else daemon.background
         self._progress = RunProgress(result, listener)
-        self.readers = RunReaders(connection, trees, settings, self._facts, self._background)
+        fresh = None if daemon is None else daemon.fresh
+        self.readers = RunReaders(
+            connection, trees, settings, self._facts, self._background, fresh=fresh
+        )
         streak = FaultStreak() if daemon is None else daemon.streak
         self.writer = ChunkWriter(connection, trees, rows, self.readers, self._progress, streak)
         self.writer.follows_links = not self._is_patient

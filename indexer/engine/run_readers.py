@@ -15,7 +15,8 @@ from indexer.readers.limited import LimitedReaders, ReadJob
 from indexer.readers.pool import ReaderPool
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
-from indexer.stages.extract import extract_in
+from indexer.stages.extract import extract, extract_in
+from indexer.stages.fresh_files import FreshFiles
 from indexer.stages.scan import Plan
 from indexer.store.connection import Connection
 from indexer.store.pending import PendingRow
@@ -31,8 +32,13 @@ class RunReaders:
         settings: Settings,
         facts: EventFacts,
         background: BackgroundReads | None,
+        *,
+        fresh: FreshFiles | None = None,
     ) -> None:
-        """With `background`, its readers get what is declined, and outlive the run."""
+        """With `background`, its readers get what is declined, and outlive the run.
+
+        Without `fresh`, files of the current tick are waited for.
+        """
         self.declined: set[int] = set()
         """Pending rows of files that this run left to mutagen."""
         self._connection = connection
@@ -40,6 +46,7 @@ class RunReaders:
         self._settings = settings
         self._facts = facts
         self._background = background
+        self._fresh = fresh
         self._scanned: list[Tree] = []
         self._own_limited: LimitedReaders | None = None
 
@@ -75,7 +82,9 @@ class RunReaders:
 
     def read_here(self, plan: Plan) -> list[Reading]:
         """Read the files of a plan in this process."""
-        return self._trees[plan.root_id].ask(extract_in, self._chunk(plan))
+        tree, chunk = self._trees[plan.root_id], self._chunk(plan)
+        hold = None if self._fresh is None else self._fresh.holder(tree)
+        return tree.ask(extract_in, chunk) if hold is None else extract(chunk, hold=hold)
 
     def _chunk(self, plan: Plan, *, plain: bool = True) -> Chunk:
         """The chunk for a reader; without `plain` it may be read by mutagen."""

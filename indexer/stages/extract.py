@@ -22,6 +22,7 @@ from indexer.evidence import (
     FileLease,
     Wholeness,
     coarse_now_ns,
+    granularity_of,
     is_settled,
     judge,
     tick_left_ns,
@@ -55,6 +56,11 @@ that our own readers do not handle."""
 Beat = Callable[[int], None]
 """Called before each file with its index in the chunk."""
 
+Hold = Callable[[int, int], bool]
+"""(descriptor, its ctime in nanoseconds) -> whether the file is held open now, until the clock has
+moved past its ctime, on a disk that gives a change in the same tick another ctime
+(`FreshFiles.holder`)."""
+
 WAIT_OUT_NS = 10_000_000
 """Maximum wait for a tick here; for a coarser clock (FAT has 2 s) the caller waits."""
 
@@ -85,15 +91,17 @@ def extract(
     now_ns: Callable[[], int] = coarse_now_ns,
     sleep: Callable[[float], None] = time.sleep,
     beat: Beat = lambda _place: None,
+    hold: Hold | None = None,
 ) -> list[Reading]:
     """Read the files of a chunk that are whole; one reading per path, in the chunk's order.
 
     A problem of a file is not raised: it is a value. A file whose stamp a later write could repeat
-    (rule R2) is read after the others, when the tick has passed without extra waiting. A file for
-    which this process had too little memory is retried after the others, too: if the process has
-    its own limit, which is too small for that file alone, the file is at fault. `beat` is called
-    before each file, so that the caller can distinguish a slow disk from a hang, and knows which
-    file crashed its reader.
+    (rule R2) is read after the others, when the tick has passed without extra waiting; or at once,
+    if `hold` holds it and the kernel says that no process has it open for writing. A file for which
+    this process had too little memory is retried after the others, too: if the process has its own
+    limit, which is too small for that file alone, the file is at fault. `beat` is called before
+    each file, so that the caller can distinguish a slow disk from a hang, and knows which file
+    crashed its reader.
     """
     try:
         folders = OpenFolders.at(chunk.root_path, follow_links=chunk.follow_links)
@@ -108,7 +116,7 @@ def extract(
             beat(place)
             before_ns = now_ns()
             reading = readings[path] = _look(
-                folders, statuses, path, chunk, read, now_ns, before_ns=before_ns
+                folders, statuses, path, chunk, read, now_ns, before_ns=before_ns, hold=hold
             )
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
@@ -163,6 +171,7 @@ def _look(  # noqa: PLR0911 - each way that it can end
     now_ns: Callable[[], int],
     *,
     before_ns: int,
+    hold: Hold | None = None,
 ) -> Reading:
     """Read one file; `before_ns` is the time shortly before, or 0."""
     try:
@@ -176,7 +185,7 @@ def _look(  # noqa: PLR0911 - each way that it can end
     try:
         status = statuses.of(file_descriptor)
         return _judge_and_read(
-            file_descriptor, status, path, chunk, read, now_ns, before_ns=before_ns
+            file_descriptor, status, path, chunk, read, now_ns, before_ns=before_ns, hold=hold
         )
     except OSError as error:
         return Reading(path=path, problem=_environment(error))
@@ -197,6 +206,7 @@ def _judge_and_read(
     now_ns: Callable[[], int],
     *,
     before_ns: int,
+    hold: Hold | None = None,
 ) -> Reading:
     if not stat.S_ISREG(status.st_mode):
         return Reading(path=path, gone=True)
@@ -204,9 +214,7 @@ def _judge_and_read(
     if is_settled(stamp, before_ns, chunk.evidence.granularity_ns):
         verdict = Wholeness.READ  # nearly always
     else:
-        evidence = chunk.evidence_of(path)
-        lease = try_lease(file_descriptor) if evidence.leases else FileLease.UNAVAILABLE
-        verdict = judge(stamp, now_ns(), lease, evidence)
+        verdict = _verdict(file_descriptor, stamp, chunk.evidence_of(path), now_ns, hold)
         if verdict in WAITING:
             return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
 
@@ -244,6 +252,26 @@ def _judge_and_read(
         picture=found if isinstance(found, PictureFacts) else None,
         playlist=found if isinstance(found, PlaylistFacts) else None,
     )
+
+
+def _verdict(
+    file_descriptor: int,
+    stamp: Stamp,
+    evidence: Evidence,
+    now_ns: Callable[[], int],
+    hold: Hold | None,
+) -> Wholeness:
+    """Whether a file is whole. One without a writer is too young for its tick alone.
+
+    If it is held, a writer that opens it from now on gives it another ctime in this tick, too. One
+    that was open before may have set its ctime already, and be about to write.
+    """
+    lease = try_lease(file_descriptor) if evidence.leases else FileLease.UNAVAILABLE
+    verdict = judge(stamp, now_ns(), lease, evidence)
+    if verdict is not Wholeness.WAIT_YOUNG or lease is not FileLease.GRANTED or hold is None:
+        return verdict
+    is_fine = granularity_of(stamp.ctime_ns, evidence.granularity_ns) == 0
+    return Wholeness.READ if is_fine and hold(file_descriptor, stamp.ctime_ns) else verdict
 
 
 class _OpenFile:

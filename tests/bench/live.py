@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,10 @@ TRIALS = 100
 PAUSE_S = 0.1
 """Pause between trials, so that the daemon is at rest before each."""
 TREE = 500
+ALBUM = 12
+ALBUMS = 10
+TAGGER_S = 0.001
+"""What a tagger takes for the tags of a file before it begins to write. A guess."""
 REST_S = 60.0
 PSS_MB = {10_000: 28, 100_000: 32}
 OURS = "zz live bench"
@@ -67,6 +72,7 @@ class Bench:
                 yield self._latency("closed", self._close)
                 yield self._latency("moved in", self._move_in)
                 yield self._burst()
+                yield from self._albums_retagged(daemon)
                 yield from self._renamed(daemon)
                 yield from self._retagged(daemon)
             finally:
@@ -146,6 +152,41 @@ class Bench:
             seconds <= 1,
         )
 
+    def _albums_retagged(self, daemon: Daemon) -> Iterator[Bar]:
+        """As by taggers that write a temporary file for each song, and that write in place."""
+        names = [f"{number:02}.mp3" for number in range(ALBUM)]
+        folder = self._ours / "album"
+        plant(folder, {name: _song(number) for number, name in enumerate(names)})
+        eventually(lambda: _count(self._db, f"{OURS}/album/%") == ALBUM)
+        for how, write in (("by temporary files", _replace), ("in place", _overwrite)):
+            looks, read, taken_ms = [], [], []
+            for number in range(ALBUMS):
+                time.sleep(3 * PAUSE_S)
+                looked, opened = len(_readings(daemon)), daemon.files_read
+                title = f"Album {how} {number}"
+                songs = [tagged(title=f"{title} {name}", album="A", artist="B") for name in names]
+                for name, song in zip(names, songs, strict=True):
+                    time.sleep(TAGGER_S)
+                    write(folder / name, song)
+                began = time.perf_counter()
+                eventually(partial(_titled, self._db, title))
+                taken_ms.append((time.perf_counter() - began) * 1000)
+                time.sleep(PAUSE_S)
+                looks.append(len(_readings(daemon)) - looked)
+                read.append(daemon.files_read - opened)
+            once, look = max(read) == ALBUM, statistics.median(looks)
+            yield Bar(
+                f"an album of {ALBUM} retagged {how}: each file read once, in one transaction",
+                f"{max(read)} read, {look:g}",
+                once and look == 1,
+            )
+            median = statistics.median(taken_ms)
+            yield Bar(
+                f"an album of {ALBUM} retagged {how}: all rows 20 ms after the last close",
+                f"{median:.1f} ms",
+                median <= 20,
+            )
+
     def _renamed(self, daemon: Daemon) -> Iterator[Bar]:
         album = self._albums[len(self._albums) // 2]
         folder = self._music / album.folder
@@ -200,6 +241,31 @@ class Bench:
         yield Bar("start, nothing changed: 0 files opened", f"{read}", read == 0)
         said = ", ".join(f"{rows} in {table}" for table, rows in written.items())
         yield Bar("start, nothing changed: 0 rows written", said or "0", not written)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.rename(path)
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+
+
+def _readings(daemon: Daemon) -> list[str]:
+    """The lines of the looks that have opened a file: a transaction each."""
+    return [line for line in daemon.lines("looked ") if " read=0 " not in line]
+
+
+def _titled(db: Path, title: str) -> bool:
+    """Whether all of the album have this title."""
+    with closing(sqlite3.connect(db)) as connection:
+        statement = "SELECT count(*) FROM library WHERE title LIKE ?"
+        (count,) = connection.execute(statement, (f"{title} %",)).fetchone()
+    return bool(count == ALBUM)
 
 
 def _song(number: int) -> bytes:

@@ -24,6 +24,7 @@ from tests.descriptors import all_descriptors
 from tests.integration.conftest import Mount
 from tests.programs import eventually, quickest_s
 from watcher.fs_event import FsEvent, FsEventKind
+from watcher.inbox import Drained
 from watcher.observer import PARTNER_S, Observer
 from watcher.watch_manager import Observers
 
@@ -96,6 +97,17 @@ def watch(music: Path) -> Iterator[Callable[[], Watched]]:
 def watched(watch: Callable[[], Watched]) -> Watched:
     """The folder `music`, watched from when it was empty."""
     return watch()
+
+
+def test_of_a_file_of_no_interest_only_its_beginning_is_told(watched: Watched) -> None:
+    (watched.root / "a.tmp").write_bytes(b"x")
+    assert watched.observers.fence(10)
+    assert not watched.woken.is_set()
+    assert watched.observers.drain() == Drained((), (), ((ROOT, b""),))
+    (watched.root / "b.tmp").write_bytes(b"x")
+    (watched.root / "b.tmp").rename(watched.root / "b.mp3")
+    assert watched.observers.fence(10)
+    assert watched.observers.drain().begun == ()
 
 
 def folders_below(root: Path) -> set[bytes]:

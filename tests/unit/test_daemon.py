@@ -129,6 +129,21 @@ def test_a_change_is_looked_at_when_its_folder_has_been_quiet(
     assert stepped.shown == 1
 
 
+@pytest.mark.parametrize("changed", [{"quiet": 0.002}])
+def test_a_change_waits_a_moment_for_a_temporary_file_that_comes_beside_it(
+    stepped: Stepped, music: Path
+) -> None:
+    stepped.step()
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    (music / ".b.mp3").touch()
+    stepped.step(0.003)
+    assert stepped.shown == 0
+    assert stepped.daemon.next_turn() == pytest.approx(stepped.now + 0.02)
+    stepped.step(0.02)
+    assert stepped.shown == 1
+
+
 def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -> None:
     stepped.step()
     assert stepped.daemon.next_turn() == stepped.now + 10.0
@@ -406,6 +421,35 @@ def test_a_daemon_that_is_told_to_stop_stops_before_its_next_turn(stepped: Stepp
     stepped.daemon.stop()
     stepped.daemon.run()
     assert stepped.told.states == {}
+
+
+class Selector:
+    """Counts milliseconds, as epoll does, and advances the clock of a daemon."""
+
+    def __init__(self, stepped: Stepped, sleeps: list[float]) -> None:
+        self.stepped = stepped
+        self.sleeps = sleeps
+
+    def select(self, timeout_s: float) -> list[object]:
+        rounded_s = math.ceil(round(timeout_s * 1000, 6)) / 1000
+        self.stepped.now += rounded_s
+        self.sleeps.append(rounded_s)
+        return []
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "sleeps"),
+    [(0.0017, [0.001, 0.0007]), (0.0004, [0.0, 0.0004]), (-1.0, [0.0, 0.0]), (0.5001, [0.501])],
+)
+def test_a_short_pause_is_not_rounded_up_to_milliseconds(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch, pause_s: float, sleeps: list[float]
+) -> None:
+    slept: list[float] = []
+    turn_at = stepped.now + pause_s
+    monkeypatch.setattr(stepped.daemon, "next_turn", lambda: turn_at)
+    monkeypatch.setattr("watcher.loop.time.sleep", slept.append)
+    stepped.daemon._await_turn(Selector(stepped, slept))  # type: ignore[arg-type]  # all that is used of one
+    assert slept == pytest.approx(sleeps)
 
 
 # Roots

@@ -230,6 +230,79 @@ def test_an_album_is_one_look() -> None:
     assert due.hint.names == tuple(b"%02d.mp3" % number for number in range(12))
 
 
+ALBUM = [b"Debut/%02d.mp3" % number for number in range(12)]
+
+
+def test_an_album_that_is_retagged_by_temporary_files_is_one_look() -> None:
+    world = World()
+    for path in ALBUM:
+        world.put(path, "old")
+    world.sleep(1)
+    looks = len(world.dues)
+    for path in ALBUM:
+        world.sleep(0.0015)  # its tags are read
+        world.create(b"Debut/.tmp")
+        world.write(b"Debut/.tmp", "new")
+        world.sleep(0.012)
+        world.close(b"Debut/.tmp")
+        world.rename(b"Debut/.tmp", path)
+    renamed_at = world.now
+    world.sleep(1)
+    assert [at for at, _ in world.dues[looks:]] == [pytest.approx(renamed_at + QUIET)]
+    assert all([read.content for read in world.reads[path]] == ["old", "new"] for path in ALBUM)
+
+
+def test_an_album_that_is_retagged_in_place_is_one_look() -> None:
+    world = World()
+    for path in ALBUM:
+        world.put(path, "old")
+    world.sleep(1)
+    looks = len(world.dues)
+    for path in ALBUM:
+        world.sleep(0.0015)
+        world.open(path)
+        world.overwrite(path, "new")
+        world.sleep(0.012)
+        world.close(path)
+    closed_at = world.now
+    world.sleep(1)
+    assert [at for at, _ in world.dues[looks:]] == [pytest.approx(closed_at + QUIET)]
+    assert all([read.content for read in world.reads[path]] == ["old", "new"] for path in ALBUM)
+
+
+def test_an_album_whose_files_come_slower_than_quiet_is_two_looks() -> None:
+    world = World()
+    for path in ALBUM:
+        world.put(path, "sound")
+        world.sleep(0.009)
+    closed_at = world.now - 0.009
+    world.sleep(1)
+    assert [len(due.whole) for _, due in world.dues] == [1, 11]
+    assert world.dues[-1][0] < closed_at + 0.02
+
+
+def test_a_file_after_a_pause_is_alone_again() -> None:
+    world = World()
+    for path in ALBUM:
+        world.put(path, "sound")
+        closed_at = world.now
+        world.sleep(0.1)
+        assert times_of(world, path) == [pytest.approx(closed_at + QUIET)]
+
+
+def test_a_file_waits_a_moment_for_a_writer_that_begins_and_goes_on() -> None:
+    for other in (b"Debut/big.mp3", b"Debut/big.part"):
+        world = World()
+        world.put(SONG, "sound")
+        world.sleep(0.001)
+        world.create(other)
+        began_at = world.now
+        for _ in range(1000):
+            world.write(other, "sound")
+            world.sleep(0.001)
+        assert times_of(world, SONG) == [pytest.approx(began_at + 0.02, abs=0.001)]
+
+
 def test_nothing_waits_for_company_longer_than_patience() -> None:
     debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     for second in range(30):

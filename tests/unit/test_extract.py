@@ -210,6 +210,48 @@ def test_a_file_of_this_tick_is_read_after_the_others_and_stands_first(tmp_path:
     assert clock.slept == [TICK_NS / 1e9]
 
 
+class Holder:
+    """Holds every file, or none."""
+
+    def __init__(self, *, holds: bool = True) -> None:
+        self.holds = holds
+        self.asked: list[int] = []
+
+    def __call__(self, _descriptor: int, ctime_ns: int) -> bool:
+        self.asked.append(ctime_ns)
+        return self.holds
+
+
+def in_its_tick(song: Path, hold: Holder, evidence: Evidence = Evidence()) -> Reading:  # noqa: B008 - a frozen value
+    now_ns = song.stat().st_ctime_ns
+    chunk = Chunk(os.fsencode(song.parent), (b"song.mp3",), evidence)
+    (reading,) = extract(chunk, whole, now_ns=lambda: now_ns, sleep=lambda _: None, hold=hold)
+    return reading
+
+
+def test_a_file_of_this_tick_that_is_held_is_read_at_once(song: Path) -> None:
+    hold = Holder()
+    assert in_its_tick(song, hold).track is not None
+    assert hold.asked == [song.stat().st_ctime_ns]
+    assert in_its_tick(song, Holder(holds=False)).waiting is Waiting.YOUNG
+
+
+def test_a_file_that_a_program_may_be_writing_is_not_held_for_its_tick(song: Path) -> None:
+    """The program may have set its ctime before it was looked at, and write only then."""
+    hold = Holder()
+    with song.open("ab"):
+        assert in_its_tick(song, hold).waiting is Waiting.WRITER
+    assert in_its_tick(song, hold, Evidence(still_s=0, leases=False)).waiting is Waiting.YOUNG
+    assert hold.asked == []
+
+
+def test_a_file_of_a_coarse_clock_is_not_held_for_its_tick(song: Path) -> None:
+    hold = Holder()
+    coarse = Evidence(granularity_ns=10_000_000)
+    assert in_its_tick(song, hold, coarse).waiting is Waiting.YOUNG
+    assert hold.asked == []
+
+
 def test_a_clock_that_stands_still_is_not_waited_for_for_ever(song: Path) -> None:
     slept: list[float] = []
     chunk = Chunk(os.fsencode(song.parent), (b"song.mp3",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 
 from indexer.disk.filesystem import tells_changes
@@ -13,6 +15,7 @@ from indexer.disk.mounts import (
     mounts_below,
     overlap,
     parse_mounts,
+    read_mounts,
 )
 from indexer.paths import is_ignored
 
@@ -66,6 +69,25 @@ def test_a_path_lies_in_the_deepest_mount_on_its_way(path: bytes, mount_id: int)
     found = mount_of(path, MOUNTS)
     assert found
     assert found.id == mount_id
+
+
+def test_a_list_that_has_not_changed_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def parse(text: bytes) -> list[Mount]:
+        parsed.append(text)
+        return parse_mounts(text)
+
+    monkeypatch.setattr("indexer.disk.mounts.parse_mounts", parse)
+    other = MOUNTINFO.replace(b"usb", b"bus")
+    texts = [MOUNTINFO, other, other, MOUNTINFO]
+    read = "indexer.disk.mounts.open"
+    monkeypatch.setattr(read, lambda *_, **__: BytesIO(texts.pop()), raising=False)
+    assert read_mounts() == MOUNTS
+    read_mounts().clear()
+    assert read_mounts() == parse_mounts(other)
+    assert read_mounts() == MOUNTS
+    assert parsed == [MOUNTINFO, other, MOUNTINFO]
 
 
 def test_a_later_mount_hides_what_was_mounted_below_it() -> None:

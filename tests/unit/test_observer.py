@@ -133,6 +133,29 @@ def test_a_departure_that_is_put_in_late_takes_no_newer_event_away(
     assert inbox.drain().events == (FsEvent(1, b"", b"x.mp3", kind),)
 
 
+def test_a_file_of_no_interest_that_began_is_told_until_the_next_event_of_its_folder() -> None:
+    bell = Bell()
+    inbox = Inbox(bell.ring, most=10)
+    for folder in (b"a", b"b"):
+        inbox.sight_beginning(1, folder)
+    inbox.sight(1, b"a", b"x.mp3", FsEventKind.MOVED_IN)  # it may have been the temporary file
+    assert bell.rung == 0
+    assert inbox.drain().begun == ((1, b"b"),)
+    inbox.sight(1, b"a", b"x.mp3", FsEventKind.MOVED_IN)
+    inbox.sight_beginning(1, b"a")
+    inbox.sight_beginning(2, b"a")
+    inbox.forget(2)
+    assert inbox.drain().begun == ((1, b"a"),)
+    assert inbox.drain().begun == ()
+
+
+def test_files_of_no_interest_are_told_of_a_bounded_number_of_folders() -> None:
+    inbox = Inbox(Bell().ring, most=10)
+    for number in range(1000):
+        inbox.sight_beginning(1, b"%d" % number)
+    assert len(inbox.drain().begun) == 256
+
+
 def test_the_loop_is_woken_once_until_it_drains() -> None:
     bell = Bell()
     inbox = Inbox(bell.ring, most=10)
