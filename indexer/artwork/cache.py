@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ SLACK: Final = 0.9
 """Fraction of the bound that remains when it was exceeded: not every new file lists them all."""
 RECOUNTED: Final = 100
 """After so many new files, those of other processes are counted, too. A guess."""
+REFUSED: Final = 1000
+"""Pictures that cannot be decoded, of which that is remembered. A guess."""
 LEFT_S: Final = 3600.0
 """Age of a temporary file that its writer has left behind. A guess."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -50,6 +53,7 @@ class ThumbnailCache:
         self._held = self._large_bytes
         """Bytes of the large ones, as far as is known; unknown at first."""
         self._new = 0
+        self._refused: OrderedDict[tuple[bytes, int], str] = OrderedDict()
 
     def path_of(self, digest: bytes, size: int) -> Path:
         """Where the thumbnail of a picture with this hash is, once it is made."""
@@ -93,6 +97,20 @@ class ThumbnailCache:
             if self._held > self._large_bytes or self._new >= RECOUNTED:
                 self._trim(size)
         return path
+
+    def refuse(self, digest: bytes, size: int, reason: str) -> None:
+        """Remember that no thumbnail can be made of a picture, as long as this process lives.
+
+        All tracks of an album may hold the same broken picture. It is not written down: another
+        version of the decoder may take it.
+        """
+        self._refused[digest, size] = reason
+        if len(self._refused) > REFUSED:
+            self._refused.popitem(last=False)
+
+    def why_refused(self, digest: bytes, size: int) -> str | None:
+        """Why it cannot be made; None where that is not known."""
+        return self._refused.get((digest, size))
 
     def hashes(self) -> Iterator[bytes]:
         """The hash of each picture that has a thumbnail of any size; some come twice."""

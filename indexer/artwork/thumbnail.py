@@ -161,9 +161,10 @@ def read_picture(
 ) -> PictureFacts | None:
     """The facts of a picture; None for an audio file that has none.
 
-    Its thumbnail of at most `size` pixels is in the cache then; equal pictures are decoded once. If
-    it cannot be written, the facts say why. Raises PictureError if the picture is broken or too
-    large, and OSError if reading fails. The file is neither opened nor closed here.
+    Its thumbnail of at most `size` pixels is in the cache then; equal pictures are decoded once,
+    those that cannot be decoded, too. If the thumbnail cannot be written, the facts say why. Raises
+    PictureError if the picture is broken or too large, and OSError if reading fails. The file is
+    neither opened nor closed here.
     """
     try:
         return _read(file, suffix, cache, size)
@@ -182,12 +183,25 @@ def _read(file: BinaryIO, suffix: bytes, cache: ThumbnailCache, size: int) -> Pi
     digest = hash_of(data)
     unsaved = None
     if not cache.has(digest, size):
-        made = thumbnail(data, size, header)
+        made = _decoded(data, size, header, cache, digest)
         try:
             cache.put(digest, size, made)
         except CannotDo as error:
             unsaved = str(error)
     return PictureFacts(digest, header.mime, header.width, header.height, len(data), unsaved)
+
+
+def _decoded(
+    data: bytes, size: int, header: PictureHeader, cache: ThumbnailCache, digest: bytes
+) -> bytes:
+    reason = cache.why_refused(digest, size)
+    if reason is not None:
+        raise PictureError(reason)
+    try:
+        return thumbnail(data, size, header)
+    except PictureError as error:
+        cache.refuse(digest, size, str(error))
+        raise
 
 
 def _whole(file: BinaryIO) -> bytes:

@@ -171,6 +171,27 @@ def test_the_same_bytes_in_many_places_are_decoded_once(bench: Open, tmp_path: P
     assert (tmp_path / "log").read_text().count("decoded") == 1
 
 
+def test_the_same_broken_picture_in_many_tracks_is_decoded_once(
+    bench: Open, tmp_path: Path
+) -> None:
+    whole = picture("JPEG", 400, 400)
+    songs = []
+    for data in (whole[: len(whole) // 2], whole):
+        song = BytesIO(tagged(".mp3"))
+        tag = id3.ID3()
+        tag.add(id3.APIC(encoding=0, mime="image/jpeg", type=3, desc="", data=data))
+        tag.save(song)
+        songs.append(song.getvalue())
+    with bench(odd=True) as one:
+        readings = one.answers(*(one.job(f"{number}.mp3", songs[0]) for number in range(12)))
+        sound = one.read("sound.mp3", songs[1])
+    problems = [reading.problem for reading in readings]
+    assert problems[0] is not None
+    assert problems == [problems[0]] * 12
+    assert sound.facts is not None
+    assert (tmp_path / "log").read_text().count("decoded") == 2
+
+
 def test_a_progressive_jpeg_of_64_megapixels_passes(bench: Open) -> None:
     with bench() as one:
         make = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.artwork.cache import KEPT_SIZE, LARGE_SIZE, LEFT_S, RECOUNTED, ThumbnailCache
+from indexer.artwork.cache import KEPT_SIZE, LARGE_SIZE, LEFT_S, RECOUNTED, REFUSED, ThumbnailCache
 from indexer.errors import CannotDo
 
 ONE, TWO, THREE = (bytes([number]) * 16 for number in (0xA1, 0xB2, 0xC3))
@@ -158,4 +158,17 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(CannotDo, match="No space left on device"):
         cache.put(ONE, KEPT_SIZE, b"1")
+    assert files(cache) == []
+
+
+def test_of_pictures_that_cannot_be_decoded_the_last_ones_are_remembered(
+    cache: ThumbnailCache,
+) -> None:
+    cache.refuse(ONE, KEPT_SIZE, "broken")
+    assert cache.why_refused(ONE, KEPT_SIZE) == "broken"
+    assert cache.why_refused(ONE, LARGE_SIZE) is None
+    assert cache.why_refused(TWO, KEPT_SIZE) is None
+    for number in range(REFUSED):
+        cache.refuse(number.to_bytes(16), KEPT_SIZE, "broken")
+    assert cache.why_refused(ONE, KEPT_SIZE) is None
     assert files(cache) == []
