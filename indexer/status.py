@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from indexer import paths, report
 from indexer.disk import filesystem
+from indexer.disk.filesystem import Disk
 from indexer.disk.mounts import read_mounts
 from indexer.metrics import vitals
 from indexer.roots.automounts import Touches
@@ -117,7 +118,10 @@ def root_statuses(
     )
     open_trees.close()
     for root in watched:
-        own = roots.mounts(connection, root.id)[0].disk
+        mount = roots.own_mount(roots.mounts(connection, root.id))
+        if mount is None and not roots.is_watched(connection, root.id):
+            continue  # it was removed meanwhile
+        own = Disk() if mount is None else mount.disk
         fields = filesystem.stamp_fields(own.fs_type)
         text, b64 = paths.text_of(root.path)
         reasons = [

@@ -63,7 +63,7 @@ class RootAccess:
                     open_trees.automounts[row.id],
                 )
                 for row in watched
-                if mounts[row.id]  # else a command has removed it a moment ago
+                if roots.own_mount(mounts[row.id]) is not None  # else it was just removed
             ]
 
     def _end_helpers(self, watched: Iterable[RootRow]) -> None:

@@ -377,17 +377,18 @@ class Dispatcher:
         if root is not None:
             with suppress(errors.RootSilent):
                 stamp = ask_at(root.path, stamp_at, root.path, path, follow_links)
-        if root is None or stamp is None:
-            self._put(case, now)  # it is gone meanwhile: a scan will find that
-            return
         mount = max(
             (
                 mount
-                for mount in roots.mounts(self._connection, root.id)
+                for mount in roots.mounts(self._connection, row.hint.root_id)
                 if paths.is_below(path, mount.folder)
             ),
             key=lambda mount: len(mount.folder),
+            default=None,
         )
+        if root is None or stamp is None or mount is None:
+            self._put(case, now)  # it is gone meanwhile: a scan will find that
+            return
         reason = f"the whole worker that read it was lost {MOST_TRIES} times in a row"
         problem = Problem(ProblemKind.CONTENT, reason)
         turn = self._turn

@@ -46,7 +46,7 @@ def learn_mounts(
     """
     mounts = read_mounts()
     known = roots.mounts(connection, root.id)
-    if not known:  # the root was removed meanwhile
+    if roots.own_mount(known) is None:
         return []
     with suppress(errors.RootSilent):
         return _learn_all(connection, root, known, mounts, touches)
@@ -112,6 +112,8 @@ def _learn_others(
     connection: Connection, root: RootRow, mounts: Sequence[Mount], resting: Collection[bytes]
 ) -> None:
     accepted = {row.folder: row for row in roots.mounts(connection, root.id)}
+    if b"" not in accepted:  # the root was removed meanwhile
+        return
     vague = [
         folder
         for folder, row in accepted.items()

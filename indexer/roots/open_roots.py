@@ -76,6 +76,8 @@ def open_roots(
 ) -> OpenRoots:
     """Open every root whose disk is the accepted one. Changes no row.
 
+    A root that was removed since `watched` was read is left out.
+
     `about` are the ids of the roots that are needed: a root that may hang is left alone unless it
     is one of them, or shares a disk with one, from which a file may have moved. Roots that do not
     answer take `patience_s` at the most, together.
@@ -84,12 +86,14 @@ def open_roots(
     trees: dict[int, Tree] = {}
     offline: dict[int, str] = {}
     fresh: set[int] = set()
-    automounts: dict[int, Automounts] = {}
+    automounts: dict[int, Automounts] = {root.id: {} for root in watched}
     until = None if patience_s is None else time.monotonic() + patience_s
     all_known = {root.id: roots.mounts(connection, root.id) for root in watched}
     near = None if about is None else _near(all_known, about)
     for root in watched:
         known = all_known[root.id]
+        if _lacks_disk(connection, root, known, offline):
+            continue
         automounts[root.id] = behind = automounts_of(root, known, mounts)
         resting = resting_places(root, behind, touches)
         if b"" in resting:
@@ -125,6 +129,21 @@ def open_roots(
         if behind.keys() - resting:
             automounts[root.id] = automounts_of(root, known, read_mounts())
     return OpenRoots(trees, offline, frozenset(fresh), automounts)
+
+
+def _lacks_disk(
+    connection: Connection, root: RootRow, known: Sequence[MountRow], offline: dict[int, str]
+) -> bool:
+    """Whether no disk was accepted at a root; it is offline then, unless it was just removed."""
+    if roots.own_mount(known) is not None:
+        return False
+    if roots.is_watched(connection, root.id):
+        accept = f"`indexer roots accept {paths.shell_word(os.fsencode(root.name))}`"
+        offline[root.id] = (
+            f"{root.name}: nothing is known of the disk of {os.fsdecode(root.path)}; not one row"
+            f" was changed. Mount it, and accept it with {accept}"
+        )
+    return True
 
 
 def _near(known: Mapping[int, Sequence[MountRow]], about: Collection[int]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -110,6 +111,11 @@ def mounts(connection: Connection, root_id: int) -> list[MountRow]:
             connection, _MOUNTS, (root_id,)
         )
     ]
+
+
+def own_mount(mounts: Iterable[MountRow]) -> MountRow | None:
+    """The row of the root itself; None: it was removed meanwhile, or its row is lost."""
+    return next((row for row in mounts if not row.folder), None)
 
 
 def accept(connection: Connection, root_id: int, folder: bytes, disk: Disk, inode: int) -> int:
