@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from indexer.measures import Measures
     from indexer.retags import Retag, Summary
     from indexer.settings import Settings
+    from indexer.status import Counts
     from indexer.store.search_results import Kind
     from indexer.store.vocabulary import Vocabulary
 
@@ -75,11 +76,12 @@ class Lookup(Closable):
         """The connection for reading, opened when it is first used."""
         return self._reading()
 
-    def status(self) -> report.Status:
+    def status(self, counts: Counts | None = None) -> report.Status:
+        """How it stands; with `counts` of a moment before all tracks are not counted again."""
         from indexer.status import status
 
         with explained(self._database):
-            return status(self._reading(), self._settings, lock_info(self._database))
+            return status(self._reading(), self._settings, lock_info(self._database), counts)
 
     def measures(self) -> Measures:
         """What `indexer metrics` tells."""
@@ -331,6 +333,7 @@ class Lookup(Closable):
         connection = self._reading()
         version = connection.pragma("data_version")
         if self._vocabulary is None or self._vocabulary[0] != version:
+            self._vocabulary = None  # so that two are never in memory
             self._vocabulary = version, Vocabulary(connection)
         return self._vocabulary[1]
 

@@ -27,6 +27,7 @@ IO_IDLE: Final = 3 << 13
 IO_DEFAULT: Final = 0
 """As the scheduler and niceness say: that of every thread."""
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
+_M_ARENA_MAX: Final = -8  # <malloc.h>
 _SELDOM: Final = 10_000
 """New objects between two runs of the cycle collector; a run makes no cycles. Measured: 5 of 57 us
 that writing a file's row takes, with Python's own 700."""
@@ -157,16 +158,34 @@ def give_back(connection: Connection) -> None:
 
     SQLite's caches, garbage, and the free pages of the allocator go back to the system.
     """
-    import ctypes  # late: each command imports this module
-
     from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
 
     checkpoint(connection)
     connection.pragma("shrink_memory")
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # malloc_trim(3)
+    free_unused()
+
+
+def free_unused() -> None:
+    """Give the free pages of the allocator back to the system (malloc_trim(3)); a few ms."""
+    import ctypes  # late: each command imports this module
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def share_heap() -> None:
+    """Let all threads allocate from one heap (mallopt(3)), before the first thread is started.
+
+    Else glibc gives several threads a heap of their own, and what one has freed no other can use.
+    With Python they seldom allocate at once.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 class Pulse:

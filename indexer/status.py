@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from indexer import paths, report
 from indexer.disk import filesystem
@@ -42,16 +42,41 @@ _PATIENCE_S: Final = 1.0
 _KEPT: Final = frozenset({"watching", "polling"})
 
 
-def status(
-    connection: Connection, settings: Settings, dispatcher: LockInfo | None
-) -> report.Status:
-    """The state of the index at one moment."""
-    database = settings.db
-    standing = tuple(root_statuses(connection, dispatcher))
+class Counts(Struct, frozen=True):
+    """What takes a look at all tracks to count: 40 ms of a million."""
+
+    tracks: int
+    missing: int
+    albums: int
+    artists: int
+    by_root: Mapping[int, int]
+    """Root id -> its tracks in the view."""
+
+
+def counts_of(connection: Connection) -> Counts:
+    """Count, in one snapshot."""
     with read_transaction(connection):
-        present, missing = tracks.counts(connection)
-        waiting, oldest_ms = pending.count(connection)
+        by_root = tracks.count_by_root(connection)
+        missing = sum(tracks.count_missing_by_root(connection).values())
         albums, artists = catalog.counts(connection)
+    return Counts(sum(by_root.values()), missing, albums, artists, by_root)
+
+
+def status(
+    connection: Connection,
+    settings: Settings,
+    dispatcher: LockInfo | None,
+    counts: Counts | None = None,
+) -> report.Status:
+    """The state of the index at one moment.
+
+    `counts` are those of a moment before, where they need not be counted now.
+    """
+    database = settings.db
+    counts = counts_of(connection) if counts is None else counts
+    standing = tuple(root_statuses(connection, dispatcher, counts.by_root))
+    with read_transaction(connection):
+        waiting, oldest_ms = pending.count(connection)
         troubles = problems.count(connection)
         bad_pictures = problems.count_of_pictures(connection)
         cut_short = damaged.count(connection)
@@ -67,10 +92,10 @@ def status(
         database=os.fspath(database),
         size=_size(database),
         wal_size=_size(database.with_name(database.name + "-wal")),
-        tracks=present,
-        albums=albums,
-        artists=artists,
-        missing=missing,
+        tracks=counts.tracks,
+        albums=counts.albums,
+        artists=counts.artists,
+        missing=counts.missing,
         problems=troubles,
         pending=waiting,
         oldest_pending_seconds=_age_s(oldest_ms),

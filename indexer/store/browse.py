@@ -55,6 +55,9 @@ _TRACKS_OF_ALBUM: Final = """
 SELECT id FROM tracks WHERE album_id = ? AND place = 0 ORDER BY coalesce(disc, 1), track, path
 """
 _ARTIST: Final = "SELECT id, name FROM catalog_artists WHERE id = ?"
+_NAMES_OF_ARTISTS: Final = """
+SELECT id, name FROM catalog_artists WHERE id IN (SELECT value FROM json_each(?))
+"""
 _OF_ARTIST: Final = """
 SELECT DISTINCT tracks.album_id, track_artists.role
 FROM track_artists JOIN tracks ON tracks.id = track_artists.track_id
@@ -170,6 +173,11 @@ def artist(connection: Connection, artist_id: int) -> tuple[int, str] | None:
     """(id, name) of an artist."""
     row: tuple[int, str] | None = select_one(connection, _ARTIST, (artist_id,))
     return row
+
+
+def artist_names(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
+    """Id -> name of these artists."""
+    return dict(select(connection, _NAMES_OF_ARTISTS, (_json(ids),)))
 
 
 def albums_of_artist(connection: Connection, artist_id: int) -> dict[int, set[str]]:

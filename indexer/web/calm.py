@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from indexer import errors, report
 from indexer.runs.lock import LockInfo, lock_info
-from indexer.status import root_statuses
-from indexer.store import browse, pending, tracks
+from indexer.status import Counts, root_statuses
+from indexer.store import browse, pending
 from indexer.web.pool import Pool
 from indexer.web.words import counted, span
 
@@ -104,11 +104,13 @@ class Standing:
         self,
         pool: Pool,
         disks: ThreadPoolExecutor,
+        counts: Callable[[], Counts],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`disks` is the one thread that has helpers for roots whose server may hang."""
         self._pool = pool
         self._disks = disks
+        self._counts = counts
         self._clock = clock
         self._lock = Lock()
         """Guards `_line`; others wait for the one that looks."""
@@ -125,17 +127,16 @@ class Standing:
     def _look(self) -> Line:
         database = self._pool.settings.db
         try:
-            # Counting goes through an index of all tracks, so it is done after changes only.
-            present = self._pool.answer("tracks", lambda lookup: tracks.counts(lookup.connection))
+            counts = self._counts()
             with self._pool.reader() as lookup:
                 connection = lookup.connection
                 daemon = lock_info(database)
                 waiting, since_ms = pending.count(connection)
                 return line_of(
                     Facts(
-                        roots=list(root_statuses(connection, daemon, {})),
+                        roots=list(root_statuses(connection, daemon, counts.by_root)),
                         daemon=daemon,
-                        tracks=present[0],
+                        tracks=counts.tracks,
                         pending=waiting,
                         pending_since_ms=since_ms,
                         changed_ms=browse.last_change_ms(connection),

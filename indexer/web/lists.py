@@ -20,7 +20,7 @@ from indexer.store.connection import token_of
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.web import finding
 from indexer.web.answers import listed
-from indexer.web.shelf import FACETS, ORDERS
+from indexer.web.shelf import FACETS, ORDERS, Directory
 from indexer.web.site import Site, told
 from indexer.web.words import iso
 
@@ -41,7 +41,7 @@ _MOST_TRACKS: Final = 10_000
 _LONGEST: Final = 500
 """Letters of a search."""
 _AT_ONCE: Final = 200
-"""Albums that are read at once."""
+"""Albums or artists that are read at once."""
 _DUPLICATES: Final = 100
 _MOST_DUPLICATES: Final = 1000
 """Groups as data."""
@@ -185,7 +185,8 @@ def _artists(site: Site) -> str:
     directory = site.directory.now()
     chosen = directory.of_letter(letter)
     size = 4 * PAGE
-    rows = list(islice(chosen, (page - 1) * size, page * size))
+    with site.pool.reader() as lookup:
+        rows = directory.rows(lookup.connection, chosen[(page - 1) * size : page * size])
     return render_template(
         "artists.html", rows=rows, total=len(chosen), letters=directory.letters, letter=letter,
         page=page, pages=-(-len(chosen) // size), query=dict(request.args),
@@ -196,8 +197,15 @@ def _artists_data(site: Site, kind: str) -> Response:
     directory = site.directory.now()
     columns = ("id", "artist", "tracks")
     chosen = directory.of_letter(request.args.get("letter", ""))
-    rows = (dict(zip(columns, row, strict=True)) for row in chosen)
+    rows = (dict(zip(columns, row, strict=True)) for row in _artist_rows(site, directory, chosen))
     return listed(kind, "artists", rows, columns, total=len(chosen))
+
+
+def _artist_rows(site: Site, directory: Directory, places: range) -> Iterator[tuple[int, str, int]]:
+    for start in range(0, len(places), _AT_ONCE):
+        with site.pool.reader() as lookup:
+            found = directory.rows(lookup.connection, places[start : start + _AT_ONCE])
+        yield from found
 
 
 def _changes(site: Site) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from indexer.errors import DatabaseBusy
 from indexer.lookup import Lookup
+from indexer.process import free_unused
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.store.sqlite_errors import explained
@@ -25,7 +26,7 @@ _MOST: Final = 3
 _CACHE_KIB: Final = 512
 """SQLite's own cache of each; the kernel has the file in its cache, too."""
 _WAIT_S: Final = 30.0
-_KEPT: Final = 24
+_KEPT: Final = 12
 """Answers; one of a search may take 300 KB. A guess."""
 
 T = TypeVar("T")
@@ -198,6 +199,7 @@ class Kept(Generic[Made]):
                 made = self._made = None  # so that two are never in memory
                 with self._pool.reader() as lookup:
                     made = self._made = self._make(lookup.connection)
+                free_unused()
                 self._version = version
                 ended = self._clock()
                 self._until = ended + min(_SHARE * (ended - began), _LONGEST_S)

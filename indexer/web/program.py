@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from indexer.errors import CannotDo
+from indexer.process import share_heap
 from indexer.serving.guards import Guard, Login, check_host
 from indexer.serving.server import Served, serving
 from indexer.settings import Settings
@@ -30,6 +31,7 @@ def opened(settings: Settings, host: str, port: int, login: Login | None) -> Ite
         ) from error
     from indexer.web.site import Site
 
+    share_heap()
     site = Site(settings)
     try:
         with serving(app_of(site, Guard(login, settings.web_hosts)), host, port) as served:

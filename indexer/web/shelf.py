@@ -186,28 +186,42 @@ def _all_of(marks: Iterable[bytes], count: int) -> bytes:
 
 
 class Directory:
-    """All artists at one moment, in the order of their folded names."""
+    """All artists at one moment, in the order of their folded names; no name is kept."""
 
     def __init__(self, connection: Connection) -> None:
-        rows = [(_letter(name), fold(name), one, name, tracks)
-                for one, name, tracks in browse.all_artists(connection)]  # fmt: skip
-        rows.sort()
-        self._letters = [row[0] for row in rows]
-        self._rows = [row[2:] for row in rows]
+        names: list[str] = []
+        ids, tracks = array("q"), array("i")
+        for one, name, count in browse.all_artists(connection):
+            names.append(fold(name))
+            ids.append(one)
+            tracks.append(count)
+        letters = [_letter(name) for name in names]
+        order = sorted(range(len(ids)), key=lambda one: (letters[one], names[one], ids[one]))
+        self._letters = "".join(letters[one] for one in order)
+        self._ids = array("q", (ids[one] for one in order))
+        self._tracks = array("i", (tracks[one] for one in order))
 
     @property
     def letters(self) -> list[str]:
         """The first letters that there are."""
         return list(dict.fromkeys(self._letters))
 
-    def of_letter(self, letter: str) -> Sequence[tuple[int, str, int]]:
-        """(id, name, number of tracks) of the artists with this first letter; empty: of all."""
+    def of_letter(self, letter: str) -> range:
+        """The places of the artists with this first letter, for `rows`; empty: of all."""
         if not letter:
-            return self._rows
-        begin, end = bisect_left(self._letters, letter), bisect_right(self._letters, letter)
-        return self._rows[begin:end]
+            return range(len(self._ids))
+        return range(bisect_left(self._letters, letter), bisect_right(self._letters, letter))
+
+    def rows(self, connection: Connection, places: range) -> list[tuple[int, str, int]]:
+        """(id, name, number of tracks) of some artists, without those that left since."""
+        names = browse.artist_names(connection, self._ids[places.start : places.stop])
+        return [
+            (one, names[one], self._tracks[place])
+            for place in places
+            if (one := self._ids[place]) in names
+        ]
 
 
-def _letter(name: str) -> str:
-    first = fold(name)[:1].upper()
+def _letter(folded: str) -> str:
+    first = folded[:1].upper()
     return first if "A" <= first <= "Z" else OTHER

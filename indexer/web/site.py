@@ -16,6 +16,7 @@ from msgspec import Struct
 from indexer import report
 from indexer.lookup import Lookup
 from indexer.settings import Settings
+from indexer.status import counts_of
 from indexer.store import view_rows
 from indexer.store.folding import fold
 from indexer.store.schema import LIBRARY_COLUMNS
@@ -47,7 +48,8 @@ class Site:
         self.pool = Pool(settings)
         self.disks = ThreadPoolExecutor(1, "disks")
         """The one thread that looks at roots: helpers belong to the thread that starts them."""
-        self.standing = Standing(self.pool, self.disks)
+        self.counts = Kept(self.pool, counts_of)
+        self.standing = Standing(self.pool, self.disks, self.counts.now)
         self.shelf = Kept(self.pool, Shelf)
         self.directory = Kept(self.pool, Directory)
         self.covers = CoverMaker(self.pool)

@@ -13,10 +13,11 @@ from flask import Flask, Response, render_template
 from markupsafe import Markup, escape
 
 from indexer import report
-from indexer.lookup import Lookup
 from indexer.process import age_of
-from indexer.store import browse
+from indexer.store import browse, changes
+from indexer.store.connection import Connection
 from indexer.web.answers import single
+from indexer.web.pool import Kept
 from indexer.web.site import Site
 from indexer.web.words import counted, number, size, span
 
@@ -37,15 +38,18 @@ _WIDEST = 54
 
 def add_to(app: Flask, site: Site) -> None:
     """Add the addresses."""
-    app.add_url_rule("/work", "work", lambda: _work(site))
+    days = Kept(site.pool, _days)
+    app.add_url_rule("/work", "work", lambda: _work(site, days))
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(site))
     app.add_url_rule("/work.<kind>", "work_data", lambda kind: _work_data(site, kind))
 
 
 def _status(site: Site) -> report.Status:
+    counts = site.counts.now()
+
     def ask() -> report.Status:
         with site.pool.reader() as lookup:
-            return lookup.status()
+            return lookup.status(counts)
 
     return site.disks.submit(ask).result()
 
@@ -62,16 +66,16 @@ def _metrics(site: Site) -> Response:
     return Response(site.disks.submit(ask).result(), content_type=CONTENT_TYPE)
 
 
-def _work(site: Site) -> str:
+def _work(site: Site, days: Kept[dict[int, int]]) -> str:
     status = _status(site)
     now_s = time.time()
-    ages, days = site.pool.answer(("work", int(now_s // 10)), _counts)
+    ages = site.pool.answer("waiting", lambda lookup: browse.pending_since(lookup.connection))
     return render_template(
         "work.html",
         line=site.standing.line(),
         status=status,
         ages=_ages_drawn(ages, now_s),
-        days=_days_drawn(days, now_s),
+        days=_days_drawn(days.now(), now_s),
         scans=_scans_drawn(status.scans),
         io=[(process, _bytes_a_day(process.pid)) for process in status.processes],
         watches=_watches(),
@@ -85,13 +89,11 @@ def _work_data(site: Site, kind: str) -> Response:
     return single(kind, status, rows, columns)
 
 
-def _counts(lookup: Lookup) -> tuple[list[int], dict[int, int]]:
-    from indexer.store import changes
-
-    connection = lookup.connection
+def _days(connection: Connection) -> dict[int, int]:
+    """Day -> how many changes, of the last days at the time when it is asked."""
     after = changes.newest(connection) - _MOST_CHANGES
     since_ms = int((time.time() - _DAYS * _DAY_S) * 1000)
-    return browse.pending_since(connection), browse.changes_by_day(connection, after, since_ms)
+    return browse.changes_by_day(connection, after, since_ms)
 
 
 def _ages_drawn(since: Sequence[int], now_s: float) -> Markup:

@@ -16,10 +16,11 @@ import pytest
 from indexer.library import Library
 from indexer.report import ChangeRow
 from indexer.settings import Settings
+from indexer.status import counts_of
 from indexer.web import feed as feeds
 from indexer.web.calm import Line, Standing
 from indexer.web.feed import Feed, Stream
-from indexer.web.pool import Pool
+from indexer.web.pool import Kept, Pool
 from tests.corpus import plant, tagged
 from tests.programs import eventually
 
@@ -35,7 +36,7 @@ class World:
             library.rebuild([os.fsencode(self.music)])
         self.pool = Pool(Settings(db=self.db))
         self.disks = ThreadPoolExecutor(1)
-        standing = Standing(self.pool, self.disks)
+        standing = Standing(self.pool, self.disks, Kept(self.pool, counts_of).now)
         self.feed = Feed(self.pool, standing, self.paths, self.text)
         self.streams: list[Stream] = []
 

@@ -1,0 +1,59 @@
+"""The words of the index in blocks: where a block ends makes no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from indexer.store import vocabulary
+from indexer.store.connection import Connection
+from indexer.store.query import Question, Words, parse
+from indexer.store.vocabulary import Vocabulary
+
+TITLES = ("alpha beta", "beta gamma", "beta bethany", "中文 beta", "hyperballad", "zeta ωmega")
+MEANT = {
+    "betta": "beta", "gama": "gamma", "alpah": "alpha", "hyperbalad": "hyperballad", "zetta": "zeta"
+}  # fmt: skip
+
+
+@pytest.fixture(params=[1, 2, 3, 10_000])
+def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vocabulary]:
+    monkeypatch.setattr(vocabulary, "_IN_ONE_BLOCK", request.param)
+    with closing(Connection(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
+        rows = [(title,) for title in TITLES]
+        connection.executemany("INSERT INTO track_search VALUES (?)", rows)
+        yield Vocabulary(connection)
+
+
+def only(question: Question) -> Words:
+    ((one,),) = question.groups
+    assert isinstance(one, Words)
+    return one
+
+
+@pytest.mark.parametrize(("typed", "meant"), MEANT.items())
+def test_a_misspelled_word_is_taken_for_the_likeliest(
+    words: Vocabulary, typed: str, meant: str
+) -> None:
+    assert words.meant(parse(typed)).instead == {typed: meant}
+
+
+def test_words_that_hold_a_part_come_with_the_most_frequent_first(words: Vocabulary) -> None:
+    assert only(words.meant(parse("eta")).question).others == ("beta", "zeta")
+    assert only(words.meant(parse("ethan")).question).others == ("bethany",)
+
+
+def test_two_words_are_joined_where_the_index_has_them_as_one(words: Vocabulary) -> None:
+    assert only(words.meant(parse("hyper ballad")).question).text == "hyperballad"
+    assert only(words.meant(parse("alphabeta")).question).text == "alpha beta"
+
+
+def test_a_question_is_thought_about_once(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = words.meant(parse("betta"))
+    monkeypatch.setattr(words, "_like", lambda *_: pytest.fail("asked again"))
+    assert words.meant(parse("betta")) is first
