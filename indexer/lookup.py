@@ -6,7 +6,7 @@ A command that only asks imports no more than its answer needs: each method impo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
@@ -160,6 +160,15 @@ class Lookup(Closable):
 
         with explained(self._database):
             return queries.last_change_rows(self._reading(), count, choice)
+
+    def last_changes_of_album(
+        self, count: int, track_ids: Collection[int], root: str, folder: bytes
+    ) -> list[report.ChangeRow]:
+        """The newest changes of an album's tracks and of those that moved out of its folder."""
+        from indexer import queries
+
+        with explained(self._database):
+            return queries.last_changes_of_album(self._reading(), count, track_ids, root, folder)
 
     def change_before(self, moment: datetime) -> tuple[int, bool]:
         """The sequence number after which the changes from this time on stand.

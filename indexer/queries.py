@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from heapq import merge
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -91,6 +91,14 @@ def last_change_rows(
 ) -> list[report.ChangeRow]:
     """The newest of the chosen changes, the oldest of them first."""
     return [_change_row(row) for row in changes.last(connection, count, choice)]
+
+
+def last_changes_of_album(
+    connection: Connection, count: int, track_ids: Collection[int], root: str, folder: bytes
+) -> list[report.ChangeRow]:
+    """Those of these tracks, and of others that moved out of an album's folder."""
+    rows = changes.last_of_album(connection, count, track_ids, root, folder)
+    return [_change_row(row) for row in rows]
 
 
 def _change_row(row: changes.ChangeColumns) -> report.ChangeRow:

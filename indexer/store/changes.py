@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,6 +34,11 @@ _CHOSEN: Final = """
 """
 _CHOSEN_SINCE: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq LIMIT ?2"
 _CHOSEN_LAST: Final = f"{_COLUMNS} WHERE seq > ?1 {_CHOSEN} ORDER BY seq DESC LIMIT ?2"
+_OF_ALBUM: Final = f"""{_COLUMNS}
+WHERE track_id IN (SELECT value FROM json_each(?1)) OR (kind = 'moved' AND old_root = ?2
+    AND CAST(old_path AS BLOB) >= ?3 AND CAST(old_path AS BLOB) < ?4)
+ORDER BY seq DESC
+"""  # noqa: S608 - our own text
 _BACK_TO: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq DESC"
 _FIRST_AT: Final = "SELECT seq FROM changes WHERE at >= ? ORDER BY seq LIMIT 1"
 _MOVED_FROM: Final = (
@@ -148,6 +154,23 @@ def since(connection: Connection, seq: int, choice: Choice = EVERYTHING) -> Iter
 def last(connection: Connection, count: int, choice: Choice = EVERYTHING) -> list[ChangeColumns]:
     """The newest of the chosen changes, `count` at the most, the oldest of them first."""
     return list(select(connection, _CHOSEN_LAST, (0, count, *choice.parameters())))[::-1]
+
+
+def last_of_album(
+    connection: Connection, count: int, track_ids: Collection[int], root: str, folder: bytes
+) -> list[ChangeColumns]:
+    """The newest changes of these tracks, and moves of others out of an album's folder.
+
+    As `last`: one look through all changes answers both.
+    """
+    asked = msgspec.json.encode(list(track_ids)).decode()
+    known = frozenset(track_ids)
+    found = (
+        row
+        for row in select(connection, _OF_ALBUM, (asked, root, *paths.below_range(folder)))
+        if row[3] in known or paths.album_folder(as_bytes(row[7])) == folder
+    )
+    return list(islice(found, count))[::-1]
 
 
 def back_to(connection: Connection, seq: int) -> Iterator[ChangeColumns]:

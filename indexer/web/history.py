@@ -8,7 +8,7 @@ from typing import Final
 from indexer import paths
 from indexer.lookup import Lookup
 from indexer.spelling import plain
-from indexer.store import browse
+from indexer.store import browse, roots
 from indexer.store.changes import Choice
 from indexer.store.connection import Connection
 from indexer.web.site import Told, told
@@ -23,6 +23,16 @@ _JOINS: Final = "; "
 def of_tracks(lookup: Lookup, track_ids: Iterable[int]) -> list[Told]:
     """What happened to these tracks last, the newest first."""
     return told(lookup, lookup.last_changes(_CHANGES, Choice(track_ids=tuple(track_ids))))[::-1]
+
+
+def of_album(
+    lookup: Lookup, track_ids: Iterable[int], root_id: int, album_folder: bytes
+) -> list[Told]:
+    """The same of an album: of its tracks, and of those that left its folder."""
+    connection = lookup.connection
+    ids = [*track_ids, *gone_from(connection, root_id, album_folder)]
+    root = roots.name_of(connection, root_id)
+    return told(lookup, lookup.last_changes_of_album(_CHANGES, ids, root, album_folder))[::-1]
 
 
 def gone_from(connection: Connection, root_id: int, album_folder: bytes) -> list[int]:

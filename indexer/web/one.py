@@ -15,7 +15,7 @@ from indexer.lookup import Lookup
 from indexer.store import browse, tracks
 from indexer.store.view_rows import library_rows
 from indexer.web.answers import single
-from indexer.web.history import gone_from, gone_of, of_tracks
+from indexer.web.history import gone_of, of_album, of_tracks
 from indexer.web.site import Site, Told
 
 _MOST_TRACKS: Final = 2000
@@ -70,8 +70,8 @@ class _Album:
         self.changes: list[Told] = []
         known = tracks.by_id(connection, ids[0]) if ids else None
         if known is not None:
-            gone = gone_from(connection, known.root_id, paths.album_folder(known.path))
-            self.changes = of_tracks(lookup, [*ids, *gone])
+            folder = paths.album_folder(known.path)
+            self.changes = of_album(lookup, ids, known.root_id, folder)
 
     @property
     def discs(self) -> dict[int, list[dict[str, Any]]]:

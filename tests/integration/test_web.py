@@ -160,8 +160,12 @@ def test_an_artist_and_an_album_tell_what_happened_to_their_tracks(
     plant(music, {
         "Ida/One/1.mp3": song("Kept", "Ida", "One"), "Ida/One/2.mp3": song("Left", "Ida", "One"),
         "Eva/Two/1.mp3": song("Other", "Eva", "Two"), "Eva/Two/2.mp3": song("Too", "Eva", "Two"),
+        "Ida/One/3.mp3": song("Moved", "Ola", "One"), "Ida/One/a/4.mp3": song("In", "Ola", "A"),
     })  # fmt: skip
     run("rebuild", music, db=db)
+    for moved in ("One/3.mp3", "One/a/4.mp3"):
+        (music / "Ola" / moved).parent.mkdir(parents=True)
+        (music / "Ida" / moved).rename(music / "Ola" / moved)
     for gone in ("Ida/One/2.mp3", "Eva/Two/2.mp3"):
         (music / gone).unlink()
     plant(music, {"Ida/One/1.mp3": song("Kept still", "Ida", "One")})
@@ -181,6 +185,8 @@ def test_an_artist_and_an_album_tell_what_happened_to_their_tracks(
             assert '<span class="kind missing">' in text
             assert "Ida/One/2.mp3" in text
             assert "Eva/" not in text
+        assert "Ida/One/3.mp3 → " in of_album
+        assert "Ida/One/a/4.mp3" not in of_album
 
 
 @pytest.mark.parametrize("path", ["/albums/999999", "/artists/999999", "/tracks/999999",
