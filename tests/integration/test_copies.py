@@ -17,6 +17,7 @@ from tests.programs import eventually, rows, run
 from tests.recordings import recording
 from tests.redis_servers import redis_server
 from tests.rq_workers import crew, quick
+from tests.shares import NoShare, share_of
 
 SHOWN = "SELECT root, path, id FROM library ORDER BY root, path"
 SOON_S = 30.0
@@ -94,3 +95,56 @@ def test_a_scan_counts_a_file_once_whose_row_an_older_one_takes(
     report = run("scan", *by, "--json", db=db, config=config).object
     counts = {name: report[name] for name in ("seen", "moved", "unchanged", "missing")}
     assert counts == {"seen": 2, "moved": 1, "unchanged": 1, "missing": 0}
+
+
+@pytest.fixture
+def without_inodes(tmp_path: Path) -> Iterator[Path]:
+    """A folder by FUSE, of which no inode is believed, as of FAT."""
+    served = tmp_path / "served"
+    served.mkdir()
+    try:
+        with share_of(served, tmp_path / "stick") as share:
+            yield share.point
+    except NoShare as error:
+        pytest.skip(str(error))
+
+
+def test_tracks_keep_their_ids_on_and_to_a_disk_without_inodes(
+    without_inodes: Path, music: Path, db: Path
+) -> None:
+    stick = without_inodes
+    for number, name in enumerate(("renamed", "retagged", "doubled", "encoded", "stays")):
+        (stick / f"{name}.mp3").write_bytes(recording(number))
+    for number in (10, 11, 12):
+        (music / f"{number}.mp3").write_bytes(recording(number))
+    run("rebuild", music, stick, db=db)
+    before = shown(db)
+    here, there = music.name, stick.name
+    shutil.move(music / "10.mp3", stick / "moved.mp3")
+    shutil.copyfile(music / "11.mp3", stick / "copied.mp3")
+    shutil.copyfile(stick / "doubled.mp3", stick / "double.mp3")
+    shutil.copy2(music / "12.mp3", stick / "12.mp3")  # as rsync without --remove-source-files
+    (stick / "renamed.mp3").rename(stick / "after.mp3")
+    (stick / "retagged.mp3").unlink()
+    (stick / "with other tags.mp3").write_bytes(recording(1, "Other tags"))
+    (stick / "encoded.mp3").unlink()
+    (stick / "a better one.mp3").write_bytes(recording(103, "Track 3"))
+    run("scan", db=db)
+    new = {name: shown(db)[there, name] for name in ("12.mp3", "a better one.mp3")}
+    assert not set(new.values()) & set(before.values())
+    (music / "11.mp3").unlink()
+    (stick / "doubled.mp3").unlink()
+    run("scan", db=db)
+    assert shown(db) == {
+        (here, "12.mp3"): before[here, "12.mp3"],
+        (there, "moved.mp3"): before[here, "10.mp3"],
+        (there, "copied.mp3"): before[here, "11.mp3"],
+        (there, "double.mp3"): before[there, "doubled.mp3"],
+        (there, "after.mp3"): before[there, "renamed.mp3"],
+        (there, "with other tags.mp3"): before[there, "retagged.mp3"],
+        (there, "stays.mp3"): before[there, "stays.mp3"],
+        **{(there, name): one for name, one in new.items()},
+    }
+    report = run("scan", "--json", db=db).object
+    assert (report["files_read"], report["moved"], report["missing"]) == (0, 0, 0)
+    assert run("verify", "--deep", "--json", db=db).object["ok"]

@@ -48,6 +48,8 @@ SOON_S: Final = 20.0
 """Much less than the pause until something else would find it."""
 SMALL: Final[dict[str, Any]] = {"chunk_files": 10, "queue_live_files": 10}
 FILES: Final = 80
+MANY: Final = int(os.environ.get("QUEUED_FILES", "2000"))
+"""Files of a long rebuild."""
 
 
 class House:
@@ -170,7 +172,7 @@ def test_an_owner_that_is_killed_in_the_middle_of_each_stage_costs_nothing(house
     assert ids(house.db) == before
 
 
-@pytest.mark.parametrize(("files", "chunk"), [(FILES, 10), (2000, 50)])
+@pytest.mark.parametrize(("files", "chunk"), [(FILES, 10), (MANY, 50)])
 def test_after_an_inserter_that_was_killed_in_a_rebuild_no_file_is_opened_again(
     files: int, chunk: int, house: House
 ) -> None:
