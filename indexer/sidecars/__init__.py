@@ -47,6 +47,11 @@ def kind_of(path: bytes) -> SidecarKind:
     return _KINDS[suffix_of(name_of(path))]
 
 
+def known_kind_of(name: bytes) -> SidecarKind | None:
+    """The kind of a file by its name; None: of no kind."""
+    return _KINDS.get(suffix_of(name))
+
+
 def stem_of(path: bytes) -> bytes:
     """The name of a file without its suffix."""
     name = name_of(path)

@@ -17,8 +17,9 @@ from indexer.store import catalog, search_rows
 from indexer.store.connection import Connection, select
 from indexer.store.damage import Part
 from indexer.store.health import objects_made, objects_of
-from indexer.store.salvage import Salvage, columns_of
+from indexer.store.salvage import Salvage
 from indexer.store.tracks import COLUMNS_OF_TABLE
+from indexer.store.values import columns_of
 
 _Key = TypeVar("_Key")
 

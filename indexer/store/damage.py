@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -35,20 +36,15 @@ class Damage(Struct, frozen=True):
 RULES: Final = (
     (Part.FILE, "rows of tracks hold invalid values",
      """SELECT count(*) FROM tracks WHERE NOT (
-            typeof(path) = 'blob' AND place IN (0, 1, 2, 3) AND gone IN (0, id)
+            id > 0 AND typeof(path) = 'blob' AND place IN (0, 1, 2, 3) AND gone IN (0, id)
             AND (gone = 0) = (place <> 1) AND path_is_text IN (0, 1)
             AND typeof(size) = 'integer' AND typeof(mtime_ns) = 'integer'
             AND typeof(ctime_ns) = 'integer' AND typeof(inode) = 'integer'
             AND typeof(scan_id) = 'integer' AND typeof(reader_version) = 'integer'
             AND typeof(root_id) = 'integer' AND typeof(disk_id) = 'integer'
-            AND (added_at IS NULL OR typeof(added_at) = 'integer')
-            AND (birth_ns IS NULL OR typeof(birth_ns) = 'integer')
-            AND (essence IS NULL OR typeof(essence) = 'blob')
-            AND (indexed_at IS NULL OR typeof(indexed_at) = 'integer')
+            AND (place <> 0 OR added_at IS NOT NULL)
             AND (several IS NULL OR CASE WHEN json_valid(several)
-                THEN json_type(several) = 'object' ELSE 0 END)
-            AND (guessed IS NULL OR typeof(guessed) = 'integer')
-            AND (tag_set IS NULL OR typeof(tag_set) = 'integer'))"""),
+                THEN json_type(several) = 'object' ELSE 0 END))"""),
     (Part.FILE, "tracks in place have an empty path",
      "SELECT count(*) FROM tracks WHERE length(path) = 0"),
     (Part.FILE, "`sqlite_sequence` is behind the ids of tracks",
@@ -120,18 +116,21 @@ RULES: Final = (
             AND typeof(coalesce(names, x'')) = 'blob' AND typeof(reread) = 'integer'
             AND typeof(attempts) = 'integer' AND is_chunk IN (0, 1))"""),
     (Part.FILE, "rows of changes hold invalid values",
-     """SELECT count(*) FROM changes WHERE NOT (typeof(at) = 'integer'
+     """SELECT count(*) FROM changes WHERE NOT (seq > 0 AND typeof(at) = 'integer'
             AND kind IN ('added', 'modified', 'moved', 'missing', 'returned')
             AND typeof(track_id) = 'integer' AND typeof(root) = 'text'
-            AND typeof(path) IN ('text', 'blob'))"""),
+            AND typeof(path) IN ('text', 'blob')
+            AND typeof(coalesce(old_path, '')) IN ('text', 'blob'))"""),
     (Part.FILE, "rows of scans hold invalid values",
      """SELECT count(*) FROM scans WHERE NOT (typeof(roots) = 'text'
             AND typeof(counts) = 'text'
             AND typeof(started_at) = 'integer'
             AND (ended_at IS NULL OR typeof(ended_at) = 'integer'))"""),
-    (Part.FILE, "the index has no identity, or several",
+    (Part.FILE, "the index has no identity, several, or one that no version writes",
      """SELECT count(*) <> 1 OR count(*) <> sum(typeof(token) = 'text'
-            AND typeof(changes_floor) = 'integer') FROM identity"""),
+            AND changes_floor BETWEEN 0 AND seq AND history_floor BETWEEN 0 AND seq)
+        FROM identity, (SELECT coalesce(
+            (SELECT max(seq) FROM sqlite_sequence WHERE name = 'changes'), 0) AS seq)"""),
     (Part.FILE, "sets of further tags have no track",
      """SELECT count(*) FROM tag_sets
             WHERE NOT EXISTS (SELECT 1 FROM tracks WHERE tag_set = tag_sets.id)"""),
@@ -158,3 +157,11 @@ RULES: Final = (
      "SELECT count(*) FROM genres WHERE id NOT IN (SELECT genre_id FROM track_genres)"),
 )  # fmt: skip
 """The part, the message, and a query for the number of violations."""
+
+
+def deletions(tables: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(table, statement) that deletes the rows of these tables that break a rule of rows."""
+    for _, _, question in RULES:
+        for table in tables:
+            if question.startswith(f"SELECT count(*) FROM {table} WHERE NOT ("):  # noqa: S608 - our own text
+                yield table, question.replace("SELECT count(*)", "DELETE", 1)

@@ -68,6 +68,16 @@ def decoded(before: str | None) -> Former:
     return {} if before is None else msgspec.json.decode(before, type=Former)
 
 
+def is_readable(before: str) -> bool:
+    """Whether a text is one of those that `difference` and `whole` give."""
+    try:
+        former = shown(before) or {}
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return False
+    nested = {name for name, value in former.items() if isinstance(value, (dict, list))}
+    return nested.issubset(_JSON) and not any(isinstance(former[name], list) for name in nested)
+
+
 def shown(before: str | None) -> Former | None:
     """The columns of one change as other programs get them; None without any."""
     if before is None:

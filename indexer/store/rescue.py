@@ -16,10 +16,12 @@ import apsw
 
 from indexer import paths
 from indexer.model import ProblemKind
-from indexer.store import lyrics, pending, playlists, scans, tag_sets
+from indexer.store import former, lyrics, pending, playlists, scans, tag_sets
 from indexer.store.connection import Connection, select, select_value
-from indexer.store.salvage import Column, Salvage, Saved, columns_of
+from indexer.store.damage import deletions
+from indexer.store.salvage import Salvage, Saved
 from indexer.store.upkeep import STRANGE_MOUNTS, TIDY
+from indexer.store.values import Column, columns_of, strange_sidecars
 
 _KEYED: Final = (
     ("disks", "id"), ("roots", "id"), ("tracks", "id"), ("changes", "seq"), ("scans", "id"),
@@ -52,8 +54,11 @@ _STRANGE: Final = (
 )
 _SIDECARS: Final = ("pictures", "playlist_files", "playlist_entries", "lyrics_files")
 """Tables of files beside the music: the next scan finds again what is lost."""
+_FOUND_AGAIN: Final = (*_SIDECARS, "track_pictures", "scrubs", "problems", "pending")
 _SCANS: Final = "SELECT id, roots, counts FROM scans"
 _DROP_SCAN: Final = "DELETE FROM scans WHERE id = ?"
+_TOLD_BEFORE: Final = "SELECT seq, before FROM changes WHERE before IS NOT NULL"
+_DROP_BEFORE: Final = "UPDATE changes SET before = NULL WHERE seq = ?"
 _HINTS: Final = "SELECT id, names FROM pending WHERE names IS NOT NULL"
 _DROP_HINT: Final = "DELETE FROM pending WHERE id = ?"
 _TEXT_MARKS: Final = (
@@ -120,6 +125,9 @@ _UNKNOWN_MOUNT: Final = """
 INSERT INTO mounts (root_id, folder, disk_id, inode) VALUES (?, x'', ?, 0)
 """
 """No folder has the inode 0."""
+_HAS_STRANGE_FLOOR: Final = """
+SELECT changes_floor NOT BETWEEN 0 AND (SELECT coalesce(max(seq), 0) FROM changes) FROM identity
+"""
 _RAISE_FLOOR: Final = """
 UPDATE identity SET changes_floor = (SELECT coalesce(max(seq), 0) FROM changes)
 """
@@ -214,8 +222,9 @@ class Rescue:
                 continue
             known.add(root_id)
             values: list[object] = [None] * len(columns)
+            name, other = names.get(root_id), f"root-{root_id}"
             told = {
-                "id": root_id, "path": path, "name": names.get(root_id, f"root-{root_id}"),
+                "id": root_id, "path": path, "name": name if isinstance(name, str) else other,
                 "added_at": 1, "present_days": 0, "last_day": 0, "path_is_text": 0,
                 "reader_version": 0,
                 "removed_at": None if root_id in names else 1,
@@ -242,9 +251,25 @@ class Rescue:
         strange = [kind for (kind,) in select(target, _UNREADABLE_KINDS) if kind not in _KINDS]
         runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
         hints = [row[0] for row in select(target, _HINTS) if not pending.is_readable(row[1])]
-        for statement, keys in ((_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints)):
+        self._drop_invalid()
+        sidecars = list(strange_sidecars(target))
+        for table, place in sidecars:
+            target.execute(
+                f"DELETE FROM {table} WHERE root_id = ? AND folder = ? AND name = ?",  # noqa: S608 - our own names
+                place,
+            )
+        told = [row[0] for row in select(target, _TOLD_BEFORE) if not former.is_readable(row[1])]
+        for statement, keys in (
+            (_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints), (_DROP_BEFORE, told)
+        ):  # fmt: skip
             target.executemany(statement, [(key,) for key in keys])
-        self.to_scan = self.to_scan or bool(strange or hints)
+        self.to_scan = self.to_scan or bool(strange or hints or sidecars)
+
+    def _drop_invalid(self) -> None:
+        """Delete rows that no version writes, where the next scan finds again what they told."""
+        for table, statement in deletions(_FOUND_AGAIN):
+            if self._run(statement) and table != "scrubs":
+                self.to_scan = True
 
     def _drop_broken_tags(self) -> None:
         """Take sets of further tags that are incomplete from their tracks, to be read again."""
@@ -272,7 +297,7 @@ class Rescue:
         if count != 1:
             self._run(_NO_IDENTITY)
             self._run(_NEW_IDENTITY)
-        elif self._salvage.gaps.get("changes"):
+        elif self._salvage.gaps.get("changes") or select_value(self._target, _HAS_STRANGE_FLOOR):
             self._run(_RAISE_FLOOR)
 
     def _keep_tracks(self, now_ms: int) -> None:

@@ -7,7 +7,7 @@ and roots, which are in both.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from indexer.store.connection import Connection, Row, select, select_value
 from indexer.store.sqlite_errors import UNREADABLE
+from indexer.store.values import Column, columns_of
 from indexer.store.views import TOLD_PATH
 
 _MOST_PROBES: Final = 200_000
@@ -25,7 +26,6 @@ _SKIPPED: Final = 100_000
 """Ids that are skipped if the last one is unknown, so that none is reused. A guess."""
 _FARTHEST: Final = 2**48
 """A higher last id is treated as damage."""
-_COLUMNS: Final = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
 _PLACES: Final = f"""
 SELECT id, root_id, CAST({TOLD_PATH} AS BLOB), gone
 FROM tracks INDEXED BY tracks_place ORDER BY root_id, {TOLD_PATH}, gone
@@ -35,24 +35,6 @@ _ROOT_PATHS: Final = "SELECT id, path FROM roots ORDER BY path"
 _ROOT_NAMES: Final = """
 SELECT id, name FROM roots INDEXED BY roots_name WHERE removed_at IS NULL ORDER BY name
 """
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "INTEGER": (int,), "TEXT": (str,), "BLOB": (bytes,), "REAL": (float, int),
-}  # fmt: skip
-
-
-class Column(Struct, frozen=True):
-    """A declared column."""
-
-    name: str
-    declared: str
-    may_be_null: bool
-
-    def takes(self, value: object) -> bool:
-        """Whether this program can have written this value."""
-        if value is None:
-            return self.may_be_null
-        kinds = _TYPES.get(self.declared)
-        return kinds is None or isinstance(value, kinds)
 
 
 class Saved(Struct, frozen=True, gc=False):
@@ -60,12 +42,6 @@ class Saved(Struct, frozen=True, gc=False):
 
     values: Row
     is_doubtful: bool = False
-
-
-def columns_of(connection: Connection, table: str) -> list[Column]:
-    """The columns of a table, in its order; empty if there is no such table."""
-    rows = select(connection, _COLUMNS, (table,))
-    return [Column(name, kind, not (not_null or pk)) for name, kind, not_null, pk in rows]
 
 
 class Salvage:

@@ -30,7 +30,9 @@ UNREADABLE: Final = (
     UnicodeDecodeError,
 )
 """Exceptions that a correct statement may raise on a damaged index."""
-_OF_VALUES: Final = (*UNREADABLE, TypeError, ValueError, LookupError)
+_OF_VALUES: Final = (
+    *UNREADABLE, TypeError, ValueError, LookupError, AttributeError, ArithmeticError
+)  # fmt: skip
 """What a damaged index was seen to raise, with random bytes in its file, and other values in its
 rows: also what reads text, JSON (`msgspec.DecodeError`) or an enum of it, or misses a row."""
 _BUSY: Final = (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)

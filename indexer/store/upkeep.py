@@ -221,7 +221,7 @@ def purge_missing(connection: Connection, root_id: int, keep_days: int) -> int:
 
 
 _STRANGE_TRACKS: Final = """
-DELETE FROM tracks WHERE length(path) = 0 OR id <= 0 OR place NOT IN (0, 1, 2)
+DELETE FROM tracks WHERE length(path) = 0 OR id <= 0 OR place NOT IN (0, 1, 2, 3)
     OR root_id NOT IN (SELECT id FROM roots)
 """
 _CALL_MISSING: Final = """
@@ -266,7 +266,8 @@ DELETE FROM pending WHERE root_id NOT IN (SELECT id FROM roots) OR recursive NOT
 """
 _STRANGE_CHANGES: Final = """
 DELETE FROM changes WHERE kind NOT IN ('added', 'modified', 'moved', 'missing', 'returned')
-    OR typeof(path) NOT IN ('text', 'blob')
+    OR typeof(path) NOT IN ('text', 'blob') OR seq <= 0
+    OR typeof(coalesce(old_path, '')) NOT IN ('text', 'blob')
 """
 _FORGET_FAULTS: Final = "DELETE FROM problems WHERE kind = 'fault'"
 """The program may have failed on the file because of an invalid row."""

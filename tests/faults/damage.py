@@ -31,6 +31,7 @@ from indexer.store import health
 from indexer.store.connection import open_index
 from tests.corpus import Tree, noise, plant
 from tests.further_tags import with_tags
+from tests.pictures import picture
 
 PAGE = 4096
 AT_MOST_S = 60
@@ -92,7 +93,10 @@ def say(db: Path, *words: str) -> Said:
 
 
 def songs(files: int) -> Tree:
-    """Songs on some albums, with several artists and genres, and one file that no reader takes."""
+    """Songs on some albums, with several artists and genres, and one file that no reader takes.
+
+    Beside them pictures, one of them broken, a playlist and lyrics.
+    """
     tree: dict[str | bytes, bytes | None] = {
         f"Artist {n % 7}/Record {n % 11}/{n:03}.mp3": with_tags(
             ".mp3",
@@ -106,7 +110,14 @@ def songs(files: int) -> Tree:
         )
         for n in range(files)
     }
-    return {**tree, "Artist 1/bad.mp3": noise(600)}
+    return {
+        **tree,
+        "Artist 1/bad.mp3": noise(600),
+        "Artist 1/Record 1/cover.jpg": picture("JPEG", 60, 60),
+        "Artist 3/Record 3/folder.png": b"no picture",
+        "Artist 3/Record 3/003.lrc": b"[00:01.00] la",
+        "some.m3u": b"Artist 1/Record 1/001.mp3\nArtist 3/Record 3/003.mp3\nnowhere.mp3\n",
+    }
 
 
 class Bench:
@@ -180,6 +191,9 @@ class Bench:
         if told.code != 1 or json.loads(told.out)["differences"]:
             scanned = say(self.db, "scan")
             assert scanned.code in (0, 3), scanned
+            problems = say(self.db, "problems", "--json").out.splitlines()
+            kinds = {json.loads(line)["kind"] for line in problems}
+            assert told.code or "fault" not in kinds, "verify says ok, and this program fails"
         done = say(self.db, "repair", "--json")
         assert done.code in (0, 3), done
         if done.code == 3:

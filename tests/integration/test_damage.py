@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import apsw
 import pytest
 
+from indexer.store import health
+from indexer.store.connection import open_index, select_value
+from indexer.store.values import TIMES, columns_of, count_of_wrong
 from tests.faults import damage
 from tests.faults.damage import PAGE, Bench, derived, say
 from tests.programs import rows, run
@@ -34,6 +38,40 @@ BROKEN = {
     "no view of tags": ("DROP VIEW track_tags", "view"),
     "an index gone": ("DROP INDEX tracks_inode", "index"),
 }
+
+
+WRONG = {
+    "INTEGER": "x'ff'", "TEXT": "x'ff'", "REAL": "x'ff'", "BLOB": "'text'",
+    "TIME": "-100000000000000",
+}  # fmt: skip
+"""Declared type -> a value of another class; and a time that is in no year."""
+A_SCRUB = """
+INSERT INTO scrubs (track_id, size, mtime_ns, ctime_ns, inode, hash, good_at, checked_at)
+SELECT id, size, mtime_ns, ctime_ns, inode, x'00', 1, 1 FROM tracks LIMIT 1
+"""
+STRANGE = (
+    "UPDATE changes SET at = -100000000000000 WHERE seq = 3",
+    "UPDATE changes SET seq = -3 WHERE seq = 3",
+    "UPDATE changes SET old_path = 7 WHERE seq = 3",
+    """UPDATE changes SET before = '{"title":' WHERE seq = 3""",
+    """UPDATE changes SET before = '{"added_at":"x"}' WHERE seq = 3""",
+    "UPDATE scans SET ended_at = 1 << 62 WHERE id = 1",
+    "UPDATE tracks SET added_at = 1 << 62 WHERE id = 2",
+    "UPDATE tracks SET bitrate = 'many' WHERE id = 2",
+    "UPDATE tracks SET short = x'ff' WHERE id = 2",
+    "UPDATE disks SET fs_type = CAST(fs_type AS BLOB)",
+    "UPDATE roots SET name = CAST(name AS BLOB)",
+    "UPDATE identity SET history_floor = 1 << 62",
+    "UPDATE identity SET changes_floor = -1",
+    "UPDATE pictures SET name = CAST('cover.jqg' AS BLOB) WHERE name = CAST('cover.jpg' AS BLOB)",
+    "UPDATE pictures SET hash = x'00' WHERE hash IS NULL",
+    "UPDATE problems SET since = 1 << 62",
+)
+"""What showed as an error of this program, and a verification did not tell."""
+ASKED = (
+    ("status",), ("search", "song"), ("changes",), ("duplicates", "--by", "recording"),
+    ("problems",), ("changes", "--since", "1h", "--tags"), ("artwork",), ("metrics",), ("scan",),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +203,54 @@ def test_a_row_that_no_version_writes_is_told_and_its_file_is_read_again(copy: P
     assert run("repair", "--json", db=copy).object["to_scan"]
     run("scan", db=copy)
     assert derived(copy) == before
+
+
+def test_a_value_of_another_class_is_told_in_every_column(copy: Path) -> None:
+    """SQLite takes nearly any value in any column; a flipped byte changes its class."""
+    with closing(open_index(copy, write=True)) as connection:
+        connection.execute(A_SCRUB)
+        connection.pragma("foreign_keys", 0)
+        assert health.check(connection, deep=True) == []
+        tried, untold = set(), []
+        for made in health.objects_made().values():
+            question = count_of_wrong(connection, made.name)
+            for column in columns_of(connection, made.name) if made.kind == "table" else ():
+                wrong = WRONG.get("TIME" if column.name in TIMES else column.declared)
+                if wrong is None or question is None:
+                    continue
+                connection.execute("BEGIN")
+                with suppress(apsw.MismatchError, apsw.ConstraintError):
+                    connection.execute(f"UPDATE OR IGNORE {made.name} SET {column.name} = {wrong}")
+                    if connection.changes():
+                        tried.add(made.name)
+                        if not select_value(connection, question):
+                            untold.append((made.name, column.name))
+                connection.execute("ROLLBACK")
+    assert untold == []
+    assert tried >= {
+        "tracks",
+        "changes",
+        "scans",
+        "disks",
+        "roots",
+        "pictures",
+        "problems",
+        "scrubs",
+    }
+
+
+@pytest.mark.parametrize("statement", STRANGE)
+def test_a_value_that_no_version_writes_is_told_and_repaired(copy: Path, statement: str) -> None:
+    tell(copy, statement)
+    for words in ASKED:
+        said = say(copy, *words)
+        assert said.code in (0, 1, 3), (words, said)
+        assert "Traceback" not in said.err
+    assert not run("verify", "--deep", "--json", db=copy, check=None).object["ok"]
+    if "roots accept" in run("repair", db=copy).out:
+        run("roots", "accept", "music", db=copy)
+    run("scan", db=copy)
+    assert run("verify", "--deep", "--json", db=copy).object["ok"]
 
 
 def test_what_is_not_ours_is_not_repaired(copy: Path) -> None:
