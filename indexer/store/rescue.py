@@ -251,13 +251,13 @@ class Rescue:
         strange = [kind for (kind,) in select(target, _UNREADABLE_KINDS) if kind not in _KINDS]
         runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
         hints = [row[0] for row in select(target, _HINTS) if not pending.is_readable(row[1])]
-        self._drop_invalid()
         sidecars = list(strange_sidecars(target))
         for table, place in sidecars:
             target.execute(
                 f"DELETE FROM {table} WHERE root_id = ? AND folder = ? AND name = ?",  # noqa: S608 - our own names
                 place,
             )
+        self._drop_invalid()
         told = [row[0] for row in select(target, _TOLD_BEFORE) if not former.is_readable(row[1])]
         for statement, keys in (
             (_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints), (_DROP_BEFORE, told)
