@@ -17,7 +17,7 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 
 from indexer import past, verify
 from indexer.cli.listing import path_of
-from indexer.engine import local
+from indexer.engine import run_readers
 from indexer.library import Library
 from indexer.report import SearchNote
 from indexer.settings import Settings
@@ -51,7 +51,7 @@ class AsOf(Upheaval):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        for module in (verify, local):
+        for module in (verify, run_readers):
             self.patch.setattr(module, "ReaderPool", PoolHere)
         self.settings = Settings(
             db=self.base / "index" / "library.db",

@@ -24,7 +24,7 @@ from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
 from indexer import errors, verify
-from indexer.engine import coordinator, local
+from indexer.engine import coordinator, local, read_jobs, run_readers
 from indexer.library import Library
 from indexer.report import ScanReport
 from indexer.settings import Settings
@@ -80,9 +80,9 @@ class Convergence(Upheaval):
         super().__init__()
         self.power = Power()
         self.patch = pytest.MonkeyPatch()
-        for module in (rows, missing, local, coordinator):
+        for module in (rows, missing, local, read_jobs, coordinator):
             self.patch.setattr(module, "write_transaction", self.power.transaction)
-        for module in (verify, local):
+        for module in (verify, run_readers):
             self.patch.setattr(module, "ReaderPool", PoolHere)
         self.settings = self.new_index("index")
         self.ids: set[int] = set()
