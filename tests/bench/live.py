@@ -110,9 +110,9 @@ class Bench:
                 taken_ms.append((time.perf_counter() - began) * 1000)
         median, p95 = statistics.median(taken_ms), statistics.quantiles(taken_ms, n=20)[-1]
         return Bar(
-            f"a file {how}, to its row visible: median 8 ms, 95th percentile 30 ms or less",
+            f"a file {how}, to its row visible: median 4 ms, 95th percentile 10 ms or less",
             f"{median:.1f} ms, {p95:.1f} ms",
-            median <= 8 and p95 <= 30,
+            median <= 4 and p95 <= 10,
         )
 
     def _close(self, path: Path, number: int) -> float:
