@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -27,6 +27,7 @@ from tests.bench import database
 from tests.bench.bars import Bar, lines
 from tests.bench.catalogue import albums
 from tests.bench.make import make, write_track
+from tests.bench.photograph import cover
 from tests.bench.process import pss_of_tree
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, cpu_ticks, io_of, watching
@@ -269,7 +270,13 @@ def _titled(db: Path, title: str) -> bool:
 
 
 def _song(number: int) -> bytes:
-    return tagged(title=f"Title {number}", artist="Artist", album="Live bench", picture=40_000)
+    title = f"Title {number}"
+    return tagged(title=title, artist="Artist", album="Live bench", picture=_cover())
+
+
+@cache
+def _cover() -> bytes:
+    return cover(40_000, 1)
 
 
 def _await_row(reader: sqlite3.Connection, path: str, after: int) -> int:
