@@ -399,7 +399,8 @@ def _checked(
 ) -> object:
     """Convert a value to the type of its field. `shown` is its name in errors."""
     if key == "db":
-        return _path(value, shown, folder, environ)
+        file = _path(value, shown, folder, environ)
+        return file if file.name else _refuse(shown, "the path of a file")
     if key == "artwork_cache":
         return str(_path(value, shown, folder, environ))
     kind = _types()[key]

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.runs.throughput import Bucket, Totals
-from indexer.store.beside import check_no_folder, open_beside
+from indexer.store.beside import check_is_file, open_beside
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
@@ -27,7 +27,8 @@ _PROBE_S: Final = 0.5
 _PROBE_PAUSE_S: Final = 0.01
 _FOLLOW_PAUSE_S: Final = 0.1
 _TORN_READS: Final = 20
-_MOST_BYTES: Final = 1 << 16
+_MOST_BYTES: Final = 1 << 26
+"""Far more than a thousand roots need, each with a long path in its reason."""
 
 
 class ReloadInfo(Struct, frozen=True):
@@ -162,7 +163,7 @@ def wait_for_lock(
 
     `busy` gets the holder and returns whether to go on waiting.
     """
-    check_no_folder(database)
+    check_is_file(database)
     while True:
         lock = DispatchLock.acquire(database, role, group_may=group_may)
         if lock is not None:
@@ -199,7 +200,7 @@ def _try_flock(fd: int, kind: int) -> bool:
 def _read(fd: int) -> LockInfo | None:
     """What the holder wrote; None in the instant before it has, or when the lock is free."""
     for _ in range(_TORN_READS):
-        text = os.pread(fd, _MOST_BYTES, 0)
+        text = os.pread(fd, min(os.fstat(fd).st_size + 1, _MOST_BYTES), 0)
         if not text:
             return None
         try:

@@ -191,4 +191,4 @@ def test_an_index_is_whole_as_soon_as_it_has_its_name(music: Path, no_db: Path) 
         eventually(size)
         daemon.watches()
     assert min(seen) > PAGE
-    assert [name for name in os.listdir(no_db.parent) if ".new-" in name] == []
+    assert [name for name in os.listdir(no_db.parent) if name.endswith(".part")] == []

@@ -219,6 +219,16 @@ def test_a_file_that_is_not_utf8_names_the_line(config: Path) -> None:
         load(config, environ={})
 
 
+def test_a_database_needs_a_name(config: Path) -> None:
+    config.write_text('db = "/"')
+    with pytest.raises(
+        SettingsError, match=r'config.toml:1: db = "/": expected the path of a file'
+    ):
+        load(config, environ={})
+    with pytest.raises(SettingsError, match=r"INDEXER_DB=/: expected the path of a file"):
+        load(environ={"INDEXER_DB": "/"})
+
+
 # Origins of values
 
 
