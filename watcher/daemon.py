@@ -131,7 +131,9 @@ class Daemon(Loop):
             workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
             look=self._look_again,
         )
-        self._publisher = StatusPublisher(lock, self._log, engine, self._database.inode)
+        self._publisher = StatusPublisher(
+            lock, self._log, engine, self._database.inode, self._database.log_inodes
+        )
         self._note_at = -math.inf
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
