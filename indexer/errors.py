@@ -9,6 +9,7 @@ IndexerError                  an error that is shown to the user in one line
 │   │   ├── DatabaseBusy      another program holds the write lock
 │   │   ├── DatabaseDamaged   not a database, or a broken one
 │   │   ├── DatabaseNewer     written by a newer version of this program
+│   │   ├── LogLost           its files -wal and -shm were deleted under a program that uses it
 │   │   └── DatabaseFull      its disk is full
 │   ├── RootOffline           the disk is not present
 │   │   ├── OtherDisk         another disk is in its place
@@ -63,6 +64,13 @@ class DatabaseDamaged(DatabaseError):
 
 class DatabaseNewer(DatabaseError):
     """The database was written by a newer version of this program."""
+
+
+class LogLost(DatabaseError):
+    """SQLite's files beside the database were deleted while it was open: open it again.
+
+    Until then two programs would not see what the other one writes, or locks.
+    """
 
 
 class DatabaseFull(DatabaseError):

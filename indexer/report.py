@@ -325,6 +325,7 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     """Whether index equals disk."""
 
     ok: bool
+    """All of it could be looked at, and there is no difference."""
     checked: int
     pending: int
     unseen: int = 0

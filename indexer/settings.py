@@ -21,6 +21,8 @@ from indexer.hook_settings import Hook, hooks_from
 from indexer.ignore import IGNORED_NAMES
 
 _DAY_S = 86_400
+_MOST_BYTES = 1 << 20
+"""Of a file of settings; far more than one has."""
 
 Seconds = Annotated[
     float,
@@ -355,14 +357,21 @@ def _parse(file: Path) -> tuple[str, dict[str, Any]]:
     import tomllib  # late: few have a file
 
     try:
-        data = file.read_bytes().removeprefix(codecs.BOM_UTF8)  # Notepad writes one
+        with file.open("rb") as opened:
+            data = opened.read(_MOST_BYTES + 1).removeprefix(codecs.BOM_UTF8)  # Notepad's
     except OSError as error:
         raise SettingsError(
             f"{file}: {error.strerror}: expected a TOML file like config.example.toml"
         ) from error
+    if len(data) > _MOST_BYTES:
+        raise SettingsError(f"{file}: larger than 1 MB: expected a file like config.example.toml")
     try:
         text = data.decode("utf-8")
         return text, tomllib.loads(text)
+    except RecursionError as error:
+        raise SettingsError(
+            f"{file}: not valid TOML: brackets within brackets too often"
+        ) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{file}:{line}: not UTF-8: save it in that encoding") from error
@@ -399,7 +408,8 @@ def _checked(
 ) -> object:
     """Convert a value to the type of its field. `shown` is its name in errors."""
     if key == "db":
-        return _path(value, shown, folder, environ)
+        file = _path(value, shown, folder, environ)
+        return file if file.name else _refuse(shown, "the path of a file")
     if key == "artwork_cache":
         return str(_path(value, shown, folder, environ))
     kind = _types()[key]

@@ -110,7 +110,7 @@ class Verifier:
         if damage and self._wrong_rows:  # what is derived from a wrong row is wrong as well
             found = health.check(self._connection, deep=deep, without=self._wrong_rows)
             damage = tuple(map(_damage, found))
-        if deep and not damage and told.ok:
+        if deep and not (damage or told.differences or told.unseen):
             wrong = self._artwork.wrong_choices()
             damage = tuple(
                 report.Difference(root="", path="", kind=kind, detail=detail)
@@ -147,7 +147,7 @@ class Verifier:
         finally:
             open_trees.close()
         return report.VerifyReport(
-            ok=not told and not self._unseen,
+            ok=not (told or self._unseen or offline),
             checked=self._checked,
             pending=len(covered),
             unseen=self._unseen,

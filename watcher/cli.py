@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from watcher.reload import Reload
 
 
+_LONGEST_SAVING_MS: Final = 2000
+"""How long a reader may keep a lost log from being saved. A guess."""
 _MOST_TO_STOP_S: Final = 1.0
 """How long a batch that is being written when a signal comes may take to end. A guess."""
 
@@ -90,12 +92,13 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
     progress = nullcontext if log_json else session.progress
     terminal = Terminal(is_watched=sys.stderr.isatty() and not log_json)
+    requests = _Requests()
     try:
         try:
-            _watch(session.settings, roots, progress, terminal)
+            _watch(session.settings, roots, requests, progress, terminal)
         except errors.DatabaseDamaged as error:
             _mend(session.settings(), error)
-            _watch(session.settings, roots, progress, terminal)
+            _watch(session.settings, roots, requests, progress, terminal)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
@@ -146,7 +149,31 @@ class _Requests:
 
 
 def _watch(
-    load: Callable[[], Settings], folders: Sequence[bytes], progress: Progress, terminal: Terminal
+    load: Callable[[], Settings],
+    folders: Sequence[bytes],
+    requests: _Requests,
+    progress: Progress,
+    terminal: Terminal,
+) -> None:
+    """Keep the index until a signal; open it again where its log was lost."""
+    while True:
+        try:
+            _watch_opened(load, folders, requests, progress, terminal)
+        except errors.LogLost as error:
+            from watcher.log import EventLog
+
+            EventLog().warning("log lost", detail=str(error), action="opened again")
+            folders = ()  # they are roots now, and may have been named from another folder
+        else:
+            return
+
+
+def _watch_opened(
+    load: Callable[[], Settings],
+    folders: Sequence[bytes],
+    requests: _Requests,
+    progress: Progress,
+    terminal: Terminal,
 ) -> None:
     from indexer.engine.coordinator import coordinating
     from indexer.ignore_files import path_filter_of
@@ -157,7 +184,6 @@ def _watch(
     from watcher.reload import Reload
 
     settings = load()
-    requests = _Requests()
     _on_signals(requests.stop)
     check_first_roots(settings, folders, "watcher run")
     wanted = path_filter_of(settings)
@@ -265,13 +291,26 @@ def _run_daemons(
                 terminal.tell_end(connection)
         except errors.DatabaseDamaged as error:  # it has tried to repair that itself
             raise errors.CannotDo(str(error)) from error
+        except errors.LogLost:
+            _save_log(connection, reload.settings.db)
+            raise
         finally:
-            if requests.stopped or sys.exc_info()[0] is not None:
+            if requests.stopped or not isinstance(sys.exc_info()[1], errors.LogLost | None):
                 system.notify(system.STOPPING, os.environ)
                 signal.setitimer(signal.ITIMER_REAL, 0)
             requests.loop = None
             daemon.close()
         first = False
+
+
+def _save_log(connection: Connection, database: Path) -> None:
+    """Write all that stands in a deleted log, which only this process has, into the database."""
+    from indexer.store.sqlite_errors import explained
+    from indexer.store.upkeep import empty_log
+
+    connection.set_busy_timeout(_LONGEST_SAVING_MS)
+    with suppress(errors.DatabaseError), explained(database):
+        empty_log(connection)
 
 
 def _nothing() -> None:

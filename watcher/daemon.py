@@ -31,6 +31,7 @@ from watcher.debouncer import Debouncer, DueHint
 from watcher.folder_buffer import Delays, Observation
 from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind
 from watcher.idle_work import IdleWork
+from watcher.links import Links
 from watcher.local_work import LocalWork, Looked
 from watcher.log import EventLog
 from watcher.loop import HasFileno, Loop
@@ -87,7 +88,9 @@ class Daemon(Loop):
         self._log = EventLog()
         self._watchdog = Watchdog({})
         self._observers = Observers(self.wake)
-        self._watch_manager = WatchManager(self._observers, path_filter, self._beat)
+        self._path_filter = path_filter
+        self._links = Links() if settings.follow_links else None
+        self._watch_manager = WatchManager(self._observers, path_filter, self._beat, self._links)
         self._wakeup = WakeupSocket(settings.db)
         self._debouncer = Debouncer(Delays.of(settings))
         self._database = DatabaseFile(connection, settings, self._is_stopping)
@@ -131,7 +134,9 @@ class Daemon(Loop):
             workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
             look=self._look_again,
         )
-        self._publisher = StatusPublisher(lock, self._log, engine, self._database.inode)
+        self._publisher = StatusPublisher(
+            lock, self._log, engine, self._database.inode, self._database.log_inodes
+        )
         self._note_at = -math.inf
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
@@ -324,8 +329,16 @@ class Daemon(Loop):
         if event.name is not None and is_rule(event.name):
             hint = Hint(event.root_id, event.folder, recursive=True)
             self._debouncer.offer_hint(hint, now)
+        elif event.name is not None and self._is_bare_link(event.name):
+            self._debouncer.offer_hint(Hint(event.root_id, event.folder, (event.name,)), now)
         else:
             self._debouncer.offer(event, now)
+
+    def _is_bare_link(self, name: bytes) -> bool:
+        """Whether this is the name of a link to a folder: there are events of no other such."""
+        if self._links is None:
+            return False
+        return not (self._path_filter.file(name) or self._path_filter.sidecar(name))
 
     def _take_time(self, now: float) -> None:
         """Poll what is not watched, and look at everything once in a while."""
@@ -358,6 +371,8 @@ class Daemon(Loop):
         root_id = root.row.id
         self._idle_work.rereading.end(root_id)
         self._watch_manager.arm(root)
+        if self._links is not None:
+            self._links.learn(root.row.path, Hint(root_id, recursive=True))
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
         if self._queued is not None:
@@ -422,7 +437,7 @@ class Daemon(Loop):
         dues = self._debouncer.pop_due(now, self._observe)
         present = [due for due in dues if self._is_there(due)]
         if present:
-            hints = [due.hint for due in present]
+            hints = self._with_links([due.hint for due in present])
             facts = EventFacts(
                 frozenset((due.hint.root_id, path) for due in present for path in due.whole),
                 frozenset((due.hint.root_id, path) for due in present for path in due.unfinished),
@@ -432,6 +447,12 @@ class Daemon(Loop):
                 return
             in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
             self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
+
+    def _with_links(self, hints: list[Hint]) -> list[Hint]:
+        """The hints, and those for links that show the same."""
+        if self._links is None:
+            return hints
+        return self._links.with_shown(hints, {root.row.id: root.row.path for root in self._roots})
 
     def _is_calm(self) -> bool:
         """Whether nothing is due, nor being read here."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from indexer import errors
 from indexer.process import give_back
-from indexer.runs.lock import what_became
+from indexer.runs.lock import is_log_lost, log_inodes, what_became
 from indexer.settings import Settings
 from indexer.store import upkeep
 from indexer.store.connection import Connection, token_of
@@ -36,6 +36,7 @@ class DatabaseFile:
         self._settings = settings
         self._stop = stop
         self._token = token_of(connection)
+        self.log_inodes = log_inodes(settings.db)
         self._waits_until = 0.0
         connection.set_busy_handler(self._goes_on_waiting)
 
@@ -54,11 +55,19 @@ class DatabaseFile:
         self._check_became(what_became(self._settings.db, self.inode))
 
     def check_database(self) -> None:
-        """The same, also where another index was written into the file."""
+        """The same, also where another index was written into the file.
+
+        Raises LogLost where SQLite's files beside it were deleted.
+        """
         what = what_became(self._settings.db, self.inode)
         if what is None and token_of(self._connection) != self._token:
             what = "was overwritten with another index"
         self._check_became(what)
+        if is_log_lost(self._settings.db, self.log_inodes):
+            raise errors.LogLost(
+                f"{self._settings.db}: its files -wal or -shm were deleted or replaced; nothing is "
+                "lost, but no other program would see what this one writes"
+            )
 
     def _check_became(self, what: str | None) -> None:
         if what is not None:

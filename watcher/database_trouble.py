@@ -15,7 +15,9 @@ from watcher.log import EventLog
 
 _FIRST_PAUSE_S: Final = 0.5
 """A guess; a process that waits for a lock has waited for `busy_timeout` before."""
-_FOR_GOOD: Final = (errors.DatabaseDamaged, errors.DatabaseNewer, errors.DatabaseMissing)
+_FOR_GOOD: Final = (
+    errors.DatabaseDamaged, errors.DatabaseNewer, errors.DatabaseMissing, errors.LogLost,
+)  # fmt: skip
 _REASONS: Final = (
     (errors.DatabaseBusy, "database busy"),
     (errors.DatabaseFull, "database full"),

@@ -21,9 +21,17 @@ _NOTHING: Final = Throughput()
 class StatusPublisher:
     """Written only when it has changed, so that nothing is written at rest."""
 
-    def __init__(self, lock: DispatchLock, log: EventLog, engine: str, inode: int) -> None:
+    def __init__(
+        self,
+        lock: DispatchLock,
+        log: EventLog,
+        engine: str,
+        inode: int,
+        log_inodes: tuple[int, int],
+    ) -> None:
         """`engine` does the work: `local` or `rq`; `inode` is that of the database."""
         self._inode = inode
+        self._log_inodes = log_inodes
         self._lock = lock
         self._log = log
         self._engine = engine
@@ -62,6 +70,7 @@ class StatusPublisher:
             self._unwatched_since_ms,
             structs.replace(pace.totals, bytes_written=self._told.totals.bytes_written),
             {root.row.name: root.looked_at_ms for root in roots if root.looked_at_ms},
+            self._log_inodes,
         )
         if news == self._told:
             return

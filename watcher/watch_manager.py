@@ -10,8 +10,10 @@ from typing import Final
 
 from indexer import paths
 from indexer.ignore.path_filter import PathFilter, is_rule
+from indexer.store.roots import RootRow
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.inbox import Drained, Inbox
+from watcher.links import Links
 from watcher.observer import Observer
 from watcher.roots import Root, Roots
 from watcher.watches import DENIED, WatchedRoot
@@ -21,9 +23,17 @@ class WatchManager:
     """Makes sure that each folder of a root is watched, or known not to be."""
 
     def __init__(
-        self, observers: Observers, path_filter: PathFilter, beat: Callable[[], None]
+        self,
+        observers: Observers,
+        path_filter: PathFilter,
+        beat: Callable[[], None],
+        links: Links | None = None,
     ) -> None:
-        """`beat` is called for each folder that is considered, from whichever thread does so."""
+        """`beat` is called for each folder that is considered, from whichever thread does so.
+
+        With `links`, names of symbolic links are wanted, too: they may lead to folders.
+        """
+        self._links = links
         self._observers = observers
         self._beat = beat
         self._path_filter = path_filter
@@ -41,7 +51,7 @@ class WatchManager:
             root.row.id,
             root.row.path,
             wants_folder=partial(self._wants_folder, root.row.id),
-            wants_name=self._wants_name,
+            wants_name=partial(self._wants_name, root.row),
         )
 
     def _wants_folder(self, root_id: int, folder: bytes) -> bool:
@@ -50,8 +60,11 @@ class WatchManager:
         below_share = any(paths.is_below(folder, one) for one in self._shares[root_id])
         return not below_share and self._path_filter.folders(folder)
 
-    def _wants_name(self, _folder: bytes, name: bytes) -> bool:
-        return is_rule(name) or self._path_filter.file(name) or self._path_filter.sidecar(name)
+    def _wants_name(self, root: RootRow, folder: bytes, name: bytes) -> bool:
+        if is_rule(name) or self._path_filter.file(name) or self._path_filter.sidecar(name):
+            return True
+        path = paths.join(root.path, paths.join(folder, name))
+        return self._links is not None and self._links.is_link(root.id, path)
 
     def mend(self, root: Root, listed: set[bytes]) -> Iterator[bytes]:
         """Watch folders that were listed and are not watched; these must be scanned again.

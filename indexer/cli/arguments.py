@@ -40,6 +40,7 @@ _SPANS: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+_MOST: Final = 10**9
 _AGO: Final = r"([0-9]{1,6}) ?(s|min|m|h|d|w)"
 _MONTH: Final = r"[0-9]{4}-[0-9]{2}"
 EXAMPLES: Final = "2h, 7d, 2w, today, yesterday, 2026-11-01 or '2026-11-01 18:30'"
@@ -54,7 +55,10 @@ def path_argument(word: str) -> bytes:
 
 def file_argument(word: str) -> Path:
     """A file of this program, not of the music."""
-    return Path(os.fsdecode(path_argument(word)))
+    file = Path(os.fsdecode(path_argument(word)))
+    if not file.absolute().name:
+        raise click.BadParameter(f"{word} names no file")
+    return file
 
 
 def files(_context: click.Context, _parameter: click.Parameter, word: str) -> list[Completed]:
@@ -83,7 +87,10 @@ def one_of(
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """A whole number. Unlike that of `click.IntRange`, its help needs no formula."""
+    """A whole number. Unlike that of `click.IntRange`, its help needs no formula.
+
+    One beyond all that is ever counted is the largest that is: SQLite and clocks have an end.
+    """
 
     def number(word: str | int) -> int:
         try:
@@ -92,7 +99,7 @@ def at_least(least: int) -> Callable[[str], int]:
             value = least - 1
         if value < least:
             raise click.BadParameter(f"{word!r} is not a whole number of {least} or more")
-        return value
+        return min(value, _MOST)
 
     return number
 

@@ -5,6 +5,7 @@ Data for other programs, not lines for people: paths are the bytes on the disk, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 _FORMS: Final = ("csv", "m3u", "m3u8", "json")
 _ESCAPES: Final = {"\\t": "\t", "\\n": "\n", "\\\\": "\\"}
+_WIDEST: Final = 1000
+"""Columns of a field; far more than a line has. Without a bound one line could be all memory."""
 
 
 class Listing:
@@ -111,6 +114,8 @@ def _parsed(pattern: str, fields: Collection[str]) -> Iterator[tuple[str, str | 
             raise UsageError(f"--format: no field {field!r}; choose from {', '.join(fields)}")
         if spec and "{" in spec:
             raise UsageError(f"--format: {spec!r} cannot be in {field!r}; try {{track:02}}")
+        if any(int(number) > _WIDEST for number in re.findall("[0-9]{1,99}", spec or "")):
+            raise UsageError(f"--format: {spec!r} is wider than {_WIDEST}; try {{track:02}}")
         yield literal, field, spec or ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 
 from indexer.cli.terminal import escaped
 
@@ -16,10 +17,14 @@ class _LogLine(logging.Formatter):
 
 
 class _LogHandler(logging.Handler):
-    """Writes to the current `sys.stderr`, which a progress line replaces while it is shown."""
+    """Writes to the current `sys.stderr`, which a progress line replaces while it is shown.
+
+    What it cannot take (its disk is full, nothing reads it) ends no work.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        with suppress(OSError):
+            sys.stderr.write(self.format(record) + "\n")
 
 
 def log_to_stderr() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 import msgspec
 
@@ -17,19 +18,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Row = TypeVar("Row")
+STANDARD_OUTPUT: Final = "standard output"
+"""The name of the file in errors of writing to it."""
 
 
 def prepare_streams() -> None:
     """Make stdout and stderr exist, and accept any text.
 
-    A closed one is replaced, so that the next file opened does not get its descriptor.
+    A closed one is replaced, so that the next file opened does not get its descriptor. What stderr
+    cannot take (its disk is full) is dropped at the end, and does not change the exit code.
     """
+    atexit.register(_let_go_of_stderr)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_stderr() -> None:
+    """Drop what stderr does not take: the interpreter would end with the exit code 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let all that is written to a stream, and is in its buffer, go nowhere."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
 
 
 def can_redraw() -> bool:
@@ -40,7 +60,7 @@ def can_redraw() -> bool:
 def say(message: str, program: str = "indexer") -> None:
     """Print one line on stderr, after the program's name."""
     line = f"{program}: {escaped(message)}"
-    with suppress(BrokenPipeError):  # `2>&1 | head`: the exit code still reports it
+    with suppress(OSError):  # `2>&1 | head`, a full disk: the exit code still reports it
         for part in _on_screen(line, sys.stderr):
             sys.stderr.write(part + "\n")
 
@@ -156,14 +176,12 @@ class Output:
     def _failed(self, error: OSError) -> None:
         self.close()
         if not isinstance(error, BrokenPipeError):
-            raise OSError(error.errno, error.strerror, "standard output") from error
+            raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
 
     def close(self) -> None:
         """Redirect stdout to /dev/null, since the interpreter flushes it once more at exit."""
         self._gone = True
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
+        _discard(sys.stdout)
 
 
 def _fitting(line: str, encoding: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
@@ -86,7 +88,11 @@ def _work(progress: Progress) -> tuple[int, int | None]:
 
 
 class ProgressLine:
-    """A scan's listener that draws on stderr, and erases its line when the `with` ends."""
+    """A scan's listener that draws on stderr, and erases its line when the `with` ends.
+
+    A terminal that is gone (a session was lost, and SIGHUP is ignored) ends the drawing, and not
+    the work that is shown.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -98,8 +104,7 @@ class ProgressLine:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._stop()
 
     def __call__(self, progress: Progress) -> None:
         """Take a snapshot; draws ten per second."""
@@ -107,11 +112,24 @@ class ProgressLine:
         if now < self._next_draw:
             return
         self._next_draw = now + _REDRAW_S
+        try:
+            self._draw(progress, now)
+        except OSError:
+            self._next_draw = math.inf
+            self._stop()
+
+    def _draw(self, progress: Progress, now: float) -> None:
         if self._live is None:
             self._live = _start()
         self._live.update(
             _drawn(self._meter.moment(progress, now), self._live.console.width), refresh=True
         )
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            with suppress(OSError):
+                self._live.stop()
+            self._live = None
 
 
 def counts_text(moment: Moment) -> str:

@@ -9,7 +9,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from indexer.cli.listing import Listing
-from indexer.cli.output import Output, can_redraw, say
+from indexer.cli.output import STANDARD_OUTPUT, Output, can_redraw, say
 from indexer.cli.terminal import file_text
 from indexer.errors import IndexerError, Interrupted, UsageError
 from indexer.process import collector_relaxed
@@ -162,7 +162,7 @@ class Session:
                 )
             return self.interrupt.exit_code
         except OSError as error:
-            if error.errno not in _ACTIONABLE:
+            if error.errno not in _ACTIONABLE and error.filename != STANDARD_OUTPUT:
                 raise
             name = error.filename  # the number of a descriptor is useless
             where = f"{file_text(name)}: " if name and not isinstance(name, int) else ""

@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +20,18 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.runs.throughput import Bucket, Totals
-from indexer.store.beside import check_no_folder, open_beside
+from indexer.store.beside import check_is_file, open_beside
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
 """A process that only checks holds the lock for an instant; it is waited for. A guess."""
 _PROBE_PAUSE_S: Final = 0.01
 _FOLLOW_PAUSE_S: Final = 0.1
+_REOPENED_S: Final = 10.0
+"""How long a daemon may take to open its database again. A guess."""
 _TORN_READS: Final = 20
-_MOST_BYTES: Final = 1 << 16
+_MOST_BYTES: Final = 1 << 26
+"""Far more than a thousand roots need, each with a long path in its reason."""
 
 
 class ReloadInfo(Struct, frozen=True):
@@ -78,6 +82,8 @@ class LockInfo(Struct, frozen=True):
     """What it has done since it was started."""
     looked_at_ms: dict[str, int] = {}
     """Root name -> when all of it was last looked at (Unix milliseconds)."""
+    log_inodes: tuple[int, int] = (0, 0)
+    """As in `log_inodes`, of the files that a daemon has open."""
 
     def knows(self, root: str) -> bool:
         """Whether a daemon has written the state of a root."""
@@ -162,7 +168,7 @@ def wait_for_lock(
 
     `busy` gets the holder and returns whether to go on waiting.
     """
-    check_no_folder(database)
+    check_is_file(database)
     while True:
         lock = DispatchLock.acquire(database, role, group_may=group_may)
         if lock is not None:
@@ -199,7 +205,7 @@ def _try_flock(fd: int, kind: int) -> bool:
 def _read(fd: int) -> LockInfo | None:
     """What the holder wrote; None in the instant before it has, or when the lock is free."""
     for _ in range(_TORN_READS):
-        text = os.pread(fd, _MOST_BYTES, 0)
+        text = os.pread(fd, min(os.fstat(fd).st_size + 1, _MOST_BYTES), 0)
         if not text:
             return None
         try:
@@ -226,8 +232,55 @@ def check_kept(database: Path, current: LockInfo | None) -> None:
 
 
 def check_is_kept(database: Path) -> None:
-    """`check_kept` for the daemon that runs now, if any."""
-    check_kept(database, lock_info(database))
+    """`check_kept` for the daemon that runs now, if any.
+
+    If SQLite's files were deleted under it, it is awaited until it has opened the database again.
+    Raises LogLost if it does not.
+    """
+    current = lock_info(database)
+    check_kept(database, current)
+    if current is not None and is_log_lost(database, current.log_inodes):
+        _await_log(database, current.pid)
+
+
+def _await_log(database: Path, pid: int) -> None:
+    from indexer.runs.wakeup import wake  # late: rarely needed
+
+    with suppress(OSError, errors.DatabaseError):
+        wake(database)
+    deadline = time.monotonic() + _REOPENED_S
+    while time.monotonic() < deadline:
+        time.sleep(_FOLLOW_PAUSE_S)
+        current = lock_info(database)
+        if current is None or not is_log_lost(database, current.log_inodes):
+            return
+    raise errors.LogLost(
+        f"{database}: {database.name}-wal or {database.name}-shm was deleted while process {pid} "
+        "(`watcher run`) uses it; stop that process, which writes all of it into the database, and "
+        "start it again"
+    )
+
+
+def log_inodes(database: Path) -> tuple[int, int]:
+    """The inodes of SQLite's files beside a database, -wal and -shm; 0: there is none.
+
+    While a program has the database open, both stay as they are.
+    """
+    real = Path(os.path.realpath(database))
+    wal, shm = (_inode(real.with_name(real.name + suffix)) for suffix in ("-wal", "-shm"))
+    return wal, shm
+
+
+def _inode(path: Path) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def is_log_lost(database: Path, known: tuple[int, int]) -> bool:
+    """Whether one of the files that a program has open was deleted, or replaced."""
+    return all(known) and log_inodes(database) != known
 
 
 def what_became(database: Path, inode: int) -> str | None:

@@ -26,6 +26,8 @@ _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
 )
 
 
@@ -82,9 +84,7 @@ def check_sqlites(database: Path) -> None:
         return
     if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid(), own.st_uid):
         raise _refused(database, f"a link of another user (number {link.st_uid})")
-    check_no_folder(database)
-    if not stat.S_ISREG(own.st_mode):
-        raise _refused(database, _kind(own.st_mode))
+    check_is_file(database)
     real = Path(os.path.realpath(database))
     for suffix in _OF_SQLITE:
         path = real.with_name(real.name + suffix)
@@ -96,11 +96,19 @@ def check_sqlites(database: Path) -> None:
             check(path, status, database)
 
 
-def check_no_folder(database: Path) -> None:
-    """Raise DatabaseError where a folder is named in place of a database."""
-    if database.is_dir():
+def check_is_file(database: Path) -> None:
+    """Raise DatabaseError where a folder, a device or the like is named in place of a database."""
+    try:
+        mode = os.stat(database).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(mode):
         raise errors.DatabaseError(
             f"{database}: is a folder; name the file of the index: --db {database / 'library.db'}"
+        )
+    if not stat.S_ISREG(mode):
+        raise errors.DatabaseError(
+            f"{database}: is {_kind(mode)}, so it cannot be an index; name a file with --db FILE"
         )
 
 

@@ -6,6 +6,7 @@ Only the package `store` imports apsw.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -124,7 +125,10 @@ def check_not_emptied(path: Path) -> None:
     was an index: without this check a command would start a new one, or SQLite discard the log.
     """
     try:
-        if path.stat().st_size or not any(_beside(path, suffix) for suffix in _TRACES):
+        status = path.stat()
+        if status.st_size or not stat.S_ISREG(status.st_mode):
+            return
+        if not any(_beside(path, suffix) for suffix in _TRACES):
             return
     except FileNotFoundError:
         return

@@ -6,12 +6,13 @@ import errno
 import grp
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from indexer import errors
 from indexer.store.beside import check_folder
+from indexer.store.scratch import scratch_folder
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 """Errors of a file system without hard links, such as FAT."""
@@ -41,36 +42,29 @@ def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
     It gets its name at the end, so that no program sees an incomplete index: an empty file beside
     a log or a lock was truncated.
     """
-    new = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
-        _remove(new)
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        yield new
-        if group is not None:
-            _give_to_group(new, group, 0o660)
-        _name(new, path)
+        with scratch_folder(path.parent) as folder:
+            new = folder / path.name
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            yield new
+            if group is not None:
+                _give_to_group(new, group, 0o660)
+            with suppress(FileExistsError):  # another program has created one in the meantime
+                give_name(new, path)
     except OSError as error:
         raise _not_created(path, error) from error
-    finally:
-        _remove(new)
 
 
-def _remove(new: Path) -> None:
-    """Remove an SQLite file, and SQLite's files beside it; links are not followed."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        new.with_name(new.name + suffix).unlink(missing_ok=True)
-
-
-def _name(new: Path, path: Path) -> None:
-    """Give a file its name, unless another program has created one in the meantime."""
+def give_name(new: Path, path: Path) -> None:
+    """Move a file of this process to its name. Raises FileExistsError if that is taken."""
     try:
         path.hardlink_to(new)
-    except FileExistsError:
-        pass
     except OSError as error:
-        if error.errno not in _NO_LINKS or path.exists():
+        if error.errno not in _NO_LINKS or os.path.lexists(path):
             raise
         new.rename(path)
+    else:
+        new.unlink()
 
 
 def _not_created(path: Path, error: OSError) -> errors.DatabaseError:

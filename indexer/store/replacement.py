@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from indexer import errors
@@ -22,6 +21,7 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.creation import named_when_whole
+from indexer.store.scratch import scratch_folder
 from indexer.store.twin import open_plainly
 from indexer.tags import READER_VERSION
 from indexer.tags.families import least_version
@@ -46,8 +46,8 @@ def usable_copy(copy: Path, beside: Path) -> Iterator[Path]:
 
     The copy itself is not written to. Raises DatabaseDamaged if it is damaged, or is no index.
     """
-    with TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
-        new = Path(folder, beside.name)
+    with scratch_folder(beside.parent) as folder:
+        new = folder / beside.name
         shutil.copyfile(copy, new)
         log = copy.with_name(copy.name + _LOG)
         if log.exists():

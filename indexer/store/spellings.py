@@ -48,6 +48,9 @@ _HAN: Final = (
     (0x3400, 0xA4CF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
 """Han and Yi: how they are read depends on the language, so they are not transliterated."""
+_LONGEST_WORD: Final = 1000
+"""Characters of a word that are indexed: as many as are read of a question. Beyond 32 768 bytes
+FTS5 would cut it, even within a character (FTS5_MAX_TOKEN_SIZE in fts5Int.h)."""
 _LONGEST: Final = 60
 """Maximum characters of a word with other spellings. A guess."""
 _MOST: Final = 50
@@ -63,6 +66,8 @@ def _due() -> re.Pattern[str]:
 def searchable(text: str) -> str:
     """A text as it is in the index: its folded words, then their other spellings."""
     folded = fold(text)
+    if len(folded) > _LONGEST_WORD:
+        folded = " ".join(word[:_LONGEST_WORD] for word in folded.split(" "))
     if _PLAIN.fullmatch(text) or (text.isascii() and _due().search(text) is None):
         return folded
     words = folded.split()

@@ -7,6 +7,7 @@ is a bug in this program, and keeps its traceback.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ _UNUSABLE: Final = (
     apsw.NoLFSError,
     apsw.AbortError,
 )
+_NOT_OPENED: Final = (apsw.CantOpenError, apsw.ReadOnlyError)
 _Tell = Callable[[Path, Exception], errors.DatabaseError]
 _NEXT: Final = "run `indexer repair`, which restores what can be restored and reports what is lost"
 
@@ -92,6 +94,12 @@ def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
         return errors.DatabaseMissing(
             f"{path}: was moved, deleted or replaced while this process had it open; "
             "run the same command again"
+        )
+    if isinstance(error, _NOT_OPENED) and path.exists() and not os.access(path.parent, os.W_OK):
+        return errors.DatabaseError(
+            f"{path}: SQLite has to write beside an index that was in use, also to read it, and "
+            "its folder cannot be written; change that, or read a copy: `indexer backup FILE` "
+            "writes one that is read anywhere"
         )
     return errors.DatabaseError(
         f"{path}: cannot be read or written ({error}); "

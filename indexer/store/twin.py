@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ import apsw
 from indexer import errors
 from indexer.store.connection import Connection, file_name, open_index, select_value
 from indexer.store.frame import mend_header, put_frame
+from indexer.store.scratch import scratch_folder
 from indexer.store.sqlite_errors import UNREADABLE
 
 _LOGS: Final = ("-wal", "-shm")
@@ -27,10 +28,12 @@ class Twin:
     def __init__(self, database: Path) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         self.kept = _free_name(database, f"{database.name}.damaged-{stamp}")
-        """The copy of the damaged file, which is kept."""
+        """The copy of the damaged file, which is kept. It gets this name when it is complete, and
+        before anything is written to the file itself."""
         self._database = database
-        self._new = database.with_name(f".{database.name}.repair-{os.getpid()}")
-        self._scratch = database.with_name(f".{database.name}.damaged-{os.getpid()}")
+        self._folder = ExitStack()
+        self._new = self._copied = self._mended = database
+        """In a folder of their own, from `source` on."""
         self._watch: Connection | None = None
         self._guard: Connection | None = None
         """A connection to the damaged file, if SQLite can still write to it."""
@@ -42,29 +45,27 @@ class Twin:
 
         Raises DatabaseDamaged if SQLite can read nothing of it.
         """
-        for path in (self._new, self._scratch):  # left by a killed repair, or links of another user
-            for suffix in ("", *_LOGS):
-                _with(path, suffix).unlink(missing_ok=True)
+        self._make_room()
         self._take_hold()
         try:
             for suffix in ("", "-wal"):
                 if _with(self._database, suffix).exists():
-                    _copy(_with(self._database, suffix), _with(self.kept, suffix))
+                    _copy(_with(self._database, suffix), _with(self._copied, suffix))
         finally:
             if self._guard is not None and self._guard.in_transaction:
                 self._guard.execute("ROLLBACK")
         with suppress(*UNREADABLE):
-            return self._opened(self.kept)
-        _copy(self.kept, self._scratch)
-        if _with(self.kept, "-wal").exists():
-            _copy(_with(self.kept, "-wal"), _with(self._scratch, "-wal"))
-        mend_header(self._scratch)
+            return self._opened(self._copied)
+        _copy(self._copied, self._mended)
+        if _with(self._copied, "-wal").exists():
+            _copy(_with(self._copied, "-wal"), _with(self._mended, "-wal"))
+        mend_header(self._mended)
         with suppress(*UNREADABLE):
-            return self._opened(self._scratch)
-        put_frame(self._scratch)
-        _with(self._scratch, "-wal").unlink(missing_ok=True)
+            return self._opened(self._mended)
+        put_frame(self._mended)
+        _with(self._mended, "-wal").unlink(missing_ok=True)
         try:
-            return self._opened(self._scratch)
+            return self._opened(self._mended)
         except UNREADABLE as error:
             raise nothing_left(self._database, str(error)) from error
 
@@ -79,6 +80,7 @@ class Twin:
 
         False if another program has written to it since it was copied. `fresh` is closed.
         """
+        self._keep_copy()
         if self._guard is None or self._watch is None:
             self._replace()
         elif self._is_at_rest(self._guard):
@@ -94,11 +96,25 @@ class Twin:
     def close(self) -> None:
         """Remove temporary files."""
         self._let_go()
-        for suffix in ("", *_LOGS):
-            _with(self._new, suffix).unlink(missing_ok=True)
-            _with(self._scratch, suffix).unlink(missing_ok=True)
-            if not self._is_installed or _is_spare(_with(self.kept, suffix)):
+        self._folder.close()
+        if not self._is_installed:
+            for suffix in ("", "-wal"):
                 _with(self.kept, suffix).unlink(missing_ok=True)
+
+    def _make_room(self) -> None:
+        try:
+            folder = self._folder.enter_context(scratch_folder(self._database.parent))
+        except OSError as error:
+            raise _not_copied(self._database, str(error)) from error
+        self._new, self._copied, self._mended = (
+            folder / name for name in ("new.db", "damaged.db", "mended.db")
+        )
+
+    def _keep_copy(self) -> None:
+        for suffix in ("", "-wal"):
+            copied = _with(self._copied, suffix)
+            if copied.exists() and copied.stat().st_size:
+                copied.replace(_with(self.kept, suffix))
 
     def _take_hold(self) -> None:
         """Block writers while the file is copied, if SQLite can still lock it."""
@@ -222,11 +238,6 @@ def _not_copied(file: Path, reason: str) -> errors.CannotDo:
 
 def _with(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
-
-
-def _is_spare(kept: Path) -> bool:
-    """Whether SQLite recreates the file, or it is empty."""
-    return kept.name.endswith("-shm") or not kept.exists() or kept.stat().st_size == 0
 
 
 def _free_name(database: Path, name: str) -> Path:

@@ -52,31 +52,44 @@ def copy_to(connection: Connection, target: Path) -> int:
     """Write a complete, compact copy of the index to a new file of mode 0600; its size in bytes.
 
     SQLite opens a file by its name, and would follow a link that another user has created there in
-    the meantime. So it writes in a private folder, and the copy gets its name when it is complete.
+    the meantime. So it writes in a private folder, and the copy gets its name when it is complete
+    and on disk: what has the name of a copy is one, also after a kill or a power cut.
     """
-    from tempfile import TemporaryDirectory  # late: a daemon never needs it
+    from indexer.store.creation import give_name  # late: a daemon never needs them
+    from indexer.store.scratch import scratch_folder
 
+    if os.path.lexists(target):
+        raise _taken(target)
     try:
-        fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise errors.UsageError(f"{target} exists already; name a new file") from None
-    except OSError as error:
-        raise errors.CannotDo(
-            f"{target}: cannot be written ({error.strerror}); name a place that can"
-        ) from error
-    os.close(fd)
-    try:
-        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            copy = Path(folder, target.name)
+        with scratch_folder(target.parent) as folder:
+            copy = folder / target.name
             with explained(target):
                 connection.execute(_COPY, (file_name(copy),))
             size = copy.stat().st_size
             copy.chmod(0o600)
-            copy.replace(target)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+            _sync(copy)
+            give_name(copy, target)
+            _sync(target.parent)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        raise errors.CannotDo(
+            f"{target}: cannot be written ({error.strerror}); name a place that can"
+        ) from error
     return size
+
+
+def _taken(target: Path) -> errors.UsageError:
+    return errors.UsageError(f"{target} exists already; name a new file")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def copy_in_series(

@@ -113,6 +113,17 @@ def test_a_trap_in_the_place_of_the_index_itself_is_told(
         assert "Traceback" not in ran.err
 
 
+def test_a_device_is_no_index_and_nothing_is_made_beside_it(tmp_path: Path, music: Path) -> None:
+    """Nor is the user told to remove it."""
+    link = tmp_path / "index.db"
+    link.symlink_to("/dev/null")
+    for command in (["rebuild", music], ["scan"], ["status"], ["search", "a"], ["repair"]):
+        ran = run(*command, db=link, check=3)
+        assert "is a device, so it cannot be an index; name a file with --db FILE" in ran.err
+        assert "rm -r" not in ran.err
+    assert sorted(os.listdir(tmp_path)) == ["index.db", "music"]
+
+
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_trap_in_the_place_of_the_daemons_socket_is_told(
     indexed: Path, music: Path, victim: Path, trap: str

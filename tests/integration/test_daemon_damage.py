@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import Tree, plant, tagged
-from tests.daemons import ids, watching
+from tests.daemons import QUICK, ids, watching
 from tests.programs import eventually, rows, run
 from tests.trees import song
 
@@ -191,4 +192,52 @@ def test_an_index_is_whole_as_soon_as_it_has_its_name(music: Path, no_db: Path) 
         eventually(size)
         daemon.watches()
     assert min(seen) > PAGE
-    assert [name for name in os.listdir(no_db.parent) if ".new-" in name] == []
+    assert [name for name in os.listdir(no_db.parent) if name.endswith(".part")] == []
+
+
+@pytest.mark.parametrize("lost", [("-wal",), ("-shm",), ("-wal", "-shm")], ids="".join)
+def test_a_daemon_whose_log_was_deleted_opens_the_index_again_and_nothing_is_lost(
+    music: Path, db: Path, lost: tuple[str, ...]
+) -> None:
+    """Each command waits for it: with files of its own it would write beside the daemon."""
+    plant(music, SONGS)
+    config = QUICK.replace("probe_interval = 0.2", "probe_interval = 60")
+    with watching(music, db=db, config=config) as daemon:
+        before = ids(db)
+        for suffix in lost:
+            db.with_name(db.name + suffix).unlink()
+        plant(music, {"late.mp3": song("Late")})
+        assert run("scan", "--json", db=db).object["problems"] == 0
+        eventually(lambda: run("search", "late", db=db, check=None).code == 0)
+        daemon.await_line("log lost", "action=", times=1)
+        daemon.shows({**SHOWN, "late.mp3": "Late"})
+        after = ids(db)
+        assert {path: after[path] for path in before} == before
+        daemon.is_right()
+        assert daemon.end() == 0
+    assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+    assert run("scan", "--json", db=db).object["unchanged"] == len(SHOWN) + 1
+
+
+def test_a_daemon_notices_a_deleted_log_by_itself(music: Path, db: Path) -> None:
+    plant(music, SONGS)
+    with watching(music, db=db) as daemon:
+        db.with_name(db.name + "-wal").unlink()
+        daemon.watches(times=2)
+        plant(music, {"late.mp3": song("Late")})
+        daemon.shows({**SHOWN, "late.mp3": "Late"})
+        daemon.is_right()
+
+
+def test_a_command_tells_of_a_log_that_its_daemon_does_not_open_again(
+    music: Path, db: Path
+) -> None:
+    plant(music, SONGS)
+    with watching(music, db=db) as daemon:
+        daemon.process.send_signal(signal.SIGSTOP)
+        db.with_name(db.name + "-shm").unlink()
+        for command in (["status"], ["scan"]):
+            ran = run(*command, db=db, check=3)
+            assert f"was deleted while process {daemon.pid} (`watcher run`) uses it" in ran.err
+        daemon.process.send_signal(signal.SIGCONT)
+        daemon.is_right()

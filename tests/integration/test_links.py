@@ -13,6 +13,7 @@ from indexer.library import Library
 from indexer.settings import Settings
 from tests.corpus import plant as plant_at
 from tests.corpus import tagged
+from tests.daemons import QUICK, watching
 from tests.integration.conftest import MakeDisk, Mount, unmount
 from tests.programs import rows, run
 from tests.trees import Plant, faults, ids, newest_change, song, titles, told
@@ -238,3 +239,33 @@ def test_a_link_to_a_disk_that_is_away_keeps_its_rows(
     assert run("verify", "--json", db=db, config=FOLLOW, check=3).object["differences"] == []
     mount(usb, "-o", "loop", disk)
     assert run("scan", "--json", db=db, config=FOLLOW).object["unchanged"] == 4
+
+
+def test_a_daemon_follows_changes_under_the_names_of_links(music: Path, db: Path) -> None:
+    """The kernel tells of them under one name, and of no link."""
+    plant_at(music, {"store/a/1.mp3": tagged(title="One"), "best/own.mp3": tagged(title="Own")})
+    link(music, best__a="../store/a", best__late="../late", best__two_mp3="../store/two.mp3")
+    base = {"best/own.mp3": "Own"}
+    with watching(music, db=db, config=QUICK + FOLLOW) as daemon:
+        one = {"store/a/1.mp3": "One", "best/a/1.mp3": "One"}
+        daemon.shows(base | one)
+        plant_at(music, {"store/a/b/2.mp3": tagged(title="Two")})
+        two = {"store/a/b/2.mp3": "Two", "best/a/b/2.mp3": "Two"}
+        daemon.shows(base | one | two)
+        (music / "store/a/1.mp3").unlink()
+        daemon.shows(base | two)
+        plant_at(music, {"store/two.mp3": tagged(title="File"), "late/3.mp3": tagged(title="Late")})
+        late = {"late/3.mp3": "Late", "best/late/3.mp3": "Late"}
+        file = {"store/two.mp3": "File", "best/two.mp3": "File"}
+        daemon.shows(base | two | late | file)
+        link(music, every="store/a")
+        every = {"every/b/2.mp3": "Two"}
+        daemon.shows(base | two | late | file | every)
+        (music / "best/late").unlink()
+        (music / "store/two.mp3").unlink()
+        daemon.shows(base | two | {"late/3.mp3": "Late"} | every)
+        (music / "store/a").rename(music / "store/c")
+        daemon.shows(base | {"store/c/b/2.mp3": "Two", "late/3.mp3": "Late"})
+        (music / "store/c").rename(music / "store/a")
+        daemon.shows(base | two | {"late/3.mp3": "Late"} | every)
+        assert run("verify", "--deep", "--json", db=db, config=FOLLOW).object["ok"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
+from indexer.library import Library
 from indexer.store import schema
 from indexer.store.spellings import searchable
+from tests.trees import Plant, put, song
 
 TABLE = schema.statements(schema.SEARCH_TOKENS)[-1]
 ADD = "INSERT INTO track_search (rowid, title) VALUES (?, ?)"
@@ -61,3 +64,19 @@ def test_a_program_that_asks_need_not_fold(opened: Opened, asked: str) -> None:
     connection.execute(ADD, (7, searchable("Björk: Кино, Don't Stop, AC/DC, José")))
     connection.execute(ADD, (8, searchable("Sigur Rós")))
     assert [rowid for (rowid,) in connection.execute(ASK, (asked,))] == [7]
+
+
+def test_words_of_any_length_are_what_verify_expects_and_can_be_taken_out_again(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    """FTS5 would cut them at 32 768 bytes, within a character of more than one."""
+    words = ["a" * 40_000, "x" + "ж" * 40_000, "z" * 999, "y" * 1001, "y" * 1002]
+    plant({f"{number}.mp3": song(f"Song {word}") for number, word in enumerate(words)})
+    library.scan()
+    assert library.verify(deep=True).ok
+    assert len(list(library.search(["a" * 900]))) == 1
+    assert len(list(library.search(["z" * 999]))) == 1
+    put(music, "0.mp3", song("Short"))
+    (music / "1.mp3").unlink()
+    library.scan()
+    assert library.verify(deep=True).ok

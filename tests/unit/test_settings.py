@@ -219,6 +219,35 @@ def test_a_file_that_is_not_utf8_names_the_line(config: Path) -> None:
         load(config, environ={})
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = " + "[" * 100_000, "brackets within brackets too often"),
+        ("a = " + "{b = " * 50_000, "brackets within brackets too often"),
+        ("#" * (1 << 20) + "#", "larger than 1 MB"),
+    ],
+    ids=["arrays", "tables", "large"],
+)
+def test_a_file_that_no_person_writes_is_told_in_a_line(
+    config: Path, text: str, words: str
+) -> None:
+    config.write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        load(config, environ={})
+    with pytest.raises(SettingsError, match="larger than 1 MB"):
+        load(Path("/dev/zero"), environ={})
+
+
+def test_a_database_needs_a_name(config: Path) -> None:
+    config.write_text('db = "/"')
+    with pytest.raises(
+        SettingsError, match=r'config.toml:1: db = "/": expected the path of a file'
+    ):
+        load(config, environ={})
+    with pytest.raises(SettingsError, match=r"INDEXER_DB=/: expected the path of a file"):
+        load(environ={"INDEXER_DB": "/"})
+
+
 # Origins of values
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import apsw
@@ -41,6 +42,19 @@ def test_what_sqlite_says_of_the_file_is_told_with_what_to_do(
     assert type(caught.value) is told
     if told is errors.DatabaseDamaged:
         assert "`indexer repair`" in str(caught.value)
+
+
+@pytest.mark.parametrize("raised", [apsw.CantOpenError, apsw.ReadOnlyError])
+def test_an_index_in_a_folder_that_cannot_be_written_is_told_how_to_be_read(
+    settings: Settings,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: type[Exception],
+) -> None:
+    del connection
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != settings.db.parent)
+    with pytest.raises(errors.DatabaseError, match="`indexer backup FILE`"), explained(settings.db):
+        raise raised("unable to open database file")
 
 
 @pytest.mark.parametrize(

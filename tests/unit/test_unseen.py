@@ -128,3 +128,16 @@ def test_names_that_no_rule_wants_are_no_problem(
     damage(monkeypatch, "cover.txt", ".hidden.mp3", number=errno.EIO)
     library.scan()
     assert problems(library) == {}
+
+
+def test_what_could_not_be_looked_at_at_all_is_not_ok(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("One")})
+    library.scan()
+    music.rename(music.with_name("away"))
+    for deep in (False, True):
+        verified = library.verify(deep=deep)
+        assert (verified.ok, verified.checked, len(verified.offline)) == (False, 0, 1)
+    music.with_name("away").rename(music)
+    assert library.verify().ok

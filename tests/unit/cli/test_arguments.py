@@ -8,6 +8,7 @@ import click
 import pytest
 
 from indexer.cli import main
+from indexer.cli.arguments import at_least, file_argument
 from indexer.cli.commands import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -90,3 +91,17 @@ def test_version_names_all_that_takes_part(indexer: Run) -> None:
     assert (code, err) == (0, "")
     names = [line.split()[0] for line in out.splitlines()]
     assert names == ["music-indexer", "Python", "SQLite", "watchdog", "rq", "schema"]
+
+
+def test_a_number_beyond_all_counts_is_the_largest_one() -> None:
+    assert at_least(0)("9" * 30) == at_least(0)("9" * 20) < 2**63
+    with pytest.raises(click.BadParameter, match="not a whole number of 0 or more"):
+        at_least(0)("-" + "9" * 30)
+
+
+def test_a_folder_without_a_name_is_no_file(indexer: Run) -> None:
+    for words in (("--db", "/", "status"), ("--db", "//", "scan"), ("metrics", "--textfile", "/")):
+        code, out, err = indexer(*words)
+        assert (code, out) == (2, "")
+        assert "names no file" in err
+    assert file_argument(".") == Path()

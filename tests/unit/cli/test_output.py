@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import errno
 import io
+import logging
 import os
 import select
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from indexer.cli.log import log_to_stderr
 from indexer.cli.output import Output, can_redraw, prepare_streams, say
+from indexer.cli.session import Session
 
 
 @contextmanager
@@ -87,6 +93,49 @@ def test_a_full_disk_is_told_with_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
         output.lines(["text"])
         with pytest.raises(OSError, match="No space left on device: 'standard output'"):
             output.flush()
+
+
+def test_any_error_of_stdout_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(error: int) -> Callable[[str], int]:
+        def write(_: str) -> int:
+            raise OSError(error, os.strerror(error))
+
+        return write
+
+    def command() -> int:
+        session.output.lines(["text"])
+        return 0
+
+    with open(os.devnull, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        for error in (errno.EBADF, errno.EAGAIN, errno.EFBIG, errno.ECONNRESET):
+            session = Session()
+            monkeypatch.setattr(stream, "write", fail(error))
+            assert session.exit_code(command) == 3
+            said = f"indexer: standard output: {os.strerror(error)}\n"
+            assert capsys.readouterr().err == said
+
+
+def test_a_log_that_cannot_be_written_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    log_to_stderr()
+    monkeypatch.setattr(sys.stderr, "write", write)
+    logging.getLogger("indexer").warning("a message")
+    say("another")
+
+
+def test_a_full_disk_below_stderr_leaves_the_exit_code_as_it_is(tmp_path: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "indexer", "--db", tmp_path / "none.db", "status"],
+            stderr=full,
+            check=False,
+        )
+    assert ended.returncode == 3
 
 
 def test_closed_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,21 @@ def test_the_line_tells_phase_files_rate_and_time_left(clock: Clock) -> None:
     assert "100 of 1 000 files  100 files/s  9.0 s left" in drawn
 
 
+def test_a_terminal_that_is_gone_ends_the_drawing_and_not_the_work(clock: Clock) -> None:
+    ours, theirs = pty.openpty()
+    with pytest.MonkeyPatch.context() as patch, open(theirs, "w", encoding="utf-8") as stream:
+        patch.setenv("TERM", "xterm-256color")
+        patch.setattr(sys, "stderr", stream)
+        with ProgressLine(clock) as line:
+            os.close(ours)
+            for second in range(1, 4):
+                clock.now = second
+                line(reading(second))
+        assert sys.stderr is stream
+        with open(os.devnull, "wb") as nothing:  # takes what is in the buffer
+            os.dup2(nothing.fileno(), theirs)
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100])
 @pytest.mark.parametrize(
     ("progress", "words"),
