@@ -34,7 +34,7 @@ from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Scan, ScanOptions, joined
 from indexer.store import pending, roots, tracks
-from indexer.store.connection import Connection, size_cache, write_transaction
+from indexer.store.connection import Connection, tune, write_transaction
 from indexer.store.pending import PendingRow
 
 _EVIDENCE_MARGIN_S: Final = 0.25
@@ -133,7 +133,7 @@ class LocalEngine:
         self._run_id = scan_id
         if scan_id:
             self._answered_before = run_counts.answered(self._connection, scan_id)
-        size_cache(self._connection, seeding=True)
+        tune(self._connection, seeding=True)
         try:
             with collector_relaxed():
                 known = {row.hint: row for row in rows}
@@ -153,7 +153,7 @@ class LocalEngine:
                     self._count_listing()
         finally:
             self.readers.close()
-            size_cache(self._connection, seeding=False)
+            tune(self._connection, seeding=False)
         self.result.pending = len(self.writer.left)
         return self.result
 
