@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from indexer import paths
+from indexer.store import spellings
 from indexer.store.folding import fold
 from indexer.store.spellings import searchable
 
@@ -98,6 +99,16 @@ def _rest(folder: str, *named: str | None) -> str | None:
     known = {word for name in named if name for word in searchable(name).split()}
     words = dict.fromkeys(searchable(folder).split())
     return " ".join(word for word in words if word not in known) or None
+
+
+def forget() -> None:
+    """Clear what is remembered of texts.
+
+    After much work these are thousands of small objects, most of them alone in a page of memory.
+    """
+    _rest.cache_clear()
+    in_folder.cache_clear()
+    spellings.forget()
 
 
 def tag_words(value: str) -> str:

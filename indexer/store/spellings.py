@@ -70,6 +70,12 @@ def searchable(text: str) -> str:
     return " ".join([folded, *more[:_MOST]]) if more else folded
 
 
+def forget() -> None:
+    """Clear what is remembered of texts; see `search_rows.forget`."""
+    for remembered in (fold, searchable, _of_word):
+        remembered.cache_clear()
+
+
 def other_spellings(text: str) -> tuple[str, ...]:
     """The other spellings of all words of a text, each one word."""
     found: list[str] = []
