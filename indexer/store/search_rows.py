@@ -122,6 +122,16 @@ def told(connection: Writing) -> Iterator[tuple[int, Texts]]:
         yield track_id, texts_of(path, words)
 
 
+def add(connection: Writing, track_id: int, texts: Texts) -> None:
+    """Add a track that entered the view."""
+    connection.execute(ADD, row_of(track_id, texts))
+
+
+def drop(connection: Writing, track_id: int, texts: Texts) -> None:
+    """Remove a track; `texts` must be exactly those it was added with."""
+    connection.execute(DROP, row_of(track_id, texts))
+
+
 def add_all(connection: Writing, tracks: Iterable[tuple[int, Texts]]) -> None:
     """Add tracks that entered the view, in the order of their ids."""
     connection.executemany(ADD, (row_of(track_id, texts) for track_id, texts in tracks))

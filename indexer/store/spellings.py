@@ -62,8 +62,10 @@ def _due() -> re.Pattern[str]:
 @lru_cache(maxsize=128)  # as `fold`; there are more kinds of texts here
 def searchable(text: str) -> str:
     """A text as it is in the index: its folded words, then their other spellings."""
+    if _PLAIN.fullmatch(text):
+        return " ".join(text.lower().split())  # as `fold` does it, which need not remember it
     folded = fold(text)
-    if _PLAIN.fullmatch(text) or (text.isascii() and _due().search(text) is None):
+    if text.isascii() and _due().search(text) is None:
         return folded
     words = folded.split()
     more = [word for word in other_spellings(text) if word not in words]
