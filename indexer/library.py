@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer import errors, history, places, report, verify
+from indexer import errors, places, report
 from indexer.engine.coordinator import Completed, Request, RunCoordinator, coordinating
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup, Stop, never
@@ -94,13 +94,8 @@ class Library(Lookup):
             self._check_queues()
         with self._dispatching("scan", stop) as dispatcher:
             watched = roots.watched(dispatcher.connection)
-            for path in paths:
-                history.check_known(
-                    dispatcher.connection,
-                    path,
-                    watched,
-                    follow_links=self._settings.follow_links,
-                )
+            if paths:
+                self._check_known(dispatcher.connection, paths, watched)
             hints = places.hints_for(paths, watched)
             hinted = {hint.root_id for hint in hints}
             chosen = tuple(root for root in watched if root.id in hinted)
@@ -108,6 +103,14 @@ class Library(Lookup):
             told = _report(dispatcher.run(request, listener=listener, stop=stop))
             self._contradictions = contradictions(watched, self._settings)
             return told
+
+    def _check_known(
+        self, connection: Connection, paths: Sequence[bytes], watched: Sequence[RootRow]
+    ) -> None:
+        from indexer.history import check_known  # late: a scan of everything needs none of it
+
+        for path in paths:
+            check_known(connection, path, watched, follow_links=self._settings.follow_links)
 
     def rebuild(
         self,
@@ -236,6 +239,8 @@ class Library(Lookup):
         self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = never
     ) -> report.VerifyReport:
         """Compare index and disk, twice where they differ; `deep` reads all tags again."""
+        from indexer import verify  # late: it knows of every table
+
         with explained(self._database):
             verifier = verify.Verifier(
                 self._reading(), self._settings, self._wanted, listener=listener, stop=stop

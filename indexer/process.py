@@ -156,12 +156,17 @@ def collector_relaxed() -> Iterator[None]:
 def give_back(connection: Connection) -> None:
     """Move the log into the database as far as other processes allow, and free unused memory.
 
-    SQLite's caches, garbage, and the free pages of the allocator go back to the system.
+    SQLite's caches, what is remembered of texts, garbage, and the free pages of the allocator go
+    back to the system.
     """
+    from indexer.spelling import plain
+    from indexer.store import search_rows
     from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
 
     checkpoint(connection)
     connection.pragma("shrink_memory")
+    search_rows.forget()
+    plain.cache_clear()
     gc.collect()
     free_unused()
 

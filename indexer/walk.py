@@ -162,7 +162,8 @@ class _Lister:
             with os.scandir(fd) as listing:
                 entries = list(listing)
             self.found.append(Listed(self._folder))
-            if not self._take_rules(fd, {one.name for one in entries if one.name in RULE_NAMES}):
+            rule_names = [one.name for one in entries if one.name in RULE_NAMES]
+            if rule_names and not self._take_rules(fd, rule_names):
                 if self._path_filter.sidecars:
                     self.found[0] = Listed(self._folder, ())
                 return []
@@ -184,10 +185,12 @@ class _Lister:
 
     def _with_sidecars(self) -> Listed:
         self._sidecars.sort(key=itemgetter(0))
-        unseen = frozenset(paths.name_of(one.path) for one in self._unseen)
+        if not self._unseen:  # nearly always
+            return Listed(self._folder, tuple(self._sidecars))
+        unseen = frozenset([paths.name_of(one.path) for one in self._unseen])
         return Listed(self._folder, tuple(self._sidecars), unseen)
 
-    def _take_rules(self, fd: int, names: set[str]) -> bool:
+    def _take_rules(self, fd: int, names: Sequence[str]) -> bool:
         """Add the folder's own rules; False where they exclude all of it."""
         if os.fsdecode(NO_MEDIA) in names and has_no_media(fd):
             return False
@@ -220,11 +223,15 @@ class _Lister:
             name = entry.name.encode(*_ENCODING)
             path = before_name + name
             try:
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_file(follow_symlinks=False):  # nearly always
+                    pass
+                elif entry.is_dir(follow_symlinks=False):
                     others += self._keep_folder(name, path)
+                    continue
                 elif entry.is_symlink():
                     others += self._keep_link(name, path) if self._path_filter.follow_links else ()
-                elif is_wanted(name) and not (rules.files and rules.ignore(path)):
+                    continue
+                if is_wanted(name) and not (rules.files and rules.ignore(path)):
                     status = entry.stat(follow_symlinks=False)
                     is_own = status.st_dev == device
                     disk = disk_id if is_own else self._tree.disk_id_of(path, status)

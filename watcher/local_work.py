@@ -16,12 +16,13 @@ from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
-from indexer.readers.artwork import ArtworkWork, forget_unwanted
+from indexer.readers.artwork import ArtworkWork
 from indexer.readers.limited import LimitedReaders
 from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
+from indexer.stages.artwork_wanted import forget_unwanted
 from indexer.stages.fresh_files import FreshFiles
 from indexer.store import counted, pending, roots, scans, tracks
 from indexer.store.connection import Connection, write_transaction

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from indexer.model import Hint
-from indexer.readers.artwork import has_due
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
+from indexer.stages.artwork_wanted import has_due
 from indexer.store import counted, scans
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow

@@ -16,7 +16,6 @@ from indexer import errors
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener, Progress
-from indexer.readers.artwork import ArtworkWork, count_due, forget_unwanted, has_due, purge, steps
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.roots.open_roots import OpenRoots
@@ -26,6 +25,7 @@ from indexer.runs.result import Result, follow
 from indexer.runs.wakeup import request_run, wake
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
+from indexer.stages.artwork_wanted import count_due, forget_unwanted, has_due
 from indexer.store import counted, pending, roots, scans, tracks, upkeep
 from indexer.store.connection import (
     Connection,
@@ -173,6 +173,8 @@ class RunCoordinator:
         forget_unwanted(self.connection, self._settings)
         if not has_due(self.connection, self._settings):
             return 0
+        from indexer.readers.artwork import ArtworkWork, steps  # late: most scans make nothing due
+
         watched = roots.watched(self.connection)
         open_trees = open_roots.open_roots(
             self.connection, watched, follow_links=self._path_filter.follow_links
@@ -276,6 +278,8 @@ class RunCoordinator:
                     self._settings.keep_changes,
                 )
                 if is_new_day:
+                    from indexer.readers.artwork import purge  # late: once a day
+
                     purge(self.connection, self._settings)
                 self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
             return offline, result

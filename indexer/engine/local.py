@@ -14,7 +14,7 @@ from msgspec import Struct
 from indexer.disk.tree import Tree
 from indexer.engine.background import BackgroundReads
 from indexer.engine.chunk_writer import ChunkWriter
-from indexer.engine.read_jobs import ReadJobs
+from indexer.engine.read_jobs import ReadJobs, in_groups
 from indexer.engine.run_progress import RunProgress
 from indexer.engine.run_readers import RunReaders
 from indexer.evidence import ignore_lease_signal
@@ -34,12 +34,15 @@ from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Scan, ScanOptions, joined
 from indexer.store import pending, roots, tracks
-from indexer.store.connection import Connection, size_cache, write_transaction
+from indexer.store.connection import Connection, tune, write_transaction
 from indexer.store.pending import PendingRow
 
 _EVIDENCE_MARGIN_S: Final = 0.25
 """Margin over `still`, since a file's times begin with the kernel's last tick."""
 
+_SEED_PLANS: Final = 4
+"""Chunks of a first scan whose rows of `pending` are written in one transaction. Measured with
+100 000 files: 4 MB less written of 225."""
 _MOST_DECLINED: Final = 200
 """Rows of files for mutagen that are kept during a scan; then it waits for some. A guess."""
 _DECLINED_WAIT_S: Final = 0.25
@@ -95,6 +98,7 @@ class LocalEngine:
             connection, trees, path_filter, rows, copy_window=settings.copy_window
         )
         self._run_id = 0
+        self._is_seed = False
         self._answered_before = 0
         self._background = None if daemon is None else daemon.background
         self._progress = RunProgress(result, listener)
@@ -126,14 +130,14 @@ class LocalEngine:
         ignore_lease_signal()
         self._progress.expected = expected
         is_everything = any(hint.recursive and not hint.folder for hint in hints)
-        is_seed = is_everything and tracks.is_empty(self._connection)
+        self._is_seed = is_everything and tracks.is_empty(self._connection)
         self.writer.is_everything = is_everything
-        self.writer.follows_links = not self._is_patient and not is_seed
+        self.writer.follows_links = not self._is_patient and not self._is_seed
         before = pending.newest_id(self._connection)
         self._run_id = scan_id
         if scan_id:
             self._answered_before = run_counts.answered(self._connection, scan_id)
-        size_cache(self._connection, seeding=True)
+        tune(self._connection, seeding=True)
         try:
             with collector_relaxed():
                 known = {row.hint: row for row in rows}
@@ -153,7 +157,7 @@ class LocalEngine:
                     self._count_listing()
         finally:
             self.readers.close()
-            size_cache(self._connection, seeding=False)
+            tune(self._connection, seeding=False)
         self.result.pending = len(self.writer.left)
         return self.result
 
@@ -194,9 +198,9 @@ class LocalEngine:
     def _jobs(self, rows: ReadJobs) -> Iterator[ReadJob]:
         """Plan all scans, and make each plan durable before work on it begins."""
         for scan in self._progress.scans:
-            for early in scan.plans():
-                plan = rows.without_work(scan, early)
-                yield from rows.durable(scan.hint, plan)
+            for early in in_groups(scan.plans(), _SEED_PLANS if self._is_seed else 1):
+                plans = [rows.without_work(scan, plan) for plan in early]
+                yield from rows.durable(scan.hint, plans)
         self._progress.phase = "reading"
 
     def _late_jobs(self, rows: ReadJobs) -> Iterator[ReadJob]:
@@ -206,7 +210,7 @@ class LocalEngine:
                 plan = rows.without_work(scan, late)
                 if self._background is not None and self._background.limited.files:
                     plan = self._background.without_held(plan)
-                yield from rows.durable(scan.hint, plan)
+                yield from rows.durable(scan.hint, [plan])
 
     def _read_declined(self) -> None:
         """Wait for what was handed over; a daemon's full scan does so while it comes quickly."""

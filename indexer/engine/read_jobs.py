@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -37,26 +38,29 @@ class ReadJobs:
         self._declined = declined
         self._background = background
 
-    def durable(self, hint: Hint, plan: Plan) -> Iterator[ReadJob]:
-        """One row for the chunk; the first one writes the hint's own row, too.
+    def durable(self, hint: Hint, plans: Iterable[Plan]) -> list[ReadJob]:
+        """One row for each chunk, in one transaction; the first writes the hint's own row, too.
 
         So a scan that finds nothing to do writes nothing (rule R14). And there is no job where the
         root was removed since the scan began.
         """
-        if not plan.names:
-            return
-        now_ms = _now_ms()
+        plans = [plan for plan in plans if plan.names]
+        if not plans:
+            return []
         with write_transaction(self._connection):
             if not roots.is_watched(self._connection, hint.root_id):
-                return
-            row = pending.add_chunk(
-                self._connection,
-                Hint(hint.root_id, b"", plan.names, reread=hint.reread),
-                self._own_row(hint, now_ms).generation,
-                now_ms,
-                scan_id=self._run_id,
-            )
-        yield ReadJob(plan, row)
+                return []
+            return [ReadJob(plan, self._add(hint, plan)) for plan in plans]
+
+    def _add(self, hint: Hint, plan: Plan) -> PendingRow:
+        now_ms = _now_ms()
+        return pending.add_chunk(
+            self._connection,
+            Hint(hint.root_id, b"", plan.names, reread=hint.reread),
+            self._own_row(hint, now_ms).generation,
+            now_ms,
+            scan_id=self._run_id,
+        )
 
     def _own_row(self, hint: Hint, now_ms: int) -> PendingRow:
         """The hint's own row, which is written when there is something to do for it."""
@@ -95,6 +99,15 @@ class ReadJobs:
                     own = self._own_row(scan.hint, now_ms)
                     counted.add_dropped(self._connection, in_work, own, now_ms)
         return msgspec.structs.replace(plan, read=tuple(read))
+
+
+def in_groups(plans: Iterable[Plan], most: int) -> Iterator[list[Plan]]:
+    """Plans in groups of 1, 2, 4 and so on up to `most`, so that the first is there at once."""
+    left = iter(plans)
+    size = 1
+    while group := list(islice(left, size)):
+        yield group
+        size = min(2 * size, most)
 
 
 def _now_ms() -> int:

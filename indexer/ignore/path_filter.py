@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -22,6 +22,8 @@ NO_MEDIA: Final = b".nomedia"
 RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
 """As a listing names them."""
 _DOT: Final = ord(".")
+_WILD: Final = frozenset("*?[")
+"""What is no literal letter in a pattern of `fnmatch`."""
 _MOST_FILES: Final = 64
 """Maximum ignore files that apply to one folder. A guess; few folders are nested so deep."""
 
@@ -47,7 +49,7 @@ class PathFilter:
         self.follow_links = follow_links
         self._hidden = hidden
         self._ignored_names = tuple(ignored_names)
-        self._match_ignored = _matcher(ignored_names)
+        self._is_ignored = _IgnoredNames(ignored_names).has
 
     def without_files(self) -> PathFilter:
         """The same filter for folders, without any files: to list folders only."""
@@ -63,7 +65,7 @@ class PathFilter:
         dot = name.rfind(b".")  # as `paths.suffix_of`; a scan calls this for every name
         if dot < 1 or name[dot:].lower() not in self.suffixes:
             return False
-        return self._any(name) if name[0] == _DOT else self._match_ignored(name) is None
+        return self._any(name) if name[0] == _DOT else not self._is_ignored(name)
 
     def sidecar(self, name: bytes) -> bool:
         """Whether a file of this name is wanted that is no music: a picture, lyrics, a playlist."""
@@ -81,21 +83,34 @@ class PathFilter:
     def _any(self, name: bytes) -> bool:
         if name.startswith(b".") and (not self._hidden or name.startswith(b"._")):
             return False
-        return self._match_ignored(name) is None
+        return not self._is_ignored(name)
 
 
-def _matcher(names: Sequence[str]) -> Callable[[bytes], object | None]:
-    """Match a name against these fnmatch patterns; the function returns None without a match.
+class _IgnoredNames:
+    """Names that match one of some fnmatch patterns.
 
-    `fnmatch` makes expressions without backtracking, and takes invalid patterns literally. In
-    bytes a `?` would match a part of a character, so patterns with one are matched as text.
+    Patterns without wildcards but a first `*` are compared as they are: each name of a listing is
+    asked for, and an expression takes longer. No function is made here, since a filter is sent to
+    the helper of a share.
     """
-    patterns = [fnmatch.translate(name) for name in names]
-    expression = "|".join(patterns) or "(?!)"
-    if not any(letter in name for name in names for letter in "?["):
-        return re.compile(os.fsencode(expression)).match
-    match = re.compile(expression).match
-    return lambda name: match(os.fsdecode(name))
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        plain = [one for one in patterns if not _WILD.intersection(one.removeprefix("*"))]
+        self._exact = frozenset(os.fsencode(one) for one in plain if not one.startswith("*"))
+        self._ends = tuple(os.fsencode(one[1:]) for one in plain if one.startswith("*"))
+        others = [fnmatch.translate(one) for one in patterns if one not in plain]
+        self._expression = re.compile("|".join(others)) if others else None
+
+    def has(self, name: bytes) -> bool:
+        """Whether a name is one of them.
+
+        `fnmatch` makes expressions without backtracking, and takes invalid patterns literally. In
+        bytes a `?` would match a part of a character, so they match text.
+        """
+        if name in self._exact or name.endswith(self._ends):
+            return True
+        expression = self._expression
+        return expression is not None and expression.match(os.fsdecode(name)) is not None
 
 
 class IgnoreFile(Struct, frozen=True):

@@ -15,8 +15,9 @@ import msgspec
 from indexer import errors
 from indexer.queue.jobs import read_order
 from indexer.queue.queues import ALIVE, ARTWORK_IDS, ARTWORK_JOBS, JobState, Queues
-from indexer.readers.artwork import ArtworkWork, forget_unwanted, kinds_wanted, steps
+from indexer.readers.artwork import ArtworkWork, steps
 from indexer.runs.throughput import Step
+from indexer.stages.artwork_wanted import forget_unwanted, kinds_wanted
 from indexer.store import artwork
 from indexer.store.artwork import OwnerKind
 

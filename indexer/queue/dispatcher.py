@@ -22,11 +22,11 @@ from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
 from indexer.queue.messages import BatchOrder, FactsText, FileText, Origin, PathText, ScanOrder
 from indexer.queue.queues import Queues, chunk_job, files_in, scan_job
 from indexer.queue.redis_client import answering, connect, state_of
-from indexer.readers.artwork import kinds_wanted
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
 from indexer.shares.hanging import ask_at
+from indexer.stages.artwork_wanted import kinds_wanted
 from indexer.stages.extract import stamp_at
 from indexer.store import pending, roots
 from indexer.store.connection import Connection, token_of, write_transaction

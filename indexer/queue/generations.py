@@ -8,9 +8,9 @@ from indexer.queue.artwork import put_jobs
 from indexer.queue.index_context import IndexContext, now_ms
 from indexer.queue.messages import ScanOrder
 from indexer.queue.queues import scan_job
-from indexer.readers.artwork import kinds_wanted
 from indexer.runs import run_counts
 from indexer.runs.wakeup import wake
+from indexer.stages.artwork_wanted import kinds_wanted
 from indexer.stages.rows import Rows
 from indexer.store import counted, pending, roots, scans, tracks
 from indexer.store.connection import write_transaction

@@ -23,7 +23,7 @@ from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.store import pending, tracks
-from indexer.store.connection import size_cache, write_transaction
+from indexer.store.connection import tune, write_transaction
 
 if TYPE_CHECKING:
     from indexer.queue.index_worker import IndexWorker
@@ -83,7 +83,7 @@ def _write(
     met = tracks.inodes_met(connection, [one.entry.stamp.inode for one in ready.findings])
     replaced = links_of_replaced(connection, ready, everything=origin.everything)
     rows = Rows(connection, {tree.root_id: tree.name for tree in open_trees.trees.values()})
-    size_cache(connection, seeding=origin.everything)
+    tune(connection, seeding=origin.everything)
     inserter = Inserter(connection, open_trees.trees, rows)
     return inserter.write(row, ready, now_ms(), count=follow), answered_too
 

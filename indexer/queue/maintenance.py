@@ -8,7 +8,7 @@ import msgspec
 
 from indexer.process import give_back
 from indexer.queue.jobs import read_order
-from indexer.store.connection import size_cache
+from indexer.store.connection import tune
 
 if TYPE_CHECKING:
     from indexer.queue.index_worker import IndexWorker
@@ -18,5 +18,5 @@ def run(worker: IndexWorker, raw: msgspec.Raw) -> None:
     """Move the log into the database, and give memory back. `raw` is `{"index": TOKEN}`."""
     context = worker.context
     context.check(read_order(raw, dict[str, str])["index"])
-    size_cache(context.connection, seeding=False)
+    tune(context.connection, seeding=False)
     give_back(context.connection)

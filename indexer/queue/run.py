@@ -14,10 +14,10 @@ from indexer.queue.dispatcher import Dispatcher
 from indexer.queue.monitor import RedisRates, connected
 from indexer.queue.profiles import QUEUES
 from indexer.queue.redis_client import answering, state_of
-from indexer.readers.artwork import count_due
 from indexer.runs import run_counts
 from indexer.runs.result import follow
 from indexer.settings import Settings
+from indexer.stages.artwork_wanted import count_due
 from indexer.store import pending
 from indexer.store.connection import Connection
 

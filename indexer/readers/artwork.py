@@ -33,7 +33,7 @@ from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
 from indexer.stages.playlists import PlaylistStage
-from indexer.store import artwork, pictures, playlists
+from indexer.store import artwork, pictures
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, savepoint, write_transaction
 
@@ -444,38 +444,6 @@ def _written_at(cache: ThumbnailCache, digest: bytes) -> float:
         return cache.path_of(digest, KEPT_SIZE).stat().st_mtime
     except OSError:
         return 0.0
-
-
-def kinds_wanted(settings: Settings) -> tuple[OwnerKind, ...]:
-    """The kinds of owners that the settings want to be worked for.
-
-    Always that of playlists: where they are not wanted none is due, and lyrics need no owner.
-    """
-    return tuple(OwnerKind) if settings.artwork else (OwnerKind.PLAYLIST,)
-
-
-def has_due(connection: Connection, settings: Settings) -> bool:
-    """Whether anything is due that the settings want."""
-    return artwork.has_due(connection, None if settings.artwork else OwnerKind.PLAYLIST)
-
-
-def count_due(connection: Connection, settings: Settings) -> int:
-    """How many owners and folders are due that the settings want."""
-    albums, artists, folders = artwork.count_due(connection)
-    number = folders + playlists.count_due(connection)
-    return number + albums + artists if settings.artwork else number
-
-
-def forget_unwanted(connection: Connection, settings: Settings) -> None:
-    """Drop all that is known of pictures, or of playlists, where the settings want none."""
-    no_artwork = not settings.artwork and artwork.has_any(connection)
-    no_playlists = not settings.playlists and playlists.has_any(connection)
-    if no_artwork or no_playlists:
-        with write_transaction(connection):
-            if no_artwork:
-                artwork.forget_all(connection)
-            if no_playlists:
-                playlists.forget_all(connection)
 
 
 def steps(work: ArtworkWork, trees: Mapping[int, Tree], stop: Callable[[], bool]) -> Iterator[Step]:

@@ -26,8 +26,8 @@ READER = (sys.executable, "-P", "-m", "indexer.readers.reader")
 """`-P`: never import from the current folder."""
 
 IN_FLIGHT = 6
-"""Chunks a reader has at once: one that it reads, and five so that it never waits while we write
-eight in one transaction, or the disk. Their answers, 125 KB each, fit into its pipe."""
+"""Chunks a reader has at once: one that it reads, and five so that it rarely waits while we write
+sixteen in one transaction, or the disk. Their answers, 125 KB each, fit into its pipe."""
 
 STILLBORN = 3
 """After so many readers in a row that end before their first frame, none will start. A guess."""

@@ -99,6 +99,7 @@ def _compare_run(
 ) -> Generator[Compared, None, int]:
     """Compare a run of files; returns the number of those that equal their rows."""
     path_at, seen_at, scan_at, version_at = TOLD
+    present, any_troubled = RowState.PRESENT.value, bool(troubled)
     row, rows = ours.next, ours.rows
     same = 0
     for path, status, disk_id in run.files:
@@ -110,9 +111,11 @@ def _compare_run(
             continue
         now = (
             status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
-            RowState.PRESENT, disk_id,
+            present, disk_id,
         )  # fmt: skip
-        is_same = row[seen_at] == now and S_ISREG(status.st_mode) and path not in troubled
+        is_same = row[seen_at] == now and S_ISREG(status.st_mode)
+        if any_troubled and path in troubled:
+            is_same = False
         if is_same and row[version_at] and row[scan_at] >= reread:
             same += 1
         else:

@@ -27,7 +27,6 @@ from indexer.store import (
     problems,
     roots,
     scrubs,
-    search,
     search_rows,
     tracks,
 )
@@ -101,8 +100,8 @@ class Rows:
         old = reshape(before, known.path, self._name_of(known.root_id))
         texts_before, texts = old.texts(known.path), shaped.texts(row.path)
         if texts_before != texts:
-            search.drop(self._connection, row.id, texts_before)
-            search.add(self._connection, row.id, texts)
+            search_rows.drop(self._connection, row.id, texts_before)
+            search_rows.add(self._connection, row.id, texts)
         if _names(old) != _names(shaped):
             self._catalog.unlink(row.id)
             self._catalog.link(row.id, *_names(shaped))
@@ -287,13 +286,13 @@ class Rows:
         return self._catalog.album_id(key, *shaped.album_name)
 
     def _put_in(self, track_id: int, row: IndexedFile, shaped: Shaped) -> None:
-        search.add(self._connection, track_id, shaped.texts(row.path))
+        search_rows.add(self._connection, track_id, shaped.texts(row.path))
         self._catalog.link(track_id, *_names(shaped))
         self._mark_folders(row)
 
     def _take_out(self, known: IndexedFile, columns: tracks.Columns) -> None:
         texts = Shaped(columns, (), (), ()).texts(known.path)
-        search.drop(self._connection, known.id, texts)
+        search_rows.drop(self._connection, known.id, texts)
         self._catalog.unlink(known.id)
         self._catalog.detach_from_album(tracks.album_of(self._connection, known.id))
         self._mark_folders(known)

@@ -14,7 +14,7 @@ import msgspec
 from indexer.store.connection import Connection, select
 from indexer.store.likeness import EXACT, Likeness
 from indexer.store.query import Question, Term, Words
-from indexer.store.search_rows import ADD, DROP, Texts, row_of, texts_of
+from indexer.store.search_rows import row_of, texts_of
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -83,16 +83,6 @@ class Condition(NamedTuple):
 
     sql: str
     values: tuple[object, ...]
-
-
-def add(connection: Connection, track_id: int, texts: Texts) -> None:
-    """Add a track that entered the view."""
-    connection.execute(ADD, row_of(track_id, texts))
-
-
-def drop(connection: Connection, track_id: int, texts: Texts) -> None:
-    """Remove a track; `texts` must be exactly those it was added with."""
-    connection.execute(DROP, row_of(track_id, texts))
 
 
 def conditions(question: Question) -> list[Condition]:

@@ -65,14 +65,22 @@ def _due() -> re.Pattern[str]:
 @lru_cache(maxsize=128)  # as `fold`; there are more kinds of texts here
 def searchable(text: str) -> str:
     """A text as it is in the index: its folded words, then their other spellings."""
+    if len(text) <= _LONGEST_WORD and _PLAIN.fullmatch(text):
+        return " ".join(text.lower().split())  # as `fold` does it, which need not remember it
     folded = fold(text)
     if len(folded) > _LONGEST_WORD:
         folded = " ".join(word[:_LONGEST_WORD] for word in folded.split(" "))
-    if _PLAIN.fullmatch(text) or (text.isascii() and _due().search(text) is None):
+    if text.isascii() and _due().search(text) is None:
         return folded
     words = folded.split()
     more = [word for word in other_spellings(text) if word not in words]
     return " ".join([folded, *more[:_MOST]]) if more else folded
+
+
+def forget() -> None:
+    """Clear what is remembered of texts; see `search_rows.forget`."""
+    for remembered in (fold, searchable, _of_word):
+        remembered.cache_clear()
 
 
 def other_spellings(text: str) -> tuple[str, ...]:

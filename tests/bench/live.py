@@ -28,7 +28,7 @@ from tests.bench.bars import Bar, lines
 from tests.bench.catalogue import albums
 from tests.bench.make import make, write_track
 from tests.bench.photograph import cover
-from tests.bench.process import pss_of_tree
+from tests.bench.process import OF_A_SERVICE, pss_of_tree
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, cpu_ticks, io_of, watching
 from tests.programs import eventually
@@ -84,7 +84,9 @@ class Bench:
         yield from self._started_again()
 
     def _watching(self, *words: Path) -> AbstractContextManager[Daemon]:
-        return watching(*words, db=self._db, config=SETTINGS, log=self._work / "log")
+        return watching(
+            *words, db=self._db, config=SETTINGS, env=OF_A_SERVICE, log=self._work / "log"
+        )
 
     def _at_rest(self, daemon: Daemon, rest_s: float) -> Iterator[Bar]:
         daemon.sleeps()

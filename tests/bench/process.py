@@ -22,6 +22,10 @@ SAMPLE_S = 0.02
 GENTLE_S = 0.5
 """An interval that takes a hundredth of a core, for runs of minutes."""
 
+OF_A_SERVICE = {"PYTHONMALLOC": "malloc"}
+"""Environment of the daemon in its systemd unit and its container: what a scan has used goes back
+to the system."""
+
 
 class Cost(Struct, frozen=True):
     """The cost of one run. Bytes written are those to disks, not to tmpfs."""

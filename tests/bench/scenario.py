@@ -39,7 +39,7 @@ from tests.bench.figures import (
 )
 from tests.bench.make import make, write_track
 from tests.bench.peers.peer import Watching
-from tests.bench.process import Cost, Failed, run
+from tests.bench.process import OF_A_SERVICE, Cost, Failed, run
 from tests.daemons import watching
 
 CHECKOUT = Path(__file__).parents[2]
@@ -163,6 +163,7 @@ class Scenario:
                 self._music,
                 db=self._database,
                 config=self._settings,
+                env=OF_A_SERVICE,
                 log=log,
                 until=lambda daemon: daemon.await_line("watching root=", within_s=START_S),
             ) as daemon,

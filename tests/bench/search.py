@@ -24,7 +24,7 @@ from msgspec import Struct
 from indexer.lookup import Lookup
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store.connection import open_index, select, size_cache
+from indexer.store.connection import open_index, select, tune
 from indexer.store.views import LATE_INDEXES
 from tests.rows import MadeUp
 
@@ -92,7 +92,7 @@ def tracks(count: int, random: Random) -> Iterator[tuple[bytes, Track]]:
 def fill(database: Path, count: int, random: Random) -> None:
     """Write the index."""
     connection = open_index(database, write=True)
-    size_cache(connection, seeding=True)
+    tune(connection, seeding=True)
     rows = MadeUp(connection)
     made = tracks(count, random)
     while batch := list(islice(made, PER_TRANSACTION)):

@@ -22,7 +22,7 @@ from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
 from indexer.stages.scan import Plan
-from indexer.store.connection import size_cache
+from indexer.store.connection import tune
 from indexer.store.pending import PendingRow
 from indexer.walk import Run, walk
 from tests.bench.clock import Took
@@ -30,7 +30,7 @@ from tests.bench.process import Failed
 from tests.stage_harness import ByHand
 
 READINGS = "readings"
-TOGETHER = 8
+TOGETHER = 16
 """Chunks in one transaction, as in the local engine."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Reading]).decode
@@ -94,7 +94,7 @@ def group(by_hand: ByHand, folder: Path) -> Took:
 def insert(by_hand: ByHand, folder: Path) -> Took:
     """Insert the readings into an empty index, including the pending rows of chunks."""
     took = Took()
-    size_cache(by_hand.connection, seeding=True)
+    tune(by_hand.connection, seeding=True)
     together: list[tuple[PendingRow, Batch]] = []
     for plan, block in zip(_plans(by_hand), _blocks(folder), strict=True):
         batched = batch(plan, _decode(block))

@@ -128,7 +128,10 @@ def noted(db: Path) -> Iterator[Story]:
     story = Story(db.read_bytes(), [])
     disk = _Disk(story.events)
     try:
-        with patch.object(connection, "_WAL_PAGES", WAL_PAGES):
+        with (
+            patch.object(connection, "_WAL_PAGES", WAL_PAGES),
+            patch.object(connection, "_SEED_WAL_PAGES", WAL_PAGES),
+        ):
             yield story
     finally:
         disk.unregister()

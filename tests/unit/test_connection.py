@@ -19,7 +19,7 @@ from indexer.store.connection import (
     select,
     select_one,
     select_value,
-    size_cache,
+    tune,
     write_transaction,
 )
 from indexer.store.sqlite_errors import explained
@@ -173,12 +173,22 @@ def test_an_answer_without_a_row_is_none(connection: Connection) -> None:
     assert select_one(connection, "SELECT 1, 2") == (1, 2)
 
 
-def test_the_cache_grows_while_much_is_written_and_shrinks_again(connection: Connection) -> None:
+def test_the_cache_and_the_log_grow_while_much_is_written_and_shrink_again(
+    connection: Connection,
+) -> None:
     before = select_value(connection, "PRAGMA cache_size")
-    size_cache(connection, seeding=True)
+    pages = select_value(connection, "PRAGMA wal_autocheckpoint")
+    tune(connection, seeding=True)
     assert select_value(connection, "PRAGMA cache_size") < before < 0, "negative: KiB"
-    size_cache(connection, seeding=False)
+    assert select_value(connection, "PRAGMA wal_autocheckpoint") > pages
+    tune(connection, seeding=False)
     assert select_value(connection, "PRAGMA cache_size") == before
+    assert select_value(connection, "PRAGMA wal_autocheckpoint") == pages
+
+
+def test_the_full_text_of_a_new_index_keeps_many_segments_apart(connection: Connection) -> None:
+    kept = "SELECT v FROM track_search_config WHERE k = 'automerge'"
+    assert select_value(connection, kept) == 16, "4 by default: each word is written three times"
 
 
 def test_errors_of_ours_are_not_taken_for_sqlites(tmp_path: Path) -> None:

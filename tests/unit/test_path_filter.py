@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from indexer.ignore.path_filter import NO_RULES, IgnoreFile, IgnoreRules, PathFilter
@@ -47,6 +49,14 @@ def test_an_ignored_name_need_not_be_a_whole_regular_expression() -> None:
     assert not chosen.folder(b"ax")
     assert chosen.folder(b"Podcasts 2")
     assert chosen.folder(b"@eaDir")
+
+
+def test_a_filter_of_any_patterns_can_be_sent_to_the_helper_of_a_share() -> None:
+    chosen = PathFilter(WANTED.suffixes, ["Podcasts", "*.tmp", "caf?", "[ab]x*"])
+    sent = pickle.loads(pickle.dumps(chosen))
+    assert not any(map(sent.folder, (b"Podcasts", b"a.tmp", "caf\xe9".encode(), b"bx2")))
+    assert sent.folder(b"caf")
+    assert sent.file(b"1.mp3")
 
 
 def test_without_ignored_names_only_hidden_ones_are_left_out() -> None:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from indexer.model import Hint
 from indexer.store import counted, pending, roots
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, select_value
 from indexer.store.pending import Outline, covers
 
 EVERYTHING = Hint(1, recursive=True)
@@ -68,6 +68,21 @@ def test_a_row_under_another_generation_is_not_the_one_that_was_given(
     assert not pending.is_open(connection, row)
     assert not pending.complete(connection, row)
     assert len(waiting(connection)) == 1
+
+
+def test_many_names_take_a_fraction_of_their_bytes_and_come_back_as_they_were(
+    connection: Connection,
+) -> None:
+    names = tuple(b"Artist/Album \xff/%03d Title.mp3" % number for number in range(400))
+    row = pending.enqueue(connection, Hint(1, names=names), 1)
+    assert pending.get(connection, row.id) == row
+    assert pending.named_since(connection, 1, 0) == set(names)
+    stored = select_value(connection, "SELECT names FROM pending")
+    assert len(stored) < len(b"".join(names)) // 3
+    assert pending.is_readable(stored)
+    assert not pending.is_readable(stored[:-9])
+    left = pending.keep_only(connection, row, names[1:])
+    assert pending.all_rows(connection) == [left]
 
 
 def test_what_is_left_of_a_chunk_keeps_its_generation_and_is_one_attempt_older(

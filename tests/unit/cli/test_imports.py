@@ -108,6 +108,16 @@ def test_a_command_that_asks_loads_only_what_it_needs(
     assert ours - set(f"{EVERY} {needed}".split()) == set()
 
 
+def test_a_scan_that_finds_nothing_loads_neither_searches_nor_checks_nor_artwork(db: Path) -> None:
+    loaded = loaded_by(db, "scan")
+    assert "indexer.engine.local" in loaded
+    unneeded = {
+        "indexer.history", "indexer.readers.artwork", "indexer.stages.artwork", "indexer.verify",
+        "indexer.store.health", "indexer.store.query", "indexer.store.search",
+    }  # fmt: skip
+    assert loaded & unneeded == set()
+
+
 def test_a_command_loads_no_other_command(db: Path) -> None:
     loaded = loaded_by(db, "search", "bjork")
     others = {"changes", "export", "new", "pages", "problems", "queues", "roots", "service"}
