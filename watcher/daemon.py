@@ -112,7 +112,7 @@ class Daemon(Loop):
             self._roots,
             self._log,
             offer=self._debouncer.offer_hint,
-            fence=self._observers.fence,
+            fence=self._fence,
         )
         self._commands = Commands(self._work, self._roots, self._log)
         self._queued: QueuedWork | None = None
@@ -247,6 +247,12 @@ class Daemon(Loop):
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
             self._database.rest()
+
+    def _fence(self, timeout_s: float) -> None:
+        """Prove that the watching threads answer, and log which relays were lost, or are back."""
+        self._observers.fence(timeout_s)
+        if self._queued is not None:
+            self._queued.tell_relays([root.row.name for root in self._roots])
 
     def _put_off(self, error: errors.CannotDo) -> None:
         """Have all roots scanned again: what could not be written is not remembered in detail."""

@@ -87,6 +87,13 @@ def relay_of(db: Path, server: RedisServer) -> dict[str, Any] | None:
     return found
 
 
+def up_of(db: Path, server: RedisServer) -> list[str]:
+    """What the metrics say of relays."""
+    text = run("metrics", db=db, env={"INDEXER_REDIS": server.address}).out
+    labels = rf'host="{re.escape(socket.gethostname())}",root="nas"'
+    return re.findall(rf"^music_indexer_relay_up\{{{labels}\}} (\S+)$", text, re.MULTILINE)
+
+
 def is_alive(db: Path, server: RedisServer) -> bool:
     return bool((relay_of(db, server) or {}).get("alive"))
 
@@ -148,6 +155,16 @@ def test_a_killed_relay_is_told_as_away_and_polling_finds_what_it_had_not_told(
         assert told is not None
         assert not told["alive"]
         assert told["silent_seconds"] >= 40
+        daemon.await_line("relay lost root=nas")
+        here = {"INDEXER_REDIS": server.address}
+        ran = run("doctor", "--json", db=daemon.db, env=here, check=None)
+        (found,) = (one for one in ran.objects if one["check"] == "relay")
+        assert found["state"] == "warning"
+        assert found["remedy"] == f"systemctl start music-relay on {socket.gethostname()}"
+        assert up_of(daemon.db, server) == ["0.0"]
+        with relaying(f"nas={site.disk}", folder=site.there, config=config):
+            daemon.await_line("relay back root=nas")
+            assert up_of(daemon.db, server) == ["1.0"]
 
 
 def test_what_happens_while_redis_is_away_is_told_when_it_is_back(
