@@ -21,7 +21,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.queue.messages import FolderHint, PathText, RelayOrder
-from indexer.queue.relays import RelayLink
+from indexer.queue.relays import SILENT_S, RelayLink, relay_statuses
 from indexer.settings import Settings
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, watching
@@ -136,6 +136,37 @@ def test_status_tells_of_the_relay_while_it_lives_and_when_it_has_ended(
     text = run("status", db=daemon.db, env=here).out
     assert "s ago: away, so changes are found by polling" in text
     assert f"root nas: its relay on {socket.gethostname()} is away" in text
+
+
+def test_one_of_two_relays_of_a_root_ends_and_the_root_has_one_all_the_same(
+    server: RedisServer,
+) -> None:
+    now = [100.0]
+    settings = Settings(db=Path("x.db"), redis=server.address)
+    one, other = (RelayLink(settings, host, lambda: now[0]) for host in ("one", "other"))
+
+    def lives() -> bool:
+        return relay_statuses(server.client(), ["music"])["music"].alive
+
+    for link in (one, other, one):
+        link.meet(["music"])
+    one.end(["music"])
+    assert lives(), "the last sign of life was of the one that ended"
+    other.meet(["music"])
+    one.meet(["music"])
+    other.meet(["music"])
+    one.end(["music"])
+    assert lives()
+    now[0] += SILENT_S + 1
+    other.meet(["music"])
+    other.end(["music"])
+    assert not lives(), "none is left"
+    one.meet(["music"])
+    assert lives()
+    one.end(["music"])
+    assert not lives(), "one that had ended does not live beside it"
+    one.close()
+    other.close()
 
 
 def test_a_killed_relay_is_told_as_away_and_polling_finds_what_it_had_not_told(
