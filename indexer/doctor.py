@@ -26,7 +26,7 @@ from indexer.disk.mounts import mount_of, read_mounts
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup
 from indexer.process import page_bytes
-from indexer.report import RootStatus
+from indexer.report import RelayStatus, RootStatus
 from indexer.runs.lock import lock_info
 from indexer.settings import Settings
 from indexer.version import versions
@@ -56,7 +56,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     check: str
     """What was looked at: config, python, sqlite, index, space, root, inotify, leases, clock,
-    redis, daemon, unit."""
+    redis, relay, daemon, unit."""
     state: State
     detail: str
     remedy: str | None = None
@@ -90,6 +90,7 @@ class Doctor:
         self._folders = [os.path.abspath(one) for one in folders]
         self._user = _checked_user(user) or _owner_of(settings.db)
         self._watched_folders = 0
+        self._root_names: list[str] = []
 
     def findings(self) -> Iterator[Finding]:
         """All findings, check by check."""
@@ -218,6 +219,7 @@ class Doctor:
             with Lookup.open(self._settings) as index:
                 known = list(index.roots())
                 folders = index.root_paths()
+            self._root_names = [root.name for root in known]
             for root in known:
                 path = folders[root.name]
                 if root.state == "offline" or isinstance(root.reason, str):
@@ -249,12 +251,13 @@ class Doctor:
     def _redis(self) -> Iterator[Finding]:
         if self._settings.redis is None:
             return
-        from indexer.queue import redis_client  # late: most have no Redis
+        from indexer.queue import redis_client, relays  # late: most have no Redis
 
         client = redis_client.connect(self._settings, timeout_s=5.0)
         try:
             with redis_client.answering(self._settings):
                 found = redis_client.state_of(client)
+                told = relays.relay_statuses(client, self._root_names)
         except errors.QueueError as error:
             yield _fault("redis", str(error), "systemctl start music-redis")
             return
@@ -269,6 +272,7 @@ class Doctor:
             yield _warning("redis", f"{shown}: {found.warning}", "see above")
         else:
             yield _ok("redis", f"{shown}: {found.version}")
+        yield from (_of_relay(name, relay) for name, relay in told.items())
 
     def _daemon(self) -> Iterator[Finding]:
         if not self._settings.db.exists():
@@ -356,6 +360,16 @@ def _space(folder: Path) -> Iterator[Finding]:
 def _of_state(root: RootStatus) -> Finding:
     reason = root.reason if isinstance(root.reason, str) else f"{root.name}: {root.state}"
     return _fault("root", reason, f"findmnt --target {paths.shell_word(os.fsencode(root.path))}")
+
+
+def _of_relay(name: str, relay: RelayStatus) -> Finding:
+    heard = f"{name}: its relay on {relay.host} was heard {relay.silent_seconds:.0f} s ago"
+    if relay.alive:
+        return _ok("relay", heard)
+    return _warning(
+        "relay", f"{heard}, and is away: changes there are found by polling",
+        f"systemctl start music-relay on {relay.host}",
+    )  # fmt: skip
 
 
 def _of_access(name: str, access: Access, user: str) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexer import errors
 from indexer.measures import Measures
-from indexer.report import Status
+from indexer.report import RelayStatus, Status
 from indexer.runs.throughput import Step, Totals
 
 if TYPE_CHECKING:
@@ -109,6 +109,15 @@ def _of_roots(status: Status) -> Iterator[Metric]:
             for state in _STATES
         ],
         "root", "state",
+    )  # fmt: skip
+    yield _gauge(
+        "relay_up", "Whether the relay of the root was heard lately; of roots that have one.",
+        [
+            ((root.name, root.relay.host), float(root.relay.alive))
+            for root in status.roots
+            if isinstance(root.relay, RelayStatus)
+        ],
+        "root", "host",
     )  # fmt: skip
     daemon = status.daemon
     yield _gauge("watched_folders", "Folders with an inotify watch.", daemon.watched_folders)

@@ -17,7 +17,7 @@ from indexer.disk.tree import Tree, special_kind
 from indexer.faults import FaultStreak, explain, problem_of
 from indexer.ignore.path_filter import IGNORE_FILE, NO_MEDIA, RULE_NAMES, IgnoreRules, PathFilter
 from indexer.ignore_files import has_no_media, ignore_file, rules_above, rules_in, with_file
-from indexer.model import Entry, Problem, ProblemKind, Stamp
+from indexer.model import Entry, Problem, ProblemKind, Stamp, folded_ns
 from indexer.sidecars import NO_STAMP, SidecarKind, kind_of
 
 
@@ -49,6 +49,17 @@ class Listed(Struct, frozen=True):
     nothing is known of them."""
     unseen: frozenset[bytes] = frozenset()
     """Names in it that cannot be examined: their rows may not be judged."""
+    changed_ns: int = 0
+    """When it last changed (`folder_time_ns`), as it was before it was listed."""
+
+
+def folder_time_ns(status: os.stat_result) -> int:
+    """When a folder last changed (Unix, folded): the later of its two times.
+
+    Tools that copy set the mtime back to what it was, and only the ctime of a folder that took the
+    place of another one tells that. Where a server has no ctime, it is the mtime, or older.
+    """
+    return folded_ns(max(status.st_mtime_ns, status.st_ctime_ns))
 
 
 class Run(Struct, frozen=True):
@@ -159,19 +170,20 @@ class _Lister:
         if fd is None:
             return None
         try:
+            changed_ns = folder_time_ns(os.fstat(fd))  # first: what comes later changes it
             with os.scandir(fd) as listing:
                 entries = list(listing)
-            self.found.append(Listed(self._folder))
+            self.found.append(Listed(self._folder, changed_ns=changed_ns))
             rule_names = [one.name for one in entries if one.name in RULE_NAMES]
             if rule_names and not self._take_rules(fd, rule_names):
                 if self._path_filter.sidecars:
-                    self.found[0] = Listed(self._folder, ())
+                    self.found[0] = Listed(self._folder, (), changed_ns=changed_ns)
                 return []
             files, others = self._keep_all(entries, fd)
         finally:
             os.close(fd)
         if self._path_filter.sidecars:
-            self.found[0] = self._with_sidecars()
+            self.found[0] = self._with_sidecars(changed_ns)
         others += self._bad_lines
         for unseen in self._unseen:  # it may be a file or a folder
             below = paths.order_key(unseen.path, is_folder=True)
@@ -183,12 +195,12 @@ class _Lister:
         keyed.sort(key=itemgetter(0))
         return _in_runs(kept for _, kept in keyed)
 
-    def _with_sidecars(self) -> Listed:
+    def _with_sidecars(self, changed_ns: int) -> Listed:
         self._sidecars.sort(key=itemgetter(0))
         if not self._unseen:  # nearly always
-            return Listed(self._folder, tuple(self._sidecars))
+            return Listed(self._folder, tuple(self._sidecars), changed_ns=changed_ns)
         unseen = frozenset([paths.name_of(one.path) for one in self._unseen])
-        return Listed(self._folder, tuple(self._sidecars), unseen)
+        return Listed(self._folder, tuple(self._sidecars), unseen, changed_ns)
 
     def _take_rules(self, fd: int, names: Sequence[str]) -> bool:
         """Add the folder's own rules; False where they exclude all of it."""
@@ -408,6 +420,30 @@ def _names_in(tree: Tree, folder: bytes) -> frozenset[bytes]:
         return frozenset(name.encode(*_ENCODING) for name in os.listdir(fd))
     finally:
         os.close(fd)
+
+
+def folders_in(
+    tree: Tree, folders: Iterable[bytes], path_filter: PathFilter
+) -> list[tuple[bytes, ...]]:
+    """The wanted folders in each of these folders; none in one that cannot be listed now."""
+    return tree.ask(_folders_in, tuple(folders), path_filter.without_files())
+
+
+def _folders_in(
+    tree: Tree, folders: Sequence[bytes], path_filter: PathFilter
+) -> list[tuple[bytes, ...]]:
+    return [_folders_of(tree, folder, path_filter) for folder in folders]
+
+
+def _folders_of(tree: Tree, folder: bytes, path_filter: PathFilter) -> tuple[bytes, ...]:
+    try:
+        rules = rules_above(tree, folder, path_filter)
+    except OSError:
+        return ()
+    if rules is None:
+        return ()
+    entries = _Lister(tree, folder, path_filter, rules, FaultStreak()).entries or ()
+    return tuple(one for one in entries if isinstance(one, bytes))
 
 
 def unseen(tree: Tree, path: bytes) -> Unseen | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -115,7 +115,7 @@ class Daemon(Loop):
             self._roots,
             self._log,
             offer=self._debouncer.offer_hint,
-            fence=self._observers.fence,
+            fence=self._fence,
         )
         self._commands = Commands(self._work, self._roots, self._log)
         self._queued: QueuedWork | None = None
@@ -199,7 +199,8 @@ class Daemon(Loop):
             if root.state is RootState.DOUBTED:
                 times.append(-math.inf)
             elif root.is_settled:
-                times.extend(at for at in (root.poll_at, root.reconcile_at) if at)
+                planned = (root.pass_at, root.poll_at, root.reconcile_at)
+                times.extend(at for at in planned if at)
         return min(times)
 
     def step(self, now: float) -> None:
@@ -230,6 +231,7 @@ class Daemon(Loop):
         self._drain(now)
         if now >= self._probe.at:
             self._probe.run(now)
+            self._work.polled.keep_roots(root.row.id for root in self._roots)
         for root in self._roots:
             if root.state is RootState.DOUBTED and not self._stopping:
                 self._recover(root)
@@ -251,6 +253,12 @@ class Daemon(Loop):
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
             self._database.rest()
+
+    def _fence(self, timeout_s: float) -> None:
+        """Prove that the watching threads answer, and log which relays were lost, or are back."""
+        self._observers.fence(timeout_s)
+        if self._queued is not None:
+            self._queued.tell_relays([root.row.name for root in self._roots])
 
     def _put_off(self, error: errors.CannotDo) -> None:
         """Have all roots scanned again: what could not be written is not remembered in detail."""
@@ -349,10 +357,13 @@ class Daemon(Loop):
                 self._roots.plan_poll(root, now)
                 self._roots.tell_unwatched(root)
             if root.poll_at and now >= root.poll_at:
+                self._look_at_times(root)
                 awake = (one for one in root.unwatched() if not root.standing.has_expired(one))
                 for folder in awake:
                     self._debouncer.offer_hint(Hint(root.row.id, folder, recursive=True), now)
                 self._roots.plan_poll(root, now)
+            elif root.pass_at and now >= root.pass_at:
+                self._look_at_times(root)
             if root.reconcile_at and now >= root.reconcile_at and self._roots.may_wake(root, now):
                 root.note_look(now)
                 self._log.info("reconcile", root=root.row.name, reason="interval")
@@ -364,6 +375,31 @@ class Daemon(Loop):
                 self._debouncer.offer_hint(Hint(root.row.id, recursive=True), now)
                 self._roots.plan_reconcile(root, now)
 
+    def _look_at_times(self, root: Root) -> None:
+        """Look at polled folders whose times have changed, before all files are looked at.
+
+        Not while workers have enough to do: the look at all files finds the same.
+        """
+        cost_s = 0.0
+        awake = [one for one in root.polled_folders if not root.standing.has_expired(one)]
+        is_free = not (self._is_held_up or self._stopping)
+        if awake and is_free and self._work.polled.knows(root.row.id):
+            passed = self._work.look_at_times(root.row.id, awake)
+            if passed is None:
+                self._doubt_absent({root.row.id})
+                return
+            cost_s = passed.cost_s
+            if passed.hints:
+                self._log.debug(
+                    "folders changed",
+                    root=root.row.name,
+                    places=len(passed.hints),
+                    folders=passed.folders,
+                    seconds=passed.seconds,
+                )
+                self._look_now(passed.hints)
+        self._roots.plan_pass(root, self._clock(), cost_s)
+
     # What is done
 
     def _recover(self, root: Root) -> None:
@@ -373,6 +409,7 @@ class Daemon(Loop):
         self._watch_manager.arm(root)
         if self._links is not None:
             self._links.learn(root.row.path, Hint(root_id, recursive=True))
+        self._work.polled.keep(root_id, root.polled_folders)
         root.move(RootEvent.SCAN_BEGAN)
         self._tell_status()
         if self._queued is not None:
@@ -464,10 +501,14 @@ class Daemon(Loop):
 
     def _look_again(self, hint: Hint) -> None:
         """Have files read again although they have not changed."""
+        self._look_now([hint], in_a_hurry=False)
+
+    def _look_now(self, hints: Sequence[Hint], *, in_a_hurry: bool = True) -> None:
+        """Look at places of which no event has told."""
         if self._queued is not None:
-            self._queued.hand([hint], EventFacts())
+            self._queued.hand(hints, EventFacts())
         else:
-            self._after(self._work.look([hint], EventFacts(), in_a_hurry=False))
+            self._after(self._work.look(hints, EventFacts(), in_a_hurry=in_a_hurry))
 
     def _after(self, looked: Looked) -> None:
         """Offer what a scan has left to be done, and watch the folders that it has listed."""

@@ -30,6 +30,7 @@ from indexer.store.pending import PendingRow
 from indexer.walk import Listed, walk
 from watcher.change_log import ChangeLog
 from watcher.log import EventLog
+from watcher.polled import Passed, PolledPlaces
 from watcher.root_access import RootAccess
 from watcher.system import catching_up
 
@@ -91,6 +92,8 @@ class LocalWork:
         self._rereads: dict[tuple[int, bytes], int] = {}
         """Files that were not whole when a rebuild wanted them read again, and its id."""
         self._listed: dict[int, set[bytes]] = {}
+        self.polled = PolledPlaces(clock)
+        """The folders of places that tell no changes, and their times."""
         self._streak = FaultStreak()
         self.fresh = FreshFiles(distinct_types(settings.db.parent), clock=clock)
         """Files that were read in the tick of their ctime."""
@@ -170,7 +173,9 @@ class LocalWork:
             result,
             listener=listener,
             stop=self._stop,
-            daemon=DaemonRun(facts, self._streak, self.background, self.fresh),
+            daemon=DaemonRun(
+                facts, self._streak, self.background, self.fresh, self.polled.times_for
+            ),
         )
 
     def _on_what_answers(
@@ -255,6 +260,9 @@ class LocalWork:
             for hint, folders in engine.listed():
                 if hint.recursive and not hint.folder:
                     self._listed[hint.root_id] = folders
+            if not result.interrupted:
+                for hint, times in engine.times():
+                    self.polled.learn(hint.root_id, times)
         result.seconds = time.monotonic() - started
         self._change_log.count(looked.result, places=len(hints), left=len(looked.left))
         return looked
@@ -305,7 +313,22 @@ class LocalWork:
             tree = open_trees.trees.get(root_id)
             if tree is not None:
                 found = walk(tree, b"", self._path_filter.without_files())
-                self._listed[root_id] = {one.path for one in found if isinstance(one, Listed)}
+                listed = {one.path: one.changed_ns for one in found if isinstance(one, Listed)}
+                self._listed[root_id] = set(listed)
+                self.polled.learn_all(root_id, listed)
+
+    def look_at_times(self, root_id: int, folders: Sequence[bytes]) -> Passed | None:
+        """See which folders in these polled ones have changed; None where the root is away."""
+        touches = touched_by([Hint(root_id, one, recursive=True) for one in folders], wakes=False)
+        with self._root_access.opened(touches, {root_id}) as (_, open_trees):
+            tree = open_trees.trees.get(root_id)
+            if tree is None:
+                return None
+            try:
+                return self.polled.look(tree, folders, self._path_filter, lambda: not self._stop())
+            except errors.RootSilent as error:
+                open_trees.lose(error)
+                return None
 
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:
         """Make durable that these files are being written: other programs see them as pending."""

@@ -14,6 +14,9 @@ import msgspec
 from indexer.cli.terminal import escaped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.report import RelayStatus
     from indexer.store.problems import InIndex
 
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
@@ -149,3 +152,30 @@ class HealthLog:
             self._log.info("problems over", new=0, within="24 h")
             self._told_at = -math.inf
         self._problems = number
+
+
+class RelayLog:
+    """Which relays live -> a line when one is lost, or back; one that never was lost has none."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._relays: dict[str, bool] = {}
+        """By roots: whether the relay of each lived when they were last told of."""
+
+    def tell(self, relays: Mapping[str, RelayStatus]) -> None:
+        """Compare with the last time; `relays` are by the names of their roots."""
+        for name, relay in relays.items():
+            if relay.alive == self._relays.get(name, True):
+                continue
+            if relay.alive:
+                self._log.info("relay back", root=name, host=relay.host)
+            else:
+                self._log.warning(
+                    "relay lost",
+                    root=name,
+                    host=relay.host,
+                    silent_s=round(relay.silent_seconds),
+                    action="changes there are found by polling",
+                    mend=f"systemctl status music-relay on {relay.host}",
+                )
+        self._relays = {name: relay.alive for name, relay in relays.items()}

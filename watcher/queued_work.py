@@ -7,7 +7,7 @@ dispatched until they are complete, and collects incomplete files.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from indexer.store import counted, scans
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
 from indexer.store.roots import RootRow
-from watcher.log import EventLog
+from watcher.log import EventLog, RelayLog
 
 if TYPE_CHECKING:
     from indexer.queue.dispatcher import Dispatcher
@@ -59,6 +59,7 @@ class QueuedWork:
         self._settings = settings
         self._dispatcher: Dispatcher = Dispatcher(connection, settings, say=log.say)
         self._dispatcher.is_there = is_there
+        self._relay_log = RelayLog(log)
         self._awaited: dict[int, Awaited] = {}
         self._has_news = True
         self._artwork_at = 0.0
@@ -75,6 +76,12 @@ class QueuedWork:
     def trouble(self) -> str:
         """Why nothing can be dispatched now; empty: it can."""
         return self._dispatcher.trouble or ""
+
+    def tell_relays(self, names: Collection[str]) -> None:
+        """Log which relays of these roots were lost, or are back, as far as Redis tells it."""
+        relays = self._dispatcher.relays(names)
+        if relays is not None:
+            self._relay_log.tell(relays)
 
     def ring(self) -> None:
         """Another process completed or left rows."""

@@ -18,6 +18,7 @@ from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
 from watcher.fs_event import WatchCounts, remedy
 from watcher.log import EventLog
+from watcher.polled import pass_pause_s
 from watcher.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
 from watcher.state import RootEvent, RootState, next_state
 
@@ -74,6 +75,8 @@ class Root(Struct):
     armed: WatchCounts = WatchCounts(0, {})
     poll_at: float = 0.0
     """When to scan the folders that are not watched; 0: never."""
+    pass_at: float = 0.0
+    """When to look at the times of polled folders before that; 0: not before."""
     reconcile_at: float = 0.0
     looked_at: float = 0.0
     """When all of it was last scanned, because changes may have been missed or it was time."""
@@ -116,13 +119,19 @@ class Root(Struct):
     def unwatched(self) -> list[bytes]:
         """The folders to poll: all of it, or network disks and folders without a watch."""
         if self.is_polled:
+            return self.polled_folders
+        return sorted({*self.polled_folders, *self.armed.unwatched})
+
+    @property
+    def polled_folders(self) -> list[bytes]:
+        """Of these, those in which nothing at all can be watched."""
+        if self.is_polled:
             return [b""]
-        silent = [
+        return [
             mount.folder
             for mount in self.standing.mounts
             if not filesystem.tells_changes(mount.disk.fs_type)
         ]
-        return sorted({*silent, *self.armed.unwatched})
 
     def note_look(self, now: float) -> None:
         """Note that all of it is looked at now, by the loop's clock."""
@@ -254,6 +263,16 @@ class Roots:
     def plan_poll(self, root: Root, now: float) -> None:
         """Plan the next scan of folders that are not watched, if there are any."""
         root.poll_at = now + self._settings.poll_interval if root.unwatched() else 0.0
+        self.plan_pass(root, now)
+
+    def plan_pass(self, root: Root, now: float, cost_s: float = 0.0) -> None:
+        """Plan the next look at the times of folders, by what the last one cost.
+
+        None where an automount would never expire, since each look keeps it mounted.
+        """
+        pause = pass_pause_s(self._settings.poll_interval, cost_s)
+        is_free = bool(root.polled_folders) and not root.standing.automounts
+        root.pass_at = 0.0 if pause is None or not is_free else now + pause
 
     def plan_reconcile(self, root: Root, now: float) -> None:
         """Plan the next full scan, if that is set."""

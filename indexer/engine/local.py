@@ -27,6 +27,7 @@ from indexer.runs import run_counts
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
 from indexer.stages.finish import close_hints, finish
+from indexer.stages.folder_times import FolderTimes
 from indexer.stages.fresh_files import FreshFiles
 from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.missing import MissingMarker
@@ -53,6 +54,10 @@ _MANY_SIDECARS: Final = 2000
 """Changed pictures that are written before the end of a scan, to bound memory. A guess: 1 MB."""
 
 
+def _no_times(_hint: Hint) -> Mapping[bytes, FolderTimes]:
+    return {}
+
+
 class DaemonRun(Struct, frozen=True):
     """What a daemon adds to a run: what its events tell, and what outlives the run."""
 
@@ -63,6 +68,8 @@ class DaemonRun(Struct, frozen=True):
     """Reads files for mutagen after the run, too; None: the run reads them."""
     fresh: FreshFiles | None = None
     """Holds files that were read in the tick of their ctime; None: the tick is waited for."""
+    times_for: Callable[[Hint], Mapping[bytes, FolderTimes]] = _no_times
+    """Polled places that a hint covers, and what is to be filled with their folders."""
 
 
 class LocalEngine:
@@ -101,6 +108,7 @@ class LocalEngine:
         self._is_seed = False
         self._answered_before = 0
         self._background = None if daemon is None else daemon.background
+        self._times_for = _no_times if daemon is None else daemon.times_for
         self._progress = RunProgress(result, listener)
         fresh = None if daemon is None else daemon.fresh
         self.readers = RunReaders(
@@ -165,6 +173,10 @@ class LocalEngine:
         """Each hint, and the folders that were listed for it; kept for a daemon only."""
         return [(scan.hint, scan.folders) for scan in self._progress.scans]
 
+    def times(self) -> list[tuple[Hint, Mapping[bytes, FolderTimes]]]:
+        """Each hint, and what `times_for` gave for it, filled."""
+        return [(scan.hint, scan.times) for scan in self._progress.scans]
+
     def _run_scans(self, hints: Sequence[Hint], rows: ReadJobs, *, isolated: bool) -> None:
         """Scan all hints; `isolated` (after a killed run) has files read only by readers."""
         self._progress.scans = [self._scan(hint) for hint in hints]
@@ -189,7 +201,9 @@ class LocalEngine:
             hint,
             self._path_filter,
             ScanOptions(
-                chunk_files or self._settings.chunk_files, keep_folders=not self._is_patient
+                chunk_files or self._settings.chunk_files,
+                keep_folders=not self._is_patient,
+                times=self._times_for(hint),
             ),
             beat=lambda: self._beat(hint),
             unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),

@@ -46,14 +46,12 @@ class Batch(Struct, frozen=True):
 
 def present(connection: Connection, states: Mapping[str, str]) -> Cursor:
     """The cursor of a hook that is told only what comes from now on."""
-    at, told = hooks.newest_problems(connection)
-    return Cursor(
+    cursor = Cursor(
         seq=changes.newest(connection),
         scans=tuple(_ended(connection)),
-        problems_at=at,
-        problems=told,
         offline=tuple(name for name, state in states.items() if state == "offline"),
     )
+    return hooks.told_all_problems(connection, cursor)
 
 
 def after(connection: Connection, hook: Hook, cursor: Cursor, states: Mapping[str, str]) -> Batch:
@@ -131,8 +129,7 @@ def _others(
     folders: Mapping[str, str],
 ) -> tuple[list[Event], Cursor]:
     events: list[Event] = []
-    problems_at, told = cursor.problems_at, cursor.problems
-    found = hooks.problems_from(connection, problems_at, told)
+    found, cursor = hooks.new_problems(connection, cursor)
     for root, path, kind, reason, at in found:
         text, b64 = paths.text_of(path)
         events.append({
@@ -141,17 +138,13 @@ def _others(
             "problem": kind, "reason": reason,
             **({} if b64 is msgspec.UNSET else {"path_b64": b64}),
         })  # fmt: skip
-    if found:
-        problems_at, told = hooks.newest_problems(connection)
     ended = _ended(connection)
     events += (event for scan_id, event in ended.items() if scan_id not in cursor.scans)
     offline = cursor.offline
     if states:
         events += _of_roots(cursor.offline, states)
         offline = tuple(name for name, state in states.items() if state == "offline")
-    return events, msgspec.structs.replace(
-        cursor, scans=tuple(ended), problems_at=problems_at, problems=told, offline=offline
-    )
+    return events, msgspec.structs.replace(cursor, scans=tuple(ended), offline=offline)
 
 
 def _of_roots(offline: tuple[str, ...], states: Mapping[str, str]) -> Iterator[Event]:
@@ -165,7 +158,7 @@ def _ended(connection: Connection) -> dict[int, Event]:
         run.id: {
             "kind": "scan-done", "at": report.iso(run.ended_at), "scan": run.id, "run": run.kind,
             "state": run.state, "roots": run.roots,
-            "seconds": (run.ended_at - run.started_at) / 1000,
+            "seconds": max(0, run.ended_at - run.started_at) / 1000,
             "counts": msgspec.json.decode(run.counts),
         }
         for run in reversed(scans.newest(connection, _SCANS))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
 from indexer.queue.messages import BatchOrder, FactsText, FileText, Origin, PathText, ScanOrder
 from indexer.queue.queues import Queues, chunk_job, files_in, scan_job
 from indexer.queue.redis_client import answering, connect, state_of
+from indexer.queue.relays import relay_statuses
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
@@ -34,6 +35,7 @@ from indexer.store.pending import Outline, PendingRow
 from indexer.store.trials import MOST_TRIES
 
 if TYPE_CHECKING:
+    from indexer.report import RelayStatus
     from indexer.store.roots import RootRow
 
 Say = Callable[[int, str, dict[str, object]], None]
@@ -138,6 +140,14 @@ class Dispatcher:
             with self._reaching(now):
                 self._lost_artwork.drop(now)
                 put_jobs(self._connection, self._queues, self._token, kinds_wanted(self._settings))
+
+    def relays(self, names: Collection[str]) -> Mapping[str, RelayStatus] | None:
+        """The relays of these roots; None where Redis does not say."""
+        if self.trouble is not None:
+            return None
+        with suppress(errors.QueueError), answering(self._settings):
+            return relay_statuses(self._client, names)
+        return None
 
     def hold(self, rows: Iterable[PendingRow]) -> None:
         """Do not dispatch these rows in this run: what they say is known already."""

@@ -8,9 +8,10 @@ life is, so clocks of two machines are never compared.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -59,6 +60,8 @@ class SignOfLife(Struct, frozen=True):
     host: str
     ended: bool = False
     """It was stopped."""
+    relay: str = ""
+    """Which one it is: several may tell of one root."""
 
 
 class Met(Struct, frozen=True):
@@ -87,31 +90,48 @@ def announce(client: redis.Redis, announcement: Announcement) -> None:
 def relay_statuses(client: redis.Redis, names: Collection[str]) -> dict[str, RelayStatus]:
     """Root name -> its relay, of those that had one in the last days. Raises what redis raises."""
     with client.pipeline(transaction=False) as pipeline:
-        for name in names:
-            pipeline.get(_RELAY + name)
-            pipeline.pttl(_RELAY + name)
-        told = iter(pipeline.execute())
+        _ask_signs(pipeline, names)
+        told = pipeline.execute()
     found: dict[str, RelayStatus] = {}
-    for name, sign, left_ms in zip(names, told, told, strict=True):
-        if sign is None:
-            continue
-        try:
-            relay: SignOfLife = read_order(sign, SignOfLife)
-        except QueueError:  # of another version: Redis answers all the same
-            continue
-        silent_s = max(0.0, _KEPT_S - left_ms / 1000)
-        alive = not relay.ended and silent_s <= SILENT_S
-        found[name] = RelayStatus(host=relay.host, alive=alive, silent_seconds=round(silent_s, 3))
+    for name, (sign, silent_s) in zip(names, _signs(told), strict=True):
+        if sign is not None:
+            alive = not sign.ended and silent_s <= SILENT_S
+            found[name] = RelayStatus(
+                host=sign.host, alive=alive, silent_seconds=round(silent_s, 3)
+            )
     return found
+
+
+def _ask_signs(pipeline: redis.client.Pipeline, names: Iterable[str]) -> None:
+    """Ask for the last sign of life of each root; `_signs` reads the answers."""
+    for name in names:
+        pipeline.get(_RELAY + name)
+        pipeline.pttl(_RELAY + name)
+
+
+def _signs(told: Sequence[Any]) -> Iterator[tuple[SignOfLife | None, float]]:
+    """The last sign of life of each root, and how many seconds ago it was given."""
+    for text, left_ms in zip(told[::2], told[1::2], strict=True):
+        sign = None
+        if text is not None:
+            with suppress(QueueError):  # of another version: Redis answers all the same
+                sign = read_order(text, SignOfLife)
+        yield sign, max(0.0, _KEPT_S - left_ms / 1000)
 
 
 class RelayLink:
     """A relay's end. Its methods raise what redis raises, and QueueError for what is not ours."""
 
-    def __init__(self, settings: Settings, host: str) -> None:
+    def __init__(
+        self, settings: Settings, host: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = connect(settings, timeout_s=_COMMAND_S)
         self._queues = Queues(self._client)
         self._host = host
+        self._clock = clock
+        self._id = f"{host}:{os.getpid()}"
+        self._beside: dict[str, float] = {}
+        """Root name -> when another relay of it was last met that lives."""
         self._asked = ""
         """The job that asks which index this is."""
         self._given: dict[str, float] = {}
@@ -127,13 +147,16 @@ class RelayLink:
 
     def meet(self, alive: Iterable[str]) -> Met:
         """Say that the relay of these roots lives, and see which Redis and which index this is."""
-        sign = msgspec.json.encode(SignOfLife(self._host))
+        names = list(alive)
+        sign = msgspec.json.encode(SignOfLife(self._host, relay=self._id))
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.info("server")
             pipeline.get(_INDEX)
-            for name in alive:
+            _ask_signs(pipeline, names)
+            for name in names:
                 pipeline.set(_RELAY + name, sign, ex=_KEPT_S)
-            info, told, *_ = pipeline.execute()
+            info, told, *signs = pipeline.execute()
+        self._note_beside(names, signs[: 2 * len(names)])
         announcement = None
         if told is not None:
             with suppress(QueueError):  # of another version: the answer to a question replaces it
@@ -141,10 +164,29 @@ class RelayLink:
         return Met(str(info["run_id"]), announcement)
 
     def end(self, names: Iterable[str]) -> None:
-        """Say that the relay of these roots has been stopped."""
-        sign = msgspec.json.encode(SignOfLife(self._host, ended=True))
+        """Say that the relay of these roots has been stopped, but of none that has another one.
+
+        Where that is stopped, too, within `SILENT_S`, silence tells it then.
+        """
+        names = list(names)
+        with self._client.pipeline(transaction=False) as pipeline:
+            _ask_signs(pipeline, names)
+            self._note_beside(names, pipeline.execute())
+        sign = msgspec.json.encode(SignOfLife(self._host, ended=True, relay=self._id))
         for name in names:
-            self._client.set(_RELAY + name, sign, ex=_KEPT_S)
+            met_at = self._beside.get(name)
+            if met_at is None or self._clock() - met_at > SILENT_S:
+                self._client.set(_RELAY + name, sign, ex=_KEPT_S)
+
+    def _note_beside(self, names: Sequence[str], told: Sequence[Any]) -> None:
+        """Note which roots have another relay, by the last signs of life of each root."""
+        now = self._clock()
+        for name, (sign, silent_s) in zip(names, _signs(told), strict=True):
+            if sign is not None and sign.relay != self._id:
+                if not sign.ended and silent_s <= SILENT_S:
+                    self._beside[name] = now - silent_s
+                else:
+                    self._beside.pop(name, None)
 
     def ask(self) -> None:
         """Have the process that scans say which index it is."""

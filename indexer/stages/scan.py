@@ -15,6 +15,7 @@ from indexer.faults import FaultStreak, explain, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
 from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
+from indexer.stages.folder_times import FolderTimes
 from indexer.stages.moves import find, must_read
 from indexer.stages.sidecars import SidecarScan
 from indexer.store import problems, tracks
@@ -84,6 +85,8 @@ class ScanOptions(Struct, frozen=True):
     """Whether plans without a file come in between, where nothing is found for long."""
     retries_trouble: bool = True
     """Whether files that the machine could not read are tried again."""
+    times: Mapping[bytes, FolderTimes] = {}
+    """Places, and what is to be filled with the folders that are listed in them."""
 
 
 class Scan:
@@ -210,9 +213,17 @@ class Scan:
         if chunk:
             yield self._seed_plan(chunk)
 
+    @property
+    def times(self) -> Mapping[bytes, FolderTimes]:
+        """Those of its options."""
+        return self._options.times
+
     def _take_folder(self, item: Listed) -> None:
         if self._options.keep_folders:
             self.folders.add(item.path)
+        for place, times in self._options.times.items():
+            if paths.is_below(item.path, place):
+                times.add(item.path, item.changed_ns)
         self.sidecars.listed(item)
 
     def _seed_plan(self, entries: Sequence[Entry]) -> Plan:

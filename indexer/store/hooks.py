@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from indexer.store import damaged
-from indexer.store.connection import Connection, select, select_one, write_transaction
+from indexer.store.connection import Connection, select, select_one, select_value, write_transaction
 
 _GET: Final = "SELECT cursor, received_at, attempts, error, disabled_at FROM hooks WHERE name = ?"
 _ADD: Final = "INSERT OR REPLACE INTO hooks (name, cursor, attempts) VALUES (?, ?, 0)"
@@ -24,6 +26,11 @@ SELECT roots.name, problems.path, problems.kind, problems.reason, problems.since
 FROM problems JOIN roots ON roots.id = problems.root_id
 WHERE roots.removed_at IS NULL AND problems.since >= ?
 """
+_COUNT: Final = "SELECT count(*) FROM problems"
+_MARK: Final = 8
+"""Letters of a mark."""
+_MOST_KNOWN: Final = 1000
+"""Problems whose marks a cursor keeps: 8 KB that are written with each batch. A guess."""
 
 ProblemColumns = tuple[str, bytes, str, str, int]
 """Root, path, kind, reason, and when it was met (Unix milliseconds)."""
@@ -40,6 +47,9 @@ class Cursor(Struct, frozen=True):
     """The time of the newest problem (Unix milliseconds)."""
     problems: tuple[str, ...] = ()
     """Those of that time."""
+    known: str | None = None
+    """All problems, a mark of eight letters for each; then the two above are not needed. None: they
+    are too many, and only their times tell which are new; or an older version wrote the cursor."""
     offline: tuple[str, ...] = ()
     """The roots that are offline."""
 
@@ -110,22 +120,39 @@ def forget_others(connection: Connection, names: list[str]) -> None:
         connection.execute(_FORGET, (msgspec.json.encode(names).decode(),))
 
 
-def newest_problems(connection: Connection) -> tuple[int, tuple[str, ...]]:
-    """The time of the newest problem, and which are of that time."""
+def told_all_problems(connection: Connection, cursor: Cursor) -> Cursor:
+    """The cursor of a hook that needs to be told none of the problems that there are."""
     found = _since(connection, 0)
-    if not found:
-        return 0, ()
-    at = found[-1][-1]
-    return at, tuple(_key(row) for row in found if row[-1] == at)
+    at = found[-1][-1] if found else 0
+    if len(found) <= _MOST_KNOWN:
+        known = "".join(map(_mark, found))
+        return msgspec.structs.replace(cursor, problems_at=at, problems=(), known=known)
+    newest = tuple(_key(row) for row in found if row[-1] == at)
+    return msgspec.structs.replace(cursor, problems_at=at, problems=newest, known=None)
 
 
-def problems_from(
-    connection: Connection, at_ms: int, told: tuple[str, ...]
-) -> list[ProblemColumns]:
-    """The problems of this time or later, without those that were told of this time."""
-    known = set(told)
-    found = _since(connection, at_ms)
-    return [row for row in found if row[-1] > at_ms or _key(row) not in known]
+def new_problems(connection: Connection, cursor: Cursor) -> tuple[list[ProblemColumns], Cursor]:
+    """The problems of which a hook was not told, the oldest first, and its cursor once it was.
+
+    Each is known by its mark, since a clock that is set back gives a new one an older time. Only
+    where there are very many, the times decide.
+    """
+    if cursor.known is None:
+        at, told = cursor.problems_at, set(cursor.problems)
+        found = [row for row in _since(connection, at) if row[-1] > at or _key(row) not in told]
+        if not found and _count(connection) > _MOST_KNOWN:
+            return [], cursor
+    else:
+        marks = cursor.known
+        known = {marks[start : start + _MARK] for start in range(0, len(marks), _MARK)}
+        found = [row for row in _since(connection, 0) if _mark(row) not in known]
+        if not found:
+            return [], cursor
+    return found, told_all_problems(connection, cursor)
+
+
+def _count(connection: Connection) -> int:
+    return int(select_value(connection, _COUNT)) + damaged.count(connection)
 
 
 def _since(connection: Connection, at_ms: int) -> list[ProblemColumns]:
@@ -133,6 +160,12 @@ def _since(connection: Connection, at_ms: int) -> list[ProblemColumns]:
     found = [*select(connection, _PROBLEMS, (at_ms,))]
     found += (row for row in damaged.listed(connection) if row[-1] >= at_ms)
     return sorted(found, key=lambda row: (row[-1], _key(row)))
+
+
+def _mark(row: ProblemColumns) -> str:
+    """Six bytes of a hash: of a thousand problems two have the same once in 10^8 times."""
+    text = f"{row[-1]} {_key(row)}".encode("utf-8", "surrogatepass")
+    return b64encode(blake2b(text, digest_size=6).digest()).decode("ascii")
 
 
 def _key(row: ProblemColumns) -> str:

@@ -29,6 +29,7 @@ OF_OTHERS = {"node_textfile_mtime_seconds"}
 NAMES = {
     "build_info": ["version", "python", "sqlite"], "up": [], "tracks": ["root"],
     "missing_tracks": ["root"], "problems": ["kind"], "root_state": ["root", "state"],
+    "relay_up": ["root", "host"],
     "watched_folders": [], "unwatched_folders": [], "pending": [],
     "pending_oldest_age_seconds": [], "error_ratio": [], "files_total": ["stage"],
     "read_bytes_total": [], "written_bytes_total": [], "changes_total": ["kind"],
@@ -275,6 +276,7 @@ FIRES = 'count(ALERTS{alertname="%s",alertstate="firing"}) or vector(0)'
 FIRING = {
     "MusicIndexerDown": {"music_indexer_up": "0x2000"},
     "MusicIndexerRootOffline": {'music_indexer_root_state{root="usb",state="offline"}': "1x2000"},
+    "MusicIndexerRelayLost": {'music_indexer_relay_up{root="nas",host="server"}': "0x2000"},
     "MusicIndexerPendingLong": {"music_indexer_pending_oldest_age_seconds": "901x2000"},
     "MusicIndexerFoldersUnwatched": {"music_indexer_unwatched_folders": "3x2000"},
     "MusicIndexerErrors": {"music_indexer_error_ratio": "0.02x2000"},
@@ -289,6 +291,7 @@ FIRING = {
 WELL = {
     "music_indexer_up": "1x2000",
     'music_indexer_root_state{root="usb",state="offline"}': "0x2000",
+    'music_indexer_relay_up{root="nas",host="server"}': "1x2000",
     "music_indexer_pending_oldest_age_seconds": "0x2000",
     "music_indexer_unwatched_folders": "0x2000", "music_indexer_error_ratio": "0x2000",
     'rq_jobs{queue="extract",status="failed"}': "0x2000",

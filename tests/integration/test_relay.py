@@ -21,7 +21,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.queue.messages import FolderHint, PathText, RelayOrder
-from indexer.queue.relays import RelayLink
+from indexer.queue.relays import SILENT_S, RelayLink, relay_statuses
 from indexer.settings import Settings
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, watching
@@ -87,6 +87,13 @@ def relay_of(db: Path, server: RedisServer) -> dict[str, Any] | None:
     return found
 
 
+def up_of(db: Path, server: RedisServer) -> list[str]:
+    """What the metrics say of relays."""
+    text = run("metrics", db=db, env={"INDEXER_REDIS": server.address}).out
+    labels = rf'host="{re.escape(socket.gethostname())}",root="nas"'
+    return re.findall(rf"^music_indexer_relay_up\{{{labels}\}} (\S+)$", text, re.MULTILINE)
+
+
 def is_alive(db: Path, server: RedisServer) -> bool:
     return bool((relay_of(db, server) or {}).get("alive"))
 
@@ -131,6 +138,37 @@ def test_status_tells_of_the_relay_while_it_lives_and_when_it_has_ended(
     assert f"root nas: its relay on {socket.gethostname()} is away" in text
 
 
+def test_one_of_two_relays_of_a_root_ends_and_the_root_has_one_all_the_same(
+    server: RedisServer,
+) -> None:
+    now = [100.0]
+    settings = Settings(db=Path("x.db"), redis=server.address)
+    one, other = (RelayLink(settings, host, lambda: now[0]) for host in ("one", "other"))
+
+    def lives() -> bool:
+        return relay_statuses(server.client(), ["music"])["music"].alive
+
+    for link in (one, other, one):
+        link.meet(["music"])
+    one.end(["music"])
+    assert lives(), "the last sign of life was of the one that ended"
+    other.meet(["music"])
+    one.meet(["music"])
+    other.meet(["music"])
+    one.end(["music"])
+    assert lives()
+    now[0] += SILENT_S + 1
+    other.meet(["music"])
+    other.end(["music"])
+    assert not lives(), "none is left"
+    one.meet(["music"])
+    assert lives()
+    one.end(["music"])
+    assert not lives(), "one that had ended does not live beside it"
+    one.close()
+    other.close()
+
+
 def test_a_killed_relay_is_told_as_away_and_polling_finds_what_it_had_not_told(
     site: Site, server: RedisServer
 ) -> None:
@@ -148,6 +186,16 @@ def test_a_killed_relay_is_told_as_away_and_polling_finds_what_it_had_not_told(
         assert told is not None
         assert not told["alive"]
         assert told["silent_seconds"] >= 40
+        daemon.await_line("relay lost root=nas")
+        here = {"INDEXER_REDIS": server.address}
+        ran = run("doctor", "--json", db=daemon.db, env=here, check=None)
+        (found,) = (one for one in ran.objects if one["check"] == "relay")
+        assert found["state"] == "warning"
+        assert found["remedy"] == f"systemctl start music-relay on {socket.gethostname()}"
+        assert up_of(daemon.db, server) == ["0.0"]
+        with relaying(f"nas={site.disk}", folder=site.there, config=config):
+            daemon.await_line("relay back root=nas")
+            assert up_of(daemon.db, server) == ["1.0"]
 
 
 def test_what_happens_while_redis_is_away_is_told_when_it_is_back(

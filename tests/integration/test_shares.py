@@ -428,3 +428,35 @@ def test_workers_that_have_work_on_a_share_when_it_hangs_do_that_of_other_roots(
         assert rows(db, "SELECT * FROM problems") == []
         daemon.is_right()
         assert "lost" not in workers.log
+
+
+# ---- the times of folders
+
+
+def test_a_new_album_on_a_share_is_found_by_its_folder_before_all_is_looked_at(
+    share: MakeShare, db: Path
+) -> None:
+    nas = share()
+    config = QUICK + "poll_interval = 3\n"
+    with watching(nas.point, db=db, config=config, until=keeps_up(local=0)) as daemon:
+        plant(source(nas), {"new/n.mp3": tagged(title="N"), "b/c.mp3": tagged(title="C")})
+        (source(nas) / "a.mp3").unlink()
+        eventually(lambda: shown(db, "nas") == {"b/b.mp3", "b/c.mp3", "new/n.mp3"})
+        daemon.await_line("folders changed root=nas places=3")
+        assert len(daemon.lines("polling root=nas")) == 1, "nothing was in doubt"
+        daemon.is_right()
+
+
+def test_workers_look_first_at_the_folders_of_a_share_that_have_changed(
+    share: MakeShare, db: Path, server: RedisServer
+) -> None:
+    nas = share()
+    config = quick(server.address, poll_interval=3)
+    with (
+        crew(db=db, config=config, client=server.client()),
+        watching(nas.point, db=db, config=config, until=keeps_up(local=0)) as daemon,
+    ):
+        plant(source(nas), {"new/n.mp3": tagged(title="N")})
+        eventually(lambda: shown(db, "nas") == {"a.mp3", "b/b.mp3", "new/n.mp3"})
+        daemon.await_line("folders changed root=nas")
+        daemon.is_right()

@@ -17,6 +17,7 @@ import pytest
 from indexer import errors
 from indexer.disk.filesystem import Disk
 from indexer.ignore_files import path_filter_of
+from indexer.model import Hint
 from indexer.roots import open_roots
 from indexer.roots.automounts import Touches
 from indexer.roots.registry import root_at
@@ -24,9 +25,10 @@ from indexer.runs.lock import DispatchLock, LockInfo, lock_info
 from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.store import pending, roots, tracks
-from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.connection import Connection, open_index, select, write_transaction
 from indexer.store.roots import MountRow, RootRow
 from tests.corpus import plant, tagged
+from tests.trees import put
 from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.local_work import LocalWork, Looked
@@ -58,6 +60,11 @@ class Stepped:
     def shown(self) -> int:
         """The number of tracks in the view."""
         return tracks.counts(self.connection)[0]
+
+    @property
+    def titles(self) -> set[str]:
+        """Those of the tracks in the view."""
+        return {title for (title,) in select(self.connection, "SELECT title FROM library")}
 
     @property
     def told(self) -> LockInfo:
@@ -171,15 +178,70 @@ def test_a_manager_is_told_in_a_turn_of_its_own_where_none_comes_sooner(stepped:
 
 @pytest.mark.parametrize("changed", [{"polled": ("music",)}])
 def test_a_polled_root_is_looked_at_each_interval(stepped: Stepped, music: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "b.mp3": tagged(title="B")})
     stepped.step()
     assert stepped.state == "polling"
-    plant(music, {"a.mp3": tagged(title="A")})
-    stepped.step(59)
+    stepped.step(30)  # a folder that is so new is looked at twice
+    put(music, "a.mp3", tagged(title="In place"))  # no time of a folder tells of it
+    stepped.step(29)
     stepped.step(0.5)
-    assert stepped.shown == 0
+    assert stepped.titles == {"A", "B"}
     stepped.step(0.5)
     stepped.step(1.0)
-    assert stepped.shown == 1
+    assert stepped.titles == {"In place", "B"}
+
+
+@pytest.mark.parametrize("changed", [{"polled": ("music",)}])
+def test_a_new_album_in_a_polled_root_is_found_by_its_folder_before_all_files_are_looked_at(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(music, {"A/a.mp3": tagged(title="A"), "B/b.mp3": tagged(title="B")})
+    stepped.step()
+    asked: list[Hint] = []
+    look = LocalWork.look
+
+    def looks(work: LocalWork, hints: list[Hint], *args: Any, **kwargs: Any) -> Looked:
+        asked.extend(hints)
+        return look(work, hints, *args, **kwargs)
+
+    monkeypatch.setattr(LocalWork, "look", looks)
+    stepped.step(30.0)
+    asked.clear()  # folders as new as these are looked at twice
+    plant(music, {"A/new/n.mp3": tagged(title="N"), "B/b 2.mp3": tagged(title="B 2")})
+    stepped.step(29.0)
+    assert not asked
+    stepped.step(1.0)
+    assert stepped.titles == {"A", "B", "N", "B 2"}
+    root_id = next(iter(stepped.daemon._roots)).row.id
+    assert {*asked} == {
+        Hint(root_id, b"A"), Hint(root_id, b"A/new", recursive=True), Hint(root_id, b"B"),
+    }  # fmt: skip
+    stepped.step(1.0)
+    assert asked[-1] == Hint(root_id, b"", recursive=True), "and then all files, as ever"
+
+
+@pytest.mark.parametrize("changed", [{"polled": ("music",), "poll_interval": 300.0}])
+def test_between_two_looks_at_all_files_the_times_of_folders_are_looked_at(
+    stepped: Stepped, music: Path
+) -> None:
+    plant(music, {"A/a.mp3": tagged(title="A")})
+    stepped.step()
+    assert next(iter(stepped.daemon._roots)).pass_at == stepped.now + 30.0
+    plant(music, {"A/new/n.mp3": tagged(title="N")})
+    stepped.step(30.0)
+    assert stepped.titles == {"A", "N"}
+    (music / "A" / "new" / "n.mp3").unlink()
+    (music / "A" / "new").rmdir()
+    stepped.step(30.0)
+    assert stepped.titles == {"A"}
+
+
+def test_where_all_is_watched_no_times_of_folders_are_kept(stepped: Stepped, music: Path) -> None:
+    plant(music, {"A/a.mp3": tagged(title="A")})
+    stepped.step()
+    (root,) = stepped.daemon._roots
+    assert not stepped.daemon._work.polled.knows(root.row.id)
+    assert (root.pass_at, root.poll_at) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("changed", [{"reconcile_interval": 2}])

@@ -17,7 +17,7 @@ from indexer.store import pending, problems, roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import LONG_MS, NEW_MS, InIndex, in_index
 from tests.trees import BAD, Plant, song
-from watcher.log import EventLog, HealthLog
+from watcher.log import EventLog, HealthLog, RelayLog
 
 
 @pytest.fixture
@@ -126,3 +126,27 @@ def test_the_log_says_once_that_something_is_pending_for_long_and_that_nothing_i
     for number in range(10):
         told.tell(InIndex(), 100 + 5.0 * number)
     assert logged() == ["pending over"]
+
+
+def test_the_log_says_once_that_a_relay_was_lost_and_once_that_it_is_back(
+    logged: Callable[[], list[str]],
+) -> None:
+    told = RelayLog(EventLog())
+    lives = report.RelayStatus(host="nas", alive=True, silent_seconds=3.0)
+    lost = report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)
+    for relay in (lives, lives, lost, lost):
+        told.tell({"music": relay, "other": lives})
+    assert logged() == ["relay lost"]
+    told.tell({"music": lives, "other": lives})
+    told.tell({"music": lives})
+    assert logged() == ["relay back"]
+    told.tell({})
+    assert logged() == []
+
+
+def test_a_relay_that_is_away_when_the_daemon_starts_is_told_of(
+    logged: Callable[[], list[str]],
+) -> None:
+    told = RelayLog(EventLog())
+    told.tell({"music": report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)})
+    assert logged() == ["relay lost"]
