@@ -19,6 +19,9 @@ class _Entry:
         self._number = number
         self.name = entry.name
 
+    def is_file(self, **how: Any) -> bool:
+        return self._entry.is_file(**how)
+
     def is_dir(self, **how: Any) -> bool:
         return self._entry.is_dir(**how)
 

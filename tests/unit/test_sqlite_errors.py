@@ -60,7 +60,8 @@ def test_an_index_in_a_folder_that_cannot_be_written_is_told_how_to_be_read(
 @pytest.mark.parametrize(
     "raised",
     [apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, UnicodeError,
-     TypeError, KeyError, IndexError, msgspec.ValidationError],
+     TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, OverflowError,
+     msgspec.ValidationError],
 )  # fmt: skip
 def test_what_a_wrong_value_raises_is_told_as_damage_only_where_the_index_is_damaged(
     settings: Settings, connection: Connection, raised: type[Exception]
@@ -72,9 +73,7 @@ def test_what_a_wrong_value_raises_is_told_as_damage_only_where_the_index_is_dam
         raise raised("why")
 
 
-@pytest.mark.parametrize(
-    "raised", [AttributeError, RecursionError, AssertionError, ZeroDivisionError, RuntimeError]
-)
+@pytest.mark.parametrize("raised", [RecursionError, AssertionError, RuntimeError])
 def test_what_no_value_raises_is_a_fault_of_ours_on_a_damaged_index_too(
     settings: Settings, connection: Connection, raised: type[Exception]
 ) -> None:
