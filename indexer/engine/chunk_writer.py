@@ -18,7 +18,7 @@ from indexer.readers.limited import ReadJob
 from indexer.runs import run_counts
 from indexer.shares.hanging import check_answers
 from indexer.stages.batch import Batch, batch
-from indexer.stages.hard_links import links_of, links_of_replaced
+from indexer.stages.hard_links import links_of_entries, links_of_replaced
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan
@@ -153,9 +153,8 @@ class ChunkWriter:
         if not self.follows_links:
             return
         own = {(plan.root_id, path) for path in plan.names}
-        for entry in (*plan.read, *plan.unread):
-            links = links_of(self._connection, entry.disk_id, entry.stamp.inode, entry.stamp)
-            self.links |= links - own
+        entries = (*plan.read, *plan.unread)
+        self.links |= links_of_entries(self._connection, plan.root_id, entries) - own
 
     def note_links(self, links: set[tuple[int, bytes]]) -> None:
         """Keep other links of files that are gone."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from indexer.model import RowState, Stamp
+from indexer.model import Entry, RowState, Stamp
 from indexer.sidecars import SidecarKind, kind_of
 from indexer.stages.batch import Batch
 from indexer.stages.sidecars import SidecarChange
 from indexer.store import sidecars, tracks
 from indexer.store.connection import Connection
 
+Link = tuple[int, bytes]
+"""A root's id, and a path in it."""
 
-def links_of(
-    connection: Connection, disk_id: int, inode: int, stamp: Stamp | None
-) -> set[tuple[int, bytes]]:
+
+def links_of(connection: Connection, disk_id: int, inode: int, stamp: Stamp | None) -> set[Link]:
     """(root id, path) of the rows with this inode and another stamp.
 
     There are no events for them: a write through one link causes an event for that link only.
@@ -28,59 +29,87 @@ def links_of(
 
 def links_of_batch(
     connection: Connection, batch: Batch, met: Collection[int], *, everything: bool
-) -> set[tuple[int, bytes]]:
+) -> set[Link]:
     """Likewise for all files of a written batch; `met` are the inodes that had rows before.
 
     Without the batch's own files: an unreadable one keeps its row, which has the old stamp.
     """
-    links: set[tuple[int, bytes]] = set()
-    for finding in batch.findings:
-        entry = finding.entry
-        if entry.stamp.inode in met:
-            others = links_of(connection, entry.disk_id, entry.stamp.inode, entry.stamp)
-            links |= passed(others, batch.root_id, entry.path) if everything else others
+    entries = [one.entry for one in batch.findings if one.entry.stamp.inode in met]
+    links = links_of_entries(connection, batch.root_id, entries, everything=everything)
     return links - {(batch.root_id, finding.entry.path) for finding in batch.findings}
+
+
+def links_of_entries(
+    connection: Connection, root_id: int, entries: Iterable[Entry], *, everything: bool = False
+) -> set[Link]:
+    """Likewise for files that were listed."""
+    changed = [(one.disk_id, one.stamp.inode, one.stamp, (root_id, one.path)) for one in entries]
+    return _links_of_all(connection, changed, everything=everything)
+
+
+def _links_of_all(
+    connection: Connection,
+    changed: Iterable[tuple[int, int, Stamp | None, Link]],
+    *,
+    everything: bool,
+) -> set[Link]:
+    """The other links of many files: (disk id, inode, stamp, the link that was seen to change).
+
+    The rows of an inode are read once: a file may have thousands of links in one batch.
+    """
+    seen: dict[tuple[int, int], tuple[set[Stamp | None], list[Link]]] = {}
+    for disk_id, inode, stamp, link in changed:
+        stamps, places = seen.setdefault((disk_id, inode), (set(), []))
+        stamps.add(stamp)
+        places.append(link)
+    links: set[Link] = set()
+    for (disk_id, inode), (stamps, places) in seen.items():
+        stamp = next(iter(stamps)) if len(stamps) == 1 else None  # it was changed meanwhile
+        others = links_of(connection, disk_id, inode, stamp)
+        if len(places) == 1:
+            others.discard(places[0])
+        if everything and len({root_id for root_id, _ in places}) == 1:
+            others = passed(others, *max(places))
+        links |= others
+    return links
 
 
 def links_of_replaced(
     connection: Connection, batch: Batch, *, everything: bool = False
-) -> set[tuple[int, bytes]]:
+) -> set[Link]:
     """Likewise for files whose paths other files have now; call it before those are written.
 
     A file that loses a link gets a new ctime, like a file that gains one.
     """
-    links: set[tuple[int, bytes]] = set()
     found = {finding.entry.path: finding.entry for finding in batch.findings}
-    for path in tracks.heard_of(connection, batch.root_id, list(found)):
-        known = tracks.in_place(connection, batch.root_id, path)
-        if known is not None and known.stamp.inode != found[path].stamp.inode:
-            others = links_of(connection, known.disk_id, known.stamp.inode, None)
-            others -= {(batch.root_id, path)}
-            links |= passed(others, batch.root_id, path) if everything else others
-    return links
+    replaced = [
+        (known.disk_id, known.stamp.inode, None, (batch.root_id, path))
+        for path in tracks.heard_of(connection, batch.root_id, list(found))
+        if (known := tracks.in_place(connection, batch.root_id, path)) is not None
+        and known.stamp.inode != found[path].stamp.inode
+    ]
+    return _links_of_all(connection, replaced, everything=everything)
 
 
 def links_of_vanished(
     connection: Connection, track_ids: Iterable[int], *, everything: bool = False
-) -> set[tuple[int, bytes]]:
+) -> set[Link]:
     """Likewise for rows that a listing lacks.
 
     Enqueue them before these rows are marked missing: a kill in between causes a needless check,
     but loses none.
     """
-    links: set[tuple[int, bytes]] = set()
-    for track_id in track_ids:
-        known = tracks.by_id(connection, track_id)
-        if known is not None:
-            others = links_of(connection, known.disk_id, known.stamp.inode, None)
-            others -= {(known.root_id, known.path)}
-            links |= passed(others, known.root_id, known.path) if everything else others
-    return links
+    vanished = [
+        (known.disk_id, known.stamp.inode, None, (known.root_id, known.path))
+        for track_id in track_ids
+        if (known := tracks.by_id(connection, track_id)) is not None
+    ]
+    return _links_of_all(connection, vanished, everything=everything)
 
 
 def links_of_sidecars(
     connection: Connection, changes: Collection[SidecarChange], *, everything: bool = False
-) -> set[tuple[int, bytes]]:
+) -> set[Link]:
     """Likewise for pictures and playlists; call it before the changes are written.
 
     A needless check, as of the inode of another disk, opens nothing. After a scan of `everything`
@@ -104,7 +133,7 @@ def links_of_sidecars(
     return links - {(change.root_id, change.path) for change in changes}
 
 
-def passed(links: Iterable[tuple[int, bytes]], root_id: int, path: bytes) -> set[tuple[int, bytes]]:
+def passed(links: Iterable[Link], root_id: int, path: bytes) -> set[Link]:
     """The links that a scan of a whole root had passed when it reached this path.
 
     It goes in byte order of the paths, so it sees the later ones in their new state. The passed
