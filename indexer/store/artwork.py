@@ -25,7 +25,7 @@ _NEXT_FOLDERS: Final = """
 SELECT root_id, folder FROM artwork_due_folders ORDER BY root_id, folder LIMIT ?
 """
 _END_DUE: Final = "DELETE FROM artwork_due WHERE kind = ? AND owner_id = ?"
-_END_DUE_FOLDER: Final = "DELETE FROM artwork_due_folders WHERE root_id = ? AND folder = ?"
+_END_DUE_FOLDER: Final = "DELETE FROM artwork_due_folders WHERE root_id = ? AND folder IN (?, ?)"
 _END_DUE_FOLDERS: Final = "DELETE FROM artwork_due_folders"
 _IS_ANY_NOT_DUE: Final = """
 SELECT EXISTS (SELECT 1 FROM catalog_albums
@@ -193,7 +193,7 @@ def next_due(
 def next_folders(connection: Connection, most: int) -> list[tuple[int, bytes]]:
     """(root id, folder) of folders that are due; the folder has no slash at its end."""
     rows = list(select(connection, _NEXT_FOLDERS, (most,)))
-    return [(root_id, folder[:-1]) for root_id, folder in rows]
+    return [(root_id, folder.removesuffix(b"/")) for root_id, folder in rows]
 
 
 def not_due(connection: Connection) -> list[Owner]:
@@ -207,8 +207,11 @@ def end_due(connection: Connection, owner: Owner) -> None:
 
 
 def end_due_folder(connection: Connection, root_id: int, folder: bytes) -> None:
-    """The owners that a folder concerns are due."""
-    connection.execute(_END_DUE_FOLDER, (root_id, folder_key(folder)))
+    """The owners that a folder concerns are due.
+
+    Of a damaged index it may stand there without its slash, and would be asked for without end.
+    """
+    connection.execute(_END_DUE_FOLDER, (root_id, folder_key(folder), folder))
 
 
 def is_any_not_due(connection: Connection) -> bool:

@@ -164,6 +164,7 @@ class Rescue:
             )
         for statement in _STRANGE:
             self._run(statement)
+        self._drop_sidecars()
         playlists.read_anew(self._target)
         lyrics.match_anew(self._target)
         self._tell_texts()
@@ -251,19 +252,22 @@ class Rescue:
         strange = [kind for (kind,) in select(target, _UNREADABLE_KINDS) if kind not in _KINDS]
         runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
         hints = [row[0] for row in select(target, _HINTS) if not pending.is_readable(row[1])]
-        sidecars = list(strange_sidecars(target))
-        for table, place in sidecars:
-            target.execute(
-                f"DELETE FROM {table} WHERE root_id = ? AND folder = ? AND name = ?",  # noqa: S608 - our own names
-                place,
-            )
         self._drop_invalid()
         told = [row[0] for row in select(target, _TOLD_BEFORE) if not former.is_readable(row[1])]
         for statement, keys in (
             (_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints), (_DROP_BEFORE, told)
         ):  # fmt: skip
             target.executemany(statement, [(key,) for key in keys])
-        self.to_scan = self.to_scan or bool(strange or hints or sidecars)
+        self.to_scan = self.to_scan or bool(strange or hints)
+
+    def _drop_sidecars(self) -> None:
+        """Delete rows with names of other files, before anything is made due for them."""
+        for table, place in list(strange_sidecars(self._target)):
+            self._target.execute(
+                f"DELETE FROM {table} WHERE root_id = ? AND folder = ? AND name = ?",  # noqa: S608 - our own names
+                place,
+            )
+            self.to_scan = True
 
     def _drop_invalid(self) -> None:
         """Delete rows that no version writes, where the next scan finds again what they told."""

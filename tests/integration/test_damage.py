@@ -66,6 +66,7 @@ STRANGE = (
     "UPDATE pictures SET name = CAST('cover.jqg' AS BLOB) WHERE name = CAST('cover.jpg' AS BLOB)",
     "UPDATE pictures SET hash = x'00' WHERE hash IS NULL",
     "UPDATE playlist_files SET name = x'ff'",
+    "UPDATE lyrics_files SET folder = x'ffff'",
     "UPDATE problems SET since = 1 << 62",
 )
 """What showed as an error of this program, and a verification did not tell."""
