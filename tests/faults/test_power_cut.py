@@ -106,7 +106,7 @@ def test_where_syncing_does_nothing_some_cuts_do_not_heal(once: Told, tmp_path: 
 
 HEADER, FRAME_HEADER = 32, 24
 """Bytes at the beginning of a WAL, and before each of its pages (fileformat2.html, 4)."""
-SMALL_BITES = "chunk_files = 3\nworkers = 1\nsmall_work = 1000\n"
+SMALL_BITES = "chunk_files = 1\nworkers = 1\nsmall_work = 1000\n"
 
 
 @contextmanager

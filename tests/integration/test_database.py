@@ -49,7 +49,7 @@ def test_a_full_disk_is_told_and_what_was_committed_is_kept(
     db = small / "library.db"
     run("roots", "add", music, db=db)
     ballast = fill(small, leave=500_000)
-    config = "chunk_files = 10\nworkers = 1\n"
+    config = "chunk_files = 5\nworkers = 1\n"
     ran = run("scan", db=db, check=3, config=config)
     assert "its disk is full; make room and run the same command again" in ran.err
     assert len(ran.err.splitlines()) == 1
