@@ -202,9 +202,9 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     """List the library as it was, by path, or what WORDS find in it.
 
     WHEN is a time (2h, 7d, yesterday, 2026-11-01), SEQ the number of a change; WORDS are those of
-    indexer search. Paths and tags are those of that time; what else there was (sizes, covers,
-    lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code 1: nothing
-    found; 3: it is not known any more.
+    indexer search, as whole words. Paths and tags are those of that time; what else there was
+    (sizes, covers, lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code
+    1: nothing found; 3: it is not known any more.
     """
     from indexer.past import COLUMNS
 

@@ -31,7 +31,7 @@ from tests.stage_harness import PoolHere
 from tests.trees import faults, put, song
 
 EXAMPLES: Final = int(os.environ.get("CONVERGENCE", "0"))
-QUESTIONS: Final = ("one", "artist:bjork", "-two", "artistsort:jonsi", "root:one", "track:>1")
+QUESTIONS: Final = ('"one"', "artist:bjork", "-two", "artistsort:jonsi", "root:one", "track:>1")
 RETAGGED: Final = {
     "one": with_tags(".mp3", {"artistsort": ["Jónsi"], "mood": ["dark"]}),
     "two": with_tags(".mp3", {"artistsort": ["Jónsi", "Alex"], "work": ["Two"]}),
