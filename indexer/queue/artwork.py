@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from indexer.store.connection import Connection
 
 _SLICE_S: Final = 1.0
-"""How long one job works: more urgent jobs of the same process wait for no longer. A guess."""
+"""How long one job works at the most, where no more urgent one of its process waits. A guess."""
 
 
 def album_cover(worker: IndexWorker, raw: msgspec.Raw) -> None:
@@ -55,7 +55,12 @@ def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
     ends_at = time.monotonic() + _SLICE_S
     open_trees = context.mounted_roots()
     try:
-        _work(work, open_trees.trees, lambda: time.monotonic() >= ends_at, worker)
+        _work(
+            work,
+            open_trees.trees,
+            lambda: time.monotonic() >= ends_at or context.queues.has_jobs(worker.more_urgent),
+            worker,
+        )
     except errors.RootSilent as error:
         open_trees.lose(error)
     finally:

@@ -7,7 +7,7 @@ leaves undone stands in `pending`, so no job has to be told that another one fai
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,7 +35,16 @@ _log = logging.getLogger("indexer")
 class IndexWorker:
     """One open index, and what is kept between the jobs of its queues."""
 
-    def __init__(self, settings: Settings, path_filter: PathFilter, client: redis.Redis) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        path_filter: PathFilter,
+        client: redis.Redis,
+        *,
+        more_urgent: Collection[str] = (),
+    ) -> None:
+        """`more_urgent` are the queues that its process serves before `deferred`."""
+        self.more_urgent = more_urgent
         self.streak = FaultStreak()
         self._client = client
         self._artwork: dict[OwnerKind, ArtworkWork] = {}

@@ -26,6 +26,10 @@ class WorkerRole(Struct, frozen=True):
         """Whether it reads files, and so never opens the database."""
         return self.queues == ("extract",)
 
+    def before(self, queue: str) -> tuple[str, ...]:
+        """The queues of which it takes a job sooner than of this one."""
+        return self.queues[: self.queues.index(queue)] if queue in self.queues else self.queues
+
     @property
     def name(self) -> str:
         """The name that users see."""

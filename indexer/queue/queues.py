@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -101,6 +101,11 @@ class Queues:
         with self.client.pipeline() as pipeline:
             queue.enqueue_job(job, pipeline=pipeline)
             pipeline.execute()
+
+    def has_jobs(self, names: Collection[str]) -> bool:
+        """Whether a job waits in one of these queues."""
+        keys = [self._queues[name].key for name in names]
+        return bool(keys) and bool(self.client.exists(*keys))
 
     def has_artwork(self) -> bool:
         """Whether a job that chooses artwork waits or is at work."""

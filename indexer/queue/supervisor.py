@@ -234,7 +234,7 @@ def _work(
     _await_database(settings, stopped)
     turn = _take_turn(post, settings, stopped)
     with explained(settings.db):
-        index = IndexWorker(settings, wanted, client)
+        index = IndexWorker(settings, wanted, client, more_urgent=post.before("deferred"))
         try:
             worker = worker_of(
                 post.queues,

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+import pytest
+
+from indexer.queue import artwork as artwork_jobs
 from indexer.queue.artwork import LostJobs
 from indexer.queue.queues import Queues
+from indexer.readers.artwork import Step
+from indexer.store.artwork import OwnerKind
 from tests.covers import hash_of, picture
 from tests.daemons import watching
 from tests.programs import eventually, rows, run
@@ -16,6 +23,9 @@ from tests.redis_servers import RedisServer
 from tests.rq_workers import crew, quick
 from tests.trees import Plant, put, song
 from tests.unread import make_unread
+
+if TYPE_CHECKING:
+    from indexer.queue.index_worker import IndexWorker
 
 RED, BLUE = picture("red"), picture("blue")
 COVERS = "SELECT title, artwork_hash FROM albums WHERE artwork_hash NOT NULL ORDER BY title"
@@ -135,6 +145,73 @@ def test_a_kind_that_is_at_work_has_one_job_that_waits_at_the_most(server: Redis
         queues.put_artwork("album_cover", {"index": "x"})
         queues.put_artwork("artist_image", {"index": "x"})
     assert queues.waiting() == {"album_cover-0", "artist_image-0"}
+
+
+def test_a_job_is_known_to_wait_in_one_of_several_queues(server: RedisServer) -> None:
+    queues = Queues(server.client())
+    queues.put("batch", {}, job_id="one", description="one", timeout_s=1)
+    assert queues.has_jobs(("insert", "batch"))
+    assert not queues.has_jobs(("insert", "scan"))
+    assert not queues.has_jobs(())
+
+
+class Work:
+    """Five steps of artwork, in the third of which a change comes."""
+
+    settings = None
+
+    def __init__(self, server: RedisServer) -> None:
+        self.steps = 0
+        self._queues = Queues(server.client())
+
+    @property
+    def is_over(self) -> bool:
+        return self.steps == 5
+
+    waits_for_evidence = False
+
+    def __len__(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """It has no readers."""
+
+    def listen(self, _wait_s: float) -> None:
+        """No reader answers."""
+
+    def step(self, _trees: object) -> Step:
+        self.steps += 1
+        if self.steps == 3:
+            self._queues.put("scan", {}, job_id="one", description="one", timeout_s=1)
+        return Step(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("serves", "steps"), [(("insert", "batch", "scan"), 3), (("insert", "batch"), 5), ((), 5)]
+)
+def test_a_job_that_chooses_artwork_makes_way_for_one_that_its_process_takes_first(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, serves: tuple[str, ...], steps: int
+) -> None:
+    work = Work(server)
+    roots = SimpleNamespace(trees={}, close=lambda: None)
+    context = SimpleNamespace(
+        check=lambda _token: None,
+        connection=None,
+        settings=None,
+        mounted_roots=lambda: roots,
+        queues=Queues(server.client()),
+        token="x",
+        rates=SimpleNamespace(count=lambda *_: None, add_totals=lambda **_: None),
+    )
+    worker = SimpleNamespace(context=context, artwork_of=lambda _kind: work, more_urgent=serves)
+    put: list[object] = []
+    monkeypatch.setattr(artwork_jobs, "_SLICE_S", 60.0)
+    monkeypatch.setattr(artwork_jobs, "forget_unwanted", lambda *_: None)
+    monkeypatch.setattr(artwork_jobs, "kinds_wanted", lambda _: [OwnerKind.ALBUM])
+    monkeypatch.setattr(artwork_jobs, "put_jobs", lambda *words: put.append(words[-1]))
+    artwork_jobs.album_cover(cast("IndexWorker", worker), msgspec.Raw(b'{"index": "x"}'))
+    assert work.steps == steps
+    assert put == ([] if steps == 5 else [(OwnerKind.ALBUM,)])
 
 
 def test_a_job_whose_worker_is_lost_is_given_out_again_after_a_lease(server: RedisServer) -> None:

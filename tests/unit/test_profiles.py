@@ -76,3 +76,9 @@ def test_only_what_is_asked_for_is_served() -> None:
 def test_a_queue_that_there_is_not_is_named_with_those_that_there_are() -> None:
     with pytest.raises(UsageError, match=r"no queue default, tags; the queues are scan, extract"):
         worker_roles(settings(), ["tags", "scan", "default"], None)
+
+
+def test_a_process_takes_jobs_of_changes_before_what_can_wait() -> None:
+    assert WorkerRole(("insert", "batch", "deferred")).before("deferred") == ("insert", "batch")
+    assert WorkerRole(("deferred",)).before("deferred") == ()
+    assert WorkerRole(("scan",)).before("deferred") == ("scan",)
