@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from indexer import errors
@@ -31,13 +32,9 @@ Sample = tuple[tuple[str, ...], float]
 
 def exposition(measures: Measures, versions: Mapping[str, str]) -> bytes:
     """The whole text. Raises CannotDo where prometheus_client is not installed."""
-    try:
+    with _installed():
         from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.registry import Collector
-    except ModuleNotFoundError as error:
-        raise errors.CannotDo(
-            "prometheus_client is not installed; type: pip install 'music-indexer[metrics]'"
-        ) from error
 
     class _Families(Collector):
         """What the registry asks."""
@@ -48,6 +45,25 @@ def exposition(measures: Measures, versions: Mapping[str, str]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families())
     return generate_latest(registry)
+
+
+def samples(measures: Measures, versions: Mapping[str, str]) -> Iterator[dict[str, object]]:
+    """Each number as `{name, labels, value}`. Raises CannotDo as `exposition`."""
+    with _installed():
+        for family in families(measures, versions):
+            for one in family.samples:
+                yield {"name": one.name, "labels": one.labels, "value": one.value}
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Say what to install where the library is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise errors.CannotDo(
+            "prometheus_client is not installed; type: pip install 'music-indexer[metrics]'"
+        ) from error
 
 
 def families(measures: Measures, versions: Mapping[str, str]) -> Iterator[Metric]:

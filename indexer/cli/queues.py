@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from indexer.cli.answers import queue_table
 from indexer.cli.arguments import InOrder, at_least, examples, json_option, text_argument
@@ -165,6 +166,7 @@ def _acted(session: Session, verb: str, act: Callable[[Any], ActedOn]) -> int:
     help="How many processes read files. [default: from the profile]",
 )
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
+@json_option
 @click.pass_obj
 def worker(session: Session, queues: str | None, jobs: int | None, *, burst: bool) -> int:
     """Do the work of the queues, until Ctrl-C or SIGTERM.
@@ -181,17 +183,35 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     connect(settings).close()  # report a wrong address at once
     served = QUEUES if queues is None else tuple(filter(None, map(str.strip, queues.split(","))))
     roles = worker_roles(settings, served, jobs)
-    say(serving_line(roles, shown(settings), burst=burst))
+    told = serving(roles, shown(settings))
+    if session.as_json:
+        session.output.json(told)
+        session.output.flush()
+    else:
+        say(serving_line(told, burst=burst))
     parent.run(settings, path_filter_of(settings), roles, burst=burst)
     return 0
 
 
-def serving_line(roles: Sequence[WorkerRole], address: str, *, burst: bool) -> str:
-    """Which queues are served, by how many processes, where, and until when."""
-    queues = list(dict.fromkeys(queue for role in roles for queue in role.queues))
-    readers = sum(role.reads for role in roles)
-    reading = f", {count(readers, 'process', 'processes')} reading files" if readers else ""
+class Serving(Struct, frozen=True):
+    """What a worker serves."""
+
+    queues: tuple[str, ...]
+    redis: str
+    readers: int
+    """Processes that read files."""
+
+
+def serving(roles: Sequence[WorkerRole], address: str) -> Serving:
+    queues = dict.fromkeys(queue for role in roles for queue in role.queues)
+    return Serving(tuple(queues), address, sum(role.reads for role in roles))
+
+
+def serving_line(told: Serving, *, burst: bool) -> str:
+    """The same for a person, and until when."""
+    processes = count(told.readers, "process", "processes")
+    reading = f", {processes} reading files" if told.readers else ""
     end = (
         "ends when they are empty" if burst else "Ctrl-C stops; a job that is cut off is done again"
     )
-    return f"serves {', '.join(queues)} of {address}{reading}; {end}"
+    return f"serves {', '.join(told.queues)} of {told.redis}{reading}; {end}"

@@ -22,7 +22,7 @@ from indexer.cli.arguments import (
 )
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, escaped
-from indexer.errors import CannotDo, SettingsError
+from indexer.errors import CannotDo, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from indexer.doctor import Finding
@@ -101,6 +101,7 @@ def _line(finding: Finding) -> str:
     metavar="FILE",
     help="Write them there, whole or not at all.",
 )
+@json_option
 @click.pass_obj
 def metrics(session: Session, textfile: Path | None) -> int:
     """Print the metrics for Prometheus once.
@@ -108,11 +109,17 @@ def metrics(session: Session, textfile: Path | None) -> int:
     With --textfile: for the textfile collector of node_exporter; the file's name ends in .prom.
     Needs the extra `metrics`: pip install 'music-indexer[metrics]'.
     """
-    from indexer.exposition import exposition
+    from indexer.exposition import exposition, samples
     from indexer.version import versions
 
+    if session.as_json and textfile is not None:
+        raise UsageError("choose one of --json and --textfile: the collector reads no JSON")
     with session.lookup() as library:
-        text = exposition(library.measures(), versions())
+        measures = library.measures()
+    if session.as_json:
+        session.output.rows(samples(measures, versions()), None)
+        return 0
+    text = exposition(measures, versions())
     if textfile is None:
         session.output.data([text])
     else:

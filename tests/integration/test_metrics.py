@@ -214,6 +214,15 @@ def test_a_textfile_is_whole_and_every_user_may_read_it(indexed: Path, tmp_path:
     assert run("metrics", "--textfile", tmp_path / "none/x.prom", db=indexed, check=3).out == ""
 
 
+def test_as_json_each_number_is_a_line(indexed: Path) -> None:
+    told = run("metrics", "--json", db=indexed).objects
+    assert len(told) == len(metrics(indexed))
+    build = next(one for one in told if one["name"] == "music_indexer_build_info")
+    assert set(build) == {"name", "labels", "value"}
+    assert set(build["labels"]) == {"version", "python", "sqlite"}
+    assert run("metrics", "--json", "--textfile", "x.prom", db=indexed, check=2).out == ""
+
+
 def test_without_the_library_it_says_what_to_install(indexed: Path) -> None:
     program = (
         "import sys; sys.modules['prometheus_client'] = None;"

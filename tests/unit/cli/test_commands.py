@@ -12,9 +12,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple, Self, cast
 
+import click
 import pytest
 
 from indexer.cli import main
+from indexer.cli.commands import cli
 from indexer.errors import DatabaseMissing, HistoryPruned, Interrupted
 from indexer.report import (
     ChangeRow,
@@ -502,3 +504,24 @@ def test_a_warning_is_one_line_on_stderr_and_an_info_is_none(
     assert code == 0
     assert out.count("\n") == 1
     assert err == "indexer: unreadable path=a\\nb\n"
+
+
+def leaves(command: click.Command, name: str = "indexer") -> Iterator[tuple[str, click.Command]]:
+    """All commands that are no groups, by their whole names."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for word in command.list_commands(context):
+        child = command.get_command(context, word)
+        assert child is not None
+        yield from leaves(child, f"{name} {word}")
+
+
+def test_every_command_answers_in_json() -> None:
+    without = [
+        name
+        for name, command in leaves(cli)
+        if not any("--json" in parameter.opts for parameter in command.params)
+    ]
+    assert without == []
