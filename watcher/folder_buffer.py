@@ -23,7 +23,7 @@ class Delays(Struct, frozen=True):
     """Waiting times in seconds; `Debouncer` explains each."""
 
     quiet_s: float = 0.002
-    gather_s: float = 0.01
+    gather_s: float = 0.006
     """In place of `quiet_s` where that is less, in a folder of which something was due a moment
     ago: more comes, one after the other. A guess: a tagger takes less for the tags of a file."""
     writer_s: float = 0.02

@@ -274,8 +274,8 @@ def test_an_album_whose_files_come_slower_than_quiet_is_two_looks() -> None:
     world = World()
     for path in ALBUM:
         world.put(path, "sound")
-        world.sleep(0.009)
-    closed_at = world.now - 0.009
+        world.sleep(0.005)
+    closed_at = world.now - 0.005
     world.sleep(1)
     assert [len(due.whole) for _, due in world.dues] == [1, 11]
     assert world.dues[-1][0] < closed_at + 0.02
