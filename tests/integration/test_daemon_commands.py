@@ -180,3 +180,5 @@ def test_a_scan_of_a_root_that_is_away_does_not_wait_for_it(
     ran = run("scan", "--json", db=db, check=3)
     assert "music" in ran.err
     assert ran.object["seen"] == 0
+    (tmp_path / "away").rename(music)
+    daemon.await_line("online root=music")

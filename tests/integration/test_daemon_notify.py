@@ -101,4 +101,4 @@ def test_a_manager_that_waits_for_it_hears_at_rest_that_the_loop_goes_on(
         daemon.process.send_signal(signal.SIGABRT)  # as systemd does with a loop that hangs
         assert daemon.process.wait(AT_MOST_S) == -signal.SIGABRT
         assert "Fatal Python error: Aborted" in daemon.log
-        assert "in select" in daemon.log, "where it was stands in the log"
+        assert "in _take_turns" in daemon.log, "where it was stands in the log"

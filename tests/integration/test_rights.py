@@ -136,8 +136,8 @@ def test_who_may_only_read_can_ask_while_another_has_the_index_open(
     give_away(db, nobody)
     for command in (["search", "a"], ["status"], ["changes"]):
         ran = run(*command, db=db, prefix=powerless, check=3)
-        assert f"{db}: cannot be read or written" in ran.err
-        assert "check its folder's rights" in ran.err
+        assert f"{db}: SQLite has to write beside an index" in ran.err
+        assert "`indexer backup FILE`" in ran.err
     with closing(sqlite3.connect(db)) as connection:
         connection.execute("SELECT count(*) FROM library").fetchall()
         give_away(db, nobody)
