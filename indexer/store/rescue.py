@@ -175,6 +175,7 @@ class Rescue:
         self._drop_unreadable()
         self._drop_broken_tags()
         self._keep_identity()
+        self._keep_ids()  # before changes are told
         self._keep_tracks(now_ms)
         self._run(_END_HISTORY)
         self._keep_ids()
