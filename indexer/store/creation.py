@@ -14,8 +14,9 @@ from indexer import errors
 from indexer.store.beside import check_folder
 from indexer.store.scratch import scratch_folder
 
-_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
-"""Errors of a file system without hard links, such as FAT."""
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
+"""Errors of a file system without hard links, such as FAT or one of FUSE, or only within a folder,
+such as AFS."""
 
 
 def prepare_folder(path: Path, group: str | None = None) -> None:

@@ -16,7 +16,17 @@ import apsw
 
 from indexer import paths
 from indexer.model import ProblemKind
-from indexer.store import catalog, former, pending, scans, schema, search_check, tag_sets, values
+from indexer.store import (
+    catalog,
+    former,
+    pending,
+    scans,
+    schema,
+    search_check,
+    search_rows,
+    tag_sets,
+    values,
+)
 from indexer.store.connection import Connection, end_reading, select, select_value
 from indexer.store.damage import RULES, Damage, Part
 from indexer.store.sqlite_errors import CORRUPT, UNREADABLE
@@ -354,10 +364,15 @@ def _of_links(connection: Connection, without: Collection[int]) -> Iterator[Dama
 
 
 def _of_tags(connection: Connection) -> Iterator[Damage]:
-    """Compare the sets of further tags with their checksums and their words."""
+    """Compare the sets of further tags with their checksums and their words.
+
+    Words of another version are made again by the next change.
+    """
+    wrong_words = 0
     try:
         wrong_sets = tag_sets.count_wrong_sets(connection)
-        wrong_words = 0 if wrong_sets else tag_sets.count_wrong_words(connection)
+        if not wrong_sets and search_rows.is_current(connection):
+            wrong_words = tag_sets.count_wrong_words(connection)
     except (*UNREADABLE, TypeError, AttributeError) as error:
         yield Damage(Part.FILE, f"further tags cannot be checked: {error}")
         return
@@ -368,7 +383,10 @@ def _of_tags(connection: Connection) -> Iterator[Damage]:
 
 
 def _of_words(connection: Connection, without: Collection[int]) -> Iterator[Damage]:
+    """Compare each word with its track. Those of another version are made again by a change."""
     try:
+        if not search_rows.is_current(connection):
+            return
         wrong = search_check.count_wrong_words(connection, without)
     except UNREADABLE as error:
         yield Damage(Part.FULL_TEXT, f"the full text cannot be compared with tracks: {error}")

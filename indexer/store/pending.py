@@ -22,6 +22,8 @@ _names_encoder: Final = msgspec.msgpack.Encoder()
 _LONG: Final = 4096
 """Bytes of names from which they are compressed. A first scan writes each chunk here and deletes it
 soon: measured with 100 000 files, 5 MB less written of 220, and 0.4 us more of a processor each."""
+_LONGEST: Final = 16 << 20
+"""Bytes of names up to which they are compressed: no damaged row takes more memory than that."""
 _names_decoder: Final = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 _INSERT: Final = """
@@ -512,16 +514,30 @@ def is_readable(names: bytes) -> bool:
     """Whether the names of a row are in this program's format."""
     try:
         _decoded(names)
-    except (msgspec.DecodeError, TypeError, zlib.error):
+    except (msgspec.DecodeError, TypeError):
         return False
     return True
 
 
 def _encoded(names: Sequence[bytes]) -> bytes:
     packed = _names_encoder.encode(names)
-    return packed if len(packed) < _LONG else zlib.compress(packed, level=1)
+    return zlib.compress(packed, level=1) if _LONG <= len(packed) <= _LONGEST else packed
 
 
 def _decoded(names: bytes) -> tuple[bytes, ...]:
-    """The names of a row: an array of msgpack, which never begins as zlib does, or compressed."""
-    return _names_decoder.decode(zlib.decompress(names) if names[:1] == b"x" else names)
+    """The names of a row: an array of msgpack, which never begins as zlib does, or compressed.
+
+    Raises msgspec.DecodeError for others, as only a damaged index has them.
+    """
+    return _names_decoder.decode(_inflated(names) if names[:1] == b"x" else names)
+
+
+def _inflated(packed: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        names = inflater.decompress(packed, _LONGEST)
+    except zlib.error as error:
+        raise msgspec.DecodeError(f"names of a row: {error}") from error
+    if not inflater.eof:
+        raise msgspec.DecodeError("names of a row are cut, or more than were compressed")
+    return names

@@ -125,12 +125,12 @@ _UNKNOWN_MOUNT: Final = """
 INSERT INTO mounts (root_id, folder, disk_id, inode) VALUES (?, x'', ?, 0)
 """
 """No folder has the inode 0."""
-_HAS_STRANGE_FLOOR: Final = """
-SELECT changes_floor NOT BETWEEN 0 AND (SELECT coalesce(max(seq), 0) FROM changes) FROM identity
-"""
+_FLOOR: Final = "SELECT changes_floor FROM identity"
+_NEWEST_CHANGE: Final = "SELECT coalesce(max(seq), 0) FROM changes"
 _RAISE_FLOOR: Final = """
-UPDATE identity SET changes_floor = (SELECT coalesce(max(seq), 0) FROM changes)
+UPDATE identity SET changes_floor = max(?, (SELECT coalesce(max(seq), 0) FROM changes))
 """
+"""Where the newest changes were dropped, the floor is above the newest one that is left."""
 _END_HISTORY: Final = """
 UPDATE identity SET history_floor = (SELECT coalesce(max(seq), 0) FROM changes)
 """
@@ -175,6 +175,7 @@ class Rescue:
         self._drop_unreadable()
         self._drop_broken_tags()
         self._keep_identity()
+        self._keep_ids()  # before changes are told
         self._keep_tracks(now_ms)
         self._run(_END_HISTORY)
         self._keep_ids()
@@ -301,8 +302,12 @@ class Rescue:
         if count != 1:
             self._run(_NO_IDENTITY)
             self._run(_NEW_IDENTITY)
-        elif self._salvage.gaps.get("changes") or select_value(self._target, _HAS_STRANGE_FLOOR):
-            self._run(_RAISE_FLOOR)
+            return
+        floor = int(select_value(self._target, _FLOOR))
+        newest = int(select_value(self._target, _NEWEST_CHANGE))
+        is_known = 0 <= floor <= self._salvage.last_id("changes", newest)
+        if self._salvage.gaps.get("changes") or not is_known:
+            self._target.execute(_RAISE_FLOOR, (floor if is_known else 0,))
 
     def _keep_tracks(self, now_ms: int) -> None:
         """Restore rows for lost tracks at the paths that are known from other tables."""

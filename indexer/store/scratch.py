@@ -35,7 +35,11 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 def remove_left(parent: Path) -> int:
     """Remove the folders of this user that killed processes have left; how many."""
     removed = 0
-    for name in os.listdir(parent):
+    try:
+        names = os.listdir(parent)
+    except PermissionError:  # it can be written, but not listed
+        return 0
+    for name in names:
         if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
             with suppress(OSError):  # of another user, or in use, or its file system has no locks
                 removed += _removed(parent / name)

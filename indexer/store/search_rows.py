@@ -139,9 +139,14 @@ def add_all(connection: Writing, tracks: Iterable[tuple[int, Texts]]) -> None:
 
 def keep_current(connection: Writing) -> None:
     """Make all rows again if other versions made them. First in a write transaction, if at all."""
-    stored = connection.execute(_FOLDED_BY).fetchone()
-    if stored is not None and stored[0] != versions():
+    if not is_current(connection):
         refill(connection)
+
+
+def is_current(connection: Writing) -> bool:
+    """Whether this version made all rows. Others may have other words, which are no damage."""
+    stored = connection.execute(_FOLDED_BY).fetchone()
+    return stored is None or bool(stored[0] == versions())
 
 
 def merge_seldom(connection: Writing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ from indexer.store.sqlite_errors import explained
 from indexer.store.views import LATE_INDEXES
 
 _COPY: Final = "VACUUM INTO ?"
+_NO_SYNC: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of a folder that must not be listed, or of a file system that cannot sync folders."""
 _IN_SERIES: Final = re.compile(r"library-\d{4}-\d\d-\d\dT\d{6}\.db")
 _MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"
 _COUNT_DAY: Final = """
@@ -69,7 +72,7 @@ def copy_to(connection: Connection, target: Path) -> int:
             copy.chmod(0o600)
             _sync(copy)
             give_name(copy, target)
-            _sync(target.parent)
+            _sync_names(target.parent)
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:
@@ -83,8 +86,17 @@ def _taken(target: Path) -> errors.UsageError:
     return errors.UsageError(f"{target} exists already; name a new file")
 
 
+def _sync_names(folder: Path) -> None:
+    """Wait until the names in a folder are on disk, as far as its rights and file system let it."""
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Wait until a file or a folder is on disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

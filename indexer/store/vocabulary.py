@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from indexer.store import search
-from indexer.store.connection import Connection, select
+from indexer.store.connection import Connection
 from indexer.store.query import Group, Question, Words
 from indexer.store.spellings import searchable
 
 _WORDS: Final = "CREATE VIRTUAL TABLE temp.track_words USING fts5vocab (main, track_search, row)"
 _FORGET: Final = "DROP TABLE IF EXISTS temp.track_words"
-_ALL: Final = "SELECT term, doc FROM temp.track_words"
+_ALL: Final = "SELECT CAST(term AS BLOB), doc FROM temp.track_words"
+"""As bytes: FTS5 has cut long words of older versions, also within a character."""
 _SHORTEST_PART: Final = 3
 _MOST_PARTS: Final = 50
 """Maximum words that hold a typed part. A guess."""
@@ -71,13 +72,14 @@ class Vocabulary:
         connection.execute(_FORGET)
         connection.execute(_WORDS)
         self._blocks: list[_Block] = []
+        rows = connection.execute(_ALL)
         try:
-            rows = select(connection, _ALL)
-            while some := list(islice(rows, _IN_ONE_BLOCK)):
+            while some := [(_text(word), count) for word, count in islice(rows, _IN_ONE_BLOCK)]:
                 text = "\n".join(("", *(word for word, _ in some), ""))
                 counts = array("I", (count for _, count in some))
                 self._blocks.append(_Block(some[0][0], text, counts))
         finally:
+            rows.close(force=True)  # else its table would be in use
             connection.execute(_FORGET)
         self._firsts = [block.first for block in self._blocks]
         self._connection = connection
@@ -185,6 +187,10 @@ class Vocabulary:
         """In how many tracks a word is: those of the block in whose range it is."""
         at = bisect_right(self._firsts, word) - 1
         return self._blocks[at].count(word) if at >= 0 else 0
+
+
+def _text(word: bytes) -> str:
+    return word.decode("utf-8", "replace")
 
 
 def _may_be_another(words: Words) -> bool:

@@ -255,6 +255,30 @@ def test_a_value_that_no_version_writes_is_told_and_repaired(copy: Path, stateme
     assert run("verify", "--deep", "--json", db=copy).object["ok"]
 
 
+def test_a_repair_keeps_up_to_which_number_changes_were_pruned(copy: Path) -> None:
+    """The newest ones told of tracks that are missing, so that no change has that number."""
+    ((newest,),) = rows(copy, "SELECT max(seq) FROM changes")
+    tell(copy, f"UPDATE identity SET changes_floor = {newest}, history_floor = {newest}")
+    tell(copy, f"DELETE FROM changes WHERE seq > {newest - 3}")
+    assert run("verify", "--deep", "--json", db=copy).object["ok"]
+    tell(copy, "UPDATE problems SET since = 1 << 62")
+    run("repair", db=copy)
+    assert rows(copy, "SELECT changes_floor >= ? FROM identity", newest) == [(1,)]
+
+
+def test_no_number_of_a_pruned_change_is_given_to_one_that_a_repair_tells(copy: Path) -> None:
+    ((newest, track_id),) = rows(
+        copy, "SELECT max(seq), min(track_id) FROM changes WHERE kind = 'added'"
+    )
+    tell(copy, f"UPDATE identity SET changes_floor = {newest}, history_floor = {newest}")
+    tell(copy, f"DELETE FROM changes WHERE seq > {newest - 3}")
+    tell(copy, f"UPDATE tracks SET place = 1, gone = id, missing_at = 1 WHERE id = {track_id}")
+    tell(copy, "UPDATE problems SET since = 1 << 62")
+    run("repair", db=copy)
+    told = rows(copy, "SELECT min(seq) FROM changes WHERE kind = 'missing'")
+    assert told[0][0] > newest
+
+
 def test_what_is_not_ours_is_not_repaired(copy: Path) -> None:
     copy.write_bytes(b"no database " * 5000)
     said = run("repair", db=copy, check=3)

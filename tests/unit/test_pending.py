@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import zlib
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -83,6 +86,32 @@ def test_many_names_take_a_fraction_of_their_bytes_and_come_back_as_they_were(
     assert not pending.is_readable(stored[:-9])
     left = pending.keep_only(connection, row, names[1:])
     assert pending.all_rows(connection) == [left]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        zlib.compress(b"\x91\xc4\x01a")[:-5],
+        b"x\x01" + b"\xff" * 40,
+        zlib.compress(bytes(17 << 20)),
+        zlib.compress(b"no names"),
+    ],
+    ids=["cut", "other bytes", "a bomb", "other content"],
+)
+def test_names_that_no_version_writes_are_an_error_of_what_was_read(
+    connection: Connection, names: bytes
+) -> None:
+    pending.enqueue(connection, Hint(1, b"A", (b"1.mp3",)), 1)
+    connection.execute("UPDATE pending SET names = ?", (names,))
+    assert not pending.is_readable(names)
+    with pytest.raises(msgspec.DecodeError):
+        pending.all_rows(connection)
+
+
+def test_names_that_are_too_long_to_be_compressed_come_back_too(connection: Connection) -> None:
+    hint = Hint(1, b"A", tuple(b"%05d" % number + b"x" * 4000 for number in range(4300)))
+    row = pending.enqueue(connection, hint, 1)
+    assert pending.all_rows(connection) == [row]
 
 
 def test_what_is_left_of_a_chunk_keeps_its_generation_and_is_one_attempt_older(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from indexer.store import upkeep
+from indexer.store.connection import Connection
 from indexer.store.scratch import remove_left, scratch_folder
 
 _HELD = """
@@ -74,3 +78,46 @@ def test_where_there_are_no_locks_nothing_of_others_is_removed(
     with scratch_folder(tmp_path):
         assert len(os.listdir(tmp_path)) == 2
     assert os.listdir(tmp_path) == [".music-indexer-a.part"]
+
+
+def test_it_is_made_in_a_folder_that_may_not_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.listdir
+
+    def refused(where: int | Path) -> list[str]:
+        if where == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(where))
+        return listed(where)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with scratch_folder(tmp_path) as folder:
+        assert folder.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EINVAL, errno.ENOSYS])
+def test_a_copy_is_made_where_folders_cannot_be_synced(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    synced = os.fsync
+
+    def refused(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, os.strerror(number))
+        synced(fd)
+
+    monkeypatch.setattr(os, "fsync", refused)
+    copy = tmp_path / "copy.db"
+    assert upkeep.copy_to(connection, copy) == copy.stat().st_size
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EXDEV])
+def test_a_copy_is_made_where_there_are_no_hard_links(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(_new: Path, _old: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    copy = tmp_path / "copy.db"
+    assert upkeep.copy_to(connection, copy) == copy.stat().st_size

@@ -13,8 +13,9 @@ from indexer.library import Library
 from indexer.model import Track
 from indexer.report import SearchNote
 from indexer.settings import Settings
-from indexer.store import search, search_results, search_rows, view_rows
+from indexer.store import health, search, search_results, search_rows, view_rows
 from indexer.store.connection import Connection
+from indexer.store.damage import Damage, Part
 from tests.rows import MadeUp
 from tests.trees import Plant, faults, song
 
@@ -452,6 +453,22 @@ def test_an_index_of_other_versions_is_made_again_before_anything_is_taken_out(
     assert shelf.find("other") == ["Other"]
     (stored,) = next(shelf.connection.execute("SELECT search_folding FROM identity"))
     assert stored == search_rows.versions()
+
+
+def test_words_of_other_versions_are_no_damage(shelf: Shelf) -> None:
+    def told() -> list[Damage]:
+        found = health.check(shelf.connection, deep=True)
+        return [one for one in found if one.part is Part.FULL_TEXT]
+
+    kept = shelf.add("Other")
+    shelf.connection.execute("INSERT INTO track_search (track_search) VALUES ('delete-all')")
+    shelf.connection.execute("INSERT INTO track_search (rowid, title) VALUES (?, 'oddly')", (kept,))
+    assert told() != []
+    shelf.connection.execute("UPDATE identity SET search_folding = 'of another version'")
+    assert told() == []
+    shelf.add("Another")
+    assert shelf.find("other") == ["Other"]
+    assert told() == []
 
 
 def test_where_no_track_has_a_word_those_with_a_part_of_one_are_found(shelf: Shelf) -> None:

@@ -57,3 +57,27 @@ def test_a_question_is_thought_about_once(
     first = words.meant(parse("betta"))
     monkeypatch.setattr(words, "_like", lambda *_: pytest.fail("asked again"))
     assert words.meant(parse("betta")) is first
+
+
+def test_a_word_that_was_cut_within_a_character_is_no_trouble_for_others() -> None:
+    with closing(Connection(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
+        for title in ("x" + "ж" * 20_000, "hyperballad"):
+            connection.execute("INSERT INTO track_search VALUES (?)", (title,))
+        meant = Vocabulary(connection).meant(parse("hyperbalad"))
+        assert meant.instead == {"hyperbalad": "hyperballad"}
+
+
+def test_what_ends_the_reading_of_all_words_is_what_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(_word: bytes) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vocabulary, "_text", interrupted)
+    with closing(Connection(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
+        connection.execute("INSERT INTO track_search VALUES ('alpha')")
+        with pytest.raises(KeyboardInterrupt):
+            Vocabulary(connection)
+        assert not connection.execute("SELECT name FROM sqlite_temp_schema").fetchall()
