@@ -307,7 +307,7 @@ class Daemon(Loop):
             self._probe.hurry()  # roots may have come or gone
         else:
             self._queued.ring()  # workers ring for each of their answers
-            if self._root_access.roots_changed():
+            if self._root_access.roots_changed() or self._database.log_is_lost:
                 self._probe.hurry()
 
     def _drain(self, now: float) -> None:
