@@ -89,7 +89,7 @@ class Daemon(Loop):
         self._watchdog = Watchdog({})
         self._observers = Observers(self.wake)
         self._path_filter = path_filter
-        self._links = Links() if settings.follow_links else None
+        self._links = Links(path_filter.folder) if settings.follow_links else None
         self._watch_manager = WatchManager(self._observers, path_filter, self._beat, self._links)
         self._wakeup = WakeupSocket(settings.db)
         self._debouncer = Debouncer(Delays.of(settings))
@@ -231,7 +231,7 @@ class Daemon(Loop):
         self._drain(now)
         if now >= self._probe.at:
             self._probe.run(now)
-            self._work.polled.keep_roots(root.row.id for root in self._roots)
+            self._keep_roots()
         for root in self._roots:
             if root.state is RootState.DOUBTED and not self._stopping:
                 self._recover(root)
@@ -253,6 +253,13 @@ class Daemon(Loop):
         if self._since_rest > _MUCH and self._debouncer.next_due() is None:
             self._since_rest = 0
             self._database.rest()
+
+    def _keep_roots(self) -> None:
+        """Forget what is known of roots that were removed."""
+        root_ids = [root.row.id for root in self._roots]
+        self._work.polled.keep_roots(root_ids)
+        if self._links is not None:
+            self._links.keep_roots(root_ids)
 
     def _fence(self, timeout_s: float) -> None:
         """Prove that the watching threads answer, and log which relays were lost, or are back."""
@@ -300,7 +307,7 @@ class Daemon(Loop):
             self._probe.hurry()  # roots may have come or gone
         else:
             self._queued.ring()  # workers ring for each of their answers
-            if self._root_access.roots_changed():
+            if self._root_access.roots_changed() or self._database.log_is_lost:
                 self._probe.hurry()
 
     def _drain(self, now: float) -> None:

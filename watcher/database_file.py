@@ -54,6 +54,11 @@ class DatabaseFile:
         """Raise DatabaseMissing where the file is not the one that this process has opened."""
         self._check_became(what_became(self._settings.db, self.inode))
 
+    @property
+    def log_is_lost(self) -> bool:
+        """Whether SQLite's files beside the database were deleted, or replaced."""
+        return is_log_lost(self._settings.db, self.log_inodes)
+
     def check_database(self) -> None:
         """The same, also where another index was written into the file.
 
@@ -63,7 +68,7 @@ class DatabaseFile:
         if what is None and token_of(self._connection) != self._token:
             what = "was overwritten with another index"
         self._check_became(what)
-        if is_log_lost(self._settings.db, self.log_inodes):
+        if self.log_is_lost:
             raise errors.LogLost(
                 f"{self._settings.db}: its files -wal or -shm were deleted or replaced; nothing is "
                 "lost, but no other program would see what this one writes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -54,8 +54,17 @@ class Rereading:
         """The root is away, or looked at as a whole again, which begins this anew."""
         self._roots.pop(root_id, None)
 
-    def next_hint(self) -> Hint | None:
-        """The next files to be looked at; None if the rows at hand are current, or all are."""
+    def keep(self, root_ids: Collection[int]) -> None:
+        """End it for all other roots: a look at these finds nothing now."""
+        for root_id in self._roots.keys() - set(root_ids):
+            self.end(root_id)
+
+    def next_hint(self, is_whole: Callable[[int], bool]) -> Hint | None:
+        """The next files to be looked at; None if the rows at hand are current, or all are.
+
+        A root of which not all disks are there (`is_whole`, by its id) is asked for again after the
+        look at everything when they are back.
+        """
         for root_id, reread in self._roots.items():
             part = outdated.outdated_after(self._connection, root_id, reread.after, _FILES_AT_ONCE)
             if part.names and not reread.files:
@@ -63,13 +72,17 @@ class Rereading:
             reread.after = part.after
             reread.files += len(part.names)
             if part.is_last and not part.names:
-                with write_transaction(self._connection):
-                    outdated.note_current(self._connection, root_id)
-                if reread.files:
-                    self._log.info("reread done", root=reread.name, files=reread.files)
+                if is_whole(root_id):
+                    self._note_done(root_id, reread)
                 del self._roots[root_id]
             return Hint(root_id, b"", part.names) if part.names else None
         return None
+
+    def _note_done(self, root_id: int, reread: _Reread) -> None:
+        with write_transaction(self._connection):
+            outdated.note_current(self._connection, root_id)
+        if reread.files:
+            self._log.info("reread done", root=reread.name, files=reread.files)
 
 
 class IdleWork:
@@ -136,7 +149,12 @@ class IdleWork:
 
     def _reread(self) -> None:
         """Read a few files again that an older version has read."""
-        hint = self.rereading.next_hint() if self._may_reread else None
-        root = None if hint is None else self._roots.get(hint.root_id)
-        if hint is not None and root is not None and root.is_there:
+        self.rereading.keep([root.row.id for root in self._roots if root.is_settled])
+        hint = self.rereading.next_hint(self._is_whole) if self._may_reread else None
+        if hint is not None:
             self._look(hint)
+
+    def _is_whole(self, root_id: int) -> bool:
+        """Whether all disks of a root were there at the last check."""
+        root = self._roots.get(root_id)
+        return root is not None and root.standing.is_whole

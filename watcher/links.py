@@ -7,7 +7,7 @@ So the links below each root are known here, also those that lead nowhere yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from indexer import paths
 from indexer.model import Hint
@@ -20,31 +20,44 @@ class Links:
     Not of roots that may hang: these are polled as a whole. All paths here are absolute.
     """
 
-    def __init__(self) -> None:
-        self._links: dict[int, set[bytes]] = {}
-        """By root id; the folder that holds a link is named by its real path."""
+    def __init__(self, enters: Callable[[bytes], bool] = lambda _name: True) -> None:
+        """`enters`: whether a folder of this name is entered by a walk."""
+        self._enters = enters
+        self._links: dict[int, dict[bytes, bytes]] = {}
+        """By root id: each with what stands in it; its folder is named by its real path."""
         self._targets: dict[int, dict[bytes, bytes]] = {}
         """Each of them with the real path to which it leads, whether something is there or not."""
 
     def learn(self, root: bytes, hint: Hint) -> None:
         """Look which links are below what is hinted; `root` is the real path of its root."""
         if is_share(root):
+            self._forget(hint.root_id)
             return
-        known = self._links.setdefault(hint.root_id, set())
+        known = self._links.get(hint.root_id, {})
         folder = os.path.realpath(paths.join(root, hint.folder).rstrip(b"/"))
         if hint.names is None:
             places, deep = [folder], hint.recursive
         else:
             places, deep = [paths.join(folder, name) for name in hint.names], True
-        before = set(known)
+        # Of the whole root nothing is kept: it may stand at another path than before.
+        found = {} if hint.recursive and not hint.folder and hint.names is None else dict(known)
         for place in places:
-            if deep:
-                known.difference_update([one for one in known if paths.is_below(one, place)])
-            else:
-                known.difference_update([one for one in known if paths.parent_of(one) == place])
-            known.update(_links_at(place, deep=deep))
-        if known != before:
-            self._targets[hint.root_id] = {one: os.path.realpath(one) for one in known}
+            for one in list(found):
+                if paths.is_below(one, place) if deep else paths.parent_of(one) == place:
+                    del found[one]
+            found.update(_links_at(place, self._enters, deep=deep))
+        if found != known:  # one that leads elsewhere now may lead others there
+            self._links[hint.root_id] = found
+            self._targets[hint.root_id] = {one: os.path.realpath(one) for one in found}
+
+    def keep_roots(self, root_ids: Iterable[int]) -> None:
+        """Forget all other roots."""
+        for root_id in self._links.keys() - set(root_ids):
+            self._forget(root_id)
+
+    def _forget(self, root_id: int) -> None:
+        self._links.pop(root_id, None)
+        self._targets.pop(root_id, None)
 
     def is_link(self, root_id: int, path: bytes) -> bool:
         """Whether there is, or was, a link at a path. Any thread may ask."""
@@ -96,15 +109,32 @@ def _hint(
     return Hint(root_id, folder[len(root.rstrip(b"/")) + 1 :], names, recursive)
 
 
-def _links_at(place: bytes, *, deep: bool) -> Iterator[bytes]:
-    """The links in a folder, or the place itself if it is one; `deep`: at all levels below."""
-    if os.path.islink(place):
-        yield place
+def _links_at(
+    place: bytes, enters: Callable[[bytes], bool], *, deep: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """The links in a folder, or the place itself if it is one; `deep`: at all levels below.
+
+    With what stands in each. Folders that are not to be entered are not: a share that is mounted in
+    a hidden one makes no root one that may hang.
+    """
+    text = _text_of(place)
+    if text is not None:
+        yield place, text
         return
     for folder, folders, files in os.walk(place):
         for name in (*folders, *files):
             path = paths.join(folder, name)
-            if os.path.islink(path):
-                yield path
+            text = _text_of(path)
+            if text is not None:
+                yield path, text
         if not deep:
             return
+        folders[:] = filter(enters, folders)
+
+
+def _text_of(path: bytes) -> bytes | None:
+    """What stands in a symbolic link; None where there is none."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None

@@ -39,6 +39,11 @@ class RootStatus(Struct, frozen=True):
     """Automounts, by their folder (`b""` is the root): what is mounted there now; None where it has
     expired."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is there with all its disks, of which none has expired."""
+        return not (self.offline or self.away or None in self.automounts.values())
+
     def has_expired(self, path: bytes) -> bool:
         """Whether a path in the root lies behind an automount that has expired."""
         return any(

@@ -11,7 +11,7 @@ from indexer.cli.arguments import examples, json_option, text_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, escaped
-from indexer.errors import CannotDo, SettingsError, UsageError
+from indexer.errors import CannotDo, LogLost, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,7 @@ def hooks(session: Session, tested: str | None, enabled: str | None, *, only_lis
 def _serve(session: Session, settings: Settings) -> int:
     from indexer.hooks.runner import only_one, serve
     from indexer.hooks.wakeup import Wakeup
+    from indexer.runs.lock import check_is_kept
 
     came: list[int] = []
     with only_one(settings.db) as served, Wakeup(settings.db) as wakeup:
@@ -67,7 +68,11 @@ def _serve(session: Session, settings: Settings) -> int:
             for hook in settings.hooks:
                 say(f"hook {hook.name}: {escaped(hook.receiver)}")
             say("tells of changes; Ctrl-C stops, nothing is lost")
-            serve(settings, wakeup, served)
+            try:
+                serve(settings, wakeup, served)
+            except LogLost as error:
+                check_is_kept(settings.db)  # a daemon opens it first
+                say(f"{error}; it is opened again")
             wakeup.resume()
             if signal.SIGINT in came or signal.SIGTERM in came:
                 return 0

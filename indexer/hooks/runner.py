@@ -14,14 +14,14 @@ from typing import Final
 
 import msgspec
 
-from indexer.errors import CannotDo, DatabaseMissing
+from indexer.errors import CannotDo, DatabaseMissing, LogLost
 from indexer.hook_settings import Hook
 from indexer.hooks import events, receivers
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived
 from indexer.hooks.served import Served
 from indexer.hooks.wakeup import Wakeup
-from indexer.runs.lock import lock_info
+from indexer.runs.lock import is_log_lost, lock_info, log_inodes
 from indexer.settings import Settings
 from indexer.store import hooks
 from indexer.store.beside import open_beside
@@ -42,7 +42,10 @@ _STOP_S: Final = 1.0
 
 
 def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
-    """Serve all hooks, until `stop` of the wake-up. Raises what ended one of them."""
+    """Serve all hooks, until `stop` of the wake-up. Raises what ended one of them.
+
+    After LogLost none has the index open any more, so that it may be served again.
+    """
     threads = [HookThread(hook, settings, wakeup, served) for hook in settings.hooks]
     for thread in threads:
         thread.start()
@@ -59,6 +62,9 @@ def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
             thread.join(max(0.0, deadline - time.monotonic()))
     for thread in threads:
         if thread.failure is not None:
+            if isinstance(thread.failure, LogLost):  # what one has open others would open as well
+                for other in threads:
+                    other.join()
             raise thread.failure
 
 
@@ -111,6 +117,8 @@ class HookThread(threading.Thread):
         self._stopping = threading.Event()
         self._inode: int | None = None
         """Of the file that is open."""
+        self._log_inodes = (0, 0)
+        """Those of SQLite's files beside it."""
         self.failure: Exception | None = None
 
     def wake(self) -> None:
@@ -141,6 +149,7 @@ class HookThread(threading.Thread):
             )
             try:
                 self._begin(connection)
+                self._log_inodes = log_inodes(database)
                 self._serve(connection)
             except DatabaseMissing:  # what is open is not there any more
                 if not self._is_replaced():
@@ -149,8 +158,15 @@ class HookThread(threading.Thread):
                 connection.close()
 
     def _is_replaced(self) -> bool:
-        """Whether the index is another file now, and not only away."""
-        return _inode(self._settings.db) not in (None, self._inode)
+        """Whether the index is another file now, and not only away.
+
+        Raises LogLost where SQLite's files beside it are others: what is written is not seen here.
+        """
+        database = self._settings.db
+        found = _inode(database)
+        if found == self._inode and is_log_lost(database, self._log_inodes):
+            raise LogLost(f"{database}: its files -wal or -shm were deleted or replaced")
+        return found not in (None, self._inode)
 
     def _serve(self, connection: Connection) -> None:
         while not self._stopping.is_set():

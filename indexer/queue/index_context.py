@@ -14,7 +14,7 @@ from indexer.queue.queues import Queues
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
-from indexer.runs.lock import check_is_kept
+from indexer.runs.lock import check_is_kept, is_log_lost, log_inodes
 from indexer.shares.hanging import is_share
 from indexer.store import roots
 from indexer.store.connection import check_not_emptied, open_index, token_of
@@ -45,10 +45,21 @@ class IndexContext:
             busy_timeout_s=settings.busy_timeout,
         )
         self.token = token_of(self.connection)
+        self._log_inodes = log_inodes(settings.db)
+        self.is_closed = False
 
     def close(self) -> None:
         """Close the index."""
+        self.is_closed = True
         self.connection.close()
+
+    @property
+    def has_lost_log(self) -> bool:
+        """Whether SQLite's files beside the index were deleted, or replaced, since it was opened.
+
+        No other program would see what is written now, and it would spoil what they write.
+        """
+        return not self.is_closed and is_log_lost(self.settings.db, self._log_inodes)
 
     @property
     def is_replaced(self) -> bool:

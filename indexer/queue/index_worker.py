@@ -19,6 +19,7 @@ from indexer.queue import artwork, batch, insert, maintenance, relayed, scan
 from indexer.queue.generations import GenerationTracker
 from indexer.queue.index_context import IndexContext
 from indexer.readers.artwork import ArtworkWork
+from indexer.runs.lock import check_is_kept
 from indexer.runs.repair_process import mend
 from indexer.store.artwork import OwnerKind
 from indexer.store.sqlite_errors import explained
@@ -58,14 +59,22 @@ class IndexWorker:
     def _open_again_if_replaced(self) -> None:
         """Go on with the index that is there now: every job of it would be refused otherwise.
 
+        Also where SQLite's files beside it were deleted: what is written would be lost.
+
         What is kept between jobs is of the other one, scans that wait for their next slice, too.
         """
         old = self.context
-        if not old.is_replaced:
+        what = "index replaced"
+        if old.has_lost_log:
+            what = "log lost"
+            check_is_kept(old.settings.db)  # the daemon opens it first: it saves what is in the log
+            self.close()  # first: the connections of a process share what they have of the log
+        if not (old.is_closed or old.is_replaced):
             return
         new = IndexContext(old.settings, old.path_filter, self._client)
-        _log.warning("index replaced path=%s action=it is opened again", old.settings.db)
-        self.close()
+        _log.warning("%s path=%s action=it is opened again", what, old.settings.db)
+        if not old.is_closed:
+            self.close()
         self._artwork.clear()
         self._work_on(new)
 

@@ -75,7 +75,7 @@ class FolderTimes:
         `settles`: that was some seconds ago at least. Where nothing was known, a time of long
         before `now_ns` (Unix) is not young.
         """
-        self._before = None if before is None else _Lookup(before)
+        self._before = _Lookup(before) if before else None  # nothing is known of an absent disk
         self._settles = settles
         self._old_ns = now_ns - _LONG_AGO_NS
         self._parts: list[_Part] = []

@@ -72,6 +72,8 @@ class FreshFiles:
         self._held = []
 
     def _hold(self, devices: set[int | None], descriptor: int, ctime_ns: int) -> bool:
+        if len(self._held) >= _MOST:  # in a long look, which no `release` interrupts
+            self.release(self._clock())
         if len(self._held) >= _MOST or os.fstat(descriptor).st_dev not in devices:
             return False
         if not self._held:

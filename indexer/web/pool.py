@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from indexer.errors import DatabaseBusy
 from indexer.lookup import Lookup
 from indexer.process import free_unused
+from indexer.runs.lock import is_log_lost, log_inodes
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.store.sqlite_errors import explained
@@ -26,6 +27,8 @@ _MOST: Final = 3
 _CACHE_KIB: Final = 512
 """SQLite's own cache of each; the kernel has the file in its cache, too."""
 _WAIT_S: Final = 30.0
+_DRAIN_S: Final = 1.0
+"""How long the readers at work may take to end where all must be closed. A guess."""
 _KEPT: Final = 12
 """Answers; one of a search may take 300 KB. A guess."""
 
@@ -48,6 +51,9 @@ class Pool:
         """Guards `_free` and `_closed`."""
         self._places = BoundedSemaphore(_MOST)
         self._version = _Version(settings)
+        self._log_inodes = (0, 0)
+        """Those of SQLite's files beside the index that is open."""
+        self._draining = Lock()
         self._answers: OrderedDict[Hashable, tuple[object, object]] = OrderedDict()
         self._answers_lock = Lock()
         """Guards `_answers`."""
@@ -58,11 +64,14 @@ class Pool:
 
         So it does for what SQLite says while the reader is used.
         """
+        self._see_to_log()
         if not self._places.acquire(timeout=_WAIT_S):
             raise DatabaseBusy("too many pages are asked for at once: try again")
         try:
             inode = _inode(self.settings)
             lookup = self._taken(inode) or _opened(self.settings)
+            if not all(self._log_inodes):
+                self._log_inodes = log_inodes(self.settings.db)
             try:
                 with explained(self.settings.db):
                     yield lookup
@@ -73,6 +82,27 @@ class Pool:
                 self._free.append((inode, lookup))
         finally:
             self._places.release()
+
+    def _see_to_log(self) -> None:
+        """Close all readers where SQLite's files beside the index were deleted, or replaced.
+
+        They would never see what is written now; nor would new ones, which take over what other
+        connections of the process have of the log. Raises DatabaseBusy while one is at work.
+        """
+        with self._draining:
+            if not is_log_lost(self.settings.db, self._log_inodes):
+                return
+            taken = 0
+            try:
+                while taken < _MOST:
+                    if not self._places.acquire(timeout=_DRAIN_S):
+                        raise DatabaseBusy("the index is opened again: try again")
+                    taken += 1
+                self.close()
+                self._log_inodes = (0, 0)
+            finally:
+                for _ in range(taken):
+                    self._places.release()
 
     def _taken(self, inode: int) -> Lookup | None:
         """A free reader of this very file; those of a file that was replaced are closed."""
@@ -86,6 +116,7 @@ class Pool:
 
     def version(self) -> object:
         """A value that differs after each change of the index."""
+        self._see_to_log()
         return self._version.now()
 
     def answer(self, key: Hashable, ask: Callable[[Lookup], T]) -> T:

@@ -198,6 +198,21 @@ def test_another_index_in_its_place_is_read_and_the_receiver_told(
         assert not running.ended
 
 
+@pytest.mark.parametrize("lost", ["-wal", "-shm"])
+def test_an_index_whose_log_was_deleted_is_opened_again(
+    lost: str, music: Path, db: Path, receiver: Receiver
+) -> None:
+    run("rebuild", music, db=db)
+    two = hook(receiver, kinds=["added"]) + hook(receiver, name="other", kinds=["missing"])
+    with watching(music, db=db) as daemon, telling(db, two) as running:
+        db.with_name(db.name + lost).unlink()
+        daemon.watches(times=2)
+        plant(music, songs("late"))
+        eventually(lambda: [one["path"] for one in receiver.of_kind("added")] == ["late.mp3"])
+        assert not running.ended
+    assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+
+
 @pytest.mark.parametrize("way", ["made anew", "from a backup"])
 def test_an_index_that_was_replaced_while_no_hook_ran_is_told_as_one_to_read_whole(
     way: str, music: Path, db: Path, tmp_path: Path, receiver: Receiver

@@ -722,3 +722,26 @@ def test_what_waits_of_a_root_that_is_away_waits_and_keeps_nobody_busy(house: Ho
     daemon.watches(2)
     house.is_right()
     assert shown(house.db)["new.mp3"] == "New"
+
+
+@pytest.mark.parametrize("lost", [("-wal",), ("-shm",), ("-wal", "-shm")], ids="".join)
+def test_workers_and_daemon_open_an_index_again_whose_log_was_deleted(
+    house: House, lost: tuple[str, ...]
+) -> None:
+    """A worker that kept the old one would write what no other program sees, and spoil the rest."""
+    house.configure(probe_interval=60)
+    plant(house.music, {f"{n}.mp3": tagged(title=f"{n}") for n in range(3)})
+    house.employ()
+    daemon = house.watch()
+    before = ids(house.db)
+    for suffix in lost:
+        house.db.with_name(house.db.name + suffix).unlink()
+    assert run("status", "--json", db=house.db).code == 0
+    daemon.await_line("log lost", "action=", times=1)
+    daemon.watches(times=2)
+    plant(house.music, {"late.mp3": tagged(title="Late")})
+    eventually(lambda: "late.mp3" in shown(house.db))
+    after = ids(house.db)
+    assert {path: after[path] for path in before} == before
+    house.is_right()
+    assert rows(house.db, "PRAGMA integrity_check") == [("ok",)]

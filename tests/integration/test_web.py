@@ -21,6 +21,7 @@ import pytest
 
 from tests.corpus import Tree, plant, tagged
 from tests.covers import hash_of, picture
+from tests.daemons import watching
 from tests.http_client import ask, login
 from tests.programs import CHECKOUT, Running, eventually, rows, run, started
 
@@ -547,6 +548,21 @@ def test_an_index_that_was_replaced_is_opened_again(db: Path, tmp_path: Path) ->
         for suffix in ("-wal", "-shm"):
             db.with_name(db.name + suffix).unlink(missing_ok=True)
         eventually(lambda: "Post" not in ask(running.url, "/albums.json").text)
+
+
+@pytest.mark.parametrize("lost", ["-wal", "-shm"])
+def test_an_index_whose_log_was_deleted_is_opened_again(
+    lost: str, db: Path, tmp_path: Path
+) -> None:
+    music = tmp_path / "Music"
+    plant(music, {"1.mp3": tagged(".mp3", title="First", album="Debut")})
+    run("rebuild", music, db=db)
+    with watching(music, db=db) as daemon, web(db) as running:
+        assert "Debut" in ask(running.url, "/albums").text
+        db.with_name(db.name + lost).unlink()
+        daemon.watches(times=2)
+        plant(music, {"2.mp3": tagged(".mp3", title="Second", album="Post")})
+        eventually(lambda: "Post" in ask(running.url, "/albums").text)
 
 
 @pytest.mark.parametrize("path", ["/", "/live.json", "/changes.json", "/tracks/1"])

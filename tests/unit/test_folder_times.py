@@ -286,3 +286,12 @@ def test_a_folder_takes_few_bytes() -> None:
         for part in times.parts
     )
     assert held < 5000 * 24
+
+
+def test_folders_of_a_disk_that_was_away_at_first_are_not_all_new() -> None:
+    away = FolderTimes(now_ns=1 << 60)
+    away.end()
+    back = FolderTimes(away, now_ns=1 << 60)
+    back.add(b"A", 1)
+    back.end()
+    assert [*back.parts[0].young] == [0]

@@ -80,3 +80,17 @@ def test_the_number_of_files_that_are_held_is_bounded(tree: Tree, song: Path) ->
     assert held(files.holder(tree), song, times=257) == [True] * 256 + [False]
     files.close()
     assert descriptors_below(song) == []
+
+
+def test_a_long_look_lets_go_of_files_whose_tick_is_over_where_it_holds_the_most(
+    tree: Tree, song: Path
+) -> None:
+    clocks = Clocks()
+    files = clocks.files("ext4")
+    hold = files.holder(tree)
+    assert held(hold, song, 257) == [True] * 256 + [False]
+    clocks.now_ns += 1
+    clocks.now += 1
+    assert held(hold, song) == [True]
+    assert descriptors_below(song) == [os.fspath(song)]
+    files.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from indexer.model import Hint
 from indexer.store import outdated
 from indexer.store.connection import Connection, select, write_transaction
 from indexer.tags import families
@@ -127,3 +128,41 @@ def test_rows_without_an_essence_get_one_while_there_is_nothing_else_to_do(
     assert list(select(stepped.connection, "SELECT count(*) FROM changes")) == before
     told = [line for line in logged() if line.startswith("reread")]
     assert told == ["reread", "reread done"]
+
+
+def test_what_is_read_again_goes_on_when_a_root_that_went_is_back(
+    stepped: Stepped, music: Path
+) -> None:
+    plant(music, {f"{n}.mp3": tagged(title=str(n)) for n in range(150)})
+    stepped.step()
+    age(stepped.connection)
+    for root in stepped.daemon._roots:
+        stepped.daemon._roots.doubt(root, "test", "")
+    stepped.step()
+    away = music.rename(music.with_name("away"))
+    stepped.daemon._probe.hurry()
+    rest(stepped)
+    assert stepped.state == "offline"
+    assert not outdated.is_current(stepped.connection, 1)
+    away.rename(music)
+    stepped.daemon._probe.hurry()
+    rest(stepped)
+    assert all(known for _, known in bitrates(stepped.connection))
+    assert outdated.is_current(stepped.connection, 1)
+
+
+def test_a_root_is_not_current_while_one_of_its_disks_is_away(
+    stepped: Stepped, music: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    age(stepped.connection)
+    rereading = stepped.daemon._idle_work.rereading
+    whole: set[int] = set()
+    for is_whole in (False, True):
+        whole |= {1} if is_whole else set()
+        rereading.begin(1, "music")
+        assert rereading.next_hint(whole.__contains__) == Hint(1, b"", (b"a.mp3",))
+        assert rereading.next_hint(whole.__contains__) is None
+        assert not rereading.has_more
+        assert outdated.is_current(stepped.connection, 1) is is_whole

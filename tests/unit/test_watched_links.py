@@ -102,3 +102,42 @@ def test_a_folder_with_links_may_move(root: Path) -> None:
     (root / "best").rename(root / "good")
     assert all_of(b"best/a") in shown.by(names(b"", b"best", b"good"))
     assert shown.by(names(b"store/a", b"1.mp3")) == {names(b"good/a", b"1.mp3")}
+
+
+def test_a_link_that_leads_elsewhere_now_shows_what_is_there(root: Path) -> None:
+    (root / "store/b").mkdir()
+    link = root / "best/x"
+    link.symlink_to("../store/a")
+    (root / "all").symlink_to("best/x")
+    shown = Shown(root)
+    link.unlink()
+    link.symlink_to("../store/b")
+    shown.by(names(b"best", b"x"))
+    both = {names(b"best/x", b"1.mp3"), names(b"all", b"1.mp3")}
+    assert shown.by(names(b"store/b", b"1.mp3")) == both
+    assert shown.by(names(b"store/a", b"1.mp3")) == set()
+
+
+def test_links_of_a_root_that_moved_or_was_removed_are_forgotten(root: Path) -> None:
+    (root / "best/a").symlink_to(root / "store/a")
+    shown = Shown(root)
+    old = os.fsencode(root / "best/a")
+    moved = root.rename(root.with_name("moved"))
+    shown.links.learn(os.fsencode(moved), all_of(b""))
+    assert not shown.links.is_link(ROOT_ID, old)
+    new = os.fsencode(moved / "best/a")
+    (moved / "best/a").unlink()
+    assert shown.links.is_link(ROOT_ID, new)
+    shown.links.keep_roots([ROOT_ID + 1])
+    assert not shown.links.is_link(ROOT_ID, new)
+
+
+def test_folders_that_no_walk_enters_are_not_looked_at_for_links(root: Path) -> None:
+    for folder in ("best", ".nas"):
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / "a").symlink_to("../store/a")
+    links = Links(lambda name: not name.startswith(b"."))
+    hint = names(b"store/a", b"1.mp3")
+    real = {ROOT_ID: os.fsencode(root)}
+    links.learn(real[ROOT_ID], all_of(b""))
+    assert links.with_shown([hint], real) == [hint, names(b"best/a", b"1.mp3")]
