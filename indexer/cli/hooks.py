@@ -10,7 +10,7 @@ import click
 from indexer.cli.arguments import examples, json_option, text_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import count, escaped
+from indexer.cli.terminal import count, escaped, local_time
 from indexer.errors import CannotDo, SettingsError, UsageError
 
 if TYPE_CHECKING:
@@ -116,11 +116,12 @@ def _lines(state: HookState) -> Iterator[str]:
     waiting = "nothing waits" if not state.behind else f"{count(state.behind, 'change')} behind"
     yield f"{state.name}: {escaped(state.receiver)}; {waiting}"
     if state.disabled_at:
-        yield f"  wants no more since {state.disabled_at}; indexer hooks --enable {state.name}"
+        since = local_time(state.disabled_at)
+        yield f"  wants no more since {since}; indexer hooks --enable {state.name}"
     elif state.error:
         yield f"  failed {count(state.attempts, 'time')}: {escaped(state.error)}"
     elif state.received_at:
-        yield f"  last message {state.received_at}"
+        yield f"  last message {local_time(state.received_at)}"
 
 
 def _test(session: Session, hook: Hook) -> int:
