@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from indexer.hooks.state import HookState
     from indexer.hooks.wakeup import Wakeup
     from indexer.settings import Settings
+
+
+_NONE: Final = "the settings have no [[hooks]]: see deploy/config.example.toml"
 
 
 @click.command(epilog=examples("indexer hooks --list", "indexer hooks --test mpd"))
@@ -52,7 +55,7 @@ def hooks(session: Session, tested: str | None, enabled: str | None, *, only_lis
     if enabled is not None:
         return _enable(session, settings, _named(settings, enabled))
     if not settings.hooks:
-        raise UsageError("the settings have no [[hooks]]: see deploy/config.example.toml")
+        raise UsageError(_NONE)
     return _serve(session, settings)
 
 
@@ -108,6 +111,8 @@ def _named(settings: Settings, name: str) -> Hook:
 def _list(session: Session, settings: Settings) -> int:
     from indexer.hooks.state import states
 
+    if not settings.hooks:
+        say(_NONE)
     session.answer_rows(states(settings), lambda state: "\n".join(_lines(state)))
     return 0
 
