@@ -52,7 +52,7 @@ def samples(measures: Measures, versions: Mapping[str, str]) -> Iterator[dict[st
     with _installed():
         for family in families(measures, versions):
             for one in family.samples:
-                yield {"name": one.name, "labels": one.labels, "value": one.value}
+                yield {"name": one.name, "labels": one.labels, "value": float(one.value)}
 
 
 @contextmanager

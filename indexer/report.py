@@ -470,6 +470,12 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     before: dict[str, Any] | None = None
     """The columns that differ, as they were; of a track whose row is purged all of them."""
 
+    @property
+    def changed_place(self) -> bool:
+        """Whether it came from another path; a file that returned is often where it was."""
+        former = (self.old_root or self.root, self.old_path, self.old_path_b64)
+        return self.old_path is not None and former != (self.root, self.path, self.path_b64)
+
 
 class FailedJob(Struct, frozen=True, kw_only=True):
     """One failed job, kept until it is requeued, dropped, or expires."""

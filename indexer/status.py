@@ -275,7 +275,7 @@ def health_lines(
         files = _count(found.new_problems, "new problem")
         yield _line(
             "warning",
-            f"{files} in the last 24 hours: see indexer problems",
+            f"{files} in the last 24 hours (see indexer problems)",
             found.problems_since_ms,
         )
 

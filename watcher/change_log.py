@@ -78,6 +78,8 @@ class ChangeLog:
             for row in changes.since(self._connection, self._told_to):
                 _, _, kind, _, root, path, old_root, old_path, _ = row
                 came_from = {} if old_path is None else {"from": _place(old_root, old_path)}
+                if (old_root, old_path) == (root, path):
+                    came_from = {}
                 self._log.info(kind, path=_place(root, path), **came_from)
         self._told_to = newest
 

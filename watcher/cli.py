@@ -104,7 +104,10 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     return 0
 
 
-@cli.command(epilog=examples("watcher relay Music=/srv/share/music", "watcher relay /srv/Music"))
+@cli.command(
+    short_help="On a file server: tell another machine's index of changes.",
+    epilog=examples("watcher relay Music=/srv/share/music", "watcher relay /srv/Music"),
+)
 @click.argument("roots", nargs=-1, type=path_argument, metavar="[ROOT]...")
 @click.option("--log-json", is_flag=True, help="Log in JSON, an object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Also log what was told.")

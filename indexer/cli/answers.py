@@ -327,7 +327,7 @@ def change_line(row: ChangeRow) -> str:
     """Number, time, kind and path; for a move, the old and the new path."""
     kind = styled(row.kind, _OF_KIND[row.kind]) + " " * (8 - len(row.kind))
     head = f"{styled(str(row.seq), DIM)}  {local_time(row.at)}  {kind}  "
-    if row.old_path is None:
+    if row.old_path is None or not row.changed_place:
         return head + _place(row)
     old_path = path_text(row.old_path, row.old_path_b64)
     return f"{head}{escaped(row.old_root or row.root)}/{old_path} -> {_place(row)}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from indexer.cli.arguments import examples, json_option, text_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import count, escaped
+from indexer.cli.terminal import count, escaped, local_time
 from indexer.errors import CannotDo, LogLost, SettingsError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from indexer.hooks.state import HookState
     from indexer.hooks.wakeup import Wakeup
     from indexer.settings import Settings
+
+
+_NONE: Final = "the settings have no [[hooks]]: see deploy/config.example.toml"
 
 
 @click.command(epilog=examples("indexer hooks --list", "indexer hooks --test mpd"))
@@ -52,7 +55,7 @@ def hooks(session: Session, tested: str | None, enabled: str | None, *, only_lis
     if enabled is not None:
         return _enable(session, settings, _named(settings, enabled))
     if not settings.hooks:
-        raise UsageError("the settings have no [[hooks]]: see deploy/config.example.toml")
+        raise UsageError(_NONE)
     return _serve(session, settings)
 
 
@@ -113,6 +116,8 @@ def _named(settings: Settings, name: str) -> Hook:
 def _list(session: Session, settings: Settings) -> int:
     from indexer.hooks.state import states
 
+    if not settings.hooks:
+        say(_NONE)
     session.answer_rows(states(settings), lambda state: "\n".join(_lines(state)))
     return 0
 
@@ -121,11 +126,12 @@ def _lines(state: HookState) -> Iterator[str]:
     waiting = "nothing waits" if not state.behind else f"{count(state.behind, 'change')} behind"
     yield f"{state.name}: {escaped(state.receiver)}; {waiting}"
     if state.disabled_at:
-        yield f"  wants no more since {state.disabled_at}; indexer hooks --enable {state.name}"
+        since = local_time(state.disabled_at)
+        yield f"  wants no more since {since}; indexer hooks --enable {state.name}"
     elif state.error:
         yield f"  failed {count(state.attempts, 'time')}: {escaped(state.error)}"
     elif state.received_at:
-        yield f"  last message {state.received_at}"
+        yield f"  last message {local_time(state.received_at)}"
 
 
 def _test(session: Session, hook: Hook) -> int:

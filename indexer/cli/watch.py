@@ -84,7 +84,7 @@ def view(status: Status) -> RenderableType:
     parts.append(Text(f"last minute  {rate_text(status)}"))
     memory = sum(one.memory for one in status.processes)
     if status.processes:
-        held = f"{byte_size(memory)} held by {len(status.processes)} of our processes"
+        held = f"{byte_size(memory)} in {count(len(status.processes), 'process', 'processes')}"
         if status.redis is not None and status.redis.memory is not None:
             held += f", Redis {byte_size(status.redis.memory)}"
         parts.append(Text(held))

@@ -139,7 +139,7 @@ class Told(Struct, frozen=True):
     def place(self) -> str:
         """Where the file is; of a move, where it came from, too."""
         here = f"{self.row.root}/{self.row.path}"
-        if self.row.old_path is None:
+        if not self.row.changed_place:
             return here
         return f"{self.row.old_root}/{self.row.old_path} → {here}"
 

@@ -18,7 +18,8 @@ _FORMATS: Final = {
     "opus": "Opus", "pcm": "PCM", "wma": "WMA", "mixed": "several",
 }  # fmt: skip
 _LABELS: Final = {
-    "root": "Root", "mtime_ns": "Changed", "albumartist": "Album artist", "added_at": "Added",
+    "root": "Root", "mtime_ns": "Changed", "albumartist": "Album artist",
+    "albumartists": "Album artists", "added_at": "Added",
     "indexed_at": "Tags read", "bpm": "BPM", "isrc": "ISRC", "has_picture": "Picture in its tags",
     "has_lyrics": "Lyrics", "has_cover": "Cover", "track_total": "Tracks in all",
     "disc_total": "Discs in all", "bitrate": "Bit rate", "guessed": "Guessed from the path",

@@ -180,6 +180,13 @@ def test_a_receiver_that_is_gone_is_told_nothing_until_it_is_enabled(
     assert [event["path"] for event in receiver.events] == ["a.mp3"]
 
 
+def test_without_hooks_the_list_says_where_they_are_described(music: Path, db: Path) -> None:
+    run("rebuild", music, db=db)
+    told = run("hooks", "--list", db=db)
+    assert told.out == ""
+    assert "[[hooks]]" in told.err
+
+
 def test_another_index_in_its_place_is_read_and_the_receiver_told(
     music: Path, db: Path, receiver: Receiver
 ) -> None:

@@ -176,7 +176,7 @@ def test_a_file_is_shown_with_its_units(made: Collection) -> None:
 
 def test_the_status_names_what_needs_a_look(made: Collection) -> None:
     fs, by = f"{made.file_system:<11}", f"{made.compared_by:<22}"
-    unwell = "warning   2 new problems in the last 24 hours: see indexer problems, since WHEN\n"
+    unwell = "warning   2 new problems in the last 24 hours (see indexer problems), since WHEN\n"
     head = (
         "tracks    2 on 2 albums by 2 artists\n"
         "missing   1\n"

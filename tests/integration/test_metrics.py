@@ -216,6 +216,7 @@ def test_a_textfile_is_whole_and_every_user_may_read_it(indexed: Path, tmp_path:
 
 def test_as_json_each_number_is_a_line(indexed: Path) -> None:
     told = run("metrics", "--json", db=indexed).objects
+    assert all(isinstance(one["value"], float) for one in told)
     assert len(told) == len(metrics(indexed))
     build = next(one for one in told if one["name"] == "music_indexer_build_info")
     assert set(build) == {"name", "labels", "value"}

@@ -146,6 +146,11 @@ def test_single_things_have_their_pages(served: Served, index: Path) -> None:
     assert "Post" in ask(served.url, f"/artists/{artist}").text
     page = ask(served.url, f"/tracks/{track}").text
     assert "Music/Björk/Post/02 Hyperballad.flac" in page
+    times = rows(index, f"SELECT added_at, indexed_at FROM library WHERE id = {track}")[0]
+    for shown in (f"{one[:10]} {one[11:16]} UTC" for one in times):
+        assert shown in page
+    assert "Album artists" in page
+    assert "Albumartists" not in page
     assert json.loads(ask(served.url, f"/tracks/{track}.json").body)["title"] == "Hyperballad"
     assert len(json.loads(ask(served.url, f"/albums/{album}.json").body)["tracks"]) == 2
     assert json.loads(ask(served.url, f"/artists/{artist}.json").body)["tracks"] == 2

@@ -43,7 +43,7 @@ def test_a_problem_is_new_for_a_day(library: Library, plant: Plant, connection: 
     assert in_index(connection, (), since_ms + 2 * NEW_MS) == InIndex()
     (line,) = health_lines(found, (), None)
     assert line.level == "warning"
-    assert line.text == "2 new problems in the last 24 hours: see indexer problems"
+    assert line.text == "2 new problems in the last 24 hours (see indexer problems)"
     assert line.since == report.iso(found.problems_since_ms)
     assert library.status().health == (line,)
 
@@ -81,7 +81,7 @@ def test_the_worst_comes_first() -> None:
         "nothing can be given to the queues now; it stays pending",
         "2 places pending for more than 15 minutes",
         "2 folders cannot be watched, and are looked at now and then",
-        "1 new problem in the last 24 hours: see indexer problems",
+        "1 new problem in the last 24 hours (see indexer problems)",
     ]
     assert [line.since and line.since[17:19] for line in told] == [
         "01", None, None, "04", "02", "03",

@@ -18,6 +18,7 @@ from indexer.report import (
     Status,
     VerifyReport,
 )
+from indexer.web.site import Told
 
 DONE = ScanReport(
     seen=10_000,
@@ -170,6 +171,25 @@ def test_a_move_tells_where_from_and_where_to() -> None:
         old_path_b64="Yf8ubXAz",
     )
     assert unstyled(answers.change_line(row)).endswith(r"moved     music/a\xff.mp3 -> usb/b.mp3")
+
+
+def test_a_file_that_returned_to_its_place_tells_one_path() -> None:
+    row = ChangeRow(
+        seq=7,
+        at="2025-07-01T12:00:00Z",
+        kind="returned",
+        track_id=1,
+        root="usb",
+        path="b.mp3",
+        old_root="usb",
+        old_path="b.mp3",
+    )
+    line = unstyled(answers.change_line(row))
+    assert line.endswith("returned  usb/b.mp3")
+    assert "->" not in line
+    assert Told(row, None, None, None).place == "usb/b.mp3"
+    elsewhere = replace(row, old_path="a.mp3")
+    assert unstyled(answers.change_line(elsewhere)).endswith("returned  usb/a.mp3 -> usb/b.mp3")
 
 
 def test_other_changes_tell_one_path() -> None:
