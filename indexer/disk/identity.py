@@ -66,7 +66,7 @@ def open_folders(
     """Open folders of a root, then identify their disks; what is no folder is left out.
 
     In this order, since opening mounts an automount. `mounts` were read before; they are returned
-    read again if they are out of date.
+    as they are since: the kernel gives a new mount the number of one that is gone.
     """
     places: list[OpenedFolder] = []
     fds: dict[bytes, int] = {}
@@ -79,13 +79,11 @@ def open_folders(
                 if not (folder and _is_no_folder(error)):
                     trouble = _not_mounted(path, error) if has_expired(path, mounts) else error
                     places.append(OpenedFolder(folder, None, None, trouble))
-        numbers = {folder: mount_id(fd) for folder, fd in fds.items()}
-        if not {mount.id for mount in mounts}.issuperset(numbers.values()):
-            mounts = read_mounts()
+        mounts = read_mounts()
         for folder, fd in fds.items():
             path = join(root, folder)
             try:
-                mount = mount_at(numbers[folder], path, mounts)
+                mount = mount_at(mount_id(fd), path, mounts)
                 places.append(OpenedFolder(folder, fd, seen_at(fd, path, mount)))
             except RootOffline as error:
                 places.append(OpenedFolder(folder, fd, None, error))

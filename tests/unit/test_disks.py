@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from indexer.disk import filesystem
-from indexer.disk.filesystem import Disk, how_it_differs, same_disk, same_inodes
-from indexer.disk.mounts import parse_mounts
+from indexer.disk.filesystem import Disk, disk_at, how_it_differs, same_disk, same_inodes
+from indexer.disk.identity import open_folders
+from indexer.disk.mounts import Mount, mount_id, parse_mounts
 from indexer.errors import RootOffline, UsageError
 from indexer.model import StampFields
 
@@ -242,3 +243,21 @@ def test_in_a_container_a_uuid_is_found_by_the_name_of_a_device_that_is_not_ther
     monkeypatch.setattr(filesystem, "_CLASS_BLOCK", os.fsencode(kernel))
     (mount,) = parse_mounts(b"30 22 8:17 / /mnt/usb rw - ext4 /dev/sdb1 rw")
     assert filesystem._uuid_by_device(mount, os.fsencode(by_uuid)) == "uuid-of-sdy1"
+
+
+def test_a_folder_is_never_taken_for_the_former_mount_whose_number_the_kernel_gave_again(
+    tmp_path: Path,
+) -> None:
+    path = os.fsencode(tmp_path)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    number = mount_id(folder)
+    os.close(folder)
+    gone = Mount(
+        id=number, parent=1, device="0:1", fs_root=b"/", point=b"/gone", fs_type="fuse.sshfs",
+        source="nas:",
+    )  # fmt: skip
+    (place,), _ = open_folders(path, [b""], [gone])
+    assert place.fd is not None
+    os.close(place.fd)
+    assert place.seen is not None
+    assert place.seen.disk == disk_at(path)
