@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +104,11 @@ def status(
         picture_problems=bad_pictures,
         playlist_problems=bad_playlists,
         artwork_waiting=artwork_waiting,
-        health=tuple(health_lines(found, found_live["roots"], dispatcher)),
+        health=tuple(
+            health_lines(
+                found, found_live["roots"], dispatcher, found_live.get("queues", {}).values()
+            )
+        ),
         damaged=cut_short,
         scrubbed=_scrubbed(*scrubbed),
         **found_live,
@@ -252,12 +256,23 @@ def _age_s(at_ms: int | None) -> float | None:
 
 
 def health_lines(
-    found: InIndex, roots: Sequence[report.RootStatus], dispatcher: LockInfo | None
+    found: InIndex,
+    roots: Sequence[report.RootStatus],
+    dispatcher: LockInfo | None,
+    queues: Iterable[report.QueueStatus] = (),
 ) -> Iterator[report.HealthLine]:
     """What is not well, the worst first. Nothing: all is well."""
     yield from _of_roots(roots, {} if dispatcher is None else dispatcher.away_since_ms)
     if dispatcher is not None and dispatcher.queue_trouble:
         yield _line("fault", "nothing can be given to the queues now; it stays pending", None)
+    if unserved := [queue for queue in queues if queue.queued and not queue.workers]:
+        names = ", ".join(queue.name for queue in unserved)
+        longest_s = max(queue.oldest_seconds or 0.0 for queue in unserved)
+        yield _line(
+            "fault",
+            f"no worker serves jobs that wait ({names}): start indexer worker",
+            _now_ms() - int(longest_s * 1000),
+        )
     if found.waiting:
         yield _line(
             "fault",

@@ -150,3 +150,18 @@ def test_a_relay_that_is_away_when_the_daemon_starts_is_told_of(
     told = RelayLog(EventLog())
     told.tell({"music": report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)})
     assert logged() == ["relay lost"]
+
+
+def test_jobs_that_no_worker_serves_are_a_fault_and_an_idle_queue_is_none() -> None:
+    def queue(name: str, queued: int, workers: int) -> report.QueueStatus:
+        return report.QueueStatus(
+            name=name, queued=queued, started=0, failed=0, oldest_seconds=7.0, workers=workers
+        )
+
+    queues = [queue("scan", 2, 0), queue("extract", 0, 0), queue("insert", 3, 1)]
+    (line,) = health_lines(InIndex(), (), None, queues)
+    assert (line.level, line.text) == (
+        "fault",
+        "no worker serves jobs that wait (scan): start indexer worker",
+    )
+    assert line.since is not None
