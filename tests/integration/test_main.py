@@ -19,7 +19,7 @@ class Lookup:
     open = classmethod(lambda cls, settings, create=False: cls())
     __enter__ = lambda self: self
     __exit__ = lambda self, *exc_info: None
-    search = lambda self, words, sort, limit, note: [
+    search = lambda self, words, of, sort, limit, note: [
         {"root": "music", "path": words[0], "artist": "Ida", "title": words[0]}]
     choice = lambda self, kinds, under: None
     changes = lambda self, since, choice, limit=None: (
