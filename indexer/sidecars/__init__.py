@@ -44,7 +44,7 @@ SIDECAR_SUFFIXES: Final = frozenset(_KINDS)
 
 def kind_of(path: bytes) -> SidecarKind:
     """The kind of a file that `PathFilter.sidecar` wants."""
-    return _KINDS[suffix_of(name_of(path))]
+    return _KINDS[path[path.rindex(b".") :].lower()]
 
 
 def known_kind_of(name: bytes) -> SidecarKind | None:

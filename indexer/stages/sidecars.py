@@ -322,7 +322,7 @@ class _Writer:
             return False
         match kind_of(path):
             case SidecarKind.PICTURE:
-                self._write_picture(path, stamp)
+                self._write_picture(path, stamp, is_new=known is None)
             case SidecarKind.PLAYLIST:
                 self._write_playlist(path, stamp)
             case SidecarKind.LYRICS:
@@ -337,8 +337,8 @@ class _Writer:
             return None
         return NO_STAMP if change.stamp == NO_STAMP else Stamp.of(status)
 
-    def _write_picture(self, path: bytes, stamp: Stamp | None) -> None:
-        """What was known and chosen of this picture holds no more."""
+    def _write_picture(self, path: bytes, stamp: Stamp | None, *, is_new: bool) -> None:
+        """What was known and chosen of this picture holds no more; of a new one nothing was."""
         root_id, mount_point = self._tree.root_id, self._tree.mount_point_of(path)
         if stamp is None:
             known = pictures.get(self._connection, root_id, path)
@@ -350,8 +350,9 @@ class _Writer:
             if mount_point.fields.stable_inodes:
                 facts = self._moved.get((mount_point.disk_id, stamp))
             pictures.put(self._connection, root_id, path, stamp, facts)
-        problems.clear_of_picture(self._connection, root_id, path)
-        artwork.unchoose_file(self._connection, root_id, path)
+        if not is_new:
+            problems.clear_of_picture(self._connection, root_id, path)
+            artwork.unchoose_file(self._connection, root_id, path)
         self._due.folders.add((root_id, paths.parent_of(path)))
 
     def _write_playlist(self, path: bytes, stamp: Stamp | None) -> None:
