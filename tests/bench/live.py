@@ -37,6 +37,10 @@ MB = 1_000_000
 TRIALS = 100
 PAUSE_S = 0.1
 """Pause between trials, so that the daemon is at rest before each."""
+ARTWORK_S = 600.0
+"""The longest wait for covers, which a daemon chooses when nothing else is to be done."""
+READER_S = 40.0
+"""Longer than readers of pictures live without work; then the log of a seed is written back."""
 TREE = 500
 ALBUM = 12
 ALBUMS = 10
@@ -89,6 +93,8 @@ class Bench:
         )
 
     def _at_rest(self, daemon: Daemon, rest_s: float) -> Iterator[Bar]:
+        eventually(lambda: not daemon.status()["artwork_waiting"], within_s=ARTWORK_S)
+        time.sleep(READER_S)
         daemon.sleeps()
         most = PSS_MB.get(self._files, 32)
         pss = pss_of_tree(daemon.pid) / MB
