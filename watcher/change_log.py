@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from indexer.readers.artwork import Step
 from indexer.runs.result import Result
 from indexer.runs.throughput import Throughput
 from indexer.stages.outcome import Outcome
@@ -12,6 +13,7 @@ from indexer.store import changes, scans
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
 from watcher.log import EventLog
+from watcher.polled import Passed
 
 _TOLD_ONE_BY_ONE: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""
@@ -52,6 +54,23 @@ class ChangeLog:
             seconds=result.seconds,
         )
         self.tell_changes()
+
+    def count_artwork(self, step: Step) -> None:
+        """Log what a step of the choice of artwork has done."""
+        self.pace.add_artwork(time.time(), step.chosen)
+        self.pace.add_totals(bytes_read=step.bytes_read)
+        if step.chosen or step.read:
+            self._log.debug("artwork", chosen=step.chosen, read=step.read, bytes=step.bytes_read)
+
+    def tell_pass(self, root: RootRow, passed: Passed) -> None:
+        """Log what a look at the times of folders has found."""
+        self._log.debug(
+            "folders changed",
+            root=root.name,
+            places=len(passed.hints),
+            folders=passed.folders,
+            seconds=passed.seconds,
+        )
 
     def write_down(self, root: RootRow, result: Result, kind: str) -> None:
         """Keep a line in `scans` of a look at everything, if it found anything (rule R14)."""

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from indexer.runs.lock import DispatchLock
     from indexer.settings import Settings
     from indexer.store.connection import Connection
-    from watcher.daemon import Progress
+    from watcher.local_work import Progress
     from watcher.loop import Loop
     from watcher.reload import Reload
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -98,9 +98,9 @@ class IdleWork:
         *,
         is_calm: Callable[[], bool],
         workers_are_busy: Callable[[], bool],
-        look: Callable[[Hint], None],
+        look: Callable[[Sequence[Hint]], None],
     ) -> None:
-        """`is_calm`: nothing is due or being read here. `look` has the files of a hint read."""
+        """`is_calm`: nothing is due or being read here. `look` has the files of hints read."""
         self._work = work
         self._roots = roots
         self._is_calm = is_calm
@@ -152,7 +152,7 @@ class IdleWork:
         self.rereading.keep([root.row.id for root in self._roots if root.is_settled])
         hint = self.rereading.next_hint(self._is_whole) if self._may_reread else None
         if hint is not None:
-            self._look(hint)
+            self._look([hint])
 
     def _is_whole(self, root_id: int) -> bool:
         """Whether all disks of a root were there at the last check."""

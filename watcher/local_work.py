@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Final
 
 from msgspec import Struct
@@ -27,9 +27,9 @@ from indexer.stages.fresh_files import FreshFiles
 from indexer.store import counted, pending, roots, scans, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.pending import PendingRow
+from indexer.store.roots import RootRow
 from indexer.walk import Listed, walk
 from watcher.change_log import ChangeLog
-from watcher.log import EventLog
 from watcher.polled import Passed, PolledPlaces
 from watcher.root_access import RootAccess
 from watcher.system import catching_up
@@ -39,6 +39,9 @@ _NAMES_A_ROW: Final = 100
 
 BACKGROUND_READERS: Final = 2
 """Processes for files that may kill them: while one is at such a file, the other goes on."""
+
+Progress = Callable[[], AbstractContextManager[Listener | None]]
+"""Makes what shows a person how a long look at everything goes on."""
 
 Files = set[tuple[int, bytes]]
 """Root id and path of each."""
@@ -75,8 +78,8 @@ class LocalWork:
         path_filter: PathFilter,
         root_access: RootAccess,
         change_log: ChangeLog,
-        log: EventLog,
         *,
+        progress: Progress = nullcontext,
         stop: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,7 +88,7 @@ class LocalWork:
         self._path_filter = path_filter
         self._root_access = root_access
         self._change_log = change_log
-        self._log = log
+        self._progress = progress
         self._stop = stop
         self._own_rows: set[int] = set()
         """Pending rows that are ours, not a command's."""
@@ -127,10 +130,7 @@ class LocalWork:
             except errors.RootSilent as error:
                 open_trees.lose(error)
                 return
-        self._change_log.pace.add_artwork(time.time(), step.chosen)
-        self._change_log.pace.add_totals(bytes_read=step.bytes_read)
-        if step.chosen or step.read:
-            self._log.debug("artwork", chosen=step.chosen, read=step.read, bytes=step.bytes_read)
+        self._change_log.count_artwork(step)
 
     def take_background(self) -> Looked:
         """Write what background readers have read for earlier scans."""
@@ -267,6 +267,21 @@ class LocalWork:
         self._change_log.count(looked.result, places=len(hints), left=len(looked.left))
         return looked
 
+    def look_at_all(self, root: RootRow) -> Looked:
+        """Scan all of a root, and keep a line of it in `scans`. Automounts in it are mounted."""
+        with self._progress() as listener:
+            looked = self.look(
+                [Hint(root.id, recursive=True)],
+                EventFacts(),
+                listener,
+                in_a_hurry=False,
+                wakes=True,
+                waits=True,
+            )
+        if not looked.result.interrupted:
+            self._change_log.write_down(root, looked.result, "reconcile")
+        return looked
+
     def do_run(self, rows: Sequence[PendingRow]) -> Looked:
         """Do what a command has asked for, and end its run; `rows` are all hints of it."""
         looked = self.look([row.hint for row in rows], EventFacts(), wakes=True, rows=rows)
@@ -317,18 +332,21 @@ class LocalWork:
                 self._listed[root_id] = set(listed)
                 self.polled.learn_all(root_id, listed)
 
-    def look_at_times(self, root_id: int, folders: Sequence[bytes]) -> Passed | None:
+    def look_at_times(self, root: RootRow, folders: Sequence[bytes]) -> Passed | None:
         """See which folders in these polled ones have changed; None where the root is away."""
-        touches = touched_by([Hint(root_id, one, recursive=True) for one in folders], wakes=False)
-        with self._root_access.opened(touches, {root_id}) as (_, open_trees):
-            tree = open_trees.trees.get(root_id)
+        touches = touched_by([Hint(root.id, one, recursive=True) for one in folders], wakes=False)
+        with self._root_access.opened(touches, {root.id}) as (_, open_trees):
+            tree = open_trees.trees.get(root.id)
             if tree is None:
                 return None
             try:
-                return self.polled.look(tree, folders, self._path_filter, lambda: not self._stop())
+                found = self.polled.look(tree, folders, self._path_filter, lambda: not self._stop())
             except errors.RootSilent as error:
                 open_trees.lose(error)
                 return None
+        if found.hints:
+            self._change_log.tell_pass(root, found)
+        return found
 
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:
         """Make durable that these files are being written: other programs see them as pending."""

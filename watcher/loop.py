@@ -25,8 +25,8 @@ class Loop(ABC):
     """Takes turns until `stop`. A test may call `step` instead, with a clock of its own."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._stopping = self._is_closed = False
+        self.clock = clock
+        self.is_stopping = self._is_closed = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Loop(ABC):
 
     def stop(self) -> None:
         """End the loop after its turn; safe in a signal handler, any thread, and after `close`."""
-        self._stopping = True
+        self.is_stopping = True
         self.wake()
 
     def wake(self) -> None:
@@ -64,8 +64,8 @@ class Loop(ABC):
             selector.register(self._wake_fd, selectors.EVENT_READ)
             for one in wakers:
                 selector.register(one, selectors.EVENT_READ)
-            while not (self._stopping or is_over()):
-                self.step(self._clock())
+            while not (self.is_stopping or is_over()):
+                self.step(self.clock())
                 self._await_turn(selector)
                 after_sleep()
 
@@ -76,11 +76,11 @@ class Loop(ABC):
         which the fraction is slept out apart.
         """
         turn_at = self.next_turn()
-        left_s = max(0.0, turn_at - self._clock())
+        left_s = max(0.0, turn_at - self.clock())
         if left_s >= _SHORT_S:
             selector.select(left_s)
         elif not selector.select(math.floor(left_s * 1000) / 1000):
-            time.sleep(max(0.0, turn_at - self._clock()))
+            time.sleep(max(0.0, turn_at - self.clock()))
 
     def _take_wakeups(self) -> None:
         """Note that the loop was woken, so that it can sleep again."""

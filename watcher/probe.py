@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Final
 
@@ -36,8 +35,6 @@ class Probe:
         fence: Callable[[float], object],
     ) -> None:
         """`offer` gets hints, and `fence` has the watching threads answer within a time."""
-        self.at = -math.inf
-        """When `run` is due."""
         self._settings = settings
         self._database = database
         self._root_access = root_access
@@ -49,13 +46,9 @@ class Probe:
         self._sidecar_retries = SidecarRetries(connection, settings)
         self._probes = 0
 
-    def hurry(self) -> None:
-        """Have it run in this turn or the next one."""
-        self.at = -math.inf
-
     def run(self, now: float) -> None:
         """See whether each root is there, with its disk, and whether its watcher lives."""
-        self.at = now + self._settings.probe_interval
+        self._roots.probe_at = now + self._settings.probe_interval
         self._database.check_database()
         if self._roots.see(self._root_access.root_statuses(self._roots.touches)):
             self._roots.see(self._root_access.root_statuses(self._roots.touches))

@@ -75,7 +75,7 @@ class Relay(Loop):
         a root of this name.
         """
         self._take_turns(is_over)
-        if self._stopping and not self.index_link.trouble:
+        if self.is_stopping and not self.index_link.trouble:
             with suppress(errors.QueueError), answering(self._settings):
                 self._link.end(self.index_link.known_names())
 
@@ -137,7 +137,7 @@ class Relay(Loop):
             yield
         except BaseException:
             for hint in hints:
-                self.roots.debouncer.offer_hint(hint, self._clock())
+                self.roots.debouncer.offer_hint(hint, self.clock())
             raise
 
     def _put(self, index: Announcement, dues: list[DueHint], again: list[Hint], now: float) -> None:

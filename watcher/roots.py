@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -162,6 +163,8 @@ class Roots:
         asleep: Asleep | None = None,
     ) -> None:
         self.recoveries: Counter[str] = Counter()
+        self.probe_at = -math.inf
+        """When the disks are to be checked."""
         self._settings = settings
         self._log = log
         self._let_go = let_go
@@ -174,6 +177,11 @@ class Roots:
     def get(self, root_id: int) -> Root | None:
         """One root, if the index still has it."""
         return self._roots.get(root_id)
+
+    def has(self, root_id: int) -> bool:
+        """Whether the index still has a root, and its disk was there at the last check."""
+        root = self._roots.get(root_id)
+        return root is not None and root.is_there
 
     def name_of(self, root_id: int) -> str:
         """Its name, for users."""
@@ -257,6 +265,18 @@ class Roots:
             root.reason = reason
             self._log.warning(reason, root=root.row.name, detail=detail, action="rescan")
             root.move(RootEvent.DOUBT)
+
+    def doubt_absent(self, root_ids: Iterable[int]) -> None:
+        """Doubt roots that went offline after the last check, so that a scan has skipped them."""
+        for root_id in root_ids:
+            root = self._roots.get(root_id)
+            if root is not None:
+                root.move(RootEvent.DOUBT)
+                self.hurry()
+
+    def hurry(self) -> None:
+        """Have the disks checked in this turn of the loop, or the next one."""
+        self.probe_at = -math.inf
 
     def settle(self, root: Root, now: float) -> None:
         """Note that all of it was scanned: plan when that is to be done again."""

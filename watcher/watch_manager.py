@@ -10,6 +10,7 @@ from typing import Final
 
 from indexer import paths
 from indexer.ignore.path_filter import PathFilter, is_rule
+from indexer.model import Hint
 from indexer.store.roots import RootRow
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.inbox import Drained, Inbox
@@ -33,7 +34,7 @@ class WatchManager:
 
         With `links`, names of symbolic links are wanted, too: they may lead to folders.
         """
-        self._links = links
+        self.links = links
         self._observers = observers
         self._beat = beat
         self._path_filter = path_filter
@@ -42,17 +43,19 @@ class WatchManager:
         in place: other threads read it."""
 
     def arm(self, root: Root) -> None:
-        """Watch all of a root anew; of a polled one nothing is watched."""
+        """Watch all of a root anew; of a polled one nothing is watched. Its links are learned."""
         if root.is_polled:
             self._observers.unwatch(root.row.id)
-            return
-        self._shares[root.row.id] = root.shares()
-        root.armed = self._observers.watch(
-            root.row.id,
-            root.row.path,
-            wants_folder=partial(self._wants_folder, root.row.id),
-            wants_name=partial(self._wants_name, root.row),
-        )
+        else:
+            self._shares[root.row.id] = root.shares()
+            root.armed = self._observers.watch(
+                root.row.id,
+                root.row.path,
+                wants_folder=partial(self._wants_folder, root.row.id),
+                wants_name=partial(self._wants_name, root.row),
+            )
+        if self.links is not None:
+            self.links.learn(root.row.path, Hint(root.row.id, recursive=True))
 
     def _wants_folder(self, root_id: int, folder: bytes) -> bool:
         """Whether to watch a folder: not one that a server has to answer for, which may hang."""
@@ -64,7 +67,7 @@ class WatchManager:
         if is_rule(name) or self._path_filter.file(name) or self._path_filter.sidecar(name):
             return True
         path = paths.join(root.path, paths.join(folder, name))
-        return self._links is not None and self._links.is_link(root.id, path)
+        return self.links is not None and self.links.is_link(root.id, path)
 
     def mend(self, root: Root, listed: set[bytes]) -> Iterator[bytes]:
         """Watch folders that were listed and are not watched; these must be scanned again.

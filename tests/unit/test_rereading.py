@@ -44,7 +44,7 @@ def test_rows_of_an_older_reader_are_read_again_when_all_was_looked_at(
     plant(music, {f"{n}.mp3": tagged(title=str(n)) for n in range(150)})
     stepped.step()
     age(stepped.connection)
-    stepped.daemon._probe.at = 0.0
+    stepped.daemon._roots.probe_at = 0.0
     for root in stepped.daemon._roots:
         stepped.daemon._roots.doubt(root, "test", "")
     stepped.step()
@@ -140,12 +140,12 @@ def test_what_is_read_again_goes_on_when_a_root_that_went_is_back(
         stepped.daemon._roots.doubt(root, "test", "")
     stepped.step()
     away = music.rename(music.with_name("away"))
-    stepped.daemon._probe.hurry()
+    stepped.daemon._roots.hurry()
     rest(stepped)
     assert stepped.state == "offline"
     assert not outdated.is_current(stepped.connection, 1)
     away.rename(music)
-    stepped.daemon._probe.hurry()
+    stepped.daemon._roots.hurry()
     rest(stepped)
     assert all(known for _, known in bitrates(stepped.connection))
     assert outdated.is_current(stepped.connection, 1)
