@@ -28,7 +28,8 @@ from indexer.queue.chunk_reader import ChunkReader
 from indexer.queue.extract import Extractor
 from indexer.queue.profiles import WorkerRole
 from indexer.queue.redis_client import answering, connect, shown, state_of
-from indexer.queue.rq_worker import AWAY, IDLE_S, quiet_logs, worker_of
+from indexer.queue.rq_overrides import AWAY, quiet_logs
+from indexer.queue.rq_worker import IDLE_S, worker_of
 
 if TYPE_CHECKING:
     import redis

@@ -10,7 +10,7 @@ from rq.timeouts import JobTimeoutException
 from indexer.errors import Interrupted, ProgramFault, RootOffline
 from indexer.faults import MOST_IN_A_ROW, FaultStreak, problem_of
 from indexer.model import Problem, ProblemKind, Reading
-from indexer.queue import rq_worker
+from indexer.queue import rq_overrides
 
 FAULT = Problem(ProblemKind.FAULT, "odd")
 REFUSED = Problem(ProblemKind.CONTENT, "no music")
@@ -53,7 +53,7 @@ def test_what_the_machine_raises_is_the_machines(error: Exception) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_what_is_not_one_files_is_raised_again(error: Exception) -> None:
-    assert rq_worker.AWAY  # rq's own is known from this module's import on
+    assert rq_overrides.AWAY  # rq's own is known from this module's import on
     with pytest.raises(type(error)):
         problem_of(error, "insert", b"1.mp3")
 
