@@ -38,6 +38,7 @@ from indexer.stages.diff import Pair, Same, Vanished, compare
 from indexer.stages.extract import extract_in
 from indexer.store import health, pending, problems, roots, tracks
 from indexer.store.connection import Connection
+from indexer.store.covered import covers
 from indexer.store.damage import Damage
 from indexer.store.sqlite_errors import explained
 from indexer.verify_artwork import ArtworkVerifier
@@ -400,7 +401,7 @@ def _next_of(compared: Iterator[_Doubt | _Same], open_trees: OpenRoots) -> _Doub
 
 
 def _is_covered(doubt: _Doubt, waiting: Sequence[pending.PendingRow]) -> bool:
-    return any(pending.covers(row.hint, doubt.tree.root_id, doubt.path) for row in waiting)
+    return any(covers(row.hint, doubt.tree.root_id, doubt.path) for row in waiting)
 
 
 def _damage(damage: Damage) -> report.Difference:

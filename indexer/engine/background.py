@@ -15,8 +15,9 @@ from indexer.model import Hint, IndexedFile
 from indexer.readers.limited import File, LimitedReaders
 from indexer.runs import run_counts
 from indexer.stages.scan import Plan
-from indexer.store import pending, tracks
+from indexer.store import tracks
 from indexer.store.connection import Connection, write_transaction
+from indexer.store.covered import complete_covered
 
 
 class BackgroundReads:
@@ -86,7 +87,7 @@ class BackgroundReads:
             self._later = [later for later in self._later if later[0] & rows]
             with write_transaction(self._connection):
                 for _, hints, up_to_id, scan_id in over:
-                    closed = pending.complete_covered(
+                    closed = complete_covered(
                         self._connection, hints, up_to_id, rereads_too=False, scan_id=scan_id
                     )
                     run_counts.count_closed(self._connection, closed)

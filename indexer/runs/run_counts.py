@@ -19,10 +19,11 @@ from indexer.stages.batch import Batch, Finding
 from indexer.stages.insert import Written
 from indexer.stages.missing import Succession
 from indexer.stages.outcome import Outcome, Tally
-from indexer.store import changes, counted, pending, scans, tracks
+from indexer.store import changes, counted, scans, tracks
 from indexer.store.connection import Connection
 from indexer.store.counted import mark
-from indexer.store.pending import Closed, PendingRow
+from indexer.store.covered import Closed, covers
+from indexer.store.pending import PendingRow
 
 _ANSWERS: Final = [outcome for outcome in Outcome if outcome is not Outcome.MISSING]
 
@@ -240,9 +241,7 @@ def _counted_as(
     """As what a run has counted the files of copies, of those that it has scanned."""
     copies = [one.copy for one in successions]
     ids = {
-        copy.id
-        for copy in copies
-        if any(pending.covers(hint, copy.root_id, copy.path) for hint in covered)
+        copy.id for copy in copies if any(covers(hint, copy.root_id, copy.path) for hint in covered)
     }
     first: dict[int, Outcome] = {}
     began = changes.before(connection, scans.started_at(connection, run))
@@ -254,7 +253,7 @@ def _counted_as(
 
 
 def _run_of(known: IndexedFile, hints: Iterable[PendingRow]) -> int:
-    covering = (row for row in hints if pending.covers(row.hint, known.root_id, known.path))
+    covering = (row for row in hints if covers(row.hint, known.root_id, known.path))
     return next((row.scan_id for row in covering), 0)
 
 

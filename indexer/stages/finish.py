@@ -17,7 +17,8 @@ from indexer.stages.scan import Scan
 from indexer.stages.sidecars import try_again
 from indexer.store import pending, upkeep
 from indexer.store.connection import Connection
-from indexer.store.pending import Closed, PendingRow
+from indexer.store.covered import Closed, complete_covered
+from indexer.store.pending import PendingRow
 
 Links = set[tuple[int, bytes]]
 """(root id, path) of files to be checked, since another link to them has changed."""
@@ -85,11 +86,11 @@ def close_hints(
 ) -> list[Closed]:
     """Close the hints of finished scans, and all older rows that they cover.
 
-    Runs in the caller's transaction; see `pending.complete_covered`.
+    Runs in the caller's transaction; see `complete_covered`.
     """
     for row in rows:
         pending.complete(connection, row)
-    return pending.complete_covered(
+    return complete_covered(
         connection,
         covered,
         up_to_id,

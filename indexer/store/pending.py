@@ -7,7 +7,7 @@ scan creates keep it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -85,9 +85,6 @@ SELECT id, generation, root_id, folder, names, recursive, reread, attempts, at,
     is_chunk, passes, scan_id
 FROM pending WHERE root_id = ? AND id <= ? AND generation < ? ORDER BY id
 """
-_NONE: Final[frozenset[bytes]] = frozenset()
-_ANY_GENERATION: Final = 2**62
-"""Above every possible generation."""
 _COUNT: Final = "SELECT count(*), min(at) FROM pending"
 _BEFORE: Final = "SELECT root_id, count(*), min(at) FROM pending WHERE at < ? GROUP BY root_id"
 _PLAIN_HINTS: Final = """
@@ -120,15 +117,6 @@ class PendingRow(Struct, frozen=True):
     """Of a hint: how often all of it was scanned. Of a chunk: 1 if other rows answer it."""
     scan_id: int = 0
     """The row in `scans` that counts its results, or 0."""
-
-
-class Closed(Struct, frozen=True):
-    """Files of a run's chunk that another scan has answered."""
-
-    row: PendingRow
-    paths: set[bytes]
-    waits: int
-    """How many more files of the run than before wait to be checked again."""
 
 
 class Outline(Struct, frozen=True, gc=False):
@@ -354,6 +342,11 @@ def named_since(connection: Connection, root_id: int, generation: int) -> set[by
     return _names_in(connection, _NAMED_SINCE, root_id, generation)
 
 
+def chunks_named_since(connection: Connection, root_id: int, generation: int) -> set[bytes]:
+    """The paths in chunks of newer generations that have no result yet."""
+    return _names_in(connection, _CHUNKS_SINCE, root_id, generation)
+
+
 def _names_in(connection: Connection, statement: str, *values: int) -> set[bytes]:
     return {
         paths.join(bytes(folder), name)
@@ -362,116 +355,20 @@ def _names_in(connection: Connection, statement: str, *values: int) -> set[bytes
     }
 
 
+def older_rows(
+    connection: Connection, root_id: int, up_to_id: int, before_generation: int
+) -> Iterator[PendingRow]:
+    """The open rows of a root up to an id and below a generation, newest first.
+
+    The caller may close them meanwhile.
+    """
+    found = list(select(connection, _UP_TO, (root_id, up_to_id, before_generation)))
+    yield from map(row_of, reversed(found))
+
+
 def newest_id(connection: Connection) -> int:
     """The id of the newest open row, or 0."""
     return int(select_value(connection, _NEWEST))
-
-
-def complete_covered(
-    connection: Connection,
-    hints: Sequence[Hint],
-    up_to_id: int,
-    *,
-    before_generation: int | None = None,
-    rereads_too: bool = True,
-    scan_id: int = 0,
-) -> list[Closed]:
-    """Close every row that is covered by the finished scans of these hints.
-
-    Only rows that existed before the scans began (`up_to_id`), since a later row stands for a later
-    change; and beside concurrent scans, only rows of an older generation. Of a row that names
-    files, those not scanned stay open. Without `rereads_too`, a row that wants files read again is
-    covered only by a scan that did so, and the hint of a run only by that run (`scan_id`), which
-    counts. A command sets it, since an interrupted rebuild is known from `scans`, and no other
-    command waits for a daemon.
-
-    Returns the files of other runs that were closed: they are not counted yet.
-    """
-    closed: list[Closed] = []
-    below = _ANY_GENERATION if before_generation is None else before_generation
-    for root_id in {hint.root_id for hint in hints}:
-        of_root = [hint for hint in hints if hint.root_id == root_id]
-        seen = _Looked(of_root)
-        waiting = list(select(connection, _UP_TO, (root_id, up_to_id, below)))
-        for columns in reversed(waiting):  # newest first: an older row of a run may wait for it
-            row = row_of(columns)
-            reread = row.hint.reread
-            is_of_other = not rereads_too and row.scan_id not in (0, scan_id)
-            if is_of_other and not row.is_chunk:
-                continue
-            if reread and not rereads_too:
-                looked = _Looked([one for one in of_root if one.reread == reread])
-            else:
-                looked = seen
-            if not (is_of_other and row.is_chunk):
-                _answer(connection, row, looked)
-                continue
-            newer = _names_in(connection, _CHUNKS_SINCE, root_id, row.generation)
-            answered, left = _answer(connection, row, looked, but=newer)
-            if answered:
-                waits = -len(answered) if row.attempts else len(left)
-                closed.append(Closed(row, answered, 0 if row.passes else waits))
-    return closed
-
-
-def _answer(
-    connection: Connection, row: PendingRow, seen: _Looked, *, but: Collection[bytes] = _NONE
-) -> tuple[set[bytes], set[bytes]]:
-    """Close the scanned part of a row: (files that it no longer names, files that it still names).
-
-    Those in `but` stay: they were scanned, but their chunk has no result yet.
-    """
-    if row.hint.names is None:
-        if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
-            complete(connection, row)
-        return set(), set()
-    named = {paths.join(row.hint.folder, name) for name in row.hint.names}
-    left = {path for path in named if path in but or not seen.file(path)}
-    if not left:
-        complete(connection, row)
-    elif left != named and row.passes:
-        rename(connection, row, left)
-    elif left != named:
-        keep_only(connection, row, left)
-    return named - left, left
-
-
-class _Looked:
-    """The places covered by some hints of one root; fast for thousands of rows and files."""
-
-    def __init__(self, hints: Iterable[Hint]) -> None:
-        self._files: set[bytes] = set()
-        self._folders: set[bytes] = set()
-        self._trees: set[bytes] = set()
-        for hint in hints:
-            if hint.names is not None:
-                self._files.update(paths.join(hint.folder, name) for name in hint.names)
-            else:
-                (self._trees if hint.recursive else self._folders).add(hint.folder)
-
-    def file(self, path: bytes) -> bool:
-        """Whether a file was covered."""
-        return path in self._files or self.folder(paths.parent_of(path), with_all_below=False)
-
-    def folder(self, folder: bytes, *, with_all_below: bool) -> bool:
-        """Whether the contents of a folder were covered, or everything below it, too."""
-        if not with_all_below and folder in self._folders:
-            return True
-        while folder not in self._trees:
-            if not folder:
-                return False
-            folder = paths.parent_of(folder)
-        return True
-
-
-def covers(hint: Hint, root_id: int, path: bytes) -> bool:
-    if hint.root_id != root_id:
-        return False
-    if hint.names is not None:
-        return any(paths.join(hint.folder, name) == path for name in hint.names)
-    if hint.recursive:
-        return paths.is_below(path, hint.folder)
-    return paths.parent_of(path) == hint.folder
 
 
 def count(connection: Connection) -> tuple[int, int | None]:

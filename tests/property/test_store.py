@@ -11,6 +11,7 @@ from indexer import paths
 from indexer.model import Hint, RowState
 from indexer.store import pending, tracks
 from indexer.store.connection import Connection
+from indexer.store.covered import complete_covered
 from tests.trees import known
 
 names = st.sampled_from([b"a", b"a!", b"a0", b"b", b"\xff\xff", b"a.mp3"])
@@ -78,7 +79,7 @@ def test_what_a_finished_scan_did_not_look_at_stays_hinted(
     with Undone(index):
         rows = [pending.enqueue(index, hint, 1) for hint in left]
         up_to = rows[min(before, len(rows)) - 1].id if before and rows else 0
-        pending.complete_covered(index, [finished], up_to)
+        complete_covered(index, [finished], up_to)
         still = {row.id: row.hint for row in pending.all_rows(index)}
         for row in rows:
             if row.id > up_to:

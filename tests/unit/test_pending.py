@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from indexer.model import Hint
 from indexer.store import counted, pending, roots
 from indexer.store.connection import Connection, select_value
-from indexer.store.pending import Outline, covers
+from indexer.store.covered import complete_covered, covers
+from indexer.store.pending import Outline
 
 EVERYTHING = Hint(1, recursive=True)
 
@@ -208,7 +209,7 @@ def test_a_finished_scan_settles_what_it_has_answered_and_nothing_else(
 ) -> None:
     for hint in (*answered, *open_still):
         pending.enqueue(connection, hint, 1)
-    pending.complete_covered(connection, [finished], pending.newest_id(connection))
+    complete_covered(connection, [finished], pending.newest_id(connection))
     assert waiting(connection) == open_still
 
 
@@ -216,13 +217,13 @@ def test_a_hint_that_came_while_a_scan_ran_is_not_answered_by_it(connection: Con
     pending.enqueue(connection, EVERYTHING, 1)
     before = pending.newest_id(connection)
     later = pending.enqueue(connection, EVERYTHING, 1)
-    pending.complete_covered(connection, [EVERYTHING], before)
+    complete_covered(connection, [EVERYTHING], before)
     assert pending.all_rows(connection) == [later]
 
 
 def test_of_a_row_only_the_names_that_were_looked_at_are_settled(connection: Connection) -> None:
     pending.enqueue(connection, Hint(1, b"A", (b"1.mp3", b"2.mp3")), 1)
-    pending.complete_covered(connection, [Hint(1, names=(b"A/1.mp3",))], 1)
+    complete_covered(connection, [Hint(1, names=(b"A/1.mp3",))], 1)
     assert waiting(connection) == [Hint(1, names=(b"A/2.mp3",))]
 
 

@@ -13,6 +13,7 @@ from indexer.runs import run_counts
 from indexer.stages.insert import Written
 from indexer.store import counted, pending, scans
 from indexer.store.connection import Connection, write_transaction
+from indexer.store.covered import complete_covered
 from indexer.store.pending import PendingRow
 from tests.stage_harness import ByHand
 from tests.trees import Plant, song
@@ -161,7 +162,7 @@ def test_what_another_look_finds_unchanged_is_unchanged_for_the_run_that_waited(
     chunk(connection, 1, *NAMES, b"gone.mp3", run=run)
     everything = Hint(1, recursive=True)
     with write_transaction(connection):
-        closed = pending.complete_covered(connection, [everything], 99, rereads_too=False)
+        closed = complete_covered(connection, [everything], 99, rereads_too=False)
         run_counts.count_closed(connection, closed)
     assert told(connection, run) == {"unchanged": 3}
     assert not counted.waits_for(connection, run)
@@ -193,7 +194,7 @@ def test_a_file_whose_newer_chunk_is_in_work_waits_for_that(
     newer = chunk(connection, 2, NAMES[0])
     everything = Hint(1, recursive=True)
     with write_transaction(connection):
-        closed = pending.complete_covered(
+        closed = complete_covered(
             connection, [everything], 99, before_generation=2, rereads_too=False
         )
     assert [one.paths for one in closed] == [set(NAMES[1:])]
@@ -206,9 +207,9 @@ def test_the_hint_of_a_run_is_answered_by_that_run_alone(connection: Connection)
     everything = Hint(1, recursive=True)
     with write_transaction(connection):
         row = pending.enqueue(connection, everything, 1, scan_id=run)
-        pending.complete_covered(connection, [everything], 99, rereads_too=False)
+        complete_covered(connection, [everything], 99, rereads_too=False)
         assert pending.is_open(connection, row)
-        pending.complete_covered(connection, [everything], 99, rereads_too=False, scan_id=run)
+        complete_covered(connection, [everything], 99, rereads_too=False, scan_id=run)
         assert not pending.is_open(connection, row)
 
 
