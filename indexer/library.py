@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer import errors, places, report
-from indexer.engine.coordinator import Completed, Request, RunCoordinator, coordinating
+from indexer.engine.coordinator import RunCoordinator, coordinating
+from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup, Stop, never
 from indexer.model import Hint, Listener

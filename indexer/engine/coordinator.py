@@ -1,28 +1,26 @@
-"""Hints -> work done: here under the dispatch lock, or by the daemon that holds it (rule R11)."""
+"""Hints -> work done under the dispatch lock, or handed to the daemon that holds it (rule R11)."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from indexer import errors
+from indexer.engine.handover import Completed, Handover, Request, Stop, completed, tell_empty
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener, Progress
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
 from indexer.roots.open_roots import OpenRoots
-from indexer.runs import run_counts
-from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, lock_info, wait_for_lock
-from indexer.runs.result import Result, follow
-from indexer.runs.wakeup import request_run, wake
+from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, wait_for_lock
+from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.stages.artwork_wanted import count_due, forget_unwanted, has_due
@@ -34,36 +32,11 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.creation import prepare_folder
-from indexer.store.roots import RootRow
 from indexer.store.sqlite_errors import explained
 
 _log = logging.getLogger("indexer")
-Stop = Callable[[], bool]
-_FOLLOW_PAUSE_S: Final = 0.05
 _TELL_EVERY_S: Final = 0.1
 """Pause between two counts of what is due: it may be tens of thousands."""
-
-
-class Request(Struct, frozen=True):
-    """A request: `kind` is `scan` or `rebuild`, `names` are the roots it is about."""
-
-    kind: str
-    hints: tuple[Hint, ...]
-    roots: tuple[RootRow, ...]
-    queued: bool = False
-    """Whether workers do it, through the queues."""
-
-    @property
-    def names(self) -> list[str]:
-        """The roots' names, sorted: the key under which an interrupted rebuild is found again."""
-        return sorted(root.name for root in self.roots)
-
-
-class Completed(Struct, frozen=True):
-    """The outcome of a request; `offline` tells why roots could not be scanned."""
-
-    result: Result
-    offline: tuple[str, ...] = ()
 
 
 class RunCoordinator:
@@ -82,8 +55,7 @@ class RunCoordinator:
         self._path_filter = path_filter
         self._lock = lock
         self._role = role
-        self._run_id = 0
-        """The run that a daemon was asked to do and has perhaps not ended."""
+        self._handover = Handover(connection, settings)
 
     def close(self) -> None:
         """Close the index, and release the lock."""
@@ -104,7 +76,7 @@ class RunCoordinator:
     def run(self, request: Request, *, listener: Listener | None, stop: Stop) -> Completed:
         """Do what is asked. Does the rest itself if a daemon ends in the middle of it."""
         while self._lock is None:
-            done = self._hand_over(request, stop)
+            done = self._handover.hand_over(request, stop)
             if done is not None:
                 return done
             self._lock = wait_for_lock(
@@ -134,8 +106,13 @@ class RunCoordinator:
                 with write_transaction(self.connection):
                     now_ms = time.time_ns() // 1_000_000
                     scans.end(self.connection, scan_id, now_ms, state=state, seconds=seconds)
-        done = self._done(
-            scan_id, offline, seconds, interrupted=result.interrupted, goes_on=goes_on
+        done = completed(
+            self.connection,
+            scan_id,
+            offline,
+            seconds,
+            interrupted=result.interrupted,
+            goes_on=goes_on,
         )
         if result.interrupted:
             return done
@@ -204,10 +181,10 @@ class RunCoordinator:
     def _begin(self, request: Request) -> int:
         """The run of a request: a new one, or one that another process left unfinished."""
         with write_transaction(self.connection):
-            if self._run_id:
-                counted.release(self.connection, self._run_id)
-                scans.go_on(self.connection, self._run_id)
-                return self._run_id
+            if self._handover.run_id:
+                counted.release(self.connection, self._handover.run_id)
+                scans.go_on(self.connection, self._handover.run_id)
+                return self._handover.run_id
             scan_id = None
             if request.kind == "rebuild":
                 scan_id = scans.resume_rebuild(self.connection, request.names)
@@ -216,20 +193,6 @@ class RunCoordinator:
                 return scan_id
             now_ms = time.time_ns() // 1_000_000
             return scans.start(self.connection, request.kind, request.names, now_ms)
-
-    def _done(
-        self,
-        scan_id: int,
-        offline: Sequence[str],
-        seconds: float,
-        *,
-        interrupted: bool = False,
-        goes_on: bool = False,
-    ) -> Completed:
-        """The report of a run: the counts of its row, whichever processes wrote them."""
-        result = run_counts.result_of(self.connection, scan_id)
-        result.seconds, result.interrupted, result.goes_on = seconds, interrupted, goes_on
-        return Completed(result, tuple(offline))
 
     def _run_engine(
         self, request: Request, scan_id: int, listener: Listener | None, stop: Stop
@@ -281,7 +244,9 @@ class RunCoordinator:
                     from indexer.readers.artwork import purge  # late: once a day
 
                     purge(self.connection, self._settings)
-                self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
+                tell_empty(
+                    self.connection, (root for root in request.roots if root.id in open_trees.trees)
+                )
             return offline, result
         finally:
             open_trees.close()
@@ -342,82 +307,6 @@ class RunCoordinator:
             return None
         counted = tracks.count_by_root(self.connection)
         return sum(counted.get(root.id, 0) for root in request.roots) or None
-
-    def _tell_empty(self, looked_at: Iterable[RootRow]) -> None:
-        """Warn of roots that look as if their disk were not mounted."""
-        for root in looked_at:
-            if roots.never_had_music(self.connection, root.id):
-                _log.warning("%s", open_roots.no_music(root))
-
-    def _hand_over(self, request: Request, stop: Stop) -> Completed | None:
-        """Leave the hints for the daemon and follow it; None when it ended before it did them."""
-        started = time.monotonic()
-        touches = touched_by(request.hints, wakes=True)
-        told = self._told_offline(request)
-        asked = [root for root in request.roots if root.name not in told]
-        for root in asked:
-            acceptance.learn_mounts(self.connection, root, touches)
-        open_trees = open_roots.open_roots(self.connection, asked, touches=touches)
-        open_trees.close()
-        offline = (*told.values(), *open_trees.offline.values())
-        hints = [hint for hint in request.hints if hint.root_id in open_trees.trees]
-        if not hints:
-            return Completed(Result(), offline)
-        if self._run_id and counted.waits_for(self.connection, self._run_id):
-            wake(self._settings.db)  # another daemon; it finds what the previous one left
-        else:
-            self._run_id = request_run(
-                self.connection, self._settings.db, request.kind, request.names, hints
-            )
-        is_over = follow(
-            self.connection,
-            self._run_id,
-            still_s=self._settings.still,
-            pause_s=_FOLLOW_PAUSE_S,
-            keep_on=lambda: not stop() and self._daemon_lives() and not self._waits_in_vain(asked),
-        )
-        if not is_over and not stop():
-            if not self._waits_in_vain(asked):
-                return None
-            # the daemon does the rest when the roots are back
-            offline = tuple(
-                {**dict.fromkeys(offline), **dict.fromkeys(self._told_offline(request).values())}
-            )
-            return self._done(self._run_id, offline, time.monotonic() - started)
-        if is_over:  # else the daemon continues and ends it
-            with write_transaction(self.connection):
-                scans.end(self.connection, self._run_id, time.time_ns() // 1_000_000)
-            self._tell_empty(root for root in request.roots if root.id in open_trees.trees)
-        seconds = time.monotonic() - started
-        return self._done(
-            self._run_id, offline, seconds, interrupted=not is_over, goes_on=not is_over
-        )
-
-    def _daemon_lives(self) -> bool:
-        current = lock_info(self._settings.db)
-        return current is not None and current.role == "daemon"
-
-    def _told_offline(self, request: Request) -> dict[str, str]:
-        """Of the roots that may hang, those that the daemon reports as offline, with the reason."""
-        current = lock_info(self._settings.db)
-        told = {
-            root.name: None if current is None else current.why_offline(root.name)
-            for root in request.roots
-            if is_share(root.path)
-        }
-        return {name: why for name, why in told.items() if why is not None}
-
-    def _waits_in_vain(self, asked: Sequence[RootRow]) -> bool:
-        """Whether all pending rows of the run wait for roots that have stopped answering since."""
-        current = lock_info(self._settings.db)
-        if current is None:
-            return False
-        silent = {root.id for root in asked if current.why_offline(root.name) is not None}
-        if not silent or not any(is_share(root.path) for root in asked if root.id in silent):
-            return False
-        rows = pending.all_rows(self.connection)
-        waiting = [row.hint.root_id for row in rows if row.scan_id == self._run_id]
-        return bool(waiting) and silent.issuperset(waiting)
 
 
 def _artwork_progress(chosen: int, waiting: int) -> Progress:
