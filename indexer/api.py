@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import UnsetType
 
-from indexer import errors, report, settings
+from indexer import errors, report, settings_file
 from indexer.closable import Closable
 from indexer.library import Library
 from indexer.model import ChangeKind
@@ -66,7 +66,7 @@ def open(  # noqa: A001 - `indexer.open`, as `gzip.open`
 
     Raises DatabaseMissing if nothing was indexed yet, and SettingsError.
     """
-    found = settings.load(
+    found = settings_file.load(
         None if config is None else Path(config), None if db is None else Path(db)
     )
     return Index(Library.open(found))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from indexer import settings as defaults
+from indexer import settings_file as defaults
 from indexer.engine.local import LocalEngine
 from indexer.ignore_files import path_filter_of
 from indexer.roots import open_roots

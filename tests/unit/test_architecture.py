@@ -58,6 +58,7 @@ FLOORS = (
         "indexer.sidecars",
     ),
     ("indexer.disk",),
+    ("indexer.settings_file",),
     ("indexer.settings",),
     ("indexer.hook_settings",),
     ("indexer.spelling",),

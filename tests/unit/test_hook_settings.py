@@ -8,7 +8,7 @@ import pytest
 
 from indexer.errors import SettingsError
 from indexer.hook_settings import KINDS, Hook
-from indexer.settings import load
+from indexer.settings_file import load
 
 
 def loaded(tmp_path: Path, text: str) -> tuple[Hook, ...]:

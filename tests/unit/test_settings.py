@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import SettingsError
-from indexer.settings import KEYS, Settings, check_suffixes, key_lines, load
+from indexer.settings import KEYS, Settings, check_suffixes
+from indexer.settings_file import key_lines, load
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "config.example.toml"
 READERS = frozenset({b".ogg", b".mp3"})

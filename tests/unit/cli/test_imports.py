@@ -24,8 +24,9 @@ indexer indexer.cli indexer.cli.answers indexer.cli.arguments indexer.cli.comman
 indexer.cli.completion indexer.cli.listing indexer.cli.output indexer.cli.session
 indexer.cli.terminal indexer.closable indexer.errors indexer.hook_settings indexer.ignore
 indexer.lookup indexer.paths indexer.process indexer.report indexer.runs indexer.runs.lock
-indexer.runs.throughput indexer.settings indexer.store indexer.store.artwork_tables
-indexer.store.beside indexer.store.changes indexer.store.connection indexer.store.playlist_tables
+indexer.runs.throughput indexer.settings indexer.settings_file indexer.store
+indexer.store.artwork_tables indexer.store.beside indexer.store.changes
+indexer.store.connection indexer.store.playlist_tables
 indexer.store.schema indexer.store.sqlite_errors indexer.store.views
 """
 """Modules of ours that every command needs which asks the index."""
