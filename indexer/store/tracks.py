@@ -127,11 +127,17 @@ SELECT path FROM problems WHERE root_id = ?1 AND path IN ({_ANY_OF}) AND is_pict
 _INODES_MET: Final = f"""
 SELECT inode FROM tracks WHERE ?1 AND inode IN ({_ANY_OF})
 """  # noqa: S608 - question marks
+_ASKED_FOR: Final = ", ".join(f"(?{number})" for number in range(2, _ASKED + 2))
 _ESSENCES_MET: Final = f"""
-SELECT essence FROM tracks WHERE ?1 AND essence IN ({_ANY_OF})
+WITH asked(value) AS (VALUES {_ASKED_FOR})
+SELECT value FROM asked WHERE ?1 AND EXISTS (SELECT 1 FROM tracks WHERE essence = value)
 """  # noqa: S608 - question marks
+"""One hit for each value: many rows may have the same sound, or the same size. Measured with 6000:
+0.02 ms in place of 1 ms of a live change."""
 _SIZES_GONE: Final = f"""
-SELECT size FROM tracks WHERE ?1 AND gone <> 0 AND size IN ({_ANY_OF})
+WITH asked(value) AS (VALUES {_ASKED_FOR})
+SELECT value FROM asked
+WHERE ?1 AND EXISTS (SELECT 1 FROM tracks WHERE gone <> 0 AND size = value)
 """  # noqa: S608 - question marks
 _KEEPING_INDEXED_AT: Final = {"indexed_at": "indexed_at = coalesce(?, indexed_at)"}
 _ASSIGNED: Final = ", ".join(_KEEPING_INDEXED_AT.get(name, f"{name} = ?") for name in _WRITTEN)

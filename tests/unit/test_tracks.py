@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import IndexedFile, RowState, Stamp
-from indexer.store import tracks
+from indexer.store import tracks, upkeep
 from indexer.store.connection import Connection, Row, select, write_transaction
 from indexer.store.schema import LIBRARY_COLUMNS
 from tests.trees import known, stamp
@@ -108,6 +108,29 @@ def test_rows_of_folders_below_are_not_read_one_by_one(
     monkeypatch.setattr(tracks, "select", counted)
     assert paths_below(connection, b"", recursive=False) == []
     assert len(read) <= 2 * 20
+
+
+def test_many_rows_of_one_sound_or_size_are_not_read_one_by_one(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [b"a" * 16, b"b" * 16]
+    with write_transaction(connection):
+        for number in range(50):
+            sounding = replace(known(b"%d.mp3" % number, number), essence=sounds[0])
+            row = add(connection, sounding)
+            tracks.mark_missing(connection, row.id, number)
+    upkeep.add_late_indexes(connection)
+    read: list[object] = []
+
+    def counted(*asked: Any) -> Iterator[Row]:
+        for row in select(*asked):
+            read.append(row)
+            yield row
+
+    monkeypatch.setattr(tracks, "select", counted)
+    assert tracks.essences_met(connection, sounds) == {sounds[0]}
+    assert tracks.sizes_gone(connection, [100, 101]) == {100}
+    assert len(read) == 2
 
 
 def test_rows_of_other_roots_and_rows_that_left_are_not_below(connection: Connection) -> None:
