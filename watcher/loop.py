@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import select
 import selectors
 import time
 from abc import ABC, abstractmethod
@@ -60,7 +60,7 @@ class Loop(ABC):
         after_sleep: Callable[[], None] = lambda: None,
     ) -> None:
         """Take turns until `stop`, or `is_over`; each of `wakers` ends the sleep between two."""
-        with selectors.DefaultSelector() as selector:
+        with selectors.EpollSelector() as selector:
             selector.register(self._wake_fd, selectors.EVENT_READ)
             for one in wakers:
                 selector.register(one, selectors.EVENT_READ)
@@ -69,18 +69,18 @@ class Loop(ABC):
                 self._await_turn(selector)
                 after_sleep()
 
-    def _await_turn(self, selector: selectors.BaseSelector) -> None:
+    def _await_turn(self, selector: selectors.EpollSelector) -> None:
         """Sleep until something wakes the loop, or its next turn has come.
 
-        A selector rounds up to milliseconds, as epoll counts them: too much for a short pause, of
-        which the fraction is slept out apart.
+        A selector rounds up to milliseconds, as epoll counts them: too much for a short pause.
+        `select` does not, and can wait for the selector itself, which is readable when something in
+        it is.
         """
-        turn_at = self.next_turn()
-        left_s = max(0.0, turn_at - self.clock())
+        left_s = self.next_turn() - self.clock()
         if left_s >= _SHORT_S:
             selector.select(left_s)
-        elif not selector.select(math.floor(left_s * 1000) / 1000):
-            time.sleep(max(0.0, turn_at - self.clock()))
+        elif left_s > 0:
+            select.select([selector], (), (), left_s)
 
     def _take_wakeups(self) -> None:
         """Note that the loop was woken, so that it can sleep again."""
