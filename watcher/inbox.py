@@ -12,12 +12,18 @@ from watcher.fs_event import FsEvent, FsEventKind, WatchFault
 
 _Found = dict[tuple[bytes, bytes | None], FsEventKind]
 _ALL = (b"", None)
+_OF_A_NEW_FILE = (
+    FsEventKind.CREATED, FsEventKind.WRITING, FsEventKind.ATTRIBUTES, FsEventKind.CLOSED,
+)  # fmt: skip
 _MOST_BEGUN = 256
 """Folders; more hardly wait for a moment at once. A guess."""
 
 
 class Drained(Struct, frozen=True):
-    """All reports since the last time: one event a name, one watch fault a root and kind."""
+    """All reports since the last time: one event a name, one watch fault a root and kind.
+
+    Of a file that was created and closed both events are told: see `FolderBuffer.only_new`.
+    """
 
     events: tuple[FsEvent, ...]
     doubts: tuple[WatchFault, ...]
@@ -52,6 +58,8 @@ class Inbox:
         self._doubts: dict[tuple[int, str], WatchFault] = {}
         self._told = False
         self._begun: set[tuple[int, bytes]] = set()
+        self._created: set[tuple[int, bytes, bytes | None]] = set()
+        """Of the names that were found, those that were created, and only written since."""
 
     def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
         """Put an event in. The loop is not woken before `tell`, so that a burst wakes it once."""
@@ -61,6 +69,10 @@ class Inbox:
             if found.get(_ALL) is FsEventKind.FOLDER_CAME:
                 return
             found[folder, name] = merged(found.get((folder, name)), kind)
+            if kind is FsEventKind.CREATED:
+                self._created.add((root_id, folder, name))
+            elif kind not in _OF_A_NEW_FILE:
+                self._created.discard((root_id, folder, name))
             if len(found) > self._most:
                 self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
 
@@ -118,6 +130,7 @@ class Inbox:
         with self._lock:
             self._found.pop(root_id, None)
             self._begun = {one for one in self._begun if one[0] != root_id}
+            self._created = {one for one in self._created if one[0] != root_id}
             for key in [key for key in self._doubts if key[0] == root_id]:
                 del self._doubts[key]
 
@@ -127,13 +140,20 @@ class Inbox:
             found, self._found = self._found, {}
             doubts, self._doubts = self._doubts, {}
             begun, self._begun = self._begun, set()
+            created, self._created = self._created, set()
             self._told = False
         return Drained(
             tuple(
-                FsEvent(root_id, folder, name, kind)
+                FsEvent(root_id, folder, name, one)
                 for root_id, names in found.items()
                 for (folder, name), kind in names.items()
+                for one in _told_of(kind, is_new=(root_id, folder, name) in created)
             ),
             tuple(doubts.values()),
             tuple(begun),
         )
+
+
+def _told_of(kind: FsEventKind, *, is_new: bool) -> tuple[FsEventKind, ...]:
+    """The events of a name: of a new file that was closed that it was created, too."""
+    return (FsEventKind.CREATED, kind) if is_new and kind is FsEventKind.CLOSED else (kind,)

@@ -12,6 +12,7 @@ from watcher.fs_event import FsEvent, FsEventKind
 SONG = b"Debut/01.mp3"
 FLAC = b"Debut/01.flac"
 QUIET = 0.002
+QUIET_OF_NEW = 0.001
 WHOLE = Observation(FileLease.GRANTED, 1, 1)
 BUSY = Observation(FileLease.REFUSED, 1, 1)
 
@@ -46,9 +47,9 @@ def test_a_copied_file_is_read_once_when_its_folder_has_gone_quiet() -> None:
     world.close(SONG)
     closed_at = world.now
     world.sleep(1)
-    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET)]
+    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET_OF_NEW)]
     assert world.dues == [
-        (closed_at + QUIET, DueHint(Hint(1, b"Debut", (b"01.mp3",)), frozenset([SONG])))
+        (closed_at + QUIET_OF_NEW, DueHint(Hint(1, b"Debut", (b"01.mp3",)), frozenset([SONG])))
     ]
     assert world.is_in_step()
 
@@ -173,10 +174,10 @@ def test_one_that_appends_and_closes_25_times_is_only_read_as_it_stood_at_a_clos
 def test_one_that_comes_back_sooner_than_quiet_is_read_once() -> None:
     world = World()
     world.create(SONG)
-    for _ in range(25):
+    for share in (0.9, *[1.9] * 24):
         world.write(SONG, "sound")
         world.close(SONG)
-        world.sleep(QUIET / 2)
+        world.sleep(QUIET_OF_NEW * share)
         world.open(SONG)
     world.close(SONG)
     world.sleep(1)
@@ -231,6 +232,28 @@ def test_an_album_is_one_look() -> None:
 
 
 ALBUM = [b"Debut/%02d.mp3" % number for number in range(12)]
+
+
+def test_only_what_was_created_and_written_once_waits_half_as_long() -> None:
+    world = World()
+    for path in ALBUM:  # a copy begins the next file at once
+        world.put(path, "sound")
+        world.sleep(0.0005)
+    copied_at = world.now - 0.0005
+    world.sleep(1)
+    assert [at for at, _ in world.dues] == [pytest.approx(copied_at + QUIET_OF_NEW)]
+    for retagged in (True, False):
+        looks = len(world.dues)
+        world.put(b"Debut/new.mp3", "sound")
+        if retagged:
+            world.put(SONG, "other")
+        else:
+            world.set_times(ALBUM[3])
+        changed_at = world.now
+        world.sleep(1)
+        assert [at for at, _ in world.dues[looks:]] == [pytest.approx(changed_at + QUIET)]
+        world.delete(b"Debut/new.mp3")
+        world.sleep(1)
 
 
 def test_an_album_that_is_retagged_by_temporary_files_is_one_look() -> None:
@@ -294,12 +317,12 @@ def test_a_file_waits_a_moment_for_a_writer_that_begins_and_goes_on() -> None:
     for other in (b"Debut/big.mp3", b"Debut/big.part"):
         world = World()
         world.put(SONG, "sound")
-        world.sleep(0.001)
+        world.sleep(0.0009)
         world.create(other)
         began_at = world.now
         for _ in range(1000):
             world.write(other, "sound")
-            world.sleep(0.001)
+            world.sleep(0.0009)
         assert times_of(world, SONG) == [pytest.approx(began_at + 0.02, abs=0.001)]
 
 
@@ -349,7 +372,7 @@ def test_patience_begins_anew_after_a_flush() -> None:
 
 
 def test_a_closed_file_waits_for_company_though_it_was_to_be_asked_for() -> None:
-    debouncer = Debouncer(Delays(quiet_s=2))
+    debouncer = Debouncer(Delays(quiet_s=4))
     debouncer.offer(see(FsEventKind.CREATED), now=0)
     debouncer.offer(see(FsEventKind.CLOSED), now=0)
     assert debouncer.next_due() == 2
@@ -438,7 +461,7 @@ def test_a_close_makes_the_pauses_short_again() -> None:
     closed_at = world.now
     world.sleep(0.1)
     after = [round(at - closed_at, 3) for at in world.asked[FLAC] if at > closed_at]
-    assert after == [0.002, 0.012, 0.032, 0.072]
+    assert after == [0.001, 0.011, 0.031, 0.071]
 
 
 def test_writing_does_not_make_the_pauses_short_again() -> None:

@@ -105,7 +105,7 @@ def test_the_later_word_counts_unless_it_is_attributes(
 
 def test_a_name_seen_often_is_one_sighting() -> None:
     inbox = Inbox(Bell().ring, most=10)
-    for kind in (FsEventKind.CREATED, *[FsEventKind.WRITING] * 100, FsEventKind.CLOSED):
+    for kind in (*[FsEventKind.WRITING] * 100, FsEventKind.CLOSED):
         inbox.sight(1, b"a", b"x.mp3", kind)
     inbox.sight(2, b"a", b"x.mp3", FsEventKind.GONE)
     assert inbox.drain().events == (
@@ -113,6 +113,28 @@ def test_a_name_seen_often_is_one_sighting() -> None:
         FsEvent(2, b"a", b"x.mp3", FsEventKind.GONE),
     )
     assert inbox.drain().events == ()
+
+
+def test_of_a_file_that_was_created_and_closed_both_are_told() -> None:
+    inbox = Inbox(Bell().ring, most=10)
+    seen = {
+        b"new.mp3": (FsEventKind.CREATED, FsEventKind.WRITING, FsEventKind.CLOSED),
+        b"open.mp3": (FsEventKind.CREATED, FsEventKind.WRITING),
+        b"put there.mp3": (FsEventKind.CREATED, FsEventKind.GONE, FsEventKind.MOVED_IN),
+        b"and written.mp3": (FsEventKind.CREATED, FsEventKind.MOVED_IN, FsEventKind.CLOSED),
+    }
+    for name, kinds in seen.items():
+        for kind in kinds:
+            inbox.sight(1, b"", name, kind)
+    assert [(event.name, event.kind) for event in inbox.drain().events] == [
+        (b"new.mp3", FsEventKind.CREATED),
+        (b"new.mp3", FsEventKind.CLOSED),
+        (b"open.mp3", FsEventKind.WRITING),
+        (b"put there.mp3", FsEventKind.MOVED_IN),
+        (b"and written.mp3", FsEventKind.CLOSED),
+    ]
+    inbox.sight(1, b"", b"new.mp3", FsEventKind.CLOSED)
+    assert len(inbox.drain().events) == 1
 
 
 @pytest.mark.parametrize(
