@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -61,13 +61,15 @@ class OpenedFolder(Struct, frozen=True):
 
 
 def open_folders(
-    root: bytes, folders: Iterable[bytes], mounts: Sequence[Mount]
+    root: bytes, folders: Collection[bytes], mounts: Sequence[Mount]
 ) -> tuple[list[OpenedFolder], Sequence[Mount]]:
     """Open folders of a root, then identify their disks; what is no folder is left out.
 
     In this order, since opening mounts an automount. `mounts` were read before; they are returned
     as they are since: the kernel gives a new mount the number of one that is gone.
     """
+    if not folders:
+        return [], mounts
     places: list[OpenedFolder] = []
     fds: dict[bytes, int] = {}
     try:

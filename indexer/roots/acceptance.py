@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -73,7 +73,7 @@ def _learn_all(
 
 
 def _open(
-    root: RootRow, folders: Iterable[bytes], mounts: Sequence[Mount]
+    root: RootRow, folders: Collection[bytes], mounts: Sequence[Mount]
 ) -> tuple[list[OpenedFolder], Sequence[Mount]]:
     """As `open_folders`. Of a root that may hang nothing is held open here. Raises RootSilent."""
     if is_share(root.path, mounts):
