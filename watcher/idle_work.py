@@ -157,4 +157,4 @@ class IdleWork:
     def _is_whole(self, root_id: int) -> bool:
         """Whether all disks of a root were there at the last check."""
         root = self._roots.get(root_id)
-        return root is not None and root.standing.is_whole
+        return root is not None and root.check.is_whole

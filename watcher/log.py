@@ -16,7 +16,7 @@ from indexer.cli.terminal import escaped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.report import RelayStatus
+    from indexer.status_report import RelayStatus
     from indexer.store.problems import InIndex
 
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}

@@ -125,7 +125,7 @@ class Looks:
         root is away.
         """
         root_id = root.row.id
-        awake = [one for one in root.polled_folders if not root.standing.has_expired(one)]
+        awake = [one for one in root.polled_folders if not root.check.has_expired(one)]
         if not (awake and self._may_begin and self._work.polled.knows(root_id)):
             return 0.0
         passed = self._work.look_at_times(root.row, awake)

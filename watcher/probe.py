@@ -50,8 +50,8 @@ class Probe:
         """See whether each root is there, with its disk, and whether its watcher lives."""
         self._roots.probe_at = now + self._settings.probe_interval
         self._database.check_database()
-        if self._roots.see(self._root_access.root_statuses(self._roots.touches)):
-            self._roots.see(self._root_access.root_statuses(self._roots.touches))
+        if self._roots.see(self._root_access.root_checks(self._roots.touches)):
+            self._roots.see(self._root_access.root_checks(self._roots.touches))
         self._root_access.count_days(root.row.id for root in self._roots if root.is_settled)
         for root in self._roots:
             if root.is_settled:

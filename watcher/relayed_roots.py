@@ -26,7 +26,7 @@ from watcher.debouncer import Debouncer
 from watcher.folder_buffer import Delays
 from watcher.fs_event import FsEvent, FsEventKind, remedy
 from watcher.log import EventLog
-from watcher.roots import Root, RootStatus
+from watcher.roots import Root, RootCheck
 from watcher.watch_manager import Observers, WatchManager
 
 _FENCE_EVERY: Final = 6
@@ -231,7 +231,7 @@ def _root(row: RootRow) -> Root:
         disk = filesystem.disk_at(row.path)
     except OSError as error:
         raise errors.UsageError(f"{os.fsdecode(row.path)}: {error.strerror}") from error
-    return Root(RootStatus(row, (MountRow(b"", 0, 0, disk),)), is_polled=False)
+    return Root(RootCheck(row, (MountRow(b"", 0, 0, disk),)), is_polled=False)
 
 
 def _what_is_at(path: bytes) -> tuple[object, ...]:

@@ -97,7 +97,7 @@ class Rescans:
                 self._roots.tell_unwatched(root)
             if root.poll_at and now >= root.poll_at:
                 self._look_at_times(root)
-                awake = (one for one in root.unwatched() if not root.standing.has_expired(one))
+                awake = (one for one in root.unwatched() if not root.check.has_expired(one))
                 for folder in awake:
                     self._intake.offer_hint(Hint(root.row.id, folder, recursive=True), now)
                 self._roots.plan_poll(root, now)
@@ -109,7 +109,7 @@ class Rescans:
     def _reconcile(self, root: Root, now: float) -> None:
         root.note_look(now)
         self._log.info("reconcile", root=root.row.name, reason="interval")
-        if None in root.standing.automounts.values():
+        if None in root.check.automounts.values():
             root.reason = "interval"
             root.move(RootEvent.DOUBT)  # what has expired is mounted, and armed, for it
             self._roots.hurry()

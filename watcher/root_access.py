@@ -23,11 +23,11 @@ from indexer.store.connection import Connection, read_transaction
 from indexer.store.problems import InIndex, in_index
 from indexer.store.roots import RootRow
 from watcher.log import EventLog
-from watcher.roots import RootStatus
+from watcher.roots import RootCheck
 
 
 class RootAccess:
-    """Opens watched roots. What it knows of them is from the last call of `root_statuses`."""
+    """Opens watched roots. What it knows of them is from the last call of `root_checks`."""
 
     def __init__(
         self, connection: Connection, settings: Settings, path_filter: PathFilter, log: EventLog
@@ -40,7 +40,7 @@ class RootAccess:
         self._shares: set[bytes] = set()
         """The paths of roots that may hang."""
 
-    def root_statuses(self, touches: Touches) -> list[RootStatus]:
+    def root_checks(self, touches: Touches) -> list[RootCheck]:
         """Look which roots are there, with their disks.
 
         What may be accepted without asking is accepted.
@@ -55,7 +55,7 @@ class RootAccess:
             self._watched = watched
             mounts = {row.id: tuple(roots.mounts(self._connection, row.id)) for row in watched}
             return [
-                RootStatus(
+                RootCheck(
                     row,
                     mounts[row.id],
                     open_trees.offline.get(row.id),
@@ -82,7 +82,7 @@ class RootAccess:
         return open_roots.no_music(root).removeprefix(f"{root.name}: ")
 
     def roots_changed(self) -> bool:
-        """Whether a command has added or removed a root since the last `root_statuses`."""
+        """Whether a command has added or removed a root since the last `root_checks`."""
         return roots.watched(self._connection) != self._watched
 
     @contextmanager

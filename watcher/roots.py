@@ -26,7 +26,7 @@ from watcher.state import RootEvent, RootState, next_state
 _SETTLED = (RootState.WATCHING, RootState.POLLING)
 
 
-class RootStatus(Struct, frozen=True):
+class RootCheck(Struct, frozen=True):
     """The result of one check of the disks, for one root."""
 
     row: RootRow
@@ -52,7 +52,7 @@ class RootStatus(Struct, frozen=True):
             for folder, mount in self.automounts.items()
         )
 
-    def returned_since(self, before: RootStatus) -> list[bytes]:
+    def returned_since(self, before: RootCheck) -> list[bytes]:
         """Automounts at which something was mounted since, or mounted again."""
         return [
             folder
@@ -64,7 +64,7 @@ class RootStatus(Struct, frozen=True):
 class Root(Struct):
     """The daemon's knowledge of one root."""
 
-    standing: RootStatus
+    check: RootCheck
     is_polled: bool
     """Whether the kernel reports no changes in it, so that nothing is watched."""
     state: RootState = RootState.OFFLINE
@@ -92,7 +92,7 @@ class Root(Struct):
     @property
     def row(self) -> RootRow:
         """Its name and path."""
-        return self.standing.row
+        return self.check.row
 
     @property
     def is_there(self) -> bool:
@@ -109,17 +109,17 @@ class Root(Struct):
         mounted = mounts_below(self.row.path, read_mounts())
         return frozenset(
             {folder for folder, mount in mounted.items() if can_hang(mount.fs_type)}
-            | {one.folder for one in self.standing.mounts if can_hang(one.disk.fs_type)}
+            | {one.folder for one in self.check.mounts if can_hang(one.disk.fs_type)}
         )
 
     @property
     def why_away(self) -> str:
         """Why it, or a disk below it, is not there; empty: all is."""
-        return self.told or next(iter(self.standing.away.values()), "")
+        return self.told or next(iter(self.check.away.values()), "")
 
     def fs_type_of(self, path: bytes) -> str:
         """The file system that holds a path in it."""
-        above = (mount for mount in self.standing.mounts if paths.is_below(path, mount.folder))
+        above = (mount for mount in self.check.mounts if paths.is_below(path, mount.folder))
         return max(above, key=lambda mount: len(mount.folder)).disk.fs_type
 
     def unwatched(self) -> list[bytes]:
@@ -135,7 +135,7 @@ class Root(Struct):
             return [b""]
         return [
             mount.folder
-            for mount in self.standing.mounts
+            for mount in self.check.mounts
             if not filesystem.tells_changes(mount.disk.fs_type)
         ]
 
@@ -199,34 +199,34 @@ class Roots:
     def rests(self, root_id: int, path: bytes) -> bool:
         """Whether a path lies behind an automount that has expired."""
         root = self._roots.get(root_id)
-        return root is not None and root.standing.has_expired(path)
+        return root is not None and root.check.has_expired(path)
 
-    def see(self, standings: Iterable[RootStatus]) -> bool:
+    def see(self, checks: Iterable[RootCheck]) -> bool:
         """Take in a check of the disks of all roots of the index.
 
         Whether an automount has returned, which may be opened and scanned now.
         """
-        seen = {standing.row.id: standing for standing in standings}
+        seen = {check.row.id: check for check in checks}
         for root_id in self._roots.keys() - seen.keys():
             self._let_go(root_id)
             del self._roots[root_id]
         has_returned = False
-        for root_id, standing in seen.items():
+        for root_id, check in seen.items():
             root = self._roots.get(root_id)
-            if root is None or root.row != standing.row:
+            if root is None or root.row != check.row:
                 if root is not None:
                     self._let_go(root_id)
-                root = self._roots[root_id] = Root(standing, self._is_polled(standing))
-            has_returned |= self._judge(root, standing)
+                root = self._roots[root_id] = Root(check, self._is_polled(check))
+            has_returned |= self._judge(root, check)
         return has_returned
 
-    def _judge(self, root: Root, now: RootStatus) -> bool:
-        before, was_away = root.standing, bool(root.why_away)
+    def _judge(self, root: Root, now: RootCheck) -> bool:
+        before, was_away = root.check, bool(root.why_away)
         back: list[bytes] = []
         if root.is_settled:  # what was not opened is unchanged
             kept = {one: why for one, why in before.away.items() if one in now.automounts}
             now = replace(now, away={**kept, **now.away})
-        root.standing = now
+        root.check = now
         if now.offline is not None:
             if root.told != now.offline:
                 self._log.warning(
@@ -250,12 +250,12 @@ class Roots:
         root.is_polled = self._is_polled(now)
         return bool(back)
 
-    def _is_polled(self, standing: RootStatus) -> bool:
-        own = standing.mounts[0].disk.fs_type
+    def _is_polled(self, check: RootCheck) -> bool:
+        own = check.mounts[0].disk.fs_type
         return (
-            standing.row.name in self._settings.polled
+            check.row.name in self._settings.polled
             or not filesystem.tells_changes(own)
-            or passes_share(standing.row.path, read_mounts())
+            or passes_share(check.row.path, read_mounts())
         )
 
     def doubt(self, root: Root, reason: str, detail: str) -> None:
@@ -296,7 +296,7 @@ class Roots:
         None where an automount would never expire, since each look keeps it mounted.
         """
         pause = pass_pause_s(self._settings.poll_interval, cost_s)
-        is_free = bool(root.polled_folders) and not root.standing.automounts
+        is_free = bool(root.polled_folders) and not root.check.automounts
         root.pass_at = 0.0 if pause is None or not is_free else now + pause
 
     def plan_reconcile(self, root: Root, now: float) -> None:

@@ -21,7 +21,7 @@ from indexer.roots.automounts import (
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
 from watcher.log import EventLog
-from watcher.roots import Root, Roots, RootStatus
+from watcher.roots import Root, RootCheck, Roots
 from watcher.state import RootEvent, RootState
 
 # One unit whose disk is mounted, one that has expired, and an automounter's folder with one name.
@@ -120,7 +120,7 @@ def test_a_root_is_opened_for_each_hint_of_it() -> None:
 def roots() -> Roots:
     """The watched root `nas`, behind an automount."""
     known = Roots(Settings(db=Path()), EventLog(), lambda _root_id: None)
-    known.see([standing({b"": NFS})])
+    known.see([check({b"": NFS})])
     root = known.get(2)
     assert root is not None
     root.move(RootEvent.SCAN_BEGAN)
@@ -129,8 +129,8 @@ def roots() -> Roots:
     return known
 
 
-def standing(automounts: dict[bytes, Any], **more: Any) -> RootStatus:
-    return RootStatus(NAS, tuple(rows()), automounts=automounts, **more)
+def check(automounts: dict[bytes, Any], **more: Any) -> RootCheck:
+    return RootCheck(NAS, tuple(rows()), automounts=automounts, **more)
 
 
 def nas(roots: Roots) -> Root:
@@ -146,7 +146,7 @@ def test_a_watched_root_is_not_opened_to_look_at_the_disks(roots: Roots) -> None
 
 
 def test_a_root_keeps_its_state_when_its_automount_expires(roots: Roots) -> None:
-    assert not roots.see([standing({b"": None})])
+    assert not roots.see([check({b"": None})])
     assert nas(roots).state is RootState.WATCHING
     assert roots.rests(2, b"a/1.mp3")
     assert not roots.recoveries
@@ -156,22 +156,22 @@ def test_a_root_keeps_its_state_when_its_automount_expires(roots: Roots) -> None
 def test_an_automount_that_returns_is_in_doubt(roots: Roots, was_seen_away: bool) -> None:
     """It may be mounted again between two checks: then it is another mount."""
     if was_seen_away:
-        roots.see([standing({b"": None})])
+        roots.see([check({b"": None})])
     again = msgspec.structs.replace(NFS, id=40)
-    assert roots.see([standing({b"": again})])
+    assert roots.see([check({b"": again})])
     assert nas(roots).state is RootState.DOUBTED
     assert roots.recoveries == {"automount returned": 1}
-    assert not roots.see([standing({b"": again})])
+    assert not roots.see([check({b"": again})])
     assert roots.recoveries == {"automount returned": 1}
 
 
 def test_what_is_known_of_a_disk_that_is_away_holds_while_it_is_not_opened(roots: Roots) -> None:
     away = {b"usb": "lib: it is away"}
-    roots.see([standing({b"": NFS, b"usb": None}, away=away)])
+    roots.see([check({b"": NFS, b"usb": None}, away=away)])
     root = nas(roots)
     root.move(RootEvent.SCAN_BEGAN)
     roots.settle(root, 0.0)
     before = dict(roots.recoveries)
-    roots.see([standing({b"": NFS, b"usb": None})])
-    assert root.standing.away == away
+    roots.see([check({b"": NFS, b"usb": None})])
+    assert root.check.away == away
     assert roots.recoveries == before

@@ -34,7 +34,7 @@ from tests.trees import put
 from watcher.daemon import Daemon
 from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
 from watcher.local_work import LocalWork, Looked
-from watcher.roots import Root, RootStatus
+from watcher.roots import Root, RootCheck
 from watcher.system import Watchdog
 from watcher.watches import Watches
 
@@ -515,7 +515,7 @@ def test_an_event_ends_a_short_pause(stepped: Stepped, monkeypatch: pytest.Monke
 
 def root(*mounts: tuple[bytes, str], is_polled: bool = False) -> Root:
     rows = tuple(MountRow(folder, 1, 1, Disk(fs_type=fs_type)) for folder, fs_type in mounts)
-    return Root(RootStatus(RootRow(1, "music", b"/music"), rows), is_polled)
+    return Root(RootCheck(RootRow(1, "music", b"/music"), rows), is_polled)
 
 
 def test_a_network_disk_below_a_root_is_polled_and_nothing_else_of_it() -> None:
