@@ -58,11 +58,6 @@ def page_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE")
 
 
-def resident_bytes(pid: int | None = None) -> int:
-    """The resident memory of a process, this one if none is named; 0 when it is gone."""
-    return _pages(pid, 1) * page_bytes()
-
-
 def mapped_bytes(pid: int | None = None) -> int:
     """Its address space, which is what RLIMIT_AS limits; 0 when it is gone."""
     return _pages(pid, 0) * page_bytes()

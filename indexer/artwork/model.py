@@ -171,11 +171,6 @@ class NoPicture(Struct, frozen=True):
     """No candidate gives a picture."""
 
 
-def place_of(key: PictureKey) -> Place:
-    """The folder that holds a source."""
-    return Place(key.root_id, key.path.rpartition(b"/")[0])
-
-
 def key_in(place: Place, name: bytes) -> PictureKey:
     """The key of a name in a folder."""
     return PictureKey(place.root_id, join(place.folder, name))

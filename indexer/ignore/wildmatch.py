@@ -13,7 +13,6 @@ SLASH: Final = ord("/")
 _STAR: Final = ord("*")
 _QUESTION: Final = ord("?")
 _BRACKET: Final = ord("[")
-_CLOSING: Final = ord("]")
 _DASH: Final = ord("-")
 _ESCAPE: Final = ord("\\")
 _SPECIAL: Final = b"*?[\\"

@@ -20,7 +20,6 @@ UPDATE hooks SET cursor = ?, received_at = ?, attempts = 0, error = NULL WHERE n
 _SKIP: Final = "UPDATE hooks SET cursor = ? WHERE name = ?"
 _FAILED: Final = "UPDATE hooks SET attempts = ?, error = ? WHERE name = ?"
 _DISABLE: Final = "UPDATE hooks SET disabled_at = ? WHERE name = ?"
-_FORGET: Final = "DELETE FROM hooks WHERE name NOT IN (SELECT value FROM json_each(?))"
 _PROBLEMS: Final = """
 SELECT roots.name, problems.path, problems.kind, problems.reason, problems.since
 FROM problems JOIN roots ON roots.id = problems.root_id
@@ -112,12 +111,6 @@ def disable(connection: Connection, name: str, at_ms: int | None) -> None:
     """Send nothing more; None: send again."""
     with write_transaction(connection):
         connection.execute(_DISABLE, (at_ms, name))
-
-
-def forget_others(connection: Connection, names: list[str]) -> None:
-    """Delete the rows of hooks that the settings no longer name."""
-    with write_transaction(connection):
-        connection.execute(_FORGET, (msgspec.json.encode(names).decode(),))
 
 
 def told_all_problems(connection: Connection, cursor: Cursor) -> Cursor:

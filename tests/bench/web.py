@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from indexer.process import resident_bytes, spent_by
+from indexer.process import spent_by
 from indexer.store.connection import open_index
 from indexer.store.views import LATE_INDEXES
 from tests.bench.search import fill
@@ -142,7 +142,9 @@ def memory_mb(served: Served) -> float:
     with ExitStack() as stack:
         for _ in range(STREAMS):
             read_until(stack.enter_context(events(served.url, 0)), b"event: line")
-        return resident_bytes(served.running.pid) / 1e6
+        spent = spent_by(served.running.pid)
+        assert spent is not None
+        return spent[0] / 1e6
 
 
 def first_paint_ms(served: Served) -> float:

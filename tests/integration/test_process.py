@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.process import limit_memory, mapped_bytes, resident_bytes, spent_by
+from indexer.process import limit_memory, mapped_bytes, spent_by
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -38,9 +38,7 @@ def spent_bytes(pid: int) -> int:
     return spent[0]
 
 
-@pytest.mark.parametrize(
-    ("asked", "line"), [(resident_bytes, "VmRSS"), (spent_bytes, "VmRSS"), (mapped_bytes, "VmSize")]
-)
+@pytest.mark.parametrize(("asked", "line"), [(spent_bytes, "VmRSS"), (mapped_bytes, "VmSize")])
 def test_memory_is_what_the_kernel_itself_says_in_kilobytes(
     asleep: int, asked: Callable[[int], int], line: str
 ) -> None:
@@ -49,7 +47,7 @@ def test_memory_is_what_the_kernel_itself_says_in_kilobytes(
     assert asked(asleep) == pytest.approx(int(said) * 1024, rel=0.05)
 
 
-@pytest.mark.parametrize("asked", [resident_bytes, spent_bytes, mapped_bytes])
+@pytest.mark.parametrize("asked", [spent_bytes, mapped_bytes])
 def test_memory_is_counted_in_the_pages_of_this_machine(
     asleep: int, asked: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +72,7 @@ def test_the_limit_of_a_reader_counts_from_what_it_has_in_such_pages(
 def test_a_process_that_is_gone_holds_nothing() -> None:
     with subprocess.Popen(["true"]) as ended:
         pass
-    assert (resident_bytes(ended.pid), mapped_bytes(ended.pid), spent_by(ended.pid)) == (0, 0, None)
+    assert (mapped_bytes(ended.pid), spent_by(ended.pid)) == (0, None)
 
 
 def test_pages_are_asked_for_in_one_place() -> None:
