@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import UnsetType
 
-from indexer import errors, report, settings_file
+from indexer import errors, report, settings_file, status_report
 from indexer.closable import Closable
 from indexer.library import Library
 from indexer.model import ChangeKind
@@ -344,7 +344,7 @@ def _past_track(named: dict[str, Any]) -> PastTrack:
     return PastTrack(named["id"], named["root"], path, {**named, "path": path}, tags)
 
 
-def _status(told: report.Status) -> Status:
+def _status(told: status_report.Status) -> Status:
     fields = {name: getattr(told, name) for name in told.__struct_fields__}
     fields["roots"] = tuple(map(_root, told.roots))
     fields["scans"] = tuple(map(_run, told.scans))
@@ -352,12 +352,12 @@ def _status(told: report.Status) -> Status:
     return Status(**fields)
 
 
-def _health_line(told: report.HealthLine) -> HealthLine:
+def _health_line(told: status_report.HealthLine) -> HealthLine:
     since = None if told.since is None else datetime.fromisoformat(told.since)
     return HealthLine(level=told.level, text=told.text, since=since)
 
 
-def _root(told: report.RootStatus) -> Root:
+def _root(told: status_report.RootStatus) -> Root:
     return Root(
         name=told.name,
         path=_path(told.path, told.path_b64),
@@ -372,7 +372,7 @@ def _root(told: report.RootStatus) -> Root:
     )
 
 
-def _run(told: report.ScanRow) -> Run:
+def _run(told: status_report.ScanRow) -> Run:
     return Run(
         id=told.id,
         kind=told.kind,

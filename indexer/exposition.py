@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from indexer import errors
 from indexer.measures import Measures
-from indexer.report import RelayStatus, Status
 from indexer.runs.throughput import Step, Totals
+from indexer.status_report import RelayStatus, Status
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer import errors, places, report
+from indexer import errors, places, report, status_report
 from indexer.engine.coordinator import RunCoordinator, coordinating
 from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
@@ -280,7 +280,7 @@ class Library(Lookup):
             )
             return scrubber.run(paths)
 
-    def add_root(self, path: bytes, name: str | None = None) -> report.RootStatus:
+    def add_root(self, path: bytes, name: str | None = None) -> status_report.RootStatus:
         """Watch a folder. The daemon indexes it at once, else the next scan does."""
         check_first_roots(self._settings, [path], "indexer roots add")
         with self._dispatching("roots", never) as dispatcher:
@@ -324,7 +324,7 @@ class Library(Lookup):
                 enqueue_hints(connection, self._database, ())
         return report.RootRenamed(renamed=root.name, name=new_name, tracks=moved)
 
-    def accept_root(self, name: str) -> report.RootStatus:
+    def accept_root(self, name: str) -> status_report.RootStatus:
         """Accept the disks that are at a root now, and at mount points below it."""
         with self._dispatching("roots", never) as dispatcher:
             root = named(roots.watched(dispatcher.connection), name)
@@ -401,7 +401,7 @@ class Library(Lookup):
             hint = Hint(root.id, recursive=True)
             enqueue_hints(dispatcher.connection, self._database, [hint])
 
-    def _root_status(self, connection: Connection, root: RootRow) -> report.RootStatus:
+    def _root_status(self, connection: Connection, root: RootRow) -> status_report.RootStatus:
         """A root after a change; a daemon begins at once to look at one that it did not know."""
         statuses = root_statuses(connection, None)
         status = next(status for status in statuses if status.name == root.name)

@@ -23,6 +23,7 @@ from indexer.store.sqlite_errors import explained
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from indexer import status_report
     from indexer.duplicates import Duplicates
     from indexer.measures import Measures
     from indexer.retags import Retag, Summary
@@ -76,7 +77,7 @@ class Lookup(Closable):
         """The connection for reading, opened when it is first used."""
         return self._reading()
 
-    def status(self, counts: Counts | None = None) -> report.Status:
+    def status(self, counts: Counts | None = None) -> status_report.Status:
         """How it stands; with `counts` of a moment before all tracks are not counted again."""
         from indexer.status import status
 
@@ -90,7 +91,7 @@ class Lookup(Closable):
         with explained(self._database):
             return measures(self._reading(), self._settings, lock_info(self._database))
 
-    def roots(self) -> Iterator[report.RootStatus]:
+    def roots(self) -> Iterator[status_report.RootStatus]:
         """The watched roots with their current state."""
         from indexer.status import root_statuses
 

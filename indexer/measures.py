@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from indexer import errors, report
+from indexer import errors, status_report
 from indexer.model import ProblemKind
 from indexer.runs import verified
 from indexer.runs.lock import LockInfo
@@ -25,7 +25,7 @@ _KINDS: Final = (ProblemKind.CONTENT, ProblemKind.ENVIRONMENT, ProblemKind.FAULT
 class Measures(Struct, frozen=True, kw_only=True):
     """What is exposed; times in Unix milliseconds, 0 where there was none."""
 
-    status: report.Status
+    status: status_report.Status
     host: str
     """The name of this machine."""
     missing: dict[str, int]
@@ -89,7 +89,7 @@ def _of_redis(settings: Settings, own: Totals) -> dict[str, Any]:
         return {"totals": None, "other_jobs": {}}
 
 
-def _longest_ago(daemon: LockInfo | None, told: report.Status) -> int:
+def _longest_ago(daemon: LockInfo | None, told: status_report.Status) -> int:
     if daemon is None:
         return 0
     there = (root.name for root in told.roots if root.state != "offline")

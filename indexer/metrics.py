@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
-from indexer import errors, report
+from indexer import errors, status_report
 from indexer.process import age_of, percent, spent_by
 from indexer.runs.lock import LockInfo
 from indexer.runs.throughput import rates_of
@@ -19,16 +19,16 @@ from indexer.settings import Settings
 def vitals(
     settings: Settings,
     dispatcher: LockInfo | None,
-    scans: Sequence[report.ScanRow],
-    roots: Sequence[report.RootStatus],
+    scans: Sequence[status_report.ScanRow],
+    roots: Sequence[status_report.RootStatus],
 ) -> dict[str, Any]:
-    """The fields of `report.Status` that are not in the database; `roots` get their relays."""
+    """The fields of a `Status` that are not in the database; `roots` get their relays."""
     now_s = time.time()
     buckets = () if dispatcher is None else dispatcher.pace
     found: dict[str, Any] = {
         "roots": tuple(roots),
         "last_scan_rates": _rates_of_last(scans),
-        **asdict(rates_of(buckets, now_s)),
+        **rates_of(buckets, now_s)._asdict(),
     }
     processes = []
     if dispatcher is not None:
@@ -43,7 +43,9 @@ def vitals(
     return {**found, "processes": tuple(processes)}
 
 
-def _queues(settings: Settings, now_s: float, roots: Sequence[report.RootStatus]) -> dict[str, Any]:
+def _queues(
+    settings: Settings, now_s: float, roots: Sequence[status_report.RootStatus]
+) -> dict[str, Any]:
     from indexer.queue import monitor, redis_client
     from indexer.queue.reading_cache import ReadingCache
     from indexer.queue.relays import relay_statuses
@@ -58,9 +60,11 @@ def _queues(settings: Settings, now_s: float, roots: Sequence[report.RootStatus]
             cache = ReadingCache(client, settings).status()
             relays = relay_statuses(client, [root.name for root in roots])
     except errors.QueueError as error:
-        return {"redis": report.RedisStatus(address=address, answers=False, detail=str(error))}
+        return {
+            "redis": status_report.RedisStatus(address=address, answers=False, detail=str(error))
+        }
     return {
-        "redis": report.RedisStatus(
+        "redis": status_report.RedisStatus(
             address=address,
             answers=True,
             detail=state.warning,
@@ -74,29 +78,29 @@ def _queues(settings: Settings, now_s: float, roots: Sequence[report.RootStatus]
             replace(root, relay=relays[root.name]) if root.name in relays else root
             for root in roots
         ),
-        **asdict(seen),
+        **seen._asdict(),
     }
 
 
-def _rates_of_last(scans: Sequence[report.ScanRow]) -> report.Rates:
+def _rates_of_last(scans: Sequence[status_report.ScanRow]) -> status_report.Rates:
     ended = next((scan.counts for scan in scans if scan.ended_at and scan.counts.seconds), None)
     if ended is None:
-        return report.Rates()
+        return status_report.Rates()
     written = ended.added + ended.modified + ended.moved + ended.returned
-    return report.Rates(
+    return status_report.Rates(
         discovery=round(ended.seen / ended.seconds, 1),
         extraction=round(ended.files_read / ended.seconds, 1),
         insertion=round(written / ended.seconds, 1),
     )
 
 
-def _process(role: str, pid: int) -> list[report.ProcessStatus]:
+def _process(role: str, pid: int) -> list[status_report.ProcessStatus]:
     spent = spent_by(pid)
     if spent is None:
         return []
     memory, cpu_s = spent
     return [
-        report.ProcessStatus(
+        status_report.ProcessStatus(
             role=role,
             pid=pid,
             memory=memory,

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from indexer.model import ChangeKind
-from indexer.report import HealthLineOf, RelayStatus, RunOf, StatusOf
+from indexer.status_report import HealthLineOf, RelayStatus, RunOf, StatusOf
 
 FilePath = str | bytes
 """A path: `str` where it is UTF-8, else `bytes`. `open` and `os` take both."""

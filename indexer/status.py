@@ -1,4 +1,4 @@
-"""The index, its roots and its daemon as they stand now -> a `report.Status`."""
+"""The index, its roots and its daemon as they stand now -> a `status_report.Status`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Struct
 
-from indexer import paths, report
+from indexer import paths, report, status_report
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
 from indexer.disk.mounts import read_mounts
@@ -67,7 +67,7 @@ def status(
     settings: Settings,
     dispatcher: LockInfo | None,
     counts: Counts | None = None,
-) -> report.Status:
+) -> status_report.Status:
     """The state of the index at one moment.
 
     `counts` are those of a moment before, where they need not be counted now.
@@ -88,7 +88,7 @@ def status(
         found = in_index(connection, _away(connection, standing), _now_ms())
         runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
     found_live = vitals(settings, dispatcher, runs, standing)
-    return report.Status(
+    return status_report.Status(
         database=os.fspath(database),
         size=_size(database),
         wal_size=_size(database.with_name(database.name + "-wal")),
@@ -115,8 +115,8 @@ def status(
     )
 
 
-def _scrubbed(files: int, oldest: int | None, newest: int | None) -> report.ScrubStatus:
-    return report.ScrubStatus(
+def _scrubbed(files: int, oldest: int | None, newest: int | None) -> status_report.ScrubStatus:
+    return status_report.ScrubStatus(
         files=files,
         oldest=None if oldest is None else report.iso(oldest),
         newest=None if newest is None else report.iso(newest),
@@ -127,7 +127,7 @@ def root_statuses(
     connection: Connection,
     dispatcher: LockInfo | None,
     counted: Mapping[int, int] | None = None,
-) -> Iterator[report.RootStatus]:
+) -> Iterator[status_report.RootStatus]:
     """Every watched root with its current state.
 
     `counted` is the number of tracks by root id, where it need not be counted now.
@@ -162,7 +162,7 @@ def root_statuses(
             reasons.append(no_music(root))
         reason = next((reason for reason in reasons if reason), None)
         is_offline = root.id in open_trees.offline and root.id not in open_trees.fresh
-        yield report.RootStatus(
+        yield status_report.RootStatus(
             name=root.name,
             path=text,
             path_b64=b64,
@@ -198,7 +198,7 @@ def _touches(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> T
     return lambda root_id, _folder, _has_expired: root_id not in kept
 
 
-def _away(connection: Connection, standing: Sequence[report.RootStatus]) -> set[int]:
+def _away(connection: Connection, standing: Sequence[status_report.RootStatus]) -> set[int]:
     """The ids of roots that are offline."""
     names = {root.name for root in standing if root.state == "offline"}
     return {root.id for root in roots.watched(connection) if root.name in names}
@@ -208,10 +208,10 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _daemon(dispatcher: LockInfo | None) -> report.DaemonStatus:
+def _daemon(dispatcher: LockInfo | None) -> status_report.DaemonStatus:
     if dispatcher is None or dispatcher.role != "daemon":
-        return report.DaemonStatus()
-    return report.DaemonStatus(
+        return status_report.DaemonStatus()
+    return status_report.DaemonStatus(
         running=True,
         pid=dispatcher.pid,
         watched_folders=dispatcher.watched_folders,
@@ -232,8 +232,8 @@ def _state(dispatcher: LockInfo | None, name: str, *, offline: bool) -> str:
     return dispatcher.states.get(name, "scanning")
 
 
-def _scan_row(row: scans.ScanColumns) -> report.ScanRow:
-    return report.ScanRow(
+def _scan_row(row: scans.ScanColumns) -> status_report.ScanRow:
+    return status_report.ScanRow(
         id=row.id,
         kind=row.kind,
         state=row.state,
@@ -257,10 +257,10 @@ def _age_s(at_ms: int | None) -> float | None:
 
 def health_lines(
     found: InIndex,
-    roots: Sequence[report.RootStatus],
+    roots: Sequence[status_report.RootStatus],
     dispatcher: LockInfo | None,
-    queues: Iterable[report.QueueStatus] = (),
-) -> Iterator[report.HealthLine]:
+    queues: Iterable[status_report.QueueStatus] = (),
+) -> Iterator[status_report.HealthLine]:
     """What is not well, the worst first. Nothing: all is well."""
     yield from _of_roots(roots, {} if dispatcher is None else dispatcher.away_since_ms)
     if dispatcher is not None and dispatcher.queue_trouble:
@@ -296,8 +296,8 @@ def health_lines(
 
 
 def _of_roots(
-    roots: Sequence[report.RootStatus], since_ms: dict[str, int]
-) -> Iterator[report.HealthLine]:
+    roots: Sequence[status_report.RootStatus], since_ms: dict[str, int]
+) -> Iterator[status_report.HealthLine]:
     for root in roots:
         at_ms = since_ms.get(root.name)
         if root.state == "offline":
@@ -313,9 +313,9 @@ def _of_roots(
             )
 
 
-def _line(level: str, text: str, since_ms: int | None) -> report.HealthLine:
+def _line(level: str, text: str, since_ms: int | None) -> status_report.HealthLine:
     since = None if since_ms is None else report.iso(since_ms)
-    return report.HealthLine(level=level, text=text, since=since)
+    return status_report.HealthLine(level=level, text=text, since=since)
 
 
 def _count(number: int, noun: str) -> str:

@@ -183,7 +183,9 @@ def status(session: Session, *, watch: bool) -> int:
             return follow(session, library.status)
         answer = library.status()
         contradictions = library.contradictions()
-    session.answer(answer, answers.status_lines(answer))
+    from indexer.cli.status_lines import status_lines  # late: of this command alone
+
+    session.answer(answer, status_lines(answer))
     for contradiction in contradictions:
         say(contradiction)
     return 0

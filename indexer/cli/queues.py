@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from indexer.cli.answers import queue_table
 from indexer.cli.arguments import InOrder, at_least, examples, json_option, text_argument
 from indexer.cli.output import say
 from indexer.cli.session import Session
+from indexer.cli.status_lines import queue_table
 from indexer.cli.terminal import count, escaped, local_time
 from indexer.errors import UsageError
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from indexer.cli.session import Session
     from indexer.queue.failed_jobs import ActedOn
     from indexer.queue.profiles import WorkerRole
-    from indexer.report import FailedJob, QueueStatus
+    from indexer.report import FailedJob
+    from indexer.status_report import QueueStatus
 
 
 @click.group(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from indexer.cli import answers
+from indexer.cli import answers, status_lines
 from indexer.cli.arguments import (
     InOrder,
     examples,
@@ -55,7 +55,7 @@ def _list_roots(session: Session) -> int:
         if session.as_json:
             session.output.rows(library.roots(), None)
         else:
-            session.output.lines(answers.roots_lines(list(library.roots())))
+            session.output.lines(status_lines.roots_lines(list(library.roots())))
         for contradiction in library.contradictions():
             say(contradiction)
     return 0
@@ -75,7 +75,7 @@ def roots_add(session: Session, path: bytes, name: str | None) -> int:
     """Add a folder; the next scan indexes it."""
     with session.library(create=True) as library:
         root = library.add_root(path, name)
-    session.answer(root, answers.roots_lines([root]))
+    session.answer(root, status_lines.roots_lines([root]))
     return 0
 
 
@@ -124,5 +124,5 @@ def roots_accept(session: Session, name: str) -> int:
     """Accept the disk that is mounted there now as the right one."""
     with session.library() as library:
         root = library.accept_root(name)
-    session.answer(root, answers.roots_lines([root]))
+    session.answer(root, status_lines.roots_lines([root]))
     return 0

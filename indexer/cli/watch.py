@@ -6,8 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from indexer.cli.answers import rate_text
 from indexer.cli.output import can_redraw
+from indexer.cli.status_lines import rate_text
 from indexer.cli.terminal import byte_size, count, escaped, number, time_span
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from indexer.cli.session import Session
-    from indexer.report import QueueStatus, Status
+    from indexer.status_report import QueueStatus, Status
 
 _EVERY_S: Final = 1.0
 _BAR_WIDTH: Final = 32

@@ -35,7 +35,7 @@ from indexer.store.pending import Outline, PendingRow
 from indexer.store.trials import MOST_TRIES
 
 if TYPE_CHECKING:
-    from indexer.report import RelayStatus
+    from indexer.status_report import RelayStatus
     from indexer.store.roots import RootRow
 
 Say = Callable[[int, str, dict[str, object]], None]

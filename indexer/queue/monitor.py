@@ -22,9 +22,9 @@ from indexer.process import percent, spent_by
 from indexer.queue import redis_client
 from indexer.queue.jobs import failed_jobs, our_queue
 from indexer.queue.profiles import QUEUES
-from indexer.report import QueueStatus, WorkerStatus
 from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, LastMinute, Step, Totals, rates_of
 from indexer.settings import Settings
+from indexer.status_report import QueueStatus, WorkerStatus
 
 _ANSWER_S: Final = 10.0
 """A guess: a Redis that takes longer for one answer hangs, and a person waits for it."""

@@ -18,7 +18,7 @@ import redis
 from msgspec.structs import replace
 
 from indexer.model import Reading
-from indexer.report import CacheStatus
+from indexer.status_report import CacheStatus
 from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:

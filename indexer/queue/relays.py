@@ -21,7 +21,7 @@ from indexer.queue.jobs import RELAYED_FUNCTION, read_order
 from indexer.queue.messages import RelayOrder
 from indexer.queue.queues import ALIVE, Queues
 from indexer.queue.redis_client import connect
-from indexer.report import RelayStatus
+from indexer.status_report import RelayStatus
 
 if TYPE_CHECKING:
     import redis

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, structs
 
-from indexer.report import Rates
+if TYPE_CHECKING:
+    from indexer.status_report import Rates
 
 BUCKET_S = 5
 WINDOW_S = 60
@@ -26,8 +28,8 @@ class Step(StrEnum):
     """Albums and artists whose picture was chosen."""
 
 
-class LastMinute(Struct, frozen=True):
-    """The work of the last minute, as `report.Status` has it."""
+class LastMinute(NamedTuple):
+    """The work of the last minute, as a `Status` has it."""
 
     rates: Rates
     error_rate: float
@@ -132,6 +134,8 @@ def rates_of(buckets: Iterable[Bucket], now_s: float) -> LastMinute:
         Step.INSERTION: sum(one.insertion for one in recent),
         Step.ARTWORK: sum(one.artwork for one in recent),
     }
+    from indexer.status_report import Rates  # late: each command imports this module
+
     return LastMinute(
         Rates(**{step: round(total / busy_s[step], 1) for step, total in totals.items()}),
         round(min(1.0, failed / read), 4) if read else 0.0,

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer import errors, report
+from indexer import errors, status_report
 from indexer.runs.lock import LockInfo, lock_info
 from indexer.status import Counts, root_statuses
 from indexer.store import browse, pending
@@ -38,7 +38,7 @@ class Line(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """What the line is made from."""
 
-    roots: Sequence[report.RootStatus] = ()
+    roots: Sequence[status_report.RootStatus] = ()
     daemon: LockInfo | None = None
     tracks: int = 0
     pending: int = 0

@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, render_template
 from markupsafe import Markup, escape
 
-from indexer import report
+from indexer import status_report
 from indexer.process import age_of
 from indexer.store import browse, changes
 from indexer.store.connection import Connection
@@ -44,10 +44,10 @@ def add_to(app: Flask, site: Site) -> None:
     app.add_url_rule("/work.<kind>", "work_data", lambda kind: _work_data(site, kind))
 
 
-def _status(site: Site) -> report.Status:
+def _status(site: Site) -> status_report.Status:
     counts = site.counts.now()
 
-    def ask() -> report.Status:
+    def ask() -> status_report.Status:
         with site.pool.reader() as lookup:
             return lookup.status(counts)
 
@@ -115,7 +115,7 @@ def _days_drawn(by_day: dict[int, int], now_s: float) -> Markup:
     return bars(values, f"Changes a day, the last {_DAYS} days")
 
 
-def _scans_drawn(scans: Sequence[report.ScanRow]) -> Markup:
+def _scans_drawn(scans: Sequence[status_report.ScanRow]) -> Markup:
     values = [
         (f"{scan.kind} {scan.id}", scan.counts.seconds, span(scan.counts.seconds))
         for scan in reversed(scans)

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from indexer.queue.monitor import RedisRates
-from indexer.report import Rates
 from indexer.runs.throughput import LastMinute, Step, Totals
+from indexer.status_report import Rates
 from tests.redis_servers import redis_server
 
 NOTHING = LastMinute(Rates(), 0.0)

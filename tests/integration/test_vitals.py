@@ -7,10 +7,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from indexer.cli import answers
+from indexer.cli.status_lines import status_lines
 from indexer.cli.watch import plain_line
 from indexer.queue.queues import Queues
-from indexer.report import (
+from indexer.runs.throughput import BUCKET_S
+from indexer.status_report import (
     DaemonStatus,
     QueueStatus,
     Rates,
@@ -18,7 +19,6 @@ from indexer.report import (
     Status,
     WorkerStatus,
 )
-from indexer.runs.throughput import BUCKET_S
 from tests.corpus import plant, tagged
 from tests.daemons import watching
 from tests.programs import run
@@ -124,7 +124,7 @@ def test_people_see_the_queues_and_workers_as_tables() -> None:
         rates=Rates(discovery=12.0, extraction=3.0, insertion=2.0),
         error_rate=0.25,
     )
-    text = "\n".join(answers.status_lines(told))
+    text = "\n".join(status_lines(told))
     assert "unix:///r.sock, version 7.0, 2.0 MB" in text
     assert "extract       4        1       2   3.0 s        0" in text
     assert "12 files/s seen, 3 read, 2 written, 25.0% with a problem" in text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import indexer
-from indexer import api, errors, records, report
+from indexer import api, errors, records, report, status_report
 from indexer.library import Library
 from indexer.settings import Settings
 from indexer.store import views
@@ -58,8 +58,8 @@ def test_the_examples_of_the_api_are_what_it_answers(
 
 
 def test_the_status_has_what_the_command_tells_with_times_that_have_a_zone(place: Place) -> None:
-    assert records.Status.__struct_fields__ == report.Status.__struct_fields__
-    assert records.Run.__struct_fields__ == report.ScanRow.__struct_fields__
+    assert records.Status.__struct_fields__ == status_report.Status.__struct_fields__
+    assert records.Run.__struct_fields__ == status_report.ScanRow.__struct_fields__
     status = place.index.status()
     (root,) = status.roots
     assert (status.tracks, root.tracks, root.reason, root.state) == (2, 2, None, "idle")
@@ -72,15 +72,15 @@ def test_the_status_has_what_the_command_tells_with_times_that_have_a_zone(place
 
 
 def test_a_status_has_paths_that_open_takes_and_runs_that_have_not_ended() -> None:
-    root = report.RootStatus(
+    root = status_report.RootStatus(
         name="m", path="/m\ufffd", path_b64="L23/", state="offline", reason="away"
     )
-    run = report.ScanRow(
+    run = status_report.ScanRow(
         id=1, kind="scan", state="running", roots=("m",), started_at="2026-11-01T10:00:00.500Z",
         ended_at=None, counts=report.ScanReport(),
     )  # fmt: skip
     line = api._health_line(
-        report.HealthLine(level="fault", text="x", since="2026-11-01T10:00:00.500Z")
+        status_report.HealthLine(level="fault", text="x", since="2026-11-01T10:00:00.500Z")
     )
     assert line.since == datetime(2026, 11, 1, 10, 0, 0, 500_000, tzinfo=UTC)
     told = api._root(root), api._run(run)

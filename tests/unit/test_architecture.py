@@ -64,7 +64,7 @@ FLOORS = (
     ("indexer.spelling",),
     ("indexer.ignore", "indexer.paths", "indexer.faults", "indexer.serving", "indexer.tag_names"),
     ("indexer.records",),
-    ("indexer.model", "indexer.report"),
+    ("indexer.model", "indexer.report", "indexer.status_report"),
     ("indexer.closable", "indexer.errors"),
 )
 """From the top down; a module imports only from its own layer and those below."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer import report
+from indexer import report, status_report
 from indexer.library import Library
 from indexer.model import Hint
 from indexer.runs.lock import LockInfo
@@ -67,9 +67,9 @@ def test_what_is_pending_for_a_quarter_of_an_hour_is_told_but_not_of_a_root_that
 
 
 def test_the_worst_comes_first() -> None:
-    here = report.RootStatus(name="here", path="/h", state="watching")
-    partly = report.RootStatus(name="partly", path="/p", state="watching", reason="a disk")
-    away = report.RootStatus(name="away", path="/a", state="offline", reason="gone")
+    here = status_report.RootStatus(name="here", path="/h", state="watching")
+    partly = status_report.RootStatus(name="partly", path="/p", state="watching", reason="a disk")
+    away = status_report.RootStatus(name="away", path="/a", state="offline", reason="gone")
     daemon = LockInfo(
         os.getpid(), "daemon", 5, 2, queue_trouble="no Redis", unwatched_since_ms=2000,
         away_since_ms={"away": 1000},
@@ -132,8 +132,8 @@ def test_the_log_says_once_that_a_relay_was_lost_and_once_that_it_is_back(
     logged: Callable[[], list[str]],
 ) -> None:
     told = RelayLog(EventLog())
-    lives = report.RelayStatus(host="nas", alive=True, silent_seconds=3.0)
-    lost = report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)
+    lives = status_report.RelayStatus(host="nas", alive=True, silent_seconds=3.0)
+    lost = status_report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)
     for relay in (lives, lives, lost, lost):
         told.tell({"music": relay, "other": lives})
     assert logged() == ["relay lost"]
@@ -148,13 +148,13 @@ def test_a_relay_that_is_away_when_the_daemon_starts_is_told_of(
     logged: Callable[[], list[str]],
 ) -> None:
     told = RelayLog(EventLog())
-    told.tell({"music": report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)})
+    told.tell({"music": status_report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)})
     assert logged() == ["relay lost"]
 
 
 def test_jobs_that_no_worker_serves_are_a_fault_and_an_idle_queue_is_none() -> None:
-    def queue(name: str, queued: int, workers: int) -> report.QueueStatus:
-        return report.QueueStatus(
+    def queue(name: str, queued: int, workers: int) -> status_report.QueueStatus:
+        return status_report.QueueStatus(
             name=name, queued=queued, started=0, failed=0, oldest_seconds=7.0, workers=workers
         )
 

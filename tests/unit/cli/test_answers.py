@@ -6,18 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from indexer.cli import answers
+from indexer.cli import answers, status_lines
 from indexer.cli.terminal import unstyled
-from indexer.report import (
-    ChangeRow,
-    DaemonStatus,
-    Difference,
-    RootStatus,
-    ScanReport,
-    ScanRow,
-    Status,
-    VerifyReport,
-)
+from indexer.report import ChangeRow, Difference, ScanReport, VerifyReport
+from indexer.status_report import DaemonStatus, RootStatus, ScanRow, Status
 from indexer.web.site import Told
 
 DONE = ScanReport(
@@ -132,7 +124,7 @@ def test_status_is_aligned_and_names_what_to_do() -> None:
         roots=(MUSIC, usb),
         scans=(scan,),
     )
-    lines = bare(answers.status_lines(status))
+    lines = bare(status_lines.status_lines(status))
     assert lines[:6] == [
         "tracks    9 999 on 812 albums by 1 artist",
         "missing   2",
@@ -154,7 +146,7 @@ def test_status_is_aligned_and_names_what_to_do() -> None:
 
 def test_an_index_without_roots_says_how_to_add_one() -> None:
     assert "no roots: add one with indexer rebuild FOLDER" in bare(
-        answers.status_lines(replace(STATUS, roots=()))
+        status_lines.status_lines(replace(STATUS, roots=()))
     )
 
 

@@ -20,16 +20,14 @@ from indexer.cli.commands import cli
 from indexer.errors import DatabaseMissing, HistoryPruned, Interrupted
 from indexer.report import (
     ChangeRow,
-    DaemonStatus,
     Difference,
     ProblemRow,
     RootRemoved,
-    RootStatus,
     ScanReport,
     SearchNote,
-    Status,
     VerifyReport,
 )
+from indexer.status_report import DaemonStatus, RootStatus, Status
 from indexer.store.changes import EVERYTHING, Choice
 
 MUSIC = RootStatus(name="music", path="/srv/music", state="idle")

@@ -93,9 +93,9 @@ def loaded_by(db: Path, *words: str) -> set[str]:
             indexer.places"""),
         (("changes",), f"{QUERIES} indexer.cli.changes"),
         (("problems",), f"{QUERIES} indexer.cli.problems"),
-        (("status",), f"""{TRACKS} {DISKS} indexer.metrics indexer.roots.acceptance
-            indexer.roots.registry indexer.status indexer.store.scans
-            indexer.store.scrubs"""),
+        (("status",), f"""{TRACKS} {DISKS} indexer.cli.status_lines indexer.metrics
+            indexer.roots.acceptance indexer.roots.registry indexer.status
+            indexer.status_report indexer.store.scans indexer.store.scrubs"""),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",
 )  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from indexer import report
+from indexer import status_report
 from indexer.runs.lock import LockInfo
 from indexer.web.calm import Facts, line_of
 
-MUSIC = report.RootStatus(name="music", path="/srv/music", state="watching", tracks=2032)
+MUSIC = status_report.RootStatus(name="music", path="/srv/music", state="watching", tracks=2032)
 DAEMON = LockInfo(1, "daemon", states={"music": "watching"})
 CALM = Facts(roots=[MUSIC], daemon=DAEMON, tracks=2032, changed_ms=1000, now_ms=4000)
 
@@ -32,7 +32,7 @@ def test_work_without_a_daemon_says_what_starts_it() -> None:
 
 
 def test_an_offline_root_beats_work_and_tells_why() -> None:
-    away = report.RootStatus(name="usb", path="/mnt/usb", state="offline", reason="mount it")
+    away = status_report.RootStatus(name="usb", path="/mnt/usb", state="offline", reason="mount it")
     line = line_of(replace(CALM, roots=[MUSIC, away], pending=3))
     assert (line.colour, line.step) == ("red", "mount it")
     assert line.text == "usb is offline; not one of its tracks was dropped"
