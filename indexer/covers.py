@@ -67,7 +67,7 @@ class Covers:
     ) -> Iterator[report.ArtworkRow]:
         """These albums and artists (id, name), with all that was considered for them.
 
-        An artist for whom nothing was is left out.
+        An artist without any is left out.
         """
         for album_id in album_ids:
             row = artwork.album(self._connection, album_id)

@@ -339,7 +339,7 @@ def _checked_user(user: str | None) -> str | None:
 
 
 def _owner_of(db: Path) -> str | None:
-    """The owner of the index, for root; None for anybody else, and where it is root's."""
+    """The owner of the index, for root; None for any other user, and where it is root's."""
     if os.geteuid() != 0 or not db.exists() or db.stat().st_uid == 0:
         return None
     return pwd.getpwuid(db.stat().st_uid).pw_name

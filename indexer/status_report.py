@@ -219,7 +219,7 @@ class StatusOf(Struct, Generic[_Root, _Run, _Line], frozen=True, kw_only=True):
     """Pictures that cannot be used; not among `problems`, since their tracks are fine."""
     artwork_waiting: int = 0
     """Albums and artists whose picture is still to be chosen, folders of which it is not known yet
-    whom they concern, and playlists that are still to be read."""
+    which of them they concern, and playlists that are still to be read."""
     playlist_problems: int = 0
     """Playlists that cannot be read; not among `problems`."""
     health: tuple[_Line, ...] = ()

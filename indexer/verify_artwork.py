@@ -79,7 +79,7 @@ class ArtworkVerifier:
     def wrong_choices(self) -> Iterator[Difference]:
         """What is chosen, or leads elsewhere, than the index itself gives, and is not due.
 
-        Not while folders are due: it is not known yet whom they concern.
+        Not while folders are due: it is not known yet which owners they concern.
         """
         if artwork.count_due(self._connection)[2]:
             return

@@ -198,3 +198,12 @@ def count(db: Path, statement: str) -> int:
 def can_be_root() -> bool:
     """Whether tests may mount, make devices, and give files away."""
     return os.geteuid() == 0
+
+
+@contextmanager
+def writing(db: Path) -> Iterator[sqlite3.Connection]:
+    """Another program in the middle of a write."""
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("ROLLBACK")

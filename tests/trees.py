@@ -246,3 +246,12 @@ def entries(found: Iterable[Found]) -> Iterator[Entry | Listed | Unlisted | Unse
             yield from entries_of(item.files)
         else:
             yield item
+
+
+def assert_settled(library: Library) -> None:
+    """Nothing is to be read again, and all tags are those of the disk."""
+    again = library.scan()
+    assert (again.files_read, again.unchanged, again.pending) == (0, again.seen, 0)
+    verdict = library.verify(deep=True)
+    assert verdict.ok, verdict.differences
+    assert faults(library) == []

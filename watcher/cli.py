@@ -193,9 +193,9 @@ def _watch_opened(
     with coordinating(settings, wanted, "daemon", lambda: requests.stopped) as dispatcher:
         if dispatcher.lock is None:
             other = lock_info(settings.db)
-            who = f"process {other.pid}" if other else "another process"
+            holder = f"process {other.pid}" if other else "another process"
             raise errors.CannotDo(
-                f"{settings.db}: {who} keeps this index already; one daemon is enough, "
+                f"{settings.db}: {holder} keeps this index already; one daemon is enough, "
                 "`indexer roots add FOLDER` gives it more to watch"
             )
         for folder in folders:

@@ -56,7 +56,7 @@ _WAIT_S: Final = 0.05
 
 
 _Done = tuple[Wanted, set[Owner], SidecarReading]
-"""What was asked for, for whom, and what a reader found."""
+"""What was asked for, for which owners, and what a reader found."""
 
 
 class _Pause(Struct):
@@ -133,7 +133,7 @@ class ArtworkWork:
             ThumbnailCache(settings.artwork_folder), settings.reader_timeout, workers
         )
         self._jobs: dict[PictureKey, tuple[Wanted, set[Owner]]] = {}
-        """What is being read, and for whom."""
+        """What is being read, and for which owners."""
         self._paused: dict[Owner, _Pause] = {}
         self._away: dict[Owner, PictureKey] = {}
         """Owners that wait for the disk of a picture."""
@@ -362,7 +362,7 @@ class ArtworkWork:
         )
 
     def _answers(self) -> list[_Done]:
-        """What readers have found, of what, and for whom; these owners are ready."""
+        """What readers have found, of what, and for which owners; these are ready."""
         answered, self._answered = self._answered, []
         if answered:
             self._seen = None

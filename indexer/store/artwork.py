@@ -307,7 +307,7 @@ def album(connection: Connection, album_id: int) -> Row | None:
 
 
 def artists_with_image(connection: Connection) -> list[Row]:
-    """(id, name) of the artists for whom an image is chosen, by name."""
+    """(id, name) of the artists that have an image, by name."""
     return list(select(connection, _ARTISTS))
 
 

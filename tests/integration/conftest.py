@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from tests.daemons import Daemon, Watch, watching
 from tests.integration.odd_names import LIBRARY, Place
 from tests.programs import AT_MOST_S, can_be_root, run
 from tests.redis_servers import RedisServer, redis_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Mount = Callable[..., Path]
 MakeDisk = Callable[..., Path]
@@ -177,3 +181,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     plant(place.music, LIBRARY)
     run("rebuild", place.music, db=place.db)
     return place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one module."""
+    from playwright.sync_api import sync_playwright  # late: few tests look at a page
+
+    program = shutil.which("chromium")
+    assert program is not None, "chromium is not installed: deploy/test installs it"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -15,7 +15,7 @@ import pytest
 from indexer.library import Library
 from tests.corpus import plant as plant_at
 from tests.integration.conftest import Mount
-from tests.trees import Plant, faults, ids, newest_change, song, titles, told
+from tests.trees import Plant, assert_settled, ids, newest_change, song, titles, told
 
 NFC, NFD = "Jóga", "Jo\N{COMBINING ACUTE ACCENT}ga"
 RENAMES = [
@@ -38,15 +38,6 @@ def rename(root: Path, old: str, new: str) -> None:
     (root / "/".join(old.split("/")[: depth + 1])).rename(
         root / "/".join(new.split("/")[: depth + 1])
     )
-
-
-def assert_settled(library: Library) -> None:
-    """Nothing is to be read again, and all tags are those of the disk."""
-    again = library.scan()
-    assert (again.files_read, again.unchanged, again.pending) == (0, again.seen, 0)
-    verdict = library.verify(deep=True)
-    assert verdict.ok, verdict.differences
-    assert faults(library) == []
 
 
 def check_rename(library: Library, music: Path, old: str, new: str) -> None:

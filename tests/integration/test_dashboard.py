@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import shutil
 import signal
 import socket
 from base64 import b64encode
@@ -17,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from rq.job import Job
 from rq.worker import SimpleWorker
 
@@ -72,16 +71,6 @@ def dashboard(
 def served(server: RedisServer) -> Iterator[Served]:
     with dashboard(server.address) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program is not None, "chromium is not installed: deploy/test installs it"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,19 +23,11 @@ from tests.programs import (
     rows,
     run,
     started,
+    writing,
 )
 
 FILES = 500
 SONGS: Tree = {f"{n:03}.mp3": tagged(title=f"Song {n}", artist="Some") for n in range(100)}
-
-
-@contextmanager
-def writing(db: Path) -> Iterator[sqlite3.Connection]:
-    """Another program in the middle of a write."""
-    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield connection
-        connection.execute("ROLLBACK")
 
 
 def test_a_full_disk_is_told_and_what_was_committed_is_kept(

@@ -13,7 +13,7 @@ import pytest
 
 from indexer.library import Library
 from indexer.settings import Settings
-from tests.trees import Plant, faults, ids, newest_change, song, titles, told
+from tests.trees import Plant, assert_settled, ids, newest_change, song, titles, told
 
 Reopen = Callable[..., Library]
 
@@ -71,15 +71,6 @@ def reopened(library: Library, settings: Settings) -> Iterator[Reopen]:
         yield lambda **changed: stack.enter_context(
             Library(msgspec.structs.replace(settings, **changed))
         )
-
-
-def assert_settled(library: Library) -> None:
-    """Nothing is to be read again, and all tags are those of the disk."""
-    again = library.scan()
-    assert (again.files_read, again.unchanged, again.pending) == (0, again.seen, 0)
-    verdict = library.verify(deep=True)
-    assert verdict.ok, verdict.differences
-    assert faults(library) == []
 
 
 def shows(library: Library, *paths: str) -> None:

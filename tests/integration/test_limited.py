@@ -140,7 +140,7 @@ def test_what_is_given_stands_in_the_index_before(
         assert len(one.limited) == 0
 
 
-def test_a_file_that_kills_two_readers_is_at_fault_and_its_company_is_read(
+def test_a_file_that_kills_two_readers_is_at_fault_and_those_beside_it_are_read(
     bench: Open, root_id: int, connection: Connection
 ) -> None:
     with bench() as one:

@@ -16,7 +16,7 @@ from tests.corpus import tagged
 from tests.daemons import QUICK, watching
 from tests.integration.conftest import MakeDisk, Mount, unmount
 from tests.programs import rows, run
-from tests.trees import Plant, faults, ids, newest_change, song, titles, told
+from tests.trees import Plant, assert_settled, ids, newest_change, song, titles, told
 
 FOLLOW = "follow_links = true\n"
 
@@ -34,15 +34,6 @@ def link(root: Path, **targets: str | Path) -> None:
     for name, target in targets.items():
         path = name.replace("__", "/").replace("_mp3", ".mp3")
         (root / path).symlink_to(target)
-
-
-def assert_settled(library: Library) -> None:
-    """Nothing is to be read again, and all tags are those of the disk."""
-    again = library.scan()
-    assert (again.files_read, again.unchanged, again.pending) == (0, again.seen, 0)
-    verdict = library.verify(deep=True)
-    assert verdict.ok, verdict.differences
-    assert faults(library) == []
 
 
 def test_links_are_not_followed_unless_it_is_set(

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import plant, tagged
-from tests.programs import AT_MOST_S, ENVIRONMENT, Running, count, eventually, rows, run, started
+from tests.programs import (
+    AT_MOST_S,
+    ENVIRONMENT,
+    Running,
+    count,
+    eventually,
+    rows,
+    run,
+    started,
+    writing,
+)
 
 
 @contextmanager
@@ -29,15 +38,6 @@ def daemon(db: Path, manner: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
-
-
-@contextmanager
-def writing(db: Path) -> Iterator[sqlite3.Connection]:
-    """Another program in the middle of a write."""
-    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield connection
-        connection.execute("ROLLBACK")
 
 
 def holds_the_lock(db: Path, running: Running) -> bool:

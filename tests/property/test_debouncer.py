@@ -316,7 +316,7 @@ def test_everything_offered_is_due_in_time_and_nothing_is_kept(
 
 @settings(max_examples=150, deadline=None)
 @given(debouncers, histories)
-def test_what_is_whole_waits_for_company_no_longer_than_patience(
+def test_what_is_whole_waits_for_its_batch_no_longer_than_patience(
     debouncer: Debouncer, history: list[tuple[float, bool, FsEvent | Hint]]
 ) -> None:
     """For any number of other files that are created, removed and written in the folder."""

@@ -131,7 +131,7 @@ def floor_of(module: str) -> int:
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_imports_run_down_the_house(file: Path) -> None:
+def test_imports_run_one_way(file: Path) -> None:
     is_api = name_of(file) == "indexer"  # it names the public API, and imports it late
     own = 0 if is_api else floor_of(name_of(file))
     for imported in imports_of(file):

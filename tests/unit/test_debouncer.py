@@ -326,7 +326,7 @@ def test_a_file_waits_a_moment_for_a_writer_that_begins_and_goes_on() -> None:
         assert times_of(world, SONG) == [pytest.approx(began_at + 0.02, abs=0.001)]
 
 
-def test_nothing_waits_for_company_longer_than_patience() -> None:
+def test_nothing_is_held_back_for_its_batch_longer_than_patience() -> None:
     debouncer = Debouncer(Delays(quiet_s=2, patience_s=30))
     for second in range(30):
         debouncer.offer(see(FsEventKind.CLOSED, b"%d.mp3" % second), now=second)
@@ -371,7 +371,7 @@ def test_patience_begins_anew_after_a_flush() -> None:
     assert debouncer.pop_due(41.9, lambda _, path, __: WHOLE if path == SONG else BUSY) == []
 
 
-def test_a_closed_file_waits_for_company_though_it_was_to_be_asked_for() -> None:
+def test_a_closed_file_waits_for_its_batch_though_it_was_to_be_asked_for() -> None:
     debouncer = Debouncer(Delays(quiet_s=4))
     debouncer.offer(see(FsEventKind.CREATED), now=0)
     debouncer.offer(see(FsEventKind.CLOSED), now=0)
@@ -388,7 +388,7 @@ def test_what_comes_while_a_flush_is_worked_on_is_gathered() -> None:
     assert debouncer.next_due() is None
 
 
-def test_folders_wait_for_their_own_company_only() -> None:
+def test_each_folder_is_batched_alone() -> None:
     debouncer = Debouncer(Delays(quiet_s=2))
     debouncer.offer(see(FsEventKind.CLOSED, folder=b"Debut"), now=0)
     debouncer.offer(see(FsEventKind.CLOSED, folder=b"Post"), now=1)
