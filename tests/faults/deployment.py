@@ -45,7 +45,7 @@ SETTINGS: Final[dict[str, object]] = {
 """Every wait that a user would sit through is shrunk."""
 QUEUED_POLL_S: Final = 2.0
 """The `poll_interval` where workers do the looking: each look stands in `pending` until its jobs
-are done, a quarter of a second or more, and a house is at rest only when nothing does for a while.
+are done, a quarter of a second or more, and all must have been still for a while to be at rest.
 """
 EVERY_TIMEOUT_S: Final = 1.2
 """Longer than all of them but `reader_timeout`."""
@@ -136,7 +136,7 @@ class Deployment:
     # ---- disks
 
     def mount(self, point: Path, what: str | Path, *options: str) -> None:
-        """Mount something, to be taken away when the house is closed."""
+        """Mount something, to be taken away when the deployment is closed."""
         point.mkdir(exist_ok=True)
         subprocess.run(["mount", *options, what, point], check=True, capture_output=True)
         away = ["umount", "--lazy", os.fspath(point)]
@@ -168,7 +168,7 @@ class Deployment:
         return self.loop(path)
 
     def loop(self, image: Path) -> str:
-        """A device of an image, until the house is closed."""
+        """A device of an image, until the deployment is closed."""
         loop = shutil.which("losetup", path=SBIN)
         assert loop is not None, "losetup is not installed"
         made = subprocess.run([loop, "--find", "--show", image], check=True, capture_output=True)

@@ -1,7 +1,7 @@
-"""A running house -> one thing that goes wrong with it, for a while, and the proof that it did.
+"""A running deployment -> one fault in it, for a while, and the proof that it happened.
 
 Each is a generator: up to its `yield` the trouble begins, after it the trouble ends, and what it
-returns tells what was seen of it. It raises `Skipped` where this house cannot have it.
+returns tells what was seen of it. It raises `Skipped` where this deployment cannot have it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def fault(
     small_disk: bool = False,
     root: bool = False,
 ) -> Callable[[Callable[[Deployment, Random], Course]], Callable[[Deployment, Random], Course]]:
-    """Put a course on the list, under its name, for houses that have what it needs."""
+    """Put a course on the list, under its name, for deployments that have what it needs."""
 
     def put(
         course: Callable[[Deployment, Random], Course],

@@ -1,4 +1,4 @@
-"""A house at rest -> what is wrong with its index, in sentences; none when it equals the disk."""
+"""A deployment at rest -> what is wrong with its index, in sentences; none: it equals the disk."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def draw(seed: int, engine: str, operations: int | None = None, only: Collection
         and root >= one.root
         and (not only or name in only)
     ]
-    # fewer houses can have these, and fewest a small disk
+    # fewer deployments can have these, and fewest a small disk
     possible += [name for name in possible if FAULTS[name].own_disk or FAULTS[name].small_disk]
     possible += [name for name in FAULTS if name in possible and FAULTS[name].small_disk]
     names, weights = list(OPERATIONS), [one.weight for one in OPERATIONS.values()]
@@ -179,7 +179,7 @@ class Run:
         self.rest_s = 0.0
         self._tell = tell
         self._base = base
-        self._house: Deployment | None = None
+        self._deployment: Deployment | None = None
         self._ids: dict[bytes, int] = {}
         self._past: Past | None = None
         self._open: tuple[str, Course, int] | None = None
@@ -188,11 +188,11 @@ class Run:
     @property
     def counts(self) -> Counter[str]:
         """Operations that were done, by name."""
-        return Counter() if self._house is None else self._house.world.counts
+        return Counter() if self._deployment is None else self._deployment.world.counts
 
     def through(self) -> None:
         """From the empty folder to the verdict."""
-        deployment = self._house = Deployment(self._base, self.plan.layout, empty_index())
+        deployment = self._deployment = Deployment(self._base, self.plan.layout, empty_index())
         self._past = Past(deployment.db, deployment.run)
         first = self._plant(deployment)
         deployment.start()
@@ -240,10 +240,10 @@ class Run:
 
     def keep_index(self) -> None:
         """Copy it to where it stays: its own disk may be about to go."""
-        if self._house is not None and hasattr(self._house, "db"):
+        if self._deployment is not None and hasattr(self._deployment, "db"):
             left = self._base / "left"
             left.mkdir()
-            for file in self._house.db.parent.glob(f"{self._house.db.name}*"):
+            for file in self._deployment.db.parent.glob(f"{self._deployment.db.name}*"):
                 if file.is_file():
                     shutil.copyfile(file, left / file.name)
 
@@ -252,8 +252,8 @@ class Run:
         if self._open is not None:
             with suppress(Exception):
                 self._open[1].close()
-        if self._house is not None:
-            self._house.close()
+        if self._deployment is not None:
+            self._deployment.close()
 
     def _plant(self, deployment: Deployment) -> int:
         dice = Random(self.plan.seed)

@@ -118,7 +118,7 @@ def _id_of(deployment: Deployment, root: str, name: str) -> int:
 
 
 def btrfs(deployment: Deployment) -> str:
-    """The device of a btrfs with the subvolumes `music` and `backup`; made once a house."""
+    """The device of a btrfs with the subvolumes `music` and `backup`; made once a deployment."""
     image, top = deployment.base / "second.btrfs", deployment.base / "top"
     tool = shutil.which("mkfs.btrfs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if tool is None:

@@ -103,7 +103,7 @@ def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mark:
     return Mark(path)
 
 
-class House:
+class System:
     """One index and its queues: what writes to Redis, and the workers of it."""
 
     def __init__(self, settings: Settings, client: redis.Redis, connection: Connection) -> None:
@@ -189,24 +189,24 @@ class House:
 
 
 @pytest.fixture
-def house(
+def system(
     library: Library, plant: Plant, settings: Settings, client: redis.Redis
-) -> Iterator[House]:
+) -> Iterator[System]:
     plant({"1.mp3": song("One")})
     assert library.status().roots
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     connection = open_index(settings.db, write=True)
-    yield House(settings, client, connection)
+    yield System(settings, client, connection)
     connection.close()
     for number, handler in kept.items():
         signal.signal(number, handler)
 
 
-def assert_goes_on(house: House, library: Library, mark: Mark) -> None:
+def assert_goes_on(system: System, library: Library, mark: Mark) -> None:
     """Nothing was run, and the next job is done by the same workers."""
     assert not mark.path.exists()
-    house.put_good()
-    house.work_all()
+    system.put_good()
+    system.work_all()
     assert titles(library) == {"1.mp3": "One"}
     assert not mark.path.exists()
     assert "trap_module" not in sys.modules
@@ -328,84 +328,84 @@ MALFORMED: dict[str, tuple[dict[Any, Any], str]] = {
 @pytest.mark.parametrize("queue", ["insert", "extract"])
 @pytest.mark.parametrize("what", STRANGERS)
 def test_a_job_of_somebody_else_is_refused_and_not_run(
-    house: House, library: Library, mark: Mark, queue: str, what: str
+    system: System, library: Library, mark: Mark, queue: str, what: str
 ) -> None:
     fields, words = STRANGERS[what]
-    house.raw(queue, "bad", fields(mark))
-    house.work(("extract",) if queue == "extract" else OWNED)
-    house.assert_refused(queue, *words)
-    assert_goes_on(house, library, mark)
+    system.raw(queue, "bad", fields(mark))
+    system.work(("extract",) if queue == "extract" else OWNED)
+    system.assert_refused(queue, *words)
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("queue", ["insert", "extract"])
 @pytest.mark.parametrize("what", MALFORMED)
 def test_a_job_that_cannot_be_read_is_taken_off_and_told(
-    house: House, library: Library, mark: Mark, queue: str, what: str
+    system: System, library: Library, mark: Mark, queue: str, what: str
 ) -> None:
     fields, word = MALFORMED[what]
-    house.raw(queue, "bad", {"data": call(FUNCTION_OF[queue], {}), **fields})
-    house.work(("extract",) if queue == "extract" else OWNED)
-    house.assert_refused(queue, "refused", word)
-    assert_goes_on(house, library, mark)
+    system.raw(queue, "bad", {"data": call(FUNCTION_OF[queue], {}), **fields})
+    system.work(("extract",) if queue == "extract" else OWNED)
+    system.assert_refused(queue, "refused", word)
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("queue", ["insert", "extract"])
 @pytest.mark.parametrize("kind", ["text", "list", "set"])
 def test_a_key_of_another_type_under_a_jobs_name_is_taken_off_and_told(
-    house: House, library: Library, mark: Mark, queue: str, kind: str
+    system: System, library: Library, mark: Mark, queue: str, kind: str
 ) -> None:
     match kind:
         case "text":
-            house.client.set("rq:job:bad", "1")
+            system.client.set("rq:job:bad", "1")
         case "list":
-            house.client.rpush("rq:job:bad", "1")
+            system.client.rpush("rq:job:bad", "1")
         case _:
-            house.client.sadd("rq:job:bad", "1")
-    house.client.rpush(f"rq:queue:{queue}", "bad")
-    house.work(("extract",) if queue == "extract" else OWNED)
-    house.assert_refused(queue, "refused", "WRONGTYPE")
-    assert_goes_on(house, library, mark)
+            system.client.sadd("rq:job:bad", "1")
+    system.client.rpush(f"rq:queue:{queue}", "bad")
+    system.work(("extract",) if queue == "extract" else OWNED)
+    system.assert_refused(queue, "refused", "WRONGTYPE")
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("queue", ["insert", "extract"])
 @pytest.mark.parametrize("job_id", ["../up", "a b", b"\xff\xfe", "x" * 10 + ":1", ""])
 def test_an_id_that_no_job_can_have_is_taken_off_and_told(
-    house: House, library: Library, mark: Mark, queue: str, job_id: str | bytes
+    system: System, library: Library, mark: Mark, queue: str, job_id: str | bytes
 ) -> None:
     name = job_id.encode() if isinstance(job_id, str) else job_id
-    house.client.hset(b"rq:job:" + name, mapping={"data": call("os.mkdir"), "created_at": NOW})
-    house.client.rpush(f"rq:queue:{queue}", job_id)
-    house.work(("extract",) if queue == "extract" else OWNED)
-    house.assert_refused(queue, "refused", job_id=None)
-    assert_goes_on(house, library, mark)
+    system.client.hset(b"rq:job:" + name, mapping={"data": call("os.mkdir"), "created_at": NOW})
+    system.client.rpush(f"rq:queue:{queue}", job_id)
+    system.work(("extract",) if queue == "extract" else OWNED)
+    system.assert_refused(queue, "refused", job_id=None)
+    assert_goes_on(system, library, mark)
 
 
-def test_an_id_without_a_job_is_dropped(house: House, library: Library, mark: Mark) -> None:
+def test_an_id_without_a_job_is_dropped(system: System, library: Library, mark: Mark) -> None:
     """A job that was deleted by hand, or whose hash has expired."""
-    house.client.rpush("rq:queue:insert", "gone")
-    house.work(OWNED)
-    assert house.failed("insert") == {}
-    assert_goes_on(house, library, mark)
+    system.client.rpush("rq:queue:insert", "gone")
+    system.work(OWNED)
+    assert system.failed("insert") == {}
+    assert_goes_on(system, library, mark)
 
 
 def test_what_a_dead_worker_left_half_taken_and_unreadable_ends_nobody(
-    house: House, library: Library, mark: Mark
+    system: System, library: Library, mark: Mark
 ) -> None:
     """RQ looks through these lists when a worker starts, and now and then."""
-    house.client.hset("rq:job:bad", mapping={"data": b"", "created_at": "yesterday"})
+    system.client.hset("rq:job:bad", mapping={"data": b"", "created_at": "yesterday"})
     for queue in ("insert", "extract"):
-        house.client.rpush(f"rq:queue:{queue}:intermediate", "bad", b"\xff")
-        house.client.zadd(f"rq:wip:{queue}", {"bad:1": 1})
-    assert_goes_on(house, library, mark)
+        system.client.rpush(f"rq:queue:{queue}:intermediate", "bad", b"\xff")
+        system.client.zadd(f"rq:wip:{queue}", {"bad:1": 1})
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_callback_of_our_own_jobs_is_called_either(
-    house: House, library: Library, mark: Mark, fails: bool
+    system: System, library: Library, mark: Mark, fails: bool
 ) -> None:
-    argument = {"index": "another" if fails else house.token}
+    argument = {"index": "another" if fails else system.token}
     callback = f"{__name__}.make_mark"
-    house.raw(
+    system.raw(
         "deferred",
         "bad",
         {
@@ -416,30 +416,32 @@ def test_no_callback_of_our_own_jobs_is_called_either(
             "stopped_callback_name": callback,
         },
     )
-    house.work(OWNED)
-    assert list(house.failed("deferred")) == (["bad"] if fails else [])
-    assert_goes_on(house, library, mark)
+    system.work(OWNED)
+    assert list(system.failed("deferred")) == (["bad"] if fails else [])
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_no_webhook_is_called(house: House, library: Library, mark: Mark, fails: bool) -> None:
+def test_no_webhook_is_called(system: System, library: Library, mark: Mark, fails: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         hooks = [{"url": url, "job_status": status} for status in ("finished", "failed")]
-        house.raw(
+        system.raw(
             "deferred",
             "bad",
             {
-                "data": call(FUNCTION_OF["deferred"], {"index": "other" if fails else house.token}),
+                "data": call(
+                    FUNCTION_OF["deferred"], {"index": "other" if fails else system.token}
+                ),
                 "result_ttl": 0,
                 "webhooks": json.dumps(hooks),
             },
         )
-        house.work(OWNED)
+        system.work(OWNED)
         with pytest.raises(BlockingIOError):
             listener.accept()
-    assert_goes_on(house, library, mark)
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("queue", ["scan", "extract", "batch", "insert"])
@@ -447,31 +449,35 @@ def test_no_webhook_is_called(house: House, library: Library, mark: Mark, fails:
     "argument", [{}, [], 5, "text", None, {"origin": 5}, {"index": 1, "generation": "1"}]
 )
 def test_an_argument_of_another_type_is_refused(
-    house: House, library: Library, mark: Mark, queue: str, argument: object
+    system: System, library: Library, mark: Mark, queue: str, argument: object
 ) -> None:
-    house.put(queue, argument)
-    house.work(("extract",) if queue == "extract" else OWNED)
-    house.assert_refused(queue, "refused: not the argument of this job", "drop this job")
-    assert_goes_on(house, library, mark)
+    system.put(queue, argument)
+    system.work(("extract",) if queue == "extract" else OWNED)
+    system.assert_refused(queue, "refused: not the argument of this job", "drop this job")
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [((), {}), (({}, {}), {}), (({},), {"more": 1})])
 def test_a_job_with_more_or_fewer_arguments_is_refused(
-    house: House, library: Library, mark: Mark, arguments: tuple[object, ...], words: dict[str, int]
+    system: System,
+    library: Library,
+    mark: Mark,
+    arguments: tuple[object, ...],
+    words: dict[str, int],
 ) -> None:
-    house.raw("insert", "bad", {"data": call(FUNCTION_OF["insert"], *arguments, **words)})
-    house.work(OWNED)
-    house.assert_refused("insert", "refused", "has one argument")
-    assert_goes_on(house, library, mark)
+    system.raw("insert", "bad", {"data": call(FUNCTION_OF["insert"], *arguments, **words)})
+    system.work(OWNED)
+    system.assert_refused("insert", "refused", "has one argument")
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize("queue", ["scan", "batch", "insert", "deferred"])
 def test_an_order_for_another_index_is_refused(
-    house: House, library: Library, mark: Mark, queue: str
+    system: System, library: Library, mark: Mark, queue: str
 ) -> None:
-    row = house.chunk(b"1.mp3")
-    origin = house.origin(row, index="0123456789abcdef")
-    house.put(
+    row = system.chunk(b"1.mp3")
+    origin = system.origin(row, index="0123456789abcdef")
+    system.put(
         queue,
         {
             "scan": ScanOrder(index=origin.index, generation=row.generation),
@@ -480,10 +486,10 @@ def test_an_order_for_another_index_is_refused(
             "deferred": {"index": origin.index},
         }[queue],
     )
-    house.work(OWNED)
-    house.assert_refused(queue, "refused: this job is for another index", "0123456789abcdef")
-    assert pending.get(house.connection, row.id) == row
-    assert_goes_on(house, library, mark)
+    system.work(OWNED)
+    system.assert_refused(queue, "refused: this job is for another index", "0123456789abcdef")
+    assert pending.get(system.connection, row.id) == row
+    assert_goes_on(system, library, mark)
 
 
 def a_file(path: str) -> FileText:
@@ -491,95 +497,95 @@ def a_file(path: str) -> FileText:
 
 
 def test_an_insert_of_files_that_its_row_does_not_name_is_refused(
-    house: House, library: Library, mark: Mark
+    system: System, library: Library, mark: Mark
 ) -> None:
-    row = house.chunk(b"1.mp3")
+    row = system.chunk(b"1.mp3")
     findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
-    house.put("insert", InsertOrder(origin=house.origin(row), findings=findings))
-    house.work(OWNED)
-    house.assert_refused("insert", "refused", "does not name 1 of these files")
-    assert pending.get(house.connection, row.id) == row
-    assert_goes_on(house, library, mark)
+    system.put("insert", InsertOrder(origin=system.origin(row), findings=findings))
+    system.work(OWNED)
+    system.assert_refused("insert", "refused", "does not name 1 of these files")
+    assert pending.get(system.connection, row.id) == row
+    assert_goes_on(system, library, mark)
 
 
 def test_a_late_answer_about_files_that_an_earlier_one_settled_is_no_intruder(
-    house: House, library: Library, mark: Mark
+    system: System, library: Library, mark: Mark
 ) -> None:
-    row = house.chunk(b"1.mp3", b"2.mp3")
-    origin = house.origin(row)
-    with write_transaction(house.connection):
-        left = pending.keep_only(house.connection, row, [b"2.mp3"])
+    row = system.chunk(b"1.mp3", b"2.mp3")
+    origin = system.origin(row)
+    with write_transaction(system.connection):
+        left = pending.keep_only(system.connection, row, [b"2.mp3"])
     findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
-    house.put("insert", InsertOrder(origin=origin, findings=findings))
-    house.work(OWNED)
-    assert house.failed("insert") == {}
-    again = pending.get(house.connection, row.id)
+    system.put("insert", InsertOrder(origin=origin, findings=findings))
+    system.work(OWNED)
+    assert system.failed("insert") == {}
+    again = pending.get(system.connection, row.id)
     assert again is not None
     assert again.hint == left.hint
-    assert_goes_on(house, library, mark)
+    assert_goes_on(system, library, mark)
 
 
 def test_a_batch_with_fewer_readings_than_files_is_refused(
-    house: House, library: Library, mark: Mark
+    system: System, library: Library, mark: Mark
 ) -> None:
-    row = house.chunk(b"1.mp3", b"2.mp3")
+    row = system.chunk(b"1.mp3", b"2.mp3")
     files = (a_file("1.mp3"), a_file("2.mp3"))
-    order = BatchOrder(origin=house.origin(row), files=files, readings=(Reading(path=b""),))
-    house.put("batch", order)
-    house.work(OWNED)
-    house.assert_refused("batch", "1 readings for 2 files")
-    assert_goes_on(house, library, mark)
+    order = BatchOrder(origin=system.origin(row), files=files, readings=(Reading(path=b""),))
+    system.put("batch", order)
+    system.work(OWNED)
+    system.assert_refused("batch", "1 readings for 2 files")
+    assert_goes_on(system, library, mark)
 
 
 @pytest.mark.parametrize(
     "path", ["../secret.mp3", "/etc/passwd", "A/../../secret.mp3", "A//1.mp3", "", "./1.mp3", "\0"]
 )
 def test_a_path_out_of_the_root_is_refused_by_each_stage(
-    house: House, library: Library, music: Path, mark: Mark, path: str
+    system: System, library: Library, music: Path, mark: Mark, path: str
 ) -> None:
     secret = music.parent / "secret.mp3"
     secret.write_bytes(song("Secret"))
-    row = house.chunk(b"1.mp3")
-    origin, file = house.origin(row), a_file(path)
-    house.put(
+    row = system.chunk(b"1.mp3")
+    origin, file = system.origin(row), a_file(path)
+    system.put(
         "extract",
         ExtractOrder(origin=origin, root_path=PathText.of(os.fsencode(music)), files=(file,)),
     )
-    house.put("batch", BatchOrder(origin=origin, unread=(file,)))
-    house.put("insert", InsertOrder(origin=origin, findings=(FindingText(file),)))
+    system.put("batch", BatchOrder(origin=origin, unread=(file,)))
+    system.put("insert", InsertOrder(origin=origin, findings=(FindingText(file),)))
     closed = ScanOrder(
-        index=house.token, generation=row.generation, closed=((1, PathText(path)),), turn=1
+        index=system.token, generation=row.generation, closed=((1, PathText(path)),), turn=1
     )
-    house.put("scan", closed)
+    system.put("scan", closed)
     for queues in (("extract",), OWNED):
-        house.work(queues)
-    assert pending.get(house.connection, row.id) == row
+        system.work(queues)
+    assert pending.get(system.connection, row.id) == row
     for queue in ("extract", "batch", "insert", "scan"):
-        house.client.persist("rq:job:bad")
-        assert list(house.failed(queue)) == ["bad"], queue
-        assert "leads out of its root" in house.failed(queue)["bad"]
-    assert_goes_on(house, library, mark)
+        system.client.persist("rq:job:bad")
+        assert list(system.failed(queue)) == ["bad"], queue
+        assert "leads out of its root" in system.failed(queue)["bad"]
+    assert_goes_on(system, library, mark)
 
 
 def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
-    house: House, music: Path, monkeypatch: pytest.MonkeyPatch
+    system: System, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RQ keeps what a job answers, and our answer is no JSON."""
     monkeypatch.setattr(rq_worker, "_HANDED_BACK_PAUSE_S", 0.0)
-    origin = house.origin(house.chunk(b"1.mp3"))
+    origin = system.origin(system.chunk(b"1.mp3"))
     away = PathText.of(os.fsencode(music / "not mounted"))
     order = ExtractOrder(origin=origin, root_path=away, files=(a_file("1.mp3"),))
-    house.put("extract", order, "back")
-    with ChunkReader(house.settings) as reader:
-        handlers = Extractor(house.settings, house.client, reader.read).handlers
+    system.put("extract", order, "back")
+    with ChunkReader(system.settings) as reader:
+        handlers = Extractor(system.settings, system.client, reader.read).handlers
         worker = worker_of(
-            ("extract",), house.client, handlers, name="guard", memory_mb=10_000, reader=reader
+            ("extract",), system.client, handlers, name="guard", memory_mb=10_000, reader=reader
         )
         worker.work(burst=True, logging_level="CRITICAL", max_jobs=3)
-    assert our_queue("extract", house.client).get_job_ids() == ["back"]
-    assert house.failed("extract") == {}
-    assert house.queues.states(["back"])[0].status == "queued"
-    assert house.client.llen("rq:queue:batch") == 0
+    assert our_queue("extract", system.client).get_job_ids() == ["back"]
+    assert system.failed("extract") == {}
+    assert system.queues.states(["back"])[0].status == "queued"
+    assert system.client.llen("rq:queue:batch") == 0
 
 
 @pytest.mark.parametrize(
@@ -587,43 +593,43 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
     [("insert", 10, True), ("insert", PLAIN_BYTES, False), ("batch", 10, False)],
 )
 def test_only_a_usual_job_of_insert_is_not_compressed_and_each_comes_out_as_it_was(
-    house: House, queue: str, size: int, is_plain: bool
+    system: System, queue: str, size: int, is_plain: bool
 ) -> None:
     order = {"text": "a" * size}
-    house.put(queue, order, "kept")
-    data: Any = house.client.hget("rq:job:kept", "data")
+    system.put(queue, order, "kept")
+    data: Any = system.client.hget("rq:job:kept", "data")
     assert data.startswith(b"[") == is_plain
-    (job,) = our_queue(queue, house.client).get_jobs()
+    (job,) = our_queue(queue, system.client).get_jobs()
     assert read_order(job.args[0], dict[str, str]) == order
 
 
 def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(
-    house: House, music: Path, monkeypatch: pytest.MonkeyPatch
+    system: System, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rq_worker, "IDLE_S", 1)
-    with ChunkReader(house.settings) as reader:
-        handlers = Extractor(house.settings, house.client, reader.read).handlers
+    with ChunkReader(system.settings) as reader:
+        handlers = Extractor(system.settings, system.client, reader.read).handlers
         worker = worker_of(
-            ("extract",), house.client, handlers, name="guard", memory_mb=10_000, reader=reader
+            ("extract",), system.client, handlers, name="guard", memory_mb=10_000, reader=reader
         )
         worker.register_birth()
         (reading,) = reader.read(Chunk(os.fsencode(music), (b"1.mp3",), Evidence(still_s=0.0)))
         assert reading.track is not None
         (pid,) = reader.reader_pids
         worker.tell_vitals()
-        assert house.client.hget(worker.key, "readers") == b"%d" % pid
-        later = threading.Timer(2.5, house.put, ("extract", ["anything"]))
+        assert system.client.hget(worker.key, "readers") == b"%d" % pid
+        later = threading.Timer(2.5, system.put, ("extract", ["anything"]))
         later.start()
         found = worker.dequeue_job_and_maintain_ttl(9)
         later.join()
         assert found is not None
         assert reader.reader_pids == ()
-        assert house.client.hget(worker.key, "readers") == b""
+        assert system.client.hget(worker.key, "readers") == b""
         worker.register_death()  # type: ignore[no-untyped-call]
 
 
 def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
-    house: House, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
+    system: System, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool has a limit for each file, and that rules."""
     monkeypatch.setattr(rq_worker, "_HEARTBEAT_S", 0)  # as often as the pool looks
@@ -631,50 +637,50 @@ def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
         monkeypatch.setenv(name, value)
     plant({"slow.mp3": song("Slow")})
     entry = Entry(b"slow.mp3", Stamp.of((music / "slow.mp3").stat()))
-    house.put(
+    system.put(
         "extract",
         ExtractOrder(
-            origin=house.origin(house.chunk(b"slow.mp3")),
+            origin=system.origin(system.chunk(b"slow.mp3")),
             root_path=PathText.of(os.fsencode(music)),
             files=(FileText.of_entry(entry),),
         ),
         "long",
     )
-    house.client.hset("rq:job:long", "timeout", 1)
+    system.client.hset("rq:job:long", "timeout", 1)
     pulses = set()
     ended = threading.Event()
 
     def listen() -> None:
         while not ended.wait(0.1):
-            (state,) = house.queues.states(["long"])
+            (state,) = system.queues.states(["long"])
             if state.reading:
                 pulses.add(state.pulse)
 
     listener = threading.Thread(target=listen)
     listener.start()
-    house.work(("extract",))
+    system.work(("extract",))
     ended.set()
     listener.join()
     assert len(pulses) >= 3
-    assert house.failed("extract") == {}
-    assert house.client.llen("rq:queue:batch") == 1
+    assert system.failed("extract") == {}
+    assert system.client.llen("rq:queue:batch") == 1
 
 
 def test_a_real_worker_gets_through_all_of_it_and_does_the_good_work(
-    house: House, library: Library, settings: Settings, server: RedisServer, mark: Mark
+    system: System, library: Library, settings: Settings, server: RedisServer, mark: Mark
 ) -> None:
     for queue in ("insert", "extract"):
         for number, (fields, _) in enumerate(STRANGERS.values()):
-            house.raw(queue, f"stranger-{queue}-{number}", fields(mark))
+            system.raw(queue, f"stranger-{queue}-{number}", fields(mark))
         for number, (malformed, _) in enumerate(MALFORMED.values()):
-            house.raw(queue, f"odd-{queue}-{number}", {"data": call("os.mkdir"), **malformed})
-        house.client.set(f"rq:job:wrong-{queue}", "1")
-        house.client.rpush(f"rq:queue:{queue}", f"wrong-{queue}", b"\xff")
-    house.put_good()
+            system.raw(queue, f"odd-{queue}-{number}", {"data": call("os.mkdir"), **malformed})
+        system.client.set(f"rq:job:wrong-{queue}", "1")
+        system.client.rpush(f"rq:queue:{queue}", f"wrong-{queue}", b"\xff")
+    system.put_good()
     env = {"INDEXER_REDIS": server.address, "PYTHONPATH": ":".join(sys.path), **os.environ}
     for _ in range(4):
         run("worker", "--burst", "--jobs", "1", db=settings.db, env=env)
     assert titles(library) == {"1.mp3": "One"}
     for queue in ("insert", "extract"):
-        assert len(house.failed(queue)) == len(STRANGERS) + len(MALFORMED) + 2
+        assert len(system.failed(queue)) == len(STRANGERS) + len(MALFORMED) + 2
     assert not mark.path.exists()

@@ -25,7 +25,7 @@ FOUND: Final[dict[str, str]] = {
     "rq-1004-later": "the problem of a refused file was struck out while its folder was away",
     "rq-1017": "a job whose record went with FLUSHALL was logged as a traceback",
     "rq-2000": "the daemon died when a folder took the name of a file that it waited for",
-    "rq-2018": "a house was never at rest, since each poll stands in pending for a while",
+    "rq-2018": "a deployment was never at rest, since each poll stands in pending for a while",
     "rq-4012": "a folder that left a shut folder stayed a problem until the next reconcile",
     "rq-4020": "a file that left a shut folder stayed a problem until the next reconcile; then: a"
     " look at a folder's own files struck out its trouble, and nobody looked at what is below it",
