@@ -108,8 +108,15 @@ Comment = tuple[str, str, columns.Fields]
 
 NO_MATTER: Comment = ("", "", {})
 """A comment that belongs to no column."""
-SECOND_CHOICE = ""
-"""Not a field of a track. Marks a key of `OTHER_KEYS`, whose use depends on the other comments."""
+SECOND_CHOICES: dict[str, str] = {
+    OTHER_NAMES[key]: "year" if column == "date" else columns.LISTS.get(column, column)
+    for column, keys in OTHER_KEYS.items()
+    for key in keys
+    if not key.startswith("r128_")
+}
+"""Not a field of a track: the name of a key of `OTHER_KEYS`, whose use depends on the other
+comments -> the field of a track beside which it is not used. (A date gives way to one with a
+year.)"""
 
 KEPT: dict[bytes, Comment] = {}
 """Cache of short comments: files of an album share most of them. Not `lru_cache`, whose look-up
@@ -188,14 +195,29 @@ def named(name: str, text: str) -> Comment:
     if name in R128_GAINS:
         gain = f"{int(text) / 256 + 5:.2f} dB" if _R128.fullmatch(text) else ""
         return name, gain, columns.part_of(R128_GAINS[name], (gain,))
-    if name in OTHERS:
-        return name, text, {SECOND_CHOICE: text}
+    if name in SECOND_CHOICES:
+        return name, text, {name: text}
     return name, text, columns.part_of(name, (text,))
 
 
 def together(found: Sequence[Comment]) -> Comments:
     fields = columns.added(found)
-    return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
+    if fields is None or SECOND_CHOICES.keys().isdisjoint(fields):
+        return Comments(found, fields)
+    return Comments(found, _without_second_choices(fields))
+
+
+def _without_second_choices(fields: columns.Fields) -> columns.Fields | None:
+    """The fields, if each second choice stands beside a first one, as Picard's totals do.
+
+    None if one may be needed.
+    """
+    for name, field in SECOND_CHOICES.items():
+        if name in fields:
+            del fields[name]
+            if field not in fields or (field == "year" and fields[field] is None):
+                return None
+    return fields
 
 
 def comments_of(pairs: Iterable[tuple[str, str]], keep: further.Keep = further.NOTHING) -> Comments:
