@@ -45,6 +45,9 @@ PLAIN = frozenset(Track.__struct_fields__) - {
 }  # fmt: skip
 """Columns whose single text is stored unchanged."""
 
+ALONE = LISTS | {name: name for name in further.NAMES}
+"""Columns whose single text is stored as a tuple of it -> the field, or the name of another tag."""
+
 LARGEST_NUMBER = 2**31 - 1
 SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
@@ -140,10 +143,13 @@ def fields_of(column: str, several: Sequence[str]) -> Fields:
 
 def part_of(column: str, several: Sequence[str]) -> Part:
     """Like `fields_of`, without its cache, for a caller that has its own."""
-    if column in PLAIN and len(several) == 1:  # nearly always
+    if len(several) == 1:  # nearly always
         text = several[0]
         if text.isascii() and text[-1:] > " " and "\0" not in text:  # not blank, nothing to clean
-            return {column: text}
+            if column in PLAIN:
+                return {column: text}
+            if column in ALONE:
+                return {ALONE[column]: (text,)}
     if column in NUMBERS:
         return _numbers(column, _first(several))
     if column in further.NAMES or column[:1] == further.MARK:

@@ -153,15 +153,16 @@ def read_comments(content: bytes, keep: further.Keep = further.NOTHING) -> tuple
     if count > COUNT_LIMIT:
         raise error("more comments than any file has")
     found = []
+    kept = KEPT.get
     for _ in range(count):
         (size,) = _number(content, at)
         begin = at + 4
         at = begin + size
         item = content[begin:at]
-        comment = KEPT.get(item) if size <= SHORT else None
-        found.append(comment or comment_of(item))
-        if keep and found[-1] is NO_MATTER:
-            found[-1] = other_comment(item, keep)
+        comment = kept(item) or comment_of(item)
+        if keep and comment is NO_MATTER:
+            comment = other_comment(item, keep)
+        found.append(comment)
     return together(found), at
 
 
@@ -190,14 +191,14 @@ def _other_column(key: str, keep: further.Keep) -> str | None:
 
 def named(name: str, text: str) -> Comment:
     """A comment by the name used here."""
-    if name in PICTURE_KEYS:
-        return name, text, {"has_picture": True} if text else {}
+    if name not in OTHERS:  # nearly always
+        return name, text, columns.part_of(name, (text,))
+    if name in SECOND_CHOICES:
+        return name, text, {name: text}
     if name in R128_GAINS:
         gain = f"{int(text) / 256 + 5:.2f} dB" if _R128.fullmatch(text) else ""
         return name, gain, columns.part_of(R128_GAINS[name], (gain,))
-    if name in SECOND_CHOICES:
-        return name, text, {name: text}
-    return name, text, columns.part_of(name, (text,))
+    return name, text, {"has_picture": True} if text else {}
 
 
 def together(found: Sequence[Comment]) -> Comments:
