@@ -333,6 +333,11 @@ def decode(encoding: int, data: bytes) -> list[str]:
         return [text]
     if end == len(text) - 1:
         return [text[:end]]
+    return _apart(encoding, text)
+
+
+def _apart(encoding: int, text: str) -> list[str]:
+    """The texts between NULs."""
     if text.count("\0") > VALUES_LIMIT:
         text = text.rstrip("\0")  # padding
     values = text.split("\0", VALUES_LIMIT + 2)

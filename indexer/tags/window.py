@@ -156,6 +156,8 @@ class Window:
             first + size <= len(self._block) or self._start + len(self._block) >= self.size
         ):
             return self._block[first : first + size]
+        if at + size <= len(self._head):
+            return self._head[at : at + size]
         left = self.size - at
         if size > left:
             size = left
@@ -181,6 +183,8 @@ class Window:
         """
         end = self._start + len(self._block)
         if at < self._start or (at + size > end and end < self.size):
+            if at + size <= len(self._head):
+                return self._head, 0
             left = self.size - at
             wanted = size if size > BLOCK else BLOCK
             self._fill(at, wanted if wanted < left else left)
