@@ -98,22 +98,21 @@ def made(
 ) -> Track:
     """A track from its fields and stream info (attributes as mutagen names them, all optional).
 
-    `sample_rate` is for a format whose info lacks it. The bit depth of a lossy stream is chosen by
-    the decoder, and is omitted.
+    `fields` are used up. `sample_rate` is for a format whose info lacks it. The bit depth of a
+    lossy stream is chosen by the decoder, and is omitted.
     """
+    if not further.is_plain(fields):
+        further.gather(fields)
     if has_picture:
         fields["has_picture"] = True
-    if not further.is_plain(fields):
-        fields = further.gathered(fields)
-    return Track(
-        codec=codec,
-        duration=_seconds(getattr(info, "length", None)),
-        bitrate=_amount(getattr(info, "bitrate", None)),
-        sample_rate=_amount(getattr(info, "sample_rate", sample_rate)),
-        channels=_amount(getattr(info, "channels", None)),
-        bit_depth=_amount(getattr(info, "bits_per_sample", None)) if lossless else None,
-        **fields,
-    )
+    fields["codec"] = codec
+    fields["duration"] = _seconds(getattr(info, "length", None))
+    fields["bitrate"] = _amount(getattr(info, "bitrate", None))
+    fields["sample_rate"] = _amount(getattr(info, "sample_rate", sample_rate))
+    fields["channels"] = _amount(getattr(info, "channels", None))
+    if lossless:
+        fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None))
+    return Track(**fields)
 
 
 def mean_bitrate(size: int, length: float) -> float:
