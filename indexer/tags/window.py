@@ -150,7 +150,10 @@ class Window:
         return self._block[first : first + size]
 
     def glance(self, at: int, size: int) -> bytes:
-        """Like `peek`, without reading a whole block: for headers that are far apart."""
+        """Like `peek`, without reading a whole block: for headers that are far apart.
+
+        At the end of the file it does: what is asked for next mostly stands there, too.
+        """
         first = at - self._start
         if first >= 0 and (
             first + size <= len(self._block) or self._start + len(self._block) >= self.size
@@ -159,6 +162,9 @@ class Window:
         if at + size <= len(self._head):
             return self._head[at : at + size]
         left = self.size - at
+        if 0 < left <= BLOCK:
+            self._fill(at, left)
+            return self._block[:size]
         if size > left:
             size = left
         return self.fetch(at, size) if size > 0 else b""
