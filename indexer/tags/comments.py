@@ -97,6 +97,11 @@ COUNT_LIMIT = 10_000
 """Maximum comments read here of one file. A guess: a file has 20."""
 SHORT = 128
 """Maximum bytes of a comment that is cached, since short ones repeat. A guess."""
+OF_ONE_FILE = frozenset(
+    b"title titlesort isrc musicbrainz_trackid musicbrainz_releasetrackid musicbrainz_workid"
+    b" acoustid_id".split()
+)
+"""Keys of comments that differ in each file: the cache is left to those that repeat."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: three comments of a file are unique to it."""
 
@@ -169,9 +174,10 @@ def read_comments(content: bytes, keep: further.Keep = further.NOTHING) -> tuple
 def comment_of(item: bytes) -> Comment:
     """One comment, `KEY=text`."""
     key, separator, value = item.partition(b"=")
-    name = KEYS.get(key.lower()) if separator else None
+    key = key.lower()
+    name = KEYS.get(key) if separator else None
     comment = NO_MATTER if name is None else named(name, value.decode("utf-8", "replace"))
-    if len(item) <= SHORT:
+    if len(item) <= SHORT and key not in OF_ONE_FILE:
         if len(KEPT) >= KEPT_LIMIT:
             KEPT.clear()
         KEPT[item] = comment

@@ -136,6 +136,11 @@ ARTISTS_BESIDE = "TXXX"
 FOREIGN: Frame = ("", [], {})
 """A frame that belongs to no column."""
 
+OF_ONE_FILE = frozenset({
+    "TIT2", "TSOT", "TSRC", "UFID:http://musicbrainz.org", "TXXX:MusicBrainz Release Track Id",
+    "TXXX:MusicBrainz Work Id", "TXXX:Acoustid Id",
+})  # fmt: skip
+"""Keys of frames that differ in each file: the cache is left to those that repeat."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
 KEPT: dict[bytes, Frame] = {}
@@ -160,6 +165,8 @@ def short_frame(content: bytes) -> Frame | None:
         return None
     else:
         frame = frame_of(key, content[HEADER_SIZE:])
+    if frame[0] in OF_ONE_FILE:
+        return frame
     if len(KEPT) >= KEPT_LIMIT:
         KEPT.clear()
     KEPT[content] = frame
