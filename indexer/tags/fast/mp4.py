@@ -205,7 +205,7 @@ def _extent(block: bytes, first: int, at: int, file_size: int) -> tuple[bytes, i
 
 
 def _movie(window: Window) -> Atom:
-    """Find `moov` among the top-level atoms, and read it; all of them end in the file, or not."""
+    """Find `moov` among the top-level atoms, and read it."""
     movie = None
     media: list[Part] = []
     at = 0
@@ -231,7 +231,7 @@ def _movie(window: Window) -> Atom:
     if movie is None:
         raise NotPlain
     window.sound = media
-    window.is_measured = at <= window.size
+    window.is_measured = at <= window.size  # the last atom ends in the file, as those before it
     return movie
 
 
