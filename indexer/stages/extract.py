@@ -108,16 +108,15 @@ def extract(
     except OSError as error:
         problem = _environment(error)
         return [Reading(path=path, problem=problem) for path in chunk.paths]
-    statuses = Statuses(births=chunk.evidence.births)
     with folders:
+        files = _Files(folders, chunk, read, now_ns)
+        look = files.look
         readings: dict[bytes, Reading] = {}
         too_fresh: list[tuple[int, bytes, Stamp]] = []
         for place, path in enumerate(chunk.paths):
             beat(place)
             before_ns = now_ns()
-            reading = readings[path] = _look(
-                folders, statuses, path, chunk, read, now_ns, before_ns=before_ns, hold=hold
-            )
+            reading = readings[path] = look(path, before_ns, hold)
             if reading.waiting is Waiting.YOUNG and reading.stamp is not None:
                 left_ns = _tick_left_ns(reading.stamp, before_ns, chunk.evidence)
                 if 0 < left_ns <= WAIT_OUT_NS:
@@ -127,12 +126,12 @@ def extract(
             for _ in range(WAIT_TIMES):
                 if left_ns := _tick_left_ns(stamp, now_ns(), chunk.evidence):
                     sleep(left_ns / 1e9)
-            readings[path] = _look(folders, statuses, path, chunk, read, now_ns, before_ns=0)
+            readings[path] = look(path)
         for place, path in enumerate(chunk.paths):
             if readings[path].problem == NO_MEMORY and _has_own_limit():
                 gc.collect()
                 beat(place)
-                alone = _look(folders, statuses, path, chunk, read, now_ns, before_ns=0)
+                alone = look(path)
                 readings[path] = _too_much(alone) if alone.problem == NO_MEMORY else alone
         return [readings[path] for path in chunk.paths]
 
@@ -162,96 +161,107 @@ def stamp_at(root_path: bytes, path: bytes, follow_links: bool = False) -> Stamp
     return None if status is None else Stamp.of(status)
 
 
-def _look(  # noqa: PLR0911 - each way that it can end
-    folders: OpenFolders,
-    statuses: Statuses,
-    path: bytes,
-    chunk: Chunk,
-    read: Read,
-    now_ns: Callable[[], int],
-    *,
-    before_ns: int,
-    hold: Hold | None = None,
-) -> Reading:
-    """Read one file; `before_ns` is the time shortly before, or 0."""
-    try:
-        file_descriptor = _open_file(folders, path)
-    except BlockingIOError:  # another program holds a write lease: Samba does for its clients
-        return Reading(path=path, waiting=Waiting.WRITER)
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            return Reading(path=path, gone=True)
-        return Reading(path=path, problem=_environment(error))
-    try:
-        status = statuses.of(file_descriptor)
-        return _judge_and_read(
-            file_descriptor, status, path, chunk, read, now_ns, before_ns=before_ns, hold=hold
-        )
-    except OSError as error:
-        return Reading(path=path, problem=_environment(error))
-    except MemoryError:  # the next line must allocate very little
-        return Reading(path=path, problem=NO_MEMORY)
-    except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
-        return Reading(path=path, problem=problem_of(error, "extract", path))
-    finally:
-        os.close(file_descriptor)
+class _Files:
+    """Reads the files of a chunk, one after the other."""
 
+    __slots__ = ("_chunk", "_folders", "_granularity_ns", "_now_ns", "_read", "_status_of")
 
-def _judge_and_read(
-    file_descriptor: int,
-    status: Status,
-    path: bytes,
-    chunk: Chunk,
-    read: Read,
-    now_ns: Callable[[], int],
-    *,
-    before_ns: int,
-    hold: Hold | None = None,
-) -> Reading:
-    if not stat.S_ISREG(status.st_mode):
-        return Reading(path=path, gone=True)
-    stamp = Stamp.of(status)
-    if is_settled(stamp, before_ns, chunk.evidence.granularity_ns):
+    def __init__(
+        self, folders: OpenFolders, chunk: Chunk, read: Read, now_ns: Callable[[], int]
+    ) -> None:
+        self._folders = folders
+        self._chunk = chunk
+        self._read = read
+        self._now_ns = now_ns
+        self._granularity_ns = chunk.evidence.granularity_ns
+        self._status_of = Statuses(births=chunk.evidence.births).of
+
+    def look(self, path: bytes, before_ns: int = 0, hold: Hold | None = None) -> Reading:
+        """Read one file; `before_ns` is the time shortly before, or 0."""
+        try:
+            file_descriptor = _open_file(self._folders, path)
+        except OSError as error:
+            return _unopened(path, error)
+        try:
+            status = self._status_of(file_descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return Reading(path=path, gone=True)
+            return self._judge_and_read(file_descriptor, status, path, before_ns, hold)
+        except OSError as error:
+            return Reading(path=path, problem=_environment(error))
+        except MemoryError:  # the next line must allocate very little
+            return Reading(path=path, problem=NO_MEMORY)
+        except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
+            return Reading(path=path, problem=problem_of(error, "extract", path))
+        finally:
+            os.close(file_descriptor)
+
+    def _judge_and_read(
+        self, file_descriptor: int, status: Status, path: bytes, before_ns: int, hold: Hold | None
+    ) -> Reading:
+        chunk = self._chunk
+        stamp = Stamp.of(status)
         verdict = Wholeness.READ  # nearly always
-    else:
-        verdict = _verdict(file_descriptor, stamp, chunk.evidence_of(path), now_ns, hold)
-        if verdict in WAITING:
-            return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
+        if not is_settled(stamp, before_ns, self._granularity_ns):
+            evidence = chunk.evidence_of(path)
+            verdict = _verdict(file_descriptor, stamp, evidence, self._now_ns, hold)
+            if verdict in WAITING:
+                return Reading(path=path, stamp=stamp, waiting=WAITING[verdict])
 
-    found = problem = None
-    file = _OpenFile(file_descriptor, stamp.size, ours_only=chunk.plain, keep_tags=chunk.keep_tags)
-    try:
-        found = read(cast("BinaryIO", file), suffix_of(path[path.rfind(b"/") + 1 :]))
-    except Declined:  # its bytes are counted when it is read again
-        return Reading(path=path, stamp=stamp, waiting=Waiting.READER)
-    except (Refused, PictureError, PlaylistError) as refused:
+        found = problem = None
+        file = _OpenFile(file_descriptor, stamp.size, chunk.plain, chunk.keep_tags)
         suffix = suffix_of(path[path.rfind(b"/") + 1 :])
-        problem = _refusal(file, stamp.size, suffix, refused)
-    except OSError as error:
-        problem = _environment(error)
-    except MemoryError:  # the reader's memory is freed after this block
-        problem = NO_MEMORY
-    except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
-        problem = problem_of(error, "extract", path)
-    after = os.fstat(file_descriptor)
-    if (  # a descriptor's inode stays the same
-        after.st_ctime_ns != status.st_ctime_ns
-        or after.st_mtime_ns != status.st_mtime_ns
-        or after.st_size != status.st_size
-    ):
-        return Reading(path=path, waiting=Waiting.CHANGING, opened=True, bytes_read=file.bytes_read)
-    return Reading(
-        path=path,
-        stamp=stamp,
-        track=found if isinstance(found, Track) else None,
-        problem=problem,
-        writer=verdict is Wholeness.READ_HELD,
-        opened=True,
-        bytes_read=file.bytes_read,
-        birth_ns=status.birth_ns,
-        picture=found if isinstance(found, PictureFacts) else None,
-        playlist=found if isinstance(found, PlaylistFacts) else None,
-    )
+        try:
+            found = self._read(cast("BinaryIO", file), suffix)
+        except Declined:  # its bytes are counted when it is read again
+            return Reading(path=path, stamp=stamp, waiting=Waiting.READER)
+        except (Refused, PictureError, PlaylistError) as refused:
+            problem = _refusal(file, stamp.size, suffix, refused)
+        except OSError as error:
+            problem = _environment(error)
+        except MemoryError:  # the reader's memory is freed after this block
+            problem = NO_MEMORY
+        except Exception as error:  # noqa: BLE001 - a problem of this file only (rule R9)
+            problem = problem_of(error, "extract", path)
+        after = os.fstat(file_descriptor)
+        if (  # a descriptor's inode stays the same
+            after.st_ctime_ns != status.st_ctime_ns
+            or after.st_mtime_ns != status.st_mtime_ns
+            or after.st_size != status.st_size
+        ):
+            return Reading(
+                path=path, waiting=Waiting.CHANGING, opened=True, bytes_read=file.bytes_read
+            )
+        if isinstance(found, Track):  # nearly always
+            return Reading(
+                path=path,
+                stamp=stamp,
+                track=found,
+                writer=verdict is Wholeness.READ_HELD,
+                opened=True,
+                bytes_read=file.bytes_read,
+                birth_ns=status.birth_ns,
+            )
+        return Reading(
+            path=path,
+            stamp=stamp,
+            problem=problem,
+            writer=verdict is Wholeness.READ_HELD,
+            opened=True,
+            bytes_read=file.bytes_read,
+            birth_ns=status.birth_ns,
+            picture=found if isinstance(found, PictureFacts) else None,
+            playlist=found if isinstance(found, PlaylistFacts) else None,
+        )
+
+
+def _unopened(path: bytes, error: OSError) -> Reading:
+    """The reading of a file that could not be opened."""
+    if isinstance(error, BlockingIOError):  # another program holds a write lease, as Samba does
+        return Reading(path=path, waiting=Waiting.WRITER)
+    if error.errno in NOT_THERE:
+        return Reading(path=path, gone=True)
+    return Reading(path=path, problem=_environment(error))
 
 
 def _verdict(
@@ -284,7 +294,11 @@ class _OpenFile:
     __slots__ = ("_at", "_descriptor", "_size", "bytes_read", "keep_tags", "ours_only")
 
     def __init__(
-        self, descriptor: int, size: int, *, ours_only: bool, keep_tags: frozenset[str]
+        self,
+        descriptor: int,
+        size: int,
+        ours_only: bool,  # noqa: FBT001 - once a file
+        keep_tags: frozenset[str],
     ) -> None:
         self._descriptor = descriptor
         self._size = size

@@ -92,7 +92,8 @@ def _read(module: str, window: Window, suffix: bytes) -> Track:
     """The track that a module reads, with the essence of its sound, and the share that is there."""
     track = _reader(module)(window, suffix)
     # Made a moment ago, and not handed out yet: a copy would take as long as the essence itself.
-    force_setattr(track, "short", share_there(window))  # first: it leaves the head in the window
+    if not window.is_measured:
+        force_setattr(track, "short", share_there(window))
     force_setattr(track, "essence", _essence()(window, track.codec))
     return track
 

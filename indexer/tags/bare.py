@@ -26,15 +26,7 @@ ADTS_MASK = 0xFFF6
 
 
 def read(window: Window, suffix: bytes) -> Track:
-    match suffix:
-        case b".aac" | b".adts":
-            return _read_aac(window)
-        case b".ac3" | b".eac3" | b".ec3":
-            return _read_ac3(window)
-        case b".tta":
-            return _read_true_audio(window)
-        case _:
-            return _read_mpeg(window)
+    return READERS.get(suffix, _read_mpeg)(window)
 
 
 def is_adts(window: Window) -> bool:
@@ -160,3 +152,14 @@ def _read_true_audio(window: Window) -> Track:
     info.bits_per_sample = int.from_bytes(header[8:10], "little")
     info.bitrate = columns.mean_bitrate(window.size - begin, info.length)
     return _track(window, "tta", info, tag, lossless=True)
+
+
+READERS = {
+    b".aac": _read_aac,
+    b".adts": _read_aac,
+    b".ac3": _read_ac3,
+    b".eac3": _read_ac3,
+    b".ec3": _read_ac3,
+    b".tta": _read_true_audio,
+}
+"""Suffix -> its reader; all others are of MPEG audio."""

@@ -45,6 +45,9 @@ PLAIN = frozenset(Track.__struct_fields__) - {
 }  # fmt: skip
 """Columns whose single text is stored unchanged."""
 
+ALONE = LISTS | {name: name for name in further.NAMES}
+"""Columns whose single text is stored as a tuple of it -> the field, or the name of another tag."""
+
 LARGEST_NUMBER = 2**31 - 1
 SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
@@ -95,22 +98,21 @@ def made(
 ) -> Track:
     """A track from its fields and stream info (attributes as mutagen names them, all optional).
 
-    `sample_rate` is for a format whose info lacks it. The bit depth of a lossy stream is chosen by
-    the decoder, and is omitted.
+    `fields` are used up. `sample_rate` is for a format whose info lacks it. The bit depth of a
+    lossy stream is chosen by the decoder, and is omitted.
     """
+    if not further.is_plain(fields):
+        further.gather(fields)
     if has_picture:
         fields["has_picture"] = True
-    if not further.is_plain(fields):
-        fields = further.gathered(fields)
-    return Track(
-        codec=codec,
-        duration=_seconds(getattr(info, "length", None)),
-        bitrate=_amount(getattr(info, "bitrate", None)),
-        sample_rate=_amount(getattr(info, "sample_rate", sample_rate)),
-        channels=_amount(getattr(info, "channels", None)),
-        bit_depth=_amount(getattr(info, "bits_per_sample", None)) if lossless else None,
-        **fields,
-    )
+    fields["codec"] = codec
+    fields["duration"] = _seconds(getattr(info, "length", None))
+    fields["bitrate"] = _amount(getattr(info, "bitrate", None))
+    fields["sample_rate"] = _amount(getattr(info, "sample_rate", sample_rate))
+    fields["channels"] = _amount(getattr(info, "channels", None))
+    if lossless:
+        fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None))
+    return Track(**fields)
 
 
 def mean_bitrate(size: int, length: float) -> float:
@@ -140,10 +142,13 @@ def fields_of(column: str, several: Sequence[str]) -> Fields:
 
 def part_of(column: str, several: Sequence[str]) -> Part:
     """Like `fields_of`, without its cache, for a caller that has its own."""
-    if column in PLAIN and len(several) == 1:  # nearly always
+    if len(several) == 1:  # nearly always
         text = several[0]
         if text.isascii() and text[-1:] > " " and "\0" not in text:  # not blank, nothing to clean
-            return {column: text}
+            if column in PLAIN:
+                return {column: text}
+            if column in ALONE:
+                return {ALONE[column]: (text,)}
     if column in NUMBERS:
         return _numbers(column, _first(several))
     if column in further.NAMES or column[:1] == further.MARK:

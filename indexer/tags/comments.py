@@ -97,6 +97,11 @@ COUNT_LIMIT = 10_000
 """Maximum comments read here of one file. A guess: a file has 20."""
 SHORT = 128
 """Maximum bytes of a comment that is cached, since short ones repeat. A guess."""
+OF_ONE_FILE = frozenset(
+    b"title titlesort isrc musicbrainz_trackid musicbrainz_releasetrackid musicbrainz_workid"
+    b" acoustid_id".split()
+)
+"""Keys of comments that differ in each file: the cache is left to those that repeat."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: three comments of a file are unique to it."""
 
@@ -108,8 +113,15 @@ Comment = tuple[str, str, columns.Fields]
 
 NO_MATTER: Comment = ("", "", {})
 """A comment that belongs to no column."""
-SECOND_CHOICE = ""
-"""Not a field of a track. Marks a key of `OTHER_KEYS`, whose use depends on the other comments."""
+SECOND_CHOICES: dict[str, str] = {
+    OTHER_NAMES[key]: "year" if column == "date" else columns.LISTS.get(column, column)
+    for column, keys in OTHER_KEYS.items()
+    for key in keys
+    if not key.startswith("r128_")
+}
+"""Not a field of a track: the name of a key of `OTHER_KEYS`, whose use depends on the other
+comments -> the field of a track beside which it is not used. (A date gives way to one with a
+year.)"""
 
 KEPT: dict[bytes, Comment] = {}
 """Cache of short comments: files of an album share most of them. Not `lru_cache`, whose look-up
@@ -146,24 +158,26 @@ def read_comments(content: bytes, keep: further.Keep = further.NOTHING) -> tuple
     if count > COUNT_LIMIT:
         raise error("more comments than any file has")
     found = []
+    kept = KEPT.get
     for _ in range(count):
         (size,) = _number(content, at)
         begin = at + 4
         at = begin + size
         item = content[begin:at]
-        comment = KEPT.get(item) if size <= SHORT else None
-        found.append(comment or comment_of(item))
-        if keep and found[-1] is NO_MATTER:
-            found[-1] = other_comment(item, keep)
+        comment = kept(item) or comment_of(item)
+        if keep and comment is NO_MATTER:
+            comment = other_comment(item, keep)
+        found.append(comment)
     return together(found), at
 
 
 def comment_of(item: bytes) -> Comment:
     """One comment, `KEY=text`."""
     key, separator, value = item.partition(b"=")
-    name = KEYS.get(key.lower()) if separator else None
+    key = key.lower()
+    name = KEYS.get(key) if separator else None
     comment = NO_MATTER if name is None else named(name, value.decode("utf-8", "replace"))
-    if len(item) <= SHORT:
+    if len(item) <= SHORT and key not in OF_ONE_FILE:
         if len(KEPT) >= KEPT_LIMIT:
             KEPT.clear()
         KEPT[item] = comment
@@ -183,19 +197,34 @@ def _other_column(key: str, keep: further.Keep) -> str | None:
 
 def named(name: str, text: str) -> Comment:
     """A comment by the name used here."""
-    if name in PICTURE_KEYS:
-        return name, text, {"has_picture": True} if text else {}
+    if name not in OTHERS:  # nearly always
+        return name, text, columns.part_of(name, (text,))
+    if name in SECOND_CHOICES:
+        return name, text, {name: text}
     if name in R128_GAINS:
         gain = f"{int(text) / 256 + 5:.2f} dB" if _R128.fullmatch(text) else ""
         return name, gain, columns.part_of(R128_GAINS[name], (gain,))
-    if name in OTHERS:
-        return name, text, {SECOND_CHOICE: text}
-    return name, text, columns.part_of(name, (text,))
+    return name, text, {"has_picture": True} if text else {}
 
 
 def together(found: Sequence[Comment]) -> Comments:
     fields = columns.added(found)
-    return Comments(found, None if fields is None or SECOND_CHOICE in fields else fields)
+    if fields is None or SECOND_CHOICES.keys().isdisjoint(fields):
+        return Comments(found, fields)
+    return Comments(found, _without_second_choices(fields))
+
+
+def _without_second_choices(fields: columns.Fields) -> columns.Fields | None:
+    """The fields, if each second choice stands beside a first one, as Picard's totals do.
+
+    None if one may be needed.
+    """
+    for name, field in SECOND_CHOICES.items():
+        if name in fields:
+            del fields[name]
+            if field not in fields or (field == "year" and fields[field] is None):
+                return None
+    return fields
 
 
 def comments_of(pairs: Iterable[tuple[str, str]], keep: further.Keep = further.NOTHING) -> Comments:

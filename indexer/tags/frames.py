@@ -136,6 +136,11 @@ ARTISTS_BESIDE = "TXXX"
 FOREIGN: Frame = ("", [], {})
 """A frame that belongs to no column."""
 
+OF_ONE_FILE = frozenset({
+    "TIT2", "TSOT", "TSRC", "UFID:http://musicbrainz.org", "TXXX:MusicBrainz Release Track Id",
+    "TXXX:MusicBrainz Work Id", "TXXX:Acoustid Id",
+})  # fmt: skip
+"""Keys of frames that differ in each file: the cache is left to those that repeat."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
 KEPT: dict[bytes, Frame] = {}
@@ -160,6 +165,8 @@ def short_frame(content: bytes) -> Frame | None:
         return None
     else:
         frame = frame_of(key, content[HEADER_SIZE:])
+    if frame[0] in OF_ONE_FILE:
+        return frame
     if len(KEPT) >= KEPT_LIMIT:
         KEPT.clear()
     KEPT[content] = frame
@@ -172,21 +179,21 @@ def is_name(name: bytes) -> bool:
 
 
 def frame_of(name: str, payload: bytes) -> Frame:
+    column = FRAMES.get(name)
     if name == "UFID":
         owner, _, identifier = payload.partition(b"\0")
         key, texts = f"UFID:{owner.decode('latin-1')}", [identifier.decode("utf-8", "replace")]
         column = FRAMES.get(key)
     elif len(payload) == 1:  # only the encoding byte
         return FOREIGN
-    elif name in FRAMES:
+    elif column is not None:
         key, texts = name, decode(payload[0], payload[1:])
-        column = FRAMES[name]
         if name == "TCON":
             texts = genres(texts)
     elif name == "TXXX":
         description, *texts = decode(payload[0], payload[1:])
         key = f"TXXX:{description}"
-        column = USER_TEXTS.get(description.rstrip("\0").lower())
+        column = USER_TEXTS.get(description.lower())
     elif name == "COMM":
         language = payload[1:4].decode("ascii")
         description, *texts = decode(payload[0], payload[4:])
@@ -316,13 +323,6 @@ def _is_below(number: str, limit: int) -> bool:
     return len(number.lstrip("0")) <= _LONGEST_CODE and int(number[-_LONGEST_CODE:]) < limit
 
 
-def _apart(text: str) -> list[str]:
-    """The texts between NULs, which may be padding, too."""
-    if text.count("\0") > VALUES_LIMIT:
-        text = text.rstrip("\0")
-    return text.split("\0", VALUES_LIMIT + 2)
-
-
 def decode(encoding: int, data: bytes) -> list[str]:
     """The texts in `data`, terminated or separated by NULs; at least one."""
     if not data:
@@ -340,7 +340,14 @@ def decode(encoding: int, data: bytes) -> list[str]:
         return [text]
     if end == len(text) - 1:
         return [text[:end]]
-    values = _apart(text)
+    return _apart(encoding, text)
+
+
+def _apart(encoding: int, text: str) -> list[str]:
+    """The texts between NULs."""
+    if text.count("\0") > VALUES_LIMIT:
+        text = text.rstrip("\0")  # padding
+    values = text.split("\0", VALUES_LIMIT + 2)
     other_order = encoding == 1 and any(text.startswith("\ufffe") for text in values[1:])
     if other_order or len(values) > VALUES_LIMIT:
         raise NotPlain

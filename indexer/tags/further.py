@@ -7,15 +7,12 @@ setting `keep_tags` names it, or all (`*`).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from indexer import tag_names
 from indexer.model import Track
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NAMES: Final = tag_names.NAMES
 """The tags that are always read."""
@@ -49,19 +46,16 @@ def column_of(name: str, keep: Keep) -> str | None:
     return None
 
 
-def gathered(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a track: its own ones, and the other ones in `tags`."""
-    own: dict[str, Any] = {}
+def gather(fields: dict[str, Any]) -> None:
+    """Leave a track's own fields, and put the other ones into `tags`."""
     others = []
-    for name, value in fields.items():
-        if name in _OF_TRACK:
-            own[name] = value
-        elif value:
+    for name in fields.keys() - _OF_TRACK:
+        value = fields.pop(name)
+        if value:
             others.append((name.removeprefix(MARK), value))
     if others:
         others.sort()
-        own["tags"] = _encoded(tuple(others))
-    return own
+        fields["tags"] = _encoded(tuple(others))
 
 
 @lru_cache(maxsize=256)

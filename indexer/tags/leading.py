@@ -54,7 +54,7 @@ LONGEST = 8
 
 def size_of(header: bytes) -> int:
     """Bytes of the ID3v2 tag, of any version, that begins with these ten; 0 if none does."""
-    if len(header) < HEADER_SIZE or header[:3] != b"ID3" or 0xFF in header[3:5]:
+    if header[:3] != b"ID3" or len(header) < HEADER_SIZE or 0xFF in header[3:5]:
         return 0
     size = 0
     for byte in header[6:10]:
@@ -97,6 +97,8 @@ def suffix_at(window: Window, at: int) -> bytes:
     head = window.peek(at, LONGEST)
     if head[4:] == b"ftyp":
         return b".m4a"
+    if head[:4] in BEGINNINGS:  # nearly always
+        return BEGINNINGS[head[:4]]
     return next((BEGINNINGS[one] for one in BEGINNINGS if head.startswith(one)), b"")
 
 

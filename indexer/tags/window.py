@@ -55,6 +55,7 @@ class Window:
         "_at",
         "_block",
         "_budget",
+        "_head",
         "_read_at",
         "_seeks",
         "_start",
@@ -79,6 +80,8 @@ class Window:
         self._seeks = 0
         self._start = 0
         self._block = b""
+        self._head = b""
+        """The first block, when there is another one: the format is asked for there again."""
         self._tail: bytes | None = None
         self.size = file.seek(0, os.SEEK_END)
         self.is_measured = False
@@ -138,21 +141,30 @@ class Window:
         if size <= 0:
             return b""
         if first < 0 or first + size > len(self._block):
+            if at + size <= len(self._head):
+                return self._head[at : at + size]
             if size >= BLOCK:
                 return self.fetch(at, size)
-            self._block = self.fetch(at, BLOCK if left > BLOCK else left)
-            self._start = at
+            self._fill(at, BLOCK if left > BLOCK else left)
             first = 0
         return self._block[first : first + size]
 
     def glance(self, at: int, size: int) -> bytes:
-        """Like `peek`, without reading a whole block: for headers that are far apart."""
+        """Like `peek`, without reading a whole block: for headers that are far apart.
+
+        At the end of the file it does: what is asked for next mostly stands there, too.
+        """
         first = at - self._start
         if first >= 0 and (
             first + size <= len(self._block) or self._start + len(self._block) >= self.size
         ):
             return self._block[first : first + size]
+        if at + size <= len(self._head):
+            return self._head[at : at + size]
         left = self.size - at
+        if 0 < left <= BLOCK:
+            self._fill(at, left)
+            return self._block[:size]
         if size > left:
             size = left
         return self.fetch(at, size) if size > 0 else b""
@@ -177,11 +189,19 @@ class Window:
         """
         end = self._start + len(self._block)
         if at < self._start or (at + size > end and end < self.size):
+            if at + size <= len(self._head):
+                return self._head, 0
             left = self.size - at
             wanted = size if size > BLOCK else BLOCK
-            self._block = self.fetch(at, wanted if wanted < left else left) if left > 0 else b""
-            self._start = at
+            self._fill(at, wanted if wanted < left else left)
         return self._block, self._start
+
+    def _fill(self, at: int, size: int) -> None:
+        """Replace the block."""
+        if not self._start:
+            self._head = self._block
+        self._block = self.fetch(at, size) if size > 0 else b""
+        self._start = at
 
     @property
     def tail(self) -> bytes:

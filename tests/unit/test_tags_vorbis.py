@@ -193,6 +193,30 @@ def test_short_comments_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatc
     assert 0 < len(comments.KEPT) <= 3
 
 
+def test_no_title_takes_the_place_of_a_text_that_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comments, "KEPT", {})
+    assert flac(("title", "Jóga"), ("artist", "Björk")).title == "Jóga"
+    assert set(comments.KEPT) == {"artist=Björk".encode()}
+
+
+@pytest.mark.parametrize("track", ["3", "3/9"])
+def test_totals_under_two_keys_each_need_no_second_look(
+    track: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Picard writes them so."""
+    pairs = [("TRACKNUMBER", track), ("TRACKTOTAL", "12"), ("TOTALTRACKS", "13")]
+    expected = comments.values_of(comments.comments_of(pairs).texts())
+    assert (expected["track"], expected["track_total"]) == ([track], ["12"])
+    if track == "3":
+        monkeypatch.setattr(comments, "values_of", lambda _texts: pytest.fail("a second look"))
+    assert flac(*pairs).track_total == (12 if track == "3" else 9)
+
+
+def test_a_second_date_is_taken_beside_one_without_a_year() -> None:
+    assert flac(("DATE", "May"), ("YEAR", "1990")).year == 1990
+    assert flac(("DATE", "1991"), ("YEAR", "1990")).year == 1991
+
+
 def test_what_is_kept_of_one_file_is_not_changed_by_the_next() -> None:
     picture = ("METADATA_BLOCK_PICTURE", "x")
     assert ogg(("title", "Jóga"), picture).has_picture

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -65,6 +66,30 @@ def test_small_reads_beside_each_other_are_one_read_of_the_file() -> None:
     window = Window(file)
     assert b"".join(window.read(9) for _ in range(100)) == CONTENT[:900]
     assert file.reads == 1
+
+
+def test_the_head_and_the_end_of_a_file_are_read_once() -> None:
+    file = io.BytesIO(CONTENT)
+    reads: list[tuple[int, int]] = []
+
+    class Counted:
+        def seek(self, _offset: int, _whence: int) -> int:
+            return len(CONTENT)
+
+        def read_at(self, at: int, size: int) -> bytes:
+            reads.append((at, size))
+            file.seek(at)
+            return file.read(size)
+
+    window = Window(cast("BinaryIO", Counted()))
+    end = len(CONTENT) - 500
+    assert window.peek(0, 10) == CONTENT[:10]
+    assert window.glance(end, 4) == CONTENT[end : end + 4]
+    assert window.tail == CONTENT[-TAIL:]
+    assert window.peek(20, 30) == window.glance(20, 30) == CONTENT[20:50]
+    assert window.hold(BLOCK - 8, 8) == (CONTENT[:BLOCK], 0)
+    assert window.glance(end + 90, 1000) == CONTENT[end + 90 :]
+    assert reads == [(0, BLOCK), (end, 500)]
 
 
 def test_a_file_that_was_cut_short_meanwhile_just_ends() -> None:

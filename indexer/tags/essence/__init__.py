@@ -14,6 +14,7 @@ readers say where they met the sound (`Window.sound`).
 from __future__ import annotations
 
 from _blake2 import blake2b  # `hashlib` would load 3 MB of OpenSSL into a daemon
+from functools import cache
 from importlib import import_module
 from struct import error
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,8 @@ from indexer.tags.essence.bounds import end_of_sound
 from indexer.tags.essence.unknown import UnknownSound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from indexer.tags.window import Part, Window
 
 __all__ = ("NONE", "SIZE", "digest", "essence_of", "middle")
@@ -62,27 +65,29 @@ def essence_of(window: Window, codec: str) -> bytes:
 
 
 def _essence(window: Window, codec: str) -> bytes:
-    begin = 0
-    if window.peek(0, 3) == b"ID3":
-        begin = leading.size_of(window.peek(0, leading.HEADER_SIZE))
-        if codec not in MPEG or not window.sound:
-            begin = leading.end_of_tags(window)
-    suffix = b"" if codec in MPEG and window.sound else _suffix_at(window, begin)
+    parts = window.sound
+    if codec in MPEG and parts:
+        return digest(codec, *middle(window, [(parts[0][0], end_of_sound(window))]))
+    begin = leading.end_of_tags(window)
+    suffix = _suffix_at(window, begin)
     if suffix in OF_THEIR_OWN:
         if begin:
             from indexer.tags.pieces import window_on
 
-            parts = [(start - begin, end - begin) for start, end in window.sound]
             window = window_on(window, (begin, window.size))
-            window.sound = parts
-        module = import_module(f"indexer.tags.essence.{OF_THEIR_OWN[suffix]}")
-        found: bytes = module.essence_of(window, codec)
-        return found
-    parts = window.sound
+            window.sound = [(start - begin, end - begin) for start, end in parts]
+        return _of_its_own(OF_THEIR_OWN[suffix])(window, codec)
     if suffix not in CHUNKED:
-        at = parts[0][0] if parts and codec in MPEG else begin
-        parts = [(at, end_of_sound(window))]
+        parts = [(begin, end_of_sound(window))]
     return digest(codec, *middle(window, parts))
+
+
+@cache
+def _of_its_own(module: str) -> Callable[[Window, str], bytes]:
+    """Import the module when its first file comes."""
+    of_it: Callable[[Window, str], bytes]
+    of_it = import_module(f"indexer.tags.essence.{module}").essence_of
+    return of_it
 
 
 def _suffix_at(window: Window, begin: int) -> bytes:
@@ -102,7 +107,12 @@ def digest(codec: str, length: int, content: bytes) -> bytes:
 
 def middle(window: Window, parts: list[Part]) -> tuple[int, bytes]:
     """The length of the sound in these parts, and the bytes in the middle of it."""
-    total = sum(end - begin for begin, end in parts)
+    if len(parts) == 1:  # nearly always
+        begin, end = parts[0]
+        total = max(0, end - begin)
+        size = min(PIECE, total)
+        return total, window.glance(begin + (total - size) // 2, size)
+    total = sum([end - begin for begin, end in parts])
     at = max(0, (total - PIECE) // 2)
     left = min(PIECE, total)
     content = b""

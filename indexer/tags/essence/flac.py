@@ -19,6 +19,7 @@ INFO_AT: Final = 8
 INFO_SIZE: Final = 34
 NUMBERS_AT, MD5_AT = 10, 18
 """Offsets in STREAMINFO: rate, channels, depth and the number of samples; MD5 of the samples."""
+NO_MD5: Final = bytes(16)
 LAST: Final = 0x80
 BLOCKS_LIMIT: Final = 1000
 """Maximum blocks before the sound. A guess: a file has six."""
@@ -37,7 +38,7 @@ def essence_of(window: Window, codec: str) -> bytes:
 def of_stream_info(info: bytes) -> bytes:
     """The essence that STREAMINFO tells; empty if it has no checksum."""
     md5 = info[MD5_AT:INFO_SIZE]
-    if len(info) < INFO_SIZE or not any(md5):
+    if len(info) < INFO_SIZE or md5 == NO_MD5:
         return b""
     return essence.digest("flac", 0, info[NUMBERS_AT:INFO_SIZE])
 

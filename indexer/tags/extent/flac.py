@@ -62,7 +62,7 @@ def share_there(window: Window, begin: int) -> float | None:
     longest = int.from_bytes(info[15:18])
     reach = min(max(longest + HEADER, LEAST), MOST) if longest else USUAL
     if any(frame.end >= stream.total for frame in _frames(_tail(window, reach), stream)):
-        return None
+        return None  # nearly always by the first frame that is looked at
     found = sorted(_frames(_tail(window, MOST), stream))
     if any(frame.end >= stream.total for frame in found):
         return None
@@ -94,11 +94,11 @@ def _tail(window: Window, reach: int) -> bytes:
 
 
 def _frames(block: bytes, stream: _Stream) -> Iterator[Frame]:
-    """The frames that begin in a block."""
+    """The frames that begin in a block, the last ones first."""
     for mark in MARKS:
-        at = -1
+        at = len(block)
         for _ in range(CANDIDATES):
-            at = block.find(mark, at + 1)
+            at = block.rfind(mark, 0, at + 1)
             if at < 0:
                 break
             frame = _frame(block[at : at + HEADER], stream)

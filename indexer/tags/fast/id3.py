@@ -102,7 +102,7 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
         if not window.keep:
             at = start + _short_frames(block[: end - start], at - start, found)
         if at + HEADER_SIZE > end:
-            if any(window.peek(at, end - at)):
+            if at < end and any(window.peek(at, end - at)):
                 raise NotPlain
             break
         first = at - start

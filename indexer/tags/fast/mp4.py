@@ -61,6 +61,8 @@ ITEM_LIMIT = 64 * 1024
 """Maximum bytes of one item. A guess: 4 KB of a comment are kept."""
 SHORT = 192
 """Maximum bytes of an item that is cached, since short items repeat. A guess."""
+OF_ONE_FILE = frozenset({"title", "titlesort", "isrc", "mb_trackid"})
+"""Fields of items that differ in each file: the cache is left to those that repeat."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three items of a file are unique to it."""
 KEPT: dict[bytes, columns.Fields] = {}
@@ -229,6 +231,7 @@ def _movie(window: Window) -> Atom:
     if movie is None:
         raise NotPlain
     window.sound = media
+    window.is_measured = at <= window.size  # the last atom ends in the file, as those before it
     return movie
 
 
@@ -363,7 +366,7 @@ def fields_of(item: bytes) -> columns.Fields:
         field = columns.LISTS.get(column, column)
         fields[field] = getattr(SILENT, field, ())
         fields.update(columns.part_of(column, texts))
-    if len(item) <= SHORT:
+    if len(item) <= SHORT and OF_ONE_FILE.isdisjoint(fields):
         if len(KEPT) >= KEPT_LIMIT:
             KEPT.clear()
         KEPT[item] = fields

@@ -89,16 +89,18 @@ def stream(window: Window, begin: int) -> Stream | None:
     frame = frame_of(head[:4])
     if frame is None:
         return None
+    size = window.size - begin
+    at = frame.xing_at
+    if at and head[at : at + 4] in XING_MARKS:  # nearly always
+        window.sound = [(begin + frame.size, window.size)]
+        window.is_measured = announced_size(head, frame) <= size
+        return stream_by_xing(head, frame, size)
     window.sound = [(begin + (frame.size if is_no_sound(head, frame) else 0), window.size)]
-    if frame.xing_at:
-        if head[frame.xing_at : frame.xing_at + 4] in XING_MARKS:
-            window.is_measured = announced_size(head, frame) <= window.size - begin
-            return stream_by_xing(head, frame, window.size - begin)
-        if head[VBRI_AT : VBRI_AT + 4] == b"VBRI":
-            return None
+    if at and head[VBRI_AT : VBRI_AT + 4] == b"VBRI":
+        return None
     block, start = window.hold(begin, FRAMES_REACH)
     window.is_measured = True
-    info = _constant(block, begin - start, frame, window.size - begin)
+    info = _constant(block, begin - start, frame, size)
     if info is not None and not is_steady(window, block, begin - start, frame):
         from indexer.tags.fast.mpeg_length import measured
 

@@ -20,9 +20,9 @@ HEADER_SIZE = 27
 LACING_LIMIT = 255
 PAGES_LIMIT = 5000
 """Maximum pages of comments. A guess: 300 MB with the page size of libogg."""
-TAILS = (4 * 1024, 16 * 1024, 64 * 1024)
+TAILS = (8 * 1024, 16 * 1024, 64 * 1024)
 """Bytes from the end in which the last page is searched; mutagen uses the largest. libvorbis begins
-a page every 4 KB, opusenc every second."""
+a page every 4 KB, opusenc every second. The essence takes the first of them, too."""
 NO_POSITION = -1
 
 _header = Struct("<4sBBqII4xB").unpack_from
