@@ -275,6 +275,8 @@ class Library(Lookup):
             busy_timeout_s=settings.busy_timeout,
         )
         with closing(opened) as connection, explained(self._database):
+            if paths:
+                self._check_known(connection, paths, roots.watched(connection))
             scrubber = Scrubber(
                 connection, settings, rate=rate, days=days, listener=listener, stop=stop
             )

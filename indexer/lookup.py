@@ -146,6 +146,13 @@ class Lookup(Closable):
         with explained(self._database):
             return history.why_unknown(self._reading(), path)
 
+    def why_no_change(self, under: bytes) -> str | None:
+        """What is to be said of a path or an id of which no change was ever known; else None."""
+        from indexer import history
+
+        with explained(self._database):
+            return history.why_no_change(self._reading(), under)
+
     def changes(
         self, since: int = 0, choice: Choice = EVERYTHING, *, limit: int | None = None
     ) -> Iterator[report.ChangeRow]:

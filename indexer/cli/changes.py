@@ -25,7 +25,7 @@ from indexer.cli.arguments import (
 from indexer.cli.listing import listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import number
+from indexer.cli.terminal import file_text, number
 from indexer.errors import UsageError
 from indexer.model import ChangeKind
 from indexer.report import ChangeRow
@@ -116,6 +116,11 @@ def changes(
             first, last = between or (since or 0, None)
             return _told(session, library, first, last, summary=summary, tags=tags)
         rows = _asked(session, library, since, kinds, under, limit, follow=follow)
+        unknown = None if under is None else library.why_no_change(under)
+        if under is not None and unknown is not None:
+            say(f"{file_text(under)}: {unknown}")
+            if not follow:  # what is followed may come
+                return 1
         fields = ChangeRow.__struct_fields__
         session.answer_rows(rows, answers.change_line, fields, library, at_once=follow)
     return 0
@@ -194,7 +199,7 @@ def _asked(
 )
 @click.argument("when", type=since_argument, metavar="WHEN|SEQ")
 @click.argument("words", nargs=-1, type=text_argument, metavar="[WORDS]...")
-@limit_option
+@limit_option(50)
 @listing_options(with_words=True)
 @json_option
 @click.pass_obj

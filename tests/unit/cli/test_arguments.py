@@ -47,6 +47,8 @@ def test_help_fits_a_terminal_and_shows_two_examples(
     code, out, err = indexer(*command, "--help")
     lines = out.splitlines()
     assert (code, err) == (0, "")
+    assert not command or "  -h, --help" in out
+    assert indexer(*command, "-h") == (code, out, err)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
     assert "..." not in out[out.find("Commands:") :]
