@@ -27,6 +27,7 @@ from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup
 from indexer.process import page_bytes
 from indexer.runs.lock import LockInfo, lock_info
+from indexer.runs.stall import life_of
 from indexer.settings import Settings
 from indexer.status_report import RelayStatus, RootStatus
 from indexer.version import versions
@@ -285,6 +286,11 @@ class Doctor:
                 "daemon", "none is running: changes are not followed",
                 "systemctl start music-watcher, or watcher run",
             )  # fmt: skip
+            return
+        life = life_of(holder.pid)
+        if life is not None and life.is_stopped:
+            detail = f"process {holder.pid} is stopped: changes are not followed"
+            yield _fault("daemon", detail, f"kill -CONT {holder.pid}")
             return
         old = _old_settings(holder, self._settings)
         if old is not None:

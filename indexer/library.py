@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer import errors, places, report, status_report
-from indexer.engine.coordinator import RunCoordinator, coordinating
+from indexer.engine.coordinator import RunCoordinator, coordinating, telling_others
 from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup, Stop, never
@@ -161,7 +161,7 @@ class Library(Lookup):
             "rebuild",
             stop=stop,
             group_may=self._settings.group is not None,
-            busy=lambda current: current.role != "daemon",
+            busy=telling_others(),
         )
         if lock is None and stop():
             raise errors.Interrupted("stopped while waiting for another command; nothing was done")
