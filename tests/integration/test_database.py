@@ -248,20 +248,6 @@ def test_a_long_lived_reader_sees_what_is_written_after_its_log_was_deleted(
         assert [track.title for track in index.tracks()] == ["First", "Second"]
 
 
-@pytest.mark.parametrize("lost", ["-wal", "-shm"])
-def test_what_a_long_lived_reader_scans_after_its_log_was_deleted_others_see(
-    lost: str, music: Path, db: Path
-) -> None:
-    plant(music, {"1.mp3": tagged(title="First")})
-    run("rebuild", music, db=db)
-    with indexer.open(db) as index:
-        assert len(list(index.tracks())) == 1
-        db.with_name(db.name + lost).unlink()
-        plant(music, {"2.mp3": tagged(title="Second")})
-        assert index.scan().added == 1
-        assert len(rows(db, "SELECT id FROM library")) == 2
-
-
 def test_a_long_lived_reader_sees_an_index_that_was_put_in_the_place_of_its_own(
     music: Path, db: Path, tmp_path: Path
 ) -> None:
