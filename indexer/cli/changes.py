@@ -25,7 +25,7 @@ from indexer.cli.arguments import (
 from indexer.cli.listing import listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import file_text, number
+from indexer.cli.terminal import escaped, file_text, number
 from indexer.errors import UsageError
 from indexer.model import ChangeKind
 from indexer.report import ChangeRow
@@ -207,7 +207,8 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     """List the library as it was, by path, or what WORDS find in it.
 
     WHEN is a time (2h, 7d, yesterday, 2026-11-01), SEQ the number of a change; WORDS are those of
-    indexer search, as whole words. Paths and tags are those of that time; what else there was
+    indexer search, in any spelling, the last also as the beginning of a word; parts of words and
+    mistyped ones find nothing. Paths and tags are those of that time; what else there was
     (sizes, covers, lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code
     1: nothing found; 3: it is not known any more.
     """
@@ -226,5 +227,6 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     for line in last:
         say(line)
     if not found:
-        say("nothing found" if words else "the library was empty")
+        typed = escaped(" ".join(words))
+        say(f"nothing found for {typed}" if words else "the library was empty")
     return 0 if found else 1

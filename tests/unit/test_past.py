@@ -140,6 +140,21 @@ def test_a_track_whose_place_was_taken_is_there_until_a_change_tells_that_it_lef
     assert titles_at(library, 2, "one") == [("1.mp3", "One")]
 
 
+def test_the_past_is_searched_in_any_spelling_by_whole_words_and_the_beginning_of_the_last(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("Hyperballad", artist="Björk"), "2.mp3": song("Thunder", artist="AC/DC")})
+    library.scan()
+    put(music, "1.mp3", song("Other", artist="Кино"))
+    library.scan()
+    for words in (["hyper"], ["bjork", "hyp"], ["BJÖRK"]):
+        assert titles_at(library, 2, *words) == [("1.mp3", "Hyperballad")]
+    assert titles_at(library, 2, "acdc") == [("2.mp3", "Thunder")]
+    assert titles_at(library, 3, "kino") == [("1.mp3", "Other")]
+    for words in (["ballad"], ["bjrok"], ["hyp", "bjork"]):
+        assert titles_at(library, 2, *words) == []
+
+
 def test_a_root_that_was_renamed_had_its_old_name_and_guesses(
     library: Library, plant: Plant
 ) -> None:
