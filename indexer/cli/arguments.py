@@ -301,9 +301,19 @@ def invoke(group: click.Group, program: str, words: Sequence[str], session: obje
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else program
+        command = error.ctx.command_path if error.ctx else _command_in(group, program, words)
         message = f"{error.format_message().removesuffix('.')} (see: {command} --help)"
         raise UsageError(message) from error
+
+
+def _command_in(group: click.Group, program: str, words: Sequence[str]) -> str:
+    """The command that these words name; click's parser does not tell which one it read."""
+    command: click.Command = group
+    for word in words:
+        if isinstance(command, click.Group) and word in command.commands:
+            command = command.commands[word]
+            program = f"{program} {word}"
+    return program
 
 
 def moment(text: str, now: datetime) -> datetime:
