@@ -24,7 +24,12 @@ from indexer import errors, report
 from indexer.model import Hint
 from indexer.stages import derive
 from indexer.store import artwork, health, pending, roots, tracks
-from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.connection import (
+    Connection,
+    open_index,
+    write_transaction,
+    written_whole,
+)
 from indexer.store.damage import Damage, Part
 from indexer.store.rescue import Rescue
 from indexer.store.salvage import Salvage
@@ -122,7 +127,7 @@ def _into_a_new_file(database: Path) -> report.RepairReport | None:
     """Copy the readable rows; None if another program has written meanwhile."""
     twin = Twin(database)
     try:
-        with closing(twin.source()) as source, closing(twin.fresh()) as fresh:
+        with closing(twin.source()) as source, written_whole(twin.fresh()) as fresh:
             found = health.check(source, deep=True)
             with write_transaction(fresh):
                 salvage = Salvage(source)

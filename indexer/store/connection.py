@@ -104,6 +104,18 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
     return connection
 
 
+@contextmanager
+def written_whole(connection: Connection) -> Iterator[Connection]:
+    """Close a connection at the end, when its file alone is the database: for one that is moved.
+
+    SQLite moves the log into the file when it is closed, but a full disk ends that halfway and
+    without an error, and the file without its log is damaged.
+    """
+    with closing(connection):
+        yield connection
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
 def file_name(path: Path) -> str:
     """The path as SQLite expects it: UTF-8 in any locale."""
     try:
@@ -334,7 +346,7 @@ def _create(path: Path, group: str | None) -> None:
     with (
         explained(path),
         named_when_whole(path, group) as new,
-        closing(_connect(new, write=True, busy_timeout_s=0)) as connection,
+        written_whole(_connect(new, write=True, busy_timeout_s=0)) as connection,
     ):
         _fill_if_empty(connection, busy_timeout_s=0)
 

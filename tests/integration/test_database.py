@@ -61,6 +61,21 @@ def test_a_full_disk_is_told_and_what_was_committed_is_kept(
     assert run("verify", "--deep", "--json", db=db).object["ok"]
 
 
+@pytest.mark.parametrize("kilobytes", range(240, 720, 80))
+def test_a_new_index_for_which_there_is_too_little_room_is_whole_or_not_there(
+    kilobytes: int, mount: Mount, tmp_path: Path, music: Path
+) -> None:
+    plant(music, {"1.mp3": tagged(title="First")})
+    small = mount(tmp_path / "small", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none")
+    db = small / "library.db"
+    ran = run("rebuild", music, db=db, check=None)
+    assert "damaged" not in ran.err
+    assert ran.code == 0 or "its disk is full; make room and run the same command again" in ran.err
+    if db.exists():
+        assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+        assert len(rows(db, "SELECT id FROM library")) == int(ran.code == 0)
+
+
 def test_a_disk_without_any_room_is_told(mount: Mount, tmp_path: Path, music: Path) -> None:
     plant(music, {"a.mp3": tagged()})
     small = mount(tmp_path / "small", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
