@@ -24,17 +24,13 @@ from indexer import errors, report
 from indexer.model import Hint
 from indexer.stages import derive
 from indexer.store import artwork, health, pending, roots, tracks
-from indexer.store.connection import (
-    Connection,
-    open_index,
-    write_transaction,
-    written_whole,
-)
+from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.damage import Damage, Part
 from indexer.store.rescue import Rescue
 from indexer.store.salvage import Salvage
 from indexer.store.sqlite_errors import UNREADABLE, explained
 from indexer.store.twin import Twin, nothing_left
+from indexer.store.upkeep import written_whole
 
 _TRIES: Final = 5
 """Attempts of a repair, which restarts if another program has written meanwhile. A guess."""

@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,18 +102,6 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
     connection.pragma("temp_store", "MEMORY")
     tune(connection, seeding=False)
     return connection
-
-
-@contextmanager
-def written_whole(connection: Connection) -> Iterator[Connection]:
-    """Close a connection at the end, when its file alone is the database: for one that is moved.
-
-    SQLite moves the log into the file when it is closed, but a full disk ends that halfway and
-    without an error, and the file without its log is damaged.
-    """
-    with closing(connection):
-        yield connection
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def file_name(path: Path) -> str:
@@ -338,6 +326,7 @@ def _migrate(path: Path) -> None:
 def _create(path: Path, group: str | None) -> None:
     """Create the index if there is no file."""
     from indexer.store.creation import named_when_whole, prepare_folder  # late: as above
+    from indexer.store.upkeep import written_whole
 
     prepare_folder(path, group)
     if os.path.lexists(path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -189,6 +190,19 @@ def empty_log(connection: Connection) -> bool:
     except apsw.BusyError:
         return False
     return True
+
+
+@contextmanager
+def written_whole(connection: Connection) -> Iterator[Connection]:
+    """Close a connection at the end, when its file alone is the database: for one that is moved.
+
+    SQLite moves the log into the file when it is closed, but a full disk ends that halfway and
+    without an error, and the file without its log is damaged.
+    """
+    with closing(connection):
+        yield connection
+        if not empty_log(connection):
+            raise errors.DatabaseBusy("another program reads what is being made: try again")
 
 
 def count_days(
