@@ -98,8 +98,8 @@ def test_a_daemon_that_waits_for_workers_is_waited_for(caplog: pytest.LogCapture
 def test_the_life_of_a_process_is_what_the_kernel_tells() -> None:
     first = life_of(os.getpid())
     assert first is not None
-    assert (first.state, first.is_stopped) == ("R", False)
-    assert "pytest" in first.command
+    assert not first.is_stopped
+    assert "python" in first.command
     time.sleep(0.001)
     later = life_of(os.getpid())
     assert later is not None
