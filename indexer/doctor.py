@@ -26,7 +26,8 @@ from indexer.disk.mounts import mount_of, read_mounts
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup
 from indexer.process import page_bytes
-from indexer.runs.lock import lock_info
+from indexer.runs.lock import LockInfo, lock_info
+from indexer.runs.stall import life_of
 from indexer.settings import Settings
 from indexer.status_report import RelayStatus, RootStatus
 from indexer.version import versions
@@ -41,6 +42,8 @@ _OLDEST_REDIS: Final = (5,)
 _PAGE_SIZES: Final = (4096, 16384, 65536)
 """Those of x86-64 and aarch64: a Raspberry Pi 5 has 16 KiB, which our libraries are built for."""
 _UNITS: Final = ("music-watcher.service", "music-redis.service", "music-worker@config.service")
+
+_RESTART: Final = "systemctl restart music-watcher, or stop watcher run and start it again"
 
 
 class State(StrEnum):
@@ -283,12 +286,21 @@ class Doctor:
                 "daemon", "none is running: changes are not followed",
                 "systemctl start music-watcher, or watcher run",
             )  # fmt: skip
-        elif holder.unwatched_folders:
+            return
+        life = life_of(holder.pid)
+        if life is not None and life.is_stopped:
+            detail = f"process {holder.pid} is stopped: changes are not followed"
+            yield _fault("daemon", detail, f"kill -CONT {holder.pid}")
+            return
+        old = _old_settings(holder, self._settings)
+        if old is not None:
+            yield _warning("daemon", f"process {holder.pid} {old}", _RESTART)
+        if holder.unwatched_folders:
             yield _warning(
                 "daemon", f"{_count(holder.unwatched_folders, 'folder')} polled, not watched",
                 "see the log: journalctl -u music-watcher",
             )  # fmt: skip
-        else:
+        elif old is None:
             yield _ok(
                 "daemon", f"process {holder.pid} watches {_count(holder.watched_folders, 'folder')}"
             )
@@ -386,6 +398,17 @@ def _of_access(name: str, access: Access, user: str) -> Iterator[Finding]:
     else:
         found = f"{_count(access.files, 'file')} in {_count(access.folders, 'folder')}"
         yield _ok("root", f"{name}: {user} can read {found}")
+
+
+def _old_settings(daemon: LockInfo, settings: Settings) -> str | None:
+    """What a daemon does by settings that were changed since it was started; None: nothing."""
+    if settings.redis is not None and daemon.engine == "local":
+        return "was started without Redis, which is set now: workers get nothing to do from it"
+    if settings.redis is None and daemon.engine == "rq":
+        return "was started with Redis, which is not set now: commands and it differ"
+    if daemon.reload.restart:
+        return f"has other values than the settings now: {', '.join(daemon.reload.restart)}"
+    return None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

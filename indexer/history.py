@@ -56,16 +56,35 @@ def check_known(
     is_there = places.exists(located, follow_links=follow_links)
     if not located.path or is_rule(paths.name_of(located.path)) or is_there:
         return
-    if (
-        tracks.in_place(connection, root.id, located.path) is not None
-        or problems.get(connection, root.id, located.path) is not None
-        or next(tracks.below(connection, root.id, located.path), None) is not None
-    ):
+    if _is_indexed(connection, located):
         return
     opened = open_roots(connection, [root], about=[root.id])
     opened.close()
     if root.id in opened.trees and not places.exists(located, follow_links=follow_links):
         raise errors.UsageError(f"{os.fsdecode(path)}: no such file or folder")
+
+
+def _is_indexed(connection: Connection, located: places.Located) -> bool:
+    """Whether the index has something in place at a path, or below it."""
+    root_id, path = located.root.id, located.path
+    return (
+        tracks.in_place(connection, root_id, path) is not None
+        or problems.get(connection, root_id, path) is not None
+        or next(tracks.below(connection, root_id, path), None) is not None
+    )
+
+
+def why_no_change(connection: Connection, under: bytes) -> str | None:
+    """Why no change can be told of a path or an id: it was never known. None: it is, or was."""
+    if changes.last(connection, 1, choice(connection, (), under)):
+        return None
+    track_id = id_of(under)
+    if track_id is not None:
+        is_known = tracks.by_id(connection, track_id) is not None
+    else:
+        located = places.locate(under, roots.watched(connection))
+        is_known = not located.path or _is_indexed(connection, located)
+    return None if is_known else why_unknown(connection, under)
 
 
 def change_before(connection: Connection, moment: datetime) -> tuple[int, bool]:

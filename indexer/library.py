@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer import errors, places, report, status_report
-from indexer.engine.coordinator import RunCoordinator, coordinating
+from indexer.engine.coordinator import RunCoordinator, coordinating, telling_others
 from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup, Stop, never
@@ -31,7 +31,7 @@ from indexer.roots.registry import (
     no_root,
     root_at,
 )
-from indexer.runs.lock import lock_info, wait_for_lock
+from indexer.runs.lock import check_is_kept, lock_info, wait_for_lock
 from indexer.runs.verified import Verified, note
 from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
@@ -161,7 +161,7 @@ class Library(Lookup):
             "rebuild",
             stop=stop,
             group_may=self._settings.group is not None,
-            busy=lambda current: current.role != "daemon",
+            busy=telling_others(),
         )
         if lock is None and stop():
             raise errors.Interrupted("stopped while waiting for another command; nothing was done")
@@ -267,18 +267,34 @@ class Library(Lookup):
         """
         from indexer.scrub import Scrubber  # late: few commands need it
 
+        scrubber: Scrubber | None = None
+        while True:
+            self._let_go_of_lost()
+            with closing(self._writing()) as connection, explained(self._database):
+                if scrubber is None:
+                    if paths:
+                        self._check_known(connection, paths, roots.watched(connection))
+                    scrubber = Scrubber(
+                        connection,
+                        self._settings,
+                        rate=rate,
+                        days=days,
+                        listener=listener,
+                        stop=stop,
+                    )
+                scrubber.use(connection)
+                with suppress(errors.LogLost):  # then the index is opened again
+                    return scrubber.run(paths)
+            check_is_kept(self._database)
+
+    def _writing(self) -> Connection:
         settings = self._settings
-        opened = open_index(
+        return open_index(
             self._database,
             write=True,
             group=settings.group,
             busy_timeout_s=settings.busy_timeout,
         )
-        with closing(opened) as connection, explained(self._database):
-            scrubber = Scrubber(
-                connection, settings, rate=rate, days=days, listener=listener, stop=stop
-            )
-            return scrubber.run(paths)
 
     def add_root(self, path: bytes, name: str | None = None) -> status_report.RootStatus:
         """Watch a folder. The daemon indexes it at once, else the next scan does."""
@@ -388,6 +404,7 @@ class Library(Lookup):
             wake(self._database)
 
     def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[RunCoordinator]:
+        self._let_go_of_lost()
         return coordinating(self._settings, self._wanted, role, stop)
 
     def _check_queues(self) -> None:

@@ -5,6 +5,7 @@ A command that only asks imports no more than its answer needs: each method impo
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from indexer import report
 from indexer.closable import Closable
-from indexer.runs.lock import check_is_kept, lock_info
+from indexer.runs.lock import check_is_kept, is_log_lost, is_replaced, lock_info, log_inodes
 from indexer.store import changes
 from indexer.store.changes import EVERYTHING, Choice
 from indexer.store.connection import Connection, check_exists, open_index
@@ -51,6 +52,8 @@ class Lookup(Closable):
         self._settings = settings
         self._database = settings.db
         self._reader: Connection | None = None
+        self._opened = (0, (0, 0))
+        """The inodes of what it has open: the database, and SQLite's files beside it."""
         self._contradictions: list[str] | None = None
         self._vocabulary: tuple[object, Vocabulary] | None = None
 
@@ -145,6 +148,13 @@ class Lookup(Closable):
 
         with explained(self._database):
             return history.why_unknown(self._reading(), path)
+
+    def why_no_change(self, under: bytes) -> str | None:
+        """What is to be said of a path or an id of which no change was ever known; else None."""
+        from indexer import history
+
+        with explained(self._database):
+            return history.why_no_change(self._reading(), under)
 
     def changes(
         self, since: int = 0, choice: Choice = EVERYTHING, *, limit: int | None = None
@@ -260,18 +270,23 @@ class Lookup(Closable):
         from indexer import queries
 
         with explained(self._database):
-            connection = self._reading()
             if since is None:
+                connection = self._reading()
                 since = changes.newest(connection)
                 for change in queries.last_change_rows(connection, last, choice):
                     since = max(since, change.seq)
                     yield change
             while not stop():
+                connection = self._reading()
                 version = connection.pragma("data_version")
                 for change in queries.change_rows(connection, since, choice):
                     since = change.seq
                     yield change
-                while connection.pragma("data_version") == version and not stop():
+                while (
+                    self._reading() is connection
+                    and connection.pragma("data_version") == version
+                    and not stop()
+                ):
                     time.sleep(_FOLLOW_PAUSE_S)
 
     def search(
@@ -400,8 +415,26 @@ class Lookup(Closable):
             return {root.name: root.path for root in roots.watched(self._reading())}
 
     def _reading(self) -> Connection:
+        """The connection, opened anew where it would never see again what others write."""
+        self._let_go_of_lost()
         if self._reader is None:
             self._reader = open_index(
                 self._database, write=False, busy_timeout_s=self._settings.busy_timeout
             )
+            self._opened = (os.stat(self._database).st_ino, log_inodes(self._database))
         return self._reader
+
+    def _let_go_of_lost(self) -> None:
+        """Close the index where another file has its name, or SQLite's beside it were deleted.
+
+        What else this process opens would take over what it has of the log.
+        """
+        if self._reader is None:
+            return
+        inode, known = self._opened
+        if is_log_lost(self._database, known) or is_replaced(self._database, inode):
+            check_is_kept(self._database)  # a daemon writes first what it alone has
+            self._reader.close()
+            self._reader = self._vocabulary = None
+        elif not all(known):  # the first reading makes these files
+            self._opened = (inode, log_inodes(self._database))

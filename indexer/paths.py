@@ -112,8 +112,8 @@ class Guess(Struct, frozen=True):
 def guess(path: bytes, root_name: str) -> Guess:
     """Guess title, album and artist from a path like `Artist/Album/Title.mp3`.
 
-    The root's own name is used for the level at the root; above it nothing is known, so a file in
-    the root itself has no artist. Bytes that are not UTF-8 become U+FFFD.
+    The root's own name is the album of a file in the root itself. It is no artist's: an album
+    directly in the root has none. Bytes that are not UTF-8 become U+FFFD.
     """
     name = name_of(path)
     title = name[: len(name) - len(suffix_of(name))]
@@ -121,11 +121,8 @@ def guess(path: bytes, root_name: str) -> Guess:
     if not album:
         return Guess(_text(title), root_name, None)
     above = parent_of(album)
-    return Guess(
-        _text(title),
-        _text(name_of(album)),
-        _text(name_of(above)) if above else root_name,
-    )
+    artist = _text(name_of(above)) if above else None
+    return Guess(_text(title), _text(name_of(album)), artist)
 
 
 def _text(name: bytes) -> str:

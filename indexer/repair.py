@@ -30,6 +30,7 @@ from indexer.store.rescue import Rescue
 from indexer.store.salvage import Salvage
 from indexer.store.sqlite_errors import UNREADABLE, explained
 from indexer.store.twin import Twin, nothing_left
+from indexer.store.upkeep import written_whole
 
 _TRIES: Final = 5
 """Attempts of a repair, which restarts if another program has written meanwhile. A guess."""
@@ -122,7 +123,7 @@ def _into_a_new_file(database: Path) -> report.RepairReport | None:
     """Copy the readable rows; None if another program has written meanwhile."""
     twin = Twin(database)
     try:
-        with closing(twin.source()) as source, closing(twin.fresh()) as fresh:
+        with closing(twin.source()) as source, written_whole(twin.fresh()) as fresh:
             found = health.check(source, deep=True)
             with write_transaction(fresh):
                 salvage = Salvage(source)

@@ -36,7 +36,7 @@ class Retag(Struct, frozen=True, kw_only=True):
 
     track_id: int
     at: str
-    """When it was changed last."""
+    """When this tag was changed last."""
     root: str
     path: str
     path_b64: str | UnsetType = UNSET
@@ -77,7 +77,9 @@ class _Between:
     def __init__(self) -> None:
         self.later = Then()
         self.earlier = Then()
-        self.at: int | None = None
+        self.is_met = False
+        self.steps: list[tuple[int, str]] = []
+        """When columns changed, and which, as they were; the newest first."""
         self.is_there = True
         """Whether it was in the view at the second moment."""
 
@@ -92,16 +94,17 @@ def retags(connection: Connection, after: int, until: int | None) -> Iterator[Re
         met = _met(connection, after, changes.newest(connection) if until is None else until)
         folders = {root.name: root.path for root in roots.watched(connection)}
         for track_id, one in sorted(met.items()):
-            if one.at is None or one.earlier.place is None or not one.is_there:
+            if not one.is_met or one.earlier.place is None or not one.is_there:
                 continue
             known = tracks.by_id(connection, track_id)
             now = None if known is None else tracks.columns_of(connection, track_id)
             before = _tags_of(former.columns_then(now, one.earlier.former))
             then = _tags_of(former.columns_then(now, one.later.former))
-            for tag in dict.fromkeys((*before, *then)):
-                was, became = before.get(tag, ()), then.get(tag, ())
-                if was != became:
-                    yield _retag(track_id, one, folders, (tag, was, became))
+            unequal = _unequal(before, then)
+            dates = _dates(one, now, then) if unequal else {}
+            for tag in unequal:
+                changed = (tag, before.get(tag, ()), then.get(tag, ()))
+                yield _retag(track_id, one, folders, changed, dates[tag])
 
 
 def _met(connection: Connection, after: int, until: int) -> dict[int, _Between]:
@@ -110,12 +113,32 @@ def _met(connection: Connection, after: int, until: int) -> dict[int, _Between]:
         one = met.setdefault(change[3], _Between())
         if change[0] > until:
             one.later.undo(change)
-        elif one.at is None:
-            one.at = change[1]
+        elif not one.is_met:
+            one.is_met = True
             one.is_there = change[2] != ChangeKind.MISSING
             one.later.place = (change[4], changes.as_bytes(change[5]))
+        if change[0] <= until and change[8] is not None:
+            one.steps.append((change[1], change[8]))
         one.earlier.undo(change)
     return met
+
+
+def _unequal(before: Mapping[str, Values], then: Mapping[str, Values]) -> list[str]:
+    names = dict.fromkeys((*before, *then))
+    return [name for name in names if before.get(name, ()) != then.get(name, ())]
+
+
+def _dates(one: _Between, now: tracks.Columns | None, then: Mapping[str, Values]) -> dict[str, int]:
+    """When each tag got the value that it has `then`, by undoing the changes one by one."""
+    dates: dict[str, int] = {}
+    columns = dict(one.later.former)
+    for at, before in one.steps:
+        former.go_back(columns, former.decoded(before))
+        earlier = _tags_of(former.columns_then(now, columns))
+        for name in _unequal(earlier, then):
+            dates.setdefault(name, at)
+        then = earlier
+    return dates
 
 
 def _tags_of(columns: tracks.Columns) -> dict[str, Values]:
@@ -132,7 +155,11 @@ def _tags_of(columns: tracks.Columns) -> dict[str, Values]:
 
 
 def _retag(
-    track_id: int, one: _Between, folders: Mapping[str, bytes], changed: tuple[str, Values, Values]
+    track_id: int,
+    one: _Between,
+    folders: Mapping[str, bytes],
+    changed: tuple[str, Values, Values],
+    at_ms: int,
 ) -> Retag:
     root, path = one.later.place or ("", b"")
     text, b64 = paths.text_of(path)
@@ -142,7 +169,7 @@ def _retag(
     tag, before, after = changed
     return Retag(
         track_id=track_id,
-        at=report.iso(one.at or 0),
+        at=report.iso(at_ms),
         root=root,
         path=text,
         path_b64=b64,

@@ -27,6 +27,7 @@ from indexer.model import IndexedFile, Listener, Progress, RowState, Stamp, Stam
 from indexer.places import locate
 from indexer.roots.automounts import touch_mounted
 from indexer.roots.open_roots import OpenRoots, open_roots
+from indexer.runs.lock import is_log_lost, log_inodes
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
@@ -109,7 +110,7 @@ def _day(at_ms: int) -> str:
 
 
 class Scrubber:
-    """One pass over the files that are due. `run` it once."""
+    """One pass over the files that are due."""
 
     def __init__(
         self,
@@ -124,9 +125,9 @@ class Scrubber:
         lets_go: bool = False,
     ) -> None:
         """`lets_go`: no disk is held while nothing is read; for a daemon."""
-        self._connection = connection
         self._settings = settings
-        self._days = days
+        self.use(connection)
+        self._before_ms = _now_ms() - days * _DAY_MS
         self._pace = Pace(rate)
         self._listener = listener
         self._stop = stop
@@ -139,10 +140,16 @@ class Scrubber:
         self._checked = self._bytes = self._skipped = 0
         self._damaged: list[report.ScrubDamage] = []
 
+    def use(self, connection: Connection) -> None:
+        """Read and write the index with this connection."""
+        self._connection = connection
+        self._log_inodes = log_inodes(self._settings.db)
+
     def run(self, places: Sequence[bytes]) -> report.ScrubReport:
         """Read what is due below these places; without places, everything.
 
-        A share that does not answer is not waited for once `stop` says so.
+        A share that does not answer is not waited for once `stop` says so. Raises LogLost where no
+        other program would see what is written: `use` a new connection, and run it again.
         """
         with shares.waiting_unless(self._stop):
             return self._run(places)
@@ -165,7 +172,7 @@ class Scrubber:
             self._offline.update(self._held.offline)
         is_stopped = False
         try:
-            for known in scrubs.due(self._connection, _now_ms() - self._days * _DAY_MS):
+            for known in scrubs.due(self._connection, self._before_ms):
                 self._check_wanted()
                 is_wanted = any(
                     root == known.root_id and paths.is_below(known.path, folder)
@@ -232,6 +239,8 @@ class Scrubber:
         if found is None:
             self._skipped += 1
             return
+        if is_log_lost(self._settings.db, self._log_inodes):
+            raise errors.LogLost(f"{self._settings.db}: its files -wal or -shm were deleted")
         with write_transaction(self._connection):
             now = tracks.by_id(self._connection, known.id)
             if now != known or now.place is not RowState.PRESENT:

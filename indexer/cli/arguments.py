@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _WHOLE: Final = {"-h": "--help", "-0": "--print0"}
+_SHORT_OF: Final = {whole: short for short, whole in _WHOLE.items()}
 HELP: Final = {"help_option_names": ["-h", "--help"]}
 """Context settings of a whole program."""
 queue_option = click.option(
@@ -104,14 +105,16 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-limit_option = click.option(
-    "--limit",
-    type=at_least(0),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of results; 0: all.",
-)
+def limit_option(default: int | None) -> Callable[[Any], Any]:
+    """`--limit N`, with 0 for all; `default` None: all."""
+    return click.option(
+        "--limit",
+        type=at_least(0),
+        default=default or 0,
+        show_default="all" if default is None else True,
+        metavar="N",
+        help="Maximum number of results; 0: all.",
+    )
 
 
 def text_argument(word: str) -> str:
@@ -210,6 +213,18 @@ class Asking(click.Command):
         ctx.ignore_unknown_options = True
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As other commands list them: also the short options that are whole words here."""
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        records = [option.get_help_record(ctx) for option in options]
+        with formatter.section("Options"):
+            formatter.write_dl(
+                [
+                    (f"{_SHORT_OF[names]}, {names}" if names in _SHORT_OF else names, text)
+                    for names, text in filter(None, records)
+                ]
+            )
+
 
 def _set_json(context: click.Context, _option: click.Parameter, value: bool) -> None:
     context.obj.as_json |= value
@@ -286,9 +301,19 @@ def invoke(group: click.Group, program: str, words: Sequence[str], session: obje
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else program
+        command = error.ctx.command_path if error.ctx else _command_in(group, program, words)
         message = f"{error.format_message().removesuffix('.')} (see: {command} --help)"
         raise UsageError(message) from error
+
+
+def _command_in(group: click.Group, program: str, words: Sequence[str]) -> str:
+    """The command that these words name; click's parser does not tell which one it read."""
+    command: click.Command = group
+    for word in words:
+        if isinstance(command, click.Group) and word in command.commands:
+            command = command.commands[word]
+            program = f"{program} {word}"
+    return program
 
 
 def moment(text: str, now: datetime) -> datetime:

@@ -134,14 +134,16 @@ def _nothing(*, broken: bool) -> str:
 
 
 def _copy(session: Session, library: Library, rows: Iterator[ArtworkRow], folder: Path) -> int:
-    copied = failed = 0
+    copied: set[str] = set()
+    failed = 0
     for row, why in library.copy_artwork(rows, folder):
         if why is not None:
             failed += 1
             say(f"{row.name or row.id}: not copied: {why}")
         elif isinstance(row.copy, str):
-            copied += 1
-            session.answer(row, [escaped(row.copy)], at_fields=True)
+            is_told = row.copy in copied  # two albums of one name and picture have one copy
+            copied.add(row.copy)
+            session.answer(row, [] if is_told else [escaped(row.copy)], at_fields=True)
     if not copied and not failed:
         say("nothing to copy: no artwork was found; see indexer artwork --missing")
         return 1

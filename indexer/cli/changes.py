@@ -25,7 +25,7 @@ from indexer.cli.arguments import (
 from indexer.cli.listing import listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import number
+from indexer.cli.terminal import escaped, file_text, number
 from indexer.errors import UsageError
 from indexer.model import ChangeKind
 from indexer.report import ChangeRow
@@ -116,6 +116,11 @@ def changes(
             first, last = between or (since or 0, None)
             return _told(session, library, first, last, summary=summary, tags=tags)
         rows = _asked(session, library, since, kinds, under, limit, follow=follow)
+        unknown = None if under is None else library.why_no_change(under)
+        if under is not None and unknown is not None:
+            say(f"{file_text(under)}: {unknown}")
+            if not follow:  # what is followed may come
+                return 1
         fields = ChangeRow.__struct_fields__
         session.answer_rows(rows, answers.change_line, fields, library, at_once=follow)
     return 0
@@ -194,7 +199,7 @@ def _asked(
 )
 @click.argument("when", type=since_argument, metavar="WHEN|SEQ")
 @click.argument("words", nargs=-1, type=text_argument, metavar="[WORDS]...")
-@limit_option
+@limit_option(50)
 @listing_options(with_words=True)
 @json_option
 @click.pass_obj
@@ -202,7 +207,8 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     """List the library as it was, by path, or what WORDS find in it.
 
     WHEN is a time (2h, 7d, yesterday, 2026-11-01), SEQ the number of a change; WORDS are those of
-    indexer search, as whole words. Paths and tags are those of that time; what else there was
+    indexer search, in any spelling, the last also as the beginning of a word; parts of words and
+    mistyped ones find nothing. Paths and tags are those of that time; what else there was
     (sizes, covers, lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code
     1: nothing found; 3: it is not known any more.
     """
@@ -221,5 +227,6 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     for line in last:
         say(line)
     if not found:
-        say("nothing found" if words else "the library was empty")
+        typed = escaped(" ".join(words))
+        say(f"nothing found for {typed}" if words else "the library was empty")
     return 0 if found else 1

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from indexer.cli.arguments import Asking, examples, json_option, sort_option, text_argument
+from indexer.cli.arguments import (
+    Asking,
+    examples,
+    json_option,
+    limit_option,
+    sort_option,
+    text_argument,
+)
 from indexer.cli.listing import listing_options, path_of
 from indexer.cli.output import say
 from indexer.cli.session import Session
@@ -40,10 +47,13 @@ _SEVERAL: Final = "; "
 @click.option("--csv", "as_csv", is_flag=True, help="A table with a header.  [default]")
 @click.option("--m3u", "as_m3u", is_flag=True, help="A playlist (M3U8, absolute paths).")
 @sort_option("path")
+@limit_option(None)
 @listing_options(with_words=True)
 @json_option
 @click.pass_obj
-def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, as_m3u: bool) -> int:
+def export(
+    session: Session, words: Sequence[str], sort: str, limit: int, *, as_csv: bool, as_m3u: bool
+) -> int:
     """Write all tracks, or those that WORDS find, to stdout.
 
     WORDS are those of indexer search. Exit code 1: nothing was found.
@@ -53,7 +63,7 @@ def export(session: Session, words: Sequence[str], sort: str, *, as_csv: bool, a
     if as_csv + as_m3u + session.as_json + session.listing.is_chosen > 1:
         raise UsageError("choose one of --csv, --m3u, --json, --paths and --format")
     with session.lookup() as library:
-        rows = library.search(words, sort=sort, limit=None)
+        rows = library.search(words, sort=sort, limit=limit or None)
         first = next(rows, None)
         found = rows if first is None else chain([first], rows)
         if session.listing.is_chosen:

@@ -166,7 +166,6 @@ def listing_options(*, with_words: bool = False) -> Callable[[Callable[..., Any]
     `with_words`: for a command of the class `Asking`, in which `-07` is a word.
     """
     null = ("--print0",) if with_words else ("-0", "--print0")
-    also = "; also -0." if with_words else "."
     options = (
         click.option(
             "--paths", is_flag=True, expose_value=False, callback=_keep("paths"),
@@ -178,7 +177,7 @@ def listing_options(*, with_words: bool = False) -> Callable[[Callable[..., Any]
         ),
         click.option(
             *null, "null", is_flag=True, expose_value=False, callback=_keep("null"),
-            help="End each with a NUL, for xargs -0" + also,
+            help="End each with a NUL, for xargs -0.",
         ),
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="2h, 7d, yesterday, 2026-11-01.",
 )
 @click.option("--albums", is_flag=True, help="List the albums of these tracks.")
-@limit_option
+@limit_option(50)
 @listing_options()
 @json_option
 @click.pass_obj

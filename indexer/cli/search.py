@@ -38,7 +38,7 @@ _LINES: Final = {
 )
 @click.argument("words", nargs=-1, required=True, type=text_argument, metavar="WORDS...")
 @sort_option("relevance")
-@limit_option
+@limit_option(50)
 @click.option("--albums", is_flag=True, help="List the albums of these tracks.")
 @click.option("--artists", is_flag=True, help="List the artists of these tracks.")
 @listing_options(with_words=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -329,20 +329,12 @@ def coordinating(
     """
     prepare_folder(settings.db, settings.group)
     check_not_emptied(settings.db)
-    told: set[int] = set()
-
-    def keep_waiting(current: LockInfo) -> bool:
-        if current.role != "daemon" and current.pid not in told:
-            told.add(current.pid)
-            _log.warning("waiting pid=%d command=%s", current.pid, current.role)
-        return current.role != "daemon"
-
     lock = wait_for_lock(
         settings.db,
         role,
         stop=stop,
         group_may=settings.group is not None,
-        busy=keep_waiting,
+        busy=telling_others(),
     )
     if lock is None and stop():
         raise errors.Interrupted("stopped while waiting for another command; nothing was done")
@@ -372,6 +364,19 @@ def coordinating(
             yield dispatcher
         finally:
             dispatcher.close()
+
+
+def telling_others() -> Callable[[LockInfo], bool]:
+    """For `wait_for_lock`: other commands are waited for and told once, a daemon is not."""
+    told: set[int] = set()
+
+    def keep_waiting(current: LockInfo) -> bool:
+        if current.role != "daemon" and current.pid not in told:
+            told.add(current.pid)
+            _log.warning("waiting pid=%d command=%s", current.pid, current.role)
+        return current.role != "daemon"
+
+    return keep_waiting
 
 
 def _no_daemon(current: LockInfo) -> bool:

@@ -15,6 +15,7 @@ from indexer.roots.automounts import touched_by
 from indexer.runs import run_counts
 from indexer.runs.lock import lock_info
 from indexer.runs.result import Result, follow
+from indexer.runs.stall import Stall
 from indexer.runs.wakeup import request_run, wake
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
@@ -78,12 +79,15 @@ class Handover:
             self.run_id = request_run(
                 self._connection, self._settings.db, request.kind, request.names, hints
             )
+        stall = Stall()
         is_over = follow(
             self._connection,
             self.run_id,
             still_s=self._settings.still,
             pause_s=_FOLLOW_PAUSE_S,
-            keep_on=lambda: not stop() and self._daemon_lives() and not self._waits_in_vain(asked),
+            keep_on=lambda: (
+                not stop() and self._daemon_lives(stall) and not self._waits_in_vain(asked)
+            ),
         )
         if not is_over and not stop():
             if not self._waits_in_vain(asked):
@@ -109,9 +113,14 @@ class Handover:
             goes_on=not is_over,
         )
 
-    def _daemon_lives(self) -> bool:
+    def _daemon_lives(self, stall: Stall) -> bool:
+        """Whether there is one still. Raises CannotDo where it does not do what it has to."""
         current = lock_info(self._settings.db)
-        return current is not None and current.role == "daemon"
+        if current is None or current.role != "daemon":
+            return False
+        if counted.waits_for(self._connection, self.run_id):
+            stall.check(current)
+        return True
 
     def _told_offline(self, request: Request) -> dict[str, str]:
         """Of the roots that may hang, those that the daemon reports as offline, with the reason."""

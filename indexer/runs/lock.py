@@ -283,6 +283,11 @@ def is_log_lost(database: Path, known: tuple[int, int]) -> bool:
     return all(known) and log_inodes(database) != known
 
 
+def is_replaced(database: Path, inode: int) -> bool:
+    """Whether another file has the name of the one with this inode; not where none has."""
+    return _inode(database) not in {0, inode}
+
+
 def what_became(database: Path, inode: int) -> str | None:
     """What happened to the file that had this inode; None: it is unchanged."""
     try:

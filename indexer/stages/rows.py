@@ -337,8 +337,7 @@ def rename_root(connection: Connection, rows: Rows, root: RootRow, name: str, no
     """Rename a root inside the caller's transaction; the number of tracks in the view.
 
     A program that replays the change feed by (root, path) must learn the new place of each track,
-    so each is told as moved. Where tags are silent, the name of the root is a guess of album or
-    artist.
+    so each is told as moved. The name of the root is the guessed album of files in the root itself.
     """
     moved = 0
     for track_id in tracks.of_root(connection, root.id):
@@ -346,7 +345,7 @@ def rename_root(connection: Connection, rows: Rows, root: RootRow, name: str, no
         if known is None or known.place is not RowState.PRESENT:
             continue
         before = None
-        if not paths.parent_of(paths.album_folder(known.path)):
+        if not paths.album_folder(known.path):
             before = rows.guess_again(known, name)
         changes.append(
             connection,

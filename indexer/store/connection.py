@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -326,6 +326,7 @@ def _migrate(path: Path) -> None:
 def _create(path: Path, group: str | None) -> None:
     """Create the index if there is no file."""
     from indexer.store.creation import named_when_whole, prepare_folder  # late: as above
+    from indexer.store.upkeep import written_whole
 
     prepare_folder(path, group)
     if os.path.lexists(path):
@@ -334,7 +335,7 @@ def _create(path: Path, group: str | None) -> None:
     with (
         explained(path),
         named_when_whole(path, group) as new,
-        closing(_connect(new, write=True, busy_timeout_s=0)) as connection,
+        written_whole(_connect(new, write=True, busy_timeout_s=0)) as connection,
     ):
         _fill_if_empty(connection, busy_timeout_s=0)
 

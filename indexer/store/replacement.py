@@ -96,7 +96,10 @@ def install(new: Path, database: Path, group: str | None) -> None:
 
 def _detach(new: Path, unused: dict[str, int], used: dict[str, int] | None = None) -> None:
     """Drop what belongs to the life of the copied index; skip ids that may have been used since."""
-    with closing(open_index(new, write=True)) as connection, write_transaction(connection):
+    with (
+        upkeep.written_whole(open_index(new, write=True)) as connection,
+        write_transaction(connection),
+    ):
         for statement in (*_FORGET, _RENEW):
             connection.execute(statement)
         known: dict[str, int] = dict(list(select(connection, _SEQUENCES)))

@@ -19,7 +19,7 @@ from indexer.store.views import (
     PUBLIC_VIEWS,
 )
 
-SCHEMA_VERSION: Final = 18
+SCHEMA_VERSION: Final = 19
 """The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
@@ -356,6 +356,13 @@ UPDATE identity SET history_floor = (SELECT coalesce(max(seq), 0) FROM changes);
 """
 """For the library as it was."""
 
+GUESSED_ARTISTS: Final = """
+-- The name of a root is not taken for an artist any more: files of which it was are read again.
+UPDATE tracks SET reader_version = 0
+WHERE guessed & 4 AND artist = (SELECT name FROM roots WHERE roots.id = tracks.root_id);
+"""
+"""For albums directly in a root."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
@@ -375,6 +382,7 @@ MIGRATIONS: Final = (
     ("damage", DAMAGE),
     ("essence", ESSENCE),
     ("playlists", PLAYLISTS),
+    ("guessed_artists", GUESSED_ARTISTS),
 )
 """Name and script of every migration, oldest first; a new index is created by all of them."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from indexer.store.views import LATE_INDEXES
 _COPY: Final = "VACUUM INTO ?"
 _NO_SYNC: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 """Errors of a folder that must not be listed, or of a file system that cannot sync folders."""
-_IN_SERIES: Final = re.compile(r"library-\d{4}-\d\d-\d\dT\d{6}\.db")
+_IN_SERIES: Final = re.compile(r"library-(\d{4}-\d\d-\d\dT\d{6})(?:-(\d{1,9}))?\.db")
 _MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"
 _COUNT_DAY: Final = """
 UPDATE roots SET present_days = present_days + 1, last_day = ?1
@@ -58,11 +59,19 @@ def copy_to(connection: Connection, target: Path) -> int:
     the meantime. So it writes in a private folder, and the copy gets its name when it is complete
     and on disk: what has the name of a copy is one, also after a kill or a power cut.
     """
+    try:
+        return _copy(connection, target)
+    except FileExistsError:
+        raise errors.UsageError(f"{target} exists already; name a new file") from None
+
+
+def _copy(connection: Connection, target: Path) -> int:
+    """As `copy_to`; raises FileExistsError where something has the name."""
     from indexer.store.creation import give_name  # late: a daemon never needs them
     from indexer.store.scratch import scratch_folder
 
     if os.path.lexists(target):
-        raise _taken(target)
+        raise FileExistsError(target)
     try:
         with scratch_folder(target.parent) as folder:
             copy = folder / target.name
@@ -74,16 +83,12 @@ def copy_to(connection: Connection, target: Path) -> int:
             give_name(copy, target)
             _sync_names(target.parent)
     except FileExistsError:
-        raise _taken(target) from None
+        raise
     except OSError as error:
         raise errors.CannotDo(
             f"{target}: cannot be written ({error.strerror}); name a place that can"
         ) from error
     return size
-
-
-def _taken(target: Path) -> errors.UsageError:
-    return errors.UsageError(f"{target} exists already; name a new file")
 
 
 def _sync_names(folder: Path) -> None:
@@ -109,8 +114,9 @@ def copy_in_series(
 ) -> tuple[Path, int, int]:
     """Write a copy named after the local time, then remove all but the last `keep` of such copies.
 
-    Returns the copy, its size in bytes, and how many were removed. Other files in the folder, which
-    is created where it is missing, are left alone.
+    Those of one second are numbered (`...T062116-2.db`). Returns the copy, its size in bytes, and
+    how many were removed. Other files in the folder, which is created where it is missing, are left
+    alone.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -118,12 +124,32 @@ def copy_in_series(
         raise errors.CannotDo(
             f"{folder}: cannot be created ({error.strerror}); name a folder that can be written"
         ) from error
-    copy = folder / now.strftime("library-%Y-%m-%dT%H%M%S.db")
-    size = copy_to(connection, copy)
-    older = sorted(one for one in folder.iterdir() if _IN_SERIES.fullmatch(one.name))[:-keep]
-    for one in older:
+    copy, size = _copy_at(connection, folder, now)
+    series = [(order, one) for one in folder.iterdir() if (order := _order_in_series(one))]
+    older = sorted(series)[:-keep]
+    for _, one in older:
         one.unlink(missing_ok=True)
     return copy, size, len(older)
+
+
+def _copy_at(connection: Connection, folder: Path, now: datetime) -> tuple[Path, int]:
+    """Write a copy named after this second, behind all others of it; its size in bytes."""
+    second = f"{now:%Y-%m-%dT%H%M%S}"
+    orders = filter(None, map(_order_in_series, folder.iterdir()))
+    taken = [number for at, number in orders if at == second]
+    number = max(taken, default=0) + 1
+    while True:
+        copy = folder / f"library-{second}{'' if number == 1 else f'-{number}'}.db"
+        try:
+            return copy, _copy(connection, copy)
+        except FileExistsError:
+            number += 1
+
+
+def _order_in_series(copy: Path) -> tuple[str, int] | None:
+    """Where a copy stands among those of its series; None: it is none of them."""
+    found = _IN_SERIES.fullmatch(copy.name)
+    return None if found is None else (found[1], int(found[2] or 1))
 
 
 def tidy(connection: Connection) -> bool:
@@ -164,6 +190,19 @@ def empty_log(connection: Connection) -> bool:
     except apsw.BusyError:
         return False
     return True
+
+
+@contextmanager
+def written_whole(connection: Connection) -> Iterator[Connection]:
+    """Close a connection at the end, when its file alone is the database: for one that is moved.
+
+    SQLite moves the log into the file when it is closed, but a full disk ends that halfway and
+    without an error, and the file without its log is damaged.
+    """
+    with closing(connection):
+        yield connection
+        if not empty_log(connection):
+            raise errors.DatabaseBusy("another program reads what is being made: try again")
 
 
 def count_days(

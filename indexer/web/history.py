@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from indexer import paths
 from indexer.lookup import Lookup
@@ -13,11 +16,66 @@ from indexer.store.changes import Choice
 from indexer.store.connection import Connection
 from indexer.web.site import Told, told
 
-_CHANGES: Final = 20
+_CHANGES: Final = 100
+_AT_ONCE: Final = timedelta(minutes=1)
+"""Changes that are not further apart may be one line. A guess: a folder is renamed, or retagged."""
 _GONE: Final = 500
 """Tracks that went missing last, of which those of an album or an artist are shown."""
 _JOINS: Final = "; "
 """Between the names of several artists."""
+
+
+class Together(Struct, frozen=True):
+    """Changes of one kind, at one time and of one folder: one line."""
+
+    newest: Told
+    tracks: int
+    is_whole: bool
+    """Whether all are counted: of the last line there may be more."""
+
+    @property
+    def folder(self) -> str:
+        """Where the files are, from the root on."""
+        row = self.newest.row
+        return f"{row.root}/{row.path}".rpartition("/")[0]
+
+    @property
+    def place(self) -> str:
+        """As `Told.place`, of the folders."""
+        row = self.newest.row
+        if not row.changed_place:
+            return self.folder
+        before = f"{row.old_root}/{row.old_path}".rpartition("/")[0]
+        return self.folder if before == self.folder else f"{before} → {self.folder}"
+
+
+def together(changes: Sequence[Told]) -> list[Together]:
+    """The changes of one list, the newest first, those that belong together as one line."""
+    lines: list[list[Told]] = []
+    for one in changes:
+        if lines and _belong_together(lines[-1][-1], one):
+            lines[-1].append(one)
+        else:
+            lines.append([one])
+    return [
+        Together(
+            newest=line[0],
+            tracks=len({one.row.track_id for one in line}),
+            is_whole=len(changes) < _CHANGES or line is not lines[-1],
+        )
+        for line in lines
+    ]
+
+
+def _belong_together(later: Told, earlier: Told) -> bool:
+    apart = datetime.fromisoformat(later.row.at) - datetime.fromisoformat(earlier.row.at)
+    return _folders(later) == _folders(earlier) and abs(apart) <= _AT_ONCE
+
+
+def _folders(one: Told) -> tuple[object, ...]:
+    row = one.row
+    before = (row.old_root, str(row.old_path).rpartition("/")[0]) if row.changed_place else None
+    return row.kind, row.root, row.path.rpartition("/")[0], before
 
 
 def of_tracks(lookup: Lookup, track_ids: Iterable[int]) -> list[Told]:

@@ -15,13 +15,15 @@ from indexer.lookup import Lookup
 from indexer.store import browse, tracks
 from indexer.store.view_rows import library_rows
 from indexer.web.answers import single
-from indexer.web.history import gone_of, of_album, of_tracks
+from indexer.web.history import gone_of, of_album, of_tracks, together
 from indexer.web.site import Site, Told
 
 _MOST_TRACKS: Final = 2000
 """Tracks of an album that are shown: files without tags in one folder are an album, too."""
 _MOST_ALBUMS: Final = 300
 """Albums of an artist that are shown: `Various Artists` may have thousands."""
+_MOST_CHANGES: Final = 20
+"""Of an artist's tracks, in JSON."""
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 _SOON: Final = "private, max-age=60"
 _NAME: Final = re.compile(r"([0-9a-f]{32})-(256|600)")
@@ -119,7 +121,8 @@ def _album_of(site: Site, number: int) -> _Album:
 
 
 def _album(site: Site, number: int) -> str:
-    return render_template("album.html", one=_album_of(site, number))
+    found = _album_of(site, number)
+    return render_template("album.html", one=found, changes=together(found.changes))
 
 
 def _album_data(site: Site, number: int, kind: str) -> Response:
@@ -167,14 +170,15 @@ def _is_own(album_id: object, roles: dict[int, set[str]]) -> bool:
 
 
 def _artist(site: Site, number: int) -> str:
-    return render_template("artist.html", one=_artist_of(site, number))
+    found = _artist_of(site, number)
+    return render_template("artist.html", one=found, changes=together(found["changes"]))
 
 
 def _artist_data(site: Site, number: int, kind: str) -> Response:
     found = _artist_of(site, number)
     return single(
         kind,
-        {**found, "changes": [one.row for one in found["changes"]]},
+        {**found, "changes": [one.row for one in found["changes"][:_MOST_CHANGES]]},
         [*found["albums"], *found["guest"]],
         (*browse.ALBUM_COLUMNS, "cover"),
     )

@@ -77,7 +77,10 @@ def _work(site: Site, days: Kept[dict[int, int]]) -> str:
         ages=_ages_drawn(ages, now_s),
         days=_days_drawn(days.now(), now_s),
         scans=_scans_drawn(status.scans),
-        io=[(process, _bytes_a_day(process.pid)) for process in status.processes],
+        io=[
+            (process, [_told(amount, age_of(process.pid)) for amount in _bytes_of(process.pid)])
+            for process in status.processes
+        ],
         watches=_watches(),
     )
 
@@ -123,18 +126,23 @@ def _scans_drawn(scans: Sequence[status_report.ScanRow]) -> Markup:
     return bars(values, "How long the last scans took")
 
 
-def _bytes_a_day(pid: int) -> tuple[str, str]:
-    """(read, written) a day by a process, as far as this user may know."""
+def _bytes_of(pid: int) -> tuple[int | None, int | None]:
+    """(read, written) by a process since it began, as far as this user may know."""
     found: dict[str, int] = {}
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/io").read_text("ascii").splitlines():
             name, _, value = line.partition(": ")
             found[name] = int(value)
-    days = max(age_of(pid), 1.0) / _DAY_S
-    told = [
-        size(found[name] / days) if name in found else "" for name in ("read_bytes", "write_bytes")
-    ]
-    return told[0], told[1]
+    return found.get("read_bytes"), found.get("write_bytes")
+
+
+def _told(amount: int | None, age_s: float) -> str:
+    """Bytes a day; of a process that is younger, all of them and its age."""
+    if amount is None:
+        return ""
+    if age_s < _DAY_S:
+        return f"{size(amount)} in {span(age_s)}"
+    return f"{size(amount * _DAY_S / age_s)} a day"
 
 
 def _watches() -> dict[str, Any]:

@@ -137,6 +137,20 @@ def test_originals_are_copied_once(db: Path, tmp_path: Path) -> None:
     assert row["copy"] == str(folder / "Björk - Post.png")
 
 
+def test_a_copy_that_two_albums_share_is_told_once(tmp_path: Path) -> None:
+    music, folder, db = tmp_path / "music", tmp_path / "covers", tmp_path / "library.db"
+    for year in ("1995", "2005"):
+        disc = tagged(".flac", title="Isobel", artist="Björk", album="Post", date=year)
+        plant(music, {f"{year}/1.flac": disc, f"{year}/cover.png": COVER})
+    run("rebuild", music, db=db)
+    words = ("artwork", "--extract", folder)
+    assert run(*words, db=db).out == f"{folder / 'Björk - Post.png'}\n"
+    told = run(*words, "--json", db=db).objects
+    assert [row["copy"] for row in told if row["kind"] == "album"] == 2 * [
+        str(folder / "Björk - Post.png")
+    ]
+
+
 def test_wrong_uses_say_what_is_right(db: Path, tmp_path: Path) -> None:
     inside = db.parent / "music" / "covers"
     refused = run("artwork", "--extract", inside, db=db, check=2).err

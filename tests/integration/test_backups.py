@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
+from indexer.store.connection import Connection
+from indexer.store.upkeep import copy_in_series
 from tests.programs import rows, run
 
 OLD = [f"library-2026-01-0{day}T030000.db" for day in (1, 2, 3)]
@@ -25,6 +28,19 @@ def test_the_last_copies_are_kept_and_other_files_stay(db: Path, tmp_path: Path)
     assert series(folder) == sorted(["library-2025-01-01.db", OLD[2], copy.name, "notes.txt"])
     assert told["size"] == copy.stat().st_size
     assert rows(copy, "SELECT count(*) FROM library") == [(0,)]
+
+
+def test_copies_of_one_second_are_numbered_and_the_last_of_them_is_kept(
+    connection: Connection, tmp_path: Path
+) -> None:
+    now = datetime(2026, 11, 24, 6, 21, 16, tzinfo=UTC)
+    stem, folder = "library-2026-11-24T062116", tmp_path / "copies"
+    for number in range(1, 12):
+        copy, _, removed = copy_in_series(connection, folder, 2, now)
+        assert copy.name == (f"{stem}.db" if number == 1 else f"{stem}-{number}.db")
+        assert removed == int(number > 2)
+        assert copy.name in series(folder)
+    assert series(folder) == [f"{stem}-10.db", f"{stem}-11.db"]
 
 
 def test_the_folder_is_created_for_its_owner_alone(db: Path, tmp_path: Path) -> None:

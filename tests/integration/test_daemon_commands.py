@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,22 @@ def test_many_scans_at_once_all_come_back(daemon: Daemon, music: Path) -> None:
         started("scan", music / "b", db=daemon.db) as third,
     ):
         assert [running.end().code for running in (one, other, third)] == [0, 0, 0]
+
+
+def test_a_scan_says_that_the_daemon_is_stopped_and_goes_on_with_it(
+    daemon: Daemon, music: Path
+) -> None:
+    daemon.process.send_signal(signal.SIGSTOP)
+    with started("scan", music, "--json", db=daemon.db) as scan:
+        assert scan.error_line() == (
+            f"indexer: waiting: process {daemon.pid} (`watcher run`) is stopped;"
+            f" `kill -CONT {daemon.pid}` has it go on\n"
+        )
+        (told,) = [row for row in run("doctor", "--json", db=daemon.db, check=1).objects
+                   if row["check"] == "daemon"]  # fmt: skip
+        assert told["remedy"] == f"kill -CONT {daemon.pid}"
+        daemon.process.send_signal(signal.SIGCONT)
+        assert scan.end().code == 0
 
 
 def test_a_scan_does_not_wait_for_a_file_that_is_being_written(daemon: Daemon, music: Path) -> None:

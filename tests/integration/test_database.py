@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import indexer
 from indexer import errors
 from indexer.disk import filesystem, mounts
 from indexer.roots import open_roots
@@ -58,6 +59,21 @@ def test_a_full_disk_is_told_and_what_was_committed_is_kept(
     assert rows(db, "PRAGMA integrity_check") == [("ok",)]
     assert rows(db, "SELECT * FROM pending") == []
     assert run("verify", "--deep", "--json", db=db).object["ok"]
+
+
+@pytest.mark.parametrize("kilobytes", range(240, 720, 80))
+def test_a_new_index_for_which_there_is_too_little_room_is_whole_or_not_there(
+    kilobytes: int, mount: Mount, tmp_path: Path, music: Path
+) -> None:
+    plant(music, {"1.mp3": tagged(title="First")})
+    small = mount(tmp_path / "small", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none")
+    db = small / "library.db"
+    ran = run("rebuild", music, db=db, check=None)
+    assert "damaged" not in ran.err
+    assert ran.code == 0 or "its disk is full; make room and run the same command again" in ran.err
+    if db.exists():
+        assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+        assert len(rows(db, "SELECT id FROM library")) == int(ran.code == 0)
 
 
 def test_a_disk_without_any_room_is_told(mount: Mount, tmp_path: Path, music: Path) -> None:
@@ -231,3 +247,45 @@ def test_a_daemon_without_a_root_makes_no_index(
     assert (ran.returncode, ran.stdout) == (2, "")
     assert said in ran.stderr
     assert not db.parent.exists()
+
+
+@pytest.mark.parametrize("lost", ["-wal", "-shm"])
+def test_a_long_lived_reader_sees_what_is_written_after_its_log_was_deleted(
+    lost: str, music: Path, db: Path
+) -> None:
+    plant(music, {"1.mp3": tagged(title="First")})
+    run("rebuild", music, db=db)
+    with indexer.open(db) as index:
+        assert [track.title for track in index.tracks()] == ["First"]
+        db.with_name(db.name + lost).unlink()
+        plant(music, {"2.mp3": tagged(title="Second")})
+        run("scan", db=db)
+        assert [track.title for track in index.tracks()] == ["First", "Second"]
+
+
+def test_a_long_lived_reader_sees_an_index_that_was_put_in_the_place_of_its_own(
+    music: Path, db: Path, tmp_path: Path
+) -> None:
+    plant(music, {"1.mp3": tagged(title="First")})
+    run("rebuild", music, db=db)
+    with indexer.open(db) as index:
+        assert len(list(index.tracks())) == 1
+        run("backup", tmp_path / "copy.db", db=db)
+        plant(music, {"2.mp3": tagged(title="Second")})
+        run("scan", db=db)
+        assert len(list(index.tracks())) == 2
+        os.replace(tmp_path / "copy.db", db)
+        for suffix in ("-wal", "-shm"):
+            db.with_name(db.name + suffix).unlink(missing_ok=True)
+        assert len(list(index.tracks())) == 1
+
+
+def test_changes_are_followed_on_after_the_log_was_deleted(music: Path, db: Path) -> None:
+    plant(music, {"1.mp3": tagged(title="First")})
+    run("rebuild", music, db=db)
+    with started("changes", "--follow", "--format", "{path}", db=db) as followed:
+        assert followed.line() == "1.mp3\n"
+        db.with_name(db.name + "-wal").unlink()
+        plant(music, {"2.mp3": tagged(title="Second")})
+        run("scan", db=db)
+        assert followed.line() == "2.mp3\n"

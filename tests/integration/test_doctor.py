@@ -6,6 +6,7 @@ import os
 import pwd
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from indexer.disk.access import access_to
 from indexer.disk.mounts import Mount as Mounted
 from indexer.doctor import Doctor
+from indexer.runs.lock import DispatchLock, LockInfo, ReloadInfo
 from indexer.settings import Settings
 from tests.corpus import plant, tagged
 from tests.programs import Word, run
@@ -56,6 +58,37 @@ def test_a_sound_installation_has_no_fault(music: Path, db: Path) -> None:
     ]
     assert of("index", found) == [("ok", f"{db}: 1 track", None)]
     assert of("daemon", found)[0][0] == "warning"
+
+
+@contextmanager
+def a_daemon_that_says(db: Path, said: LockInfo) -> Iterator[None]:
+    lock = DispatchLock.acquire(db, "daemon")
+    assert lock is not None
+    lock.tell(said)
+    yield
+    lock.close()
+
+
+def test_a_daemon_that_was_started_with_other_settings_is_to_be_restarted(
+    db: Path, tmp_path: Path
+) -> None:
+    restart = "systemctl restart music-watcher, or stop watcher run and start it again"
+    queued = f'redis = "unix://{tmp_path / "none.sock"}"\n'
+    local, rq = LockInfo(7, "daemon"), LockInfo(7, "daemon", engine="rq")
+    waits = LockInfo(7, "daemon", reload=ReloadInfo(1, restart=("db", "group")))
+    without = "was started without Redis, which is set now: workers get nothing to do from it"
+    for said, config, detail in (
+        (local, queued, without),
+        (rq, None, "was started with Redis, which is not set now: commands and it differ"),
+        (waits, None, "has other values than the settings now: db, group"),
+    ):
+        with a_daemon_that_says(db, said):
+            found = findings(db=db, config=config, code=0 if config is None else 1)
+        assert of("daemon", found) == [("warning", f"process 7 {detail}", restart)]
+    for said, config in ((local, None), (rq, queued)):
+        with a_daemon_that_says(db, said):
+            found = findings(db=db, config=config, code=0 if config is None else 1)
+        assert of("daemon", found) == [("ok", "process 7 watches 0 folders", None)]
 
 
 def test_each_line_ends_with_what_to_do(no_db: Path, music: Path) -> None:

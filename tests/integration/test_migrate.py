@@ -165,7 +165,7 @@ def test_sqlite_utils_finds_nothing_to_do_in_a_new_index(empty_index: Path) -> N
     applied += "db = Database(sys.argv[1])\nprint(migrate.migrations.pending(db))\n"
     applied += "print([one.name for one in migrate.migrations.applied(db)])\n"
     names = [name for name, _ in schema.MIGRATIONS]
-    assert names[-1] == "playlists"
+    assert names[-1] == "guessed_artists"
     assert python(applied, empty_index) == f"[]\n{names}\n"
     assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
 
@@ -418,6 +418,17 @@ def test_an_older_index_gets_the_views_of_playlists(tmp_path: Path) -> None:
         ]
         connection.execute("INSERT INTO track_lyrics VALUES (1)")
         assert list(select(connection, "SELECT has_lyrics FROM recent")) == [(1,)]
+
+
+def test_files_whose_artist_was_the_name_of_the_root_are_read_again(tmp_path: Path) -> None:
+    rows = [
+        track(one, b"Post/%d" % one, title="x", artist=artist, guessed=guessed, reader_version=7)
+        for one, artist, guessed in ((1, "m", 4), (2, "m", 0), (3, "Ida", 4))
+    ]
+    path = older(tmp_path / "old.db", "guessed_artists", ROOT, DISK, *rows)
+    with closing(open_index(path, write=True)) as connection:
+        found = list(select(connection, "SELECT id, reader_version FROM tracks"))
+        assert found == [(1, 0), (2, 7), (3, 7)]
 
 
 OLD_DISKS = """

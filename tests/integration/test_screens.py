@@ -115,6 +115,20 @@ def test_changes_are_chosen_by_time_kind_place_and_number(made: Collection) -> N
     )
 
 
+def test_changes_of_what_was_never_known_say_so(made: Collection) -> None:
+    never = "not in the index; `indexer scan` with this path looks at it now\n"
+    assert at(100, made, "changes", "--under", "Music/Never") == f"indexer: Music/Never: {never}"
+    assert at(100, made, "changes", "--under", "77") == (
+        "indexer: 77: no track has this id; for a file of this name: ./77\n"
+    )
+    assert at(100, made, "scrub", "Music/Never") == (
+        "indexer: Music/Never: no such file or folder\n"
+    )
+    assert run("changes", "--under", "Music/Never", db=made.db, cwd=made.music.parent, check=1)
+    for known in ("Music", "Music/Old", "Music/Post/01 Army of Me.flac", "2"):
+        assert at(60, made, "changes", "--under", known, "--kind", "returned") == ""
+
+
 def test_a_track_that_is_gone_says_when_it_went_and_what_it_was(library: Collection) -> None:
     gone = at(60, library, "show", "Music/Post/01 Army of Me.flac")
     assert gone == at(60, library, "show", "2")
@@ -163,8 +177,10 @@ def test_guesses_from_the_name_of_a_root_follow_its_new_name(tmp_path: Path) -> 
     run("roots", "rename", "Music", "nas", db=db)
     found = run("search", "nas", "--sort", "path", "--json", db=db).objects
     assert [(one["path"], one["album"], one["artist"]) for one in found] == [
-        ("Album/bare.flac", "Album", "nas"), ("bare.flac", "nas", None),
+        ("bare.flac", "nas", None),
     ]  # fmt: skip
+    (inner,) = run("search", "path:album", "--json", db=db).objects
+    assert (inner["album"], inner["artist"], inner["guessed"]) == ("Album", None, 1)
     assert run("search", "music", db=db, check=1).out == ""
     assert run("verify", "--deep", db=db).out == "ok: 2 files checked, index equals disk\n"
 

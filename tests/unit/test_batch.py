@@ -26,7 +26,7 @@ def test_what_the_tags_say_is_not_guessed() -> None:
 def test_what_the_tags_do_not_say_the_path_says() -> None:
     assert names(at_place(b"Artist/Album/Title.mp3", BARE)) == ("Title", "Artist", "Album", 7)
     assert names(at_place(b"Artist/Album/CD 1/Title.mp3", BARE)) == ("Title", "Artist", "Album", 7)
-    assert names(at_place(b"Album/Title.mp3", BARE)) == ("Title", "music", "Album", 7)
+    assert names(at_place(b"Album/Title.mp3", BARE)) == ("Title", None, "Album", 3)
     assert names(at_place(b"Title.mp3", BARE)) == ("Title", None, "music", 3)
 
 

@@ -11,6 +11,7 @@ import pytest
 from indexer import errors
 from indexer.library import Library
 from indexer.settings import Settings
+from indexer.stages import derive
 from indexer.store import schema
 from indexer.store.connection import (
     Connection,
@@ -189,6 +190,13 @@ def test_the_cache_and_the_log_grow_while_much_is_written_and_shrink_again(
 def test_the_full_text_of_a_new_index_keeps_many_segments_apart(connection: Connection) -> None:
     kept = "SELECT v FROM track_search_config WHERE k = 'automerge'"
     assert select_value(connection, kept) == 16, "4 by default: each word is written three times"
+
+
+def test_a_full_text_that_is_made_again_keeps_them_apart_as_well(connection: Connection) -> None:
+    with write_transaction(connection):
+        derive.full_text(connection)
+    kept = "SELECT v FROM track_search_config WHERE k = 'automerge'"
+    assert select_value(connection, kept) == 16
 
 
 def test_errors_of_ours_are_not_taken_for_sqlites(tmp_path: Path) -> None:

@@ -104,3 +104,14 @@ def test_what_is_not_installed_is_said_so(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(metadata, "version", nothing)
     assert versions()["rq"] == "not installed"
+
+
+def test_extras_are_installed_by_one_wording_with_and_without_a_checkout() -> None:
+    named: set[str] = set()
+    for file in (*CHECKOUT.glob("*.md"), *CHECKOUT.glob("indexer/**/*.py")):
+        for package, extra in re.findall(
+            r"pip install '([^'\[]*)\[(\w+)\]'", file.read_text("utf-8")
+        ):
+            assert package == "music-indexer", f"{file.name}: {package}[{extra}]"
+            named.add(extra)
+    assert named == PROJECT["project"]["optional-dependencies"].keys()

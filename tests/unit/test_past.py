@@ -140,6 +140,21 @@ def test_a_track_whose_place_was_taken_is_there_until_a_change_tells_that_it_lef
     assert titles_at(library, 2, "one") == [("1.mp3", "One")]
 
 
+def test_the_past_is_searched_in_any_spelling_by_whole_words_and_the_beginning_of_the_last(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"1.mp3": song("Hyperballad", artist="Björk"), "2.mp3": song("Thunder", artist="AC/DC")})
+    library.scan()
+    put(music, "1.mp3", song("Other", artist="Кино"))
+    library.scan()
+    for words in (["hyper"], ["bjork", "hyp"], ["BJÖRK"]):
+        assert titles_at(library, 2, *words) == [("1.mp3", "Hyperballad")]
+    assert titles_at(library, 2, "acdc") == [("2.mp3", "Thunder")]
+    assert titles_at(library, 3, "kino") == [("1.mp3", "Other")]
+    for words in (["ballad"], ["bjrok"], ["hyp", "bjork"]):
+        assert titles_at(library, 2, *words) == []
+
+
 def test_a_root_that_was_renamed_had_its_old_name_and_guesses(
     library: Library, plant: Plant
 ) -> None:
@@ -254,6 +269,31 @@ def test_the_tags_that_a_mass_retag_replaced_are_told_once_for_each_track(
     text = b"".join(retag_table(library.retags(begin))).decode()
     first, _ = csv.DictReader(io.StringIO(text))
     assert (first["file"], first["before"]) == (str(music / "4.mp3"), "Björk; Muse")
+
+
+def test_each_tag_has_the_date_on_which_it_was_changed_itself(
+    library: Library, plant: Plant, music: Path, connection: Connection
+) -> None:
+    plant({"1.mp3": song("One", artist="A", album="X")})
+    library.scan()
+    for change in (
+        song("Two", artist="A", album="X"),
+        song("Two", artist=["B", "C"], album="Y"),
+        song("Two", artist=["B", "C"], album="Z"),
+    ):
+        put(music, "1.mp3", change)
+        library.scan()
+    (music / "1.mp3").rename(music / "2.mp3")
+    library.scan()
+    with write_transaction(connection):
+        connection.execute("UPDATE changes SET at = seq * 1000")
+
+    def dates(*between: int) -> dict[str, str]:
+        return {row.tag: row.at.removeprefix("1970-01-01T") for row in library.retags(*between)}
+
+    second, third, fourth = (f"00:00:0{number}.000Z" for number in (2, 3, 4))
+    assert dates(1) == {"title": second, "artist": third, "album": fourth}
+    assert dates(1, 3) == {"title": second, "artist": third, "album": third}
 
 
 def test_what_was_guessed_from_a_path_was_no_tag(

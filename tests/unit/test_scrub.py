@@ -264,3 +264,25 @@ def test_tags_behind_a_flac_are_no_damage_and_a_wrong_checksum_is() -> None:
     assert flaw(whole) is None
     assert flaw(whole + b"TAG" + bytes(125)) is None
     assert flaw(whole[:26] + bytes([whole[26] ^ 1]) + whole[27:]) is not None
+
+
+@pytest.mark.parametrize("lost", ["-wal", "-shm"])
+def test_a_scrub_whose_log_is_deleted_goes_on_with_the_index_opened_again(
+    lost: str, library: Library, plant: Plant, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant({f"{number}.mp3": mp3() for number in range(3)})
+    library.scan()
+    library.close()
+    monkeypatch.setattr(Scrubber, "_is_young", lambda *_: False)
+    looked: list[int] = []
+
+    def stop() -> bool:
+        looked.append(len(looked))
+        if len(looked) == 5:
+            settings.db.with_name(settings.db.name + lost).unlink()
+        return False
+
+    told = library.scrub(rate=0, days=0, stop=stop)
+    assert told.checked == 3
+    assert len(looked) > 9, "the file at which it was noticed is read again"
+    assert library.status().scrubbed.files == 3

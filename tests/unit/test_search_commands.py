@@ -68,6 +68,14 @@ def test_a_word_with_a_dash_is_not_wanted(indexer: Run) -> None:
     assert after_all_options.out.startswith(b"Ida; Eve")
 
 
+def test_an_export_is_cut_off_at_its_limit(indexer: Run) -> None:
+    whole = rows(indexer("export").out)
+    assert rows(indexer("export", "--limit", "2").out) == whole[:2]
+    assert rows(indexer("export", "--limit", "0").out) == whole
+    assert indexer("export", "--m3u", "--limit", "1").out.count(b"#EXTINF") == 1
+    assert indexer("export", "--limit", "-1").code == 2
+
+
 def test_words_in_one_argument_are_words_as_typed(indexer: Run) -> None:
     assert indexer("search", "bjork say") == indexer("search", "bjork", "say")
     assert indexer("search", "x say").code == 0

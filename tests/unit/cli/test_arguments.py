@@ -47,6 +47,8 @@ def test_help_fits_a_terminal_and_shows_two_examples(
     code, out, err = indexer(*command, "--help")
     lines = out.splitlines()
     assert (code, err) == (0, "")
+    assert not command or "  -h, --help" in out
+    assert indexer(*command, "-h") == (code, out, err)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
     assert "..." not in out[out.find("Commands:") :]
@@ -54,6 +56,23 @@ def test_help_fits_a_terminal_and_shows_two_examples(
     examples = lines[lines.index("  Examples:") + 1 :]
     assert len(examples) == 2
     assert all(line.startswith(f"    {' '.join(('indexer', *command))}") for line in examples)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("changes", "--since"), "indexer changes"),
+        (("search", "x", "--limit"), "indexer search"),
+        (("--db", "x.db", "roots", "add", "--name"), "indexer roots add"),
+        (("--db",), "indexer"),
+    ],
+)
+def test_an_option_without_its_value_names_the_help_of_its_command(
+    words: tuple[str, ...], command: str, indexer: Run
+) -> None:
+    assert indexer(*words) == (
+        2, "", f"indexer: Option '{words[-1]}' requires an argument (see: {command} --help)\n"
+    )  # fmt: skip
 
 
 def test_no_command_shows_the_help_on_stderr(indexer: Run) -> None:

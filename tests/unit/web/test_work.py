@@ -15,6 +15,7 @@ from indexer.settings import Settings
 from indexer.store import browse, tracks
 from indexer.web.app import app_of
 from indexer.web.site import Site
+from indexer.web.work import _told
 from tests.corpus import plant, tagged
 
 
@@ -56,3 +57,25 @@ def test_tracks_and_changes_are_counted_after_a_change_only(
     asked.clear()
     assert told() == 2
     assert sorted(asked) == ["changes_by_day", "count_by_root"]
+
+
+def test_what_a_young_process_wrote_is_not_called_that_of_a_day() -> None:
+    thin = "\N{NARROW NO-BREAK SPACE}"
+    assert _told(5_000_000, 480) == f"5.0{thin}MB in 8{thin}min"
+    assert _told(5_000_000, 2 * 86_400) == f"2.5{thin}MB a day"
+    assert _told(0, 30) == f"0{thin}B in 30{thin}s"
+    assert _told(None, 480) == ""
+
+
+def test_an_album_that_moved_has_one_line_for_all_of_its_tracks(site: Site, tmp_path: Path) -> None:
+    music = tmp_path / "Music"
+    plant(music, {f"Old/{n}.mp3": tagged(".mp3", title=str(n), album="Post") for n in range(5)})
+    with Library(site.settings) as library:
+        library.scan()
+        (music / "Old").rename(music / "New")
+        library.scan()
+        (album,) = (row["album_id"] for row in library.search(["title:4"]))
+    page = app_of(site, Guard(None)).test_client().get(f"/albums/{album}").get_data(as_text=True)
+    assert page.count('<li class="change">') == 2
+    assert 'moved<span class="many"> 5 tracks</span>' in page
+    assert "Music/Old → Music/New" in page

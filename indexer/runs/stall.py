@@ -1,0 +1,98 @@
+"""A daemon that is followed -> whether it does anything, and what to do where it does not."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from indexer import errors
+from indexer.runs.lock import LockInfo
+
+_log = logging.getLogger("indexer")
+_TOLD_S: Final = 5.0
+"""How long a daemon may do nothing before it is said. A guess: a disk spins up in that time."""
+_GIVEN_UP_S: Final = 120.0
+"""How long it is waited for. A guess: a failing disk holds a reader for about a minute."""
+
+
+class Life(Struct, frozen=True):
+    """What differs between two moments in which a process has run."""
+
+    state: str
+    """Of proc(5): `R`, `S`, `D`, `T` ..."""
+    ticks: int
+    """Processor time of all its threads."""
+    switches: int
+    """How often its main thread gave the processor to another one, also to wait."""
+    command: str
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.state in {"T", "t"}
+
+
+def life_of(pid: int) -> Life | None:
+    """How far a process has come; None where it cannot be seen."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        lines = (folder / "status").read_text("utf-8", "replace").splitlines()
+        command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return None
+    switches = sum(int(line.split()[1]) for line in lines if "_ctxt_switches:" in line)
+    return Life(fields[0], int(fields[11]) + int(fields[12]), switches, command)
+
+
+class Stall:
+    """Since when the daemon that is waited for has not run at all.
+
+    It is asked while work of it is open, so it has a reason to run.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[int], Life | None] = life_of,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._seen: tuple[int, Life] | None = None
+        self._since = 0.0
+        self._is_told = False
+
+    def check(self, daemon: LockInfo) -> None:
+        """Say once, after some seconds, that it does nothing. Raises CannotDo after two minutes.
+
+        Not where the processes of its machine or container are not those of this one, and one that
+        waits for workers is waited for with it.
+        """
+        life = self._probe(daemon.pid)
+        if life is None or "watcher" not in life.command:
+            return
+        now = self._clock()
+        if self._seen != (daemon.pid, life):
+            self._seen, self._since, self._is_told = (daemon.pid, life), now, False
+            return
+        idle_s = now - self._since
+        if idle_s >= _TOLD_S and not self._is_told:
+            self._is_told = True
+            _log.warning("waiting: %s", _why(daemon.pid, life, idle_s))
+        if idle_s >= _GIVEN_UP_S and daemon.engine == "local":
+            raise errors.CannotDo(
+                f"{_why(daemon.pid, life, idle_s)}; what was asked of it is kept until then"
+            )
+
+
+def _why(pid: int, life: Life, idle_s: float) -> str:
+    if life.is_stopped:
+        return f"process {pid} (`watcher run`) is stopped; `kill -CONT {pid}` has it go on"
+    return (
+        f"process {pid} (`watcher run`) has done nothing for {idle_s:.0f} s; if it does not go on "
+        f"by itself, `kill -KILL {pid}` and start it again"
+    )
