@@ -20,11 +20,11 @@ _ADD_ALBUM: Final = "INSERT INTO catalog_albums (key, title, albumartist) VALUES
 _REKEY_ALBUM: Final = "UPDATE catalog_albums SET key = ? WHERE id = ?"
 _ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
 
-_LINK_ARTISTS: Final = "INSERT INTO track_artists (track_id, role, position, artist_id)"
+_LINK_ARTISTS: Final = "INSERT OR FAIL INTO track_artists (track_id, role, position, artist_id)"
 _LINK_SPELLED_ARTIST: Final = """
 INSERT INTO track_artists (track_id, role, position, artist_id, spelling) VALUES (?, ?, ?, ?, ?)
 """
-_LINK_GENRES: Final = "INSERT INTO track_genres (track_id, position, genre_id)"
+_LINK_GENRES: Final = "INSERT OR FAIL INTO track_genres (track_id, position, genre_id)"
 _LINK_SPELLED_GENRE: Final = """
 INSERT INTO track_genres (track_id, position, genre_id, spelling) VALUES (?, ?, ?, ?)
 """
