@@ -134,7 +134,18 @@ def drop(connection: Writing, track_id: int, texts: Texts) -> None:
 
 def add_all(connection: Writing, tracks: Iterable[tuple[int, Texts]]) -> None:
     """Add tracks that entered the view, in the order of their ids."""
-    connection.executemany(ADD, (row_of(track_id, texts) for track_id, texts in tracks))
+    connection.executemany(ADD, _rows_of(tracks))
+
+
+def _rows_of(tracks: Iterable[tuple[int, Texts]]) -> Iterator[tuple[int | str | None, ...]]:
+    """`row_of` each: the tracks of an album share all but the title, and that is folded once."""
+    shared: list[str | None] | None = None
+    folded: tuple[int | str | None, ...] = ()
+    for track_id, texts in tracks:
+        title, *others = texts
+        if others != shared:
+            shared, folded = others, row_of(track_id, texts)[2:]
+        yield track_id, None if title is None else searchable(title), *folded
 
 
 def keep_current(connection: Writing) -> None:
