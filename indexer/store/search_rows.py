@@ -139,10 +139,10 @@ def add_all(connection: Writing, tracks: Iterable[tuple[int, Texts]]) -> None:
 
 def _rows_of(tracks: Iterable[tuple[int, Texts]]) -> Iterator[tuple[int | str | None, ...]]:
     """`row_of` each: the tracks of an album share all but the title, and that is folded once."""
-    shared: list[str | None] | None = None
+    shared: tuple[str | None, ...] | None = None
     folded: tuple[int | str | None, ...] = ()
     for track_id, texts in tracks:
-        title, *others = texts
+        title, others = texts[0], texts[1:]
         if others != shared:
             shared, folded = others, row_of(track_id, texts)[2:]
         yield track_id, None if title is None else searchable(title), *folded
