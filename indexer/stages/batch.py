@@ -88,7 +88,8 @@ class Batch(Struct, frozen=True):
     @property
     def damaged(self) -> int:
         """How many of the files that were read are damaged."""
-        return sum([finding.is_damaged for finding in self.findings])
+        tracks = [finding.track for finding in self.findings]
+        return sum([track is not None and track.short is not None for track in tracks])
 
 
 def batch(plan: Plan, readings: Iterable[Reading]) -> Batch:
@@ -167,10 +168,10 @@ def shape(track: Track, path: bytes, root_name: str) -> Shaped:
             artists, guessed = (guess.artist,), guessed | _ARTIST
     columns = (
         title,
-        _joined(artists),
-        _joined(track.albumartists),
+        _JOINED.join(artists) if artists else None,
+        _JOINED.join(track.albumartists) if track.albumartists else None,
         album,
-        _joined(track.genres),
+        _JOINED.join(track.genres) if track.genres else None,
         track.date,
         track.year,
         track.track,
@@ -179,7 +180,7 @@ def shape(track: Track, path: bytes, root_name: str) -> Shaped:
         track.disc_total,
         track.composer,
         track.comment,
-        _number(track.bpm),
+        None if track.bpm is None else _number(track.bpm),
         track.isrc,
         track.label,
         int(track.compilation),
@@ -265,22 +266,18 @@ def names_of(columns: Columns) -> catalog.Names:
     return catalog.apart(*(columns[_AT[name]] for name in _NAMED))  # type: ignore[arg-type]
 
 
-def _joined(values: tuple[str, ...]) -> str | None:
-    return _JOINED.join(values) if values else None
-
-
-def _several(*fields: tuple[str, ...]) -> str | None:
-    if max(map(len, fields)) < 2:
+def _several(
+    artists: tuple[str, ...], albumartists: tuple[str, ...], genres: tuple[str, ...]
+) -> str | None:
+    if len(artists) < 2 and len(albumartists) < 2 and len(genres) < 2:  # nearly always
         return None
-    several = zip(_SEVERAL_FIELDS, fields, strict=True)
+    several = zip(_SEVERAL_FIELDS, (artists, albumartists, genres), strict=True)
     more = {name: values for name, values in several if len(values) > 1}
     return msgspec.json.encode(more).decode()
 
 
-def _number(text: str | None) -> int | float | str | None:
+def _number(text: str) -> int | float | str:
     """A number in the type by which SQLite should sort it; other text is unchanged."""
-    if text is None:
-        return None
     try:
         number = float(text)
     except ValueError:

@@ -6,7 +6,6 @@ In it each file is looked at again (`recheck`). What differs is not written: it 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
 
 import msgspec
 from msgspec import Struct
@@ -142,7 +141,9 @@ class Inserter:
     def _write(self, row: PendingRow, batch: Batch, now_ms: int, put: _Put) -> Written:
         named = pending.named_since(self._connection, batch.root_id, row.generation)
         dropped = self._drop(row, batch, named, now_ms) if row.scan_id and named else []
-        findings = [one for one in batch.findings if one.entry.path not in named]
+        findings: Sequence[Finding] = batch.findings
+        if named:
+            findings = [one for one in findings if one.entry.path not in named]
         done = put(batch, findings, now_ms)
         again = done.again | (set(batch.waiting) - named)
         before = counted.counted_before(self._connection, row.scan_id, batch.root_id, again)
@@ -225,11 +226,10 @@ class Inserter:
         new, confirmed = self._recheck.confirm(batch, findings, done.outcomes, done.again, now_ms)
         self._upserter.write(batch, confirmed, done.outcomes, now_ms)
         if new:
-            read = [(one.entry, one.track, one.birth_ns) for one in new if one.track is not None]
-            self._rows.show_new(batch.root_id, read, batch.reread, now_ms)
+            self._rows.show_new(batch.root_id, new, batch.reread, now_ms)
         done.new = new
-        written = chain(new, (one.finding for one in confirmed))
-        done.held.update(finding.entry.path for finding in written if finding.writer)
+        done.held.update([one.entry.path for one in new if one.writer])
+        done.held.update([one.path for one in confirmed if one.finding.writer])
         return done
 
 

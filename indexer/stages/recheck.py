@@ -5,7 +5,6 @@ Each file is looked at again by lstat. What differs is not written.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -138,9 +137,9 @@ class Recheck:
 
     def _alike(self, findings: Sequence[Finding]) -> set[bytes]:
         """Files with the sound of any row, or the size of one that is missing."""
-        sounds = {one.track.essence for one in findings if one.track is not None}
-        essences = tracks.essences_met(self._connection, [one for one in sounds if one])
-        gone = tracks.sizes_gone(self._connection, [one.entry.stamp.size for one in findings])
+        read = (one.track.essence for one in findings if one.track is not None)
+        essences = tracks.essences_met(self._connection, (one for one in read if one))
+        gone = tracks.sizes_gone(self._connection, (one.entry.stamp.size for one in findings))
         if not essences and not gone:
             return set()
         return {
@@ -178,7 +177,13 @@ class Recheck:
             if status is None or special_kind(status.st_mode) != entry.special:
                 again.add(path)
                 continue
-            if _is_as_read(status, entry.stamp):  # nearly always
+            read = entry.stamp
+            if (
+                status.st_size == read.size
+                and status.st_mtime_ns == read.mtime_ns
+                and status.st_ctime_ns == read.ctime_ns
+                and status.st_ino == read.inode
+            ):  # nearly always
                 holding.append(finding)
                 continue
             stamp = Stamp.of(status)
@@ -238,16 +243,6 @@ def note_problem(
         entry.stamp,
         now_ms,
         reader_version=version,
-    )
-
-
-def _is_as_read(status: os.stat_result, stamp: Stamp) -> bool:
-    """Whether a file has this stamp, without making a `Stamp`; False: it may have it."""
-    return (
-        status.st_size == stamp.size
-        and status.st_mtime_ns == stamp.mtime_ns
-        and status.st_ctime_ns == stamp.ctime_ns
-        and status.st_ino == stamp.inode
     )
 
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from indexer import paths
-from indexer.model import ChangeKind, Entry, IndexedFile, RowState, Track
-from indexer.stages.batch import Shaped, album_key, album_of, reshape, shape
+from indexer.model import ChangeKind, IndexedFile, RowState
+from indexer.stages.batch import Finding, Shaped, album_key, album_of, reshape, shape
 from indexer.store import (
     artwork,
     catalog,
@@ -122,13 +122,11 @@ class Rows:
     def show_new(
         self,
         root_id: int,
-        read: Sequence[tuple[Entry, Track, int | None]],
+        read: Sequence[Finding],
         reread: int,
         now_ms: int,
     ) -> None:
         """Insert files that were read, and have neither a row nor a problem: all enter the view.
-
-        For each, `read` has the tags and the time of birth of its inode.
 
         Equivalent to `show` and `tell` for each of them, but one statement handles all.
         """
@@ -139,23 +137,25 @@ class Rows:
         names: list[tuple[int, Names]] = []
         added: list[tuple[int, str | bytes]] = []
         album, album_id, folder_text = None, 0, ""
-        for track_id, (entry, track, birth_ns) in enumerate(read, first_id):
-            shaped = shape(track, entry.path, name)
-            folder = paths.parent_of(entry.path)
+        tagged = ((one, one.track) for one in read if one.track is not None)
+        for track_id, (finding, track) in enumerate(tagged, first_id):
+            entry = finding.entry
+            path = entry.path
+            shaped = shape(track, path, name)
+            folder = paths.parent_of(path)
             one = album_of(shaped, folder)
             if one != album:  # what its tracks share is made once
                 album = one
-                album_id = self._album(album_key(shaped, root_id, entry.path), shaped)
+                album_id = self._album(album_key(shaped, root_id, path), shaped)
                 folder_text = search_rows.shown_folder(folder)
                 self._catalog.due.folders.add((root_id, folder))
-            told = changes.told(entry.path)
-            tag_set = self._tag_sets.find(_tags_in(shaped.columns))
-            is_text = isinstance(told, str)
+            told = changes.told(path)
             new.append((
-                track_id, entry, is_text, album_id, shaped.columns, tag_set, birth_ns, track.essence
+                track_id, entry, isinstance(told, str), album_id, shaped.columns,
+                self._tag_sets.find(track.tags), finding.birth_ns, track.essence,
             ))  # fmt: skip
             texts.append((track_id, shaped.texts_in(folder_text)))
-            names.append((track_id, _names(shaped)))
+            names.append((track_id, (shaped.artists, shaped.albumartists, shaped.genres)))
             added.append((track_id, told))
         tracks.add_all(
             self._connection,

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from indexer.store.artwork import Due
 from indexer.store.connection import Connection, insert_all, select, select_one, select_value
@@ -20,11 +21,11 @@ _ADD_ALBUM: Final = "INSERT INTO catalog_albums (key, title, albumartist) VALUES
 _REKEY_ALBUM: Final = "UPDATE catalog_albums SET key = ? WHERE id = ?"
 _ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
 
-_LINK_ARTISTS: Final = "INSERT INTO track_artists (track_id, role, position, artist_id)"
+_LINK_ARTISTS: Final = "INSERT OR FAIL INTO track_artists (track_id, role, position, artist_id)"
 _LINK_SPELLED_ARTIST: Final = """
 INSERT INTO track_artists (track_id, role, position, artist_id, spelling) VALUES (?, ?, ?, ?, ?)
 """
-_LINK_GENRES: Final = "INSERT INTO track_genres (track_id, position, genre_id)"
+_LINK_GENRES: Final = "INSERT OR FAIL INTO track_genres (track_id, position, genre_id)"
 _LINK_SPELLED_GENRE: Final = """
 INSERT INTO track_genres (track_id, position, genre_id, spelling) VALUES (?, ?, ?, ?)
 """
@@ -71,6 +72,15 @@ SELECT coalesce(spelling, key, name)
 FROM track_genres JOIN genres ON genres.id = track_genres.genre_id
 WHERE track_id = ? ORDER BY position
 """
+
+
+class _Links(Struct):
+    """What links a track to its names: rows of the tables without the id of the track."""
+
+    artists: list[tuple[str, int, int]] = []
+    genres: list[tuple[int, int]] = []
+    odd: list[tuple[str, tuple[object, ...]]] = []
+    """(statement, values) for names in another spelling than the plain one."""
 
 
 class Catalog:
@@ -130,30 +140,42 @@ class Catalog:
         """Link tracks that have no links yet, in the order of their ids."""
         artist_rows: list[object] = []
         genre_rows: list[object] = []
-        artist_id, genre_id = self._artists.ids.get, self._genres.ids.get
-        due = self.due.artists
         odd: list[tuple[str, tuple[object, ...]]] = []
-        for track_id, (artists, albumartists, genres) in tracks:
-            for role, names in (("artist", artists), ("albumartist", albumartists)):
-                for position, name in enumerate(names):
-                    one = artist_id(name)
-                    if one is not None:
-                        artist_rows += (track_id, role, position, one)
-                        due.add(one)
-                        continue
-                    found = (track_id, role, position, *self._artists.find(name))
-                    due.add(found[3])
-                    odd.append((_LINK_SPELLED_ARTIST, found))
-            for position, name in enumerate(genres):
-                one = genre_id(name)
-                if one is not None:
-                    genre_rows += (track_id, position, one)
-                    continue
-                odd.append((_LINK_SPELLED_GENRE, (track_id, position, *self._genres.find(name))))
+        before, links = None, _Links()
+        for track_id, names in tracks:
+            if names != before:  # those of an album mostly have the same
+                before, links = names, self._links_of(names)
+            for role, position, one in links.artists:
+                artist_rows += (track_id, role, position, one)
+            for position, one in links.genres:
+                genre_rows += (track_id, position, one)
+            odd += [(statement, (track_id, *link)) for statement, link in links.odd]
         insert_all(self._connection, _LINK_ARTISTS, 4, artist_rows)
         insert_all(self._connection, _LINK_GENRES, 3, genre_rows)
         for statement, link in odd:
             self._connection.execute(statement, link)
+
+    def _links_of(self, names: Names) -> _Links:
+        """The links of a track with these names, in the order of the tables."""
+        artists, albumartists, genres = names
+        links = _Links()
+        for role, several in (("artist", artists), ("albumartist", albumartists)):
+            plain: list[tuple[str, int, int]] = []
+            for position, name in enumerate(several):
+                one, spelling = self._artists.find(name)
+                self.due.artists.add(one)
+                if spelling is None:
+                    plain.append((role, position, one))
+                else:
+                    links.odd.append((_LINK_SPELLED_ARTIST, (role, position, one, spelling)))
+            links.artists[:0] = plain
+        for position, name in enumerate(genres):
+            one, spelling = self._genres.find(name)
+            if spelling is None:
+                links.genres.append((position, one))
+            else:
+                links.odd.append((_LINK_SPELLED_GENRE, (position, one, spelling)))
+        return links
 
     def unlink(self, track_id: int) -> None:
         """Delete all links of a track; unused names are deleted at the end of the transaction."""

@@ -14,7 +14,7 @@ from indexer.store.connection import Connection, insert_all, select, select_one,
 if TYPE_CHECKING:
     from indexer.model import ChangeKind
 
-_ADD: Final = "INSERT INTO changes (at, kind, track_id, root, path)"
+_ADD: Final = "INSERT OR FAIL INTO changes (at, kind, track_id, root, path)"
 _APPEND: Final = """
 INSERT INTO changes (at, kind, track_id, root, path, old_root, old_path, before)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -172,6 +172,8 @@ def insert_all(connection: Connection, head: str, width: int, values: Sequence[o
     """Insert rows of `width` values each, given flat; `head` is a statement up to VALUES.
 
     One statement inserts several rows. Measured with short rows: 0.7 us a row in place of 1.2.
+    `head` should be INSERT OR FAIL, which an error leaves half done for the transaction to roll
+    back: so SQLite opens no savepoint, at which the full text would write all it holds in memory.
     """
     one = f"({', '.join('?' * width)})"
     begin = 0

@@ -293,18 +293,18 @@ def inodes_met(connection: Connection, inodes: Sequence[int]) -> set[int]:
     return _among(connection, _INODES_MET, 1, inodes)
 
 
-def essences_met(connection: Connection, essences: Sequence[bytes]) -> set[bytes]:
+def essences_met(connection: Connection, essences: Iterable[bytes]) -> set[bytes]:
     """The given essences that any row has; none while the first scan runs, which has no index."""
-    if not essences or select_value(connection, _HAS_ESSENCES) is None:
+    if select_value(connection, _HAS_ESSENCES) is None:
         return set()
-    return _among(connection, _ESSENCES_MET, 1, essences)
+    return _among(connection, _ESSENCES_MET, 1, list(set(essences)))
 
 
-def sizes_gone(connection: Connection, sizes: Sequence[int]) -> set[int]:
+def sizes_gone(connection: Connection, sizes: Iterable[int]) -> set[int]:
     """The given sizes that a missing row has."""
-    if not sizes or select_value(connection, _ANY_GONE) is None:
+    if select_value(connection, _ANY_GONE) is None:
         return set()
-    return _among(connection, _SIZES_GONE, 1, sizes)
+    return _among(connection, _SIZES_GONE, 1, list(sizes))
 
 
 def with_essence(connection: Connection, essence: bytes, most: int) -> list[IndexedFile]:

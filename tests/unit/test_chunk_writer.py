@@ -11,7 +11,7 @@ from indexer.library import Library
 from indexer.stages.batch import Batch
 from indexer.stages.insert import Count, Inserter, Written
 from indexer.store import pending
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, select_value
 from indexer.store.pending import PendingRow
 from tests.trees import (
     Plant,
@@ -66,3 +66,14 @@ def test_where_reading_is_slow_each_chunk_is_written_by_itself(
     monkeypatch.setattr(Inserter, "write_all", count)
     library.rebuild()
     assert sizes == [1, 1, 1]
+
+
+@pytest.mark.parametrize("chunk_files", [40])
+def test_chunks_that_share_a_transaction_share_a_segment_of_the_full_text(
+    library: Library, connection: Connection, plant: Plant
+) -> None:
+    tagged = song(artist=["One", "Two"], genre=["Pop"])
+    plant({f"{number:03}.mp3": tagged for number in range(120)})
+    library.rebuild()
+    segments = "SELECT count(DISTINCT segid) FROM track_search_idx"
+    assert select_value(connection, segments) == 1, "each is merged with others later"

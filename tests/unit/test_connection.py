@@ -188,8 +188,9 @@ def test_the_cache_and_the_log_grow_while_much_is_written_and_shrink_again(
 
 
 def test_the_full_text_of_a_new_index_keeps_many_segments_apart(connection: Connection) -> None:
-    kept = "SELECT v FROM track_search_config WHERE k = 'automerge'"
-    assert select_value(connection, kept) == 16, "4 by default: each word is written three times"
+    kept = "SELECT v FROM track_search_config WHERE k = ?"
+    for limit in ("automerge", "crisismerge"):
+        assert select_value(connection, kept, (limit,)) == 32, "by default words are written twice"
 
 
 def test_a_full_text_that_is_made_again_keeps_them_apart_as_well(connection: Connection) -> None:
