@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -49,7 +49,10 @@ class PathFilter:
         self.follow_links = follow_links
         self._hidden = hidden
         self._ignored_names = tuple(ignored_names)
-        self._is_ignored = _IgnoredNames(ignored_names).has
+        names = _IgnoredNames(ignored_names)
+        self._is_ignored = names.has
+        self._may_ignore = names.may_have(suffixes)
+        """Whether any wanted suffix may be that of an ignored name: mostly none."""
 
     def without_files(self) -> PathFilter:
         """The same filter for folders, without any files: to list folders only."""
@@ -65,7 +68,9 @@ class PathFilter:
         dot = name.rfind(b".")  # as `paths.suffix_of`; a scan calls this for every name
         if dot < 1 or name[dot:].lower() not in self.suffixes:
             return False
-        return self._any(name) if name[0] == _DOT else not self._is_ignored(name)
+        if name[0] == _DOT:
+            return self._any(name)
+        return not (self._may_ignore and self._is_ignored(name))
 
     def sidecar(self, name: bytes) -> bool:
         """Whether a file of this name is wanted that is no music: a picture, lyrics, a playlist."""
@@ -111,6 +116,13 @@ class _IgnoredNames:
             return True
         expression = self._expression
         return expression is not None and expression.match(os.fsdecode(name)) is not None
+
+    def may_have(self, suffixes: Collection[bytes]) -> bool:
+        """Whether any of them may have one of these suffixes, which are in lower case."""
+        ends = [name.lower() for name in (*self._exact, *self._ends)]
+        return self._expression is not None or any(
+            end.endswith(suffix) or suffix.endswith(end) for end in ends for suffix in suffixes
+        )
 
 
 class IgnoreFile(Struct, frozen=True):

@@ -239,3 +239,23 @@ def test_ignored_names_of_any_text_mean_what_fnmatch_says_of_them(
     sent = pickle.loads(pickle.dumps(PathFilter(frozenset(), chosen)))  # to the helper of a share
     said = sent.folder(os.fsencode(name))
     assert said == (not any(fnmatch.fnmatchcase(name, pattern) for pattern in chosen))
+
+
+@given(
+    chosen=st.lists(
+        st.lists(st.sampled_from(["*", "?", "[1]", ".", ".mp3", ".MP3", "3", "p3", "1", "a"]))
+        .map("".join)
+        .filter(bool),
+        max_size=4,
+    ),
+    stem=st.text(st.sampled_from("1a."), min_size=1, max_size=3),
+    suffix=st.sampled_from([".mp3", ".MP3", ".mP3", ".m4a", ".mp33", ""]),
+)
+def test_music_is_left_out_by_the_ignored_names_that_fnmatch_says_it_has(
+    chosen: list[str], stem: str, suffix: str
+) -> None:
+    name = stem + suffix
+    wanted = PathFilter(frozenset({b".mp3", b".m4a"}), chosen).file(name.encode())
+    is_music = name.lower().endswith((".mp3", ".m4a")) and not name.startswith(".")
+    ignored = any(fnmatch.fnmatchcase(name, pattern) for pattern in chosen)
+    assert wanted == (is_music and not ignored)

@@ -51,6 +51,14 @@ def test_an_ignored_name_need_not_be_a_whole_regular_expression() -> None:
     assert chosen.folder(b"@eaDir")
 
 
+@pytest.mark.parametrize("pattern", ["1.mp3", "*.MP3", "*3", "*", "*live.mp3", "1?mp3"])
+def test_music_that_has_an_ignored_name_is_not_wanted(pattern: str) -> None:
+    chosen = PathFilter(WANTED.suffixes, ["lost+found", pattern])
+    music = {"*.MP3": b"1.MP3", "*live.mp3": b"1 live.mp3"}.get(pattern, b"1.mp3")
+    assert not chosen.file(music)
+    assert chosen.file(b"2.flac") == (pattern != "*")
+
+
 def test_a_filter_of_any_patterns_can_be_sent_to_the_helper_of_a_share() -> None:
     chosen = PathFilter(WANTED.suffixes, ["Podcasts", "*.tmp", "caf?", "[ab]x*"])
     sent = pickle.loads(pickle.dumps(chosen))
