@@ -229,7 +229,7 @@ class Daemon(Loop):
             for root_id, result in over:
                 self._rescans.finish(root_id, result)
         self._idle_work.step(self.clock)
-        if self._looks.may_rest():
+        if any([self._looks.may_rest(), self._idle_work.may_rest()]):
             self._database.rest()
 
     def _keep_roots(self) -> None:

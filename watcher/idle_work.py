@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.model import Hint
+from indexer.readers.artwork import MUCH_CHOSEN
 from indexer.settings import Settings
 from indexer.store import outdated
 from indexer.store.connection import Connection, write_transaction
@@ -108,6 +109,8 @@ class IdleWork:
         self._look = look
         self.rereading = Rereading(connection, log)
         self._scrubbing = Scrubbing(settings, log)
+        self._chosen = 0
+        """Albums, artists and pictures of artwork since `may_rest` was true."""
 
     def close(self) -> None:
         self._scrubbing.close()
@@ -129,9 +132,20 @@ class IdleWork:
         artwork = self._work.artwork
         if artwork is not None:
             at = artwork.next_turn() if self._is_idle else None
-            self._work.choose_artwork(begins=at is not None and at <= clock())
+            begins = at is not None and at <= clock()
+            self._chosen += self._work.choose_artwork(begins=begins)
         there = [root.row.path for root in self._roots if root.is_there]
         self._scrubbing.step(clock(), there, is_idle=self._is_idle)
+
+    def may_rest(self) -> bool:
+        """Whether artwork was chosen for many since this was last true, and for all that is due."""
+        artwork = self._work.artwork
+        if self._chosen <= MUCH_CHOSEN or artwork is None:
+            return False
+        if not (self._is_idle and artwork.is_over):
+            return False
+        self._chosen = 0
+        return True
 
     @property
     def _may_reread(self) -> bool:

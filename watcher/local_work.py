@@ -116,21 +116,22 @@ class LocalWork:
         if self.artwork is not None:
             self.artwork.close()
 
-    def choose_artwork(self, *, begins: bool) -> None:
+    def choose_artwork(self, *, begins: bool) -> int:
         """Write what was read for artwork, and choose a little more if it `begins` anything.
 
-        It has idle priority.
+        It has idle priority. How many albums and artists were chosen for, and pictures read.
         """
         work = self.artwork
         if work is None or not (work.listen() or begins):
-            return
+            return 0
         with catching_up(), self._root_access.opened(touch_mounted) as (_, open_trees):
             try:
                 step = work.step(open_trees.trees, begins=begins)
             except errors.RootSilent as error:
                 open_trees.lose(error)
-                return
+                return 0
         self._change_log.count_artwork(step)
+        return step.chosen + step.read
 
     def take_background(self) -> Looked:
         """Write what background readers have read for earlier scans."""

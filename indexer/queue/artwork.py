@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from indexer import errors
+from indexer.process import give_back
 from indexer.queue.jobs import read_order
 from indexer.queue.queues import ALIVE, ARTWORK_IDS, ARTWORK_JOBS, JobState, Queues
-from indexer.readers.artwork import ArtworkWork, steps
+from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
 from indexer.stages.artwork_wanted import forget_unwanted, kinds_wanted
 from indexer.store import artwork
@@ -55,7 +56,7 @@ def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
     ends_at = time.monotonic() + _SLICE_S
     open_trees = context.mounted_roots()
     try:
-        _work(
+        worker.chosen += _work(
             work,
             open_trees.trees,
             lambda: time.monotonic() >= ends_at or context.queues.has_jobs(worker.more_urgent),
@@ -67,16 +68,23 @@ def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
         open_trees.close()
     if work.is_over:
         work.close()
+        if worker.chosen > MUCH_CHOSEN:
+            worker.chosen = 0
+            give_back(context.connection)
     else:
         put_jobs(context.connection, context.queues, context.token, (kind,))
 
 
 def _work(
     work: ArtworkWork, trees: dict[int, Tree], stop: Callable[[], bool], worker: IndexWorker
-) -> None:
+) -> int:
+    """How many albums and artists were chosen for, and pictures read."""
+    done = 0
     for step in steps(work, trees, stop):
         worker.context.rates.count(Step.ARTWORK, step.chosen)
         worker.context.rates.add_totals(bytes_read=step.bytes_read, deferred_reads=step.read)
+        done += step.chosen + step.read
+    return done
 
 
 class LostJobs:

@@ -47,6 +47,8 @@ class IndexWorker:
         """`more_urgent` are the queues that its process serves before `deferred`."""
         self.more_urgent = more_urgent
         self.streak = FaultStreak()
+        self.chosen = 0
+        """Albums, artists and pictures of artwork since memory was given back."""
         self._client = client
         self._artwork: dict[OwnerKind, ArtworkWork] = {}
         self._work_on(IndexContext(settings, path_filter, client))

@@ -203,7 +203,9 @@ def test_a_job_that_chooses_artwork_makes_way_for_one_that_its_process_takes_fir
         token="x",
         rates=SimpleNamespace(count=lambda *_: None, add_totals=lambda **_: None),
     )
-    worker = SimpleNamespace(context=context, artwork_of=lambda _kind: work, more_urgent=serves)
+    worker = SimpleNamespace(
+        context=context, artwork_of=lambda _kind: work, more_urgent=serves, chosen=0
+    )
     put: list[object] = []
     monkeypatch.setattr(artwork_jobs, "_SLICE_S", 60.0)
     monkeypatch.setattr(artwork_jobs, "forget_unwanted", lambda *_: None)

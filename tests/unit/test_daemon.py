@@ -26,7 +26,13 @@ from indexer.runs.lock import DispatchLock, LockInfo, lock_info
 from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.store import pending, roots, tracks
-from indexer.store.connection import Connection, open_index, select, write_transaction
+from indexer.store.connection import (
+    Connection,
+    open_index,
+    select,
+    select_value,
+    write_transaction,
+)
 from indexer.store.roots import MountRow, RootRow
 from tests.corpus import plant, tagged
 from tests.programs import quickest_s
@@ -38,6 +44,7 @@ from watcher.roots import Root, RootCheck
 from watcher.system import Watchdog
 from watcher.watches import Watches
 
+ARTWORK_DUE = "SELECT count(*) FROM artwork_due"
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
 
 
@@ -156,6 +163,34 @@ def test_a_change_waits_a_moment_for_a_temporary_file_that_comes_beside_it(
 def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -> None:
     stepped.step()
     assert stepped.daemon.next_turn() == stepped.now + 10.0
+
+
+@pytest.mark.parametrize(("most", "rests"), [(3, 1), (4, 0)])
+def test_memory_is_given_back_when_artwork_is_chosen_for_many(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, most: int, rests: int
+) -> None:
+    monkeypatch.setattr("watcher.idle_work.MUCH_CHOSEN", most)
+    plant(music, {f"{name}.mp3": tagged(title="A", artist=name, album=name) for name in "ab"})
+    stepped.step()
+    due_at_rest: list[object] = []
+    work = stepped.daemon._work
+    choose, seen = work.choose_artwork, [0]
+
+    def counted(*, begins: bool) -> int:
+        done = choose(begins=begins)
+        seen[0] += done
+        return done
+
+    monkeypatch.setattr(work, "choose_artwork", counted)
+    monkeypatch.setattr(
+        stepped.daemon._database,
+        "rest",
+        lambda: due_at_rest.append(select_value(stepped.connection, ARTWORK_DUE)),
+    )
+    for _ in range(20):
+        stepped.step(0.01)
+    assert due_at_rest == [0] * rests
+    assert seen[0] == 4, "of two albums and two artists"
 
 
 def test_a_manager_is_told_that_the_loop_goes_on_while_it_looks_at_much(

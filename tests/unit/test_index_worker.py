@@ -19,6 +19,7 @@ from indexer.queue import index_context, relayed
 from indexer.queue.batch_messages import InsertOrder
 from indexer.queue.index_worker import IndexWorker
 from indexer.queue.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
+from indexer.readers.artwork import Step
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
 from indexer.stages.scan import Plan
@@ -213,3 +214,16 @@ def test_a_job_with_more_than_a_relay_ever_gives_is_one_hint_for_its_root(
     house.do("relayed", RelayOrder(index=house.owner.context.token, hints=hints))
     rows = pending.all_rows(house.by_hand.connection)
     assert [row.hint for row in rows] == [Hint(1, recursive=True)]
+
+
+@pytest.mark.parametrize(("most", "times"), [(1, 1), (2, 0)])
+def test_memory_is_given_back_when_artwork_is_chosen_for_many(
+    house: House, monkeypatch: pytest.MonkeyPatch, most: int, times: int
+) -> None:
+    given_back: list[object] = []
+    monkeypatch.setattr("indexer.queue.artwork.MUCH_CHOSEN", most)
+    monkeypatch.setattr("indexer.queue.artwork.give_back", given_back.append)
+    monkeypatch.setattr("indexer.queue.artwork.steps", lambda *_: [Step(chosen=1, read=1)])
+    house.do("album_cover", {"index": token_of(house.by_hand.connection)})
+    assert house.owner.chosen == (0 if times else 2)
+    assert given_back == [house.owner.context.connection] * times
