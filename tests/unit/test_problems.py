@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind
-from indexer.stages import extract
 from indexer.store import problems
 from indexer.store.connection import write_transaction
 from tests.stage_harness import ByHand, refuse_folder
@@ -133,7 +132,7 @@ def test_trouble_of_the_machine_keeps_the_row_and_is_tried_again_at_every_scan(
         library.scan([at(music, "1.mp3")])
         before = dump(library)["tracks"]
         put(music, "1.mp3", song("Two"))
-        patch.setattr(extract, "_judge_and_read", failing(number))
+        patch.setattr("indexer.stages.extract._Files._judge_and_read", failing(number))
         assert library.scan().problems == 2
         assert library.scan().problems == 2, "tried again"
         assert dump(library)["tracks"] == before
@@ -151,7 +150,7 @@ def test_trouble_that_a_rebuild_met_is_tried_again_though_the_stamp_is_the_old_o
     plant({"1.mp3": song("One"), "bad.mp3": BAD})
     library.scan()
     with monkeypatch.context() as patch:
-        patch.setattr(extract, "_judge_and_read", failing(errno.EIO))
+        patch.setattr("indexer.stages.extract._Files._judge_and_read", failing(errno.EIO))
         assert library.rebuild().problems == 2
     report = library.scan()
     assert (report.files_read, report.problems) == (2, 1)
