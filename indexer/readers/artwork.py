@@ -29,6 +29,7 @@ from indexer.faults import check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Problem, ProblemKind
 from indexer.readers.sidecars import SidecarReaders
+from indexer.runs.wakeup import wake
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
@@ -96,6 +97,11 @@ class _Stages:
         if owner.kind == OwnerKind.PLAYLIST:
             return self._playlists.place(owner)
         return self._artwork.choose_for(owner, left)
+
+    @property
+    def has_hinted(self) -> bool:
+        """Whether the file of a track is pending since it is not what its row says."""
+        return self._artwork.has_hinted
 
     def of(self, owner: Owner) -> _Stage:
         return self._playlists if owner.kind == OwnerKind.PLAYLIST else self._artwork
@@ -267,6 +273,8 @@ class ArtworkWork:
             ready = [owner for owner in owners if owner not in waiting]
             chosen, wanted = self._finish(stages, ready)
             self._written = self._state()
+        if stages.has_hinted:
+            wake(self.settings.db)
         self._submit(trees, wanted)
         return chosen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -16,10 +17,11 @@ from indexer.library import Library
 from indexer.model import Entry
 from indexer.readers.artwork import ArtworkWork, steps
 from indexer.settings import Settings
-from indexer.store.connection import open_index, write_transaction
+from indexer.store.connection import Connection, open_index, select_value, write_transaction
 from tests.artwork_steps import choosing, scan_tags
 from tests.covers import hash_of, held_by, picture
-from tests.programs import eventually
+from tests.daemons import watching
+from tests.programs import eventually, rows
 from tests.trees import Plant, ask, song
 
 COVER = picture()
@@ -98,3 +100,24 @@ def test_a_server_that_falls_silent_while_covers_are_asked_for_delays_them_alone
             pass
         assert work.is_over
     assert chosen(library) == [(hash_of(COVER),)] * 3
+
+
+def test_a_track_whose_file_lost_a_link_elsewhere_is_looked_at_again(
+    plant: Plant, music: Path, tmp_path: Path, quick: Settings
+) -> None:
+    """No event tells that, and the stamp of its row is no longer that of the file."""
+    elsewhere = tmp_path / "elsewhere.mp3"
+    elsewhere.write_bytes(held_by(song("One", album="Debut"), COVER))
+    plant({"Debut/2.mp3": song("Two", album="Debut")})
+    os.link(elsewhere, music / "Debut" / "1.mp3")
+    with watching(music, db=quick.db, config="artwork = false\n") as daemon:
+        eventually(lambda: len(rows(daemon.db, "SELECT id FROM tracks")) == 2)
+        elsewhere.unlink()
+        with choosing(quick) as (work, connection, trees):
+            step_until(lambda: is_chosen(work, connection), work, trees)
+        daemon.is_right()
+
+
+def is_chosen(work: ArtworkWork, connection: Connection) -> bool:
+    work.listen(0.01)
+    return select_value(connection, "SELECT artwork_hash FROM albums") == hash_of(COVER)

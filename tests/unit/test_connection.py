@@ -190,7 +190,7 @@ def test_the_cache_and_the_log_grow_while_much_is_written_and_shrink_again(
 def keeps_many_segments_apart(connection: Connection) -> bool:
     """By default each word is written twice."""
     kept = "SELECT v FROM track_search_config WHERE k IN ('automerge', 'crisismerge')"
-    return select(connection, kept) == [(32,), (32,)]
+    return list(select(connection, kept)) == [(32,), (32,)]
 
 
 def test_the_full_text_of_a_new_index_keeps_many_segments_apart(connection: Connection) -> None:
