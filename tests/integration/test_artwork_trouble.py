@@ -120,4 +120,4 @@ def test_a_track_whose_file_lost_a_link_elsewhere_is_looked_at_again(
 
 def is_chosen(work: ArtworkWork, connection: Connection) -> bool:
     work.listen(0.01)
-    return select_value(connection, "SELECT artwork_hash FROM albums") == hash_of(COVER)
+    return bool(select_value(connection, "SELECT artwork_hash FROM albums") == hash_of(COVER))
