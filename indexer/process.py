@@ -76,6 +76,19 @@ def written_by_this() -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(b"write_bytes:"))
 
 
+def run_delay_s(pid: int) -> float:
+    """How long its main thread has waited for a processor, in seconds (proc_pid_schedstat(5)).
+
+    A wait counts when it is over. 0 where the kernel does not tell, or the process is gone.
+    """
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as file:
+            _, delay_ns, _ = file.read().split()
+    except (OSError, ValueError):
+        return 0.0
+    return int(delay_ns) / 1e9
+
+
 def limit_memory(megabytes: int) -> None:
     """Limit this process to so much more memory than it has now; allocations beyond it fail."""
     import resource  # late: each command imports this module

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from subprocess import Popen
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -36,6 +36,8 @@ START_S = 60.0
 """How long a reader may take to start; a small machine loads Python from a slow card."""
 
 _LOOK_EVERY_S = 1.0
+_EARLY: Final = 8
+"""After this part of its time limit, a reader's waits for a processor are counted. A guess."""
 _SILENT_S = 10.0
 """Pause of a root after its server left a reader without an answer. A guess."""
 
@@ -72,7 +74,7 @@ class ReaderPool(Closable):
     ) -> None:
         """`timeout_s` is how long a reader may be silent over one file before it is killed.
 
-        It may take `memory_mb` beyond what it has at its start (0: no limit). `command` starts a
+        Where it had to wait for a processor, that time is added. It may take `memory_mb` beyond what it has at its start (0: no limit). `command` starts a
         reader, which must speak the protocol of `indexer.readers.reader`. With a `witness` a reader
         has one piece at a time.
 
@@ -269,9 +271,15 @@ class ReaderPool(Closable):
                 yield from self._leave(reader, work)
                 continue
             limit_s = self._timeout_s if reader.born else max(self._timeout_s, START_S)
-            silent_s = self._waited_s - reader.heard_s
-            if (reader.pieces or not reader.born) and not reader.outbox and silent_s > limit_s:
+            if self._is_over(reader, limit_s):
                 yield from self._lose(reader, work, f"took longer than {limit_s:g} s")
+
+    def _is_over(self, reader: ReaderProcess, limit_s: float) -> bool:
+        """Whether a reader has been silent for too long; what it waits for a processor is extra."""
+        if reader.outbox or not (reader.pieces or not reader.born):
+            return False
+        silent_s = self._waited_s - reader.heard_s
+        return silent_s > limit_s / _EARLY and silent_s - reader.starved_s > limit_s
 
     def _take_frame(
         self, reader: ReaderProcess, frame: bytes, work: PendingChunks[T]

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from indexer.process import Standstill, end_process
+from indexer.process import Standstill, end_process, run_delay_s
 from indexer.readers.halving import Piece
 from indexer.readers.reader import AT_HAND, HEADER
 
@@ -67,6 +67,8 @@ class ReaderProcess:
         self._is_killed = False
         self._standstill = Standstill(self.process.pid)
         self._looked_s = heard_s
+        self._delay: tuple[float, float] = (heard_s, 0.0)
+        """When it was last heard at that time, and how long it had waited for a processor then."""
         self.outbox = bytearray()
         self._inbox = bytearray()
         self._answered = 0
@@ -142,3 +144,14 @@ class ReaderProcess:
             return False
         self._looked_s = now_s
         return self._standstill.lasts(elapsed_s, patience_s)
+
+    @property
+    def starved_s(self) -> float:
+        """How long it waited for a processor since the first call after it was last heard.
+
+        That is this machine's time, and not that of the file that it reads.
+        """
+        delay_s = run_delay_s(self.process.pid)
+        if self._delay[0] != self.heard_s:
+            self._delay = self.heard_s, delay_s
+        return delay_s - self._delay[1]

@@ -20,7 +20,7 @@ from indexer.readers.reader import NICE
 SOURCE = Path(__file__).parents[2]
 
 READER = """
-import os, signal
+import os, signal, time
 from indexer.readers import reader
 from indexer.model import Track
 
@@ -38,6 +38,12 @@ def read(file, suffix):
     elif word == b"spin":
         while True:
             pass
+    elif word == b"starve":
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.nice(19)
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
     elif word == b"slow":
         signal.sigtimedwait([signal.SIGUSR1], 0.1)
     elif word == b"until told":
@@ -52,6 +58,8 @@ def read(file, suffix):
 
 reader.main(read)
 """
+
+HOG = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
 
 
 @pytest.fixture
@@ -213,6 +221,21 @@ def test_a_file_that_outlives_its_reader_is_blamed_and_the_rest_is_read(
         ((_, readings),) = pool.map_unordered([("tag", chunk("hang", "a"))])
     assert words(readings) == [None, "a"]
     assert reasons(readings) == ["the reader took longer than 0.4 s twice on this file", None]
+
+
+def test_a_file_is_not_blamed_where_its_reader_gets_no_processor(
+    command: tuple[str, str], chunk: Callable[..., Chunk]
+) -> None:
+    """With a niceness of 19 beside a busy program it gets one for 14 ms of each second."""
+    hog = subprocess.Popen((sys.executable, "-c", HOG))
+    try:
+        with ReaderPool(1, timeout_s=1.0, command=command) as pool:
+            ((_, readings),) = pool.map_unordered([("tag", chunk("starve"))])
+    finally:
+        hog.kill()
+        hog.wait()
+    assert words(readings) == ["starve"]
+    assert pool.restarts == 0
 
 
 def test_a_slow_disk_is_no_hang(command: tuple[str, str], chunk: Callable[..., Chunk]) -> None:
