@@ -74,9 +74,9 @@ class ReaderPool(Closable):
     ) -> None:
         """`timeout_s` is how long a reader may be silent over one file before it is killed.
 
-        Where it had to wait for a processor, that time is added. It may take `memory_mb` beyond what it has at its start (0: no limit). `command` starts a
-        reader, which must speak the protocol of `indexer.readers.reader`. With a `witness` a reader
-        has one piece at a time.
+        Where it had to wait for a processor, that time is added. It may take `memory_mb` beyond
+        what it has at its start (0: no limit). `command` starts a reader, which must speak the
+        protocol of `indexer.readers.reader`. With a `witness` a reader has one piece at a time.
 
         Where a server has to answer (`Chunk.may_hang`), a reader that stands still for `patience_s`
         is left behind, and what it had is answered as `Waiting.SILENT`. So is everything else below
