@@ -288,7 +288,7 @@ class Doctor:
             )  # fmt: skip
             return
         life = life_of(holder.pid)
-        if life is not None and life.is_stopped:
+        if life is not None and life.is_watcher and life.is_stopped:
             detail = f"process {holder.pid} is stopped: changes are not followed"
             yield _fault("daemon", detail, f"kill -CONT {holder.pid}")
             return

@@ -265,12 +265,16 @@ class Library(Lookup):
 
         At most `rate` bytes a second (0: no limit). No lock is held while a file is read.
         """
-        from indexer.scrub import Scrubber  # late: few commands need it
+        from indexer.scrub import Scrubber, leaving_new_log  # late: few commands need it
 
         scrubber: Scrubber | None = None
         while True:
             self._let_go_of_lost()
-            with closing(self._writing()) as connection, explained(self._database):
+            with (
+                closing(self._writing()) as connection,
+                leaving_new_log(connection, self._database),
+                explained(self._database),
+            ):
                 if scrubber is None:
                     if paths:
                         self._check_known(connection, paths, roots.watched(connection))

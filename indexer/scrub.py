@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
+from pathlib import Path
 from typing import Final
 
+import apsw
 from msgspec import Struct
 
 from indexer import errors, paths, report
@@ -107,6 +109,21 @@ def judged(known: Scrub | None, found: _Found, now_ms: int) -> Scrub:
 
 def _day(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
+
+
+@contextmanager
+def leaving_new_log(connection: Connection, database: Path) -> Iterator[None]:
+    """At the end, leave SQLite's files beside the index as they are where others made new ones.
+
+    A connection whose own were deleted would delete these by their names when it is closed, with
+    all that was committed in them.
+    """
+    known = log_inodes(database)
+    try:
+        yield
+    finally:
+        if is_log_lost(database, known) and any(log_inodes(database)):
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
 
 class Scrubber:

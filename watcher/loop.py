@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 _SHORT_S: Final = 0.02
+_MOST_SELECTED: Final = 1024
+"""Descriptors that `select` knows (FD_SETSIZE)."""
 """A pause in which a millisecond counts. A guess."""
 
 
@@ -79,8 +81,10 @@ class Loop(ABC):
         left_s = self.next_turn() - self.clock()
         if left_s >= _SHORT_S:
             selector.select(left_s)
-        elif left_s > 0:
+        elif left_s > 0 and selector.fileno() < _MOST_SELECTED:
             select.select([selector], (), (), left_s)
+        elif left_s > 0:
+            selector.select(left_s)
 
     def _take_wakeups(self) -> None:
         """Note that the loop was woken, so that it can sleep again."""

@@ -14,10 +14,12 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from indexer import paths
 from indexer.artwork.cache import KEPT_SIZE, ThumbnailCache
 from indexer.artwork.model import (
     Candidate,
     PictureKey,
+    PictureSource,
     SidecarJob,
     SidecarReading,
     Turn,
@@ -27,14 +29,14 @@ from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.faults import check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
-from indexer.model import Entry, Problem, ProblemKind
+from indexer.model import Entry, Hint, Problem, ProblemKind, Stamp
 from indexer.readers.sidecars import SidecarReaders
 from indexer.runs.wakeup import wake
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
 from indexer.stages.playlists import PlaylistStage
-from indexer.store import artwork, pictures
+from indexer.store import artwork, pending, pictures
 from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, savepoint, write_transaction
 
@@ -98,11 +100,6 @@ class _Stages:
             return self._playlists.place(owner)
         return self._artwork.choose_for(owner, left)
 
-    @property
-    def has_hinted(self) -> bool:
-        """Whether the file of a track is pending since it is not what its row says."""
-        return self._artwork.has_hinted
-
     def of(self, owner: Owner) -> _Stage:
         return self._playlists if owner.kind == OwnerKind.PLAYLIST else self._artwork
 
@@ -158,6 +155,9 @@ class ArtworkWork:
         """The state of the index for which `_left` holds: as we last wrote it."""
         self._answered: list[tuple[SidecarJob, SidecarReading]] = []
         self._closed: set[tuple[int, bytes]] = set()
+        self._hinted: dict[PictureKey, Stamp] = {}
+        """Tracks that are pending since their files were not what their rows say, by their rows."""
+        self._has_hinted = False
         self._seen: tuple[int, int] | None = None
         """The state of the index in which nothing was found to do."""
         self._has_told_unsaved = False
@@ -273,7 +273,8 @@ class ArtworkWork:
             ready = [owner for owner in owners if owner not in waiting]
             chosen, wanted = self._finish(stages, ready)
             self._written = self._state()
-        if stages.has_hinted:
+        if self._has_hinted:
+            self._has_hinted = False
             wake(self.settings.db)
         self._submit(trees, wanted)
         return chosen
@@ -420,7 +421,29 @@ class ArtworkWork:
         if reading.facts is not None and reading.facts.unsaved and not self._has_told_unsaved:
             self._has_told_unsaved = True
             _log.warning("thumbnail unsaved reason=%s", reading.facts.unsaved)
-        return stage.keep(wanted, reading, now_ms)
+        is_kept = stage.keep(wanted, reading, now_ms)
+        if is_kept:
+            self._hinted.pop(key, None)
+        elif key.source is PictureSource.TRACK:
+            self._hint(wanted, now_ms)
+        return is_kept
+
+    def _hint(self, wanted: Wanted, now_ms: int) -> None:
+        """Have a track looked at, once for each stamp of its row.
+
+        No event tells that the last other link to its file, elsewhere, is gone.
+        """
+        key = wanted.key
+        if self._hinted.get(key) == wanted.stamp:
+            return
+        if len(self._hinted) > _MOST_CLOSED:
+            self._hinted.clear()
+        self._hinted[key] = wanted.stamp
+        if key.path in pending.named_since(self._connection, key.root_id, -1):
+            return  # by another process
+        hint = Hint(key.root_id, paths.parent_of(key.path), (paths.name_of(key.path),))
+        pending.enqueue(self._connection, hint, now_ms)
+        self._has_hinted = True
 
     def _is_tried_again(self, key: PictureKey, problem: Problem) -> bool:
         """Whether the machine, which was at fault, may do better in a while."""

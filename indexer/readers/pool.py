@@ -279,7 +279,7 @@ class ReaderPool(Closable):
         if reader.outbox or not (reader.pieces or not reader.born):
             return False
         silent_s = self._waited_s - reader.heard_s
-        return silent_s > limit_s / _EARLY and silent_s - reader.starved_s > limit_s
+        return silent_s > limit_s / _EARLY and silent_s - reader.starved_s(self._waited_s) > limit_s
 
     def _take_frame(
         self, reader: ReaderProcess, frame: bytes, work: PendingChunks[T]

@@ -67,8 +67,8 @@ class ReaderProcess:
         self._is_killed = False
         self._standstill = Standstill(self.process.pid)
         self._looked_s = heard_s
-        self._delay: tuple[float, float] = (heard_s, 0.0)
-        """When it was last heard at that time, and how long it had waited for a processor then."""
+        self._starved_since_s = self._starved_at_s = heard_s
+        self._delay_s = self._starved_s = 0.0
         self.outbox = bytearray()
         self._inbox = bytearray()
         self._answered = 0
@@ -145,13 +145,16 @@ class ReaderProcess:
         self._looked_s = now_s
         return self._standstill.lasts(elapsed_s, patience_s)
 
-    @property
-    def starved_s(self) -> float:
+    def starved_s(self, now_s: float) -> float:
         """How long it waited for a processor since the first call after it was last heard.
 
-        That is this machine's time, and not that of the file that it reads.
+        By the pool's time, which is `now_s`. It is this machine's fault, not that of a file.
         """
         delay_s = run_delay_s(self.process.pid)
-        if self._delay[0] != self.heard_s:
-            self._delay = self.heard_s, delay_s
-        return delay_s - self._delay[1]
+        if self._starved_since_s != self.heard_s:
+            self._starved_since_s = self.heard_s
+            self._starved_s = 0.0
+        else:
+            self._starved_s += min(delay_s - self._delay_s, now_s - self._starved_at_s)
+        self._delay_s, self._starved_at_s = delay_s, now_s
+        return self._starved_s

@@ -35,6 +35,11 @@ class Life(Struct, frozen=True):
     def is_stopped(self) -> bool:
         return self.state in {"T", "t"}
 
+    @property
+    def is_watcher(self) -> bool:
+        """Whether it may be a daemon: another machine or container counts its own processes."""
+        return "watcher" in self.command
+
 
 def life_of(pid: int) -> Life | None:
     """How far a process has come; None where it cannot be seen."""
@@ -73,7 +78,7 @@ class Stall:
         waits for workers is waited for with it.
         """
         life = self._probe(daemon.pid)
-        if life is None or "watcher" not in life.command:
+        if life is None or not life.is_watcher:
             return
         now = self._clock()
         if self._seen != (daemon.pid, life):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 
-from indexer import paths
 from indexer.artwork.choice import (
     Known,
     album_candidates,
@@ -34,10 +33,10 @@ from indexer.artwork.model import (
 )
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
-from indexer.model import Hint, PictureFacts, Problem, ProblemKind, Stamp
+from indexer.model import PictureFacts, Problem, ProblemKind, Stamp
 from indexer.settings import Settings
 from indexer.stages.sidecars import is_still
-from indexer.store import artwork, artwork_tracks, pending, pictures, problems, tracks
+from indexer.store import artwork, artwork_tracks, pictures, problems, tracks
 from indexer.store.artwork import Choice, Owner, OwnerKind
 from indexer.store.connection import Connection
 from indexer.store.pictures import source
@@ -57,8 +56,6 @@ class ArtworkChooser:
         self._trees = trees
         self._settings = settings
         self._path_filter = path_filter
-        self.has_hinted = False
-        """Whether a file was found to be another one than its row says: it is pending now."""
 
     def candidates(self, owner: Owner) -> list[Candidate]:
         """All that is considered for an owner, the preferred first, with the reasons."""
@@ -106,8 +103,8 @@ class ArtworkChooser:
     def keep(self, wanted: Wanted, reading: SidecarReading, now_ms: int) -> bool:
         """Write what was found in a source, if that is what is there now (rule R3).
 
-        False: it is another file now, or gone. The row of a picture is then as it stands now; a
-        track is pending: no event tells that the last other link to its file, elsewhere, is gone.
+        False: it is another file now, or gone. The row of a picture is then as it stands now; that
+        of a track waits for a scan.
         """
         key = wanted.key
         tree = self._trees.get(key.root_id)
@@ -116,20 +113,10 @@ class ArtworkChooser:
         known = source(self._connection, key).stamp
         told = known, reading.stamp
         is_same = is_still(self._connection, tree, self._path_filter, key.path, told)
-        if known is None:
-            return False
-        if not is_same:
-            if key.source is PictureSource.TRACK:
-                self._hint(key, now_ms)
+        if known is None or not is_same:
             return False
         self._keep(key, known, reading, now_ms)
         return True
-
-    def _hint(self, key: PictureKey, now_ms: int) -> None:
-        names = (paths.name_of(key.path),)
-        hint = Hint(key.root_id, paths.parent_of(key.path), names)
-        pending.enqueue(self._connection, hint, now_ms)
-        self.has_hinted = True
 
     def refuse(self, wanted: Wanted, problem: Problem, now_ms: int) -> None:
         """Note that a source cannot be used; it is tried again with another stamp.

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import ChangeKind, IndexedFile, RowState
-from indexer.stages.batch import Finding, Shaped, album_key, album_of, reshape, shape
+from indexer.stages.batch import Finding, Shaped, album_key, album_of, names_of, reshape, shape
 from indexer.store import (
     artwork,
     catalog,
@@ -97,7 +97,7 @@ class Rows:
         if known.place is not RowState.PRESENT:
             self._put_in(row.id, row, shaped)
             return row.id
-        old = reshape(before, known.path, self._name_of(known.root_id))
+        old = Shaped(before, *names_of(before))  # as it was written, by whatever rules
         texts_before, texts = old.texts(known.path), shaped.texts(row.path)
         if texts_before != texts:
             search_rows.drop(self._connection, row.id, texts_before)

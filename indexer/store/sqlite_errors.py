@@ -107,6 +107,13 @@ def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
     )
 
 
+def _closed(path: Path, _error: Exception) -> errors.DatabaseError:
+    return errors.LogLost(
+        f"{path}: was opened again in the middle of an answer, since SQLite's files beside it were"
+        " deleted; ask again"
+    )
+
+
 def _no_memory(path: Path, _error: Exception) -> errors.DatabaseError:
     return errors.DatabaseError(
         f"{path}: there is not enough memory; end other programs, and try again"
@@ -158,4 +165,5 @@ _TELLING: Final[tuple[tuple[tuple[type[Exception], ...], _Tell], ...]] = (
     (CORRUPT, _corrupt),
     (_UNUSABLE, _unusable),
     ((apsw.NoMemError,), _no_memory),
+    ((apsw.ConnectionClosedError,), _closed),
 )

@@ -351,7 +351,7 @@ def _apart(encoding: int, text: str) -> list[str]:
     other_order = encoding == 1 and any(text.startswith("\ufffe") for text in values[1:])
     if other_order or len(values) > VALUES_LIMIT:
         raise NotPlain
-    if not values[-1]:
+    if not values[-1] and len(values) > 1:
         values.pop()  # what follows the last terminator is no text
     if encoding == 1:
         first, *more = values

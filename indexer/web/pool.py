@@ -158,6 +158,7 @@ class _Version:
         """Guards `_lookup`."""
         self._lookup: Lookup | None = None
         self._inode = 0
+        self._connection: Connection | None = None
         self._opened = 0
 
     def now(self) -> object:
@@ -167,10 +168,13 @@ class _Version:
                 self._close()
                 self._lookup = _opened(self._settings)
                 self._inode = inode
-                self._opened += 1
             try:
                 with explained(self._settings.db):
-                    return self._opened, self._lookup.connection.pragma("data_version")
+                    connection = self._lookup.connection
+                    if connection is not self._connection:
+                        self._connection = connection
+                        self._opened += 1
+                    return self._opened, connection.pragma("data_version")
             except BaseException:
                 self._close()
                 raise

@@ -17,6 +17,7 @@ from indexer.library import Library
 from indexer.model import Entry
 from indexer.readers.artwork import ArtworkWork, steps
 from indexer.settings import Settings
+from indexer.store import pending
 from indexer.store.connection import Connection, open_index, select_value, write_transaction
 from tests.artwork_steps import choosing, scan_tags
 from tests.covers import hash_of, held_by, picture
@@ -116,6 +117,26 @@ def test_a_track_whose_file_lost_a_link_elsewhere_is_looked_at_again(
         with choosing(quick) as (work, connection, trees):
             step_until(lambda: is_chosen(work, connection), work, trees)
         daemon.is_right()
+
+
+@pytest.mark.usefixtures("library")
+def test_a_track_is_looked_at_again_once_however_often_its_picture_is_asked_for(
+    plant: Plant, music: Path, quick: Settings
+) -> None:
+    plant({"Debut/1.mp3": held_by(song("One", album="Debut"), COVER)})
+    scan_tags(quick)
+    os.utime(music / "Debut" / "1.mp3", (1, 1))
+    for _ in range(2):
+        with choosing(quick) as (work, connection, trees):
+            eventually(lambda: ask_for_pictures(work, trees) > 0)
+            eventually(lambda: ask_for_pictures(work, trees) > 0)
+            assert [row.hint.names for row in pending.all_rows(connection)] == [(b"1.mp3",)]
+
+
+def ask_for_pictures(work: ArtworkWork, trees: Mapping[int, Tree]) -> int:
+    """Take a step; how many pictures were opened for it."""
+    work.listen(0.01)
+    return work.step(trees).read
 
 
 def is_chosen(work: ArtworkWork, connection: Connection) -> bool:

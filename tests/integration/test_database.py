@@ -15,6 +15,8 @@ import indexer
 from indexer import errors
 from indexer.disk import filesystem, mounts
 from indexer.roots import open_roots
+from indexer.scrub import leaving_new_log
+from indexer.store.connection import open_index
 from tests import daemons
 from tests.corpus import Tree, noise, plant, tagged
 from tests.integration.conftest import Mount, fill
@@ -261,6 +263,36 @@ def test_a_long_lived_reader_sees_what_is_written_after_its_log_was_deleted(
         plant(music, {"2.mp3": tagged(title="Second")})
         run("scan", db=db)
         assert [track.title for track in index.tracks()] == ["First", "Second"]
+
+
+def test_an_answer_of_which_the_log_was_deleted_in_the_middle_says_what_to_do(
+    music: Path, db: Path
+) -> None:
+    plant(music, {f"{number}.mp3": tagged() for number in range(3)})
+    run("rebuild", music, db=db)
+    with indexer.open(db) as index:
+        answer = iter(index.changes(0))
+        next(answer)
+        db.with_name(db.name + "-wal").unlink()
+        run("scan", db=db)
+        index.status()  # opens the index again
+        with pytest.raises(errors.DatabaseError, match="ask again"):
+            list(answer)
+        assert len(list(index.changes(0))) == 3
+
+
+def test_a_scrub_whose_log_was_deleted_leaves_what_another_program_has_written_since(
+    music: Path, db: Path
+) -> None:
+    plant(music, {"1.mp3": tagged(title="First")})
+    run("rebuild", music, db=db)
+    with closing(open_index(db, write=True)) as connection, leaving_new_log(connection, db):
+        for suffix in ("-wal", "-shm"):
+            db.with_name(db.name + suffix).unlink()
+        plant(music, {"2.mp3": tagged(title="Second")})
+        run("scan", db=db)
+    run("verify", db=db)
+    assert len(rows(db, "SELECT id FROM tracks")) == 2
 
 
 def test_a_long_lived_reader_sees_an_index_that_was_put_in_the_place_of_its_own(

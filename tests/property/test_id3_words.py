@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from io import BytesIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mutagen._constants import GENRES
@@ -45,6 +46,13 @@ def test_numbers_of_genres_are_read_as_mutagen_reads_them(texts: list[str]) -> N
 
 def test_a_number_of_thousands_of_digits_is_no_genre() -> None:
     assert frames.genres(["9" * 5000, "(17)"]) == ["9" * 5000, "Rock"]
+
+
+@pytest.mark.parametrize("encoding", [0, 1, 3])
+@pytest.mark.parametrize("text", ["", "a"])
+def test_a_text_may_be_padded_with_thousands_of_nuls(encoding: int, text: str) -> None:
+    names = {0: "latin-1", 1: "utf-16", 3: "utf-8"}
+    assert frames.decode(encoding, (text + "\0" * 2000).encode(names[encoding])) == [text]
 
 
 @tries(300)

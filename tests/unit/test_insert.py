@@ -5,20 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from indexer import paths
 from indexer.library import Library
 from indexer.model import Hint, RowState
 from indexer.stages.insert import Written
 from indexer.stages.outcome import Outcome
 from indexer.store import pending, scans, tracks
 from indexer.store.connection import write_transaction
+from tests.corpus import template
 from tests.stage_harness import ByHand, Planned
 from tests.trees import (
     BAD,
     Plant,
+    assert_settled,
     at,
     dump,
     faults,
     ids,
+    put,
     put_in_disguise,
     replayed,
     song,
@@ -210,3 +214,18 @@ def test_a_chunk_that_is_completed_already_is_not_counted(
     assert by_hand.inserter.write(row, ready, 2, count=told.append) is None
     assert told == []
     assert titles(library) == {"1.mp3": "One", "2.mp3": "Two"}
+
+
+def test_what_was_guessed_by_other_rules_leaves_no_words_and_no_links(
+    library: Library, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by an older version, whose files are read again: one has tags now."""
+    plant({"Quux/1.mp3": template(".mp3"), "Quux/2.mp3": template(".mp3")})
+    with monkeypatch.context() as patch:
+        patch.setattr(paths, "guess", lambda *_: paths.Guess("Older", "Guesses", "Zappa"))
+        library.scan()
+    assert len(list(library.search(["zappa"]))) == 2
+    put(music, "Quux/2.mp3", song("Two"))
+    library.rebuild()
+    assert list(library.search(["zappa"])) == []
+    assert_settled(library)
