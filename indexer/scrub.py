@@ -17,7 +17,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-import apsw
 from msgspec import Struct
 
 from indexer import errors, paths, report
@@ -34,7 +33,7 @@ from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
 from indexer.store import damaged, roots, scrubs, tracks
-from indexer.store.connection import Connection, write_transaction
+from indexer.store.connection import Connection, leave_log, write_transaction
 from indexer.store.roots import RootRow
 from indexer.store.scrubs import Scrub
 
@@ -123,7 +122,7 @@ def leaving_new_log(connection: Connection, database: Path) -> Iterator[None]:
         yield
     finally:
         if is_log_lost(database, known) and any(log_inodes(database)):
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            leave_log(connection)
 
 
 class Scrubber:

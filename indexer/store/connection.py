@@ -187,6 +187,11 @@ def insert_all(connection: Connection, head: str, width: int, values: Sequence[o
         begin = end
 
 
+def leave_log(connection: Connection) -> None:
+    """Let a connection neither empty nor delete the log when it is closed."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
 def tune(connection: Connection, *, seeding: bool) -> None:
     """Set how much SQLite keeps in its cache and in the WAL: more while seeding."""
     kib = _SEED_CACHE_KIB if seeding else _REST_CACHE_KIB
