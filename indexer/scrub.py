@@ -121,7 +121,8 @@ def leaving_new_log(connection: Connection, database: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if is_log_lost(database, known) and any(log_inodes(database)):
+        now = log_inodes(database)
+        if all(known) and any(new not in (0, old) for new, old in zip(now, known, strict=True)):
             leave_log(connection)
 
 

@@ -281,13 +281,14 @@ def test_an_answer_of_which_the_log_was_deleted_in_the_middle_says_what_to_do(
         assert len(list(index.changes(0))) == 3
 
 
+@pytest.mark.parametrize("lost", [("-wal",), ("-shm",), ("-wal", "-shm")], ids="".join)
 def test_a_scrub_whose_log_was_deleted_leaves_what_another_program_has_written_since(
-    music: Path, db: Path
+    music: Path, db: Path, lost: tuple[str, ...]
 ) -> None:
     plant(music, {"1.mp3": tagged(title="First")})
     run("rebuild", music, db=db)
     with closing(open_index(db, write=True)) as connection, leaving_new_log(connection, db):
-        for suffix in ("-wal", "-shm"):
+        for suffix in lost:
             db.with_name(db.name + suffix).unlink()
         plant(music, {"2.mp3": tagged(title="Second")})
         run("scan", db=db)
