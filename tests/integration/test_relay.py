@@ -61,10 +61,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
         pytest.skip(str(error))
 
 
+def has_all(site: Site) -> bool:
+    """Scan; whether nothing was left over since it had only just changed."""
+    scanned = run("scan", db=site.db, config="still = 0.05\n", check=None)
+    return scanned.code == 0 and not rows(site.db, "SELECT id FROM pending")
+
+
 @contextmanager
 def indexing(site: Site, address: str, **more: object) -> Iterator[Daemon]:
     """A daemon and workers that have what is there, and would look again in an hour."""
-    run("rebuild", site.share, db=site.db, config="still = 0.05\n")
+    run("roots", "add", site.share, db=site.db)
+    eventually(lambda: has_all(site))
     config = quick(address, **{**NEVER_POLLED, **more})
     with (
         watching(site.share, db=site.db, config=config, until=None) as running,
