@@ -49,8 +49,9 @@ def _run(setup: Setup, *words: str) -> Cost:
 
 
 def version(program: str) -> str:
-    """From `beets version 2.14.1`."""
-    return run([program, "version"], sample_s=None, limit_s=60).output.split()[2]
+    """From `beets version 2.14.1`, which other lines may precede."""
+    words = run([program, "version"], sample_s=None, limit_s=60).output.split()
+    return words[words.index("version") + 1]
 
 
 BEETS = Peer("beets", "beet", version, scans, None)
