@@ -434,7 +434,7 @@ def test_a_chunk_that_has_become_smaller_is_known_while_it_waits(system: System)
     with started_command("rebuild", system.music, "--queue", "--json", system=system) as command:
         eventually(lambda: reader_of(worker))
         worker.suspend()
-        (system.music / "0/slow 000.mp3").unlink()  # nobody watches
+        (system.music / "0/slow 000.mp3").unlink()  # no daemon watches
         assert system.client.delete(*system.client.keys("rq:job:extract-*")) == 1
         eventually(lambda: held(system.client)["extract"])
         again = set(held(system.client)["extract"])
