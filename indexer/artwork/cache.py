@@ -34,6 +34,8 @@ REFUSED: Final = 1000
 LEFT_S: Final = 3600.0
 """Age of a temporary file that its writer has left behind. A guess."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OWN_FOLDER: Final = _FOLDER | os.O_NOFOLLOW
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _OTHERS_READ: Final = stat.S_IROTH | stat.S_IXOTH
 _READ: Final = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _SUFFIX: Final = ".jpg"
@@ -171,31 +173,42 @@ def _entered(base: Path, first: str, *names: str) -> Iterator[int]:
     above = os.open(base, _FOLDER)
     try:
         for name in (first, *names):
-            is_new = False
-            with suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=above)
-                is_new = True
-            is_link_fine = name is first and not is_new
-            flags = _FOLDER if is_link_fine else _FOLDER | os.O_NOFOLLOW
-            fd = os.open(name, flags, dir_fd=above)
-            above, before = fd, above
             try:
-                if is_new:
-                    _give(fd, before, stat.S_IRWXU | stat.S_ISGID | stat.S_IRWXG | _OTHERS_READ)
-            finally:
-                os.close(before)
+                fd = os.open(name, _FOLDER if name is first else _OWN_FOLDER, dir_fd=above)
+            except FileNotFoundError:
+                fd = _made(name, above)
+            above, before = fd, above
+            os.close(before)
         yield above
     finally:
         os.close(above)
 
 
+def _made(name: str, above: int) -> int:
+    """A descriptor of a folder that was missing in an open one."""
+    is_new = False
+    with suppress(FileExistsError):  # another process was faster
+        os.mkdir(name, 0o700, dir_fd=above)
+        is_new = True
+    fd = os.open(name, _OWN_FOLDER, dir_fd=above)
+    try:
+        if is_new:
+            _give(fd, above, stat.S_IRWXU | stat.S_ISGID | stat.S_IRWXG | _OTHERS_READ)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _write(folder: int, name: str, data: bytes) -> None:
     """Write a file of an open folder, and give it its name when it is whole."""
     new = f"{_TEMPORARY}{os.getpid()}-{name}"
-    with suppress(FileNotFoundError):
-        os.unlink(new, dir_fd=folder)  # of an ended process with this id
     try:
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        fd = os.open(new, _NEW_FILE, 0o600, dir_fd=folder)
+    except FileExistsError:  # of an ended process with this id
+        os.unlink(new, dir_fd=folder)
+        fd = os.open(new, _NEW_FILE, 0o600, dir_fd=folder)
+    try:
         with open(fd, "wb") as file:
             file.write(data)
             _give(fd, folder, _READ | stat.S_IWUSR)
