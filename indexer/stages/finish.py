@@ -52,7 +52,7 @@ def finish(
     that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
     scans = tuple(scans)
-    upkeep.add_late_indexes(connection)
+    upkeep.end_seed(connection)
     links = links_of_vanished(connection, vanished, everything=everything)
     if links:
         note_links(links)

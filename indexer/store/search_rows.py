@@ -40,7 +40,14 @@ INSERT INTO track_search (track_search, rowid,
     title, artist, albumartist, album, genre, composer, comment, label, path)
 VALUES ('delete', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_MERGE_SELDOM: Final = "INSERT INTO track_search (track_search, rank) VALUES (?, 32)"
+_SET: Final = "INSERT INTO track_search (track_search, rank) VALUES (?, ?)"
+_CRISIS: Final = "SELECT v FROM track_search_config WHERE k = 'crisismerge'"
+_SELDOM: Final = 32
+_STEADILY: Final = (("automerge", 4), ("crisismerge", 256))
+"""The first is FTS5's own default. At so many segments of a size, a change waits until they are
+one: with steps in between there never are."""
+_STEP: Final = 2000
+"""Pages: 8 MB, in 0.1 s."""
 _DROP_ALL: Final = "INSERT INTO track_search (track_search) VALUES ('delete-all')"
 TOLD: Final = """
 SELECT id, path, title, artist, albumartist, album, genre, composer, comment, label
@@ -164,10 +171,31 @@ def merge_seldom(connection: Writing) -> None:
     """Let a new full text keep up to 32 segments of a size, not 4, before they become one.
 
     Each transaction of a seed adds one. Measured with a seed of 100 000 files: 204 MB written in
-    place of 222 by 16 and 218 by 4; a word is looked up in 30 us in place of 22 by 4.
+    place of 222 by 16 and 218 by 4; a word is looked up in 30 us in place of 22 by 4. The scan that
+    seeds ends with `merge_steadily`: until then, the change that adds the last of 32 segments would
+    wait until all of them are one.
     """
     for limit in ("automerge", "crisismerge"):
-        connection.execute(_MERGE_SELDOM, (limit,))
+        connection.execute(_SET, (limit, _SELDOM))
+
+
+def merges_seldom(connection: Writing) -> bool:
+    """Whether the full text is one of a seed that has not ended."""
+    return bool(connection.execute(_CRISIS).fetchone() == (_SELDOM,))
+
+
+def merge_step(connection: Writing) -> None:
+    """Merge some segments of sizes of which there are many, in a write transaction.
+
+    It changes one row where nothing is left to do (sqlite.org/fts5.html 6.8).
+    """
+    connection.execute(_SET, ("merge", _STEP))
+
+
+def merge_steadily(connection: Writing) -> None:
+    """Let each change of now on merge a little, and none of them all that there is."""
+    for limit, segments in _STEADILY:
+        connection.execute(_SET, (limit, segments))
 
 
 def refill(connection: Writing) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import apsw
 
 from indexer import errors
-from indexer.store import changes, former, tag_sets, tracks
+from indexer.store import changes, former, search_rows, tag_sets, tracks
 from indexer.store.connection import Connection, file_name, select, select_value, write_transaction
 from indexer.store.sqlite_errors import explained
 from indexer.store.views import LATE_INDEXES
@@ -42,11 +42,13 @@ _PURGE: Final = f"DELETE FROM tracks WHERE {_LONG_GONE}"  # noqa: S608 - our own
 _TO_PURGE: Final = f"""
 SELECT id, added_at FROM tracks WHERE added_at IS NOT NULL AND {_LONG_GONE}
 """  # noqa: S608 - our own text
-_LACKS_LATE_INDEX: Final = """
-SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)
-    AND EXISTS (SELECT 1 FROM tracks)
+_LACKS_LATE_INDEX: Final = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)"
+_IS_SEEDED: Final = """
+SELECT EXISTS (SELECT 1 FROM tracks)
     AND NOT EXISTS (SELECT 1 FROM pending WHERE is_chunk = 1 AND attempts = 0 AND passes = 0)
 """
+_LEAST_CHANGES: Final = 2
+"""A step of the merging that changes fewer rows than this has found nothing to do."""
 _DAY_MS: Final = 86_400_000
 _TRUNCATE: Final = 3
 """SQLITE_CHECKPOINT_TRUNCATE, of sqlite3.h."""
@@ -250,22 +252,43 @@ def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
     connection.execute(_STEP_BACK, (day, root_id))
 
 
-def add_late_indexes(connection: Connection) -> None:
-    """Create the indexes that the first scan does without, once that has inserted its files.
+def end_seed(connection: Connection) -> None:
+    """Do what was put off until the first scan has inserted its files.
 
-    The sorted values go to a file: SQLite would keep 45 bytes of each track in memory.
+    The indexes that it does without are created, and the segments of the full text merged.
     """
     lacks = {name: select_value(connection, _LACKS_LATE_INDEX, (name,)) for name in LATE_INDEXES}
     lacking = [name for name, is_lacking in lacks.items() if is_lacking]
-    if not lacking:
+    merges_seldom = search_rows.merges_seldom(connection)
+    if not (lacking or merges_seldom) or not select_value(connection, _IS_SEEDED):
         return
+    if lacking:
+        _add_late_indexes(connection, lacking)
+    if merges_seldom:
+        _merge_segments(connection)
+
+
+def _add_late_indexes(connection: Connection, names: Iterable[str]) -> None:
+    """The sorted values go to a file: SQLite would keep 45 bytes of each track in memory."""
     connection.pragma("temp_store", "FILE")
     try:
         with write_transaction(connection):
-            for name in lacking:
+            for name in names:
                 connection.execute(LATE_INDEXES[name])
     finally:
         connection.pragma("temp_store", "MEMORY")
+
+
+def _merge_segments(connection: Connection) -> None:
+    """In transactions of their own: one of all of it makes the log as large as the full text."""
+    changed = _LEAST_CHANGES
+    while changed >= _LEAST_CHANGES:
+        before = connection.total_changes()
+        with write_transaction(connection):
+            search_rows.merge_step(connection)
+        changed = connection.total_changes() - before
+    with write_transaction(connection):
+        search_rows.merge_steadily(connection)
 
 
 def purge_missing(connection: Connection, root_id: int, keep_days: int) -> int:

@@ -1,0 +1,80 @@
+"""What the first scan puts off is done when it ends, once: late indexes, one segment of full text."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.store import search_rows, tracks, upkeep
+from indexer.store.connection import Connection, select_value, write_transaction
+from indexer.store.views import LATE_INDEXES
+from tests.trees import known
+
+SEED, LATER = 20, 600
+"""Transactions: fewer than those after which a new full text merges them itself; and more."""
+
+
+@pytest.fixture(autouse=True)
+def _seeded(connection: Connection, root_id: int) -> None:
+    assert root_id == 1
+    for number in range(SEED):
+        add(connection, number)
+    assert segments(connection) == SEED
+
+
+def add(connection: Connection, number: int) -> None:
+    """A track in a transaction of its own."""
+    with write_transaction(connection):
+        row = known(b"%d.mp3" % number, number)
+        track_id = tracks.add(connection, row, None, 1, tracks.NOTHING_READ)
+        texts = (f"title{number}", "artist", None, None, None, None, None, None, None)
+        search_rows.add_all(connection, [(track_id, texts)])
+
+
+def segments(connection: Connection) -> int:
+    return int(select_value(connection, "SELECT count(DISTINCT segid) FROM track_search_idx"))
+
+
+def found(connection: Connection, word: str) -> int:
+    asked = "SELECT count(*) FROM track_search WHERE track_search MATCH ?"
+    return int(select_value(connection, asked, (word,)))
+
+
+def test_a_seed_leaves_one_segment_that_holds_all_words(connection: Connection) -> None:
+    upkeep.end_seed(connection)
+    assert segments(connection) == 1
+    assert found(connection, "artist") == SEED
+    assert found(connection, "title7") == 1
+    indexes = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
+    assert all(select_value(connection, indexes, (name,)) for name in LATE_INDEXES)
+
+
+def test_it_is_done_once(connection: Connection) -> None:
+    upkeep.end_seed(connection)
+    before = connection.total_changes()
+    upkeep.end_seed(connection)
+    assert connection.total_changes() == before
+
+
+def test_a_scan_whose_files_are_not_inserted_yet_puts_it_off(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO pending (generation, root_id, folder, recursive, reread, at, is_chunk)"
+        " VALUES (1, 1, x'', 0, 0, 1, 1)"
+    )
+    upkeep.end_seed(connection)
+    assert segments(connection) == SEED
+    connection.execute("DELETE FROM pending")
+    upkeep.end_seed(connection)
+    assert segments(connection) == 1
+
+
+def test_many_later_changes_are_merged_in_steps_and_never_all_at_once(
+    connection: Connection,
+) -> None:
+    upkeep.end_seed(connection)
+    counts = []
+    for number in range(SEED, SEED + LATER):
+        add(connection, number)
+        counts.append(segments(connection))
+    assert max(counts) < 256
+    assert counts[-1] < LATER / 4
+    assert found(connection, "artist") == SEED + LATER
