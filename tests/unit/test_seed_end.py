@@ -1,4 +1,4 @@
-"""What the first scan puts off is done when it ends, once: late indexes, one segment of full text."""
+"""The end of the first scan does what was put off, once: indexes, and one segment of full text."""
 
 from __future__ import annotations
 
