@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from indexer.api import open as open  # noqa: A004 - `indexer.open`, as `gzip.open`
     from indexer.errors import IndexerError as IndexerError
     from indexer.model import ChangeKind as ChangeKind
-    from indexer.records import Album as Album
-    from indexer.records import Artist as Artist
-    from indexer.records import Artwork as Artwork
-    from indexer.records import Change as Change
-    from indexer.records import FilePath as FilePath
-    from indexer.records import PastTrack as PastTrack
-    from indexer.records import Playlist as Playlist
-    from indexer.records import PlaylistItem as PlaylistItem
-    from indexer.records import Root as Root
-    from indexer.records import Run as Run
-    from indexer.records import Status as Status
-    from indexer.records import Track as Track
+    from indexer.results.records import Album as Album
+    from indexer.results.records import Artist as Artist
+    from indexer.results.records import Artwork as Artwork
+    from indexer.results.records import Change as Change
+    from indexer.results.records import FilePath as FilePath
+    from indexer.results.records import PastTrack as PastTrack
+    from indexer.results.records import Playlist as Playlist
+    from indexer.results.records import PlaylistItem as PlaylistItem
+    from indexer.results.records import Root as Root
+    from indexer.results.records import Run as Run
+    from indexer.results.records import Status as Status
+    from indexer.results.records import Track as Track
 
 _PLACES = {
     "Album": "records",

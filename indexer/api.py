@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from msgspec import UnsetType
 
-from indexer import errors, report, settings_file, status_report
+from indexer import errors
 from indexer.closable import Closable
 from indexer.library import Library
 from indexer.model import ChangeKind
-from indexer.records import (
+from indexer.results import report, status_report
+from indexer.results.records import (
     Album,
     Artist,
     Artwork,
@@ -34,6 +35,7 @@ from indexer.records import (
     Status,
     Track,
 )
+from indexer.settings import settings_file
 from indexer.store import changes, tag_sets, view_rows
 from indexer.store.connection import select
 from indexer.store.schema import LIBRARY_COLUMNS

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from indexer import errors, paths, report
+from indexer import errors, paths
 from indexer.artwork.cache import SIZES, ThumbnailCache
 from indexer.artwork.embedded import HASH_BYTES, hash_of, original_of
 from indexer.artwork.model import (
@@ -26,12 +26,14 @@ from indexer.faults import explain
 from indexer.ignore_files import path_filter_of
 from indexer.model import Evidence, Stamp
 from indexer.readers.sidecars import SidecarReaders
+from indexer.results import report
 from indexer.settings import Settings
 from indexer.shares.hanging import ask_at, is_share
 from indexer.stages.artwork import ArtworkChooser
-from indexer.store import artwork, problems, roots
-from indexer.store.artwork import Owner, OwnerKind
+from indexer.store import problems, roots
 from indexer.store.connection import Connection, Row
+from indexer.store.sidecars import artwork
+from indexer.store.sidecars.artwork import Owner, OwnerKind
 
 _SUFFIX_OF: Final = {
     "image/jpeg": ".jpg",

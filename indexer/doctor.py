@@ -26,10 +26,10 @@ from indexer.disk.mounts import mount_of, read_mounts
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup
 from indexer.process import page_bytes
+from indexer.results.status_report import RelayStatus, RootStatus
 from indexer.runs.lock import LockInfo, lock_info
 from indexer.runs.stall import life_of
 from indexer.settings import Settings
-from indexer.status_report import RelayStatus, RootStatus
 from indexer.version import versions
 
 _INOTIFY: Final = Path("/proc/sys/fs/inotify")

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer import errors, places, report, status_report
+from indexer import errors, places
 from indexer.engine.coordinator import RunCoordinator, coordinating, telling_others
 from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup, Stop, never
 from indexer.model import Hint, Listener
 from indexer.paths import text_of
+from indexer.reports.status import root_statuses
+from indexer.results import report, status_report
 from indexer.roots import acceptance, open_roots
 from indexer.roots.registry import (
     check_first_roots,
@@ -37,24 +39,13 @@ from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
 from indexer.stages.missing import empty_root
 from indexer.stages.rows import Rows, rename_root
-from indexer.status import root_statuses
-from indexer.store import (
-    artwork,
-    lyrics,
-    pending,
-    pictures,
-    playlists,
-    problems,
-    roots,
-    scans,
-    tracks,
-    trials,
-    upkeep,
-)
+from indexer.store import problems, roots, tracks, upkeep
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.creation import prepare_folder
 from indexer.store.roots import RootRow
+from indexer.store.sidecars import artwork, lyrics, pictures, playlists
 from indexer.store.sqlite_errors import explained
+from indexer.store.work import pending, scans, trials
 
 if TYPE_CHECKING:
     from indexer.covers import Covers, Thumbnails
@@ -108,7 +99,9 @@ class Library(Lookup):
     def _check_known(
         self, connection: Connection, paths: Sequence[bytes], watched: Sequence[RootRow]
     ) -> None:
-        from indexer.history import check_known  # late: a scan of everything needs none of it
+        from indexer.reports.history import (
+            check_known,  # late: a scan of everything needs none of it
+        )
 
         for path in paths:
             check_known(connection, path, watched, follow_links=self._settings.follow_links)
@@ -152,7 +145,7 @@ class Library(Lookup):
         that is returned, if it had tracks. Raises UsageError, DatabaseDamaged or DatabaseNewer for
         a copy that cannot be used, and DatabaseBusy beside a daemon.
         """
-        from indexer.store.replacement import restore  # late: only this command needs it
+        from indexer.store.recovery.replacement import restore  # late: only this command needs it
 
         self.close()
         prepare_folder(self._database, self._settings.group)
@@ -174,7 +167,7 @@ class Library(Lookup):
 
     def _note_as_read(self, connection: Connection, request: Request) -> None:
         """Begin a rebuild that has read what is in the index, and is interrupted."""
-        from indexer.store.replacement import note_as_read
+        from indexer.store.recovery.replacement import note_as_read
 
         with write_transaction(connection):
             now_ms = time.time_ns() // 1_000_000
@@ -240,7 +233,7 @@ class Library(Lookup):
         self, *, deep: bool = False, listener: Listener | None = None, stop: Stop = never
     ) -> report.VerifyReport:
         """Compare index and disk, twice where they differ; `deep` reads all tags again."""
-        from indexer import verify  # late: it knows of every table
+        from indexer.checks import verify  # late: it knows of every table
 
         with explained(self._database):
             verifier = verify.Verifier(
@@ -265,7 +258,7 @@ class Library(Lookup):
 
         At most `rate` bytes a second (0: no limit). No lock is held while a file is read.
         """
-        from indexer.scrub import Scrubber, leaving_new_log  # late: few commands need it
+        from indexer.checks.scrub import Scrubber, leaving_new_log  # late: few commands need it
 
         scrubber: Scrubber | None = None
         while True:

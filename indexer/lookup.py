@@ -13,8 +13,8 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from indexer import report
 from indexer.closable import Closable
+from indexer.results import report
 from indexer.runs.lock import check_is_kept, is_log_lost, is_replaced, lock_info, log_inodes
 from indexer.store import changes
 from indexer.store.changes import EVERYTHING, Choice
@@ -24,14 +24,14 @@ from indexer.store.sqlite_errors import explained
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer import status_report
-    from indexer.duplicates import Duplicates
-    from indexer.measures import Measures
-    from indexer.retags import Retag, Summary
+    from indexer.reports.duplicates import Duplicates
+    from indexer.reports.measures import Measures
+    from indexer.reports.retags import Retag, Summary
+    from indexer.reports.status import Counts
+    from indexer.results import status_report
     from indexer.settings import Settings
-    from indexer.status import Counts
-    from indexer.store.search_results import Kind
-    from indexer.store.vocabulary import Vocabulary
+    from indexer.store.search.results import Kind
+    from indexer.store.search.vocabulary import Vocabulary
 
 Stop = Callable[[], bool]
 Note = Callable[[report.SearchNote], None]
@@ -82,28 +82,28 @@ class Lookup(Closable):
 
     def status(self, counts: Counts | None = None) -> status_report.Status:
         """How it stands; with `counts` of a moment before all tracks are not counted again."""
-        from indexer.status import status
+        from indexer.reports.status import status
 
         with explained(self._database):
             return status(self._reading(), self._settings, lock_info(self._database), counts)
 
     def measures(self) -> Measures:
         """What `indexer metrics` tells."""
-        from indexer.measures import measures
+        from indexer.reports.measures import measures
 
         with explained(self._database):
             return measures(self._reading(), self._settings, lock_info(self._database))
 
     def roots(self) -> Iterator[status_report.RootStatus]:
         """The watched roots with their current state."""
-        from indexer.status import root_statuses
+        from indexer.reports.status import root_statuses
 
         with explained(self._database):
             yield from root_statuses(self._reading(), lock_info(self._database))
 
     def show(self, path: bytes) -> dict[str, object] | None:
         """All that the index has about one file, by path or id; None if it has nothing."""
-        from indexer import history, queries
+        from indexer.reports import history, queries
 
         with explained(self._database):
             located = history.locate(self._reading(), path)
@@ -113,21 +113,21 @@ class Lookup(Closable):
 
     def problems(self) -> Iterator[report.ProblemRow]:
         """Everything that could not be read, by root and path."""
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             yield from queries.problem_rows(self._reading())
 
     def playlists(self) -> Iterator[report.PlaylistRow]:
         """All playlists, by root and path."""
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             yield from queries.playlist_rows(self._reading())
 
     def broken_items(self) -> Iterator[report.BrokenItem]:
         """All items of playlists that lead nowhere, by root, path and position."""
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             yield from queries.broken_items(self._reading())
@@ -137,21 +137,21 @@ class Lookup(Closable):
 
         Beside tags, it has `missing_at`, or `moved_at` with `moved_to` (`root`, `path`).
         """
-        from indexer import history
+        from indexer.reports import history
 
         with explained(self._database):
             return history.gone(self._reading(), path)
 
     def why_unknown(self, path: bytes) -> str:
         """What is to be said of a path or an id where `show` and `gone` have nothing."""
-        from indexer import history
+        from indexer.reports import history
 
         with explained(self._database):
             return history.why_unknown(self._reading(), path)
 
     def why_no_change(self, under: bytes) -> str | None:
         """What is to be said of a path or an id of which no change was ever known; else None."""
-        from indexer import history
+        from indexer.reports import history
 
         with explained(self._database):
             return history.why_no_change(self._reading(), under)
@@ -160,14 +160,14 @@ class Lookup(Closable):
         self, since: int = 0, choice: Choice = EVERYTHING, *, limit: int | None = None
     ) -> Iterator[report.ChangeRow]:
         """The chosen changes after a sequence number, `limit` at the most. Raises HistoryPruned."""
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             yield from islice(queries.change_rows(self._reading(), since, choice), limit)
 
     def last_changes(self, count: int, choice: Choice = EVERYTHING) -> list[report.ChangeRow]:
         """The newest of the chosen changes, the oldest of them first."""
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             return queries.last_change_rows(self._reading(), count, choice)
@@ -176,7 +176,7 @@ class Lookup(Closable):
         self, count: int, track_ids: Collection[int], root: str, folder: bytes
     ) -> list[report.ChangeRow]:
         """The newest changes of an album's tracks and of those that moved out of its folder."""
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             return queries.last_changes_of_album(self._reading(), count, track_ids, root, folder)
@@ -186,7 +186,7 @@ class Lookup(Closable):
 
         And whether all of these are kept; else it is the number after which all are.
         """
-        from indexer import history
+        from indexer.reports import history
 
         with explained(self._database):
             return history.change_before(self._reading(), moment)
@@ -196,7 +196,7 @@ class Lookup(Closable):
 
         `when` may be the number of that change.
         """
-        from indexer import past
+        from indexer.reports import past
 
         with explained(self._database):
             return past.number_of(self._reading(), when)
@@ -210,7 +210,7 @@ class Lookup(Closable):
         note: Note | None = None,
     ) -> Iterator[dict[str, Any]]:
         """The library as it was (`past.library_at`), on a connection of its own."""
-        from indexer import past
+        from indexer.reports import past
 
         with (
             explained(self._database),
@@ -222,14 +222,14 @@ class Lookup(Closable):
 
     def retags(self, after: int, until: int | None = None) -> Iterator[Retag]:
         """Which tags held what after one change, and after another (None: now)."""
-        from indexer import retags
+        from indexer.reports import retags
 
         with explained(self._database):
             yield from retags.retags(self._reading(), after, until)
 
     def summary(self, after: int, until: int | None = None) -> Summary:
         """What happened after one change, up to another (None: now)."""
-        from indexer import retags
+        from indexer.reports import retags
 
         with explained(self._database):
             return retags.summary(self._reading(), after, until)
@@ -239,14 +239,14 @@ class Lookup(Closable):
 
         Those come first of which most could be freed.
         """
-        from indexer import duplicates
+        from indexer.reports import duplicates
 
         with explained(self._database):
             yield from islice(duplicates.duplicates(self._reading(), by), limit)
 
     def unheard(self) -> int:
         """How many tracks `duplicates` by essence says nothing of: an older version read them."""
-        from indexer import duplicates
+        from indexer.reports import duplicates
 
         with explained(self._database):
             return duplicates.unheard(self._reading())
@@ -255,7 +255,7 @@ class Lookup(Closable):
         """The choice of changes of these kinds, below a path or of the track with this id."""
         if under is None:
             return Choice(tuple(kinds))
-        from indexer import history
+        from indexer.reports import history
 
         with explained(self._database):
             return history.choice(self._reading(), kinds, under)
@@ -267,7 +267,7 @@ class Lookup(Closable):
 
         Without a number it begins with the newest, `last` of them.
         """
-        from indexer import queries
+        from indexer.reports import queries
 
         with explained(self._database):
             if since is None:
@@ -298,7 +298,7 @@ class Lookup(Closable):
         limit: int | None = 50,
         note: Note | None = None,
     ) -> Iterator[dict[str, object]]:
-        """The tracks that match these words (see `store.query`); no words: all.
+        """The tracks that match these words (see `store.search.query`); no words: all.
 
         `of` albums or artists: those of these tracks; their `tracks` counts the matching ones.
         Where no track has a word, those are found that have it as a part of one, or the likeliest
@@ -306,7 +306,7 @@ class Lookup(Closable):
         `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
         of the last seven reverses it. Raises UsageError for any other, and for an unknown field.
         """
-        from indexer.store.search_results import KINDS
+        from indexer.store.search.results import KINDS
 
         with explained(self._database):
             kind = KINDS[of]
@@ -322,7 +322,7 @@ class Lookup(Closable):
         sort: str,
     ) -> Sequence[_Found]:
         """The answer to these words, or to what they may have meant."""
-        from indexer.store.query import parse
+        from indexer.store.search.query import parse
 
         connection = self._reading()
         question = parse(" ".join(words))
@@ -335,8 +335,8 @@ class Lookup(Closable):
             if note is not None and not found:
                 note(report.SearchNote(nearest=meant.near))
             elif note is not None and meant.instead:
-                from indexer.store.search_results import some_names
-                from indexer.store.vocabulary import as_written
+                from indexer.store.search.results import some_names
+                from indexer.store.search.vocabulary import as_written
 
                 names = some_names(connection, question)
                 shown = {typed: as_written(one, names) for typed, one in meant.instead.items()}
@@ -353,7 +353,7 @@ class Lookup(Closable):
 
     def _words(self) -> Vocabulary:
         """The words of the full text, read again after a change."""
-        from indexer.store.vocabulary import Vocabulary
+        from indexer.store.search.vocabulary import Vocabulary
 
         connection = self._reading()
         version = connection.pragma("data_version")

@@ -168,12 +168,12 @@ def give_back(connection: Connection) -> None:
     back to the system.
     """
     from indexer.spelling import plain
-    from indexer.store import search_rows
+    from indexer.store.search import index_rows
     from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
 
     checkpoint(connection)
     connection.pragma("shrink_memory")
-    search_rows.forget()
+    index_rows.forget()
     plain.cache_clear()
     gc.collect()
     free_unused()

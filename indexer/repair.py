@@ -20,17 +20,21 @@ from typing import Final
 
 import msgspec
 
-from indexer import errors, report
+from indexer import errors
 from indexer.model import Hint
+from indexer.results import report
 from indexer.stages import derive
-from indexer.store import artwork, health, pending, roots, tracks
+from indexer.store import roots, tracks
 from indexer.store.connection import Connection, open_index, write_transaction
-from indexer.store.damage import Damage, Part
-from indexer.store.rescue import Rescue
-from indexer.store.salvage import Salvage
+from indexer.store.recovery import health
+from indexer.store.recovery.damage import Damage, Part
+from indexer.store.recovery.rescue import Rescue
+from indexer.store.recovery.salvage import Salvage
+from indexer.store.recovery.twin import Twin, nothing_left
+from indexer.store.sidecars import artwork
 from indexer.store.sqlite_errors import UNREADABLE, explained
-from indexer.store.twin import Twin, nothing_left
 from indexer.store.upkeep import written_whole
+from indexer.store.work import pending
 
 _TRIES: Final = 5
 """Attempts of a repair, which restarts if another program has written meanwhile. A guess."""

@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Struct
 
 from indexer import errors
+from indexer.checks.scrub import Scrubber
 from indexer.evidence import ignore_lease_signal
 from indexer.process import IO_IDLE, die_with_parent, set_io_priority
-from indexer.scrub import Scrubber
 from indexer.settings import Settings
 from indexer.store.connection import open_index
 from indexer.store.sqlite_errors import explained

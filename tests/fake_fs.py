@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from indexer import paths
 from indexer.evidence import FileLease
 from indexer.model import Hint
-from watcher.debouncer import Debouncer, DueHint
-from watcher.folder_buffer import Observation
-from watcher.fs_event import FsEvent, FsEventKind
+from watcher.debounce.debouncer import Debouncer, DueHint
+from watcher.debounce.folder_buffer import Observation
+from watcher.events.fs_event import FsEvent, FsEventKind
 
 END = "."
 """The end of a complete container, for files whose suffix is not `.mp3`."""

@@ -6,7 +6,7 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
 
 from indexer.model import Track
 from indexer.tags import columns
-from indexer.tags.items import ATOMS, FREEFORM, LOSSLESS, OTHER_FREEFORM, PAIRS, codec_of
+from indexer.tags.mp4.item_columns import ATOMS, FREEFORM, LOSSLESS, OTHER_FREEFORM, PAIRS, codec_of
 
 
 def track(file: MP4) -> Track:

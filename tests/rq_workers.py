@@ -15,9 +15,9 @@ import psutil
 import redis
 from rq.worker import BaseWorker, Worker
 
-from indexer.queue import serializer
-from indexer.queue.jobs import our_queue
-from indexer.queue.profiles import QUEUES
+from indexer.queue.orders import serializer
+from indexer.queue.orders.jobs import our_queue
+from indexer.queue.workers.profiles import QUEUES
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
 from tests.running import RunningProgram
 

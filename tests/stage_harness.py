@@ -24,9 +24,10 @@ from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Tally
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions
-from indexer.store import pending, roots
+from indexer.store import roots
 from indexer.store.connection import open_index, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending
+from indexer.store.work.pending import PendingRow
 
 Planned = tuple[Plan, PendingRow, Batch]
 """A plan, its row of `pending`, and what was read of its files: the fixture `planned`."""

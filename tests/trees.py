@@ -11,10 +11,10 @@ import apsw
 
 from indexer.library import Library
 from indexer.model import Entry, IndexedFile, RowState, Stamp
-from indexer.report import ChangeRow
-from indexer.store import search_rows
+from indexer.results.report import ChangeRow
 from indexer.store.connection import Connection, select
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.search import index_rows
 from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entries_of
 from tests.corpus import Value, noise, tagged
 
@@ -224,7 +224,7 @@ def faults(library: Library) -> list[str]:
         found.append(f"full text: {error}")
     before = _words(copy)
     copy.execute("INSERT INTO track_search (track_search) VALUES ('delete-all')")
-    search_rows.add_all(copy, search_rows.told(copy))
+    index_rows.add_all(copy, index_rows.told(copy))
     found += [f"full text: {word}" for word in sorted(before ^ _words(copy))]
     copy.close()
     return found

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from indexer.runs.lock import DispatchLock
     from indexer.settings import Settings
     from indexer.store.connection import Connection
-    from watcher.local_work import Progress
     from watcher.loop import Loop
     from watcher.reload import Reload
+    from watcher.work.local_work import Progress
 
 
 _LONGEST_SAVING_MS: Final = 2000
@@ -219,8 +219,8 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
     from indexer.queue.redis_client import connect
     from indexer.queue.relays import RelayLink
     from watcher.log import EventLog
-    from watcher.relay import Relay
-    from watcher.relayed_roots import relayed_folders
+    from watcher.relays.relay import Relay
+    from watcher.relays.relayed_roots import relayed_folders
     from watcher.reload import Reload
 
     log, requests = EventLog(), _Requests()

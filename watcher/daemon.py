@@ -18,29 +18,29 @@ from indexer.runs.lock import DispatchLock, ReloadInfo
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
 from indexer.store.connection import Connection
-from watcher.change_log import ChangeLog
-from watcher.commands import Commands
 from watcher.database_file import DatabaseFile
 from watcher.database_trouble import DatabaseTrouble, Repairs
-from watcher.debouncer import Debouncer
-from watcher.event_intake import EventIntake
-from watcher.folder_buffer import Delays
-from watcher.idle_work import IdleWork
-from watcher.links import Links
-from watcher.local_work import LocalWork, Progress
+from watcher.debounce.debouncer import Debouncer
+from watcher.debounce.folder_buffer import Delays
+from watcher.events.event_intake import EventIntake
+from watcher.events.links import Links
+from watcher.events.watch_manager import Observers, WatchManager
 from watcher.log import EventLog
-from watcher.looks import Looks
 from watcher.loop import HasFileno, Loop
-from watcher.probe import Probe
-from watcher.queued_work import QueuedWork
 from watcher.reload import Reload
-from watcher.rescans import Rescans
-from watcher.root_access import RootAccess
-from watcher.roots import Roots
-from watcher.state import RootEvent, RootState
+from watcher.roots.access import RootAccess
+from watcher.roots.probe import Probe
+from watcher.roots.rescans import Rescans
+from watcher.roots.root_states import Roots
+from watcher.roots.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
 from watcher.system import Watchdog
-from watcher.watch_manager import Observers, WatchManager
+from watcher.work.change_log import ChangeLog
+from watcher.work.commands import Commands
+from watcher.work.idle_work import IdleWork
+from watcher.work.local_work import LocalWork, Progress
+from watcher.work.looks import Looks
+from watcher.work.queued_work import QueuedWork
 
 
 class Daemon(Loop):

@@ -16,7 +16,7 @@ from indexer.cli.terminal import escaped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.status_report import RelayStatus
+    from indexer.results.status_report import RelayStatus
     from indexer.store.problems import InIndex
 
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
@@ -120,7 +120,7 @@ class HealthLog:
     """What the index says at each probe of the disks -> a line when it gets worse, or well again.
 
     It remembers what it has told, so that nothing is told at each probe. That a root goes or comes,
-    and that folders cannot be watched, is told where it is noticed (`watcher/roots.py`).
+    and that folders cannot be watched, is told by `watcher/roots/root_states.py`, which notices it.
     """
 
     def __init__(self, log: EventLog) -> None:

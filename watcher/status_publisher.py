@@ -12,7 +12,7 @@ from indexer.process import written_by_this
 from indexer.runs.lock import DispatchLock, LockInfo, ReloadInfo
 from indexer.runs.throughput import Throughput
 from watcher.log import EventLog
-from watcher.roots import Roots
+from watcher.roots.root_states import Roots
 
 _NEVER: Final = ReloadInfo()
 _NOTHING: Final = Throughput()

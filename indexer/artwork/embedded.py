@@ -19,7 +19,7 @@ from indexer.artwork.id3_pictures import id3_pictures
 from indexer.artwork.model import Embedded, PictureKey, PictureSource
 from indexer.disk.descent import OpenFolders
 from indexer.tags import leading
-from indexer.tags.chunk_sizes import LAYOUTS, chunks_of, first
+from indexer.tags.chunked.chunk_sizes import LAYOUTS, chunks_of, first
 from indexer.tags.pieces import window_on
 from indexer.tags.window import Window
 

@@ -15,9 +15,10 @@ from typing import Final
 
 from indexer.artwork.header import MOST_BYTES
 from indexer.artwork.model import BACK, FRONT, Embedded, Take, in_memory, reading
-from indexer.tags import id3v1, mp4_boxes
-from indexer.tags.ebml import Elements
-from indexer.tags.matroska_parts import ATTACHMENTS, parts_of, segment_of
+from indexer.tags.id3 import id3v1
+from indexer.tags.matroska.ebml import Elements
+from indexer.tags.matroska.parts import ATTACHMENTS, parts_of, segment_of
+from indexer.tags.mp4 import boxes
 from indexer.tags.window import Window
 
 BLOCKS_LIMIT: Final = 1_000
@@ -179,23 +180,23 @@ def _packets(window: Window) -> Iterator[bytes]:
 
 def mp4_pictures(window: Window) -> Iterator[Embedded]:
     """The items `covr` of iTunes; the first is the front."""
-    whole = mp4_boxes.Box(b"", 0, window.size)
-    holders = [mp4_boxes.movie_of(window)[0], whole]
+    whole = boxes.Box(b"", 0, window.size)
+    holders = [boxes.movie_of(window)[0], whole]
     for holder in holders:
-        own = list(mp4_boxes.boxes(window, holder))
-        data = [box for box in own if box.name == b"udta"][: mp4_boxes.ALIKE_LIMIT]
-        places = [box for one in data for box in mp4_boxes.boxes(window, one)] + own
-        for meta in [box for box in places if box.name == b"meta"][: mp4_boxes.ALIKE_LIMIT]:
-            for part in mp4_boxes.boxes(window, mp4_boxes.unversioned(window, meta)):
+        own = list(boxes.boxes(window, holder))
+        data = [box for box in own if box.name == b"udta"][: boxes.ALIKE_LIMIT]
+        places = [box for one in data for box in boxes.boxes(window, one)] + own
+        for meta in [box for box in places if box.name == b"meta"][: boxes.ALIKE_LIMIT]:
+            for part in boxes.boxes(window, boxes.unversioned(window, meta)):
                 if part.name == b"ilst":
                     yield from _covers(window, part)
 
 
-def _covers(window: Window, items: mp4_boxes.Box) -> Iterator[Embedded]:
-    for item in mp4_boxes.boxes(window, items):
+def _covers(window: Window, items: boxes.Box) -> Iterator[Embedded]:
+    for item in boxes.boxes(window, items):
         if item.name != b"covr":
             continue
-        for part in mp4_boxes.boxes(window, item):
+        for part in boxes.boxes(window, item):
             begin, size = part.begin + 8, part.end - part.begin - 8  # type, and language
             if part.name == b"data" and size > 0:
                 yield Embedded(FRONT, "", size, reading(window.peek, begin, size))

@@ -28,7 +28,8 @@ from indexer.paths import path_bytes, shell_word
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from indexer.report import (
+    from indexer.reports.retags import Summary
+    from indexer.results.report import (
         ChangeRow,
         Difference,
         ProblemRow,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
         ScanReport,
         VerifyReport,
     )
-    from indexer.retags import Summary
 
 _OF_KIND = {
     "added": GREEN, "returned": GREEN, "modified": YELLOW, "moved": CYAN, "missing": RED,

@@ -24,7 +24,7 @@ from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from indexer.library import Library
-    from indexer.report import ArtworkCandidate, ArtworkFile, ArtworkRow
+    from indexer.results.report import ArtworkCandidate, ArtworkFile, ArtworkRow
 
 _MOST_ALIKE: Final = 3
 """Candidates shown of those that were passed for one reason: an album has many tracks, and an

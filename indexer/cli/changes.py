@@ -28,11 +28,11 @@ from indexer.cli.session import Session
 from indexer.cli.terminal import escaped, file_text, number
 from indexer.errors import UsageError
 from indexer.model import ChangeKind
-from indexer.report import ChangeRow
+from indexer.results.report import ChangeRow
 
 if TYPE_CHECKING:
     from indexer.lookup import Lookup
-    from indexer.report import SearchNote
+    from indexer.results.report import SearchNote
 
 
 Moment = int | datetime
@@ -212,7 +212,7 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     (sizes, covers, lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code
     1: nothing found; 3: it is not known any more.
     """
-    from indexer.past import COLUMNS
+    from indexer.reports.past import COLUMNS
 
     last: list[str] = []
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from indexer.library import Library
     from indexer.model import Listener
-    from indexer.report import ScanReport
+    from indexer.results.report import ScanReport
     from indexer.settings import Settings
 
 

@@ -14,7 +14,7 @@ from indexer.cli.session import Session
 from indexer.cli.terminal import byte_size, count, path_text
 
 if TYPE_CHECKING:
-    from indexer.duplicates import Duplicates
+    from indexer.reports.duplicates import Duplicates
 
 
 @click.command(

@@ -29,7 +29,7 @@ from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from indexer.lookup import Lookup
-    from indexer.retags import Retag
+    from indexer.reports.retags import Retag
 
 
 Row = Mapping[str, Any]

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from indexer.hook_settings import Hook
     from indexer.hooks.state import HookState
     from indexer.hooks.wakeup import Wakeup
     from indexer.settings import Settings
+    from indexer.settings.hooks import Hook
 
 
 _NONE: Final = "the settings have no [[hooks]]: see deploy/config.example.toml"

@@ -142,7 +142,7 @@ def dashboard(
     login = login_of(user, password_file, _DASHBOARD_VARIABLES)
     settings = session.working_settings()
     from indexer.queue import redis_client
-    from indexer.queue.dashboard import opened
+    from indexer.queue.monitoring.dashboard import opened
 
     with opened(settings, host, port, login) as pages:
         redis = redis_client.shown(settings)

@@ -11,7 +11,7 @@ from indexer.cli.session import Session
 from indexer.cli.terminal import count, escaped, path_text
 
 if TYPE_CHECKING:
-    from indexer.report import BrokenItem, PlaylistRow
+    from indexer.results.report import BrokenItem, PlaylistRow
 
 
 @click.command(epilog=examples("indexer playlists", "indexer playlists --broken"))

@@ -14,7 +14,7 @@ from indexer.cli.session import Session
 from indexer.cli.terminal import BOLD, DIM, escaped, number, path_text, styled
 
 if TYPE_CHECKING:
-    from indexer.report import ProblemRow
+    from indexer.results.report import ProblemRow
 _TECHNICAL: Final = r"(?s) \[.*\]$"
 """What a reader said, which `indexer.stages.extract` puts after the plain words."""
 _CODE: Final = r"\((E[A-Z0-9]+)\)"
@@ -46,7 +46,7 @@ def problems(session: Session, *, verbose: bool) -> int:
 
     They are grouped by the reason, the most frequent first.
     """
-    from indexer.report import ProblemRow
+    from indexer.results.report import ProblemRow
 
     with session.lookup() as library:
         rows = library.problems()

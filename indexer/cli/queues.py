@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from indexer.cli.session import Session
-    from indexer.queue.failed_jobs import ActedOn
-    from indexer.queue.profiles import WorkerRole
-    from indexer.report import FailedJob
-    from indexer.status_report import QueueStatus
+    from indexer.queue.monitoring.failed_jobs import ActedOn
+    from indexer.queue.workers.profiles import WorkerRole
+    from indexer.results.report import FailedJob
+    from indexer.results.status_report import QueueStatus
 
 
 @click.group(
@@ -48,7 +48,7 @@ def queues_list(session: Session) -> int:
 
 def _list_queues(session: Session) -> int:
     settings = session.working_settings()
-    from indexer.queue import monitor
+    from indexer.queue.monitoring import monitor
 
     with monitor.connected(settings) as client:
         found = monitor.queue_statuses(client, time.time())
@@ -76,7 +76,7 @@ def _queue_lines(found: Sequence[QueueStatus]) -> Iterator[str]:
 def queues_failed(session: Session) -> int:
     """List the jobs that failed, the latest first, and why."""
     settings = session.working_settings()
-    from indexer.queue import failed_jobs, monitor
+    from indexer.queue.monitoring import failed_jobs, monitor
 
     with monitor.connected(settings) as client:
         found = failed_jobs.list_failed(client)
@@ -106,7 +106,7 @@ def queues_requeue(session: Session, ids: Sequence[str], *, everything: bool) ->
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
     wanted = _wanted(ids, everything=everything)
-    from indexer.queue import failed_jobs
+    from indexer.queue.monitoring import failed_jobs
 
     return _acted(session, "requeued", lambda client: failed_jobs.requeue(client, wanted))
 
@@ -125,7 +125,7 @@ def queues_drop(session: Session, ids: Sequence[str], *, everything: bool) -> in
     Their ids: indexer queues failed. Exit code 1: there is no such job.
     """
     wanted = _wanted(ids, everything=everything)
-    from indexer.queue import failed_jobs
+    from indexer.queue.monitoring import failed_jobs
 
     return _acted(session, "dropped", lambda client: failed_jobs.drop(client, wanted))
 
@@ -140,7 +140,7 @@ def _wanted(ids: Sequence[str], *, everything: bool) -> Sequence[str] | None:
 
 def _acted(session: Session, verb: str, act: Callable[[Any], ActedOn]) -> int:
     settings = session.working_settings()
-    from indexer.queue import monitor
+    from indexer.queue.monitoring import monitor
 
     with monitor.connected(settings) as client:
         outcome = act(client)
@@ -176,9 +176,9 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     folder at which each root is mounted. All other queues are served where the database is.
     """
     from indexer.ignore_files import path_filter_of
-    from indexer.queue import supervisor as parent
-    from indexer.queue.profiles import QUEUES, worker_roles
     from indexer.queue.redis_client import connect, shown
+    from indexer.queue.workers import supervisor as parent
+    from indexer.queue.workers.profiles import QUEUES, worker_roles
 
     settings = session.working_settings()
     connect(settings).close()  # report a wrong address at once

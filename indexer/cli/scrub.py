@@ -24,7 +24,7 @@ from indexer.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from indexer.report import ScrubReport
+    from indexer.results.report import ScrubReport
 
 _NICE: Final = 19
 _RATE: Final = r"(\d{1,9}(?:\.\d{1,3})?)\s*([kmg]?)b?(?:/s)?"

@@ -23,7 +23,7 @@ from indexer.cli.terminal import escaped, number
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
-    from indexer.report import SearchNote
+    from indexer.results.report import SearchNote
 
 _LINES: Final = {
     "tracks": answers.search_line,
@@ -55,7 +55,7 @@ def search(
     """
     if albums and artists:
         raise UsageError("choose one of --albums and --artists")
-    from indexer.store.search_results import KINDS
+    from indexer.store.search.results import KINDS
 
     typed = " ".join(words)
     kind = "albums" if albums else "artists" if artists else "tracks"
@@ -78,7 +78,7 @@ def search(
 
 def notices(told: SearchNote, typed: str, limit: int) -> Iterator[str]:
     """What is said beside the rows, on stderr."""
-    from indexer.store.search import COUNTED  # late: `--help` needs none of it
+    from indexer.store.search.full_text import COUNTED  # late: `--help` needs none of it
 
     if told.total is not None:
         is_counted = told.total <= COUNTED

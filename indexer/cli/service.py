@@ -109,7 +109,7 @@ def metrics(session: Session, textfile: Path | None) -> int:
     With --textfile: for the textfile collector of node_exporter; the file's name ends in .prom.
     Needs the extra `metrics`: pip install 'music-indexer[metrics]'.
     """
-    from indexer.exposition import exposition, samples
+    from indexer.reports.exposition import exposition, samples
     from indexer.version import versions
 
     if session.as_json and textfile is not None:

@@ -52,7 +52,7 @@ class Session:
 
     def settings(self, *, workers: int | None = None) -> Settings:
         """The settings of this run; None means that a flag was not given."""
-        from indexer import settings_file
+        from indexer.settings import settings_file
 
         loaded = settings_file.load(self.config, self.db, os.environ, workers=workers)
         self._database = loaded.db

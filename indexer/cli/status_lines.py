@@ -27,7 +27,7 @@ from indexer.cli.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from indexer.status_report import (
+    from indexer.results.status_report import (
         QueueStatus,
         RedisStatus,
         RootStatus,

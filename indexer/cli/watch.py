@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from indexer.cli.session import Session
-    from indexer.status_report import QueueStatus, Status
+    from indexer.results.status_report import QueueStatus, Status
 
 _EVERY_S: Final = 1.0
 _BAR_WIDTH: Final = 32

@@ -17,7 +17,7 @@ from indexer.runs import run_counts
 from indexer.stages.scan import Plan
 from indexer.store import tracks
 from indexer.store.connection import Connection, write_transaction
-from indexer.store.covered import complete_covered
+from indexer.store.work.covered import complete_covered
 
 
 class BackgroundReads:

@@ -23,7 +23,7 @@ from indexer.stages.insert import Inserter, Written
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan
 from indexer.store.connection import Connection
-from indexer.store.pending import PendingRow
+from indexer.store.work.pending import PendingRow
 
 _TOGETHER: Final = 16
 """Chunks in one transaction of a full scan: a page that each of them touches is written once for

@@ -24,7 +24,7 @@ from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.stages.artwork_wanted import count_due, forget_unwanted, has_due
-from indexer.store import counted, pending, roots, scans, tracks, upkeep
+from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import (
     Connection,
     check_not_emptied,
@@ -33,6 +33,7 @@ from indexer.store.connection import (
 )
 from indexer.store.creation import prepare_folder
 from indexer.store.sqlite_errors import explained
+from indexer.store.work import counted, pending, scans
 
 _log = logging.getLogger("indexer")
 _TELL_EVERY_S: Final = 0.1
@@ -127,7 +128,7 @@ class RunCoordinator:
 
     def _await_artwork(self, listener: Listener | None, stop: Stop) -> None:
         """Wait for workers, as for the tags: what a scan ends with is the same in both engines."""
-        from indexer.queue.run import QueuedRun  # late: it imports redis and rq
+        from indexer.queue.dispatch.run import QueuedRun  # late: it imports redis and rq
 
         def tell(chosen: int, waiting: int) -> None:
             if listener is not None:
@@ -141,7 +142,7 @@ class RunCoordinator:
 
     def _deferred_reads(self) -> int:
         """How many files workers have opened for the deferred stage, since their Redis began."""
-        from indexer.queue.run import deferred_reads  # late: it imports redis and rq
+        from indexer.queue.dispatch.run import deferred_reads  # late: it imports redis and rq
 
         return deferred_reads(self._settings)
 
@@ -288,7 +289,7 @@ class RunCoordinator:
         listener: Listener | None,
         stop: Stop,
     ) -> Result:
-        from indexer.queue.run import QueuedRun  # late: it imports redis and rq
+        from indexer.queue.dispatch.run import QueuedRun  # late: it imports redis and rq
 
         run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
         try:

@@ -19,9 +19,10 @@ from indexer.runs.stall import Stall
 from indexer.runs.wakeup import request_run, wake
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
-from indexer.store import counted, pending, roots, scans
+from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
+from indexer.store.work import counted, pending, scans
 
 _log = logging.getLogger("indexer")
 Stop = Callable[[], bool]

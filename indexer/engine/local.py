@@ -34,9 +34,10 @@ from indexer.stages.missing import MissingMarker
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Scan, ScanOptions, joined
-from indexer.store import pending, roots, tracks
+from indexer.store import roots, tracks
 from indexer.store.connection import Connection, tune, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending
+from indexer.store.work.pending import PendingRow
 
 _EVIDENCE_MARGIN_S: Final = 0.25
 """Margin over `still`, since a file's times begin with the kernel's last tick."""

@@ -12,9 +12,10 @@ from indexer.engine.background import BackgroundReads
 from indexer.model import Entry, Hint
 from indexer.readers.limited import ReadJob
 from indexer.stages.scan import Plan, Scan
-from indexer.store import counted, pending, roots
+from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store.work import counted, pending
+from indexer.store.work.pending import PendingRow
 
 
 class ReadJobs:

@@ -19,7 +19,7 @@ from indexer.stages.extract import extract, extract_in
 from indexer.stages.fresh_files import FreshFiles
 from indexer.stages.scan import Plan
 from indexer.store.connection import Connection
-from indexer.store.pending import PendingRow
+from indexer.store.work.pending import PendingRow
 
 
 class RunReaders:

@@ -12,12 +12,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from indexer import paths, report
-from indexer.hook_settings import Hook
-from indexer.queries import change_rows
-from indexer.store import changes, hooks, roots, scans
+from indexer import paths
+from indexer.reports.queries import change_rows
+from indexer.results import report
+from indexer.settings.hooks import Hook
+from indexer.store import changes, hooks, roots
 from indexer.store.connection import Connection
 from indexer.store.hooks import Cursor
+from indexer.store.work import scans
 
 _PAGE: Final = 1000
 """Changes that are read at once while a hook skips those it does not want."""

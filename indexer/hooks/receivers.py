@@ -28,9 +28,9 @@ from urllib.request import (
 
 import msgspec
 
-from indexer import report
-from indexer.hook_settings import Hook
 from indexer.hooks.events import Batch
+from indexer.results import report
+from indexer.settings.hooks import Hook
 
 _TYPE: Final = "music.changes"
 _GONE: Final = 410

@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 
 from indexer.errors import CannotDo, DatabaseMissing, LogLost
-from indexer.hook_settings import Hook
 from indexer.hooks import events, receivers
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived
@@ -23,6 +22,7 @@ from indexer.hooks.served import Served
 from indexer.hooks.wakeup import Wakeup
 from indexer.runs.lock import is_log_lost, lock_info, log_inodes
 from indexer.settings import Settings
+from indexer.settings.hooks import Hook
 from indexer.store import hooks
 from indexer.store.beside import open_beside
 from indexer.store.connection import Connection, open_index, read_transaction, token_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from indexer import report
-from indexer.hook_settings import Hook
+from indexer.results import report
 from indexer.settings import Settings
+from indexer.settings.hooks import Hook
 from indexer.store import changes, hooks
 from indexer.store.connection import open_index
 from indexer.store.hooks import HookRow

@@ -14,17 +14,17 @@ import msgspec
 
 from indexer import errors
 from indexer.process import give_back
-from indexer.queue.jobs import read_order
-from indexer.queue.queues import ALIVE, ARTWORK_IDS, ARTWORK_JOBS, JobState, Queues
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.queues import ALIVE, ARTWORK_IDS, ARTWORK_JOBS, JobState, Queues
 from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
 from indexer.stages.artwork_wanted import forget_unwanted, kinds_wanted
-from indexer.store import artwork
-from indexer.store.artwork import OwnerKind
+from indexer.store.sidecars import artwork
+from indexer.store.sidecars.artwork import OwnerKind
 
 if TYPE_CHECKING:
     from indexer.disk.tree import Tree
-    from indexer.queue.index_worker import IndexWorker
+    from indexer.queue.workers.index_worker import IndexWorker
     from indexer.store.connection import Connection
 
 _SLICE_S: Final = 1.0

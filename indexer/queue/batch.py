@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.queue.batch_messages import InsertOrder, plan_of, readings_of
 from indexer.queue.generations import JOB_S
-from indexer.queue.index_context import files_text
-from indexer.queue.jobs import read_order
-from indexer.queue.messages import BatchOrder
-from indexer.queue.queues import chunk_job
+from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.messages import BatchOrder
+from indexer.queue.orders.queues import chunk_job
+from indexer.queue.workers.index_context import files_text
 from indexer.stages.batch import batch
 
 if TYPE_CHECKING:
-    from indexer.queue.index_worker import IndexWorker
+    from indexer.queue.workers.index_worker import IndexWorker
 
 
 def run(worker: IndexWorker, raw: msgspec.Raw) -> None:

@@ -18,9 +18,9 @@ from rq.job import Retry
 from indexer import errors
 from indexer.model import Reading, Waiting
 from indexer.queue.extract_files import ReadChunk, evidence_at, read
-from indexer.queue.jobs import read_order
-from indexer.queue.messages import BatchOrder, ExtractOrder, bytes_of, nameless
-from indexer.queue.queues import Queues, chunk_job
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.messages import BatchOrder, ExtractOrder, bytes_of, nameless
+from indexer.queue.orders.queues import Queues, chunk_job
 from indexer.queue.reading_cache import ReadingCache
 from indexer.shares.hanging import is_share, real_path
 from indexer.shares.registry import shares
@@ -28,7 +28,7 @@ from indexer.shares.registry import shares
 if TYPE_CHECKING:
     import redis
 
-    from indexer.queue.jobs import Handler
+    from indexer.queue.orders.jobs import Handler
     from indexer.settings import Settings
 
 _log = logging.getLogger("indexer")

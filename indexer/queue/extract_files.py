@@ -13,7 +13,7 @@ from indexer.disk import filesystem
 from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
 
 if TYPE_CHECKING:
-    from indexer.queue.messages import ExtractOrder, FileText
+    from indexer.queue.orders.messages import ExtractOrder, FileText
 
 ReadChunk = Callable[[Chunk], list[Reading]]
 """A chunk -> one reading for each of its paths, in their order."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from indexer.queue.artwork import put_jobs
-from indexer.queue.index_context import IndexContext, now_ms
-from indexer.queue.messages import ScanOrder
-from indexer.queue.queues import scan_job
+from indexer.queue.orders.messages import ScanOrder
+from indexer.queue.orders.queues import scan_job
+from indexer.queue.workers.index_context import IndexContext, now_ms
 from indexer.runs import run_counts
 from indexer.runs.wakeup import wake
 from indexer.stages.artwork_wanted import kinds_wanted
 from indexer.stages.rows import Rows
-from indexer.store import counted, pending, roots, scans, tracks
+from indexer.store import roots, tracks
 from indexer.store.connection import write_transaction
+from indexer.store.work import counted, pending, scans
 
 JOB_S: Final = 600
 """Time limit of our jobs: far more than any takes on a slow card. A guess."""

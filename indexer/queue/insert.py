@@ -8,11 +8,11 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer import errors, paths
-from indexer.queue.batch_messages import InsertOrder
-from indexer.queue.index_context import IndexContext, now_ms
-from indexer.queue.jobs import read_order
-from indexer.queue.messages import Origin
+from indexer.queue.orders.batch_messages import InsertOrder
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.messages import Origin
 from indexer.queue.scan_passes import enqueue_links
+from indexer.queue.workers.index_context import IndexContext, now_ms
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
 from indexer.runs.throughput import Step
@@ -22,12 +22,13 @@ from indexer.stages.hard_links import links_of_batch, links_of_replaced
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.store import pending, tracks
+from indexer.store import tracks
 from indexer.store.connection import tune, write_transaction
+from indexer.store.work import pending
 
 if TYPE_CHECKING:
-    from indexer.queue.index_worker import IndexWorker
-    from indexer.store.pending import PendingRow
+    from indexer.queue.workers.index_worker import IndexWorker
+    from indexer.store.work.pending import PendingRow
 
 
 def run(worker: IndexWorker, raw: msgspec.Raw) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.process import give_back
-from indexer.queue.jobs import read_order
+from indexer.queue.orders.jobs import read_order
 from indexer.store.connection import tune
 
 if TYPE_CHECKING:
-    from indexer.queue.index_worker import IndexWorker
+    from indexer.queue.workers.index_worker import IndexWorker
 
 
 def run(worker: IndexWorker, raw: msgspec.Raw) -> None:

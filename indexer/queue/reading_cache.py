@@ -18,11 +18,11 @@ import redis
 from msgspec.structs import replace
 
 from indexer.model import Reading
-from indexer.status_report import CacheStatus
+from indexer.results.status_report import CacheStatus
 from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:
-    from indexer.queue.messages import ExtractOrder, FileText
+    from indexer.queue.orders.messages import ExtractOrder, FileText
     from indexer.settings import Settings
 
 _SLOT: Final = "music-indexer:readings:{}"

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.errors import QueueError
 from indexer.model import Hint
-from indexer.queue.index_context import now_ms
-from indexer.queue.jobs import read_order
-from indexer.queue.messages import FactsText, FolderHint, PathText, RelayOrder
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.messages import FactsText, FolderHint, PathText, RelayOrder
 from indexer.queue.relays import MOST_HINTS, Announcement, announce
+from indexer.queue.workers.index_context import now_ms
 from indexer.runs.wakeup import wake
-from indexer.store import pending, roots
+from indexer.store import roots
 from indexer.store.connection import write_transaction
+from indexer.store.work import pending
 
 if TYPE_CHECKING:
     import msgspec
 
-    from indexer.queue.index_context import IndexContext
-    from indexer.queue.index_worker import IndexWorker
+    from indexer.queue.workers.index_context import IndexContext
+    from indexer.queue.workers.index_worker import IndexWorker
 
 MOST_OPEN: Final = 2_000
 """Hints of one root that may wait. A guess."""

@@ -17,11 +17,11 @@ import msgspec
 from msgspec import Struct
 
 from indexer.errors import QueueError
-from indexer.queue.jobs import RELAYED_FUNCTION, read_order
-from indexer.queue.messages import RelayOrder
-from indexer.queue.queues import ALIVE, Queues
+from indexer.queue.orders.jobs import RELAYED_FUNCTION, read_order
+from indexer.queue.orders.messages import RelayOrder
+from indexer.queue.orders.queues import ALIVE, Queues
 from indexer.queue.redis_client import connect
-from indexer.status_report import RelayStatus
+from indexer.results.status_report import RelayStatus
 
 if TYPE_CHECKING:
     import redis

@@ -15,9 +15,8 @@ from indexer import errors, paths
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.queue.generations import JOB_S, GenerationTracker
-from indexer.queue.index_context import IndexContext, files_text, now_ms
-from indexer.queue.jobs import read_order
-from indexer.queue.messages import (
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.messages import (
     BatchOrder,
     ExtractOrder,
     Origin,
@@ -25,8 +24,9 @@ from indexer.queue.messages import (
     ScanOrder,
     files_of,
 )
-from indexer.queue.queues import chunk_job
+from indexer.queue.orders.queues import chunk_job
 from indexer.queue.scan_passes import Pass, Planned, enqueue_links_now
+from indexer.queue.workers.index_context import IndexContext, files_text, now_ms
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.runs.throughput import Step
@@ -35,12 +35,12 @@ from indexer.stages.finish import finish
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions, joined
-from indexer.store import pending
 from indexer.store.connection import write_transaction
+from indexer.store.work import pending
 
 if TYPE_CHECKING:
-    from indexer.queue.index_worker import IndexWorker
-    from indexer.store.pending import PendingRow
+    from indexer.queue.workers.index_worker import IndexWorker
+    from indexer.store.work.pending import PendingRow
 
 _SLICE_S: Final = 0.2
 """How long a scan goes on before it lets other jobs have their turn: what is inserted meanwhile

@@ -28,9 +28,10 @@ from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions
-from indexer.store import counted, pending, roots
+from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store.work import counted, pending
+from indexer.store.work.pending import PendingRow
 
 _CHUNK_BYTES: Final = 512 * 1024
 """The most that the files of one job take as JSON."""

@@ -36,9 +36,10 @@ from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
 from indexer.stages.playlists import PlaylistStage
-from indexer.store import artwork, pending, pictures
-from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, savepoint, write_transaction
+from indexer.store.sidecars import artwork, pictures
+from indexer.store.sidecars.artwork import Owner, OwnerKind
+from indexer.store.work import pending
 
 _log = logging.getLogger("indexer")
 _AT_ONCE: Final = 32

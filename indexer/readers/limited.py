@@ -23,10 +23,10 @@ from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
 from indexer.shares.hanging import PATIENCE_S
 from indexer.stages.scan import Plan
-from indexer.store import trials
 from indexer.store.connection import Connection
-from indexer.store.pending import PendingRow
 from indexer.store.sqlite_errors import explained
+from indexer.store.work import trials
+from indexer.store.work.pending import PendingRow
 
 IDLE_S: Final = 30.0
 """Idle time before the readers end: one takes 0.2 s to start, and 20 MB. A guess: an album that is

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from indexer.stages.outcome import Outcome, Tally
-from indexer.store import counted, scans
 from indexer.store.connection import Connection
+from indexer.store.work import counted, scans
 
 _EVIDENCE_MARGIN_S: Final = 0.5
 """Margin over `still`, since a file's time begins with the kernel's last tick, and another process

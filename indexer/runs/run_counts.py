@@ -19,11 +19,12 @@ from indexer.stages.batch import Batch, Finding
 from indexer.stages.insert import Written
 from indexer.stages.missing import Succession
 from indexer.stages.outcome import Outcome, Tally
-from indexer.store import changes, counted, scans, tracks
+from indexer.store import changes, tracks
 from indexer.store.connection import Connection
-from indexer.store.counted import mark
-from indexer.store.covered import Closed, covers
-from indexer.store.pending import PendingRow
+from indexer.store.work import counted, scans
+from indexer.store.work.counted import mark
+from indexer.store.work.covered import Closed, covers
+from indexer.store.work.pending import PendingRow
 
 _ANSWERS: Final = [outcome for outcome in Outcome if outcome is not Outcome.MISSING]
 

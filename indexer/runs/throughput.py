@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct, structs
 
 if TYPE_CHECKING:
-    from indexer.status_report import Rates
+    from indexer.results.status_report import Rates
 
 BUCKET_S = 5
 WINDOW_S = 60
@@ -134,7 +134,7 @@ def rates_of(buckets: Iterable[Bucket], now_s: float) -> LastMinute:
         Step.INSERTION: sum(one.insertion for one in recent),
         Step.ARTWORK: sum(one.artwork for one in recent),
     }
-    from indexer.status_report import Rates  # late: each command imports this module
+    from indexer.results.status_report import Rates  # late: each command imports this module
 
     return LastMinute(
         Rates(**{step: round(total / busy_s[step], 1) for step, total in totals.items()}),

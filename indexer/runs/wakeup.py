@@ -12,9 +12,9 @@ import msgspec
 
 from indexer.errors import DatabaseError
 from indexer.model import Hint
-from indexer.store import pending, scans
 from indexer.store.beside import check_socket
 from indexer.store.connection import Connection, write_transaction
+from indexer.store.work import pending, scans
 
 _RING = b"\x01"
 

@@ -36,10 +36,11 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.model import PictureFacts, Problem, ProblemKind, Stamp
 from indexer.settings import Settings
 from indexer.stages.sidecars import is_still
-from indexer.store import artwork, artwork_tracks, pictures, problems, tracks
-from indexer.store.artwork import Choice, Owner, OwnerKind
+from indexer.store import problems, tracks
 from indexer.store.connection import Connection
-from indexer.store.pictures import source
+from indexer.store.sidecars import artwork, artwork_tracks, pictures
+from indexer.store.sidecars.artwork import Choice, Owner, OwnerKind
+from indexer.store.sidecars.pictures import source
 
 
 class ArtworkChooser:

@@ -12,10 +12,10 @@ from typing import Final
 from indexer import paths
 from indexer.spelling import letters_of
 from indexer.stages.playlists import follow_tracks
-from indexer.store import artwork, artwork_tracks, lyrics, pictures, playlists
-from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import Connection, write_transaction
-from indexer.store.lyrics import match_lyrics
+from indexer.store.sidecars import artwork, artwork_tracks, lyrics, pictures, playlists
+from indexer.store.sidecars.artwork import Owner, OwnerKind
+from indexer.store.sidecars.lyrics import match_lyrics
 
 _AT_ONCE: Final = 100
 """Folders in one transaction. A guess: 20 ms."""

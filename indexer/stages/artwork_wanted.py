@@ -6,9 +6,9 @@ Without what does that work: most scans end with nothing due.
 from __future__ import annotations
 
 from indexer.settings import Settings
-from indexer.store import artwork, playlists
-from indexer.store.artwork import OwnerKind
 from indexer.store.connection import Connection, write_transaction
+from indexer.store.sidecars import artwork, playlists
+from indexer.store.sidecars.artwork import OwnerKind
 
 
 def kinds_wanted(settings: Settings) -> tuple[OwnerKind, ...]:

@@ -15,7 +15,7 @@ from indexer.faults import problem_of
 from indexer.model import Entry, Problem, ProblemKind, Reading, Track, Waiting
 from indexer.stages.scan import Plan
 from indexer.store import catalog
-from indexer.store.search_rows import Texts, shown_folder
+from indexer.store.search.index_rows import Texts, shown_folder
 from indexer.store.tracks import COLUMNS, Columns
 
 _TITLE, _ALBUM, _ARTIST = 1, 2, 4

@@ -13,13 +13,14 @@ from msgspec import Struct
 
 from indexer.spelling import plain
 from indexer.stages.batch import Shaped, album_key
-from indexer.store import catalog, search_rows
+from indexer.store import catalog
 from indexer.store.connection import Connection, select
-from indexer.store.damage import Part
-from indexer.store.health import objects_made, objects_of
-from indexer.store.salvage import Salvage
+from indexer.store.recovery.damage import Part
+from indexer.store.recovery.health import objects_made, objects_of
+from indexer.store.recovery.salvage import Salvage
+from indexer.store.recovery.values import columns_of
+from indexer.store.search import index_rows
 from indexer.store.tracks import COLUMNS_OF_TABLE
-from indexer.store.values import columns_of
 
 _Key = TypeVar("_Key")
 
@@ -87,7 +88,7 @@ class Known(Struct, frozen=True):
 def full_text(connection: Connection) -> None:
     connection.execute(_DROP_FULL_TEXT)
     _create(connection, Part.FULL_TEXT)
-    search_rows.refill(connection)
+    index_rows.refill(connection)
 
 
 def view(connection: Connection) -> None:
@@ -124,7 +125,7 @@ def catalogue(connection: Connection, known: Known, links: Salvage) -> None:
     for statement in _CLEAR:
         connection.execute(statement)
     again.write()
-    search_rows.refill_tags(connection)
+    index_rows.refill_tags(connection)
     for table in ("catalog_artists", "genres", "catalog_albums"):
         connection.execute(_KEEP_LAST, (last.get(table, 0), table))
 

@@ -15,10 +15,11 @@ from indexer.stages.hard_links import links_of_sidecars, links_of_vanished
 from indexer.stages.missing import MissingMarker, Succession
 from indexer.stages.scan import Scan
 from indexer.stages.sidecars import try_again
-from indexer.store import pending, upkeep
+from indexer.store import upkeep
 from indexer.store.connection import Connection
-from indexer.store.covered import Closed, complete_covered
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending
+from indexer.store.work.covered import Closed, complete_covered
+from indexer.store.work.pending import PendingRow
 
 Links = set[tuple[int, bytes]]
 """(root id, path) of files to be checked, since another link to them has changed."""

@@ -8,8 +8,9 @@ from indexer.model import Entry, RowState, Stamp
 from indexer.sidecars import SidecarKind, kind_of
 from indexer.stages.batch import Batch
 from indexer.stages.sidecars import SidecarChange
-from indexer.store import sidecars, tracks
+from indexer.store import tracks
 from indexer.store.connection import Connection
+from indexer.store.sidecars import sidecar_rows
 
 Link = tuple[int, bytes]
 """A root's id, and a path in it."""
@@ -120,14 +121,14 @@ def links_of_sidecars(
     old: set[int] = set()
     if not everything:
         for change in changes:
-            known = sidecars.stamp_of(connection, change.root_id, change.path)
+            known = sidecar_rows.stamp_of(connection, change.root_id, change.path)
             if known is not None and known.inode not in new:
                 old.add(known.inode)
     if not new and not old:
         return set()
     links = {
         (root_id, path)
-        for root_id, path, stamp in sidecars.with_inodes(connection, old | set(new))
+        for root_id, path, stamp in sidecar_rows.with_inodes(connection, old | set(new))
         if stamp != new.get(stamp.inode)
     }
     return links - {(change.root_id, change.path) for change in changes}

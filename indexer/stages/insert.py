@@ -18,9 +18,9 @@ from indexer.stages.outcome import Outcome, Tally
 from indexer.stages.recheck import Recheck, note_problem
 from indexer.stages.rows import Rows
 from indexer.stages.upsert import Upserter
-from indexer.store import counted, pending
 from indexer.store.connection import Connection, savepoint
-from indexer.store.pending import PendingRow
+from indexer.store.work import counted, pending
+from indexer.store.work.pending import PendingRow
 
 DECLINED_TOGETHER = 32
 """Files for mutagen in one pending row, which one reader gets at once. A guess: if one of them

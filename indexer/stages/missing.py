@@ -17,9 +17,10 @@ from indexer.model import Hint, IndexedFile, Problem, RowState
 from indexer.stages.copies import Copies
 from indexer.stages.rows import Rows
 from indexer.stages.sidecars import SidecarChange, write_changes
-from indexer.store import pending, problems, tracks
+from indexer.store import problems, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import KnownProblem
+from indexer.store.work import pending
 from indexer.walk import look
 
 _AT_ONCE: Final = 500

@@ -18,11 +18,12 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.model import PlaylistFacts, Problem, ProblemKind
 from indexer.sidecars.targets import Meaning, folder_key, meaning_of
 from indexer.stages.sidecars import is_still
-from indexer.store import artwork, playlists, problems, roots
-from indexer.store.artwork import Owner
+from indexer.store import problems, roots
 from indexer.store.connection import Connection
-from indexer.store.playlists import KnownPlaylist, NewEntry
-from indexer.store.track_finder import TrackFinder
+from indexer.store.sidecars import artwork, playlists
+from indexer.store.sidecars.artwork import Owner
+from indexer.store.sidecars.playlists import KnownPlaylist, NewEntry
+from indexer.store.sidecars.track_finder import TrackFinder
 
 AT_ONCE: Final = 1000
 """Items that are placed in one transaction: 15 ms. The 100 000 that a playlist may have take a

@@ -17,22 +17,12 @@ from msgspec.structs import replace
 from indexer import paths
 from indexer.model import ChangeKind, IndexedFile, RowState
 from indexer.stages.batch import Finding, Shaped, album_key, album_of, names_of, reshape, shape
-from indexer.store import (
-    artwork,
-    catalog,
-    changes,
-    former,
-    lyrics,
-    pictures,
-    problems,
-    roots,
-    scrubs,
-    search_rows,
-    tracks,
-)
+from indexer.store import catalog, changes, former, problems, roots, scrubs, tracks
 from indexer.store.catalog import Catalog, Names
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
+from indexer.store.search import index_rows
+from indexer.store.sidecars import artwork, lyrics, pictures
 from indexer.store.tag_sets import TagSets
 from indexer.tags import READER_VERSION
 
@@ -53,11 +43,11 @@ class Rows:
     def writing(self) -> Iterator[None]:
         """One write transaction, which ends with the removal of names and sets without a track.
 
-        It begins with the full text in the words of this version: see `search_rows`.
+        It begins with the full text in the words of this version: see `store.search.index_rows`.
         """
         try:
             with write_transaction(self._connection):
-                search_rows.keep_current(self._connection)
+                index_rows.keep_current(self._connection)
                 self._tag_sets.forget()
                 yield
                 self._catalog.end_orphans()
@@ -100,8 +90,8 @@ class Rows:
         old = Shaped(before, *names_of(before))  # as it was written, by whatever rules
         texts_before, texts = old.texts(known.path), shaped.texts(row.path)
         if texts_before != texts:
-            search_rows.drop(self._connection, row.id, texts_before)
-            search_rows.add(self._connection, row.id, texts)
+            index_rows.drop(self._connection, row.id, texts_before)
+            index_rows.add(self._connection, row.id, texts)
         if _names(old) != _names(shaped):
             self._catalog.unlink(row.id)
             self._catalog.link(row.id, *_names(shaped))
@@ -133,7 +123,7 @@ class Rows:
         name = self._name_of(root_id)
         first_id = tracks.next_id(self._connection)
         new: list[tracks.NewRow] = []
-        texts: list[tuple[int, search_rows.Texts]] = []
+        texts: list[tuple[int, index_rows.Texts]] = []
         names: list[tuple[int, Names]] = []
         added: list[tuple[int, str | bytes]] = []
         album, album_id, folder_text = None, 0, ""
@@ -147,7 +137,7 @@ class Rows:
             if one != album:  # what its tracks share is made once
                 album = one
                 album_id = self._album(album_key(shaped, root_id, path), shaped)
-                folder_text = search_rows.shown_folder(folder)
+                folder_text = index_rows.shown_folder(folder)
                 self._catalog.due.folders.add((root_id, folder))
             told = changes.told(path)
             new.append((
@@ -165,7 +155,7 @@ class Rows:
             reader_version=READER_VERSION,
             now_ms=now_ms,
         )
-        search_rows.add_all(self._connection, texts)
+        index_rows.add_all(self._connection, texts)
         self._catalog.link_all(names)
         changes.append_added(self._connection, now_ms, name, added)
 
@@ -286,13 +276,13 @@ class Rows:
         return self._catalog.album_id(key, *shaped.album_name)
 
     def _put_in(self, track_id: int, row: IndexedFile, shaped: Shaped) -> None:
-        search_rows.add(self._connection, track_id, shaped.texts(row.path))
+        index_rows.add(self._connection, track_id, shaped.texts(row.path))
         self._catalog.link(track_id, *_names(shaped))
         self._mark_folders(row)
 
     def _take_out(self, known: IndexedFile, columns: tracks.Columns) -> None:
         texts = Shaped(columns, (), (), ()).texts(known.path)
-        search_rows.drop(self._connection, known.id, texts)
+        index_rows.drop(self._connection, known.id, texts)
         self._catalog.unlink(known.id)
         self._catalog.detach_from_album(tracks.album_of(self._connection, known.id))
         self._mark_folders(known)

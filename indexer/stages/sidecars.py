@@ -19,11 +19,12 @@ from indexer.disk.tree import Folders, Tree
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, PictureFacts, Stamp
 from indexer.sidecars import NO_STAMP, SIDECAR_SUFFIXES, SidecarKind, kind_of
-from indexer.store import artwork, lyrics, pictures, playlists, problems, roots, sidecars
-from indexer.store.artwork import Due
+from indexer.store import problems, roots
 from indexer.store.connection import Connection, Row, write_transaction
-from indexer.store.pictures import folder_key
-from indexer.store.playlists import KnownPlaylist
+from indexer.store.sidecars import artwork, lyrics, pictures, playlists, sidecar_rows
+from indexer.store.sidecars.artwork import Due
+from indexer.store.sidecars.pictures import folder_key
+from indexer.store.sidecars.playlists import KnownPlaylist
 from indexer.walk import Listed, Unlisted, look_at_sidecar
 
 _AT_ONCE: Final = 2000
@@ -120,7 +121,7 @@ class SidecarScan:
         """Compare one that was named with its row. Raises OSError as `lstat` does."""
         if path in self._unfinished or self._tree.is_offline(path):
             return
-        known = sidecars.stamp_of(self._connection, self._hint.root_id, path)
+        known = sidecar_rows.stamp_of(self._connection, self._hint.root_id, path)
         stamp = look_at_sidecar(self._tree, path, self._path_filter)
         if stamp is None and known is None:
             return
@@ -171,7 +172,7 @@ class SidecarScan:
 
     def _below(self) -> _Rows:
         hint = self._hint
-        rows = sidecars.rows_below(
+        rows = sidecar_rows.rows_below(
             self._connection, hint.root_id, hint.folder, recursive=hint.recursive
         )
         wanted = self._path_filter.sidecars
@@ -310,7 +311,7 @@ class _Writer:
     def _write(self, change: SidecarChange, folders: Folders) -> bool:
         """Write one change as it stands now (rule R3); whether anything was written."""
         path = change.path
-        known = sidecars.stamp_of(self._connection, self._tree.root_id, path)
+        known = sidecar_rows.stamp_of(self._connection, self._tree.root_id, path)
         try:
             stamp = self._stamp_now(change, folders)
         except OSError:  # unknown: the next scan finds the same, or its folder's problem

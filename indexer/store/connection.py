@@ -290,10 +290,10 @@ def _create_tables(connection: Connection) -> None:
             connection.execute(statement)
     names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
     connection.executemany(_NOTE_STEP, names)
-    from indexer.store import search_rows  # late: a reader makes no tables
+    from indexer.store.search import index_rows  # late: a reader makes no tables
 
-    search_rows.note_versions(connection)
-    search_rows.merge_seldom(connection)
+    index_rows.note_versions(connection)
+    index_rows.merge_seldom(connection)
     connection.pragma("user_version", schema.SCHEMA_VERSION)
 
 

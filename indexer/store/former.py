@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
-from indexer.report import iso
-from indexer.store import search_rows
+from indexer.results.report import iso
 from indexer.store.connection import Connection, open_in_memory
+from indexer.store.search import index_rows
 from indexer.store.tag_sets import TagSets
 from indexer.store.tracks import COLUMNS, COLUMNS_OF_TABLE, NOTHING_READ, Columns
 
@@ -27,7 +27,7 @@ ADDED_AT: Final = "added_at"
 _TAGS: Final = "tags"
 _JSON: Final = ("several", _TAGS)
 _AT: Final = {name: position for position, name in enumerate(COLUMNS)}
-_SEARCHED: Final = tuple(_AT[name] for name in search_rows.FIELDS[:-1])
+_SEARCHED: Final = tuple(_AT[name] for name in index_rows.FIELDS[:-1])
 _NOT_KEPT: Final = ("disk_id", "size", "mtime_ns", "ctime_ns", "inode", "scan_id", "reader_version")
 _ADD_ROOT: Final = """
 INSERT INTO roots (id, name, path, path_is_text, added_at) VALUES (?, ?, ?, 0, 0)
@@ -163,6 +163,6 @@ def in_memory(
             ),
         )  # fmt: skip
         if searched:
-            texts = search_rows.texts_of(row.path, [row.columns[at] for at in _SEARCHED])
-            search_rows.add_all(connection, [(row.id, texts)])
+            texts = index_rows.texts_of(row.path, [row.columns[at] for at in _SEARCHED])
+            index_rows.add_all(connection, [(row.id, texts)])
     return connection

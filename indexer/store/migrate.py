@@ -17,9 +17,10 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from indexer.paths import fits_utf8
-from indexer.store import schema, search_rows
-from indexer.store.look_alikes import join_look_alikes
-from indexer.store.views import PUBLIC_VIEWS
+from indexer.store import schema
+from indexer.store.schema.look_alikes import join_look_alikes
+from indexer.store.schema.views import PUBLIC_VIEWS
+from indexer.store.search import index_rows
 
 _BUSY_TIMEOUT_S: Final = 30.0
 """As in `connection`, which may not be imported here: two copies of SQLite in one process."""
@@ -46,7 +47,7 @@ def _add_step(version: int, name: str, script: str) -> None:
         if script is schema.LOOK_ALIKES:
             join_look_alikes(db.conn)
         if script in (schema.SEARCH_WORDS, schema.SEARCH_TOKENS):
-            search_rows.refill(db.conn)
+            index_rows.refill(db.conn)
         if script is PUBLIC_VIEWS:
             _tell_texts(db.conn)
         db.execute(f"PRAGMA user_version = {version}")

@@ -10,8 +10,8 @@ from msgspec import Struct
 from indexer import paths
 from indexer.artwork.model import Wanted
 from indexer.model import Problem, ProblemKind, Stamp
-from indexer.store import pending
 from indexer.store.connection import Connection, select, select_one, select_value
+from indexer.store.work import pending
 
 _GET: Final = """
 SELECT kind, reason, size, mtime_ns, ctime_ns, inode, reader_version FROM problems

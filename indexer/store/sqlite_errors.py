@@ -142,7 +142,7 @@ def damaged(path: Path, reason: str) -> errors.DatabaseDamaged:
 
 def _is_damaged(path: Path) -> bool:
     """Check whether the file is damaged. Called only after an unexpected exception."""
-    from indexer.store import health  # late: only for errors
+    from indexer.store.recovery import health  # late: only for errors
 
     connection = None
     try:

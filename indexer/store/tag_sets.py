@@ -14,7 +14,7 @@ import msgspec
 
 from indexer.store.connection import Connection, select, select_value
 from indexer.store.names import remember
-from indexer.store.search_rows import keep_current, tag_words
+from indexer.store.search.index_rows import keep_current, tag_words
 
 Values = dict[str, list[str]]
 
@@ -136,7 +136,7 @@ def end_all_unused(connection: Connection) -> None:
 
 
 def _end(connection: Connection, set_id: int) -> None:
-    """Delete a set; its words are those of this version (`search_rows.keep_current`)."""
+    """Delete a set; its words are those of this version (`index_rows.keep_current`)."""
     for name, several in values_of(connection, set_id).items():
         words = [(name, tag_words(value), set_id) for value in several]
         connection.executemany(_END_WORDS, words)

@@ -16,8 +16,8 @@ import apsw
 from indexer import errors
 from indexer.store import changes, former, search_rows, tag_sets, tracks
 from indexer.store.connection import Connection, file_name, select, select_value, write_transaction
+from indexer.store.schema.views import LATE_INDEXES
 from indexer.store.sqlite_errors import explained
-from indexer.store.views import LATE_INDEXES
 
 _COPY: Final = "VACUUM INTO ?"
 _NO_SYNC: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.tags import columns, id3, id3v1, leading
+from indexer.tags import columns, leading
 from indexer.tags.fast import mpeg_frames
 from indexer.tags.fast.mp4_sample_entry import AC3_CHANNELS
+from indexer.tags.id3 import id3_tag, id3v1
 
 if TYPE_CHECKING:
     from mutagen.mp3 import MPEGInfo
@@ -31,7 +32,7 @@ def read(window: Window, suffix: bytes) -> Track:
 
 def is_adts(window: Window) -> bool:
     """Whether AAC in ADTS follows the ID3 tag; mutagen recognizes it by suffix only."""
-    begin = id3.read_tag(window).size
+    begin = id3_tag.read_tag(window).size
     return int.from_bytes(window.peek(begin, 2)) & ADTS_MASK == ADTS_SYNC
 
 
@@ -40,20 +41,20 @@ def _track(window: Window, codec: str, info: object, tag: Tag, *, lossless: bool
     tail = window.tail
     if tail.find(id3v1.MARK) >= 0 and _may_have_apev2(tail):  # `APETAGEX` contains it, too
         window.leave_to_mutagen()
-        from indexer.tags import ape_items, apev2
+        from indexer.tags.ape import apev2, items
 
-        ape = ape_items.tag_of(window)
+        ape = items.tag_of(window)
         if ape is not None:
-            return id3.track(
+            return id3_tag.track(
                 codec,
                 info,
-                id3.read_tag(window, with_v1=False),
+                id3_tag.read_tag(window, with_v1=False),
                 apev2.values_of(ape, window.keep),
-                id3.values_of(tag),
+                id3_tag.values_of(tag),
                 has_picture=apev2.has_picture(ape),
                 lossless=lossless,
             )
-    return id3.track(codec, info, tag, lossless=lossless)
+    return id3_tag.track(codec, info, tag, lossless=lossless)
 
 
 def _may_have_apev2(tail: bytes) -> bool:
@@ -70,7 +71,7 @@ def _may_have_apev2(tail: bytes) -> bool:
 
 def _read_mpeg(window: Window) -> Track:
     """The track of MPEG audio of any layer."""
-    tag = id3.read_tag(window)
+    tag = id3_tag.read_tag(window)
     info: mpeg_frames.Stream | MPEGInfo | None = mpeg_frames.stream(window, tag.size)
     if info is None:
         window.leave_to_mutagen()
@@ -94,9 +95,9 @@ def _find_mpeg(window: Window, tag: Tag) -> tuple[Tag, mpeg_frames.Stream | MPEG
     if not tag.size:
         stray = leading.behind_junk(window, window.size if at is None else at)
         if stray is not None:
-            from indexer.tags import mutagen_id3
+            from indexer.tags.id3 import mutagen_id3
 
-            tag = id3.with_older(window, mutagen_id3.tag_at(window, stray, with_v1=False))
+            tag = id3_tag.with_older(window, mutagen_id3.tag_at(window, stray, with_v1=False))
             at = mpeg_search.find(window, leading.end_of_tags(window, stray))
     if at is None:
         raise HeaderNotFoundError("can't sync to MPEG frame")
@@ -112,7 +113,7 @@ def _read_aac(window: Window) -> Track:
     window.leave_to_mutagen()
     from mutagen.aac import AAC
 
-    tag = id3.read_tag(window)
+    tag = id3_tag.read_tag(window)
     window.seek(0)
     return _track(window, "aac", AAC(window).info, tag)
 
@@ -134,7 +135,7 @@ def _read_ac3(window: Window) -> Track:
         has_center, has_surround = mode & 1 and mode != 1, mode & 4
         levels = sum(map(bool, (has_center, has_surround, mode == 2)))  # two bits each
         info.channels = AC3_CHANNELS[mode] + (bits >> 12 - 2 * levels & 1)
-    return _track(window, "eac3" if info.codec == "ec-3" else "ac3", info, id3.read_tag(window))
+    return _track(window, "eac3" if info.codec == "ec-3" else "ac3", info, id3_tag.read_tag(window))
 
 
 def _read_true_audio(window: Window) -> Track:
@@ -142,7 +143,7 @@ def _read_true_audio(window: Window) -> Track:
     window.leave_to_mutagen()
     from mutagen.trueaudio import TrueAudioInfo
 
-    tag = id3.read_tag(window)
+    tag = id3_tag.read_tag(window)
     begin = tag.size
     if window.peek(begin, 4) != b"TTA1":  # several tags
         begin = leading.end_of_tags(window)

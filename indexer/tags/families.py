@@ -1,4 +1,4 @@
-"""A suffix -> the module that reads the file first."""
+"""A suffix -> the family of formats, and the module that reads the file first."""
 
 from __future__ import annotations
 
@@ -27,8 +27,21 @@ SUFFIXES_OF_FAMILIES = {
 FAMILIES = {
     one: family for family, suffixes in SUFFIXES_OF_FAMILIES.items() for one in suffixes.split()
 }
-"""Suffix -> the module that is tried first."""
+"""Suffix -> the family that is tried first."""
 
+MODULES = {
+    "bare": "bare",
+    "mp4": "mp4.mp4_file",
+    "matroska": "matroska.matroska_file",
+    "vorbis": "vorbis.vorbis_file",
+    "asf": "asf",
+    "chunks": "chunked.wave_aiff",
+    "wave64": "chunked.wave64",
+    "caf": "chunked.caf",
+    "dsd": "chunked.dsd",
+    "apev2": "ape.apev2",
+}
+"""Family -> its module in `indexer.tags`."""
 
 MAY_BE_SILENT = frozenset({b".mp4", b".webm", b".asf"})
 """Suffixes of films as well: a file of them without sound is no track, and no problem."""
@@ -59,7 +72,7 @@ def family_of(suffix: bytes) -> Family:
 
     It is imported when its first file comes: a library of MP3 files never loads the others.
     """
-    family: Family = import_module(f"indexer.tags.{FAMILIES[suffix]}").read
+    family: Family = import_module(f"indexer.tags.{MODULES[FAMILIES[suffix]]}").read
     return family
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from mutagen import File
 
 from indexer.model import Track
-from indexer.tags import NoAudio, Refused, id3, id3v1, leading, mpeg_search
+from indexer.tags import NoAudio, Refused, leading, mpeg_search
 from indexer.tags.families import FAMILIES, SUFFIXES_OF_FAMILIES, Family, family_of
+from indexer.tags.id3 import id3_tag, id3v1
 from indexer.tags.pieces import window_on
 from indexer.tags.unreadable import UNREADABLE
 from indexer.tags.window import Window
@@ -93,7 +94,7 @@ def _behind_tags(window: Window, begin: int, suffix: bytes) -> Track | None:
     if track is None:
         return None
     window.sound = [(begin + start, begin + end) for start, end in sound.sound]
-    return id3.completed(track, window)
+    return id3_tag.completed(track, window)
 
 
 def _track_or_none(window: Window, suffix: bytes) -> Track | None:

@@ -10,10 +10,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer import errors, status_report
+from indexer import errors
+from indexer.reports.status import Counts, root_statuses
+from indexer.results import status_report
 from indexer.runs.lock import LockInfo, lock_info
-from indexer.status import Counts, root_statuses
-from indexer.store import browse, pending
+from indexer.store import browse
+from indexer.store.work import pending
 from indexer.web.pool import Pool
 from indexer.web.words import counted, span
 

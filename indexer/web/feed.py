@@ -14,8 +14,9 @@ from typing import Final
 
 import msgspec
 
-from indexer import errors, report
+from indexer import errors
 from indexer.lookup import Lookup
+from indexer.results import report
 from indexer.store import changes
 from indexer.web.calm import Line, Standing
 from indexer.web.pool import Pool

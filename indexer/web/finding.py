@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from indexer import report
 from indexer.lookup import Lookup
+from indexer.results import report
 from indexer.store import browse
 
 TRACKS: Final = 50

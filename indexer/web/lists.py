@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 from flask import Flask, Response, render_template, request
 
-from indexer import duplicates, report
 from indexer.lookup import Lookup
+from indexer.reports import duplicates
+from indexer.results import report
 from indexer.store import browse, changes
 from indexer.store.connection import token_of
 from indexer.store.schema import LIBRARY_COLUMNS

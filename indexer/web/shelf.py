@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from indexer.store import browse
 from indexer.store.connection import Connection
-from indexer.store.folding import fold
+from indexer.store.search.folding import fold
 
 _UNKNOWN: Final = "unknown"
 _LAST_YEAR: Final = 9999

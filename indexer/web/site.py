@@ -13,13 +13,13 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
-from indexer import report
 from indexer.lookup import Lookup
+from indexer.reports.status import counts_of
+from indexer.results import report
 from indexer.settings import Settings
-from indexer.status import counts_of
 from indexer.store import view_rows
-from indexer.store.folding import fold
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.search.folding import fold
 from indexer.web import words
 from indexer.web.calm import Line, Standing
 from indexer.web.feed import Feed

@@ -12,8 +12,8 @@ import msgspec
 from flask import Flask, Response, render_template
 from markupsafe import Markup, escape
 
-from indexer import status_report
 from indexer.process import age_of
+from indexer.results import status_report
 from indexer.store import browse, changes
 from indexer.store.connection import Connection
 from indexer.web.answers import single
@@ -56,7 +56,7 @@ def _status(site: Site) -> status_report.Status:
 
 def _metrics(site: Site) -> Response:
     """What `indexer metrics` prints. Raises CannotDo without the extra `metrics`."""
-    from indexer.exposition import CONTENT_TYPE, exposition
+    from indexer.reports.exposition import CONTENT_TYPE, exposition
     from indexer.version import versions
 
     def ask() -> bytes:

@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from watcher.fs_event import FsEvent, FsEventKind
-from watcher.watch_manager import Observers
+from watcher.events.fs_event import FsEvent, FsEventKind
+from watcher.events.watch_manager import Observers
 
 _REST_S = 10
 _TRIALS = 500

@@ -25,7 +25,7 @@ from indexer.lookup import Lookup
 from indexer.model import Track
 from indexer.settings import Settings
 from indexer.store.connection import open_index, select, tune
-from indexer.store.views import LATE_INDEXES
+from indexer.store.schema.views import LATE_INDEXES
 from tests.rows import MadeUp
 
 LIMITS = {100_000: (20.0, 60.0), 1_000_000: (60.0, 200.0)}

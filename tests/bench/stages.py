@@ -23,7 +23,7 @@ from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
 from indexer.stages.scan import Plan
 from indexer.store.connection import tune
-from indexer.store.pending import PendingRow
+from indexer.store.work.pending import PendingRow
 from indexer.walk import Run, walk
 from tests.bench.clock import Took
 from tests.bench.process import Failed

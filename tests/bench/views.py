@@ -25,7 +25,7 @@ from msgspec import Struct
 from indexer.lookup import Lookup
 from indexer.settings import Settings
 from indexer.store.connection import open_index
-from indexer.store.views import LATE_INDEXES
+from indexer.store.schema.views import LATE_INDEXES
 from tests.bench.search import fill
 
 MOST_MS: Final = 1.0

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from indexer.process import spent_by
 from indexer.store.connection import open_index
-from indexer.store.views import LATE_INDEXES
+from indexer.store.schema.views import LATE_INDEXES
 from tests.bench.search import fill
 from tests.bench.views import MOUNT
 from tests.http_client import ask

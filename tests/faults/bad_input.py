@@ -32,9 +32,12 @@ from indexer import tags
 from indexer.model import Chunk, Reading, Track
 from indexer.process import mapped_bytes
 from indexer.stages.extract import extract
-from indexer.tags import comments, id3, leading, mp4, mutagen_vorbis, reader, vorbis
+from indexer.tags import leading, reader
 from indexer.tags.fast import mpeg_frames, ogg
+from indexer.tags.id3 import id3_tag
+from indexer.tags.mp4 import mp4_file
 from indexer.tags.unreadable import UNREADABLE
+from indexer.tags.vorbis import comments, mutagen_vorbis, vorbis_file
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
 
@@ -262,11 +265,11 @@ def _mutagens_way() -> Iterator[None]:
     signal.signal(signal.SIGPROF, too_long)
     try:
         with (
-            patch.object(id3, "plain_tag", _declines),
+            patch.object(id3_tag, "plain_tag", _declines),
             patch.object(mpeg_frames, "stream", _declines),
-            patch.object(mp4, "plain_mp4", _declines),
-            patch.object(vorbis, "plain_ogg", _declines),
-            patch.object(vorbis, "_read_flac", _read_flac),
+            patch.object(mp4_file, "plain_mp4", _declines),
+            patch.object(vorbis_file, "plain_ogg", _declines),
+            patch.object(vorbis_file, "_read_flac", _read_flac),
         ):
             signal.setitimer(signal.ITIMER_PROF, CPU_S / 2)
             yield

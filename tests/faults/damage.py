@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 import apsw
 
 from indexer.cli.commands import main
-from indexer.store import health
 from indexer.store.connection import open_index
+from indexer.store.recovery import health
 from tests.corpus import Tree, noise, plant
 from tests.further_tags import with_tags
 from tests.pictures import picture

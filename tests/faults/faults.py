@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
-from indexer.scrub import SETTLED_S
+from indexer.checks.scrub import SETTLED_S
 from indexer.store.connection import open_index
 from indexer.store.upkeep import empty_log
 from tests.bombs import inflating, tiny_frames

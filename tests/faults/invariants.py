@@ -19,7 +19,7 @@ from mutagen.asf import ASF
 from mutagen.mp4 import MP4
 
 from indexer.library import Library
-from indexer.report import ChangeRow
+from indexer.results.report import ChangeRow
 from indexer.settings import Settings
 from tests.faults.cuts import cut_files_told
 from tests.faults.deployment import Deployment

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from indexer import tags
 from indexer.library import Library
 from indexer.model import Track
-from indexer.tags import id3, reader
+from indexer.tags import reader
+from indexer.tags.id3 import id3_tag
 from indexer.tags.window import Window
 from tests import corpus, raw_formats
 from tests.faults import bad_input
@@ -92,7 +93,7 @@ def blow(_window: Window, _suffix: bytes) -> Track:
 
 
 def disagree(_window: Window, _suffix: bytes) -> Track:
-    return Track(codec="mp3", title=str(id(vars(id3)["plain_tag"])))
+    return Track(codec="mp3", title=str(id(vars(id3_tag)["plain_tag"])))
 
 
 @pytest.mark.parametrize(

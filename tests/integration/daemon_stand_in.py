@@ -14,15 +14,16 @@ from pathlib import Path
 
 import msgspec
 
-from indexer import settings_file as defaults
 from indexer.engine.local import LocalEngine
 from indexer.ignore_files import path_filter_of
 from indexer.roots import open_roots
 from indexer.runs.lock import DispatchLock
 from indexer.runs.result import Result
 from indexer.runs.wakeup import WakeupSocket
-from indexer.store import pending, roots, scans
+from indexer.settings import settings_file as defaults
+from indexer.store import roots
 from indexer.store.connection import open_index, write_transaction
+from indexer.store.work import pending, scans
 
 
 def main(database: Path, manner: str) -> None:

@@ -22,9 +22,9 @@ from indexer.library import Library
 from indexer.model import Problem, ProblemKind
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
-from indexer.store import artwork_tracks, pictures
-from indexer.store.artwork import Owner, OwnerKind
 from indexer.store.connection import open_index, write_transaction
+from indexer.store.sidecars import artwork_tracks, pictures
+from indexer.store.sidecars.artwork import Owner, OwnerKind
 from tests.covers import hash_of, held_by, picture
 from tests.daemons import Daemon, Watch, watching
 from tests.programs import ENVIRONMENT, eventually, rows, run

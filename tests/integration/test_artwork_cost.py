@@ -14,8 +14,9 @@ from indexer.readers.artwork import steps
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser
 from indexer.stages.artwork_due import spread_folders
-from indexer.store import artwork, problems
+from indexer.store import problems
 from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.sidecars import artwork
 from tests.artwork_steps import choosing, scan_tags
 from tests.covers import held_by, picture
 from tests.programs import eventually

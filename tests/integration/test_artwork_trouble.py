@@ -17,8 +17,8 @@ from indexer.library import Library
 from indexer.model import Entry
 from indexer.readers.artwork import ArtworkWork, steps
 from indexer.settings import Settings
-from indexer.store import pending
 from indexer.store.connection import Connection, open_index, select_value, write_transaction
+from indexer.store.work import pending
 from tests.artwork_steps import choosing, scan_tags
 from tests.covers import hash_of, held_by, picture
 from tests.daemons import watching

@@ -10,9 +10,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from indexer.store import health
 from indexer.store.connection import open_index, select_value
-from indexer.store.values import TIMES, columns_of, count_of_wrong
+from indexer.store.recovery import health
+from indexer.store.recovery.values import TIMES, columns_of, count_of_wrong
 from tests.faults import damage
 from tests.faults.damage import PAGE, Bench, derived, say
 from tests.programs import rows, run

@@ -20,8 +20,8 @@ from playwright.sync_api import Browser, Page, expect
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.queue import serializer
-from indexer.queue.jobs import our_queue
+from indexer.queue.orders import serializer
+from indexer.queue.orders.jobs import our_queue
 from tests.http_client import ask, login
 from tests.programs import CHECKOUT, Ran, Running, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server

@@ -13,9 +13,9 @@ import pytest
 
 import indexer
 from indexer import errors
+from indexer.checks.scrub import leaving_new_log
 from indexer.disk import filesystem, mounts
 from indexer.roots import open_roots
-from indexer.scrub import leaving_new_log
 from indexer.store.connection import open_index
 from tests import daemons
 from tests.corpus import Tree, noise, plant, tagged

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from indexer.store import health
 from indexer.store.connection import open_index
+from indexer.store.recovery import health
 from tests.corpus import plant, tagged
 from tests.pictures import picture
 from tests.programs import AT_MOST_S, CHECKOUT, ENVIRONMENT, run

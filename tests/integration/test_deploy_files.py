@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from indexer.queue.profiles import QUEUES, worker_roles
+from indexer.queue.workers.profiles import QUEUES, worker_roles
 from indexer.runs.lock import DispatchLock
 from indexer.settings import Settings
-from watcher.local_work import BACKGROUND_READERS
+from watcher.work.local_work import BACKGROUND_READERS
 
 CHECKOUT = Path(__file__).parents[2]
 DEPLOY = CHECKOUT / "deploy"

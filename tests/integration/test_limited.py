@@ -16,8 +16,8 @@ from indexer.readers import pool
 from indexer.readers.limited import IDLE_S, LimitedReaders, ReadJob
 from indexer.settings import Settings
 from indexer.stages.scan import Plan
-from indexer.store import pending, trials
 from indexer.store.connection import Connection, select, write_transaction
+from indexer.store.work import pending, trials
 from tests.programs import eventually
 
 Open = Callable[[], AbstractContextManager["Bench"]]

@@ -13,7 +13,7 @@ import pytest
 PROGRAM = """
 import sys, types
 from indexer.paths import text_of
-from indexer.report import ChangeRow
+from indexer.results.report import ChangeRow
 
 class Lookup:
     open = classmethod(lambda cls, settings, create=False: cls())

@@ -17,10 +17,13 @@ from indexer.model import Hint, Stamp
 from indexer.repair import repair
 from indexer.settings import Settings
 from indexer.spelling import album_key
-from indexer.store import artwork, health, outdated, pending, problems, schema, tracks
-from indexer.store.artwork import Owner
+from indexer.store import outdated, problems, schema, tracks
 from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value, token_of
-from indexer.store.search_rows import versions
+from indexer.store.recovery import health
+from indexer.store.search.index_rows import versions
+from indexer.store.sidecars import artwork
+from indexer.store.sidecars.artwork import Owner
+from indexer.store.work import pending
 from tests.trees import Plant, song, titles
 
 MADE = """

@@ -23,10 +23,10 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 from tests.descriptors import all_descriptors
 from tests.integration.conftest import Mount
 from tests.programs import eventually, quickest_s
-from watcher.fs_event import FsEvent, FsEventKind
-from watcher.inbox import Drained
-from watcher.observer import PARTNER_S, Observer
-from watcher.watch_manager import Observers
+from watcher.events.fs_event import FsEvent, FsEventKind
+from watcher.events.inbox import Drained
+from watcher.events.observer import PARTNER_S, Observer
+from watcher.events.watch_manager import Observers
 
 Seen = dict[tuple[bytes, bytes | None], FsEventKind]
 ROOT = 1

@@ -21,9 +21,9 @@ from watchdog.observers.inotify_c import WatchDescriptor, inotify_rm_watch
 from tests.descriptors import all_descriptors
 from tests.integration.conftest import Mount, unmount
 from tests.programs import ENVIRONMENT
-from watcher.fs_event import FsEvent, FsEventKind, WatchCounts, WatchFaultKind
-from watcher.inbox import Drained
-from watcher.watch_manager import Observers
+from watcher.events.fs_event import FsEvent, FsEventKind, WatchCounts, WatchFaultKind
+from watcher.events.inbox import Drained
+from watcher.events.watch_manager import Observers
 
 ROOT, OTHER = 1, 2
 
@@ -128,7 +128,7 @@ def answer_of(script: str, *arguments: str | Path, prefix: list[str]) -> Any:
     """What a program prints as JSON."""
     prelude = """
         import json, os, sys
-        from watcher.watch_manager import Observers
+        from watcher.events.watch_manager import Observers
         observers = Observers(lambda: None)
         root = os.fsencode(sys.argv[1])
         def watch():

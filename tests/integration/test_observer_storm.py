@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import ENVIRONMENT
-from watcher.watch_manager import Observers
+from watcher.events.watch_manager import Observers
 
 STEPS = 1500
 ROOT = 1

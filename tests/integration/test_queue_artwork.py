@@ -13,9 +13,9 @@ import pytest
 
 from indexer.queue import artwork as artwork_jobs
 from indexer.queue.artwork import LostJobs
-from indexer.queue.queues import Queues
+from indexer.queue.orders.queues import Queues
 from indexer.readers.artwork import Step
-from indexer.store.artwork import OwnerKind
+from indexer.store.sidecars.artwork import OwnerKind
 from tests.covers import hash_of, picture
 from tests.daemons import watching
 from tests.programs import eventually, rows, run
@@ -25,7 +25,7 @@ from tests.trees import Plant, put, song
 from tests.unread import make_unread
 
 if TYPE_CHECKING:
-    from indexer.queue.index_worker import IndexWorker
+    from indexer.queue.workers.index_worker import IndexWorker
 
 RED, BLUE = picture("red"), picture("blue")
 COVERS = "SELECT title, artwork_hash FROM albums WHERE artwork_hash NOT NULL ORDER BY title"

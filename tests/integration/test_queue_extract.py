@@ -19,8 +19,8 @@ from indexer.errors import QueueError
 from indexer.model import Entry, Evidence, Reading, Stamp, Waiting
 from indexer.queue.extract import Extractor
 from indexer.queue.extract_files import evidence_at, read, same_time
-from indexer.queue.jobs import our_queue, read_order
-from indexer.queue.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
+from indexer.queue.orders.jobs import our_queue, read_order
+from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
 from indexer.settings import Settings
 from indexer.shares.messages import Call
 from indexer.shares.registry import shares

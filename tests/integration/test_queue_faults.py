@@ -17,9 +17,9 @@ import psutil
 import pytest
 import redis
 
-from indexer.queue.jobs import our_queue
-from indexer.queue.queues import Queues
-from indexer.report import ChangeRow
+from indexer.queue.orders.jobs import our_queue
+from indexer.queue.orders.queues import Queues
+from indexer.results.report import ChangeRow
 from tests.bombs import MB, large_tag
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, ids, shown, watching

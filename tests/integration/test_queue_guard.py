@@ -22,13 +22,10 @@ from msgspec.structs import replace
 from indexer.ignore_files import path_filter_of
 from indexer.library import Library
 from indexer.model import Chunk, Entry, Evidence, Hint, Reading, Stamp
-from indexer.queue import rq_worker
-from indexer.queue.batch_messages import FindingText, InsertOrder
-from indexer.queue.chunk_reader import ChunkReader
 from indexer.queue.extract import Extractor
-from indexer.queue.failed_jobs import list_failed
-from indexer.queue.index_worker import IndexWorker
-from indexer.queue.jobs import (
+from indexer.queue.monitoring.failed_jobs import list_failed
+from indexer.queue.orders.batch_messages import FindingText, InsertOrder
+from indexer.queue.orders.jobs import (
     FAILED_TTL_S,
     FUNCTION_OF,
     MOST_BYTES,
@@ -36,7 +33,7 @@ from indexer.queue.jobs import (
     our_queue,
     read_order,
 )
-from indexer.queue.messages import (
+from indexer.queue.orders.messages import (
     BatchOrder,
     ExtractOrder,
     FileText,
@@ -44,12 +41,15 @@ from indexer.queue.messages import (
     PathText,
     ScanOrder,
 )
-from indexer.queue.queues import Queues
-from indexer.queue.rq_worker import worker_of
+from indexer.queue.orders.queues import Queues
+from indexer.queue.workers import rq_worker
+from indexer.queue.workers.chunk_reader import ChunkReader
+from indexer.queue.workers.index_worker import IndexWorker
+from indexer.queue.workers.rq_worker import worker_of
 from indexer.settings import Settings
-from indexer.store import pending
 from indexer.store.connection import Connection, open_index, token_of, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending
+from indexer.store.work.pending import PendingRow
 from tests.odd_readers import ODD_READERS
 from tests.programs import run
 from tests.redis_servers import RedisServer, redis_server
@@ -241,7 +241,7 @@ STRANGERS: dict[str, tuple[Fields, tuple[str, ...]]] = {
         ("refused", "'trap_module.run' is no job of this program"),
     ),
     "a function of ours that is no job": (
-        lambda mark: {"data": call("indexer.queue.queues.fetch", str(mark.path))},
+        lambda mark: {"data": call("indexer.queue.orders.queues.fetch", str(mark.path))},
         ("refused", "is no job of this program"),
     ),
     "a method of something": (

@@ -13,8 +13,8 @@ import psutil
 import pytest
 import redis
 
-from indexer.queue.messages import ExtractOrder, FileText, Origin, PathText
-from indexer.queue.queues import Queues, chunk_job, files_in
+from indexer.queue.orders.messages import ExtractOrder, FileText, Origin, PathText
+from indexer.queue.orders.queues import Queues, chunk_job, files_in
 from indexer.settings import Settings
 from tests.corpus import noise, plant, tagged
 from tests.further_tags import with_tags

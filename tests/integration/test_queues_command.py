@@ -15,9 +15,9 @@ import redis
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.queue import serializer
-from indexer.queue.jobs import our_queue
-from indexer.queue.profiles import QUEUES
+from indexer.queue.orders import serializer
+from indexer.queue.orders.jobs import our_queue
+from indexer.queue.workers.profiles import QUEUES
 from tests.programs import Ran, run
 from tests.redis_servers import RedisServer, redis_server
 

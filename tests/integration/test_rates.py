@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from indexer.queue.monitor import RedisRates
+from indexer.queue.monitoring.monitor import RedisRates
+from indexer.results.status_report import Rates
 from indexer.runs.throughput import LastMinute, Step, Totals
-from indexer.status_report import Rates
 from tests.redis_servers import redis_server
 
 NOTHING = LastMinute(Rates(), 0.0)

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from indexer.model import Chunk, Entry, Evidence, Reading, Stamp
 from indexer.queue import reading_cache
 from indexer.queue.extract import Extractor
-from indexer.queue.jobs import our_queue, read_order
-from indexer.queue.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
+from indexer.queue.orders.jobs import our_queue, read_order
+from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
 from indexer.queue.reading_cache import ReadingCache
 from indexer.settings import Settings
 from indexer.stages.extract import extract

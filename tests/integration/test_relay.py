@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import replace
 
-from indexer.queue.messages import FolderHint, PathText, RelayOrder
+from indexer.queue.orders.messages import FolderHint, PathText, RelayOrder
 from indexer.queue.relays import SILENT_S, RelayLink, relay_statuses
 from indexer.settings import Settings
 from tests.corpus import plant, tagged

@@ -13,10 +13,10 @@ from rq.registry import StartedJobRegistry
 from rq.suspension import resume, suspend
 from rq.worker import Worker
 
-from indexer.queue import serializer
-from indexer.queue.jobs import our_queue
-from indexer.queue.queues import Queues
-from indexer.queue.rq_worker import IndexRqWorker, worker_of
+from indexer.queue.orders import serializer
+from indexer.queue.orders.jobs import our_queue
+from indexer.queue.orders.queues import Queues
+from indexer.queue.workers.rq_worker import IndexRqWorker, worker_of
 from tests.redis_servers import redis_server
 
 QUEUES = ("insert", "batch", "scan", "deferred")

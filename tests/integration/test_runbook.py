@@ -13,7 +13,7 @@ from tests.corpus import plant, tagged
 from tests.daemons import watching
 from tests.integration.conftest import Mount, unmount
 from tests.programs import run
-from watcher.fs_event import remedy
+from watcher.events.fs_event import remedy
 
 PAPER = (Path(__file__).parents[2] / "deploy/README.md").read_text()
 RUNBOOK = PAPER.partition("\n## When something is wrong\n")[2]

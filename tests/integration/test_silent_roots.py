@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from indexer.checks.scrub import Scrubber
 from indexer.library import Library
 from indexer.model import Progress
-from indexer.report import ScrubReport
+from indexer.results.report import ScrubReport
 from indexer.roots import open_roots
-from indexer.scrub import Scrubber
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
@@ -150,7 +150,7 @@ def test_a_proof_leaves_a_root_out_that_goes_silent_and_says_so(
     nas: Nas,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("indexer.verify._BEAT_FILES", 1)
+    monkeypatch.setattr("indexer.checks.verify._BEAT_FILES", 1)
     both.scan()
     report = both.verify(deep=deep, listener=at("listing", nas.hang, "nas"))
     assert report.differences == ()

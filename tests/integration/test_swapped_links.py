@@ -25,7 +25,7 @@ from indexer.settings import Settings
 from indexer.stages.extract import extract, stamp_at
 from tests.corpus import plant
 from tests.trees import ask, song
-from watcher.observation import observe
+from watcher.debounce.observation import observe
 
 SWAPPER = """
 import ctypes, os, select, sys

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from indexer import tags
-from indexer.tags import mutagen_id3
+from indexer.tags.id3 import mutagen_id3
 from indexer.tags.window import BUDGET
 from tests import corpus
 from tests.bombs import MB, frame, id3, inflating, many_blocks, synchsafe, tiny_frames

@@ -9,9 +9,8 @@ from typing import Any
 
 from indexer.cli.status_lines import status_lines
 from indexer.cli.watch import plain_line
-from indexer.queue.queues import Queues
-from indexer.runs.throughput import BUCKET_S
-from indexer.status_report import (
+from indexer.queue.orders.queues import Queues
+from indexer.results.status_report import (
     DaemonStatus,
     QueueStatus,
     Rates,
@@ -19,6 +18,7 @@ from indexer.status_report import (
     Status,
     WorkerStatus,
 )
+from indexer.runs.throughput import BUCKET_S
 from tests.corpus import plant, tagged
 from tests.daemons import watching
 from tests.programs import run

@@ -15,11 +15,12 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
-from indexer import past, verify
+from indexer.checks import verify
 from indexer.cli.listing import path_of
 from indexer.engine import run_readers
 from indexer.library import Library
-from indexer.report import SearchNote
+from indexer.reports import past
+from indexer.results.report import SearchNote
 from indexer.settings import Settings
 from indexer.store import roots as root_rows
 from indexer.store.connection import open_index, write_transaction

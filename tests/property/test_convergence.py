@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
-from indexer import errors, verify
+from indexer import errors
+from indexer.checks import verify
 from indexer.engine import coordinator, local, read_jobs, run_readers
 from indexer.library import Library
-from indexer.report import ScanReport
+from indexer.results.report import ScanReport
 from indexer.settings import Settings
 from indexer.stages import missing, rows
 from indexer.store.connection import Connection, write_transaction

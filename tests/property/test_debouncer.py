@@ -11,9 +11,9 @@ from indexer import paths
 from indexer.evidence import FileLease
 from indexer.model import Hint
 from tests.fake_fs import World, covered
-from watcher.debouncer import Debouncer, DueHint
-from watcher.folder_buffer import Delays, Observation
-from watcher.fs_event import FsEvent, FsEventKind
+from watcher.debounce.debouncer import Debouncer, DueHint
+from watcher.debounce.folder_buffer import Delays, Observation
+from watcher.events.fs_event import FsEvent, FsEventKind
 
 FOLDERS = (b"", b"a", b"a/b", b"a-b")
 NAMES = (b"1.mp3", b"2.flac", b"3.mp3")

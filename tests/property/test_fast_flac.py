@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.tags import comments
+from indexer.tags.vorbis import comments
 from tests.property.effort import tries
 from tests.property.test_fast_readers import assert_same
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.tags.fast.mp4 import DEEPEST, plain_mp4
-from indexer.tags.items import ATOMS, FREEFORM, PAIRS
+from indexer.tags.mp4.item_columns import ATOMS, FREEFORM, PAIRS
 from indexer.tags.window import BLOCK, Window
 from tests import corpus
 from tests.property.effort import tries

@@ -7,8 +7,8 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.tags import id3
 from indexer.tags.fast import mpeg_frames
+from indexer.tags.id3 import id3_tag
 from indexer.tags.window import Window
 from tests.property.effort import tries
 from tests.property.test_fast_readers import assert_same, outcome
@@ -98,7 +98,7 @@ def test_mpeg_audio_is_read_as_mutagen_reads_it(content: bytes, suffix: str) -> 
 @given(id3_files())
 def test_a_file_with_an_id3_tag_is_read_as_before(content: bytes) -> None:
     fast = mpeg_frames.stream(
-        Window(io.BytesIO(content)), id3.read_tag(Window(io.BytesIO(content))).size
+        Window(io.BytesIO(content)), id3_tag.read_tag(Window(io.BytesIO(content))).size
     )
     with as_if_steady():
         got = outcome(content, ".mp3")

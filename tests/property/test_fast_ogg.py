@@ -21,7 +21,7 @@ def begins_at_zero() -> Iterator[None]:
     """Positions here are what they are drawn as; mutagen takes each for a length from 0 on."""
     with (
         patch("indexer.tags.fast.ogg.start_of", lambda *_: 0),
-        patch("indexer.tags.mutagen_vorbis.start_of", lambda *_: 0),
+        patch("indexer.tags.vorbis.mutagen_vorbis.start_of", lambda *_: 0),
     ):
         yield
 

@@ -11,22 +11,24 @@ import pytest
 from hypothesis import given
 
 from indexer import tags
-from indexer.tags import id3, mp4, vorbis
 from indexer.tags.fast import mpeg_frames
 from indexer.tags.fast.flac import plain_flac
 from indexer.tags.fast.id3 import plain_tag
 from indexer.tags.fast.mp4 import plain_mp4
+from indexer.tags.id3 import id3_tag
+from indexer.tags.mp4 import mp4_file
+from indexer.tags.vorbis import vorbis_file
 from indexer.tags.window import Window
 from tests import corpus
 from tests.property.effort import tries
 from tests.property.test_tags import mutations
 
 FAST = (
-    (id3, "plain_tag"),
+    (id3_tag, "plain_tag"),
     (mpeg_frames, "stream"),
-    (vorbis, "plain_flac"),
-    (vorbis, "plain_ogg"),
-    (mp4, "plain_mp4"),
+    (vorbis_file, "plain_flac"),
+    (vorbis_file, "plain_ogg"),
+    (mp4_file, "plain_mp4"),
 )
 """Our own readers, which return None if mutagen must read the file."""
 

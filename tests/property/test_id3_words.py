@@ -13,8 +13,8 @@ from mutagen._constants import GENRES
 from mutagen.id3 import TCON, ID3TimeStamp
 from mutagen.mp3._util import LAMEError, LAMEHeader
 
-from indexer.tags import frames, genre_names, id3_dates
 from indexer.tags.fast.mpeg_frames import has_lame_tag
+from indexer.tags.id3 import frames, genre_names, id3_dates
 from tests.property.effort import tries
 
 genre_parts = st.sampled_from(

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutagen.id3._id3v1 import find_id3v1
 
-from indexer.tags import id3v1
+from indexer.tags.id3 import id3v1
 from indexer.tags.window import Window
 from tests.property.effort import tries
 

@@ -7,8 +7,8 @@ from enum import Enum, auto
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from indexer.queue.leases import Action, DispatchKey, DispatchLeases, JobState
-from indexer.store.pending import Outline
+from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, JobState
+from indexer.store.work.pending import Outline
 
 LEASE_S = 15.0
 LOOK_S = LEASE_S / 3

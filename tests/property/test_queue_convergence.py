@@ -21,20 +21,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from indexer.checks.verify import Verifier
 from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
-from indexer.queue.dispatcher import Dispatcher
+from indexer.queue.dispatch.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
-from indexer.queue.index_worker import IndexWorker
-from indexer.queue.messages import FactsText
-from indexer.queue.profiles import QUEUES
-from indexer.queue.queues import JobState, files_in
+from indexer.queue.orders.messages import FactsText
+from indexer.queue.orders.queues import JobState, files_in
+from indexer.queue.workers.index_worker import IndexWorker
+from indexer.queue.workers.profiles import QUEUES
 from indexer.roots.registry import root_at
 from indexer.settings import Settings
 from indexer.stages.extract import extract
-from indexer.store import pending
 from indexer.store.connection import open_index
-from indexer.verify import Verifier
+from indexer.store.work import pending
 from tests.corpus import tagged
 
 NAMES = ("a.mp3", "b.mp3", "d/c.mp3")

@@ -14,7 +14,7 @@ from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
 from indexer.store.connection import open_index
-from indexer.store.folding import fold, of_symbols
+from indexer.store.search.folding import fold, of_symbols
 from tests.rows import MadeUp
 from tests.trees import faults
 

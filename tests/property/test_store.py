@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import Hint, RowState
-from indexer.store import pending, tracks
+from indexer.store import tracks
 from indexer.store.connection import Connection
-from indexer.store.covered import complete_covered
+from indexer.store.work import pending
+from indexer.store.work.covered import complete_covered
 from tests.trees import known
 
 names = st.sampled_from([b"a", b"a!", b"a0", b"b", b"\xff\xff", b"a.mp3"])

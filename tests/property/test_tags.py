@@ -17,10 +17,12 @@ from mutagen.mp4 import MP4
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import columns, comments, id3_dates
+from indexer.tags import columns
 from indexer.tags.fast.id3 import plain_tag
-from indexer.tags.id3 import read_tag, track
-from indexer.tags.mutagen_id3 import tag_of
+from indexer.tags.id3 import id3_dates
+from indexer.tags.id3.id3_tag import read_tag, track
+from indexer.tags.id3.mutagen_id3 import tag_of
+from indexer.tags.vorbis import comments
 from indexer.tags.window import Window
 from tests import corpus, mutagen_mp4
 from tests.property.effort import tries
@@ -291,7 +293,7 @@ def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
         if id3_dates.V1_YEAR in ours.texts():  # of which mutagen knows nothing
             expected = structs.replace(expected, date=ANY, year=ANY)
         assert track("mp3", None, ours) == expected
-        with patch("indexer.tags.id3.plain_tag", lambda _: None):
+        with patch("indexer.tags.id3.id3_tag.plain_tag", lambda _: None):
             declined = read_tag(Window(io.BytesIO(content)))
         assert track("mp3", None, declined) == track("mp3", None, ours)
 

@@ -10,7 +10,7 @@ import pytest
 from indexer.library import Library
 from indexer.stages import derive
 from indexer.store.connection import open_index, write_transaction
-from indexer.store.salvage import Salvage
+from indexer.store.recovery.salvage import Salvage
 from tests.trees import (
     BAD,
     Plant,

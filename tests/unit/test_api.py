@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import indexer
-from indexer import api, errors, records, report, status_report
+from indexer import api, errors
 from indexer.library import Library
+from indexer.results import records, report, status_report
 from indexer.settings import Settings
-from indexer.store import views
-from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.schema import LIBRARY_COLUMNS, views
 from tests.pictures import picture
 from tests.trees import Plant, song
 

@@ -22,25 +22,14 @@ FLOORS = (
     ("indexer.library",),
     ("indexer.lookup",),
     (
-        "indexer.status",
-        "indexer.measures",
-        "indexer.exposition",
+        "indexer.checks",
+        "indexer.reports",
         "indexer.covers",
-        "indexer.duplicates",
-        "indexer.history",
-        "indexer.past",
-        "indexer.retags",
-        "indexer.repair",
-        "indexer.verify",
-        "indexer.verify_artwork",
-        "indexer.scrub",
-        "indexer.scrub_process",
-        "indexer.flac_test",
-        "indexer.queries",
         "indexer.places",
+        "indexer.repair",
+        "indexer.scrub_process",
         "indexer.version",
     ),
-    ("indexer.metrics",),
     ("indexer.engine",),
     ("indexer.queue",),
     ("indexer.roots",),
@@ -58,13 +47,11 @@ FLOORS = (
         "indexer.sidecars",
     ),
     ("indexer.disk",),
-    ("indexer.settings_file",),
     ("indexer.settings",),
-    ("indexer.hook_settings",),
     ("indexer.spelling",),
     ("indexer.ignore", "indexer.paths", "indexer.faults", "indexer.serving", "indexer.tag_names"),
-    ("indexer.records",),
-    ("indexer.model", "indexer.report", "indexer.status_report"),
+    ("indexer.results",),
+    ("indexer.model",),
     ("indexer.closable", "indexer.errors"),
 )
 """From the top down; a module imports only from its own layer and those below."""
@@ -74,19 +61,19 @@ EDGES = {
     "sqlite_utils": ("indexer.store.migrate",),
     "mutagen": ("indexer.tags",),
     "PIL": ("indexer.artwork.thumbnail",),
-    "anyascii": ("indexer.store.spellings", "indexer.store.search_rows"),
-    "rapidfuzz": ("indexer.store.vocabulary",),
+    "anyascii": ("indexer.store.search.spellings", "indexer.store.search.index_rows"),
+    "rapidfuzz": ("indexer.store.search.vocabulary",),
     "click": ("indexer.cli", "watcher.cli"),
     "rich": ("indexer.cli.progress", "indexer.cli.watch"),
-    "watchdog": ("watcher.observer", "indexer.hooks.wakeup"),
+    "watchdog": ("watcher.events.observer", "indexer.hooks.wakeup"),
     "rq": ("indexer.queue",),
     "redis": ("indexer.queue",),
-    "prometheus_client": ("indexer.exposition",),
-    "rq_dashboard": ("indexer.queue.dashboard",),
-    "flask": ("indexer.queue.dashboard", "indexer.web"),
-    "jinja2": ("indexer.queue.dashboard", "indexer.web"),
+    "prometheus_client": ("indexer.reports.exposition",),
+    "rq_dashboard": ("indexer.queue.monitoring.dashboard",),
+    "flask": ("indexer.queue.monitoring.dashboard", "indexer.web"),
+    "jinja2": ("indexer.queue.monitoring.dashboard", "indexer.web"),
     "markupsafe": ("indexer.web",),
-    "werkzeug": ("indexer.queue.dashboard", "indexer.serving", "indexer.web"),
+    "werkzeug": ("indexer.queue.monitoring.dashboard", "indexer.serving", "indexer.web"),
 }
 """The packages in which each library may be imported."""
 
@@ -167,15 +154,15 @@ BY_NAME = {
 }  # fmt: skip
 IN_MUSIC = (
     "indexer.disk.descent", "indexer.disk.identity", "indexer.disk.tree", "indexer.ignore_files",
-    "indexer.stages", "indexer.tags", "indexer.verify", "indexer.walk", "watcher.observation",
-    "watcher.watches",
+    "indexer.stages", "indexer.tags", "indexer.checks.verify", "indexer.walk",
+    "watcher.debounce.observation", "watcher.events.watches",
 )  # fmt: skip
 """The modules that access files of a root."""
 NAMED = {
     ("indexer.disk.descent", "os.open"): 1,  # the root
     ("indexer.disk.identity", "os.open"): 1,  # the root, and where disks begin
     ("indexer.disk.tree", "os.path.realpath"): 4,  # which way links lead; nothing is opened by it
-    ("watcher.watches", "os.open"): 1,  # the root
+    ("watcher.events.watches", "os.open"): 1,  # the root
 }
 """(module, call) -> how often it uses a whole path."""
 DESCRIPTORS = {"fd", "folder", "descriptor", "file_descriptor"}

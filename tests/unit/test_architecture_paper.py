@@ -14,11 +14,11 @@ from indexer.cli.commands import cli as indexer_cli
 from indexer.model import ChangeKind, ProblemKind
 from indexer.settings import KEYS
 from indexer.store import schema
-from indexer.store.health import objects_made
+from indexer.store.recovery.health import objects_made
 from tests.faults.faults import FAULTS
 from tests.unit.test_architecture import FILES, FLOORS, HERE
 from watcher.cli import cli as watcher_cli
-from watcher.state import RootState
+from watcher.roots.state import RootState
 
 PAPER = (HERE / "ARCHITECTURE.md").read_text(encoding="utf-8")
 OWN_FILE = Path(__file__)

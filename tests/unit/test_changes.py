@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer import errors, queries
+from indexer import errors
 from indexer.model import ChangeKind
+from indexer.reports import queries
 from indexer.store import changes
 from indexer.store.connection import Connection
 

@@ -10,9 +10,9 @@ from indexer.engine import chunk_writer
 from indexer.library import Library
 from indexer.stages.batch import Batch
 from indexer.stages.insert import Count, Inserter, Written
-from indexer.store import pending
 from indexer.store.connection import Connection, select_value
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending
+from indexer.store.work.pending import PendingRow
 from tests.trees import (
     Plant,
     faults,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.corpus import DAMAGED, mp4_without_moov, noise, tagged, template
 from tests.raw_matroska import UNKNOWN, info, segment, tracks
-from watcher.observation import MOST_HEADERS, OGG_PAGE, is_complete
+from watcher.debounce.observation import MOST_HEADERS, OGG_PAGE, is_complete
 
 SUFFIXES = (".m4a", ".m4b", ".mp4", ".alac.m4a", ".flac", ".ogg", ".oga", ".opus", ".mka", ".webm")
 

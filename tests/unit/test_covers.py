@@ -13,7 +13,7 @@ from indexer.artwork.embedded import hash_of
 from indexer.covers import _copy_to, _name_of
 from indexer.errors import CannotDo, UsageError
 from indexer.library import Library
-from indexer.report import ArtworkRow
+from indexer.results.report import ArtworkRow
 from indexer.settings import Settings
 from tests.corpus import tagged
 from tests.pictures import opened, picture

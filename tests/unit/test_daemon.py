@@ -25,7 +25,7 @@ from indexer.roots.registry import root_at
 from indexer.runs.lock import DispatchLock, LockInfo, lock_info
 from indexer.runs.result import Result
 from indexer.settings import Settings
-from indexer.store import pending, roots, tracks
+from indexer.store import roots, tracks
 from indexer.store.connection import (
     Connection,
     open_index,
@@ -34,15 +34,16 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.roots import MountRow, RootRow
+from indexer.store.work import pending
 from tests.corpus import plant, tagged
 from tests.programs import quickest_s
 from tests.trees import put
 from watcher.daemon import Daemon
-from watcher.fs_event import WatchCounts, WatchFault, WatchFaultKind
-from watcher.local_work import LocalWork, Looked
-from watcher.roots import Root, RootCheck
+from watcher.events.fs_event import WatchCounts, WatchFault, WatchFaultKind
+from watcher.events.watches import Watches
+from watcher.roots.root_states import Root, RootCheck
 from watcher.system import Watchdog
-from watcher.watches import Watches
+from watcher.work.local_work import LocalWork, Looked
 
 ARTWORK_DUE = "SELECT count(*) FROM artwork_due"
 SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_longest": 4.0}
@@ -169,7 +170,7 @@ def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -
 def test_memory_is_given_back_when_artwork_is_chosen_for_many(
     stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, most: int, rests: int
 ) -> None:
-    monkeypatch.setattr("watcher.idle_work.MUCH_CHOSEN", most)
+    monkeypatch.setattr("watcher.work.idle_work.MUCH_CHOSEN", most)
     plant(music, {f"{name}.mp3": tagged(title="A", artist=name, album=name) for name in "ab"})
     stepped.step()
     due_at_rest: list[object] = []

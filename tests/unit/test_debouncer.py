@@ -5,9 +5,9 @@ import pytest
 from indexer.evidence import FileLease
 from indexer.model import Hint
 from tests.fake_fs import World
-from watcher.debouncer import Debouncer, DueHint
-from watcher.folder_buffer import Delays, Observation
-from watcher.fs_event import FsEvent, FsEventKind
+from watcher.debounce.debouncer import Debouncer, DueHint
+from watcher.debounce.folder_buffer import Delays, Observation
+from watcher.events.fs_event import FsEvent, FsEventKind
 
 SONG = b"Debut/01.mp3"
 FLAC = b"Debut/01.flac"

@@ -10,11 +10,11 @@ import pytest
 
 from indexer.library import Library
 from indexer.model import Hint
-from indexer.queue.dispatcher import Dispatcher
-from indexer.queue.messages import ScanOrder
+from indexer.queue.dispatch.dispatcher import Dispatcher
+from indexer.queue.orders.messages import ScanOrder
 from indexer.settings import Settings
-from indexer.store import pending
 from indexer.store.connection import open_index, write_transaction
+from indexer.store.work import pending
 from tests.property.test_queue_convergence import PlayedQueues
 from tests.trees import Plant, song
 

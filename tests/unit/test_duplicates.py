@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.duplicates import Fact, recordings
 from indexer.library import Library
+from indexer.reports.duplicates import Fact, recordings
 from indexer.settings import Settings
 from indexer.store.connection import open_index
 from tests.corpus import tagged

@@ -10,7 +10,7 @@ from rq.timeouts import JobTimeoutException
 from indexer.errors import Interrupted, ProgramFault, RootOffline
 from indexer.faults import MOST_IN_A_ROW, FaultStreak, problem_of
 from indexer.model import Problem, ProblemKind, Reading
-from indexer.queue import rq_overrides
+from indexer.queue.workers import rq_overrides
 
 FAULT = Problem(ProblemKind.FAULT, "odd")
 REFUSED = Problem(ProblemKind.CONTENT, "no music")

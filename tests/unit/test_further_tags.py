@@ -19,7 +19,7 @@ from indexer.errors import UsageError
 from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store import search_results, tag_sets, upkeep, view_rows
+from indexer.store import tag_sets, upkeep, view_rows
 from indexer.store.connection import (
     Connection,
     open_index,
@@ -27,8 +27,9 @@ from indexer.store.connection import (
     select_value,
     write_transaction,
 )
-from indexer.store.query import parse
-from indexer.store.search_rows import versions
+from indexer.store.search import results
+from indexer.store.search.index_rows import versions
+from indexer.store.search.query import parse
 from tests import corpus
 from tests.further_tags import with_tags
 from tests.rows import MadeUp
@@ -179,7 +180,7 @@ def shelf(connection: Connection) -> Connection:
 
 def found(connection: Connection, typed: str) -> list[str]:
     question = parse(typed)
-    ids = search_results.track_ids(connection, question, "title", None)
+    ids = results.track_ids(connection, question, "title", None)
     return [row[5] for row in view_rows.rows(connection, ids)]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from indexer.process import give_back
 from indexer.spelling import plain
 from indexer.store.connection import open_in_memory
-from indexer.store.folding import fold
-from indexer.store.search_rows import row_of
-from indexer.store.spellings import searchable
+from indexer.store.search.folding import fold
+from indexer.store.search.index_rows import row_of
+from indexer.store.search.spellings import searchable
 
 
 def test_no_text_is_remembered_once_memory_was_given_back() -> None:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer import report, status_report
 from indexer.library import Library
 from indexer.model import Hint
+from indexer.reports.status import health_lines
+from indexer.results import report, status_report
 from indexer.runs.lock import LockInfo
-from indexer.status import health_lines
-from indexer.store import pending, problems, roots
+from indexer.store import problems, roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import LONG_MS, NEW_MS, InIndex, in_index
+from indexer.store.work import pending
 from tests.trees import BAD, Plant, song
 from watcher.log import EventLog, HealthLog, RelayLog
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.hook_settings import Hook
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived, message_id, send, signature
 from indexer.hooks.runner import pause_s
+from indexer.settings.hooks import Hook
 from indexer.store.hooks import Cursor
 
 HOOK = Hook(name="x", url="http://localhost:1/")

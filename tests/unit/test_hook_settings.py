@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import SettingsError
-from indexer.hook_settings import KINDS, Hook
-from indexer.settings_file import load
+from indexer.settings.hooks import KINDS, Hook
+from indexer.settings.settings_file import load
 
 
 def loaded(tmp_path: Path, text: str) -> tuple[Hook, ...]:

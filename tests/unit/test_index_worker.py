@@ -15,17 +15,19 @@ import redis
 from indexer.errors import QueueError
 from indexer.library import Library
 from indexer.model import Hint
-from indexer.queue import index_context, relayed
-from indexer.queue.batch_messages import InsertOrder
-from indexer.queue.index_worker import IndexWorker
-from indexer.queue.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
+from indexer.queue import relayed
+from indexer.queue.orders.batch_messages import InsertOrder
+from indexer.queue.orders.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
+from indexer.queue.workers import index_context
+from indexer.queue.workers.index_worker import IndexWorker
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
 from indexer.stages.scan import Plan
-from indexer.store import pending, problems, scans
+from indexer.store import problems
 from indexer.store.connection import open_index, token_of, write_transaction
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending, scans
+from indexer.store.work.pending import PendingRow
 from tests.property.test_queue_convergence import PlayedQueues, Silent
 from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import Plant, put, song

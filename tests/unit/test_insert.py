@@ -10,8 +10,9 @@ from indexer.library import Library
 from indexer.model import Hint, RowState
 from indexer.stages.insert import Written
 from indexer.stages.outcome import Outcome
-from indexer.store import pending, scans, tracks
+from indexer.store import tracks
 from indexer.store.connection import write_transaction
+from indexer.store.work import pending, scans
 from tests.corpus import template
 from tests.stage_harness import ByHand, Planned
 from tests.trees import (

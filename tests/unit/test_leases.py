@@ -4,9 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer.queue.leases import FAILING_CASES, Action, DispatchKey, DispatchLeases, JobState
-from indexer.store.pending import Outline
-from indexer.store.trials import MOST_TRIES
+from indexer.queue.dispatch.leases import (
+    FAILING_CASES,
+    Action,
+    DispatchKey,
+    DispatchLeases,
+    JobState,
+)
+from indexer.store.work.pending import Outline
+from indexer.store.work.trials import MOST_TRIES
 
 LEASE_S = 15.0
 LOOK_S = LEASE_S / 3

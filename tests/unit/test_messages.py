@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from indexer.errors import QueueError
 from indexer.model import Entry, Problem, ProblemKind, Reading, Stamp, Track
-from indexer.queue import serializer
-from indexer.queue.batch_messages import FindingText, InsertOrder, plan_of, readings_of
-from indexer.queue.jobs import FUNCTION_OF, read_order
-from indexer.queue.messages import (
+from indexer.queue.orders import serializer
+from indexer.queue.orders.batch_messages import FindingText, InsertOrder, plan_of, readings_of
+from indexer.queue.orders.jobs import FUNCTION_OF, read_order
+from indexer.queue.orders.messages import (
     BatchOrder,
     ExtractOrder,
     FileText,

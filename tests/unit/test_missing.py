@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from indexer.library import Library
-from indexer.store import pending
+from indexer.store.work import pending
 from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import (
     Plant,

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from tests.descriptors import descriptors_below
-from watcher import observation
-from watcher.folder_buffer import Observation
-from watcher.observation import observe
+from watcher.debounce import observation
+from watcher.debounce.folder_buffer import Observation
+from watcher.debounce.observation import observe
 
 
 def look_at(path: Path, *, leases: bool, granularity_ns: int = 1) -> Observation | None:

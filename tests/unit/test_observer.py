@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.folders import Folders
-from watcher.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind, remedy
-from watcher.inbox import Inbox, merged
-from watcher.watches import WatchedRoot, Watches
+from watcher.events.folders import Folders
+from watcher.events.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind, remedy
+from watcher.events.inbox import Inbox, merged
+from watcher.events.watches import WatchedRoot, Watches
 
 OVERFLOW = WatchFault(1, WatchFaultKind.OVERFLOW, "full")
 
@@ -270,7 +270,7 @@ def test_a_folder_that_cannot_be_listed_is_missed_though_it_is_watched(
 
     (tmp_path / "a").mkdir()
     watches = watches_of(tmp_path, len)
-    monkeypatch.setattr("watcher.watches.os.scandir", failing)
+    monkeypatch.setattr("watcher.events.watches.os.scandir", failing)
     assert watches.arm(b"a")
     assert watches.armed().unwatched == {b"a": errno.EIO}
 

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 import indexer
-from indexer import errors, past
+from indexer import errors
 from indexer.cli.export import retag_table
 from indexer.library import Library
 from indexer.model import ChangeKind
+from indexer.reports import past
 from indexer.settings import Settings
 from indexer.store import changes, former, schema, tracks
 from indexer.store.connection import Connection, open_index, write_transaction
-from indexer.store.rescue import Rescue
-from indexer.store.salvage import Salvage
+from indexer.store.recovery.rescue import Rescue
+from indexer.store.recovery.salvage import Salvage
 from indexer.store.upkeep import purge_missing
 from tests.corpus import tagged
 from tests.further_tags import with_tags

@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.model import Hint
-from indexer.store import counted, pending, roots
+from indexer.store import roots
 from indexer.store.connection import Connection, select_value
-from indexer.store.covered import complete_covered, covers
-from indexer.store.pending import Outline
+from indexer.store.work import counted, pending
+from indexer.store.work.covered import complete_covered, covers
+from indexer.store.work.pending import Outline
 
 EVERYTHING = Hint(1, recursive=True)
 

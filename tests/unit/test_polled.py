@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer.model import Hint
-from watcher.polled import Passed, PolledPlaces, pass_pause_s
+from watcher.roots.polled import Passed, PolledPlaces, pass_pause_s
 
 
 def test_a_cheap_pass_is_made_ten_times_in_a_poll_but_not_more_often_than_a_client_asks() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import UsageError
-from indexer.queue.profiles import QUEUES, WorkerRole, worker_roles
+from indexer.queue.workers.profiles import QUEUES, WorkerRole, worker_roles
 from indexer.settings import Settings
 
 

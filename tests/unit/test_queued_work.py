@@ -10,11 +10,12 @@ from indexer.library import Library
 from indexer.model import Hint
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
-from indexer.store import pending, roots, scans
+from indexer.store import roots
 from indexer.store.connection import open_index
+from indexer.store.work import pending, scans
 from tests.trees import Plant, song
 from watcher.log import EventLog
-from watcher.queued_work import QueuedWork
+from watcher.work.queued_work import QueuedWork
 
 
 def test_a_root_that_a_command_removes_before_it_is_handed_leaves_nothing_waiting(

@@ -8,8 +8,8 @@ import pytest
 from indexer.engine.read_jobs import in_groups
 from indexer.library import Library
 from indexer.stages.scan import Plan
-from indexer.store import pending
-from indexer.store.pending import PendingRow
+from indexer.store.work import pending
+from indexer.store.work.pending import PendingRow
 from tests.stage_harness import ByHand
 from tests.trees import Plant, song
 

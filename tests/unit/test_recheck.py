@@ -13,8 +13,9 @@ from indexer.model import Problem, ProblemKind
 from indexer.stages.insert import Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.recheck import Recheck
-from indexer.store import pending, problems, tracks
+from indexer.store import problems, tracks
 from indexer.store.connection import write_transaction
+from indexer.store.work import pending
 from tests.stage_harness import ByHand, Planned
 from tests.trees import (
     BAD,

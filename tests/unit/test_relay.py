@@ -13,10 +13,10 @@ import redis
 from indexer import errors
 from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
-from indexer.queue.messages import RelayOrder
+from indexer.queue.orders.messages import RelayOrder
 from indexer.queue.relays import Announcement, Given, Met, RelayLink
 from indexer.settings import Settings
-from watcher.relay import Relay
+from watcher.relays.relay import Relay
 
 INDEX = Announcement("token", ("music", "other"))
 

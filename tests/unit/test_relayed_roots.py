@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexer.settings import Settings
-from watcher.relayed_roots import relayed_folders
+from watcher.relays.relayed_roots import relayed_folders
 
 
 def test_a_folder_with_an_equals_sign_is_named_by_its_path(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer.model import Hint
-from watcher.retries import Retries
+from watcher.roots.retries import Retries
 
 ONE, OTHER = Hint(1, b"one"), Hint(1, b"other")
 

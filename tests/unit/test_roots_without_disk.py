@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from indexer import status
 from indexer.library import Library
+from indexer.reports import status
 from indexer.roots import open_roots
 from indexer.settings import Settings
 from indexer.store.connection import open_index

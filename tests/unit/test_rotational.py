@@ -10,7 +10,7 @@ from indexer.disk.identity import open_root
 from indexer.disk.mounts import Mount
 from indexer.disk.rotational import reader_count, readers_for
 from indexer.disk.tree import Tree, mount_point_at
-from indexer.settings_file import load
+from indexer.settings.settings_file import load
 
 MOST = 8
 AddDisk = Callable[..., Path]

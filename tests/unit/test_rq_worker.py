@@ -9,7 +9,7 @@ import pytest
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
 
-from indexer.queue.rq_overrides import quiet_logs
+from indexer.queue.workers.rq_overrides import quiet_logs
 
 QUIETED = ("worker", "job", "registry", "queue", "scheduler")
 

@@ -11,10 +11,10 @@ from indexer.library import Library
 from indexer.model import Hint
 from indexer.runs import run_counts
 from indexer.stages.insert import Written
-from indexer.store import counted, pending, scans
 from indexer.store.connection import Connection, write_transaction
-from indexer.store.covered import complete_covered
-from indexer.store.pending import PendingRow
+from indexer.store.work import counted, pending, scans
+from indexer.store.work.covered import complete_covered
+from indexer.store.work.pending import PendingRow
 from tests.stage_harness import ByHand
 from tests.trees import Plant, song
 

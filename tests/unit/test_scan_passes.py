@@ -10,8 +10,9 @@ from indexer.library import Library
 from indexer.model import Hint, Problem, ProblemKind
 from indexer.queue.scan_passes import Pass
 from indexer.runs.result import EventFacts
-from indexer.store import pending, problems, scans, tracks
+from indexer.store import problems, tracks
 from indexer.store.connection import write_transaction
+from indexer.store.work import pending, scans
 from tests.stage_harness import ByHand
 from tests.trees import BAD, Plant, put_in_place_of, song
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from indexer.store import scans
 from indexer.store.connection import Connection
+from indexer.store.work import scans
 
 
 def test_a_run_is_running_until_it_ends(connection: Connection) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from indexer.checks.scrub import Pace, Scrubber, _Found, judged
 from indexer.cli.scrub import rate_argument
 from indexer.library import Library
 from indexer.model import Stamp, StampFields
-from indexer.report import ScrubReport
-from indexer.scrub import Pace, Scrubber, _Found, judged
+from indexer.results.report import ScrubReport
 from indexer.settings import Settings
 from indexer.store.connection import open_index
 from indexer.store.scrubs import Scrub
@@ -233,12 +233,12 @@ def test_a_flac_that_its_own_program_refuses_is_damage(
     library: Library, plant: Plant, settings: Settings, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from indexer import flac_test
+    from indexer.checks import flac_checksum
 
     program = tmp_path / "flac"
     program.write_text("#!/bin/sh\ngrep -q broken || exit 0\necho CRC_MISMATCH >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr(flac_test, "_program", lambda: str(program))
+    monkeypatch.setattr(flac_checksum, "_program", lambda: str(program))
     plant({"short.flac": flac()[:60_000] + b"broken"})
     plant({"good.flac": tagged(".flac", title="good"), "bad.flac": tagged(".flac", title="broken")})
     library.scan()
@@ -253,7 +253,7 @@ def test_a_flac_that_its_own_program_refuses_is_damage(
 @pytest.mark.skipif(shutil.which("flac") is None, reason="flac is not installed")
 def test_tags_behind_a_flac_are_no_damage_and_a_wrong_checksum_is() -> None:
     """By the real program. The templates were made by an encoder that wrote the MD5."""
-    from indexer.flac_test import FlacTest
+    from indexer.checks.flac_checksum import FlacTest
 
     def flaw(content: bytes) -> str | None:
         with FlacTest(wanted=True) as test:

@@ -8,7 +8,7 @@ import pytest
 
 from indexer.settings import Settings
 from watcher.log import EventLog
-from watcher.scrubbing import Scrubbing
+from watcher.work.scrubbing import Scrubbing
 
 ROOTS = (b"/awake", b"/asleep", b"/unknown")
 STATES = {b"/awake": False, b"/asleep": True, b"/unknown": None}

@@ -11,11 +11,13 @@ import pytest
 from indexer.errors import UsageError
 from indexer.library import Library
 from indexer.model import Track
-from indexer.report import SearchNote
+from indexer.results.report import SearchNote
 from indexer.settings import Settings
-from indexer.store import health, search, search_results, search_rows, view_rows
+from indexer.store import view_rows
 from indexer.store.connection import Connection
-from indexer.store.damage import Damage, Part
+from indexer.store.recovery import health
+from indexer.store.recovery.damage import Damage, Part
+from indexer.store.search import full_text, index_rows, results
 from tests.rows import MadeUp
 from tests.trees import Plant, faults, song
 
@@ -161,7 +163,7 @@ def test_the_shortest_title_that_has_the_words_is_first(shelf: Shelf) -> None:
 def test_where_too_many_are_found_the_places_of_the_words_decide(
     shelf: Shelf, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "_WEIGHED", 1)
+    monkeypatch.setattr(full_text, "_WEIGHED", 1)
     for title, tags in {
         "Elsewhere": {"genre": "Love Songs"},
         "On an album": {"album": "True Love Songs"},
@@ -184,7 +186,7 @@ def test_weighing_or_not_finds_the_same(shelf: Shelf, monkeypatch: pytest.Monkey
         shelf.add(f"Love {number}", artist="Love" if number % 3 else "Ida", year=1990 + number % 7)
     typed = ("love", "lo", "title:love ida", "love -artist:love", "love year:1992-1995")
     weighed = [sorted(shelf.find(one)) for one in typed]
-    monkeypatch.setattr(search, "_WEIGHED", 2)
+    monkeypatch.setattr(full_text, "_WEIGHED", 2)
     assert [sorted(shelf.find(one)) for one in typed] == weighed
     assert all(weighed)
 
@@ -452,7 +454,7 @@ def test_an_index_of_other_versions_is_made_again_before_anything_is_taken_out(
     assert shelf.find("joga") == shelf.find("oddly") == []
     assert shelf.find("other") == ["Other"]
     (stored,) = next(shelf.connection.execute("SELECT search_folding FROM identity"))
-    assert stored == search_rows.versions()
+    assert stored == index_rows.versions()
 
 
 def test_words_of_other_versions_are_no_damage(shelf: Shelf) -> None:
@@ -517,7 +519,7 @@ def test_words_that_come_later_are_known_as_soon_as_they_are_there(shelf: Shelf)
 def test_a_letter_after_other_words_is_the_beginning_of_any_word(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(search, "_LOOKED_THROUGH", most)
+    monkeypatch.setattr(full_text, "_LOOKED_THROUGH", most)
     shelf.add("Love Street", artist="A")
     shelf.add("Love", artist="Ke$ha", album="x/y")
     shelf.add("Love", artist="Õ", album="10,000 Days", composer="Zappa")
@@ -543,8 +545,8 @@ FACTS = (
 def test_the_first_in_the_order_of_paths_are_those_of_all(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, looked_at: int, is_odd: bool
 ) -> None:
-    monkeypatch.setattr(search_results, "_LOOKED_AT", looked_at)
-    monkeypatch.setattr(search_results, "_LOOKED_AT_FOR_WORDS", looked_at)
+    monkeypatch.setattr(results, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(results, "_LOOKED_AT_FOR_WORDS", looked_at)
     for number in (3, 1, 2, 6, 5, 4, 9, 8, 7, 0):
         name = b"\xff" if is_odd and number == 4 else b""
         title = f"{'Love ' * (number % 3 == 0)}{number}"

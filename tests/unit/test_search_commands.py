@@ -18,11 +18,11 @@ from indexer.cli.search import notices
 from indexer.cli.terminal import number
 from indexer.library import Library
 from indexer.model import Track
-from indexer.report import SearchNote
+from indexer.results.report import SearchNote
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.store.schema import LIBRARY_COLUMNS
-from indexer.store.search import COUNTED
+from indexer.store.search.full_text import COUNTED
 from tests.rows import MadeUp
 
 TRACKS = (

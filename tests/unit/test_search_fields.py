@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from indexer.errors import UsageError
-from indexer.store.fields import NAMES, Fact, decade_of, fact_of, years_of
+from indexer.store.search.fields import NAMES, Fact, decade_of, fact_of, years_of
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=timezone(timedelta(hours=1)))
 NO_END = 2**62

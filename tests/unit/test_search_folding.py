@@ -6,9 +6,9 @@ import unicodedata
 
 import pytest
 
-from indexer.store.folding import fold, of_symbols, stands_alone
-from indexer.store.search_rows import RULES
-from indexer.store.spellings import searchable
+from indexer.store.search.folding import fold, of_symbols, stands_alone
+from indexer.store.search.index_rows import RULES
+from indexer.store.search.spellings import searchable
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_invisible_characters_are_dropped(text: str) -> None:
 def test_folding_stays_as_it_was() -> None:
     """The full-text index of every user contains texts folded by this version.
 
-    If folding must change, `search_rows.RULES` is raised, and this hash changes. Only characters of
+    If folding must change, `index_rows.RULES` is raised, and this hash changes. Only characters of
     Unicode 3.2 are tested: they are the same in every Python.
     """
     assert RULES == "3"

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.store.fields import Fact
-from indexer.store.query import Question, Term, Words, parse
+from indexer.store.search.fields import Fact
+from indexer.store.search.query import Question, Term, Words, parse
 
 
 def asked(*terms: Term) -> Question:

@@ -12,7 +12,7 @@ import pytest
 
 from indexer.library import Library
 from indexer.store import schema
-from indexer.store.spellings import searchable
+from indexer.store.search.spellings import searchable
 from tests.trees import Plant, put, song
 
 TABLE = schema.statements(schema.SEARCH_TOKENS)[-1]

@@ -18,9 +18,10 @@ from indexer.model import Hint, PictureFacts, Problem, ProblemKind, Stamp
 from indexer.settings import Settings
 from indexer.stages.scan import Scan
 from indexer.stages.sidecars import write_changes
-from indexer.store import artwork, pictures, problems
-from indexer.store.artwork import Choice, Owner
+from indexer.store import problems
 from indexer.store.connection import Connection, select, write_transaction
+from indexer.store.sidecars import artwork, pictures
+from indexer.store.sidecars.artwork import Choice, Owner
 from indexer.walk import Listed
 from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import BAD, Plant, ask, at, put, put_in_disguise, put_in_place_of, song

@@ -9,8 +9,8 @@ import pytest
 
 from indexer import errors
 from indexer.settings import Settings
-from indexer.store import health
 from indexer.store.connection import Connection, select
+from indexer.store.recovery import health
 from indexer.store.sqlite_errors import explained
 
 

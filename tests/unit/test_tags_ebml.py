@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from indexer.tags.ebml import ELEMENTS_LIMIT, Element, Elements, element_in, integer_in
+from indexer.tags.matroska.ebml import ELEMENTS_LIMIT, Element, Elements, element_in, integer_in
 from indexer.tags.window import Window
 from tests.raw_matroska import UNKNOWN, element, vint
 

@@ -12,7 +12,7 @@ from mutagen.mp3 import MP3
 from indexer import tags
 from indexer.model import Track
 from indexer.tags.fast.id3 import plain_tag
-from indexer.tags.id3 import read_tag
+from indexer.tags.id3.id3_tag import read_tag
 from indexer.tags.window import Window
 from tests import corpus
 
@@ -53,7 +53,7 @@ def test_padding_of_a_text_is_no_part_of_it(
     encoding: str, reader: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reader == "mutagen":
-        monkeypatch.setattr("indexer.tags.id3.plain_tag", lambda *_: None)
+        monkeypatch.setattr("indexer.tags.id3.id3_tag.plain_tag", lambda *_: None)
     number = ["latin-1", "utf-16", "utf-16-be", "utf-8"].index(encoding)
     text = bytes([number]) + "title\u0100".encode(encoding, "replace") + bytes(4000)
     expected = "title?" if encoding == "latin-1" else "title\u0100"
@@ -132,7 +132,7 @@ def year_in(date: str) -> int | None:
 def read_by(way: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Track:
     """The track by our own reader of ID3 tags, which must not decline, or by mutagen's."""
     if way == "mutagen":
-        monkeypatch.setattr("indexer.tags.id3.plain_tag", lambda _: None)
+        monkeypatch.setattr("indexer.tags.id3.id3_tag.plain_tag", lambda _: None)
     else:
         assert plain_tag(Window(io.BytesIO(content))) is not None
     return read(content)
@@ -532,7 +532,7 @@ def test_frames_that_speak_of_the_same_are_read_as_mutagen_reads_them(
 ) -> None:
     content = raw(*frames, version=version) + older
     ours = read(content)
-    monkeypatch.setattr("indexer.tags.id3.plain_tag", lambda _: None)
+    monkeypatch.setattr("indexer.tags.id3.id3_tag.plain_tag", lambda _: None)
     assert read(content) == ours
 
 

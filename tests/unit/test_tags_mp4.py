@@ -9,7 +9,7 @@ from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
 from indexer import tags
 from indexer.model import Track
 from indexer.tags.fast import mp4
-from indexer.tags.items import codec_of
+from indexer.tags.mp4.item_columns import codec_of
 from indexer.tags.window import Window
 from tests import corpus
 
@@ -61,7 +61,7 @@ def test_the_freeform_name_of_others_speaks_where_the_usual_one_is_silent(
     other: str, usual: str, column: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if way == "boxes":
-        monkeypatch.setattr("indexer.tags.mp4.plain_mp4", lambda _: None)
+        monkeypatch.setattr("indexer.tags.mp4.mp4_file.plain_mp4", lambda _: None)
     texts: list[object] = ["a", b"a"]
     silent = tagged(**{other: [b"b"]})
     assert way == "boxes" or mp4.plain_mp4(Window(io.BytesIO(silent))) is not None
@@ -162,7 +162,7 @@ def of_entry(name: bytes, depth: int, *atoms: tuple[bytes, bytes]) -> bytes:
 @pytest.fixture(params=["ours", "boxes"])
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "boxes":
-        monkeypatch.setattr("indexer.tags.mp4.plain_mp4", lambda *_: None)
+        monkeypatch.setattr("indexer.tags.mp4.mp4_file.plain_mp4", lambda *_: None)
 
 
 @pytest.mark.usefixtures("reader")

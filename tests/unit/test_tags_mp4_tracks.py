@@ -6,7 +6,7 @@ import pytest
 
 from indexer import tags
 from indexer.tags.fast.mp4 import plain_mp4
-from indexer.tags.mp4_boxes import ALIKE_LIMIT
+from indexer.tags.mp4.boxes import ALIKE_LIMIT
 from indexer.tags.window import Window
 from tests.mp4_files import RATE, box, full, item, mp4, track
 

@@ -7,7 +7,7 @@ import pytest
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import ogg_damaged
+from indexer.tags.vorbis import ogg_damaged
 from indexer.tags.window import Window
 from tests import corpus
 

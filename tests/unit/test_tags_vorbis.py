@@ -10,7 +10,7 @@ from mutagen.oggvorbis import OggVorbis
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import comments, mutagen_vorbis
+from indexer.tags.vorbis import comments, mutagen_vorbis
 from tests import corpus
 
 
@@ -93,7 +93,7 @@ def test_a_gain_of_opus_is_one_of_replaygain(
     text: str, gain: str | None, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if way == "mutagen":
-        monkeypatch.setattr("indexer.tags.vorbis.plain_ogg", lambda _: None)
+        monkeypatch.setattr("indexer.tags.vorbis.vorbis_file.plain_ogg", lambda _: None)
     track = opus(("R128_TRACK_GAIN", text), ("R128_ALBUM_GAIN", "-256"))
     assert (track.replaygain_track_gain, track.replaygain_album_gain) == (gain, "4.00 dB")
     both = (("REPLAYGAIN_TRACK_GAIN", "-1.00 dB"), ("R128_TRACK_GAIN", text))
@@ -160,7 +160,7 @@ def test_the_bit_rate_of_ogg_is_the_size_by_the_length_where_the_header_is_silen
     template: str, rates: slice, reader: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reader == "mutagen":
-        monkeypatch.setattr("indexer.tags.vorbis.plain_ogg", lambda *_: None)
+        monkeypatch.setattr("indexer.tags.vorbis.vorbis_file.plain_ogg", lambda *_: None)
     content = bytearray(corpus.template(template))
     content[rates] = bytes(len(content[rates]))
     track = read(bytes(content), template)

@@ -1,4 +1,4 @@
-"""Lengths by the standards cited in `indexer.tags.wave_length`; ffprobe and taglib agree."""
+"""Lengths by the standards cited in `chunked.wave_length`; ffprobe and taglib agree."""
 
 from __future__ import annotations
 

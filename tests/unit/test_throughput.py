@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.results.status_report import Rates
 from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, Throughput, Totals, rates_of
-from indexer.status_report import Rates
 
 NOW = 1_000_000.0
 

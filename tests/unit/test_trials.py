@@ -3,8 +3,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from indexer.model import Stamp
-from indexer.store import trials
 from indexer.store.connection import Connection, select_value
+from indexer.store.work import trials
 
 STAMP = Stamp(size=1, mtime_ns=2, ctime_ns=3, inode=4)
 

@@ -10,8 +10,8 @@ import pytest
 
 from indexer.library import Library
 from indexer.model import Hint
-from indexer.store import pending
 from indexer.store.connection import write_transaction
+from indexer.store.work import pending
 from tests.damage import damage
 from tests.stage_harness import ByHand
 from tests.trees import Plant, ids, put, song, titles

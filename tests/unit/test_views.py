@@ -13,8 +13,9 @@ import pytest
 from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store import damaged, schema, views
+from indexer.store import damaged, schema
 from indexer.store.connection import open_index
+from indexer.store.schema import views
 from tests.rows import MadeUp
 from tests.trees import Plant, ask, song
 

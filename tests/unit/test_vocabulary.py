@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from indexer.store import vocabulary
 from indexer.store.connection import Connection
-from indexer.store.query import Question, Words, parse
-from indexer.store.vocabulary import Vocabulary
+from indexer.store.search import vocabulary
+from indexer.store.search.query import Question, Words, parse
+from indexer.store.search.vocabulary import Vocabulary
 
 TITLES = ("alpha beta", "beta gamma", "beta bethany", "中文 beta", "hyperballad", "zeta ωmega")
 MEANT = {

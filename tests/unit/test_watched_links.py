@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from indexer.model import Hint
-from watcher.links import Links
+from watcher.events.links import Links
 
 ROOT_ID = 1
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence
-from indexer.tags.ebml import Elements
-from indexer.tags.ebml import integer_in as number_in
 from indexer.tags.essence.unknown import UnknownSound
-from indexer.tags.matroska_blocks import BLOCK, BLOCK_GROUP, CLUSTER, SIMPLE_BLOCK
+from indexer.tags.matroska.blocks import BLOCK, BLOCK_GROUP, CLUSTER, SIMPLE_BLOCK
+from indexer.tags.matroska.ebml import Elements
+from indexer.tags.matroska.ebml import integer_in as number_in
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

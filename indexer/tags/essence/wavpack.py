@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence, leading
-from indexer.tags.wavpack import HEADER_SIZE, block_of, first_block, samples_of
+from indexer.tags.ape.wavpack import HEADER_SIZE, block_of, first_block, samples_of
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from indexer.tags.chunk_sizes import LAYOUTS
+from indexer.tags.chunked.chunk_sizes import LAYOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

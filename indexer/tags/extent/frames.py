@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from indexer.tags import wavpack
+from indexer.tags.ape import wavpack
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

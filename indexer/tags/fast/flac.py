@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags.comments import Comments, read_comments, together
+from indexer.tags.vorbis.comments import Comments, read_comments, together
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

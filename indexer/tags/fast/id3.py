@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags import columns, id3_dates
+from indexer.tags import columns
 from indexer.tags.columns import Fields
-from indexer.tags.frames import (
+from indexer.tags.id3 import id3_dates
+from indexer.tags.id3.frames import (
     ARTISTS_BESIDE,
     HEADER_SIZE,
     KEPT,
@@ -37,7 +38,7 @@ from indexer.tags.frames import (
     is_name,
     short_frame,
 )
-from indexer.tags.other_frames import frames_of, is_other
+from indexer.tags.id3.other_frames import frames_of, is_other
 
 if TYPE_CHECKING:
     from indexer.tags.further import Keep

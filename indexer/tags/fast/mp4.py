@@ -4,8 +4,8 @@ mutagen makes an object of each atom, seeks for each of their headers, and reads
 bit by bit: 300 us a file where this takes 30 (mutagen 1.48). So properly nested atoms are read
 here, and covers and sample tables are skipped. For anything else (an atom longer than its parent,
 two `moov`, fragments, an unknown length, text that is not UTF-8, metadata that is not in an `ilst`)
-the result is None, and the file is read box by box (`indexer.tags.mp4`). A result equals mutagen's
-and that one's; property tests compare them.
+the result is None, and the file is read box by box (`indexer.tags.mp4.mp4_file`). A result equals
+mutagen's and that one's; property tests compare them.
 
 Sources: ISO 14496-12, 4.2 (boxes) and 8 (`moov` and what is in it); QuickTime File Format,
 "Metadata item list"; for `----` and the types of data what mutagen does.
@@ -22,7 +22,7 @@ import msgspec
 from indexer.model import Track
 from indexer.tags import columns
 from indexer.tags.fast.mp4_sample_entry import read_entry
-from indexer.tags.items import (
+from indexer.tags.mp4.item_columns import (
     ATOMS,
     COVER_PARTS,
     EMPTY_COVER,

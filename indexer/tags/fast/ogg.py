@@ -16,18 +16,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags.comments import (
-    COUNT_LIMIT,
-    KEPT,
-    KEYS,
-    NO_MATTER,
-    PICTURE_KEYS,
-    Comments,
-    comment_of,
-    other_comment,
-    read_comments,
-    together,
-)
 from indexer.tags.fast.ogg_pages import (
     CONTINUED,
     FIRST,
@@ -39,12 +27,24 @@ from indexer.tags.fast.ogg_pages import (
     page_header,
 )
 from indexer.tags.fast.ogg_start import longest_packet, start_of
+from indexer.tags.vorbis.comments import (
+    COUNT_LIMIT,
+    KEPT,
+    KEYS,
+    NO_MATTER,
+    PICTURE_KEYS,
+    Comments,
+    comment_of,
+    other_comment,
+    read_comments,
+    together,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.tags.comments import Comment
     from indexer.tags.further import Keep
+    from indexer.tags.vorbis.comments import Comment
     from indexer.tags.window import Window
 
 KEY_REACH = 32

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from indexer.cli import answers, status_lines
 from indexer.cli.terminal import unstyled
-from indexer.report import ChangeRow, Difference, ScanReport, VerifyReport
-from indexer.status_report import DaemonStatus, RootStatus, ScanRow, Status
+from indexer.results.report import ChangeRow, Difference, ScanReport, VerifyReport
+from indexer.results.status_report import DaemonStatus, RootStatus, ScanRow, Status
 from indexer.web.site import Told
 
 DONE = ScanReport(

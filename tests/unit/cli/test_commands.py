@@ -18,7 +18,7 @@ import pytest
 from indexer.cli import main
 from indexer.cli.commands import cli
 from indexer.errors import DatabaseMissing, HistoryPruned, Interrupted
-from indexer.report import (
+from indexer.results.report import (
     ChangeRow,
     Difference,
     ProblemRow,
@@ -27,7 +27,7 @@ from indexer.report import (
     SearchNote,
     VerifyReport,
 )
-from indexer.status_report import DaemonStatus, RootStatus, Status
+from indexer.results.status_report import DaemonStatus, RootStatus, Status
 from indexer.store.changes import EVERYTHING, Choice
 
 MUSIC = RootStatus(name="music", path="/srv/music", state="idle")

@@ -22,29 +22,30 @@ NOTHING_NEEDS = (
 EVERY = """
 indexer indexer.cli indexer.cli.answers indexer.cli.arguments indexer.cli.commands
 indexer.cli.completion indexer.cli.listing indexer.cli.output indexer.cli.session
-indexer.cli.terminal indexer.closable indexer.errors indexer.hook_settings indexer.ignore
-indexer.lookup indexer.paths indexer.process indexer.report indexer.runs indexer.runs.lock
-indexer.runs.throughput indexer.settings indexer.settings_file indexer.store
-indexer.store.artwork_tables indexer.store.beside indexer.store.changes
-indexer.store.connection indexer.store.playlist_tables
-indexer.store.schema indexer.store.sqlite_errors indexer.store.views
+indexer.cli.terminal indexer.closable indexer.errors indexer.ignore indexer.lookup indexer.paths
+indexer.process indexer.results indexer.results.report indexer.runs indexer.runs.lock
+indexer.runs.throughput indexer.settings indexer.settings.hooks indexer.settings.settings_file
+indexer.store indexer.store.beside indexer.store.changes indexer.store.connection
+indexer.store.schema indexer.store.schema.artwork_tables indexer.store.schema.playlist_tables
+indexer.store.schema.views indexer.store.sqlite_errors
 """
 """Modules of ours that every command needs which asks the index."""
 WORDS = """
-indexer.spelling indexer.store.folding indexer.store.names indexer.store.search_rows
-indexer.store.spellings indexer.store.tag_sets
+indexer.spelling indexer.store.names indexer.store.search indexer.store.search.folding
+indexer.store.search.index_rows indexer.store.search.spellings indexer.store.tag_sets
 """
 ROWS = f"{WORDS} indexer.store.view_rows"
 SEARCH = f"""{ROWS}
-indexer.cli.search indexer.store.fields indexer.store.likeness indexer.store.query
-indexer.store.search indexer.store.search_results indexer.tag_names
+indexer.cli.search indexer.store.search.fields indexer.store.search.full_text
+indexer.store.search.likeness indexer.store.search.query indexer.store.search.results
+indexer.tag_names
 """
 TRACKS = f"""{WORDS}
-indexer.artwork indexer.artwork.model indexer.model indexer.sidecars
-indexer.store.artwork indexer.store.catalog indexer.store.damaged indexer.store.pending
-indexer.store.pictures indexer.store.playlists indexer.store.problems indexer.store.tracks
-indexer.tag_names indexer.tags indexer.tags.content indexer.tags.extent indexer.tags.further
-indexer.tags.leading indexer.tags.window
+indexer.artwork indexer.artwork.model indexer.model indexer.sidecars indexer.store.catalog
+indexer.store.damaged indexer.store.problems indexer.store.sidecars indexer.store.sidecars.artwork
+indexer.store.sidecars.pictures indexer.store.sidecars.playlists indexer.store.tracks
+indexer.store.work indexer.store.work.pending indexer.tag_names indexer.tags indexer.tags.content
+indexer.tags.extent indexer.tags.further indexer.tags.leading indexer.tags.window
 """
 DISKS = """
 indexer.disk indexer.disk.descent indexer.disk.filesystem indexer.disk.identity
@@ -53,7 +54,7 @@ indexer.roots.open_roots indexer.roots.opening indexer.shares indexer.shares.han
 indexer.store.roots
 """
 QUERIES = f"""{TRACKS} {ROWS}
-indexer.queries indexer.store.former
+indexer.reports indexer.reports.queries indexer.store.former
 """
 
 
@@ -88,14 +89,15 @@ def loaded_by(db: Path, *words: str) -> set[str]:
         (("search", "bjork", "hyper"), SEARCH),
         (("search", "--albums", "post"), SEARCH),
         (("new",), f"{ROWS} indexer.cli.new indexer.store.browse"),
-        (("show", "1"), f"""{QUERIES} {DISKS} indexer.history indexer.ignore.automaton
+        (("show", "1"), f"""{QUERIES} {DISKS} indexer.reports.history indexer.ignore.automaton
             indexer.ignore.gitignore indexer.ignore.path_filter indexer.ignore.wildmatch
             indexer.places"""),
         (("changes",), f"{QUERIES} indexer.cli.changes"),
         (("problems",), f"{QUERIES} indexer.cli.problems"),
-        (("status",), f"""{TRACKS} {DISKS} indexer.cli.status_lines indexer.metrics
-            indexer.roots.acceptance indexer.roots.registry indexer.status
-            indexer.status_report indexer.store.scans indexer.store.scrubs"""),
+        (("status",), f"""{TRACKS} {DISKS} indexer.cli.status_lines indexer.reports.metrics
+            indexer.reports indexer.reports.status indexer.results.status_report
+            indexer.roots.acceptance indexer.roots.registry indexer.store.scrubs
+            indexer.store.work.scans"""),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",
 )  # fmt: skip
@@ -113,8 +115,9 @@ def test_a_scan_that_finds_nothing_loads_neither_searches_nor_checks_nor_artwork
     loaded = loaded_by(db, "scan")
     assert "indexer.engine.local" in loaded
     unneeded = {
-        "indexer.history", "indexer.readers.artwork", "indexer.stages.artwork", "indexer.verify",
-        "indexer.store.health", "indexer.store.query", "indexer.store.search",
+        "indexer.checks.verify", "indexer.readers.artwork", "indexer.reports.history",
+        "indexer.stages.artwork", "indexer.store.recovery.health",
+        "indexer.store.search.full_text", "indexer.store.search.query",
     }  # fmt: skip
     assert loaded & unneeded == set()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from indexer.cli.problems import grouped_lines, plain, technical_line
 from indexer.cli.terminal import unstyled
-from indexer.report import ProblemRow
+from indexer.results.report import ProblemRow
 
 
 def problem(path: str, reason: str) -> ProblemRow:

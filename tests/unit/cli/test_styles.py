@@ -6,7 +6,7 @@ import pytest
 
 from indexer.cli import answers
 from indexer.cli.terminal import BOLD, DIM, columns, escaped, folded, shows_styles, styled, unstyled
-from indexer.report import ChangeRow
+from indexer.results.report import ChangeRow
 
 
 class Terminal(io.StringIO):

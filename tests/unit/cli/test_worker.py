@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from indexer.cli.queues import serving, serving_line
-from indexer.queue.profiles import WorkerRole
+from indexer.queue.workers.profiles import WorkerRole
 
 ADDRESS = "unix:///run/redis.sock"
 

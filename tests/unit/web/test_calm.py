@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from indexer import status_report
+from indexer.results import status_report
 from indexer.runs.lock import LockInfo
 from indexer.web.calm import Facts, line_of
 

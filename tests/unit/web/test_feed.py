@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from indexer.library import Library
-from indexer.report import ChangeRow
+from indexer.reports.status import counts_of
+from indexer.results.report import ChangeRow
 from indexer.settings import Settings
-from indexer.status import counts_of
 from indexer.web import feed as feeds
 from indexer.web.calm import Line, Standing
 from indexer.web.feed import Feed, Stream

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.report import ChangeRow
+from indexer.results.report import ChangeRow
 from indexer.web.history import Together, together
 from indexer.web.site import Told
 

@@ -1,0 +1,1 @@
+"""Index and disk, or whole files -> what is not as it should be."""

@@ -1,0 +1,1 @@
+"""Pending rows -> jobs in the queues, until they are complete."""

@@ -1,0 +1,1 @@
+"""What stands in the queues -> numbers, lists of failed jobs, and pages."""

@@ -1,0 +1,1 @@
+"""Orders from stage to stage -> jobs in the queues of Redis, and back."""

@@ -1,0 +1,239 @@
+"""Orders for the stages -> jobs in five queues, and what Redis knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+from redis.exceptions import ResponseError
+from rq.job import Job
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
+
+from indexer.queue.orders.jobs import (
+    ARTWORK_FUNCTIONS,
+    FAILED_TTL_S,
+    FUNCTION_OF,
+    MODULE_OF_ARTWORK,
+    NO_TIMEOUT,
+    READING,
+    OurQueue,
+    our_queue,
+    read_order,
+)
+from indexer.queue.orders.messages import FactsText
+from indexer.queue.workers.profiles import QUEUES
+
+if TYPE_CHECKING:
+    import redis
+
+ARTWORK_JOBS: Final = dict(zip(("album", "artist", "playlist"), ARTWORK_FUNCTIONS, strict=True))
+"""Kind of the owners -> the function of their jobs."""
+_ARTWORK_S: Final = 600
+ALIVE: Final = ("queued", "started")
+"""What Redis says of a job that waits or is at work, and of one whose worker was lost."""
+_PARKED: Final = "music-indexer:parked"
+"""A hash: generation -> turn and slice of its scan, which is parked until there is room."""
+_SCANS: Final = "music-indexer:scans"
+"""A hash: generation -> how many files its scan has seen, and planned to read."""
+_SCANS_TTL_S: Final = 7 * 86_400
+_FACTS: Final = "music-indexer:facts:"
+"""Before the generation of a relay's hints: its `FactsText`."""
+_FACTS_TTL_S: Final = 600
+"""Later the files have stood still for so long that no evidence is needed. A guess."""
+
+
+def _ids_of(function: str) -> list[str]:
+    """Of the jobs of one kind that choose artwork."""
+    return [f"{function}-{number}" for number in range(2)]
+
+
+ARTWORK_IDS: Final = tuple(job_id for function in ARTWORK_FUNCTIONS for job_id in _ids_of(function))
+"""Of all jobs that choose artwork."""
+
+
+class JobState(Struct, frozen=True, gc=False):
+    """What Redis knows of one job."""
+
+    status: str = ""
+    pulse: bytes = b""
+    """The last heartbeat."""
+    reading: bool = False
+    """Its files were given to a reader."""
+
+
+class Queues:
+    """The five queues of one Redis."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self._queues = {name: our_queue(name, client) for name in QUEUES}
+
+    def put(
+        self,
+        name: str,
+        order: object,
+        *,
+        job_id: str,
+        description: str,
+        timeout_s: float | None,
+        function: str | None = None,
+    ) -> None:
+        """Enqueue one order. A job of the same id is replaced.
+
+        `timeout_s` None: RQ sets no limit to its time. `function` is a further one of the queue.
+        """
+        queue = self._queues[name]
+        job = queue.create_job(
+            func=function or FUNCTION_OF[name],
+            args=(order,),
+            timeout=NO_TIMEOUT if timeout_s is None else max(1, int(timeout_s)),
+            result_ttl=0,
+            failure_ttl=FAILED_TTL_S,
+            description=description,
+            job_id=job_id,
+        )
+        self._enqueue(queue, job)
+
+    def _enqueue(self, queue: OurQueue, job: Job) -> None:
+        """RQ's method, in one round trip: without a pipeline it makes two."""
+        with self.client.pipeline() as pipeline:
+            queue.enqueue_job(job, pipeline=pipeline)
+            pipeline.execute()
+
+    def has_jobs(self, names: Collection[str]) -> bool:
+        """Whether a job waits in one of these queues."""
+        keys = [self._queues[name].key for name in names]
+        return bool(keys) and bool(self.client.exists(*keys))
+
+    def has_artwork(self) -> bool:
+        """Whether a job that chooses artwork waits or is at work."""
+        return any(one.status in ALIVE for one in self.states(ARTWORK_IDS))
+
+    def drop(self, job_id: str) -> None:
+        """Delete a job whose worker is lost, so that another one of its id may be enqueued."""
+        self.client.delete(Job.key_for(job_id))
+
+    def put_artwork(self, function: str, order: object) -> None:
+        """Enqueue a job that chooses artwork, unless one waits, or another one is at it.
+
+        A job that puts its own successor has the other of two ids: its own is deleted at its end.
+        """
+        ids = _ids_of(function)
+        told = [one.status for one in self.states(ids)]
+        free = [one for one, status in zip(ids, told, strict=True) if status not in ALIVE]
+        if "queued" in told or not free:
+            return
+        queue = self._queues["deferred"]
+        job = queue.create_job(
+            func=f"{MODULE_OF_ARTWORK}.{function}",
+            args=(order,),
+            timeout=_ARTWORK_S,
+            result_ttl=0,
+            failure_ttl=FAILED_TTL_S,
+            description=function.replace("_", " ") + "s of what is due",
+            job_id=free[0],
+        )
+        self._enqueue(queue, job)
+
+    def files_held(self) -> int:
+        """How many files are in the queues between scan and insert, by the ids of their jobs."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for name in ("extract", "batch", "insert"):
+                pipeline.lrange(self._queues[name].key, 0, -1)
+            return sum(files_in(job_id) for ids in pipeline.execute() for job_id in ids)
+
+    def waiting(self) -> set[str]:
+        """The ids of all jobs that are in a queue."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for queue in self._queues.values():
+                pipeline.lrange(queue.key, 0, -1)
+            return {job_id.decode(errors="replace") for ids in pipeline.execute() for job_id in ids}
+
+    def states(self, job_ids: Sequence[str]) -> list[JobState]:
+        """The state of each job; an empty one where there is none that can be read.
+
+        The heartbeat is a time by the clock of the worker's machine, so it is not used as a time:
+        another value means that the worker lives.
+        """
+        with self.client.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hmget(Job.key_for(job_id), "status", "last_heartbeat", READING)
+            told = pipeline.execute(raise_on_error=False)
+        answers = [(None,) * 3 if isinstance(one, ResponseError) else one for one in told]
+        return [
+            JobState((status or b"").decode(errors="replace"), pulse or b"", reading is not None)
+            for status, pulse, reading in answers
+        ]
+
+    def workers_of(self, name: str) -> int:
+        """How many workers are registered for a queue."""
+        key = WORKERS_BY_QUEUE_KEY % name
+        return int(self.client.scard(key))
+
+    def park(self, generation: int, turn: int, slice_: int) -> None:
+        """Park a scan until the queues hold fewer files."""
+        self.client.hset(_PARKED, str(generation), f"{turn} {slice_}")
+
+    def unpark(self, generation: int) -> bool:
+        """Take a parked scan to resume; False when another process has taken it."""
+        return bool(self.client.hdel(_PARKED, str(generation)))
+
+    def parked(self) -> list[tuple[int, int, int]]:
+        """(generation, turn, slice) of the parked scans."""
+        told: Any = self.client.hgetall(_PARKED)
+        waiting = (_numbers(key + b" " + value, 3) for key, value in told.items())
+        return sorted((one[0], one[1], one[2]) for one in waiting if one)
+
+    def note_scan(self, generation: int, seen: int, planned: int) -> None:
+        """Publish the progress of a scan."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.hset(_SCANS, str(generation), f"{seen} {planned}")
+            pipeline.expire(_SCANS, _SCANS_TTL_S)
+            pipeline.execute()
+
+    def scan_noted(self, generation: int) -> tuple[int, int]:
+        """(files seen, files to read) of a scan so far."""
+        told: Any = self.client.hget(_SCANS, str(generation))
+        seen, planned = _numbers(told or b"", 2) or (0, 0)
+        return seen, planned
+
+    def forget_scan(self, generation: int) -> None:
+        """Delete the progress of a scan that has ended."""
+        self.client.hdel(_SCANS, str(generation))
+
+    def note_facts(self, generation: int, facts: FactsText) -> None:
+        """Keep what a relay knows of the writers of a generation's files."""
+        self.client.set(f"{_FACTS}{generation}", msgspec.json.encode(facts), ex=_FACTS_TTL_S)
+
+    def facts_noted(self, generation: int) -> FactsText:
+        """What was kept; nothing where Redis has lost it, so that its files wait until still."""
+        told: Any = self.client.get(f"{_FACTS}{generation}")
+        return FactsText() if told is None else read_order(told, FactsText)
+
+
+def chunk_job(queue: str, row: int, files: int, turn: int) -> str:
+    """The id of a job for a chunk: its pending row, number of files, and turn."""
+    return f"{queue}-{row}-{files}-{turn}"
+
+
+def scan_job(generation: int, row: int, turn: int, slice_: int) -> str:
+    """The id of a scan job; `row` is the row of incomplete files that it scans again, or 0."""
+    return f"scan-{generation}-{row}-{turn}-{slice_}"
+
+
+def files_in(job_id: bytes | str) -> int:
+    """How many files a job of a chunk is about, by its id; 0 for any other id."""
+    text = job_id.decode(errors="replace") if isinstance(job_id, bytes) else job_id
+    parts = text.split("-")
+    is_ours = len(parts) == 4 and len(parts[2]) < 10 and parts[2].isdecimal()
+    return int(parts[2]) if is_ours else 0
+
+
+def _numbers(told: bytes, many: int) -> tuple[int, ...]:
+    """The whole numbers in a value; none where it is something else."""
+    words = told.split()
+    if len(words) != many or not all(word.isdigit() and len(word) < 20 for word in words):
+        return ()
+    return tuple(map(int, words))

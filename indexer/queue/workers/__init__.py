@@ -1,0 +1,1 @@
+"""The processes that serve the queues, and what each keeps open."""

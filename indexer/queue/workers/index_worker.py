@@ -1,0 +1,135 @@
+"""The worker that owns the database: what the jobs of scan, batch, insert and deferred share.
+
+Each job takes its order, calls its stage, and enqueues the order of the next stage. What a job
+leaves undone stands in `pending`, so no job has to be told that another one failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer import errors
+from indexer.faults import FaultStreak
+from indexer.ignore.path_filter import PathFilter
+from indexer.queue import artwork, batch, insert, maintenance, relayed, scan
+from indexer.queue.generations import GenerationTracker
+from indexer.queue.workers.index_context import IndexContext
+from indexer.readers.artwork import ArtworkWork
+from indexer.runs.lock import check_is_kept
+from indexer.runs.repair_process import mend
+from indexer.store.sidecars.artwork import OwnerKind
+from indexer.store.sqlite_errors import explained
+
+if TYPE_CHECKING:
+    import redis
+
+    from indexer.queue.orders.jobs import Handler
+    from indexer.settings import Settings
+
+_log = logging.getLogger("indexer")
+
+
+class IndexWorker:
+    """One open index, and what is kept between the jobs of its queues."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        path_filter: PathFilter,
+        client: redis.Redis,
+        *,
+        more_urgent: Collection[str] = (),
+    ) -> None:
+        """`more_urgent` are the queues that its process serves before `deferred`."""
+        self.more_urgent = more_urgent
+        self.streak = FaultStreak()
+        self.chosen = 0
+        """Albums, artists and pictures of artwork since memory was given back."""
+        self._client = client
+        self._artwork: dict[OwnerKind, ArtworkWork] = {}
+        self._work_on(IndexContext(settings, path_filter, client))
+
+    def _work_on(self, context: IndexContext) -> None:
+        self.context = context
+        self.tracker = GenerationTracker(context)
+        self.scanner = scan.Scanner(context, self.tracker)
+
+    def _open_again_if_replaced(self) -> None:
+        """Go on with the index that is there now: every job of it would be refused otherwise.
+
+        Also where SQLite's files beside it were deleted: what is written would be lost.
+
+        What is kept between jobs is of the other one, scans that wait for their next slice, too.
+        """
+        old = self.context
+        what = "index replaced"
+        if old.has_lost_log:
+            what = "log lost"
+            check_is_kept(old.settings.db)  # the daemon opens it first: it saves what is in the log
+            self.close()  # first: the connections of a process share what they have of the log
+        if not (old.is_closed or old.is_replaced):
+            return
+        new = IndexContext(old.settings, old.path_filter, self._client)
+        _log.warning("%s path=%s action=it is opened again", what, old.settings.db)
+        if not old.is_closed:
+            self.close()
+        self._artwork.clear()
+        self._work_on(new)
+
+    def close(self) -> None:
+        """Close the database."""
+        for work in self._artwork.values():
+            work.close()
+        self.scanner.close()
+        self.context.close()
+
+    def artwork_of(self, kind: OwnerKind) -> ArtworkWork:
+        """What chooses artwork of this kind; its readers live from job to job."""
+        if kind not in self._artwork:
+            context = self.context
+            self._artwork[kind] = ArtworkWork(
+                context.connection, context.settings, context.path_filter, kind=kind
+            )
+        return self._artwork[kind]
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Queue -> the function of its jobs. An error of SQLite comes out as one of ours."""
+        return {
+            "scan": self._guarded(scan.run),
+            "relayed": self._guarded(relayed.run),
+            "batch": self._guarded(batch.run),
+            "insert": self._guarded(insert.run),
+            "deferred": self._guarded(maintenance.run),
+            "album_cover": self._guarded(artwork.album_cover),
+            "artist_image": self._guarded(artwork.artist_image),
+            "playlist": self._guarded(artwork.playlist),
+        }
+
+    def _run(self, run: Callable[[IndexWorker, msgspec.Raw], None], raw: msgspec.Raw) -> None:
+        """Run a job function on the index that is there now."""
+        self._open_again_if_replaced()
+        run(self, raw)
+
+    def _guarded(self, run: Callable[[IndexWorker, msgspec.Raw], None]) -> Handler:
+        """A job function that has the index repaired where it is damaged, and is run once more."""
+        database = self.context.settings.db
+
+        def explaining(raw: msgspec.Raw) -> None:
+            with explained(database):
+                self._run(run, raw)
+
+        def mending(raw: msgspec.Raw) -> None:
+            try:
+                explaining(raw)
+            except errors.DatabaseDamaged as error:
+                done = mend(database, lambda: False)
+                parts = ", ".join(done.made_again) or "nothing"
+                _log.warning("repaired made_again=%s detail=%s", parts, error)
+                explaining(raw)
+
+        return mending

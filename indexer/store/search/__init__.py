@@ -1,0 +1,1 @@
+"""Search: text -> a question -> tracks, albums or artists, through a full-text index."""

@@ -1,0 +1,344 @@
+"""`field:value` of a search -> a condition on the rows of `tracks`.
+
+Numbers are exact or a range (`1990-1999`, `1990..1999`, `..1979`, `2020-`, `>=1995`, `<192k`);
+times are local dates (`2026-11`, `2026-11-01..2026-11-20`) or an age (`7d`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from indexer.errors import UsageError
+from indexer.store.schema.views import ADDED_AT, HAS_LYRICS, MOMENT
+from indexer.store.search.folding import fold
+from indexer.store.search.index_rows import FIELDS
+from indexer.store.search.spellings import other_spellings
+from indexer.tag_names import NAMES as FURTHER
+
+
+class Fact(Struct, frozen=True):
+    """A condition on a row of `tracks`: SQL that is true, false or NULL, and its parameters."""
+
+    sql: str
+    values: tuple[str | int | float, ...] = ()
+    negated: bool = False
+    tag: str | None = None
+    """The further tag that it asks for; None where it asks for a column."""
+    of_row: str | None = None
+    """The same SQL where it is asked of one row after the other, until a few are found; it takes
+    the last parameter alone. None: `sql` is quick enough for that."""
+
+
+class Numbers(NamedTuple):
+    """A column of numbers: how much one of each unit is, and an example."""
+
+    column: str
+    units: Mapping[str, float]
+    example: str
+
+
+_THOUSANDS: Final = {"": 1, "k": 1000, "m": 1_000_000}
+_LENGTHS: Final = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+_SIZES: Final = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
+_PLAIN: Final = {"": 1}
+_NUMBERS: Final = {
+    "year": Numbers("tracks.year", _PLAIN, "year:1997, year:1990-1999, year:80s or year:>=1995"),
+    "track": Numbers("tracks.track", _PLAIN, "track:1 or track:<=3"),
+    "track_total": Numbers("tracks.track_total", _PLAIN, "track_total:12"),
+    "disc": Numbers("tracks.disc", _PLAIN, "disc:2"),
+    "disc_total": Numbers("tracks.disc_total", _PLAIN, "disc_total:>1"),
+    "bpm": Numbers("tracks.bpm", _PLAIN, "bpm:120-130"),
+    "duration": Numbers("tracks.duration", _LENGTHS, "duration:>10m, duration:<3:30 or 90..120"),
+    "bitrate": Numbers("tracks.bitrate", _THOUSANDS, "bitrate:<192k"),
+    "sample_rate": Numbers("tracks.sample_rate", _THOUSANDS, "sample_rate:>48k"),
+    "channels": Numbers("tracks.channels", _PLAIN, "channels:>2"),
+    "bit_depth": Numbers("tracks.bit_depth", _PLAIN, "bit_depth:24"),
+    "size": Numbers("tracks.size", _SIZES, "size:>100m"),
+}
+_TIMES: Final = {"added": "tracks.added_at", "indexed": "tracks.indexed_at"}
+_TEXTS: Final = (
+    "codec", "isrc", "mb_trackid", "mb_albumid", "mb_artistid", "mb_albumartistid",
+    "mb_releasegroupid", "replaygain_track_gain", "replaygain_track_peak",
+    "replaygain_album_gain", "replaygain_album_peak",
+)  # fmt: skip
+_OF_TAG: Final = "tracks.tag_set IN (SELECT set_id FROM tag_words WHERE name = {name}{value})"
+TAGS: Final = tuple(sorted(FURTHER))
+"""Further tags that are fields of their own; all others are asked for by `tag:NAME=VALUE`."""
+_KNOWN_OF: Final = {
+    "picture": "tracks.has_picture = 1",
+    "cover": (
+        "EXISTS (SELECT 1 FROM artwork_choices WHERE kind = 'album' AND owner_id = tracks.album_id)"
+    ),
+    **{
+        name: f"tracks.{name} IS NOT NULL"
+        for name in (*FIELDS[:-1], "date", *_NUMBERS, *_TEXTS)
+        if name != "size"
+    },
+    "lyrics": HAS_LYRICS,
+    **{name: _OF_TAG.format(name=f"'{name}'", value="") for name in TAGS},
+}
+"""What `has:` and `missing:` ask for."""
+NAMES: Final = (
+    *FIELDS, *_NUMBERS, *_TIMES, "date", "root", *_TEXTS, "compilation", "has_lyrics", *TAGS,
+    "tag", "has", "missing",
+)  # fmt: skip
+"""Every field."""
+
+_HAS_VALUE: Final = """EXISTS (SELECT 1 FROM tag_values WHERE tag_values.set_id = tag_words.set_id
+    AND tag_values.name = tag_words.name AND tag_values.value = ? COLLATE NOCASE)"""
+_IN_YEARS: Final = "CAST(substr(words, 1, 4) AS INTEGER) BETWEEN ? AND ?"
+_YEARS: Final = r"(\d{4}(\.\.|-)(\d{4})?|(\.\.|-)\d{4})"
+_RANGE: Final = r"([^-.]*(?:\.\d+)?[^-.]*)(?:\.\.|-|\u2013)([^-.]*(?:\.\d+)?[^-.]*)"
+_COMPARED: Final = r"(<=|>=|<|>|=)(.+)"
+_NUMBER: Final = r"(\d{1,15}(?:\.\d{1,6})?)([a-z]{0,3})"
+_CLOCK: Final = r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})"
+_DECADE: Final = r"(?:(\d{2})?(\d)0)s"
+_BETWEEN: Final = r"(\d{1,4})\.\.(\d{1,4})"
+_AGE: Final = r"(\d{1,5})([hdwmy])"
+_DATE: Final = r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?"
+_HOURS: Final = {"h": 1, "d": 24, "w": 168, "m": 730.5, "y": 8766}
+_YES: Final = {"yes": 1, "1": 1, "true": 1, "no": 0, "0": 0, "false": 0}
+_NO_END: Final = 2**62
+
+
+def fact_of(name: str, value: str, now: datetime, *, negated: bool) -> Fact:
+    """The condition of `name:value`, for a field whose words are not searched.
+
+    `now` has a zone: that of dates. Raises UsageError for an unknown field, or a value that it
+    cannot have.
+    """
+    if name in _NUMBERS:
+        return _numbers(name, value, negated=negated)
+    if name in _TIMES:
+        first, end = _times(name, value, now)
+        sql = f"{_TIMES[name]} >= ? AND {_TIMES[name]} < ?"
+        if name == "added" and first != -_NO_END:  # so that the index over the shown time serves
+            return Fact(f"{sql} AND {ADDED_AT} >= {MOMENT}", (first, end, first), negated)
+        return Fact(sql, (first, end), negated)
+    if name == "tag":
+        return _tag(value, negated=negated)
+    if name in TAGS:
+        return _of_tag(name, value, negated=negated)
+    make = _OTHERS.get(name)
+    if make is None and name not in _TEXTS:
+        if name in NAMES:
+            raise UsageError(f"{name}:{value} has no word to look for; write {name}:word")
+        raise UsageError(
+            f"there is no field {name}; fields are {', '.join(NAMES)}"
+            f' (to look for these words, quote them: "{name}:{value}")'
+        )
+    sql, asked = (f"tracks.{name} = ? COLLATE NOCASE", value) if make is None else make(value)
+    return Fact(sql, () if asked is None else (asked,), negated)
+
+
+def years_of(text: str) -> Fact | None:
+    """The years of `1990..1999` without a field; None for other text."""
+    match = re.fullmatch(_BETWEEN, text) if ".." in text else None
+    return None if match is None else _numbers("year", text, negated=False)
+
+
+def decade_of(text: str) -> Fact | None:
+    """The years of `80s` or `1980s` without a field; None for other text."""
+    if not text[:1].isdecimal() or re.fullmatch(_DECADE, text.lower()) is None:
+        return None
+    return _numbers("year", text, negated=False)
+
+
+def column_asked(value: str) -> tuple[str, str] | None:
+    """`NAME=VALUE` or `NAME` of a tag that is a column -> the field and its value; else None."""
+    name, between, sought = value.partition("=")
+    name = name.strip().lower()
+    if name in TAGS or name not in NAMES or name not in _KNOWN_OF:
+        return None
+    return (name, sought) if between and sought.strip() else None if between else ("has", name)
+
+
+def _tag(value: str, *, negated: bool) -> Fact:
+    """`NAME=VALUE`, or `NAME`: whether a track has it."""
+    name, between, sought = value.partition("=")
+    name = name.strip().lower()
+    if not name or (between and not sought.strip()):
+        raise UsageError(
+            f"tag:{value}: not understood; write tag:mood=dark, tag:barcode or"
+            ' tag:conductor="von karajan"'
+        )
+    if not between:
+        return Fact(_OF_TAG.format(name="?", value=""), (name,), negated, name)
+    return _of_tag(name, sought, negated=negated)
+
+
+def _of_tag(name: str, value: str, *, negated: bool) -> Fact:
+    """The tracks with these words in a further tag, or in years or keys with this value."""
+    if name == "key":  # signs count: C# is not C
+        sql = _OF_TAG.format(name="?", value=f" AND {_HAS_VALUE}")
+        return Fact(sql, (name, value), negated, name)
+    if name == "originaldate" and (years := _years_in(value)):
+        sql = _OF_TAG.format(name="?", value=f" AND {_IN_YEARS}")
+        return Fact(sql, (name, *years), negated, name)
+    words = dict.fromkeys((fold(value), *(other_spellings(value) if " " not in value else ())))
+    sought = [f" {one} " for one in words if one]
+    if not sought:
+        raise UsageError(f"{name}:{value} has no word to look for; write {name}:word")
+    any_of = " OR ".join(["instr(' ' || words || ' ', ?) > 0"] * len(sought))
+    sql = _OF_TAG.format(name="?", value=f" AND ({any_of})")
+    return Fact(sql, (name, *sought), negated, name)
+
+
+def _years_in(value: str) -> tuple[float, float] | None:
+    """The first and the last year of a range; None for another text."""
+    text = value.lower()
+    if not any(re.fullmatch(one, text) for one in (_DECADE, _COMPARED, _YEARS)):
+        return None
+    first, last = 0.0, 9999.0
+    if compared := re.fullmatch(_COMPARED, text):
+        year = _number("year", compared[2], value)
+        bounds = {
+            "<": (first, year - 1), "<=": (first, year), ">": (year + 1, last),
+            ">=": (year, last), "=": (year, year),
+        }  # fmt: skip
+        return bounds[compared[1]]
+    low, high = _numbers("year", value, negated=False).values
+    return float(low), float(high)
+
+
+def _numbers(name: str, value: str, *, negated: bool) -> Fact:
+    column, _, _ = _NUMBERS[name]
+    text = value.lower()
+    if name == "year" and (decade := re.fullmatch(_DECADE, text)):
+        century = decade[1] or ("19" if int(decade[2]) >= 3 else "20")
+        first = int(f"{century}{decade[2]}0")
+        return Fact(f"{column} BETWEEN ? AND ?", (first, first + 9), negated)
+    if compared := re.fullmatch(_COMPARED, text):
+        sql = f"{column} {compared[1]} ?"
+        return Fact(sql, (_number(name, compared[2], value),), negated)
+    if span := re.fullmatch(_RANGE, text):
+        if not (span[1] or span[2]):
+            raise _not_a(name, value)
+        low = _number(name, span[1], value) if span[1] else -1
+        high = _number(name, span[2], value) if span[2] else _NO_END
+        sql = f"{column} BETWEEN ? AND ?"
+        return Fact(sql, (min(low, high), max(low, high)), negated)
+    exact = _number(name, text, value)
+    if name == "duration":  # of what a player shows: whole seconds
+        return Fact(f"CAST({column} AS INTEGER) = ?", (int(exact),), negated)
+    return Fact(f"{column} = ?", (exact,), negated)
+
+
+def _number(name: str, text: str, value: str) -> float:
+    if name == "duration" and (clock := re.fullmatch(_CLOCK, text)):
+        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    match = re.fullmatch(_NUMBER, text)
+    unit = None if match is None else _NUMBERS[name].units.get(match[2])
+    if match is None or unit is None or (name == "year" and float(match[1]) > 9999):
+        raise _not_a(name, value)
+    number = float(match[1]) * unit
+    return int(number) if number.is_integer() else number
+
+
+def _not_a(name: str, value: str) -> UsageError:
+    return UsageError(f"{name}:{value}: not understood; write {_NUMBERS[name].example}")
+
+
+def _times(name: str, value: str, now: datetime) -> tuple[int, int]:
+    """The first millisecond of a span of time, and the first after it."""
+    text = value.lower()
+    wrong = UsageError(
+        f"{name}:{value}: not understood; write {name}:7d, {name}:today, {name}:2026-11, "
+        f"{name}:2026-11.. or {name}:2026-11-01..2026-11-20"
+    )
+    if age := re.fullmatch(_AGE, text):
+        hours = int(age[1]) * _HOURS[age[2]]
+        return _ms(now) - int(hours * 3_600_000), _NO_END
+    first, between, last = text.partition("..")
+    if between and not (first or last):
+        raise wrong
+    begin = _day_span(first, now, wrong)[0] if first else -_NO_END
+    end = _day_span(last if between else first, now, wrong)[1] if last or not between else _NO_END
+    return begin, end
+
+
+def _day_span(text: str, now: datetime, wrong: UsageError) -> tuple[int, int]:
+    """A year, a month or a day in the zone of `now`: its first millisecond, the first after it."""
+    match = re.fullmatch(_DATE, text)
+    try:
+        if text in {"today", "yesterday"}:
+            first = now.date() - timedelta(days=text == "yesterday")
+            end = first + timedelta(days=1)
+        elif match is None:
+            raise wrong
+        else:
+            year, month, day = (int(part) if part else None for part in match.groups())
+            first = date(year or 0, month or 1, day or 1)
+            end = _after(first, month, day)
+        return tuple(  # type: ignore[return-value]  # two
+            _ms(datetime(one.year, one.month, one.day, tzinfo=now.tzinfo)) for one in (first, end)
+        )
+    except (ValueError, OverflowError):
+        raise wrong from None
+
+
+def _after(first: date, month: int | None, day: int | None) -> date:
+    if day is not None:
+        return first + timedelta(days=1)
+    if month is None:
+        return date(first.year + 1, 1, 1)
+    return date(first.year + month // 12, month % 12 + 1, 1)
+
+
+def _ms(time: datetime) -> int:
+    return int((time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+
+
+def _having(value: str) -> tuple[str, None]:
+    return _known("has", value), None
+
+
+def _missing(value: str) -> tuple[str, None]:
+    return f"coalesce({_known('missing', value)}, 0) = 0", None
+
+
+def _known(name: str, value: str) -> str:
+    sql = _KNOWN_OF.get(value.lower())
+    if sql is None:
+        raise UsageError(
+            f"{name}:{value}: not understood; it asks for one of {', '.join(_KNOWN_OF)}"
+        )
+    return sql
+
+
+def _compilation(value: str) -> tuple[str, int]:
+    return "tracks.compilation = ?", _yes("compilation", value)
+
+
+def _lyrics(value: str) -> tuple[str, int]:
+    return f"{HAS_LYRICS} = ?", _yes("has_lyrics", value)
+
+
+def _yes(name: str, value: str) -> int:
+    if value.lower() not in _YES:
+        raise UsageError(f"{name}:{value}: not understood; write {name}:yes or :no")
+    return _YES[value.lower()]
+
+
+def _date(value: str) -> tuple[str, str]:
+    return "instr(tracks.date, ?) = 1", value
+
+
+def _root(value: str) -> tuple[str, str]:
+    return "tracks.root_id IN (SELECT id FROM roots WHERE name = ? COLLATE NOCASE)", value
+
+
+_OTHERS: Final[dict[str, Callable[[str], tuple[str, str | int | None]]]] = {
+    "has": _having,
+    "missing": _missing,
+    "compilation": _compilation,
+    "has_lyrics": _lyrics,
+    "date": _date,
+    "root": _root,
+}

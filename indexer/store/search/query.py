@@ -1,0 +1,205 @@
+"""Search text -> a question: what must hold for the wanted tracks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct, structs
+
+from indexer.store.search.fields import Fact, column_asked, decade_of, fact_of, years_of
+from indexer.store.search.folding import AND, fold, is_lost_between_words, stands_alone
+from indexer.store.search.index_rows import FIELDS
+from indexer.store.search.spellings import other_spellings
+
+_TERM: Final = re.compile(
+    r"""
+    (?P<minus>-?)
+    (?:(?P<field>[A-Za-z_]+):(?=\S))?
+    (?:"(?P<phrase>[^"]*)"|(?P<word>(?<=[Tt][Aa][Gg]:)[^\s"=]+="[^"]*"|\S+))
+    """,
+    re.VERBOSE,
+)
+_READ: Final = 1000
+"""Maximum characters of a question: far more than people type, few enough to be quick."""
+_OR: Final = "OR"
+_ANDS: Final = (AND, "und", "et", "y", "n")
+"""Words for `&`, which names have in any of these ways, or not at all."""
+
+
+class Words(Struct, frozen=True):
+    """One word, or several adjacent ones, folded; never empty."""
+
+    text: str
+    field: str | None = None
+    """The only column to search; None: all."""
+    negated: bool = False
+    prefix: bool = False
+    """Whether the last word may be the beginning of a longer one."""
+    others: tuple[str, ...] = ()
+    """Other spellings that will do as well."""
+    quoted: bool = False
+    """Only these very words will do."""
+    optional: bool = False
+    """It may be missing, but a track that has it is better."""
+
+
+Term = Words | Fact
+Group = tuple[Term, ...]
+"""Terms of which one must hold: those with OR between them."""
+
+
+class Question(Struct, frozen=True):
+    """Groups that must all hold for a track. An empty question finds every track."""
+
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[tuple[Words, ...], ...]:
+        """The groups of words of which one must occur."""
+        return tuple(
+            group  # type: ignore[misc]  # all of them are words
+            for group in self.groups
+            if all(isinstance(term, Words) and not term.negated for term in group)
+        )
+
+    @property
+    def unwanted(self) -> tuple[Words, ...]:
+        """The words that must not occur."""
+        return tuple(
+            group[0]
+            for group in self.groups
+            if len(group) == 1 and isinstance(group[0], Words) and group[0].negated
+        )
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The further tags that a track must have."""
+        named = (group[0] for group in self.facts if len(group) == 1 and not group[0].negated)
+        return tuple(term.tag for term in named if isinstance(term, Fact) and term.tag)
+
+    @property
+    def facts(self) -> tuple[Group, ...]:
+        """The other groups."""
+        words = {*self.wanted, *((one,) for one in self.unwanted)}
+        return tuple(group for group in self.groups if group not in words)
+
+    @property
+    def free(self) -> tuple[Words, ...]:
+        """The words that must occur, by themselves and in any column."""
+        return tuple(
+            group[0]
+            for group in self.wanted
+            if len(group) == 1 and group[0].field is None and not group[0].optional
+        )
+
+
+def parse(typed: str, now: datetime | None = None) -> Question:
+    """Parse a search text.
+
+    A term is `word`, `"several words"` or `field:value` (see `fields`), or one of these after a
+    `-`, which excludes it. `OR` stands between two terms of which one is enough. The last term, if
+    it is a plain word, may be the beginning of a longer word. `now` (with a zone; default: the
+    local time) is what the age in `added:7d` is counted from. Raises UsageError for an unknown
+    field or a value that it cannot have.
+    """
+    typed = typed[:_READ].rstrip()
+    now = now or datetime.now().astimezone()
+    groups: list[Group] = []
+    joins = False
+    for match in _TERM.finditer(typed):
+        if match[0] == _OR and groups and match.end() < len(typed):
+            joins = True
+            continue
+        for group in _groups(match, len(typed), now):
+            if joins:
+                groups[-1] = tuple(dict.fromkeys(map(_required, (*groups[-1], *group))))
+                joins = False
+            else:
+                groups.append(group)
+    return Question(_without_noise(list(dict.fromkeys(groups))))
+
+
+def _required(term: Term) -> Term:
+    """A term beside an OR: one of them must hold, even a word that may be missing elsewhere."""
+    if isinstance(term, Words) and term.optional:
+        return structs.replace(term, optional=False)
+    return term
+
+
+def _groups(match: re.Match[str], end: int, now: datetime) -> Iterator[Group]:
+    negated = bool(match["minus"])
+    field = (match["field"] or "").lower()
+    value = match["word"] if match["phrase"] is None else match["phrase"]
+    if field == "tag":
+        value = value.replace('"', "")
+    if field and value:
+        term = _about(field, value, now, negated=negated)
+        if isinstance(term, Words) and match["phrase"] is not None:
+            term = structs.replace(term, quoted=True)
+        yield (term,)
+        return
+    is_word = match["phrase"] is None
+    if is_word and (years := years_of(value)):
+        yield (structs.replace(years, negated=negated),)
+        return
+    text = fold(value or field)
+    if not text:
+        return
+    prefix = not negated and is_word and match.end() == end and not stands_alone(text[-1])
+    others = tuple(word for word in other_spellings(value) if word != text) if is_word else ()
+    if is_word and not negated and text in _ANDS[:-1]:
+        others = tuple(word for word in _ANDS if word != text)
+        yield (Words(text, None, negated, prefix, others, optional=True),)
+        return
+    words = Words(text, None, negated, prefix, others, quoted=not is_word)
+    decade = decade_of(value) if is_word and not negated else None
+    yield (words,) if decade is None else (words, decade)
+
+
+def _about(field: str, value: str, now: datetime, *, negated: bool) -> Term:
+    if field == "tag" and (of_column := column_asked(value)):
+        return _about(*of_column, now, negated=negated)
+    text = fold(value)
+    if field == "path" and text:
+        return _in_folder(text, negated=negated)
+    if field in FIELDS and text:
+        others = tuple(word for word in other_spellings(value) if word != text)
+        return Words(text, field, negated, others=others if " " not in value else ())
+    return fact_of(field, value, now, negated=negated)
+
+
+def _in_folder(text: str, *, negated: bool) -> Fact:
+    """Words of the folders: the full text has each of them in one of these columns."""
+    among = " AND ".join(f'"{word}"' for word in text.split())
+    among = f"{{artist albumartist album path}} : ({among})"
+    sql = (
+        "(tracks.id IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)"
+        " AND in_folder(tracks.path, ?))"
+    )
+    return Fact(sql, (among, text), negated, of_row="in_folder(tracks.path, ?)")
+
+
+def _without_noise(groups: list[Group]) -> tuple[Group, ...]:
+    """Without a dash between words, and with a word for `&` in its own right if it is alone."""
+    if any(not _is_noise(group) for group in groups):
+        groups = [group for group in groups if not _is_noise(group)]
+    question = Question(tuple(groups))
+    if question.free or any(not one.optional for group in question.wanted for one in group):
+        return question.groups
+    return tuple(
+        tuple(
+            structs.replace(one, optional=False) if isinstance(one, Words) else one for one in group
+        )
+        for group in groups
+    )
+
+
+def _is_noise(group: Group) -> bool:
+    """Whether it is a dash between words, or another sign that titles use inconsistently."""
+    return all(
+        isinstance(term, Words) and term.field is None and is_lost_between_words(term.text)
+        for term in group
+    )

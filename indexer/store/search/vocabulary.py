@@ -1,0 +1,212 @@
+"""Words that no track has -> words of the index that hold them, or that they may be meant for."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from msgspec import structs
+
+from indexer.store.connection import Connection
+from indexer.store.search import full_text
+from indexer.store.search.query import Group, Question, Words
+from indexer.store.search.spellings import searchable
+
+_WORDS: Final = "CREATE VIRTUAL TABLE temp.track_words USING fts5vocab (main, track_search, row)"
+_FORGET: Final = "DROP TABLE IF EXISTS temp.track_words"
+_ALL: Final = "SELECT CAST(term AS BLOB), doc FROM temp.track_words"
+"""As bytes: FTS5 has cut long words of older versions, also within a character."""
+_SHORTEST_PART: Final = 3
+_MOST_PARTS: Final = 50
+"""Maximum words that hold a typed part. A guess."""
+_MOST_LIKE: Final = 20
+_IN_ONE_BLOCK: Final = 10_000
+"""Words that are taken apart at once; so few that they are found fast. A guess."""
+_NEAR: Final = 3
+"""Maximum words that are named where nothing was found."""
+
+
+class Meant(NamedTuple):
+    """A question with words that exist, and what was taken for which typed word."""
+
+    question: Question
+    instead: dict[str, str]
+    near: tuple[str, ...]
+    """Where a word is like none: those that are the least unlike it."""
+
+
+class _Block(NamedTuple):
+    """Some neighbours in the order of all words."""
+
+    first: str
+    text: str
+    """Each word between line feeds."""
+    counts: array[int]
+
+    def words(self) -> list[str]:
+        return self.text[1:-1].split("\n")
+
+    def count(self, word: str) -> int:
+        """In how many tracks a word is; 0 if it is none of these."""
+        at = self.text.find(f"\n{word}\n")
+        return 0 if at < 0 else self.counts[self.text.count("\n", 0, at)]
+
+    def holding(self, part: str) -> Iterator[tuple[int, str]]:
+        """The words that hold a part, each with its count."""
+        end = number = 0
+        while (at := self.text.find(part, end)) >= 0:
+            begin = self.text.rindex("\n", 0, at) + 1
+            number += self.text.count("\n", end, begin)
+            end = self.text.index("\n", at)
+            yield self.counts[number - 1], self.text[begin:end]
+
+
+class Vocabulary:
+    """All words of the full text, as few long texts. Of a million tracks: 3 MB; as a `dict` 30."""
+
+    def __init__(self, connection: Connection) -> None:
+        connection.execute(_FORGET)
+        connection.execute(_WORDS)
+        self._blocks: list[_Block] = []
+        rows = connection.execute(_ALL)
+        try:
+            while some := [(_text(word), count) for word, count in islice(rows, _IN_ONE_BLOCK)]:
+                text = "\n".join(("", *(word for word, _ in some), ""))
+                counts = array("I", (count for _, count in some))
+                self._blocks.append(_Block(some[0][0], text, counts))
+        finally:
+            rows.close(force=True)  # else its table would be in use
+            connection.execute(_FORGET)
+        self._firsts = [block.first for block in self._blocks]
+        self._connection = connection
+        self._last: tuple[Question, Meant] | None = None
+
+    def meant(self, question: Question) -> Meant:
+        """The question with each word that no track has replaced by one that some have.
+
+        The last one is remembered: its tracks, albums and artists are asked for one by one.
+        """
+        if self._last is None or self._last[0] != question:
+            self._last = question, self._meant(question)
+        return self._last[1]
+
+    def _meant(self, question: Question) -> Meant:
+        instead: dict[str, str] = {}
+        near: list[str] = []
+        groups = list(self._joined(question.groups))
+        for number, group in enumerate(groups):
+            words = group[0]
+            if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
+                continue
+            if full_text.occurs(self._connection, words):
+                continue
+            typed = words.text if " " not in words.text or not words.others else words.others[0]
+            allowed = _allowed(typed)
+            if parts := self._with_part(typed):
+                groups[number] = (structs.replace(words, others=tuple(parts)),)
+            elif apart := self._apart(typed):
+                groups[number] = (structs.replace(words, text=apart, others=()),)
+            elif like := self._like(typed, allowed):
+                instead[typed] = like[0]
+                groups[number] = (structs.replace(words, text=like[0], others=(), prefix=False),)
+            elif allowed:
+                near += self._like(typed, allowed + 1)
+        return Meant(Question(tuple(groups)), instead, tuple(dict.fromkeys(near))[:_NEAR])
+
+    def _joined(self, groups: Sequence[Group]) -> Iterator[Group]:
+        """The groups, with two neighbours as one where the index has them so: `hyper ballad`."""
+        before: Group | None = None
+        for group in groups:
+            if before is not None and (both := self._together(before, group)):
+                before = (both,)
+                continue
+            if before is not None:
+                yield before
+            before = group
+        if before is not None:
+            yield before
+
+    def _together(self, one: Group, other: Group) -> Words | None:
+        first, second = one[0], other[0]
+        if len(one) + len(other) > 2 or not (
+            isinstance(first, Words) and isinstance(second, Words)
+        ):
+            return None
+        if not all(_may_be_another(words) and words.field is None for words in (first, second)):
+            return None
+        text = first.text + second.text
+        return Words(text, prefix=second.prefix) if self._count(text) else None
+
+    def _apart(self, typed: str) -> str | None:
+        """Two words of the index that were typed as one and stand side by side: `tiktok`."""
+        for cut in range(_SHORTEST_PART, len(typed) - _SHORTEST_PART + 1):
+            if self._count(typed[:cut]) and self._count(typed[cut:]):
+                both = f"{typed[:cut]} {typed[cut:]}"
+                if full_text.occurs(self._connection, Words(both)):
+                    return both
+        return None
+
+    def _with_part(self, part: str) -> list[str]:
+        """Words that hold a part, the most frequent first."""
+        if len(part) < _SHORTEST_PART or "\n" in part:
+            return []
+        found = [one for block in self._blocks for one in block.holding(part)]
+        found.sort(key=itemgetter(0), reverse=True)
+        return [word for _, word in found[:_MOST_PARTS]]
+
+    def _like(self, typed: str, allowed: int) -> list[str]:
+        """Words at most so many typing errors away, the likeliest first.
+
+        An error is a letter too many, too few, another, or two swapped (optimal string alignment).
+        """
+        if not allowed:
+            return []
+        from rapidfuzz.distance import OSA  # late: only for words that are not found
+        from rapidfuzz.process import extract
+
+        like: list[tuple[str, float]] = []
+        for block in self._blocks:
+            words = block.words()
+            found = extract(
+                typed, words, scorer=OSA.distance, score_cutoff=allowed, limit=_MOST_LIKE
+            )
+            like += [(word, distance) for word, distance, _ in found]
+        nearest = sorted(like, key=itemgetter(1))[:_MOST_LIKE]
+        return [
+            word
+            for word, *_ in sorted(
+                nearest, key=lambda one: (one[1], one[0][0] != typed[0], -self._count(one[0]))
+            )
+        ]
+
+    def _count(self, word: str) -> int:
+        """In how many tracks a word is: those of the block in whose range it is."""
+        at = bisect_right(self._firsts, word) - 1
+        return self._blocks[at].count(word) if at >= 0 else 0
+
+
+def _text(word: bytes) -> str:
+    return word.decode("utf-8", "replace")
+
+
+def _may_be_another(words: Words) -> bool:
+    return not (words.negated or words.optional or words.quoted)
+
+
+def _allowed(typed: str) -> int:
+    """How many errors a word may have. Guesses: short words are all alike."""
+    length = len(typed)
+    return 0 if length < 4 else 1 if length < 6 else 2
+
+
+def as_written(word: str, names: Iterable[str | None]) -> str:
+    """A word of the index as one of these names has it, in lower case."""
+    for name in names:
+        for chunk in (name or "").split():
+            if word in searchable(chunk).split():
+                return chunk.strip("\"'.,;:!?()[]").lower()
+    return word

@@ -1,0 +1,1 @@
+"""The rows of artwork, playlists and lyrics, and the tracks that they belong to."""

@@ -1,0 +1,1 @@
+"""The rows of work to do: hints and chunks, runs, and files given to readers."""

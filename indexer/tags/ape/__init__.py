@@ -1,0 +1,1 @@
+"""APEv2, and the formats that have no other tags -> tracks."""

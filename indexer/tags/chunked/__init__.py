@@ -1,0 +1,1 @@
+"""Files of chunks (WAV, AIFF, Wave64, CAF, DSF, DSDIFF) -> tracks."""

@@ -1,0 +1,1 @@
+"""Matroska and WebM: elements of EBML -> a track."""

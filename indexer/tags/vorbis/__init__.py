@@ -1,0 +1,1 @@
+"""FLAC and Ogg: Vorbis comments and stream info -> tracks."""

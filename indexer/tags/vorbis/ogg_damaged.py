@@ -1,0 +1,105 @@
+"""An Ogg file with damaged pages at its head -> its track, from the pages that are whole.
+
+A player synchronises again at the next page (RFC 3533, 5: "capture pattern"). So bytes that belong
+to no page are left out up to the first page of sound; if the comments are lost, or cannot be
+parsed, the stream info is read without them.
+"""
+
+from __future__ import annotations
+
+from struct import error
+from typing import TYPE_CHECKING, Final
+
+from indexer.tags import columns
+from indexer.tags.fast import ogg, ogg_pages
+from indexer.tags.fast.ogg_pages import HEADER_SIZE, LACING_LIMIT, NO_POSITION, NotPlain
+from indexer.tags.pieces import window_on
+from indexer.tags.vorbis import comments
+
+if TYPE_CHECKING:
+    from indexer.model import Track
+    from indexer.tags.pieces import Piece
+    from indexer.tags.window import Window
+
+REACH: Final = 2**16 + 512
+"""Bytes in which the next page is searched: a little more than the largest page (65 307)."""
+PAGES_LIMIT: Final = 300
+"""Maximum pages before the sound. A guess: a cover of a few MB, in pages of 64 KB."""
+GAPS_LIMIT: Final = 3
+"""Maximum places without a page, which cost two searches each. A guess."""
+MARK: Final = b"OggS\0"
+"""The beginning of each page: capture pattern and version."""
+
+
+def mended(window: Window) -> Window | None:
+    """A window on the pages, without what is between them; None if nothing is."""
+    pieces: list[Piece] = []
+    at = gaps = 0
+    for _ in range(PAGES_LIMIT):
+        end, position = _page_at(window, at)
+        if not end:
+            gaps += 1
+            following = _next_page(window, at + 1)
+            if following is None or gaps > GAPS_LIMIT:
+                break
+            at = following
+            continue
+        if position > 0:
+            break
+        inside = None
+        if gaps < GAPS_LIMIT and _page_at(window, end) == (0, 0):
+            inside = _next_page(window, at + 1)
+        if inside is None or inside >= end:
+            pieces.append((at, end))  # what follows is damaged, not this page
+            at = end
+        else:
+            gaps += 1
+            at = inside
+    pieces.append((at, window.size))
+    whole = sum(end - begin for begin, end in pieces) == window.size
+    return None if whole else window_on(window, *pieces)
+
+
+def without_comments(window: Window) -> Track | None:
+    """The track of Vorbis or Opus by its first page alone; None for another file, or no sound."""
+    stream = ogg.stream_alone(window, _last_position)
+    if stream is None or stream.length <= 0:
+        return None
+    codec = "vorbis" if ogg.VORBIS_HEAD in window.peek(0, HEADER_SIZE + LACING_LIMIT) else "opus"
+    stream.bitrate = stream.bitrate or columns.mean_bitrate(window.size, stream.length)
+    return comments.track(codec, stream, comments.together(()))
+
+
+def _page_at(window: Window, at: int) -> tuple[int, int]:
+    """The end of the page at an offset, and its position; zeros if no page is there."""
+    header = window.peek(at, HEADER_SIZE + LACING_LIMIT)
+    try:
+        _, position, _, _, lacing = ogg_pages.page_header(header, 0)
+    except (NotPlain, error):
+        return 0, 0
+    end = at + HEADER_SIZE + len(lacing) + sum(lacing)
+    return (end, position) if end <= window.size else (0, 0)
+
+
+def _next_page(window: Window, at: int) -> int | None:
+    found = window.peek(at, REACH).find(MARK)
+    return None if found < 0 else at + found
+
+
+def _last_position(window: Window, serial: int) -> int:
+    """The position of the last whole page of the stream near the end. Raises NotPlain without."""
+    begin = max(0, window.size - ogg_pages.TAILS[-1])
+    data = window.peek(begin, window.size - begin)
+    at = data.rfind(MARK)
+    while at >= 0:
+        try:
+            _, position, own, _, lacing = ogg_pages.page_header(data, at)
+        except (NotPlain, error):
+            own, position = serial, NO_POSITION
+        else:
+            if at + HEADER_SIZE + len(lacing) + sum(lacing) > len(data):
+                position = NO_POSITION
+        if own == serial and position > 0:
+            return position
+        at = data.rfind(MARK, 0, at)
+    raise NotPlain

@@ -1,0 +1,96 @@
+"""A FLAC or Ogg file -> its track: stream info, and Vorbis comments as columns."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from indexer.tags import columns, leading
+from indexer.tags.fast.flac import plain_flac
+from indexer.tags.fast.ogg import plain_ogg
+from indexer.tags.vorbis import comments
+
+if TYPE_CHECKING:
+    from indexer.model import Track
+    from indexer.tags.window import Window
+
+FIRST_PACKET = 28
+"""Offset of an Ogg file's first packet, which begins with the codec's name: after a page header of
+27 bytes and one lacing value (RFC 3533, 6)."""
+
+IDENTITY_SIZE = 32
+"""Bytes of that packet that are looked at."""
+
+
+def read(window: Window, suffix: bytes) -> Track:
+    return _read_flac(window) if suffix == b".flac" else _read_ogg(window, suffix)
+
+
+def _read_flac(window: Window) -> Track:
+    plain = plain_flac(window)
+    if plain is not None:
+        return comments.track(
+            "flac", plain.stream, plain.comments, has_picture=plain.has_picture, lossless=True
+        )
+    window.leave_to_mutagen()
+    leading.refuse_tags(window)
+    from indexer.tags.unreadable import UNREADABLE
+    from indexer.tags.vorbis import flac_damaged, mutagen_vorbis
+
+    try:
+        return mutagen_vorbis.read_flac(window)
+    except UNREADABLE:
+        if window.fault is None and (track := flac_damaged.read(window)) is not None:
+            return track
+        raise
+
+
+def _read_ogg(window: Window, suffix: bytes) -> Track:
+    track = _read_pages(window)
+    if track is not None:
+        return track
+    window.leave_to_mutagen()
+    leading.refuse_tags(window)
+    from indexer.tags.unreadable import UNREADABLE
+    from indexer.tags.vorbis import mutagen_vorbis
+
+    try:
+        return mutagen_vorbis.read_ogg(window, suffix, _packet(window))
+    except UNREADABLE:
+        if window.fault is None and (track := _read_damaged(window, suffix)) is not None:
+            return track
+        raise
+
+
+def _read_pages(window: Window) -> Track | None:
+    """The track of Vorbis or Opus, or None if mutagen must read the file."""
+    packet = _packet(window)
+    if not packet.startswith((b"\x01vorbis", b"OpusHead")):
+        return None
+    plain = plain_ogg(window)
+    if plain is None:
+        return None
+    window.is_measured = True  # its last page is whole
+    stream = plain.stream
+    stream.bitrate = stream.bitrate or columns.mean_bitrate(window.size, stream.length)
+    codec = "opus" if packet.startswith(b"OpusHead") else "vorbis"
+    return comments.track(codec, stream, plain.comments)
+
+
+def _read_damaged(window: Window, suffix: bytes) -> Track | None:
+    """The track of a file with damaged pages or comments; None if it is beyond repair."""
+    from indexer.tags.unreadable import UNREADABLE
+    from indexer.tags.vorbis import mutagen_vorbis, ogg_damaged
+
+    mended = ogg_damaged.mended(window)
+    if mended is not None:
+        if (track := _read_pages(mended)) is not None:
+            return track
+        with suppress(*UNREADABLE):
+            return mutagen_vorbis.read_ogg(mended, suffix, _packet(mended))
+    return ogg_damaged.without_comments(mended or window)
+
+
+def _packet(window: Window) -> bytes:
+    """The beginning of the first packet."""
+    return window.peek(0, FIRST_PACKET + IDENTITY_SIZE)[FIRST_PACKET:]

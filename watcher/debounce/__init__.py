@@ -1,0 +1,1 @@
+"""Events -> hints, each held until its files are complete."""

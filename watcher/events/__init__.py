@@ -1,0 +1,1 @@
+"""Watches on folders -> events, merged, in the terms of the daemon."""

@@ -1,0 +1,1 @@
+"""The daemon beside a disk -> hints for an index on another machine."""

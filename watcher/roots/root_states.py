@@ -1,0 +1,346 @@
+"""Checks of the disks, and watch faults -> the state of each root, and when to scan it next."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from indexer import paths
+from indexer.disk import filesystem
+from indexer.disk.mounts import Mount, can_hang, mounts_below, passes_share, read_mounts
+from indexer.settings import Settings
+from indexer.store.roots import MountRow, RootRow
+from watcher.events.fs_event import WatchCounts, remedy
+from watcher.log import EventLog
+from watcher.roots.polled import pass_pause_s
+from watcher.roots.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
+from watcher.roots.state import RootEvent, RootState, next_state
+
+_SETTLED = (RootState.WATCHING, RootState.POLLING)
+
+
+class RootCheck(Struct, frozen=True):
+    """The result of one check of the disks, for one root."""
+
+    row: RootRow
+    mounts: tuple[MountRow, ...]
+    """The disks that are accepted at it (the first) and below it."""
+    offline: str | None = None
+    """Why it is not there, and what to do."""
+    away: Mapping[bytes, str] = {}
+    """The same for mount points below it, by their folder."""
+    automounts: Mapping[bytes, Mount | None] = {}
+    """Automounts, by their folder (`b""` is the root): what is mounted there now; None where it has
+    expired."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is there with all its disks, of which none has expired."""
+        return not (self.offline or self.away or None in self.automounts.values())
+
+    def has_expired(self, path: bytes) -> bool:
+        """Whether a path in the root lies behind an automount that has expired."""
+        return any(
+            mount is None and paths.is_below(path, folder)
+            for folder, mount in self.automounts.items()
+        )
+
+    def returned_since(self, before: RootCheck) -> list[bytes]:
+        """Automounts at which something was mounted since, or mounted again."""
+        return [
+            folder
+            for folder, mount in self.automounts.items()
+            if mount is not None and mount != before.automounts.get(folder)
+        ]
+
+
+class Root(Struct):
+    """The daemon's knowledge of one root."""
+
+    check: RootCheck
+    is_polled: bool
+    """Whether the kernel reports no changes in it, so that nothing is watched."""
+    state: RootState = RootState.OFFLINE
+    reason: str = "start"
+    """Why changes may have been missed, for the log."""
+    told: str | None = None
+    """Why it is offline, as it was last logged."""
+    away_since_ms: int = 0
+    """Since when `why_away` says something (Unix milliseconds)."""
+    told_unwatched: tuple[int, frozenset[int]] = (0, frozenset())
+    """How many folders could not be watched, and for which errors, when that was last looked at."""
+    told_empty: bool = False
+    """Whether it was logged that there never was music in it."""
+    armed: WatchCounts = WatchCounts(0, {})
+    poll_at: float = 0.0
+    """When to scan the folders that are not watched; 0: never."""
+    pass_at: float = 0.0
+    """When to look at the times of polled folders before that; 0: not before."""
+    reconcile_at: float = 0.0
+    looked_at: float = 0.0
+    """When all of it was last scanned, because changes may have been missed or it was time."""
+    looked_at_ms: int = 0
+    """The same as Unix milliseconds; 0: not yet."""
+
+    @property
+    def row(self) -> RootRow:
+        """Its name and path."""
+        return self.check.row
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its disk was there at the last check."""
+        return self.state is not RootState.OFFLINE
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of it has been scanned since changes may last have been missed."""
+        return self.state in _SETTLED
+
+    def shares(self) -> frozenset[bytes]:
+        """The folders in it where a file system begins that may hang; they are polled."""
+        mounted = mounts_below(self.row.path, read_mounts())
+        return frozenset(
+            {folder for folder, mount in mounted.items() if can_hang(mount.fs_type)}
+            | {one.folder for one in self.check.mounts if can_hang(one.disk.fs_type)}
+        )
+
+    @property
+    def why_away(self) -> str:
+        """Why it, or a disk below it, is not there; empty: all is."""
+        return self.told or next(iter(self.check.away.values()), "")
+
+    def fs_type_of(self, path: bytes) -> str:
+        """The file system that holds a path in it."""
+        above = (mount for mount in self.check.mounts if paths.is_below(path, mount.folder))
+        return max(above, key=lambda mount: len(mount.folder)).disk.fs_type
+
+    def unwatched(self) -> list[bytes]:
+        """The folders to poll: all of it, or network disks and folders without a watch."""
+        if self.is_polled:
+            return self.polled_folders
+        return sorted({*self.polled_folders, *self.armed.unwatched})
+
+    @property
+    def polled_folders(self) -> list[bytes]:
+        """Of these, those in which nothing at all can be watched."""
+        if self.is_polled:
+            return [b""]
+        return [
+            mount.folder
+            for mount in self.check.mounts
+            if not filesystem.tells_changes(mount.disk.fs_type)
+        ]
+
+    def note_look(self, now: float) -> None:
+        """Note that all of it is looked at now, by the loop's clock."""
+        self.looked_at, self.looked_at_ms = now, time.time_ns() // 1_000_000
+
+    def move(self, event: RootEvent) -> None:
+        """Move its state by an event."""
+        self.state = next_state(self.state, event, polled=self.is_polled)
+
+
+class Roots:
+    """All roots of one index, and how often changes in them may have been missed, by reason.
+
+    `let_go` is called with the id of a root that must not be watched any more, because its disk is
+    gone or the root was removed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        let_go: Callable[[int], None],
+        asleep: Asleep | None = None,
+    ) -> None:
+        self.recoveries: Counter[str] = Counter()
+        self.probe_at = -math.inf
+        """When the disks are to be checked."""
+        self._settings = settings
+        self._log = log
+        self._let_go = let_go
+        self._asleep = asleep or probe(settings.asleep_command)
+        self._roots: dict[int, Root] = {}
+
+    def __iter__(self) -> Iterator[Root]:
+        return iter(list(self._roots.values()))
+
+    def get(self, root_id: int) -> Root | None:
+        """One root, if the index still has it."""
+        return self._roots.get(root_id)
+
+    def has(self, root_id: int) -> bool:
+        """Whether the index still has a root, and its disk was there at the last check."""
+        root = self._roots.get(root_id)
+        return root is not None and root.is_there
+
+    def name_of(self, root_id: int) -> str:
+        """Its name, for users."""
+        root = self._roots.get(root_id)
+        return str(root_id) if root is None else root.row.name
+
+    def touches(self, root_id: int, _folder: bytes, _has_expired: bool) -> bool:  # noqa: FBT001
+        """Whether a check of the disks opens the automounts of a root.
+
+        Not of one that is watched: each look-up would keep it mounted.
+        """
+        root = self._roots.get(root_id)
+        return root is None or not root.is_settled
+
+    def rests(self, root_id: int, path: bytes) -> bool:
+        """Whether a path lies behind an automount that has expired."""
+        root = self._roots.get(root_id)
+        return root is not None and root.check.has_expired(path)
+
+    def see(self, checks: Iterable[RootCheck]) -> bool:
+        """Take in a check of the disks of all roots of the index.
+
+        Whether an automount has returned, which may be opened and scanned now.
+        """
+        seen = {check.row.id: check for check in checks}
+        for root_id in self._roots.keys() - seen.keys():
+            self._let_go(root_id)
+            del self._roots[root_id]
+        has_returned = False
+        for root_id, check in seen.items():
+            root = self._roots.get(root_id)
+            if root is None or root.row != check.row:
+                if root is not None:
+                    self._let_go(root_id)
+                root = self._roots[root_id] = Root(check, self._is_polled(check))
+            has_returned |= self._judge(root, check)
+        return has_returned
+
+    def _judge(self, root: Root, now: RootCheck) -> bool:
+        before, was_away = root.check, bool(root.why_away)
+        back: list[bytes] = []
+        if root.is_settled:  # what was not opened is unchanged
+            kept = {one: why for one, why in before.away.items() if one in now.automounts}
+            now = replace(now, away={**kept, **now.away})
+        root.check = now
+        if now.offline is not None:
+            if root.told != now.offline:
+                self._log.warning(
+                    "offline",
+                    root=root.row.name,
+                    reason=now.offline.removeprefix(f"{root.row.name}: "),
+                )
+            self._let_go(root.row.id)
+            root.move(RootEvent.LOST)
+        elif not root.is_there:
+            if root.told is not None:
+                self._log.info("online", root=root.row.name, away_s=_seconds(root.away_since_ms))
+            root.move(RootEvent.FOUND)
+        elif (before.mounts, before.away) != (now.mounts, now.away):
+            self.doubt(root, "mounts changed", "; ".join(now.away.values()) or "all there")
+        elif root.state is not RootState.DOUBTED and (back := now.returned_since(before)):
+            self.doubt(root, "automount returned", os.fsdecode(b", ".join(back)) or root.row.name)
+        root.told = now.offline
+        if root.why_away and not was_away:
+            root.away_since_ms = time.time_ns() // 1_000_000
+        root.is_polled = self._is_polled(now)
+        return bool(back)
+
+    def _is_polled(self, check: RootCheck) -> bool:
+        own = check.mounts[0].disk.fs_type
+        return (
+            check.row.name in self._settings.polled
+            or not filesystem.tells_changes(own)
+            or passes_share(check.row.path, read_mounts())
+        )
+
+    def doubt(self, root: Root, reason: str, detail: str) -> None:
+        """Note that changes may have been missed: all of it is scanned again."""
+        if root.is_there:
+            self.recoveries[reason] += 1
+            root.reason = reason
+            self._log.warning(reason, root=root.row.name, detail=detail, action="rescan")
+            root.move(RootEvent.DOUBT)
+
+    def doubt_absent(self, root_ids: Iterable[int]) -> None:
+        """Doubt roots that went offline after the last check, so that a scan has skipped them."""
+        for root_id in root_ids:
+            root = self._roots.get(root_id)
+            if root is not None:
+                root.move(RootEvent.DOUBT)
+                self.hurry()
+
+    def hurry(self) -> None:
+        """Have the disks checked in this turn of the loop, or the next one."""
+        self.probe_at = -math.inf
+
+    def settle(self, root: Root, now: float) -> None:
+        """Note that all of it was scanned: plan when that is to be done again."""
+        root.move(RootEvent.SCAN_DONE)
+        root.note_look(now)
+        self.plan_poll(root, now)
+        self.plan_reconcile(root, now)
+
+    def plan_poll(self, root: Root, now: float) -> None:
+        """Plan the next scan of folders that are not watched, if there are any."""
+        root.poll_at = now + self._settings.poll_interval if root.unwatched() else 0.0
+        self.plan_pass(root, now)
+
+    def plan_pass(self, root: Root, now: float, cost_s: float = 0.0) -> None:
+        """Plan the next look at the times of folders, by what the last one cost.
+
+        None where an automount would never expire, since each look keeps it mounted.
+        """
+        pause = pass_pause_s(self._settings.poll_interval, cost_s)
+        is_free = bool(root.polled_folders) and not root.check.automounts
+        root.pass_at = 0.0 if pause is None or not is_free else now + pause
+
+    def plan_reconcile(self, root: Root, now: float) -> None:
+        """Plan the next full scan, if that is set."""
+        local = datetime.now()  # noqa: DTZ005 - the hour in the settings is a local one
+        settings = self._settings
+        pause = pause_s(settings.reconcile_interval, settings.reconcile_hour, local)
+        root.reconcile_at = 0.0 if pause is None else now + pause
+
+    def may_wake(self, root: Root, now: float) -> bool:
+        """Whether to scan all of it now; if its disk sleeps, it is checked again in an hour."""
+        asleep = self._asleep(root.row.path)
+        most_age_s = self._settings.reconcile_max_age * HOUR_S
+        if may_look(asleep, age_s=now - root.looked_at, most_age_s=most_age_s):
+            return True
+        root.reconcile_at = now + ASLEEP_PAUSE_S
+        return False
+
+    def tell_empty(self, root: Root, reason: str | None) -> None:
+        """Log once that there never was music in a root."""
+        if reason is not None and not root.told_empty:
+            root.told_empty = True
+            self._log.warning("empty", root=root.row.name, reason=reason)
+
+    def tell_unwatched(self, root: Root) -> None:
+        """Log once for each reason that folders cannot be watched, with the remedy; and its end."""
+        unwatched = root.armed.unwatched
+        before, told = root.told_unwatched
+        if len(unwatched) == before:
+            return
+        counted = Counter(unwatched.values())
+        root.told_unwatched = len(unwatched), frozenset(counted)
+        for error in counted.keys() - told:
+            self._log.warning(
+                "unwatched",
+                root=root.row.name,
+                folders=counted[error],
+                action=f"polled every {self._settings.poll_interval:g} s",
+                mend=remedy(error, root.armed.watched + len(unwatched)),
+            )
+        if not unwatched:
+            self._log.info("watched again", root=root.row.name, folders=root.armed.watched)
+
+
+def _seconds(since_ms: int) -> int:
+    """How long ago a time was (Unix milliseconds)."""
+    return max(0, round(time.time() - since_ms / 1000))
