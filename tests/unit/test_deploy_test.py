@@ -59,9 +59,9 @@ def test_a_fast_check_ends_at_the_first_part_that_fails(checkout: Path) -> None:
     "words",
     [
         ("tests/unit",),
-        ("./tests/unit/test_scan.py",),
-        ("tests/unit/test_scan.py::test_a_file", "-k", "album"),
-        ("tests/unit/cli", "tests/unit/test_scan.py"),
+        ("./tests/unit/stages/test_scan.py",),
+        ("tests/unit/stages/test_scan.py::test_a_file", "-k", "album"),
+        ("tests/unit/cli", "tests/unit/stages/test_scan.py"),
     ],
     ids=" ".join,
 )

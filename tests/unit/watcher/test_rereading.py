@@ -13,7 +13,7 @@ from indexer.store import outdated
 from indexer.store.connection import Connection, select, write_transaction
 from indexer.tags import families
 from tests.corpus import plant, tagged
-from tests.unit.test_daemon import Stepped, changed, logged, stepped
+from tests.unit.watcher.test_daemon import Stepped, changed, logged, stepped
 
 __all__ = ("changed", "logged", "stepped")  # fixtures
 

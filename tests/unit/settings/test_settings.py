@@ -15,7 +15,7 @@ from indexer.errors import SettingsError
 from indexer.settings import KEYS, Settings, check_suffixes
 from indexer.settings.settings_file import key_lines, load
 
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "config.example.toml"
+EXAMPLE = Path(__file__).parents[3] / "deploy" / "config.example.toml"
 READERS = frozenset({b".ogg", b".mp3"})
 
 
