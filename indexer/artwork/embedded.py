@@ -20,8 +20,7 @@ from indexer.artwork.model import Embedded, PictureKey, PictureSource
 from indexer.disk.descent import OpenFolders
 from indexer.tags import leading
 from indexer.tags.chunked.chunk_sizes import LAYOUTS, chunks_of, first
-from indexer.tags.pieces import window_on
-from indexer.tags.window import Window
+from indexer.tags.window import Window, window_on
 
 _BROKEN = (ValueError, error, IndexError, OverflowError)
 HASH_BYTES: Final = 16

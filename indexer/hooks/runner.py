@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,6 @@ from indexer.errors import CannotDo, DatabaseMissing, LogLost
 from indexer.hooks import events, receivers
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived
-from indexer.hooks.served import Served
 from indexer.hooks.wakeup import Wakeup
 from indexer.runs.lock import is_log_lost, lock_info, log_inodes
 from indexer.settings import Settings
@@ -39,6 +38,8 @@ _RETRY_FIRST_S: Final = 1.0
 _RETRY_LONGEST_S: Final = 600.0
 _STOP_S: Final = 1.0
 """Threads in the middle of an attempt are left behind then: it is repeated at the next start."""
+_MOST_BYTES: Final = 1 << 20
+"""Of the lock file; more than names and tokens of hooks ever take. A guess."""
 
 
 def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
@@ -253,3 +254,34 @@ class HookThread(threading.Thread):
             "hook %s: its receiver wants no more (410); indexer hooks --enable %s starts it again",
             self.hook.name, self.hook.name,
         )  # fmt: skip
+
+
+class Served:
+    """The token of the index that each hook was served from, by its name.
+
+    Kept in the lock file of `indexer hooks`: an index does not know that it has taken the place of
+    another one, and a hook that its table lacks would count as new. Its receiver would miss all
+    that the other index had told it of.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        """Guards the file and `_tokens`: each hook has a thread."""
+        self._tokens: dict[str, str] = {}
+        with suppress(msgspec.DecodeError, msgspec.ValidationError):  # empty, or cut by a kill
+            self._tokens = msgspec.json.decode(os.pread(fd, _MOST_BYTES, 0), type=dict[str, str])
+
+    def token_of(self, name: str) -> str | None:
+        """The index that a hook was last served from; None: it never was, as far as is known."""
+        with self._lock:
+            return self._tokens.get(name)
+
+    def note(self, name: str, token: str) -> None:
+        """A hook is served from the index with this token now."""
+        with self._lock:
+            if self._tokens.get(name) != token:
+                self._tokens[name] = token
+                content = msgspec.json.encode(self._tokens)
+                os.ftruncate(self._fd, 0)
+                os.pwrite(self._fd, content, 0)

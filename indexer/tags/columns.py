@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
 from indexer.tags import further
-from indexer.tags.misread import misread
+from indexer.tags.code_pages import misread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,9 +8,8 @@ from indexer.model import Track
 from indexer.tags import NoAudio, Refused, leading, mpeg_search
 from indexer.tags.families import FAMILIES, SUFFIXES_OF_FAMILIES, Family, family_of
 from indexer.tags.id3 import id3_tag, id3v1
-from indexer.tags.pieces import window_on
 from indexer.tags.unreadable import UNREADABLE
-from indexer.tags.window import Window
+from indexer.tags.window import Window, window_on
 
 __all__ = ("FAMILIES", "Family", "family_of", "read")
 

@@ -1,4 +1,4 @@
-"""An open file -> a bounded view of it for mutagen: no read beyond the end, no lost error."""
+"""An open file, or pieces of one -> a bounded view no lost error, no read past the end."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from indexer.tags.further import NOTHING, Keep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BLOCK = 8 * 1024
 """Bytes per read. A guess: enough for most tags without their pictures, and little more."""
@@ -25,21 +28,21 @@ SEEKS = 2**17
 """Maximum seeks in one file, so that an endless loop ends. A guess: WavPack without a length needs
 one for each block, so this is 18 hours of music."""
 
-
 BUDGET = 3 * 2**20
 """Maximum bytes of one file that are read with `ours_only`. A guess: enough for a comment of
 megabytes, and a file of headers only ends after 0.1 s."""
 
 
-class Declined(Exception):
-    """Our own readers leave this file to mutagen, which has no bounds of its own."""
-
-
 Part = tuple[int, int]
 """Offsets of the beginning and the end of a piece of a file."""
-
 ReadAt = Callable[[int, int], bytes]
 """(offset, size) -> the bytes there: `pread`, if the file offers it as `read_at`."""
+Piece = tuple[int, int]
+"""Begin and end in the file."""
+
+
+class Declined(Exception):
+    """Our own readers leave this file to mutagen, which has no bounds of its own."""
 
 
 class Window:
@@ -232,3 +235,32 @@ class Window:
 def _seek_and_read(file: BinaryIO, at: int, size: int) -> bytes:
     file.seek(at)
     return file.read(size)
+
+
+class _Pieces:
+    """The part of a file that a `Window` needs, made of pieces; all bounds are the first window's.
+
+    An error of a read is also that window's `fault`.
+    """
+
+    def __init__(self, window: Window, pieces: Sequence[Piece]) -> None:
+        self._window = window
+        self._pieces = pieces
+        self.keep_tags = window.keep
+
+    def seek(self, _offset: int, _whence: int) -> int:
+        """The size of all pieces: a `Window` seeks to the end only."""
+        return sum(end - begin for begin, end in self._pieces)
+
+    def read_at(self, at: int, size: int) -> bytes:
+        """The bytes there; fewer at the end of a piece."""
+        for begin, end in self._pieces:
+            if at < end - begin:
+                return self._window.fetch(begin + at, min(size, end - begin - at))
+            at -= end - begin
+        return b""
+
+
+def window_on(window: Window, *pieces: Piece) -> Window:
+    """A window on these pieces, one behind the other; each is within the file."""
+    return Window(cast("BinaryIO", _Pieces(window, pieces)), ours_only=window.ours_only)

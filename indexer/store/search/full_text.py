@@ -13,8 +13,7 @@ import msgspec
 
 from indexer.store.connection import Connection, select
 from indexer.store.search.index_rows import row_of, texts_of
-from indexer.store.search.likeness import EXACT, Likeness
-from indexer.store.search.query import Question, Term, Words
+from indexer.store.search.query import EXACT, Likeness, Question, Term, Words
 
 if TYPE_CHECKING:
     from typing import TypeGuard

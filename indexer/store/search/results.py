@@ -15,8 +15,7 @@ from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.schema.views import TOLD_PATH_OF_TRACKS
 from indexer.store.search import full_text, index_rows
 from indexer.store.search.folding import fold
-from indexer.store.search.likeness import Likeness
-from indexer.store.search.query import Question
+from indexer.store.search.query import Likeness, Question
 from indexer.store.view_rows import library_rows, rows
 
 _Found = TypeVar("_Found")

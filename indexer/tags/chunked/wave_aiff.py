@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from indexer.tags import columns, further
 from indexer.tags.chunked.chunk_sizes import LAYOUTS, UNFILLED, chunks, chunks_of, first
 from indexer.tags.chunked.wave_format import Stream, wave_stream
+from indexer.tags.code_pages import legacy_text
 from indexer.tags.fast.id3 import Tag
 from indexer.tags.id3 import id3_tag, mutagen_id3
-from indexer.tags.misread import legacy_text
 
 if TYPE_CHECKING:
     from indexer.model import Track

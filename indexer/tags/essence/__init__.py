@@ -20,8 +20,7 @@ from struct import error
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import leading
-from indexer.tags.essence.bounds import end_of_sound
-from indexer.tags.essence.unknown import UnknownSound
+from indexer.tags.essence.bounds import UnknownSound, end_of_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +38,13 @@ PIECE: Final = 4 * 1024
 would tell no more in a compressed stream, and each KB takes 1 us."""
 
 OF_THEIR_OWN: Final = {
-    b".flac": "flac",
-    b".ogg": "ogg",
-    b".mka": "matroska",
-    b".wv": "wavpack",
-    b".m4a": "mp4",
+    b".flac": ("flac_ogg", "essence_of_flac"),
+    b".ogg": ("flac_ogg", "essence_of_ogg"),
+    b".mka": ("containers", "essence_of_matroska"),
+    b".wv": ("containers", "essence_of_wavpack"),
+    b".m4a": ("containers", "essence_of_mp4"),
 }
-"""Formats whose sound is more than one piece of the file."""
+"""Formats whose sound is more than one piece of the file -> a module here, and its function."""
 CHUNKED: Final = frozenset({b".wav", b".aiff", b".dff", b".dsf", b".wma", b".caf", b".w64"})
 """Formats whose readers say where the sound is; tags may stand on both sides of it."""
 MPEG: Final = frozenset({"mp1", "mp2", "mp3"})
@@ -72,21 +71,21 @@ def _essence(window: Window, codec: str) -> bytes:
     suffix = _suffix_at(window, begin)
     if suffix in OF_THEIR_OWN:
         if begin:
-            from indexer.tags.pieces import window_on
+            from indexer.tags.window import window_on
 
             window = window_on(window, (begin, window.size))
             window.sound = [(start - begin, end - begin) for start, end in parts]
-        return _of_its_own(OF_THEIR_OWN[suffix])(window, codec)
+        return _of_its_own(*OF_THEIR_OWN[suffix])(window, codec)
     if suffix not in CHUNKED:
         parts = [(begin, end_of_sound(window))]
     return digest(codec, *middle(window, parts))
 
 
 @cache
-def _of_its_own(module: str) -> Callable[[Window, str], bytes]:
+def _of_its_own(module: str, function: str) -> Callable[[Window, str], bytes]:
     """Import the module when its first file comes."""
     of_it: Callable[[Window, str], bytes]
-    of_it = import_module(f"indexer.tags.essence.{module}").essence_of
+    of_it = getattr(import_module(f"indexer.tags.essence.{module}"), function)
     return of_it
 
 

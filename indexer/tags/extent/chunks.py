@@ -1,7 +1,8 @@
-"""A file of chunks (WAV, AIFF, DSDIFF, Wave64, CAF) -> the share that is there, by their sizes.
+"""A file of chunks (WAV, AIFF, DSDIFF, Wave64, CAF) or boxes (MP4) -> the share that is there.
 
-A size that was never filled in says nothing, nor one that the size of the whole contradicts: some
-writers put the size of the file, or one near 2**31, where that of the sound belongs.
+By their sizes, and by where the outer boxes end (ISO/IEC 14496-12, 4.2). A size that was never
+filled in says nothing, nor one that the size of the whole contradicts: some writers put the size of
+the file, or one near 2**31, where that of the sound belongs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ UNFILLED: Final = 0x7000_0000
 SLACK: Final = 128
 """Bytes that may be missing: headers that were counted as sound. A guess."""
 MOST: Final = 1 << 62
+BOXES_LIMIT: Final = 256
+"""Maximum boxes; the fragments of a longer file are not followed. A guess."""
+BOX_HEADER: Final = 16
+NEEDED: Final = frozenset((b"mdat", b"moov", b"moof"))
+"""Boxes whose end is missed. Others may be padding."""
 
 
 class Chunk(NamedTuple):
@@ -32,7 +38,7 @@ class Chunk(NamedTuple):
     """Offset of the next."""
 
 
-def share_there(window: Window, begin: int) -> float | None:
+def share_of_chunks(window: Window, begin: int) -> float | None:
     """See `extent.share_there`."""
     head = window.glance(begin, 24)
     match head[:4]:
@@ -101,3 +107,21 @@ def _of_caf(window: Window, at: int) -> Iterator[Chunk]:
             return
         at += 12 + size
         yield Chunk(at, at)
+
+
+def share_of_boxes(window: Window, begin: int) -> float | None:
+    """See `extent.share_there`."""
+    at = begin
+    for _ in range(BOXES_LIMIT):
+        header = window.glance(at, BOX_HEADER)
+        if len(header) < 8:
+            return None
+        size = int.from_bytes(header[:4])
+        if size == 1 and len(header) == BOX_HEADER:
+            size = int.from_bytes(header[8:])
+        if size < 8 or not header[4:8].isalnum():
+            return None
+        at += size
+        if at > window.size:
+            return window.size / at if header[4:8] in NEEDED and at < 1 << 62 else None
+    return None

@@ -24,9 +24,10 @@ from indexer.tags.fast.ogg_pages import (
     NotPlain,
     Packet,
     last_position,
+    longest_packet,
     page_header,
+    start_of,
 )
-from indexer.tags.fast.ogg_start import longest_packet, start_of
 from indexer.tags.vorbis.comments import (
     COUNT_LIMIT,
     KEPT,

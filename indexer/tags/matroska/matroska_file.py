@@ -1,7 +1,9 @@
 """A Matroska or WebM file -> its track: stream info of its first sound, tags, and attachments.
 
-Source: RFC 9559 (Matroska), 5. Texts, codecs and the length of recordings are left to the modules
-beside this one.
+Texts and the length of recordings are left to the modules beside this one.
+
+Sources: RFC 9559 (Matroska), 5; the Matroska Codec Specifications (draft-ietf-cellar-codec);
+RFC 9639, 8.2 (STREAMINFO); the ALAC magic cookie description of Apple's open source decoder.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct, field
 
 from indexer.tags import NoAudio, columns
-from indexer.tags.chunked.wave_format import Stream
+from indexer.tags.chunked.wave_format import WAVE_CODECS, Stream
 from indexer.tags.families import MAY_BE_SILENT
 from indexer.tags.matroska import blocks, tag_texts
-from indexer.tags.matroska.codecs import LOSSLESS, PRIVATE_LIMIT, codec_of, refine
 from indexer.tags.matroska.ebml import HEADER, Element, Elements
 from indexer.tags.matroska.parts import ATTACHMENTS, INFO, TAGS, TRACKS, Parts, parts_of, segment_of
+from indexer.tags.vorbis.comments import OPUS_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,27 @@ TEXT_LIMIT: Final = 64 * 1024
 DEFAULT_SCALE: Final = 1_000_000
 """Nanoseconds of a tick (RFC 9559, 5.1.2.9)."""
 
+NUMBERS_OF_SOUND: Final = {
+    0xD7: "number",
+    0x73C5: "uid",
+    0x83: "type",
+    0x88: "is_default",
+    0x23E383: "frame_ns",
+}
+"""IDs of the integers of a track entry -> fields of `Sound`."""
+CODECS: Final = {
+    "A_MPEG/L1": "mp1",
+    "A_MPEG/L2": "mp2",
+    "A_MPEG/L3": "mp3",
+    "A_TTA1": "tta",
+    "A_WAVPACK4": "wavpack",
+    "A_MPC": "musepack",
+}
+"""Codecs whose name is not the first word of their ID."""
+LOSSLESS: Final = frozenset({"alac", "flac", "mlp", "pcm", "truehd", "tta", "wavpack"})
+PRIVATE_LIMIT: Final = 64
+"""Bytes read of a codec's private data."""
+
 
 class Sound(Struct):
     """What a track entry tells (RFC 9559, 5.1.4.1)."""
@@ -52,16 +75,6 @@ class Sound(Struct):
     name: str = ""
     frame_ns: int = 0
     stream: Stream = field(default_factory=lambda: Stream(0.0, 0, 8000, 1, 0))
-
-
-NUMBERS_OF_SOUND: Final = {
-    0xD7: "number",
-    0x73C5: "uid",
-    0x83: "type",
-    0x88: "is_default",
-    0x23E383: "frame_ns",
-}
-"""IDs of the integers of a track entry -> fields of `Sound`."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
@@ -231,3 +244,30 @@ def _has_picture(elements: Elements, attachments: Element) -> bool:
         if kind.lower().startswith("image/") and size:
             return True
     return False
+
+
+def codec_of(codec_id: str, private: bytes) -> str:
+    """The name of a codec: `A_AAC/MPEG4/LC` is aac, `A_PCM/INT/LIT` is pcm."""
+    codec_id = codec_id.upper()
+    if codec_id == "A_MS/ACM":  # a WAVEFORMATEX
+        return WAVE_CODECS.get(int.from_bytes(private[:2], "little"), "wav")
+    if codec_id in CODECS:
+        return CODECS[codec_id]
+    name = codec_id.removeprefix("A_").partition("/")[0].lower()
+    return name if name.isascii() and name.isidentifier() else "matroska"
+
+
+def refine(stream: Stream, codec: str, private: bytes) -> None:
+    """Correct the rate, channels and depth of a stream by what its codec tells."""
+    match codec:
+        case "opus":
+            stream.sample_rate = OPUS_RATE
+        case "flac" if private[:4] == b"fLaC" and len(private) >= 8 + 18:
+            bits = int.from_bytes(private[8 + 10 : 8 + 18])
+            stream.sample_rate = bits >> 44 or stream.sample_rate
+            stream.channels = (bits >> 41 & 7) + 1
+            stream.bits_per_sample = (bits >> 36 & 31) + 1
+        case "alac" if len(private) >= 24:
+            stream.bits_per_sample = private[5]
+            stream.channels = private[9] or stream.channels
+            stream.sample_rate = int.from_bytes(private[20:24]) or stream.sample_rate

@@ -6,6 +6,7 @@ Sources: ISO 14496-12, 8.2.2 (`mvhd`), 8.4.2 (`mdhd`), 8.4.3 (`hdlr`), 8.6.1.2 (
 
 from __future__ import annotations
 
+from io import BytesIO
 from struct import iter_unpack, unpack_from
 from typing import TYPE_CHECKING, Final
 
@@ -130,11 +131,31 @@ def _entry(window: Window, table: Box | None) -> Entry:
     if entry is not None:
         return entry
     window.leave_to_mutagen()
-    from indexer.tags.mp4 import mutagen_mp4
-
-    entry = mutagen_mp4.entry_of(entries)
+    entry = _by_mutagen(entries)
     if entry is None:  # it does not say more than its header
         channels, depth, rate = unpack_from(">16x2H4xI", entries, 8)
         entry = Entry(0, rate >> 16, channels, depth, entries[4:8].decode("latin-1"))
     refine(entry, entries)
     return entry
+
+
+def _by_mutagen(entries: bytes) -> Entry | None:
+    """The first of these entries, which begin with their header; None if mutagen refuses it.
+
+    It is imported when the first file needs it.
+    """
+    from mutagen.mp4._as_entry import ASEntryError, AudioSampleEntry
+    from mutagen.mp4._atom import Atom, AtomError
+
+    file = BytesIO(entries)
+    try:
+        entry = AudioSampleEntry(Atom(file), file)
+    except (ASEntryError, AtomError, ValueError, LookupError):
+        return None
+    return Entry(
+        entry.bitrate,
+        entry.sample_rate,
+        entry.channels,
+        entry.sample_size,
+        entry.codec,
+    )

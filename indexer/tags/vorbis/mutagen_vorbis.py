@@ -14,7 +14,7 @@ from mutagen.oggvorbis import OggVorbis
 
 from indexer.tags import columns
 from indexer.tags.fast.ogg import OPUS_RATE
-from indexer.tags.fast.ogg_start import longest_packet, start_of
+from indexer.tags.fast.ogg_pages import longest_packet, start_of
 from indexer.tags.vorbis import comments
 
 if TYPE_CHECKING:

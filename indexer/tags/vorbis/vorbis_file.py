@@ -35,12 +35,12 @@ def _read_flac(window: Window) -> Track:
     window.leave_to_mutagen()
     leading.refuse_tags(window)
     from indexer.tags.unreadable import UNREADABLE
-    from indexer.tags.vorbis import flac_damaged, mutagen_vorbis
+    from indexer.tags.vorbis import damaged, mutagen_vorbis
 
     try:
         return mutagen_vorbis.read_flac(window)
     except UNREADABLE:
-        if window.fault is None and (track := flac_damaged.read(window)) is not None:
+        if window.fault is None and (track := damaged.read_flac(window)) is not None:
             return track
         raise
 
@@ -80,15 +80,15 @@ def _read_pages(window: Window) -> Track | None:
 def _read_damaged(window: Window, suffix: bytes) -> Track | None:
     """The track of a file with damaged pages or comments; None if it is beyond repair."""
     from indexer.tags.unreadable import UNREADABLE
-    from indexer.tags.vorbis import mutagen_vorbis, ogg_damaged
+    from indexer.tags.vorbis import damaged, mutagen_vorbis
 
-    mended = ogg_damaged.mended(window)
+    mended = damaged.mended(window)
     if mended is not None:
         if (track := _read_pages(mended)) is not None:
             return track
         with suppress(*UNREADABLE):
             return mutagen_vorbis.read_ogg(mended, suffix, _packet(mended))
-    return ogg_damaged.without_comments(mended or window)
+    return damaged.without_comments(mended or window)
 
 
 def _packet(window: Window) -> bytes:

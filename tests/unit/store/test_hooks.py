@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.hooks.served import Served
+from indexer.hooks.runner import Served
 from indexer.model import Problem, ProblemKind
 from indexer.store import hooks, problems
 from indexer.store.connection import Connection, open_index, write_transaction

@@ -8,7 +8,7 @@ from mutagen import id3
 
 from indexer import tags
 from indexer.tags import columns
-from indexer.tags.misread import misread
+from indexer.tags.code_pages import misread
 from tests import corpus
 
 REAL = [

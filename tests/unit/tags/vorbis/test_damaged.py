@@ -7,7 +7,7 @@ import pytest
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags.vorbis import ogg_damaged
+from indexer.tags.vorbis import damaged
 from indexer.tags.window import Window
 from tests import corpus
 
@@ -39,8 +39,7 @@ def test_bytes_between_the_first_pages_are_skipped(suffix: str, size: int) -> No
     whole = corpus.tagged(suffix, title="Debut")
     track = read(whole, suffix)
     for page in pages(whole)[:3]:
-        damaged = whole[:page] + junk(size) + whole[page:]
-        found = read(damaged, suffix)
+        found = read(whole[:page] + junk(size) + whole[page:], suffix)
         assert (found.title, found.duration) == (track.title, track.duration)
 
 
@@ -50,13 +49,13 @@ def test_damaged_comments_cost_only_the_comments(suffix: str) -> None:
     track = read(whole, suffix)
     _, second, third, *_ = pages(whole)
     mark = whole.index(b"\x03vorbis" if suffix == ".ogg" else b"OpusTags", second)
-    for damaged in (
+    for broken in (
         whole[:second] + b"\0" * (third - second) + whole[third:],
         whole[:second] + b"\xff" * 40 + whole[second + 40 :],
         whole[: mark + 8] + b"\xff" * 4 + whole[mark + 12 :],
         whole[:second] + whole[third:],
     ):
-        found = read(damaged, suffix)
+        found = read(broken, suffix)
         assert (found.title, found.duration, found.codec) == (None, track.duration, track.codec)
         assert (found.sample_rate, found.channels) == (track.sample_rate, track.channels)
 
@@ -85,9 +84,9 @@ def test_the_next_page_is_searched_in_bounds() -> None:
     whole = corpus.tagged(".oga", title="Debut")
     second = pages(whole)[1]
     with pytest.raises(tags.Refused):
-        read(whole[:second] + bytes(ogg_damaged.REACH) + whole[second:], ".oga")
+        read(whole[:second] + bytes(damaged.REACH) + whole[second:], ".oga")
 
 
 def test_a_file_of_pages_that_are_whole_needs_no_mending() -> None:
     for suffix in OGG:
-        assert ogg_damaged.mended(Window(io.BytesIO(corpus.tagged(suffix, title="x")))) is None
+        assert damaged.mended(Window(io.BytesIO(corpus.tagged(suffix, title="x")))) is None

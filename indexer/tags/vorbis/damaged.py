@@ -1,8 +1,12 @@
-"""An Ogg file with damaged pages at its head -> its track, from the pages that are whole.
+"""A FLAC or Ogg file that is damaged at its head -> its track, from the parts that are whole.
 
-A player synchronises again at the next page (RFC 3533, 5: "capture pattern"). So bytes that belong
-to no page are left out up to the first page of sound; if the comments are lost, or cannot be
+A player of Ogg synchronises again at the next page (RFC 3533, 5: "capture pattern"). So bytes that
+belong to no page are left out up to the first page of sound; if the comments are lost, or cannot be
 parsed, the stream info is read without them.
+
+In FLAC, comments mostly stand before pictures, in which a file ends that was cut there. Without
+comments it is refused: nothing of it is there but how long it was. Source: RFC 9639, 8 (metadata
+blocks).
 """
 
 from __future__ import annotations
@@ -10,16 +14,15 @@ from __future__ import annotations
 from struct import error
 from typing import TYPE_CHECKING, Final
 
-from indexer.tags import columns
-from indexer.tags.fast import ogg, ogg_pages
+from indexer.tags import columns, leading
+from indexer.tags.fast import flac, ogg, ogg_pages
 from indexer.tags.fast.ogg_pages import HEADER_SIZE, LACING_LIMIT, NO_POSITION, NotPlain
-from indexer.tags.pieces import window_on
 from indexer.tags.vorbis import comments
+from indexer.tags.window import window_on
 
 if TYPE_CHECKING:
     from indexer.model import Track
-    from indexer.tags.pieces import Piece
-    from indexer.tags.window import Window
+    from indexer.tags.window import Piece, Window
 
 REACH: Final = 2**16 + 512
 """Bytes in which the next page is searched: a little more than the largest page (65 307)."""
@@ -103,3 +106,29 @@ def _last_position(window: Window, serial: int) -> int:
             return position
         at = data.rfind(MARK, 0, at)
     raise NotPlain
+
+
+def read_flac(window: Window) -> Track | None:
+    """None if it ends elsewhere, or has no comments by then."""
+    begin = leading.end_of_tags(window)
+    at = begin + len(b"fLaC")
+    stream = found = None
+    for _ in range(flac.BLOCKS_LIMIT):
+        header = window.peek(at, flac.HEADER_SIZE)
+        size = int.from_bytes(header[1:])
+        content = at + flac.HEADER_SIZE
+        at = content + size
+        if len(header) < flac.HEADER_SIZE or at > window.size:
+            break
+        code = header[0] & ~flac.LAST
+        if code == flac.STREAM_INFO and size == flac.STREAM_INFO_SIZE:
+            stream = flac.stream_of(window.peek(content, size))
+        elif code == flac.COMMENTS and size <= flac.COMMENTS_LIMIT:
+            found, _ = comments.read_comments(window.peek(content, size), window.keep)
+        if header[0] & flac.LAST:
+            return None
+    else:
+        return None
+    if stream is None or found is None:
+        return None
+    return comments.track("flac", stream, found, has_picture=False, lossless=True)

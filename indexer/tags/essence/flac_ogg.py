@@ -1,10 +1,15 @@
-"""An Ogg file -> its essence: the last bytes of its packets, without the headers of pages.
+"""A FLAC or Ogg file -> its essence.
 
+FLAC has a checksum of its samples, also in Ogg; one file of a hundred has none, since its encoder
+wrote to a pipe or left it out: then it is the middle of its frames.
+
+Of other Ogg files it is the last bytes of their packets, without the headers of pages.
 A program that writes longer comments cuts all pages anew, so an offset in the file tells nothing,
 and the number of bytes of all packets is known only by reading each page. The packets at the end
 are found from the end. (Silence there is no trouble: it takes few bytes in Vorbis and Opus, so
 that these packets hold a minute of it, with the sound before it.)
-FLAC in Ogg has the checksum of its samples in its first packet. Source: RFC 3533, 6.
+
+Sources: RFC 9639, 8.2; RFC 3533, 6.
 """
 
 from __future__ import annotations
@@ -12,12 +17,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence
-from indexer.tags.essence.flac import of_stream_info
-from indexer.tags.essence.unknown import UnknownSound
+from indexer.tags.essence.bounds import UnknownSound, end_of_sound
 from indexer.tags.fast.ogg_pages import HEADER_SIZE, NotPlain, page_header
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
+
+INFO_AT: Final = 8
+INFO_SIZE: Final = 34
+NUMBERS_AT, MD5_AT = 10, 18
+"""Offsets in STREAMINFO: rate, channels, depth and the number of samples; MD5 of the samples."""
+NO_MD5: Final = bytes(16)
+LAST: Final = 0x80
+BLOCKS_LIMIT: Final = 1000
+"""Maximum blocks before the sound. A guess: a file has six."""
 
 FIRST_PACKET: Final = 28
 FLAC_INFO_AT: Final = FIRST_PACKET + 17
@@ -28,7 +41,38 @@ MARKS_LIMIT: Final = 64
 """Maximum places from which a row of pages is followed. A guess: the first is real."""
 
 
-def essence_of(window: Window, codec: str) -> bytes:
+def essence_of_flac(window: Window, codec: str) -> bytes:
+    """Raises UnknownSound if there are no frames."""
+    head = window.peek(0, INFO_AT + INFO_SIZE)
+    told = of_stream_info(head[INFO_AT:])
+    if told:
+        return told
+    begin = _first_frame(window)
+    return essence.digest(codec, *essence.middle(window, [(begin, end_of_sound(window))]))
+
+
+def of_stream_info(info: bytes) -> bytes:
+    """The essence that STREAMINFO tells; empty if it has no checksum."""
+    md5 = info[MD5_AT:INFO_SIZE]
+    if len(info) < INFO_SIZE or md5 == NO_MD5:
+        return b""
+    return essence.digest("flac", 0, info[NUMBERS_AT:INFO_SIZE])
+
+
+def _first_frame(window: Window) -> int:
+    """The offset behind the last block of metadata."""
+    at = 4
+    for _ in range(BLOCKS_LIMIT):
+        header = window.glance(at, 4)
+        if len(header) < 4:
+            break
+        at += 4 + int.from_bytes(header[1:])
+        if header[0] & LAST:
+            return at
+    raise UnknownSound
+
+
+def essence_of_ogg(window: Window, codec: str) -> bytes:
     """Raises UnknownSound where the file does not end with pages of one stream."""
     head = window.peek(0, FLAC_INFO_AT + 34)
     if head[FIRST_PACKET:].startswith(b"\x7fFLAC"):

@@ -1,8 +1,13 @@
-"""A FLAC file -> the share of its samples that is there, by the number of its last frame.
+"""A FLAC or Ogg file -> the share that is there, by its last frame or page.
 
-How many bytes it should have is told nowhere, since compression varies. Each frame has its number,
-or that of its first sample, with a checksum (RFC 9639, 9.1). One frame at the end that reaches the
-announced total shows that the file is whole; two with consecutive numbers, that it is not.
+FLAC: the share of its samples, by the number of its last frame. How many bytes it should have is
+told nowhere, since compression varies. Each frame has its number, or that of its first sample, with
+a checksum (RFC 9639, 9.1). One frame at the end that reaches the announced total shows that the
+file is whole; two with consecutive numbers, that it is not.
+
+Ogg: the largest share that can be there, where the file ends within a page. How long it should be
+is told nowhere. A stream that was recorded, or joined to another, may lack the flag of its end, but
+its pages are whole; one that was cut ends within a page (RFC 3533, 6).
 """
 
 from __future__ import annotations
@@ -25,6 +30,11 @@ HEADER: Final = 16
 MARKS: Final = (b"\xff\xf8", b"\xff\xf9")
 """Beginnings of frames with their own numbers, and with those of samples."""
 CANDIDATES: Final = 1000
+BITS: Final = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
+"""Code -> bits of a sample; 0 is the stream's own (RFC 9639, 9.1.4)."""
+PAGE_HEADER: Final = 27
+PAGE_REACHES: Final = (4 * 1024, 66 * 1024)
+"""Bytes at the end in which the last page is searched. The largest page has 65 307."""
 
 
 class Frame(NamedTuple):
@@ -44,7 +54,7 @@ class _Stream(NamedTuple):
     channels: int
 
 
-def share_there(window: Window, begin: int) -> float | None:
+def share_of_flac(window: Window, begin: int) -> float | None:
     """See `extent.share_there`."""
     info = window.glance(begin, STREAM_INFO)
     if len(info) < STREAM_INFO or info[4] & 0x7F:
@@ -158,10 +168,6 @@ def _block_size(code: int, told: bytes) -> int:
     return 1 << code
 
 
-BITS: Final = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
-"""Code -> bits of a sample; 0 is the stream's own (RFC 9639, 9.1.4)."""
-
-
 def _crc8(content: bytes) -> int:
     """Polynomial x^8 + x^2 + x + 1 (RFC 9639, 9.1.8)."""
     value = 0
@@ -177,3 +183,25 @@ def _crc_8_of(byte: int) -> int:
 
 
 CRC_8: Final = bytes(map(_crc_8_of, range(256)))
+
+
+def share_of_ogg(window: Window, begin: int) -> float | None:
+    """See `extent.share_there`: what it gives is never too small."""
+    for reach in PAGE_REACHES:
+        size = min(reach, window.size - begin)
+        tail = window.glance(window.size - size, size)
+        at = tail.rfind(b"OggS\0")
+        if at >= 0:
+            return _of_last_page(window.size, tail[at:])
+    return None
+
+
+def _of_last_page(size: int, page: bytes) -> float | None:
+    """`page` is from the beginning of the last page to the end of the file."""
+    if len(page) < PAGE_HEADER:
+        return size / (size + 1)
+    lacing = page[PAGE_HEADER : PAGE_HEADER + page[PAGE_HEADER - 1]]
+    if len(lacing) < page[PAGE_HEADER - 1]:
+        return size / (size + 1)
+    missing = PAGE_HEADER + len(lacing) + sum(lacing) - len(page)
+    return size / (size + missing) if missing > 0 else None
