@@ -14,9 +14,10 @@ from typing import Final
 import apsw
 
 from indexer import errors
-from indexer.store import changes, former, search_rows, tag_sets, tracks
+from indexer.store import changes, former, tag_sets, tracks
 from indexer.store.connection import Connection, file_name, select, select_value, write_transaction
 from indexer.store.schema.views import LATE_INDEXES
+from indexer.store.search import index_rows
 from indexer.store.sqlite_errors import explained
 
 _COPY: Final = "VACUUM INTO ?"
@@ -259,7 +260,7 @@ def end_seed(connection: Connection) -> None:
     """
     lacks = {name: select_value(connection, _LACKS_LATE_INDEX, (name,)) for name in LATE_INDEXES}
     lacking = [name for name, is_lacking in lacks.items() if is_lacking]
-    merges_seldom = search_rows.merges_seldom(connection)
+    merges_seldom = index_rows.merges_seldom(connection)
     if not (lacking or merges_seldom) or not select_value(connection, _IS_SEEDED):
         return
     if lacking:
@@ -285,10 +286,10 @@ def _merge_segments(connection: Connection) -> None:
     while changed >= _LEAST_CHANGES:
         before = connection.total_changes()
         with write_transaction(connection):
-            search_rows.merge_step(connection)
+            index_rows.merge_step(connection)
         changed = connection.total_changes() - before
     with write_transaction(connection):
-        search_rows.merge_steadily(connection)
+        index_rows.merge_steadily(connection)
 
 
 def purge_missing(connection: Connection, root_id: int, keep_days: int) -> int:

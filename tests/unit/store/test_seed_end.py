@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.store import search_rows, tracks, upkeep
+from indexer.store import tracks, upkeep
 from indexer.store.connection import Connection, select_value, write_transaction
-from indexer.store.views import LATE_INDEXES
+from indexer.store.schema.views import LATE_INDEXES
+from indexer.store.search import index_rows
 from tests.trees import known
 
 SEED, LATER = 20, 600
@@ -27,7 +28,7 @@ def add(connection: Connection, number: int) -> None:
         row = known(b"%d.mp3" % number, number)
         track_id = tracks.add(connection, row, None, 1, tracks.NOTHING_READ)
         texts = (f"title{number}", "artist", None, None, None, None, None, None, None)
-        search_rows.add_all(connection, [(track_id, texts)])
+        index_rows.add_all(connection, [(track_id, texts)])
 
 
 def segments(connection: Connection) -> int:
