@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from indexer.results.records import Track as Track
 
 _PLACES = {
-    "Album": "records",
-    "Artist": "records",
-    "Artwork": "records",
-    "Change": "records",
+    "Album": "results.records",
+    "Artist": "results.records",
+    "Artwork": "results.records",
+    "Change": "results.records",
     "ChangeKind": "model",
-    "FilePath": "records",
+    "FilePath": "results.records",
     "Index": "api",
     "IndexerError": "errors",
-    "PastTrack": "records",
-    "Playlist": "records",
-    "PlaylistItem": "records",
-    "Root": "records",
-    "Run": "records",
-    "Status": "records",
-    "Track": "records",
+    "PastTrack": "results.records",
+    "Playlist": "results.records",
+    "PlaylistItem": "results.records",
+    "Root": "results.records",
+    "Run": "results.records",
+    "Status": "results.records",
+    "Track": "results.records",
     "open": "api",
 }
 __all__ = [
