@@ -168,8 +168,8 @@ def give_back(connection: Connection) -> None:
     back to the system.
     """
     from indexer.spelling import plain
+    from indexer.store.checkpoint import checkpoint  # late: readers of files never load SQLite
     from indexer.store.search import index_rows
-    from indexer.store.upkeep import checkpoint  # late: readers of files never load SQLite
 
     checkpoint(connection)
     connection.pragma("shrink_memory")

@@ -25,6 +25,7 @@ from indexer.model import Hint
 from indexer.results import report
 from indexer.stages import derive
 from indexer.store import roots, tracks
+from indexer.store.checkpoint import written_whole
 from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.recovery import health
 from indexer.store.recovery.damage import Damage, Part
@@ -32,8 +33,8 @@ from indexer.store.recovery.rescue import Rescue
 from indexer.store.recovery.salvage import Salvage
 from indexer.store.recovery.twin import Twin, nothing_left
 from indexer.store.sidecars import artwork
-from indexer.store.sqlite_errors import UNREADABLE, explained
-from indexer.store.upkeep import written_whole
+from indexer.store.sqlite_errors import explained
+from indexer.store.statements import UNREADABLE
 from indexer.store.work import pending
 
 _TRIES: Final = 5

@@ -308,8 +308,8 @@ def _run_daemons(
 
 def _save_log(connection: Connection, database: Path) -> None:
     """Write all that stands in a deleted log, which only this process has, into the database."""
+    from indexer.store.checkpoint import empty_log
     from indexer.store.sqlite_errors import explained
-    from indexer.store.upkeep import empty_log
 
     connection.set_busy_timeout(_LONGEST_SAVING_MS)
     with suppress(errors.DatabaseError), explained(database):

@@ -11,7 +11,7 @@ from indexer import errors
 from indexer.process import give_back
 from indexer.runs.lock import is_log_lost, log_inodes, what_became
 from indexer.settings import Settings
-from indexer.store import upkeep
+from indexer.store.checkpoint import empty_log
 from indexer.store.connection import Connection, token_of
 
 _LOCK_PAUSE_S: Final = 0.02
@@ -101,7 +101,7 @@ class DatabaseFile:
             return
         self._connection.set_busy_handler(lambda _tries: False)
         try:
-            self.log_is_held = not upkeep.empty_log(self._connection)
+            self.log_is_held = not empty_log(self._connection)
         finally:
             self._connection.set_busy_handler(self._goes_on_waiting)
 

@@ -34,7 +34,7 @@ from indexer.readers.pool import ReaderPool
 from indexer.results import report
 from indexer.roots.open_roots import OpenRoots, open_roots
 from indexer.settings import Settings
-from indexer.shares.hanging import root_silent
+from indexer.shares.silence import root_silent
 from indexer.stages.batch import shape
 from indexer.stages.diff import Pair, Same, Vanished, compare
 from indexer.stages.extract import extract_in

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import click
 import msgspec
@@ -18,9 +18,6 @@ from indexer.cli.output import say
 from indexer.cli.terminal import count
 from indexer.errors import UsageError
 from indexer.paths import path_bytes
-
-if TYPE_CHECKING:
-    from indexer.cli.session import Session
 
 Row = Mapping[str, Any]
 _FORMS: Final = ("csv", "m3u", "m3u8", "json")
@@ -151,11 +148,17 @@ def path_of(row: Row) -> bytes:
     return str(row["path"]).encode()
 
 
+class _Keeper(Protocol):
+    """What keeps the choice for the whole command: its session."""
+
+    listing: Listing
+
+
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, _option: click.Parameter, value: object) -> None:
         if value:
-            session: Session = context.obj
-            setattr(session.listing, name, value)
+            keeper: _Keeper = context.obj
+            setattr(keeper.listing, name, value)
 
     return keep
 

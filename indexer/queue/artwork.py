@@ -7,25 +7,23 @@ the end of the queue. So it may run twice, and one that is lost costs a pause.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from indexer import errors
 from indexer.process import give_back
+from indexer.queue.orders.artwork_jobs import put_jobs
 from indexer.queue.orders.jobs import read_order
-from indexer.queue.orders.queues import ALIVE, ARTWORK_IDS, ARTWORK_JOBS, JobState, Queues
 from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
 from indexer.stages.artwork_wanted import forget_unwanted, kinds_wanted
-from indexer.store.sidecars import artwork
 from indexer.store.sidecars.artwork import OwnerKind
 
 if TYPE_CHECKING:
     from indexer.disk.tree import Tree
     from indexer.queue.workers.index_worker import IndexWorker
-    from indexer.store.connection import Connection
 
 _SLICE_S: Final = 1.0
 """How long one job works at the most, where no more urgent one of its process waits. A guess."""
@@ -85,44 +83,3 @@ def _work(
         worker.context.rates.add_totals(bytes_read=step.bytes_read, deferred_reads=step.read)
         done += step.chosen + step.read
     return done
-
-
-class LostJobs:
-    """Jobs that Redis takes for alive although their worker is gone, by what it shows for a lease.
-
-    A worker that is killed leaves its job `started`, or `queued` in no queue where it had just
-    taken it: no other job of this id would be enqueued then.
-    """
-
-    def __init__(self, queues: Queues, lease_s: float) -> None:
-        self._queues = queues
-        self._lease_s = lease_s
-        self._shown: dict[str, tuple[JobState, float]] = {}
-        """Id -> what was shown of a job that is in no queue, and since when."""
-
-    def drop(self, now: float) -> None:
-        """Delete those that have shown nothing new for the length of a lease."""
-        told = dict(zip(ARTWORK_IDS, self._queues.states(ARTWORK_IDS), strict=True))
-        alive = {job_id: state for job_id, state in told.items() if state.status in ALIVE}
-        waiting = self._queues.waiting() if alive else set()
-        before, self._shown = self._shown, {}
-        for job_id, state in alive.items():
-            if job_id in waiting:
-                continue
-            shown, since = before.get(job_id, (state, now))
-            if shown == state and now - since >= self._lease_s:
-                self._queues.drop(job_id)
-            else:
-                self._shown[job_id] = (state, since if shown == state else now)
-
-
-def put_jobs(
-    connection: Connection,
-    queues: Queues,
-    token: str,
-    kinds: Iterable[OwnerKind],
-) -> None:
-    """Enqueue a job for each kind of which something is due, unless one waits already."""
-    for kind in kinds:
-        if artwork.has_due(connection, kind):
-            queues.put_artwork(ARTWORK_JOBS[kind], {"index": token})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from indexer.queue.artwork import put_jobs
+from indexer.queue.orders.artwork_jobs import put_jobs
 from indexer.queue.orders.messages import ScanOrder
 from indexer.queue.orders.queues import scan_job
 from indexer.queue.workers.index_context import IndexContext, now_ms

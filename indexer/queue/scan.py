@@ -39,7 +39,6 @@ from indexer.store.connection import write_transaction
 from indexer.store.work import pending
 
 if TYPE_CHECKING:
-    from indexer.queue.workers.index_worker import IndexWorker
     from indexer.store.work.pending import PendingRow
 
 _SLICE_S: Final = 0.2
@@ -56,9 +55,9 @@ class _Running(Struct):
     """The one that it began with, which has the facts."""
 
 
-def run(worker: IndexWorker, raw: msgspec.Raw) -> None:
+def run(scanner: Scanner, raw: msgspec.Raw) -> None:
     """Do one slice of a scan. `raw` is a `ScanOrder` as JSON."""
-    worker.scanner.scan(raw)
+    scanner.scan(raw)
 
 
 class Scanner:

@@ -11,21 +11,10 @@ from indexer.disk.mounts import Mount, may_hang, read_mounts
 from indexer.disk.tree import Arguments, Tree
 from indexer.paths import is_ignored
 
-PATIENCE_S: Final = 5.0
-"""A share that sent nothing for so long does not answer. A guess."""
 _MOST_NAMES: Final = 4096
 """Limit of symbolic links in a path: one that has more is a loop."""
 
 T = TypeVar("T")
-
-
-def root_silent(path: bytes, what: str, root_id: int = 0) -> errors.RootSilent:
-    """The error for a root that does not answer; `what` completes `it ...`."""
-    return errors.RootSilent(
-        f"{os.fsdecode(path)} {what}; see whether its server runs and can be reached. Not one row "
-        "was changed, other roots go on, and it comes back by itself",
-        root_id,
-    )
 
 
 def is_share(path: bytes, mounts: Sequence[Mount] | None = None) -> bool:

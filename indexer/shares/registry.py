@@ -18,9 +18,9 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.disk.tree import Arguments
-from indexer.shares.hanging import PATIENCE_S, root_silent
 from indexer.shares.helper_client import Helper, Silent
 from indexer.shares.messages import Call
+from indexer.shares.silence import PATIENCE_S, root_silent
 
 _FIRST_PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 60.0

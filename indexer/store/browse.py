@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema.views import ADDED_AT, COVER, MOMENT
+from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _ALBUMS: Final = """
 SELECT tracks.album_id, catalog_albums.title, coalesce(catalog_albums.albumartist,

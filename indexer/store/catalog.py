@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from indexer.store.connection import Connection, insert_all, select, select_one, select_value
 from indexer.store.names import ARTISTS, GENRES, NameTable, remember
 from indexer.store.sidecars.artwork import Due
+from indexer.store.statements import Connection, insert_all, select, select_one, select_value
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """Artists, album artists and genres of one track."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from indexer import errors, paths
-from indexer.store.connection import Connection, insert_all, select, select_one, select_value
+from indexer.store.statements import Connection, insert_all, select, select_one, select_value
 
 if TYPE_CHECKING:
     from indexer.model import ChangeKind

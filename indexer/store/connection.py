@@ -1,6 +1,7 @@
 """A path -> an open, migrated, tuned connection to the index.
 
-Only the package `store` imports apsw.
+Only the package `store` imports apsw. Other packages find here what they do with a connection, too;
+modules of this package import that from `statements`.
 """
 
 from __future__ import annotations
@@ -9,22 +10,49 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_sqlites
-from indexer.store.sqlite_errors import UNREADABLE, damaged, explained, not_ours
+from indexer.store.sqlite_errors import damaged, explained, not_ours
+from indexer.store.statements import (
+    Connection,
+    Row,
+    end_reading,
+    insert_all,
+    read_transaction,
+    savepoint,
+    select,
+    select_one,
+    select_value,
+    write_transaction,
+)
 
-Connection = apsw.Connection
-Row = tuple[Any, ...]
-"""A result row; the statement determines the types."""
-Values = Sequence[Any]
+__all__ = (
+    "BUSY_TIMEOUT_S",
+    "Connection",
+    "Row",
+    "check_exists",
+    "check_not_emptied",
+    "end_reading",
+    "file_name",
+    "insert_all",
+    "leave_log",
+    "open_index",
+    "read_transaction",
+    "savepoint",
+    "select",
+    "select_one",
+    "select_value",
+    "token_of",
+    "tune",
+    "write_transaction",
+)
+
 BUSY_TIMEOUT_S: Final = 30.0
 _WAL_PAGES: Final = 4000
 """Pages between checkpoints. Measured: half the bytes written, compared with the default 1000."""
@@ -33,7 +61,6 @@ _SEED_WAL_PAGES: Final = 8000
 16 000 12 MB; but on a slow disk all waits while so many are moved."""
 _REST_CACHE_KIB: Final = 2048
 _SEED_CACHE_KIB: Final = 8192
-_IN_ONE_INSERT: Final = 32
 _WAL_KEEPS: Final = 16 * 1024 * 1024
 _WAL_PAUSE_S: Final = 0.005
 """Pause between attempts to switch a database to WAL. A guess."""
@@ -43,11 +70,6 @@ _IS_OURS: Final = """
 SELECT EXISTS (SELECT 1 FROM pragma_table_info('tracks') WHERE name = 'reader_version')
 """
 _HAS_TABLES: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)"
-_NOTE_STEP: Final = """
-INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
-VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
-"""
-errors.never_one_files(apsw.Error)
 _OWN_NAME: Final = "SELECT token FROM identity"
 
 
@@ -151,42 +173,6 @@ def _nothing_indexed(path: Path) -> errors.DatabaseMissing:
     )
 
 
-def select(connection: Connection, statement: str, values: Values = ()) -> Iterator[Row]:
-    """The rows of a query, lazily. Fetch all of them before writing."""
-    return iter(connection.execute(statement, values))
-
-
-def select_one(connection: Connection, statement: str, values: Values = ()) -> Row | None:
-    """The first row of a query, or None."""
-    first: Row | None = connection.execute(statement, values).fetchone()
-    return first
-
-
-def select_value(connection: Connection, statement: str, values: Values = ()) -> Any:  # noqa: ANN401 - SQL says which type
-    """The single value of a query; None without a row."""
-    first = select_one(connection, statement, values)
-    return None if first is None else first[0]
-
-
-def insert_all(connection: Connection, head: str, width: int, values: Sequence[object]) -> None:
-    """Insert rows of `width` values each, given flat; `head` is a statement up to VALUES.
-
-    One statement inserts several rows. Measured with short rows: 0.7 us a row in place of 1.2.
-    `head` should be INSERT OR FAIL, which an error leaves half done for the transaction to roll
-    back: so SQLite opens no savepoint, at which the full text would write all it holds in memory.
-    """
-    one = f"({', '.join('?' * width)})"
-    begin = 0
-    for rows in (_IN_ONE_INSERT, 1):
-        step = rows * width
-        end = begin + (len(values) - begin) // step * step
-        connection.executemany(
-            f"{head} VALUES {', '.join([one] * rows)}",
-            (values[at : at + step] for at in range(begin, end, step)),
-        )
-        begin = end
-
-
 def leave_log(connection: Connection) -> None:
     """Let a connection neither empty nor delete the log when it is closed."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -197,60 +183,6 @@ def tune(connection: Connection, *, seeding: bool) -> None:
     kib = _SEED_CACHE_KIB if seeding else _REST_CACHE_KIB
     connection.pragma("cache_size", -kib)
     connection.wal_autocheckpoint(_SEED_WAL_PAGES if seeding else _WAL_PAGES)
-
-
-@contextmanager
-def write_transaction(connection: Connection) -> Iterator[None]:
-    """One BEGIN IMMEDIATE ... COMMIT; any exception inside rolls it back.
-
-    A deferred transaction that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
-    busy timeout.
-    """
-    try:
-        connection.execute("BEGIN IMMEDIATE")  # inside the try: a signal may raise on return
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def savepoint(connection: Connection) -> Iterator[None]:
-    """A part of a write transaction that any exception inside rolls back by itself.
-
-    Not for large changes: SQLite keeps a copy of each page that is changed inside.
-    """
-    connection.execute("SAVEPOINT part")
-    try:
-        yield
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK TO part")
-            connection.execute("RELEASE part")
-        raise
-    connection.execute("RELEASE part")
-
-
-@contextmanager
-def read_transaction(connection: Connection) -> Iterator[None]:
-    """One snapshot for several queries."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        end_reading(connection)
-
-
-def end_reading(connection: Connection) -> None:
-    """End a transaction that wrote nothing.
-
-    SQLite may have ended it already because of damage, and may report that damage once more.
-    """
-    if connection.in_transaction:
-        with suppress(*UNREADABLE):
-            connection.execute("ROLLBACK")
 
 
 def _use_wal(connection: Connection, busy_timeout_s: float) -> None:
@@ -281,29 +213,9 @@ def _fill_if_empty(connection: Connection, busy_timeout_s: float) -> None:
     with write_transaction(connection):
         if select_value(connection, _HAS_TABLES):
             return
-        _create_tables(connection)
+        from indexer.store.tables import create_tables  # late: as below
 
-
-def _create_tables(connection: Connection) -> None:
-    for script in (schema.STEPS_TAKEN, *(script for _, script in schema.MIGRATIONS)):
-        for statement in schema.statements(script):
-            connection.execute(statement)
-    names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
-    connection.executemany(_NOTE_STEP, names)
-    from indexer.store.search import index_rows  # late: a reader makes no tables
-
-    index_rows.note_versions(connection)
-    index_rows.merge_seldom(connection)
-    connection.pragma("user_version", schema.SCHEMA_VERSION)
-
-
-def open_in_memory() -> Connection:
-    """A new, empty index without a file, for rows that are searched and thrown away."""
-    connection = Connection(":memory:", statementcachesize=200)
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    with write_transaction(connection):
-        _create_tables(connection)
-    return connection
+        create_tables(connection)
 
 
 def _migrate(path: Path) -> None:
@@ -332,8 +244,8 @@ def _migrate(path: Path) -> None:
 
 def _create(path: Path, group: str | None) -> None:
     """Create the index if there is no file."""
-    from indexer.store.creation import named_when_whole, prepare_folder  # late: as above
-    from indexer.store.upkeep import written_whole
+    from indexer.store.checkpoint import written_whole  # late: few commands make an index
+    from indexer.store.creation import named_when_whole, prepare_folder
 
     prepare_folder(path, group)
     if os.path.lexists(path):

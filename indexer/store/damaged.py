@@ -11,7 +11,7 @@ from typing import Final
 
 from indexer import paths
 from indexer.model import Problem, ProblemKind
-from indexer.store.connection import Connection, select, select_one, select_value
+from indexer.store.statements import Connection, select, select_one, select_value
 from indexer.tags.content import cut_short
 
 _OF_FILE: Final = """scrubs.track_id = tracks.id AND scrubs.flaw IS NOT NULL

@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.results.report import iso
-from indexer.store.connection import Connection, open_in_memory
 from indexer.store.search import index_rows
+from indexer.store.statements import Connection
+from indexer.store.tables import open_in_memory
 from indexer.store.tag_sets import TagSets
 from indexer.store.tracks import COLUMNS, COLUMNS_OF_TABLE, NOTHING_READ, Columns
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer.store import damaged
-from indexer.store.connection import Connection, select, select_one, select_value, write_transaction
+from indexer.store.statements import Connection, select, select_one, select_value, write_transaction
 
 _GET: Final = "SELECT cursor, received_at, attempts, error, disabled_at FROM hooks WHERE name = ?"
 _ADD: Final = "INSERT OR REPLACE INTO hooks (name, cursor, attempts) VALUES (?, ?, 0)"

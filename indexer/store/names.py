@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from indexer.spelling import plain
-from indexer.store.connection import Connection, select_one, select_value
+from indexer.store.statements import Connection, select_one, select_value
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")

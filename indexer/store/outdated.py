@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.paths import suffix_of
-from indexer.store.connection import Connection, select, select_value
+from indexer.store.statements import Connection, select, select_value
 from indexer.tags import READER_VERSION
 from indexer.tags.families import least_version
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from indexer import paths
 from indexer.artwork.model import Wanted
 from indexer.model import Problem, ProblemKind, Stamp
-from indexer.store.connection import Connection, select, select_one, select_value
+from indexer.store.statements import Connection, select, select_one, select_value
 from indexer.store.work import pending
 
 _GET: Final = """

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from indexer.disk.filesystem import Disk, same_inodes
 from indexer.paths import fits_utf8
-from indexer.store.connection import Connection, select, select_value
 from indexer.store.sidecars import playlists
+from indexer.store.statements import Connection, select, select_value
 from indexer.tags import READER_VERSION
 
 _SELECT: Final = "SELECT id, name, path FROM roots WHERE removed_at IS NULL ORDER BY id"

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from indexer.model import IndexedFile, Stamp
 from indexer.store import tracks
-from indexer.store.connection import Connection, select, select_one, select_value
+from indexer.store.statements import Connection, select, select_one, select_value
 
 _DUE: Final = """
 SELECT tracks.id FROM tracks LEFT JOIN scrubs ON scrubs.track_id = tracks.id

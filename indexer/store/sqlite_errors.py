@@ -16,21 +16,8 @@ from typing import Final
 import apsw
 
 from indexer import errors
+from indexer.store.statements import CORRUPT, UNREADABLE
 
-CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
-"""Raised by SQLite for a damaged file, or one that is not a database."""
-UNREADABLE: Final = (
-    *CORRUPT,
-    apsw.SQLError,
-    apsw.ConstraintError,
-    apsw.MismatchError,
-    apsw.TooBigError,
-    apsw.RangeError,
-    apsw.InternalError,
-    apsw.NotFoundError,
-    UnicodeDecodeError,
-)
-"""Exceptions that a correct statement may raise on a damaged index."""
 _OF_VALUES: Final = (
     *UNREADABLE, TypeError, ValueError, LookupError, AttributeError, ArithmeticError
 )  # fmt: skip

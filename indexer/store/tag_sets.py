@@ -12,9 +12,9 @@ from zlib import crc32
 
 import msgspec
 
-from indexer.store.connection import Connection, select, select_value
 from indexer.store.names import remember
 from indexer.store.search.index_rows import keep_current, tag_words
+from indexer.store.statements import Connection, select, select_value
 
 Values = dict[str, list[str]]
 

@@ -12,9 +12,9 @@ from indexer import errors, paths
 from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.store import tag_sets
 from indexer.store.changes import as_bytes, told
-from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema import TAG_COLUMNS
 from indexer.store.schema.views import ADDED_AT, MOMENT, TOLD_PATH
+from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _V = TypeVar("_V")
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from indexer import errors
 from indexer.store import changes, former, tag_sets, tracks
-from indexer.store.connection import Connection, file_name, select, select_value, write_transaction
+from indexer.store.checkpoint import empty_log
+from indexer.store.connection import file_name
 from indexer.store.schema.views import LATE_INDEXES
 from indexer.store.search import index_rows
 from indexer.store.sqlite_errors import explained
+from indexer.store.statements import Connection, select, select_value, write_transaction
 
 _COPY: Final = "VACUUM INTO ?"
 _NO_SYNC: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -51,8 +50,6 @@ SELECT EXISTS (SELECT 1 FROM tracks)
 _LEAST_CHANGES: Final = 2
 """A step of the merging that changes fewer rows than this has found nothing to do."""
 _DAY_MS: Final = 86_400_000
-_TRUNCATE: Final = 3
-"""SQLITE_CHECKPOINT_TRUNCATE, of sqlite3.h."""
 
 
 def copy_to(connection: Connection, target: Path) -> int:
@@ -164,48 +161,6 @@ def tidy(connection: Connection) -> bool:
     connection.execute("VACUUM")
     connection.execute("PRAGMA optimize").fetchall()
     return empty_log(connection)
-
-
-def checkpoint(connection: Connection) -> bool:
-    """Checkpoint the WAL as far as other processes allow, without waiting for them.
-
-    False if not all of it was moved: a reader still uses it, or another process is doing a
-    checkpoint, in which case SQLite refuses at once. That is not an error: the next one moves the
-    rest.
-    """
-    try:
-        frames, moved = connection.wal_checkpoint()
-    except apsw.BusyError:
-        return False
-    return frames == moved
-
-
-def empty_log(connection: Connection) -> bool:
-    """Checkpoint the WAL and truncate it.
-
-    False if a reader still uses it, or another process writes to it or does a checkpoint; the
-    connection's busy handler decides how long to wait for these.
-    """
-    if not checkpoint(connection):
-        return False
-    try:
-        connection.wal_checkpoint(mode=_TRUNCATE)
-    except apsw.BusyError:
-        return False
-    return True
-
-
-@contextmanager
-def written_whole(connection: Connection) -> Iterator[Connection]:
-    """Close a connection at the end, when its file alone is the database: for one that is moved.
-
-    SQLite moves the log into the file when it is closed, but a full disk ends that halfway and
-    without an error, and the file without its log is damaged.
-    """
-    with closing(connection):
-        yield connection
-        if not empty_log(connection):
-            raise errors.DatabaseBusy("another program reads what is being made: try again")
 
 
 def count_days(

@@ -10,8 +10,8 @@ import msgspec
 from indexer import paths
 from indexer.store import tag_sets
 from indexer.store.changes import as_bytes
-from indexer.store.connection import Connection, Row, select
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.statements import Connection, Row, select
 
 _PAGE: Final = 500
 _ROWS: Final = """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from indexer.tags import columns, leading
 from indexer.tags.fast import mpeg_frames
 from indexer.tags.fast.mp4_sample_entry import AC3_CHANNELS
+from indexer.tags.fast.mpeg_header import frame_of
 from indexer.tags.id3 import id3_tag, id3v1
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _find_mpeg(window: Window, tag: Tag) -> tuple[Tag, mpeg_frames.Stream | MPEG
     if at is None:
         raise HeaderNotFoundError("can't sync to MPEG frame")
     head = window.glance(at, mpeg_frames.XING_REACH)
-    frame = mpeg_frames.frame_of(head[:4])
+    frame = frame_of(head[:4])
     skipped = frame.size if frame is not None and mpeg_frames.is_no_sound(head, frame) else 0
     window.sound = [(at + skipped, window.size)]
     return tag, mpeg_search.stream_at(window, at) or MPEGInfo(window, at)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from indexer.tags.fast import mpeg_frames
-from indexer.tags.fast.mpeg_frames import Stream, frame_of
+from indexer.tags.fast.mpeg_frames import Stream
+from indexer.tags.fast.mpeg_header import frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.tags.fast.mpeg_frames import Frame
+    from indexer.tags.fast.mpeg_header import Frame
     from indexer.tags.window import Window
 
 REACH = 2**20

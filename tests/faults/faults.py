@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 import psutil
 
 from indexer.checks.scrub import SETTLED_S
+from indexer.store.checkpoint import empty_log
 from indexer.store.connection import open_index
-from indexer.store.upkeep import empty_log
 from tests.bombs import inflating, tiny_frames
 from tests.corpus import plant, tagged
 from tests.faults import second_root

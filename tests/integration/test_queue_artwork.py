@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from indexer.queue import artwork as artwork_jobs
-from indexer.queue.artwork import LostJobs
+from indexer.queue.orders.artwork_jobs import LostJobs
 from indexer.queue.orders.queues import Queues
 from indexer.readers.artwork import Step
 from indexer.store.sidecars.artwork import OwnerKind

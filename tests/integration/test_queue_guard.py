@@ -44,6 +44,7 @@ from indexer.queue.orders.messages import (
 from indexer.queue.orders.queues import Queues
 from indexer.queue.workers import rq_worker
 from indexer.queue.workers.chunk_reader import ChunkReader
+from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.rq_worker import worker_of
 from indexer.settings import Settings
@@ -123,7 +124,7 @@ class System:
             else:
                 owner = IndexWorker(self.settings, path_filter_of(self.settings), self.client)
                 stack.callback(owner.close)
-                handlers = owner.handlers
+                handlers = handlers_of(owner)
             worker = worker_of(
                 queues, self.client, handlers, name="guard", memory_mb=10_000, reader=reader
             )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.tags.fast import mpeg_frames
+from indexer.tags.fast.mpeg_header import frame_of
 from indexer.tags.id3 import id3_tag
 from indexer.tags.window import Window
 from tests.property.effort import tries
@@ -68,7 +69,7 @@ def mpeg_files(draw: st.DrawFn) -> bytes:
     sound = b""
     for number in range(draw(st.integers(2, 7))):
         header = headers[0] if draw(st.integers(0, 30)) else headers[-1]
-        frame = mpeg_frames.frame_of(header)
+        frame = frame_of(header)
         size = frame.size if frame else draw(st.integers(4, 500))
         body = bytearray(header + bytes(max(size - 4, 0)))
         if draw(st.booleans()) if number == 0 else not draw(st.integers(0, 15)):

@@ -28,6 +28,7 @@ from indexer.queue.dispatch.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
 from indexer.queue.orders.messages import FactsText
 from indexer.queue.orders.queues import JobState, files_in
+from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.profiles import QUEUES
 from indexer.roots.registry import root_at
@@ -237,7 +238,7 @@ class QueueConvergence(RuleBasedStateMachine):
                 self.queues.failed.add(job_id)
 
     def _run(self, name: str, data: bytes) -> None:
-        handlers = {**self.owner.handlers, **self.lender.handlers}
+        handlers = {**handlers_of(self.owner), **self.lender.handlers}
         handlers[name](msgspec.Raw(data))
 
     # Faults

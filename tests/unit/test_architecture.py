@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -126,6 +126,75 @@ def test_imports_run_one_way(file: Path) -> None:
             place = HERE / imported.replace(".", "/")
             if place.is_dir() or place.with_suffix(".py").exists():
                 assert floor_of(imported) >= own, f"{name_of(file)} imports {imported} above it"
+
+
+def circles(arrows: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The groups of names that lead to each other, over any number of steps, by Tarjan."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_names: list[str] = []
+    found: list[list[str]] = []
+
+    def follow(name: str) -> None:
+        order[name] = lowest[name] = len(order)
+        open_names.append(name)
+        for other in arrows.get(name, ()):
+            if other not in order:
+                follow(other)
+                lowest[name] = min(lowest[name], lowest[other])
+            elif other in open_names:
+                lowest[name] = min(lowest[name], order[other])
+        if lowest[name] == order[name]:
+            at = open_names.index(name)
+            if len(open_names) - at > 1:
+                found.append(sorted(open_names[at:]))
+            del open_names[at:]
+
+    for name in arrows:
+        if name not in order:
+            follow(name)
+    return found
+
+
+def arrows_between_modules() -> dict[str, set[str]]:
+    """Module -> those it imports: at its top, in functions, and for annotations alone."""
+    names = set(map(name_of, FILES))
+    arrows: dict[str, set[str]] = {}
+    for file in FILES:
+        arrows[name_of(file)] = set()
+        for node in nodes_of(file):
+            if isinstance(node, ast.Import):
+                arrows[name_of(file)].update(names & {alias.name for alias in node.names})
+            elif isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    one = whole if whole in names else str(node.module)
+                    arrows[name_of(file)].update(names & {one} - {"indexer"})
+    return arrows
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """A late import or one for annotations counts, too: each needs the other to be understood."""
+    assert circles(arrows_between_modules()) == []
+
+
+@pytest.mark.parametrize(
+    ("arrows", "found"),
+    [
+        ({"a": ["b"], "b": ["c"], "c": []}, []),
+        ({"a": ["b", "c"], "b": ["c"], "c": ["d"], "d": []}, []),
+        ({"a": ["b"], "b": ["a"], "c": ["a"]}, [["a", "b"]]),
+        ({"a": ["b"], "b": ["c"], "c": ["d"], "d": ["b"]}, [["b", "c", "d"]]),
+    ],
+)
+def test_a_circle_would_be_found(arrows: dict[str, list[str]], found: list[list[str]]) -> None:
+    assert circles(arrows) == found
+
+
+def test_late_imports_and_those_for_annotations_are_among_the_arrows() -> None:
+    arrows = arrows_between_modules()
+    assert "indexer.store.recovery.health" in arrows["indexer.store.sqlite_errors"]  # late
+    assert "indexer.model" in arrows["indexer.tags"]  # for annotations
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

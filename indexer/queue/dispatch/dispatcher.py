@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
-from indexer.queue.artwork import LostJobs, put_jobs
 from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, JobState
+from indexer.queue.orders.artwork_jobs import LostJobs, put_jobs
 from indexer.queue.orders.messages import (
     BatchOrder,
     FactsText,

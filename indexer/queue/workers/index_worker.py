@@ -7,7 +7,7 @@ leaves undone stands in `pending`, so no job has to be told that another one fai
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from indexer import errors
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
-from indexer.queue import artwork, batch, insert, maintenance, relayed, scan
+from indexer.queue import scan
 from indexer.queue.generations import GenerationTracker
 from indexer.queue.workers.index_context import IndexContext
 from indexer.readers.artwork import ArtworkWork
@@ -96,27 +96,16 @@ class IndexWorker:
             )
         return self._artwork[kind]
 
-    @property
-    def handlers(self) -> Mapping[str, Handler]:
-        """Queue -> the function of its jobs. An error of SQLite comes out as one of ours."""
-        return {
-            "scan": self._guarded(scan.run),
-            "relayed": self._guarded(relayed.run),
-            "batch": self._guarded(batch.run),
-            "insert": self._guarded(insert.run),
-            "deferred": self._guarded(maintenance.run),
-            "album_cover": self._guarded(artwork.album_cover),
-            "artist_image": self._guarded(artwork.artist_image),
-            "playlist": self._guarded(artwork.playlist),
-        }
-
-    def _run(self, run: Callable[[IndexWorker, msgspec.Raw], None], raw: msgspec.Raw) -> None:
+    def _run(self, run: IndexJob, raw: msgspec.Raw) -> None:
         """Run a job function on the index that is there now."""
         self._open_again_if_replaced()
         run(self, raw)
 
-    def _guarded(self, run: Callable[[IndexWorker, msgspec.Raw], None]) -> Handler:
-        """A job function that has the index repaired where it is damaged, and is run once more."""
+    def guarded(self, run: IndexJob) -> Handler:
+        """A job function that has the index repaired where it is damaged, and is run once more.
+
+        An error of SQLite comes out as one of ours.
+        """
         database = self.context.settings.db
 
         def explaining(raw: msgspec.Raw) -> None:
@@ -133,3 +122,7 @@ class IndexWorker:
                 explaining(raw)
 
         return mending
+
+
+IndexJob = Callable[[IndexWorker, msgspec.Raw], None]
+"""A job function, which gets its order as JSON."""

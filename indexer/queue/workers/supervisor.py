@@ -229,6 +229,7 @@ def _work(
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
     if post.reads:
         return _work_as_reader(post, settings, client, name, stopped, burst=burst)
+    from indexer.queue.workers.handlers import handlers_of
     from indexer.queue.workers.index_worker import IndexWorker
     from indexer.store.sqlite_errors import explained
 
@@ -240,7 +241,7 @@ def _work(
             worker = worker_of(
                 post.queues,
                 client,
-                index.handlers,
+                handlers_of(index),
                 name=name,
                 memory_mb=settings.worker_memory,
                 stopped=stopped,

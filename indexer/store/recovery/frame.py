@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from indexer.store import schema
-from indexer.store.connection import Connection, file_name, select
-from indexer.store.sqlite_errors import UNREADABLE
+from indexer.store.connection import file_name
+from indexer.store.statements import UNREADABLE, Connection, select
 
 _MAGIC: Final = b"SQLite format 3\x00"
 _PAGE: Final = 4096

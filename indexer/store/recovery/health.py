@@ -17,12 +17,18 @@ import apsw
 from indexer import paths
 from indexer.model import ProblemKind
 from indexer.store import catalog, former, schema, tag_sets
-from indexer.store.connection import Connection, end_reading, select, select_value
 from indexer.store.recovery import values
 from indexer.store.recovery.damage import RULES, Damage, Part
 from indexer.store.schema.views import OTHER_VIEWS, TOLD_PATH_OF_TRACKS
 from indexer.store.search import index_check, index_rows
-from indexer.store.sqlite_errors import CORRUPT, UNREADABLE
+from indexer.store.statements import (
+    CORRUPT,
+    UNREADABLE,
+    Connection,
+    end_reading,
+    select,
+    select_value,
+)
 from indexer.store.work import pending, scans
 
 _MOST_TOLD: Final = 20

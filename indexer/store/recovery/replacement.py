@@ -13,17 +13,13 @@ from indexer import errors
 from indexer.model import RowState
 from indexer.paths import suffix_of
 from indexer.store import tracks, upkeep
-from indexer.store.connection import (
-    Connection,
-    check_not_emptied,
-    open_index,
-    select,
-    write_transaction,
-)
+from indexer.store.checkpoint import written_whole
+from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.creation import named_when_whole
 from indexer.store.recovery import health
 from indexer.store.recovery.twin import open_plainly
 from indexer.store.scratch import scratch_folder
+from indexer.store.statements import Connection, select, write_transaction
 from indexer.tags import READER_VERSION
 from indexer.tags.families import least_version
 
@@ -98,7 +94,7 @@ def install(new: Path, database: Path, group: str | None) -> None:
 def _detach(new: Path, unused: dict[str, int], used: dict[str, int] | None = None) -> None:
     """Drop what belongs to the life of the copied index; skip ids that may have been used since."""
     with (
-        upkeep.written_whole(open_index(new, write=True)) as connection,
+        written_whole(open_index(new, write=True)) as connection,
         write_transaction(connection),
     ):
         for statement in (*_FORGET, _RENEW):

@@ -17,11 +17,11 @@ import apsw
 from indexer import paths
 from indexer.model import ProblemKind
 from indexer.store import former, tag_sets
-from indexer.store.connection import Connection, select, select_value
 from indexer.store.recovery.damage import deletions
 from indexer.store.recovery.salvage import Salvage, Saved
 from indexer.store.recovery.values import Column, columns_of, strange_sidecars
 from indexer.store.sidecars import lyrics, playlists
+from indexer.store.statements import Connection, select, select_value
 from indexer.store.upkeep import STRANGE_MOUNTS, TIDY
 from indexer.store.work import pending, scans
 

@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from indexer.store.connection import Connection, Row, select, select_value
 from indexer.store.recovery.values import Column, columns_of
 from indexer.store.schema.views import TOLD_PATH
-from indexer.store.sqlite_errors import UNREADABLE
+from indexer.store.statements import UNREADABLE, Connection, Row, select, select_value
 
 _MOST_PROBES: Final = 200_000
 """Maximum probes of unreadable ranges of one table: some 4 s. A guess."""

@@ -12,10 +12,10 @@ from typing import Final
 import apsw
 
 from indexer import errors
-from indexer.store.connection import Connection, file_name, open_index, select_value
+from indexer.store.connection import file_name, open_index
 from indexer.store.recovery.frame import mend_header, put_frame
 from indexer.store.scratch import scratch_folder
-from indexer.store.sqlite_errors import UNREADABLE
+from indexer.store.statements import UNREADABLE, Connection, select_value
 
 _LOGS: Final = ("-wal", "-shm")
 _BUSY_MS: Final = 30_000

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.sidecars import SidecarKind, known_kind_of
-from indexer.store.connection import Connection, select
+from indexer.store.statements import Connection, select
 
 _COLUMNS: Final = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from indexer.store.connection import Connection, select
 from indexer.store.search.index_rows import row_of, texts_of
 from indexer.store.search.query import EXACT, Likeness, Question, Term, Words
+from indexer.store.statements import Connection, select
 
 if TYPE_CHECKING:
     from typing import TypeGuard

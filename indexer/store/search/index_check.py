@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from indexer.store.connection import Connection, select, select_value
 from indexer.store.search.index_rows import FIELDS, row_of, texts_of
+from indexer.store.statements import Connection, select, select_value
 
 _CHECK_BUCKETS: Final = 262_139
 """A prime below 2^18: the squares of 134 million positions of a word still fit in 64 bits."""

@@ -10,12 +10,12 @@ import msgspec
 
 from indexer.errors import UsageError
 from indexer.paths import parent_of
-from indexer.store.connection import Connection, Row, select, select_value
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.schema.views import TOLD_PATH_OF_TRACKS
 from indexer.store.search import full_text, index_rows
 from indexer.store.search.folding import fold
 from indexer.store.search.query import Likeness, Question
+from indexer.store.statements import Connection, Row, select, select_value
 from indexer.store.view_rows import library_rows, rows
 
 _Found = TypeVar("_Found")

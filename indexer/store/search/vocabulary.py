@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from indexer.store.connection import Connection
 from indexer.store.search import full_text
 from indexer.store.search.query import Group, Question, Words
 from indexer.store.search.spellings import searchable
+from indexer.store.statements import Connection
 
 _WORDS: Final = "CREATE VIRTUAL TABLE temp.track_words USING fts5vocab (main, track_search, row)"
 _FORGET: Final = "DROP TABLE IF EXISTS temp.track_words"

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from indexer.artwork.model import PictureKey, PictureSource
 from indexer.paths import join
-from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.sidecars import playlists
 from indexer.store.sidecars.pictures import folder_key, split
+from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _DUE: Final = "INSERT OR IGNORE INTO artwork_due (kind, owner_id) VALUES (?, ?)"
 _DUE_FOLDER: Final = "INSERT OR IGNORE INTO artwork_due_folders (root_id, folder) VALUES (?, ?)"

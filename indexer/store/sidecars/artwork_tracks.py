@@ -7,8 +7,8 @@ from typing import Final
 
 from indexer import paths
 from indexer.artwork.model import AlbumTrack
-from indexer.store.connection import Connection, Row, select, select_value
 from indexer.store.schema.views import TOLD_PATH
+from indexer.store.statements import Connection, Row, select, select_value
 from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW, pages
 
 _FIRST: Final = 4

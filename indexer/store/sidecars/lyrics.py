@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from indexer.sidecars import folded, stem_of
-from indexer.store.connection import Connection, select, select_value
 from indexer.store.sidecars import artwork_tracks
 from indexer.store.sidecars.pictures import folder_key, split
+from indexer.store.statements import Connection, select, select_value
 
 _HAS: Final = "SELECT 1 FROM lyrics_files WHERE root_id = ? AND folder = ? AND name = ?"
 _PUT: Final = "INSERT OR IGNORE INTO lyrics_files VALUES (?, ?, ?)"

@@ -10,8 +10,8 @@ from indexer import paths
 from indexer.artwork.model import PictureKey, PictureSource, Verdict
 from indexer.model import PictureFacts, Stamp
 from indexer.store.changes import told
-from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.schema.views import TOLD_PATH_OF_TRACKS
+from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _IN_FOLDER: Final = """
 SELECT name, size, mtime_ns, ctime_ns, inode, hash, mime, width, height FROM pictures

@@ -10,8 +10,8 @@ from msgspec import Struct
 from indexer import paths
 from indexer.model import Stamp
 from indexer.sidecars import stem_of
-from indexer.store.connection import Connection, Row, select, select_one, select_value
 from indexer.store.sidecars.pictures import split
+from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _KNOWN: Final = """
 SELECT id, root_id, CAST(folder || name AS BLOB), size, mtime_ns, ctime_ns, inode, is_read,

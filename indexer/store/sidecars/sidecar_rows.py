@@ -8,9 +8,9 @@ from typing import Final
 from indexer import paths
 from indexer.model import Stamp
 from indexer.sidecars import NO_STAMP, SidecarKind, kind_of
-from indexer.store.connection import Connection, Row, select
 from indexer.store.sidecars import lyrics, pictures, playlists
 from indexer.store.sidecars.pictures import folder_key
+from indexer.store.statements import Connection, Row, select
 
 _PAGE: Final = 2000
 _OF_ONE: Final = """

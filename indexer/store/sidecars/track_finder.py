@@ -8,9 +8,9 @@ from typing import Final
 from indexer import paths
 from indexer.sidecars import folded
 from indexer.store.changes import told
-from indexer.store.connection import Connection, select_value
 from indexer.store.schema.views import TOLD_PATH
 from indexer.store.sidecars.artwork_tracks import below
+from indexer.store.statements import Connection, select_value
 from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW
 
 _AT: Final = f"""

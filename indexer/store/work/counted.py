@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import Hint
-from indexer.store.connection import Connection, select, select_value
+from indexer.store.statements import Connection, select, select_value
 from indexer.store.work import pending, scans
 from indexer.store.work.pending import PendingRow
 

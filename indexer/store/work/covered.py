@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.model import Hint
-from indexer.store.connection import Connection
+from indexer.store.statements import Connection
 from indexer.store.work import pending
 from indexer.store.work.pending import PendingRow
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import Hint
-from indexer.store.connection import Connection, Row, select, select_one, select_value
+from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _names_encoder: Final = msgspec.msgpack.Encoder()
 _LONG: Final = 4096

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from indexer.store.connection import Connection, select, select_one, select_value
+from indexer.store.statements import Connection, select, select_one, select_value
 
 _START: Final = """
 INSERT INTO scans (kind, state, roots, started_at, counts) VALUES (?, 'running', ?, ?, '{}')

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from indexer.model import Stamp
-from indexer.store.connection import Connection, select_one, write_transaction
+from indexer.store.statements import Connection, select_one, write_transaction
 
 MOST_TRIES: Final = 3
 """After so many attempts to read a file by itself without a result, it is at fault. A power cut or

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from indexer.tags.fast.mpeg_frames import Frame, announced_size, frame_of
+from indexer.tags.fast.mpeg_frames import announced_size
+from indexer.tags.fast.mpeg_header import Frame, frame_of
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from indexer.tags.fast.mpeg_frames import Frame, frame_of
+from indexer.tags.fast.mpeg_header import Frame, frame_of
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

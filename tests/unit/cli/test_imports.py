@@ -27,7 +27,7 @@ indexer.process indexer.results indexer.results.report indexer.runs indexer.runs
 indexer.runs.throughput indexer.settings indexer.settings.hooks indexer.settings.settings_file
 indexer.store indexer.store.beside indexer.store.changes indexer.store.connection
 indexer.store.schema indexer.store.schema.artwork_tables indexer.store.schema.playlist_tables
-indexer.store.schema.views indexer.store.sqlite_errors
+indexer.store.schema.views indexer.store.sqlite_errors indexer.store.statements
 """
 """Modules of ours that every command needs which asks the index."""
 WORDS = """
@@ -51,10 +51,10 @@ DISKS = """
 indexer.disk indexer.disk.descent indexer.disk.filesystem indexer.disk.identity
 indexer.disk.mounts indexer.disk.tree indexer.roots indexer.roots.automounts
 indexer.roots.open_roots indexer.roots.opening indexer.shares indexer.shares.hanging
-indexer.store.roots
+indexer.shares.silence indexer.store.roots
 """
 QUERIES = f"""{TRACKS} {ROWS}
-indexer.reports indexer.reports.queries indexer.store.former
+indexer.reports indexer.reports.queries indexer.store.former indexer.store.tables
 """
 
 

@@ -19,6 +19,7 @@ from indexer.queue import relayed
 from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
 from indexer.queue.workers import index_context
+from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
@@ -48,7 +49,7 @@ class House(NamedTuple):
 
     def do(self, queue: str, order: object) -> None:
         """Run one job in this process."""
-        self.owner.handlers[queue](msgspec.Raw(msgspec.json.encode(order)))
+        handlers_of(self.owner)[queue](msgspec.Raw(msgspec.json.encode(order)))
 
     def ask_again(self, row: PendingRow) -> None:
         """Scan the names of one row, whose result was lost."""

@@ -11,6 +11,7 @@ from indexer.library import Library
 from indexer.process import give_back
 from indexer.settings import Settings
 from indexer.store import upkeep
+from indexer.store.checkpoint import checkpoint, empty_log
 from indexer.store.connection import Connection, open_index, select_value
 from tests.trees import Plant, song
 from tests.unit.test_architecture import FILES, name_of
@@ -51,14 +52,14 @@ def while_another_moves_the_log(settings: Settings, act: Callable[[], object]) -
         with reading(settings):
             write(other, "after")
             other.set_busy_handler(wait)
-            assert not upkeep.empty_log(other)  # the checkpoint must fail: the reader uses the log
+            assert not empty_log(other)  # the checkpoint must fail: the reader uses the log
             assert called == 0
             with pytest.raises(Exception, match="locked"):
                 other.wal_checkpoint(mode=TRUNCATE)
     return called
 
 
-@pytest.mark.parametrize("act", [give_back, upkeep.checkpoint, upkeep.empty_log, upkeep.tidy])
+@pytest.mark.parametrize("act", [give_back, checkpoint, empty_log, upkeep.tidy])
 def test_a_checkpoint_that_another_process_makes_is_no_error(
     settings: Settings, connection: Connection, act: Callable[[Connection], object]
 ) -> None:
@@ -70,13 +71,13 @@ def test_it_says_whether_all_of_the_log_was_moved(
     settings: Settings, connection: Connection
 ) -> None:
     write(connection, "A")
-    assert upkeep.checkpoint(connection)
+    assert checkpoint(connection)
     with reading(settings):
         write(connection, "B")
-        assert not upkeep.checkpoint(connection)
-    assert upkeep.checkpoint(connection)
+        assert not checkpoint(connection)
+    assert checkpoint(connection)
     told: list[bool] = []
-    while_another_moves_the_log(settings, lambda: told.append(upkeep.checkpoint(connection)))
+    while_another_moves_the_log(settings, lambda: told.append(checkpoint(connection)))
     assert told == [False]
 
 
@@ -94,4 +95,4 @@ def test_an_index_is_tidied_beside_a_program_that_reads_for_long(
 def test_checkpoints_are_made_in_one_place() -> None:
     """Elsewhere a refusal by SQLite would not be handled."""
     told = {name_of(file) for file in FILES if "wal_checkpoint" in file.read_text("utf-8")}
-    assert told == {"indexer.store.upkeep"}
+    assert told == {"indexer.store.checkpoint"}

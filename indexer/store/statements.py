@@ -1,0 +1,126 @@
+"""An open connection -> its rows, and transactions on it.
+
+What every module of this package needs; it knows no table, and how a connection is opened stands in
+`connection`, which gives all of this to other packages, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import apsw
+
+from indexer import errors
+
+Connection = apsw.Connection
+Row = tuple[Any, ...]
+"""A result row; the statement determines the types."""
+Values = Sequence[Any]
+_IN_ONE_INSERT: Final = 32
+CORRUPT: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
+"""Raised by SQLite for a damaged file, or one that is not a database."""
+UNREADABLE: Final = (
+    *CORRUPT,
+    apsw.SQLError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    apsw.RangeError,
+    apsw.InternalError,
+    apsw.NotFoundError,
+    UnicodeDecodeError,
+)
+"""Exceptions that a correct statement may raise on a damaged index."""
+errors.never_one_files(apsw.Error)
+
+
+def select(connection: Connection, statement: str, values: Values = ()) -> Iterator[Row]:
+    """The rows of a query, lazily. Fetch all of them before writing."""
+    return iter(connection.execute(statement, values))
+
+
+def select_one(connection: Connection, statement: str, values: Values = ()) -> Row | None:
+    """The first row of a query, or None."""
+    first: Row | None = connection.execute(statement, values).fetchone()
+    return first
+
+
+def select_value(connection: Connection, statement: str, values: Values = ()) -> Any:  # noqa: ANN401 - SQL says which type
+    """The single value of a query; None without a row."""
+    first = select_one(connection, statement, values)
+    return None if first is None else first[0]
+
+
+def insert_all(connection: Connection, head: str, width: int, values: Sequence[object]) -> None:
+    """Insert rows of `width` values each, given flat; `head` is a statement up to VALUES.
+
+    One statement inserts several rows. Measured with short rows: 0.7 us a row in place of 1.2.
+    `head` should be INSERT OR FAIL, which an error leaves half done for the transaction to roll
+    back: so SQLite opens no savepoint, at which the full text would write all it holds in memory.
+    """
+    one = f"({', '.join('?' * width)})"
+    begin = 0
+    for rows in (_IN_ONE_INSERT, 1):
+        step = rows * width
+        end = begin + (len(values) - begin) // step * step
+        connection.executemany(
+            f"{head} VALUES {', '.join([one] * rows)}",
+            (values[at : at + step] for at in range(begin, end, step)),
+        )
+        begin = end
+
+
+@contextmanager
+def write_transaction(connection: Connection) -> Iterator[None]:
+    """One BEGIN IMMEDIATE ... COMMIT; any exception inside rolls it back.
+
+    A deferred transaction that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
+    busy timeout.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")  # inside the try: a signal may raise on return
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """A part of a write transaction that any exception inside rolls back by itself.
+
+    Not for large changes: SQLite keeps a copy of each page that is changed inside.
+    """
+    connection.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO part")
+            connection.execute("RELEASE part")
+        raise
+    connection.execute("RELEASE part")
+
+
+@contextmanager
+def read_transaction(connection: Connection) -> Iterator[None]:
+    """One snapshot for several queries."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        end_reading(connection)
+
+
+def end_reading(connection: Connection) -> None:
+    """End a transaction that wrote nothing.
+
+    SQLite may have ended it already because of damage, and may report that damage once more.
+    """
+    if connection.in_transaction:
+        with suppress(*UNREADABLE):
+            connection.execute("ROLLBACK")
