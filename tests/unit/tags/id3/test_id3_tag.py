@@ -2,17 +2,13 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 
 import pytest
-from msgspec.structs import replace
 from mutagen import id3
-from mutagen.mp3 import MP3
 
 from indexer import tags
 from indexer.model import Track
 from indexer.tags.fast.id3 import plain_tag
-from indexer.tags.id3.id3_tag import read_tag
 from indexer.tags.window import Window
 from tests import corpus
 
@@ -82,51 +78,7 @@ def test_a_genre_number_is_a_name() -> None:
     assert track.genres == ("Rock", "Metal", "Disco", "Eurodisco", "Art Pop")
 
 
-@pytest.mark.parametrize(
-    ("frames", "date"),
-    [
-        ({"TYER": "1993"}, "1993"),
-        ({"TYER": "1993", "TDAT": "0706"}, "1993-06-07"),
-        ({"TYER": "1993", "TDAT": "0706", "TIME": "2315"}, "1993-06-07 23:15:00"),
-        ({"TYER": "1993-06-07"}, "1993-06-07"),
-        ({"TYER": "1993", "TIME": "2315"}, "1993"),
-        ({"TDAT": "0706"}, None),
-        ({"TYER": "1994", "TDRC": "1993"}, "1993"),
-    ],
-)
-def test_the_date_of_an_older_tag(frames: dict[str, str], date: str | None) -> None:
-    content = raw(*((name.encode(), b"\0" + text.encode()) for name, text in frames.items()))
-    assert read(content).date == date
-    assert date == (str(MP3(io.BytesIO(content)).tags.get("TDRC", "")) or None)
-
-
-FORMS = [
-    ("2004 ", "2004"),
-    (" 2004", "2004"),
-    ("20040506", "20040506"),
-    ("2004-05", "2004-05"),
-    ("06.05.2004", "06.05.2004"),
-    ("06/05/2004", "06/05/2004"),
-    ("2004;2010", "2004;2010"),
-    ("1998, 2004", "1998, 2004"),
-    ("May 2004", "May 2004"),
-    ("c. 2004", "c. 2004"),
-    ("2004?", "2004?"),
-    ("[2004]", "[2004]"),
-    ("(2004)", "(2004)"),
-    ("Oct 3, 1995", "Oct 3, 1995"),
-    ("2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"),
-    ("2004-05-06 (remaster)", "2004-05-06 (remaster)"),
-    ("93", "93"),
-    ("soon", "soon"),
-]
-"""A date as people and programs write it -> what the index shows of it in every frame."""
-
 ways = pytest.mark.parametrize("way", ["ours", "mutagen"])
-
-
-def year_in(date: str) -> int | None:
-    return next((year for year in (1995, 1998, 2004, 2020) if str(year) in date), None)
 
 
 def read_by(way: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Track:
@@ -136,93 +88,6 @@ def read_by(way: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Track:
     else:
         assert plain_tag(Window(io.BytesIO(content))) is not None
     return read(content)
-
-
-@ways
-@pytest.mark.parametrize("encoding", [0, 1, 3])
-@pytest.mark.parametrize("name", ["TYER", "TDRC", "TDRL", "TDOR", "TORY"])
-@pytest.mark.parametrize(("text", "date"), FORMS)
-def test_a_date_of_any_form_is_kept_and_its_year_found(
-    text: str, date: str, name: str, encoding: int, way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    codec = {0: "latin-1", 1: "utf-16", 3: "utf-8"}[encoding]
-    content = raw((name.encode(), bytes([encoding]) + text.encode(codec)), version=4)
-    track = read_by(way, content, monkeypatch)
-    assert (track.date, track.year) == (date, year_in(date))
-
-
-@ways
-@pytest.mark.parametrize(
-    ("name", "text", "date"),
-    [
-        ("TDRC", "2004-5-6", "2004-05-06"),
-        ("TDRC", "2004/05/06", "2004-05-06"),
-        ("TDRC", "2004-05-06T10:20", "2004-05-06 10:20"),
-        ("TYER", "2004/05/06", "2004/05/06"),
-    ],
-)
-def test_only_a_time_stamp_is_shown_in_the_format_of_the_standard(
-    name: str, text: str, date: str, way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    track = read_by(way, raw((name.encode(), b"\0" + text.encode()), version=4), monkeypatch)
-    assert (track.date, track.year) == (date, 2004)
-
-
-@ways
-@pytest.mark.parametrize("version", [3, 4])
-@pytest.mark.parametrize(
-    ("frames", "v1", "date"),
-    [
-        ({"TYER": "2004 ", "TDAT": "0605"}, "", "2004-05-06"),
-        ({"TDRC": "soon", "TYER": "2004"}, "", "2004"),
-        ({"TDRC": "\0", "TYER": "2004"}, "", "2004"),
-        ({"TDRC": " ", "TDOR": "2004"}, "", "2004"),
-        ({"TDRC": "soon", "TORY": "2004"}, "", "2004"),
-        ({"TDRC": "2004", "TORY": "1979", "TDOR": "1978", "TDRL": "2005"}, "", "2004"),
-        ({"TYER": "2004", "TORY": "1979", "TDOR": "1978", "TDRL": "2005"}, "", "2004"),
-        ({"TORY": "1979", "TDOR": "1978", "TDRL": "2004"}, "", "2004"),
-        ({"TORY": "1979", "TDOR": "2004"}, "", "2004"),
-        ({"TORY": "1979"}, "2004", "2004"),
-        ({"TYER": "xx"}, "2004", "2004"),
-        ({"TDRC": "xx"}, "2004", "2004"),
-        ({"TYER": "0000"}, "2004", "2004"),
-        ({"TYER": "93", "TDRC": "soon"}, "2004", "2004"),
-        ({"TDRC": "\0"}, "2004", "2004"),
-        ({"TDRC": "May 2004"}, "1979", "May 2004"),
-        ({"TDRC": "soon"}, "xx", "soon"),
-        ({"TDRC": "soon", "TORY": "later"}, "", "soon"),
-    ],
-)
-def test_a_date_without_a_year_hides_none_that_has_it(
-    frames: dict[str, str],
-    v1: str,
-    date: str,
-    version: int,
-    way: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    named = [(name.encode(), b"\3" + text.encode()) for name, text in frames.items()]
-    content = raw(*named, version=version) + (v1_tag(b"x", v1.encode()) if v1 else b"")
-    track = read_by(way, content, monkeypatch)
-    assert (track.date, track.year) == (date, year_in(date))
-
-
-@pytest.mark.parametrize("other", ["2004-05-06", "2004/05/06", "2004-5-6 "])
-def test_two_frames_of_the_same_time_are_one_date(other: str) -> None:
-    content = raw((b"TDRC", b"\x002004-05-06"), (b"TDRC", b"\0" + other.encode()), version=4)
-    assert read(content).date == str(MP3(io.BytesIO(content)).tags["TDRC"]) == "2004-05-06"
-
-
-@pytest.mark.parametrize("name", [b"TYE", b"TOR"])
-@pytest.mark.parametrize(("text", "date"), [(b"May 2004", "May 2004"), (b"soon", "1995")])
-def test_a_date_of_version_2_2_has_any_form_and_hides_no_year(
-    name: bytes, text: bytes, date: str
-) -> None:
-    body = name + (len(text) + 1).to_bytes(3) + b"\0" + text
-    content = b"ID3\x02\0\0" + id3.BitPaddedInt.to_str(len(body), width=4) + body + SOUND
-    older = v1_tag(year=b"1995") if text == b"soon" else b""
-    track = read(content + older)
-    assert (track.date, track.year) == (date, year_in(date))
 
 
 def test_a_tag_of_version_2_2_is_read() -> None:
@@ -408,46 +273,6 @@ def test_an_ape_tag_is_not_taken_for_an_id3v1_tag() -> None:
     assert read(whole + b"APETAGEX" + bytes(123)).title is None
 
 
-def test_a_plain_tag_is_not_left_to_mutagen() -> None:
-    content = corpus.tagged(title="x", artist=["a", "b"], picture=40_000, id3_version=3)
-    assert plain_tag(Window(io.BytesIO(content))) is not None
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        raw((b"TIT2", b"\0Debut"), flags=0x80),  # unsynchronised
-        raw((b"TIT2", b"\x01\xfe\xff\0D")),  # big-endian
-        raw((b"TIT2", b"\x03\xff")),  # no UTF-8
-        raw((b"TIT2", b"\x09Debut")),  # no such encoding
-        raw((b"tit2", b"\0Debut")),  # no frame
-        raw((b"TIT2", b"\0Debut"))[:14] + b"\x7f" + raw((b"TIT2", b"\0Debut"))[15:],  # too large
-        b"ID3\x05" + raw((b"TIT2", b"\0Debut"))[4:],
-        b"ID3\x04",
-    ],
-)
-def test_whatever_is_not_plain_is_left_to_mutagen(content: bytes) -> None:
-    assert plain_tag(Window(io.BytesIO(content))) is None
-
-
-def test_an_old_itunes_tag_with_wrong_sizes_is_read() -> None:
-    text = b"\0" + b"x" * 200
-    body = b"TIT2" + len(text).to_bytes(4) + bytes(2) + text + b"TALB\0\0\0\x06\0\0\0Debut"
-    content = b"ID3\x04\0\0" + id3.BitPaddedInt.to_str(len(body), width=4) + body + SOUND
-    assert (read(content).title, read(content).album) == ("x" * 200, "Debut")
-
-
-def test_a_flagged_frame_is_left_to_mutagen() -> None:
-    content = raw((b"TIT2", b"\0Debut"), version=4)
-    unsynchronised = content[:19] + b"\x02" + content[20:]
-    assert plain_tag(Window(io.BytesIO(unsynchronised))) is None
-    assert read(unsynchronised).title == "Debut"
-
-
-def test_bad_frame_sizes_do_not_refuse_a_file() -> None:
-    assert read(corpus.id3_with_bad_frame_sizes()).codec == "mp3"
-
-
 def test_a_picture_with_a_wide_description_is_seen() -> None:
     frame = id3.APIC(encoding=1, mime="image/png", type=3, desc="Vörne", data=b"x")
     content = file(frame)
@@ -459,29 +284,6 @@ def test_the_layer_of_the_sound_is_its_codec() -> None:
     frame = b"\xff\xfd\x90\xc4"  # MPEG 1 layer 2, 160 kbit/s, 44100 Hz, mono: 522 bytes
     track = read((frame + bytes(518)) * 6)
     assert (track.codec, track.sample_rate, track.bitrate) == ("mp2", 44100, 160_000)
-
-
-def test_a_tag_read_by_mutagen_has_the_same_size() -> None:
-    content = file(id3.TIT2(encoding=2, text="x"))
-    tag = read_tag(Window(io.BytesIO(content)))
-    assert content[tag.size :] == SOUND
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"\x01\xff\xfeD",  # half a character
-        b"\x01\xff\xfe\x00\xdc",  # half a surrogate pair
-        b"\x01D\0e\0",  # no byte order mark
-        b"\x02\xd8\x00",
-    ],
-)
-@pytest.mark.parametrize("version", [3, 4])
-def test_broken_utf_16_costs_at_most_its_own_text(payload: bytes, version: int) -> None:
-    track = read(raw((b"TIT2", payload), (b"TALB", b"\0Debut"), version=version))
-    reference = MP3(io.BytesIO(raw((b"TIT2", payload), version=version))).tags
-    assert track.album == "Debut"
-    assert (track.title or "") == str((reference or {}).get("TIT2", "")).strip("\0")
 
 
 def test_nul_separates_values_and_none_are_lost() -> None:
@@ -545,75 +347,5 @@ def tag(body: bytes, *, version: int, flags: int) -> bytes:
     return b"ID3" + bytes([version, 0, flags]) + synchsafe(len(body)) + body
 
 
-TITLE_FRAME = b"TIT2" + bytes([0, 0, 0, 6, 0, 0, 0]) + b"Debut"
-
-
-@pytest.mark.parametrize(
-    ("version", "flags", "before", "title"),
-    [
-        (3, 0x43, b"", "Debut"),  # neither flags that exist, nor the header that one announces
-        (3, 0x1F, b"", "Debut"),
-        (4, 0x0F, b"", "Debut"),
-        (3, 0x41, (6).to_bytes(4) + bytes(6), "Debut"),
-        (3, 0x41, (10).to_bytes(4) + bytes(10), "Debut"),
-        (4, 0x41, synchsafe(6) + b"\x01\0", "Debut"),
-        (3, 0x40, b"\x7f\xff\xff\xff" + bytes(6), None),  # larger than the tag
-        (3, 0x40, b"\xff\xff\xff\xff" + bytes(6), None),
-        (4, 0x40, synchsafe(3) + b"\x01 \x05\x05f!t#", None),  # without room for itself
-        (4, 0x40, bytes(4) + b"\x01\0", None),
-        (4, 0x40, b"\xff\xff\xff\xff\x01\0", None),
-        (4, 0x40, synchsafe(2**20) + b"\x01\0", None),
-    ],
-)
-def test_a_tag_with_a_broken_header_costs_at_most_the_tag(
-    version: int, flags: int, before: bytes, title: str | None
-) -> None:
-    """Refused by mutagen; ffmpeg and TagLib play it, and skip the tag or a part of it."""
-    content = tag(before + TITLE_FRAME + bytes(20), version=version, flags=flags) + SOUND
-    track = read(content)
-    assert track == replace(read(SOUND), title=title)
-    assert read(content + v1_tag(b"old")).title == (title or "old")
-
-
-def test_a_tag_of_an_unknown_version_or_size_costs_only_the_tag() -> None:
-    sound = SOUND.replace(b"ID3", b"xxx")
-    for head in (b"ID3\x05\0\0\0\0\0\x10", b"ID3\x03\0\0\0\0\x80\x10"):
-        track = read(head + TITLE_FRAME + sound)
-        assert (track.title, track.codec) == (None, "mp3")
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".dsf"])
-def test_a_broken_tag_in_a_chunk_costs_only_the_tag(suffix: str) -> None:
-    content = bytearray(corpus.tagged(suffix, title="Debut"))
-    content[content.index(b"ID3\x04") + 5] = 0x4F
-    whole = tags.read_track(io.BytesIO(content), suffix.encode())
-    assert whole.title == "Debut"
-    assert whole.duration == pytest.approx(0.2)
-
-
 def frame(flags: int, content: bytes) -> bytes:
     return b"TIT2" + len(content).to_bytes(4) + flags.to_bytes(2) + content
-
-
-@pytest.mark.parametrize(
-    ("version", "unsynchronised", "frame"),
-    [
-        (3, False, frame(0x20, b"\xff\0Debut")),
-        (3, False, frame(0xA0, (6).to_bytes(4) + b"\xff" + zlib.compress(b"\0Debut"))),
-        (4, False, frame(0x40, b"\x80\x03Debut")),
-        (4, False, frame(0x41, b"\x80" + synchsafe(6) + b"\x03Debut")),
-        (4, True, frame(0x40, b"\xff\0\x03Debut")),
-        (4, False, frame(0x42, b"\xff\0\x03Debut")),
-        (3, False, frame(0x20, b"\0Debut")),  # the flag is set, and the byte is missing
-        (4, False, frame(0x40, b"\x03Debut")),
-    ],
-)
-def test_a_frame_of_a_group_has_one_byte_more(
-    version: int, unsynchronised: bool, frame: bytes
-) -> None:
-    """ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2. ExifTool and Audio::Scan agree.
-
-    mutagen reads the byte as part of the text.
-    """
-    flags = 0x80 if unsynchronised else 0
-    assert read(tag(frame, version=version, flags=flags) + SOUND).title == "Debut"

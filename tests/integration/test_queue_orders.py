@@ -1,0 +1,158 @@
+"""Orders of our own form that do not fit their row, index or root: refused, and told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from indexer.library import Library
+from indexer.model import Reading
+from indexer.queue.orders.batch_messages import FindingText, InsertOrder
+from indexer.queue.orders.jobs import (
+    FUNCTION_OF,
+)
+from indexer.queue.orders.messages import (
+    BatchOrder,
+    ExtractOrder,
+    PathText,
+    ScanOrder,
+)
+from indexer.store.connection import write_transaction
+from indexer.store.work import pending
+from tests.integration.test_queue_guard import (
+    OWNED,
+    Mark,
+    System,
+    a_file,
+    assert_goes_on,
+    call,
+    client,
+    mark,
+    server,
+    settings,
+    system,
+)
+from tests.trees import song
+
+__all__ = ("client", "mark", "server", "settings", "system")  # fixtures
+
+
+@pytest.mark.parametrize("queue", ["scan", "extract", "batch", "insert"])
+@pytest.mark.parametrize(
+    "argument", [{}, [], 5, "text", None, {"origin": 5}, {"index": 1, "generation": "1"}]
+)
+def test_an_argument_of_another_type_is_refused(
+    system: System, library: Library, mark: Mark, queue: str, argument: object
+) -> None:
+    system.put(queue, argument)
+    system.work(("extract",) if queue == "extract" else OWNED)
+    system.assert_refused(queue, "refused: not the argument of this job", "drop this job")
+    assert_goes_on(system, library, mark)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [((), {}), (({}, {}), {}), (({},), {"more": 1})])
+def test_a_job_with_more_or_fewer_arguments_is_refused(
+    system: System,
+    library: Library,
+    mark: Mark,
+    arguments: tuple[object, ...],
+    words: dict[str, int],
+) -> None:
+    system.raw("insert", "bad", {"data": call(FUNCTION_OF["insert"], *arguments, **words)})
+    system.work(OWNED)
+    system.assert_refused("insert", "refused", "has one argument")
+    assert_goes_on(system, library, mark)
+
+
+@pytest.mark.parametrize("queue", ["scan", "batch", "insert", "deferred"])
+def test_an_order_for_another_index_is_refused(
+    system: System, library: Library, mark: Mark, queue: str
+) -> None:
+    row = system.chunk(b"1.mp3")
+    origin = system.origin(row, index="0123456789abcdef")
+    system.put(
+        queue,
+        {
+            "scan": ScanOrder(index=origin.index, generation=row.generation),
+            "batch": BatchOrder(origin=origin),
+            "insert": InsertOrder(origin=origin),
+            "deferred": {"index": origin.index},
+        }[queue],
+    )
+    system.work(OWNED)
+    system.assert_refused(queue, "refused: this job is for another index", "0123456789abcdef")
+    assert pending.get(system.connection, row.id) == row
+    assert_goes_on(system, library, mark)
+
+
+def test_an_insert_of_files_that_its_row_does_not_name_is_refused(
+    system: System, library: Library, mark: Mark
+) -> None:
+    row = system.chunk(b"1.mp3")
+    findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
+    system.put("insert", InsertOrder(origin=system.origin(row), findings=findings))
+    system.work(OWNED)
+    system.assert_refused("insert", "refused", "does not name 1 of these files")
+    assert pending.get(system.connection, row.id) == row
+    assert_goes_on(system, library, mark)
+
+
+def test_a_late_answer_about_files_that_an_earlier_one_settled_is_no_intruder(
+    system: System, library: Library, mark: Mark
+) -> None:
+    row = system.chunk(b"1.mp3", b"2.mp3")
+    origin = system.origin(row)
+    with write_transaction(system.connection):
+        left = pending.keep_only(system.connection, row, [b"2.mp3"])
+    findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
+    system.put("insert", InsertOrder(origin=origin, findings=findings))
+    system.work(OWNED)
+    assert system.failed("insert") == {}
+    again = pending.get(system.connection, row.id)
+    assert again is not None
+    assert again.hint == left.hint
+    assert_goes_on(system, library, mark)
+
+
+def test_a_batch_with_fewer_readings_than_files_is_refused(
+    system: System, library: Library, mark: Mark
+) -> None:
+    row = system.chunk(b"1.mp3", b"2.mp3")
+    files = (a_file("1.mp3"), a_file("2.mp3"))
+    order = BatchOrder(origin=system.origin(row), files=files, readings=(Reading(path=b""),))
+    system.put("batch", order)
+    system.work(OWNED)
+    system.assert_refused("batch", "1 readings for 2 files")
+    assert_goes_on(system, library, mark)
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.mp3", "/etc/passwd", "A/../../secret.mp3", "A//1.mp3", "", "./1.mp3", "\0"]
+)
+def test_a_path_out_of_the_root_is_refused_by_each_stage(
+    system: System, library: Library, music: Path, mark: Mark, path: str
+) -> None:
+    secret = music.parent / "secret.mp3"
+    secret.write_bytes(song("Secret"))
+    row = system.chunk(b"1.mp3")
+    origin, file = system.origin(row), a_file(path)
+    system.put(
+        "extract",
+        ExtractOrder(origin=origin, root_path=PathText.of(os.fsencode(music)), files=(file,)),
+    )
+    system.put("batch", BatchOrder(origin=origin, unread=(file,)))
+    system.put("insert", InsertOrder(origin=origin, findings=(FindingText(file),)))
+    closed = ScanOrder(
+        index=system.token, generation=row.generation, closed=((1, PathText(path)),), turn=1
+    )
+    system.put("scan", closed)
+    for queues in (("extract",), OWNED):
+        system.work(queues)
+    assert pending.get(system.connection, row.id) == row
+    for queue in ("extract", "batch", "insert", "scan"):
+        system.client.persist("rq:job:bad")
+        assert list(system.failed(queue)) == ["bad"], queue
+        assert "leads out of its root" in system.failed(queue)["bad"]
+    assert_goes_on(system, library, mark)

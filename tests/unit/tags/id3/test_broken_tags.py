@@ -1,0 +1,151 @@
+"""Tags that are broken or not of the plain form: what is left to mutagen, and what they cost."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import pytest
+from msgspec.structs import replace
+from mutagen import id3
+from mutagen.mp3 import MP3
+
+from indexer import tags
+from indexer.tags.fast.id3 import plain_tag
+from indexer.tags.id3.id3_tag import read_tag
+from indexer.tags.window import Window
+from tests import corpus
+from tests.unit.tags.id3.test_id3_tag import SOUND, file, frame, raw, read, synchsafe, tag, v1_tag
+
+
+def test_a_plain_tag_is_not_left_to_mutagen() -> None:
+    content = corpus.tagged(title="x", artist=["a", "b"], picture=40_000, id3_version=3)
+    assert plain_tag(Window(io.BytesIO(content))) is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        raw((b"TIT2", b"\0Debut"), flags=0x80),  # unsynchronised
+        raw((b"TIT2", b"\x01\xfe\xff\0D")),  # big-endian
+        raw((b"TIT2", b"\x03\xff")),  # no UTF-8
+        raw((b"TIT2", b"\x09Debut")),  # no such encoding
+        raw((b"tit2", b"\0Debut")),  # no frame
+        raw((b"TIT2", b"\0Debut"))[:14] + b"\x7f" + raw((b"TIT2", b"\0Debut"))[15:],  # too large
+        b"ID3\x05" + raw((b"TIT2", b"\0Debut"))[4:],
+        b"ID3\x04",
+    ],
+)
+def test_whatever_is_not_plain_is_left_to_mutagen(content: bytes) -> None:
+    assert plain_tag(Window(io.BytesIO(content))) is None
+
+
+def test_an_old_itunes_tag_with_wrong_sizes_is_read() -> None:
+    text = b"\0" + b"x" * 200
+    body = b"TIT2" + len(text).to_bytes(4) + bytes(2) + text + b"TALB\0\0\0\x06\0\0\0Debut"
+    content = b"ID3\x04\0\0" + id3.BitPaddedInt.to_str(len(body), width=4) + body + SOUND
+    assert (read(content).title, read(content).album) == ("x" * 200, "Debut")
+
+
+def test_a_flagged_frame_is_left_to_mutagen() -> None:
+    content = raw((b"TIT2", b"\0Debut"), version=4)
+    unsynchronised = content[:19] + b"\x02" + content[20:]
+    assert plain_tag(Window(io.BytesIO(unsynchronised))) is None
+    assert read(unsynchronised).title == "Debut"
+
+
+def test_bad_frame_sizes_do_not_refuse_a_file() -> None:
+    assert read(corpus.id3_with_bad_frame_sizes()).codec == "mp3"
+
+
+def test_a_tag_read_by_mutagen_has_the_same_size() -> None:
+    content = file(id3.TIT2(encoding=2, text="x"))
+    tag = read_tag(Window(io.BytesIO(content)))
+    assert content[tag.size :] == SOUND
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x01\xff\xfeD",  # half a character
+        b"\x01\xff\xfe\x00\xdc",  # half a surrogate pair
+        b"\x01D\0e\0",  # no byte order mark
+        b"\x02\xd8\x00",
+    ],
+)
+@pytest.mark.parametrize("version", [3, 4])
+def test_broken_utf_16_costs_at_most_its_own_text(payload: bytes, version: int) -> None:
+    track = read(raw((b"TIT2", payload), (b"TALB", b"\0Debut"), version=version))
+    reference = MP3(io.BytesIO(raw((b"TIT2", payload), version=version))).tags
+    assert track.album == "Debut"
+    assert (track.title or "") == str((reference or {}).get("TIT2", "")).strip("\0")
+
+
+TITLE_FRAME = b"TIT2" + bytes([0, 0, 0, 6, 0, 0, 0]) + b"Debut"
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "before", "title"),
+    [
+        (3, 0x43, b"", "Debut"),  # neither flags that exist, nor the header that one announces
+        (3, 0x1F, b"", "Debut"),
+        (4, 0x0F, b"", "Debut"),
+        (3, 0x41, (6).to_bytes(4) + bytes(6), "Debut"),
+        (3, 0x41, (10).to_bytes(4) + bytes(10), "Debut"),
+        (4, 0x41, synchsafe(6) + b"\x01\0", "Debut"),
+        (3, 0x40, b"\x7f\xff\xff\xff" + bytes(6), None),  # larger than the tag
+        (3, 0x40, b"\xff\xff\xff\xff" + bytes(6), None),
+        (4, 0x40, synchsafe(3) + b"\x01 \x05\x05f!t#", None),  # without room for itself
+        (4, 0x40, bytes(4) + b"\x01\0", None),
+        (4, 0x40, b"\xff\xff\xff\xff\x01\0", None),
+        (4, 0x40, synchsafe(2**20) + b"\x01\0", None),
+    ],
+)
+def test_a_tag_with_a_broken_header_costs_at_most_the_tag(
+    version: int, flags: int, before: bytes, title: str | None
+) -> None:
+    """Refused by mutagen; ffmpeg and TagLib play it, and skip the tag or a part of it."""
+    content = tag(before + TITLE_FRAME + bytes(20), version=version, flags=flags) + SOUND
+    track = read(content)
+    assert track == replace(read(SOUND), title=title)
+    assert read(content + v1_tag(b"old")).title == (title or "old")
+
+
+def test_a_tag_of_an_unknown_version_or_size_costs_only_the_tag() -> None:
+    sound = SOUND.replace(b"ID3", b"xxx")
+    for head in (b"ID3\x05\0\0\0\0\0\x10", b"ID3\x03\0\0\0\0\x80\x10"):
+        track = read(head + TITLE_FRAME + sound)
+        assert (track.title, track.codec) == (None, "mp3")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".dsf"])
+def test_a_broken_tag_in_a_chunk_costs_only_the_tag(suffix: str) -> None:
+    content = bytearray(corpus.tagged(suffix, title="Debut"))
+    content[content.index(b"ID3\x04") + 5] = 0x4F
+    whole = tags.read_track(io.BytesIO(content), suffix.encode())
+    assert whole.title == "Debut"
+    assert whole.duration == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("version", "unsynchronised", "frame"),
+    [
+        (3, False, frame(0x20, b"\xff\0Debut")),
+        (3, False, frame(0xA0, (6).to_bytes(4) + b"\xff" + zlib.compress(b"\0Debut"))),
+        (4, False, frame(0x40, b"\x80\x03Debut")),
+        (4, False, frame(0x41, b"\x80" + synchsafe(6) + b"\x03Debut")),
+        (4, True, frame(0x40, b"\xff\0\x03Debut")),
+        (4, False, frame(0x42, b"\xff\0\x03Debut")),
+        (3, False, frame(0x20, b"\0Debut")),  # the flag is set, and the byte is missing
+        (4, False, frame(0x40, b"\x03Debut")),
+    ],
+)
+def test_a_frame_of_a_group_has_one_byte_more(
+    version: int, unsynchronised: bool, frame: bytes
+) -> None:
+    """ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2. ExifTool and Audio::Scan agree.
+
+    mutagen reads the byte as part of the text.
+    """
+    flags = 0x80 if unsynchronised else 0
+    assert read(tag(frame, version=version, flags=flags) + SOUND).title == "Debut"
