@@ -1,4 +1,4 @@
-"""Files that kill, hang or bloat their reader, through Redis: each is found, and the rest is read."""
+"""Files that kill, hang or bloat their reader, through Redis: each is found, others are read."""
 
 from __future__ import annotations
 
