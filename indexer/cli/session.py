@@ -164,9 +164,7 @@ class Session:
         except OSError as error:
             if error.errno not in _ACTIONABLE and error.filename != STANDARD_OUTPUT:
                 raise
-            name = error.filename  # the number of a descriptor is useless
-            where = f"{file_text(name)}: " if name and not isinstance(name, int) else ""
-            say(f"{where}{error.strerror}", self.program)
+            say(_told(error), self.program)
             return 3
 
     def _explained(self, command: Callable[[], int]) -> int:
@@ -187,6 +185,18 @@ class Session:
             if told is None:
                 raise
             raise told from error
+
+
+def _told(error: OSError) -> str:
+    """What to show of an error of the kernel."""
+    name = error.filename
+    if name and not isinstance(name, int):  # the number of a descriptor is useless
+        return f"{file_text(name)}: {error.strerror}"
+    try:
+        os.getcwdb()
+    except FileNotFoundError:
+        return "the current folder was deleted; go to another one (cd), or write whole paths"
+    return str(error.strerror)
 
 
 def _log() -> None:

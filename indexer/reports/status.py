@@ -275,7 +275,7 @@ def health_lines(
         folders = _count(dispatcher.unwatched_folders, "folder")
         yield _line(
             "warning",
-            f"{folders} cannot be watched, and are looked at now and then",
+            f"{folders} without a watch, looked at now and then (see indexer doctor)",
             dispatcher.unwatched_since_ms or None,
         )
     if found.new_problems:

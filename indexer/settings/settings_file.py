@@ -9,7 +9,9 @@ import codecs
 import os
 import pwd
 import re
+import stat
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
@@ -22,6 +24,8 @@ from indexer.settings.hooks import hooks_from
 
 _MOST_BYTES = 1 << 20
 """Of a file of settings; far more than one has."""
+_MOST_LINKS = 40
+"""After so many the kernel gives up (path_resolution(7))."""
 _VARIABLES = {"INDEXER_DB": "db", "INDEXER_REDIS": "redis"}
 
 
@@ -44,7 +48,7 @@ def load(
         values, origins = _read(file, environ)
     for variable, key in _VARIABLES.items():
         if text := environ.get(variable):
-            values[key] = _checked(key, text, f"{variable}={text}", Path.cwd(), environ)
+            values[key] = _checked(key, text, f"{variable}={text}", Path(), environ)
             origins[key] = variable
     for key, value in {"db": db and os.fspath(db), **flags}.items():
         if value is None:
@@ -52,14 +56,38 @@ def load(
         flag = "--" + key.replace("_", "-")
         if key not in KEYS:
             _refuse_key(flag, key, KEYS)
-        values[key] = _checked(key, value, f"{flag} {value}", Path.cwd(), environ)
+        values[key] = _checked(key, value, f"{flag} {value}", Path(), environ)
         origins[key] = flag
     if "db" not in values:
         values["db"] = _xdg_file("XDG_DATA_HOME", ".local/share", "library.db", environ)
+    values["db"] = _behind_links(values["db"])
     settings = Settings(**values, origins=origins)
     _check_pauses(settings, "retry_first", "retry_longest")
     _check_pauses(settings, "queue_retry_first", "queue_retry_longest")
     return settings
+
+
+def _behind_links(file: Path) -> Path:
+    """The file to which links of this name lead: an index has one lock, whatever name is given.
+
+    A link that another user may have put there is not followed; opening the index refuses it. Nor
+    is one that leads in a circle.
+    """
+    place = file
+    for _ in range(_MOST_LINKS):
+        try:
+            link = os.lstat(place)
+        except OSError:
+            return place  # not made yet, or told when it is opened
+        if not stat.S_ISLNK(link.st_mode):
+            return place
+        trusted = {0, os.geteuid()}
+        with suppress(OSError):  # it leads nowhere, or in a circle
+            trusted.add(os.stat(place).st_uid)
+        if link.st_uid not in trusted:
+            return place
+        place = place.parent / os.readlink(place)
+    return file
 
 
 def _check_pauses(settings: Settings, first: str, longest: str) -> None:
@@ -253,7 +281,7 @@ def _path(value: object, shown: str, folder: Path, environ: Mapping[str, str]) -
         _refuse(shown, get_args(Location)[1].description)
     if text == "~" or text.startswith("~/"):
         return _home(environ) / text[2:]
-    return folder / text
+    return (folder / text).absolute()
 
 
 def _refuse(shown: str, expected: str) -> NoReturn:

@@ -56,7 +56,7 @@ def real_path(path: bytes) -> bytes:
     """
     mounts = read_mounts()
     real = b"/"
-    whole = os.path.join(os.getcwdb(), path)
+    whole = path if os.path.isabs(path) else os.path.join(os.getcwdb(), path)
     names = whole.split(b"/")[::-1]
     for _ in range(_MOST_NAMES):
         if not names:

@@ -199,6 +199,25 @@ def test_a_database_in_a_scanned_folder_is_refused(music: Path, tmp_path: Path) 
     assert "which is scanned" in run("rebuild", music, db=link / "library.db", check=2).err
 
 
+def test_a_deleted_working_folder_is_named_where_it_is_needed(
+    music: Path, db: Path, tmp_path: Path
+) -> None:
+    plant(music, {"a.mp3": tagged()})
+    here = tmp_path / "here"
+    in_deleted = ["sh", "-c", f'rmdir {here}; exec "$0" "$@"']
+    for words, needs_it in (
+        (("rebuild", music), False),
+        (("verify",), False),
+        (("show", music / "a.mp3"), False),
+        (("show", "a.mp3"), True),
+        (("scan", "."), True),
+        (("backup", "copy.db"), True),
+    ):
+        here.mkdir()
+        ran = run(*words, db=db, prefix=in_deleted, cwd=here, check=3 if needs_it else 0)
+        assert ("the current folder was deleted; go to another one (cd)" in ran.err) is needs_it
+
+
 def test_a_refused_place_is_left_as_it_was(music: Path) -> None:
     plant(music, {"a.mp3": tagged()})
     run("rebuild", music, db=music / "library.db", check=2)

@@ -120,6 +120,18 @@ def test_status_knows_a_daemon_by_its_lock(indexed: Path, db: Path) -> None:
     assert indexed.exists()
 
 
+def test_a_link_to_an_index_has_no_lock_of_its_own(indexed: Path, db: Path) -> None:
+    link = db.with_name("link.db")
+    link.symlink_to(db)
+    with daemon(db, "works") as process:
+        assert run("status", "--json", db=link).object["daemon"]["pid"] == process.pid
+        plant(indexed, {"c.mp3": tagged(title="c")})
+        assert run("scan", "--json", db=link).object["added"] == 1
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"worked\n"
+    assert not link.with_name("link.db.lock").exists()
+
+
 def test_a_daemon_does_what_scan_asks_for(indexed: Path, db: Path) -> None:
     with daemon(db, "works"):
         plant(indexed, {"c.mp3": tagged(title="c"), "b/d.mp3": tagged(title="d")})

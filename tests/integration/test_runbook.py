@@ -46,6 +46,8 @@ def test_a_disk_that_is_away(music: Path, db: Path, mount: Mount) -> None:
 
 def test_folders_that_the_kernel_does_not_watch() -> None:
     assert remedy(errno.ENOSPC, 1).startswith("sysctl fs.inotify.max_user_watches=")
+    assert "unmount it" in remedy(errno.EEXIST, 1)
+    assert "indexer doctor" in remedy(errno.EIO, 1)
     assert 'mend="sysctl fs.inotify.max_user_watches=' in next(
         one for one in SEEN if one.startswith("unwatched")
     )

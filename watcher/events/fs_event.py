@@ -83,9 +83,11 @@ def remedy(error: int, folders: int) -> str:
         return f"sysctl fs.inotify.max_user_watches={_room_for(folders)}"
     if error == errno.EMFILE:
         return "sysctl fs.inotify.max_user_instances=512"
-    if error == errno.EACCES:
+    if error in (errno.EACCES, errno.EPERM):
         return "give the daemon's user the right to read it"
-    return os.strerror(error)
+    if error == errno.EEXIST:
+        return "it is mounted twice in this root: unmount it, or ignore one of both"
+    return f"{os.strerror(error)}: see indexer doctor"
 
 
 def _room_for(folders: int) -> int:

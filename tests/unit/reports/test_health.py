@@ -81,7 +81,7 @@ def test_the_worst_comes_first() -> None:
         "root partly: a disk of it seems to be away",
         "nothing can be given to the queues now; it stays pending",
         "2 places pending for more than 15 minutes",
-        "2 folders cannot be watched, and are looked at now and then",
+        "2 folders without a watch, looked at now and then (see indexer doctor)",
         "1 new problem in the last 24 hours (see indexer problems)",
     ]
     assert [line.since and line.since[17:19] for line in told] == [

@@ -55,6 +55,32 @@ def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(config:
     assert (settings.db, settings.workers, settings.still) == (Path("/flag.db"), 3, 5.0)
 
 
+def test_an_index_is_the_same_by_any_link_that_leads_to_it(tmp_path: Path) -> None:
+    """Else it had a lock beside each name, and two daemons would keep it at once."""
+    (tmp_path / "real").mkdir()
+    real = tmp_path / "real" / "library.db"
+    (tmp_path / "real" / "near.db").symlink_to("library.db")
+    (tmp_path / "far.db").symlink_to("real/near.db")
+    assert load(db=tmp_path / "far.db", environ={}).db == real  # not made yet
+    real.touch()
+    assert load(environ={"INDEXER_DB": str(tmp_path / "far.db")}).db == real
+    circle = tmp_path / "circle.db"
+    circle.symlink_to(circle)
+    assert load(db=circle, environ={}).db == circle
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
+    link = tmp_path / "library.db"
+    link.symlink_to("other.db")
+    os.lchown(link, 65534, 65534)
+    assert load(db=link, environ={}).db == link
+    (tmp_path / "other.db").touch()
+    assert load(db=link, environ={}).db == link
+    os.chown(tmp_path / "other.db", 65534, 65534)
+    assert load(db=link, environ={}).db == tmp_path / "other.db"
+
+
 def test_an_empty_variable_is_as_good_as_none(config: Path) -> None:
     config.write_text('db = "/file.db"')
     assert load(config, environ={"INDEXER_DB": "", "INDEXER_CONFIG": ""}).db == Path("/file.db")
