@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,9 @@ from indexer.store.connection import select
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.sqlite_errors import explained
 
+_LARGEST: Final = 2**63 - 1
+"""Of SQLite's whole numbers; no id, and no number of a change, is as large."""
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TRACKS: Final = "SELECT id FROM library WHERE added_at >= ? ORDER BY added_at, id"
 _OF_ALBUM: Final = """
 SELECT id FROM library WHERE album_id = ? AND added_at >= ? ORDER BY disc, track, path
@@ -106,7 +110,7 @@ class Index(Closable):
             found = (
                 select(connection, _TRACKS, (least,))
                 if album_id is None
-                else select(connection, _OF_ALBUM, (album_id, least))
+                else select(connection, _OF_ALBUM, (_known(album_id), least))
             )
             ids = [track_id for (track_id,) in found]
             for row in view_rows.rows(connection, ids):
@@ -119,7 +123,7 @@ class Index(Closable):
         ('Björk', None)
         """
         with explained(self._library.database):
-            for row in select(self._library.connection, _ONE, (track_id,)):
+            for row in select(self._library.connection, _ONE, (_known(track_id),)):
                 return _track(dict(zip(LIBRARY_COLUMNS, row, strict=True)))
         return None
 
@@ -148,7 +152,8 @@ class Index(Closable):
         >>> [track.title for track in index.search("bjork hyper")]
         ['Hyperballad']
         """
-        for named in self._library.search([text], sort=sort, limit=limit):
+        most = None if limit is None else _known(limit)
+        for named in self._library.search([_text(text)], sort=sort, limit=most):
             yield _track(
                 {
                     **named,
@@ -194,8 +199,9 @@ class Index(Closable):
         if (album_id is None) == (artist_id is None):
             raise errors.UsageError("give the id of one album, or that of one artist")
         statement = _OF_ARTIST_ARTWORK if album_id is None else _OF_ALBUM_ARTWORK
+        owner = _known(album_id or artist_id or 0)
         with explained(self._library.database):
-            for row in select(self._library.connection, statement, (album_id or artist_id,)):
+            for row in select(self._library.connection, statement, (owner,)):
                 return Artwork(*row)
         return None
 
@@ -230,7 +236,7 @@ class Index(Closable):
         [(1, '../Björk/Post/02.mp3', 1), (2, 'gone.mp3', None)]
         """
         with explained(self._library.database):
-            rows = list(select(self._library.connection, _PLAYLIST_ITEMS, (playlist_id,)))
+            rows = list(select(self._library.connection, _PLAYLIST_ITEMS, (_known(playlist_id),)))
         for row in rows:
             yield PlaylistItem(*row)
 
@@ -242,7 +248,7 @@ class Index(Closable):
         >>> [(change.seq, str(change.kind), change.track_id) for change in index.changes(since=1)]
         [(2, 'added', 2)]
         """
-        for row in self._library.changes(since):
+        for row in self._library.changes(_known(since)):
             yield _change(row)
 
     def as_of(self, when: datetime | int, words: str = "") -> Iterator[PastTrack]:
@@ -257,7 +263,9 @@ class Index(Closable):
         """
         if isinstance(when, datetime):
             _iso(when)  # it has a zone
-        for named in self._library.as_of(when, words.split()):
+        else:
+            when = _known(when)
+        for named in self._library.as_of(when, _text(words).split()):
             yield _past_track(named)
 
     def follow(
@@ -270,7 +278,7 @@ class Index(Closable):
         >>> next(index.follow(since=0)).path
         'Björk/Post/02.mp3'
         """
-        after = self.last_seq() if since is None else since
+        after = self.last_seq() if since is None else _known(since)
         return map(_change, self._library.follow(after, stop))
 
     def last_seq(self) -> int:
@@ -282,7 +290,9 @@ class Index(Closable):
         with explained(self._library.database):
             return changes.newest(self._library.connection)
 
-    def scan(self, paths: Sequence[FilePath | os.PathLike[str]] = ()) -> report.ScanReport:
+    def scan(
+        self, paths: FilePath | Sequence[FilePath | os.PathLike[str]] = ()
+    ) -> report.ScanReport:
         """Update the index from the disk as `indexer scan`: roots, folders, files; none: all.
 
         Raises UsageError for a path outside the roots; DatabaseBusy while another command scans.
@@ -290,7 +300,8 @@ class Index(Closable):
         >>> index.scan().unchanged
         2
         """
-        return self._library.scan([os.path.abspath(os.fsencode(path)) for path in paths])
+        several = [paths] if isinstance(paths, str | bytes) else paths
+        return self._library.scan([_absolute(os.fsencode(path)) for path in several])
 
     def status(self) -> Status:
         """What `indexer status` tells. Sizes in bytes, ages in seconds.
@@ -390,11 +401,30 @@ def _path(text: object, b64: object) -> FilePath:
     return base64.b64decode(b64) if isinstance(b64, str) else str(text)
 
 
+def _known(number: int) -> int:
+    """A number that SQLite takes: one beyond is no id either, and after all changes."""
+    return max(-_LARGEST, min(number, _LARGEST))
+
+
+def _text(words: str) -> str:
+    """Without lone surrogates, which Python has for the bytes of a path that are not UTF-8."""
+    return _LONE_SURROGATE.sub("\ufffd", words)
+
+
+def _absolute(path: bytes) -> bytes:
+    if b"\0" in path:
+        raise errors.UsageError(f"{os.fsdecode(path)!r} has a NUL; give the path of a file")
+    return os.path.abspath(path)
+
+
 def _iso(at: datetime) -> str:
     """A time as the views have it."""
     if at.tzinfo is None:
         raise errors.UsageError(
             f"{at} has no zone; give `datetime.now(UTC)` or the like, not `datetime.now()`"
         )
-    text = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{at.microsecond // 1000:03}Z"
+    try:
+        utc = at.astimezone(UTC)
+    except OverflowError:
+        raise errors.UsageError(f"{at} is no time in UTC; give a year from 2 to 9998") from None
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

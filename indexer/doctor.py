@@ -287,10 +287,11 @@ class Doctor:
                 "systemctl start music-watcher, or watcher run",
             )  # fmt: skip
             return
-        life = life_of(holder.pid)
+        pid = holder.pid_here()
+        life = None if pid is None else life_of(pid)
         if life is not None and life.is_watcher and life.is_stopped:
-            detail = f"process {holder.pid} is stopped: changes are not followed"
-            yield _fault("daemon", detail, f"kill -CONT {holder.pid}")
+            detail = f"process {pid} is stopped: changes are not followed"
+            yield _fault("daemon", detail, f"kill -CONT {pid}")
             return
         old = _old_settings(holder, self._settings)
         if old is not None:

@@ -11,7 +11,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -118,6 +118,40 @@ def spent_by(pid: int) -> tuple[int, float] | None:
     fields = text.rpartition(")")[2].split()  # proc(5): the third field is the first one here
     ticks = sum(map(int, fields[11:15]))
     return int(fields[21]) * page_bytes(), ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pid_namespace() -> int:
+    """The number of the namespace to which the process ids here belong (pid_namespaces(7)).
+
+    A container has its own. 0 where the kernel does not tell.
+    """
+    return _namespace_of("self") or 0
+
+
+def pid_here(pid: int, namespace: int) -> int | None:
+    """The id that a process of another namespace has here; None: it cannot be seen."""
+    if namespace == pid_namespace():
+        return pid
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and _namespace_of(name) == namespace and _innermost(name) == pid:
+            return int(name)
+    return None
+
+
+def _namespace_of(process: str) -> int | None:
+    try:
+        return os.stat(f"/proc/{process}/ns/pid").st_ino
+    except OSError:  # it is gone, or another user's
+        return None
+
+
+def _innermost(process: str) -> int | None:
+    """The id of a process in its own namespace: the last field of NSpid in proc_pid_status(5)."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_bytes().splitlines():
+            if line.startswith(b"NSpid:"):
+                return int(line.split()[-1])
+    return None
 
 
 def age_of(pid: int) -> float:

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
-from indexer.process import written_by_this
+from indexer.process import pid_namespace, written_by_this
 from indexer.runs.lock import DispatchLock, LockInfo, ReloadInfo
 from indexer.runs.throughput import Throughput
 from watcher.log import EventLog
@@ -35,7 +35,7 @@ class StatusPublisher:
         self._lock = lock
         self._log = log
         self._engine = engine
-        self._told = LockInfo(os.getpid(), "daemon")
+        self._told = LockInfo(os.getpid(), "daemon", pid_namespace=pid_namespace())
         self._unwatched_since_ms = 0
 
     def tell(
@@ -71,6 +71,7 @@ class StatusPublisher:
             structs.replace(pace.totals, bytes_written=self._told.totals.bytes_written),
             {root.row.name: root.looked_at_ms for root in roots if root.looked_at_ms},
             self._log_inodes,
+            self._told.pid_namespace,
         )
         if news == self._told:
             return

@@ -26,6 +26,7 @@ from indexer.errors import CannotDo, SettingsError, UsageError
 
 if TYPE_CHECKING:
     from indexer.doctor import Finding
+    from indexer.runs.lock import LockInfo
 
 
 _ANSWERS_S: Final = 30.0
@@ -143,6 +144,23 @@ def _replace(file: Path, text: bytes) -> None:
         raise
 
 
+def _ask_to_reload(holder: LockInfo) -> None:
+    """Send the daemon its signal, and no other process. Raises CannotDo."""
+    pid = holder.pid_here()
+    if pid is None:
+        raise CannotDo(
+            f"the daemon runs in another container, as process {holder.pid} of it; "
+            "run `indexer reload` there"
+        )
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError:
+        raise CannotDo(
+            f"the daemon (process {pid}) belongs to another user: "
+            "sudo systemctl reload music-watcher"
+        ) from None
+
+
 @click.command(epilog=examples("indexer reload", "indexer reload --json | jq .changed"))
 @json_option
 @click.pass_obj
@@ -160,13 +178,7 @@ def reload(session: Session) -> int:
     holder = lock_info(settings.db)
     if holder is None or holder.role != "daemon":
         raise CannotDo("no daemon runs: `watcher run` reads the settings when it starts")
-    try:
-        os.kill(holder.pid, signal.SIGHUP)
-    except PermissionError:
-        raise CannotDo(
-            f"the daemon (process {holder.pid}) belongs to another user: "
-            "sudo systemctl reload music-watcher"
-        ) from None
+    _ask_to_reload(holder)
     deadline = time.monotonic() + _ANSWERS_S
     while (now := lock_info(settings.db)) is None or now.reload.number == holder.reload.number:
         if now is None or now.pid != holder.pid:

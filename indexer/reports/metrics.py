@@ -32,8 +32,8 @@ def vitals(
         **rates_of(buckets, now_s)._asdict(),
     }
     processes = []
-    if dispatcher is not None:
-        processes += _process(dispatcher.role, dispatcher.pid)
+    if dispatcher is not None and (pid := dispatcher.pid_here()) is not None:
+        processes += _process(dispatcher.role, pid)
     if settings.redis is not None:
         found |= _queues(settings, now_s, roots)
         for worker in found.get("workers", ()):

@@ -205,7 +205,7 @@ def _daemon(dispatcher: LockInfo | None) -> status_report.DaemonStatus:
         return status_report.DaemonStatus()
     return status_report.DaemonStatus(
         running=True,
-        pid=dispatcher.pid,
+        pid=dispatcher.pid_here() or dispatcher.pid,
         watched_folders=dispatcher.watched_folders,
         unwatched_folders=dispatcher.unwatched_folders,
         recoveries=dispatcher.recoveries,

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer import errors
+from indexer.process import pid_here, pid_namespace
 from indexer.runs.throughput import Bucket, Totals
 from indexer.store.beside import check_is_file, open_beside
 
@@ -84,6 +85,12 @@ class LockInfo(Struct, frozen=True):
     """Root name -> when all of it was last looked at (Unix milliseconds)."""
     log_inodes: tuple[int, int] = (0, 0)
     """As in `log_inodes`, of the files that a daemon has open."""
+    pid_namespace: int = 0
+    """To which `pid` belongs: another container has its own. 0: not told."""
+
+    def pid_here(self) -> int | None:
+        """The id of the holder among the processes that this one sees; None: it does not see it."""
+        return pid_here(self.pid, self.pid_namespace) if self.pid_namespace else self.pid
 
     def knows(self, root: str) -> bool:
         """Whether a daemon has written the state of a root."""
@@ -120,7 +127,8 @@ class DispatchLock:
             if group_may and stat.S_IMODE(os.fstat(fd).st_mode) != _GROUP_MODE:
                 os.fchmod(fd, _GROUP_MODE)  # compared first: only the owner may change it
             os.ftruncate(fd, 0)
-            os.pwrite(fd, msgspec.json.encode(LockInfo(os.getpid(), role)), 0)
+            held = LockInfo(os.getpid(), role, pid_namespace=pid_namespace())
+            os.pwrite(fd, msgspec.json.encode(held), 0)
         except OSError as error:
             os.close(fd)
             raise _unwritten(path, error) from error

@@ -37,7 +37,7 @@ class Life(Struct, frozen=True):
 
     @property
     def is_watcher(self) -> bool:
-        """Whether it may be a daemon: another machine or container counts its own processes."""
+        """Whether it may be a daemon: another machine counts its own processes."""
         return "watcher" in self.command
 
 
@@ -74,23 +74,24 @@ class Stall:
     def check(self, daemon: LockInfo) -> None:
         """Say once, after some seconds, that it does nothing. Raises CannotDo after two minutes.
 
-        Not where the processes of its machine or container are not those of this one, and one that
-        waits for workers is waited for with it.
+        Not where it cannot be seen from here, as from another container; and one that waits for
+        workers is waited for with it.
         """
-        life = self._probe(daemon.pid)
-        if life is None or not life.is_watcher:
+        pid = daemon.pid_here()
+        life = None if pid is None else self._probe(pid)
+        if pid is None or life is None or not life.is_watcher:
             return
         now = self._clock()
-        if self._seen != (daemon.pid, life):
-            self._seen, self._since, self._is_told = (daemon.pid, life), now, False
+        if self._seen != (pid, life):
+            self._seen, self._since, self._is_told = (pid, life), now, False
             return
         idle_s = now - self._since
         if idle_s >= _TOLD_S and not self._is_told:
             self._is_told = True
-            _log.warning("waiting: %s", _why(daemon.pid, life, idle_s))
+            _log.warning("waiting: %s", _why(pid, life, idle_s))
         if idle_s >= _GIVEN_UP_S and daemon.engine == "local":
             raise errors.CannotDo(
-                f"{_why(daemon.pid, life, idle_s)}; what was asked of it is kept until then"
+                f"{_why(pid, life, idle_s)}; what was asked of it is kept until then"
             )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.corpus import plant, tagged
@@ -40,6 +42,28 @@ def test_other_suffixes_and_ignored_names_are_taken_while_it_runs(
         daemon.shows({"a.mp3": "A", "d.mp3": "D", "Demos/b.mp3": "B", "Demos/c.mp3": "C"})
         assert daemon.lines("reloaded", "changed=ignored_names")
         daemon.is_right()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a namespace")
+def test_only_the_daemon_is_told_where_containers_count_their_own_processes(
+    music: Path, db: Path, config: Path
+) -> None:
+    """Its id in its container is that of some other process here, which a SIGHUP may end."""
+    container = ["unshare", "--pid", "--fork", "--mount-proc"]
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db, prefix=container) as daemon:
+        (here,) = psutil.Process(daemon.process.pid).children()
+        assert run("status", "--json", db=db).object["daemon"]["pid"] == here.pid
+        run("--config", config, "reload", db=db)
+        assert len(daemon.lines("reloaded")) == 1
+        ran = run("reload", db=db, prefix=container, check=3)
+        assert "runs in another container, as process 1 of it" in ran.err
+        here.suspend()
+        found = run("doctor", "--json", db=db, check=1).objects
+        assert f"kill -CONT {here.pid}" in [one["remedy"] for one in found]
+        here.resume()
+        daemon.is_right()
+        assert len(daemon.lines("reloaded")) == 1
 
 
 def test_a_mistake_keeps_the_old_settings_and_says_its_line(

@@ -96,6 +96,31 @@ def test_the_records_have_the_columns_of_the_views() -> None:
     assert records.Artwork.__struct_fields__ == views.OTHER_VIEWS["artwork"]
 
 
+def test_what_no_index_can_hold_is_not_found_or_an_error_of_its_own(place: Place) -> None:
+    index = place.index
+    for beyond in (2**63, 10**30):
+        assert index.track(beyond) is None
+        assert index.artwork(album_id=beyond) is None
+        assert list(index.tracks(album_id=beyond)) == []
+        assert list(index.playlist_items(beyond)) == []
+        assert list(index.changes(beyond)) == []
+        assert index.tags(-beyond) == {}
+        assert len(list(index.as_of(beyond))) == len(list(index.search("", limit=beyond))) == 2
+    assert list(index.search("codec:\ud800")) == []
+    assert [track.title for track in index.search("Hyper\udce9")] == ["Hyperballad"]
+    with pytest.raises(errors.UsageError, match="NUL"):
+        index.scan(["/a\0b"])
+    with pytest.raises(errors.UsageError, match="no time in UTC"):
+        list(index.tracks(added_since=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))))
+    assert len(list(index.tracks(added_since=datetime(2, 1, 1, tzinfo=UTC)))) == 2
+
+
+def test_one_path_is_scanned_as_one(place: Place, music: Path) -> None:
+    """A text is a sequence of texts, too: it was taken for the paths `/`, `t`, `m` ..."""
+    assert place.index.scan(str(music)).unchanged == 2
+    assert place.index.scan(bytes(music / "Lists")).unchanged == 0
+
+
 def test_a_path_that_is_not_utf8_is_bytes_everywhere(
     library: Library, plant: Plant, music: Path
 ) -> None:
