@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -89,16 +89,16 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     """
     session.make_absolute()
     session.settings()
-    _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
     progress = nullcontext if log_json else session.progress
     terminal = Terminal(is_watched=sys.stderr.isatty() and not log_json)
     requests = _Requests()
     try:
-        try:
-            _watch(session.settings, roots, requests, progress, terminal)
-        except errors.DatabaseDamaged as error:
-            _mend(session.settings(), error)
-            _watch(session.settings, roots, requests, progress, terminal)
+        with _decisions_logged(logging.DEBUG if verbose else logging.INFO, as_json=log_json):
+            try:
+                _watch(session.settings, roots, requests, progress, terminal)
+            except errors.DatabaseDamaged as error:
+                _mend(session.settings(), error)
+                _watch(session.settings, roots, requests, progress, terminal)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
@@ -121,9 +121,9 @@ def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: 
     """
     session.make_absolute()
     session.settings()
-    _log_decisions(logging.DEBUG if verbose else logging.INFO, as_json=log_json)
     try:
-        _relay(session.settings, roots)
+        with _decisions_logged(logging.DEBUG if verbose else logging.INFO, as_json=log_json):
+            _relay(session.settings, roots)
     except (errors.Interrupted, _Overdue):
         return 0
     return 0
@@ -353,15 +353,21 @@ def _give_up(_number: int, _frame: FrameType | None) -> None:
     raise _Overdue
 
 
-def _log_decisions(level: int, *, as_json: bool) -> None:
+@contextmanager
+def _decisions_logged(level: int, *, as_json: bool) -> Iterator[None]:
+    """Log to stderr, for which nothing waits."""
     from watcher.log import DecisionHandler, style_for
+    from watcher.patient_stream import patient_stderr
 
     style = style_for(sys.stderr.fileno(), os.environ.get("JOURNAL_STREAM"), as_json=as_json)
+    handler = DecisionHandler(style)
     for name in ("watcher", "indexer"):
         logger = logging.getLogger(name)
         logger.setLevel(level)
-        logger.handlers = [DecisionHandler(style)]
+        logger.handlers = [handler]
         logger.propagate = False
+    with patient_stderr(handler.lost):
+        yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -49,16 +49,17 @@ class DecisionHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a log that cannot be written (a full disk) is no reason to stop.
 
-        It bypasses Python's buffers, which would keep what could not be written. But on a terminal
-        it uses them, since a progress line there makes room only for its own stream.
+        A daemon's stderr waits for nothing (`PatientStream`).
         """
-        line = self._line(record) + "\n"
         with suppress(OSError):
-            if sys.stderr.isatty():
-                sys.stderr.write(line)
-                sys.stderr.flush()
-            else:
-                os.write(sys.stderr.fileno(), line.encode(sys.stderr.encoding, "backslashreplace"))
+            sys.stderr.write(self._line(record) + "\n")
+            sys.stderr.flush()
+
+    def lost(self, number: int) -> str:
+        """The line for so many texts that nothing has read."""
+        record = logging.LogRecord("watcher", logging.WARNING, "", 0, "log lost", None, None)
+        record.fields = {"lines": number, "reason": "nothing read them"}
+        return self._line(record) + "\n"
 
     def _line(self, record: logging.LogRecord) -> str:
         fields: Fields = dict(getattr(record, "fields", {}))

@@ -1,0 +1,97 @@
+"""What a daemon writes to stderr -> the terminal or pipe behind it, by a thread of its own.
+
+A terminal after Ctrl-S, an ssh session whose other end sleeps or a stuck reader of a pipe takes
+nothing, for hours. A daemon that waited for it would follow no change meanwhile.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from typing import Final, TextIO
+
+_MOST_TEXTS: Final = 1000
+"""How many texts wait at the most; later ones are lost, and counted. A guess: some 200 KB."""
+_END_S: Final = 1.0
+"""How long the end of a process waits for what is not written yet. A guess."""
+
+
+class PatientStream(io.TextIOBase):
+    """A text stream whose `write` never waits; the order of the texts is kept.
+
+    `lost` gives the text for a number of texts that were lost. It is written before the next one.
+    """
+
+    def __init__(
+        self, stream: TextIO, lost: Callable[[int], str], *, most: int = _MOST_TEXTS
+    ) -> None:
+        self._stream = stream
+        self._lost_text = lost
+        self._most = most
+        self._lost = 0
+        self._texts: SimpleQueue[str | threading.Event] = SimpleQueue()  # signal handlers log, too
+        threading.Thread(target=self._write_all, name="stderr", daemon=True).start()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute there
+        """Of the stream behind it."""
+        return self._stream.encoding
+
+    def fileno(self) -> int:
+        """The descriptor of the stream behind it."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Whether the stream behind it is a terminal."""
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Have a text written as soon as it is taken."""
+        if self._texts.qsize() >= self._most:
+            self._lost += 1
+            return len(text)
+        if self._lost:
+            self._texts.put(self._lost_text(self._lost))
+            self._lost = 0
+        self._texts.put(text)
+        return len(text)
+
+    def drain(self, most_s: float) -> bool:
+        """Wait until all is written, for so many seconds at the most; whether it is."""
+        written = threading.Event()
+        self._texts.put(written)
+        return written.wait(most_s)
+
+    def _write_all(self) -> None:
+        while True:
+            text = self._texts.get()
+            if isinstance(text, threading.Event):
+                text.set()
+                continue
+            data = text.encode(self.encoding, "backslashreplace")
+            with suppress(OSError):  # a full disk, nothing reads it: no reason to stop
+                while data:
+                    data = data[os.write(self.fileno(), data) :]
+
+
+@contextmanager
+def patient_stderr(lost: Callable[[int], str]) -> Iterator[None]:
+    """Let nothing wait for stderr. At the end what is not written yet gets a second."""
+    before = sys.stderr
+    before.flush()
+    stream = PatientStream(before, lost)
+    sys.stderr = stream
+    try:
+        yield
+    finally:
+        stream.drain(_END_S)
+        sys.stderr = before
