@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -54,9 +54,9 @@ def meaning_of(
     """What a line of a playlist in this folder of a root means.
 
     `root_paths` are the absolute paths of all watched roots. Relative paths start at the folder,
-    and may lead into another root. Backslashes are tried as slashes, since Windows writes them. Of
-    an absolute path outside all roots the beginning is that of another machine, or of a link or a
-    container: its end counts.
+    and may lead into another root. Backslashes are tried as slashes, since Windows writes them, and
+    `%20` as a space, since VLC writes paths as in an address. Of an absolute path outside all roots
+    the beginning is that of another machine, or of a link or a container: its end counts.
     """
     scheme = _SCHEME.match(line)
     if scheme is not None:
@@ -72,14 +72,21 @@ def meaning_of(
         groups = _by_end(line[drive.end() :], root_paths)
     else:
         above = paths.join(root_paths[root_id].rstrip(b"/"), folder)
-        slashed = line.replace(b"\\", b"/")
-        spellings = dict.fromkeys((slashed if line.startswith(b"\\") else line, slashed))
+        spellings = _spellings(line, is_decoded=scheme is not None)
         found = (_in_root(posixpath.join(above, one), root_paths) for one in spellings)
         groups = [(one,) for one in found if one is not None]
         if not groups and line.startswith((b"/", b"\\")):
             groups = _by_end(line, root_paths)
     parents = {parent_key(one.path, root_paths[one.root_id]) for group in groups for one in group}
     return Meaning(groups=tuple(groups), parents=frozenset(parents))
+
+
+def _spellings(line: bytes, *, is_decoded: bool) -> Iterable[bytes]:
+    """A path as it is written, and as it may be meant."""
+    slashed = line.replace(b"\\", b"/")
+    decoded = line if is_decoded else _ESCAPED.sub(_byte, line)
+    other = slashed if b"\\" in line or b"\0" in decoded else decoded
+    return dict.fromkeys((slashed if line.startswith(b"\\") else line, other))
 
 
 def _byte(escaped: re.Match[bytes]) -> bytes:

@@ -109,6 +109,13 @@ def test_backslashes_are_slashes_unless_a_name_has_them() -> None:
     assert places(b"..\\A\\b.mp3") == [[(1, b"lists/..\\A\\b.mp3")], [(1, b"A/b.mp3")]]
 
 
+def test_a_path_as_in_an_address_is_tried_last() -> None:
+    assert places(b"a%20b.mp3") == [[(1, b"lists/a%20b.mp3")], [(1, b"lists/a b.mp3")]]
+    assert places(b"100%.mp3") == [[(1, b"lists/100%.mp3")]]
+    assert places(b"a%00.mp3") == [[(1, b"lists/a%00.mp3")]]
+    assert places(b"file:///srv/Other/a%2520b.mp3") == [[(2, b"a%20b.mp3")]]
+
+
 @pytest.mark.parametrize(
     "line",
     [b"D:\\x\\A\\B\\c.mp3", b"d:/x/A/B/c.mp3", b"\\\\nas\\x\\A\\B\\c.mp3", b"/media/x/A/B/c.mp3",
