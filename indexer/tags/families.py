@@ -50,7 +50,7 @@ CHANGED_IN = {
     "bare": 6,
     "mp4": 6,
     "matroska": 6,
-    "vorbis": 6,
+    "vorbis": 7,
     "asf": 6,
     "chunks": 6,
     "wave64": 6,

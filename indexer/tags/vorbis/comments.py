@@ -57,8 +57,9 @@ COLUMNS = {
 }
 OTHER_KEYS = {
     "artist": ("author",),
-    "albumartist": ("album artist",),
+    "albumartist": ("album artist", "album_artist"),
     "date": ("year",),
+    "track": ("track",),
     "track_total": ("totaltracks",),
     "disc": ("disc",),
     "disc_total": ("totaldiscs",),

@@ -45,12 +45,13 @@ def test_the_case_of_a_key_does_not_matter(read_comments: Callable[..., Track]) 
 @pytest.mark.parametrize(
     ("column", "keys"),
     [
-        ("albumartists", ["ALBUMARTIST", "ALBUM ARTIST"]),
+        ("albumartists", ["ALBUMARTIST", "ALBUM ARTIST", "ALBUM_ARTIST"]),
         ("date", ["DATE", "YEAR"]),
         ("comment", ["COMMENT", "DESCRIPTION"]),
         ("label", ["LABEL", "ORGANIZATION", "PUBLISHER"]),
         ("track_total", ["TRACKTOTAL", "TOTALTRACKS"]),
         ("disc_total", ["DISCTOTAL", "TOTALDISCS"]),
+        ("track", ["TRACKNUMBER", "TRACK"]),
         ("disc", ["DISCNUMBER", "DISC"]),
         ("artists", ["ARTIST", "AUTHOR"]),
     ],
