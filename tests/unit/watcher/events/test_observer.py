@@ -383,4 +383,4 @@ def test_a_remedy_makes_room_for_all_folders_twice() -> None:
     assert remedy(errno.ENOSPC, 100_000) == "sysctl fs.inotify.max_user_watches=262144"
     assert remedy(errno.ENOSPC, 10) == "sysctl fs.inotify.max_user_watches=65536"
     assert "max_user_instances" in remedy(errno.EMFILE, 10)
-    assert remedy(errno.EIO, 10) == os.strerror(errno.EIO)
+    assert remedy(errno.EIO, 10) == f"{os.strerror(errno.EIO)}: see indexer doctor"
