@@ -356,8 +356,8 @@ def _give_up(_number: int, _frame: FrameType | None) -> None:
 @contextmanager
 def _decisions_logged(level: int, *, as_json: bool) -> Iterator[None]:
     """Log to stderr, for which nothing waits."""
+    from indexer.nonblocking_stream import nonblocking_stderr
     from watcher.log import DecisionHandler, style_for
-    from watcher.patient_stream import patient_stderr
 
     style = style_for(sys.stderr.fileno(), os.environ.get("JOURNAL_STREAM"), as_json=as_json)
     handler = DecisionHandler(style)
@@ -366,7 +366,7 @@ def _decisions_logged(level: int, *, as_json: bool) -> Iterator[None]:
         logger.setLevel(level)
         logger.handlers = [handler]
         logger.propagate = False
-    with patient_stderr(handler.lost):
+    with nonblocking_stderr(handler.lost):
         yield
 
 

@@ -49,7 +49,7 @@ class DecisionHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a log that cannot be written (a full disk) is no reason to stop.
 
-        A daemon's stderr waits for nothing (`PatientStream`).
+        A daemon's stderr waits for nothing (`NonblockingStream`).
         """
         with suppress(OSError):
             sys.stderr.write(self._line(record) + "\n")

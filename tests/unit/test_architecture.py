@@ -35,7 +35,7 @@ FLOORS = (
     ("indexer.roots",),
     ("indexer.readers",),
     ("indexer.shares",),
-    ("indexer.process", "indexer.runs"),
+    ("indexer.process", "indexer.nonblocking_stream", "indexer.runs"),
     ("indexer.stages",),
     ("indexer.walk",),
     ("indexer.ignore_files",),

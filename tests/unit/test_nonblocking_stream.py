@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from watcher.patient_stream import PatientStream, patient_stderr
+from indexer.nonblocking_stream import NonblockingStream, nonblocking_stderr
 
 Pipe = tuple[int, io.TextIOWrapper]
 
@@ -29,29 +29,29 @@ def lost(number: int) -> str:
 
 def test_what_is_read_comes_whole_and_in_order(pipe: Pipe) -> None:
     end, stream = pipe
-    patient = PatientStream(stream, lost)
+    written = NonblockingStream(stream, lost)
     for number in range(500):
-        assert patient.write(f"Björk {number}\n") == len(f"Björk {number}\n")
-    assert patient.drain(30)
+        assert written.write(f"Björk {number}\n") == len(f"Björk {number}\n")
+    assert written.drain(30)
     assert os.read(end, 1 << 16).decode() == "".join(f"Björk {one}\n" for one in range(500))
-    assert patient.isatty() is False
-    assert patient.fileno() == stream.fileno()
+    assert written.isatty() is False
+    assert written.fileno() == stream.fileno()
 
 
 def test_a_pipe_that_nothing_reads_holds_nothing_up_and_tells_later_what_is_lost(
     pipe: Pipe,
 ) -> None:
     end, stream = pipe
-    patient = PatientStream(stream, lost, most=10)
+    written = NonblockingStream(stream, lost, most=10)
     line = "x" * 4095 + "\n"
     for _ in range(200):  # far more than a pipe and ten lines hold: waiting would never end
-        patient.write(line)
-    assert not patient.drain(0)
+        written.write(line)
+    assert not written.drain(0)
     text = b""
-    while not patient.drain(0.01):
+    while not written.drain(0.01):
         text += os.read(end, 1 << 20)
-    patient.write("after\n")
-    assert patient.drain(30)
+    written.write("after\n")
+    assert written.drain(30)
     text += os.read(end, 1 << 20)
     *lines, told, after = text.decode().splitlines(keepends=True)
     assert set(lines) == {line}
@@ -60,13 +60,13 @@ def test_a_pipe_that_nothing_reads_holds_nothing_up_and_tells_later_what_is_lost
 
 def test_a_stream_that_takes_nothing_at_all_is_no_error() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
-        patient = PatientStream(full, lost)
-        patient.write("one\n")
-        assert patient.drain(30)
+        written = NonblockingStream(full, lost)
+        written.write("one\n")
+        assert written.drain(30)
 
 
 def test_stderr_is_the_same_again_afterwards() -> None:
     before = sys.stderr
-    with patient_stderr(lost):
-        assert isinstance(sys.stderr, PatientStream)
+    with nonblocking_stderr(lost):
+        assert isinstance(sys.stderr, NonblockingStream)
     assert sys.stderr is before

@@ -1,4 +1,4 @@
-"""What a daemon writes to stderr -> the terminal or pipe behind it, by a thread of its own.
+"""What a long-running process writes to stderr -> what is behind it, by a thread of its own.
 
 A terminal after Ctrl-S, an ssh session whose other end sleeps or a stuck reader of a pipe takes
 nothing, for hours. A daemon that waited for it would follow no change meanwhile.
@@ -21,7 +21,7 @@ _END_S: Final = 1.0
 """How long the end of a process waits for what is not written yet. A guess."""
 
 
-class PatientStream(io.TextIOBase):
+class NonblockingStream(io.TextIOBase):
     """A text stream whose `write` never waits; the order of the texts is kept.
 
     `lost` gives the text for a number of texts that were lost. It is written before the next one.
@@ -84,11 +84,11 @@ class PatientStream(io.TextIOBase):
 
 
 @contextmanager
-def patient_stderr(lost: Callable[[int], str]) -> Iterator[None]:
+def nonblocking_stderr(lost: Callable[[int], str]) -> Iterator[None]:
     """Let nothing wait for stderr. At the end what is not written yet gets a second."""
     before = sys.stderr
     before.flush()
-    stream = PatientStream(before, lost)
+    stream = NonblockingStream(before, lost)
     sys.stderr = stream
     try:
         yield
