@@ -168,13 +168,24 @@ SELECT (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL),
 """Each track of the view has an album, and no other, so a small index has all of them."""
 _MISSING_BY_ROOT: Final = """
 SELECT root_id, count(*) FROM tracks WHERE place = 1 AND added_at IS NOT NULL
-    AND +root_id IN (SELECT id FROM roots WHERE removed_at IS NULL) GROUP BY root_id
+    AND +root_id IN (SELECT id FROM roots WHERE removed_at IS NULL) GROUP BY +root_id
 """
+"""With a `+`, for `tracks_missing`; else SQLite takes the order of `tracks_place`, and reads all
+rows. Measured with 100 000 tracks: 50 ms, half of `indexer status`."""
 _COUNT: Final = "SELECT count(*) FROM tracks"
 _COUNT_BY_ROOT: Final = """
-SELECT id, (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL AND +root_id = roots.id)
-FROM roots WHERE removed_at IS NULL
+WITH watched (id) AS (SELECT id FROM roots WHERE removed_at IS NULL),
+    others (id, tracks) AS MATERIALIZED (
+        SELECT id,
+            (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL AND +root_id = watched.id)
+        FROM watched WHERE id > (SELECT min(id) FROM watched))
+SELECT min(id), (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL)
+        - coalesce((SELECT sum(tracks) FROM others), 0)
+    FROM watched HAVING count(*) > 0
+UNION ALL SELECT id, tracks FROM others
 """
+"""The first root has what the others have not: to count all takes a quarter of the time in which
+those of one root are counted. Measured with 1 000 000 tracks: 8 ms, and 30."""
 
 
 def below(

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import IndexedFile, RowState, Stamp
-from indexer.store import tracks, upkeep
+from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import Connection, Row, select, write_transaction
 from indexer.store.schema import LIBRARY_COLUMNS
 from tests.trees import known, stamp
@@ -226,6 +226,36 @@ def test_counts_are_of_the_view_and_of_what_was_in_it(connection: Connection) ->
         tracks.mark_missing(connection, row.id, 5)
     assert tracks.counts(connection) == (1, 1)
     assert tracks.count_by_root(connection) == {1: 1}
+    assert tracks.count_missing_by_root(connection) == {1: 1}
+
+
+def test_tracks_are_counted_for_each_root_that_is_watched(connection: Connection) -> None:
+    connection.execute("INSERT INTO catalog_albums (id, key) VALUES (7, x'31')")
+    for root_id in (2, 3, 4):
+        roots.add(connection, f"root {root_id}", b"/%d" % root_id, now_ms=1)
+    for number, root_id in enumerate((1, 1, 1, 3, 3, 4)):
+        row = replace(known(b"%d.mp3" % number), root_id=root_id)
+        tracks.add(connection, row, 7, 1, tracks.NOTHING_READ)
+    assert tracks.count_by_root(connection) == {1: 3, 2: 0, 3: 2, 4: 1}
+    tracks.mark_missing(connection, 6, 5)
+    roots.remove(connection, 4, now_ms=2)
+    assert tracks.count_by_root(connection) == {1: 3, 2: 0, 3: 2}
+    for root_id in (1, 2, 3):
+        roots.remove(connection, root_id, now_ms=2)
+    assert tracks.count_by_root(connection) == {}
+
+
+def test_missing_tracks_are_counted_without_a_look_at_those_that_are_there(
+    connection: Connection,
+) -> None:
+    with write_transaction(connection):
+        for number in range(1000):
+            add(connection, known(b"%d.mp3" % number, number))
+    tracks.mark_missing(connection, 1, 5)
+    steps: list[None] = []
+    connection.set_progress_handler(lambda: bool(steps.append(None)), 100)
+    assert tracks.count_missing_by_root(connection) == {1: 1}
+    assert len(steps) < 10
 
 
 def test_all_columns_are_those_of_the_table_in_its_order(connection: Connection) -> None:
