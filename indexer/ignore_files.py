@@ -14,15 +14,9 @@ from indexer import paths
 from indexer.artwork.model import PICTURE_SUFFIXES
 from indexer.disk.tree import MountPoint, Tree
 from indexer.evidence import coarse_now_ns, tick_left_ns
+from indexer.ignore import IGNORE_FILE, NO_MEDIA
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
-from indexer.ignore.path_filter import (
-    IGNORE_FILE,
-    NO_MEDIA,
-    NO_RULES,
-    IgnoreFile,
-    IgnoreRules,
-    PathFilter,
-)
+from indexer.ignore.path_filter import NO_RULES, IgnoreFile, IgnoreRules, PathFilter
 from indexer.model import Stamp, StampFields
 from indexer.settings import Settings, check_suffixes
 from indexer.sidecars import LYRICS_SUFFIX, PLAYLIST_SUFFIXES

@@ -401,6 +401,8 @@ class Lookup(Closable):
         """
         if self._contradictions is not None:
             return self._contradictions
+        if not self._settings.roots:
+            return []
         from indexer.roots.registry import contradictions
         from indexer.store import roots
 

@@ -11,10 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.disk.descent import lstat_at
-from indexer.ignore.path_filter import is_rule
+from indexer.ignore import is_rule
 from indexer.model import Hint
-from indexer.shares.hanging import ask_at, real_path
 from indexer.store.roots import RootRow
 
 _ESCAPED: Final = re.compile(rb"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|[nrt])")
@@ -59,8 +57,8 @@ def _on_disk(path: bytes, watched: Sequence[RootRow]) -> Located | None:
     folder, name = os.path.split(absolute)
     spellings: tuple[Callable[[], bytes], ...] = (  # one by one: the first needs no disk
         lambda: absolute,
-        lambda: os.path.join(real_path(folder), name),
-        lambda: real_path(path),
+        lambda: os.path.join(_real(folder), name),
+        lambda: _real(path),
     )
     for spelling in spellings:
         whole = spelling()
@@ -69,6 +67,21 @@ def _on_disk(path: bytes, watched: Sequence[RootRow]) -> Located | None:
             if paths.is_below(whole, base):
                 return Located(root, whole[len(base) + 1 :])
     return None
+
+
+def _real(path: bytes) -> bytes:
+    from indexer.shares.hanging import real_path  # late: most commands need no look at a disk
+
+    return real_path(path)
+
+
+def _status(located: Located, *, follow_links: bool = False) -> os.stat_result | None:
+    """What the disk says of a place; None: nothing is there. Raises OSError and RootSilent."""
+    from indexer.disk.descent import lstat_at  # late, as above
+    from indexer.shares.hanging import ask_at
+
+    root = located.root.path
+    return ask_at(root, lstat_at, root, located.path, follow_links)
 
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
@@ -95,9 +108,8 @@ def exists(located: Located, *, follow_links: bool = False) -> bool:
 
     `follow_links`: also behind a link to a folder.
     """
-    root = located.root.path
     try:
-        return ask_at(root, lstat_at, root, located.path, follow_links) is not None
+        return _status(located, follow_links=follow_links) is not None
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, errors.RootSilent):
@@ -128,7 +140,7 @@ def _hints_at(located: Located) -> list[Hint]:
         return [folder]
     one_name = Hint(root.id, paths.parent_of(path), (paths.name_of(path),))
     try:
-        status = ask_at(root.path, lstat_at, root.path, path)
+        status = _status(Located(root, path))
     except (OSError, errors.RootSilent):
         return [one_name, folder]
     if status is None or stat.S_ISLNK(status.st_mode):

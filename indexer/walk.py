@@ -15,7 +15,8 @@ from msgspec import Struct
 from indexer import paths
 from indexer.disk.tree import Tree, special_kind
 from indexer.faults import FaultStreak, explain, problem_of
-from indexer.ignore.path_filter import IGNORE_FILE, NO_MEDIA, RULE_NAMES, IgnoreRules, PathFilter
+from indexer.ignore import IGNORE_FILE, NO_MEDIA, RULE_NAMES
+from indexer.ignore.path_filter import IgnoreRules, PathFilter
 from indexer.ignore_files import has_no_media, ignore_file, rules_above, rules_in, with_file
 from indexer.model import Entry, Problem, ProblemKind, Stamp, folded_ns
 from indexer.sidecars import NO_STAMP, SidecarKind, kind_of

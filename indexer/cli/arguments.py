@@ -177,8 +177,8 @@ class MostUsed(InOrder):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One line for each usual command, one for the others, one for the options."""
-        usual = [(name, one) for name, one in self.commands.items() if name not in self.rare]
-        lines = [(name, one.get_short_help_str(limit=80)) for name, one in usual]
+        usual = [name for name in self.commands if name not in self.rare]  # loads no other
+        lines = [(name, self.commands[name].get_short_help_str(limit=80)) for name in usual]
         with formatter.section("Commands"):
             formatter.write_dl(lines)
             if self.rare:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 IGNORED_NAMES: Final = (
@@ -20,3 +21,12 @@ IGNORED_NAMES: Final = (
 """Names ignored by default. Hidden names are ignored, too (`.Trash-1000`, `.AppleDouble`,
 `._01 Song.mp3`, `.zfs`, `.snapshots`, `.stversions`, `.@__thumb`, rsync's `.01 Song.mp3.Xy12z`). A
 browser's `song.mp3.part` has another suffix."""
+IGNORE_FILE: Final = b".indexignore"
+NO_MEDIA: Final = b".nomedia"
+RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
+"""As a listing names them."""
+
+
+def is_rule(name: bytes) -> bool:
+    """Whether a file of this name is a rule for its folder."""
+    return name in (IGNORE_FILE, NO_MEDIA)

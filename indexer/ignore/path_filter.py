@@ -17,10 +17,6 @@ from msgspec import Struct
 from indexer.ignore import IGNORED_NAMES
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
 
-IGNORE_FILE: Final = b".indexignore"
-NO_MEDIA: Final = b".nomedia"
-RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
-"""As a listing names them."""
 _DOT: Final = ord(".")
 _WILD: Final = frozenset("*?[")
 """What is no literal letter in a pattern of `fnmatch`."""
@@ -178,8 +174,3 @@ class IgnoreRules(Struct, frozen=True):
 
 
 NO_RULES: Final = IgnoreRules()
-
-
-def is_rule(name: bytes) -> bool:
-    """Whether a file of this name is a rule for its folder."""
-    return name in (IGNORE_FILE, NO_MEDIA)

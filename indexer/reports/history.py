@@ -10,10 +10,9 @@ from typing import Final
 import msgspec
 
 from indexer import errors, paths, places
-from indexer.ignore.path_filter import is_rule
+from indexer.ignore import is_rule
 from indexer.model import IndexedFile, RowState
 from indexer.results import report
-from indexer.roots.open_roots import open_roots
 from indexer.store import changes, problems, roots, tracks
 from indexer.store.connection import Connection
 from indexer.store.roots import RootRow
@@ -59,6 +58,8 @@ def check_known(
         return
     if _is_indexed(connection, located):
         return
+    from indexer.roots.open_roots import open_roots  # late: most paths are there, or indexed
+
     opened = open_roots(connection, [root], about=[root.id])
     opened.close()
     if root.id in opened.trees and not places.exists(located, follow_links=follow_links):

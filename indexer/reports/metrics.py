@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +35,8 @@ def vitals(
         processes += _process(dispatcher.role, pid)
     if settings.redis is not None:
         found |= _queues(settings, now_s, roots)
+        import socket  # late: most indexes have no workers
+
         for worker in found.get("workers", ()):
             if worker.host == socket.gethostname():
                 processes += _process(",".join(worker.queues), worker.pid)

@@ -14,7 +14,6 @@ from indexer.model import IndexedFile, Problem, RowState
 from indexer.results import report
 from indexer.store import catalog, changes, damaged, former, problems, tag_sets, tracks
 from indexer.store.connection import Connection
-from indexer.store.sidecars import playlists as stored_playlists
 from indexer.store.view_rows import library_row
 
 if TYPE_CHECKING:  # it knows disks, of which lists have none
@@ -35,7 +34,9 @@ def problem_rows(connection: Connection) -> Iterator[report.ProblemRow]:
 
 def playlist_rows(connection: Connection) -> Iterator[report.PlaylistRow]:
     """All playlists, by root and path."""
-    for row in stored_playlists.listed(connection):
+    from indexer.store.sidecars import playlists  # late, as below: other commands list none
+
+    for row in playlists.listed(connection):
         playlist_id, root, path, name, items, found, streams, is_due, problem = row
         text, b64 = paths.text_of(path)
         yield report.PlaylistRow(
@@ -55,7 +56,9 @@ def playlist_rows(connection: Connection) -> Iterator[report.PlaylistRow]:
 
 def broken_items(connection: Connection) -> Iterator[report.BrokenItem]:
     """All items of playlists that lead nowhere, by root, path and position."""
-    for playlist_id, root, path, position, item in stored_playlists.broken(connection):
+    from indexer.store.sidecars import playlists
+
+    for playlist_id, root, path, position, item in playlists.broken(connection):
         text, b64 = paths.text_of(path)
         yield report.BrokenItem(
             playlist_id=playlist_id,

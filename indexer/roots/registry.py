@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterable, Sequence
 
@@ -99,7 +98,7 @@ def named(watched: Sequence[RootRow], name: str) -> RootRow:
 def _shared(path: bytes, root: RootRow) -> str:
     """Why a folder cannot be a root beside this one, and commands that work."""
     folder, word = os.fsdecode(path), paths.shell_word(path)
-    remove = f"`indexer roots remove {shlex.quote(root.name)}`"
+    remove = f"`indexer roots remove {_word(root.name)}`"
     if path.startswith(root.path.rstrip(b"/") + b"/"):
         return (
             f"{folder}: lies in the root {root.name}, which is indexed with all that is in it; "
@@ -110,6 +109,11 @@ def _shared(path: bytes, root: RootRow) -> str:
         f"{folder}: {how} the root {root.name}, and a root may not hold another; to index all of "
         f"it, {remove}, then `indexer rebuild {word}`"
     )
+
+
+def _word(name: str) -> str:
+    """The name of a root as one word of a command line."""
+    return paths.shell_word(name.encode(errors="surrogateescape"))
 
 
 def contradictions(watched: Sequence[RootRow], settings: Settings) -> list[str]:
@@ -129,14 +133,14 @@ def contradictions(watched: Sequence[RootRow], settings: Settings) -> list[str]:
             found.append(
                 f"{said} is {os.fsdecode(path)}, but the index knows {name} as "
                 f"{os.fsdecode(known)}: correct the line; or, to have it there, "
-                f"`indexer roots remove {shlex.quote(name)}`, then "
+                f"`indexer roots remove {_word(name)}`, then "
                 f"`indexer rebuild {paths.shell_word(path)}`"
             )
         other = next((by_path[one] for one in here if one in by_path), name)
         if known is None and other != name:
             found.append(
                 f"{said} is {os.fsdecode(path)}, which the index knows as {other}: correct the "
-                f"line, or `indexer roots rename {shlex.quote(other)} {shlex.quote(name)}`"
+                f"line, or `indexer roots rename {_word(other)} {_word(name)}`"
             )
     return found
 

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from indexer.store.names import ARTISTS, GENRES, NameTable, remember
-from indexer.store.sidecars.artwork import Due
 from indexer.store.statements import Connection, insert_all, select, select_one, select_value
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
@@ -91,6 +90,8 @@ class Catalog:
     """
 
     def __init__(self, connection: Connection) -> None:
+        from indexer.store.sidecars.artwork import Due  # late: what only asks makes nothing due
+
         self.due = Due()
         """What changed tracks make due for artwork; written by `end_orphans`."""
         self._connection = connection

@@ -12,7 +12,6 @@ from typing import Final
 from indexer import paths
 from indexer.model import Problem, ProblemKind
 from indexer.store.statements import Connection, select, select_one, select_value
-from indexer.tags.content import cut_short
 
 _OF_FILE: Final = """scrubs.track_id = tracks.id AND scrubs.flaw IS NOT NULL
         AND scrubs.size = tracks.size AND scrubs.mtime_ns = tracks.mtime_ns"""
@@ -66,5 +65,7 @@ def is_short(connection: Connection, track_id: int) -> bool:
 def _reason(path: bytes, size: int, short: float | None, flaw: str | None) -> str:
     if short is None or flaw is not None:
         return str(flaw)
+    from indexer.tags.content import cut_short  # late: few files are cut short
+
     at_least = paths.suffix_of(paths.name_of(path)) in _UNTOLD_LENGTH
     return cut_short(size, short, at_least=at_least)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from indexer import paths
-from indexer.artwork.model import Wanted
 from indexer.model import Problem, ProblemKind, Stamp
 from indexer.store.statements import Connection, select, select_one, select_value
-from indexer.store.work import pending
+
+if TYPE_CHECKING:
+    from indexer.artwork.model import Wanted
 
 _GET: Final = """
 SELECT kind, reason, size, mtime_ns, ctime_ns, inode, reader_version FROM problems
@@ -252,6 +253,8 @@ class InIndex(Struct, frozen=True):
 
 def in_index(connection: Connection, away: Collection[int], now_ms: int) -> InIndex:
     """Ask the index; `away` are the ids of roots whose disks are not there, which have to wait."""
+    from indexer.store.work import pending  # late: of all that asks, only `status` counts these
+
     number, first_ms = count_since(connection, now_ms - NEW_MS)
     late = [
         (rows, at_ms)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from indexer.disk.filesystem import Disk, same_inodes
 from indexer.paths import fits_utf8
-from indexer.store.sidecars import playlists
 from indexer.store.statements import Connection, select, select_value
-from indexer.tags import READER_VERSION
+
+if TYPE_CHECKING:  # most commands only ask for the names and paths of roots
+    from indexer.disk.filesystem import Disk  # noqa: TC004 - no row is decoded by msgspec
 
 _SELECT: Final = "SELECT id, name, path FROM roots WHERE removed_at IS NULL ORDER BY id"
 _BY_PATH: Final = "SELECT id FROM roots WHERE path = ?"
@@ -82,6 +82,11 @@ def never_had_music(connection: Connection, root_id: int) -> bool:
 
 def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:
     """Watch a root; one that was removed before returns with its rows and their ids."""
+    from indexer.store.sidecars import (
+        playlists,  # late, as in the functions below: few commands need it
+    )
+    from indexer.tags import READER_VERSION
+
     playlists.place_anew(connection)
     known = select_value(connection, _BY_PATH, (path,))
     if known is not None:
@@ -98,6 +103,8 @@ def rename(connection: Connection, root_id: int, name: str) -> None:
 
 def remove(connection: Connection, root_id: int, now_ms: int) -> None:
     """Stop watching a root. The caller marks its rows missing."""
+    from indexer.store.sidecars import playlists
+
     playlists.place_anew(connection)
     connection.execute(_REMOVE, (now_ms, root_id))
     connection.execute(_FORGET_MOUNTS, (root_id,))
@@ -105,6 +112,8 @@ def remove(connection: Connection, root_id: int, now_ms: int) -> None:
 
 def mounts(connection: Connection, root_id: int) -> list[MountRow]:
     """The accepted disks at the root and at mount points below it."""
+    from indexer.disk.filesystem import Disk
+
     return [
         MountRow(folder, disk_id, inode, Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source))
         for folder, disk_id, inode, uuid, fsid, fs_type, source in select(
@@ -127,6 +136,8 @@ def accept(connection: Connection, root_id: int, folder: bytes, disk: Disk, inod
 
 def find_disk(connection: Connection, disk: Disk) -> int | None:
     """The id of a known disk, or None."""
+    from indexer.disk.filesystem import Disk, same_inodes
+
     for disk_id, uuid, fsid, fs_type, source in list(select(connection, _DISKS)):
         if same_inodes(Disk(uuid=uuid, fsid=fsid, fs_type=fs_type, source=source), disk):
             return int(disk_id)

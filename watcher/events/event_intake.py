@@ -7,7 +7,8 @@ import time
 from typing import Final
 
 from indexer.disk.mounts import has_expired, read_mounts
-from indexer.ignore.path_filter import PathFilter, is_rule
+from indexer.ignore import is_rule
+from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from watcher.debounce.debouncer import Debouncer
 from watcher.events.fs_event import FsEvent, FsEventKind, WatchFault, WatchFaultKind

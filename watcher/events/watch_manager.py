@@ -9,7 +9,8 @@ from functools import partial
 from typing import Final
 
 from indexer import paths
-from indexer.ignore.path_filter import PathFilter, is_rule
+from indexer.ignore import is_rule
+from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.store.roots import RootRow
 from watcher.events.fs_event import WatchCounts, WatchFault, WatchFaultKind

@@ -15,7 +15,8 @@ from indexer import errors, paths
 from indexer.disk import filesystem
 from indexer.disk.descent import OpenFolders
 from indexer.disk.mounts import Mount, mounts_below, passes_share, read_mounts
-from indexer.ignore.path_filter import PathFilter, is_rule
+from indexer.ignore import is_rule
+from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.queue.relays import BEAT_S
 from indexer.roots.open_roots import name_for

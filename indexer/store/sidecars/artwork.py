@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from indexer.artwork.model import PictureKey, PictureSource
 from indexer.paths import join
 from indexer.store.sidecars import playlists
 from indexer.store.sidecars.pictures import folder_key, split
 from indexer.store.statements import Connection, Row, select, select_one, select_value
+
+if TYPE_CHECKING:  # `status` only counts what is due
+    from indexer.artwork.model import PictureKey, PictureSource  # noqa: TC004 - never decoded
 
 _DUE: Final = "INSERT OR IGNORE INTO artwork_due (kind, owner_id) VALUES (?, ?)"
 _DUE_FOLDER: Final = "INSERT OR IGNORE INTO artwork_due_folders (root_id, folder) VALUES (?, ?)"
@@ -238,6 +240,8 @@ def has_due(connection: Connection, kind: str | None = None) -> bool:
 
 
 def chosen(connection: Connection, owner: Owner) -> Choice | None:
+    from indexer.artwork.model import PictureSource
+
     row = select_one(connection, _CHOSEN, (owner.kind, owner.id))
     if row is None:
         return None
@@ -324,6 +328,8 @@ def is_due(connection: Connection, owner: Owner) -> bool:
 
 def places_of(connection: Connection, digest: bytes) -> Iterator[PictureKey]:
     """Where a picture with this hash was found: files first, then tracks."""
+    from indexer.artwork.model import PictureKey
+
     for root_id, folder, name in list(select(connection, _FILES_WITH, (digest,))):
         yield PictureKey(root_id, join(folder[:-1], name))
     for root_id, path in list(select(connection, _TRACKS_WITH, (digest,))):

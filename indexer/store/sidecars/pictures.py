@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from indexer import paths
-from indexer.artwork.model import PictureKey, PictureSource, Verdict
 from indexer.model import PictureFacts, Stamp
 from indexer.store.changes import told
 from indexer.store.schema.views import TOLD_PATH_OF_TRACKS
 from indexer.store.statements import Connection, Row, select, select_one, select_value
+
+if TYPE_CHECKING:  # commands that ask need no more of this module than how a path is split
+    from indexer.artwork.model import PictureKey, Verdict  # noqa: TC004 - never decoded
 
 _IN_FOLDER: Final = """
 SELECT name, size, mtime_ns, ctime_ns, inode, hash, mime, width, height FROM pictures
@@ -195,6 +197,8 @@ class Source(Struct, frozen=True, gc=False):
 
 def source(connection: Connection, key: PictureKey) -> Source:
     """What is known of a source now."""
+    from indexer.artwork.model import PictureSource, Verdict
+
     if key.source is PictureSource.FILE:
         row = select_one(connection, _FILE, (key.root_id, *split(key.path), key.path))
     else:

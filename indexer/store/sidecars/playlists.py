@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.model import Stamp
-from indexer.sidecars import stem_of
 from indexer.store.sidecars.pictures import split
 from indexer.store.statements import Connection, Row, select, select_one, select_value
 
@@ -292,6 +291,8 @@ def forget_root(connection: Connection, root_id: int) -> None:
 
 
 def _place(path: bytes) -> tuple[bytes, bytes, bool, str]:
+    from indexer.sidecars import stem_of  # late: only what writes playlists needs it
+
     return (*split(path), paths.fits_utf8(path), stem_of(path).decode("utf-8", "replace"))
 
 
