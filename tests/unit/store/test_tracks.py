@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count as counting
 from typing import Any
 
 import pytest
@@ -253,7 +253,7 @@ def test_missing_tracks_are_counted_without_a_look_at_those_that_are_there(
         for number in range(1000):
             add(connection, known(b"%d.mp3" % number, number))
     tracks.mark_missing(connection, 1, 5)
-    steps = count(1)
+    steps = counting(1)
     connection.set_progress_handler(lambda: next(steps) > 1000, 1)  # true: it is interrupted
     assert tracks.count_missing_by_root(connection) == {1: 1}
 
