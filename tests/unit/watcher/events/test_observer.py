@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import stat
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -61,9 +63,21 @@ NAMES = st.sampled_from([b"a", b"b", b"ab"])
 FOLDERS = st.lists(NAMES, max_size=3).map(b"/".join)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["put", "cut", "forget"]), FOLDERS), max_size=30))
-def test_the_tree_of_folders_is_a_table(steps: list[tuple[str, bytes]]) -> None:
-    folders, table = Folders(), dict[bytes, int]()
+STEPS = st.lists(st.tuples(st.sampled_from(["put", "cut", "forget"]), FOLDERS), max_size=30)
+
+
+@given(STEPS, st.sampled_from([(2, 1), (64, 1000)]))
+def test_the_tree_of_folders_is_a_table(
+    steps: list[tuple[str, bytes]], sizes: tuple[int, int]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("watcher.folders._LEAST_SLOTS", sizes[0])
+        patch.setattr("watcher.folders._FEW", sizes[1])
+        _compare_with_a_table(Folders(), steps)
+
+
+def _compare_with_a_table(folders: Folders, steps: list[tuple[str, bytes]]) -> None:
+    table: dict[bytes, int] = {}
     for watch, (step, folder) in enumerate(steps):
         if step == "put" and folder not in table:
             folders.put(folder, watch)
@@ -77,7 +91,46 @@ def test_the_tree_of_folders_is_a_table(steps: list[tuple[str, bytes]]) -> None:
         assert len(folders) == len(table)
         assert all(folders.folder_of(number) == one for one, number in table.items())
     folders.cut(b"")
-    assert not folders._root.children, "a step that leads nowhere was kept"
+    assert not [*folders._children(0)], "a step that leads nowhere was kept"
+
+
+def test_no_folder_has_the_number_of_an_overflow() -> None:
+    folders = Folders()
+    folders.put(b"a/b", 1)
+    folders.forget(-1)
+    assert folders.folder_of(-1) is None
+    assert set(folders) == {b"a/b"}
+
+
+def test_a_folder_may_lie_as_deep_as_a_path_is_long() -> None:
+    folders = Folders()
+    deep = b"/".join([b"d"] * 2000)
+    folders.put(deep, 1)
+    assert folders.folder_of(1) == deep
+
+
+def test_folders_that_came_and_went_take_no_room() -> None:
+    folders = Folders()
+    for watch in range(5000):
+        folders.put(b"a/%d" % watch, watch)
+        if watch % 2:
+            folders.forget(watch)
+        else:
+            folders.cut(b"a")
+    assert len(folders) == 0
+    assert max(map(len, (folders._parents, folders._by_name, folders._names))) < 20_000
+
+
+def test_a_folder_takes_100_bytes_at_the_most() -> None:
+    gc.collect()
+    tracemalloc.start()
+    folders = Folders()
+    for watch in range(10_000):
+        folders.put(b"The artist %d/The album %d" % (watch // 4, watch), watch)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(folders) == 10_000
+    assert taken < 100 * 10_000
 
 
 # Merging
