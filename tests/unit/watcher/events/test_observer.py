@@ -71,8 +71,8 @@ def test_the_tree_of_folders_is_a_table(
     steps: list[tuple[str, bytes]], sizes: tuple[int, int]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("watcher.folders._LEAST_SLOTS", sizes[0])
-        patch.setattr("watcher.folders._FEW", sizes[1])
+        patch.setattr("watcher.events.folders._LEAST_SLOTS", sizes[0])
+        patch.setattr("watcher.events.folders._FEW", sizes[1])
         _compare_with_a_table(Folders(), steps)
 
 
