@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.queue.generations import JOB_S
-from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
+from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import BatchOrder
 from indexer.queue.orders.queues import chunk_job
 from indexer.queue.workers.index_context import files_text
-from indexer.stages.batch import batch
+from indexer.queue.workers.kept_batches import chunk_batch
 
 if TYPE_CHECKING:
     from indexer.queue.workers.index_worker import IndexWorker
@@ -23,14 +23,17 @@ def run(worker: IndexWorker, raw: msgspec.Raw) -> None:
     order: BatchOrder = read_order(raw, BatchOrder)
     context = worker.context
     context.check(order.origin.index)
-    plan = plan_of(order)
-    readings = readings_of(order, plan)
-    worker.streak.count_all(readings)
-    origin, files = order.origin, len(plan.names)
+    made = chunk_batch(order, worker.streak.count_all)
+    origin, files = made.origin, len(order.files) + len(order.unread)
+    chunk = origin.row, origin.files or files, origin.turn
+    batched = chunk_job("batch", *chunk)
+    worker.batches.add(batched, made)
     context.queues.put(
         "insert",
-        InsertOrder.of(origin, batch(plan, readings)),
-        job_id=chunk_job("insert", origin.row, origin.files or files, origin.turn),
+        InsertOrder(
+            index=origin.index, row=origin.row, generation=origin.generation, batched=batched
+        ),
+        job_id=chunk_job("insert", *chunk),
         description=f"insert {files_text(files)} of {origin.root}",
         timeout_s=JOB_S,
     )

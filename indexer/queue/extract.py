@@ -109,7 +109,8 @@ class Extractor:
         )
         readings: list[Reading] = []
         if missing or not known:
-            asked = replace(order, files=missing)
+            is_all = len(missing) == len(order.files)
+            asked = order if is_all else replace(order, files=missing)
             readings = self._read_anew(asked)
             self._cache.keep(asked, readings)
         self._cache.count(len(known) - len(missing), len(missing))

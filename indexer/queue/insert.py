@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 def run(worker: IndexWorker, raw: msgspec.Raw) -> None:
     """Write one batch, and enqueue what follows from it. `raw` is an `InsertOrder` as JSON."""
     order: InsertOrder = read_order(raw, InsertOrder)
-    worker.context.check(order.origin.index)
+    worker.context.check(order.index)
     _insert(worker, order)
     worker.tracker.unpark()
 
 
 def _insert(worker: IndexWorker, order: InsertOrder) -> None:
     context, tracker = worker.context, worker.tracker
-    origin = order.origin
-    row = pending.get(context.connection, origin.row)
-    if row is None or row.generation != origin.generation:
+    row = pending.get(context.connection, order.row)
+    if row is None or row.generation != order.generation:
         return  # a newer answer has completed it
-    ready = _named(row, order.batch())
+    origin, batch = worker.batches.take(order, context.queues)
+    ready = _named(row, batch)
     open_trees = context.look_at_roots([row.hint])
     try:
         if origin.root_id not in open_trees.trees:

@@ -51,6 +51,8 @@ class ReadingCache:
         self._limit = settings.cache_memory * _MB
         self._slot_s = settings.cache_ttl / _SLOTS
         self._clock = clock
+        self._just_digested: tuple[ExtractOrder, list[bytes]] | None = None
+        """An order that `find` was asked for, and its digests, which `keep` need not make again."""
         self._just_held: dict[str, int] | None = None
         """What `find` was told for the order that is being read: `keep` need not ask again. So the
         limit may be passed by what other workers keep meanwhile."""
@@ -67,6 +69,7 @@ class ReadingCache:
 
     def _find(self, order: ExtractOrder) -> list[Reading | None]:
         digests = _digests(order)
+        self._just_digested = order, digests
         self._just_held = self._held()
         with self._client.pipeline(transaction=False) as pipeline:
             for slot in self._just_held:
@@ -93,8 +96,11 @@ class ReadingCache:
 
     def keep(self, order: ExtractOrder, readings: Sequence[Reading]) -> None:
         """Keep what was just read of the files of an order; the oldest goes where room is short."""
+        (asked, digests), self._just_digested = self._just_digested or (None, []), None
+        if asked is not order:
+            digests = _digests(order)
         packed: dict[bytes, bytes] = {}
-        for digest, reading in zip(_digests(order), readings, strict=True):
+        for digest, reading in zip(digests, readings, strict=True):
             is_whole = reading.track is not None and not reading.writer
             if reading.opened and is_whole and reading.stamp is not None:
                 told = msgspec.msgpack.encode(replace(reading, path=b""))

@@ -386,7 +386,7 @@ def test_an_argument_of_another_type_is_refused(settings: Settings, client: redi
 # ---- the process
 
 
-@pytest.mark.parametrize("module", ["extract", "rq_worker", "supervisor"])
+@pytest.mark.parametrize("module", ["extract", "workers.rq_worker", "workers.supervisor"])
 def test_who_only_reads_files_does_not_load_the_database(module: str) -> None:
     text = f"import sys, indexer.queue.{module}; print('apsw' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)

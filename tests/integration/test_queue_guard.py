@@ -24,6 +24,7 @@ from indexer.library import Library
 from indexer.model import Chunk, Entry, Evidence, Hint, Stamp
 from indexer.queue.extract import Extractor
 from indexer.queue.monitoring.failed_jobs import list_failed
+from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.jobs import (
     FAILED_TTL_S,
     FUNCTION_OF,
@@ -145,6 +146,11 @@ class System:
     def put(self, queue: str, order: object, job_id: str = "bad") -> None:
         self.queues.put(queue, order, job_id=job_id, description="made up", timeout_s=60)
 
+    def keep(self, job_id: str, order: object) -> None:
+        """Leave the order of a job of `batch` as it stands in Redis when the job is done."""
+        self.put("batch", order, job_id)
+        self.client.lrem("rq:queue:batch", 1, job_id)
+
     def leave(self, hint: Hint) -> PendingRow:
         with write_transaction(self.connection):
             return pending.enqueue(self.connection, hint, 1)
@@ -157,6 +163,11 @@ class System:
     def origin(self, row: PendingRow, **more: Any) -> Origin:
         wanted = {"index": self.token, "row": row.id, "generation": row.generation, **more}
         return Origin(**{"root": "music", "root_id": 1, **wanted})
+
+    def insert_order(self, row: PendingRow, **more: Any) -> InsertOrder:
+        """An order to insert what a job of `batch` with the id `batch-1-1-1` has made."""
+        told = {"index": self.token, "row": row.id, "generation": row.generation, **more}
+        return InsertOrder(**{"batched": "batch-1-1-1", **told})
 
     def put_good(self) -> None:
         """An order to scan all of the root."""
@@ -470,9 +481,9 @@ def test_a_job_that_is_handed_back_stands_in_its_queue_again_and_has_not_failed(
 
 @pytest.mark.parametrize(
     ("queue", "size", "is_plain"),
-    [("insert", 10, True), ("insert", PLAIN_BYTES, False), ("batch", 10, False)],
+    [("insert", 10, True), ("batch", 10, True), ("batch", PLAIN_BYTES, False)],
 )
-def test_only_a_usual_job_of_insert_is_not_compressed_and_each_comes_out_as_it_was(
+def test_only_a_small_job_is_not_compressed_and_each_comes_out_as_it_was(
     system: System, queue: str, size: int, is_plain: bool
 ) -> None:
     order = {"text": "a" * size}
@@ -487,7 +498,7 @@ def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(
     system: System, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rq_worker, "IDLE_S", 1)
-    with ChunkReader(system.settings) as reader:
+    with ChunkReader(replace(system.settings, small_work=0)) as reader:
         handlers = Extractor(system.settings, system.client, reader.read).handlers
         worker = worker_of(
             ("extract",), system.client, handlers, name="guard", memory_mb=10_000, reader=reader
@@ -515,6 +526,7 @@ def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
     monkeypatch.setattr(rq_worker, "_HEARTBEAT_S", 0)  # as often as the pool looks
     for name, value in {**ODD_READERS, "SLOW_S": "3.5"}.items():
         monkeypatch.setenv(name, value)
+    system.settings = replace(system.settings, small_work=0)
     plant({"slow.mp3": song("Slow")})
     entry = Entry(b"slow.mp3", Stamp.of((music / "slow.mp3").stat()))
     system.put(

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from indexer.library import Library
-from indexer.model import Reading
-from indexer.queue.orders.batch_messages import FindingText, InsertOrder
+from indexer.model import Entry, Reading, Stamp, Track
 from indexer.queue.orders.jobs import (
     FUNCTION_OF,
+    KEPT_TTL_S,
 )
 from indexer.queue.orders.messages import (
     BatchOrder,
     ExtractOrder,
     PathText,
     ScanOrder,
+    files_of,
 )
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
@@ -34,7 +35,7 @@ from tests.integration.test_queue_guard import (
     settings,
     system,
 )
-from tests.trees import song
+from tests.trees import song, titles
 
 __all__ = ("client", "mark", "server", "settings", "system")  # fixtures
 
@@ -77,7 +78,7 @@ def test_an_order_for_another_index_is_refused(
         {
             "scan": ScanOrder(index=origin.index, generation=row.generation),
             "batch": BatchOrder(origin=origin),
-            "insert": InsertOrder(origin=origin),
+            "insert": system.insert_order(row, index=origin.index),
             "deferred": {"index": origin.index},
         }[queue],
     )
@@ -91,10 +92,10 @@ def test_an_insert_of_files_that_its_row_does_not_name_is_refused(
     system: System, library: Library, mark: Mark
 ) -> None:
     row = system.chunk(b"1.mp3")
-    findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
-    system.put("insert", InsertOrder(origin=system.origin(row), findings=findings))
+    files = (a_file("1.mp3"), a_file("2.mp3"))
+    system.put("batch", BatchOrder(origin=system.origin(row), unread=files))
     system.work(OWNED)
-    system.assert_refused("insert", "refused", "does not name 1 of these files")
+    system.assert_refused("insert", "refused", "does not name 1 of these files", job_id=None)
     assert pending.get(system.connection, row.id) == row
     assert_goes_on(system, library, mark)
 
@@ -106,8 +107,8 @@ def test_a_late_answer_about_files_that_an_earlier_one_settled_is_no_intruder(
     origin = system.origin(row)
     with write_transaction(system.connection):
         left = pending.keep_only(system.connection, row, [b"2.mp3"])
-    findings = (FindingText(a_file("1.mp3")), FindingText(a_file("2.mp3")))
-    system.put("insert", InsertOrder(origin=origin, findings=findings))
+    files = (a_file("1.mp3"), a_file("2.mp3"))
+    system.put("batch", BatchOrder(origin=origin, unread=files))
     system.work(OWNED)
     assert system.failed("insert") == {}
     again = pending.get(system.connection, row.id)
@@ -129,6 +130,62 @@ def test_a_batch_with_fewer_readings_than_files_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("batched", "kept", "why"),
+    [
+        ("batch-1-1-1", None, "is not in Redis any more"),
+        ("batch-1-1-1", b"\x80\x04\x95", "is odd"),
+        (
+            "batch-1-1-1",
+            b'["indexer.queue.scan.run", null, [1], {}]',
+            "no job of the queue",
+        ),
+        ("batch-1-1-1", b'["indexer.queue.batch.run", null, [1], {}]', "not the argument"),
+        ("batch-1-1-1", b'["indexer.queue.batch.run", null, [], {}]', "is odd"),
+        (
+            "scan-1-0-1-0",
+            b'["indexer.queue.batch.run", null, [{}], {}]',
+            "is not in Redis any more",
+        ),
+    ],
+)
+def test_an_insert_without_its_batch_is_refused(
+    system: System, library: Library, mark: Mark, batched: str, kept: bytes | None, why: str
+) -> None:
+    """Redis has lost what was read, or holds something else: the chunk is dispatched again."""
+    row = system.chunk(b"1.mp3")
+    if kept is not None:
+        system.client.hset(f"rq:job:{batched}", "data", kept)
+    system.put("insert", system.insert_order(row, batched=batched))
+    system.work(OWNED)
+    system.assert_refused("insert", "refused", why)
+    assert pending.get(system.connection, row.id) == row
+    assert_goes_on(system, library, mark)
+
+
+def test_a_batch_that_another_process_made_is_inserted_and_leaves_nothing_in_redis(
+    system: System, library: Library, music: Path
+) -> None:
+    row = system.chunk(b"1.mp3")
+    stamp = Stamp.of((music / "1.mp3").stat())
+    track = Track(codec="mp3", title="Other")
+    order = BatchOrder(
+        origin=system.origin(row),
+        files=files_of([Entry(b"1.mp3", stamp)]),
+        readings=(Reading(path=b"", stamp=stamp, track=track),),
+    )
+    job_id = f"batch-{row.id}-1-0"
+    system.put("batch", order, job_id)
+    system.work(("batch",))
+    assert system.client.hget(f"rq:job:{job_id}", "status") == b"finished"
+    assert 0 < system.client.ttl(f"rq:job:{job_id}") <= KEPT_TTL_S
+    system.work(("insert",))
+    assert system.failed("insert") == {}
+    assert pending.get(system.connection, row.id) is None
+    assert titles(library) == {"1.mp3": "Other"}
+    assert system.client.keys("rq:job:*") == []
+
+
+@pytest.mark.parametrize(
     "path", ["../secret.mp3", "/etc/passwd", "A/../../secret.mp3", "A//1.mp3", "", "./1.mp3", "\0"]
 )
 def test_a_path_out_of_the_root_is_refused_by_each_stage(
@@ -141,18 +198,20 @@ def test_a_path_out_of_the_root_is_refused_by_each_stage(
     system.put(
         "extract",
         ExtractOrder(origin=origin, root_path=PathText.of(os.fsencode(music)), files=(file,)),
+        "bad-extract",
     )
-    system.put("batch", BatchOrder(origin=origin, unread=(file,)))
-    system.put("insert", InsertOrder(origin=origin, findings=(FindingText(file),)))
+    system.put("batch", BatchOrder(origin=origin, unread=(file,)), "bad-batch")
+    system.keep("batch-1-1-1", BatchOrder(origin=origin, unread=(file,)))
+    system.put("insert", system.insert_order(row), "bad-insert")
     closed = ScanOrder(
         index=system.token, generation=row.generation, closed=((1, PathText(path)),), turn=1
     )
-    system.put("scan", closed)
+    system.put("scan", closed, "bad-scan")
     for queues in (("extract",), OWNED):
         system.work(queues)
     assert pending.get(system.connection, row.id) == row
     for queue in ("extract", "batch", "insert", "scan"):
-        system.client.persist("rq:job:bad")
-        assert list(system.failed(queue)) == ["bad"], queue
-        assert "leads out of its root" in system.failed(queue)["bad"]
+        (told,) = system.failed(queue).items()
+        assert told[0] == f"bad-{queue}"
+        assert "leads out of its root" in told[1], queue
     assert_goes_on(system, library, mark)

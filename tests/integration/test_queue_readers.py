@@ -98,10 +98,13 @@ def test_a_reader_is_kept_between_jobs_and_loads_neither_redis_nor_the_database(
     assert reader_of(worker) is None, "nothing was to be read yet"
     plant(system.music, {"a.mp3": tagged(title="A")})
     eventually(lambda: shown(system.db) == {"a.mp3": "A"})
+    assert reader_of(worker) is None, "a few usual files are read by the worker itself"
+    plant(system.music, {"b.wma": tagged(".wma", title="B")})
+    eventually(lambda: shown(system.db) == {"a.mp3": "A", "b.wma": "B"})
     reader = reader_of(worker)
     assert reader is not None
-    plant(system.music, {"b.mp3": tagged(title="B")})
-    eventually(lambda: shown(system.db) == {"a.mp3": "A", "b.mp3": "B"})
+    plant(system.music, {"c.wma": tagged(".wma", title="C")})
+    eventually(lambda: shown(system.db) == {"a.mp3": "A", "b.wma": "B", "c.wma": "C"})
     assert reader_of(worker) == reader
     assert not opens_database(reader.pid, system.db)
     assert reader.net_connections("all") == []

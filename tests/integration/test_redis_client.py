@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from rq.job import JobStatus
 
 from indexer.errors import QueueError, RedisAway, SettingsError, UsageError
-from indexer.queue.redis_client import answering, connect, shown, state_of
+from indexer.queue.redis_client import WholePacker, answering, connect, shown, state_of
 from indexer.settings import Settings
 from tests.redis_servers import RedisServer, redis_server
 
@@ -157,4 +159,44 @@ def test_nothing_is_sent_before_it_is_needed() -> None:
     client = connect(settings("unix:///nonexistent/redis.sock"))
     with pytest.raises(redis.ConnectionError):
         client.ping()
+    client.close()
+
+
+def packed_by_redis(*command: Any, connection: Any = None) -> list[bytes]:
+    own: Any = redis.Connection
+    packed: list[bytes] = (connection or own()).pack_command(*command)
+    return packed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("PING",),
+        ("CONFIG GET", "maxmemory"),
+        (b"HSET", "key", b"\xff\r\n", "Bj\xf6rk", 5, 0.25, -1, JobStatus.QUEUED),
+        ("HSET", "key", *range(3000), b"a" * 20_000),
+    ],
+)
+def test_a_command_is_packed_as_by_redis_into_one_piece(command: tuple[Any, ...]) -> None:
+    (whole,) = WholePacker().pack(*command)
+    assert whole == b"".join(packed_by_redis(*command))
+
+
+@pytest.mark.parametrize("odd", [True, None, ["a"]])
+def test_what_redis_does_not_take_is_refused_as_by_redis(odd: Any) -> None:
+    with pytest.raises(redis.DataError):
+        packed_by_redis("SET", "key", odd)
+    with pytest.raises(redis.DataError):
+        WholePacker().pack("SET", "key", odd)
+
+
+def test_a_client_packs_so(server: RedisServer) -> None:
+    client = connect(settings(server.address))
+    with client.pipeline() as pipeline:
+        pipeline.hset("packed", mapping={str(number): b"a" * 300 for number in range(800)})
+        pipeline.hlen("packed")
+        assert pipeline.execute() == [800, 800]
+    connection = client.connection_pool.get_connection()
+    packed = packed_by_redis("HSET", "packed", *range(9999), "a", connection=connection)
+    assert len(packed) == 1
     client.close()

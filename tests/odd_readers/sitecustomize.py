@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from indexer.model import Track
 
 
+ODD = ("plague", "poison", "hang", "slow")
+"""Our own bounded readers decline such a file."""
+
+
 def install() -> None:
     """Put it before what reads tags; the stage takes that from there when it is imported."""
     from indexer import tags
+    from indexer.tags.window import Declined
 
     plain = tags.read_track
 
     def read_track(file: BinaryIO, suffix: bytes) -> Track:
         name = os.path.basename(os.readlink(f"/proc/self/fd/{file.fileno()}"))
+        if getattr(file, "ours_only", False) and any(odd in name for odd in ODD):
+            raise Declined
         if "plague" in name:
             os.kill(os.getppid(), signal.SIGKILL)
             signal.pause()

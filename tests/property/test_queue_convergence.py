@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from indexer.checks.verify import Verifier
+from indexer.errors import QueueError
 from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
 from indexer.queue.dispatch.dispatcher import Dispatcher
@@ -50,12 +51,21 @@ class PlayedQueues:
     def __init__(self) -> None:
         self.jobs: dict[str, list[tuple[str, bytes]]] = {name: [] for name in QUEUES}
         self.failed: set[str] = set()
+        self._batch_orders: dict[str, bytes] = {}
         self._parked: dict[int, tuple[int, int]] = {}
         self._scans: dict[int, tuple[int, int]] = {}
 
     def put(self, name: str, order: object, *, job_id: str, **_told: object) -> None:
         self.jobs[name] = [job for job in self.jobs[name] if job[0] != job_id]
         self.jobs[name].append((job_id, msgspec.json.encode(order)))
+
+        if name == "batch":
+            self._batch_orders[job_id] = self.jobs[name][-1][1]
+
+    def batch_order(self, job_id: str) -> msgspec.Raw:
+        if job_id not in self._batch_orders:
+            raise QueueError(job_id)
+        return msgspec.Raw(self._batch_orders[job_id])
 
     def put_artwork(self, function: str, order: object) -> None:
         self.put("deferred", order, job_id=f"artwork-{function}")

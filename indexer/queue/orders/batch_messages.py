@@ -1,4 +1,4 @@
-"""Readings as they come through Redis -> the stage `batch`; a batch -> the stage `insert`."""
+"""Readings as they come through Redis -> a batch, and the order to insert it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from indexer.errors import QueueError
-from indexer.model import Problem, Reading, Track
-from indexer.queue.orders.messages import BatchOrder, FileText, Origin, PathText
-from indexer.stages.batch import Batch, Finding
+from indexer.model import Reading
+from indexer.queue.orders.messages import BatchOrder
 from indexer.stages.scan import Plan
 
 
@@ -32,67 +31,11 @@ def readings_of(order: BatchOrder, plan: Plan) -> list[Reading]:
     ]
 
 
-class FindingText(Struct, frozen=True, omit_defaults=True, gc=False):
-    """The new facts about one file."""
+class InsertOrder(Struct, frozen=True, kw_only=True):
+    """Write the batch of a chunk in one transaction (see `kept_batches`)."""
 
-    file: FileText
-    track: Track | None = None
-    problem: Problem | None = None
-    writer: bool = False
-    birth_ns: int | None = None
-    opened: bool = False
-    bytes_read: int = 0
-
-
-class InsertOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Write this batch in one transaction."""
-
-    origin: Origin
-    findings: tuple[FindingText, ...] = ()
-    waiting: tuple[PathText, ...] = ()
-    files_read: int = 0
-    bytes_read: int = 0
-
-    @classmethod
-    def of(cls, origin: Origin, ready: Batch) -> InsertOrder:
-        """A batch in its JSON form."""
-        return cls(
-            origin=origin,
-            findings=tuple(
-                FindingText(
-                    FileText.of_entry(finding.entry),
-                    finding.track,
-                    finding.problem,
-                    finding.writer,
-                    finding.birth_ns,
-                    finding.opened,
-                    finding.bytes_read,
-                )
-                for finding in ready.findings
-            ),
-            waiting=tuple(map(PathText.of, ready.waiting)),
-            files_read=ready.files_read,
-            bytes_read=ready.bytes_read,
-        )
-
-    def batch(self) -> Batch:
-        """The result of the stage `batch`."""
-        return Batch(
-            self.origin.root_id,
-            tuple(
-                Finding(
-                    one.file.entry,
-                    one.track,
-                    one.problem,
-                    one.writer,
-                    one.birth_ns,
-                    one.opened,
-                    one.bytes_read,
-                )
-                for one in self.findings
-            ),
-            tuple(path.raw for path in self.waiting),
-            self.files_read,
-            self.bytes_read,
-            self.origin.reread,
-        )
+    index: str
+    row: int
+    generation: int
+    batched: str
+    """The id of the job that made the batch."""

@@ -19,6 +19,8 @@ from indexer.queue.orders.jobs import (
     NO_TIMEOUT,
     READING,
     OurQueue,
+    is_kept,
+    kept_argument,
     our_queue,
     read_order,
 )
@@ -101,6 +103,14 @@ class Queues:
         with self.client.pipeline() as pipeline:
             queue.enqueue_job(job, pipeline=pipeline)
             pipeline.execute()
+
+    def batch_order(self, job_id: str) -> msgspec.Raw:
+        """The order of a job of `batch` that is done, until its batch is inserted.
+
+        Raises QueueError where Redis has lost it, or the job is another one.
+        """
+        data: Any = self.client.hget(Job.key_for(job_id), "data") if is_kept(job_id) else None
+        return kept_argument(job_id, data)
 
     def has_jobs(self, names: Collection[str]) -> bool:
         """Whether a job waits in one of these queues."""

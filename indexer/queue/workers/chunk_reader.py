@@ -1,5 +1,7 @@
-"""Chunks -> readings, one chunk at a time, in one reader process that is kept between them.
+"""Chunks -> readings, one chunk at a time: a few files here, others in a process that is kept.
 
+As in the engine without queues, a few files are read by bounded readers of our own only: no reader
+process has to start for one change, which takes a tenth of a second and more, and none stays.
 It loads neither RQ nor Redis, and knows of no job: which file crashes or outlives its reader, and
 what becomes of such a file, is decided by the pool, as in the engine without queues (rule R9).
 """
@@ -8,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from indexer.closable import Closable
-from indexer.model import Chunk, Reading
+from indexer.model import Chunk, Reading, Waiting
 from indexer.readers.halving import PendingChunks
 from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
+from indexer.stages.extract import extract
 
 _FIRST_WAIT_S = 0.02
 """First pause between two heartbeats; each is twice the one before it, up to a second."""
 
 
 class ChunkReader(Closable):
-    """One reader process; it starts with the first chunk and ends with `end_reader` or `close`."""
+    """One reader process; it starts when it is needed and ends with `end_reader` or `close`."""
 
     begins: Callable[[], None] = staticmethod(lambda: None)
     """Called before a reader gets a chunk; it must not raise."""
@@ -27,6 +32,7 @@ class ChunkReader(Closable):
     """Called once a second or more often while a chunk is read; it must not raise."""
 
     def __init__(self, settings: Settings) -> None:
+        self._small = settings.small_work
         self._pool = ReaderPool(1, settings.reader_timeout, memory_mb=settings.worker_memory)
         self._work: PendingChunks[None] = PendingChunks(gives_up=False)
         """Kept between chunks: many that fail in a row are this machine's fault."""
@@ -41,6 +47,19 @@ class ChunkReader(Closable):
 
         Raises CannotDo where no reader process can be started.
         """
+        if len(chunk.paths) > self._small or chunk.may_hang:
+            return self._read_apart(chunk)
+        self.begins()
+        readings = extract(replace(chunk, plain=True))
+        declined = [one.path for one in readings if one.waiting is Waiting.READER]
+        if not declined:
+            return readings
+        apart = self._read_apart(replace(chunk, paths=tuple(declined)))
+        found = dict(zip(declined, apart, strict=True))
+        return [found.get(one.path, one) for one in readings]
+
+    def _read_apart(self, chunk: Chunk) -> list[Reading]:
+        """Have a chunk read by the reader process."""
         is_done = False
         try:
             self._pool.step(self._work)  # a reader that died meanwhile counts against no file

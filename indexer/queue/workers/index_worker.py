@@ -18,6 +18,7 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.queue import scan
 from indexer.queue.generations import GenerationTracker
 from indexer.queue.workers.index_context import IndexContext
+from indexer.queue.workers.kept_batches import KeptBatches
 from indexer.readers.artwork import ArtworkWork
 from indexer.runs.lock import check_is_kept
 from indexer.runs.repair_process import mend
@@ -56,6 +57,7 @@ class IndexWorker:
     def _work_on(self, context: IndexContext) -> None:
         self.context = context
         self.tracker = GenerationTracker(context)
+        self.batches = KeptBatches()
         self.scanner = scan.Scanner(context, self.tracker)
 
     def _open_again_if_replaced(self) -> None:

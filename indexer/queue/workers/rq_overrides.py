@@ -15,12 +15,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
+from rq.job import Job, JobStatus
 from rq.results import Result
 from rq.suspension import WORKERS_SUSPENDED
 from rq.timeouts import BaseTimeoutException
@@ -29,10 +30,9 @@ from rq.worker import WorkerStatus
 
 from indexer.errors import IndexerError, never_one_files
 from indexer.process import spent_by
-from indexer.queue.orders.jobs import ODD
+from indexer.queue.orders.jobs import KEPT_TTL_S, ODD, is_kept, kept_for
 
 if TYPE_CHECKING:
-    from rq.job import Job
     from rq.queue import Queue
 
 _log = logging.getLogger("indexer")
@@ -224,8 +224,11 @@ class RqOverrides:
             queue.started_job_registry.remove_execution(execution, pipeline=pipeline)
             pipeline.srem(execution.worker_executions_key, execution.composite_key)
             results = Result.get_key(job.id)  # type: ignore[no-untyped-call]
-            keys = (job.key, job.dependents_key, job.dependencies_key, results)
+            keys = [job.dependents_key, job.dependencies_key, results, *_spent(job)]
             pipeline.delete(execution.key, *keys, job.execution_registry.key)
+            if is_kept(job.id):
+                pipeline.hset(job.key, "status", JobStatus.FINISHED)
+                pipeline.expire(job.key, KEPT_TTL_S)
             self._show_state(WorkerStatus.IDLE, WORKER_TTL_S + 60, pipeline)  # as RQ's heartbeat
             pipeline.exists(WORKERS_SUSPENDED)
             is_suspended = pipeline.execute()[-1]
@@ -276,6 +279,15 @@ class RqOverrides:
                 "ours": 1,
             }
             self.connection.hset(self.key, mapping=told)  # type: ignore[arg-type]
+
+
+def _spent(job: Job) -> Iterator[str]:
+    """The keys of the orders that no job needs any more, now that this one is done."""
+    if not is_kept(job.id):
+        yield job.key
+    kept = kept_for(job)
+    if kept is not None:
+        yield Job.key_for(kept)
 
 
 def quiet_logs(level: int = logging.WARNING) -> None:

@@ -59,7 +59,7 @@ class _NoTimeLimit(BaseDeathPenalty):
 
 
 class ExtractRqWorker(RqOverrides, SimpleWorker):
-    """Has files read by a reader process of its own, which is kept between jobs.
+    """Reads a few files itself, and has others read by a reader process, kept between jobs.
 
     A bad file may crash that process, and nothing else. While a job waits for it, the worker sends
     the heartbeats that RQ 3.0 sends only for a job in a fork.

@@ -21,6 +21,7 @@ from indexer.queue.orders.messages import FolderHint, Origin, PathText, RelayOrd
 from indexer.queue.workers import index_context
 from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
+from indexer.queue.workers.kept_batches import ChunkBatch
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
@@ -71,7 +72,11 @@ class House(NamedTuple):
             root_id=1,
             everything=everything,
         )
-        self.do("insert", InsertOrder.of(origin, self.by_hand.read(plan)))
+        self.owner.batches.add("batch-1", ChunkBatch(origin, self.by_hand.read(plan)))
+        order = InsertOrder(
+            index=origin.index, row=row.id, generation=row.generation, batched="batch-1"
+        )
+        self.do("insert", order)
 
     @property
     def waiting(self) -> list[tuple[bytes, ...] | None]:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import QueueError
-from indexer.model import Entry, Problem, ProblemKind, Reading, Stamp, Track
+from indexer.model import Entry, Reading, Stamp
 from indexer.queue.orders import serializer
-from indexer.queue.orders.batch_messages import FindingText, InsertOrder, plan_of, readings_of
+from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
 from indexer.queue.orders.jobs import FUNCTION_OF, read_order
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -25,7 +25,6 @@ from indexer.queue.orders.messages import (
     files_of,
     nameless,
 )
-from indexer.stages.batch import Batch, Finding
 from indexer.stages.scan import Plan
 
 ORIGIN = Origin(index="abc", row=5, generation=4, root="music", root_id=1)
@@ -43,20 +42,6 @@ entries = st.builds(
     st.integers(0, 99),
     st.none() | st.sampled_from(["a FIFO", "a socket"]),
 )
-tracks = st.builds(
-    Track,
-    codec=st.just("mp3"),
-    title=st.none() | st.text(st.characters(codec="utf-8")),
-    artists=st.lists(st.text(st.characters(codec="utf-8"), max_size=5), max_size=2).map(tuple),
-    duration=st.none() | st.floats(0, 1e6),
-    year=st.none() | st.integers(0, 9999),
-    has_lyrics=st.booleans(),
-    tags=st.none() | st.just('{"mood":["Dark"]}'),
-)
-problems = st.builds(
-    Problem, st.sampled_from(ProblemKind), st.text(st.characters(codec="utf-8"), max_size=9)
-)
-findings = st.builds(Finding, entries, st.none() | tracks, st.none() | problems, st.booleans())
 
 
 def sent(order: Any) -> Any:
@@ -167,7 +152,7 @@ def test_a_job_with_two_hundred_files_of_a_long_name_is_far_below_its_limit() ->
         ScanOrder(index="abc", generation=4, row=3, turn=2, closed=((1, PathText.of(b"\xff")),)),
         ExtractOrder(origin=ORIGIN, root_path=PathText("/m"), files=(file("1.mp3"),)),
         BatchOrder(origin=ORIGIN, files=(file("1.mp3"),), readings=(Reading(path=b""),)),
-        InsertOrder(origin=ORIGIN, findings=(FindingText(file("1.mp3")),), files_read=3),
+        InsertOrder(index="abc", row=5, generation=4, batched="batch-5-1-0"),
     ],
 )
 def test_an_order_comes_back_as_it_was_sent(order: object) -> None:
@@ -217,29 +202,6 @@ def test_readings_that_are_not_one_a_file_are_refused(number: int) -> None:
     )
     with pytest.raises(QueueError, match=f"{number} readings for 2 files.*drop it"):
         readings_of(order, plan_of(order))
-
-
-@given(
-    st.builds(
-        Batch,
-        st.just(1),
-        st.lists(findings, max_size=4).map(tuple),
-        st.lists(paths, max_size=3).map(tuple),
-        st.integers(0, 999),
-        st.integers(0, 2**50),
-        st.integers(0, 9),
-    )
-)
-def test_an_insert_gets_the_batch_that_was_made(ready: Batch) -> None:
-    origin = Origin(index="a", row=1, generation=1, root="music", root_id=1, reread=ready.reread)
-    assert sent(InsertOrder.of(origin, ready)).batch() == ready
-
-
-@pytest.mark.parametrize("where", ["findings", "waiting"])
-def test_an_insert_of_a_path_out_of_the_root_is_refused(where: str) -> None:
-    bad: Any = (FindingText(file("../1.mp3")),) if where == "findings" else (PathText("../1"),)
-    with pytest.raises(QueueError, match="leads out of its root"):
-        InsertOrder(origin=ORIGIN, **{where: bad}).batch()
 
 
 def test_the_name_of_each_job_function_is_that_of_a_function() -> None:

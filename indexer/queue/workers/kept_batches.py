@@ -1,0 +1,61 @@
+"""The order to insert a batch -> the batch: kept by the process that made it, or made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from indexer.model import Reading
+from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
+from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.messages import BatchOrder, Origin
+from indexer.stages.batch import Batch, batch
+
+if TYPE_CHECKING:
+    from indexer.queue.orders.queues import Queues
+
+_MOST: Final = 2
+"""Of batches that are kept. One is inserted next, as a rule, since its process takes a job of
+`insert` sooner than others; where another process takes it, the batch stays until two newer ones
+are made."""
+
+
+class ChunkBatch(NamedTuple):
+    """The result of the stage `batch` for one chunk."""
+
+    origin: Origin
+    batch: Batch
+
+
+class KeptBatches:
+    """The newest batches that this process has made and not inserted yet, by the id of their job.
+
+    No batch travels through Redis: another process, or a new one, makes it again from the order of
+    its job `batch`, which stays there until the insert is done.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, ChunkBatch] = {}
+
+    def add(self, job_id: str, one: ChunkBatch) -> None:
+        """Keep what a job of `batch` has made."""
+        self._kept[job_id] = one
+        if len(self._kept) > _MOST:
+            del self._kept[next(iter(self._kept))]
+
+    def take(self, order: InsertOrder, queues: Queues) -> ChunkBatch:
+        """The batch to insert. Raises QueueError where neither this process nor Redis has it."""
+        kept = self._kept.pop(order.batched, None)
+        if kept is not None:
+            return kept
+        return chunk_batch(read_order(queues.batch_order(order.batched), BatchOrder))
+
+
+def chunk_batch(
+    order: BatchOrder, count: Callable[[Sequence[Reading]], None] = lambda _readings: None
+) -> ChunkBatch:
+    """Group one chunk; `count` is given its readings. Raises QueueError for an odd order."""
+    plan = plan_of(order)
+    readings = readings_of(order, plan)
+    count(readings)
+    return ChunkBatch(order.origin, batch(plan, readings))
