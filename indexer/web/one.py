@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, abort, render_template, request, send_file
 from werkzeug.datastructures import ContentRange, Range
+from werkzeug.http import quote_etag
 
 from indexer import errors, paths
 from indexer.lookup import Lookup
@@ -228,16 +229,16 @@ def _cover(site: Site, name: str) -> Response:
     if known is None:
         abort(404)
     digest, size = known[1], int(known[2])
-    etag = f'"{digest}-{size}"'
-    if request.headers.get("If-None-Match") == etag:
-        return Response(status=304, headers={"ETag": etag, "Cache-Control": _IMMUTABLE})
+    etag = f"{digest}-{size}"
+    if request.if_none_match.contains_weak(etag):
+        return Response(status=304, headers={"ETag": quote_etag(etag), "Cache-Control": _IMMUTABLE})
     try:
         path, is_whole = site.covers.path_of(digest, size)
         response = send_file(path, "image/jpeg", etag=False, max_age=None)
     except (errors.CannotDo, errors.UsageError, OSError):
         abort(404)
     if is_whole:
-        response.headers["ETag"] = etag
+        response.headers["ETag"] = quote_etag(etag)
     response.headers["Cache-Control"] = _IMMUTABLE if is_whole else _SOON
     return response
 
@@ -250,8 +251,11 @@ def _audio(site: Site, number: int) -> Response:
         audio = None
     if audio is None:
         abort(404)
-    etag = f'"{number}-{audio.size}-{audio.mtime_ns}"'
+    tag = f"{number}-{audio.size}-{audio.mtime_ns}"
+    etag = quote_etag(tag)
     headers = {"Accept-Ranges": "bytes", "ETag": etag}
+    if request.if_none_match.contains_weak(tag):
+        return Response(status=304, headers=headers)
     is_same = request.headers.get("If-Range") in {None, etag}
     asked = _suffix_cut(request.range, audio.size) if is_same else None
     if asked is None:

@@ -334,6 +334,12 @@ def test_audio_is_sent_whole_and_in_parts(served: Served, index: Path, music: Pa
     assert (beyond.status, beyond.headers["Content-Range"]) == (416, f"bytes */{len(content)}")
     stale = ask(served.url, path, headers={"Range": "bytes=1-2", "If-Range": '"other"'})
     assert (stale.status, stale.body) == (200, content)
+    tag = whole.headers["ETag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = ask(served.url, path, headers={"If-None-Match": known, "Range": "bytes=1-2"})
+        assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+    other = ask(served.url, path, headers={"If-None-Match": '"other"'})
+    assert (other.status, other.body) == (200, content)
 
 
 def test_audio_is_off_unless_a_setting_says_so(index: Path) -> None:
