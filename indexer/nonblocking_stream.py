@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ _END_S: Final = 1.0
 class NonblockingStream(io.TextIOBase):
     """A text stream whose `write` never waits; the order of the texts is kept.
 
-    `lost` gives the text for a number of texts that were lost. It is written before the next one.
+    `lost` gives the text for a number of texts that were lost. It is written before the next one,
+    or at the end.
     """
 
     def __init__(
@@ -59,17 +61,21 @@ class NonblockingStream(io.TextIOBase):
         if self._texts.qsize() >= self._most:
             self._lost += 1
             return len(text)
-        if self._lost:
-            self._texts.put(self._lost_text(self._lost))
-            self._lost = 0
+        self._tell_lost()
         self._texts.put(text)
         return len(text)
 
     def drain(self, most_s: float) -> bool:
         """Wait until all is written, for so many seconds at the most; whether it is."""
+        self._tell_lost()
         written = threading.Event()
         self._texts.put(written)
         return written.wait(most_s)
+
+    def _tell_lost(self) -> None:
+        if self._lost:
+            self._texts.put(self._lost_text(self._lost))
+            self._lost = 0
 
     def _write_all(self) -> None:
         while True:
@@ -79,8 +85,18 @@ class NonblockingStream(io.TextIOBase):
                 continue
             data = text.encode(self.encoding, "backslashreplace")
             with suppress(OSError):  # a full disk, nothing reads it: no reason to stop
-                while data:
-                    data = data[os.write(self.fileno(), data) :]
+                _write_whole(self.fileno(), data)
+
+
+def _write_whole(fd: int, data: bytes) -> None:
+    """Write all of it, and wait where another process has made the terminal or pipe nonblocking."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            poll.poll()
 
 
 @contextmanager
@@ -93,5 +109,7 @@ def nonblocking_stderr(lost: Callable[[int], str]) -> Iterator[None]:
     try:
         yield
     finally:
-        stream.drain(_END_S)
-        sys.stderr = before
+        try:
+            stream.drain(_END_S)
+        finally:  # a signal may end the waiting
+            sys.stderr = before

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -25,6 +26,19 @@ def pipe() -> Iterator[Pipe]:
 
 def lost(number: int) -> str:
     return f"{number} lost\n"
+
+
+def read_until_drained(end: int, written: NonblockingStream) -> list[str]:
+    """The lines that come out of the pipe until all is written."""
+    os.set_blocking(end, False)
+    text = b""
+    is_drained = False
+    while not is_drained:
+        is_drained = written.drain(0.01)
+        with suppress(BlockingIOError):
+            while part := os.read(end, 1 << 20):
+                text += part
+    return text.decode().splitlines(keepends=True)
 
 
 def test_what_is_read_comes_whole_and_in_order(pipe: Pipe) -> None:
@@ -47,15 +61,32 @@ def test_a_pipe_that_nothing_reads_holds_nothing_up_and_tells_later_what_is_lost
     for _ in range(200):  # far more than a pipe and ten lines hold: waiting would never end
         written.write(line)
     assert not written.drain(0)
-    text = b""
-    while not written.drain(0.01):
-        text += os.read(end, 1 << 20)
+    *lines, told = read_until_drained(end, written)
     written.write("after\n")
-    assert written.drain(30)
-    text += os.read(end, 1 << 20)
-    *lines, told, after = text.decode().splitlines(keepends=True)
+    (after,) = read_until_drained(end, written)
     assert set(lines) == {line}
     assert (told, after) == (f"{200 - len(lines)} lost\n", "after\n")
+
+
+def test_what_is_lost_last_is_told_at_the_end(pipe: Pipe) -> None:
+    end, stream = pipe
+    written = NonblockingStream(stream, lost, most=1)
+    lines = [f"{number:04}" + "x" * 4095 + "\n" for number in range(100)]
+    for line in lines:  # more than a pipe and one line hold
+        written.write(line)
+    *came, told = read_until_drained(end, written)
+    assert came == lines[: len(came)]
+    assert told == f"{100 - len(came)} lost\n"
+
+
+def test_a_pipe_that_another_process_made_nonblocking_gets_all_of_each_line(pipe: Pipe) -> None:
+    end, stream = pipe
+    os.set_blocking(stream.fileno(), False)  # of the open file, which processes share
+    written = NonblockingStream(stream, lost)
+    lines = [f"{number:04}" + "x" * 4095 + "\n" for number in range(100)]
+    for line in lines:
+        written.write(line)
+    assert read_until_drained(end, written) == lines
 
 
 def test_a_stream_that_takes_nothing_at_all_is_no_error() -> None:
@@ -69,4 +100,17 @@ def test_stderr_is_the_same_again_afterwards() -> None:
     before = sys.stderr
     with nonblocking_stderr(lost):
         assert isinstance(sys.stderr, NonblockingStream)
+    assert sys.stderr is before
+
+
+def test_stderr_is_the_same_again_if_a_signal_ends_the_waiting_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(_stream: NonblockingStream, _most_s: float) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NonblockingStream, "drain", interrupted)
+    before = sys.stderr
+    with pytest.raises(KeyboardInterrupt), nonblocking_stderr(lost):
+        pass
     assert sys.stderr is before
