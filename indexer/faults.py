@@ -32,16 +32,23 @@ def check_is_files(error: Exception) -> None:
 def problem_of(error: Exception, stage: str, path: bytes) -> Problem:
     """The problem of the file at `path` (relative to its root), for which a stage raised `error`.
 
-    An OSError or MemoryError is a problem of the machine. All others are faults of this program:
-    the traceback is logged, once for each file. Raises the exception again if it is unrelated to
-    this file.
+    An OSError or MemoryError is a problem of the machine; so is an ImportError, since modules are
+    loaded when a file needs them, and an update may be replacing them then. All others are faults
+    of this program: the traceback is logged, once for each file. Raises the exception again if it
+    is unrelated to this file.
     """
     check_is_files(error)
+    if isinstance(error, ImportError):
+        return Problem(
+            ProblemKind.ENVIRONMENT,
+            f"a part of this program cannot be loaded ({_text_of(error)}): if it was updated while"
+            " this process ran, start that again; else install it again",
+        )
     if isinstance(error, MemoryError):
         error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     if isinstance(error, OSError):
         return Problem(ProblemKind.ENVIRONMENT, explain(error))
-    text = " ".join(str(error).split())[:_REASON_LIMIT]
+    text = _text_of(error)
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     key = (stage, path, what)
     if key not in _logged:
@@ -57,6 +64,10 @@ def problem_of(error: Exception, stage: str, path: bytes) -> Problem:
         f"this program failed on it ({stage}: {what}); please report it with the traceback in the"
         " log. It is read again when it changes, or by the next version",
     )
+
+
+def _text_of(error: Exception) -> str:
+    return " ".join(str(error).split())[:_REASON_LIMIT]
 
 
 def explain(error: OSError) -> str:

@@ -42,7 +42,14 @@ def test_whatever_one_file_raises_is_a_fault_with_its_class(
     assert caplog.records[0].exc_info is not None
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "I/O error"),
+        MemoryError(),
+        ModuleNotFoundError("No module named 'indexer.tags.asf'"),
+    ],
+)
 def test_what_the_machine_raises_is_the_machines(error: Exception) -> None:
     assert problem_of(error, "insert", b"1.mp3").kind is ProblemKind.ENVIRONMENT
 

@@ -14,7 +14,7 @@ from indexer.evidence import AHEAD_NS, TICK_NS
 from indexer.model import Chunk, Evidence, ProblemKind, Reading, Stamp, Track, Waiting
 from indexer.stages import extract as stage
 from indexer.stages.extract import chunk_to_readings, extract, stamp_at
-from indexer.tags import Declined, Refused
+from indexer.tags import Declined, Refused, families, read_track
 from tests.descriptors import descriptors_below
 
 
@@ -121,6 +121,19 @@ def test_the_machines_trouble_is_a_problem_of_the_environment(
     assert reading.problem is not None
     assert reading.problem.kind is ProblemKind.ENVIRONMENT
     assert words in reading.problem.reason
+
+
+def test_a_file_whose_reader_is_being_replaced_by_an_update_is_tried_again(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(families.MODULES, "apev2", "gone")
+    families.family_of.cache_clear()
+    plays = song.rename(song.with_suffix(".mpc"))
+    (reading,) = read(plays.parent, b"song.mpc", reader=read_track)
+    families.family_of.cache_clear()
+    assert reading.problem is not None
+    assert reading.problem.kind is ProblemKind.ENVIRONMENT
+    assert "No module named 'indexer.tags.gone'" in reading.problem.reason
 
 
 @pytest.mark.parametrize("root", ["nowhere", "song.mp3"])
