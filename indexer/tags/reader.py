@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from mutagen import File
 
 from indexer.model import Track
@@ -42,14 +44,25 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
     try:
         return family(window, suffix)
     except UNREADABLE as error:
+        _check_is_of_bytes(error)
         refused = Refused(_reason(error))
     if window.fault is not None:
         return refused
     window.sound = []
     try:
         return _by_content(window, suffix) or refused
-    except UNREADABLE:
+    except UNREADABLE as error:
+        _check_is_of_bytes(error)
         return refused
+
+
+def _check_is_of_bytes(error: Exception) -> None:
+    """Raise an error of the machine again: a module is loaded when a file needs it.
+
+    Those of `UNREADABLE` have no errno, but for that of a place before the start of the file.
+    """
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        raise error
 
 
 def _by_content(window: Window, suffix: bytes) -> Track | None:
@@ -100,9 +113,10 @@ def _track_or_none(window: Window, suffix: bytes) -> Track | None:
     """The track of a file of this format; None if it is unreadable as such."""
     try:
         return family_of(suffix)(window, suffix)
-    except UNREADABLE:
+    except UNREADABLE as error:
         if window.fault is not None:
             raise
+        _check_is_of_bytes(error)
         return None
 
 

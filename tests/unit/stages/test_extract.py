@@ -15,6 +15,8 @@ from indexer.model import Chunk, Evidence, ProblemKind, Reading, Stamp, Track, W
 from indexer.stages import extract as stage
 from indexer.stages.extract import chunk_to_readings, extract, stamp_at
 from indexer.tags import Declined, Refused, families, read_track
+from indexer.tags.ape import apev2
+from indexer.tags.vorbis import vorbis_file
 from tests.descriptors import descriptors_below
 
 
@@ -134,6 +136,23 @@ def test_a_file_whose_reader_is_being_replaced_by_an_update_is_tried_again(
     assert reading.problem is not None
     assert reading.problem.kind is ProblemKind.ENVIRONMENT
     assert "No module named 'indexer.tags.gone'" in reading.problem.reason
+
+
+@pytest.mark.parametrize("name", ["song.spx", "song.mpc"])
+def test_a_reader_that_the_machine_could_not_load_says_nothing_of_the_file(
+    song: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_window: object, _suffix: bytes) -> Track:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    for module in (vorbis_file, apev2):
+        monkeypatch.setattr(module, "read", refused)
+    families.family_of.cache_clear()
+    plays = song.rename(song.with_name(name))
+    (reading,) = read(plays.parent, os.fsencode(name), reader=read_track)
+    families.family_of.cache_clear()
+    assert reading.problem is not None
+    assert reading.problem.kind is ProblemKind.ENVIRONMENT
 
 
 @pytest.mark.parametrize("root", ["nowhere", "song.mp3"])
