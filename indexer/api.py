@@ -42,6 +42,7 @@ from indexer.store.connection import select
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.sqlite_errors import explained
 
+_Place = FilePath | os.PathLike[str]
 _LARGEST: Final = 2**63 - 1
 """Of SQLite's whole numbers; no id, and no number of a change, is as large."""
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -290,9 +291,7 @@ class Index(Closable):
         with explained(self._library.database):
             return changes.newest(self._library.connection)
 
-    def scan(
-        self, paths: FilePath | Sequence[FilePath | os.PathLike[str]] = ()
-    ) -> report.ScanReport:
+    def scan(self, paths: _Place | Sequence[_Place] = ()) -> report.ScanReport:
         """Update the index from the disk as `indexer scan`: roots, folders, files; none: all.
 
         Raises UsageError for a path outside the roots; DatabaseBusy while another command scans.
@@ -300,8 +299,8 @@ class Index(Closable):
         >>> index.scan().unchanged
         2
         """
-        several = [paths] if isinstance(paths, str | bytes) else paths
-        return self._library.scan([_absolute(os.fsencode(path)) for path in several])
+        several = [paths] if isinstance(paths, str | bytes | os.PathLike) else paths
+        return self._library.scan([_absolute(path) for path in several])
 
     def status(self) -> Status:
         """What `indexer status` tells. Sizes in bytes, ages in seconds.
@@ -411,10 +410,19 @@ def _text(words: str) -> str:
     return _LONE_SURROGATE.sub("\ufffd", words)
 
 
-def _absolute(path: bytes) -> bytes:
+def _absolute(place: _Place) -> bytes:
+    try:
+        path = os.fsencode(place)
+    except UnicodeEncodeError:
+        raise errors.UsageError(
+            f"{place!r} is no path; give that of a file as text or bytes"
+        ) from None
     if b"\0" in path:
         raise errors.UsageError(f"{os.fsdecode(path)!r} has a NUL; give the path of a file")
-    return os.path.abspath(path)
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise errors.UsageError("the current folder was deleted; give whole paths") from None
 
 
 def _iso(at: datetime) -> str:

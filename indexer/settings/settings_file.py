@@ -198,6 +198,8 @@ def _parse(file: Path) -> tuple[str, dict[str, Any]]:
         raise SettingsError(
             f"{file}: {error.strerror}: expected a TOML file like config.example.toml"
         ) from error
+    except ValueError as error:
+        raise SettingsError(f"{str(file)!r} is no path: expected that of a TOML file") from error
     if len(data) > _MOST_BYTES:
         raise SettingsError(f"{file}: larger than 1 MB: expected a file like config.example.toml")
     try:
@@ -277,7 +279,10 @@ def _check_group(name: str, shown: str) -> None:
 def _path(value: object, shown: str, folder: Path, environ: Mapping[str, str]) -> Path:
     try:
         text = convert(value, Location)
-    except ValidationError:
+        is_path = b"\0" not in os.fsencode(text)
+    except (ValidationError, UnicodeEncodeError):
+        is_path = False
+    if not is_path:
         _refuse(shown, get_args(Location)[1].description)
     if text == "~" or text.startswith("~/"):
         return _home(environ) / text[2:]

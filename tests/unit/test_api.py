@@ -110,6 +110,8 @@ def test_what_no_index_can_hold_is_not_found_or_an_error_of_its_own(place: Place
     assert [track.title for track in index.search("Hyper\udce9")] == ["Hyperballad"]
     with pytest.raises(errors.UsageError, match="NUL"):
         index.scan(["/a\0b"])
+    with pytest.raises(errors.UsageError, match="is no path"):
+        index.scan("/a\ud800b")
     with pytest.raises(errors.UsageError, match="no time in UTC"):
         list(index.tracks(added_since=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))))
     assert len(list(index.tracks(added_since=datetime(2, 1, 1, tzinfo=UTC)))) == 2
@@ -119,6 +121,18 @@ def test_one_path_is_scanned_as_one(place: Place, music: Path) -> None:
     """A text is a sequence of texts, too: it was taken for the paths `/`, `t`, `m` ..."""
     assert place.index.scan(str(music)).unchanged == 2
     assert place.index.scan(bytes(music / "Lists")).unchanged == 0
+    assert place.index.scan(music).unchanged == 2
+
+
+def test_a_relative_path_in_a_deleted_folder_is_an_error_of_its_own(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    with pytest.raises(errors.UsageError, match="folder was deleted"):
+        place.index.scan("a.mp3")
 
 
 def test_a_path_that_is_not_utf8_is_bytes_everywhere(

@@ -55,6 +55,20 @@ def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(config:
     assert (settings.db, settings.workers, settings.still) == (Path("/flag.db"), 3, 5.0)
 
 
+@pytest.mark.parametrize("text", ["/a\0b", "/a\ud800b"])
+def test_a_text_that_no_path_can_be_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--db .*expected a path"):
+        load(db=Path(text), environ={})
+    with pytest.raises(SettingsError, match=r"--artwork-cache .*expected a path"):
+        load(environ={}, artwork_cache=text)
+    with pytest.raises(SettingsError, match="is no path"):
+        load(Path(text), environ={})
+    config = tmp_path / "config.toml"
+    config.write_text('[roots.A]\npath = "/a\\u0000b"\n')
+    with pytest.raises(SettingsError, match=r"roots\.A\.path .*expected a path"):
+        load(config, environ={})
+
+
 def test_an_index_is_the_same_by_any_link_that_leads_to_it(tmp_path: Path) -> None:
     """Else it had a lock beside each name, and two daemons would keep it at once."""
     (tmp_path / "real").mkdir()
