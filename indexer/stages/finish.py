@@ -53,7 +53,7 @@ def finish(
     that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
     scans = tuple(scans)
-    upkeep.end_seed(connection)
+    upkeep.add_late_indexes(connection)
     links = links_of_vanished(connection, vanished, everything=everything)
     if links:
         note_links(links)
@@ -72,6 +72,7 @@ def finish(
         marker.note_folders(scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms)
         for scan in scans
     )
+    upkeep.merge_after_seed(connection)
     return Finished(missing, marker.take_moved(), problems)
 
 

@@ -208,23 +208,24 @@ def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
     connection.execute(_STEP_BACK, (day, root_id))
 
 
-def end_seed(connection: Connection) -> None:
-    """Do what was put off until the first scan has inserted its files.
-
-    The indexes that it does without are created, and the segments of the full text merged.
-    """
+def add_late_indexes(connection: Connection) -> None:
+    """Create the indexes that the first scan does without, once that has inserted its files."""
     lacks = {name: select_value(connection, _LACKS_LATE_INDEX, (name,)) for name in LATE_INDEXES}
     lacking = [name for name, is_lacking in lacks.items() if is_lacking]
-    merges_seldom = index_rows.merges_seldom(connection)
-    if not (lacking or merges_seldom) or not select_value(connection, _IS_SEEDED):
-        return
-    if lacking:
-        _add_late_indexes(connection, lacking)
-    if merges_seldom:
+    if lacking and select_value(connection, _IS_SEEDED):
+        _create_indexes(connection, lacking)
+
+
+def merge_after_seed(connection: Connection) -> None:
+    """Merge the segments of the full text, once the first scan has inserted its files.
+
+    Last of all: a disk may be too full for it that still takes the rest.
+    """
+    if index_rows.merges_seldom(connection) and select_value(connection, _IS_SEEDED):
         _merge_segments(connection)
 
 
-def _add_late_indexes(connection: Connection, names: Iterable[str]) -> None:
+def _create_indexes(connection: Connection, names: Iterable[str]) -> None:
     """The sorted values go to a file: SQLite would keep 45 bytes of each track in memory."""
     connection.pragma("temp_store", "FILE")
     try:

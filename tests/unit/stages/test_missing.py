@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import apsw
 import pytest
 
+from indexer.errors import DatabaseFull
 from indexer.library import Library
+from indexer.store.connection import write_transaction
+from indexer.store.search import index_rows
 from indexer.store.work import pending
 from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import (
@@ -33,6 +37,23 @@ def test_a_row_that_vanished_and_is_back_as_it_was_is_not_marked_missing(
     assert by_hand.absence.mark_missing(scan.vanished, 1) == []
     assert titles(library) == {"A/1.mp3": "One"}
     assert waiting(by_hand) == []
+
+
+def test_a_disk_too_full_to_merge_the_full_text_keeps_no_row_from_being_marked(
+    library: Library, by_hand: ByHand, plant: Plant, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_connection: object) -> None:
+        raise apsw.FullError
+
+    plant({"A/1.mp3": song("One"), "A/2.mp3": song("Two")})
+    library.scan()
+    with write_transaction(by_hand.connection):
+        index_rows.merge_seldom(by_hand.connection)  # as before the end of a first scan
+    monkeypatch.setattr(index_rows, "merge_step", full)
+    (music / "A/2.mp3").unlink()
+    with pytest.raises(DatabaseFull):
+        library.scan()
+    assert titles(library) == {"A/1.mp3": "One"}
 
 
 def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(

@@ -31,6 +31,11 @@ def add(connection: Connection, number: int) -> None:
         index_rows.add_all(connection, [(track_id, texts)])
 
 
+def end_seed(connection: Connection) -> None:
+    upkeep.add_late_indexes(connection)
+    upkeep.merge_after_seed(connection)
+
+
 def segments(connection: Connection) -> int:
     return int(select_value(connection, "SELECT count(DISTINCT segid) FROM track_search_idx"))
 
@@ -41,7 +46,7 @@ def found(connection: Connection, word: str) -> int:
 
 
 def test_a_seed_leaves_one_segment_that_holds_all_words(connection: Connection) -> None:
-    upkeep.end_seed(connection)
+    end_seed(connection)
     assert segments(connection) == 1
     assert found(connection, "artist") == SEED
     assert found(connection, "title7") == 1
@@ -50,9 +55,9 @@ def test_a_seed_leaves_one_segment_that_holds_all_words(connection: Connection) 
 
 
 def test_it_is_done_once(connection: Connection) -> None:
-    upkeep.end_seed(connection)
+    end_seed(connection)
     before = connection.total_changes()
-    upkeep.end_seed(connection)
+    end_seed(connection)
     assert connection.total_changes() == before
 
 
@@ -61,17 +66,17 @@ def test_a_scan_whose_files_are_not_inserted_yet_puts_it_off(connection: Connect
         "INSERT INTO pending (generation, root_id, folder, recursive, reread, at, is_chunk)"
         " VALUES (1, 1, x'', 0, 0, 1, 1)"
     )
-    upkeep.end_seed(connection)
+    end_seed(connection)
     assert segments(connection) == SEED
     connection.execute("DELETE FROM pending")
-    upkeep.end_seed(connection)
+    end_seed(connection)
     assert segments(connection) == 1
 
 
 def test_many_later_changes_are_merged_in_steps_and_never_all_at_once(
     connection: Connection,
 ) -> None:
-    upkeep.end_seed(connection)
+    end_seed(connection)
     counts = []
     for number in range(SEED, SEED + LATER):
         add(connection, number)

@@ -120,7 +120,7 @@ def test_many_rows_of_one_sound_or_size_are_not_read_one_by_one(
             sounding = replace(known(b"%d.mp3" % number, number), essence=sounds[0])
             row = add(connection, sounding)
             tracks.mark_missing(connection, row.id, number)
-    upkeep.end_seed(connection)
+    upkeep.add_late_indexes(connection)
     read: list[object] = []
 
     def counted(*asked: Any) -> Iterator[Row]:
