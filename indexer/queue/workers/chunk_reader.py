@@ -1,7 +1,8 @@
 """Chunks -> readings, one chunk at a time: a few files here, others in a process that is kept.
 
 As in the engine without queues, a few files are read by bounded readers of our own only: no reader
-process has to start for one change, which takes a tenth of a second and more, and none stays.
+process has to start for one change, which takes a tenth of a second and more, and none stays. A
+thread reads them, which is left behind where a disk does not answer (see `own_reading`).
 It loads neither RQ nor Redis, and knows of no job: which file crashes or outlives its reader, and
 what becomes of such a file, is decided by the pool, as in the engine without queues (rule R9).
 """
@@ -13,11 +14,12 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from indexer.closable import Closable
+from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Reading, Waiting
+from indexer.queue.workers.own_reading import OwnReading
 from indexer.readers.halving import PendingChunks
 from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
-from indexer.stages.extract import extract
 
 _FIRST_WAIT_S = 0.02
 """First pause between two heartbeats; each is twice the one before it, up to a second."""
@@ -32,7 +34,12 @@ class ChunkReader(Closable):
     """Called once a second or more often while a chunk is read; it must not raise."""
 
     def __init__(self, settings: Settings) -> None:
+        """To be called on the main thread: leases are taken on files that are read here."""
+        ignore_lease_signal()
         self._small = settings.small_work
+        self._timeout_s = settings.reader_timeout
+        self._stuck: OwnReading | None = None
+        """What was left behind: no other one begins before it has ended."""
         self._pool = ReaderPool(1, settings.reader_timeout, memory_mb=settings.worker_memory)
         self._work: PendingChunks[None] = PendingChunks(gives_up=False)
         """Kept between chunks: many that fail in a row are this machine's fault."""
@@ -47,16 +54,35 @@ class ChunkReader(Closable):
 
         Raises CannotDo where no reader process can be started.
         """
-        if len(chunk.paths) > self._small or chunk.may_hang:
+        if self._stuck is not None and self._stuck.has_ended:
+            self._stuck = None
+        if len(chunk.paths) > self._small or chunk.may_hang or self._stuck is not None:
             return self._read_apart(chunk)
-        self.begins()
-        readings = extract(replace(chunk, plain=True))
+        readings = self._read_here(chunk)
+        if readings is None:
+            return self._read_apart(chunk)
         declined = [one.path for one in readings if one.waiting is Waiting.READER]
         if not declined:
             return readings
         apart = self._read_apart(replace(chunk, paths=tuple(declined)))
         found = dict(zip(declined, apart, strict=True))
         return [found.get(one.path, one) for one in readings]
+
+    def _read_here(self, chunk: Chunk) -> list[Reading] | None:
+        """Read a chunk in this process; None: one of its files takes longer than it may.
+
+        The pool finds out which, and what becomes of it, as for any other file.
+        """
+        self.begins()
+        reading = OwnReading(chunk)
+        wait_s = _FIRST_WAIT_S
+        while not reading.wait(wait_s):
+            self.beat()
+            if reading.file_s > self._timeout_s:
+                self._stuck = reading
+                return None
+            wait_s = min(wait_s * 2, self._pool.look_s)
+        return reading.readings()
 
     def _read_apart(self, chunk: Chunk) -> list[Reading]:
         """Have a chunk read by the reader process."""
