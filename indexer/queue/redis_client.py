@@ -62,15 +62,17 @@ class WholePacker:
         return [b"".join(pieces)]
 
 
-def _encoded(value: bytes | str | float) -> bytes:
-    """As redis itself does it. Raises DataError for other types."""
+def _encoded(value: bytes | bytearray | memoryview | str | float) -> bytes:
+    """As redis itself does it. Raises DataError for other types, of which `bool` is one."""
     if isinstance(value, bytes):
         return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
     if isinstance(value, str):
         return value.encode()
-    if type(value) in (int, float):
-        return repr(value).encode()
-    raise redis.DataError(f"no argument of a command: {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise redis.DataError(f"no argument of a command: {value!r}")
+    return repr(value).encode()
 
 
 _PACKER: Final = WholePacker()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from rq.job import Job
 
 from indexer.library import Library
 from indexer.model import Entry, Reading, Stamp, Track
@@ -20,6 +23,7 @@ from indexer.queue.orders.messages import (
     ScanOrder,
     files_of,
 )
+from indexer.queue.workers.rq_worker import IndexRqWorker
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
 from tests.integration.test_queue_guard import (
@@ -160,6 +164,47 @@ def test_an_insert_without_its_batch_is_refused(
     system.assert_refused("insert", "refused", why)
     assert pending.get(system.connection, row.id) == row
     assert_goes_on(system, library, mark)
+
+
+def test_an_insert_with_the_batch_of_another_chunk_is_refused(
+    system: System, library: Library, mark: Mark
+) -> None:
+    row = system.chunk(b"1.mp3")
+    whole = system.origin(row)
+    others = (
+        replace(whole, index="other"),
+        replace(whole, row=row.id + 1),
+        replace(whole, generation=row.generation + 1),
+    )
+    for number, origin in enumerate(others):
+        batched = f"batch-{number}-1-1"
+        system.keep(batched, BatchOrder(origin=origin, unread=(a_file("1.mp3"),)))
+        system.put("insert", system.insert_order(row, batched=batched), f"bad-{number}")
+    system.work(OWNED)
+    told = system.failed("insert")
+    assert len(told) == 3
+    assert all("is about another chunk" in one for one in told.values())
+    assert pending.get(system.connection, row.id) == row
+    assert_goes_on(system, library, mark)
+
+
+def test_a_batch_that_another_process_inserts_before_its_job_ends_leaves_nothing_in_redis(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = system.chunk(b"1.mp3")
+    job_id = f"batch-{row.id}-1-0"
+    order = BatchOrder(origin=system.origin(row), unread=(a_file("1.mp3"),))
+    system.put("batch", order, job_id)
+    whole = IndexRqWorker.handle_job_success
+
+    def late(worker: IndexRqWorker, *, job: Job, **more: Any) -> None:
+        system.client.delete(job.key)  # as the end of an insert does
+        whole(worker, job=job, **more)
+
+    monkeypatch.setattr(IndexRqWorker, "handle_job_success", late)
+    system.work(("batch",))
+    assert system.failed("batch") == {}
+    assert system.client.keys(f"rq:job:{job_id}*") == []
 
 
 def test_a_batch_that_another_process_made_is_inserted_and_leaves_nothing_in_redis(

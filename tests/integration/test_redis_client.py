@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,8 @@ def packed_by_redis(*command: Any, connection: Any = None) -> list[bytes]:
         ("CONFIG GET", "maxmemory"),
         (b"HSET", "key", b"\xff\r\n", "Bj\xf6rk", 5, 0.25, -1, JobStatus.QUEUED),
         ("HSET", "key", *range(3000), b"a" * 20_000),
+        ("HSET", bytearray(b"key"), memoryview(b"\x00a"), socket.AF_INET, float("inf")),
+        ("SUBSCRIBE", ""),
     ],
 )
 def test_a_command_is_packed_as_by_redis_into_one_piece(command: tuple[Any, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from indexer.errors import QueueError
 from indexer.model import Reading
 from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
 from indexer.queue.orders.jobs import read_order
@@ -45,10 +46,16 @@ class KeptBatches:
 
     def take(self, order: InsertOrder, queues: Queues) -> ChunkBatch:
         """The batch to insert. Raises QueueError where neither this process nor Redis has it."""
-        kept = self._kept.pop(order.batched, None)
-        if kept is not None:
-            return kept
-        return chunk_batch(read_order(queues.batch_order(order.batched), BatchOrder))
+        found = self._kept.pop(order.batched, None)
+        if found is None:
+            found = chunk_batch(read_order(queues.batch_order(order.batched), BatchOrder))
+        origin = found.origin
+        named = (origin.index, origin.row, origin.generation)
+        if named != (order.index, order.row, order.generation):
+            raise QueueError(
+                f"refused: the job {order.batched!r} is about another chunk; drop this job"
+            )
+        return found
 
 
 def chunk_batch(

@@ -219,6 +219,7 @@ class RqOverrides:
         """
         del started_job_registry
         with self.connection.pipeline() as pipeline:
+            pipeline.exists(job.key)
             self.increment_successful_job_count(pipeline=pipeline)
             self.increment_total_working_time(job.ended_at - job.started_at, pipeline)  # type: ignore[operator]
             queue.started_job_registry.remove_execution(execution, pipeline=pipeline)
@@ -231,7 +232,9 @@ class RqOverrides:
                 pipeline.expire(job.key, KEPT_TTL_S)
             self._show_state(WorkerStatus.IDLE, WORKER_TTL_S + 60, pipeline)  # as RQ's heartbeat
             pipeline.exists(WORKERS_SUSPENDED)
-            is_suspended = pipeline.execute()[-1]
+            was_there, *_, is_suspended = pipeline.execute()
+        if is_kept(job.id) and not was_there:  # its batch was inserted already, or Redis emptied
+            self.connection.delete(job.key)
         self.executions.pop(execution.id, None)
         self._told_state = WorkerStatus.IDLE
         self._was_let_on = not is_suspended
