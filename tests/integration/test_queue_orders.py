@@ -12,6 +12,7 @@ from rq.job import Job
 
 from indexer.library import Library
 from indexer.model import Entry, Reading, Stamp, Track
+from indexer.queue.monitoring.failed_jobs import drop
 from indexer.queue.orders.jobs import (
     FUNCTION_OF,
     KEPT_TTL_S,
@@ -186,6 +187,20 @@ def test_an_insert_with_the_batch_of_another_chunk_is_refused(
     assert all("is about another chunk" in one for one in told.values())
     assert pending.get(system.connection, row.id) == row
     assert_goes_on(system, library, mark)
+
+
+def test_with_a_failed_insert_the_order_that_was_kept_for_it_is_dropped(system: System) -> None:
+    row = system.chunk(b"1.mp3")
+    files = (a_file("1.mp3"), a_file("2.mp3"))  # one that the row does not name: it will fail
+    for number in (1, 2):
+        order = BatchOrder(origin=system.origin(row, turn=number), unread=files)
+        system.put("batch", order, f"batch-{row.id}-2-{number}")
+    system.work(OWNED)
+    first, second = (f"insert-{row.id}-2-{number}" for number in (1, 2))
+    assert sorted(system.failed("insert")) == [first, second]
+    assert drop(system.client, [first]).done == 1
+    wanted = {f"rq:job:batch-{row.id}-2-2", f"rq:job:{second}"}
+    assert set(system.client.keys("rq:job:*")) == {key.encode() for key in wanted}
 
 
 def test_a_batch_that_another_process_inserts_before_its_job_ends_leaves_nothing_in_redis(

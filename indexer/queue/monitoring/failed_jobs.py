@@ -20,7 +20,7 @@ from rq.results import Result
 
 from indexer.queue.monitoring.monitor import moment_ms
 from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import OurJob, OurQueue, failed_jobs, our_queue
+from indexer.queue.orders.jobs import OurJob, OurQueue, failed_jobs, kept_for, our_queue
 from indexer.queue.workers.profiles import QUEUES
 from indexer.results.report import FailedJob, iso
 
@@ -121,7 +121,10 @@ def _requeue(queue: OurQueue, job_id: bytes) -> bool:
 
 
 def _drop(queue: OurQueue, job_id: bytes) -> bool:
-    """Whether the job was there, and is gone now; the process that unlists it deletes it."""
+    """Whether the job was there, and is gone now; the process that unlists it deletes it.
+
+    So it does with the order that was kept for it.
+    """
     key = _JOB + job_id
     with queue.connection.pipeline() as pipeline:
         pipeline.zrem(failed_jobs(queue).key, job_id)
@@ -129,7 +132,9 @@ def _drop(queue: OurQueue, job_id: bytes) -> bool:
         was_listed, status = pipeline.execute()
     if not was_listed or status not in _FAILED:
         return False
-    queue.connection.delete(key, key + b":dependents", _RESULTS + job_id)
+    kept = kept_for(_text(job_id))
+    needless = () if kept is None else (_JOB + kept.encode(),)
+    queue.connection.delete(key, key + b":dependents", _RESULTS + job_id, *needless)
     return True
 
 

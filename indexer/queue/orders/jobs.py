@@ -297,9 +297,9 @@ def is_kept(job_id: str) -> bool:
     return _KEPT.fullmatch(job_id) is not None
 
 
-def kept_for(job: Job) -> str | None:
+def kept_for(job_id: str) -> str | None:
     """The id of the job whose order was kept for this one; None where none was."""
-    stage, _, chunk = job.id.partition("-")
+    stage, _, chunk = job_id.partition("-")
     return f"batch-{chunk}" if stage == "insert" and is_kept(f"batch-{chunk}") else None
 
 

@@ -288,7 +288,7 @@ def _spent(job: Job) -> Iterator[str]:
     """The keys of the orders that no job needs any more, now that this one is done."""
     if not is_kept(job.id):
         yield job.key
-    kept = kept_for(job)
+    kept = kept_for(job.id)
     if kept is not None:
         yield Job.key_for(kept)
 

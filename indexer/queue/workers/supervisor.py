@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from indexer import errors
-from indexer.process import collector_relaxed, die_with_parent
+from indexer.process import collector_relaxed, die_with_parent, share_heap
 from indexer.queue.extract import Extractor
 from indexer.queue.redis_client import answering, connect, shown, state_of
 from indexer.queue.workers.chunk_reader import ChunkReader
@@ -264,6 +264,7 @@ def _work_as_reader(
     *,
     burst: bool,
 ) -> int:
+    share_heap()  # it reads a few files in a thread, one after the other
     with ChunkReader(settings) as reader:
         worker = worker_of(
             post.queues,
