@@ -539,21 +539,21 @@ def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(
         "long",
     )
     system.client.hset("rq:job:long", "timeout", 1)
-    pulses = set()
+    heartbeats = set()
     ended = threading.Event()
 
     def listen() -> None:
         while not ended.wait(0.1):
             (state,) = system.queues.states(["long"])
             if state.reading:
-                pulses.add(state.pulse)
+                heartbeats.add(state.heartbeat)
 
     listener = threading.Thread(target=listen)
     listener.start()
     system.work(("extract",))
     ended.set()
     listener.join()
-    assert len(pulses) >= 3
+    assert len(heartbeats) >= 3
     assert system.failed("extract") == {}
     assert system.client.llen("rq:queue:batch") == 1
 

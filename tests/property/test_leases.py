@@ -7,7 +7,7 @@ from enum import Enum, auto
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, JobState
+from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, DispatchState
 from indexer.store.work.pending import Outline
 
 LEASE_S = 15.0
@@ -41,10 +41,10 @@ class Row:
         self.job = Job.NONE
         self.dead_since = now
         """When it first became visible that no worker runs it."""
-        self.pulse = 0
+        self.heartbeats = 0
 
     @property
-    def case(self) -> DispatchKey:
+    def key(self) -> DispatchKey:
         single = self.outline.is_chunk or self.outline.attempts > 0
         return DispatchKey(self.outline.generation, self.outline.id if single else 0)
 
@@ -52,22 +52,22 @@ class Row:
     def is_alive(self) -> bool:
         return self.job in (Job.QUEUED, Job.STARTED)
 
-    def sign(self) -> JobState:
+    def state(self) -> DispatchState:
         """Its state in Redis."""
         match self.job:
             case Job.QUEUED:
-                return JobState(waits=True, files=self.files)
+                return DispatchState(waits=True, files=self.files)
             case Job.STARTED:
-                self.pulse += 1
-                return JobState(pulse=str(self.pulse).encode(), files=self.files)
+                self.heartbeats += 1
+                return DispatchState(heartbeat=str(self.heartbeats).encode(), files=self.files)
             case Job.STUCK | Job.LOST_READING:
                 reading = self.job is Job.LOST_READING
-                pulse = str(self.pulse).encode()
-                return JobState(pulse=pulse, reading=reading, files=self.files)
+                heartbeat = str(self.heartbeats).encode()
+                return DispatchState(heartbeat=heartbeat, reading=reading, files=self.files)
             case Job.FAILED:
-                return JobState(failed=True, files=self.files)
+                return DispatchState(failed=True, files=self.files)
             case _:
-                return JobState(files=self.files)
+                return DispatchState(files=self.files)
 
 
 class Dispatching(RuleBasedStateMachine):
@@ -97,7 +97,7 @@ class Dispatching(RuleBasedStateMachine):
     @rule(files=st.integers(1, 9))
     def leave(self, files: int) -> None:
         row = self._add(files, is_chunk=False)
-        self.leases.register(row.case, self.now)
+        self.leases.register(row.key, self.now)
         self._look()
 
     @precondition(lambda self: self.rows)
@@ -163,14 +163,14 @@ class Dispatching(RuleBasedStateMachine):
 
     def _look(self) -> None:
         """Check as the dispatcher does; an answered row with files not whole waits for its time."""
-        left = self.leases.meet([row.outline for row in self.rows.values()], self.now)
+        left = self.leases.sync([row.outline for row in self.rows.values()], self.now)
         for outline in left:
             self.leases.try_again(DispatchKey(outline.generation, outline.id), self.now + 1.0)
-        by_case = {row.case: row for row in self.rows.values()}
-        for case in self.leases.due(self.now):
-            row = by_case[case]
+        by_key = {row.key: row for row in self.rows.values()}
+        for key in self.leases.due(self.now):
+            row = by_key[key]
             before = row.job
-            verdict = self.leases.judge(case, row.sign(), self.now)
+            verdict = self.leases.judge(key, row.state(), self.now)
             if row.is_alive:
                 assert verdict is Action.WAIT, "it has a heartbeat"
             match verdict:
@@ -185,11 +185,11 @@ class Dispatching(RuleBasedStateMachine):
                 case Action.CONDEMN:
                     assert (before, row.files) == (Job.LOST_READING, 1)
                     self._dispatch(row)
-        assert all(case in by_case for case in self.leases.due(float("inf")))
+        assert all(key in by_key for key in self.leases.due(float("inf")))
 
     def _dispatch(self, row: Row) -> None:
         self.turn += 1
-        self.leases.dispatched(row.case, self.turn, self.now)
+        self.leases.dispatched(row.key, self.turn, self.now)
         row.job = Job.QUEUED
 
 

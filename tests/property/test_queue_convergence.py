@@ -171,7 +171,7 @@ class QueueConvergence(RuleBasedStateMachine):
             chance=lambda: 0.5,
         )
         dispatcher._queues = self.queues  # type: ignore[assignment]
-        dispatcher._meet_at = math.inf  # it never sees that Redis began anew: leases have to
+        dispatcher._check_at = math.inf  # it never sees that Redis began anew: leases have to
         return dispatcher
 
     def teardown(self) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
-from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, JobState
+from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, DispatchState
 from indexer.queue.orders.artwork_jobs import LostJobs, put_jobs
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -53,13 +53,13 @@ _COMMAND_S: Final = 10.0
 """Time limit for one command of Redis. A guess."""
 _FIRST_PAUSE_S: Final = 0.25
 _JITTER: Final = 0.5
-_MEETINGS_A_LEASE: Final = 3
+_CHECKS_A_LEASE: Final = 3
 _JOB_S: Final = 600
 _CHUNK_QUEUES: Final = ("extract", "batch", "insert")
 _NO_FACTS: Final = EventFacts()
 
 
-class News(Struct, frozen=True):
+class TickResult(Struct, frozen=True):
     """The result of one pass over `pending`."""
 
     left: tuple[tuple[int, bytes], ...] = ()
@@ -107,7 +107,7 @@ class Dispatcher:
         self.trouble: str | None = None
         """Why nothing can be dispatched now."""
         self._try_at = 0.0
-        self._meet_at = 0.0
+        self._check_at = 0.0
         self._pause_s = 0.0
         self._warned = ""
 
@@ -171,40 +171,40 @@ class Dispatcher:
             return None
         return max(due_at, self._try_at) if self.trouble is not None else due_at
 
-    def tick(self, now: float) -> News:
+    def tick(self, now: float) -> TickResult:
         """Check all pending rows; dispatch what is new or lost."""
         outlines = pending.outlines(self._connection)
-        left = self._take_left(self._leases.meet(outlines, now), now)
+        left = self._take_left(self._leases.sync(outlines, now), now)
         there: list[DispatchKey] = []
         covering = _newest_of_everything(outlines)
-        for case in self._leases.due(now):
-            if self._may_go(case, outlines, covering):
-                there.append(case)
+        for key in self._leases.due(now):
+            if self._may_go(key, outlines, covering):
+                there.append(key)
             else:
-                self._leases.put_off(case, now)
+                self._leases.put_off(key, now)
         if there and (self.trouble is None or now >= self._try_at):
             with self._reaching(now):
-                self._meet_redis(now)
+                self._check_redis(now)
                 self._dispatch(there, now)
         for generation in self._facts.keys() - {outline.generation for outline in outlines}:
             del self._facts[generation]
         in_work = {one.generation for one in outlines if not one.attempts}
-        return News(tuple(left), frozenset(in_work))
+        return TickResult(tuple(left), frozenset(in_work))
 
     # Incomplete files
 
     def _take_left(self, outlines: Iterable[Outline], now: float) -> Iterator[tuple[int, bytes]]:
         for outline in outlines:
-            case = DispatchKey(outline.generation, outline.id)
+            key = DispatchKey(outline.generation, outline.id)
             row = pending.get(self._connection, outline.id)
             if row is None:
                 continue
             if self._patient or row.hint.reread:  # only this row says that it is to be read again
                 settings = self._settings
                 pause_s = settings.retry_first * 2.0 ** min(outline.attempts, 32)
-                self._leases.try_again(case, now + min(pause_s, settings.retry_longest))
+                self._leases.try_again(key, now + min(pause_s, settings.retry_longest))
             else:
-                self._leases.hold(case)
+                self._leases.hold(key)
             for name in row.hint.names or ():
                 yield row.hint.root_id, paths.join(row.hint.folder, name)
 
@@ -230,14 +230,14 @@ class Dispatcher:
                 self._say(logging.INFO, "redis back", {"action": "dispatch what is pending"})
             self.trouble = None
 
-    def _meet_redis(self, now: float) -> None:
+    def _check_redis(self, now: float) -> None:
         """Check whether it is the same Redis, and whether it keeps what it is given.
 
         Not before each job: one that Redis loses is found when its lease ends.
         """
-        if self.trouble is None and now < self._meet_at:
+        if self.trouble is None and now < self._check_at:
             return
-        self._meet_at = now + self._settings.lease / _MEETINGS_A_LEASE
+        self._check_at = now + self._settings.lease / _CHECKS_A_LEASE
         state = state_of(self._client)
         if state.run_id != self._run_id:
             if self._run_id:
@@ -252,88 +252,92 @@ class Dispatcher:
     # Jobs
 
     def _may_go(
-        self, case: DispatchKey, outlines: Sequence[Outline], covering: Mapping[int, int]
+        self, key: DispatchKey, outlines: Sequence[Outline], covering: Mapping[int, int]
     ) -> bool:
-        """Whether to dispatch a case now.
+        """Whether to dispatch a key now.
 
-        Not where its disk is not there; and not a case older than a pending full scan of its root,
+        Not where its disk is not there; and not a key older than a pending full scan of its root,
         since that scan will answer it. After a crash that may be thousands of rows. Rows that a run
         counts are answered by that run.
         """
         mine = [
-            one for one in outlines if one.generation == case.generation and case.row in (0, one.id)
+            one for one in outlines if one.generation == key.generation and key.row in (0, one.id)
         ]
         return any(self.is_there(one.root_id) for one in mine) and not all(
             one.generation < covering.get(one.root_id, 0) and not (one.reread or one.scan_id)
             for one in mine
         )
 
-    def _dispatch(self, cases: Sequence[DispatchKey], now: float) -> None:
+    def _dispatch(self, keys: Sequence[DispatchKey], now: float) -> None:
         """The oldest first: requests of a command before later events of a daemon."""
-        cases = sorted(cases, key=lambda case: case.generation)
-        if all(self._leases.is_fresh(case) for case in cases):
-            for case in cases:
-                self._put(case, now)
+        keys = sorted(keys, key=lambda key: key.generation)
+        if all(self._leases.is_fresh(key) for key in keys):
+            for key in keys:
+                self._put(key, now)
             return
         waiting = self._queues.waiting()
         parked = {generation for generation, _, _ in self._queues.parked()}
-        for case in cases:
-            if self._leases.is_fresh(case):
-                self._put(case, now)
+        for key in keys:
+            if self._leases.is_fresh(key):
+                self._put(key, now)
                 continue
-            row = pending.get(self._connection, case.row) if case.row else None
-            if case.row and row is None:
+            row = pending.get(self._connection, key.row) if key.row else None
+            if key.row and row is None:
                 continue  # completed meanwhile
             if row is None:
-                sign = self._sign_of_hints(case, waiting, parked)
+                state = self._state_of_hints(key, waiting, parked)
             else:
-                sign = self._sign_of_chunk(row, self._leases.turn_of(case), waiting)
-            self._see_to(case, row, sign, now)
+                state = self._state_of_chunk(row, self._leases.turn_of(key), waiting)
+            self._act(key, row, state, now)
 
-    def _see_to(
-        self, case: DispatchKey, row: PendingRow | None, sign: JobState, now: float
+    def _act(
+        self, key: DispatchKey, row: PendingRow | None, state: DispatchState, now: float
     ) -> None:
-        verdict = self._leases.judge(case, sign, now)
+        verdict = self._leases.judge(key, state, now)
         if verdict is Action.DISPATCH:
             if row is None:
-                self._queues.unpark(case.generation)  # the scan begins anew
-            self._put(case, now)
+                self._queues.unpark(key.generation)  # the scan begins anew
+            self._put(key, now)
         elif verdict is Action.SPLIT and row is not None:
             self._split(row)
         elif verdict is Action.CONDEMN and row is not None:
-            self._condemn(case, row, now)
+            self._condemn(key, row, now)
 
-    def _sign_of_hints(self, case: DispatchKey, waiting: set[str], parked: set[int]) -> JobState:
-        begins = f"scan-{case.generation}-0-"
+    def _state_of_hints(
+        self, key: DispatchKey, waiting: set[str], parked: set[int]
+    ) -> DispatchState:
+        begins = f"scan-{key.generation}-0-"
         waits = any(one.startswith(begins) for one in waiting)
-        if case.generation in parked and any(map(files_in, waiting)):
-            waits = True  # for room; the worker that makes the last of it wakes the scan
-        if not waits and self._leases.has_chunks(case.generation):
+        if key.generation in parked and any(map(files_in, waiting)):
+            waits = True  # for space; the worker of the last of these files resumes the scan
+        if not waits and self._leases.has_chunks(key.generation):
             waits = True  # the last of these chunks requests the next pass
-        seen, planned = self._queues.scan_noted(case.generation)
-        return JobState(waits, f"{seen} {planned}".encode() if seen or planned else b"")
+        seen, planned = self._queues.scan_noted(key.generation)
+        return DispatchState(waits, f"{seen} {planned}".encode() if seen or planned else b"")
 
-    def _sign_of_chunk(self, row: PendingRow, turn: int, waiting: set[str]) -> JobState:
+    def _state_of_chunk(self, row: PendingRow, turn: int, waiting: set[str]) -> DispatchState:
         files = len(row.hint.names or ())
         ids = [chunk_job(queue, row.id, files, turn) for queue in _CHUNK_QUEUES]
         ids.append(scan_job(row.generation, row.id, turn, 0))
         if any(job_id in waiting for job_id in ids):
-            return JobState(waits=True, files=files)
+            return DispatchState(waits=True, files=files)
         states = self._queues.states(ids)
         started = [one for one in states if one.status == "started"]
         if started:
-            pulse = max(one.pulse for one in started)
-            return JobState(pulse=pulse, reading=any(one.reading for one in started), files=files)
-        return JobState(failed=any(one.status == "failed" for one in states), files=files)
+            heartbeat = max(one.heartbeat for one in started)
+            return DispatchState(
+                heartbeat=heartbeat, reading=any(one.reading for one in started), files=files
+            )
+        return DispatchState(failed=any(one.status == "failed" for one in states), files=files)
 
-    def _put(self, case: DispatchKey, now: float) -> None:
+    def _put(self, key: DispatchKey, now: float) -> None:
         turn = self._turn
         self._turn += 1
-        facts = self._facts_of(case)
+        facts = self._facts_of(key)
         order = ScanOrder(
             index=self._token,
-            generation=case.generation,
-            row=case.row,
+            generation=key.generation,
+            row=key.row,
             turn=turn,
             closed=facts.closed,
             unfinished=facts.unfinished,
@@ -341,32 +345,32 @@ class Dispatcher:
         self._queues.put(
             "scan",
             order,
-            job_id=scan_job(case.generation, case.row, turn, 0),
-            description=self._description(case),
+            job_id=scan_job(key.generation, key.row, turn, 0),
+            description=self._description(key),
             timeout_s=_JOB_S,
         )
-        self._leases.dispatched(case, turn, now)
+        self._leases.dispatched(key, turn, now)
 
-    def _facts_of(self, case: DispatchKey) -> FactsText:
-        """What events here have told of its files, or those on the server of a share (a relay)."""
-        if case.row:
+    def _facts_of(self, key: DispatchKey) -> FactsText:
+        """What events said of its files, here or on the server of a share (a relay)."""
+        if key.row:
             return FactsText()
-        facts = self._facts.get(case.generation)
+        facts = self._facts.get(key.generation)
         if facts is not None:
-            return FactsText(_told(facts.closed), _told(facts.unfinished))
-        if self._leases.is_fresh(case):
+            return FactsText(_as_texts(facts.closed), _as_texts(facts.unfinished))
+        if self._leases.is_fresh(key):
             return FactsText()
-        return self._queues.facts_noted(case.generation)
+        return self._queues.facts_noted(key.generation)
 
-    def _description(self, case: DispatchKey) -> str:
+    def _description(self, key: DispatchKey) -> str:
         rows = (
             [
                 row
-                for row in pending.of_generation(self._connection, case.generation)
+                for row in pending.of_generation(self._connection, key.generation)
                 if not row.is_chunk
             ]
-            if not case.row
-            else [row for row in [pending.get(self._connection, case.row)] if row is not None]
+            if not key.row
+            else [row for row in [pending.get(self._connection, key.row)] if row is not None]
         )
         if not rows:
             return "scan"
@@ -385,7 +389,7 @@ class Dispatcher:
                 run_counts.count_waiting(self._connection, row, -len(row.hint.names or ()))
         self._leases.split([part.id for part in parts])
 
-    def _condemn(self, case: DispatchKey, row: PendingRow, now: float) -> None:
+    def _condemn(self, key: DispatchKey, row: PendingRow, now: float) -> None:
         """Record a problem for a single file whose whole worker was lost repeatedly (R9)."""
         (name,) = row.hint.names or (b"",)
         path = paths.join(row.hint.folder, name)
@@ -405,7 +409,7 @@ class Dispatcher:
             default=None,
         )
         if root is None or stamp is None or mount is None:
-            self._put(case, now)  # it is gone meanwhile: a scan will find that
+            self._put(key, now)  # it is gone meanwhile: a scan will find that
             return
         reason = f"the whole worker that read it was lost {MOST_TRIES} times in a row"
         problem = Problem(ProblemKind.CONTENT, reason)
@@ -434,7 +438,7 @@ class Dispatcher:
             description=f"batch 1 file of {root.name} that crashes the worker",
             timeout_s=_JOB_S,
         )
-        self._leases.dispatched(case, turn, now)
+        self._leases.dispatched(key, turn, now)
 
 
 def _newest_of_everything(outlines: Iterable[Outline]) -> dict[int, int]:
@@ -446,7 +450,7 @@ def _newest_of_everything(outlines: Iterable[Outline]) -> dict[int, int]:
     return newest
 
 
-def _told(files: Iterable[tuple[int, bytes]]) -> tuple[tuple[int, PathText], ...]:
+def _as_texts(files: Iterable[tuple[int, bytes]]) -> tuple[tuple[int, PathText], ...]:
     return tuple((root_id, PathText.of(path)) for root_id, path in sorted(files))
 
 

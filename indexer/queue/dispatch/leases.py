@@ -1,8 +1,8 @@
 """Pending rows, and what Redis knows of them -> what to dispatch, retry or split. Pure (R5).
 
-A case is one thing to be dispatched: all hints of a generation together, or one chunk. Its lease
-runs by the clock of the dispatcher; a heartbeat renews it. Nothing of this is stored, so the leases
-of another run are void.
+A key names one unit of dispatch: all hints of a generation together, or one chunk. Its lease runs
+by the clock of the dispatcher; a heartbeat renews it. Nothing of this is stored, so the leases of
+another run are void.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from msgspec import Struct
 from indexer.store.work.pending import Outline
 from indexer.store.work.trials import MOST_TRIES
 
-FAILING_CASES: Final = 12
-"""So many chunks lost their workers and none was answered in between: the machine is at fault, not
-the files. A guess."""
-_LOOKS_A_LEASE: Final = 3
+FAILING_CHUNKS: Final = 12
+"""If so many chunks lost their workers, and none was completed in between, the machine is at fault,
+not the files. A guess."""
+_CHECKS_A_LEASE: Final = 3
 """Checks of Redis within one lease."""
 _JITTER: Final = 0.25
 """The fraction by which a pause may be longer, so that not all retries come at once."""
 
 
 class DispatchKey(Struct, frozen=True, gc=False):
-    """The key of one case."""
+    """The key of one unit of dispatch."""
 
     generation: int
     row: int = 0
     """The row of a chunk; 0: the hints of the generation."""
 
 
-class JobState(Struct, frozen=True):
-    """What is known of the jobs of a case."""
+class DispatchState(Struct, frozen=True):
+    """The state of the jobs of one key, taken together."""
 
     waits: bool = False
-    """A job of the case is in a queue."""
-    pulse: bytes = b""
+    """A job of it is in a queue."""
+    heartbeat: bytes = b""
     """A value that changes with each heartbeat of its worker; empty: no worker has it."""
     reading: bool = False
-    """A reader has got its files: if the whole worker is lost now, they may be at fault."""
+    """Its files were given to a reader: if the whole worker is lost now, they may be at fault."""
     failed: bool = False
     """A job has failed, and none is queued or started."""
     files: int = 1
 
 
 class Action(Enum):
-    """What is to be done about a case."""
+    """What is to be done about a key."""
 
     WAIT = auto()
     DISPATCH = auto()
@@ -59,7 +59,7 @@ class Action(Enum):
 
 
 class DispatchLease(Struct):
-    """One case that was dispatched."""
+    """The lease of one key."""
 
     until: float
     """When it counts as lost, without a heartbeat before."""
@@ -67,7 +67,7 @@ class DispatchLease(Struct):
     turn: int = 0
     attempts: int = 0
     """The attempts of its row when it was dispatched; more mean answered, but incomplete."""
-    pulse: bytes = b""
+    heartbeat: bytes = b""
     failures: int = 0
     losses: int = 0
     """How often a whole worker was lost while its files were being read."""
@@ -80,7 +80,7 @@ class DispatchLease(Struct):
 
 
 class DispatchLeases:
-    """All cases of one run of the dispatcher."""
+    """The leases of one run of the dispatcher, by key."""
 
     def __init__(
         self,
@@ -97,124 +97,124 @@ class DispatchLeases:
         self._longest_s = longest_s
         self._chance = chance
         self._leases: dict[DispatchKey, DispatchLease] = {}
-        self._has_met = False
+        self._is_synced = False
         self._failing: set[DispatchKey] = set()
         self._split: set[int] = set()
         """Rows of a single file each that replace a chunk."""
 
-    def meet(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
-        """Register all pending rows. Returns those that were answered and are incomplete.
+    def sync(self, outlines: Iterable[Outline], now: float) -> list[Outline]:
+        """Register all pending rows, drop the leases of others; the rows answered but incomplete.
 
         Rows that existed when this run began are checked at once, as are hints from other
         processes, and the rows of a split. Any other chunk that comes later was just made by a
         scan, which dispatches it itself.
         """
-        met: set[DispatchKey] = set()
+        seen: set[DispatchKey] = set()
         left: list[Outline] = []
         for outline in outlines:
             single = outline.is_chunk or outline.attempts > 0
-            case = DispatchKey(outline.generation, outline.id if single else 0)
-            met.add(case)
-            lease = self._leases.get(case)
+            key = DispatchKey(outline.generation, outline.id if single else 0)
+            seen.add(key)
+            lease = self._leases.get(key)
             if lease is None:
-                lease = self._leases[case] = DispatchLease(now, now, attempts=0 if single else -1)
-                if single and self._has_met and outline.id not in self._split:
+                lease = self._leases[key] = DispatchLease(now, now, attempts=0 if single else -1)
+                if single and self._is_synced and outline.id not in self._split:
                     lease.until = now + self._lease_s
-                    lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
+                    lease.ask_at = now + self._lease_s / _CHECKS_A_LEASE
             if single and outline.attempts > lease.attempts:
                 lease.attempts = outline.attempts
                 lease.failures = lease.losses = 0
                 left.append(outline)
-        self._has_met = True
-        for case in self._leases.keys() - met:
-            del self._leases[case]
+        self._is_synced = True
+        for key in self._leases.keys() - seen:
+            del self._leases[key]
             self._failing.clear()
         return left
 
-    def register(self, case: DispatchKey, now: float) -> None:
-        """Register a new case: it is dispatched without a check for existing jobs."""
-        self._leases[case] = DispatchLease(now, now, attempts=-1, fresh=True)
+    def register(self, key: DispatchKey, now: float) -> None:
+        """Register a new key: it is dispatched without a check for existing jobs."""
+        self._leases[key] = DispatchLease(now, now, attempts=-1, fresh=True)
 
-    def is_fresh(self, case: DispatchKey) -> bool:
+    def is_fresh(self, key: DispatchKey) -> bool:
         """Whether it was never dispatched."""
-        return self._leases[case].fresh
+        return self._leases[key].fresh
 
-    def hold(self, case: DispatchKey) -> None:
-        """Leave a case alone until its row is complete."""
-        self._leases.setdefault(case, DispatchLease(0.0, 0.0)).held = True
+    def hold(self, key: DispatchKey) -> None:
+        """Do not dispatch a key until its row is complete."""
+        self._leases.setdefault(key, DispatchLease(0.0, 0.0)).held = True
 
-    def try_again(self, case: DispatchKey, at: float) -> None:
-        """Dispatch an incomplete case once more at this time."""
-        lease = self._leases[case]
+    def try_again(self, key: DispatchKey, at: float) -> None:
+        """Dispatch an incomplete key once more at this time."""
+        lease = self._leases[key]
         lease.retry_at = lease.ask_at = at
 
     def void(self, now: float) -> None:
         """All jobs are lost: Redis began anew."""
         for lease in self._leases.values():
-            lease.pulse = b""
+            lease.heartbeat = b""
             if lease.retry_at is None:
                 lease.until = lease.ask_at = now
 
     def due(self, now: float) -> list[DispatchKey]:
-        """The cases to check now."""
+        """The keys to check now."""
         return [
-            case for case, lease in self._leases.items() if not lease.held and lease.ask_at <= now
+            key for key, lease in self._leases.items() if not lease.held and lease.ask_at <= now
         ]
 
-    def put_off(self, case: DispatchKey, now: float) -> None:
-        """Nothing can be done about a case now: check it later."""
-        self._leases[case].ask_at = now + self._lease_s / _LOOKS_A_LEASE
+    def put_off(self, key: DispatchKey, now: float) -> None:
+        """Nothing can be done about a key now: check it later."""
+        self._leases[key].ask_at = now + self._lease_s / _CHECKS_A_LEASE
 
     def next_at(self) -> float | None:
         """When the next one is due."""
         return min((one.ask_at for one in self._leases.values() if not one.held), default=None)
 
-    def turn_of(self, case: DispatchKey) -> int:
-        """How often a case was dispatched."""
-        return self._leases[case].turn
+    def turn_of(self, key: DispatchKey) -> int:
+        """The turn in which a key was last dispatched."""
+        return self._leases[key].turn
 
     def has_chunks(self, generation: int) -> bool:
         """Whether chunks of a generation are being worked on, so that its hints wait for them."""
         return any(
-            case.generation == generation and case.row and not lease.held and lease.attempts <= 0
-            for case, lease in self._leases.items()
+            key.generation == generation and key.row and not lease.held and lease.attempts <= 0
+            for key, lease in self._leases.items()
         )
 
-    def judge(self, case: DispatchKey, sign: JobState, now: float) -> Action:
-        """What to do about a case; also sets when to check it next."""
-        lease = self._leases[case]
-        lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
+    def judge(self, key: DispatchKey, state: DispatchState, now: float) -> Action:
+        """What to do about a key; also sets when to check it next."""
+        lease = self._leases[key]
+        lease.ask_at = now + self._lease_s / _CHECKS_A_LEASE
         if lease.retry_at is not None:
             if now < lease.retry_at:
                 lease.ask_at = lease.retry_at
                 return Action.WAIT
             return Action.DISPATCH
-        if sign.failed:
+        if state.failed:
             return self._judge_failed(lease, now)
-        if sign.waits or (sign.pulse and sign.pulse != lease.pulse):
-            lease.pulse = sign.pulse
+        if state.waits or (state.heartbeat and state.heartbeat != lease.heartbeat):
+            lease.heartbeat = state.heartbeat
             lease.until = now + self._lease_s
             return Action.WAIT
         if now < lease.until:
             return Action.WAIT
-        return self._judge_lost(case, lease, sign, now) if sign.reading else Action.DISPATCH
+        return self._judge_lost(key, lease, state, now) if state.reading else Action.DISPATCH
 
-    def dispatched(self, case: DispatchKey, turn: int, now: float) -> None:
-        """Note that a case was dispatched."""
-        lease = self._leases[case]
+    def dispatched(self, key: DispatchKey, turn: int, now: float) -> None:
+        """Note that a key was dispatched."""
+        lease = self._leases[key]
         lease.turn = turn
         lease.retry_at = None
         lease.fresh = False
-        lease.pulse = b""
+        lease.heartbeat = b""
         lease.until = now + self._lease_s
-        lease.ask_at = now + self._lease_s / _LOOKS_A_LEASE
+        lease.ask_at = now + self._lease_s / _CHECKS_A_LEASE
 
     def split(self, rows: Collection[int]) -> None:
         """Note rows, each of a single file, that replace a chunk whose workers were lost."""
         self._split.update(rows)
 
     def _judge_lost(
-        self, case: DispatchKey, lease: DispatchLease, sign: JobState, now: float
+        self, key: DispatchKey, lease: DispatchLease, state: DispatchState, now: float
     ) -> Action:
         """Its files were being read and no heartbeat came: the whole worker is lost.
 
@@ -222,10 +222,10 @@ class DispatchLeases:
         """
         lease.losses += 1
         lease.retry_at = now  # if Redis does not accept it, it is not one more loss
-        self._failing.add(case)
-        if len(self._failing) >= FAILING_CASES:
+        self._failing.add(key)
+        if len(self._failing) >= FAILING_CHUNKS:
             return Action.DISPATCH
-        if sign.files > 1:
+        if state.files > 1:
             return Action.SPLIT if lease.losses > self._retries else Action.DISPATCH
         return Action.CONDEMN if lease.losses >= MOST_TRIES else Action.DISPATCH
 

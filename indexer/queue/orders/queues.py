@@ -59,7 +59,7 @@ class JobState(Struct, frozen=True, gc=False):
     """What Redis knows of one job."""
 
     status: str = ""
-    pulse: bytes = b""
+    heartbeat: bytes = b""
     """The last heartbeat."""
     reading: bool = False
     """Its files were given to a reader."""
@@ -173,8 +173,10 @@ class Queues:
             told = pipeline.execute(raise_on_error=False)
         answers = [(None,) * 3 if isinstance(one, ResponseError) else one for one in told]
         return [
-            JobState((status or b"").decode(errors="replace"), pulse or b"", reading is not None)
-            for status, pulse, reading in answers
+            JobState(
+                (status or b"").decode(errors="replace"), heartbeat or b"", reading is not None
+            )
+            for status, heartbeat, reading in answers
         ]
 
     def workers_of(self, name: str) -> int:

@@ -32,7 +32,7 @@ def orders(library: Library, plant: Plant, settings: Settings) -> Iterator[Order
     dispatcher = Dispatcher(connection, changed, say=lambda *_told: None, chance=lambda: 0.5)
     queues = PlayedQueues()
     dispatcher._queues = queues  # type: ignore[assignment]
-    dispatcher._meet_at = float("inf")
+    dispatcher._check_at = float("inf")
 
     def orders(now: float) -> list[ScanOrder]:
         dispatcher.tick(now)
