@@ -1,8 +1,8 @@
 """`watcher relay` on a machine with a disk <-> the index that has its music by a share.
 
-A relay puts its hints into the queue `scan`, and says in Redis that it lives. The process that
-scans the index says there which index it is, and which roots it has. Redis tells how old a sign of
-life is, so clocks of two machines are never compared.
+A relay puts its hints into the queue `scan`, and a heartbeat into Redis. The process that scans the
+index writes there which index it is, and which roots it has. Redis returns the age of a heartbeat,
+so clocks of two machines are never compared.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
     from indexer.settings import Settings
 
-BEAT_S: Final = 10.0
-"""Pause between two signs of life."""
+HEARTBEAT_S: Final = 10.0
+"""Pause between two heartbeats of a relay."""
 SILENT_S: Final = 30.0
-"""A relay without a sign of life for so long is lost: it may miss two. A guess."""
+"""A relay without a heartbeat for so long is lost: it may miss two. A guess."""
 LOST_S: Final = 60.0
-"""A job that was begun, and is not done after so long, was lost with its worker. A guess."""
+"""A job that is started, and is not done after so long, was lost with its worker. A guess."""
 MOST_HINTS: Final = 1_000
 """In one job; more become one hint for each root. A guess."""
 _KEPT_S: Final = 7 * 86_400
-"""For so long `status` tells that there was a relay."""
+"""How long `status` shows a relay after its last heartbeat."""
 _COMMAND_S: Final = 10.0
 _JOB_S: Final = 600
 _INDEX: Final = "music-indexer:index"
@@ -54,18 +54,18 @@ class Announcement(Struct, frozen=True):
     """The names of its roots."""
 
 
-class SignOfLife(Struct, frozen=True):
-    """What a relay says of itself."""
+class RelayHeartbeat(Struct, frozen=True):
+    """A heartbeat of a relay, as Redis keeps it."""
 
     host: str
     ended: bool = False
     """It was stopped."""
     relay: str = ""
-    """Which one it is: several may tell of one root."""
+    """The id of the relay: several may serve one root."""
 
 
-class Met(Struct, frozen=True):
-    """One answer of Redis."""
+class PeerState(Struct, frozen=True):
+    """What Redis holds of the other end."""
 
     run_id: str
     """Another one after each start of Redis: what it held may be lost."""
@@ -73,7 +73,7 @@ class Met(Struct, frozen=True):
 
 
 class Given(Struct, frozen=True):
-    """What became of the jobs that a relay has put."""
+    """The states of the jobs that a relay has put."""
 
     waiting: int
     failed: tuple[str, ...] = ()
@@ -83,44 +83,44 @@ class Given(Struct, frozen=True):
 
 
 def announce(client: redis.Redis, announcement: Announcement) -> None:
-    """Say which index takes the jobs of this Redis."""
+    """Write which index takes the jobs of this Redis."""
     client.set(_INDEX, msgspec.json.encode(announcement))
 
 
 def relay_statuses(client: redis.Redis, names: Collection[str]) -> dict[str, RelayStatus]:
     """Root name -> its relay, of those that had one in the last days. Raises what redis raises."""
     with client.pipeline(transaction=False) as pipeline:
-        _ask_signs(pipeline, names)
-        told = pipeline.execute()
+        _ask_heartbeats(pipeline, names)
+        answers = pipeline.execute()
     found: dict[str, RelayStatus] = {}
-    for name, (sign, silent_s) in zip(names, _signs(told), strict=True):
-        if sign is not None:
-            alive = not sign.ended and silent_s <= SILENT_S
+    for name, (heartbeat, silent_s) in zip(names, _heartbeats(answers), strict=True):
+        if heartbeat is not None:
+            alive = not heartbeat.ended and silent_s <= SILENT_S
             found[name] = RelayStatus(
-                host=sign.host, alive=alive, silent_seconds=round(silent_s, 3)
+                host=heartbeat.host, alive=alive, silent_seconds=round(silent_s, 3)
             )
     return found
 
 
-def _ask_signs(pipeline: redis.client.Pipeline, names: Iterable[str]) -> None:
-    """Ask for the last sign of life of each root; `_signs` reads the answers."""
+def _ask_heartbeats(pipeline: redis.client.Pipeline, names: Iterable[str]) -> None:
+    """Ask for the last heartbeat of each root; `_heartbeats` reads the answers."""
     for name in names:
         pipeline.get(_RELAY + name)
         pipeline.pttl(_RELAY + name)
 
 
-def _signs(told: Sequence[Any]) -> Iterator[tuple[SignOfLife | None, float]]:
-    """The last sign of life of each root, and how many seconds ago it was given."""
-    for text, left_ms in zip(told[::2], told[1::2], strict=True):
-        sign = None
+def _heartbeats(answers: Sequence[Any]) -> Iterator[tuple[RelayHeartbeat | None, float]]:
+    """The last heartbeat of each root, and its age in seconds."""
+    for text, left_ms in zip(answers[::2], answers[1::2], strict=True):
+        heartbeat = None
         if text is not None:
             with suppress(QueueError):  # of another version: Redis answers all the same
-                sign = read_order(text, SignOfLife)
-        yield sign, max(0.0, _KEPT_S - left_ms / 1000)
+                heartbeat = read_order(text, RelayHeartbeat)
+        yield heartbeat, max(0.0, _KEPT_S - left_ms / 1000)
 
 
 class RelayLink:
-    """A relay's end. Its methods raise what redis raises, and QueueError for what is not ours."""
+    """A relay's end. Its methods raise what redis raises, and QueueError for unreadable values."""
 
     def __init__(
         self, settings: Settings, host: str, clock: Callable[[], float] = time.monotonic
@@ -131,7 +131,7 @@ class RelayLink:
         self._clock = clock
         self._id = f"{host}:{os.getpid()}"
         self._beside: dict[str, float] = {}
-        """Root name -> when another relay of it was last met that lives."""
+        """Root name -> when another live relay of it last had a heartbeat."""
         self._asked = ""
         """The job that asks which index this is."""
         self._given: dict[str, float] = {}
@@ -145,45 +145,45 @@ class RelayLink:
         """Connect anew with the next command."""
         self._client.connection_pool.disconnect()
 
-    def meet(self, alive: Iterable[str]) -> Met:
-        """Say that the relay of these roots lives, and see which Redis and which index this is."""
+    def exchange(self, alive: Iterable[str]) -> PeerState:
+        """Write a heartbeat for each of these roots; read which Redis and which index this is."""
         names = list(alive)
-        sign = msgspec.json.encode(SignOfLife(self._host, relay=self._id))
+        heartbeat = msgspec.json.encode(RelayHeartbeat(self._host, relay=self._id))
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.info("server")
             pipeline.get(_INDEX)
-            _ask_signs(pipeline, names)
+            _ask_heartbeats(pipeline, names)
             for name in names:
-                pipeline.set(_RELAY + name, sign, ex=_KEPT_S)
-            info, told, *signs = pipeline.execute()
-        self._note_beside(names, signs[: 2 * len(names)])
+                pipeline.set(_RELAY + name, heartbeat, ex=_KEPT_S)
+            info, announced, *answers = pipeline.execute()
+        self._note_beside(names, answers[: 2 * len(names)])
         announcement = None
-        if told is not None:
+        if announced is not None:
             with suppress(QueueError):  # of another version: the answer to a question replaces it
-                announcement = read_order(told, Announcement)
-        return Met(str(info["run_id"]), announcement)
+                announcement = read_order(announced, Announcement)
+        return PeerState(str(info["run_id"]), announcement)
 
     def end(self, names: Iterable[str]) -> None:
-        """Say that the relay of these roots has been stopped, but of none that has another one.
+        """Write that the relay of these roots has been stopped, except where another relay lives.
 
-        Where that is stopped, too, within `SILENT_S`, silence tells it then.
+        If that one is stopped within `SILENT_S`, too, the missing heartbeats show it.
         """
         names = list(names)
         with self._client.pipeline(transaction=False) as pipeline:
-            _ask_signs(pipeline, names)
+            _ask_heartbeats(pipeline, names)
             self._note_beside(names, pipeline.execute())
-        sign = msgspec.json.encode(SignOfLife(self._host, ended=True, relay=self._id))
+        heartbeat = msgspec.json.encode(RelayHeartbeat(self._host, ended=True, relay=self._id))
         for name in names:
-            met_at = self._beside.get(name)
-            if met_at is None or self._clock() - met_at > SILENT_S:
-                self._client.set(_RELAY + name, sign, ex=_KEPT_S)
+            seen_at = self._beside.get(name)
+            if seen_at is None or self._clock() - seen_at > SILENT_S:
+                self._client.set(_RELAY + name, heartbeat, ex=_KEPT_S)
 
-    def _note_beside(self, names: Sequence[str], told: Sequence[Any]) -> None:
-        """Note which roots have another relay, by the last signs of life of each root."""
+    def _note_beside(self, names: Sequence[str], answers: Sequence[Any]) -> None:
+        """Note which roots have another relay, by the last heartbeat of each root."""
         now = self._clock()
-        for name, (sign, silent_s) in zip(names, _signs(told), strict=True):
-            if sign is not None and sign.relay != self._id:
-                if not sign.ended and silent_s <= SILENT_S:
+        for name, (heartbeat, silent_s) in zip(names, _heartbeats(answers), strict=True):
+            if heartbeat is not None and heartbeat.relay != self._id:
+                if not heartbeat.ended and silent_s <= SILENT_S:
                     self._beside[name] = now - silent_s
                 else:
                     self._beside.pop(name, None)
@@ -203,30 +203,30 @@ class RelayLink:
         job_id = self._put(order, f"{len(order.hints)} hints of {self._host} about {roots}")
         self._given[job_id] = now
 
-    def see_to_given(self, now: float) -> Given:
-        """See what became of the jobs that were put; each failure and loss is told once."""
+    def check_given(self, now: float) -> Given:
+        """Check the jobs that were put; each failure and loss is returned once."""
         if not self._given:
             return Given(0)
         ids = list(self._given)
-        told: Mapping[str, str] = {
+        states: Mapping[str, str] = {
             job_id: state.status
             for job_id, state in zip(ids, self._queues.states(ids), strict=True)
         }
         lost = {
             job_id
-            for job_id, status in told.items()
+            for job_id, status in states.items()
             if status == "started" and now - self._given[job_id] > LOST_S
         }
         self._given = {
             job_id: at
             for job_id, at in self._given.items()
-            if told[job_id] in ALIVE and job_id not in lost
+            if states[job_id] in ALIVE and job_id not in lost
         }
-        failed = tuple(job_id for job_id, status in told.items() if status == "failed")
+        failed = tuple(job_id for job_id, status in states.items() if status == "failed")
         return Given(len(self._given), failed, len(lost))
 
-    def forget(self) -> None:
-        """Redis began anew: its jobs are gone."""
+    def drop_given(self) -> None:
+        """Drop the record of jobs that were put: a restarted or emptied Redis has lost them."""
         self._given.clear()
 
     def _put(self, order: RelayOrder, description: str) -> str:

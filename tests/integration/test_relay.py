@@ -156,19 +156,19 @@ def test_one_of_two_relays_of_a_root_ends_and_the_root_has_one_all_the_same(
         return relay_statuses(server.client(), ["music"])["music"].alive
 
     for link in (one, other, one):
-        link.meet(["music"])
+        link.exchange(["music"])
     one.end(["music"])
     assert lives(), "the last sign of life was of the one that ended"
-    other.meet(["music"])
-    one.meet(["music"])
-    other.meet(["music"])
+    other.exchange(["music"])
+    one.exchange(["music"])
+    other.exchange(["music"])
     one.end(["music"])
     assert lives()
     now[0] += SILENT_S + 1
-    other.meet(["music"])
+    other.exchange(["music"])
     other.end(["music"])
     assert not lives(), "none is left"
-    one.meet(["music"])
+    one.exchange(["music"])
     assert lives()
     one.end(["music"])
     assert not lives(), "one that had ended does not live beside it"

@@ -86,7 +86,7 @@ class Relay(Loop):
         super().close()
 
     def next_turn(self) -> float:
-        times = [self.roots.tend_at, self.index_link.beat_at]
+        times = [self.roots.tend_at, self.index_link.heartbeat_at]
         if self.index_link.index is not None and not self.index_link.trouble:
             times += [max(due_at, self._give_at) for due_at in self._dues()]
         return min(times)
@@ -100,8 +100,8 @@ class Relay(Loop):
         self.roots.drain(now)
         if now >= self.roots.tend_at:
             self.roots.tend(now)
-        if now >= self.index_link.beat_at:
-            self.index_link.reach(now, self.index_link.beat)
+        if now >= self.index_link.heartbeat_at:
+            self.index_link.reach(now, self.index_link.heartbeat)
         index = self.index_link.index
         if index is not None and not self.index_link.trouble and now >= self._give_at:
             self.index_link.reach(now, partial(self._give, index))
@@ -112,7 +112,7 @@ class Relay(Loop):
         """Put what is due into the queue, unless too much waits there."""
         if not any(due_at <= now for due_at in self._dues()):
             return
-        if self.index_link.see_to_given(now) >= _MOST_GIVEN:
+        if self.index_link.check_given(now) >= _MOST_GIVEN:
             self._give_at = now + _GIVEN_PAUSE_S
             return
         again = [due.hint for echo in self._echoes for due in echo.pop_due(now, _unseen)]
@@ -155,7 +155,7 @@ class Relay(Loop):
         unfinished = {(due.hint.root_id, path) for due in dues for path in due.unfinished}
         order = RelayOrder(
             index=index.index,
-            hints=tuple(_told(known[hint.root_id], hint) for hint in hints),
+            hints=tuple(_hint_of(known[hint.root_id], hint) for hint in hints),
             closed=_files(known, closed | self._granted - unfinished),
             unfinished=_files(known, unfinished),
         )
@@ -181,7 +181,7 @@ def _unseen(_root_id: int, _path: bytes, _now: float) -> None:
     """Of a hint no file is looked at."""
 
 
-def _told(root: str, hint: Hint) -> FolderHint:
+def _hint_of(root: str, hint: Hint) -> FolderHint:
     return FolderHint(
         root=root,
         folder=PathText.of(hint.folder) if hint.folder else None,

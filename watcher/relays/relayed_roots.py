@@ -18,7 +18,7 @@ from indexer.disk.mounts import Mount, mounts_below, passes_share, read_mounts
 from indexer.ignore import is_rule
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
-from indexer.queue.relays import BEAT_S
+from indexer.queue.relays import HEARTBEAT_S
 from indexer.roots.open_roots import name_for
 from indexer.roots.registry import real_root
 from indexer.settings import Settings
@@ -46,7 +46,7 @@ class Place(Struct):
     seen: tuple[object, ...] = ()
     """What stood at it, and was mounted below it, when its watches were added."""
     is_there: bool = False
-    told: str = ""
+    why_away: str = ""
     """Why it is not watched, as it was last logged."""
 
 
@@ -67,10 +67,10 @@ def relayed_folders(words: Sequence[bytes], settings: Settings) -> dict[str, byt
         given = [_named(word) for word in words]
     known = {os.path.realpath(os.fsencode(path)): name for name, path in settings.roots.items()}
     found: dict[str, bytes] = {}
-    for told, folder in given:
+    for given_name, folder in given:
         _check_local(os.path.abspath(folder))
         path = real_root(folder)
-        name = told or known.get(path) or name_for(path, ())
+        name = given_name or known.get(path) or name_for(path, ())
         if name in found:
             raise errors.UsageError(
                 f"two folders are named {name}: tell them apart with NAME=FOLDER"
@@ -126,7 +126,7 @@ class RelayedRoots:
         self._log = log
         self._observers = Observers(wake)
         self._manager = WatchManager(self._observers, path_filter, lambda: None)
-        self._beats = 0
+        self._rounds = 0
 
     def close(self) -> None:
         """End the watches."""
@@ -145,10 +145,10 @@ class RelayedRoots:
     def drain(self, now: float) -> None:
         """Take in what the watches saw, and what they may have missed."""
         drained = self._observers.drain()
-        for doubt in drained.doubts:
-            place = self.places[doubt.root_id]
+        for fault in drained.doubts:
+            place = self.places[fault.root_id]
             self._log.warning(
-                str(doubt.kind), root=place.root.row.name, detail=doubt.detail, action="rescan"
+                str(fault.kind), root=place.root.row.name, detail=fault.detail, action="rescan"
             )
             self._arm(place, now)
         for event in drained.events:
@@ -177,12 +177,12 @@ class RelayedRoots:
 
     def tend(self, now: float) -> None:
         """See whether each folder is the one that is watched, and whether its watcher lives."""
-        self.tend_at = now + BEAT_S
+        self.tend_at = now + HEARTBEAT_S
         for place in self.places.values():
             if not place.is_there or place.seen != _what_is_at(place.root.row.path):
                 self._arm(place, now)
-        self._beats += 1
-        if self._beats % _FENCE_EVERY == 0:
+        self._rounds += 1
+        if self._rounds % _FENCE_EVERY == 0:
             self._observers.fence(_FENCE_S)
 
     def _arm(self, place: Place, now: float) -> None:
@@ -193,9 +193,9 @@ class RelayedRoots:
         unwatched = place.root.armed.unwatched
         if b"" in unwatched:
             place.is_there = False
-            self._tell_away(place, unwatched[b""])
+            self._log_away(place, unwatched[b""])
             return
-        place.is_there, place.told = True, ""
+        place.is_there, place.why_away = True, ""
         self._log.info(
             "watching", root=row.name, path=paths.shell_word(row.path),
             folders=place.root.armed.watched,
@@ -209,10 +209,10 @@ class RelayedRoots:
             )  # fmt: skip
         self.debouncer.offer_hint(Hint(row.id, recursive=True), now)
 
-    def _tell_away(self, place: Place, error: int) -> None:
+    def _log_away(self, place: Place, error: int) -> None:
         why = os.strerror(error)
-        if why != place.told:
-            place.told = why
+        if why != place.why_away:
+            place.why_away = why
             is_gone = error in (errno.ENOENT, errno.ENOTDIR)
             self._log.warning(
                 "offline", root=place.root.row.name, path=paths.shell_word(place.root.row.path),

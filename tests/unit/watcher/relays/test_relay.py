@@ -14,7 +14,7 @@ from indexer import errors
 from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
 from indexer.queue.orders.messages import RelayOrder
-from indexer.queue.relays import Announcement, Given, Met, RelayLink
+from indexer.queue.relays import Announcement, Given, PeerState, RelayLink
 from indexer.settings import Settings
 from watcher.relays.relay import Relay
 
@@ -40,10 +40,10 @@ class PlayedLink:
         if self.away:
             raise redis.ConnectionError(self.away)
 
-    def meet(self, alive: Iterable[str]) -> Met:
+    def exchange(self, alive: Iterable[str]) -> PeerState:
         self._reach()
         self.alive = list(alive) or self.alive
-        return Met(self.run_id, self.announcement)
+        return PeerState(self.run_id, self.announcement)
 
     def ask(self) -> None:
         self._reach()
@@ -56,13 +56,13 @@ class PlayedLink:
         self._reach()
         self.given.append(order)
 
-    def see_to_given(self, _now: float) -> Given:
+    def check_given(self, _now: float) -> Given:
         self._reach()
         told = Given(self.waiting, self.failed, self.lost)
         self.lost, self.failed = 0, ()
         return told
 
-    def forget(self) -> None:
+    def drop_given(self) -> None:
         self.waiting = 0
 
     def drop(self) -> None:
@@ -177,8 +177,8 @@ def test_pauses_between_tries_grow_up_to_the_setting(made: MakeRelay, link: Play
     now, pauses = 0.0, []
     for _ in range(12):
         relay.step(now)
-        pauses.append(relay.index_link.beat_at - now)
-        now = relay.index_link.beat_at
+        pauses.append(relay.index_link.heartbeat_at - now)
+        now = relay.index_link.heartbeat_at
     assert pauses[0] < 0.5
     assert 20 < max(pauses) <= 45
     assert pauses[-1] >= 30
