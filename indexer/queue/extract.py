@@ -132,10 +132,10 @@ class Extractor:
         place = self._places.get(order.origin.root)
         if place is not None:
             return place
-        told = bytes_of(order.root_path)
-        if told not in self._real and not is_share(told) and os.path.isdir(told):
-            self._real[told] = _real(told)
-        return self._real.get(told, told)
+        root_path = bytes_of(order.root_path)
+        if root_path not in self._real and not is_share(root_path) and os.path.isdir(root_path):
+            self._real[root_path] = _real(root_path)
+        return self._real.get(root_path, root_path)
 
 
 def _real(folder: bytes) -> bytes:

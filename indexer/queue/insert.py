@@ -99,21 +99,21 @@ def _named(row: PendingRow, ready: Batch) -> Batch:
     """What a batch says of the files that its row names.
 
     A row that was answered in part (by itself or others) names only what was left over, while
-    a second answer to the same order may come late, and tells of all: what was settled meanwhile is
-    dropped. Raises QueueError for files that the row has never named.
+    a second answer to the same order may come late, and contains all: files that were
+    completed meanwhile are dropped. Raises QueueError for files that the row has never named.
     """
     named = {paths.join(row.hint.folder, name) for name in row.hint.names or ()}
-    told = {finding.entry.path for finding in ready.findings} | set(ready.waiting)
+    answered = {finding.entry.path for finding in ready.findings} | set(ready.waiting)
     if ready.root_id != row.hint.root_id:
         raise errors.QueueError(
             f"refused: row {row.id} of `pending` is about another root; drop this job"
         )
-    if told <= named:
+    if answered <= named:
         return ready
     if row.attempts == 0 and row.passes == 0:
         raise errors.QueueError(
-            f"refused: row {row.id} of `pending` does not name {len(told - named)} of these files;"
-            " drop this job"
+            f"refused: row {row.id} of `pending` does not name {len(answered - named)} of these"
+            " files; drop this job"
         )
     return replace(
         ready,

@@ -103,9 +103,9 @@ class ReadingCache:
         for digest, reading in zip(digests, readings, strict=True):
             is_whole = reading.track is not None and not reading.writer
             if reading.opened and is_whole and reading.stamp is not None:
-                told = msgspec.msgpack.encode(replace(reading, path=b""))
-                if len(told) <= _LARGEST:
-                    packed[digest] = told
+                packed_reading = msgspec.msgpack.encode(replace(reading, path=b""))
+                if len(packed_reading) <= _LARGEST:
+                    packed[digest] = packed_reading
         size = sum(len(one) + _OVERHEAD for one in packed.values())
         if packed and size <= self._limit:
             with suppress(redis.RedisError):  # it is full, or away

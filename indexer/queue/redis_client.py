@@ -144,13 +144,13 @@ def state_of(client: redis.Redis) -> RedisState:
         pipeline.info("server")
         pipeline.info("memory")
         server, memory = pipeline.execute()
-    told = {**server, **memory}
+    info = {**server, **memory}
     return RedisState(
-        str(told["run_id"]),
-        str(told["redis_version"]),
-        int(told["used_memory"]),
-        int(told["used_memory_peak"]),
-        str(told.get("maxmemory_policy", "noeviction")),
+        str(info["run_id"]),
+        str(info["redis_version"]),
+        int(info["used_memory"]),
+        int(info["used_memory_peak"]),
+        str(info.get("maxmemory_policy", "noeviction")),
     )
 
 

@@ -40,15 +40,15 @@ def run(worker: IndexWorker, raw: msgspec.Raw) -> None:
     if not order.hints:
         return
     context.check(order.index)
-    known = [told for told in order.hints if told.root in ids]
+    known = [hint for hint in order.hints if hint.root in ids]
     facts = FactsText(_files(order.closed, ids), _files(order.unfinished, ids))
     try:
         if known:
-            _take_in(context, _bounded([_hint(told, ids) for told in known]), facts)
+            _take_in(context, _bounded([_hint(hint, ids) for hint in known]), facts)
     finally:
         wake(context.settings.db)
     if len(known) < len(order.hints):  # hints of other roots in the job are not lost with it
-        strange = {told.root for told in order.hints if told.root not in ids}
+        strange = {hint.root for hint in order.hints if hint.root not in ids}
         raise QueueError(
             f"refused: a relay has changes of a root {', '.join(map(repr, sorted(strange)))}; this"
             f" index has {', '.join(ids) or 'none'}: name it so where `watcher relay` runs"
@@ -78,22 +78,22 @@ def _bounded(hints: list[Hint]) -> list[Hint]:
     return [Hint(root_id, recursive=True) for root_id in sorted({one.root_id for one in hints})]
 
 
-def _hint(told: FolderHint, ids: Mapping[str, int]) -> Hint:
+def _hint(hint: FolderHint, ids: Mapping[str, int]) -> Hint:
     return Hint(
-        ids[told.root],
-        b"" if told.folder is None else told.folder.raw,
-        None if told.names is None else tuple(name.raw for name in told.names),
-        recursive=told.recursive,
+        ids[hint.root],
+        b"" if hint.folder is None else hint.folder.raw,
+        None if hint.names is None else tuple(name.raw for name in hint.names),
+        recursive=hint.recursive,
     )
 
 
 def _files(
-    told: Collection[tuple[str, PathText]], ids: Mapping[str, int]
+    files: Collection[tuple[str, PathText]], ids: Mapping[str, int]
 ) -> tuple[tuple[int, PathText], ...]:
     """The same by the ids of their roots; a path that leads out of its root is refused.
 
     Of more than `MOST_FILES` nothing is known, so they wait until they are still.
     """
-    if len(told) > MOST_FILES:
+    if len(files) > MOST_FILES:
         return ()
-    return tuple((ids[root], PathText.of(path.raw)) for root, path in told if root in ids)
+    return tuple((ids[root], PathText.of(path.raw)) for root, path in files if root in ids)

@@ -293,5 +293,5 @@ def _put_batch(context: IndexContext, order: BatchOrder, files: int) -> None:
     )
 
 
-def _files(told: Iterable[tuple[int, PathText]]) -> frozenset[tuple[int, bytes]]:
-    return frozenset((root_id, path.raw) for root_id, path in told)
+def _files(files: Iterable[tuple[int, PathText]]) -> frozenset[tuple[int, bytes]]:
+    return frozenset((root_id, path.raw) for root_id, path in files)

@@ -507,7 +507,7 @@ def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(
         (reading,) = reader.read(Chunk(os.fsencode(music), (b"1.mp3",), Evidence(still_s=0.0)))
         assert reading.track is not None
         (pid,) = reader.reader_pids
-        worker.tell_vitals()
+        worker.report_vitals()
         assert system.client.hget(worker.key, "readers") == b"%d" % pid
         later = threading.Timer(2.5, system.put, ("extract", ["anything"]))
         later.start()

@@ -128,7 +128,7 @@ def test_a_worker_that_redis_forgets_during_a_job_is_registered_again(client: re
     found = made.dequeue_job_and_maintain_ttl(None)
     assert found is not None
     made.execute_job(*found)
-    made._shown_life_at = 0.0  # as after a tenth of a second
+    made._heartbeat_at = 0.0  # as after a tenth of a second
     made.heartbeat()
     assert state(client) == ("idle", set())
     assert client.hget(made.key, "pid") == str(made.pid).encode()

@@ -51,7 +51,7 @@ class QueuedRun:
         self._listener = listener
         self._stop = stop
         self._dispatcher = Dispatcher(connection, settings, say=_say, patient=True)
-        self._told_idle = False
+        self._has_logged_idle = False
 
     def close(self) -> None:
         """Close the connection to Redis."""
@@ -82,8 +82,8 @@ class QueuedRun:
             due_at = self._dispatcher.next_turn()
             if newest != version or (due_at is not None and due_at <= now):
                 version = newest
-                news = self._dispatcher.tick(now)
-                is_busy = any(other >= generation for other in news.generations)
+                result = self._dispatcher.tick(now)
+                is_busy = any(other >= generation for other in result.generations)
             if now < report_at and is_busy:
                 return True
             report_at = now + _REPORT_PAUSE_S
@@ -91,7 +91,7 @@ class QueuedRun:
             if done != before:
                 moved_at, before = now, done
             elif now - moved_at > _IDLE_S and self._dispatcher.trouble is None:
-                self._tell_idle()
+                self._log_idle()
             return is_busy
 
         is_over = follow(
@@ -160,15 +160,15 @@ class QueuedRun:
             )
         return seen, planned, read
 
-    def _tell_idle(self) -> None:
+    def _log_idle(self) -> None:
         """Log which queues have no worker."""
-        if self._told_idle:
+        if self._has_logged_idle:
             return
         idle: list[str] = []
         with suppress(errors.QueueError), answering(self._settings):
             idle = [name for name in QUEUES[:-1] if not self._dispatcher.queues.workers_of(name)]
         if idle:
-            self._told_idle = True
+            self._has_logged_idle = True
             _log.warning(
                 "waiting for=worker queues=%s action=start `indexer worker` on this machine",
                 ",".join(idle),

@@ -67,16 +67,16 @@ def queue_statuses(client: redis.Redis, now_s: float) -> list[QueueStatus]:
 
     Raises what redis raises.
     """
-    told = _counts(client, now_s)
+    counts = _counts(client, now_s)
     with client.pipeline(transaction=False) as pipeline:
-        for head, workers in ((answer[-2], answer[-1]) for answer in told):
+        for head, workers in ((answer[-2], answer[-1]) for answer in counts):
             for job_id in head:
                 pipeline.hget(Job.redis_job_namespace_prefix.encode() + job_id, "enqueued_at")
             for key in workers:
                 pipeline.exists(key)
         answers = iter(pipeline.execute())
     found = []
-    for name, (queued, started, failed, expired, head, workers) in zip(QUEUES, told, strict=True):
+    for name, (queued, started, failed, expired, head, workers) in zip(QUEUES, counts, strict=True):
         since = [moment_ms(next(answers)) for _ in head]
         known = [at_ms / 1000 for at_ms in since if at_ms is not None]
         found.append(
@@ -132,7 +132,7 @@ def moment_ms(text: bytes | None) -> int | None:
 
 
 def worker_statuses(client: redis.Redis, now_s: float) -> list[WorkerStatus]:
-    """All that have shown life lately; `now_s` is the time of day. Raises what redis raises."""
+    """All workers that Redis still lists; `now_s` is the time of day. Raises what redis raises."""
     keys: Any = client.smembers(REDIS_WORKER_KEYS)
     with client.pipeline(transaction=False) as pipeline:
         for key in sorted(keys):
@@ -140,16 +140,16 @@ def worker_statuses(client: redis.Redis, now_s: float) -> list[WorkerStatus]:
         answers = pipeline.execute()
     prefix = BaseWorker.redis_worker_namespace_prefix
     return [
-        _worker_status(key.decode(errors="replace").removeprefix(prefix), told, now_s)
-        for key, told in zip(sorted(keys), answers, strict=True)
-        if told[0] is not None
+        _worker_status(key.decode(errors="replace").removeprefix(prefix), values, now_s)
+        for key, values in zip(sorted(keys), answers, strict=True)
+        if values[0] is not None
     ]
 
 
-def _worker_status(name: str, told: list[bytes | None], now_s: float) -> WorkerStatus:
+def _worker_status(name: str, values: list[bytes | None], now_s: float) -> WorkerStatus:
     fields = {
         field: (value or b"").decode(errors="replace")
-        for field, value in zip(_FIELDS, told, strict=True)
+        for field, value in zip(_FIELDS, values, strict=True)
     }
     pid = _number(fields["pid"])
     memory, cpu_s = _number(fields["rss"]) or None, _seconds(fields["cpu_seconds"])
@@ -225,8 +225,8 @@ class RedisRates:
 
     def totals(self) -> Totals:
         """What all workers have done since Redis began."""
-        told: Any = self._client.hgetall(_TOTALS)
-        counted = {name: int(told.get(name.encode(), 0)) for name in _COUNTED}
+        fields: Any = self._client.hgetall(_TOTALS)
+        counted = {name: int(fields.get(name.encode(), 0)) for name in _COUNTED}
         return replace(Totals(), **counted)
 
     def seen(self) -> LastMinute:

@@ -28,8 +28,8 @@ class LostJobs:
 
     def drop(self, now: float) -> None:
         """Delete those that have shown nothing new for the length of a lease."""
-        told = dict(zip(ARTWORK_IDS, self._queues.states(ARTWORK_IDS), strict=True))
-        alive = {job_id: state for job_id, state in told.items() if state.status in ALIVE}
+        states = dict(zip(ARTWORK_IDS, self._queues.states(ARTWORK_IDS), strict=True))
+        alive = {job_id: state for job_id, state in states.items() if state.status in ALIVE}
         waiting = self._queues.waiting() if alive else set()
         before, self._shown = self._shown, {}
         for job_id, state in alive.items():

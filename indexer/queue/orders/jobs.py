@@ -121,11 +121,11 @@ class OurJob(Job):
         Raises ValueError for an invalid time limit, and for data that would inflate to more than
         `MOST_BYTES`: RQ inflates whatever is there, and a megabyte can be a gigabyte.
         """
-        told = dict(raw_data)
+        data = dict(raw_data)
         for key in ("data", b"data", "exc_info", b"exc_info"):
-            if told.get(key):
-                told[key] = _unpacked(told[key])
-        super().restore(told)
+            if data.get(key):
+                data[key] = _unpacked(data[key])
+        super().restore(data)
         self.retries_left = self.repeats_left = self.rate_limit_key = None
         self.webhooks, self._dependency_ids = [], []
         self.failure_ttl = FAILED_TTL_S
@@ -245,18 +245,18 @@ class OurQueue(Queue):
         return None
 
 
-def _refuse(queue: Queue, told_id: str | bytes, why: str) -> None:
+def _refuse(queue: Queue, popped_id: str | bytes, why: str) -> None:
     """Put a job that cannot be read among the failed ones, with the reason."""
-    is_id = isinstance(told_id, str) and JOB_ID_PATTERN.fullmatch(told_id)
-    job_id = str(told_id) if is_id else f"odd-{uuid4().hex}"
-    _log.warning("refused queue=%s job=%r reason=%s", queue.name, told_id, why)
-    if isinstance(told_id, str):
-        queue.connection.delete(Job.key_for(told_id))
+    is_id = isinstance(popped_id, str) and JOB_ID_PATTERN.fullmatch(popped_id)
+    job_id = str(popped_id) if is_id else f"odd-{uuid4().hex}"
+    _log.warning("refused queue=%s job=%r reason=%s", queue.name, popped_id, why)
+    if isinstance(popped_id, str):
+        queue.connection.delete(Job.key_for(popped_id))
     job = OurJob.create(
         func="refused",
         id=job_id,
         connection=queue.connection,
-        description=f"a job that could not be read ({told_id!r})",
+        description=f"a job that could not be read ({popped_id!r})",
         serializer=serializer,
         origin=queue.name,
         failure_ttl=FAILED_TTL_S,
@@ -264,7 +264,7 @@ def _refuse(queue: Queue, told_id: str | bytes, why: str) -> None:
     )
     job.ended_at = now()
     with queue.connection.pipeline() as pipeline:
-        pipeline.lrem(queue.intermediate_queue_key, 0, told_id)  # type: ignore[arg-type]
+        pipeline.lrem(queue.intermediate_queue_key, 0, popped_id)  # type: ignore[arg-type]
         job.save(pipeline=pipeline)
         job._handle_failure(  # noqa: SLF001 - as RQ's own worker does
             f"refused: this is no job of this program ({why})", pipeline=pipeline, worker_name=""

@@ -131,9 +131,9 @@ class Queues:
         A job that puts its own successor has the other of two ids: its own is deleted at its end.
         """
         ids = _ids_of(function)
-        told = [one.status for one in self.states(ids)]
-        free = [one for one, status in zip(ids, told, strict=True) if status not in ALIVE]
-        if "queued" in told or not free:
+        statuses = [one.status for one in self.states(ids)]
+        free = [one for one, status in zip(ids, statuses, strict=True) if status not in ALIVE]
+        if "queued" in statuses or not free:
             return
         queue = self._queues["deferred"]
         job = queue.create_job(
@@ -170,8 +170,8 @@ class Queues:
         with self.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hmget(Job.key_for(job_id), "status", "last_heartbeat", READING)
-            told = pipeline.execute(raise_on_error=False)
-        answers = [(None,) * 3 if isinstance(one, ResponseError) else one for one in told]
+            replies = pipeline.execute(raise_on_error=False)
+        answers = [(None,) * 3 if isinstance(one, ResponseError) else one for one in replies]
         return [
             JobState(
                 (status or b"").decode(errors="replace"), heartbeat or b"", reading is not None
@@ -194,8 +194,8 @@ class Queues:
 
     def parked(self) -> list[tuple[int, int, int]]:
         """(generation, turn, slice) of the parked scans."""
-        told: Any = self.client.hgetall(_PARKED)
-        waiting = (_numbers(key + b" " + value, 3) for key, value in told.items())
+        fields: Any = self.client.hgetall(_PARKED)
+        waiting = (_numbers(key + b" " + value, 3) for key, value in fields.items())
         return sorted((one[0], one[1], one[2]) for one in waiting if one)
 
     def note_scan(self, generation: int, seen: int, planned: int) -> None:
@@ -207,8 +207,8 @@ class Queues:
 
     def scan_noted(self, generation: int) -> tuple[int, int]:
         """(files seen, files to read) of a scan so far."""
-        told: Any = self.client.hget(_SCANS, str(generation))
-        seen, planned = _numbers(told or b"", 2) or (0, 0)
+        value: Any = self.client.hget(_SCANS, str(generation))
+        seen, planned = _numbers(value or b"", 2) or (0, 0)
         return seen, planned
 
     def forget_scan(self, generation: int) -> None:
@@ -221,8 +221,8 @@ class Queues:
 
     def facts_noted(self, generation: int) -> FactsText:
         """What was kept; nothing where Redis has lost it, so that its files wait until still."""
-        told: Any = self.client.get(f"{_FACTS}{generation}")
-        return FactsText() if told is None else read_order(told, FactsText)
+        value: Any = self.client.get(f"{_FACTS}{generation}")
+        return FactsText() if value is None else read_order(value, FactsText)
 
 
 def chunk_job(queue: str, row: int, files: int, turn: int) -> str:
@@ -243,9 +243,9 @@ def files_in(job_id: bytes | str) -> int:
     return int(parts[2]) if is_ours else 0
 
 
-def _numbers(told: bytes, many: int) -> tuple[int, ...]:
+def _numbers(text: bytes, many: int) -> tuple[int, ...]:
     """The whole numbers in a value; none where it is something else."""
-    words = told.split()
+    words = text.split()
     if len(words) != many or not all(word.isdigit() and len(word) < 20 for word in words):
         return ()
     return tuple(map(int, words))

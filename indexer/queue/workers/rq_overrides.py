@@ -50,9 +50,9 @@ AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
 
 
 class _Away(logging.Filter):
-    """Logs in one line what is no fault of the program: a Redis that goes away, and that once."""
+    """Logs failures of Redis in one line without a traceback, and each outage once."""
 
-    told = False
+    is_logged = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = sys.exc_info()[1]  # RQ puts the traceback into some messages
@@ -65,8 +65,8 @@ class _Away(logging.Filter):
         if not isinstance(error, AWAY):
             return True
         record.msg, record.args, record.exc_info = "redis away detail=%s", (error,), None
-        was_told, self.told = self.told, True
-        return not was_told
+        was_logged, self.is_logged = self.is_logged, True
+        return not was_logged
 
 
 _away = _Away()
@@ -84,15 +84,15 @@ class RqOverrides:
     """Common to both kinds of workers. One ends when it holds more than `memory_mb`."""
 
     memory_mb = 256
-    is_told_to_stop: Callable[[], bool] = staticmethod(lambda: False)
+    is_stop_requested: Callable[[], bool] = staticmethod(lambda: False)
     """Whether the signal to stop came before RQ's handler was installed."""
     call_for_more: Callable[[], None] = staticmethod(lambda: None)
     """Called by a reader when more jobs are queued than the one it has."""
-    _shown_life_at = -math.inf
+    _heartbeat_at = -math.inf
     _vitals_at = 0.0
-    _told_pids: tuple[int, ...] = ()
-    _told_state = ""
-    """The state that Redis has of this worker."""
+    _reported_pids: tuple[int, ...] = ()
+    _reported_state = ""
+    """The state of this worker that was last written to Redis."""
     _waiting = 0
     """How many jobs waited in its first queue when its present job began, or since."""
     _was_let_on = False
@@ -121,16 +121,16 @@ class RqOverrides:
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()  # type: ignore[misc]  # both workers have it
-        if self.is_told_to_stop():
+        if self.is_stop_requested():
             self._stop_requested = True
 
     def set_state(self, state: str, pipeline: Any = None) -> None:  # noqa: ANN401 - RQ's type
         """RQ's method; RQ writes three times after each job that the worker is idle."""
-        if pipeline is None and state == self._told_state:
+        if pipeline is None and state == self._reported_state:
             self._state = state
             return
         super().set_state(state, pipeline)  # type: ignore[misc]  # both workers have it
-        self._told_state = state
+        self._reported_state = state
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ANN401
         """RQ's heartbeat; a Redis that lost its data would accept it for an unknown worker.
@@ -141,7 +141,7 @@ class RqOverrides:
         if pipeline is not None:
             super().heartbeat(timeout, pipeline)  # type: ignore[misc]  # both workers have it
             return
-        if time.monotonic() < self._shown_life_at + _HEARTBEATS_APART_S:
+        if time.monotonic() < self._heartbeat_at + _HEARTBEATS_APART_S:
             return
         with self.connection.pipeline() as own:
             own.hexists(self.key, "birth")
@@ -149,15 +149,15 @@ class RqOverrides:
             is_known = own.execute()[0]
         if not is_known:
             self._register_again()
-        self._shown_life_at = time.monotonic()
-        if _away.told:
-            _away.told = False
+        self._heartbeat_at = time.monotonic()
+        if _away.is_logged:
+            _away.is_logged = False
             _log.warning("redis back")
 
     def _register_again(self) -> None:
         self.connection.delete(self.key)
         self.register_birth()
-        self._told_state = ""
+        self._reported_state = ""
         self.set_state(self._state)
 
     def reorder_queues(self, reference_queue: Queue) -> None:
@@ -166,7 +166,7 @@ class RqOverrides:
         `prepare_execution` sends the same in a moment, and the job would wait for both.
         """
         del reference_queue
-        self._shown_life_at = time.monotonic()
+        self._heartbeat_at = time.monotonic()
 
     def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
         """RQ's check, unless the end of a job has just made it."""
@@ -186,7 +186,7 @@ class RqOverrides:
                 pipeline.lrem(self.queues[0].intermediate_queue_key, 1, job.id)
             self._show_state(WorkerStatus.BUSY, ttl, pipeline)
             pipeline.llen(self.queues[0].key)
-            self._state = self._told_state = WorkerStatus.BUSY
+            self._state = self._reported_state = WorkerStatus.BUSY
             is_known, *_, self._waiting = pipeline.execute()
         if not is_known:
             self._register_again()
@@ -195,8 +195,8 @@ class RqOverrides:
     def _show_state(self, state: str, ttl: int, pipeline: Any) -> None:  # noqa: ANN401 - RQ's type
         """Write the state of this worker together with its heartbeat."""
         self.last_heartbeat = now()
-        told = {"state": state, "last_heartbeat": utcformat(self.last_heartbeat)}
-        pipeline.hset(self.key, mapping=told)
+        fields = {"state": state, "last_heartbeat": utcformat(self.last_heartbeat)}
+        pipeline.hset(self.key, mapping=fields)
         pipeline.expire(self.key, ttl)
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:  # noqa: FBT001, FBT002 - RQ's signature
@@ -236,7 +236,7 @@ class RqOverrides:
         if is_kept(job.id) and not was_there:  # its batch was inserted already, or Redis emptied
             self.connection.delete(job.key)
         self.executions.pop(execution.id, None)
-        self._told_state = WorkerStatus.IDLE
+        self._reported_state = WorkerStatus.IDLE
         self._was_let_on = not is_suspended
 
     def run_maintenance_tasks(self) -> None:
@@ -257,7 +257,7 @@ class RqOverrides:
         """The reader processes that it has."""
         return ()
 
-    def tell_vitals(self) -> None:
+    def report_vitals(self) -> None:
         """Write its memory and processor time for `status`; end if it holds too much memory.
 
         The readers' memory counts in the report, but not towards this limit: they have their own.
@@ -272,16 +272,16 @@ class RqOverrides:
                 self.memory_mb * 1024 * 1024,
             )
             self._stop_requested = True
-        if time.monotonic() >= self._vitals_at or pids != self._told_pids:
+        if time.monotonic() >= self._vitals_at or pids != self._reported_pids:
             self._vitals_at = time.monotonic() + _VITALS_EVERY_S
-            self._told_pids = pids
-            told = {
+            self._reported_pids = pids
+            fields = {
                 "rss": sum(memory for memory, _ in spent),
                 "cpu_seconds": round(sum(cpu_s for _, cpu_s in spent), 2),
                 "readers": ",".join(map(str, self.reader_pids)),
                 "ours": 1,
             }
-            self.connection.hset(self.key, mapping=told)  # type: ignore[arg-type]
+            self.connection.hset(self.key, mapping=fields)  # type: ignore[arg-type]
 
 
 def _spent(job: Job) -> Iterator[str]:

@@ -45,7 +45,7 @@ class IndexRqWorker(RqOverrides, SimpleWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job, and check how much memory it left in use."""
         super().execute_job(job, queue)
-        self.tell_vitals()
+        self.report_vitals()
 
 
 class _NoTimeLimit(BaseDeathPenalty):
@@ -93,7 +93,7 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
             if found is not None:
                 return found
             self.reader.end_reader()
-            self._tell_vitals_if_it_takes_them()
+            self._report_vitals_if_redis_takes_them()
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -101,10 +101,10 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
         self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
         self._has_called = False
         self._count_at = time.monotonic() + _COUNTS_APART_S
-        self.reader.begins = lambda: self._tell_reading(job)
+        self.reader.begins = lambda: self._report_reading(job)
         self.reader.beat = lambda: self._beat(job, queue)
         super().execute_job(job, queue)
-        self.tell_vitals()
+        self.report_vitals()
         try:
             back = job.get_status(refresh=False) == JobStatus.QUEUED
         except InvalidJobOperation:
@@ -112,7 +112,7 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
         if back:
             self._let_others_try()
 
-    def _tell_reading(self, job: Job) -> None:
+    def _report_reading(self, job: Job) -> None:
         """From here on its files may be at fault if this whole worker is lost."""
         with (
             suppress(redis.RedisError),  # without the record, a loss counts against no file
@@ -148,11 +148,11 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
             self.maintain_heartbeats(job, execution)
         except redis.RedisError:
             self.log.warning("heartbeat not sent job=%s", job.id, exc_info=True)
-        self._tell_vitals_if_it_takes_them()
+        self._report_vitals_if_redis_takes_them()
 
-    def _tell_vitals_if_it_takes_them(self) -> None:
+    def _report_vitals_if_redis_takes_them(self) -> None:
         try:
-            self.tell_vitals()
+            self.report_vitals()
         except redis.RedisError:
             self.log.warning("memory and processor time not written", exc_info=True)
 
@@ -200,6 +200,6 @@ def worker_of(
         worker.reader = reader
     worker.max_connection_wait_time = longest_pause_s
     worker.memory_mb = memory_mb
-    worker.is_told_to_stop = stopped
+    worker.is_stop_requested = stopped
     worker.log_result_lifespan = False
     return worker

@@ -94,7 +94,7 @@ def run(
             elif caught is not None and caught.si_signo != signal.SIGCHLD:
                 _end(children, signal.SIGKILL if ending else signal.SIGTERM)
                 ending = True
-            _bury(children, settings, burst=burst, ending=ending)
+            _reap(children, settings, burst=burst, ending=ending)
             if ending and not any(child.pid for child in children):
                 return
     finally:
@@ -157,7 +157,7 @@ def _end(children: Sequence[_Child], number: signal.Signals) -> None:
                 child.pid = 0
 
 
-def _bury(children: Sequence[_Child], settings: Settings, *, burst: bool, ending: bool) -> None:
+def _reap(children: Sequence[_Child], settings: Settings, *, burst: bool, ending: bool) -> None:
     """Reap the processes that have ended, and plan when to start them again."""
     for child in children:
         if not child.pid:
@@ -286,7 +286,7 @@ def _work_as_reader(
 
 def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Wait until Redis answers, and log the wait once. Raises QueueError where it refuses us."""
-    pause_s, told = _WAIT_S, False
+    pause_s, is_logged = _WAIT_S, False
     while True:
         try:
             with answering(settings):
@@ -294,13 +294,13 @@ def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
                 state = state_of(client)
                 client.close()
         except errors.RedisAway as error:
-            if not told:
+            if not is_logged:
                 _log.warning("waiting for=redis detail=%s", error)
-                told = True
+                is_logged = True
         else:
             if state.warning:
                 _log.warning("redis evicts detail=%s", state.warning)
-            if told:
+            if is_logged:
                 _log.warning("redis back address=%s", shown(settings))
             return
         _sleep(pause_s * (1 + os.urandom(1)[0] / 255), stopped)
@@ -309,15 +309,15 @@ def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
 
 def _await_database(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Wait until the index exists: workers never create the database."""
-    told = False
+    is_logged = False
     while not settings.db.exists():
-        if not told:
+        if not is_logged:
             _log.warning(
                 "waiting for=database path=%s action=start `watcher run FOLDER` or `indexer rebuild"
                 " FOLDER` on this machine; a worker that only reads files needs --queues extract",
                 settings.db,
             )
-            told = True
+            is_logged = True
         _sleep(_WAIT_S, stopped)
 
 
@@ -329,18 +329,18 @@ def _take_turn(post: WorkerRole, settings: Settings, stopped: Callable[[], bool]
 
     path = settings.db.with_name(settings.db.name + ".scanner")
     lock = open_beside(path, settings.db, os.O_RDWR | os.O_CREAT)
-    told = False
+    is_logged = False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not told:
+            if not is_logged:
                 _log.warning(
                     "waiting for=scanner detail=another worker scans for %s; this process takes its"
                     " place when it ends (more readers: --queues extract)",
                     settings.db,
                 )
-                told = True
+                is_logged = True
             _sleep(_WAIT_S, stopped)
         else:
             return lock
