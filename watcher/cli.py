@@ -281,7 +281,7 @@ def _run_daemons(
             reload.settings,
             path_filter_of(reload.settings),
             progress=progress,
-            when_settled=(lambda: terminal.tell_holdings(connection)) if first else _nothing,
+            on_ready=(lambda: terminal.show_holdings(connection)) if first else _nothing,
             reload=reload,
         )
         try:
@@ -291,7 +291,7 @@ def _run_daemons(
                     terminal.begin()
                 daemon.run(watchdog)
             if requests.stopped:
-                terminal.tell_end(connection)
+                terminal.show_end(connection)
         except errors.DatabaseDamaged as error:  # it has tried to repair that itself
             raise errors.CannotDo(str(error)) from error
         except errors.LogLost:
@@ -323,12 +323,12 @@ def _nothing() -> None:
 def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
     """Repair an index that could not be opened, as `indexer repair` does."""
     from indexer.runs.repair_process import mend
-    from watcher.database_trouble import told_of
+    from watcher.database_trouble import log_fields
     from watcher.log import EventLog
 
     log = EventLog()
     done = mend(settings.db, lambda: False, takes_lock=True)
-    log.warning("repaired", detail=str(error), **told_of(done))
+    log.warning("repaired", detail=str(error), **log_fields(done))
 
 
 def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:
@@ -387,22 +387,22 @@ class Terminal:
     def __init__(self, *, is_watched: bool) -> None:
         self._is_watched = is_watched
         self._began = time.monotonic()
-        self._is_settled = False
+        self._is_current = False
 
     def begin(self) -> None:
         """Note that the daemon begins to look at its roots."""
         self._began = time.monotonic()
 
-    def tell_holdings(self, connection: Connection) -> None:
+    def show_holdings(self, connection: Connection) -> None:
         """What the index holds, after everything was looked at for the first time."""
-        self._is_settled = True
+        self._is_current = True
         if self._is_watched:
             note(holdings_line(connection, time.monotonic() - self._began))
 
-    def tell_end(self, connection: Connection) -> None:
+    def show_end(self, connection: Connection) -> None:
         """That it was stopped, and what will become of the rest."""
         if self._is_watched:
-            note(end_line(connection, is_settled=self._is_settled))
+            note(end_line(connection, is_current=self._is_current))
 
 
 def holdings_line(connection: Connection, seconds: float) -> str:
@@ -421,10 +421,10 @@ def holdings_line(connection: Connection, seconds: float) -> str:
     return f"{line}{end}Watching. Ctrl-C stops; nothing is lost."
 
 
-def end_line(connection: Connection, *, is_settled: bool) -> str:
+def end_line(connection: Connection, *, is_current: bool) -> str:
     """What is indexed, and what the next start does."""
     present, _missing = tracks.counts(connection)
-    if is_settled:
+    if is_current:
         return (
             f"Stopped; {count(present, 'track')} indexed. "
             "The next start finds what changes meanwhile."

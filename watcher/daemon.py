@@ -54,22 +54,22 @@ class Daemon(Loop):
         path_filter: PathFilter,
         *,
         progress: Progress = nullcontext,
-        when_settled: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], None] = lambda: None,
         reload: Reload | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`when_settled` is called once, when every root that is there was looked at.
+        """`on_ready` is called once, when every root that is there was looked at.
 
         `reload` is asked in each turn whether `run` is to end for a daemon with other settings.
         """
         super().__init__(clock)
         self._reload = reload
-        self._when_settled: Callable[[], None] | None = when_settled
+        self._on_ready: Callable[[], None] | None = on_ready
         self._log = EventLog()
         self._watchdog = Watchdog({})
         self._observers = Observers(self.wake)
         links = Links(path_filter.folder) if settings.follow_links else None
-        self._watch_manager = WatchManager(self._observers, path_filter, self._beat, links)
+        self._watch_manager = WatchManager(self._observers, path_filter, self._ping, links)
         self._wakeup = WakeupSocket(settings.db)
         self._debouncer = Debouncer(Delays.of(settings))
         self._database = DatabaseFile(connection, settings, self._is_stopping)
@@ -123,7 +123,7 @@ class Daemon(Loop):
             self._log,
             is_calm=self._is_calm,
             workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
-            look=partial(self._looks.look_now, in_a_hurry=False),
+            look=partial(self._looks.look_now, urgent=False),
         )
         self._rescans = Rescans(
             self._looks,
@@ -133,7 +133,7 @@ class Daemon(Loop):
             self._root_access,
             self._idle_work.rereading,
             log=self._log,
-            tell_status=self._tell_status,
+            publish_status=self._publish_status,
         )
         engine = "local" if settings.redis is None else "rq"
         self._publisher = StatusPublisher(
@@ -141,12 +141,12 @@ class Daemon(Loop):
         )
         ignore_lease_signal()
 
-    def _beat(self) -> None:
-        self._watchdog.beat()
+    def _ping(self) -> None:
+        self._watchdog.ping()
 
     def _is_stopping(self) -> bool:
         """Polled by long work for each folder and batch, so that it feeds the watchdog, too."""
-        self._watchdog.beat()
+        self._watchdog.ping()
         return self.is_stopping
 
     def run(self, watchdog: Watchdog | None = None) -> None:
@@ -190,7 +190,7 @@ class Daemon(Loop):
 
         What the database cannot take now is not lost: after a pause all of it is looked at again.
         """
-        self._watchdog.beat()
+        self._watchdog.ping()
         self._listen()
         self._work.fresh.release(now)
         if self._trouble.pauses(now):
@@ -204,10 +204,10 @@ class Daemon(Loop):
             self._put_off(error)
         else:
             self._trouble.end()
-        self._tell_status()
-        if self._when_settled and all(one.is_settled or not one.is_there for one in self._roots):
-            tell, self._when_settled = self._when_settled, None
-            tell()
+        self._publish_status()
+        if self._on_ready and all(one.is_current or not one.is_there for one in self._roots):
+            on_ready, self._on_ready = self._on_ready, None
+            on_ready()
 
     def _turn(self, now: float) -> None:
         self._intake.drain(now)
@@ -215,7 +215,7 @@ class Daemon(Loop):
             self._probe.run(now)
             self._keep_roots()
         for root in self._roots:
-            if root.state is RootState.DOUBTED and not self.is_stopping:
+            if root.state is RootState.STALE and not self.is_stopping:
                 self._rescans.begin(root)
         self._looks.take_commands(self.clock())
         now = self.clock()
@@ -225,7 +225,7 @@ class Daemon(Loop):
         self._looks.note_open(self.clock())
         if self._queued is not None:
             over = self._looks.delegate(self._queued)
-            self._change_log.tell_changes()
+            self._change_log.log_changes()
             for root_id, result in over:
                 self._rescans.finish(root_id, result)
         self._idle_work.step(self.clock)
@@ -243,7 +243,7 @@ class Daemon(Loop):
         """Prove that the watching threads answer, and log which relays were lost, or are back."""
         self._observers.fence(timeout_s)
         if self._queued is not None:
-            self._queued.tell_relays([root.row.name for root in self._roots])
+            self._queued.log_relays([root.row.name for root in self._roots])
 
     def _put_off(self, error: errors.CannotDo) -> None:
         """Have all roots scanned again: what could not be written is not remembered in detail."""
@@ -255,9 +255,9 @@ class Daemon(Loop):
             self._work.artwork.forget()
         for root in self._roots:
             if is_new:
-                self._roots.doubt(root, self._trouble.reason, str(error))
+                self._roots.mark_stale(root, self._trouble.reason, str(error))
             else:
-                root.move(RootEvent.DOUBT)
+                root.move(RootEvent.MISSED)
 
     def _mend(self, error: errors.DatabaseDamaged) -> None:
         """Have the index repaired, and look at everything again: what was at hand is lost."""
@@ -270,30 +270,30 @@ class Daemon(Loop):
             self._change_log.was_repaired()
         self._commands.begin_anew()
         for root in self._roots:
-            self._roots.doubt(root, "index repaired", done)
-        self._roots.hurry()
+            self._roots.mark_stale(root, "index repaired", done)
+        self._roots.probe_now()
 
     def _listen(self) -> None:
         """Take note of all that woke the loop, so that it can sleep again."""
         self._take_wakeups()
-        if not self._wakeup.rang():
+        if not self._wakeup.was_woken():
             return
         if self._queued is None:
-            self._commands.ring()
-            self._roots.hurry()  # roots may have come or gone
+            self._commands.note_new_rows()
+            self._roots.probe_now()  # roots may have come or gone
         else:
-            self._queued.ring()  # workers ring for each of their answers
+            self._queued.note_new_rows()  # workers send a wake-up for each result
             if self._root_access.roots_changed() or self._database.log_is_lost:
-                self._roots.hurry()
+                self._roots.probe_now()
 
     def _is_calm(self) -> bool:
         """Whether there is time for idle work."""
         return not self.is_stopping and self._looks.is_calm and self._trouble.until is None
 
-    def _tell_status(self) -> None:
+    def _publish_status(self) -> None:
         self._watch_manager.count(self._roots)
         trouble = "" if self._queued is None else self._queued.trouble
-        self._publisher.tell(
+        self._publisher.publish(
             self._roots,
             trouble,
             self._change_log.pace,

@@ -92,16 +92,16 @@ class Repairs:
             )
         self._times.append(now)
         done = mend(self._database, self._stop)
-        told = told_of(done)
-        self._log.warning("repaired", detail=str(error), **told)
-        return f"made again: {told['made_again']}"
+        fields = log_fields(done)
+        self._log.warning("repaired", detail=str(error), **fields)
+        return f"made again: {fields['made_again']}"
 
 
-def told_of(done: Mended) -> dict[str, object]:
+def log_fields(done: Mended) -> dict[str, object]:
     """The log fields of a repair."""
-    told: dict[str, object] = {"made_again": ", ".join(done.made_again) or "nothing"}
+    fields: dict[str, object] = {"made_again": ", ".join(done.made_again) or "nothing"}
     if done.lost:
-        told["lost"] = "; ".join(done.lost)
+        fields["lost"] = "; ".join(done.lost)
     if done.kept is not None:
-        told["kept"] = done.kept
-    return {**told, "seconds": done.seconds}
+        fields["kept"] = done.kept
+    return {**fields, "seconds": done.seconds}

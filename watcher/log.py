@@ -120,20 +120,20 @@ def _shown(value: object) -> str:
 class HealthLog:
     """What the index says at each probe of the disks -> a line when it gets worse, or well again.
 
-    It remembers what it has told, so that nothing is told at each probe. That a root goes or comes,
-    and that folders cannot be watched, is told by `watcher/roots/root_states.py`, which notices it.
+    It keeps what it last logged, so that nothing is logged at each probe. Roots that go offline or
+    come back, and folders that cannot be watched, are logged by `watcher/roots/root_states.py`.
     """
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._problems = 0
-        """New problems, as they were last told or have become since."""
-        self._told_at = -math.inf
+        """The number of new problems at the last call, or when it was last logged."""
+        self._logged_at = -math.inf
         self._is_waiting = False
 
-    def tell(self, found: InIndex, now: float) -> None:
+    def update(self, found: InIndex, now: float) -> None:
         """Compare with the last time; `now` is the loop's clock."""
-        self._tell_problems(found.new_problems, now)
+        self._log_problems(found.new_problems, now)
         if bool(found.waiting) != self._is_waiting:
             self._is_waiting = not self._is_waiting
             if self._is_waiting:
@@ -143,15 +143,15 @@ class HealthLog:
             else:
                 self._log.info("pending over")
 
-    def _tell_problems(self, number: int, now: float) -> None:
+    def _log_problems(self, number: int, now: float) -> None:
         if number > self._problems:
-            if now - self._told_at < _AGAIN_S:
+            if now - self._logged_at < _AGAIN_S:
                 return
-            self._told_at = now
+            self._logged_at = now
             self._log.warning("problems rose", new=number, within="24 h", mend="indexer problems")
         elif not number and self._problems:
             self._log.info("problems over", new=0, within="24 h")
-            self._told_at = -math.inf
+            self._logged_at = -math.inf
         self._problems = number
 
 
@@ -161,9 +161,9 @@ class RelayLog:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._relays: dict[str, bool] = {}
-        """By roots: whether the relay of each lived when they were last told of."""
+        """By roots: whether the relay of each was alive at its last log line."""
 
-    def tell(self, relays: Mapping[str, RelayStatus]) -> None:
+    def update(self, relays: Mapping[str, RelayStatus]) -> None:
         """Compare with the last time; `relays` are by the names of their roots."""
         for name, relay in relays.items():
             if relay.alive == self._relays.get(name, True):

@@ -35,10 +35,10 @@ class StatusPublisher:
         self._lock = lock
         self._log = log
         self._engine = engine
-        self._told = LockInfo(os.getpid(), "daemon", pid_namespace=pid_namespace())
+        self._published = LockInfo(os.getpid(), "daemon", pid_namespace=pid_namespace())
         self._unwatched_since_ms = 0
 
-    def tell(
+    def publish(
         self,
         roots: Roots,
         queue_trouble: str = "",
@@ -52,7 +52,7 @@ class StatusPublisher:
         unwatched = sum(len(one.unwatched) for one in armed)
         if bool(unwatched) != bool(self._unwatched_since_ms):
             self._unwatched_since_ms = time.time_ns() // 1_000_000 if unwatched else 0
-        news = LockInfo(
+        status = LockInfo(
             os.getpid(),
             "daemon",
             sum(one.watched for one in armed),
@@ -68,16 +68,16 @@ class StatusPublisher:
             reload,
             {root.row.name: root.away_since_ms for root in roots if root.why_away},
             self._unwatched_since_ms,
-            structs.replace(pace.totals, bytes_written=self._told.totals.bytes_written),
+            structs.replace(pace.totals, bytes_written=self._published.totals.bytes_written),
             {root.row.name: root.looked_at_ms for root in roots if root.looked_at_ms},
             self._log_inodes,
-            self._told.pid_namespace,
+            self._published.pid_namespace,
         )
-        if news == self._told:
+        if status == self._published:
             return
-        totals = structs.replace(news.totals, bytes_written=written_by_this())
-        news = self._told = structs.replace(news, totals=totals)
+        totals = structs.replace(status.totals, bytes_written=written_by_this())
+        status = self._published = structs.replace(status, totals=totals)
         try:
-            self._lock.tell(news)
+            self._lock.publish(status)
         except OSError as error:  # the disk of the database is full: the next write may fit
             self._log.warning("status untold", detail=error.strerror)

@@ -77,7 +77,7 @@ class Watchdog:
         self._environ = {"NOTIFY_SOCKET": environ.get("NOTIFY_SOCKET", "")}
         self._clock = clock
         self._thread = threading.get_ident()
-        self._told_at = clock()
+        self._pinged_at = clock()
         limit = environ.get("WATCHDOG_USEC", "")
         is_ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self._limit_s = int(limit) / 1e6 if limit.isdecimal() and is_ours else 0.0
@@ -87,15 +87,15 @@ class Watchdog:
         """Whether a manager waits for it."""
         return self._limit_s > 0.0
 
-    def beat(self) -> None:
+    def ping(self) -> None:
         """Tell the manager, if it is time; from another thread than the loop's it says nothing."""
         if not self.is_on or threading.get_ident() != self._thread:
             return
         now = self._clock()
-        if now - self._told_at >= self._limit_s * _EARLY:
-            self._told_at = now
+        if now - self._pinged_at >= self._limit_s * _EARLY:
+            self._pinged_at = now
             notify(ALIVE, self._environ)
 
     def next_turn(self) -> float | None:
         """When a turn is due for it, if nothing happens before."""
-        return self._told_at + self._limit_s * _LATE if self.is_on else None
+        return self._pinged_at + self._limit_s * _LATE if self.is_on else None

@@ -80,7 +80,7 @@ class LimitedReaders:
         self._places: dict[tuple[int, bytes], ReadJob] = {}
         """The newest job of each file, by root id and path."""
         self._idle_since: float | None = None
-        self._has_news = False
+        self._has_new_jobs = False
         """Whether something was offered since the last `step`."""
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class LimitedReaders:
 
     def next_turn(self) -> float | None:
         """When `step` is due, if nothing happens before."""
-        if self._answered or self._has_news:
+        if self._answered or self._has_new_jobs:
             return -math.inf
         if self._jobs:
             return self._clock() + self._pool.look_s
@@ -136,7 +136,7 @@ class LimitedReaders:
         self._stamps[job.row.id] = stamps
         self._files.update(files_of(job.plan))
         self._places.update(((job.plan.root_id, entry.path), job) for entry in job.plan.read)
-        self._has_news = True
+        self._has_new_jobs = True
         done = self._work.add(job, chunk, alone, known)
         if done is not None:
             self._finish(*done.answer())
@@ -146,7 +146,7 @@ class LimitedReaders:
 
         Raises CannotDo when no reader can be started, or each one crashes on whatever it is given.
         """
-        self._has_news = False
+        self._has_new_jobs = False
         if self._jobs:
             self._idle_since = None
         if self._jobs or self._pool.reader_count:  # an idle one may have died, too
@@ -206,7 +206,7 @@ class LimitedReaders:
         self._places.clear()
         self._files.clear()
         self._idle_since = None
-        self._has_news = False
+        self._has_new_jobs = False
 
     def close(self) -> None:
         """Drop all work, and end."""

@@ -63,7 +63,7 @@ class SidecarReaders:
         self._work: PendingChunks[list[SidecarJob]] = PendingChunks(gives_up=False)
         self._workers = workers
         self._left = 0
-        self._has_news = False
+        self._has_new_jobs = False
         self._idle_since: float | None = None
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ class SidecarReaders:
 
     def next_turn(self) -> float | None:
         """When `step` is due, if nothing happens before."""
-        if self._has_news:
+        if self._has_new_jobs:
             return -math.inf
         if self._left:
             return self._clock() + self._pool.look_s
@@ -118,14 +118,14 @@ class SidecarReaders:
         )
         self._work.add(jobs, chunk)
         self._left += len(jobs)
-        self._has_news = True
+        self._has_new_jobs = True
 
     def step(self, wait_s: float = 0.0) -> list[tuple[SidecarJob, SidecarReading]]:
         """Hand out, collect, and return what is done; wait up to `wait_s` seconds where nothing is.
 
         Raises CannotDo when no reader can be started.
         """
-        self._has_news = False
+        self._has_new_jobs = False
         answered: list[tuple[SidecarJob, SidecarReading]] = []
         if self._left or self._pool.reader_count:  # an idle one may have died, too
             for done in self._pool.step(self._work, wait_s):
@@ -140,7 +140,7 @@ class SidecarReaders:
         self._pool.close()
         self._work = PendingChunks(gives_up=False)
         self._left = 0
-        self._has_news = False
+        self._has_new_jobs = False
         self._idle_since = None
 
     def _end_if_idle(self) -> None:

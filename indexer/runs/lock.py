@@ -134,9 +134,9 @@ class DispatchLock:
             raise _unwritten(path, error) from error
         return cls(fd)
 
-    def tell(self, news: LockInfo) -> None:
+    def publish(self, info: LockInfo) -> None:
         """Write what `lock_info` returns while this lock is held."""
-        text = msgspec.json.encode(news)
+        text = msgspec.json.encode(info)
         os.pwrite(self._fd, text, 0)
         os.ftruncate(self._fd, len(text))
 

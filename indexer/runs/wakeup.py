@@ -16,7 +16,7 @@ from indexer.store.beside import check_socket
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.work import pending, scans
 
-_RING = b"\x01"
+_WAKEUP = b"\x01"
 
 
 class WakeupSocket:
@@ -41,15 +41,15 @@ class WakeupSocket:
         """For `select` and the like."""
         return self._socket.fileno()
 
-    def rang(self) -> bool:
+    def was_woken(self) -> bool:
         """Whether it was woken since the last call."""
-        heard = False
+        woken = False
         while True:
             try:
                 self._socket.recv(16)
             except BlockingIOError:
-                return heard
-            heard = True
+                return woken
+            woken = True
 
     def close(self) -> None:
         """Close and remove it."""
@@ -68,7 +68,7 @@ def wake(database: Path) -> bool:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
         try:
-            sender.sendto(_RING, _address(folder, path))
+            sender.sendto(_WAKEUP, _address(folder, path))
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except BlockingIOError:

@@ -116,7 +116,7 @@ def drain(observers: Observers, bell: int) -> Sequence[FsEvent]:
     except BlockingIOError:
         return ()
     drained = observers.drain()
-    assert not drained.doubts, drained.doubts
+    assert not drained.faults, drained.faults
     return drained.events
 
 

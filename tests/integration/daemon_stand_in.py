@@ -33,7 +33,7 @@ def main(database: Path, manner: str) -> None:
     os.write(1, b"ready\n")
     while True:
         select.select([bell], [], [])
-        if bell.rang() and manner == "dies":
+        if bell.was_woken() and manner == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         if manner == "works":
             work(database)

@@ -64,7 +64,7 @@ def test_a_sound_installation_has_no_fault(music: Path, db: Path) -> None:
 def a_daemon_that_says(db: Path, said: LockInfo) -> Iterator[None]:
     lock = DispatchLock.acquire(db, "daemon")
     assert lock is not None
-    lock.tell(said)
+    lock.publish(said)
     yield
     lock.close()
 

@@ -65,7 +65,7 @@ class Watched:
     def drained(self) -> tuple[FsEvent, ...]:
         assert self.observers.fence(10)
         drained = self.observers.drain()
-        assert drained.doubts == ()
+        assert drained.faults == ()
         return drained.events
 
     def seen(self) -> Seen:

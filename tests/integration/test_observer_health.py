@@ -1,4 +1,4 @@
-"""What can go wrong with watching on a real kernel -> a doubt, or a name that is not watched."""
+"""What can go wrong with watching on a real kernel -> a fault, or a name that is not watched."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Roots:
         (root / "hold").touch()
         assert self.held.wait(10)
 
-    def await_doubt(self, kind: WatchFaultKind) -> Drained:
-        """What is drained when the doubt comes; where the observer is gone there is no fence."""
+    def await_fault(self, kind: WatchFaultKind) -> Drained:
+        """What is drained when the fault comes; where the observer is gone there is no fence."""
         deadline = time.monotonic() + 10
         while True:
             drained = self.observers.drain()
-            if drained.doubts:
-                assert {(one.root_id, one.kind) for one in drained.doubts} == {(ROOT, kind)}
+            if drained.faults:
+                assert {(one.root_id, one.kind) for one in drained.faults} == {(ROOT, kind)}
                 return drained
             assert time.monotonic() < deadline
             os.sched_yield()
@@ -77,12 +77,12 @@ def roots() -> Iterator[Roots]:
 
 
 def is_seen(observers: Observers, root: Path) -> bool:
-    """Whether a new file is told of, and nothing is in doubt."""
+    """Whether a new file is told of, and nothing is in fault."""
     (root / "probe").touch()
     assert observers.fence(10)
     drained = observers.drain()
     told = FsEvent(ROOT, b"", b"probe", FsEventKind.CLOSED)
-    return told in drained.events and not drained.doubts
+    return told in drained.events and not drained.faults
 
 
 def queue_length() -> int:
@@ -92,7 +92,7 @@ def queue_length() -> int:
 # Overflow
 
 
-def test_an_overflow_is_a_doubt_of_that_root_alone_and_a_renewed_root_is_whole(
+def test_an_overflow_is_a_watch_fault_of_that_root_alone_and_a_renewed_root_is_whole(
     roots: Roots, tmp_path: Path
 ) -> None:
     """Watchdog logs a line, and its handler hears nothing.
@@ -113,7 +113,7 @@ def test_an_overflow_is_a_doubt_of_that_root_alone_and_a_renewed_root_is_whole(
     (music / "unheard").mkdir()
     (other / "heard").mkdir()
     roots.go.set()
-    roots.await_doubt(WatchFaultKind.OVERFLOW)
+    roots.await_fault(WatchFaultKind.OVERFLOW)
     assert b"unheard" not in roots.observers.watched_folders(ROOT)
     roots.observers.renew(ROOT)
     assert roots.observers.watched_folders(ROOT) == {b"", b"unheard"}
@@ -332,14 +332,14 @@ def test_a_root_that_is_not_there_is_named_and_watched_when_it_is_renewed(
     [shutil.rmtree, lambda root: root.rename(root.parent / "elsewhere")],
     ids=["deleted", "renamed"],
 )
-def test_a_root_that_leaves_is_a_doubt_and_nothing_is_told_of_it_any_more(
+def test_a_root_that_leaves_is_a_watch_fault_and_nothing_is_told_of_it_any_more(
     roots: Roots, music: Path, leave: Callable[[Path], None]
 ) -> None:
     """Watchdog ends its emitter, or goes on under the old name; `is_alive()` says True."""
     (music / "a").mkdir()
     roots.watch(ROOT, music)
     leave(music)
-    roots.await_doubt(WatchFaultKind.ROOT_LEFT)
+    roots.await_fault(WatchFaultKind.ROOT_LEFT)
     assert roots.observers.watched_folders(ROOT) == set()
     elsewhere = music.parent / "elsewhere"
     if elsewhere.exists():
@@ -352,7 +352,7 @@ def test_a_root_that_leaves_is_a_doubt_and_nothing_is_told_of_it_any_more(
 
 
 @pytest.mark.parametrize("below", ["", "a/disk"], ids=["the root", "a folder of it"])
-def test_an_unmount_is_not_refused_and_is_a_doubt(
+def test_an_unmount_is_not_refused_and_is_a_watch_fault(
     roots: Roots, music: Path, mount: Mount, below: str
 ) -> None:
     disk = mount(music / below, "-t", "tmpfs", "none")
@@ -360,22 +360,22 @@ def test_an_unmount_is_not_refused_and_is_a_doubt(
     roots.watch(ROOT, music)
     assert is_seen(roots.observers, music)
     unmount(disk)
-    drained = roots.await_doubt(WatchFaultKind.UNMOUNTED)
-    assert drained.doubts[0].detail.startswith(str(disk))
+    drained = roots.await_fault(WatchFaultKind.UNMOUNTED)
+    assert drained.faults[0].detail.startswith(str(disk))
     assert roots.observers.fence(10)
     above = {b"", b"a"} if below else set[bytes]()
     assert roots.observers.watched_folders(ROOT) == above
 
 
-def test_a_watch_that_the_kernel_dropped_is_a_doubt(roots: Roots, music: Path) -> None:
+def test_a_watch_that_the_kernel_dropped_is_a_watch_fault(roots: Roots, music: Path) -> None:
     """As file systems do that forget folders; here it is taken away behind our back."""
     (music / "a").mkdir()
     roots.watch(ROOT, music)
     observer = roots.observers._observers[ROOT]
     (watch,) = (number for number in range(10) if observer.watches.folder_of(number) == b"a")
     assert inotify_rm_watch(observer._inotify_fd, WatchDescriptor(watch)) == 0
-    drained = roots.await_doubt(WatchFaultKind.DROPPED)
-    assert drained.doubts[0].detail == str(music / "a")
+    drained = roots.await_fault(WatchFaultKind.DROPPED)
+    assert drained.faults[0].detail == str(music / "a")
     assert roots.observers.watched_folders(ROOT) == {b""}
 
 
@@ -383,15 +383,15 @@ def test_a_watch_that_the_kernel_dropped_is_a_doubt(roots: Roots, music: Path) -
 
 
 @dying
-def test_a_thread_that_ends_of_an_error_is_a_doubt_and_is_replaced(
+def test_a_thread_that_ends_of_an_error_is_a_watch_fault_and_is_replaced(
     roots: Roots, music: Path
 ) -> None:
     """An exception in a handler ends watchdog's thread, and only a traceback tells of it."""
     roots.watch(ROOT, music)
     assert roots.observers.alive()
     (music / "die").touch()
-    drained = roots.await_doubt(WatchFaultKind.DEAD)
-    assert "a fault of ours" in drained.doubts[0].detail
+    drained = roots.await_fault(WatchFaultKind.DEAD)
+    assert "a fault of ours" in drained.faults[0].detail
     roots.observers._observers[ROOT].join(10)
     assert not roots.observers.alive()
     assert not roots.observers.fence(10)
@@ -413,12 +413,12 @@ def test_a_descriptor_that_was_closed_ends_the_thread_where_watchdog_would_spin(
     with open(os.devnull, "wb") as unreadable:
         os.dup2(unreadable.fileno(), observer._inotify_fd)
     roots.go.set()
-    roots.await_doubt(WatchFaultKind.DEAD)
+    roots.await_fault(WatchFaultKind.DEAD)
     roots.observers.unwatch(ROOT)
     assert all_descriptors() == before
 
 
-def test_a_thread_that_does_not_answer_is_a_doubt_and_its_late_answer_proves_nothing_more(
+def test_a_thread_that_does_not_answer_is_a_watch_fault_and_its_late_answer_proves_nothing_more(
     roots: Roots, tmp_path: Path
 ) -> None:
     """It hangs as on a disk that does not answer; the other root goes on."""
@@ -429,7 +429,7 @@ def test_a_thread_that_does_not_answer_is_a_doubt_and_its_late_answer_proves_not
     assert roots.observers.fence(10)
     roots.hold(music)
     assert not roots.observers.fence(0.05)
-    roots.await_doubt(WatchFaultKind.SILENT)
+    roots.await_fault(WatchFaultKind.SILENT)
     observer = roots.observers._observers[ROOT]
     assert not observer.ask(), "the answer to the first question would do for the second"
     roots.go.set()

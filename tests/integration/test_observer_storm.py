@@ -66,7 +66,7 @@ class Follower:
         """Look wherever something was seen."""
         assert self.observers.fence(10)
         drained = self.observers.drain()
-        assert drained.doubts == ()
+        assert drained.faults == ()
         for one in drained.events:
             place = os.path.join(self._root, one.folder)
             if one.name is None:

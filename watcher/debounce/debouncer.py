@@ -129,7 +129,7 @@ class Debouncer:
             self._mark(root_id, folder, Extent.FOLDER, now)
         else:
             buffer = self._buffer(root_id, folder, now)
-            self._count += buffer.tell(name, event.kind, now)
+            self._count += buffer.note_event(name, event.kind, now)
             buffer.note_move(event.kind)
         self._stay_small(now)
 
@@ -154,7 +154,7 @@ class Debouncer:
             for name in hint.names:
                 folder, _, last = paths.join(hint.folder, name).rpartition(b"/")
                 buffer = self._buffer(hint.root_id, folder, now)
-                self._count += buffer.tell(last, FsEventKind.ATTRIBUTES, now)
+                self._count += buffer.note_event(last, FsEventKind.ATTRIBUTES, now)
         self._stay_small(now)
 
     def pop_due(self, now: float, observe: Observe) -> list[DueHint]:

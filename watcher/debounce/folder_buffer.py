@@ -191,7 +191,7 @@ class FolderBuffer(Struct):
         self.only_new = False
         return is_new
 
-    def tell(self, name: bytes, kind: FsEventKind, now: float) -> bool:
+    def note_event(self, name: bytes, kind: FsEventKind, now: float) -> bool:
         """Take in an event of a file; whether it adds to `count`.
 
         Writing does not count as activity: a name in the same folder that is ready waits a moment

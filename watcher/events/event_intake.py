@@ -1,4 +1,4 @@
-"""What the watches saw -> events and hints in the debouncer, and doubts about roots."""
+"""What the watches saw -> events and hints in the debouncer, and stale roots."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class EventIntake:
         if drained.events:
             only_writing = all(one.kind is FsEventKind.WRITING for one in drained.events)
             self._streaming = self._streaming + 1 if only_writing else 0
-        for doubt in drained.doubts:
-            root = self._roots.get(doubt.root_id)
+        for fault in drained.faults:
+            root = self._roots.get(fault.root_id)
             if root is not None:
-                self._roots.hurry()  # a root that left is offline before it is scanned
-                if not self._is_expiry(root, doubt):
-                    self._roots.doubt(root, str(doubt.kind), doubt.detail)
+                self._roots.probe_now()  # a root that left is offline before it is scanned
+                if not self._is_expiry(root, fault):
+                    self._roots.mark_stale(root, str(fault.kind), fault.detail)
         for event in drained.events:
             if self._roots.get(event.root_id) is not None:
                 self._offer(event, now)
@@ -72,16 +72,16 @@ class EventIntake:
         """Have a place looked at of which no event has told."""
         self._debouncer.offer_hint(hint, now)
 
-    def _is_expiry(self, root: Root, doubt: WatchFault) -> bool:
+    def _is_expiry(self, root: Root, fault: WatchFault) -> bool:
         """Whether an automount was unmounted since no program used it: then nothing changes there.
 
         Its watches are gone with it; they are armed again when it returns.
         """
-        if doubt.kind is not WatchFaultKind.UNMOUNTED or not root.is_settled:
+        if fault.kind is not WatchFaultKind.UNMOUNTED or not root.is_current:
             return False
-        if not has_expired(os.fsencode(doubt.detail), read_mounts()):
+        if not has_expired(os.fsencode(fault.detail), read_mounts()):
             return False
-        self._log.info("automount expired", root=root.row.name, path=doubt.detail)
+        self._log.info("automount expired", root=root.row.name, path=fault.detail)
         return True
 
     def _offer(self, event: FsEvent, now: float) -> None:

@@ -22,11 +22,11 @@ _MOST_BEGUN = 256
 class Drained(Struct, frozen=True):
     """All reports since the last time: one event a name, one watch fault a root and kind.
 
-    Of a file that was created and closed both events are told: see `FolderBuffer.only_new`.
+    A file that was created and closed has both events: see `FolderBuffer.only_new`.
     """
 
     events: tuple[FsEvent, ...]
-    doubts: tuple[WatchFault, ...]
+    faults: tuple[WatchFault, ...]
     begun: tuple[tuple[int, bytes], ...] = ()
     """Root id and folder in which the last that happened is that a file was created whose name is
     of no interest."""
@@ -55,14 +55,14 @@ class Inbox:
         self._lock = threading.Lock()  # guards all below
         self._arriving = 0
         self._found: dict[int, _Found] = {}
-        self._doubts: dict[tuple[int, str], WatchFault] = {}
-        self._told = False
+        self._faults: dict[tuple[int, str], WatchFault] = {}
+        self._is_woken = False
         self._begun: set[tuple[int, bytes]] = set()
         self._created: set[tuple[int, bytes, bytes | None]] = set()
         """Of the names that were found, those that were created, and only written since."""
 
     def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
-        """Put an event in. The loop is not woken before `tell`, so that a burst wakes it once."""
+        """Put an event in. Only `wake_loop` wakes the loop, so that a burst wakes it once."""
         with self._lock:
             self._begun.discard((root_id, folder))
             found = self._found.setdefault(root_id, {})
@@ -111,18 +111,18 @@ class Inbox:
             with self._lock:
                 self._arriving -= 1
 
-    def doubt(self, doubt: WatchFault) -> None:
+    def report_fault(self, fault: WatchFault) -> None:
         """Put a watch fault in, and wake the loop. The first of a kind keeps its details."""
         with self._lock:
-            self._doubts.setdefault((doubt.root_id, doubt.kind), doubt)
-        self.tell()
+            self._faults.setdefault((fault.root_id, fault.kind), fault)
+        self.wake_loop()
 
-    def tell(self) -> None:
-        """Wake the loop if there is something that it was not woken for."""
+    def wake_loop(self) -> None:
+        """Wake the loop if something was put in since it was last woken."""
         with self._lock:
-            if self._told or not (self._found or self._doubts):
+            if self._is_woken or not (self._found or self._faults):
                 return
-            self._told = True
+            self._is_woken = True
         self._wake()
 
     def forget(self, root_id: int) -> None:
@@ -131,29 +131,29 @@ class Inbox:
             self._found.pop(root_id, None)
             self._begun = {one for one in self._begun if one[0] != root_id}
             self._created = {one for one in self._created if one[0] != root_id}
-            for key in [key for key in self._doubts if key[0] == root_id]:
-                del self._doubts[key]
+            for key in [key for key in self._faults if key[0] == root_id]:
+                del self._faults[key]
 
     def drain(self) -> Drained:
         """Take everything out."""
         with self._lock:
             found, self._found = self._found, {}
-            doubts, self._doubts = self._doubts, {}
+            faults, self._faults = self._faults, {}
             begun, self._begun = self._begun, set()
             created, self._created = self._created, set()
-            self._told = False
+            self._is_woken = False
         return Drained(
             tuple(
                 FsEvent(root_id, folder, name, one)
                 for root_id, names in found.items()
                 for (folder, name), kind in names.items()
-                for one in _told_of(kind, is_new=(root_id, folder, name) in created)
+                for one in _events_of(kind, is_new=(root_id, folder, name) in created)
             ),
-            tuple(doubts.values()),
+            tuple(faults.values()),
             tuple(begun),
         )
 
 
-def _told_of(kind: FsEventKind, *, is_new: bool) -> tuple[FsEventKind, ...]:
+def _events_of(kind: FsEventKind, *, is_new: bool) -> tuple[FsEventKind, ...]:
     """The events of a name: of a new file that was closed that it was created, too."""
     return (FsEventKind.CREATED, kind) if is_new and kind is FsEventKind.CLOSED else (kind,)

@@ -132,7 +132,7 @@ class Observer(InotifyFD):
                 self._read_once()
         except BaseException as error:
             self._is_reading = False  # or `close` would leave the descriptors to this thread
-            self._doubt(WatchFaultKind.DEAD, repr(error))
+            self._report_fault(WatchFaultKind.DEAD, repr(error))
             raise
         self.close()
 
@@ -145,7 +145,7 @@ class Observer(InotifyFD):
             for event in events:
                 self.handle_event(event)
         self._report_departures()
-        self._inbox.tell()
+        self._inbox.wake_loop()
 
     def _has_events(self) -> bool:
         """Wait for as long as no departure is due; whether there is something to read."""
@@ -224,7 +224,9 @@ class Observer(InotifyFD):
             if event.wd == self._fence_watch:
                 self._asked_after = set(self._departures)
             elif mask & InotifyConstants.IN_Q_OVERFLOW:
-                self._doubt(WatchFaultKind.OVERFLOW, "more events than the kernel's queue holds")
+                self._report_fault(
+                    WatchFaultKind.OVERFLOW, "more events than the kernel's queue holds"
+                )
             elif mask & InotifyConstants.IN_IGNORED:
                 self.watches.forget(event.wd)
         elif not event.name:
@@ -256,12 +258,12 @@ class Observer(InotifyFD):
             self.watches.forget(watch)
             unmounted = mask & InotifyConstants.IN_UNMOUNT
             kind = WatchFaultKind.UNMOUNTED if unmounted else WatchFaultKind.DROPPED
-            self._doubt(kind, os.fsdecode(self._place.path_of(folder)))
+            self._report_fault(kind, os.fsdecode(self._place.path_of(folder)))
         elif folder:
             self._look_again(folder, anew=True)
         else:
             self.watches.drop(folder)
-            self._doubt(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
+            self._report_fault(WatchFaultKind.ROOT_LEFT, os.fsdecode(self._place.path))
 
     def _take_folder(self, folder: bytes, mask: int, cookie: int) -> None:
         """Something happened to a folder, reported by the watch of its parent."""
@@ -298,15 +300,15 @@ class Observer(InotifyFD):
         """
         if anew:
             self.watches.drop(folder)
-        self._inbox.tell()  # report earlier events first: a large folder takes long
+        self._inbox.wake_loop()  # report earlier events first: a large folder takes long
         there = self.watches.arm(folder)
         return FsEventKind.FOLDER_CAME if there else FsEventKind.FOLDER_WENT
 
     def _sight(self, folder: bytes, kind: FsEventKind) -> None:
         self._inbox.sight(self._place.root_id, folder, None, kind)
 
-    def _doubt(self, kind: WatchFaultKind, detail: str) -> None:
-        self._inbox.doubt(WatchFault(self._place.root_id, kind, detail))
+    def _report_fault(self, kind: WatchFaultKind, detail: str) -> None:
+        self._inbox.report_fault(WatchFault(self._place.root_id, kind, detail))
 
     # What watchdog binds
 

@@ -28,16 +28,16 @@ class WatchManager:
         self,
         observers: Observers,
         path_filter: PathFilter,
-        beat: Callable[[], None],
+        keep_alive: Callable[[], None],
         links: Links | None = None,
     ) -> None:
-        """`beat` is called for each folder that is considered, from whichever thread does so.
+        """`keep_alive` is called for each folder that is considered, from whichever thread does so.
 
         With `links`, names of symbolic links are wanted, too: they may lead to folders.
         """
         self.links = links
         self._observers = observers
-        self._beat = beat
+        self._keep_alive = keep_alive
         self._path_filter = path_filter
         self._shares: dict[int, frozenset[bytes]] = {}
         """By a root's id: the folders in it where a file system begins that may hang. Never changed
@@ -60,7 +60,7 @@ class WatchManager:
 
     def _wants_folder(self, root_id: int, folder: bytes) -> bool:
         """Whether to watch a folder: not one that a server has to answer for, which may hang."""
-        self._beat()
+        self._keep_alive()
         below_share = any(paths.is_below(folder, one) for one in self._shares[root_id])
         return not below_share and self._path_filter.folders(folder)
 
@@ -89,7 +89,7 @@ class WatchManager:
     def count(self, roots: Roots) -> None:
         """Update how many folders are watched: new ones were watched at once."""
         for root in roots:
-            if root.is_settled and root.armed.watched:
+            if root.is_current and root.armed.watched:
                 root.armed = self._observers.armed(root.row.id)
 
 
@@ -189,7 +189,9 @@ class Observers:
             if not (asked[root_id] and one.answered(max(0.0, deadline - time.monotonic())))
         ]
         for root_id in silent:
-            self._inbox.doubt(WatchFault(root_id, WatchFaultKind.SILENT, f"for {timeout_s:g} s"))
+            self._inbox.report_fault(
+                WatchFault(root_id, WatchFaultKind.SILENT, f"for {timeout_s:g} s")
+            )
         return not silent
 
     def close(self) -> None:

@@ -145,7 +145,7 @@ class RelayedRoots:
     def drain(self, now: float) -> None:
         """Take in what the watches saw, and what they may have missed."""
         drained = self._observers.drain()
-        for fault in drained.doubts:
+        for fault in drained.faults:
             place = self.places[fault.root_id]
             self._log.warning(
                 str(fault.kind), root=place.root.row.name, detail=fault.detail, action="rescan"

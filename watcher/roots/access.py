@@ -124,7 +124,7 @@ class RootAccess:
         """What is not well according to the index; `away` are the ids of roots that are offline."""
         return in_index(self._connection, away, time.time_ns() // 1_000_000)
 
-    def unreadable(self, rests: Callable[[int, bytes], bool]) -> set[Hint]:
+    def unreadable(self, is_expired: Callable[[int, bytes], bool]) -> set[Hint]:
         """The places in which the machine, and not their bytes, kept files from being read.
 
         But not those that rest (by root id and path), since asking for them mounts their disk.
@@ -132,7 +132,7 @@ class RootAccess:
         watched = {row.id: row for row in self._watched}
         places = set()
         for root_id, path, has_stamp in problems.unreadable(self._connection):
-            if root_id not in watched or rests(root_id, path):
+            if root_id not in watched or is_expired(root_id, path):
                 continue
             if has_stamp:
                 places.add(Hint(root_id, paths.parent_of(path)))

@@ -52,23 +52,23 @@ class Probe:
         self._database.check_database()
         if self._roots.see(self._root_access.root_checks(self._roots.touches)):
             self._roots.see(self._root_access.root_checks(self._roots.touches))
-        self._root_access.count_days(root.row.id for root in self._roots if root.is_settled)
+        self._root_access.count_days(root.row.id for root in self._roots if root.is_current)
         for root in self._roots:
-            if root.is_settled:
-                self._roots.tell_empty(root, self._root_access.why_empty(root.row))
-                self._roots.tell_unwatched(root)
-        self._tell_health(now)
+            if root.is_current:
+                self._roots.log_empty(root, self._root_access.why_empty(root.row))
+                self._roots.log_unwatched(root)
+        self._log_health(now)
         self._database.tend_log()
-        for hint in self._retries.due(self._root_access.unreadable(self._roots.rests), now):
+        for hint in self._retries.due(self._root_access.unreadable(self._roots.is_expired), now):
             self._offer(hint, now)
         root_ids = [root.row.id for root in self._roots]
-        self._sidecar_retries.turn(root_ids, self._roots.rests, now)
+        self._sidecar_retries.turn(root_ids, self._roots.is_expired, now)
         self._probes += 1
         if self._probes % _FENCE_EVERY == 0:
-            self._fence(_FENCE_S)  # a root that does not answer is in doubt from now on
+            self._fence(_FENCE_S)  # a root that does not answer is stale from now on
 
-    def _tell_health(self, now: float) -> None:
+    def _log_health(self, now: float) -> None:
         """Log what got worse or well, as far as the index knows it; not while roots are scanned."""
         away = [root.row.id for root in self._roots if not root.is_there]
-        if len(away) + sum(root.is_settled for root in self._roots) == len(list(self._roots)):
-            self._health.tell(self._root_access.in_index(away), now)
+        if len(away) + sum(root.is_current for root in self._roots) == len(list(self._roots)):
+            self._health.update(self._root_access.in_index(away), now)

@@ -18,7 +18,7 @@ from watcher.work.looks import Looks
 
 
 class Rescans:
-    """Scans roots that are in doubt, and polls and reconciles those that are settled."""
+    """Scans stale roots, and polls and reconciles those that are current."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class Rescans:
         rereading: Rereading,
         *,
         log: EventLog,
-        tell_status: Callable[[], None],
+        publish_status: Callable[[], None],
     ) -> None:
-        """`tell_status` publishes the states of roots, for `indexer status`."""
+        """`publish_status` publishes the states of roots, for `indexer status`."""
         self._looks = looks
         self._intake = intake
         self._watch_manager = watch_manager
@@ -40,14 +40,14 @@ class Rescans:
         self._root_access = root_access
         self._rereading = rereading
         self._log = log
-        self._tell_status = tell_status
+        self._publish_status = publish_status
 
     def next_turns(self) -> Iterator[float]:
         """When something is due for each root, if nothing happens before."""
         for root in self._roots:
-            if root.state is RootState.DOUBTED:
+            if root.state is RootState.STALE:
                 yield -math.inf
-            elif root.is_settled:
+            elif root.is_current:
                 yield from (at for at in (root.pass_at, root.poll_at, root.reconcile_at) if at)
 
     def begin(self, root: Root) -> None:
@@ -55,7 +55,7 @@ class Rescans:
         self._rereading.end(root.row.id)
         self._watch_manager.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
-        self._tell_status()
+        self._publish_status()
         result = self._looks.rescan(root)
         if result is not None:
             self._finish(root, result)
@@ -70,10 +70,10 @@ class Rescans:
         self._looks.rescanned(root.row.id)
         now = self._looks.clock()
         self._intake.drain(now)  # events that were lost meanwhile win
-        self._roots.settle(root, now)
-        if root.is_settled:
+        self._roots.note_scanned(root, now)
+        if root.is_current:
             self._root_access.count_days([root.row.id])
-            self._tell_status()  # first: a program that waits for the line may ask for it
+            self._publish_status()  # first: a program that waits for the line may ask for it
             self._log.info(
                 root.state.shown,
                 root=root.row.name,
@@ -83,18 +83,18 @@ class Rescans:
                 folders=root.armed.watched,
                 seconds=result.seconds,
             )
-            self._roots.tell_unwatched(root)
-            self._roots.tell_empty(root, self._root_access.why_empty(root.row))
+            self._roots.log_unwatched(root)
+            self._roots.log_empty(root, self._root_access.why_empty(root.row))
             self._rereading.begin(root.row.id, root.row.name)
 
     def take_time(self, now: float) -> None:
         """Poll what is not watched, and look at everything once in a while."""
         for root in self._roots:
-            if not root.is_settled:
+            if not root.is_current:
                 continue
             if not root.poll_at and root.armed.unwatched:  # since folders came, or rights went
                 self._roots.plan_poll(root, now)
-                self._roots.tell_unwatched(root)
+                self._roots.log_unwatched(root)
             if root.poll_at and now >= root.poll_at:
                 self._look_at_times(root)
                 awake = (one for one in root.unwatched() if not root.check.has_expired(one))
@@ -107,12 +107,12 @@ class Rescans:
                 self._reconcile(root, now)
 
     def _reconcile(self, root: Root, now: float) -> None:
-        root.note_look(now)
+        root.set_scanned_at(now)
         self._log.info("reconcile", root=root.row.name, reason="interval")
         if None in root.check.automounts.values():
             root.reason = "interval"
-            root.move(RootEvent.DOUBT)  # what has expired is mounted, and armed, for it
-            self._roots.hurry()
+            root.move(RootEvent.MISSED)  # what has expired is mounted, and armed, for it
+            self._roots.probe_now()
             return
         self._intake.offer_hint(Hint(root.row.id, recursive=True), now)
         self._roots.plan_reconcile(root, now)

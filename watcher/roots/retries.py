@@ -59,16 +59,16 @@ class SidecarRetries:
         self._retries = Retries(settings.probe_interval)
 
     def turn(
-        self, root_ids: Iterable[int], rests: Callable[[int, bytes], bool], now: float
+        self, root_ids: Iterable[int], is_expired: Callable[[int, bytes], bool], now: float
     ) -> None:
-        """Make due what is to be tried now, but for what `rests` (by root id and path)."""
+        """Make due what is to be tried now, except where `is_expired(root id, path)`."""
         if not self._wants_any:
             return
         places = {
             Hint(root_id, paths.parent_of(path), (paths.name_of(path),))
             for root_id in root_ids
             for path in problems.of_pictures_by_machine(self._connection, root_id)
-            if not rests(root_id, path)
+            if not is_expired(root_id, path)
         }
         for place in self._retries.due(places, now):
             named = [paths.join(place.folder, name) for name in place.names or ()]

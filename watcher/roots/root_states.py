@@ -23,7 +23,7 @@ from watcher.roots.polled import pass_pause_s
 from watcher.roots.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
 from watcher.roots.state import RootEvent, RootState, next_state
 
-_SETTLED = (RootState.WATCHING, RootState.POLLING)
+_CURRENT = (RootState.WATCHING, RootState.POLLING)
 
 
 class RootCheck(Struct, frozen=True):
@@ -70,13 +70,13 @@ class Root(Struct):
     state: RootState = RootState.OFFLINE
     reason: str = "start"
     """Why changes may have been missed, for the log."""
-    told: str | None = None
+    offline_reason: str | None = None
     """Why it is offline, as it was last logged."""
     away_since_ms: int = 0
     """Since when `why_away` says something (Unix milliseconds)."""
-    told_unwatched: tuple[int, frozenset[int]] = (0, frozenset())
+    logged_unwatched: tuple[int, frozenset[int]] = (0, frozenset())
     """How many folders could not be watched, and for which errors, when that was last looked at."""
-    told_empty: bool = False
+    has_logged_empty: bool = False
     """Whether it was logged that there never was music in it."""
     armed: WatchCounts = WatchCounts(0, {})
     poll_at: float = 0.0
@@ -100,9 +100,9 @@ class Root(Struct):
         return self.state is not RootState.OFFLINE
 
     @property
-    def is_settled(self) -> bool:
+    def is_current(self) -> bool:
         """Whether all of it has been scanned since changes may last have been missed."""
-        return self.state in _SETTLED
+        return self.state in _CURRENT
 
     def shares(self) -> frozenset[bytes]:
         """The folders in it where a file system begins that may hang; they are polled."""
@@ -115,7 +115,7 @@ class Root(Struct):
     @property
     def why_away(self) -> str:
         """Why it, or a disk below it, is not there; empty: all is."""
-        return self.told or next(iter(self.check.away.values()), "")
+        return self.offline_reason or next(iter(self.check.away.values()), "")
 
     def fs_type_of(self, path: bytes) -> str:
         """The file system that holds a path in it."""
@@ -139,7 +139,7 @@ class Root(Struct):
             if not filesystem.tells_changes(mount.disk.fs_type)
         ]
 
-    def note_look(self, now: float) -> None:
+    def set_scanned_at(self, now: float) -> None:
         """Note that all of it is looked at now, by the loop's clock."""
         self.looked_at, self.looked_at_ms = now, time.time_ns() // 1_000_000
 
@@ -151,7 +151,7 @@ class Root(Struct):
 class Roots:
     """All roots of one index, and how often changes in them may have been missed, by reason.
 
-    `let_go` is called with the id of a root that must not be watched any more, because its disk is
+    `drop_root` is called with the id of a root that must not be watched any more: its disk is
     gone or the root was removed.
     """
 
@@ -159,7 +159,7 @@ class Roots:
         self,
         settings: Settings,
         log: EventLog,
-        let_go: Callable[[int], None],
+        drop_root: Callable[[int], None],
         asleep: Asleep | None = None,
     ) -> None:
         self.recoveries: Counter[str] = Counter()
@@ -167,7 +167,7 @@ class Roots:
         """When the disks are to be checked."""
         self._settings = settings
         self._log = log
-        self._let_go = let_go
+        self._drop_root = drop_root
         self._asleep = asleep or probe(settings.asleep_command)
         self._roots: dict[int, Root] = {}
 
@@ -194,9 +194,9 @@ class Roots:
         Not of one that is watched: each look-up would keep it mounted.
         """
         root = self._roots.get(root_id)
-        return root is None or not root.is_settled
+        return root is None or not root.is_current
 
-    def rests(self, root_id: int, path: bytes) -> bool:
+    def is_expired(self, root_id: int, path: bytes) -> bool:
         """Whether a path lies behind an automount that has expired."""
         root = self._roots.get(root_id)
         return root is not None and root.check.has_expired(path)
@@ -208,14 +208,14 @@ class Roots:
         """
         seen = {check.row.id: check for check in checks}
         for root_id in self._roots.keys() - seen.keys():
-            self._let_go(root_id)
+            self._drop_root(root_id)
             del self._roots[root_id]
         has_returned = False
         for root_id, check in seen.items():
             root = self._roots.get(root_id)
             if root is None or root.row != check.row:
                 if root is not None:
-                    self._let_go(root_id)
+                    self._drop_root(root_id)
                 root = self._roots[root_id] = Root(check, self._is_polled(check))
             has_returned |= self._judge(root, check)
         return has_returned
@@ -223,28 +223,30 @@ class Roots:
     def _judge(self, root: Root, now: RootCheck) -> bool:
         before, was_away = root.check, bool(root.why_away)
         back: list[bytes] = []
-        if root.is_settled:  # what was not opened is unchanged
+        if root.is_current:  # what was not opened is unchanged
             kept = {one: why for one, why in before.away.items() if one in now.automounts}
             now = replace(now, away={**kept, **now.away})
         root.check = now
         if now.offline is not None:
-            if root.told != now.offline:
+            if root.offline_reason != now.offline:
                 self._log.warning(
                     "offline",
                     root=root.row.name,
                     reason=now.offline.removeprefix(f"{root.row.name}: "),
                 )
-            self._let_go(root.row.id)
+            self._drop_root(root.row.id)
             root.move(RootEvent.LOST)
         elif not root.is_there:
-            if root.told is not None:
+            if root.offline_reason is not None:
                 self._log.info("online", root=root.row.name, away_s=_seconds(root.away_since_ms))
             root.move(RootEvent.FOUND)
         elif (before.mounts, before.away) != (now.mounts, now.away):
-            self.doubt(root, "mounts changed", "; ".join(now.away.values()) or "all there")
-        elif root.state is not RootState.DOUBTED and (back := now.returned_since(before)):
-            self.doubt(root, "automount returned", os.fsdecode(b", ".join(back)) or root.row.name)
-        root.told = now.offline
+            self.mark_stale(root, "mounts changed", "; ".join(now.away.values()) or "all there")
+        elif root.state is not RootState.STALE and (back := now.returned_since(before)):
+            self.mark_stale(
+                root, "automount returned", os.fsdecode(b", ".join(back)) or root.row.name
+            )
+        root.offline_reason = now.offline
         if root.why_away and not was_away:
             root.away_since_ms = time.time_ns() // 1_000_000
         root.is_polled = self._is_polled(now)
@@ -258,30 +260,30 @@ class Roots:
             or passes_share(check.row.path, read_mounts())
         )
 
-    def doubt(self, root: Root, reason: str, detail: str) -> None:
+    def mark_stale(self, root: Root, reason: str, detail: str) -> None:
         """Note that changes may have been missed: all of it is scanned again."""
         if root.is_there:
             self.recoveries[reason] += 1
             root.reason = reason
             self._log.warning(reason, root=root.row.name, detail=detail, action="rescan")
-            root.move(RootEvent.DOUBT)
+            root.move(RootEvent.MISSED)
 
-    def doubt_absent(self, root_ids: Iterable[int]) -> None:
-        """Doubt roots that went offline after the last check, so that a scan has skipped them."""
+    def mark_absent_stale(self, root_ids: Iterable[int]) -> None:
+        """Mark roots stale that went offline after the last check: a scan has skipped them."""
         for root_id in root_ids:
             root = self._roots.get(root_id)
             if root is not None:
-                root.move(RootEvent.DOUBT)
-                self.hurry()
+                root.move(RootEvent.MISSED)
+                self.probe_now()
 
-    def hurry(self) -> None:
-        """Have the disks checked in this turn of the loop, or the next one."""
+    def probe_now(self) -> None:
+        """Make the check of the disks due in this turn of the loop, or the next one."""
         self.probe_at = -math.inf
 
-    def settle(self, root: Root, now: float) -> None:
+    def note_scanned(self, root: Root, now: float) -> None:
         """Note that all of it was scanned: plan when that is to be done again."""
         root.move(RootEvent.SCAN_DONE)
-        root.note_look(now)
+        root.set_scanned_at(now)
         self.plan_poll(root, now)
         self.plan_reconcile(root, now)
 
@@ -315,21 +317,21 @@ class Roots:
         root.reconcile_at = now + ASLEEP_PAUSE_S
         return False
 
-    def tell_empty(self, root: Root, reason: str | None) -> None:
+    def log_empty(self, root: Root, reason: str | None) -> None:
         """Log once that there never was music in a root."""
-        if reason is not None and not root.told_empty:
-            root.told_empty = True
+        if reason is not None and not root.has_logged_empty:
+            root.has_logged_empty = True
             self._log.warning("empty", root=root.row.name, reason=reason)
 
-    def tell_unwatched(self, root: Root) -> None:
+    def log_unwatched(self, root: Root) -> None:
         """Log once for each reason that folders cannot be watched, with the remedy; and its end."""
         unwatched = root.armed.unwatched
-        before, told = root.told_unwatched
+        before, logged_errors = root.logged_unwatched
         if len(unwatched) == before:
             return
         counted = Counter(unwatched.values())
-        root.told_unwatched = len(unwatched), frozenset(counted)
-        for error in counted.keys() - told:
+        root.logged_unwatched = len(unwatched), frozenset(counted)
+        for error in counted.keys() - logged_errors:
             self._log.warning(
                 "unwatched",
                 root=root.row.name,

@@ -10,7 +10,7 @@ class RootState(StrEnum):
 
     OFFLINE = "offline"
     """Its disk is not there, or another one is: no row changes."""
-    DOUBTED = "doubted"
+    STALE = "stale"
     """Changes may have been missed: its watches and then a scan are due. Shown as `scanning`."""
     SCANNING = "scanning"
     WATCHING = "watching"
@@ -21,7 +21,7 @@ class RootState(StrEnum):
     @property
     def shown(self) -> str:
         """The value for users."""
-        return RootState.SCANNING.value if self is RootState.DOUBTED else self.value
+        return RootState.SCANNING.value if self is RootState.STALE else self.value
 
 
 class RootEvent(Enum):
@@ -31,7 +31,7 @@ class RootEvent(Enum):
     """Its disk is gone, or is another one."""
     FOUND = auto()
     """The accepted disk is there."""
-    DOUBT = auto()
+    MISSED = auto()
     """Events were lost, or may have been."""
     SCAN_BEGAN = auto()
     SCAN_DONE = auto()
@@ -45,10 +45,10 @@ def next_state(state: RootState, event: RootEvent, *, polled: bool = False) -> R
     if event is RootEvent.LOST:
         return RootState.OFFLINE
     if state is RootState.OFFLINE:
-        return RootState.DOUBTED if event is RootEvent.FOUND else state
-    if event is RootEvent.DOUBT:
-        return RootState.DOUBTED
-    if event is RootEvent.SCAN_BEGAN and state is RootState.DOUBTED:
+        return RootState.STALE if event is RootEvent.FOUND else state
+    if event is RootEvent.MISSED:
+        return RootState.STALE
+    if event is RootEvent.SCAN_BEGAN and state is RootState.STALE:
         return RootState.SCANNING
     if event is RootEvent.SCAN_DONE and state is RootState.SCANNING:
         return RootState.POLLING if polled else RootState.WATCHING

@@ -16,24 +16,24 @@ from indexer.store.work import scans
 from watcher.log import EventLog
 from watcher.roots.polled import Passed
 
-_TOLD_ONE_BY_ONE: Final = 40
+_MOST_LINES: Final = 40
 """Changes of one flush that get a line each; more are summed up. A guess."""
 _NOT_WRITTEN: Final = (Outcome.MISSING, Outcome.PROBLEM)
 
 
 class ChangeLog:
-    """Tells of each change of the index once, whichever process has made it."""
+    """Logs each change of the index once, whichever process made it."""
 
     def __init__(self, connection: Connection, log: EventLog) -> None:
         self.pace = Throughput()
         """What the daemon gets through, for `status`."""
         self._connection = connection
         self._log = log
-        self._told_to = changes.newest(connection)
+        self._logged_to = changes.newest(connection)
 
     def was_repaired(self) -> None:
         """Go on with the index as it is now, which may have lost its last changes."""
-        self._told_to = min(self._told_to, changes.newest(self._connection))
+        self._logged_to = min(self._logged_to, changes.newest(self._connection))
 
     def count(self, result: Result, *, places: int, left: int) -> None:
         """Log what a look at so many places has done, and each change; `left` were not whole."""
@@ -54,7 +54,7 @@ class ChangeLog:
             left=left,
             seconds=result.seconds,
         )
-        self.tell_changes()
+        self.log_changes()
 
     def count_artwork(self, step: Step) -> None:
         """Log what a step of the choice of artwork has done."""
@@ -63,7 +63,7 @@ class ChangeLog:
         if step.chosen or step.read:
             self._log.debug("artwork", chosen=step.chosen, read=step.read, bytes=step.bytes_read)
 
-    def tell_pass(self, root: RootRow, passed: Passed) -> None:
+    def log_pass(self, root: RootRow, passed: Passed) -> None:
         """Log what a look at the times of folders has found."""
         self._log.debug(
             "folders changed",
@@ -85,23 +85,23 @@ class ChangeLog:
             state = "interrupted" if result.interrupted else "done"
             scans.end(self._connection, scan_id, now_ms, state=state, seconds=result.seconds)
 
-    def tell_changes(self) -> None:
+    def log_changes(self) -> None:
         """A line in the log for each change since the last call."""
         newest = changes.newest(self._connection)
-        if newest == self._told_to:
+        if newest == self._logged_to:
             return
-        counted = changes.counted_since(self._connection, self._told_to)
+        counted = changes.counted_since(self._connection, self._logged_to)
         self.pace.add_changes(counted)
-        if newest - self._told_to > _TOLD_ONE_BY_ONE:
+        if newest - self._logged_to > _MOST_LINES:
             self._log.info("settled", **counted)
         else:
-            for row in changes.since(self._connection, self._told_to):
+            for row in changes.since(self._connection, self._logged_to):
                 _, _, kind, _, root, path, old_root, old_path, _ = row
                 came_from = {} if old_path is None else {"from": _place(old_root, old_path)}
                 if (old_root, old_path) == (root, path):
                     came_from = {}
                 self._log.info(kind, path=_place(root, path), **came_from)
-        self._told_to = newest
+        self._logged_to = newest
 
 
 def _place(root: str | None, path: str | bytes) -> str:

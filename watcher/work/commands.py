@@ -26,7 +26,7 @@ class Commands:
         self._work = work
         self._roots = roots
         self._log = log
-        self._has_news = True
+        self._may_have_rows = True
         self._taken: set[int] = set()
 
     @property
@@ -34,20 +34,20 @@ class Commands:
         """Whether taken rows are still open."""
         return bool(self._taken)
 
-    def ring(self) -> None:
+    def note_new_rows(self) -> None:
         """Other processes may have left rows."""
-        self._has_news = True
+        self._may_have_rows = True
 
     def begin_anew(self) -> None:
         """Taken rows may have been dropped: their root was offline, or there was an error."""
-        self._has_news = True
+        self._may_have_rows = True
         self._taken.clear()
 
     def take(self) -> Iterator[Asked]:
         """New hints of roots that are there, the oldest first."""
-        if not (self._has_news or self._taken):
+        if not (self._may_have_rows or self._taken):
             return
-        self._has_news = False
+        self._may_have_rows = False
         rows = {row.id: row for row in self._work.left_by_others()}
         self._taken &= rows.keys()
         runs: dict[int, list[PendingRow]] = {}

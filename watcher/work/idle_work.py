@@ -158,12 +158,12 @@ class IdleWork:
         return (
             not self.rereading.has_more
             and self._is_calm()
-            and all(root.is_settled or not root.is_there for root in self._roots)
+            and all(root.is_current or not root.is_there for root in self._roots)
         )
 
     def _reread(self) -> None:
         """Read a few files again that an older version has read."""
-        self.rereading.keep([root.row.id for root in self._roots if root.is_settled])
+        self.rereading.keep([root.row.id for root in self._roots if root.is_current])
         hint = self.rereading.next_hint(self._is_whole) if self._may_reread else None
         if hint is not None:
             self._look([hint])

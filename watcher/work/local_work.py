@@ -212,14 +212,14 @@ class LocalWork:
         facts: EventFacts,
         listener: Listener | None = None,
         *,
-        in_a_hurry: bool = True,
+        urgent: bool = True,
         wakes: bool = False,
         waits: bool = False,
         rows: Sequence[PendingRow] = (),
     ) -> Looked:
         """Scan these places now. Those of roots that are not there are left as they were.
 
-        Unless it is `in_a_hurry`, it has idle priority. With `wakes`, automounts that have expired
+        Unless it is `urgent`, it has idle priority. With `wakes`, automounts that have expired
         below these places are mounted for it. What our own readers decline is read by
         others meanwhile; it `waits` for as much of that as comes quickly. `rows` are the rows of
         the hints where a command has left them, to be counted in its run.
@@ -238,7 +238,7 @@ class LocalWork:
         scan_id = rows[0].scan_id if rows else 0
         with (
             self._root_access.opened(touches, about) as (_, open_trees),
-            nullcontext() if in_a_hurry else catching_up(),
+            nullcontext() if urgent else catching_up(),
         ):
             parts = [
                 part
@@ -276,7 +276,7 @@ class LocalWork:
                 [Hint(root.id, recursive=True)],
                 EventFacts(),
                 listener,
-                in_a_hurry=False,
+                urgent=False,
                 wakes=True,
                 waits=True,
             )
@@ -347,7 +347,7 @@ class LocalWork:
                 open_trees.lose(error)
                 return None
         if found.hints:
-            self._change_log.tell_pass(root, found)
+            self._change_log.log_pass(root, found)
         return found
 
     def note_open(self, files: Iterable[tuple[int, bytes]]) -> list[PendingRow]:

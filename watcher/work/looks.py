@@ -57,7 +57,7 @@ class Looks:
         self._note_at = -math.inf
         self._noted: set[tuple[int, bytes]] = set()
         """Files being written that stand in a pending row."""
-        self._since_rest: float = 0
+        self._since_idle: float = 0
         """How many files were looked at, or missed, since memory was given back."""
 
     @property
@@ -111,12 +111,12 @@ class Looks:
         if present:
             self._look(self._with_links([due.hint for due in present]), _facts_of(present))
 
-    def look_now(self, hints: Sequence[Hint], *, in_a_hurry: bool = True) -> None:
+    def look_now(self, hints: Sequence[Hint], *, urgent: bool = True) -> None:
         """Look at places of which no event has told."""
         if self._queued is not None:
             self._queued.hand(hints, EventFacts())
         else:
-            self._after(self._work.look(hints, EventFacts(), in_a_hurry=in_a_hurry))
+            self._after(self._work.look(hints, EventFacts(), urgent=urgent))
 
     def look_at_times(self, root: Root) -> float | None:
         """Look at polled folders of a root whose times have changed; what that cost, in seconds.
@@ -130,7 +130,7 @@ class Looks:
             return 0.0
         passed = self._work.look_at_times(root.row, awake)
         if passed is None:
-            self._roots.doubt_absent({root_id})
+            self._roots.mark_absent_stale({root_id})
             return None
         if passed.hints:
             self.look_now(passed.hints)
@@ -148,7 +148,7 @@ class Looks:
 
     def rescanned(self, root_id: int) -> None:
         """All of a root was looked at, here or by workers: watch the folders that it has."""
-        self._since_rest = math.inf
+        self._since_idle = math.inf
         if self._queued is not None:
             self._work.list_folders(root_id)
         self._mend_watches(self.clock())
@@ -181,17 +181,17 @@ class Looks:
 
     def may_rest(self) -> bool:
         """Whether much was done since this last said so, and nothing is waiting."""
-        if self._since_rest <= _MUCH or self._debouncer.next_due() is not None:
+        if self._since_idle <= _MUCH or self._debouncer.next_due() is not None:
             return False
-        self._since_rest = 0
+        self._since_idle = 0
         return True
 
     def _look(self, hints: Sequence[Hint], facts: EventFacts) -> None:
         if self._queued is not None:
             self._queued.hand(hints, facts)
             return
-        in_a_hurry = self._commands.are_waiting or not all(map(_is_everything, hints))
-        self._after(self._work.look(hints, facts, in_a_hurry=in_a_hurry))
+        urgent = self._commands.are_waiting or not all(map(_is_everything, hints))
+        self._after(self._work.look(hints, facts, urgent=urgent))
 
     def _with_links(self, hints: list[Hint]) -> list[Hint]:
         """The hints, and those for links that show the same."""
@@ -209,14 +209,14 @@ class Looks:
     def _after(self, looked: Looked) -> None:
         """Offer what a scan has left to be done, and watch the folders that it has listed."""
         result = looked.result
-        self._since_rest += result.seen + sum(result.tally.values())
+        self._since_idle += result.seen + sum(result.tally.values())
         now = self.clock()
         self._take_in(looked, now)
         self._mend_watches(now)
 
     def _take_in(self, looked: Looked, now: float) -> None:
         """Ask again for what was not whole, and for other links to what has changed."""
-        self._roots.doubt_absent(looked.absent)
+        self._roots.mark_absent_stale(looked.absent)
         self._noted |= looked.left
         for files, kind in (
             (looked.left, FsEventKind.WRITING),

@@ -61,7 +61,7 @@ class QueuedWork:
         self._dispatcher.is_there = is_there
         self._relay_log = RelayLog(log)
         self._awaited: dict[int, Awaited] = {}
-        self._has_news = True
+        self._is_due = True
         self._artwork_at = 0.0
         """When artwork that is due, perhaps since a job was lost, is asked for again."""
         self._in_work: set[int] = set()
@@ -77,19 +77,19 @@ class QueuedWork:
         """Why nothing can be dispatched now; empty: it can."""
         return self._dispatcher.trouble or ""
 
-    def tell_relays(self, names: Collection[str]) -> None:
+    def log_relays(self, names: Collection[str]) -> None:
         """Log which relays of these roots were lost, or are back, as far as Redis tells it."""
         relays = self._dispatcher.relays(names)
         if relays is not None:
-            self._relay_log.tell(relays)
+            self._relay_log.update(relays)
 
-    def ring(self) -> None:
+    def note_new_rows(self) -> None:
         """Another process completed or left rows."""
-        self._has_news = True
+        self._is_due = True
 
     def next_turn(self) -> float | None:
         """When something is due, if nothing happens before."""
-        if self._has_news:
+        if self._is_due:
             return float("-inf")
         due_at = self._dispatcher.next_turn()
         if not has_due(self._connection, self._settings):
@@ -108,7 +108,7 @@ class QueuedWork:
 
     def hand(self, hints: Sequence[Hint], facts: EventFacts, *, scan_id: int = 0) -> int:
         """Have these hints scanned together; their generation, or 0: their roots were removed."""
-        self._has_news = True
+        self._is_due = True
         generation = self._dispatcher.enqueue(hints, facts, scan_id=scan_id)
         if generation:
             self._in_work.add(generation)
@@ -138,16 +138,16 @@ class QueuedWork:
         due_at = self.next_turn()
         if due_at is None or due_at > now:
             return
-        self._has_news = False
-        news = self._dispatcher.tick(now)
+        self._is_due = False
+        result = self._dispatcher.tick(now)
         if now >= self._artwork_at:  # after what a change waits for
             self._artwork_at = now + self._settings.lease
             self._dispatcher.put_artwork(now)
-        self.left.extend(news.left)
+        self.left.extend(result.left)
         everything = {awaited.generation for awaited in self._awaited.values()}
-        self._in_work = set(news.generations) - everything
+        self._in_work = set(result.generations) - everything
         for root_id, awaited in list(self._awaited.items()):
-            if awaited.generation not in news.generations:
+            if awaited.generation not in result.generations:
                 del self._awaited[root_id]
                 yield root_id, self._result(awaited, now)
 

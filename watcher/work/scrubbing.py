@@ -101,8 +101,8 @@ class Scrubbing:
             lines = err.decode("utf-8", "replace").strip().splitlines() or ["it was killed"]
             self._log.warning("scrub failed", detail=lines[-1])
             return
-        told = msgspec.json.decode(out)
-        if told["damaged"]:
-            self._log.warning("scrubbed", **told, action="see indexer problems")
-        elif told["files"]:
-            self._log.info("scrubbed", **told)
+        counts = msgspec.json.decode(out)
+        if counts["damaged"]:
+            self._log.warning("scrubbed", **counts, action="see indexer problems")
+        elif counts["files"]:
+            self._log.info("scrubbed", **counts)

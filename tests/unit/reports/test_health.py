@@ -94,14 +94,14 @@ def test_the_log_says_once_that_problems_rose_and_once_that_none_is_new(
     logged: Callable[[], list[str]],
 ) -> None:
     told = HealthLog(EventLog())
-    told.tell(InIndex(), 0)
+    told.update(InIndex(), 0)
     for number in range(10):
-        told.tell(InIndex(new_problems=3), 5.0 * number)
+        told.update(InIndex(new_problems=3), 5.0 * number)
     assert logged() == ["problems rose"]
-    told.tell(InIndex(new_problems=2), 60)
+    told.update(InIndex(new_problems=2), 60)
     assert logged() == []
-    told.tell(InIndex(), 65)
-    told.tell(InIndex(), 70)
+    told.update(InIndex(), 65)
+    told.update(InIndex(), 70)
     assert logged() == ["problems over"]
 
 
@@ -110,10 +110,10 @@ def test_a_rise_that_goes_on_is_told_each_quarter_of_an_hour(
 ) -> None:
     told = HealthLog(EventLog())
     for number in range(1, 361):  # each 5 s, half an hour long
-        told.tell(InIndex(new_problems=number), 5.0 * number)
+        told.update(InIndex(new_problems=number), 5.0 * number)
     assert logged() == ["problems rose"] * 2
-    told.tell(InIndex(), 3000)
-    told.tell(InIndex(new_problems=1), 3005)
+    told.update(InIndex(), 3000)
+    told.update(InIndex(new_problems=1), 3005)
     assert logged() == ["problems over", "problems rose"]
 
 
@@ -122,10 +122,10 @@ def test_the_log_says_once_that_something_is_pending_for_long_and_that_nothing_i
 ) -> None:
     told = HealthLog(EventLog())
     for number in range(10):
-        told.tell(InIndex(waiting=1 + number, waiting_since_ms=1), 5.0 * number)
+        told.update(InIndex(waiting=1 + number, waiting_since_ms=1), 5.0 * number)
     assert logged() == ["pending long"]
     for number in range(10):
-        told.tell(InIndex(), 100 + 5.0 * number)
+        told.update(InIndex(), 100 + 5.0 * number)
     assert logged() == ["pending over"]
 
 
@@ -136,12 +136,12 @@ def test_the_log_says_once_that_a_relay_was_lost_and_once_that_it_is_back(
     lives = status_report.RelayStatus(host="nas", alive=True, silent_seconds=3.0)
     lost = status_report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)
     for relay in (lives, lives, lost, lost):
-        told.tell({"music": relay, "other": lives})
+        told.update({"music": relay, "other": lives})
     assert logged() == ["relay lost"]
-    told.tell({"music": lives, "other": lives})
-    told.tell({"music": lives})
+    told.update({"music": lives, "other": lives})
+    told.update({"music": lives})
     assert logged() == ["relay back"]
-    told.tell({})
+    told.update({})
     assert logged() == []
 
 
@@ -149,7 +149,7 @@ def test_a_relay_that_is_away_when_the_daemon_starts_is_told_of(
     logged: Callable[[], list[str]],
 ) -> None:
     told = RelayLog(EventLog())
-    told.tell({"music": status_report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)})
+    told.update({"music": status_report.RelayStatus(host="nas", alive=False, silent_seconds=40.0)})
     assert logged() == ["relay lost"]
 
 

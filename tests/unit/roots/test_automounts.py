@@ -124,7 +124,7 @@ def roots() -> Roots:
     root = known.get(2)
     assert root is not None
     root.move(RootEvent.SCAN_BEGAN)
-    known.settle(root, 0.0)
+    known.note_scanned(root, 0.0)
     assert root.state is RootState.WATCHING
     return known
 
@@ -141,14 +141,14 @@ def nas(roots: Roots) -> Root:
 def test_a_watched_root_is_not_opened_to_look_at_the_disks(roots: Roots) -> None:
     assert not roots.touches(2, b"", False)
     assert roots.touches(3, b"", True)
-    roots.doubt(nas(roots), "overflow", "")
+    roots.mark_stale(nas(roots), "overflow", "")
     assert roots.touches(2, b"", True)
 
 
 def test_a_root_keeps_its_state_when_its_automount_expires(roots: Roots) -> None:
     assert not roots.see([check({b"": None})])
     assert nas(roots).state is RootState.WATCHING
-    assert roots.rests(2, b"a/1.mp3")
+    assert roots.is_expired(2, b"a/1.mp3")
     assert not roots.recoveries
 
 
@@ -159,7 +159,7 @@ def test_an_automount_that_returns_is_in_doubt(roots: Roots, was_seen_away: bool
         roots.see([check({b"": None})])
     again = msgspec.structs.replace(NFS, id=40)
     assert roots.see([check({b"": again})])
-    assert nas(roots).state is RootState.DOUBTED
+    assert nas(roots).state is RootState.STALE
     assert roots.recoveries == {"automount returned": 1}
     assert not roots.see([check({b"": again})])
     assert roots.recoveries == {"automount returned": 1}
@@ -170,7 +170,7 @@ def test_what_is_known_of_a_disk_that_is_away_holds_while_it_is_not_opened(roots
     roots.see([check({b"": NFS, b"usb": None}, away=away)])
     root = nas(roots)
     root.move(RootEvent.SCAN_BEGAN)
-    roots.settle(root, 0.0)
+    roots.note_scanned(root, 0.0)
     before = dict(roots.recoveries)
     roots.see([check({b"": NFS, b"usb": None})])
     assert root.check.away == away

@@ -17,9 +17,9 @@ def test_what_a_daemon_tells_of_a_thousand_roots_with_long_names_is_read(tmp_pat
     lock = DispatchLock.acquire(db, "daemon")
     assert lock is not None
     with closing(lock):
-        lock.tell(told)
+        lock.publish(told)
         assert lock_info(db) == told
-        lock.tell(LockInfo(os.getpid(), "daemon"))
+        lock.publish(LockInfo(os.getpid(), "daemon"))
         assert lock_info(db) == LockInfo(os.getpid(), "daemon")
     assert lock_info(db) is None
 

@@ -315,7 +315,7 @@ def test_losing_events_during_the_scan_beats_finishing_it(
 
     def overflows(work: LocalWork, *args: Any, **kwargs: Any) -> Looked:
         result = look(work, *args, **kwargs)
-        inbox.doubt(WatchFault(1, WatchFaultKind.OVERFLOW, "in a test"))
+        inbox.report_fault(WatchFault(1, WatchFaultKind.OVERFLOW, "in a test"))
         return result
 
     monkeypatch.setattr(LocalWork, "look", overflows)

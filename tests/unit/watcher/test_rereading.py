@@ -46,7 +46,7 @@ def test_rows_of_an_older_reader_are_read_again_when_all_was_looked_at(
     age(stepped.connection)
     stepped.daemon._roots.probe_at = 0.0
     for root in stepped.daemon._roots:
-        stepped.daemon._roots.doubt(root, "test", "")
+        stepped.daemon._roots.mark_stale(root, "test", "")
     stepped.step()
     assert rest(stepped) > 1
     assert all(known for _, known in bitrates(stepped.connection))
@@ -63,7 +63,7 @@ def test_a_family_that_did_not_change_is_not_read_again(
     age(stepped.connection, 4)
     monkeypatch.setitem(families.CHANGED_IN, "bare", 3)
     for root in stepped.daemon._roots:
-        stepped.daemon._roots.doubt(root, "test", "")
+        stepped.daemon._roots.mark_stale(root, "test", "")
     stepped.step()
     rest(stepped)
     assert bitrates(stepped.connection) == [("a.mp3", None), ("b.flac", 1)]
@@ -87,7 +87,7 @@ def test_a_change_comes_before_what_is_read_again(stepped: Stepped, music: Path)
     stepped.step()
     age(stepped.connection)
     for root in stepped.daemon._roots:
-        stepped.daemon._roots.doubt(root, "test", "")
+        stepped.daemon._roots.mark_stale(root, "test", "")
     stepped.step()
     plant(music, {"new.mp3": tagged(title="New")})
     stepped.step()
@@ -120,7 +120,7 @@ def test_rows_without_an_essence_get_one_while_there_is_nothing_else_to_do(
         stepped.connection.execute("UPDATE roots SET reader_version = 0")
     before = list(select(stepped.connection, "SELECT count(*) FROM changes"))
     for root in stepped.daemon._roots:
-        stepped.daemon._roots.doubt(root, "test", "")
+        stepped.daemon._roots.mark_stale(root, "test", "")
     stepped.step()
     assert rest(stepped) > 1
     lacking = "SELECT count(*) FROM library WHERE essence IS NULL"
@@ -137,15 +137,15 @@ def test_what_is_read_again_goes_on_when_a_root_that_went_is_back(
     stepped.step()
     age(stepped.connection)
     for root in stepped.daemon._roots:
-        stepped.daemon._roots.doubt(root, "test", "")
+        stepped.daemon._roots.mark_stale(root, "test", "")
     stepped.step()
     away = music.rename(music.with_name("away"))
-    stepped.daemon._roots.hurry()
+    stepped.daemon._roots.probe_now()
     rest(stepped)
     assert stepped.state == "offline"
     assert not outdated.is_current(stepped.connection, 1)
     away.rename(music)
-    stepped.daemon._roots.hurry()
+    stepped.daemon._roots.probe_now()
     rest(stepped)
     assert all(known for _, known in bitrates(stepped.connection))
     assert outdated.is_current(stepped.connection, 1)

@@ -44,7 +44,7 @@ def test_turns_that_come_anyway_leave_no_turn_to_be_made_for_it(told: list[str])
         assert due_at is not None
         assert due_at > clock.now
         clock.now += 5
-        dog.beat()
+        dog.ping()
     assert told == ["WATCHDOG=1"] * 8, "each 25 s of 200"
 
 
@@ -53,7 +53,7 @@ def test_without_other_turns_one_is_due_after_half_the_limit(told: list[str]) ->
     dog = Watchdog(LIMIT, clock)
     assert dog.next_turn() == clock.now + 50
     clock.now += 50
-    dog.beat()
+    dog.ping()
     assert (told, dog.next_turn()) == (["WATCHDOG=1"], clock.now + 50)
 
 
@@ -69,7 +69,7 @@ def test_where_no_manager_waits_nothing_is_told_or_due(
     clock = Clock()
     dog = Watchdog({**environ, "NOTIFY_SOCKET": "/run/notify"}, clock)
     clock.now += 1e6
-    dog.beat()
+    dog.ping()
     assert (told, dog.next_turn(), dog.is_on) == ([], None, False)
 
 
@@ -77,7 +77,7 @@ def test_it_counts_where_the_limit_is_for_this_process(told: list[str]) -> None:
     clock = Clock()
     dog = Watchdog({**LIMIT, "WATCHDOG_PID": str(os.getpid())}, clock)
     clock.now += 30
-    dog.beat()
+    dog.ping()
     assert told == ["WATCHDOG=1"]
 
 
@@ -85,7 +85,7 @@ def test_another_thread_says_nothing_for_a_loop_that_hangs(told: list[str]) -> N
     clock = Clock()
     dog = Watchdog(LIMIT, clock)
     clock.now += 99
-    thread = threading.Thread(target=dog.beat)
+    thread = threading.Thread(target=dog.ping)
     thread.start()
     thread.join()
     assert told == []

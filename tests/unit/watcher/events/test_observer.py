@@ -247,17 +247,17 @@ def test_files_of_no_interest_are_told_of_a_bounded_number_of_folders() -> None:
 def test_the_loop_is_woken_once_until_it_drains() -> None:
     bell = Bell()
     inbox = Inbox(bell.ring, most=10)
-    inbox.tell()
+    inbox.wake_loop()
     assert bell.rung == 0
     for name in (b"x", b"y"):
         inbox.sight(1, b"", name, FsEventKind.CLOSED)
-        inbox.tell()
-    inbox.doubt(OVERFLOW)
+        inbox.wake_loop()
+    inbox.report_fault(OVERFLOW)
     assert bell.rung == 1
     inbox.drain()
-    inbox.tell()
+    inbox.wake_loop()
     assert bell.rung == 1
-    inbox.doubt(OVERFLOW)
+    inbox.report_fault(OVERFLOW)
     assert bell.rung == 2
 
 
@@ -273,24 +273,24 @@ def test_more_names_than_may_wait_are_one_look_at_the_whole_root() -> None:
     )
 
 
-def test_a_doubt_is_told_once_a_kind_and_with_its_first_words() -> None:
+def test_a_watch_fault_is_reported_once_a_kind_and_with_its_first_words() -> None:
     inbox = Inbox(Bell().ring, most=3)
     later = WatchFault(1, WatchFaultKind.OVERFLOW, "again")
     other = WatchFault(1, WatchFaultKind.ROOT_LEFT, "/music")
-    for doubt in (OVERFLOW, later, other):
-        inbox.doubt(doubt)
-    assert inbox.drain().doubts == (OVERFLOW, other)
+    for fault in (OVERFLOW, later, other):
+        inbox.report_fault(fault)
+    assert inbox.drain().faults == (OVERFLOW, other)
 
 
 def test_a_root_that_is_forgotten_leaves_the_others_alone() -> None:
     inbox = Inbox(Bell().ring, most=3)
     for root_id in (1, 2):
         inbox.sight(root_id, b"", b"x", FsEventKind.CLOSED)
-        inbox.doubt(WatchFault(root_id, WatchFaultKind.OVERFLOW, "full"))
+        inbox.report_fault(WatchFault(root_id, WatchFaultKind.OVERFLOW, "full"))
     inbox.forget(1)
     drained = inbox.drain()
     assert [event.root_id for event in drained.events] == [2]
-    assert [doubt.root_id for doubt in drained.doubts] == [2]
+    assert [fault.root_id for fault in drained.faults] == [2]
 
 
 # Failing watches
