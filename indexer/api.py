@@ -140,8 +140,8 @@ class Index(Closable):
         with explained(self._library.database):
             if self.track(track_id) is None:
                 return {}
-            told = tag_sets.of_track(self._library.connection, track_id)
-        return {name: tuple(several) for name, several in told.items()}
+            found = tag_sets.of_track(self._library.connection, track_id)
+        return {name: tuple(several) for name, several in found.items()}
 
     def search(
         self, text: str, *, sort: str = "relevance", limit: int | None = 50
@@ -356,43 +356,43 @@ def _past_track(named: dict[str, Any]) -> PastTrack:
     return PastTrack(named["id"], named["root"], path, {**named, "path": path}, tags)
 
 
-def _status(told: status_report.Status) -> Status:
-    fields = {name: getattr(told, name) for name in told.__struct_fields__}
-    fields["roots"] = tuple(map(_root, told.roots))
-    fields["scans"] = tuple(map(_run, told.scans))
-    fields["health"] = tuple(map(_health_line, told.health))
+def _status(found: status_report.Status) -> Status:
+    fields = {name: getattr(found, name) for name in found.__struct_fields__}
+    fields["roots"] = tuple(map(_root, found.roots))
+    fields["scans"] = tuple(map(_run, found.scans))
+    fields["health"] = tuple(map(_health_line, found.health))
     return Status(**fields)
 
 
-def _health_line(told: status_report.HealthLine) -> HealthLine:
-    since = None if told.since is None else datetime.fromisoformat(told.since)
-    return HealthLine(level=told.level, text=told.text, since=since)
+def _health_line(found: status_report.HealthLine) -> HealthLine:
+    since = None if found.since is None else datetime.fromisoformat(found.since)
+    return HealthLine(level=found.level, text=found.text, since=since)
 
 
-def _root(told: status_report.RootStatus) -> Root:
+def _root(found: status_report.RootStatus) -> Root:
     return Root(
-        name=told.name,
-        path=_path(told.path, told.path_b64),
-        state=told.state,
-        reason=told.reason if isinstance(told.reason, str) else None,
-        tracks=told.tracks,
-        file_system=told.file_system,
-        disk=told.disk,
-        stamp_fields=told.stamp_fields,
-        moves=told.moves,
-        relay=None if isinstance(told.relay, UnsetType) else told.relay,
+        name=found.name,
+        path=_path(found.path, found.path_b64),
+        state=found.state,
+        reason=found.reason if isinstance(found.reason, str) else None,
+        tracks=found.tracks,
+        file_system=found.file_system,
+        disk=found.disk,
+        stamp_fields=found.stamp_fields,
+        moves=found.moves,
+        relay=None if isinstance(found.relay, UnsetType) else found.relay,
     )
 
 
-def _run(told: status_report.ScanRow) -> Run:
+def _run(found: status_report.ScanRow) -> Run:
     return Run(
-        id=told.id,
-        kind=told.kind,
-        state=told.state,
-        roots=told.roots,
-        started_at=datetime.fromisoformat(told.started_at),
-        ended_at=None if told.ended_at is None else datetime.fromisoformat(told.ended_at),
-        counts=told.counts,
+        id=found.id,
+        kind=found.kind,
+        state=found.state,
+        roots=found.roots,
+        started_at=datetime.fromisoformat(found.started_at),
+        ended_at=None if found.ended_at is None else datetime.fromisoformat(found.ended_at),
+        counts=found.counts,
     )
 
 

@@ -76,19 +76,19 @@ class Covers:
             if row is not None:
                 yield self._with_candidates(self._album(row))
         for artist_id, name in artists:
-            told = self._with_candidates(self._artist(artist_id, name))
-            if told.candidates:
-                yield told
+            shown = self._with_candidates(self._artist(artist_id, name))
+            if shown.candidates:
+                yield shown
 
     def broken(self, rows: Iterable[report.ArtworkRow]) -> Iterator[report.ArtworkRow]:
         """Those for which a broken picture was considered, with the broken ones alone."""
         if not problems.count_of_pictures(self._connection):
             return
         for row in rows:
-            told = row if row.candidates else self._with_candidates(row)
-            bad = tuple(one for one in told.candidates if one.state == "broken")
+            shown = row if row.candidates else self._with_candidates(row)
+            bad = tuple(one for one in shown.candidates if one.state == "broken")
             if bad:
-                yield replace(told, candidates=bad)
+                yield replace(shown, candidates=bad)
 
     def copied(
         self, rows: Iterable[report.ArtworkRow], folder: Path
@@ -147,10 +147,10 @@ class Covers:
 
     def _with_candidates(self, row: report.ArtworkRow) -> report.ArtworkRow:
         found = self._chooser.candidates(Owner(row.kind, row.id))
-        told = [self._told(one, row.artwork) for one in found]
-        return replace(row, candidates=tuple(one for one in told if one is not None))
+        shown = [self._shown(one, row.artwork) for one in found]
+        return replace(row, candidates=tuple(one for one in shown if one is not None))
 
-    def _told(
+    def _shown(
         self, candidate: Candidate, chosen: report.ArtworkFile | None
     ) -> report.ArtworkCandidate | None:
         """A candidate as it is shown; None if its root is no longer watched."""

@@ -21,14 +21,14 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.disk.access import Access, access_to
-from indexer.disk.filesystem import holds_wal, tells_changes
+from indexer.disk.filesystem import holds_wal, reports_changes
 from indexer.disk.mounts import mount_of, read_mounts
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup
 from indexer.process import page_bytes
 from indexer.results.status_report import RelayStatus, RootStatus
 from indexer.runs.lock import LockInfo, lock_info
-from indexer.runs.stall import life_of
+from indexer.runs.stall import state_of_process
 from indexer.settings import Settings
 from indexer.version import versions
 
@@ -149,14 +149,14 @@ class Doctor:
         db = self._settings.db
         if db.exists():
             newest = max(newest, db.stat().st_mtime)
-        told = time.strftime("%Y-%m-%d %H:%M", time.localtime(now))
+        shown = time.strftime("%Y-%m-%d %H:%M", time.localtime(now))
         if now < newest - 60:
             yield _fault(
-                "clock", f"{told} is before files that were written already",
+                "clock", f"{shown} is before files that were written already",
                 "timedatectl set-ntp true",
             )  # fmt: skip
         else:
-            yield _ok("clock", told)
+            yield _ok("clock", shown)
 
     def _inotify(self) -> Iterator[Finding]:
         needed = self._watched_folders
@@ -243,7 +243,7 @@ class Doctor:
         self._watched_folders += access.folders
         yield from _of_access(name, access, self._user or pwd.getpwuid(os.geteuid()).pw_name)
         mount = mount_of(path, read_mounts())
-        if mount is not None and not tells_changes(mount.fs_type):
+        if mount is not None and not reports_changes(mount.fs_type):
             yield _warning(
                 "root", f"{name}: the kernel does not report changes on {mount.fs_type}",
                 f"nothing: it is polled every {self._settings.poll_interval:g} s (`poll_interval`)",
@@ -260,7 +260,7 @@ class Doctor:
         try:
             with redis_client.answering(self._settings):
                 found = redis_client.state_of(client)
-                told = relays.relay_statuses(client, self._root_names)
+                found_relays = relays.relay_statuses(client, self._root_names)
         except errors.QueueError as error:
             yield _fault("redis", str(error), "systemctl start music-redis")
             return
@@ -275,7 +275,7 @@ class Doctor:
             yield _warning("redis", f"{shown}: {found.warning}", "see above")
         else:
             yield _ok("redis", f"{shown}: {found.version}")
-        yield from (_of_relay(name, relay) for name, relay in told.items())
+        yield from (_of_relay(name, relay) for name, relay in found_relays.items())
 
     def _daemon(self) -> Iterator[Finding]:
         if not self._settings.db.exists():
@@ -288,8 +288,8 @@ class Doctor:
             )  # fmt: skip
             return
         pid = holder.pid_here()
-        life = None if pid is None else life_of(pid)
-        if life is not None and life.is_watcher and life.is_stopped:
+        state = None if pid is None else state_of_process(pid)
+        if state is not None and state.is_watcher and state.is_stopped:
             detail = f"process {pid} is stopped: changes are not followed"
             yield _fault("daemon", detail, f"kill -CONT {pid}")
             return
@@ -314,12 +314,16 @@ class Doctor:
                 ["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", unit],  # noqa: S607
                 capture_output=True, text=True, check=False, timeout=10,
             )  # fmt: skip
-            told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-            if told.get("LoadState") != "loaded":
+            properties = dict(
+                line.split("=", 1) for line in done.stdout.splitlines() if "=" in line
+            )
+            if properties.get("LoadState") != "loaded":
                 continue
-            if told["ActiveState"] not in ("active", "activating", "reloading"):
-                yield _fault("unit", f"{unit} is {told['ActiveState']}", f"systemctl start {unit}")
-            elif told["UnitFileState"] != "enabled":
+            if properties["ActiveState"] not in ("active", "activating", "reloading"):
+                yield _fault(
+                    "unit", f"{unit} is {properties['ActiveState']}", f"systemctl start {unit}"
+                )
+            elif properties["UnitFileState"] != "enabled":
                 detail = f"{unit} runs, but does not start with the machine"
                 yield _warning("unit", detail, f"systemctl enable {unit}")
             else:

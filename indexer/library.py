@@ -92,9 +92,9 @@ class Library(Lookup):
             hinted = {hint.root_id for hint in hints}
             chosen = tuple(root for root in watched if root.id in hinted)
             request = Request("scan", tuple(hints), chosen, queued)
-            told = _report(dispatcher.run(request, listener=listener, stop=stop))
+            result = _report(dispatcher.run(request, listener=listener, stop=stop))
             self._contradictions = contradictions(watched, self._settings)
-            return told
+            return result
 
     def _check_known(
         self, connection: Connection, paths: Sequence[bytes], watched: Sequence[RootRow]
@@ -132,10 +132,10 @@ class Library(Lookup):
             request = Request("rebuild", hints, chosen, queued)
             if restored:
                 self._note_as_read(dispatcher.connection, request)
-            told = _report(dispatcher.run(request, listener=listener, stop=stop))
+            result = _report(dispatcher.run(request, listener=listener, stop=stop))
             watched = roots.watched(dispatcher.connection)
             self._contradictions = contradictions(watched, self._settings)
-            return told
+            return result
 
     def restore(self, copy: Path, stop: Stop = never) -> Path | None:
         """Put a copy of an index (`backup`) in the place of this one; then `rebuild` `restored`.
@@ -239,11 +239,11 @@ class Library(Lookup):
             verifier = verify.Verifier(
                 self._reading(), self._settings, self._wanted, listener=listener, stop=stop
             )
-            told = verifier.run(deep=deep)
-        damage = sum(not one.root for one in told.differences)
+            result = verifier.run(deep=deep)
+        damage = sum(not one.root for one in result.differences)
         now_ms = time.time_ns() // 1_000_000
-        note(self._database, Verified(now_ms, len(told.differences) - damage, damage))
-        return told
+        note(self._database, Verified(now_ms, len(result.differences) - damage, damage))
+        return result
 
     def scrub(
         self,
@@ -422,8 +422,8 @@ class Library(Lookup):
         holder = lock_info(self._database)
         if status.state != "idle" or holder is None or holder.role != "daemon":
             return status
-        told = holder.states.get(root.name, "scanning")
-        return msgspec.structs.replace(status, state="scanning" if told == "offline" else told)
+        state = holder.states.get(root.name, "scanning")
+        return msgspec.structs.replace(status, state="scanning" if state == "offline" else state)
 
 
 def _report(done: Completed) -> report.ScanReport:

@@ -42,7 +42,7 @@ class Order(Struct, frozen=True):
     busy_timeout_s: float
 
 
-class Told(Struct, frozen=True):
+class Summary(Struct, frozen=True):
     """What was done; JSON on stdout."""
 
     files: int
@@ -83,8 +83,8 @@ def main() -> int:
     except errors.IndexerError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    told = Told(report.checked, report.bytes_read, len(report.damaged))
-    sys.stdout.buffer.write(msgspec.json.encode(told))
+    summary = Summary(report.checked, report.bytes_read, len(report.damaged))
+    sys.stdout.buffer.write(msgspec.json.encode(summary))
     return 0
 
 

@@ -218,8 +218,8 @@ class _Lister:
                 self.rules, bad_lines = with_file(self.rules, file)
                 if bad_lines:
                     place = paths.join(self._folder, IGNORE_FILE)
-                    told = Problem(ProblemKind.CONTENT, "; ".join(bad_lines))
-                    self._bad_lines.append((place, Unseen(place, told)))
+                    problem = Problem(ProblemKind.CONTENT, "; ".join(bad_lines))
+                    self._bad_lines.append((place, Unseen(place, problem)))
         return True
 
     def _keep_all(  # noqa: C901, PLR0912 - a call a name costs

@@ -65,9 +65,9 @@ def id3_pictures(window: Window, begin: int = 0) -> Iterator[Embedded]:
         at += _extended_size(version, take(at, 4))
     for name, flags_of_frame, first, length in _frames(take, at, end, version):
         if name in {b"APIC", b"PIC"}:
-            told = _Flags(version, flags_of_frame)
-            told.unsynchronised |= is_whole and version == 4
-            found = _picture(take, first, length, version, told)
+            state = _Flags(version, flags_of_frame)
+            state.unsynchronised |= is_whole and version == 4
+            found = _picture(take, first, length, version, state)
             if found is not None:
                 yield found
 

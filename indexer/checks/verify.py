@@ -52,7 +52,7 @@ _EVERY: Final = 1 << 62
 """A rebuild's id above all others: no file was read for it."""
 
 
-class _Doubt(Struct, frozen=True):
+class _Mismatch(Struct, frozen=True):
     """A path where index and disk seemed to differ."""
 
     tree: Tree
@@ -106,23 +106,23 @@ class Verifier:
         damage = tuple(map(_damage, health.check(self._connection, deep=deep)))
         try:
             with explained(self._settings.db):
-                told = self._compare(deep=deep)
+                compared = self._compare(deep=deep)
         except errors.DatabaseDamaged:
             if not damage:
                 raise
-            told = report.VerifyReport(ok=False, checked=self._checked, pending=0)
+            compared = report.VerifyReport(ok=False, checked=self._checked, pending=0)
         if damage and self._wrong_rows:  # what is derived from a wrong row is wrong as well
             found = health.check(self._connection, deep=deep, without=self._wrong_rows)
             damage = tuple(map(_damage, found))
-        if deep and not (damage or told.differences or told.unseen):
+        if deep and not (damage or compared.differences or compared.unseen):
             wrong = self._artwork.wrong_choices()
             damage = tuple(
                 report.Difference(root="", path="", kind=kind, detail=detail)
                 for _, _, kind, detail in wrong
             )
         if not damage:
-            return told
-        return replace(told, ok=False, differences=(*damage, *told.differences))
+            return compared
+        return replace(compared, ok=False, differences=(*damage, *compared.differences))
 
     def _compare(self, *, deep: bool) -> report.VerifyReport:
         watched = roots.watched(self._connection)
@@ -130,39 +130,50 @@ class Verifier:
             self._connection, watched, follow_links=self._path_filter.follow_links
         )
         try:
-            doubts: list[_Doubt] = []
+            mismatches: list[_Mismatch] = []
             trees = list(open_trees.trees.values())
-            parts = self._parts(trees, doubts, open_trees, deep=deep)
+            parts = self._parts(trees, mismatches, open_trees, deep=deep)
             if deep:
                 count = reader_count(self._settings, trees)
-                doubts.extend(self._deep_doubts(parts, count, open_trees))
-                doubts.extend(self._picture_doubts(open_trees))
+                mismatches.extend(self._deep_mismatches(parts, count, open_trees))
+                mismatches.extend(self._picture_mismatches(open_trees))
             else:
                 for _ in parts:
                     pass
-            doubts = [again for doubt in doubts for again in self._looked_twice(doubt, open_trees)]
-            doubts = [doubt for doubt in doubts if doubt.tree.root_id in open_trees.trees]
+            mismatches = [
+                again
+                for mismatch in mismatches
+                for again in self._looked_twice(mismatch, open_trees)
+            ]
+            mismatches = [
+                mismatch for mismatch in mismatches if mismatch.tree.root_id in open_trees.trees
+            ]
             waiting = pending.all_rows(self._connection)
-            covered = [doubt for doubt in doubts if _is_covered(doubt, waiting)]
-            told = [doubt for doubt in doubts if doubt not in covered]
+            covered = [mismatch for mismatch in mismatches if _is_covered(mismatch, waiting)]
+            uncovered = [mismatch for mismatch in mismatches if mismatch not in covered]
             offline = list(open_trees.offline.values())
             for root in watched:
                 offline.extend(open_trees.away(root.id).values())
         finally:
             open_trees.close()
         return report.VerifyReport(
-            ok=not (told or self._unseen or offline),
+            ok=not (uncovered or self._unseen or offline),
             checked=self._checked,
             pending=len(covered),
             unseen=self._unseen,
-            differences=tuple(_difference(doubt) for doubt in told),
+            differences=tuple(_difference(mismatch) for mismatch in uncovered),
             offline=tuple(offline),
         )
 
     def _parts(
-        self, trees: Sequence[Tree], doubts: list[_Doubt], open_trees: OpenRoots, *, deep: bool
+        self,
+        trees: Sequence[Tree],
+        mismatches: list[_Mismatch],
+        open_trees: OpenRoots,
+        *,
+        deep: bool,
     ) -> Iterator[_Part]:
-        """Compare all, collect differences in `doubts`, and yield files with equal stamps in parts.
+        """Compare all; differences go to `mismatches`, files of equal stamps are yielded in parts.
 
         A part is a chunk of one root, so that memory use does not grow with the library.
         """
@@ -170,8 +181,8 @@ class Verifier:
             part: _Part = []
             compared = self._compared(tree, deep=deep)
             while (item := _next_of(compared, open_trees)) is not None:
-                if isinstance(item, _Doubt):
-                    doubts.append(item)
+                if isinstance(item, _Mismatch):
+                    mismatches.append(item)
                     continue
                 part.append(item)
                 if len(part) >= self._settings.chunk_files:
@@ -180,15 +191,15 @@ class Verifier:
             if part:
                 yield part
 
-    def _looked_twice(self, doubt: _Doubt, open_trees: OpenRoots) -> Iterator[_Doubt]:
+    def _looked_twice(self, mismatch: _Mismatch, open_trees: OpenRoots) -> Iterator[_Mismatch]:
         """The second check, where the root of a difference still answers."""
-        if doubt.tree.root_id in open_trees.trees:
+        if mismatch.tree.root_id in open_trees.trees:
             try:
-                yield from self._look_twice(doubt)
+                yield from self._look_twice(mismatch)
             except errors.RootSilent as error:
                 open_trees.lose(error)
 
-    def _compared(self, tree: Tree, *, deep: bool) -> Iterator[_Doubt | _Same]:
+    def _compared(self, tree: Tree, *, deep: bool) -> Iterator[_Mismatch | _Same]:
         rows = tracks.rows_below(self._connection, tree.root_id, b"")
         if not tree.is_whole:
             rows = (row for row in rows if not tree.is_offline(row[tracks.TOLD.path]))
@@ -196,38 +207,38 @@ class Verifier:
         as_pairs = _EVERY if deep else 0
         looked = self._artwork.scan_of(tree)
         for item in compare(found, rows, as_pairs, (), at_once=_BEAT_FILES):
-            looked.tell(item)
+            looked.note(item)
             if isinstance(item, Same):
                 self._count(tree, item.files)
             elif isinstance(item, Pair):
                 self._count(tree, 1)
-                doubt = self._doubt(tree, item.entry.path, item.entry, item.known)
-                if doubt is not None:
-                    yield doubt
+                mismatch = self._mismatch(tree, item.entry.path, item.entry, item.known)
+                if mismatch is not None:
+                    yield mismatch
                 elif item.known is not None and item.known.place is RowState.PRESENT:
                     yield _Same(tree, item.entry, item.known)
             elif isinstance(item, Vanished):
                 path = item.known.path
-                yield _Doubt(tree, path, "gone", "the index has it, the disk has not")
+                yield _Mismatch(tree, path, "gone", "the index has it, the disk has not")
             elif isinstance(item, (Unlisted, Unseen)):
                 yield from self._not_seen(tree, item)
         looked.end()
         for path, kind, detail in self._artwork.differences(tree, looked):
-            yield _Doubt(tree, path, kind, detail)
+            yield _Mismatch(tree, path, kind, detail)
 
     def _count(self, tree: Tree, files: int) -> None:
         before, self._checked = self._checked, self._checked + files
         if before // _BEAT_FILES != self._checked // _BEAT_FILES:
             self._beat(tree)
 
-    def _doubt(
+    def _mismatch(
         self, tree: Tree, path: bytes, entry: Entry | None, known: IndexedFile | None
-    ) -> _Doubt | None:
+    ) -> _Mismatch | None:
         """Compare one path of the disk with its row; None where they agree."""
         if entry is None:
             if known is None:
                 return None
-            return _Doubt(tree, path, "gone", "the index has it, the disk has not")
+            return _Mismatch(tree, path, "gone", "the index has it, the disk has not")
         fields = tree.mount_point_of(path).fields
         if known is not None and fields.same(known.stamp, entry.stamp):
             return None
@@ -239,15 +250,15 @@ class Verifier:
         ):
             return None
         if known is None:
-            return _Doubt(tree, path, "unindexed", "the disk has it, the index has not")
+            return _Mismatch(tree, path, "unindexed", "the disk has it, the index has not")
         changed = [
             f"{name} {getattr(known.stamp, name)} is now {getattr(entry.stamp, name)}"
             for name in ("size", "mtime_ns", "ctime_ns", "inode")
             if getattr(known.stamp, name) != getattr(entry.stamp, name)
         ]
-        return _Doubt(tree, path, "stale", ", ".join(changed))
+        return _Mismatch(tree, path, "stale", ", ".join(changed))
 
-    def _not_seen(self, tree: Tree, item: Unlisted | Unseen) -> Iterator[_Doubt]:
+    def _not_seen(self, tree: Tree, item: Unlisted | Unseen) -> Iterator[_Mismatch]:
         """Count what cannot be examined; a difference where `problems` does not say so."""
         if isinstance(item, Unseen) and item.problem.kind is ProblemKind.CONTENT:
             kind, detail = "unlisted", item.problem.reason  # lines of an ignore file hide nothing
@@ -259,58 +270,58 @@ class Verifier:
             kind, detail = "unlisted", f"this folder cannot be listed: {item.reason}"
         else:
             return
-        if not self._is_told(tree, item.path):
-            yield _Doubt(tree, item.path, kind, detail)
+        if not self._has_problem(tree, item.path):
+            yield _Mismatch(tree, item.path, kind, detail)
 
-    def _is_told(self, tree: Tree, path: bytes) -> bool:
+    def _has_problem(self, tree: Tree, path: bytes) -> bool:
         return problems.get(self._connection, tree.root_id, path) is not None
 
-    def _look_twice(self, doubt: _Doubt) -> Iterator[_Doubt]:
+    def _look_twice(self, mismatch: _Mismatch) -> Iterator[_Mismatch]:
         """The same check once more, of this one path."""
-        if doubt.kind in {"tags", "picture", "playlist"}:
-            yield doubt  # it was read twice
+        if mismatch.kind in {"tags", "picture", "playlist"}:
+            yield mismatch  # it was read twice
             return
-        if doubt.kind in {"unlisted", "unseen"}:
-            if not self._is_told(doubt.tree, doubt.path):
-                yield doubt
+        if mismatch.kind in {"unlisted", "unseen"}:
+            if not self._has_problem(mismatch.tree, mismatch.path):
+                yield mismatch
             return
-        if self._path_filter.sidecar(paths.name_of(doubt.path)):
-            yield from self._look_twice_at_picture(doubt)
+        if self._path_filter.sidecar(paths.name_of(mismatch.path)):
+            yield from self._look_twice_at_picture(mismatch)
             return
         try:
-            entry = look(doubt.tree, doubt.path, self._path_filter)
+            entry = look(mismatch.tree, mismatch.path, self._path_filter)
         except OSError as error:
-            yield _Doubt(doubt.tree, doubt.path, doubt.kind, explain(error))
+            yield _Mismatch(mismatch.tree, mismatch.path, mismatch.kind, explain(error))
             return
-        if entry is not None and doubt.kind == "gone" and not doubt.tree.lists(doubt.path):
+        if entry is not None and mismatch.kind == "gone" and not mismatch.tree.lists(mismatch.path):
             entry = None
-        known = tracks.in_place(self._connection, doubt.tree.root_id, doubt.path)
-        again = self._doubt(doubt.tree, doubt.path, entry, known)
+        known = tracks.in_place(self._connection, mismatch.tree.root_id, mismatch.path)
+        again = self._mismatch(mismatch.tree, mismatch.path, entry, known)
         if again is not None:
             yield again
 
-    def _look_twice_at_picture(self, doubt: _Doubt) -> Iterator[_Doubt]:
+    def _look_twice_at_picture(self, mismatch: _Mismatch) -> Iterator[_Mismatch]:
         try:
-            again = self._artwork.look_again(doubt.tree, doubt.path)
+            again = self._artwork.look_again(mismatch.tree, mismatch.path)
         except OSError as error:
-            again = doubt.kind, explain(error)
+            again = mismatch.kind, explain(error)
         if again is not None:
-            yield _Doubt(doubt.tree, doubt.path, *again)
+            yield _Mismatch(mismatch.tree, mismatch.path, *again)
 
-    def _picture_doubts(self, open_trees: OpenRoots) -> Iterator[_Doubt]:
+    def _picture_mismatches(self, open_trees: OpenRoots) -> Iterator[_Mismatch]:
         """Read all known pictures and playlists again, and compare them with what is known."""
         trees = dict(open_trees.trees)
         try:
             beat = partial(self._beat, next(iter(trees.values()), None))
             for tree, path, kind, detail in self._artwork.wrong_pictures(trees, beat):
                 if tree is not None:
-                    yield _Doubt(tree, path, kind, detail)
+                    yield _Mismatch(tree, path, kind, detail)
         except errors.RootSilent as error:
             open_trees.lose(error)
 
-    def _deep_doubts(
+    def _deep_mismatches(
         self, parts: Iterator[_Part], readers: int, open_trees: OpenRoots
-    ) -> Iterator[_Doubt]:
+    ) -> Iterator[_Mismatch]:
         """Read all tags again and compare them with the columns."""
         ignore_lease_signal()
         chunks = (
@@ -330,7 +341,7 @@ class Verifier:
                     detail = self._tag_difference(same.tree, same.known, reading)
                     if detail is not None and self._does_differ(same, open_trees):
                         self._wrong_rows.add(same.known.id)
-                        yield _Doubt(same.tree, reading.path, "tags", detail)
+                        yield _Mismatch(same.tree, reading.path, "tags", detail)
 
     def _tag_difference(self, tree: Tree, known: IndexedFile, reading: Reading) -> str | None:
         if reading.waiting is not None or reading.gone:
@@ -394,7 +405,9 @@ class Verifier:
             )
 
 
-def _next_of(compared: Iterator[_Doubt | _Same], open_trees: OpenRoots) -> _Doubt | _Same | None:
+def _next_of(
+    compared: Iterator[_Mismatch | _Same], open_trees: OpenRoots
+) -> _Mismatch | _Same | None:
     """The next item of a root; None: it is at its end, or does not answer any more."""
     try:
         return next(compared, None)
@@ -403,16 +416,16 @@ def _next_of(compared: Iterator[_Doubt | _Same], open_trees: OpenRoots) -> _Doub
         return None
 
 
-def _is_covered(doubt: _Doubt, waiting: Sequence[pending.PendingRow]) -> bool:
-    return any(covers(row.hint, doubt.tree.root_id, doubt.path) for row in waiting)
+def _is_covered(mismatch: _Mismatch, waiting: Sequence[pending.PendingRow]) -> bool:
+    return any(covers(row.hint, mismatch.tree.root_id, mismatch.path) for row in waiting)
 
 
 def _damage(damage: Damage) -> report.Difference:
     return report.Difference(root="", path="", kind=str(damage.part), detail=damage.detail)
 
 
-def _difference(doubt: _Doubt) -> report.Difference:
-    text, b64 = paths.text_of(doubt.path)
+def _difference(mismatch: _Mismatch) -> report.Difference:
+    text, b64 = paths.text_of(mismatch.path)
     return report.Difference(
-        root=doubt.tree.name, path=text, path_b64=b64, kind=doubt.kind, detail=doubt.detail
+        root=mismatch.tree.name, path=text, path_b64=b64, kind=mismatch.kind, detail=mismatch.detail
     )

@@ -131,7 +131,7 @@ class ArtworkVerifier:
             self._settings.reader_timeout,
             self._settings.worker_count,
         )
-        told: dict[PictureKey, bytes | tuple[bytes, ...] | None] = {}
+        previous: dict[PictureKey, bytes | tuple[bytes, ...] | None] = {}
         known = self._known(trees)
         goes_on = True
         try:
@@ -140,12 +140,12 @@ class ArtworkVerifier:
                     one = next(known, None)
                     goes_on = one is not None
                     if one is not None:
-                        told[one[0]] = one[2]
+                        previous[one[0]] = one[2]
                         readers.submit([self._job(trees[one[0].root_id], one)])
                 beat()
                 for job, reading in readers.step(_WAIT_S):
                     tree = trees[job.key.root_id]
-                    detail = _wrong(tree, job, reading, told.pop(job.key))
+                    detail = _wrong(tree, job, reading, previous.pop(job.key))
                     if detail is not None:
                         kind = "picture" if reading.playlist is None else "playlist"
                         yield tree, job.key.path, kind, detail

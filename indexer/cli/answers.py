@@ -105,8 +105,8 @@ def removed_lines(removed: RootRemoved) -> Iterator[str]:
 
 def renamed_lines(renamed: RootRenamed) -> Iterator[str]:
     """The new name, and what a reader of the change feed will see."""
-    told = f"; {count(renamed.tracks, 'track')} told as moved" if renamed.tracks else ""
-    yield f"{escaped(renamed.renamed)} is now {escaped(renamed.name)}{told}"
+    moved = f"; {count(renamed.tracks, 'track')} told as moved" if renamed.tracks else ""
+    yield f"{escaped(renamed.renamed)} is now {escaped(renamed.name)}{moved}"
 
 
 def change_line(row: ChangeRow) -> str:

@@ -141,9 +141,9 @@ def _copy(session: Session, library: Library, rows: Iterator[ArtworkRow], folder
             failed += 1
             say(f"{row.name or row.id}: not copied: {why}")
         elif isinstance(row.copy, str):
-            is_told = row.copy in copied  # two albums of one name and picture have one copy
+            is_printed = row.copy in copied  # two albums of one name and picture have one copy
             copied.add(row.copy)
-            session.answer(row, [] if is_told else [escaped(row.copy)], at_fields=True)
+            session.answer(row, [] if is_printed else [escaped(row.copy)], at_fields=True)
     if not copied and not failed:
         say("nothing to copy: no artwork was found; see indexer artwork --missing")
         return 1

@@ -114,7 +114,7 @@ def changes(
                     " --kind, --under, --limit and --follow"
                 )
             first, last = between or (since or 0, None)
-            return _told(session, library, first, last, summary=summary, tags=tags)
+            return _print_period(session, library, first, last, summary=summary, tags=tags)
         rows = _asked(session, library, since, kinds, under, limit, follow=follow)
         unknown = None if under is None else library.why_no_change(under)
         if under is not None and unknown is not None:
@@ -126,7 +126,7 @@ def changes(
     return 0
 
 
-def _told(
+def _print_period(
     session: Session,
     library: Lookup,
     first: Moment,
@@ -216,9 +216,9 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
 
     last: list[str] = []
 
-    def note(told: SearchNote) -> None:
-        if told.total is not None:
-            last.append(f"{number(limit)} of {number(told.total)}; --limit 0 shows all")
+    def note(search_note: SearchNote) -> None:
+        if search_note.total is not None:
+            last.append(f"{number(limit)} of {number(search_note.total)}; --limit 0 shows all")
 
     with session.lookup() as library:
         rows = library.as_of(when, words, limit=limit or None, note=note)

@@ -59,11 +59,11 @@ def _print(session: Session, groups: Iterable[Duplicates]) -> int:
         files += len(group.files) - 1
         freed += group.freed
         session.output.lines(_lines(group), at_fields=True)
-    told = "no duplicates"
+    summary = "no duplicates"
     if found:
-        told = f"{count(found, 'track')} in several files; deleting the others"
-        told += f" ({count(files, 'file')}) would free {byte_size(freed)}"
-    session.output.lines([told])
+        summary = f"{count(found, 'track')} in several files; deleting the others"
+        summary += f" ({count(files, 'file')}) would free {byte_size(freed)}"
+    session.output.lines([summary])
     return found
 
 

@@ -59,8 +59,8 @@ def new(session: Session, since: datetime, limit: int, *, albums: bool) -> int:
 
 def _say_nothing(library: Lookup, since: datetime) -> None:
     last = library.last_added()
-    told = "the index is empty" if last is None else f"the last track came {_minute(last)}"
-    say(f"nothing new since {_minute(since)}; {told}")
+    line = "the index is empty" if last is None else f"the last track came {_minute(last)}"
+    say(f"nothing new since {_minute(since)}; {line}")
 
 
 def _minute(time: datetime) -> str:

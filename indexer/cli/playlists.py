@@ -44,10 +44,10 @@ def playlist_line(row: PlaylistRow) -> str:
         parts.append(count(row.streams, "stream"))
     if row.broken:
         parts.append(f"{row.broken} broken")
-    told = ", ".join(parts)
+    line = ", ".join(parts)
     if row.waiting:
-        told = "waits to be read" if not row.items else f"{told}; waits to be read again"
-    return f"{path}  {escaped(row.name)}  {told}"
+        line = "waits to be read" if not row.items else f"{line}; waits to be read again"
+    return f"{path}  {escaped(row.name)}  {line}"
 
 
 def broken_line(row: BrokenItem) -> str:

@@ -184,12 +184,12 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     connect(settings).close()  # report a wrong address at once
     served = QUEUES if queues is None else tuple(filter(None, map(str.strip, queues.split(","))))
     roles = worker_roles(settings, served, jobs)
-    told = serving(roles, shown(settings))
+    serving_now = serving(roles, shown(settings))
     if session.as_json:
-        session.output.json(told)
+        session.output.json(serving_now)
         session.output.flush()
     else:
-        say(serving_line(told, burst=burst))
+        say(serving_line(serving_now, burst=burst))
     parent.run(settings, path_filter_of(settings), roles, burst=burst)
     return 0
 
@@ -208,11 +208,11 @@ def serving(roles: Sequence[WorkerRole], address: str) -> Serving:
     return Serving(tuple(queues), address, sum(role.reads for role in roles))
 
 
-def serving_line(told: Serving, *, burst: bool) -> str:
+def serving_line(serving_now: Serving, *, burst: bool) -> str:
     """The same for a person, and until when."""
-    processes = count(told.readers, "process", "processes")
-    reading = f", {processes} reading files" if told.readers else ""
+    processes = count(serving_now.readers, "process", "processes")
+    reading = f", {processes} reading files" if serving_now.readers else ""
     end = (
         "ends when they are empty" if burst else "Ctrl-C stops; a job that is cut off is done again"
     )
-    return f"serves {', '.join(told.queues)} of {told.redis}{reading}; {end}"
+    return f"serves {', '.join(serving_now.queues)} of {serving_now.redis}{reading}; {end}"

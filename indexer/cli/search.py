@@ -61,9 +61,9 @@ def search(
     kind = "albums" if albums else "artists" if artists else "tracks"
     last: list[str] = []
 
-    def note(told: SearchNote) -> None:
-        for line in notices(told, typed, limit):
-            if told.total is None:
+    def note(search_note: SearchNote) -> None:
+        for line in notices(search_note, typed, limit):
+            if search_note.total is None:
                 say(line)
             else:  # after the rows: at the end of the screen
                 last.append(line)
@@ -76,20 +76,20 @@ def search(
     return 0 if found else 1
 
 
-def notices(told: SearchNote, typed: str, limit: int) -> Iterator[str]:
+def notices(note: SearchNote, typed: str, limit: int) -> Iterator[str]:
     """What is said beside the rows, on stderr."""
     from indexer.store.search.full_text import COUNTED  # late: `--help` needs none of it
 
-    if told.total is not None:
-        is_counted = told.total <= COUNTED
-        total = number(told.total) if is_counted else f"more than {number(COUNTED)}"
+    if note.total is not None:
+        is_counted = note.total <= COUNTED
+        total = number(note.total) if is_counted else f"more than {number(COUNTED)}"
         yield f"{number(limit)} of {total}; --limit 0 shows all"
-    elif told.instead:
-        for word, shown in told.instead.items():
+    elif note.instead:
+        for word, shown in note.instead.items():
             yield f"nothing for {escaped(word)}; showing {escaped(shown)}"
-    elif told.nearest:
-        yield f"nothing found for {escaped(typed)}; the nearest words are {', '.join(told.nearest)}"
+    elif note.nearest:
+        yield f"nothing found for {escaped(typed)}; the nearest words are {', '.join(note.nearest)}"
     else:
         yield f"nothing found for {escaped(typed)}"
-    for tag in map(escaped, told.absent_tags):
+    for tag in map(escaped, note.absent_tags):
         yield f"no track has the tag {tag}; which are kept is the setting keep_tags"

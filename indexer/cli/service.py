@@ -186,11 +186,11 @@ def reload(session: Session) -> int:
         if time.monotonic() > deadline:
             raise CannotDo("the daemon is busy: it reads the settings when its look has ended")
         time.sleep(_PAUSE_S)
-    told = now.reload
-    if told.refused:
-        raise SettingsError(f"{told.refused}: the daemon keeps its old settings")
-    lines = [f"reloaded: {', '.join(told.changed) or 'nothing has changed'}"]
-    if told.restart:
-        lines.append(f"changed by a restart only: {', '.join(told.restart)}")
-    session.answer({"changed": told.changed, "restart": told.restart}, lines)
+    reload = now.reload
+    if reload.refused:
+        raise SettingsError(f"{reload.refused}: the daemon keeps its old settings")
+    lines = [f"reloaded: {', '.join(reload.changed) or 'nothing has changed'}"]
+    if reload.restart:
+        lines.append(f"changed by a restart only: {', '.join(reload.restart)}")
+    session.answer({"changed": reload.changed, "restart": reload.restart}, lines)
     return 0

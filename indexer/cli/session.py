@@ -164,7 +164,7 @@ class Session:
         except OSError as error:
             if error.errno not in _ACTIONABLE and error.filename != STANDARD_OUTPUT:
                 raise
-            say(_told(error), self.program)
+            say(_text_of(error), self.program)
             return 3
 
     def _explained(self, command: Callable[[], int]) -> int:
@@ -181,13 +181,13 @@ class Session:
                 raise
             from indexer.store.sqlite_errors import explanation  # late: only for errors
 
-            told = explanation(self._database, error)
-            if told is None:
+            explained_error = explanation(self._database, error)
+            if explained_error is None:
                 raise
-            raise told from error
+            raise explained_error from error
 
 
-def _told(error: OSError) -> str:
+def _text_of(error: OSError) -> str:
     """What to show of an error of the kernel."""
     name = error.filename
     if name and not isinstance(name, int):  # the number of a descriptor is useless

@@ -150,15 +150,15 @@ def _damage(status: Status) -> Iterator[tuple[str, str]]:
 
 def _artwork(status: Status) -> Iterator[tuple[str, str]]:
     """A line where something of it is open."""
-    told = []
+    parts = []
     if status.artwork_waiting:
-        told.append(f"{number(status.artwork_waiting)} waiting")
+        parts.append(f"{number(status.artwork_waiting)} waiting")
     if status.rates.artwork:
-        told.append(f"{number(round(status.rates.artwork))} a second")
+        parts.append(f"{number(round(status.rates.artwork))} a second")
     if status.picture_problems:
-        told.append(f"{count(status.picture_problems, 'bad picture')}, see indexer problems")
-    if told:
-        yield "artwork", "; ".join(told)
+        parts.append(f"{count(status.picture_problems, 'bad picture')}, see indexer problems")
+    if parts:
+        yield "artwork", "; ".join(parts)
     if status.playlist_problems:
         bad = count(status.playlist_problems, "bad playlist")
         yield "playlists", f"{bad}, see indexer problems"

@@ -144,13 +144,13 @@ def _as_user(user: str, look: Callable[[], _Found]) -> _Found:
             os._exit(status)
     os.close(writing)
     with open(reading, "rb") as pipe:
-        told = pipe.read()
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
     if status != 0:
         raise PermissionError(
             f"the rights of {user} cannot be tried: only root may act as another user"
         )
-    return msgspec.msgpack.decode(told, type=_Found)
+    return msgspec.msgpack.decode(answer, type=_Found)
 
 
 def _remedy(path: bytes, user: str, rights: str) -> str:

@@ -97,7 +97,7 @@ def granularity_ns(fs_type: str) -> int:
     return traits_of(fs_type).granularity_ns
 
 
-def tells_changes(fs_type: str) -> bool:
+def reports_changes(fs_type: str) -> bool:
     """Whether inotify reports every change: not those that a server or a daemon makes."""
     return traits_of(fs_type).holds_wal
 
@@ -153,8 +153,8 @@ def same_disk(known: Disk, seen: Disk) -> bool:
 
 
 def _other_subvolume(known: Disk, seen: Disk) -> bool:
-    is_told = bool(known.fsid and seen.fsid) and has_subvolumes(seen.fs_type)
-    return is_told and known.fsid != seen.fsid
+    has_ids = bool(known.fsid and seen.fsid) and has_subvolumes(seen.fs_type)
+    return has_ids and known.fsid != seen.fsid
 
 
 def same_inodes(one: Disk, other: Disk) -> bool:

@@ -127,8 +127,8 @@ def seen_at(fd: int, path: bytes, mount: Mount | None) -> DiskIdentity:
 
 def _not_mounted(path: bytes, error: RootOffline | None = None) -> RootOffline:
     cause = error.__cause__ if error is not None else None
-    told = not_mounted(cause if isinstance(cause, OSError) else None)
-    return RootOffline(f"{os.fsdecode(path)} {told}")
+    reason = not_mounted(cause if isinstance(cause, OSError) else None)
+    return RootOffline(f"{os.fsdecode(path)} {reason}")
 
 
 def _offline(path: bytes, what: str, error: OSError) -> RootOffline:

@@ -36,7 +36,7 @@ from indexer.store.sqlite_errors import explained
 from indexer.store.work import counted, pending, scans
 
 _log = logging.getLogger("indexer")
-_TELL_EVERY_S: Final = 0.1
+_REPORT_EVERY_S: Final = 0.1
 """Pause between two counts of what is due: it may be tens of thousands."""
 
 
@@ -161,14 +161,17 @@ class RunCoordinator:
             self.connection, self._settings, self._path_filter, workers=self._settings.worker_count
         )
         chosen = read = 0
-        told_s = -math.inf
+        reported_s = -math.inf
         try:
             while True:
                 try:
                     for step in steps(work, open_trees.trees, stop):
                         chosen, read = chosen + step.chosen, read + step.read
-                        if listener is not None and time.monotonic() >= told_s + _TELL_EVERY_S:
-                            told_s = time.monotonic()
+                        if (
+                            listener is not None
+                            and time.monotonic() >= reported_s + _REPORT_EVERY_S
+                        ):
+                            reported_s = time.monotonic()
                             waiting = count_due(self.connection, self._settings)
                             listener(_artwork_progress(chosen, waiting))
                 except errors.RootSilent as error:
@@ -369,11 +372,11 @@ def coordinating(
 
 def telling_others() -> Callable[[LockInfo], bool]:
     """For `wait_for_lock`: other commands are waited for and told once, a daemon is not."""
-    told: set[int] = set()
+    logged: set[int] = set()
 
     def keep_waiting(current: LockInfo) -> bool:
-        if current.role != "daemon" and current.pid not in told:
-            told.add(current.pid)
+        if current.role != "daemon" and current.pid not in logged:
+            logged.add(current.pid)
             _log.warning("waiting pid=%d command=%s", current.pid, current.role)
         return current.role != "daemon"
 

@@ -64,13 +64,13 @@ class Handover:
         """Leave the hints for the daemon and follow it; None when it ended before it did them."""
         started = time.monotonic()
         touches = touched_by(request.hints, wakes=True)
-        told = self._told_offline(request)
-        asked = [root for root in request.roots if root.name not in told]
+        offline_shares = self._offline_shares(request)
+        asked = [root for root in request.roots if root.name not in offline_shares]
         for root in asked:
             acceptance.learn_mounts(self._connection, root, touches)
         open_trees = open_roots.open_roots(self._connection, asked, touches=touches)
         open_trees.close()
-        offline = (*told.values(), *open_trees.offline.values())
+        offline = (*offline_shares.values(), *open_trees.offline.values())
         hints = [hint for hint in request.hints if hint.root_id in open_trees.trees]
         if not hints:
             return Completed(Result(), offline)
@@ -95,7 +95,7 @@ class Handover:
                 return None
             # the daemon does the rest when the roots are back
             offline = tuple(
-                {**dict.fromkeys(offline), **dict.fromkeys(self._told_offline(request).values())}
+                {**dict.fromkeys(offline), **dict.fromkeys(self._offline_shares(request).values())}
             )
             return completed(self._connection, self.run_id, offline, time.monotonic() - started)
         if is_over:  # else the daemon continues and ends it
@@ -123,15 +123,15 @@ class Handover:
             stall.check(current)
         return True
 
-    def _told_offline(self, request: Request) -> dict[str, str]:
+    def _offline_shares(self, request: Request) -> dict[str, str]:
         """Of the roots that may hang, those that the daemon reports as offline, with the reason."""
         current = lock_info(self._settings.db)
-        told = {
+        offline_shares = {
             root.name: None if current is None else current.why_offline(root.name)
             for root in request.roots
             if is_share(root.path)
         }
-        return {name: why for name, why in told.items() if why is not None}
+        return {name: why for name, why in offline_shares.items() if why is not None}
 
     def _waits_in_vain(self, asked: Sequence[RootRow]) -> bool:
         """Whether all pending rows of the run wait for roots that have stopped answering since."""

@@ -34,7 +34,7 @@ from indexer.settings.hooks import Hook
 
 _TYPE: Final = "music.changes"
 _GONE: Final = 410
-_TOLD: Final = 500
+_REASON_CHARS: Final = 500
 """Characters of an error that are kept."""
 _PIPE: Final = 1 << 20
 """As much as a pipe can hold (pipe(7))."""
@@ -46,7 +46,7 @@ class NotReceived(Exception):
     """The receiver is to be tried again, or not (`for_good`)."""
 
     def __init__(self, reason: str, *, for_good: bool = False) -> None:
-        super().__init__(reason[:_TOLD])
+        super().__init__(reason[:_REASON_CHARS])
         self.for_good = for_good
 
 
@@ -65,8 +65,8 @@ def message_id(hook: Hook, batch: Batch) -> str:
     """
     if batch.events and "seq" in batch.events[-1]:
         return f"{hook.name}-{batch.cursor.seq}"
-    told = hashlib.blake2b(msgspec.json.encode(batch.events), digest_size=6).hexdigest()
-    return f"{hook.name}-{batch.cursor.seq}-{told}"
+    digest = hashlib.blake2b(msgspec.json.encode(batch.events), digest_size=6).hexdigest()
+    return f"{hook.name}-{batch.cursor.seq}-{digest}"
 
 
 def signature(key: bytes, identity: str, timestamp: int, body: bytes) -> str:

@@ -29,7 +29,7 @@ class Glob(Struct, frozen=True):
     folders_only: bool
 
 
-class _Told(Struct, frozen=True):
+class _Properties(Struct, frozen=True):
     """The properties of a state."""
 
     places: int
@@ -39,11 +39,11 @@ class _Told(Struct, frozen=True):
 
 
 _State = list[Any]
-"""For each byte the next state, None until it is computed; and at `_TOLD` a `_Told`.
+"""For each byte the next state, None until it is computed; and at `_PROPERTIES` a `_Properties`.
 
 A plain list: a step is one index operation, 20 ns.
 """
-_TOLD: Final = 256
+_PROPERTIES: Final = 256
 
 
 class Automaton:
@@ -88,13 +88,13 @@ class Automaton:
         """
         if self._path_begins and folder != self._folder:
             self._enter(folder)
-        told: _Told = self._walk(self._begin, name)[_TOLD]
-        return told.folder_rank if is_folder else told.file_rank
+        properties: _Properties = self._walk(self._begin, name)[_PROPERTIES]
+        return properties.folder_rank if is_folder else properties.file_rank
 
     def _enter(self, folder: bytes) -> None:
         """Go to the state at the start of a folder's names; most queries are for one folder."""
-        told: _Told = self._walk(self._state_of(self._path_begins), folder)[_TOLD]
-        self._begin = self._state_of(told.places | self._name_begins)
+        properties: _Properties = self._walk(self._state_of(self._path_begins), folder)[_PROPERTIES]
+        self._begin = self._state_of(properties.places | self._name_begins)
         self._folder = folder
 
     def _walk(self, state: _State, text: bytes) -> _State:
@@ -107,7 +107,7 @@ class Automaton:
         return state
 
     def _step(self, state: _State, byte: int) -> _State:
-        places = state[_TOLD].places
+        places = state[_PROPERTIES].places
         stay = self._stay_anywhere if byte == SLASH else self._stay_in_name
         return self._state_of(places & stay | self._skipping((places & self._moves[byte]) << 1))
 
@@ -124,14 +124,14 @@ class Automaton:
                 self._ranks[(places & ends).bit_length()]
                 for ends in (self._file_ends, self._all_ends)
             )
-            state = self._states[places] = [None] * _TOLD
-            state.append(_Told(places, file, folder))
+            state = self._states[places] = [None] * _PROPERTIES
+            state.append(_Properties(places, file, folder))
         return state
 
     def _forget(self) -> None:
         """Drop all cached states, and the reference cycles between them."""
         for state in self._states.values():
-            state[:_TOLD] = [None] * _TOLD
+            state[:_PROPERTIES] = [None] * _PROPERTIES
         self._states = {}
         self._folder = None
         self._begin = self._state_of(self._name_begins)

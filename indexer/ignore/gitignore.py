@@ -18,7 +18,7 @@ MOST_BYTES: Final = 1 << 18
 """Limit for one ignore file, and for all that apply to one folder. A guess: 4 000 paths."""
 MOST_LINES: Final = 10_000
 """Limit for one ignore file. A guess."""
-_TOLD: Final = 5
+_MOST_BAD: Final = 5
 """Bad lines that are reported one by one. A guess: they fit into one line of a terminal."""
 
 
@@ -84,7 +84,7 @@ class Patterns:
             self._refuse(len(lines), f"the file has more than {most}; {_SHORTEN}")
 
     def _refuse(self, number: int, why: str) -> None:
-        if len(self._bad) < _TOLD:
+        if len(self._bad) < _MOST_BAD:
             self._bad.append(f"line {number}: {why}")
         self._bad_count += 1
 

@@ -161,7 +161,7 @@ class ArtworkWork:
         self._has_hinted = False
         self._seen: tuple[int, int] | None = None
         """The state of the index in which nothing was found to do."""
-        self._has_told_unsaved = False
+        self._has_logged_unsaved = False
 
     def __len__(self) -> int:
         """How many pictures are being read."""
@@ -419,8 +419,8 @@ class ArtworkWork:
         if reading.problem is not None and reading.stamp is None:
             stage.refuse(wanted, reading.problem, now_ms)
             return True
-        if reading.facts is not None and reading.facts.unsaved and not self._has_told_unsaved:
-            self._has_told_unsaved = True
+        if reading.facts is not None and reading.facts.unsaved and not self._has_logged_unsaved:
+            self._has_logged_unsaved = True
             _log.warning("thumbnail unsaved reason=%s", reading.facts.unsaved)
         is_kept = stage.keep(wanted, reading, now_ms)
         if is_kept:

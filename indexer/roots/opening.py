@@ -85,7 +85,7 @@ def _to_open(
     A server's disks that lie below another one's are mounted by the kernel on first access.
     """
     mounted = mounts_below(root.path, mounts)
-    crosses = not filesystem.tells_changes(accepted[b""].disk.fs_type)
+    crosses = not filesystem.reports_changes(accepted[b""].disk.fs_type)
     known = [
         folder
         for folder in accepted

@@ -14,14 +14,14 @@ from indexer import errors
 from indexer.runs.lock import LockInfo
 
 _log = logging.getLogger("indexer")
-_TOLD_S: Final = 5.0
-"""How long a daemon may do nothing before it is said. A guess: a disk spins up in that time."""
+_LOG_AFTER_S: Final = 5.0
+"""How long a daemon may be idle before that is logged. A guess: a disk spins up meanwhile."""
 _GIVEN_UP_S: Final = 120.0
-"""How long it is waited for. A guess: a failing disk holds a reader for about a minute."""
+"""How long a daemon may be idle before that is logged. A guess: a disk spins up in less."""
 
 
-class Life(Struct, frozen=True):
-    """What differs between two moments in which a process has run."""
+class ProcessState(Struct, frozen=True):
+    """A sample of a process; two samples differ if it ran in between."""
 
     state: str
     """Of proc(5): `R`, `S`, `D`, `T` ..."""
@@ -41,8 +41,8 @@ class Life(Struct, frozen=True):
         return "watcher" in self.command
 
 
-def life_of(pid: int) -> Life | None:
-    """How far a process has come; None where it cannot be seen."""
+def state_of_process(pid: int) -> ProcessState | None:
+    """A sample of a process now; None where it cannot be seen."""
     folder = Path(f"/proc/{pid}")
     try:
         fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
@@ -51,7 +51,7 @@ def life_of(pid: int) -> Life | None:
     except OSError:
         return None
     switches = sum(int(line.split()[1]) for line in lines if "_ctxt_switches:" in line)
-    return Life(fields[0], int(fields[11]) + int(fields[12]), switches, command)
+    return ProcessState(fields[0], int(fields[11]) + int(fields[12]), switches, command)
 
 
 class Stall:
@@ -62,14 +62,14 @@ class Stall:
 
     def __init__(
         self,
-        probe: Callable[[int], Life | None] = life_of,
+        probe: Callable[[int], ProcessState | None] = state_of_process,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._probe = probe
         self._clock = clock
-        self._seen: tuple[int, Life] | None = None
+        self._seen: tuple[int, ProcessState] | None = None
         self._since = 0.0
-        self._is_told = False
+        self._is_logged = False
 
     def check(self, daemon: LockInfo) -> None:
         """Say once, after some seconds, that it does nothing. Raises CannotDo after two minutes.
@@ -78,25 +78,25 @@ class Stall:
         workers is waited for with it.
         """
         pid = daemon.pid_here()
-        life = None if pid is None else self._probe(pid)
-        if pid is None or life is None or not life.is_watcher:
+        state = None if pid is None else self._probe(pid)
+        if pid is None or state is None or not state.is_watcher:
             return
         now = self._clock()
-        if self._seen != (pid, life):
-            self._seen, self._since, self._is_told = (pid, life), now, False
+        if self._seen != (pid, state):
+            self._seen, self._since, self._is_logged = (pid, state), now, False
             return
         idle_s = now - self._since
-        if idle_s >= _TOLD_S and not self._is_told:
-            self._is_told = True
-            _log.warning("waiting: %s", _why(pid, life, idle_s))
+        if idle_s >= _LOG_AFTER_S and not self._is_logged:
+            self._is_logged = True
+            _log.warning("waiting: %s", _why(pid, state, idle_s))
         if idle_s >= _GIVEN_UP_S and daemon.engine == "local":
             raise errors.CannotDo(
-                f"{_why(pid, life, idle_s)}; what was asked of it is kept until then"
+                f"{_why(pid, state, idle_s)}; what was asked of it is kept until then"
             )
 
 
-def _why(pid: int, life: Life, idle_s: float) -> str:
-    if life.is_stopped:
+def _why(pid: int, state: ProcessState, idle_s: float) -> str:
+    if state.is_stopped:
         return f"process {pid} (`watcher run`) is stopped; `kill -CONT {pid}` has it go on"
     return (
         f"process {pid} (`watcher run`) has done nothing for {idle_s:.0f} s; if it does not go on "

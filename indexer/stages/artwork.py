@@ -112,8 +112,8 @@ class ArtworkChooser:
         if tree is None or reading.stamp is None:
             return False
         known = source(self._connection, key).stamp
-        told = known, reading.stamp
-        is_same = is_still(self._connection, tree, self._path_filter, key.path, told)
+        stamps = known, reading.stamp
+        is_same = is_still(self._connection, tree, self._path_filter, key.path, stamps)
         if known is None or not is_same:
             return False
         self._keep(key, known, reading, now_ms)

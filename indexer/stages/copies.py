@@ -43,7 +43,7 @@ class Copy(Struct, frozen=True):
     essence: bytes | None
 
     @property
-    def is_told(self) -> bool:
+    def is_conclusive(self) -> bool:
         """Whether its sound is long enough to prove something."""
         duration = self.shaped.column("duration")
         return bool(self.essence) and isinstance(duration, float) and duration >= LEAST_S
@@ -126,7 +126,7 @@ class Copies:
         `by_sound`: all rows of this sound are among them, so that it counts.
         """
         alike = [known for known in rows if self._is_unchanged(known, copy)]
-        if not alike and by_sound and copy.is_told:
+        if not alike and by_sound and copy.is_conclusive:
             alike = [known for known in rows if known.essence == copy.essence]
         return alike[0] if len(alike) == 1 else None
 

@@ -149,8 +149,8 @@ class _Catalogue:
     def number(self, last: Mapping[str, int]) -> None:
         """Give each name and album an id, the previous one if links and tracks still have it."""
         for track_id, names in catalog.told_names(self._connection):
-            for role, told in (("artist", names[0]), ("albumartist", names[1])):
-                for position, name in enumerate(told):
+            for role, role_names in (("artist", names[0]), ("albumartist", names[1])):
+                for position, name in enumerate(role_names):
                     key = plain(name)
                     if key not in self._artists:
                         self._artists[key] = self._known.artists.get(key) or self._links.linked_id(
@@ -202,8 +202,8 @@ class _Catalogue:
         ]
         connection.executemany(_JOIN_ALBUM, joining)
         for track_id, names in catalog.told_names(connection):
-            for role, told in (("artist", names[0]), ("albumartist", names[1])):
-                for position, name in enumerate(told):
+            for role, role_names in (("artist", names[0]), ("albumartist", names[1])):
+                for position, name in enumerate(role_names):
                     row = (track_id, role, position, *_spelled(self._artists, name))
                     connection.execute(_LINK_ARTIST, row)
             for position, name in enumerate(names[2]):

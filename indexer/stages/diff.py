@@ -93,47 +93,47 @@ def compare(
     refused, or are `troubled` are always returned as pairs. Below an `Unlisted` folder nothing is
     compared: rows there neither vanish nor pair. The same holds for the row of an `Unseen` name.
     """
-    ours = _Rows(rows)
+    indexed = _Rows(rows)
     for item in found:
         if isinstance(item, Run):
             for start in range(0, len(item.files), at_once):
                 files = item.files[start : start + at_once]
-                same = yield from _compare_some(files, ours, reread, troubled)
+                same = yield from _compare_some(files, indexed, reread, troubled)
                 if same:
                     yield Same(same)
             continue
         if isinstance(item, Unlisted):
             low, high = paths.below_range(item.path)
-            yield from ours.vanished(before=low)
-            ours.skip(before=high)
+            yield from indexed.vanished(before=low)
+            indexed.skip(before=high)
         elif isinstance(item, Unseen):
-            yield from ours.vanished(before=item.path)
-            ours.skip(before=item.path + b"\0")
+            yield from indexed.vanished(before=item.path)
+            indexed.skip(before=item.path + b"\0")
         yield item
-    yield from ours.vanished()
+    yield from indexed.vanished()
 
 
 def _compare_some(
-    files: Sequence[File], ours: _Rows, reread: int, troubled: Collection[bytes]
+    files: Sequence[File], indexed: _Rows, reread: int, troubled: Collection[bytes]
 ) -> Generator[Compared, None, int]:
     """Compare adjacent files of a folder; returns the number of those that equal their rows."""
     if not reread:
-        rows = ours.ahead(len(files))
+        rows = indexed.ahead(len(files))
         is_same = list(map(_seen, rows)) == files  # nearly always
         if is_same and not (troubled and any(file[0] in troubled for file in files)):
-            ours.pass_on(len(rows))
+            indexed.pass_on(len(rows))
             return len(rows)
     same = 0
     for file in files:
         path = file[0]
-        row = ours.next
+        row = indexed.next
         if row is not None and row[TOLD.path] < path:
-            yield from ours.vanished(before=path)
-            row = ours.next
+            yield from indexed.vanished(before=path)
+            row = indexed.next
         if row is None or row[TOLD.path] != path:
             yield Pair(entry_of(file), None)
             continue
-        ours.pass_on()
+        indexed.pass_on()
         if row[TOLD.seen] == file and row[TOLD.scan_id] >= reread and path not in troubled:
             same += 1
         else:

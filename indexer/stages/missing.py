@@ -157,21 +157,21 @@ class MissingMarker:
 
         Nothing is written if the index has the same already (rule R14). The number of new problems.
         """
-        news = [
+        new = [
             (path, problem)
             for path, problem in unlisted
             if problems.get(self._connection, root_id, path) != KnownProblem(problem, None)
         ]
         over = list(settled)
-        if news or over:
+        if new or over:
             with write_transaction(self._connection):
-                for path, problem in news:
+                for path, problem in new:
                     problems.put(self._connection, root_id, path, problem, None, now_ms)
                 for path in over:
                     known = tracks.in_place(self._connection, root_id, path)
                     if known is None or known.place is not RowState.REFUSED:  # else it has returned
                         problems.clear(self._connection, root_id, path)
-        return len(news)
+        return len(new)
 
 
 def empty_root(connection: Connection, rows: Rows, root_id: int, now_ms: int) -> None:

@@ -113,8 +113,8 @@ class PlaylistStage:
         playlist = playlists.get(self._connection, key.root_id, key.path)
         if tree is None or reading.stamp is None or playlist is None:
             return False
-        told = playlist.stamp, reading.stamp
-        if not is_still(self._connection, tree, self._path_filter, key.path, told):
+        stamps = playlist.stamp, reading.stamp
+        if not is_still(self._connection, tree, self._path_filter, key.path, stamps):
             return False
         if reading.problem is not None or reading.playlist is None:
             if reading.problem is not None:

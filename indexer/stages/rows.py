@@ -118,7 +118,7 @@ class Rows:
     ) -> None:
         """Insert files that were read, and have neither a row nor a problem: all enter the view.
 
-        Equivalent to `show` and `tell` for each of them, but one statement handles all.
+        Equivalent to `show` and `record_change` for each of them, but one statement handles all.
         """
         name = self._name_of(root_id)
         first_id = tracks.next_id(self._connection)
@@ -139,14 +139,14 @@ class Rows:
                 album_id = self._album(album_key(shaped, root_id, path), shaped)
                 folder_text = index_rows.shown_folder(folder)
                 self._catalog.due.folders.add((root_id, folder))
-            told = changes.told(path)
+            text = changes.told(path)
             new.append((
-                track_id, entry, isinstance(told, str), album_id, shaped.columns,
+                track_id, entry, isinstance(text, str), album_id, shaped.columns,
                 self._tag_sets.find(track.tags), finding.birth_ns, track.essence,
             ))  # fmt: skip
             texts.append((track_id, shaped.texts_in(folder_text)))
             names.append((track_id, (shaped.artists, shaped.albumartists, shaped.genres)))
-            added.append((track_id, told))
+            added.append((track_id, text))
         tracks.add_all(
             self._connection,
             new,
@@ -174,7 +174,7 @@ class Rows:
         shown = known.place is RowState.PRESENT
         self._leave(known, now_ms)
         if shown:
-            self.tell(ChangeKind.MISSING, known.id, known, now_ms)
+            self.record_change(ChangeKind.MISSING, known.id, known, now_ms)
         return shown
 
     def displace(self, known: IndexedFile) -> None:
@@ -198,7 +198,7 @@ class Rows:
     def announce(self, known: IndexedFile, now_ms: int) -> None:
         """Report a displaced row whose file was not found elsewhere."""
         tracks.tell_missing(self._connection, known.id, now_ms)
-        self.tell(ChangeKind.MISSING, known.id, known, now_ms)
+        self.record_change(ChangeKind.MISSING, known.id, known, now_ms)
 
     def succeed(self, known: IndexedFile, copy: IndexedFile, now_ms: int) -> None:
         """A row whose file is gone takes the place of its newer copy, whose own id ends (rule R7).
@@ -215,15 +215,15 @@ class Rows:
         scrubs.hand_over(self._connection, copy.id, known.id)
         self._tag_sets.release(_tags_in(columns))
         ended = former.whole(columns, copy.added_at)
-        self.tell(ChangeKind.MISSING, copy.id, copy, now_ms, before=ended)
+        self.record_change(ChangeKind.MISSING, copy.id, copy, now_ms, before=ended)
         problems.clear(self._connection, known.root_id, known.path)
         before = tracks.columns_of(self._connection, known.id)
         row = replace(copy, id=known.id, added_at=known.added_at)
         self.show(row, known, before, shaped, key, now_ms)
         differs = former.difference(before, shaped.columns)
-        self.tell(ChangeKind.MOVED, known.id, row, now_ms, known, before=differs)
+        self.record_change(ChangeKind.MOVED, known.id, row, now_ms, known, before=differs)
 
-    def tell(
+    def record_change(
         self,
         kind: ChangeKind,
         track_id: int,

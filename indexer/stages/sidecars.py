@@ -73,7 +73,7 @@ class SidecarScan:
         changes, self.changes = self.changes, []
         return changes
 
-    def tell(self, item: object) -> None:
+    def note(self, item: object) -> None:
         """Take in what concerns them of all that a walk, or its comparison, yields."""
         if isinstance(item, Listed):
             self.listed(item)

@@ -164,7 +164,7 @@ class Upserter:
             before = former.difference(one.before, one.shaped.columns)
         for kind in kinds:
             comes_from = one.moved and kind not in (ChangeKind.ADDED, ChangeKind.MODIFIED)
-            self._rows.tell(
+            self._rows.record_change(
                 kind,
                 row.id,
                 row,

@@ -49,25 +49,27 @@ def _guard(app: Flask, guard: Guard) -> None:
 
 
 def _explain_errors(app: Flask) -> None:
-    def told(code: int, title: str, text: str) -> tuple[str, int]:
+    def error_page(code: int, title: str, text: str) -> tuple[str, int]:
         return render_template("error.html", title=title, text=text, again=code == 503), code
 
     def of_index(error: errors.IndexerError) -> tuple[str, int]:
         if isinstance(error, errors.UsageError):
-            return told(400, "That was not understood", str(error))
+            return error_page(400, "That was not understood", str(error))
         if isinstance(error, errors.HistoryPruned):
-            return told(410, "Not all of these changes are kept", str(error))
+            return error_page(410, "Not all of these changes are kept", str(error))
         if isinstance(error, errors.DatabaseMissing):
-            return told(503, "Nothing is indexed yet", str(error))
+            return error_page(503, "Nothing is indexed yet", str(error))
         if isinstance(error, errors.DatabaseError):
-            return told(503, "The index cannot be read now", str(error))
-        return told(503, "That cannot be shown now", str(error))
+            return error_page(503, "The index cannot be read now", str(error))
+        return error_page(503, "That cannot be shown now", str(error))
 
     def of_http(error: HTTPException) -> tuple[str, int]:
         code = error.code or 500
         if code == 404:
-            return told(404, "There is nothing here", "The address leads to nothing, or no longer.")
-        return told(code, error.name, error.description or "")
+            return error_page(
+                404, "There is nothing here", "The address leads to nothing, or no longer."
+            )
+        return error_page(code, error.name, error.description or "")
 
     app.register_error_handler(errors.IndexerError, of_index)
     app.register_error_handler(HTTPException, of_http)

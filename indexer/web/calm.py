@@ -59,8 +59,8 @@ def line_of(facts: Facts) -> Line:
     if away:
         why = str(away[0].reason) if isinstance(away[0].reason, str) else "is not there"
         names = ", ".join(root.name for root in away)
-        told = "; not one of its tracks was dropped" if len(away) == 1 else ""
-        return Line("red", f"{names} is offline{told}", (counts,), step=why)
+        note = "; not one of its tracks was dropped" if len(away) == 1 else ""
+        return Line("red", f"{names} is offline{note}", (counts,), step=why)
     return _working(facts, counts) or _resting(facts, counts)
 
 

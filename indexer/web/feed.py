@@ -50,7 +50,7 @@ class Feed:
         self._standing = standing
         self._changes_as = changes_as
         self._line_as = line_as
-        self._news = Condition()
+        self._changed = Condition()
         """Guards the rest, and wakes the streams."""
         self._streams = 0
         self._looker: Thread | None = None
@@ -63,13 +63,13 @@ class Feed:
     @property
     def index(self) -> int:
         """How often the index was replaced while pages were open."""
-        with self._news:
+        with self._changed:
             return self._index
 
     @property
     def is_looking(self) -> bool:
         """Whether anything is polled."""
-        with self._news:
+        with self._changed:
             return self._looker is not None
 
     def open(self, after: int | None, is_gone: Callable[[], bool]) -> Stream | None:
@@ -77,7 +77,7 @@ class Feed:
 
         `is_gone` tells whether the page was closed, which a write would show only later.
         """
-        with self._news:
+        with self._changed:
             if self._streams >= MOST_STREAMS:
                 return None
             self._streams += 1
@@ -85,15 +85,15 @@ class Feed:
 
     def close_one(self) -> None:
         """A page was closed."""
-        with self._news:
+        with self._changed:
             self._streams -= 1
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def events(self, after: int | None, is_gone: Callable[[], bool]) -> Iterator[bytes]:
         """What one stream sends, until its page is gone."""
         newest = self._newest_now()
         number = newest if after is None else min(after, newest)
-        with self._news:
+        with self._changed:
             self._start(newest)
             index = self._index
             known_from = self._events[0][0] if self._events else (index, self._newest + 1)
@@ -105,27 +105,27 @@ class Feed:
         seen = index, number
         line: Line | None = None
         while not is_gone():
-            fresh, told = self._await_news(seen, line, is_gone)
-            if told is not None and told is not line:
-                line = told
-                yield _event("line", {"html": self._line_as(told)})
+            fresh, next_line = self._await_events(seen, line, is_gone)
+            if next_line is not None and next_line is not line:
+                line = next_line
+                yield _event("line", {"html": self._line_as(next_line)})
             elif not fresh:
                 yield b": \n\n"
             for place, event in fresh:
                 seen = place
                 yield event
 
-    def _await_news(
+    def _await_events(
         self, seen: Place, line: Line | None, is_gone: Callable[[], bool]
     ) -> tuple[list[tuple[Place, bytes]], Line | None]:
         """The events after `seen` and the line, when one is new, or at the next heartbeat."""
         until = time.monotonic() + HEARTBEAT_S
-        with self._news:
+        with self._changed:
             while True:
                 fresh = [(place, event) for place, event in self._events if place > seen]
                 if fresh or self._line is not line or is_gone() or time.monotonic() >= until:
                     return fresh, self._line
-                self._news.wait(_GONE_S)
+                self._changed.wait(_GONE_S)
 
     def _start(self, newest: int) -> None:
         """Start to look, if nothing does; the lock is held."""
@@ -143,40 +143,40 @@ class Feed:
             try:
                 now = self._pool.version()
                 if now != version:
-                    self._take_news()
+                    self._take_changes()
                     version = now
                 if time.monotonic() >= line_at:
-                    self._tell(self._standing.line())
+                    self._set_line(self._standing.line())
                     line_at = time.monotonic() + _LINE_S
                 pause_s = _LOOK_S
             except errors.IndexerError:
-                self._tell(self._standing.line())
+                self._set_line(self._standing.line())
                 pause_s = _TROUBLE_S
-            with self._news:
-                self._news.wait_for(lambda: self._streams == 0, pause_s)
+            with self._changed:
+                self._changed.wait_for(lambda: self._streams == 0, pause_s)
                 if self._streams == 0:
                     self._looker = None
                     return
 
-    def _tell(self, line: Line) -> None:
-        with self._news:
+    def _set_line(self, line: Line) -> None:
+        with self._changed:
             if line != self._line:
                 self._line = line
-                self._news.notify_all()
+                self._changed.notify_all()
 
-    def _take_news(self) -> None:
+    def _take_changes(self) -> None:
         with self._pool.reader() as lookup:
             newest = changes.newest(lookup.connection)
         if newest < self._newest:
-            with self._news:
+            with self._changed:
                 self._events.clear()
                 self._newest = newest
                 self._index += 1
         elif events := self._since(self._newest):
-            with self._news:
+            with self._changed:
                 self._events.extend(((self._index, seq), event) for seq, event in events)
                 self._newest = events[-1][0]
-                self._news.notify_all()
+                self._changed.notify_all()
 
     def _newest_now(self) -> int:
         try:
@@ -193,10 +193,10 @@ class Feed:
                 return []
             count = min(_MOST_AT_ONCE, newest - seq)
             rows = [row for row in lookup.last_changes(count) if row.seq > seq]
-            told = self._changes_as(lookup, rows)
+            items = self._changes_as(lookup, rows)
         return [
             (row.seq, _event("change", {"html": html, "kind": row.kind}, row.seq))
-            for row, html in zip(rows, told, strict=True)
+            for row, html in zip(rows, items, strict=True)
         ]
 
 

@@ -14,7 +14,7 @@ from indexer.spelling import plain
 from indexer.store import browse, roots
 from indexer.store.changes import Choice
 from indexer.store.connection import Connection
-from indexer.web.site import Told, told
+from indexer.web.site import ShownChange, shown_changes
 
 _CHANGES: Final = 100
 _AT_ONCE: Final = timedelta(minutes=1)
@@ -28,7 +28,7 @@ _JOINS: Final = "; "
 class Together(Struct, frozen=True):
     """Changes of one kind, at one time and of one folder: one line."""
 
-    newest: Told
+    newest: ShownChange
     tracks: int
     is_whole: bool
     """Whether all are counted: of the last line there may be more."""
@@ -41,7 +41,7 @@ class Together(Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """As `Told.place`, of the folders."""
+        """As `ShownChange.place`, of the folders."""
         row = self.newest.row
         if not row.changed_place:
             return self.folder
@@ -49,9 +49,9 @@ class Together(Struct, frozen=True):
         return self.folder if before == self.folder else f"{before} → {self.folder}"
 
 
-def together(changes: Sequence[Told]) -> list[Together]:
+def together(changes: Sequence[ShownChange]) -> list[Together]:
     """The changes of one list, the newest first, those that belong together as one line."""
-    lines: list[list[Told]] = []
+    lines: list[list[ShownChange]] = []
     for one in changes:
         if lines and _belong_together(lines[-1][-1], one):
             lines[-1].append(one)
@@ -67,30 +67,34 @@ def together(changes: Sequence[Told]) -> list[Together]:
     ]
 
 
-def _belong_together(later: Told, earlier: Told) -> bool:
+def _belong_together(later: ShownChange, earlier: ShownChange) -> bool:
     apart = datetime.fromisoformat(later.row.at) - datetime.fromisoformat(earlier.row.at)
     return _folders(later) == _folders(earlier) and abs(apart) <= _AT_ONCE
 
 
-def _folders(one: Told) -> tuple[object, ...]:
+def _folders(one: ShownChange) -> tuple[object, ...]:
     row = one.row
     before = (row.old_root, str(row.old_path).rpartition("/")[0]) if row.changed_place else None
     return row.kind, row.root, row.path.rpartition("/")[0], before
 
 
-def of_tracks(lookup: Lookup, track_ids: Iterable[int]) -> list[Told]:
+def of_tracks(lookup: Lookup, track_ids: Iterable[int]) -> list[ShownChange]:
     """What happened to these tracks last, the newest first."""
-    return told(lookup, lookup.last_changes(_CHANGES, Choice(track_ids=tuple(track_ids))))[::-1]
+    return shown_changes(lookup, lookup.last_changes(_CHANGES, Choice(track_ids=tuple(track_ids))))[
+        ::-1
+    ]
 
 
 def of_album(
     lookup: Lookup, track_ids: Iterable[int], root_id: int, album_folder: bytes
-) -> list[Told]:
+) -> list[ShownChange]:
     """The same of an album: of its tracks, and of those that left its folder."""
     connection = lookup.connection
     ids = [*track_ids, *gone_from(connection, root_id, album_folder)]
     root = roots.name_of(connection, root_id)
-    return told(lookup, lookup.last_changes_of_album(_CHANGES, ids, root, album_folder))[::-1]
+    return shown_changes(lookup, lookup.last_changes_of_album(_CHANGES, ids, root, album_folder))[
+        ::-1
+    ]
 
 
 def gone_from(connection: Connection, root_id: int, album_folder: bytes) -> list[int]:

@@ -22,7 +22,7 @@ from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.web import finding
 from indexer.web.answers import listed
 from indexer.web.shelf import FACETS, ORDERS, Directory
-from indexer.web.site import Site, told
+from indexer.web.site import Site, shown_changes
 from indexer.web.words import iso
 
 PAGE: Final = 60
@@ -83,7 +83,7 @@ def _home(site: Site) -> str:
             "albums": browse.albums(connection, latest),
             "is_week": bool(new),
             "new_tracks": browse.count_new(connection, week),
-            "changes": told(lookup, lookup.last_changes(_FEED))[::-1],
+            "changes": shown_changes(lookup, lookup.last_changes(_FEED))[::-1],
             "newest": changes.newest(connection),
             "problems": browse.problem_counts(connection),
         }
@@ -211,7 +211,7 @@ def _artist_rows(site: Site, directory: Directory, places: range) -> Iterator[tu
 
 def _changes(site: Site) -> str:
     rows = site.pool.answer(
-        "changes", lambda lookup: told(lookup, lookup.last_changes(_CHANGES))[::-1]
+        "changes", lambda lookup: shown_changes(lookup, lookup.last_changes(_CHANGES))[::-1]
     )
     return render_template("changes.html", changes=rows)
 

@@ -17,7 +17,7 @@ from indexer.store import browse, tracks
 from indexer.store.view_rows import library_rows
 from indexer.web.answers import single
 from indexer.web.history import gone_of, of_album, of_tracks, together
-from indexer.web.site import Site, Told
+from indexer.web.site import ShownChange, Site
 
 _MOST_TRACKS: Final = 2000
 """Tracks of an album that are shown: files without tags in one folder are an album, too."""
@@ -70,7 +70,7 @@ class _Album:
         self.album = found[0] if found else None
         self.tracks: list[dict[str, Any]] = list(library_rows(connection, ids))
         self.artists = browse.artists_of(connection, ids)
-        self.changes: list[Told] = []
+        self.changes: list[ShownChange] = []
         known = tracks.by_id(connection, ids[0]) if ids else None
         if known is not None:
             folder = paths.album_folder(known.path)
@@ -187,12 +187,12 @@ def _artist_data(site: Site, number: int, kind: str) -> Response:
 
 def _track_of(
     site: Site, number: int
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Told]]:
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[ShownChange]]:
     """(what is known of it, or what it was, its changes)."""
 
     def ask(
         lookup: Lookup,
-    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[Told]]:
+    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[ShownChange]]:
         word = b"%d" % number
         shown = lookup.show(word)
         gone = lookup.gone(word) if shown is None else None

@@ -125,8 +125,8 @@ class Shelf:
 
     def _counts(self, facet: str, fitting: bytes) -> list[tuple[str, int]]:
         if facet == "genre":
-            told = {name: sum(fitting[one] for one in on) for name, on in self._genres.items()}
-            known = [(name, count) for name, count in told.items() if count]
+            counts = {name: sum(fitting[one] for one in on) for name, on in self._genres.items()}
+            known = [(name, count) for name, count in counts.items() if count]
             return sorted(known, key=lambda one: (-one[1], one[0]))
         counted = Counter(self._values[facet][place] for place, fits in enumerate(fitting) if fits)
         names = self._names[facet]

@@ -94,7 +94,7 @@ class Site:
 
     def change_items(self, lookup: Lookup, rows: list[report.ChangeRow]) -> list[str]:
         """Each change as an item of the feed."""
-        return [str(self._parts.change(one)) for one in told(lookup, rows)]
+        return [str(self._parts.change(one)) for one in shown_changes(lookup, rows)]
 
     def line_text(self, line: Line) -> str:
         """The line as it stands on the first page."""
@@ -121,7 +121,7 @@ def _version(name: str) -> str:
     return f"/static/{name}?v={hashlib.blake2b(data, digest_size=6).hexdigest()}"
 
 
-class Told(Struct, frozen=True):
+class ShownChange(Struct, frozen=True):
     """One change, in words."""
 
     row: report.ChangeRow
@@ -144,18 +144,18 @@ class Told(Struct, frozen=True):
         return f"{self.row.old_root}/{self.row.old_path} → {here}"
 
 
-def told(lookup: Lookup, rows: Sequence[report.ChangeRow]) -> list[Told]:
+def shown_changes(lookup: Lookup, rows: Sequence[report.ChangeRow]) -> list[ShownChange]:
     """These changes in words, in this order."""
     ids = list(dict.fromkeys(row.track_id for row in rows))
     known = {track[0]: track for track in view_rows.rows(lookup.connection, ids)}
-    return [_told(row, known.get(row.track_id)) for row in rows]
+    return [_shown_change(row, known.get(row.track_id)) for row in rows]
 
 
-def _told(row: report.ChangeRow, track: tuple[object, ...] | None) -> Told:
+def _shown_change(row: report.ChangeRow, track: tuple[object, ...] | None) -> ShownChange:
     if track is None:
-        return Told(row, None, None, None)
+        return ShownChange(row, None, None, None)
     title, artist, album_id = track[_TITLE], track[_ARTIST], track[_ALBUM]
-    return Told(
+    return ShownChange(
         row,
         None if title is None else str(title),
         None if artist is None else str(artist),

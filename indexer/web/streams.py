@@ -53,8 +53,8 @@ def _live(site: Site) -> Response:
         count = 0 if after is None else max(0, min(_MOST, newest - after))
         rows = lookup.last_changes(count) if count else []
         items = site.change_items(lookup, [row for row in rows if row.seq > (after or 0)])
-    told = {"line": site.line_text(site.standing.line()), "changes": items, "newest": newest}
-    return Response(msgspec.json.encode(told), 200, _HEADERS, mimetype="application/json")
+    answer = {"line": site.line_text(site.standing.line()), "changes": items, "newest": newest}
+    return Response(msgspec.json.encode(answer), 200, _HEADERS, mimetype="application/json")
 
 
 def _after() -> str:

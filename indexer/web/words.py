@@ -94,9 +94,9 @@ def clean(text: object) -> str:
 
 def short(text: object, most: int = _MOST) -> str:
     """The same, cut to what a list has room for."""
-    told = str(text)
-    cut = clean(told[:most])
-    return cut if len(told) <= most else cut + "…"
+    plain = str(text)
+    cut = clean(plain[:most])
+    return cut if len(plain) <= most else cut + "…"
 
 
 def codec(name: str | None) -> str:

@@ -78,7 +78,10 @@ def _work(site: Site, days: Kept[dict[int, int]]) -> str:
         days=_days_drawn(days.now(), now_s),
         scans=_scans_drawn(status.scans),
         io=[
-            (process, [_told(amount, age_of(process.pid)) for amount in _bytes_of(process.pid)])
+            (
+                process,
+                [_amount_text(amount, age_of(process.pid)) for amount in _bytes_of(process.pid)],
+            )
             for process in status.processes
         ],
         watches=_watches(),
@@ -136,7 +139,7 @@ def _bytes_of(pid: int) -> tuple[int | None, int | None]:
     return found.get("read_bytes"), found.get("write_bytes")
 
 
-def _told(amount: int | None, age_s: float) -> str:
+def _amount_text(amount: int | None, age_s: float) -> str:
     """Bytes a day; of a process that is younger, all of them and its age."""
     if amount is None:
         return ""
@@ -183,8 +186,8 @@ def bars(values: Sequence[tuple[str, float, str]], label: str) -> Markup:
 
 
 def _head(label: str, values: Sequence[tuple[str, float, str]]) -> Markup:
-    told = "; ".join(f"{name}: {words}" for name, value, words in values if value) or "nothing"
+    summary = "; ".join(f"{name}: {words}" for name, value, words in values if value) or "nothing"
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
         ' aria-label="{}">'
-    ).format(_WIDTH, _HEIGHT, escape(f"{label}. {told}"))
+    ).format(_WIDTH, _HEIGHT, escape(f"{label}. {summary}"))

@@ -75,8 +75,10 @@ def cut_files_told(deployment: Deployment, unheard: Collection[int]) -> Iterator
         if whole is None or os.stat(place).st_ino in unheard:
             continue
         share = os.stat(place).st_size / len(whole)
-        is_told = str(told.get(path, "")).startswith("cut short")  # not what a scrub has found
-        if share == 1 and (short is not None or is_told):
+        is_conclusive = str(told.get(path, "")).startswith(
+            "cut short"
+        )  # not what a scrub has found
+        if share == 1 and (short is not None or is_conclusive):
             yield f"{path!r} is whole, and short is {short}"
         if LEAST < share < SURE and not _ends_between_frames(place):
             if short is None or abs(short - share) > 0.1:

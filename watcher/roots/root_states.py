@@ -136,7 +136,7 @@ class Root(Struct):
         return [
             mount.folder
             for mount in self.check.mounts
-            if not filesystem.tells_changes(mount.disk.fs_type)
+            if not filesystem.reports_changes(mount.disk.fs_type)
         ]
 
     def set_scanned_at(self, now: float) -> None:
@@ -256,7 +256,7 @@ class Roots:
         own = check.mounts[0].disk.fs_type
         return (
             check.row.name in self._settings.polled
-            or not filesystem.tells_changes(own)
+            or not filesystem.reports_changes(own)
             or passes_share(check.row.path, read_mounts())
         )
 

@@ -71,8 +71,8 @@ def wave_stream(window: Window, layout: Layout, found: list[Chunk]) -> tuple[str
     if codec == "pcm":
         length = sound / block / rate if block and rate else 0.0
         return codec, Stream(length, channels * bits * rate, rate, channels, bits)
-    told = WaveFormat(code, channels, rate, byte_rate, block, per_block)  # a block is many samples
-    length = compressed_length(window, layout, found, told)
+    wave = WaveFormat(code, channels, rate, byte_rate, block, per_block)  # a block is many samples
+    length = compressed_length(window, layout, found, wave)
     mean = round(mean_bitrate(sound, length))
     bitrate = 8 * byte_rate if abs(mean - 8 * byte_rate) <= mean / 10 else mean
     return codec, Stream(length, bitrate, rate, channels, bits)

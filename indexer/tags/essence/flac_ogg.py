@@ -44,9 +44,9 @@ MARKS_LIMIT: Final = 64
 def essence_of_flac(window: Window, codec: str) -> bytes:
     """Raises UnknownSound if there are no frames."""
     head = window.peek(0, INFO_AT + INFO_SIZE)
-    told = of_stream_info(head[INFO_AT:])
-    if told:
-        return told
+    digest = of_stream_info(head[INFO_AT:])
+    if digest:
+        return digest
     begin = _first_frame(window)
     return essence.digest(codec, *essence.middle(window, [(begin, end_of_sound(window))]))
 
@@ -76,9 +76,9 @@ def essence_of_ogg(window: Window, codec: str) -> bytes:
     """Raises UnknownSound where the file does not end with pages of one stream."""
     head = window.peek(0, FLAC_INFO_AT + 34)
     if head[FIRST_PACKET:].startswith(b"\x7fFLAC"):
-        told = of_stream_info(head[FLAC_INFO_AT:])
-        if told:
-            return told
+        digest = of_stream_info(head[FLAC_INFO_AT:])
+        if digest:
+            return digest
     serial = int.from_bytes(head[14:18], "little")
     for reach in REACHES:
         at = max(window.size - reach, 0)

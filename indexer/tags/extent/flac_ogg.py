@@ -155,16 +155,16 @@ def _number(header: bytes) -> tuple[int, int]:
     return number, 4 + ones
 
 
-def _block_size(code: int, told: bytes) -> int:
-    """Samples of a frame (RFC 9639, 9.1.1); `told` are the two bytes before what follows."""
+def _block_size(code: int, code_bytes: bytes) -> int:
+    """Samples of a frame (RFC 9639, 9.1.1); `code_bytes` are the two bytes before what follows."""
     if code == 1:
         return 192
     if code <= 5:
         return 144 << code
     if code == 6:
-        return told[1] + 1
+        return code_bytes[1] + 1
     if code == 7:
-        return int.from_bytes(told) + 1
+        return int.from_bytes(code_bytes) + 1
     return 1 << code
 
 

@@ -196,11 +196,11 @@ def has_lame_tag(version: bytes) -> bool:
 
     It does from version 3.90 on, except alphas of 3.90, and only if the version is short enough.
     """
-    told = LAME_VERSION.match(version)
-    if told is None or len(version) < 20:
+    match = LAME_VERSION.match(version)
+    if match is None or len(version) < 20:
         return False
-    number = int(told[1]), int(told[2])
-    rest = version[told.end() :]
+    number = int(match[1]), int(match[2])
+    rest = version[match.end() :]
     if number < (3, 90) or (number == (3, 90) and rest[-11:-10] == b"("):
         return False
     return len(rest) >= 11

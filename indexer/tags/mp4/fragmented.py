@@ -42,7 +42,7 @@ class Run(NamedTuple):
     duration: int
 
 
-def told_length(window: Window, extends: Box, unit: int) -> float:
+def stated_length(window: Window, extends: Box, unit: int) -> float:
     """Seconds that `mehd` in a `mvex` tells, whose unit is that of the movie; 0 if none."""
     head = child(window, extends, b"mehd")
     if head is None or not unit:

@@ -76,20 +76,20 @@ def _length(window: Window, movie: Box, sound: Box, table: Box | None) -> float:
 
     The duration of a medium does not count what is in fragments; 0 and all ones mean unknown.
     """
-    unit, told = _times(window, child(window, sound, b"mdia", b"mdhd"))
-    movie_unit, movie_told = _times(window, child(window, movie, b"mvhd"))
+    unit, duration = _times(window, child(window, sound, b"mdia", b"mdhd"))
+    movie_unit, movie_duration = _times(window, child(window, movie, b"mvhd"))
     extends = child(window, movie, b"mvex")
     if extends is not None:
         number = _number(window, child(window, sound, b"tkhd"))
-        length = fragmented.told_length(window, extends, movie_unit)
+        length = fragmented.stated_length(window, extends, movie_unit)
         length = length or fragmented.found_length(window, extends, number, unit)
         if length:
             return length
     if unit:
-        told = told or _sum_of_times(window, child(window, table, b"stts"))
-        if told:
-            return told / unit
-    return movie_told / movie_unit if movie_unit else 0.0
+        duration = duration or _sum_of_times(window, child(window, table, b"stts"))
+        if duration:
+            return duration / unit
+    return movie_duration / movie_unit if movie_unit else 0.0
 
 
 def _times(window: Window, header: Box | None) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from indexer.cli import answers, status_lines
 from indexer.cli.terminal import unstyled
 from indexer.results.report import ChangeRow, Difference, ScanReport, VerifyReport
 from indexer.results.status_report import DaemonStatus, RootStatus, ScanRow, Status
-from indexer.web.site import Told
+from indexer.web.site import ShownChange
 
 DONE = ScanReport(
     seen=10_000,
@@ -179,7 +179,7 @@ def test_a_file_that_returned_to_its_place_tells_one_path() -> None:
     line = unstyled(answers.change_line(row))
     assert line.endswith("returned  usb/b.mp3")
     assert "->" not in line
-    assert Told(row, None, None, None).place == "usb/b.mp3"
+    assert ShownChange(row, None, None, None).place == "usb/b.mp3"
     elsewhere = replace(row, old_path="a.mp3")
     assert unstyled(answers.change_line(elsewhere)).endswith("returned  usb/a.mp3 -> usb/b.mp3")
 

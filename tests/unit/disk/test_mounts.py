@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 
-from indexer.disk.filesystem import tells_changes
+from indexer.disk.filesystem import reports_changes
 from indexer.disk.mounts import (
     Mount,
     can_hang,
@@ -212,7 +212,7 @@ def test_a_root_may_hang_where_a_server_has_to_answer_for_any_of_it(
 )  # fmt: skip
 def test_a_file_system_that_may_hang_is_never_watched(fs_type: str) -> None:
     assert can_hang(fs_type)
-    assert not tells_changes(fs_type)
+    assert not reports_changes(fs_type)
 
 
 @pytest.mark.parametrize("fs_type", ["ext4", "btrfs", "xfs", "tmpfs", "vfat", "zfs", "overlay"])

@@ -9,17 +9,17 @@ import pytest
 
 from indexer.errors import CannotDo
 from indexer.runs.lock import LockInfo
-from indexer.runs.stall import Life, Stall, life_of
+from indexer.runs.stall import ProcessState, Stall, state_of_process
 
 DAEMON = LockInfo(7, "daemon")
-ASLEEP = Life("S", 5, 9, "python watcher run ")
+ASLEEP = ProcessState("S", 5, 9, "python watcher run ")
 
 
 class World:
     """A daemon that can be seen, and a clock that is played."""
 
     def __init__(self) -> None:
-        self.life: Life | None = ASLEEP
+        self.life: ProcessState | None = ASLEEP
         self.now = 0.0
         self.stall = Stall(lambda _pid: self.life, lambda: self.now)
 
@@ -54,7 +54,7 @@ def test_one_that_is_stopped_is_told_with_what_lets_it_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
-    world.life = Life("T", 5, 9, "python watcher run ")
+    world.life = ProcessState("T", 5, 9, "python watcher run ")
     for now in (0.0, 5.0):
         world.at(now)
     assert said(caplog) == [
@@ -64,10 +64,14 @@ def test_one_that_is_stopped_is_told_with_what_lets_it_go_on(
 
 @pytest.mark.parametrize(
     "later",
-    [Life("S", 6, 9, ASLEEP.command), Life("S", 5, 10, ASLEEP.command), Life("R", 5, 9, "watcher")],
+    [
+        ProcessState("S", 6, 9, ASLEEP.command),
+        ProcessState("S", 5, 10, ASLEEP.command),
+        ProcessState("R", 5, 9, "watcher"),
+    ],
 )
 def test_any_sign_of_life_begins_the_waiting_anew(
-    later: Life, caplog: pytest.LogCaptureFixture
+    later: ProcessState, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
     world.at(0.0)
@@ -80,7 +84,7 @@ def test_any_sign_of_life_begins_the_waiting_anew(
 def test_a_process_that_is_unseen_or_another_programs_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for life in (None, Life("S", 5, 9, "/sbin/init ")):
+    for life in (None, ProcessState("S", 5, 9, "/sbin/init ")):
         world = World()
         world.life = life
         for now in (0.0, 5.0, 500.0):
@@ -95,13 +99,13 @@ def test_a_daemon_that_waits_for_workers_is_waited_for(caplog: pytest.LogCapture
     assert len(said(caplog)) == 1
 
 
-def test_the_life_of_a_process_is_what_the_kernel_tells() -> None:
-    first = life_of(os.getpid())
+def test_the_state_of_a_process_is_read_from_the_kernel() -> None:
+    first = state_of_process(os.getpid())
     assert first is not None
     assert not first.is_stopped
     assert "python" in first.command
     time.sleep(0.001)
-    later = life_of(os.getpid())
+    later = state_of_process(os.getpid())
     assert later is not None
     assert later.switches > first.switches
-    assert life_of(2**22 + 1) is None
+    assert state_of_process(2**22 + 1) is None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from indexer.results.report import ChangeRow
 from indexer.web.history import Together, together
-from indexer.web.site import Told
+from indexer.web.site import ShownChange
 
 
 def change(
     number: int, path: str, kind: str = "added", *, at: str = "12:00:00", old: str | None = None
-) -> Told:
+) -> ShownChange:
     row = ChangeRow(
         seq=number, at=f"2026-11-24T{at}Z", kind=kind, track_id=number, root="Music", path=path,
         old_root=None if old is None else "Music", old_path=old,
     )  # fmt: skip
-    return Told(row, None, None, None)
+    return ShownChange(row, None, None, None)
 
 
 def shown(lines: list[Together]) -> list[tuple[str, int, str]]:

@@ -15,7 +15,7 @@ from indexer.settings import Settings
 from indexer.store import browse, tracks
 from indexer.web.app import app_of
 from indexer.web.site import Site
-from indexer.web.work import _told
+from indexer.web.work import _amount_text
 from tests.corpus import plant, tagged
 
 
@@ -61,10 +61,10 @@ def test_tracks_and_changes_are_counted_after_a_change_only(
 
 def test_what_a_young_process_wrote_is_not_called_that_of_a_day() -> None:
     thin = "\N{NARROW NO-BREAK SPACE}"
-    assert _told(5_000_000, 480) == f"5.0{thin}MB in 8{thin}min"
-    assert _told(5_000_000, 2 * 86_400) == f"2.5{thin}MB a day"
-    assert _told(0, 30) == f"0{thin}B in 30{thin}s"
-    assert _told(None, 480) == ""
+    assert _amount_text(5_000_000, 480) == f"5.0{thin}MB in 8{thin}min"
+    assert _amount_text(5_000_000, 2 * 86_400) == f"2.5{thin}MB a day"
+    assert _amount_text(0, 30) == f"0{thin}B in 30{thin}s"
+    assert _amount_text(None, 480) == ""
 
 
 def test_an_album_that_moved_has_one_line_for_all_of_its_tracks(site: Site, tmp_path: Path) -> None:
