@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer import errors, places
-from indexer.engine.coordinator import RunCoordinator, coordinating, telling_others
+from indexer.engine.coordinator import RunCoordinator, coordinating, waiting_for_commands
 from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup, Stop, never
@@ -154,7 +154,7 @@ class Library(Lookup):
             "rebuild",
             stop=stop,
             group_may=self._settings.group is not None,
-            busy=telling_others(),
+            busy=waiting_for_commands(),
         )
         if lock is None and stop():
             raise errors.Interrupted("stopped while waiting for another command; nothing was done")
@@ -298,7 +298,7 @@ class Library(Lookup):
         check_first_roots(self._settings, [path], "indexer roots add")
         with self._dispatching("roots", never) as dispatcher:
             root = root_at(dispatcher.connection, self._settings, path, name)
-            self._tell_daemon(dispatcher, root)
+            self._wake_daemon(dispatcher, root)
             return self._root_status(dispatcher.connection, root)
 
     def remove_root(self, name: str) -> report.RootRemoved:
@@ -343,7 +343,7 @@ class Library(Lookup):
             root = named(roots.watched(dispatcher.connection), name)
             with write_transaction(dispatcher.connection):
                 acceptance.accept_disks(dispatcher.connection, root)
-            self._tell_daemon(dispatcher, root)
+            self._wake_daemon(dispatcher, root)
             return self._root_status(dispatcher.connection, root)
 
     def backup(self, target: Path) -> int:
@@ -410,7 +410,7 @@ class Library(Lookup):
 
         check_answers(self._settings)
 
-    def _tell_daemon(self, dispatcher: RunCoordinator, root: RootRow) -> None:
+    def _wake_daemon(self, dispatcher: RunCoordinator, root: RootRow) -> None:
         if dispatcher.beside_daemon:
             hint = Hint(root.id, recursive=True)
             enqueue_hints(dispatcher.connection, self._database, [hint])

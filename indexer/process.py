@@ -31,9 +31,9 @@ _M_ARENA_MAX: Final = -8  # <malloc.h>
 _SELDOM: Final = 10_000
 """New objects between two runs of the cycle collector; a run makes no cycles. Measured: 5 of 57 us
 that writing a file's row takes, with Python's own 700."""
-_A_BEAT: Final = 0.4
-"""How much of the waiting time one wake-up takes back. A guess: NFS tries again every 5 s, CIFS
-every 10."""
+_WAKEUP_SHARE: Final = 0.4
+"""The fraction of `patience_s` that one wake-up subtracts from the time without progress. A guess:
+NFS tries again every 5 s, CIFS every 10."""
 _SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)
 _MOST_S: Final = 1.0
 """How long a process that is told to end may take, if it does not wait for a disk. A guess."""
@@ -235,7 +235,7 @@ def share_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-class Pulse:
+class ProgressProbe:
     """Whether a process makes progress, seen from outside.
 
     One that waits in the kernel for a server gets no processor time, nor does it want any. What is
@@ -246,8 +246,8 @@ class Pulse:
         self._pid = pid
         self._seen = self._look()
 
-    def beats(self) -> bool:
-        """Whether it has run since the last call, or wants to now."""
+    def has_progressed(self) -> bool:
+        """Whether it has run since the last call, or is runnable now."""
         seen = self._look()
         before, self._seen = self._seen, seen
         return seen[0] == "R" or seen[1:] != before[1:]
@@ -272,7 +272,7 @@ class Standstill:
     """How long a process has made no progress. Being woken only to try again is no progress."""
 
     def __init__(self, pid: int) -> None:
-        self._pulse = Pulse(pid)
+        self._probe = ProgressProbe(pid)
         self._still_s = 0.0
 
     def end(self) -> None:
@@ -282,8 +282,8 @@ class Standstill:
     def lasts(self, elapsed_s: float, patience_s: float) -> bool:
         """Add elapsed time; whether the process has stood still for longer than `patience_s`."""
         self._still_s += elapsed_s
-        if self._pulse.beats():
-            self._still_s = max(0.0, self._still_s - _A_BEAT * patience_s)
+        if self._probe.has_progressed():
+            self._still_s = max(0.0, self._still_s - _WAKEUP_SHARE * patience_s)
         return self._still_s >= patience_s
 
 
@@ -294,12 +294,14 @@ def end_process(process: Popen[bytes]) -> int | None:
     stay for days, until the server answers or the disk is unmounted.
     """
     process.kill()
-    pulse = Pulse(process.pid)
+    probe = ProgressProbe(process.pid)
     killed = time.monotonic()
     while (status := process.poll()) is None:
         time.sleep(_PAUSE_S)
         waited_s = time.monotonic() - killed
-        if waited_s > _MOST_S or (waited_s > _STUCK_S and pulse.is_stuck and not pulse.beats()):
+        if waited_s > _MOST_S or (
+            waited_s > _STUCK_S and probe.is_stuck and not probe.has_progressed()
+        ):
             leave_process(process)
             return None
     return status

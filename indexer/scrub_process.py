@@ -78,7 +78,7 @@ def main() -> int:
                 days=order.days,
                 listener=None,
                 stop=lambda: stopped or time.monotonic() >= until,
-                lets_go=True,
+                releases_disks=True,
             ).run(order.places)
     except errors.IndexerError as error:
         sys.stderr.write(f"{error}\n")

@@ -39,8 +39,8 @@ from indexer.store.roots import RootRow
 from indexer.store.scrubs import Scrub
 
 _HASH_SIZE: Final = 16
-_NAP_S: Final = 0.2
-_SHORTEST_NAP_S: Final = 0.05
+_SLEEP_S: Final = 0.2
+_SHORTEST_SLEEP_S: Final = 0.05
 """A shorter wait is left until the next pieces have added to it: a sleep takes some milliseconds
 more than it should, which for each of many small files took longer than reading them."""
 SETTLED_S: Final = 3.0
@@ -140,9 +140,9 @@ class Scrubber:
         listener: Listener | None,
         stop: Callable[[], bool],
         settled_s: float = SETTLED_S,
-        lets_go: bool = False,
+        releases_disks: bool = False,
     ) -> None:
-        """`lets_go`: no disk is held while nothing is read; for a daemon."""
+        """`releases_disks`: no disk is held while nothing is read; for a daemon."""
         self._settings = settings
         self.use(connection)
         self._before_ms = _now_ms() - days * _DAY_MS
@@ -150,7 +150,7 @@ class Scrubber:
         self._listener = listener
         self._stop = stop
         self._settled_s = settled_s
-        self._lets_go = lets_go
+        self._releases_disks = releases_disks
         self._held: OpenRoots | None = None
         self._watched: dict[int, RootRow] = {}
         self._on_shares: set[int] = set()
@@ -183,7 +183,7 @@ class Scrubber:
         if scrubs.has_strange(self._connection):
             with write_transaction(self._connection):
                 scrubs.drop_strange(self._connection)
-        if not self._lets_go:
+        if not self._releases_disks:
             self._held = open_roots(
                 self._connection, watched, follow_links=self._settings.follow_links
             )
@@ -246,7 +246,7 @@ class Scrubber:
 
     def _scrub(self, known: IndexedFile) -> None:
         """Read one file, if its disk is there, and write down what was found."""
-        self._beat(known)
+        self._report_progress(known)
         before = scrubs.get(self._connection, known.id)
         try:
             found = None if self._is_young(known) else self._read(known, before)
@@ -316,19 +316,19 @@ class Scrubber:
     def _rest(self, known: IndexedFile, size: int) -> None:
         """Keep the rate, and look whether to stop meanwhile."""
         wait_s = self._pace.wait_s(size, time.monotonic())
-        self._beat(known)
-        if wait_s < _SHORTEST_NAP_S:
+        self._report_progress(known)
+        if wait_s < _SHORTEST_SLEEP_S:
             return
         until = time.monotonic() + wait_s
         while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _NAP_S))
-            self._beat(known)
+            time.sleep(min(left, _SLEEP_S))
+            self._report_progress(known)
 
     def _check_wanted(self) -> None:
         if self._stop():
             raise errors.Interrupted("stopped; what was checked stays so")
 
-    def _beat(self, known: IndexedFile) -> None:
+    def _report_progress(self, known: IndexedFile) -> None:
         self._check_wanted()
         if self._listener is not None:
             self._listener(

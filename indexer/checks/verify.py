@@ -47,7 +47,7 @@ from indexer.store.work import pending
 from indexer.store.work.covered import covers
 from indexer.walk import Unlisted, Unseen, look, walk
 
-_BEAT_FILES: Final = 512
+_REPORT_EVERY_FILES: Final = 512
 _EVERY: Final = 1 << 62
 """A rebuild's id above all others: no file was read for it."""
 
@@ -206,7 +206,7 @@ class Verifier:
         found = walk(tree, b"", self._path_filter)
         as_pairs = _EVERY if deep else 0
         looked = self._artwork.scan_of(tree)
-        for item in compare(found, rows, as_pairs, (), at_once=_BEAT_FILES):
+        for item in compare(found, rows, as_pairs, (), at_once=_REPORT_EVERY_FILES):
             looked.note(item)
             if isinstance(item, Same):
                 self._count(tree, item.files)
@@ -228,8 +228,8 @@ class Verifier:
 
     def _count(self, tree: Tree, files: int) -> None:
         before, self._checked = self._checked, self._checked + files
-        if before // _BEAT_FILES != self._checked // _BEAT_FILES:
-            self._beat(tree)
+        if before // _REPORT_EVERY_FILES != self._checked // _REPORT_EVERY_FILES:
+            self._report_progress(tree)
 
     def _mismatch(
         self, tree: Tree, path: bytes, entry: Entry | None, known: IndexedFile | None
@@ -312,8 +312,8 @@ class Verifier:
         """Read all known pictures and playlists again, and compare them with what is known."""
         trees = dict(open_trees.trees)
         try:
-            beat = partial(self._beat, next(iter(trees.values()), None))
-            for tree, path, kind, detail in self._artwork.wrong_pictures(trees, beat):
+            report_progress = partial(self._report_progress, next(iter(trees.values()), None))
+            for tree, path, kind, detail in self._artwork.wrong_pictures(trees, report_progress):
                 if tree is not None:
                     yield _Mismatch(tree, path, kind, detail)
         except errors.RootSilent as error:
@@ -332,7 +332,7 @@ class Verifier:
             for part, readings in pool.map_unordered(chunks):
                 by_path = {same.entry.path: same for same in part}
                 self._read += len(readings)
-                self._beat(part[0].tree)
+                self._report_progress(part[0].tree)
                 if any(reading.waiting is Waiting.SILENT for reading in readings):
                     tree = part[0].tree
                     open_trees.lose(root_silent(tree.path, "does not answer", tree.root_id))
@@ -390,7 +390,7 @@ class Verifier:
         timeout_s, memory_mb = self._settings.reader_timeout, self._settings.worker_memory
         return ReaderPool(workers, timeout_s, memory_mb=memory_mb)
 
-    def _beat(self, tree: Tree | None) -> None:
+    def _report_progress(self, tree: Tree | None) -> None:
         if self._stop():
             raise errors.Interrupted("stopped before everything was compared; nothing was proved")
         if self._listener is not None:

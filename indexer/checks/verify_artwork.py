@@ -120,11 +120,11 @@ class ArtworkVerifier:
             yield None, b"", "artwork", f"{owner.kind} {self._name_of(owner)}: {detail}"
 
     def wrong_pictures(
-        self, trees: Mapping[int, Tree], beat: Callable[[], None]
+        self, trees: Mapping[int, Tree], report_progress: Callable[[], None]
     ) -> Iterator[Difference]:
         """Pictures and playlists with other bytes than the index knows for their stamp.
 
-        `beat` is called now and then, and may raise. Raises RootSilent.
+        `report_progress` is called now and then, and may raise. Raises RootSilent.
         """
         readers = SidecarReaders(
             ThumbnailCache(self._settings.artwork_folder),
@@ -142,7 +142,7 @@ class ArtworkVerifier:
                     if one is not None:
                         previous[one[0]] = one[2]
                         readers.submit([self._job(trees[one[0].root_id], one)])
-                beat()
+                report_progress()
                 for job, reading in readers.step(_WAIT_S):
                     tree = trees[job.key.root_id]
                     detail = _wrong(tree, job, reading, previous.pop(job.key))

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from indexer import errors
-from indexer.engine.handover import Completed, Handover, Request, Stop, completed, tell_empty
+from indexer.engine.handover import Completed, Handover, Request, Stop, completed, log_empty
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener, Progress
@@ -130,13 +130,13 @@ class RunCoordinator:
         """Wait for workers, as for the tags: what a scan ends with is the same in both engines."""
         from indexer.queue.dispatch.run import QueuedRun  # late: it imports redis and rq
 
-        def tell(chosen: int, waiting: int) -> None:
+        def report_progress(chosen: int, waiting: int) -> None:
             if listener is not None:
                 listener(_artwork_progress(chosen, waiting))
 
         run = QueuedRun(self.connection, self._settings, listener=listener, stop=stop)
         try:
-            run.await_artwork(tell)
+            run.await_artwork(report_progress)
         finally:
             run.close()
 
@@ -248,7 +248,7 @@ class RunCoordinator:
                     from indexer.readers.artwork import purge  # late: once a day
 
                     purge(self.connection, self._settings)
-                tell_empty(
+                log_empty(
                     self.connection, (root for root in request.roots if root.id in open_trees.trees)
                 )
             return offline, result
@@ -338,7 +338,7 @@ def coordinating(
         role,
         stop=stop,
         group_may=settings.group is not None,
-        busy=telling_others(),
+        busy=waiting_for_commands(),
     )
     if lock is None and stop():
         raise errors.Interrupted("stopped while waiting for another command; nothing was done")
@@ -370,7 +370,7 @@ def coordinating(
             dispatcher.close()
 
 
-def telling_others() -> Callable[[LockInfo], bool]:
+def waiting_for_commands() -> Callable[[LockInfo], bool]:
     """For `wait_for_lock`: other commands are waited for and told once, a daemon is not."""
     logged: set[int] = set()
 

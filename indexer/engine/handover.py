@@ -101,7 +101,7 @@ class Handover:
         if is_over:  # else the daemon continues and ends it
             with write_transaction(self._connection):
                 scans.end(self._connection, self.run_id, time.time_ns() // 1_000_000)
-            tell_empty(
+            log_empty(
                 self._connection, (root for root in request.roots if root.id in open_trees.trees)
             )
         seconds = time.monotonic() - started
@@ -161,7 +161,7 @@ def completed(
     return Completed(result, tuple(offline))
 
 
-def tell_empty(connection: Connection, looked_at: Iterable[RootRow]) -> None:
+def log_empty(connection: Connection, looked_at: Iterable[RootRow]) -> None:
     """Warn of roots that look as if their disk were not mounted."""
     for root in looked_at:
         if roots.never_had_music(connection, root.id):

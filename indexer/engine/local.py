@@ -206,7 +206,7 @@ class LocalEngine:
                 keep_folders=not self._is_patient,
                 times=self._times_for(hint),
             ),
-            beat=lambda: self._beat(hint),
+            keep_on=lambda: self._report_progress(hint),
             unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),
         )
 
@@ -370,7 +370,7 @@ class LocalEngine:
             self.result.interrupted = True
         return self.result.interrupted
 
-    def _beat(self, hint: Hint) -> bool:
+    def _report_progress(self, hint: Hint) -> bool:
         """Report the progress of a scan; False if it should stop."""
         self._progress.report(self._trees[hint.root_id].name)
         for scan in self._progress.scans:

@@ -72,7 +72,7 @@ class GenerationTracker:
         if scan_id and not counted.waits_for(self._context.connection, scan_id):
             with write_transaction(self._context.connection):
                 scans.end(self._context.connection, scan_id, now_ms())
-            self._context.queues.forget_scan(generation)
+            self._context.queues.drop_scan(generation)
         wake(self._context.settings.db)
         context, kinds = self._context, kinds_wanted(self._context.settings)
         # last, so that no trouble with it keeps a run open

@@ -77,11 +77,11 @@ def _write(
 
     def follow(written: Written) -> None:
         answered_too.update(run_counts.count_chunks(connection, [(row, ready)], [written]))
-        links = links_of_batch(connection, ready, met, everything=origin.everything)
+        links = links_of_batch(connection, ready, known_inodes, everything=origin.everything)
         enqueue_links(connection, links | replaced, now_ms())
 
     connection = context.connection
-    met = tracks.inodes_met(connection, [one.entry.stamp.inode for one in ready.findings])
+    known_inodes = tracks.inodes_met(connection, [one.entry.stamp.inode for one in ready.findings])
     replaced = links_of_replaced(connection, ready, everything=origin.everything)
     rows = Rows(connection, {tree.root_id: tree.name for tree in open_trees.trees.values()})
     tune(connection, seeding=origin.everything)

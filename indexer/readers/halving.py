@@ -182,7 +182,7 @@ class PendingChunks(Generic[T]):
             piece.job.pieces += 1
             return None
         if piece.failures == 0:
-            self._blame(piece)
+            self._record_crash(piece)
             return None
         kind = ProblemKind.ENVIRONMENT if is_machines else ProblemKind.CONTENT
         problem = Problem(kind, f"the reader {how} twice on this file")
@@ -200,10 +200,10 @@ class PendingChunks(Generic[T]):
             if start < stop:
                 self._leftovers.append(Piece(piece.job, start, stop))
                 piece.job.pieces += 1
-        self._blame(Piece(piece.job, place, place + 1))
+        self._record_crash(Piece(piece.job, place, place + 1))
 
-    def _blame(self, piece: Piece[T]) -> None:
-        """A single file has failed once."""
+    def _record_crash(self, piece: Piece[T]) -> None:
+        """Count the first failure of a single file, and try it again later."""
         piece.failures = 1
         chunk = piece.chunk
         for path in chunk.paths:

@@ -138,7 +138,7 @@ class ReaderPool(Closable):
             self._forget(reader)
             reader.kill()
         for reader in readers:
-            reader.bury()
+            reader.reap()
         return [piece for reader in lived for piece in reader.pieces]
 
     def fileno(self) -> int:
@@ -226,7 +226,7 @@ class ReaderPool(Closable):
 
     def _start(self) -> ReaderProcess:
         try:
-            reader = ReaderProcess(self._command, self._memory_mb, heard_s=self._waited_s)
+            reader = ReaderProcess(self._command, self._memory_mb, last_answer_s=self._waited_s)
         except OSError as error:
             raise CannotDo(
                 f"cannot start a reader process ({error}): free memory or processes, or give"
@@ -239,7 +239,7 @@ class ReaderPool(Closable):
         if not reader.outbox:
             self._selector.register(reader.chunks, selectors.EVENT_WRITE, reader)
         if not reader.pieces:
-            reader.heard_s = self._waited_s
+            reader.last_answer_s = self._waited_s
         reader.pieces.append(piece)
         reader.send(_encode(piece.chunk))
 
@@ -258,7 +258,7 @@ class ReaderPool(Closable):
             if key.fd == reader.chunks:
                 if reader.write_on():
                     self._selector.unregister(reader.chunks)
-                reader.heard_s = self._waited_s
+                reader.last_answer_s = self._waited_s
                 continue
             frames = reader.read_on()
             for frame in frames or ():
@@ -278,13 +278,13 @@ class ReaderPool(Closable):
         """Whether a reader has been silent for too long; what it waits for a processor is extra."""
         if reader.outbox or not (reader.pieces or not reader.born):
             return False
-        silent_s = self._waited_s - reader.heard_s
+        silent_s = self._waited_s - reader.last_answer_s
         return silent_s > limit_s / _EARLY and silent_s - reader.starved_s(self._waited_s) > limit_s
 
     def _take_frame(
         self, reader: ReaderProcess, frame: bytes, work: PendingChunks[T]
     ) -> Iterator[ChunkJob[T]]:
-        reader.heard_s = self._waited_s
+        reader.last_answer_s = self._waited_s
         reader.born = True
         self._stillborn = 0
         if frame:
@@ -317,7 +317,7 @@ class ReaderPool(Closable):
         self._forget(reader)
         piece = reader.pieces.popleft()
         reader.kill()
-        reader.bury()
+        reader.reap()
         self._silent[piece.chunk.root_path] = (time.monotonic() + _SILENT_S, reader.process)
         if self._witness is not None:
             self._witness.left(piece)
@@ -337,7 +337,7 @@ class ReaderPool(Closable):
         at = reader.place_at_hand if reader.pieces else None
         if how is not None:
             reader.kill()
-        ended = reader.bury()
+        ended = reader.reap()
         if how is None:
             how = f"died ({ended})"
         if not reader.born:

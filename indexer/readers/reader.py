@@ -54,10 +54,10 @@ def main(read: Read = read_track) -> None:
 
     def beat(place: int) -> None:
         AT_HAND.pack_into(at_hand, 0, answered, place + 1)
-        answers.beat()
+        answers.send_heartbeat_if_due()
 
     try:
-        answers.alive()
+        answers.send_heartbeat()
         with collector_relaxed():
             while (block := _receive(chunks)) is not None:
                 answer = chunk_to_readings(block, read, beat)
@@ -81,12 +81,12 @@ class _Answers:
         self._file.flush()
         self._sent_s = time.monotonic()
 
-    def alive(self) -> None:
+    def send_heartbeat(self) -> None:
         self.send(b"")
 
-    def beat(self) -> None:
+    def send_heartbeat_if_due(self) -> None:
         if time.monotonic() - self._sent_s > ALIVE_EVERY_S:
-            self.alive()
+            self.send_heartbeat()
 
 
 def _receive(file: BinaryIO) -> bytes | None:

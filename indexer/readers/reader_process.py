@@ -21,18 +21,18 @@ _PIPE_BYTES: Final = 1024 * 1024
 """Pipe size for answers that are not collected yet; Linux gives 64 KB, and limits the sum of a
 user's larger pipes."""
 
-_PULSE_S: Final = 0.05
+_PROGRESS_S: Final = 0.05
 """Pause between two checks of its progress."""
 
 
 class ReaderProcess:
     """One reader process, the pipes to it, and the pieces that it has not answered yet.
 
-    `born` once it has sent anything; `heard_s` is the pool's time when it last did; `outbox` is
-    what is still to be written to it.
+    `born` once it has sent anything; `last_answer_s` is the pool's time when it last did, be it a
+    heartbeat; `outbox` is what is still to be written to it.
     """
 
-    def __init__(self, command: Sequence[str], memory_mb: int, heard_s: float) -> None:
+    def __init__(self, command: Sequence[str], memory_mb: int, last_answer_s: float) -> None:
         """Raises OSError where no process can be started."""
         environment = dict(os.environ)
         beside = [str(Path(__file__).parents[2]), *filter(None, [environment.get("PYTHONPATH")])]
@@ -63,11 +63,11 @@ class ReaderProcess:
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.pieces: deque[Piece[Any]] = deque()
         self.born = False
-        self.heard_s = heard_s
+        self.last_answer_s = last_answer_s
         self._is_killed = False
         self._standstill = Standstill(self.process.pid)
-        self._looked_s = heard_s
-        self._starved_since_s = self._starved_at_s = heard_s
+        self._looked_s = last_answer_s
+        self._starved_since_s = self._starved_at_s = last_answer_s
         self._delay_s = self._starved_s = 0.0
         self.outbox = bytearray()
         self._inbox = bytearray()
@@ -114,7 +114,7 @@ class ReaderProcess:
             del self._inbox[:end]
         return frames
 
-    def bury(self) -> str:
+    def reap(self) -> str:
         """Close the pipes and reap the process; how it ended."""
         self._at_hand.close()
         for pipe in self._pipes:
@@ -136,11 +136,11 @@ class ReaderProcess:
 
     def stands_still(self, now_s: float, patience_s: float) -> bool:
         """Whether it has made no progress for `patience_s`, by the pool's time: it is blocked."""
-        if self.heard_s > self._looked_s:
+        if self.last_answer_s > self._looked_s:
             self._standstill.end()
-            self._looked_s = self.heard_s
+            self._looked_s = self.last_answer_s
         elapsed_s = now_s - self._looked_s
-        if elapsed_s < _PULSE_S:
+        if elapsed_s < _PROGRESS_S:
             return False
         self._looked_s = now_s
         return self._standstill.lasts(elapsed_s, patience_s)
@@ -151,8 +151,8 @@ class ReaderProcess:
         By the pool's time, which is `now_s`. It is this machine's fault, not that of a file.
         """
         delay_s = run_delay_s(self.process.pid)
-        if self._starved_since_s != self.heard_s:
-            self._starved_since_s = self.heard_s
+        if self._starved_since_s != self.last_answer_s:
+            self._starved_since_s = self.last_answer_s
             self._starved_s = 0.0
         else:
             self._starved_s += min(delay_s - self._delay_s, now_s - self._starved_at_s)

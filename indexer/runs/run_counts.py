@@ -89,14 +89,14 @@ def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written
         _count_reading(numbers, finding, -1)
     marks = scans.aside(connection, row.scan_id)
     if marks:
-        met = [one for one in batch.findings if mark(batch.root_id, one.entry.path) in marks]
+        set_aside = [one for one in batch.findings if mark(batch.root_id, one.entry.path) in marks]
         outcomes = _outcomes(written)
-        for finding in met:
+        for finding in set_aside:
             path = finding.entry.path
             if path in outcomes:
                 numbers[str(outcomes[path])] -= 1
                 _count_reading(numbers, finding, -1)
-        names = {finding.entry.path for finding in met}
+        names = {finding.entry.path for finding in set_aside}
         left, _ = counted.take_from(connection, row.scan_id, batch.root_id, names)
         numbers["pending"] -= left
         held = _files_of(written.held)

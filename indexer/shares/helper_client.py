@@ -61,27 +61,27 @@ class Helper:
         environment = dict(os.environ)
         beside = [str(Path(__file__).parents[2]), *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(beside)
-        ours, theirs = socket.socketpair()
+        own_end, helper_end = socket.socketpair()
         # Ctrl-C in the first moments must not hit a helper that does not ignore it yet.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*HELPER, str(os.getpid()), str(theirs.fileno())],
+                [*HELPER, str(os.getpid()), str(helper_end.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd="/",  # a working folder keeps a disk from being unmounted
                 env=environment,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(helper_end.fileno(),),
             )
         except OSError as error:
-            ours.close()
+            own_end.close()
             what = f"cannot be accessed, since no process can be started ({error})"
             raise Silent(what) from None
         finally:
-            theirs.close()
+            helper_end.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        ours.settimeout(0)
-        self._socket = ours
+        own_end.settimeout(0)
+        self._socket = own_end
         self._standstill = Standstill(self.process.pid)
 
     def ask(

@@ -51,14 +51,14 @@ def spread_folders(connection: Connection, *, for_artwork: bool) -> bool:
 
 def _concerned(connection: Connection, folders: Iterable[_Place]) -> set[Owner]:
     owners: set[Owner] = set()
-    met: set[_Place] = set()
+    seen: set[_Place] = set()
     """Folders above that were asked already."""
     for root_id, folder in folders:
         owners.update(_in_folder(connection, root_id, folder))
         for above in _from_here_up(folder):
-            if (root_id, above) in met:
+            if (root_id, above) in seen:
                 break
-            met.add((root_id, above))
+            seen.add((root_id, above))
             owners.update(artwork.owners_in(connection, root_id, above))
             owners.update(_only_ones_below(connection, root_id, above))
     return owners

@@ -29,13 +29,13 @@ def links_of(connection: Connection, disk_id: int, inode: int, stamp: Stamp | No
 
 
 def links_of_batch(
-    connection: Connection, batch: Batch, met: Collection[int], *, everything: bool
+    connection: Connection, batch: Batch, known_inodes: Collection[int], *, everything: bool
 ) -> set[Link]:
-    """Likewise for all files of a written batch; `met` are the inodes that had rows before.
+    """Likewise for all files of a written batch; `known_inodes` are those that had rows before.
 
     Without the batch's own files: an unreadable one keeps its row, which has the old stamp.
     """
-    entries = [one.entry for one in batch.findings if one.entry.stamp.inode in met]
+    entries = [one.entry for one in batch.findings if one.entry.stamp.inode in known_inodes]
     links = links_of_entries(connection, batch.root_id, entries, everything=everything)
     return links - {(batch.root_id, finding.entry.path) for finding in batch.findings}
 

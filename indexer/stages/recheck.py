@@ -121,16 +121,21 @@ class Recheck:
         found = [entry.path for entry in entries]
         heard_of = tracks.heard_of(self._connection, batch.root_id, found)
         inodes = [entry.stamp.inode for entry in entries]
-        met = tracks.inodes_met(self._connection, inodes)
+        known_inodes = tracks.inodes_met(self._connection, inodes)
         alike = self._alike(findings)
-        if not heard_of and not met and not alike:  # nearly always in a seed
+        if not heard_of and not known_inodes and not alike:  # nearly always in a seed
             new = [one for one in findings if one.track is not None and one.problem is None]
             if len(new) == len(findings):
                 return new, []
         new = []
         others: list[Finding] = []
         for one, path, inode in zip(findings, found, inodes, strict=True):
-            known = one.track is None or one.problem is not None or path in heard_of or inode in met
+            known = (
+                one.track is None
+                or one.problem is not None
+                or path in heard_of
+                or inode in known_inodes
+            )
             known = known or path in alike
             (others if known else new).append(one)
         return new, others

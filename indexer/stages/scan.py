@@ -35,7 +35,7 @@ from indexer.walk import (
     walk,
 )
 
-_BEAT_FILES: Final = 512
+_REPORT_EVERY_FILES: Final = 512
 _AS_TEXT_BYTES: Final = 160
 """What a file's stamp takes as JSON; its path takes three times its bytes at the most (U+FFFD, and
 base64 beside it)."""
@@ -96,7 +96,7 @@ class Scan:
     missing once everything that may have moved was inserted; `unlisted` are folders that could
     not be listed and names that could not be looked at, with their problems; `resolved_problems`
     are paths whose problem is over; `sidecars` has the files beside the music that differ from
-    their rows. `beat` is called every few hundred files; when it answers
+    their rows. `keep_on` is called every few hundred files; when it answers
     False the scan stops where it is. `unfinished` are files that are known to be written just now:
     they are not planned, and stand in `left_open`.
     """
@@ -109,13 +109,13 @@ class Scan:
         path_filter: PathFilter,
         options: ScanOptions,
         *,
-        beat: Callable[[], bool] = lambda: True,
+        keep_on: Callable[[], bool] = lambda: True,
         unfinished: frozenset[bytes] = frozenset(),
     ) -> None:
         self.hint = hint
         self.seen = 0
         self._looked = 0
-        """Files and folders, which makes the beats: folders without files take time, too."""
+        """Files and folders, to report progress by: folders without files take time, too."""
         self.to_read = 0
         self.unchanged = 0
         self.vanished: list[int] = []
@@ -128,7 +128,7 @@ class Scan:
         self._options = options
         self._chunk_files = options.chunk_files
         self._is_first = tracks.is_empty(connection)
-        self._beat = beat
+        self._keep_on = keep_on
         self._unfinished = unfinished
         self.sidecars = SidecarScan(connection, self._tree, hint, path_filter, unfinished)
         self.left_open: list[bytes] = []
@@ -156,8 +156,8 @@ class Scan:
         unread: list[Entry] = []
         folder = b""
         for item in self._compared(open_problems):
-            if self._counts_to_a_beat(item):
-                if not self._beat():
+            if self._is_due_to_report(item):
+                if not self._keep_on():
                     return
                 yield from self._breaths()
             if isinstance(item, Pair):
@@ -192,7 +192,7 @@ class Scan:
         folder = b""
         recursive = self.hint.recursive
         for item in walk(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
-            if self._counts_to_a_beat(item) and not self._beat():
+            if self._is_due_to_report(item) and not self._keep_on():
                 return
             if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
@@ -241,8 +241,8 @@ class Scan:
         self._bytes = own_bytes
         return files > 0
 
-    def _counts_to_a_beat(self, item: Compared | Same | Run) -> bool:
-        """Count what was seen; whether it is time for another beat."""
+    def _is_due_to_report(self, item: Compared | Same | Run) -> bool:
+        """Count what was seen; whether progress is to be reported."""
         files = 0
         if isinstance(item, Same):
             files = item.files
@@ -253,7 +253,7 @@ class Scan:
             files = len(item.files)
         self.seen += files
         before, self._looked = self._looked, self._looked + files + isinstance(item, Listed)
-        return before // _BEAT_FILES != self._looked // _BEAT_FILES
+        return before // _REPORT_EVERY_FILES != self._looked // _REPORT_EVERY_FILES
 
     def _breaths(self) -> Iterator[Plan]:
         if self._options.breathes:
@@ -343,7 +343,7 @@ class Scan:
             rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
         found = walk(self._tree, folder, self._path_filter, recursive=recursive)
         reread = self.hint.reread
-        yield from compare(found, rows, reread, troubled, at_once=_BEAT_FILES)
+        yield from compare(found, rows, reread, troubled, at_once=_REPORT_EVERY_FILES)
 
     def _compared_name(self, path: bytes) -> Iterator[Compared]:
         if self._tree.is_offline(path):

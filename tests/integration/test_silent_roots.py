@@ -160,18 +160,18 @@ def test_a_proof_leaves_a_root_out_that_goes_silent_and_says_so(
     assert both.verify(deep=deep).ok
 
 
-@pytest.mark.parametrize("lets_go", [False, True], ids=["a command", "a daemon"])
+@pytest.mark.parametrize("releases_disks", [False, True], ids=["a command", "a daemon"])
 def test_a_scrub_leaves_a_root_out_that_goes_silent_and_reads_the_others(
-    lets_go: bool, both: Library, settings: Settings, nas: Nas
+    releases_disks: bool, both: Library, settings: Settings, nas: Nas
 ) -> None:
     both.scan()
-    report = scrub(settings, at("reading", nas.hang, "nas"), lets_go=lets_go)
+    report = scrub(settings, at("reading", nas.hang, "nas"), releases_disks=releases_disks)
     assert SONGS <= report.checked < 2 * SONGS
     assert report.damaged == ()
     (told,) = report.offline
     assert told.startswith(f"nas: {nas.path} does not answer")
     nas.comes_back()
-    assert scrub(settings, None, lets_go=lets_go).checked == 2 * SONGS
+    assert scrub(settings, None, releases_disks=releases_disks).checked == 2 * SONGS
 
 
 def test_a_scrub_that_is_to_stop_waits_for_no_silent_root(
@@ -194,11 +194,11 @@ def scrub(
     listener: Callable[[Progress], None] | None,
     stop: Callable[[], bool] = lambda: False,
     *,
-    lets_go: bool = False,
+    releases_disks: bool = False,
 ) -> ScrubReport:
     with closing(open_index(settings.db, write=True)) as connection:
         scrubber = Scrubber(
             connection, settings, rate=0, days=0, listener=listener, stop=stop, settled_s=0,
-            lets_go=lets_go,
+            releases_disks=releases_disks,
         )  # fmt: skip
         return scrubber.run([])

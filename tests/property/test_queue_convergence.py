@@ -105,7 +105,7 @@ class PlayedQueues:
     def scan_noted(self, generation: int) -> tuple[int, int]:
         return self._scans.get(generation, (0, 0))
 
-    def forget_scan(self, generation: int) -> None:
+    def drop_scan(self, generation: int) -> None:
         self._scans.pop(generation, None)
 
 

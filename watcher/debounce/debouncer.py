@@ -249,7 +249,7 @@ class Debouncer:
     def _buffer(self, root_id: int, folder: bytes, now: float) -> FolderBuffer:
         buffer = self._buffers.get((root_id, folder))
         if buffer is None:
-            buffer = self._buffers[root_id, folder] = FolderBuffer(self._delays, noise_at=now)
+            buffer = self._buffers[root_id, folder] = FolderBuffer(self._delays, last_event_at=now)
         if not buffer.ready:
             before_at = self._batched.get((root_id, folder), -math.inf)
             buffer.in_sequence = now - before_at < _SEQUENCE_S

@@ -137,7 +137,7 @@ class FolderBuffer(Struct):
     """One folder, and the names in it that wait."""
 
     delays: Delays
-    noise_at: float
+    last_event_at: float
     """When an event other than writing last occurred in it."""
     ready_at: float = math.inf
     """When the first of the names that are ready now became so."""
@@ -167,7 +167,7 @@ class FolderBuffer(Struct):
         """When the names that are ready have been batched long enough; infinite if none are."""
         if not self.ready and self.extent is Extent.NAMES:
             return math.inf
-        quiet_at = max(self.noise_at + self._quiet_s(), self.writer_until)
+        quiet_at = max(self.last_event_at + self._quiet_s(), self.writer_until)
         return min(quiet_at, self.ready_at + self.delays.patience_s)
 
     def _quiet_s(self) -> float:
@@ -187,7 +187,7 @@ class FolderBuffer(Struct):
         is_new = self.extent is Extent.NAMES
         self.extent = max(self.extent, extent)
         self.ready_at = min(self.ready_at, now)
-        self.noise_at = now
+        self.last_event_at = now
         self.only_new = False
         return is_new
 
@@ -198,7 +198,7 @@ class FolderBuffer(Struct):
         for a writer that begins (`note_writer`), and no longer for one that goes on.
         """
         if kind is not FsEventKind.WRITING:
-            self.noise_at = now
+            self.last_event_at = now
             self.writer_until = 0.0
         file = self.ready.get(name) or self.open.get(name)
         is_new = file is None

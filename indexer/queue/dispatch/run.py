@@ -106,11 +106,11 @@ class QueuedRun:
             self._forget(generation)
         return is_over
 
-    def await_artwork(self, tell: Callable[[int, int], None]) -> None:
+    def await_artwork(self, report_progress: Callable[[int, int], None]) -> None:
         """Wait until workers have done the deferred stage, as far as that can be done now.
 
-        `tell` is given how many albums, artists and playlists are done, and how many wait. Ends,
-        too, after `stop`, and where no worker gets on: it is due still.
+        `report_progress` gets the numbers of albums, artists and playlists that are done and that
+        wait. It also returns after `stop`, and if no worker makes progress: the rest stays due.
         """
         first = least = count_due(self._connection, self._settings)
         ends_at = time.monotonic() + _STUCK_S
@@ -119,7 +119,7 @@ class QueuedRun:
             self._dispatcher.put_artwork(now)  # unless the end of the run did
             time.sleep(_ARTWORK_PAUSE_S)
             waiting = count_due(self._connection, self._settings)
-            tell(first - min(first, waiting), waiting)
+            report_progress(first - min(first, waiting), waiting)
             if waiting < least:
                 least, ends_at = waiting, now + _STUCK_S
             if now >= ends_at or not self._is_chosen_from():
@@ -138,7 +138,7 @@ class QueuedRun:
     def _forget(self, generation: int) -> None:
         if self._dispatcher.trouble is None:
             with suppress(errors.QueueError), answering(self._settings):
-                self._dispatcher.queues.forget_scan(generation)
+                self._dispatcher.queues.drop_scan(generation)
 
     def _report(self, generation: int, scan_id: int, expected: int | None) -> tuple[int, int, int]:
         """Report the progress; (files seen, files to read, files read)."""

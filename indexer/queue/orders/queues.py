@@ -211,7 +211,7 @@ class Queues:
         seen, planned = _numbers(value or b"", 2) or (0, 0)
         return seen, planned
 
-    def forget_scan(self, generation: int) -> None:
+    def drop_scan(self, generation: int) -> None:
         """Delete the progress of a scan that has ended."""
         self.client.hdel(_SCANS, str(generation))
 

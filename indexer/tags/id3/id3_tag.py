@@ -134,7 +134,7 @@ def values_of(tag: Tag) -> columns.Values:
         values["comment"] = _comment(comments)
     if dates:
         values |= _dates(dates)
-    _tell_groups(values, tag.texts())
+    _add_groups(values, tag.texts())
     return columns.filled(values, gains) if gains else values
 
 
@@ -145,7 +145,7 @@ def _dates(texts: Texts) -> columns.Values:
     return {**dates, "originaldate": original} if columns.texts(original) else dates
 
 
-def _tell_groups(values: columns.Values, texts: Texts) -> None:
+def _add_groups(values: columns.Values, texts: Texts) -> None:
     """The work and the grouping as iTunes writes them, if both are there."""
     first, other = map(texts.get, GROUPS)
     if first and other:

@@ -101,7 +101,7 @@ def tmpfs() -> Iterator[Path]:
 
 
 def scrub(
-    settings: Settings, *, days: int = 0, places: Sequence[Path] = (), lets_go: bool = False
+    settings: Settings, *, days: int = 0, places: Sequence[Path] = (), releases_disks: bool = False
 ) -> ScrubReport:
     with closing(open_index(settings.db, write=True)) as connection:
         scrubber = Scrubber(
@@ -112,7 +112,7 @@ def scrub(
             listener=None,
             stop=lambda: False,
             settled_s=0,
-            lets_go=lets_go,
+            releases_disks=releases_disks,
         )
         return scrubber.run([os.fsencode(place) for place in places])
 
@@ -215,15 +215,15 @@ def test_a_file_that_changed_just_now_is_left_alone(
     assert (told.checked, told.skipped) == (0, 1)
 
 
-@pytest.mark.parametrize("lets_go", [False, True])
+@pytest.mark.parametrize("releases_disks", [False, True])
 def test_a_root_that_is_away_is_told_and_nothing_of_it_is_forgotten(
-    library: Library, plant: Plant, settings: Settings, music: Path, *, lets_go: bool
+    library: Library, plant: Plant, settings: Settings, music: Path, *, releases_disks: bool
 ) -> None:
     plant({"a.mp3": song()})
     library.scan()
-    assert scrub(settings, lets_go=lets_go).checked == 1
+    assert scrub(settings, releases_disks=releases_disks).checked == 1
     music.rename(music.with_name("away"))
-    told = scrub(settings, lets_go=lets_go)
+    told = scrub(settings, releases_disks=releases_disks)
     assert (told.checked, len(told.offline)) == (0, 1)
     music.with_name("away").rename(music)
     assert library.status().scrubbed.files == 1

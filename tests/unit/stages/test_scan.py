@@ -339,11 +339,11 @@ def test_folders_without_music_are_beats_too(
     monkeypatch.setattr(scan, "_BEAT_FILES", 2)
     beats: list[bool] = []
 
-    def beat() -> bool:
+    def keep_on() -> bool:
         beats.append(True)
         return len(beats) < 3
 
-    assert list(scan_of(by_hand, unfinished=unfinished, beat=beat).plans()) == []
+    assert list(scan_of(by_hand, unfinished=unfinished, keep_on=keep_on).plans()) == []
     assert len(beats) == 3, "and it ends when it is told to"
 
 
@@ -383,7 +383,7 @@ def test_a_first_scan_that_is_told_to_stop_stops(
     assert library.status().roots
     monkeypatch.setattr(scan, "_BEAT_FILES", 4)
     beats = iter((True, True, False))
-    stopped = scan_of(by_hand, 4, beat=lambda: next(beats))
+    stopped = scan_of(by_hand, 4, keep_on=lambda: next(beats))
     assert [len(plan.read) for plan in stopped.plans()] == [4]
 
 
