@@ -35,7 +35,7 @@ from indexer.version import versions
 _INOTIFY: Final = Path("/proc/sys/fs/inotify")
 _LEASES: Final = Path("/proc/sys/fs/leases-enable")
 _ROOM: Final = 500 * 1024 * 1024
-"""Less free space than this is told. A guess: the index of a million tracks is twice as large."""
+"""Less free space is reported. A guess: the index of a million tracks is twice as large."""
 _LITTLE_ROOM: Final = 20 * 1024 * 1024
 _OLDEST_SQLITE: Final = (3, 40)
 _OLDEST_REDIS: Final = (5,)

@@ -325,7 +325,7 @@ class Library(Lookup):
         return report.RootRemoved(removed=root.name, path=text, path_b64=b64, tracks=shown)
 
     def rename_root(self, name: str, new_name: str) -> report.RootRenamed:
-        """Give a root another name: each of its tracks is told as moved, and keeps its id."""
+        """Give a root another name: each of its tracks is reported as moved, and keeps its id."""
         with self._dispatching("roots", never) as dispatcher:
             connection = dispatcher.connection
             root = named(roots.watched(connection), name)

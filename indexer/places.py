@@ -104,7 +104,7 @@ def _as_listed(path: bytes, watched: Sequence[RootRow]) -> Located | None:
 
 
 def exists(located: Located, *, follow_links: bool = False) -> bool:
-    """Whether something bears the name now; true where its disk does not tell.
+    """Whether something bears the name now; true where its disk does not answer.
 
     `follow_links`: also behind a link to a folder.
     """

@@ -36,7 +36,7 @@ _WAKEUP_SHARE: Final = 0.4
 NFS tries again every 5 s, CIFS every 10."""
 _SWITCHES: Final = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\s*([0-9]+)$", re.MULTILINE)
 _MOST_S: Final = 1.0
-"""How long a process that is told to end may take, if it does not wait for a disk. A guess."""
+"""How long a process that was killed may take to end, if it does not wait for a disk. A guess."""
 _STUCK_S: Final = 0.05
 """A killed process that has not ended after so long waits for a server. A guess."""
 _PAUSE_S: Final = 0.002
@@ -308,7 +308,7 @@ def end_process(process: Popen[bytes]) -> int | None:
 
 
 def leave_process(process: Popen[bytes]) -> None:
-    """Leave a process that was told to end, to be reaped later."""
+    """Leave a process that was killed, to be reaped later."""
     _processes.append(process)
     reap_processes()
 

@@ -84,7 +84,7 @@ _OF_THE_FOLDER: Final = frozenset({errno.EACCES, errno.EPERM})
 """Errors for a name that come from the folder that it is in: without the right to search it,
 nothing in it can be seen."""
 _TYPE: Final = stat.S_IFMT(0xFFFF)
-"""The bits of a mode that tell the type; as a mask it takes half the time of `stat.S_IFMT`."""
+"""The bits of a mode that hold the type; as a mask it takes half the time of `stat.S_IFMT`."""
 _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 """As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 

@@ -225,7 +225,7 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
 
     log, requests = EventLog(), _Requests()
     reload = Reload(load, load(), log)
-    connect(reload.settings).close()  # a wrong address is told before anything else
+    connect(reload.settings).close()  # a wrong address is an error before anything else
     folders = relayed_folders(words, reload.settings)
     os.chdir("/")  # a current folder on a disk keeps it from being unmounted
     signal.signal(signal.SIGALRM, _give_up)
@@ -317,7 +317,7 @@ def _save_log(connection: Connection, database: Path) -> None:
 
 
 def _nothing() -> None:
-    """Nothing more is told of a daemon that follows another one."""
+    """Nothing is shown for a daemon that follows another one."""
 
 
 def _mend(settings: Settings, error: errors.DatabaseDamaged) -> None:
@@ -379,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Terminal:
-    """The person before a terminal; without one nothing is told.
+    """The person before a terminal; without one nothing is shown.
 
     The log is for programs and journals; on a terminal these lines stand beside it.
     """

@@ -73,7 +73,7 @@ class Watchdog:
     def __init__(
         self, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`environ` has $WATCHDOG_USEC and $WATCHDOG_PID, if anything is to be told at all."""
+        """`environ` has $WATCHDOG_USEC and $WATCHDOG_PID, if the manager wants pings."""
         self._environ = {"NOTIFY_SOCKET": environ.get("NOTIFY_SOCKET", "")}
         self._clock = clock
         self._thread = threading.get_ident()

@@ -51,7 +51,7 @@ _SAMPLE: Final = 4
 
 
 class PictureHeader(Struct, frozen=True):
-    """What the headers of a picture tell."""
+    """The properties of a picture that its headers state."""
 
     mime: str
     width: int

@@ -80,7 +80,7 @@ class _Found(Struct, frozen=True):
 
 
 def _unreadable(error: OSError, at: int, stamp: Stamp, fields: StampFields) -> _Found | None:
-    """What is told of a file that a disk cannot read whole; None: the error is of another kind."""
+    """The problem of a file that a disk cannot read whole; None: the error is of another kind."""
     if error.errno not in FAILS:
         return None
     said = os.strerror(error.errno or 0).lower()

@@ -54,12 +54,12 @@ class ArtworkVerifier:
         self._path_filter = path_filter
 
     def scan_of(self, tree: Tree) -> SidecarScan:
-        """What is to be told of all that a walk of this root yields; then see `listed`."""
+        """The comparison whose `note` gets all that a walk of this root yields; see `listed`."""
         hint = Hint(tree.root_id, recursive=True)
         return SidecarScan(self._connection, tree, hint, self._path_filter)
 
     def differences(self, tree: Tree, scan: SidecarScan) -> Iterator[tuple[bytes, str, str]]:
-        """(path, kind, detail) of files that differ from their rows, as told since."""
+        """(path, kind, detail) of files that differ from their rows, of all that was noted."""
         for change in scan.take():
             found = difference_of(
                 sidecar_rows.stamp_of(self._connection, tree.root_id, change.path),

@@ -108,7 +108,7 @@ def holds_wal(fs_type: str) -> bool:
 
 
 class Disk(Struct, frozen=True, kw_only=True):
-    """The marks that tell one file system from another, before and after a restart."""
+    """The marks that distinguish file systems, before and after a restart."""
 
     uuid: str = ""
     """As in /dev/disk/by-uuid; empty if it has none or it is unknown."""

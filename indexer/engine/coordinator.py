@@ -371,7 +371,7 @@ def coordinating(
 
 
 def waiting_for_commands() -> Callable[[LockInfo], bool]:
-    """For `wait_for_lock`: other commands are waited for and told once, a daemon is not."""
+    """For `wait_for_lock`: wait for other commands, each logged once, but not for a daemon."""
     logged: set[int] = set()
 
     def keep_waiting(current: LockInfo) -> bool:

@@ -60,7 +60,7 @@ def _no_times(_hint: Hint) -> Mapping[bytes, FolderTimes]:
 
 
 class DaemonRun(Struct, frozen=True):
-    """What a daemon adds to a run: what its events tell, and what outlives the run."""
+    """What a daemon adds to a run: facts from its events, and what outlives the run."""
 
     facts: EventFacts
     streak: FaultStreak

@@ -8,7 +8,7 @@ from indexer.stages.scan import Scan
 
 
 class RunProgress:
-    """What a run has listed so far, in `result`, and in what a listener is told."""
+    """What a run has listed so far, in `result`, and in what a listener gets."""
 
     def __init__(self, result: Result, listener: Listener | None) -> None:
         self.result = result

@@ -29,7 +29,7 @@ _DAMAGE: Final = "damage"
 """The kind of problem that is an event of its own."""
 
 LOST: Final = Cursor(seq=2**63 - 1)
-"""Behind the end of every feed: this hook is told to read the whole library."""
+"""Beyond the end of every feed: the receiver of this hook is to read the whole library."""
 
 Event = dict[str, Any]
 
@@ -47,7 +47,7 @@ class Batch(Struct, frozen=True):
 
 
 def present(connection: Connection, states: Mapping[str, str]) -> Cursor:
-    """The cursor of a hook that is told only what comes from now on."""
+    """The cursor of a hook that gets only the changes from now on."""
     cursor = Cursor(
         seq=changes.newest(connection),
         scans=tuple(_ended(connection)),

@@ -54,7 +54,7 @@ class ReadingCache:
         self._just_digested: tuple[ExtractOrder, list[bytes]] | None = None
         """An order that `find` was asked for, and its digests, which `keep` need not make again."""
         self._just_held: dict[str, int] | None = None
-        """What `find` was told for the order that is being read: `keep` need not ask again. So the
+        """What `find` got for the order that is being read: `keep` need not ask again. So the
         limit may be passed by what other workers keep meanwhile."""
 
     def find(self, order: ExtractOrder) -> list[Reading | None]:

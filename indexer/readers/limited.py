@@ -215,7 +215,7 @@ class LimitedReaders:
 
     def _finish(self, job: ReadJob, readings: list[Reading]) -> None:
         at_fault = [one.path for one in readings if one.problem is not None]
-        if at_fault:  # the witness was told of the others when they were answered
+        if at_fault:  # the witness was called for the others when they were answered
             trials.end(self._connection, job.plan.root_id, at_fault)
         del self._stamps[job.row.id]
         self._answered.append((job, readings))

@@ -43,7 +43,7 @@ _SILENT_S = 10.0
 
 
 class Witness(Protocol):
-    """An observer of each piece, told before a reader may crash on it."""
+    """An observer of each piece, called before a reader may crash on it."""
 
     def given(self, piece: Piece[Any], /) -> None:
         """A reader that is known to live is about to get it."""
@@ -188,7 +188,7 @@ class ReaderPool(Closable):
         return True
 
     def _hand_out_singly(self, work: PendingChunks[T], witness: Witness) -> bool:
-        """Hand out where a witness is told before: one piece for each living reader."""
+        """Hand out where a witness is called before: one piece for each live reader."""
         idle = [reader for reader in self._readers if not reader.pieces]
         while work.waiting > len(idle) and len(self._readers) < self._workers:
             self._readers.append(self._start())

@@ -86,7 +86,7 @@ class LockInfo(Struct, frozen=True):
     log_inodes: tuple[int, int] = (0, 0)
     """As in `log_inodes`, of the files that a daemon has open."""
     pid_namespace: int = 0
-    """To which `pid` belongs: another container has its own. 0: not told."""
+    """To which `pid` belongs: another container has its own. 0: unknown."""
 
     def pid_here(self) -> int | None:
         """The id of the holder among the processes that this one sees; None: it does not see it."""

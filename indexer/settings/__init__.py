@@ -167,7 +167,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     roots: dict[str, Path] = {}
     """Name -> absolute path, not yet resolved."""
     hooks: tuple[Hook, ...] = ()
-    """Programs that are told of changes: `indexer hooks`."""
+    """Programs that receive changes: `indexer hooks`."""
     origins: dict[str, str] = {}
     """Not a key: where each value that is not the default was set; see `said`."""
 

@@ -28,7 +28,7 @@ from indexer.walk import Listed, folder_time_ns, folders_in, walk
 _PART: Final = 512
 """Folders whose paths are compressed together. A guess: half as much memory as with 64."""
 _MOST: Final = 1000
-"""Folders that one pass tells of; the next pass has the rest. A guess: a look at them takes some
+"""Maximum folders of one pass; the next pass has the rest. A guess: a look at them takes some
 seconds on a share."""
 _MOST_YOUNG: Final = 100
 """The same of folders that are only to be looked at once more. More of them were new at the first
@@ -248,7 +248,7 @@ def _compare(
 
 
 def _times_of(tree: Tree, folders: Sequence[bytes]) -> list[int | None]:
-    """The time of each folder; None where none is there, and 0 where that cannot be told."""
+    """The time of each folder; None where none is there, and 0 where that is unknown."""
     with tree.folders() as opened:
         return [_time_of(tree, opened, folder) for folder in folders]
 

@@ -1,4 +1,4 @@
-"""A batch -> rows, in one transaction that trusts nothing it was told (rule R3).
+"""A batch -> rows, in one transaction that checks the batch against the disk (rule R3).
 
 In it each file is looked at again (`recheck`). What differs is not written: it stays pending.
 """
@@ -236,4 +236,4 @@ class Inserter:
 _Put = Callable[[Batch, Sequence[Finding], int], _Done]
 """How to write a batch's findings at a time: all at once, or each apart from those that fail."""
 Count = Callable[[Sequence[tuple[PendingRow, Batch]], Sequence[Written | None]], object]
-"""Is told of chunks and what was written of each, in their transaction."""
+"""Called for each chunk with what was written of it, in the same transaction."""

@@ -202,7 +202,7 @@ class Upserter:
 
 
 def _birth_of(one: Confirmed) -> int | None:
-    """When its inode was made; what its row says, where the reader was not told or not asked."""
+    """When its inode was made; what its row says, where the reader has no value."""
     if one.finding.birth_ns is not None:
         return one.finding.birth_ns
     known = one.known

@@ -116,7 +116,7 @@ def made(
 
 
 def mean_bitrate(size: int, length: float) -> float:
-    """Bits/s of so many bytes in so many seconds, for a format that does not tell; 0 if unknown."""
+    """Bits/s of so many bytes in so many seconds, if the format does not state it; 0 if unknown."""
     return 8 * size / length if length > 0 else 0
 
 

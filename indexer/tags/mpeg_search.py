@@ -33,7 +33,7 @@ FREE_CANDIDATES_LIMIT = 300
 ENOUGH_AT_ONCE, ENOUGH_BEHIND = 2, 3
 """Consecutive frames that are asked for where the tag ends, and behind other bytes."""
 ENOUGH_FREE = 3
-"""Frames behind one of a free bit rate that are as long: its header does not tell the length."""
+"""Frames behind one of a free bit rate that are as long: its header does not state the length."""
 
 SAME = 0xFFFE_0C00
 """Bits of a header that are the same in a whole stream: sync, version, layer and sample rate."""

@@ -51,7 +51,7 @@ class Feed:
         self._changes_as = changes_as
         self._line_as = line_as
         self._changed = Condition()
-        """Guards the rest, and wakes the streams."""
+        """Guards the rest; notified when there is an event or another line."""
         self._streams = 0
         self._looker: Thread | None = None
         self._events: deque[tuple[Place, bytes]] = deque(maxlen=2 * _MOST_AT_ONCE)

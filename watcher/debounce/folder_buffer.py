@@ -89,7 +89,7 @@ class BufferedFile(Struct, gc=False):
 
     since: float
     changed_at: float
-    """When it changed last, as far as events and its stamp tell."""
+    """When it changed last, as far as events and its stamp show."""
     proof: Proof = Proof.UNNEEDED
     stamp: tuple[int, int] | None = None
     """(size, ctime_ns) when it was last observed."""
@@ -143,7 +143,7 @@ class FolderBuffer(Struct):
     """When the first of the names that are ready now became so."""
     extent: Extent = Extent.NAMES
     ready: dict[bytes, BufferedFile] = {}
-    """Names that wait only to be batched, as far as the events tell."""
+    """Names that wait only to be batched, as far as the events show."""
     open: dict[bytes, BufferedFile] = {}
     """Names that may still be written, or are incomplete: they are observed."""
     has_arrivals: bool = False

@@ -109,7 +109,7 @@ OGG_STEP: Final = 4096
 
 
 _ANYWHERE: Final = 2**60
-"""Beyond the end that any element can tell."""
+"""Beyond the end that any element can state."""
 
 
 class Readable(Protocol):

@@ -69,7 +69,7 @@ class EventIntake:
             time.sleep(_STREAMING_PAUSE_S)
 
     def offer_hint(self, hint: Hint, now: float) -> None:
-        """Have a place looked at of which no event has told."""
+        """Have a place scanned for which there was no event."""
         self._debouncer.offer_hint(hint, now)
 
     def _is_expiry(self, root: Root, fault: WatchFault) -> bool:

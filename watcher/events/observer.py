@@ -74,7 +74,7 @@ which may be this one. A guess: 100 000 folders."""
 _ARRIVAL_PAUSE_S: Final = 0.02
 
 PARTING_S: Final = 1.0
-"""How long to wait for an observer that was told to end: a disk that hangs may block it."""
+"""How long to wait for an observer that was stopped: a disk that hangs may block it."""
 
 
 class _Departure(Struct, gc=False):
@@ -126,7 +126,7 @@ class Observer(InotifyFD):
     # The thread
 
     def run(self) -> None:
-        """Report events until told to stop. An error ends it too, and is a watch fault."""
+        """Report events until it is stopped. An error ends it too, and is a watch fault."""
         try:
             while self.should_keep_running():
                 self._read_once()

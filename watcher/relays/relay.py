@@ -39,7 +39,7 @@ _ECHOES_S: Final = (1.5, 65.0)
 up to 60 s with NFS (`acregmax` of nfs(5)), unless options say otherwise. So what has changed is
 looked at again after both."""
 _SHARE_NS: Final = filesystem.granularity_ns("nfs")
-"""How coarse the index takes the times of a share to be: what it would not read yet is not told."""
+"""How coarse the index takes the times of a share to be: what it would not read yet is not sent."""
 
 
 class Relay(Loop):

@@ -76,7 +76,7 @@ class RootAccess:
         self._shares = paths
 
     def why_empty(self, root: RootRow) -> str | None:
-        """What to tell of a root in which there never was music; None of any other."""
+        """What to log of a root in which there never was music; None of any other."""
         if not roots.never_had_music(self._connection, root.id):
             return None
         return open_roots.no_music(root).removeprefix(f"{root.name}: ")

@@ -20,7 +20,7 @@ _FENCE_S: Final = 5.0
 
 
 class Probe:
-    """What a daemon checks every `probe_interval`, since no event tells of it."""
+    """What a daemon checks every `probe_interval`, since no event reports it."""
 
     def __init__(
         self,

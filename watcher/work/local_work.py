@@ -97,7 +97,7 @@ class LocalWork:
         """Files that were not whole when a rebuild wanted them read again, and its id."""
         self._listed: dict[int, set[bytes]] = {}
         self.polled = PolledPlaces(clock)
-        """The folders of places that tell no changes, and their times."""
+        """The folders of places that report no changes, and their times."""
         self._streak = FaultStreak()
         self.fresh = FreshFiles(distinct_types(settings.db.parent), clock=clock)
         """Files that were read in the tick of their ctime."""

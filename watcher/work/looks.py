@@ -112,7 +112,7 @@ class Looks:
             self._look(self._with_links([due.hint for due in present]), _facts_of(present))
 
     def look_now(self, hints: Sequence[Hint], *, urgent: bool = True) -> None:
-        """Look at places of which no event has told."""
+        """Scan places for which there was no event."""
         if self._queued is not None:
             self._queued.hand(hints, EventFacts())
         else:

@@ -347,7 +347,7 @@ def _take_turn(post: WorkerRole, settings: Settings, stopped: Callable[[], bool]
 
 
 def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
-    """Sleep, and wake when told to stop. Raises _Stopped."""
+    """Sleep until the time is over or a stop is requested. Raises _Stopped."""
     until = time.monotonic() + seconds
     while not stopped() and time.monotonic() < until:
         time.sleep(min(0.1, max(0.0, until - time.monotonic())))

@@ -27,7 +27,7 @@ LONG_COUNT: Final = 16
 
 
 class WaveFormat(NamedTuple):
-    """The fields of a `fmt ` chunk that tell of lengths."""
+    """The fields of a `fmt ` chunk that state lengths."""
 
     code: int
     channels: int

@@ -1,4 +1,4 @@
-"""An open file of which the tags were read -> its essence: 16 bytes that tell its sound.
+"""An open file of which the tags were read -> its essence: 16 bytes that identify its sound.
 
 A tagger that writes other tags, and a program that moves the sound within its file, leaves the
 essence as it is; another recording has another one. It is blake2b of the codec, the length of the

@@ -18,12 +18,12 @@ class UnknownSound(Exception):
 
 ID3V1: Final = 128
 FOOTER: Final = 32
-"""Bytes at the end of a tag that tell its size; the longest, that of APEv2."""
+"""Bytes at the end of a tag that state its size; the longest, that of APEv2."""
 HAS_HEADER: Final = 1 << 31
 TAGS_LIMIT: Final = 4
 """Maximum tags one behind the other. A guess: there are three kinds."""
 LYRICS_REACH: Final = 5120 + 20
-"""Maximum bytes of Lyrics3 v1, which does not tell its size."""
+"""Maximum bytes of Lyrics3 v1, which does not state its size."""
 
 
 def end_of_sound(window: Window) -> int:

@@ -52,7 +52,7 @@ def essence_of_flac(window: Window, codec: str) -> bytes:
 
 
 def of_stream_info(info: bytes) -> bytes:
-    """The essence that STREAMINFO tells; empty if it has no checksum."""
+    """The essence from the checksum of STREAMINFO; empty if it has no checksum."""
     md5 = info[MD5_AT:INFO_SIZE]
     if len(info) < INFO_SIZE or md5 == NO_MD5:
         return b""

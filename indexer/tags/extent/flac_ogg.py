@@ -86,7 +86,7 @@ def share_of_flac(window: Window, begin: int) -> float | None:
 
 
 def _before_sound(window: Window, begin: int) -> float | None:
-    """0 where the file ends in its metadata, whose sizes are told."""
+    """0 where the file ends in its metadata, whose sizes are stated."""
     at = begin + 4
     for _ in range(100):
         header = window.glance(at, 4)

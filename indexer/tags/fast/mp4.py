@@ -73,7 +73,7 @@ ENTRY_LIMIT = 512
 HEADS = {b"hdlr": 12, b"mdhd": 4 + 28, b"stsd": ENTRY_LIMIT + 1}
 """Bytes read of the atoms that describe the stream."""
 ELSEWHERE = frozenset({*TEXTS, *(name.encode() for name in USER_DATA), b"keys", b"mvex"})
-"""Atoms beside an `ilst` that hold metadata, or tell of fragments."""
+"""Atoms beside an `ilst` that hold metadata, or announce fragments."""
 LOOKED_AT = IN_MOVIE.union(UNUSUAL, HEADS, ELSEWHERE)
 """Atoms in `moov` that are used, or that make it unusual."""
 

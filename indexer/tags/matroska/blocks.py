@@ -1,4 +1,4 @@
-"""The last blocks of a Matroska file -> how long it is, where its header does not tell.
+"""The last blocks of a Matroska file -> how long it is, where its header does not state it.
 
 A browser that records, and any program that writes to a pipe, cannot know it. Their clusters may
 have no size either, so the last one is looked for from the end of the file.

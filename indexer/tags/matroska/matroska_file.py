@@ -144,7 +144,7 @@ def _sound(elements: Elements, entry: Element) -> Sound:
 
 
 def _read_audio(elements: Elements, audio: Element, stream: Stream) -> None:
-    """Rate, channels and depth (RFC 9559, 5.1.4.1.29); the rate is that of the output, if told."""
+    """Rate, channels and depth (RFC 9559, 5.1.4.1.29); the rate is the output's, if stated."""
     rates = {}
     for one in elements.within(audio):
         match one.id:
@@ -159,7 +159,7 @@ def _read_audio(elements: Elements, audio: Element, stream: Stream) -> None:
 
 
 def _info(elements: Elements, parts: Parts, window: Window, sound: Sound) -> tuple[str, float]:
-    """Title and seconds; where no duration is told, as of a recording, by the last block."""
+    """Title and seconds; where no duration is stated, as of a recording, by the last block."""
     title, ticks, scale = "", 0.0, DEFAULT_SCALE
     for info in parts.of(INFO):
         for one in elements.within(info):
@@ -195,7 +195,7 @@ def _values(
 
 
 def _entries(elements: Elements, tag: Element, uid: int) -> Iterator[tag_texts.Entry]:
-    """The texts of a tag, if it tells of the file or of the track with this UID."""
+    """The texts of a tag, if it is of the file or of the track with this UID."""
     level, uids, others = tag_texts.FLAT, set(), 0
     texts: list[tuple[str, str, bool]] = []
     for one in elements.within(tag):
@@ -218,7 +218,7 @@ def _entries(elements: Elements, tag: Element, uid: int) -> Iterator[tag_texts.E
 
 
 def _simple(elements: Elements, simple: Element) -> tuple[str, str, bool]:
-    """Name, text, and whether it is the default. Tags within it tell of this text, not the file."""
+    """Name, text, and whether it is the default. Tags within it are of this text, not the file."""
     name = text = ""
     is_default = True
     for one in elements.within(simple):

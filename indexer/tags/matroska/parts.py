@@ -1,4 +1,4 @@
-"""A Matroska file -> the elements that tell of it, wherever they are.
+"""A Matroska file -> the elements that describe it, wherever they are.
 
 Clusters, which hold the sound, are passed over by their sizes, and only where nothing tells what is
 behind them. Sources: RFC 9559 (Matroska), 5.1.1 and 6.3 (SeekHead); RFC 8794 (EBML).
@@ -24,14 +24,14 @@ ATTACHMENTS: Final = 0x1941A469
 DESCRIBING: Final = frozenset({SEEK_HEAD, INFO, TRACKS, TAGS, ATTACHMENTS})
 
 PARTS_LIMIT: Final = 100
-"""Maximum elements of one file that tell of it. A guess: there are five."""
+"""Maximum elements of one file that describe it. A guess: there are five."""
 
 CLUSTERS_LIMIT: Final = 10_000
 """Maximum clusters passed over. A guess: they last 5 s, so this is 13 hours."""
 
 
 class Parts(Struct):
-    """The elements of a segment that tell of it, in the order in which they were met."""
+    """The elements of a segment that describe it, in the order of reading."""
 
     found: dict[int, Element] = field(default_factory=dict)
     """By their offset."""
@@ -56,7 +56,7 @@ def segment_of(elements: Elements, size: int) -> Element:
 
 
 def parts_of(elements: Elements, segment: Element) -> Parts:
-    """What tells of the segment: before its clusters, and where a SeekHead says it is.
+    """What describes the segment: before its clusters, and where a SeekHead says it is.
 
     Without a SeekHead that is right, the clusters are passed over one by one.
     """

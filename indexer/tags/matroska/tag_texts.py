@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALBUM: Final = 50
 TRACK: Final = 30
 FLAT: Final = 0
-"""No level is told. By the standard it is `ALBUM`, but programs that tell none mean the file."""
+"""No level is stated. By the standard it is `ALBUM`, but programs that state none mean the file."""
 
 ABOVE: Final = 60
 """A set of several discs."""
@@ -51,7 +51,7 @@ OF_TRACK: Final = {
     "ORIGINAL_MEDIA_TYPE": "media",
     "MOVEMENT_NAME": "movement",
 }
-"""Name -> column, at the level of the track and where none is told. Of several names of a column
+"""Name -> column, at the level of the track and where none is stated. Of several names of a column
 the first that is not blank wins. ffmpeg takes TBPM and TSRC over from ID3 (ID3v2.4.0-frames, 4)."""
 OF_ALBUM: Final = {
     "TITLE": "album",
@@ -93,7 +93,7 @@ _OF_SET: Final = {normal(name): column for name, column in OF_SET.items()}
 
 
 def values_of(entries: Iterable[Entry], keep: further.Keep = further.NOTHING) -> columns.Values:
-    """The texts by column; what is nearer to the track comes before what is told of its album."""
+    """The texts by column; what is nearer to the track comes before that of its album."""
     by_rank: dict[int, list[Entry]] = {}
     for entry in _without_translations(entries):
         by_rank.setdefault(_rank(entry), []).append(entry)

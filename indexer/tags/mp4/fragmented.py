@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
 
 def stated_length(window: Window, extends: Box, unit: int) -> float:
-    """Seconds that `mehd` in a `mvex` tells, whose unit is that of the movie; 0 if none."""
+    """Seconds that `mehd` in a `mvex` states, whose unit is that of the movie; 0 if none."""
     head = child(window, extends, b"mehd")
     if head is None or not unit:
         return 0.0

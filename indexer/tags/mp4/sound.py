@@ -49,7 +49,7 @@ def is_film(window: Window, tracks: list[Box]) -> bool:
 
 
 def _kind_of(window: Window, track: Box) -> bytes:
-    """The handler type of a track, such as `soun`; empty if it is not told."""
+    """The handler type of a track, such as `soun`; empty if it is not stated."""
     handler = child(window, track, b"mdia", b"hdlr")
     return b"" if handler is None else content(window, handler, HANDLER_SIZE)[8:]
 
