@@ -262,7 +262,7 @@ class Library(Lookup):
 
         scrubber: Scrubber | None = None
         while True:
-            self._let_go_of_lost()
+            self._close_if_lost()
             with (
                 closing(self._writing()) as connection,
                 leaving_new_log(connection, self._database),
@@ -401,7 +401,7 @@ class Library(Lookup):
             wake(self._database)
 
     def _dispatching(self, role: str, stop: Stop) -> AbstractContextManager[RunCoordinator]:
-        self._let_go_of_lost()
+        self._close_if_lost()
         return coordinating(self._settings, self._wanted, role, stop)
 
     def _check_queues(self) -> None:

@@ -418,7 +418,7 @@ class Lookup(Closable):
 
     def _reading(self) -> Connection:
         """The connection, opened anew where it would never see again what others write."""
-        self._let_go_of_lost()
+        self._close_if_lost()
         if self._reader is None:
             self._reader = open_index(
                 self._database, write=False, busy_timeout_s=self._settings.busy_timeout
@@ -426,7 +426,7 @@ class Lookup(Closable):
             self._opened = (os.stat(self._database).st_ino, log_inodes(self._database))
         return self._reader
 
-    def _let_go_of_lost(self) -> None:
+    def _close_if_lost(self) -> None:
         """Close the index where another file has its name, or SQLite's beside it were deleted.
 
         What else this process opens would take over what it has of the log.

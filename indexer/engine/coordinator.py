@@ -207,7 +207,7 @@ class RunCoordinator:
         about = {root.id for root in request.roots}
         for root in watched:
             if root.id in about or not is_share(root.path):
-                acceptance.learn_mounts(self.connection, root, touches)
+                acceptance.accept_mounts(self.connection, root, touches)
         open_trees = open_roots.open_roots(
             self.connection,
             watched,

@@ -67,7 +67,7 @@ class Handover:
         offline_shares = self._offline_shares(request)
         asked = [root for root in request.roots if root.name not in offline_shares]
         for root in asked:
-            acceptance.learn_mounts(self._connection, root, touches)
+            acceptance.accept_mounts(self._connection, root, touches)
         open_trees = open_roots.open_roots(self._connection, asked, touches=touches)
         open_trees.close()
         offline = (*offline_shares.values(), *open_trees.offline.values())

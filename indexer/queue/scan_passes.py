@@ -143,7 +143,7 @@ class Pass:
             if waits:
                 pending.count_pass(self._connection, self._generation)
             else:
-                self._settle(now_ms)
+                self._close_hints(now_ms)
 
     def _scan(self, row: PendingRow, facts: EventFacts, path_filter: PathFilter) -> Scan:
         root_id = row.hint.root_id
@@ -234,9 +234,9 @@ class Pass:
             run_counts.count_missing(self._connection, done.missing, scan_id)
             run_counts.count_moved(self._connection, done.moved, scan_id)
             run_counts.count_unlisted(self._connection, done.problems, scan_id)
-            self._settle(now_ms)
+            self._close_hints(now_ms)
 
-    def _settle(self, now_ms: int) -> None:
+    def _close_hints(self, now_ms: int) -> None:
         """Close the hints, and all older rows that their scan has answered."""
         closed = close_hints(
             self._connection,

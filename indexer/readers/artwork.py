@@ -247,7 +247,7 @@ class ArtworkWork:
         done = self._answers()
         owners = self._next_owners() if begins else []
         try:
-            chosen = self._settle(stages, trees, owners, done)
+            chosen = self._write(stages, trees, owners, done)
         except BaseException:
             self._look_again(owners, done)
             raise
@@ -257,7 +257,7 @@ class ArtworkWork:
         size = sum(reading.bytes_read for _, _, reading in done)
         return Step(chosen, read, size)
 
-    def _settle(
+    def _write(
         self,
         stages: _Stages,
         trees: Mapping[int, Tree],

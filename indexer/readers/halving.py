@@ -150,14 +150,14 @@ class PendingChunks(Generic[T]):
         Its job if that was the last piece of it.
         """
         waiting = Waiting.SILENT
-        return self._settle(
+        return self._complete(
             piece, [Reading(path=path, waiting=waiting) for path in piece.chunk.paths]
         )
 
     def succeed(self, piece: Piece[T], readings: list[Reading]) -> ChunkJob[T] | None:
         """Note the readings of a piece; its job if that was the last piece of it."""
         self._failing.clear()
-        return self._settle(piece, readings)
+        return self._complete(piece, readings)
 
     def fail(self, piece: Piece[T], how: str, at: int | None = None) -> ChunkJob[T] | None:
         """Note that a reader was lost on a piece; its job if that was the last piece of it.
@@ -186,7 +186,7 @@ class PendingChunks(Generic[T]):
             return None
         kind = ProblemKind.ENVIRONMENT if is_machines else ProblemKind.CONTENT
         problem = Problem(kind, f"the reader {how} twice on this file")
-        return self._settle(
+        return self._complete(
             piece,
             [
                 Reading(path=path, stamp=piece.stamp, problem=problem, opened=True)
@@ -216,7 +216,7 @@ class PendingChunks(Generic[T]):
         self._leftovers.remove(smallest)
         return smallest
 
-    def _settle(self, piece: Piece[T], readings: list[Reading]) -> ChunkJob[T] | None:
+    def _complete(self, piece: Piece[T], readings: list[Reading]) -> ChunkJob[T] | None:
         job = piece.job
         job.readings[piece.start] = readings
         job.pieces -= 1

@@ -34,7 +34,7 @@ class Adopted(Struct, frozen=True):
     disk: Disk
 
 
-def learn_mounts(
+def accept_mounts(
     connection: Connection, root: RootRow, touches: Touches = touch_all
 ) -> list[Adopted]:
     """Accept what may be accepted without asking, since no row can be lost by it.
@@ -49,11 +49,11 @@ def learn_mounts(
     if roots.own_mount(known) is None:
         return []
     with suppress(errors.RootSilent):
-        return _learn_all(connection, root, known, mounts, touches)
+        return _accept_mounts(connection, root, known, mounts, touches)
     return []
 
 
-def _learn_all(
+def _accept_mounts(
     connection: Connection,
     root: RootRow,
     known: Sequence[MountRow],
@@ -68,7 +68,7 @@ def _learn_all(
         for found in _adopt(connection, root, row, mounts)
     ]
     if b"" not in resting:
-        _learn_others(connection, root, mounts, resting)
+        _accept_other_mounts(connection, root, mounts, resting)
     return adopted
 
 
@@ -108,7 +108,7 @@ def _adopt(
         close_places(places)
 
 
-def _learn_others(
+def _accept_other_mounts(
     connection: Connection, root: RootRow, mounts: Sequence[Mount], resting: Collection[bytes]
 ) -> None:
     accepted = {row.folder: row for row in roots.mounts(connection, root.id)}
@@ -132,7 +132,7 @@ def _learn_others(
             opened += below
             with write_transaction(connection):
                 for place in opened:
-                    _learn(connection, root, accepted.get(place.folder), place)
+                    _accept_mount(connection, root, accepted.get(place.folder), place)
     finally:
         close_places(opened)
 
@@ -147,7 +147,7 @@ def _fresh(
     return [folder for folder in fresh if folder not in resting]
 
 
-def _learn(
+def _accept_mount(
     connection: Connection, root: RootRow, known: MountRow | None, place: OpenedFolder
 ) -> None:
     """Accept one mount point, if it is new, or if more is known of its disk than before."""
@@ -182,6 +182,6 @@ def accept_disks(connection: Connection, root: RootRow) -> None:
         below, _ = _open(root, _fresh(root, (), mounts, ()), mounts)
         opened += below
         for place in below:
-            _learn(connection, root, None, place)
+            _accept_mount(connection, root, None, place)
     finally:
         close_places(opened)

@@ -28,7 +28,7 @@ def open_tree(
 
     A mount point below it that was accepted is guarded like the root, but only for itself: what
     lies under it is left alone while its own disk is not there. One that is not known yet counts
-    as offline until `learn_mounts` has accepted it. Those in `resting` are not touched.
+    as offline until `accept_mounts` has accepted it. Those in `resting` are not touched.
     """
     accepted = {row.folder: row for row in known}
     own = accepted[b""]

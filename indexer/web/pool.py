@@ -64,7 +64,7 @@ class Pool:
 
         So it does for what SQLite says while the reader is used.
         """
-        self._see_to_log()
+        self._check_log()
         if not self._places.acquire(timeout=_WAIT_S):
             raise DatabaseBusy("too many pages are asked for at once: try again")
         try:
@@ -83,7 +83,7 @@ class Pool:
         finally:
             self._places.release()
 
-    def _see_to_log(self) -> None:
+    def _check_log(self) -> None:
         """Close all readers where SQLite's files beside the index were deleted, or replaced.
 
         They would never see what is written now; nor would new ones, which take over what other
@@ -116,7 +116,7 @@ class Pool:
 
     def version(self) -> object:
         """A value that differs after each change of the index."""
-        self._see_to_log()
+        self._check_log()
         return self._version.now()
 
     def answer(self, key: Hashable, ask: Callable[[Lookup], T]) -> T:

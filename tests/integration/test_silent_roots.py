@@ -90,7 +90,7 @@ def test_a_scan_does_all_of_the_others_and_leaves_the_silent_one_pending(
     nas: Nas,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("indexer.stages.scan._BEAT_FILES", 8)
+    monkeypatch.setattr("indexer.stages.scan._REPORT_EVERY_FILES", 8)
     both._settings = settings = replace(settings, small_work=small_work, chunk_files=10)
     where = "nas" if phase == "listing" else None
     report = both.scan(listener=at(phase, nas.hang, where))
@@ -150,7 +150,7 @@ def test_a_proof_leaves_a_root_out_that_goes_silent_and_says_so(
     nas: Nas,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("indexer.checks.verify._BEAT_FILES", 1)
+    monkeypatch.setattr("indexer.checks.verify._REPORT_EVERY_FILES", 1)
     both.scan()
     report = both.verify(deep=deep, listener=at("listing", nas.hang, "nas"))
     assert report.differences == ()

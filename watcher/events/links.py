@@ -28,7 +28,7 @@ class Links:
         self._targets: dict[int, dict[bytes, bytes]] = {}
         """Each of them with the real path to which it leads, whether something is there or not."""
 
-    def learn(self, root: bytes, hint: Hint) -> None:
+    def find_links(self, root: bytes, hint: Hint) -> None:
         """Look which links are below what is hinted; `root` is the real path of its root."""
         if is_share(root):
             self._forget(hint.root_id)
@@ -71,7 +71,7 @@ class Links:
         hints = list(hints)
         gone = {root_id: self._targets.get(root_id, {}) for root_id in roots}
         for hint in hints:
-            self.learn(roots[hint.root_id], hint)
+            self.find_links(roots[hint.root_id], hint)
         more: list[Hint] = []
         for hint in hints:
             targets = gone[hint.root_id] | self._targets.get(hint.root_id, {})

@@ -56,7 +56,7 @@ class WatchManager:
                 wants_name=partial(self._wants_name, root.row),
             )
         if self.links is not None:
-            self.links.learn(root.row.path, Hint(root.row.id, recursive=True))
+            self.links.find_links(root.row.path, Hint(root.row.id, recursive=True))
 
     def _wants_folder(self, root_id: int, folder: bytes) -> bool:
         """Whether to watch a folder: not one that a server has to answer for, which may hang."""

@@ -48,7 +48,7 @@ class RootAccess:
         watched = roots.watched(self._connection)
         self._end_helpers(watched)
         for row in watched:
-            for one in acceptance.learn_mounts(self._connection, row, touches):
+            for one in acceptance.accept_mounts(self._connection, row, touches):
                 place = os.fsdecode(paths.join(row.path, one.folder))
                 self._log.info("disk taken", root=row.name, path=place, disk=one.disk.identity)
         with self.opened(touches) as (watched, open_trees):

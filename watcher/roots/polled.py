@@ -90,7 +90,7 @@ class PolledPlaces:
             if paths.is_below(folder, hint.folder)
         }
 
-    def learn(self, root_id: int, filled: Mapping[bytes, FolderTimes]) -> None:
+    def note_times(self, root_id: int, filled: Mapping[bytes, FolderTimes]) -> None:
         """A look that has ended has filled these."""
         for folder, times in filled.items():
             place = self._places.get(root_id, {}).get(folder)
@@ -98,14 +98,14 @@ class PolledPlaces:
             if place is not None:
                 place.times, place.seen_at = times, self._clock()
 
-    def learn_all(self, root_id: int, listed: Mapping[bytes, int]) -> None:
+    def note_all_times(self, root_id: int, listed: Mapping[bytes, int]) -> None:
         """All folders of a root were listed, in the order of a walk: each, and its time."""
         filled = self.times_for(Hint(root_id, recursive=True))
         for place, times in filled.items():
             for folder, changed_ns in listed.items():
                 if paths.is_below(folder, place):
                     times.add(folder, changed_ns)
-        self.learn(root_id, filled)
+        self.note_times(root_id, filled)
 
     def look(
         self,

@@ -264,7 +264,7 @@ class LocalWork:
                     self._listed[hint.root_id] = folders
             if not result.interrupted:
                 for hint, times in engine.times():
-                    self.polled.learn(hint.root_id, times)
+                    self.polled.note_times(hint.root_id, times)
         result.seconds = time.monotonic() - started
         self._change_log.count(looked.result, places=len(hints), left=len(looked.left))
         return looked
@@ -332,7 +332,7 @@ class LocalWork:
                 found = walk(tree, b"", self._path_filter.without_files())
                 listed = {one.path: one.changed_ns for one in found if isinstance(one, Listed)}
                 self._listed[root_id] = set(listed)
-                self.polled.learn_all(root_id, listed)
+                self.polled.note_all_times(root_id, listed)
 
     def look_at_times(self, root: RootRow, folders: Sequence[bytes]) -> Passed | None:
         """See which folders in these polled ones have changed; None where the root is away."""

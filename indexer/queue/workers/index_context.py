@@ -99,7 +99,7 @@ class IndexContext:
         if mounts_too:
             for root in watched:
                 if root.id in about or not is_share(root.path):
-                    acceptance.learn_mounts(self.connection, root, touches)
+                    acceptance.accept_mounts(self.connection, root, touches)
         return open_roots.open_roots(
             self.connection,
             watched,

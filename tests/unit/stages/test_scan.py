@@ -311,7 +311,7 @@ def test_files_that_become_whole_while_a_scan_waits_are_all_read(
 
 def scan_of(by_hand: ByHand, chunk_files: int = 200, **how: Any) -> Scan:
     hint = Hint(min(by_hand.trees), recursive=True)
-    beside = {name: how.pop(name) for name in ("beat", "unfinished") if name in how}
+    beside = {name: how.pop(name) for name in ("keep_on", "unfinished") if name in how}
     options = ScanOptions(chunk_files, **how)
     return Scan(by_hand.connection, by_hand.trees, hint, by_hand.wanted, options, **beside)
 
@@ -321,7 +321,7 @@ def test_a_scan_that_breathes_gives_a_sign_where_nothing_is_found_for_long(
 ) -> None:
     plant({f"{number}.mp3": song() for number in range(9)})
     library.scan()
-    monkeypatch.setattr(scan, "_BEAT_FILES", 2)
+    monkeypatch.setattr(scan, "_REPORT_EVERY_FILES", 2)
     breathing = scan_of(by_hand, breathes=True)
     assert [plan.names for plan in breathing.plans()] == [()] * 5
     assert (breathing.seen, breathing.unchanged) == (9, 9)
@@ -329,14 +329,14 @@ def test_a_scan_that_breathes_gives_a_sign_where_nothing_is_found_for_long(
 
 
 @pytest.mark.parametrize("unfinished", [frozenset(), frozenset({b"not there"})], ids=repr)
-def test_folders_without_music_are_beats_too(
+def test_folders_without_music_are_counted_for_progress_too(
     library: Library, music: Path, by_hand: ByHand, monkeypatch: pytest.MonkeyPatch,
     unfinished: frozenset[bytes],
 ) -> None:  # fmt: skip
     for number in range(9):
         (music / f"{number}").mkdir()
     assert library.status().roots
-    monkeypatch.setattr(scan, "_BEAT_FILES", 2)
+    monkeypatch.setattr(scan, "_REPORT_EVERY_FILES", 2)
     beats: list[bool] = []
 
     def keep_on() -> bool:
@@ -344,7 +344,7 @@ def test_folders_without_music_are_beats_too(
         return len(beats) < 3
 
     assert list(scan_of(by_hand, unfinished=unfinished, keep_on=keep_on).plans()) == []
-    assert len(beats) == 3, "and it ends when it is told to"
+    assert len(beats) == 3, "and it ends when it is to stop"
 
 
 def test_breaths_change_nothing_of_what_is_planned(
@@ -352,7 +352,7 @@ def test_breaths_change_nothing_of_what_is_planned(
 ) -> None:
     plant({f"{folder}/{number}.mp3": song() for folder in "AB" for number in range(9)})
     assert library.status().roots
-    monkeypatch.setattr(scan, "_BEAT_FILES", 2)
+    monkeypatch.setattr(scan, "_REPORT_EVERY_FILES", 2)
     breathing = [plan.names for plan in scan_of(by_hand, 4, breathes=True).plans()]
     still = [plan.names for plan in scan_of(by_hand, 4).plans()]
     assert breathing.count(()) == 10
@@ -381,7 +381,7 @@ def test_a_first_scan_that_is_told_to_stop_stops(
 ) -> None:
     plant({f"{folder}/{number}.mp3": song() for folder in "ABC" for number in range(4)})
     assert library.status().roots
-    monkeypatch.setattr(scan, "_BEAT_FILES", 4)
+    monkeypatch.setattr(scan, "_REPORT_EVERY_FILES", 4)
     beats = iter((True, True, False))
     stopped = scan_of(by_hand, 4, keep_on=lambda: next(beats))
     assert [len(plan.read) for plan in stopped.plans()] == [4]

@@ -19,7 +19,7 @@ class Shown:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.links = Links()
-        self.links.learn(os.fsencode(root), Hint(ROOT_ID, recursive=True))
+        self.links.find_links(os.fsencode(root), Hint(ROOT_ID, recursive=True))
 
     def by(self, hint: Hint) -> set[Hint]:
         """The hints that are added."""
@@ -123,7 +123,7 @@ def test_links_of_a_root_that_moved_or_was_removed_are_forgotten(root: Path) -> 
     shown = Shown(root)
     old = os.fsencode(root / "best/a")
     moved = root.rename(root.with_name("moved"))
-    shown.links.learn(os.fsencode(moved), all_of(b""))
+    shown.links.find_links(os.fsencode(moved), all_of(b""))
     assert not shown.links.is_link(ROOT_ID, old)
     new = os.fsencode(moved / "best/a")
     (moved / "best/a").unlink()
@@ -139,5 +139,5 @@ def test_folders_that_no_walk_enters_are_not_looked_at_for_links(root: Path) -> 
     links = Links(lambda name: not name.startswith(b"."))
     hint = names(b"store/a", b"1.mp3")
     real = {ROOT_ID: os.fsencode(root)}
-    links.learn(real[ROOT_ID], all_of(b""))
+    links.find_links(real[ROOT_ID], all_of(b""))
     assert links.with_shown([hint], real) == [hint, names(b"best/a", b"1.mp3")]

@@ -37,7 +37,7 @@ def test_only_a_look_at_all_of_a_place_teaches_its_folders() -> None:
 def test_what_is_not_polled_any_more_is_forgotten() -> None:
     places = PolledPlaces(lambda: 0.0)
     places.keep(1, [b"nas", b"usb"])
-    places.learn_all(1, {b"": 1, b"nas": 1, b"nas/a": 1, b"usb": 1})
+    places.note_all_times(1, {b"": 1, b"nas": 1, b"nas/a": 1, b"usb": 1})
     assert places.knows(1)
     places.keep(1, [b"usb"])
     assert [*places.times_for(Hint(1, b"", recursive=True))] == [b"usb"]
