@@ -20,14 +20,14 @@ from indexer.store.recovery.health import objects_made, objects_of
 from indexer.store.recovery.salvage import Salvage
 from indexer.store.recovery.values import columns_of
 from indexer.store.search import index_rows
-from indexer.store.tracks import COLUMNS_OF_TABLE
+from indexer.store.tracks import SHOWN_COLUMNS
 
 _Key = TypeVar("_Key")
 
 _DROP_FULL_TEXT: Final = "DROP TABLE IF EXISTS track_search"
 _DROP_VIEW: Final = "DROP VIEW IF EXISTS library"
 _TRACKS: Final = (
-    f"SELECT id, root_id, path, album_id, {', '.join(COLUMNS_OF_TABLE)}"  # noqa: S608 - our own names
+    f"SELECT id, root_id, path, album_id, {SHOWN_COLUMNS}"  # noqa: S608 - our own names
     " FROM tracks WHERE place = 0 ORDER BY id"
 )
 _CLEAR: Final = (

@@ -19,7 +19,7 @@ from indexer.store.search import index_rows
 from indexer.store.statements import Connection
 from indexer.store.tables import open_in_memory
 from indexer.store.tag_sets import TagSets
-from indexer.store.tracks import COLUMNS, COLUMNS_OF_TABLE, NOTHING_READ, Columns
+from indexer.store.tracks import COLUMNS, COLUMNS_OF_TABLE, NOTHING_READ, Columns, in_table
 
 Former = dict[str, Any]
 
@@ -160,7 +160,7 @@ def in_memory(
             _ADD,
             (
                 row.id, ids[row.root], row.path, row.id, 0, paths.fits_utf8(row.path),
-                row.added_at, *row.columns[:-1], tag_set,
+                row.added_at, *in_table(row.columns)[:-1], tag_set,
             ),
         )  # fmt: skip
         if searched:

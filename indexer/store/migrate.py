@@ -18,8 +18,9 @@ from sqlite_utils.migrations import Migrations
 
 from indexer.paths import fits_utf8
 from indexer.store import schema
+from indexer.store.schema import musicbrainz_ids
 from indexer.store.schema.look_alikes import join_look_alikes
-from indexer.store.schema.views import PUBLIC_VIEWS
+from indexer.store.schema.views import MUSICBRAINZ_IDS, PUBLIC_VIEWS
 from indexer.store.search import index_rows
 
 _BUSY_TIMEOUT_S: Final = 30.0
@@ -50,6 +51,8 @@ def _add_step(version: int, name: str, script: str) -> None:
             index_rows.refill(db.conn)
         if script is PUBLIC_VIEWS:
             _tell_texts(db.conn)
+        if script is MUSICBRAINZ_IDS:
+            musicbrainz_ids.shorten(db.conn)
         db.execute(f"PRAGMA user_version = {version}")
 
 

@@ -13,7 +13,8 @@ from indexer import errors, paths
 from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.store import tag_sets
 from indexer.store.changes import as_bytes, told
-from indexer.store.schema import TAG_COLUMNS
+from indexer.store.schema import TAG_COLUMNS, musicbrainz_ids
+from indexer.store.schema.musicbrainz_ids import stored_ids
 from indexer.store.schema.views import ADDED_AT, MOMENT, TOLD_PATH
 from indexer.store.statements import Connection, Row, select, select_one, select_value
 
@@ -26,6 +27,14 @@ _STORED: Final = (*TAG_COLUMNS, "guessed", "several", "suspect_encoding")
 COLUMNS: Final = (*_STORED, "has_lyrics", "short", "tags")
 """The last is JSON (see `tag_sets`), and in the table the id of a set."""
 COLUMNS_OF_TABLE: Final = (*_STORED, "has_lyrics", "short", "tag_set")
+SHOWN_COLUMNS: Final = ", ".join(
+    musicbrainz_ids.shown(name) if name in musicbrainz_ids.COLUMNS else name
+    for name in COLUMNS_OF_TABLE
+)
+"""What to select for them; of each id its text, as `in_table` takes it."""
+_FIRST_ID: Final = COLUMNS.index(musicbrainz_ids.COLUMNS[0])
+_PAST_IDS: Final = COLUMNS.index(musicbrainz_ids.COLUMNS[-1]) + 1
+_IDS: Final = slice(_FIRST_ID, _PAST_IDS)
 _PAGE: Final = 2000
 _STAMPED: Final = (
     "root_id", "path", "gone", "place", "path_is_text", "disk_id",
@@ -86,7 +95,7 @@ _GONE_LIKE: Final = _KNOWN + "WHERE gone <> 0 AND size = ? AND mtime_ns BETWEEN 
 _ADDED_SINCE: Final = f"{_KNOWN} WHERE place = 0 AND {ADDED_AT} >= {MOMENT} AND +size = ? LIMIT ?"
 _BY_ID: Final = _KNOWN + "WHERE id = ?"
 _UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
-_COLUMNS_OF: Final = f"SELECT {', '.join(COLUMNS_OF_TABLE)} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
+_COLUMNS_OF: Final = f"SELECT {SHOWN_COLUMNS} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
 _ANY: Final = "SELECT 1 FROM tracks LIMIT 1"
 _HOLDS: Final = f"""
 SELECT 1 WHERE EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW})
@@ -365,6 +374,11 @@ def columns_of(connection: Connection, track_id: int) -> Columns:
     return (*columns, tag_sets.encoded(tag_sets.values_of(connection, set_id)))
 
 
+def in_table(columns: Columns) -> Columns:
+    """The same columns with each id in its stored form."""
+    return (*columns[:_FIRST_ID], *stored_ids(columns[_IDS]), *columns[_PAST_IDS:])
+
+
 def album_of(connection: Connection, track_id: int) -> int | None:
     album_id: int | None = select_value(connection, _ALBUM_OF, (track_id,))
     return album_id
@@ -394,7 +408,14 @@ def add(
     `tag_set` is the set of the tags in `row`.
     """
     connection.execute(
-        _ADD, (*_stamped(known, album_id, at), *row[:-1], tag_set, known.birth_ns, known.essence)
+        _ADD,
+        (
+            *_stamped(known, album_id, at),
+            *in_table(row)[:-1],
+            tag_set,
+            known.birth_ns,
+            known.essence,
+        ),
     )
     return connection.last_insert_rowid()
 
@@ -429,7 +450,8 @@ def add_all(
                 track_id, root_id, entry.path, 0, 0, is_text,
                 entry.disk_id, (stamp := entry.stamp).size, stamp.mtime_ns, stamp.ctime_ns,
                 stamp.inode, scan_id, reader_version, now_ms, now_ms, None, None, album_id,
-                *columns[:-3], birth_ns, columns[-3], tag_set, columns[-2], essence,
+                *columns[:_FIRST_ID], *stored_ids(columns[_IDS]), *columns[_PAST_IDS:-3],
+                birth_ns, columns[-3], tag_set, columns[-2], essence,
             )
             for track_id, entry, is_text, album_id, columns, tag_set, birth_ns, essence in rows
         ),
@@ -450,7 +472,7 @@ def write(
     """
     stamped = _stamped(known, album_id, at)
     connection.execute(
-        _WRITE, (*stamped, *row[:-1], tag_set, known.birth_ns, known.essence, known.id)
+        _WRITE, (*stamped, *in_table(row)[:-1], tag_set, known.birth_ns, known.essence, known.id)
     )
 
 

@@ -20,6 +20,7 @@ from indexer.spelling import album_key
 from indexer.store import outdated, problems, schema, tracks
 from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value, token_of
 from indexer.store.recovery import health
+from indexer.store.schema import musicbrainz_ids
 from indexer.store.search.index_rows import versions
 from indexer.store.sidecars import artwork
 from indexer.store.sidecars.artwork import Owner
@@ -168,7 +169,7 @@ def test_sqlite_utils_finds_nothing_to_do_in_a_new_index(empty_index: Path) -> N
     applied += "db = Database(sys.argv[1])\nprint(migrate.migrations.pending(db))\n"
     applied += "print([one.name for one in migrate.migrations.applied(db)])\n"
     names = [name for name, _ in schema.MIGRATIONS]
-    assert names[-1] == "guessed_artists"
+    assert names[-1] == "musicbrainz_ids"
     assert python(applied, empty_index) == f"[]\n{names}\n"
     assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
 
@@ -432,6 +433,81 @@ def test_files_whose_artist_was_the_name_of_the_root_are_read_again(tmp_path: Pa
     with closing(open_index(path, write=True)) as connection:
         found = list(select(connection, "SELECT id, reader_version FROM tracks"))
         assert found == [(1, 0), (2, 7), (3, 7)]
+
+
+UUID = "01234567-89ab-4cde-8f01-23456789abcd"
+OLD_IDS = (UUID, UUID.upper(), f"{UUID}; {UUID}", "", "sixteen letters!")
+ALL_IDS = f"SELECT id, {', '.join(musicbrainz_ids.COLUMNS)} FROM {{}} ORDER BY id"
+
+
+def with_ids(path: Path, step: str) -> Path:
+    """An older index with a track for each of `OLD_IDS`, and one without any."""
+    ids: list[dict[str, Any]]
+    ids = [dict.fromkeys(musicbrainz_ids.COLUMNS, text) for text in OLD_IDS]
+    rows = [
+        track(number, b"%d" % number, guessed=0, added_at=1, codec="mp3", **columns)
+        for number, columns in enumerate([*ids, {}], 1)
+    ]
+    return older(path, step, ROOT, DISK, *rows)
+
+
+def shown_ids() -> list[tuple[object, ...]]:
+    texts = [*OLD_IDS, None]
+    return [
+        (number, *[text] * len(musicbrainz_ids.COLUMNS)) for number, text in enumerate(texts, 1)
+    ]
+
+
+def stored_ids() -> list[tuple[object, ...]]:
+    values = [musicbrainz_ids.stored(text) for text in OLD_IDS]
+    assert isinstance(values[0], bytes)
+    return [
+        (number, *[value] * len(musicbrainz_ids.COLUMNS))
+        for number, value in enumerate([*values, None], 1)
+    ]
+
+
+def test_ids_of_an_older_index_are_stored_as_in_a_new_one(tmp_path: Path) -> None:
+    path = with_ids(tmp_path / "old.db", "musicbrainz_ids")
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, ALL_IDS.format("tracks"))) == stored_ids()
+        assert list(select(connection, ALL_IDS.format("library"))) == shown_ids()
+
+
+KILLED = """
+import os, sys
+from itertools import count
+from indexer.store import migrate
+from indexer.store.schema import musicbrainz_ids
+calls, stored = count(1), musicbrainz_ids.stored
+musicbrainz_ids.stored = lambda text: os._exit(9) if next(calls) > 7 else stored(text)
+migrate.migrate(sys.argv[1])
+"""
+
+
+def test_a_migration_of_ids_that_is_killed_has_changed_nothing(tmp_path: Path) -> None:
+    path = with_ids(tmp_path / "old.db", "musicbrainz_ids")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert killed.returncode == 9
+    assert python(ASKED, path, "PRAGMA user_version") == "19\n"
+    assert python(ASKED, path, "SELECT count(*) FROM tracks WHERE mb_artistid = ''") == "1\n"
+    assert python(ASKED, path, "SELECT count(*) FROM tracks WHERE typeof(mb_albumid) = 'blob'") == (
+        "0\n"
+    )
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, ALL_IDS.format("tracks"))) == stored_ids()
+
+
+def test_ids_of_an_older_index_that_is_damaged_are_stored_as_in_a_new_one(tmp_path: Path) -> None:
+    path = with_ids(tmp_path / "old.db", "history")
+    python(DAMAGED, path, "changes", "WAL")
+    with pytest.raises(errors.DatabaseDamaged):
+        open_index(path, write=True)
+    assert repair(path).tracks == len(OLD_IDS) + 1
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, ALL_IDS.format("tracks"))) == stored_ids()
+        assert list(select(connection, ALL_IDS.format("library"))) == shown_ids()
+        assert health.check(connection, deep=True) == []
 
 
 OLD_DISKS = """

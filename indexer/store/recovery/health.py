@@ -19,6 +19,7 @@ from indexer.model import ProblemKind
 from indexer.store import catalog, former, schema, tag_sets
 from indexer.store.recovery import values
 from indexer.store.recovery.damage import RULES, Damage, Part
+from indexer.store.schema import musicbrainz_ids
 from indexer.store.schema.views import OTHER_VIEWS, TOLD_PATH_OF_TRACKS
 from indexer.store.search import index_check, index_rows
 from indexer.store.statements import (
@@ -56,12 +57,12 @@ _VIEWS: Final = {
     "library": schema.LIBRARY_COLUMNS, "recent": schema.LIBRARY_COLUMNS, **OTHER_VIEWS
 }  # fmt: skip
 
-_TEXTS: Final = """
+_TEXTS: Final = f"""
 SELECT id, concat_ws(char(0), title, artist, albumartist, album, genre, date, composer, comment,
-    bpm, isrc, label, mb_trackid, mb_albumid, mb_artistid, mb_albumartistid, mb_releasegroupid,
+    bpm, isrc, label, mb_trackid, {", ".join(map(musicbrainz_ids.shown, musicbrainz_ids.COLUMNS))},
     replaygain_track_gain, replaygain_track_peak, replaygain_album_gain, replaygain_album_peak,
     codec, several, CASE path_is_text WHEN 1 THEN CAST(path AS TEXT) END) FROM tracks
-"""
+"""  # noqa: S608 - our own names
 _OTHER_TEXTS: Final = (
     "SELECT name, CASE path_is_text WHEN 1 THEN CAST(path AS TEXT) END FROM roots",
     "SELECT uuid, fsid, fs_type, source FROM disks",

@@ -20,6 +20,7 @@ from indexer.store import former, tag_sets
 from indexer.store.recovery.damage import deletions
 from indexer.store.recovery.salvage import Salvage, Saved
 from indexer.store.recovery.values import Column, columns_of, strange_sidecars
+from indexer.store.schema import musicbrainz_ids
 from indexer.store.sidecars import lyrics, playlists
 from indexer.store.statements import Connection, select, select_value
 from indexer.store.upkeep import STRANGE_MOUNTS, TIDY
@@ -198,9 +199,13 @@ class Rescue:
         )
         if table == "roots":
             at_version = None
+        at_ids = [at for at, one in enumerate(columns) if one.name in musicbrainz_ids.COLUMNS]
         dropped = 0
         for row in rows:
             values = list(row.values)
+            for at in at_ids:
+                if isinstance(values[at], str):  # an older index has all of them so
+                    values[at] = musicbrainz_ids.stored(values[at])
             if row.is_doubtful and at_version is not None:
                 values[at_version] = 0  # so that its file is read again
                 self.to_scan = True

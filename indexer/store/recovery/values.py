@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.sidecars import SidecarKind, known_kind_of
+from indexer.store.schema import musicbrainz_ids
 from indexer.store.statements import Connection, select
 
 _COLUMNS: Final = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
@@ -48,6 +49,8 @@ class Column(Struct, frozen=True):
         """Whether this program can have written this value."""
         if value is None:
             return self.may_be_null
+        if self.name in musicbrainz_ids.COLUMNS and isinstance(value, bytes):
+            return len(value) == musicbrainz_ids.BYTES
         kinds = _TYPES.get(self.declared)
         if self.name in TIMES and isinstance(value, int):
             return _FIRST_MS <= value <= _LAST_MS
@@ -63,6 +66,8 @@ class Column(Struct, frozen=True):
         if wrong is None:
             return None
         is_wrong = f"typeof({self.name}) {wrong}"
+        if self.name in musicbrainz_ids.COLUMNS:
+            is_wrong = musicbrainz_ids.wrong(self.name)
         if self.name in TIMES:
             is_wrong += f" OR {self.name} NOT BETWEEN {_FIRST_MS} AND {_LAST_MS}"
         return f"{self.name} NOTNULL AND ({is_wrong})"

@@ -16,10 +16,11 @@ from indexer.store.schema.views import (
     ESSENCE,
     FURTHER_TAGS,
     GAIN_COLUMNS,
+    MUSICBRAINZ_IDS,
     PUBLIC_VIEWS,
 )
 
-SCHEMA_VERSION: Final = 19
+SCHEMA_VERSION: Final = 20
 """The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
@@ -383,6 +384,7 @@ MIGRATIONS: Final = (
     ("essence", ESSENCE),
     ("playlists", PLAYLISTS),
     ("guessed_artists", GUESSED_ARTISTS),
+    ("musicbrainz_ids", MUSICBRAINZ_IDS),
 )
 """Name and script of every migration, oldest first; a new index is created by all of them."""
 

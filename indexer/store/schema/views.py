@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from indexer.store.schema import musicbrainz_ids
+
 _PATH: Final = "CASE WHEN {of}path_is_text THEN CAST({of}path AS TEXT) ELSE {of}path END"
 TOLD_PATH_OF_TRACKS: Final = _PATH.format(of="tracks.")
 TOLD_PATH: Final = _PATH.format(of="")
@@ -59,6 +61,13 @@ def _gains() -> str:
     )
 
 
+def _ids() -> str:
+    return ",\n    ".join(
+        f"{musicbrainz_ids.shown(f'tracks.{column}')} AS {column}"
+        for column in musicbrainz_ids.COLUMNS
+    )
+
+
 _LIBRARY: Final = f"""
 CREATE VIEW library AS
 SELECT
@@ -71,8 +80,8 @@ SELECT
     tracks.date, tracks.year,
     tracks.track, tracks.track_total, tracks.disc, tracks.disc_total,
     tracks.composer, tracks.comment, tracks.bpm, tracks.isrc, tracks.label, tracks.compilation,
-    tracks.mb_trackid, tracks.mb_albumid, tracks.mb_artistid, tracks.mb_albumartistid,
-    tracks.mb_releasegroupid,
+    tracks.mb_trackid,
+    {_ids()},
     tracks.replaygain_track_gain, tracks.replaygain_track_peak,
     tracks.replaygain_album_gain, tracks.replaygain_album_peak,
     tracks.duration, tracks.bitrate, tracks.sample_rate, tracks.channels, tracks.bit_depth,
@@ -106,11 +115,12 @@ SELECT
     {_ISO.format(at="max(tracks.added_at)")} AS added_at,
     max(tracks.compilation) AS compilation,
     max(tracks.has_picture) AS has_picture,
-    min(tracks.mb_albumid) AS mb_albumid{{more}}
+    {musicbrainz_ids.shown("min(tracks.mb_albumid)")} AS mb_albumid{{more}}
 FROM catalog_albums JOIN tracks ON tracks.album_id = catalog_albums.id
 WHERE tracks.place = 0
 GROUP BY catalog_albums.id;
 """  # noqa: S608 - our own names
+"""Tracks of one album have the same release id, or none (`spelling.album_key`)."""
 _ARTISTS: Final = """
 CREATE VIEW artists AS
 SELECT
@@ -386,6 +396,16 @@ LYRICS_VIEWS: Final = "\nDROP VIEW library;\n" + _LIBRARY.format(
     more=f",\n    {HAS_LYRICS} AS has_lyrics" + _HAS_COVER + _SHORT + _ESSENCE
 )
 """For lyrics in files: the view `library` with them."""
+
+MUSICBRAINZ_IDS: Final = (
+    """
+-- Ids of albums and artists in tracks (mb_...): a UUID is a BLOB of its 16 bytes, any other TEXT.
+DROP VIEW albums;
+"""
+    + LYRICS_VIEWS.lstrip("\n")
+    + _ALBUMS.format(more=_artwork_of("album"))
+)
+"""For ids that take less room. `migrate` shortens those that are there."""
 
 LATE_INDEXES: Final = {
     "tracks_year": """

@@ -14,18 +14,21 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from indexer.errors import UsageError
+from indexer.store.schema import musicbrainz_ids
 from indexer.store.schema.views import ADDED_AT, HAS_LYRICS, MOMENT
 from indexer.store.search.folding import fold
 from indexer.store.search.index_rows import FIELDS
 from indexer.store.search.spellings import other_spellings
 from indexer.tag_names import NAMES as FURTHER
 
+_Values = tuple[str | int | float | bytes, ...]
+
 
 class Fact(Struct, frozen=True):
     """A condition on a row of `tracks`: SQL that is true, false or NULL, and its parameters."""
 
     sql: str
-    values: tuple[str | int | float, ...] = ()
+    values: _Values = ()
     negated: bool = False
     tag: str | None = None
     """The further tag that it asks for; None where it asks for a column."""
@@ -124,16 +127,18 @@ def fact_of(name: str, value: str, now: datetime, *, negated: bool) -> Fact:
         return _tag(value, negated=negated)
     if name in TAGS:
         return _of_tag(name, value, negated=negated)
-    make = _OTHERS.get(name)
-    if make is None and name not in _TEXTS:
-        if name in NAMES:
-            raise UsageError(f"{name}:{value} has no word to look for; write {name}:word")
+    if name in _TEXTS:
+        sql, values = _text(name, value)
+    elif name in _OTHERS:
+        sql, values = _OTHERS[name](value)
+    elif name in NAMES:
+        raise UsageError(f"{name}:{value} has no word to look for; write {name}:word")
+    else:
         raise UsageError(
             f"there is no field {name}; fields are {', '.join(NAMES)}"
             f' (to look for these words, quote them: "{name}:{value}")'
         )
-    sql, asked = (f"tracks.{name} = ? COLLATE NOCASE", value) if make is None else make(value)
-    return Fact(sql, () if asked is None else (asked,), negated)
+    return Fact(sql, values, negated)
 
 
 def years_of(text: str) -> Fact | None:
@@ -156,6 +161,15 @@ def column_asked(value: str) -> tuple[str, str] | None:
     if name in TAGS or name not in NAMES or name not in _KNOWN_OF:
         return None
     return (name, sought) if between and sought.strip() else None if between else ("has", name)
+
+
+def _text(name: str, value: str) -> tuple[str, _Values]:
+    """The rows with this text in any case; a UUID in lower case is stored as bytes."""
+    sql = f"tracks.{name} = ? COLLATE NOCASE"
+    stored = musicbrainz_ids.stored(value.lower())
+    if name not in musicbrainz_ids.COLUMNS or isinstance(stored, str):
+        return sql, (value,)
+    return f"({sql} OR tracks.{name} = ?)", (value, stored)
 
 
 def _tag(value: str, *, negated: bool) -> Fact:
@@ -295,12 +309,12 @@ def _ms(time: datetime) -> int:
     return int((time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
-def _having(value: str) -> tuple[str, None]:
-    return _known("has", value), None
+def _having(value: str) -> tuple[str, _Values]:
+    return _known("has", value), ()
 
 
-def _missing(value: str) -> tuple[str, None]:
-    return f"coalesce({_known('missing', value)}, 0) = 0", None
+def _missing(value: str) -> tuple[str, _Values]:
+    return f"coalesce({_known('missing', value)}, 0) = 0", ()
 
 
 def _known(name: str, value: str) -> str:
@@ -312,12 +326,12 @@ def _known(name: str, value: str) -> str:
     return sql
 
 
-def _compilation(value: str) -> tuple[str, int]:
-    return "tracks.compilation = ?", _yes("compilation", value)
+def _compilation(value: str) -> tuple[str, _Values]:
+    return "tracks.compilation = ?", (_yes("compilation", value),)
 
 
-def _lyrics(value: str) -> tuple[str, int]:
-    return f"{HAS_LYRICS} = ?", _yes("has_lyrics", value)
+def _lyrics(value: str) -> tuple[str, _Values]:
+    return f"{HAS_LYRICS} = ?", (_yes("has_lyrics", value),)
 
 
 def _yes(name: str, value: str) -> int:
@@ -326,15 +340,15 @@ def _yes(name: str, value: str) -> int:
     return _YES[value.lower()]
 
 
-def _date(value: str) -> tuple[str, str]:
-    return "instr(tracks.date, ?) = 1", value
+def _date(value: str) -> tuple[str, _Values]:
+    return "instr(tracks.date, ?) = 1", (value,)
 
 
-def _root(value: str) -> tuple[str, str]:
-    return "tracks.root_id IN (SELECT id FROM roots WHERE name = ? COLLATE NOCASE)", value
+def _root(value: str) -> tuple[str, _Values]:
+    return "tracks.root_id IN (SELECT id FROM roots WHERE name = ? COLLATE NOCASE)", (value,)
 
 
-_OTHERS: Final[dict[str, Callable[[str], tuple[str, str | int | None]]]] = {
+_OTHERS: Final[dict[str, Callable[[str], tuple[str, _Values]]]] = {
     "has": _having,
     "missing": _missing,
     "compilation": _compilation,
