@@ -19,7 +19,7 @@ from indexer.hooks import events, receivers
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived
 from indexer.hooks.wakeup import Wakeup
-from indexer.runs.lock import is_log_lost, lock_info, log_inodes
+from indexer.runs.lock import is_log_lost, lock_info, log_inodes, opened_log
 from indexer.settings import Settings
 from indexer.settings.hooks import Hook
 from indexer.store import hooks
@@ -143,14 +143,14 @@ class HookThread(threading.Thread):
     def _serve_file(self) -> None:
         """Serve the index until another file is in its place."""
         database = self._settings.db
-        self._inode = _inode(database)
+        self._inode, before = _inode(database), log_inodes(database)
         with explained(database):
             connection = open_index(
                 database, write=True, busy_timeout_s=self._settings.busy_timeout
             )
             try:
                 self._begin(connection)
-                self._log_inodes = log_inodes(database)
+                self._log_inodes = opened_log(database, before)
                 self._serve(connection)
             except DatabaseMissing:  # what is open is not there any more
                 if not self._is_replaced():

@@ -23,6 +23,8 @@ from indexer.process import pid_here, pid_namespace
 from indexer.runs.throughput import Bucket, Totals
 from indexer.store.beside import check_is_file, open_beside
 
+_LOST_LOG: Final = (-1, -1)
+"""In place of inodes: those of no file."""
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
 """A process that only checks holds the lock for an instant; it is waited for. A guess."""
@@ -284,6 +286,17 @@ def _inode(path: Path) -> int:
         return os.stat(path).st_ino
     except FileNotFoundError:
         return 0
+
+
+def opened_log(database: Path, before: tuple[int, int]) -> tuple[int, int]:
+    """`log_inodes` for a connection that was opened and has read since they were `before`.
+
+    Where one was deleted or replaced meanwhile, nothing tells which of them the connection has
+    open: what is returned then counts as lost (`is_log_lost`).
+    """
+    now = log_inodes(database)
+    is_same = all(now) and all(old in {0, new} for old, new in zip(before, now, strict=True))
+    return now if is_same else _LOST_LOG
 
 
 def is_log_lost(database: Path, known: tuple[int, int]) -> bool:

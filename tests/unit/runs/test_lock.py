@@ -6,7 +6,16 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-from indexer.runs.lock import DispatchLock, LockInfo, is_log_lost, lock_info, log_inodes
+import pytest
+
+from indexer.runs.lock import (
+    DispatchLock,
+    LockInfo,
+    is_log_lost,
+    lock_info,
+    log_inodes,
+    opened_log,
+)
 
 
 def test_what_a_daemon_tells_of_a_thousand_roots_with_long_names_is_read(tmp_path: Path) -> None:
@@ -41,3 +50,25 @@ def test_a_log_is_lost_when_one_of_its_files_is_gone_or_another_one(tmp_path: Pa
     assert is_log_lost(db, known)
     shm.touch()
     assert is_log_lost(db, known)
+
+
+@pytest.mark.parametrize(
+    ("was_there", "becomes"),
+    [(False, "gone"), (False, "the same"), (True, "gone"), (True, "another"), (True, "the same")],
+)
+def test_a_log_that_changes_while_it_is_opened_counts_as_lost(
+    tmp_path: Path, becomes: str, *, was_there: bool
+) -> None:
+    db = tmp_path / "library.db"
+    wal, shm = (tmp_path / f"library.db{suffix}" for suffix in ("-wal", "-shm"))
+    if was_there:
+        wal.touch()
+        shm.touch()
+    before = log_inodes(db)
+    wal.touch()
+    shm.touch()  # here a connection opens them
+    if becomes != "the same":
+        wal.rename(tmp_path / "deleted")
+    if becomes == "another":
+        wal.touch()
+    assert is_log_lost(db, opened_log(db, before)) is (becomes != "the same")
