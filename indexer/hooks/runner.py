@@ -45,7 +45,8 @@ _MOST_BYTES: Final = 1 << 20
 def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
     """Serve all hooks, until `stop` of the wake-up. Raises what ended one of them.
 
-    After LogLost none has the index open any more, so that it may be served again.
+    After LogLost none has the index open any more, so that it may be served again: what one has
+    open others would open as well, and may only see as errors.
     """
     threads = [HookThread(hook, settings, wakeup, served) for hook in settings.hooks]
     for thread in threads:
@@ -56,6 +57,7 @@ def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
                 thread.wake()
             time.sleep(_COALESCE_S)
     finally:
+        is_lost = any(thread.has_lost_log for thread in threads if thread.failure is None)
         for thread in threads:
             thread.stop()
         deadline = time.monotonic() + _STOP_S
@@ -63,9 +65,10 @@ def serve(settings: Settings, wakeup: Wakeup, served: Served) -> None:
             thread.join(max(0.0, deadline - time.monotonic()))
     for thread in threads:
         if thread.failure is not None:
-            if isinstance(thread.failure, LogLost):  # what one has open others would open as well
+            if is_lost or isinstance(thread.failure, LogLost):
                 for other in threads:
                     other.join()
+                raise _log_lost(settings.db) from thread.failure
             raise thread.failure
 
 
@@ -91,6 +94,10 @@ def _states(database: Path) -> Mapping[str, str]:
     """Root name -> state, from a daemon; empty without one, or while it starts."""
     holder = lock_info(database)
     return {} if holder is None or holder.role != "daemon" else holder.states
+
+
+def _log_lost(database: Path) -> LogLost:
+    return LogLost(f"{database}: its files -wal or -shm were deleted or replaced")
 
 
 def _inode(database: Path) -> int | None:
@@ -121,6 +128,11 @@ class HookThread(threading.Thread):
         self._log_inodes = (0, 0)
         """Those of SQLite's files beside it."""
         self.failure: Exception | None = None
+
+    @property
+    def has_lost_log(self) -> bool:
+        """Whether SQLite's files beside the index are others than those that are open."""
+        return is_log_lost(self._settings.db, self._log_inodes)
 
     def wake(self) -> None:
         """The index was written."""
@@ -165,8 +177,8 @@ class HookThread(threading.Thread):
         """
         database = self._settings.db
         found = _inode(database)
-        if found == self._inode and is_log_lost(database, self._log_inodes):
-            raise LogLost(f"{database}: its files -wal or -shm were deleted or replaced")
+        if found == self._inode and self.has_lost_log:
+            raise _log_lost(database)
         return found not in (None, self._inode)
 
     def _serve(self, connection: Connection) -> None:
