@@ -86,14 +86,10 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
     @classmethod
     def of(cls, stat: HasStamp) -> Stamp:
         """The stamp in a result of `stat`, `lstat` or `fstat`."""
-        return cls.fitted(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-
-    @classmethod
-    def fitted(cls, size: int, mtime_ns: int, ctime_ns: int, inode: int) -> Stamp:
-        """The stamp of numbers that come from the kernel, of which some may need folding."""
+        mtime_ns, ctime_ns, inode = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
         if inode <= _MOST and _LEAST <= mtime_ns <= _MOST and _LEAST <= ctime_ns <= _MOST:
-            return cls(size, mtime_ns, ctime_ns, inode)  # nearly always
-        return cls(size, folded_ns(mtime_ns), folded_ns(ctime_ns), signed_inode(inode))
+            return cls(stat.st_size, mtime_ns, ctime_ns, inode)  # nearly always
+        return cls(stat.st_size, folded_ns(mtime_ns), folded_ns(ctime_ns), signed_inode(inode))
 
 
 class StampFields(StrEnum):

@@ -64,15 +64,15 @@ def folder_time_ns(status: os.stat_result) -> int:
 
 
 class Run(Struct, frozen=True):
-    """Files of one folder that are adjacent: no folder's path lies between theirs."""
+    """Files of one folder that are adjacent: no folder's path lies between theirs.
+
+    Each is (path, what `lstat` says of it, id of its disk).
+    """
 
     files: list[File]
 
 
-File = tuple[bytes, int, int, int, int, int, int]
-"""(path, size, mtime_ns, ctime_ns, inode, id of its disk, type), the numbers as `lstat` has them,
-and the type as in its mode: `S_IFREG` or another one. The row of a file that is unchanged has the
-same values (`tracks.TOLD`)."""
+File = tuple[bytes, os.stat_result, int]
 Sidecar = tuple[bytes, os.stat_result | None]
 """The name of a file beside the music, and what `lstat` says of it; None of lyrics, of which the
 listing tells enough."""
@@ -83,8 +83,6 @@ _Item = Run | Unlisted | Unseen | bytes
 _OF_THE_FOLDER: Final = frozenset({errno.EACCES, errno.EPERM})
 """Errors for a name that come from the folder that it is in: without the right to search it,
 nothing in it can be seen."""
-_TYPE: Final = stat.S_IFMT(0xFFFF)
-"""The bits of a mode that hold the type; as a mask it takes half the time of `stat.S_IFMT`."""
 _ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 """As `os.fsencode` does it; its own checks of every name cost as much as all else here."""
 
@@ -128,15 +126,15 @@ def _walked(
         elif recursive or found == folder:
             lister = _Lister(tree, found, path_filter, rules, streak)
             yield from lister.found
-            if lister.entries:
+            if lister.entries is not None:
                 stack.append((lister.rules, iter(lister.entries)))
 
 
 class _Lister:
-    """One folder, listed whole, and the `rules` that hold in it.
+    """One folder, listed whole: its wanted `entries` in order, and the `rules` that hold in it.
 
-    `found` is what concerns the folder itself, and its files where it has nothing else; nothing
-    where it is gone. Then come the `entries` of any other folder, in order.
+    `found` is what concerns the folder itself. `entries` is None where its contents are unknown: it
+    is gone, or could not be listed.
     """
 
     def __init__(
@@ -148,8 +146,8 @@ class _Lister:
         streak: FaultStreak,
     ) -> None:
         self.rules = rules
-        self.found: list[Listed | Unlisted | Run] = []
-        self.entries: list[_Item] = []
+        self.entries: list[_Item] | None = None
+        self.found: list[Listed | Unlisted] = []
         self._bad_lines: list[tuple[bytes, _Kept]] = []
         self._tree = tree
         self._folder = folder
@@ -164,42 +162,39 @@ class _Lister:
             self.found.append(Unlisted(folder, None))
             return
         try:
-            self._open()
+            self.entries = self._list()
         except OSError as error:
             self.found.append(Unlisted(folder, explain(error)))
 
-    def _open(self) -> None:
+    def _list(self) -> list[_Item] | None:
         fd = self._tree.open_folder(self._folder)
         if fd is None:
-            return
+            return None
         try:
             changed_ns = folder_time_ns(os.fstat(fd))  # first: what comes later changes it
             with os.scandir(fd) as listing:
-                names = list(listing)
+                entries = list(listing)
             self.found.append(Listed(self._folder, changed_ns=changed_ns))
-            self._take(names, fd)
-            if self._path_filter.sidecars:
-                self.found[0] = self._with_sidecars(changed_ns)
+            rule_names = [one.name for one in entries if one.name in RULE_NAMES]
+            if rule_names and not self._take_rules(fd, rule_names):
+                if self._path_filter.sidecars:
+                    self.found[0] = Listed(self._folder, (), changed_ns=changed_ns)
+                return []
+            files, others = self._keep_all(entries, fd)
         finally:
             os.close(fd)
-
-    def _take(self, names: Sequence[os.DirEntry[str]], fd: int) -> None:
-        """Take in all that was listed. Raises OSError where the folder is at fault."""
-        rule_names = [one.name for one in names if one.name in RULE_NAMES]
-        if rule_names and not self._take_rules(fd, rule_names):
-            return
-        files, others = self._keep_all(names, fd)
+        if self._path_filter.sidecars:
+            self.found[0] = self._with_sidecars(changed_ns)
         others += self._bad_lines
         for unseen in self._unseen:  # it may be a file or a folder
             below = paths.order_key(unseen.path, is_folder=True)
             others += [(unseen.path, unseen), (below, Unlisted(unseen.path, None))]
-        if others:
-            keyed = [(file[0], file) for file in files] + others
-            keyed.sort(key=itemgetter(0))
-            self.entries = _in_runs(kept for _, kept in keyed)
-        elif files:
+        if not others:
             files.sort(key=itemgetter(0))
-            self.found.append(Run(files))
+            return [Run(files)] if files else []
+        keyed = [(file[0], file) for file in files] + others
+        keyed.sort(key=itemgetter(0))
+        return _in_runs(kept for _, kept in keyed)
 
     def _with_sidecars(self, changed_ns: int) -> Listed:
         self._sidecars.sort(key=itemgetter(0))
@@ -233,15 +228,12 @@ class _Lister:
         others: list[tuple[bytes, _Kept]] = []
         before_name = paths.join(self._folder, b"")
         is_wanted, rules = self._path_filter.file, self.rules
-        plain_suffixes, has_rules = self._path_filter.plain_suffixes, bool(rules.files)
-        encoding, how = _ENCODING
         is_sidecar = self._path_filter.sidecar if self._path_filter.sidecars else _is_none
         disk_id, device = self._spot.disk_id, self._spot.device
         gone: list[os.DirEntry[str]] = []
         well = 0
         for entry in entries:
-            text = entry.name
-            name = text.encode(encoding, how)
+            name = entry.name.encode(*_ENCODING)
             path = before_name + name
             try:
                 if entry.is_file(follow_symlinks=False):  # nearly always
@@ -252,16 +244,11 @@ class _Lister:
                 elif entry.is_symlink():
                     others += self._keep_link(name, path) if self._path_filter.follow_links else ()
                     continue
-                stem, _, suffix = text.rpartition(".")
-                is_plain = suffix in plain_suffixes and stem and stem[0] != "."
-                if (is_plain or is_wanted(name)) and not (has_rules and rules.ignore(path)):
+                if is_wanted(name) and not (rules.files and rules.ignore(path)):
                     status = entry.stat(follow_symlinks=False)
                     is_own = status.st_dev == device
                     disk = disk_id if is_own else self._tree.disk_id_of(path, status)
-                    files.append((
-                        path, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
-                        status.st_ino, disk, status.st_mode & _TYPE,
-                    ))  # fmt: skip
+                    files.append((path, status, disk))
                 elif is_sidecar(name) and not (rules.files and rules.ignore(path)):
                     self._keep_sidecar(name, entry)
             except FileNotFoundError:
@@ -340,14 +327,7 @@ class _Lister:
             self._sidecars.append((name, None if is_lyrics else status))
         if not self._path_filter.file(name):
             return ()
-        return ((path, _file_of(path, status, self._tree.disk_id_of(path, status))),)
-
-
-def _file_of(path: bytes, status: os.stat_result, disk_id: int) -> File:
-    return (
-        path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, disk_id,
-        status.st_mode & _TYPE,
-    )  # fmt: skip
+        return ((path, (path, status, self._tree.disk_id_of(path, status))),)
 
 
 def _is_none(_name: bytes) -> bool:
@@ -373,22 +353,21 @@ def _in_runs(listing: Iterable[_Kept]) -> list[_Item]:
 
 def entries_of(files: Iterable[File]) -> list[Entry]:
     """Listed files as entries; takes half of the time of `entry_of` for each."""
-    stamp_of = Stamp.fitted
+    stamp_of = Stamp.of
     return [
         Entry(
             path,
-            stamp_of(size, mtime_ns, ctime_ns, inode),
+            stamp_of(status),
             disk_id,
-            None if kind == stat.S_IFREG else special_kind(kind),
+            None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode),
         )
-        for path, size, mtime_ns, ctime_ns, inode, disk_id, kind in files
+        for path, status, disk_id in files
     ]
 
 
-def entry_of(file: File) -> Entry:
-    """A listed file as an entry."""
-    (entry,) = entries_of((file,))
-    return entry
+def entry_of(path: bytes, status: os.stat_result, disk_id: int) -> Entry:
+    special = None if stat.S_ISREG(status.st_mode) else special_kind(status.st_mode)
+    return Entry(path, Stamp.of(status), disk_id, special)
 
 
 def look(tree: Tree, path: bytes, path_filter: PathFilter) -> Entry | None:
@@ -464,7 +443,7 @@ def _folders_of(tree: Tree, folder: bytes, path_filter: PathFilter) -> tuple[byt
         return ()
     if rules is None:
         return ()
-    entries = _Lister(tree, folder, path_filter, rules, FaultStreak()).entries
+    entries = _Lister(tree, folder, path_filter, rules, FaultStreak()).entries or ()
     return tuple(one for one in entries if isinstance(one, bytes))
 
 

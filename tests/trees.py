@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
-from msgspec.structs import astuple
 
 from indexer.library import Library
 from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.results.report import ChangeRow
-from indexer.store.connection import Connection, Row, select
+from indexer.store.connection import Connection, select
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.search import index_rows
 from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entries_of
@@ -59,16 +57,6 @@ def known(
     return IndexedFile(
         track_id, 1, path, stamp(number), place, 1, scan_id, reader_version, added_at, missing_at
     )
-
-
-def row_of(one: IndexedFile) -> Row:
-    """A made-up row as `tracks.rows_below` reads it."""
-    is_settled = one.place is RowState.PRESENT and one.reader_version != 0
-    return (
-        one.id, one.root_id, one.path, *astuple(one.stamp), one.disk_id,
-        stat.S_IFREG if is_settled else None, int(one.place), one.scan_id, one.reader_version,
-        one.added_at, one.missing_at, one.birth_ns, one.essence,
-    )  # fmt: skip
 
 
 def at(root: Path, name: Name) -> bytes:

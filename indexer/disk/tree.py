@@ -129,8 +129,6 @@ class Tree:
 
     def mount_point_of(self, path: bytes) -> MountPoint:
         """The mount point of the disk that holds this path."""
-        if len(self.mount_points) == 1:  # nearly always: the root's own
-            return self.mount_points[0]
         for index in range(bisect_right(self._folders, path) - 1, -1, -1):
             if paths.is_below(path, self._folders[index]):
                 return self.mount_points[index]

@@ -49,10 +49,6 @@ class PathFilter:
         self._is_ignored = names.has
         self._may_ignore = names.may_have(suffixes)
         """Whether any wanted suffix may be that of an ignored name: mostly none."""
-        plain = () if self._may_ignore else suffixes
-        self.plain_suffixes = frozenset([os.fsdecode(suffix[1:]) for suffix in plain])
-        """As a listing has them, without dots: `file` wants each name that ends with a dot and one
-        of them, unless it is hidden, which a name is that begins with its only dot."""
 
     def without_files(self) -> PathFilter:
         """The same filter for folders, without any files: to list folders only."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from itertools import islice
-from operator import itemgetter
-from typing import Final
+from collections.abc import Container, Generator, Iterable, Iterator
+from stat import S_ISREG
 
 from msgspec import Struct
 
 from indexer import paths
-from indexer.model import Entry, IndexedFile
+from indexer.model import Entry, IndexedFile, RowState
 from indexer.store import tracks
 from indexer.store.connection import Row
 from indexer.store.tracks import TOLD
-from indexer.walk import File, Found, Listed, Run, Unlisted, Unseen, entry_of
-
-_AHEAD: Final = 512
-"""Rows that are taken ahead of those that are asked for. A guess."""
+from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entry_of
 
 
 class Pair(Struct, frozen=True):
@@ -43,39 +38,27 @@ Compared = Pair | Vanished | Listed | Unlisted | Unseen
 
 
 class _Rows:
-    """Rows of `tracks.rows_below`, read some at a time; `next` is the first not handled yet."""
+    """Rows of `tracks.rows_below`; `next` is the first that is not handled yet."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
-        self._rows = rows
-        self._read: list[Row] = []
-        self._at = 0
+        self.rows = rows
+        self.next = next(rows, None)
 
-    def ahead(self, count: int) -> list[Row]:
-        """The next rows, so many or all that are left."""
-        at = self._at
-        if len(self._read) < at + count:
-            self._read = [*self._read[at:], *islice(self._rows, count + _AHEAD)]
-            self._at = at = 0
-        return self._read[at : at + count]
-
-    @property
-    def next(self) -> Row | None:
-        """The first that is not handled yet; None at the end."""
-        return next(iter(self.ahead(1)), None)
-
-    def pass_on(self, count: int = 1) -> None:
-        """Advance by some rows, which are there."""
-        self._at += count
+    def pass_on(self) -> Row | None:
+        """Advance by one row; the new `next`."""
+        self.next = next(self.rows, None)
+        return self.next
 
     def vanished(self, before: bytes | None = None) -> Iterator[Vanished]:
         """All rows before a path, or all remaining ones."""
-        while (row := self.next) is not None and (before is None or row[TOLD.path] < before):
-            self.pass_on()
+        row = self.next
+        while row is not None and (before is None or row[TOLD.path] < before):
             yield Vanished(tracks.known_of(row))
+            row = self.pass_on()
 
     def skip(self, before: bytes) -> None:
         """Skip the rows before a path."""
-        while (row := self.next) is not None and row[TOLD.path] < before:
+        while self.next is not None and self.next[TOLD.path] < before:
             self.pass_on()
 
 
@@ -83,7 +66,7 @@ def compare(
     found: Iterable[Found],
     rows: Iterator[Row],
     reread: int,
-    troubled: Collection[bytes],
+    troubled: Container[bytes],
     *,
     at_once: int,
 ) -> Iterator[Compared | Same]:
@@ -96,11 +79,9 @@ def compare(
     indexed = _Rows(rows)
     for item in found:
         if isinstance(item, Run):
-            for start in range(0, len(item.files), at_once):
-                files = item.files[start : start + at_once]
-                same = yield from _compare_some(files, indexed, reread, troubled)
-                if same:
-                    yield Same(same)
+            same = yield from _compare_run(item, indexed, reread, troubled)
+            for start in range(0, same, at_once):
+                yield Same(min(same - start, at_once))
             continue
         if isinstance(item, Unlisted):
             low, high = paths.below_range(item.path)
@@ -113,32 +94,31 @@ def compare(
     yield from indexed.vanished()
 
 
-def _compare_some(
-    files: Sequence[File], indexed: _Rows, reread: int, troubled: Collection[bytes]
+def _compare_run(
+    run: Run, indexed: _Rows, reread: int, troubled: Container[bytes]
 ) -> Generator[Compared, None, int]:
-    """Compare adjacent files of a folder; returns the number of those that equal their rows."""
-    if not reread:
-        rows = indexed.ahead(len(files))
-        is_same = list(map(_seen, rows)) == files  # nearly always
-        if is_same and not (troubled and any(file[0] in troubled for file in files)):
-            indexed.pass_on(len(rows))
-            return len(rows)
+    """Compare a run of files; returns the number of those that equal their rows."""
+    path_at, seen_at, scan_at, version_at = TOLD
+    present, any_troubled = RowState.PRESENT.value, bool(troubled)
+    row, rows = indexed.next, indexed.rows
     same = 0
-    for file in files:
-        path = file[0]
-        row = indexed.next
-        if row is not None and row[TOLD.path] < path:
+    for path, status, disk_id in run.files:
+        if row is not None and row[path_at] < path:
             yield from indexed.vanished(before=path)
             row = indexed.next
-        if row is None or row[TOLD.path] != path:
-            yield Pair(entry_of(file), None)
+        if row is None or row[path_at] != path:
+            yield Pair(entry_of(path, status, disk_id), None)
             continue
-        indexed.pass_on()
-        if row[TOLD.seen] == file and row[TOLD.scan_id] >= reread and path not in troubled:
+        now = (
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
+            present, disk_id,
+        )  # fmt: skip
+        is_same = row[seen_at] == now and S_ISREG(status.st_mode)
+        if any_troubled and path in troubled:
+            is_same = False
+        if is_same and row[version_at] and row[scan_at] >= reread:
             same += 1
         else:
-            yield Pair(entry_of(file), tracks.known_of(row))
+            yield Pair(entry_of(path, status, disk_id), tracks.known_of(row))
+        row = indexed.next = next(rows, None)
     return same
-
-
-_seen = itemgetter(TOLD.seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from stat import S_ISDIR
 from typing import Final
 
@@ -331,7 +331,7 @@ class Scan:
         else:
             self.unchanged += 1
 
-    def _compared(self, troubled: Collection[bytes]) -> Iterator[Compared | Same]:
+    def _compared(self, troubled: Container[bytes]) -> Iterator[Compared | Same]:
         root_id, folder = self.hint.root_id, self.hint.folder
         if self.hint.names is not None:
             for name in sorted(self.hint.names):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain
 from operator import itemgetter
-from stat import S_IFREG
 from typing import Final, NamedTuple, TypeVar
 
 from indexer import errors, paths
@@ -48,26 +47,24 @@ ALL_COLUMNS: Final = (
 )  # fmt: skip
 """All columns of the table, in its order."""
 
-_KNOWN: Final = f"""
-SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, disk_id,
-       CASE WHEN place = {RowState.PRESENT:d} AND reader_version <> 0 THEN {S_IFREG} END,
-       place, scan_id, reader_version, added_at, missing_at, birth_ns, essence
+_KNOWN: Final = """
+SELECT id, root_id, path, size, mtime_ns, ctime_ns, inode, place, disk_id, scan_id,
+       reader_version, added_at, missing_at, birth_ns, essence
 FROM tracks
-"""  # noqa: S608 - our own numbers
+"""
 _PATH: Final = 2
 
 
 class Told(NamedTuple):
     """Positions in a row of `rows_below` of the columns that show whether a file changed.
 
-    `seen` are those of a listed file (`walk.File`) that has not changed, in the same order: path,
-    size, mtime_ns, ctime_ns, inode, disk_id, and its type. That is NULL, which no file has, in a
-    row that is not present, or was read by no reader, so that the row has to be looked at.
+    `seen` are size, mtime_ns, ctime_ns, inode, place and disk_id, which are adjacent.
     """
 
     path: int = _PATH
-    seen: slice = slice(_PATH, 9)
-    scan_id: int = 10
+    seen: slice = slice(3, 9)
+    scan_id: int = 9
+    reader_version: int = 10
 
 
 TOLD: Final = Told()
@@ -560,9 +557,8 @@ def known_of(row: Row) -> IndexedFile:
         row[1],
         row[2],
         Stamp(row[3], row[4], row[5], row[6]),
-        _PLACES[row[9]],
-        row[7],
-        *row[10:],
+        _PLACES[row[7]],
+        *row[8:],
     )
 
 

@@ -376,7 +376,7 @@ def wanted_paths(root: bytes) -> set[bytes]:
     tree = Tree(1, "music", root, [mount_point_at(b"", open_root(root), 1, "ext4")], {})
     try:
         found = walk(tree, b"", PathFilter(SUFFIXES))
-        return {path for one in found if isinstance(one, Run) for path, *_ in one.files}
+        return {path for one in found if isinstance(one, Run) for path, _, _ in one.files}
     finally:
         tree.close()
 

@@ -108,7 +108,7 @@ class Disk:
             if isinstance(one, Listed):
                 found[one.path] = set()
             elif isinstance(one, Run):
-                _put(found, (path for path, *_ in one.files))
+                _put(found, (path for path, _, _ in one.files))
         return found
 
     @staticmethod

@@ -35,18 +35,13 @@ def install(stage: str) -> None:
     if stage == "walk":
         from indexer.ignore.path_filter import PathFilter
 
-        made, plain = PathFilter.__init__, PathFilter.file
-
-        def making(self: PathFilter, *args: Any, **more: Any) -> None:
-            made(self, *args, **more)
-            self.plain_suffixes = frozenset()  # so that it is asked for each name
+        plain = PathFilter.file
 
         def path_filter(self: PathFilter, name: bytes) -> bool:
             if sys._getframe(1).f_globals["__name__"] == "indexer.walk":
                 _raise_on(name)
             return plain(self, name)
 
-        PathFilter.__init__ = making  # type: ignore[method-assign]
         PathFilter.file = path_filter  # type: ignore[method-assign]
     elif stage == "scan":
         from indexer.stages import moves

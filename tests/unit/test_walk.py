@@ -142,17 +142,3 @@ def test_a_file_that_vanishes_while_its_folder_is_listed_is_not_told(
 
     monkeypatch.setattr(os, "scandir", then_delete)
     assert names(list(entries(walk(tree, b"", by_hand.wanted)))) == [b"2.mp3"]
-
-
-def test_a_folder_that_is_replaced_by_a_link_or_removed_meanwhile_is_not_entered(
-    plant: Plant, music: Path, by_hand: ByHand, tree: Tree
-) -> None:
-    plant({"A/b/1.mp3": b"", "A/c/2.mp3": b"", "A/d/3.mp3": b"", "A/e/4.mp3": b""})
-    found = []
-    for one in entries(walk(tree, b"", by_hand.wanted)):
-        found.append(one)
-        if one == Listed(b"A", (), changed_ns=getattr(one, "changed_ns", 0)):
-            (music / "A/b").rename(music / "b")
-            (music / "A/b").symlink_to("../b")
-            (music / "A/c").rename(music / "c")
-    assert names(found) == [b"A/d/3.mp3", b"A/e/4.mp3"]

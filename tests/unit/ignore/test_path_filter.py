@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 
 import pytest
@@ -42,19 +41,6 @@ def test_temporaries_and_hidden_files_are_no_music(name: bytes) -> None:
 @pytest.mark.parametrize("name", [b"a.mp3", b"A.MP3", b"x.y.Flac", b"\xff.mp3", b"#1.mp3"])
 def test_music_is_wanted_however_its_suffix_is_written(name: bytes) -> None:
     assert WANTED.file(name)
-
-
-@pytest.mark.parametrize("ignored", [("*.mp3",), ("*~",), ("a*",), ("b.flac", ".DS_Store"), ()])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_each_name_with_a_plain_suffix_is_wanted_unless_it_is_hidden(
-    *, hidden: bool, ignored: tuple[str, ...]
-) -> None:
-    suffixes = frozenset({b".mp3", b".flac"})
-    some = PathFilter(suffixes, ignored, hidden=hidden)
-    for stem in (b"a", b"b", b"a.b", b"\xff", b" "):
-        for suffix in some.plain_suffixes:
-            assert some.file(stem + b"." + os.fsencode(suffix))
-    assert PathFilter(suffixes, ("*~",)).plain_suffixes == {"mp3", "flac"}
 
 
 def test_an_ignored_name_need_not_be_a_whole_regular_expression() -> None:
