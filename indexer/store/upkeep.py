@@ -47,8 +47,6 @@ _IS_SEEDED: Final = """
 SELECT EXISTS (SELECT 1 FROM tracks)
     AND NOT EXISTS (SELECT 1 FROM pending WHERE is_chunk = 1 AND attempts = 0 AND passes = 0)
 """
-_LEAST_CHANGES: Final = 2
-"""A step of the merging that changes fewer rows than this has found nothing to do."""
 _DAY_MS: Final = 86_400_000
 
 
@@ -216,13 +214,11 @@ def add_late_indexes(connection: Connection) -> None:
         _create_indexes(connection, lacking)
 
 
-def merge_after_seed(connection: Connection) -> None:
-    """Merge the segments of the full text, once the first scan has inserted its files.
-
-    Last of all: a disk may be too full for it that still takes the rest.
-    """
+def end_seldom_merging(connection: Connection) -> None:
+    """Let changes merge the full text steadily, once the first scan has inserted its files."""
     if index_rows.merges_seldom(connection) and select_value(connection, _IS_SEEDED):
-        _merge_segments(connection)
+        with write_transaction(connection):
+            index_rows.merge_steadily(connection)
 
 
 def _create_indexes(connection: Connection, names: Iterable[str]) -> None:
@@ -234,18 +230,6 @@ def _create_indexes(connection: Connection, names: Iterable[str]) -> None:
                 connection.execute(LATE_INDEXES[name])
     finally:
         connection.pragma("temp_store", "MEMORY")
-
-
-def _merge_segments(connection: Connection) -> None:
-    """In transactions of their own: one of all of it makes the log as large as the full text."""
-    changed = _LEAST_CHANGES
-    while changed >= _LEAST_CHANGES:
-        before = connection.total_changes()
-        with write_transaction(connection):
-            index_rows.merge_step(connection)
-        changed = connection.total_changes() - before
-    with write_transaction(connection):
-        index_rows.merge_steadily(connection)
 
 
 def purge_missing(connection: Connection, root_id: int, keep_days: int) -> int:

@@ -46,8 +46,6 @@ _SELDOM: Final = 32
 _STEADILY: Final = (("automerge", 4), ("crisismerge", 256))
 """The first is FTS5's own default. At so many segments of a size, a change waits until they are
 one: with steps in between there never are."""
-_STEP: Final = 2000
-"""Pages: 8 MB, in 0.1 s."""
 _DROP_ALL: Final = "INSERT INTO track_search (track_search) VALUES ('delete-all')"
 TOLD: Final = """
 SELECT id, path, title, artist, albumartist, album, genre, composer, comment, label
@@ -184,16 +182,11 @@ def merges_seldom(connection: Writing) -> bool:
     return bool(connection.execute(_CRISIS).fetchone() == (_SELDOM,))
 
 
-def merge_step(connection: Writing) -> None:
-    """Merge some segments of sizes of which there are many, in a write transaction.
-
-    It changes one row where nothing is left to do (sqlite.org/fts5.html 6.8).
-    """
-    connection.execute(_SET, ("merge", _STEP))
-
-
 def merge_steadily(connection: Writing) -> None:
-    """Let each change of now on merge a little, and none of them all that there is."""
+    """Let every 64th change or so merge a little, and none of them all that there is.
+
+    So the segments of a seed become one in small steps of the changes that follow.
+    """
     for limit, segments in _STEADILY:
         connection.execute(_SET, (limit, segments))
 

@@ -49,7 +49,7 @@ def test_a_disk_too_full_to_merge_the_full_text_keeps_no_row_from_being_marked(
     library.scan()
     with write_transaction(by_hand.connection):
         index_rows.merge_seldom(by_hand.connection)  # as before the end of a first scan
-    monkeypatch.setattr(index_rows, "merge_step", full)
+    monkeypatch.setattr(index_rows, "merge_steadily", full)
     (music / "A/2.mp3").unlink()
     with pytest.raises(DatabaseFull):
         library.scan()

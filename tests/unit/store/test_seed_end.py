@@ -1,4 +1,4 @@
-"""The end of the first scan does what was put off, once: indexes, and one segment of full text."""
+"""The end of the first scan makes its indexes, and lets later changes merge the full text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add(connection: Connection, number: int) -> None:
 
 def end_seed(connection: Connection) -> None:
     upkeep.add_late_indexes(connection)
-    upkeep.merge_after_seed(connection)
+    upkeep.end_seldom_merging(connection)
 
 
 def segments(connection: Connection) -> int:
@@ -45,11 +45,10 @@ def found(connection: Connection, word: str) -> int:
     return int(select_value(connection, asked, (word,)))
 
 
-def test_a_seed_leaves_one_segment_that_holds_all_words(connection: Connection) -> None:
+def test_a_seed_ends_with_its_indexes_and_writes_no_word_again(connection: Connection) -> None:
     end_seed(connection)
-    assert segments(connection) == 1
-    assert found(connection, "artist") == SEED
-    assert found(connection, "title7") == 1
+    assert segments(connection) == SEED
+    assert not index_rows.merges_seldom(connection)
     indexes = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
     assert all(select_value(connection, indexes, (name,)) for name in LATE_INDEXES)
 
@@ -67,10 +66,10 @@ def test_a_scan_whose_files_are_not_inserted_yet_puts_it_off(connection: Connect
         " VALUES (1, 1, x'', 0, 0, 1, 1)"
     )
     end_seed(connection)
-    assert segments(connection) == SEED
+    assert index_rows.merges_seldom(connection)
     connection.execute("DELETE FROM pending")
     end_seed(connection)
-    assert segments(connection) == 1
+    assert not index_rows.merges_seldom(connection)
 
 
 def test_many_later_changes_are_merged_in_steps_and_never_all_at_once(
