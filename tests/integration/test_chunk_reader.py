@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.model import Chunk, Evidence, Reading
-from indexer.queue.workers import own_reading
+from indexer.queue.workers import chunk_reader
 from indexer.queue.workers.chunk_reader import ChunkReader
 from indexer.settings import Settings
 from indexer.stages.extract import Beat, extract
@@ -75,7 +75,7 @@ class SlowDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers = threading.Event()
-        monkeypatch.setattr(own_reading, "extract", self._extract)
+        monkeypatch.setattr(chunk_reader, "extract", self._extract)
 
     def _extract(self, chunk: Chunk, *, beat: Beat) -> list[Reading]:
         def read(file: BinaryIO, suffix: bytes) -> Any:
@@ -136,7 +136,7 @@ def test_what_the_stage_raises_is_raised_by_the_job(
         beat(0)
         raise LookupError("odd")
 
-    monkeypatch.setattr(own_reading, "extract", odd)
+    monkeypatch.setattr(chunk_reader, "extract", odd)
     with pytest.raises(LookupError, match="odd"):
         reader.read(chunk(music, b"1.mp3"))
 

@@ -2,13 +2,15 @@
 
 As in the engine without queues, a few files are read by bounded readers of our own only: no reader
 process has to start for one change, which takes a tenth of a second and more, and none stays. A
-thread reads them, which is left behind where a disk does not answer (see `own_reading`).
+thread reads them, which is left behind where a disk does not answer (see `OwnReading`).
 It loads neither RQ nor Redis, and knows of no job: which file crashes or outlives its reader, and
 what becomes of such a file, is decided by the pool, as in the engine without queues (rule R9).
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -16,13 +18,66 @@ from msgspec.structs import replace
 from indexer.closable import Closable
 from indexer.evidence import ignore_lease_signal
 from indexer.model import Chunk, Reading, Waiting
-from indexer.queue.workers.own_reading import OwnReading
 from indexer.readers.halving import PendingChunks
 from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
+from indexer.stages.extract import extract
 
 _FIRST_WAIT_S = 0.02
 """First pause between two heartbeats; each is twice the one before it, up to a second."""
+
+
+class OwnReading:
+    """A chunk that is being read here, by bounded readers of our own only, in a thread.
+
+    A disk may take minutes for a file: it spins up, or tries to read a bad sector again and again.
+    The job has to show life meanwhile: else it counts as lost after a `lease`, is dispatched again
+    to other workers, and its files are suspected.
+    """
+
+    def __init__(self, chunk: Chunk) -> None:
+        """Begin. What our readers decline comes back as `Waiting.READER`."""
+        self._chunk = replace(chunk, plain=True)
+        self._readings: list[Reading] = []
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+        self._began_file_at = time.monotonic()
+        # a daemon: one that the kernel does not let go must not keep the worker from its end
+        threading.Thread(target=self._read, name="own reading", daemon=True).start()
+
+    @property
+    def file_s(self) -> float:
+        """For how many seconds the present file has been read."""
+        return time.monotonic() - self._began_file_at
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is read any more."""
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end for so long at the most; whether it has come."""
+        return self._ended.wait(seconds)
+
+    def readings(self) -> list[Reading]:
+        """One reading for each path, in the order of the chunk; only when it has ended.
+
+        Raises what the stage has raised.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._readings
+
+    def _read(self) -> None:
+        try:
+            self._readings = extract(self._chunk, beat=self._begin_file)
+        except BaseException as error:  # noqa: BLE001 - the worker raises it
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def _begin_file(self, _place: int) -> None:
+        self._began_file_at = time.monotonic()
 
 
 class ChunkReader(Closable):
