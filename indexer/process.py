@@ -202,7 +202,7 @@ def give_back(connection: Connection) -> None:
     back to the system.
     """
     from indexer.spelling import plain
-    from indexer.store.checkpoint import checkpoint  # late: readers of files never load SQLite
+    from indexer.store.connection import checkpoint  # late: readers of files never load SQLite
     from indexer.store.search import index_rows
 
     checkpoint(connection)

@@ -25,8 +25,7 @@ from indexer.model import Hint
 from indexer.results import report
 from indexer.stages import derive
 from indexer.store import roots, tracks
-from indexer.store.checkpoint import written_whole
-from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.connection import Connection, open_index, write_transaction, written_whole
 from indexer.store.recovery import health
 from indexer.store.recovery.damage import Damage, Part
 from indexer.store.recovery.rescue import Rescue

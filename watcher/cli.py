@@ -308,7 +308,7 @@ def _run_daemons(
 
 def _save_log(connection: Connection, database: Path) -> None:
     """Write all that stands in a deleted log, which only this process has, into the database."""
-    from indexer.store.checkpoint import empty_log
+    from indexer.store.connection import empty_log
     from indexer.store.sqlite_errors import explained
 
     connection.set_busy_timeout(_LONGEST_SAVING_MS)

@@ -11,8 +11,7 @@ from indexer import errors
 from indexer.process import give_back
 from indexer.runs.lock import is_log_lost, log_inodes, what_became
 from indexer.settings import Settings
-from indexer.store.checkpoint import empty_log
-from indexer.store.connection import Connection, token_of
+from indexer.store.connection import Connection, empty_log, token_of
 
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""

@@ -22,6 +22,8 @@ from indexer.store.sqlite_errors import damaged, explained, not_ours
 from indexer.store.statements import (
     Connection,
     Row,
+    checkpoint,
+    empty_log,
     end_reading,
     insert_all,
     read_transaction,
@@ -30,6 +32,7 @@ from indexer.store.statements import (
     select_one,
     select_value,
     write_transaction,
+    written_whole,
 )
 
 __all__ = (
@@ -38,6 +41,8 @@ __all__ = (
     "Row",
     "check_exists",
     "check_not_emptied",
+    "checkpoint",
+    "empty_log",
     "end_reading",
     "file_name",
     "insert_all",
@@ -51,6 +56,7 @@ __all__ = (
     "token_of",
     "tune",
     "write_transaction",
+    "written_whole",
 )
 
 BUSY_TIMEOUT_S: Final = 30.0
@@ -244,7 +250,6 @@ def _migrate(path: Path) -> None:
 
 def _create(path: Path, group: str | None) -> None:
     """Create the index if there is no file."""
-    from indexer.store.checkpoint import written_whole  # late: few commands make an index
     from indexer.store.creation import named_when_whole, prepare_folder
 
     prepare_folder(path, group)

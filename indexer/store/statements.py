@@ -1,4 +1,4 @@
-"""An open connection -> its rows, and transactions on it.
+"""An open connection -> its rows, transactions on it, and its log moved into the file.
 
 What every module of this package needs; it knows no table, and how a connection is opened stands in
 `connection`, which gives all of this to other packages, too.
@@ -7,7 +7,7 @@ What every module of this package needs; it knows no table, and how a connection
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
 import apsw
@@ -34,6 +34,8 @@ UNREADABLE: Final = (
 )
 """Exceptions that a correct statement may raise on a damaged index."""
 errors.never_one_files(apsw.Error)
+_TRUNCATE: Final = 3
+"""SQLITE_CHECKPOINT_TRUNCATE, of sqlite3.h."""
 
 
 def select(connection: Connection, statement: str, values: Values = ()) -> Iterator[Row]:
@@ -124,3 +126,45 @@ def end_reading(connection: Connection) -> None:
     if connection.in_transaction:
         with suppress(*UNREADABLE):
             connection.execute("ROLLBACK")
+
+
+def checkpoint(connection: Connection) -> bool:
+    """Checkpoint the WAL as far as other processes allow, without waiting for them.
+
+    False if not all of it was moved: a reader still uses it, or another process is doing a
+    checkpoint, in which case SQLite refuses at once. That is not an error: the next one moves the
+    rest.
+    """
+    try:
+        frames, moved = connection.wal_checkpoint()
+    except apsw.BusyError:
+        return False
+    return frames == moved
+
+
+def empty_log(connection: Connection) -> bool:
+    """Checkpoint the WAL and truncate it.
+
+    False if a reader still uses it, or another process writes to it or does a checkpoint; the
+    connection's busy handler decides how long to wait for these.
+    """
+    if not checkpoint(connection):
+        return False
+    try:
+        connection.wal_checkpoint(mode=_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    return True
+
+
+@contextmanager
+def written_whole(connection: Connection) -> Iterator[Connection]:
+    """Close a connection at the end, when its file alone is the database: for one that is moved.
+
+    SQLite moves the log into the file when it is closed, but a full disk ends that halfway and
+    without an error, and the file without its log is damaged.
+    """
+    with closing(connection):
+        yield connection
+        if not empty_log(connection):
+            raise errors.DatabaseBusy("another program reads what is being made: try again")

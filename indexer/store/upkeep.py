@@ -12,12 +12,11 @@ from typing import Final
 
 from indexer import errors
 from indexer.store import changes, former, tag_sets, tracks
-from indexer.store.checkpoint import empty_log
 from indexer.store.connection import file_name
 from indexer.store.schema.views import LATE_INDEXES
 from indexer.store.search import index_rows
 from indexer.store.sqlite_errors import explained
-from indexer.store.statements import Connection, select, select_value, write_transaction
+from indexer.store.statements import Connection, empty_log, select, select_value, write_transaction
 
 _COPY: Final = "VACUUM INTO ?"
 _NO_SYNC: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)

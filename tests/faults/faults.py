@@ -20,8 +20,8 @@ from typing import Any, Final, NamedTuple
 import psutil
 
 from indexer.checks.scrub import SETTLED_S
-from indexer.store.checkpoint import empty_log
 from indexer.store.connection import open_index
+from indexer.store.statements import empty_log
 from tests.bombs import inflating, tiny_frames
 from tests.faults.deployment import EVERY_TIMEOUT_S, Deployment, Skipped
 from tests.faults.operations import perform

@@ -13,13 +13,12 @@ from indexer import errors
 from indexer.model import RowState
 from indexer.paths import suffix_of
 from indexer.store import tracks, upkeep
-from indexer.store.checkpoint import written_whole
 from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.creation import named_when_whole
 from indexer.store.recovery import health
 from indexer.store.recovery.twin import open_plainly
 from indexer.store.scratch import scratch_folder
-from indexer.store.statements import Connection, select, write_transaction
+from indexer.store.statements import Connection, select, write_transaction, written_whole
 from indexer.tags import READER_VERSION
 from indexer.tags.families import least_version
 

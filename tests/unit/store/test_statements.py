@@ -11,8 +11,8 @@ from indexer.library import Library
 from indexer.process import give_back
 from indexer.settings import Settings
 from indexer.store import upkeep
-from indexer.store.checkpoint import checkpoint, empty_log
 from indexer.store.connection import Connection, open_index, select_value
+from indexer.store.statements import checkpoint, empty_log
 from tests.trees import Plant, song
 from tests.unit.test_architecture import FILES, name_of
 
@@ -95,4 +95,4 @@ def test_an_index_is_tidied_beside_a_program_that_reads_for_long(
 def test_checkpoints_are_made_in_one_place() -> None:
     """Elsewhere a refusal by SQLite would not be handled."""
     told = {name_of(file) for file in FILES if "wal_checkpoint" in file.read_text("utf-8")}
-    assert told == {"indexer.store.checkpoint"}
+    assert told == {"indexer.store.statements"}
