@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.queue.generations import JOB_S
-from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import BatchOrder
 from indexer.queue.orders.queues import chunk_job
 from indexer.queue.workers.index_context import files_text
-from indexer.queue.workers.kept_batches import chunk_batch
+from indexer.queue.workers.kept_batches import InsertOrder, chunk_batch
 
 if TYPE_CHECKING:
     from indexer.queue.workers.index_worker import IndexWorker

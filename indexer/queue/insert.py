@@ -8,11 +8,11 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer import errors, paths
-from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import Origin
 from indexer.queue.scan_passes import enqueue_links
 from indexer.queue.workers.index_context import IndexContext, now_ms
+from indexer.queue.workers.kept_batches import InsertOrder
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
 from indexer.runs.throughput import Step

@@ -24,7 +24,6 @@ from indexer.library import Library
 from indexer.model import Chunk, Entry, Evidence, Hint, Stamp
 from indexer.queue.extract import Extractor
 from indexer.queue.monitoring.failed_jobs import list_failed
-from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.jobs import (
     FAILED_TTL_S,
     FUNCTION_OF,
@@ -45,6 +44,7 @@ from indexer.queue.workers import rq_worker
 from indexer.queue.workers.chunk_reader import ChunkReader
 from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
+from indexer.queue.workers.kept_batches import InsertOrder
 from indexer.queue.workers.rq_worker import worker_of
 from indexer.settings import Settings
 from indexer.store.connection import Connection, open_index, token_of, write_transaction

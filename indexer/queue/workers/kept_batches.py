@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from indexer.errors import QueueError
 from indexer.model import Reading
-from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import BatchOrder, Origin
 from indexer.stages.batch import Batch, batch
+from indexer.stages.scan import Plan
 
 if TYPE_CHECKING:
     from indexer.queue.orders.queues import Queues
+
 
 _MOST: Final = 2
 """Of batches that are kept. One is inserted next, as a rule, since its process takes a job of
 `insert` sooner than others; where another process takes it, the batch stays until two newer ones
 are made."""
+
+
+class InsertOrder(Struct, frozen=True, kw_only=True):
+    """Write the batch of a chunk in one transaction (see `KeptBatches`)."""
+
+    index: str
+    row: int
+    generation: int
+    batched: str
+    """The id of the job that made the batch."""
 
 
 class ChunkBatch(NamedTuple):
@@ -66,3 +80,23 @@ def chunk_batch(
     readings = readings_of(order, plan)
     count(readings)
     return ChunkBatch(order.origin, batch(plan, readings))
+
+
+def plan_of(order: BatchOrder) -> Plan:
+    """The plan of the scan."""
+    read = tuple(file.entry for file in order.files)
+    unread = tuple(file.entry for file in order.unread)
+    return Plan(order.origin.root_id, read, unread, order.origin.reread)
+
+
+def readings_of(order: BatchOrder, plan: Plan) -> list[Reading]:
+    """The readings, with the paths of the plan. Raises QueueError where some are missing."""
+    if len(order.readings) != len(plan.read):
+        raise QueueError(
+            f"{len(order.readings)} readings for {len(plan.read)} files: this job is incomplete;"
+            " drop it, the chunk is dispatched again"
+        )
+    return [
+        replace(reading, path=entry.path)
+        for reading, entry in zip(order.readings, plan.read, strict=True)
+    ]

@@ -16,12 +16,11 @@ from indexer.errors import QueueError
 from indexer.library import Library
 from indexer.model import Hint
 from indexer.queue import relayed
-from indexer.queue.orders.batch_messages import InsertOrder
 from indexer.queue.orders.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
 from indexer.queue.workers import index_context
 from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
-from indexer.queue.workers.kept_batches import ChunkBatch
+from indexer.queue.workers.kept_batches import ChunkBatch, InsertOrder
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from indexer.errors import QueueError
 from indexer.model import Entry, Reading, Stamp
 from indexer.queue.orders import serializer
-from indexer.queue.orders.batch_messages import InsertOrder, plan_of, readings_of
 from indexer.queue.orders.jobs import FUNCTION_OF, read_order
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -25,6 +24,7 @@ from indexer.queue.orders.messages import (
     files_of,
     nameless,
 )
+from indexer.queue.workers.kept_batches import InsertOrder, plan_of, readings_of
 from indexer.stages.scan import Plan
 
 ORIGIN = Origin(index="abc", row=5, generation=4, root="music", root_id=1)
