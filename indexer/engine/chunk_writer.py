@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.disk.tree import Tree
-from indexer.engine.run_progress import RunProgress
 from indexer.engine.run_readers import RunReaders
 from indexer.faults import FaultStreak
 from indexer.model import Reading, Waiting
 from indexer.readers.limited import ReadJob
 from indexer.runs import run_counts
+from indexer.runs.result import RunProgress
 from indexer.shares.hanging import check_answers
 from indexer.stages.batch import Batch, batch
 from indexer.stages.hard_links import links_of_entries, links_of_replaced

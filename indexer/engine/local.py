@@ -15,7 +15,6 @@ from indexer.disk.tree import Tree
 from indexer.engine.background import BackgroundReads
 from indexer.engine.chunk_writer import ChunkWriter
 from indexer.engine.read_jobs import ReadJobs, in_groups
-from indexer.engine.run_progress import RunProgress
 from indexer.engine.run_readers import RunReaders
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
@@ -24,7 +23,7 @@ from indexer.model import Hint, Listener, Reading
 from indexer.process import collector_relaxed
 from indexer.readers.limited import ReadJob
 from indexer.runs import run_counts
-from indexer.runs.result import EventFacts, Result
+from indexer.runs.result import EventFacts, Result, RunProgress
 from indexer.settings import Settings
 from indexer.stages.finish import close_hints, finish
 from indexer.stages.folder_times import FolderTimes

@@ -1,17 +1,21 @@
-"""A run: its counts by the names of the contract, the facts that a daemon adds, and its end."""
+"""A run: its counts by the names of the contract, its progress, the facts of a daemon, its end."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
+from indexer.model import Listener, Progress
 from indexer.stages.outcome import Outcome, Tally
 from indexer.store.connection import Connection
 from indexer.store.work import counted, scans
+
+if TYPE_CHECKING:
+    from indexer.stages.scan import Scan
 
 _EVIDENCE_MARGIN_S: Final = 0.5
 """Margin over `still`, since a file's time begins with the kernel's last tick, and another process
@@ -73,6 +77,36 @@ class Result(Struct):
             "files_per_second": round(self.seen / self.seconds, 1) if self.seconds else 0.0,
             "interrupted": self.interrupted,
         }
+
+
+class RunProgress:
+    """What a run has listed so far, in `result`, and in what a listener gets."""
+
+    def __init__(self, result: Result, listener: Listener | None) -> None:
+        self.result = result
+        self.phase = "listing"
+        self.expected: int | None = None
+        """About how many files there are, if known."""
+        self.scans: list[Scan] = []
+        self.more_scans: list[Scan] = []
+        """Scans of files that were incomplete."""
+        self._listener = listener
+
+    def report(self, root: str) -> None:
+        """Sum up all scans; `root` is the name of the root at hand."""
+        self.result.seen = sum(scan.seen for scan in self.scans)
+        self.result.unchanged = sum(scan.unchanged for scan in (*self.scans, *self.more_scans))
+        if self._listener is not None:
+            self._listener(
+                Progress(
+                    phase=self.phase,
+                    root=root,
+                    seen=self.result.seen,
+                    to_read=sum(scan.to_read for scan in self.scans),
+                    read=self.result.files_read,
+                    expected=self.expected,
+                )
+            )
 
 
 class EventFacts(Struct, frozen=True):
