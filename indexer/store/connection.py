@@ -219,7 +219,7 @@ def _fill_if_empty(connection: Connection, busy_timeout_s: float) -> None:
     with write_transaction(connection):
         if select_value(connection, _HAS_TABLES):
             return
-        from indexer.store.tables import create_tables  # late: as below
+        from indexer.store.creation import create_tables  # late: as below
 
         create_tables(connection)
 

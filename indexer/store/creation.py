@@ -1,4 +1,4 @@
-"""The path of a new index -> its folder, and its file, which gets its name when complete."""
+"""The path of a new index -> its folder, its file, named when complete, and its tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from indexer import errors
+from indexer.store import schema
 from indexer.store.beside import check_folder
 from indexer.store.scratch import scratch_folder
+from indexer.store.statements import Connection, write_transaction
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
 """Errors of a file system without hard links, such as FAT or one of FUSE, or only within a folder,
 such as AFS."""
+_NOTE_STEP: Final = """
+INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
+VALUES (?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00')
+"""
 
 
 def prepare_folder(path: Path, group: str | None = None) -> None:
@@ -95,3 +103,26 @@ def _give_to_group(path: Path, group: str, mode: int) -> None:
             f"group = {group!r}: {path} cannot be given to it by this user; "
             "become a member of that group, or leave the setting out"
         ) from error
+
+
+def create_tables(connection: Connection) -> None:
+    """Make all tables, views and indexes, empty, in a transaction of the caller."""
+    for script in (schema.STEPS_TAKEN, *(script for _, script in schema.MIGRATIONS)):
+        for statement in schema.statements(script):
+            connection.execute(statement)
+    names = [(schema.MIGRATION_SET, name) for name, _ in schema.MIGRATIONS]
+    connection.executemany(_NOTE_STEP, names)
+    from indexer.store.search import index_rows  # late: a reader makes no tables
+
+    index_rows.note_versions(connection)
+    index_rows.merge_seldom(connection)
+    connection.pragma("user_version", schema.SCHEMA_VERSION)
+
+
+def open_in_memory() -> Connection:
+    """A new, empty index without a file, for rows that are searched and thrown away."""
+    connection = Connection(":memory:", statementcachesize=200)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    with write_transaction(connection):
+        create_tables(connection)
+    return connection

@@ -17,7 +17,6 @@ from indexer import paths
 from indexer.results.report import iso
 from indexer.store.search import index_rows
 from indexer.store.statements import Connection
-from indexer.store.tables import open_in_memory
 from indexer.store.tag_sets import TagSets
 from indexer.store.tracks import COLUMNS, COLUMNS_OF_TABLE, NOTHING_READ, Columns, in_table
 
@@ -147,6 +146,8 @@ def in_memory(
     A root has its id of `root_ids`, by its name, and otherwise a higher one. `searched`: with full
     text. What is not kept (`_NOT_KEPT`, albums, artwork) is 0 or nothing.
     """
+    from indexer.store.creation import open_in_memory  # late: few questions are about the past
+
     connection = open_in_memory()
     tag_sets = TagSets(connection)
     ids: dict[str, int] = {}

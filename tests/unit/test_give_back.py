@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from indexer.process import give_back
 from indexer.spelling import plain
+from indexer.store.creation import open_in_memory
 from indexer.store.search.folding import fold
 from indexer.store.search.index_rows import row_of
 from indexer.store.search.spellings import searchable
-from indexer.store.tables import open_in_memory
 
 
 def test_no_text_is_remembered_once_memory_was_given_back() -> None:

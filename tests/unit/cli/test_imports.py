@@ -53,7 +53,7 @@ indexer.roots.open_roots indexer.roots.opening indexer.shares indexer.shares.han
 indexer.shares.silence indexer.store.roots
 """
 QUERIES = f"""{TRACKS} {ROWS}
-indexer.reports indexer.reports.queries indexer.store.former indexer.store.tables
+indexer.reports indexer.reports.queries indexer.store.former
 """
 
 
