@@ -112,7 +112,7 @@ def web(
     """
     login = login_of(user, password_file, _WEB_VARIABLES)
     settings = session.working_settings()
-    from indexer.web.program import opened
+    from indexer.web import opened
 
     with opened(settings, host, port, login) as served:
         session.answer({"url": served.url}, [f"Page: {escaped(served.url)}"])
