@@ -31,8 +31,8 @@ from watcher.reload import Reload
 from watcher.roots.access import RootAccess
 from watcher.roots.probe import Probe
 from watcher.roots.rescans import Rescans
+from watcher.roots.root import RootEvent, RootState
 from watcher.roots.root_states import Roots
-from watcher.roots.state import RootEvent, RootState
 from watcher.status_publisher import StatusPublisher
 from watcher.system import Watchdog
 from watcher.work.change_log import ChangeLog

@@ -19,7 +19,7 @@ from tests.faults import disk_faults as _disk_faults  # noqa: F401 - its faults
 from tests.faults.faults import FAULTS
 from tests.unit.test_architecture import FILES, FLOORS, HERE
 from watcher.cli import cli as watcher_cli
-from watcher.roots.state import RootState
+from watcher.roots.root import RootState
 
 PAPER = (HERE / "ARCHITECTURE.md").read_text(encoding="utf-8")
 OWN_FILE = Path(__file__)

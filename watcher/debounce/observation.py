@@ -26,7 +26,7 @@ from watcher.debounce.folder_buffer import Observation
 
 if TYPE_CHECKING:  # a helper of a share loads neither
     from indexer.settings import Settings
-    from watcher.roots.root_states import Root
+    from watcher.roots.root import Root
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 _EXTRACT_WAITS_NS: Final = 10_000_000

@@ -15,7 +15,8 @@ from watcher.events.fs_event import FsEvent, FsEventKind, WatchFault, WatchFault
 from watcher.events.links import Links
 from watcher.events.watch_manager import Observers
 from watcher.log import EventLog
-from watcher.roots.root_states import Root, Roots
+from watcher.roots.root import Root
+from watcher.roots.root_states import Roots
 
 _STREAMING: Final = 32
 """Turns in a row that saw nothing but writing: a long copy goes on. A guess."""

@@ -18,7 +18,8 @@ from watcher.events.inbox import Drained, Inbox
 from watcher.events.links import Links
 from watcher.events.observer import Observer
 from watcher.events.watches import DENIED, WatchedRoot
-from watcher.roots.root_states import Root, Roots
+from watcher.roots.root import Root
+from watcher.roots.root_states import Roots
 
 
 class WatchManager:

@@ -28,7 +28,7 @@ from watcher.debounce.folder_buffer import Delays
 from watcher.events.fs_event import FsEvent, FsEventKind, remedy
 from watcher.events.watch_manager import Observers, WatchManager
 from watcher.log import EventLog
-from watcher.roots.root_states import Root, RootCheck
+from watcher.roots.root import Root, RootCheck
 
 _FENCE_EVERY: Final = 6
 """Signs of life between two proofs that the watching threads answer."""

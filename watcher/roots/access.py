@@ -23,7 +23,7 @@ from indexer.store.connection import Connection, read_transaction
 from indexer.store.problems import InIndex, in_index
 from indexer.store.roots import RootRow
 from watcher.log import EventLog
-from watcher.roots.root_states import RootCheck
+from watcher.roots.root import RootCheck
 
 
 class RootAccess:

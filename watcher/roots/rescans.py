@@ -11,8 +11,8 @@ from watcher.events.event_intake import EventIntake
 from watcher.events.watch_manager import WatchManager
 from watcher.log import EventLog
 from watcher.roots.access import RootAccess
-from watcher.roots.root_states import Root, Roots
-from watcher.roots.state import RootEvent, RootState
+from watcher.roots.root import Root, RootEvent, RootState
+from watcher.roots.root_states import Roots
 from watcher.work.idle_work import Rereading
 from watcher.work.looks import Looks
 

@@ -6,146 +6,19 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from indexer import paths
 from indexer.disk import filesystem
-from indexer.disk.mounts import Mount, can_hang, mounts_below, passes_share, read_mounts
+from indexer.disk.mounts import passes_share, read_mounts
 from indexer.settings import Settings
-from indexer.store.roots import MountRow, RootRow
-from watcher.events.fs_event import WatchCounts, remedy
+from watcher.events.fs_event import remedy
 from watcher.log import EventLog
 from watcher.roots.polled import pass_pause_s
 from watcher.roots.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
-from watcher.roots.state import RootEvent, RootState, next_state
-
-_CURRENT = (RootState.WATCHING, RootState.POLLING)
-
-
-class RootCheck(Struct, frozen=True):
-    """The result of one check of the disks, for one root."""
-
-    row: RootRow
-    mounts: tuple[MountRow, ...]
-    """The disks that are accepted at it (the first) and below it."""
-    offline: str | None = None
-    """Why it is not there, and what to do."""
-    away: Mapping[bytes, str] = {}
-    """The same for mount points below it, by their folder."""
-    automounts: Mapping[bytes, Mount | None] = {}
-    """Automounts, by their folder (`b""` is the root): what is mounted there now; None where it has
-    expired."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is there with all its disks, of which none has expired."""
-        return not (self.offline or self.away or None in self.automounts.values())
-
-    def has_expired(self, path: bytes) -> bool:
-        """Whether a path in the root lies behind an automount that has expired."""
-        return any(
-            mount is None and paths.is_below(path, folder)
-            for folder, mount in self.automounts.items()
-        )
-
-    def returned_since(self, before: RootCheck) -> list[bytes]:
-        """Automounts at which something was mounted since, or mounted again."""
-        return [
-            folder
-            for folder, mount in self.automounts.items()
-            if mount is not None and mount != before.automounts.get(folder)
-        ]
-
-
-class Root(Struct):
-    """The daemon's knowledge of one root."""
-
-    check: RootCheck
-    is_polled: bool
-    """Whether the kernel reports no changes in it, so that nothing is watched."""
-    state: RootState = RootState.OFFLINE
-    reason: str = "start"
-    """Why changes may have been missed, for the log."""
-    offline_reason: str | None = None
-    """Why it is offline, as it was last logged."""
-    away_since_ms: int = 0
-    """Since when `why_away` says something (Unix milliseconds)."""
-    logged_unwatched: tuple[int, frozenset[int]] = (0, frozenset())
-    """How many folders could not be watched, and for which errors, when that was last looked at."""
-    has_logged_empty: bool = False
-    """Whether it was logged that there never was music in it."""
-    armed: WatchCounts = WatchCounts(0, {})
-    poll_at: float = 0.0
-    """When to scan the folders that are not watched; 0: never."""
-    pass_at: float = 0.0
-    """When to look at the times of polled folders before that; 0: not before."""
-    reconcile_at: float = 0.0
-    looked_at: float = 0.0
-    """When all of it was last scanned, because changes may have been missed or it was time."""
-    looked_at_ms: int = 0
-    """The same as Unix milliseconds; 0: not yet."""
-
-    @property
-    def row(self) -> RootRow:
-        """Its name and path."""
-        return self.check.row
-
-    @property
-    def is_there(self) -> bool:
-        """Whether its disk was there at the last check."""
-        return self.state is not RootState.OFFLINE
-
-    @property
-    def is_current(self) -> bool:
-        """Whether all of it has been scanned since changes may last have been missed."""
-        return self.state in _CURRENT
-
-    def shares(self) -> frozenset[bytes]:
-        """The folders in it where a file system begins that may hang; they are polled."""
-        mounted = mounts_below(self.row.path, read_mounts())
-        return frozenset(
-            {folder for folder, mount in mounted.items() if can_hang(mount.fs_type)}
-            | {one.folder for one in self.check.mounts if can_hang(one.disk.fs_type)}
-        )
-
-    @property
-    def why_away(self) -> str:
-        """Why it, or a disk below it, is not there; empty: all is."""
-        return self.offline_reason or next(iter(self.check.away.values()), "")
-
-    def fs_type_of(self, path: bytes) -> str:
-        """The file system that holds a path in it."""
-        above = (mount for mount in self.check.mounts if paths.is_below(path, mount.folder))
-        return max(above, key=lambda mount: len(mount.folder)).disk.fs_type
-
-    def unwatched(self) -> list[bytes]:
-        """The folders to poll: all of it, or network disks and folders without a watch."""
-        if self.is_polled:
-            return self.polled_folders
-        return sorted({*self.polled_folders, *self.armed.unwatched})
-
-    @property
-    def polled_folders(self) -> list[bytes]:
-        """Of these, those in which nothing at all can be watched."""
-        if self.is_polled:
-            return [b""]
-        return [
-            mount.folder
-            for mount in self.check.mounts
-            if not filesystem.reports_changes(mount.disk.fs_type)
-        ]
-
-    def set_scanned_at(self, now: float) -> None:
-        """Note that all of it is looked at now, by the loop's clock."""
-        self.looked_at, self.looked_at_ms = now, time.time_ns() // 1_000_000
-
-    def move(self, event: RootEvent) -> None:
-        """Move its state by an event."""
-        self.state = next_state(self.state, event, polled=self.is_polled)
+from watcher.roots.root import Root, RootCheck, RootEvent, RootState
 
 
 class Roots:

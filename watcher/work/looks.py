@@ -16,7 +16,8 @@ from watcher.debounce.observation import observe_in
 from watcher.events.fs_event import FsEvent, FsEventKind
 from watcher.events.watch_manager import WatchManager
 from watcher.loop import Loop
-from watcher.roots.root_states import Root, Roots
+from watcher.roots.root import Root
+from watcher.roots.root_states import Roots
 from watcher.work.commands import Commands
 from watcher.work.local_work import LocalWork, Looked
 from watcher.work.queued_work import QueuedWork

@@ -21,8 +21,8 @@ from indexer.roots.automounts import (
 from indexer.settings import Settings
 from indexer.store.roots import MountRow, RootRow
 from watcher.log import EventLog
-from watcher.roots.root_states import Root, RootCheck, Roots
-from watcher.roots.state import RootEvent, RootState
+from watcher.roots.root import Root, RootCheck, RootEvent, RootState
+from watcher.roots.root_states import Roots
 
 # One unit whose disk is mounted, one that has expired, and an automounter's folder with one name.
 MOUNTS = parse_mounts(rb"""

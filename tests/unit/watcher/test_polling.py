@@ -17,7 +17,7 @@ from tests.trees import put
 from tests.unit.watcher.test_daemon import Stepped, changed, fails, logged, stepped
 from watcher.events.fs_event import WatchCounts
 from watcher.events.watches import Watches
-from watcher.roots.root_states import Root, RootCheck
+from watcher.roots.root import Root, RootCheck
 from watcher.work.local_work import LocalWork, Looked
 
 __all__ = ("changed", "logged", "stepped")  # fixtures

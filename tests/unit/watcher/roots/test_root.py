@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watcher.roots.state import RootEvent, RootState, next_state
+from watcher.roots.root import RootEvent, RootState, next_state
 
 
 def after(*events: RootEvent, polled: bool = False) -> RootState:
