@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,8 +19,15 @@ from indexer.settings import Settings
 from watcher.events.fs_event import remedy
 from watcher.log import EventLog
 from watcher.roots.polled import pass_pause_s
-from watcher.roots.reconcile import ASLEEP_PAUSE_S, HOUR_S, Asleep, may_look, pause_s, probe
 from watcher.roots.root import Root, RootCheck, RootEvent, RootState
+
+HOUR_S: Final = 3600.0
+ASLEEP_PAUSE_S: Final = HOUR_S
+"""Pause before a sleeping disk is checked again. A guess."""
+_PROBE_S: Final = 10.0
+
+Asleep = Callable[[bytes], bool | None]
+"""A root's path -> whether its disk sleeps; None: unknown."""
 
 
 class Roots:
@@ -219,3 +228,50 @@ class Roots:
 def _seconds(since_ms: int) -> int:
     """How long ago a time was (Unix milliseconds)."""
     return max(0, round(time.time() - since_ms / 1000))
+
+
+def pause_s(interval_h: int, hour: int | None, local: datetime) -> float | None:
+    """How long until the next full scan; None: never.
+
+    With an `hour` (0 to 23, local time) it is the first time that the clock shows it when at least
+    half the interval has passed, so that a start at noon does not mean a second scan that night.
+    """
+    if interval_h == 0:
+        return None
+    if hour is None:
+        return interval_h * HOUR_S
+    earliest = local + timedelta(hours=interval_h / 2)
+    at = earliest.replace(hour=hour, minute=0, second=0, microsecond=0)
+    if at < earliest:
+        at += timedelta(days=1)
+    return (at - local).total_seconds()
+
+
+def may_look(asleep: bool | None, *, age_s: float, most_age_s: float) -> bool:  # noqa: FBT001 - an answer
+    """Whether to scan now: a sleeping disk is left alone, but not for longer than `most_age_s`."""
+    return asleep is not True or age_s >= most_age_s
+
+
+def probe(command: Sequence[str]) -> Asleep:
+    """A check by a command, with the root's path as its last argument: exit 0 asleep, 1 awake.
+
+    Any other end, or none within 10 s, means unknown; so does no command.
+    """
+
+    def ask(path: bytes) -> bool | None:
+        if not command:
+            return None
+        try:
+            ended = subprocess.run(  # noqa: S603 - the settings name it
+                [*command, path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_PROBE_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return {0: True, 1: False}.get(ended.returncode)
+
+    return ask

@@ -17,7 +17,7 @@ import msgspec
 
 from indexer.settings import Settings
 from watcher.log import EventLog
-from watcher.roots.reconcile import Asleep, probe
+from watcher.roots.root_states import Asleep, probe
 
 _LONGEST_S: Final = 3600.0
 _PAUSE_S: Final = 4 * 3600.0

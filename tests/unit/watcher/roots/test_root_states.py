@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.roots.reconcile import HOUR_S, may_look, pause_s, probe
+from watcher.roots.root_states import HOUR_S, may_look, pause_s, probe
 
 NOON = datetime(2026, 3, 1, 12, 0, 0)  # noqa: DTZ001 - local time is what is meant
 
