@@ -36,10 +36,9 @@ from watcher.roots.root_states import Roots
 from watcher.status_publisher import StatusPublisher
 from watcher.system import Watchdog
 from watcher.work.change_log import ChangeLog
-from watcher.work.commands import Commands
 from watcher.work.idle_work import IdleWork
 from watcher.work.local_work import LocalWork, Progress
-from watcher.work.looks import Looks
+from watcher.work.looks import Commands, Looks
 from watcher.work.queued_work import QueuedWork
 
 
