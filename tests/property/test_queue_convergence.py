@@ -29,9 +29,9 @@ from indexer.queue.dispatch.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
 from indexer.queue.orders.messages import FactsText
 from indexer.queue.orders.queues import JobState, files_in
-from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.profiles import QUEUES
+from indexer.queue.workers.supervisor import handlers_of
 from indexer.roots.registry import root_at
 from indexer.settings import Settings
 from indexer.stages.extract import extract

@@ -32,9 +32,14 @@ from indexer.queue.workers.rq_overrides import AWAY, quiet_logs
 from indexer.queue.workers.rq_worker import IDLE_S, worker_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import msgspec
     import redis
 
     from indexer.ignore.path_filter import PathFilter
+    from indexer.queue.orders.jobs import Handler
+    from indexer.queue.workers.index_worker import IndexWorker
     from indexer.settings import Settings
 
 _log = logging.getLogger("indexer")
@@ -229,7 +234,6 @@ def _work(
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
     if post.reads:
         return _work_as_reader(post, settings, client, name, stopped, burst=burst)
-    from indexer.queue.workers.handlers import handlers_of
     from indexer.queue.workers.index_worker import IndexWorker
     from indexer.store.sqlite_errors import explained
 
@@ -253,6 +257,25 @@ def _work(
             if turn is not None:
                 os.close(turn)
     return 0 if burst or worker.has_ended_well else _UNWELL
+
+
+def handlers_of(worker: IndexWorker) -> Mapping[str, Handler]:
+    """Queue, or name of a job of `deferred` -> its function. An error of SQLite is one of ours."""
+    from indexer.queue import artwork, batch, insert, maintenance, relayed, scan  # late: as above
+
+    def scan_now(worker: IndexWorker, raw: msgspec.Raw) -> None:
+        scan.run(worker.scanner, raw)  # asked for now: a replaced index has another scanner
+
+    return {
+        "scan": worker.guarded(scan_now),
+        "relayed": worker.guarded(relayed.run),
+        "batch": worker.guarded(batch.run),
+        "insert": worker.guarded(insert.run),
+        "deferred": worker.guarded(maintenance.run),
+        "album_cover": worker.guarded(artwork.album_cover),
+        "artist_image": worker.guarded(artwork.artist_image),
+        "playlist": worker.guarded(artwork.playlist),
+    }
 
 
 def _work_as_reader(

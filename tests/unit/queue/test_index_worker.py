@@ -18,9 +18,9 @@ from indexer.model import Hint
 from indexer.queue import relayed
 from indexer.queue.orders.messages import FolderHint, Origin, PathText, RelayOrder, ScanOrder
 from indexer.queue.workers import index_context
-from indexer.queue.workers.handlers import handlers_of
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.kept_batches import ChunkBatch, InsertOrder
+from indexer.queue.workers.supervisor import handlers_of
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
 from indexer.stages.missing import MissingMarker
