@@ -15,8 +15,7 @@ import psutil
 import redis
 from rq.worker import BaseWorker, Worker
 
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import our_queue
+from indexer.queue.orders.jobs import JobsJson, our_queue
 from indexer.queue.workers.profiles import QUEUES
 from tests.programs import AT_MOST_S, ENVIRONMENT, Word, count, eventually
 from tests.running import RunningProgram
@@ -83,7 +82,7 @@ class Crew(RunningProgram):
 
 def workers(client: redis.Redis) -> list[BaseWorker]:
     return [
-        one for one in Worker.all(connection=client, serializer=serializer) if one.pid is not None
+        one for one in Worker.all(connection=client, serializer=JobsJson) if one.pid is not None
     ]
 
 

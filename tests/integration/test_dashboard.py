@@ -20,8 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import our_queue
+from indexer.queue.orders.jobs import JobsJson, our_queue
 from tests.http_client import ask, login
 from tests.programs import CHECKOUT, Ran, Running, eventually, run, started
 from tests.redis_servers import RedisServer, redis_server
@@ -101,7 +100,7 @@ def read(_order: object) -> None:
 
 def fail(client: redis.Redis, job_id: str, about: str = "") -> None:
     put(client, job_id, about=about)
-    worker = SimpleWorker([our_queue("extract", client)], connection=client, serializer=serializer)
+    worker = SimpleWorker([our_queue("extract", client)], connection=client, serializer=JobsJson)
     worker.job_class = worker.queues[0].job_class = Job  # ours would refuse `read`
     worker.work(burst=True, logging_level="CRITICAL")
 
@@ -216,7 +215,7 @@ def test_pickles_are_shown_and_requeued_but_never_opened(
 def test_a_worker_is_shown_with_what_it_does(
     served: Served, client: redis.Redis, page: Page, tmp_path: Path
 ) -> None:
-    worker = SimpleWorker([our_queue("extract", client)], connection=client, serializer=serializer)
+    worker = SimpleWorker([our_queue("extract", client)], connection=client, serializer=JobsJson)
     worker.register_birth()  # type: ignore[no-untyped-call]
     job = put(client, "a")
     client.hset(job.key, "data", pickle.dumps(Bomb(tmp_path / "unpickled")))

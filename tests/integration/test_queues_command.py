@@ -15,8 +15,7 @@ import redis
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import our_queue
+from indexer.queue.orders.jobs import JobsJson, our_queue
 from indexer.queue.workers.profiles import QUEUES
 from tests.programs import Ran, run
 from tests.redis_servers import RedisServer, redis_server
@@ -56,7 +55,7 @@ def read(_order: object) -> None:
 
 def work(client: redis.Redis, queue: str = "extract") -> None:
     """Do what is queued; all of it fails."""
-    worker = SimpleWorker([our_queue(queue, client)], connection=client, serializer=serializer)
+    worker = SimpleWorker([our_queue(queue, client)], connection=client, serializer=JobsJson)
     worker.job_class = worker.queues[0].job_class = Job  # ours would refuse `read`
     worker.work(burst=True, logging_level="CRITICAL")
 
@@ -133,7 +132,7 @@ def test_the_oldest_job_counts_though_another_was_put_before_it(
 
 def test_workers_are_counted_while_they_show_life(server: RedisServer, client: redis.Redis) -> None:
     queues = [our_queue("extract", client), our_queue("insert", client)]
-    worker = SimpleWorker(queues, connection=client, serializer=serializer)
+    worker = SimpleWorker(queues, connection=client, serializer=JobsJson)
     worker.register_birth()  # type: ignore[no-untyped-call]
     assert workers(server) == {"scan": 0, "extract": 1, "batch": 0, "insert": 1, "deferred": 0}
     client.delete(worker.key)  # as a heartbeat that ran out
@@ -220,7 +219,7 @@ def test_a_job_is_requeued_by_its_id(server: RedisServer, client: redis.Redis) -
     fail(client, "x", "y")
     assert indexer(server.address, "requeue", "x").out == "1 job requeued\n"
     assert held(client) == (["x"], ["y"])
-    assert Job.fetch("x", client, serializer).get_status() == "queued"
+    assert Job.fetch("x", client, JobsJson).get_status() == "queued"
     assert indexer(server.address, "requeue", "x", check=1).out == "0 jobs requeued\n"
 
 

@@ -13,8 +13,7 @@ from rq.registry import StartedJobRegistry
 from rq.suspension import resume, suspend
 from rq.worker import Worker
 
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import our_queue
+from indexer.queue.orders.jobs import JobsJson, our_queue
 from indexer.queue.orders.queues import Queues
 from indexer.queue.workers.rq_worker import IndexRqWorker, worker_of
 from tests.redis_servers import redis_server
@@ -54,8 +53,8 @@ def commands(client: redis.Redis) -> int:
 
 def state(client: redis.Redis) -> tuple[str, set[str]]:
     """The state of the worker, and the jobs that count as started."""
-    (registered,) = Worker.all(connection=client, serializer=serializer)
-    started = StartedJobRegistry("scan", client, serializer=serializer)
+    (registered,) = Worker.all(connection=client, serializer=JobsJson)
+    started = StartedJobRegistry("scan", client, serializer=JobsJson)
     return str(registered.get_state()), set(started.get_job_ids(cleanup=False))
 
 

@@ -19,8 +19,7 @@ from rq.job import Job
 from rq.results import Result
 
 from indexer.queue.monitoring.monitor import moment_ms
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import OurJob, OurQueue, failed_jobs, kept_for, our_queue
+from indexer.queue.orders.jobs import JobsJson, OurJob, OurQueue, failed_jobs, kept_for, our_queue
 from indexer.queue.workers.profiles import QUEUES
 from indexer.results.report import FailedJob, iso
 
@@ -108,7 +107,7 @@ def _places(client: redis.Redis) -> dict[bytes, OurQueue]:
 def _requeue(queue: OurQueue, job_id: bytes) -> bool:
     """Whether the job was there, and is queued now."""
     try:
-        job = OurJob.fetch(job_id.decode(), connection=queue.connection, serializer=serializer)
+        job = OurJob.fetch(job_id.decode(), connection=queue.connection, serializer=JobsJson)
         if job.get_status(refresh=False).value.encode() not in _FAILED:
             return False
         job.origin = queue.name

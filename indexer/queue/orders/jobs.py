@@ -23,7 +23,6 @@ from rq.registry import FailedJobRegistry
 from rq.utils import now
 
 from indexer.errors import QueueError
-from indexer.queue.orders import serializer
 from indexer.queue.workers.profiles import QUEUES
 
 if TYPE_CHECKING:
@@ -86,6 +85,31 @@ ODD: Final = (
 """What RQ 3.0 raises for data in Redis that it did not write, also for a key of another type."""
 
 Handler = Callable[[msgspec.Raw], object]
+
+
+class JobsJson:
+    """RQ's data of a job -> JSON and back, and nothing that is not JSON: a serializer for RQ.
+
+    Arguments stay raw: the job's own function knows their type.
+    """
+
+    _encode = msgspec.json.Encoder().encode
+    _decode_call = msgspec.json.Decoder(
+        tuple[str, None, tuple[msgspec.Raw, ...], dict[str, msgspec.Raw]]
+    ).decode
+    _decode_any = msgspec.json.Decoder().decode
+
+    @classmethod
+    def dumps(cls, value: object, /) -> bytes:
+        """JSON of a call (name, None, arguments, keywords), of meta data or a result."""
+        return cls._encode(value)
+
+    @classmethod
+    def loads(cls, data: bytes, /) -> Any:  # noqa: ANN401 - RQ asks for whatever it stored
+        """The call again. Raises ValueError for what is not JSON, such as a pickle."""
+        if data.startswith(b"["):
+            return cls._decode_call(data)
+        return cls._decode_any(data)
 
 
 class OurJob(Job):
@@ -203,7 +227,7 @@ class OurQueue(Queue):
             job_id.decode()
         except UnicodeDecodeError as error:
             key = queue_key.decode() if isinstance(queue_key, bytes) else queue_key
-            queue = cls.from_queue_key(key, connection=connection, serializer=serializer)
+            queue = cls.from_queue_key(key, connection=connection, serializer=JobsJson)
             _refuse(queue, job_id, str(error))
             return True
         return False
@@ -240,7 +264,7 @@ class OurQueue(Queue):
         except ODD as error:  # an invalid id, too
             why = "".join(traceback.format_exception_only(error)).strip()
         _refuse(
-            cls.from_queue_key(queue_key, connection=connection, serializer=serializer), job_id, why
+            cls.from_queue_key(queue_key, connection=connection, serializer=JobsJson), job_id, why
         )
         return None
 
@@ -257,7 +281,7 @@ def _refuse(queue: Queue, popped_id: str | bytes, why: str) -> None:
         id=job_id,
         connection=queue.connection,
         description=f"a job that could not be read ({popped_id!r})",
-        serializer=serializer,
+        serializer=JobsJson,
         origin=queue.name,
         failure_ttl=FAILED_TTL_S,
         status=JobStatus.FAILED,
@@ -289,7 +313,7 @@ def _unpacked(packed: bytes) -> bytes:
 
 def our_queue(name: str, client: redis.Redis) -> OurQueue:
     """One queue, with our serializer and jobs."""
-    return OurQueue(name, connection=client, job_class=OurJob, serializer=serializer)
+    return OurQueue(name, connection=client, job_class=OurJob, serializer=JobsJson)
 
 
 def is_kept(job_id: str) -> bool:
@@ -311,7 +335,7 @@ def kept_argument(job_id: str, data: bytes | None) -> msgspec.Raw:
             " the chunk is dispatched again"
         )
     try:
-        function, _, arguments, _ = serializer.loads(_unpacked(data))
+        function, _, arguments, _ = JobsJson.loads(_unpacked(data))
         (argument,) = arguments
     except (ValueError, TypeError) as error:
         raise QueueError(f"refused: the job {job_id!r} is odd ({error}); drop this job") from error
@@ -332,4 +356,4 @@ def read_order(raw: msgspec.Raw | bytes, kind: type[Any]) -> Any:  # noqa: ANN40
 
 def failed_jobs(queue: Queue) -> FailedJobRegistry:
     """The failed jobs of a queue."""
-    return FailedJobRegistry(queue=queue, job_class=OurJob, serializer=serializer)
+    return FailedJobRegistry(queue=queue, job_class=OurJob, serializer=JobsJson)

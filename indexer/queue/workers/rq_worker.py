@@ -13,8 +13,7 @@ from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
 from rq.timeouts import BaseDeathPenalty
 
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import READING, Handler, OurJob, OurQueue, our_queue
+from indexer.queue.orders.jobs import READING, Handler, JobsJson, OurJob, OurQueue, our_queue
 from indexer.queue.workers.rq_overrides import WORKER_TTL_S, RqOverrides
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ def worker_of(
         job_monitoring_interval=_HEARTBEAT_S,
         maintenance_interval=_MAINTENANCE_S,
         worker_ttl=WORKER_TTL_S,
-        serializer=serializer,
+        serializer=JobsJson,
         log_job_description=False,
     )
     if isinstance(worker, ExtractRqWorker) and reader is not None:

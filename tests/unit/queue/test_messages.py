@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from indexer.errors import QueueError
 from indexer.model import Entry, Reading, Stamp
-from indexer.queue.orders import serializer
-from indexer.queue.orders.jobs import FUNCTION_OF, read_order
+from indexer.queue.orders.jobs import FUNCTION_OF, JobsJson, read_order
 from indexer.queue.orders.messages import (
     BatchOrder,
     ExtractOrder,
@@ -46,8 +45,8 @@ entries = st.builds(
 
 def sent(order: Any) -> Any:
     """An order as its stage gets it: through the JSON of a job."""
-    stored = serializer.dumps(("indexer.queue.extract.run", None, (order,), {}))
-    _, _, (raw,), _ = serializer.loads(stored)
+    stored = JobsJson.dumps(("indexer.queue.extract.run", None, (order,), {}))
+    _, _, (raw,), _ = JobsJson.loads(stored)
     return read_order(raw, type(order))
 
 
@@ -168,7 +167,7 @@ def test_an_argument_of_another_type_is_refused(kind: type[object], text: str) -
 
 def test_what_rq_keeps_is_never_unpickled() -> None:
     with pytest.raises(msgspec.DecodeError):
-        serializer.loads(b"\x80\x04\x95")
+        JobsJson.loads(b"\x80\x04\x95")
 
 
 # ---- batches
