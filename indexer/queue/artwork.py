@@ -14,8 +14,8 @@ import msgspec
 
 from indexer import errors
 from indexer.process import give_back
-from indexer.queue.orders.artwork_jobs import put_jobs
 from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.queues import put_due_artwork
 from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
 from indexer.stages.artwork_wanted import forget_unwanted, kinds_wanted
@@ -70,7 +70,7 @@ def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
             worker.chosen = 0
             give_back(context.connection)
     else:
-        put_jobs(context.connection, context.queues, context.token, (kind,))
+        put_due_artwork(context.connection, context.queues, context.token, (kind,))
 
 
 def _work(

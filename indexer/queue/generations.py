@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from indexer.queue.orders.artwork_jobs import put_jobs
 from indexer.queue.orders.messages import ScanOrder
-from indexer.queue.orders.queues import scan_job
+from indexer.queue.orders.queues import put_due_artwork, scan_job
 from indexer.queue.workers.index_context import IndexContext, now_ms
 from indexer.runs import run_counts
 from indexer.runs.wakeup import wake
@@ -76,7 +75,7 @@ class GenerationTracker:
         wake(self._context.settings.db)
         context, kinds = self._context, kinds_wanted(self._context.settings)
         # last, so that no trouble with it keeps a run open
-        put_jobs(context.connection, context.queues, context.token, kinds)
+        put_due_artwork(context.connection, context.queues, context.token, kinds)
 
     def unpark(self) -> None:
         """Resume parked scans, if the queues have room for them."""

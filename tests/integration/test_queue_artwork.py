@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from indexer.queue import artwork as artwork_jobs
-from indexer.queue.orders.artwork_jobs import LostJobs
-from indexer.queue.orders.queues import Queues
+from indexer.queue.orders.queues import LostJobs, Queues
 from indexer.readers.artwork import Step
 from indexer.store.sidecars.artwork import OwnerKind
 from tests.covers import hash_of, picture
@@ -210,7 +209,7 @@ def test_a_job_that_chooses_artwork_makes_way_for_one_that_its_process_takes_fir
     monkeypatch.setattr(artwork_jobs, "_SLICE_S", 60.0)
     monkeypatch.setattr(artwork_jobs, "forget_unwanted", lambda *_: None)
     monkeypatch.setattr(artwork_jobs, "kinds_wanted", lambda _: [OwnerKind.ALBUM])
-    monkeypatch.setattr(artwork_jobs, "put_jobs", lambda *words: put.append(words[-1]))
+    monkeypatch.setattr(artwork_jobs, "put_due_artwork", lambda *words: put.append(words[-1]))
     artwork_jobs.album_cover(cast("IndexWorker", worker), msgspec.Raw(b'{"index": "x"}'))
     assert work.steps == steps
     assert put == ([] if steps == 5 else [(OwnerKind.ALBUM,)])

@@ -18,7 +18,6 @@ from msgspec import Struct
 from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
 from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, DispatchState
-from indexer.queue.orders.artwork_jobs import LostJobs, put_jobs
 from indexer.queue.orders.messages import (
     BatchOrder,
     FactsText,
@@ -27,7 +26,14 @@ from indexer.queue.orders.messages import (
     PathText,
     ScanOrder,
 )
-from indexer.queue.orders.queues import Queues, chunk_job, files_in, scan_job
+from indexer.queue.orders.queues import (
+    LostJobs,
+    Queues,
+    chunk_job,
+    files_in,
+    put_due_artwork,
+    scan_job,
+)
 from indexer.queue.redis_client import answering, connect, state_of
 from indexer.queue.relays import relay_statuses
 from indexer.runs import run_counts
@@ -147,7 +153,9 @@ class Dispatcher:
         if self.trouble is None or now >= self._try_at:
             with self._reaching(now):
                 self._lost_artwork.drop(now)
-                put_jobs(self._connection, self._queues, self._token, kinds_wanted(self._settings))
+                put_due_artwork(
+                    self._connection, self._queues, self._token, kinds_wanted(self._settings)
+                )
 
     def relays(self, names: Collection[str]) -> Mapping[str, RelayStatus] | None:
         """The relays of these roots; None where Redis does not say."""

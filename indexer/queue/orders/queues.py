@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,6 +29,9 @@ from indexer.queue.workers.profiles import QUEUES
 
 if TYPE_CHECKING:
     import redis
+
+    from indexer.store.connection import Connection
+    from indexer.store.sidecars.artwork import OwnerKind
 
 ARTWORK_JOBS: Final = dict(zip(("album", "artist", "playlist"), ARTWORK_FUNCTIONS, strict=True))
 """Kind of the owners -> the function of their jobs."""
@@ -249,3 +252,46 @@ def _numbers(text: bytes, many: int) -> tuple[int, ...]:
     if len(words) != many or not all(word.isdigit() and len(word) < 20 for word in words):
         return ()
     return tuple(map(int, words))
+
+
+class LostJobs:
+    """Jobs for artwork that have no worker any more, although Redis shows them as alive.
+
+    A worker that is killed leaves its job `started`, or `queued` in no queue where it had just
+    taken it: no other job of this id would be enqueued then.
+    """
+
+    def __init__(self, queues: Queues, lease_s: float) -> None:
+        self._queues = queues
+        self._lease_s = lease_s
+        self._shown: dict[str, tuple[JobState, float]] = {}
+        """Id -> what was shown of a job that is in no queue, and since when."""
+
+    def drop(self, now: float) -> None:
+        """Delete those that have shown nothing new for the length of a lease."""
+        states = dict(zip(ARTWORK_IDS, self._queues.states(ARTWORK_IDS), strict=True))
+        alive = {job_id: state for job_id, state in states.items() if state.status in ALIVE}
+        waiting = self._queues.waiting() if alive else set()
+        before, self._shown = self._shown, {}
+        for job_id, state in alive.items():
+            if job_id in waiting:
+                continue
+            shown, since = before.get(job_id, (state, now))
+            if shown == state and now - since >= self._lease_s:
+                self._queues.drop(job_id)
+            else:
+                self._shown[job_id] = (state, since if shown == state else now)
+
+
+def put_due_artwork(
+    connection: Connection,
+    queues: Queues,
+    token: str,
+    kinds: Iterable[OwnerKind],
+) -> None:
+    """Enqueue a job for each kind of which something is due, unless one waits already."""
+    from indexer.store.sidecars import artwork  # late: readers of files never load SQLite
+
+    for kind in kinds:
+        if artwork.has_due(connection, kind):
+            queues.put_artwork(ARTWORK_JOBS[kind], {"index": token})
