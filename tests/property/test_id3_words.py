@@ -14,7 +14,7 @@ from mutagen.id3 import TCON, ID3TimeStamp
 from mutagen.mp3._util import LAMEError, LAMEHeader
 
 from indexer.tags.fast.mpeg_frames import has_lame_tag
-from indexer.tags.id3 import frames, genre_names, id3_dates
+from indexer.tags.id3 import frames, id3_dates, id3v1
 from tests.property.effort import tries
 
 genre_parts = st.sampled_from(
@@ -32,7 +32,7 @@ versions = st.lists(
 
 
 def test_genres_have_mutagens_names() -> None:
-    assert list(genre_names.GENRES) == list(GENRES)
+    assert list(id3v1.GENRES) == list(GENRES)
 
 
 @tries(300)

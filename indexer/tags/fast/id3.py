@@ -30,7 +30,6 @@ from indexer.tags.id3.frames import (
     WANTED,
     Frame,
     NotPlain,
-    Texts,
     decode,
     frame_of,
     header_of,
@@ -38,6 +37,7 @@ from indexer.tags.id3.frames import (
     is_name,
     short_frame,
 )
+from indexer.tags.id3.id3v1 import Texts
 from indexer.tags.id3.other_frames import frames_of, is_other
 
 if TYPE_CHECKING:

@@ -13,10 +13,7 @@ from struct import Struct
 
 from indexer.tags import columns, further
 from indexer.tags.id3 import id3_dates
-from indexer.tags.id3.genre_names import GENRES
-
-Texts = dict[str, list[str]]
-"""Texts by mutagen's key of a frame: `TIT2`, `TXXX:description`, `COMM:description:lang`."""
+from indexer.tags.id3.id3v1 import GENRES
 
 FRAMES = {
     "TIT2": "title",

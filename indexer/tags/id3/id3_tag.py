@@ -14,12 +14,12 @@ from indexer.tags.id3.frames import (
     FRAMES,
     GAINS,
     GROUPS,
-    Texts,
     column_of,
     description_of,
     genres,
     is_by_program,
 )
+from indexer.tags.id3.id3v1 import Texts
 from indexer.tags.id3.other_frames import column_in
 
 if TYPE_CHECKING:

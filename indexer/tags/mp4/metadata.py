@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from indexer.tags import columns, further
 from indexer.tags.code_pages import legacy_text
 from indexer.tags.fast.mp4 import IMPLICIT, INTEGER, ITEM_LIMIT, UTF_8, UTF_16
-from indexer.tags.id3.genre_names import GENRES
+from indexer.tags.id3.id3v1 import GENRES
 from indexer.tags.id3.other_frames import USER_NAMES
 from indexer.tags.mp4.boxes import ALIKE_LIMIT, HEADER_SIZE, boxes, content, unversioned
 from indexer.tags.mp4.item_columns import (
