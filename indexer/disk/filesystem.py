@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -125,6 +127,16 @@ class Disk(Struct, frozen=True, kw_only=True):
         return f"fsid:{self.fsid}" if self.fsid else f"source:{self.source}"
 
 
+_MULTIGRAIN_TYPES: Final = frozenset({"ext4", "xfs", "btrfs", "tmpfs"})
+"""A flag of the type says so (`FS_MGTIME`), not one of a disk. What is stacked on others (overlay)
+is not among them: its files may lie on several types."""
+_MULTIGRAIN_WRITES: Final = 8
+"""All of them must differ. One alone may do so where another program moves the floor of all ctimes
+at that moment."""
+_MULTIGRAIN_TRIES: Final = 20
+"""Eight writes take 0.03 ms, and a tick 1 ms at least; so hardly any try is cut by one."""
+_CLOCK_REALTIME_COARSE: Final = 5
+"""Of `<linux/time.h>`."""
 _SUBVOLUMES: Final = frozenset({"btrfs", "bcachefs", "zfs"})
 """File systems that are several under one UUID, each with inodes of its own."""
 
@@ -307,3 +319,40 @@ def _no_root(shown: str, error: OSError) -> UsageError | RootOffline:
         return UsageError(f"{shown} may not be read by this user: chmod it, or run as one that may")
     message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"
     return RootOffline(message)
+
+
+def distinct_types(folder: Path) -> frozenset[str]:
+    """The type of the file system of this folder, if ctimes within a tick differ there (rule R2).
+
+    From Linux 6.13 on some file systems give a file that was looked at (stat) a ctime of the fine
+    clock with its next change, so that it is another one although the coarse clock shows the same
+    time (Documentation/filesystems/multigrain-ts.rst). No call tells where that is so: it is tried.
+
+    Writes to a file without a name, which is gone when it is closed. Empty also where that cannot
+    be tried: then nothing is known.
+    """
+    try:
+        fs_type = disk_at(os.fsencode(os.path.realpath(folder))).fs_type
+        is_tried = fs_type in _MULTIGRAIN_TYPES and _differ_within_a_tick(folder)
+    except OSError:
+        return frozenset()
+    return frozenset({fs_type}) if is_tried else frozenset()
+
+
+def _differ_within_a_tick(folder: Path) -> bool:
+    """Whether writes to one file, each after a look at it, had other ctimes in the same tick."""
+    file = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        for _ in range(_MULTIGRAIN_TRIES):
+            began_ns = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
+            ctimes = [_written(file) for _ in range(_MULTIGRAIN_WRITES)]
+            if time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) == began_ns:
+                return len(set(ctimes)) == _MULTIGRAIN_WRITES
+    finally:
+        os.close(file)
+    return False
+
+
+def _written(file: int) -> int:
+    os.pwrite(file, b"x", 0)
+    return os.fstat(file).st_ctime_ns

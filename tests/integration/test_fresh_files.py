@@ -22,9 +22,8 @@ from typing import BinaryIO
 
 import pytest
 
-from indexer.disk.filesystem import disk_at
+from indexer.disk.filesystem import disk_at, distinct_types
 from indexer.disk.identity import open_root
-from indexer.disk.multigrain import distinct_types
 from indexer.disk.tree import Tree, mount_point_at
 from indexer.evidence import coarse_now_ns, ignore_lease_signal
 from indexer.model import Chunk, Reading, Stamp, Track

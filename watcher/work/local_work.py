@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.disk.multigrain import distinct_types
+from indexer.disk.filesystem import distinct_types
 from indexer.engine.background import BackgroundReads
 from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
