@@ -23,7 +23,6 @@ from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, wait_for_lo
 from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
-from indexer.stages.artwork_wanted import count_due, forget_unwanted, has_due
 from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import (
     Connection,
@@ -32,6 +31,7 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.creation import prepare_folder
+from indexer.store.sidecars.artwork import count_wanted_due, forget_unwanted, has_wanted_due
 from indexer.store.sqlite_errors import explained
 from indexer.store.work import counted, pending, scans
 
@@ -149,7 +149,7 @@ class RunCoordinator:
     def _choose_artwork(self, listener: Listener | None, stop: Stop) -> int:
         """Choose the artwork that is due; how many files were opened. What is left stays due."""
         forget_unwanted(self.connection, self._settings)
-        if not has_due(self.connection, self._settings):
+        if not has_wanted_due(self.connection, self._settings):
             return 0
         from indexer.readers.artwork import ArtworkWork, steps  # late: most scans make nothing due
 
@@ -172,7 +172,7 @@ class RunCoordinator:
                             and time.monotonic() >= reported_s + _REPORT_EVERY_S
                         ):
                             reported_s = time.monotonic()
-                            waiting = count_due(self.connection, self._settings)
+                            waiting = count_wanted_due(self.connection, self._settings)
                             listener(_artwork_progress(chosen, waiting))
                 except errors.RootSilent as error:
                     open_trees.lose(error)

@@ -18,8 +18,7 @@ from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.queues import put_due_artwork
 from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
-from indexer.stages.artwork_wanted import forget_unwanted, kinds_wanted
-from indexer.store.sidecars.artwork import OwnerKind
+from indexer.store.sidecars.artwork import OwnerKind, forget_unwanted, kinds_wanted
 
 if TYPE_CHECKING:
     from indexer.disk.tree import Tree

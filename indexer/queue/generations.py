@@ -9,10 +9,10 @@ from indexer.queue.orders.queues import put_due_artwork, scan_job
 from indexer.queue.workers.index_context import IndexContext, now_ms
 from indexer.runs import run_counts
 from indexer.runs.wakeup import wake
-from indexer.stages.artwork_wanted import kinds_wanted
 from indexer.stages.rows import Rows
 from indexer.store import roots, tracks
 from indexer.store.connection import write_transaction
+from indexer.store.sidecars.artwork import kinds_wanted
 from indexer.store.work import counted, pending, scans
 
 JOB_S: Final = 600

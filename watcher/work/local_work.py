@@ -22,11 +22,11 @@ from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
-from indexer.stages.artwork_wanted import forget_unwanted
 from indexer.stages.fresh_files import FreshFiles
 from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
+from indexer.store.sidecars.artwork import forget_unwanted
 from indexer.store.work import counted, pending, scans
 from indexer.store.work.pending import PendingRow
 from indexer.walk import Listed, walk

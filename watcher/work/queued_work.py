@@ -16,9 +16,9 @@ from indexer.model import Hint
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts, Result
 from indexer.settings import Settings
-from indexer.stages.artwork_wanted import has_due
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
+from indexer.store.sidecars.artwork import has_wanted_due
 from indexer.store.work import counted, scans
 from indexer.store.work.pending import PendingRow
 from watcher.log import EventLog, RelayLog
@@ -92,7 +92,7 @@ class QueuedWork:
         if self._is_due:
             return float("-inf")
         due_at = self._dispatcher.next_turn()
-        if not has_due(self._connection, self._settings):
+        if not has_wanted_due(self._connection, self._settings):
             return due_at
         return self._artwork_at if due_at is None else min(due_at, self._artwork_at)
 

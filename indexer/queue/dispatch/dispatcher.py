@@ -40,10 +40,10 @@ from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
 from indexer.shares.hanging import ask_at
-from indexer.stages.artwork_wanted import kinds_wanted
 from indexer.stages.extract import stamp_at
 from indexer.store import roots
 from indexer.store.connection import Connection, token_of, write_transaction
+from indexer.store.sidecars.artwork import kinds_wanted
 from indexer.store.work import pending
 from indexer.store.work.pending import Outline, PendingRow
 from indexer.store.work.trials import MOST_TRIES

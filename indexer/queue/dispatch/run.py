@@ -17,8 +17,8 @@ from indexer.queue.workers.profiles import QUEUES
 from indexer.runs import run_counts
 from indexer.runs.result import follow
 from indexer.settings import Settings
-from indexer.stages.artwork_wanted import count_due
 from indexer.store.connection import Connection
+from indexer.store.sidecars.artwork import count_wanted_due
 from indexer.store.work import pending
 
 _log = logging.getLogger("indexer")
@@ -112,13 +112,13 @@ class QueuedRun:
         `report_progress` gets the numbers of albums, artists and playlists that are done and that
         wait. It also returns after `stop`, and if no worker makes progress: the rest stays due.
         """
-        first = least = count_due(self._connection, self._settings)
+        first = least = count_wanted_due(self._connection, self._settings)
         ends_at = time.monotonic() + _STUCK_S
         while least and not self._stop():
             now = time.monotonic()
             self._dispatcher.put_artwork(now)  # unless the end of the run did
             time.sleep(_ARTWORK_PAUSE_S)
-            waiting = count_due(self._connection, self._settings)
+            waiting = count_wanted_due(self._connection, self._settings)
             report_progress(first - min(first, waiting), waiting)
             if waiting < least:
                 least, ends_at = waiting, now + _STUCK_S

@@ -1,4 +1,4 @@
-"""The rows of `artwork_choices`, `artwork_due` and `artwork_due_folders`."""
+"""The rows of `artwork_choices`, `artwork_due` and `artwork_due_folders`, and which are wanted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from indexer.paths import join
+from indexer.settings import Settings
 from indexer.store.sidecars import playlists
 from indexer.store.sidecars.pictures import folder_key, split
-from indexer.store.statements import Connection, Row, select, select_one, select_value
+from indexer.store.statements import (
+    Connection,
+    Row,
+    select,
+    select_one,
+    select_value,
+    write_transaction,
+)
 
 if TYPE_CHECKING:  # `status` only counts what is due
     from indexer.artwork.model import PictureKey, PictureSource  # noqa: TC004 - never decoded
+
 
 _DUE: Final = "INSERT OR IGNORE INTO artwork_due (kind, owner_id) VALUES (?, ?)"
 _DUE_FOLDER: Final = "INSERT OR IGNORE INTO artwork_due_folders (root_id, folder) VALUES (?, ?)"
@@ -334,3 +343,35 @@ def places_of(connection: Connection, digest: bytes) -> Iterator[PictureKey]:
         yield PictureKey(root_id, join(folder[:-1], name))
     for root_id, path in list(select(connection, _TRACKS_WITH, (digest,))):
         yield PictureKey(root_id, path)
+
+
+def kinds_wanted(settings: Settings) -> tuple[OwnerKind, ...]:
+    """The kinds of owners that the settings want to be worked for.
+
+    Always that of playlists: where they are not wanted none is due, and lyrics need no owner.
+    """
+    return tuple(OwnerKind) if settings.artwork else (OwnerKind.PLAYLIST,)
+
+
+def has_wanted_due(connection: Connection, settings: Settings) -> bool:
+    """Whether anything is due that the settings want."""
+    return has_due(connection, None if settings.artwork else OwnerKind.PLAYLIST)
+
+
+def count_wanted_due(connection: Connection, settings: Settings) -> int:
+    """How many owners and folders are due that the settings want."""
+    albums, artists, folders = count_due(connection)
+    number = folders + playlists.count_due(connection)
+    return number + albums + artists if settings.artwork else number
+
+
+def forget_unwanted(connection: Connection, settings: Settings) -> None:
+    """Drop all that is known of pictures, or of playlists, where the settings want none."""
+    no_artwork = not settings.artwork and has_any(connection)
+    no_playlists = not settings.playlists and playlists.has_any(connection)
+    if no_artwork or no_playlists:
+        with write_transaction(connection):
+            if no_artwork:
+                forget_all(connection)
+            if no_playlists:
+                playlists.forget_all(connection)
