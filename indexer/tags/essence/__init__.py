@@ -20,14 +20,14 @@ from struct import error
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import leading
-from indexer.tags.essence.bounds import UnknownSound, end_of_sound
+from indexer.tags.trailing import end_of_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexer.tags.window import Part, Window
 
-__all__ = ("NONE", "SIZE", "digest", "essence_of", "middle")
+__all__ = ("NONE", "SIZE", "UnknownSound", "digest", "essence_of", "middle")
 
 SIZE: Final = 16
 """Bytes of an essence."""
@@ -50,6 +50,10 @@ CHUNKED: Final = frozenset({b".wav", b".aiff", b".dff", b".dsf", b".wma", b".caf
 MPEG: Final = frozenset({"mp1", "mp2", "mp3"})
 BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof"})
 """Boxes with which a file of MP4 begins."""
+
+
+class UnknownSound(Exception):
+    """The file has no essence: its sound is not where its format has it, or is empty."""
 
 
 def essence_of(window: Window, codec: str) -> bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence, leading
-from indexer.tags.essence.bounds import UnknownSound
+from indexer.tags.essence import UnknownSound
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

@@ -13,7 +13,7 @@ from mutagen.id3 import ID3, TIT2
 
 from indexer import tags
 from indexer.tags import essence
-from indexer.tags.essence.bounds import end_of_sound
+from indexer.tags.trailing import end_of_sound
 from indexer.tags.window import Window
 from tests import corpus
 

@@ -1,4 +1,4 @@
-"""The end of a file -> where its sound ends, before the tags that follow it; or that none is found.
+"""The end of a file -> where its sound ends, before the tags that follow it.
 
 Sources: ID3v1; the APEv2 specification (footer of 32 bytes); Lyrics3 v2.00 and v1; ID3v2.4.0,
 3.4 (footer).
@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
-
-
-class UnknownSound(Exception):
-    """The file has no essence: its sound is not where its format has it, or is empty."""
 
 
 ID3V1: Final = 128
