@@ -25,6 +25,9 @@ A file that cannot be read is not an error: it is a value, `model.Problem`.
 
 from __future__ import annotations
 
+import os
+from typing import Self
+
 
 class IndexerError(Exception):
     """An error that is shown to the user in one line. The message ends with what to do next."""
@@ -101,6 +104,15 @@ class RootSilent(RootOffline):
     def __init__(self, message: str, root_id: int = 0) -> None:
         super().__init__(message)
         self.root_id = root_id
+
+    @classmethod
+    def at(cls, path: bytes, what: str, root_id: int = 0) -> Self:
+        """The error for the root at a path; `what` completes `it ...`."""
+        return cls(
+            f"{os.fsdecode(path)} {what}; see whether its server runs and can be reached. Not one"
+            " row was changed, other roots go on, and it comes back by itself",
+            root_id,
+        )
 
 
 class HistoryPruned(CannotDo):

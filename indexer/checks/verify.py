@@ -34,7 +34,6 @@ from indexer.readers.pool import ReaderPool
 from indexer.results import report
 from indexer.roots.open_roots import OpenRoots, open_roots
 from indexer.settings import Settings
-from indexer.shares.silence import root_silent
 from indexer.stages.batch import shape
 from indexer.stages.diff import Pair, Same, Vanished, compare
 from indexer.stages.extract import extract_in
@@ -335,7 +334,9 @@ class Verifier:
                 self._report_progress(part[0].tree)
                 if any(reading.waiting is Waiting.SILENT for reading in readings):
                     tree = part[0].tree
-                    open_trees.lose(root_silent(tree.path, "does not answer", tree.root_id))
+                    open_trees.lose(
+                        errors.RootSilent.at(tree.path, "does not answer", tree.root_id)
+                    )
                 for reading in readings:
                     same = by_path[reading.path]
                     detail = self._tag_difference(same.tree, same.known, reading)

@@ -21,7 +21,7 @@ from indexer.model import Chunk, Problem, ProblemKind, Reading, Stamp
 from indexer.readers.halving import PendingChunks, Piece
 from indexer.readers.pool import ReaderPool
 from indexer.settings import Settings
-from indexer.shares.silence import PATIENCE_S
+from indexer.shares.messages import PATIENCE_S
 from indexer.stages.scan import Plan
 from indexer.store.connection import Connection
 from indexer.store.sqlite_errors import explained

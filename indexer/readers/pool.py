@@ -18,7 +18,7 @@ from indexer.errors import CannotDo
 from indexer.model import Chunk, Reading
 from indexer.readers.halving import ChunkJob, PendingChunks, Piece
 from indexer.readers.reader_process import ReaderProcess
-from indexer.shares.silence import PATIENCE_S
+from indexer.shares.messages import PATIENCE_S
 
 T = TypeVar("T")
 

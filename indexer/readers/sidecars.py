@@ -20,7 +20,7 @@ from indexer.paths import name_of, suffix_of
 from indexer.readers.halving import PendingChunks
 from indexer.readers.limited import IDLE_S
 from indexer.readers.pool import ReaderPool
-from indexer.shares.silence import PATIENCE_S
+from indexer.shares.messages import PATIENCE_S
 from indexer.sidecars import PLAYLIST_SUFFIXES
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "indexer.readers.sidecar_reader")

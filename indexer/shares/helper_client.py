@@ -16,8 +16,7 @@ from typing import Final, cast
 
 from indexer.disk.filesystem import Disk
 from indexer.process import Standstill, end_process
-from indexer.shares.messages import FRAME, Done, Failed, Ready, Request, WhichNumber
-from indexer.shares.silence import PATIENCE_S
+from indexer.shares.messages import FRAME, PATIENCE_S, Done, Failed, Ready, Request, WhichNumber
 
 _START_S: Final = 60.0
 """How long a helper may take to start; a small machine loads Python from a slow card."""

@@ -15,6 +15,8 @@ from msgspec import Struct
 from indexer.disk.filesystem import Disk
 
 FRAME: Final = struct.Struct(">I")
+PATIENCE_S: Final = 5.0
+"""A share that sent nothing for so long does not answer. A guess."""
 
 
 class Call(Struct, frozen=True):

@@ -19,8 +19,7 @@ from msgspec import Struct
 from indexer import errors
 from indexer.disk.tree import Arguments
 from indexer.shares.helper_client import Helper, Silent
-from indexer.shares.messages import Call
-from indexer.shares.silence import PATIENCE_S, root_silent
+from indexer.shares.messages import PATIENCE_S, Call
 
 _FIRST_PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 60.0
@@ -117,7 +116,7 @@ class Shares:
                 share.pause_s = self._first_pause_s
             share.silence, share.silent_at = str(silent), now
             share.try_at = now + share.pause_s
-        return root_silent(path, share.silence or str(silent))
+        return errors.RootSilent.at(path, share.silence or str(silent))
 
     def keep(self, paths: Iterable[bytes]) -> None:
         """End the helpers of all other roots."""
@@ -137,7 +136,7 @@ class Shares:
         try:
             return Helper()
         except Silent as silent:
-            raise root_silent(path, str(silent)) from None
+            raise errors.RootSilent.at(path, str(silent)) from None
 
     def _try(self, path: bytes, share: _Share) -> None:
         """Check whether a silent share answers again, without waiting. Raises RootSilent if not."""
@@ -145,7 +144,7 @@ class Shares:
         share.left = [process for process in share.left if process.poll() is None]
         if share.helper is None:
             if now < share.try_at or len(share.left) >= _MOST_LEFT:
-                raise root_silent(path, share.silence)
+                raise errors.RootSilent.at(path, share.silence)
             share.helper = self._start(path)
             share.helper.post(Call(look_at, (path,)))
             share.pause_s = min(share.pause_s * 2, _LONGEST_PAUSE_S)
@@ -161,7 +160,7 @@ class Shares:
             if not share.helper.end():
                 share.left.append(share.helper.process)
             share.helper = None
-        raise root_silent(path, share.silence)
+        raise errors.RootSilent.at(path, share.silence)
 
 
 def look_at(path: bytes) -> None:

@@ -50,7 +50,7 @@ DISKS = """
 indexer.disk indexer.disk.descent indexer.disk.filesystem indexer.disk.identity
 indexer.disk.mounts indexer.disk.tree indexer.roots indexer.roots.automounts
 indexer.roots.open_roots indexer.roots.opening indexer.shares indexer.shares.hanging
-indexer.shares.silence indexer.store.roots
+indexer.store.roots
 """
 QUERIES = f"""{TRACKS} {ROWS}
 indexer.reports indexer.reports.queries indexer.store.former
