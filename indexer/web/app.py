@@ -1,13 +1,18 @@
-"""The pages and their guards -> a WSGI application. Nothing but GET and HEAD is answered."""
+"""The pages, the live feed and their guards -> a WSGI application, which answers GET and HEAD."""
 
 from __future__ import annotations
 
+import select
+import socket
+
+import msgspec
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from indexer import errors
 from indexer.serving.guards import Guard, seal
-from indexer.web import lists, one, streams, work
+from indexer.store import changes
+from indexer.web import lists, one, work
 from indexer.web.site import HERE, Site
 
 _POLICY = (
@@ -15,6 +20,8 @@ _POLICY = (
     " connect-src 'self'; form-action 'self'"
 )
 _YEAR_S = 31_536_000
+_MOST_CHANGES = 50
+_LIVE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def app_of(site: Site, guard: Guard) -> Flask:
@@ -23,8 +30,10 @@ def app_of(site: Site, guard: Guard) -> Flask:
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _YEAR_S  # their addresses have a hash of the content
     app.url_map.merge_slashes = False  # `//` is not found, and not redirected
     site.dress(app)
-    for module in (lists, one, streams, work):
+    for module in (lists, one, work):
         module.add_to(app, site)
+    app.add_url_rule("/events", "events", lambda: _events(site))
+    app.add_url_rule("/live.json", "live", lambda: _live(site))
     _guard(app, guard)
     _explain_errors(app)
     return app
@@ -77,3 +86,47 @@ def _explain_errors(app: Flask) -> None:
 
 def _plain(text: str, status: int, headers: dict[str, str]) -> Response:
     return Response(f"{text}\n", status, headers, mimetype="text/plain")
+
+
+def _events(site: Site) -> Response:
+    after = _number(request.headers.get("Last-Event-ID") or _after())
+    connection = request.environ.get("werkzeug.socket")
+    stream = site.feed.open(after, lambda: _is_closed(connection))
+    if stream is None:
+        return Response("too many pages are open: ask /live.json\n", 503, {"Retry-After": "30"})
+    if request.method == "HEAD":
+        stream.close()
+        return Response("", 200, mimetype="text/event-stream")
+    return Response(stream, 200, _LIVE_HEADERS, mimetype="text/event-stream")
+
+
+def _is_closed(connection: socket.socket | None) -> bool:
+    """Whether the browser has closed its end; it sends nothing more on such a connection."""
+    if connection is None:
+        return False
+    poll = select.poll()
+    try:
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0)) and not connection.recv(1, socket.MSG_PEEK)
+    except (OSError, ValueError):
+        return True
+
+
+def _live(site: Site) -> Response:
+    """The line, and the changes after the number `after`, the oldest first."""
+    after = _number(_after())
+    with site.pool.reader() as lookup:
+        newest = changes.newest(lookup.connection)
+        count = 0 if after is None else max(0, min(_MOST_CHANGES, newest - after))
+        rows = lookup.last_changes(count) if count else []
+        items = site.change_items(lookup, [row for row in rows if row.seq > (after or 0)])
+    answer = {"line": site.line_text(site.standing.line()), "changes": items, "newest": newest}
+    return Response(msgspec.json.encode(answer), 200, _LIVE_HEADERS, mimetype="application/json")
+
+
+def _after() -> str:
+    return request.args.get("after", "")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
