@@ -192,7 +192,7 @@ def status(session: Session, *, watch: bool) -> int:
 
 
 _COMMANDS.add_late("search", "indexer.cli.search")
-_COMMANDS.add_late("new", "indexer.cli.new")
+_COMMANDS.add_late("new", "indexer.cli.search")
 _COMMANDS.add_late("export", "indexer.cli.export")
 
 

@@ -1,8 +1,9 @@
-"""`indexer search`: find tracks, albums or artists."""
+"""`indexer search` and `indexer new`: find tracks, albums or artists by words, or the newest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -13,6 +14,7 @@ from indexer.cli.arguments import (
     examples,
     json_option,
     limit_option,
+    moment_argument,
     sort_option,
     text_argument,
 )
@@ -23,7 +25,9 @@ from indexer.cli.terminal import escaped, number
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
+    from indexer.lookup import Lookup
     from indexer.results.report import SearchNote
+
 
 _LINES: Final = {
     "tracks": answers.search_line,
@@ -93,3 +97,52 @@ def notices(note: SearchNote, typed: str, limit: int) -> Iterator[str]:
         yield f"nothing found for {escaped(typed)}"
     for tag in map(escaped, note.absent_tags):
         yield f"no track has the tag {tag}; which are kept is the setting keep_tags"
+
+
+@click.command(epilog=examples("indexer new", "indexer new --since 2026-11-01 --albums"))
+@click.option(
+    "--since",
+    type=moment_argument,
+    default="7d",
+    show_default=True,
+    metavar="WHEN",
+    help="2h, 7d, yesterday, 2026-11-01.",
+)
+@click.option("--albums", is_flag=True, help="List the albums of these tracks.")
+@limit_option(50)
+@listing_options()
+@json_option
+@click.pass_obj
+def new(session: Session, since: datetime, limit: int, *, albums: bool) -> int:
+    """List what came into the index, the newest first.
+
+    A track counts from when it was first indexed: one that was moved, retagged or came back is not
+    new. Exit code 1: there is nothing.
+    """
+    from indexer.store.browse import NEW_ALBUM_COLUMNS
+    from indexer.store.schema import LIBRARY_COLUMNS
+
+    asked = limit or None
+    with session.lookup() as library:
+        rows = library.new_albums(since, asked) if albums else library.new(since, asked)
+        line = answers.new_album_line if albums else answers.new_line
+        fields = NEW_ALBUM_COLUMNS if albums else LIBRARY_COLUMNS
+        found = session.answer_rows(rows, line, fields, library)
+        if not found:
+            _say_nothing(library, since)
+        elif asked is not None and found == asked:
+            every = library.count_new(since, albums=albums)
+            if every > found:
+                session.output.flush()
+                say(f"{number(found)} of {number(every)}; --limit 0 shows all")
+    return 0 if found else 1
+
+
+def _say_nothing(library: Lookup, since: datetime) -> None:
+    last = library.last_added()
+    line = "the index is empty" if last is None else f"the last track came {_minute(last)}"
+    say(f"nothing new since {_minute(since)}; {line}")
+
+
+def _minute(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"

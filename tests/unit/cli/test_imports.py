@@ -87,7 +87,7 @@ def loaded_by(db: Path, *words: str) -> set[str]:
     [
         (("search", "bjork", "hyper"), SEARCH),
         (("search", "--albums", "post"), SEARCH),
-        (("new",), f"{ROWS} indexer.cli.new indexer.store.browse"),
+        (("new",), f"{ROWS} indexer.cli.search indexer.store.browse"),
         (("show", "1"), f"""{QUERIES} indexer.places indexer.reports.history
             indexer.store.roots"""),
         (("changes",), f"{QUERIES} indexer.cli.changes"),
@@ -123,7 +123,7 @@ def test_a_scan_that_finds_nothing_loads_neither_searches_nor_checks_nor_artwork
 
 def test_a_command_loads_no_other_command(db: Path) -> None:
     loaded = loaded_by(db, "search", "bjork")
-    others = {"changes", "export", "new", "pages", "problems", "queues", "roots", "service"}
+    others = {"changes", "export", "pages", "problems", "queues", "roots", "service"}
     assert loaded & {f"indexer.cli.{name}" for name in others} == set()
 
 
