@@ -92,7 +92,7 @@ def _block(form: WaveFormat) -> tuple[int, int]:
 
 def _mpeg_length(window: Window, begin: int, sound: int) -> float:
     """Seconds of MPEG audio, of a constant bit rate or not."""
-    from indexer.tags.fast.mpeg_length import first_frame, measured
+    from indexer.tags.fast.mpeg_header import first_frame, measured
 
     frame = first_frame(window, begin, begin + sound)
     return 0.0 if frame is None else measured(window, begin, begin + sound, frame)[0]

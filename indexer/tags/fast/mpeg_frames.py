@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags.fast.mpeg_header import Frame, frame_of
+from indexer.tags.fast.mpeg_header import Frame, frame_of, measured
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -78,8 +78,6 @@ def stream(window: Window, begin: int) -> Stream | None:
     window.is_measured = True
     info = _constant(block, begin - start, frame, size)
     if info is not None and not is_steady(window, block, begin - start, frame):
-        from indexer.tags.fast.mpeg_length import measured
-
         info.length, bitrate = measured(window, begin, window.size, frame)
         info.bitrate = round(bitrate)
     return info

@@ -9,7 +9,7 @@ import pytest
 
 from indexer import tags
 from indexer.model import Track
-from tests.unit.tags.test_mpeg_length import FRAME_S, frame
+from tests.unit.tags.test_mpeg_header import FRAME_S, frame
 
 RATE = 8000
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from indexer import tags
-from indexer.tags.fast import mpeg_length
+from indexer.tags.fast import mpeg_header
 
 FRAME_S = 1152 / 44_100
 SIZES = {5: 208, 9: 417, 14: 1044}
@@ -39,11 +39,11 @@ def test_what_lies_between_and_behind_the_frames_does_not_count() -> None:
 
 def test_a_large_file_is_measured_in_pieces_from_everywhere() -> None:
     content = frame(5) * 100 + (frame(14) * 3 + frame(5) * 2 + frame(9)) * 2000
-    assert len(content) > 10 * mpeg_length.PIECES * mpeg_length.PIECE_SIZE // 2
+    assert len(content) > 10 * mpeg_header.PIECES * mpeg_header.PIECE_SIZE // 2
     file = Counted(content)
     found = tags.read_track(file, b".mp3")
     assert found.duration == pytest.approx(12_100 * FRAME_S, rel=0.02)
-    assert file.bytes_read < mpeg_length.PIECES * mpeg_length.PIECE_SIZE + 50_000
+    assert file.bytes_read < mpeg_header.PIECES * mpeg_header.PIECE_SIZE + 50_000
 
 
 def test_a_constant_bit_rate_is_believed_without_reading_more() -> None:
