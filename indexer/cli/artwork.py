@@ -1,4 +1,4 @@
-"""`indexer artwork`: what was chosen as covers and images, why, and copies of the originals."""
+"""`indexer artwork` and `indexer playlists`: what the files beside the music are good for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ from indexer.errors import UsageError
 
 if TYPE_CHECKING:
     from indexer.library import Library
-    from indexer.results.report import ArtworkCandidate, ArtworkFile, ArtworkRow
+    from indexer.results.report import (
+        ArtworkCandidate,
+        ArtworkFile,
+        ArtworkRow,
+        BrokenItem,
+        PlaylistRow,
+    )
+
 
 _MOST_ALIKE: Final = 3
 """Candidates shown of those that were passed for one reason: an album has many tracks, and an
@@ -119,7 +126,7 @@ def _candidate(one: ArtworkCandidate) -> str:
     return f"  {_MARKS.get(one.state, ' ')} {path}  {_WORDS.get(one.state, '')}{reason}"
 
 
-def _whole_b64(one: ArtworkFile | ArtworkCandidate) -> str | None:
+def _whole_b64(one: ArtworkFile | ArtworkCandidate | PlaylistRow | BrokenItem) -> str | None:
     """The path with its root as base64, if it is not UTF-8."""
     if not isinstance(one.path_b64, str):
         return None
@@ -148,3 +155,45 @@ def _copy(session: Session, library: Library, rows: Iterator[ArtworkRow], folder
         say("nothing to copy: no artwork was found; see indexer artwork --missing")
         return 1
     return 3 if failed else 0
+
+
+@click.command(epilog=examples("indexer playlists", "indexer playlists --broken"))
+@click.option("--broken", is_flag=True, help="List the items that lead nowhere, a line each.")
+@json_option
+@click.pass_obj
+def playlists(session: Session, *, broken: bool) -> int:
+    """List the playlists below the roots, and how much in them is broken.
+
+    An item leads to the track at its path, also if that is written in other case or with
+    backslashes, and stays with it where the track moves. Streams are not broken.
+    """
+    with session.lookup() as library:
+        if broken:
+            found = session.answer_rows(library.broken_items(), broken_line)
+        else:
+            found = session.answer_rows(library.playlists(), playlist_line)
+    if not found and not session.as_json:
+        session.output.lines(["nothing is broken" if broken else "no playlists"])
+    return 0
+
+
+def playlist_line(row: PlaylistRow) -> str:
+    """`ROOT/path  name  12 items, 1 stream, 2 broken`."""
+    path = path_text(f"{row.root}/{row.path}", _whole_b64(row))
+    if row.problem is not None:
+        return f"{path}  cannot be read, see indexer problems"
+    parts = [count(row.items, "item")]
+    if row.streams:
+        parts.append(count(row.streams, "stream"))
+    if row.broken:
+        parts.append(f"{row.broken} broken")
+    line = ", ".join(parts)
+    if row.waiting:
+        line = "waits to be read" if not row.items else f"{line}; waits to be read again"
+    return f"{path}  {escaped(row.name)}  {line}"
+
+
+def broken_line(row: BrokenItem) -> str:
+    """`ROOT/path:position  the path as it is written`."""
+    path = path_text(f"{row.root}/{row.path}", _whole_b64(row))
+    return f"{path}:{row.position}  {escaped(row.item)}"

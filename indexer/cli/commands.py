@@ -219,7 +219,7 @@ def show(session: Session, path: bytes) -> int:
 
 
 _COMMANDS.add_late("artwork", "indexer.cli.artwork")
-_COMMANDS.add_late("playlists", "indexer.cli.playlists")
+_COMMANDS.add_late("playlists", "indexer.cli.artwork")
 _COMMANDS.add_late("problems", "indexer.cli.problems")
 _COMMANDS.add_late("changes", "indexer.cli.changes")
 _COMMANDS.add_late("as-of", "indexer.cli.changes")
