@@ -30,6 +30,7 @@ __all__ = (
     "Declined",
     "NoAudio",
     "Refused",
+    "mutagens_errors",
     "read_plain",
     "read_track",
 )
@@ -109,3 +110,25 @@ def _reader(module: str) -> Callable[[Window, bytes], Track]:
     """Import the reading module when its first file comes."""
     read: Callable[[Window, bytes], Track] = import_module(f"indexer.tags.{module}").read
     return read
+
+
+@cache
+def mutagens_errors() -> tuple[type[Exception], ...]:
+    """The exceptions that mutagen is known to raise for bad bytes."""
+    import struct
+
+    from mutagen import MutagenError
+
+    return (
+        MutagenError,
+        OSError,  # mutagen's own, without an errno: a tag that is longer than the file
+        struct.error,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        RuntimeError,  # RecursionError and NotImplementedError too
+        TypeError,
+        ValueError,  # UnicodeError too
+    )

@@ -7,10 +7,9 @@ import errno
 from mutagen import File
 
 from indexer.model import Track
-from indexer.tags import NoAudio, Refused, leading, mpeg_search
+from indexer.tags import NoAudio, Refused, leading, mpeg_search, mutagens_errors
 from indexer.tags.families import FAMILIES, SUFFIXES_OF_FAMILIES, Family, family_of
 from indexer.tags.id3 import id3_tag, id3v1
-from indexer.tags.unreadable import UNREADABLE
 from indexer.tags.window import Window, window_on
 
 __all__ = ("FAMILIES", "Family", "family_of", "read")
@@ -43,7 +42,7 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
         return Refused("the file is empty")
     try:
         return family(window, suffix)
-    except UNREADABLE as error:
+    except mutagens_errors() as error:
         _check_is_of_bytes(error)
         refused = Refused(_reason(error))
     if window.fault is not None:
@@ -51,7 +50,7 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
     window.sound = []
     try:
         return _by_content(window, suffix) or refused
-    except UNREADABLE as error:
+    except mutagens_errors() as error:
         _check_is_of_bytes(error)
         return refused
 
@@ -59,7 +58,7 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
 def _check_is_of_bytes(error: Exception) -> None:
     """Raise an error of the machine again: a module is loaded when a file needs it.
 
-    Those of `UNREADABLE` have no errno, but for that of a place before the start of the file.
+    Those of `mutagens_errors` have no errno, but for that of a place before the start of the file.
     """
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         raise error
@@ -113,7 +112,7 @@ def _track_or_none(window: Window, suffix: bytes) -> Track | None:
     """The track of a file of this format; None if it is unreadable as such."""
     try:
         return family_of(suffix)(window, suffix)
-    except UNREADABLE as error:
+    except mutagens_errors() as error:
         if window.fault is not None:
             raise
         _check_is_of_bytes(error)

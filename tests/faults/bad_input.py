@@ -36,7 +36,6 @@ from indexer.tags import leading, reader
 from indexer.tags.fast import mpeg_frames, ogg
 from indexer.tags.id3 import id3_tag
 from indexer.tags.mp4 import mp4_file
-from indexer.tags.unreadable import UNREADABLE
 from indexer.tags.vorbis import comments, mutagen_vorbis, vorbis_file
 from indexer.tags.window import Window
 from tests.faults.mutate import Input, made, samples
@@ -238,6 +237,8 @@ def _differences(one: Input) -> Iterator[str]:
 
 def _read(one: Input, *, as_mutagen: bool) -> Track | None:
     family = reader.family_of(one.suffix)
+    expected: tuple[type[BaseException], ...]
+    expected = (*tags.mutagens_errors(), MemoryError, tags.Refused)
     try:
         if not as_mutagen:
             with (  # as mutagen assumes
@@ -248,7 +249,7 @@ def _read(one: Input, *, as_mutagen: bool) -> Track | None:
                 return family(Window(io.BytesIO(one.content)), one.suffix)
         with _mutagens_way(), patch.object(mutagen_vorbis, "start_of", lambda *_: 0):
             return family(Window(io.BytesIO(one.content)), one.suffix)
-    except (*UNREADABLE, MemoryError, tags.Refused):
+    except expected:
         return None
     except _TooLong:
         return None

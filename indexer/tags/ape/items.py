@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mutagen.apev2 import BINARY, TEXT, _APEv2Data, is_valid_apev2_key
 
+from indexer.tags import mutagens_errors
 from indexer.tags.code_pages import code_page_of
-from indexer.tags.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def tag_of(window: Window) -> Tag | None:
     window.seek(0)
     try:
         data = _APEv2Data(window)
-    except UNREADABLE:
+    except mutagens_errors():
         if window.fault is not None:
             raise
         return None

@@ -39,7 +39,7 @@ from mutagen.id3._util import (
     unsynch,
 )
 
-from indexer.tags import columns, leading
+from indexer.tags import columns, leading, mutagens_errors
 from indexer.tags.fast.id3 import V23, V24, WITH_LYRICS, Tag
 from indexer.tags.further import NOTHING
 from indexer.tags.id3 import id3_dates
@@ -56,7 +56,6 @@ from indexer.tags.id3.frames import (
     volume_texts,
 )
 from indexer.tags.id3.other_frames import frames_of
-from indexer.tags.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -321,7 +320,7 @@ def tag_at(window: Window, begin: int = 0, *, with_v1: bool = True) -> Tag:
         tags.load(window, _known(window.keep), translate=False, load_v1=with_v1)
     except ID3NoHeaderError:
         return Tag([])
-    except UNREADABLE:
+    except mutagens_errors():
         if window.fault is not None:
             raise
         return _mended(window, begin)
@@ -349,7 +348,7 @@ def _mended(window: Window, begin: int) -> Tag:
         content = content[skipped:]
         sizes = BitPaddedInt.to_str(len(content), width=4)
         mended = header[:4] + bytes([0, flags & UNSYNCHRONISED]) + sizes + content
-        with suppress(*UNREADABLE):
+        with suppress(*mutagens_errors()):
             tags.load(BytesIO(mended), _known(window.keep), translate=False, load_v1=False)
     tag = tag_of(tags, window.keep)
     tag.size = size

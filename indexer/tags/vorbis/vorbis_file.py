@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from indexer.tags import columns, leading
+from indexer.tags import columns, leading, mutagens_errors
 from indexer.tags.fast.flac import plain_flac
 from indexer.tags.fast.ogg import plain_ogg
 from indexer.tags.vorbis import comments
@@ -34,12 +34,11 @@ def _read_flac(window: Window) -> Track:
         )
     window.leave_to_mutagen()
     leading.refuse_tags(window)
-    from indexer.tags.unreadable import UNREADABLE
     from indexer.tags.vorbis import damaged, mutagen_vorbis
 
     try:
         return mutagen_vorbis.read_flac(window)
-    except UNREADABLE:
+    except mutagens_errors():
         if window.fault is None and (track := damaged.read_flac(window)) is not None:
             return track
         raise
@@ -51,12 +50,11 @@ def _read_ogg(window: Window, suffix: bytes) -> Track:
         return track
     window.leave_to_mutagen()
     leading.refuse_tags(window)
-    from indexer.tags.unreadable import UNREADABLE
     from indexer.tags.vorbis import mutagen_vorbis
 
     try:
         return mutagen_vorbis.read_ogg(window, suffix, _packet(window))
-    except UNREADABLE:
+    except mutagens_errors():
         if window.fault is None and (track := _read_damaged(window, suffix)) is not None:
             return track
         raise
@@ -79,14 +77,13 @@ def _read_pages(window: Window) -> Track | None:
 
 def _read_damaged(window: Window, suffix: bytes) -> Track | None:
     """The track of a file with damaged pages or comments; None if it is beyond repair."""
-    from indexer.tags.unreadable import UNREADABLE
     from indexer.tags.vorbis import damaged, mutagen_vorbis
 
     mended = damaged.mended(window)
     if mended is not None:
         if (track := _read_pages(mended)) is not None:
             return track
-        with suppress(*UNREADABLE):
+        with suppress(*mutagens_errors()):
             return mutagen_vorbis.read_ogg(mended, suffix, _packet(mended))
     return damaged.without_comments(mended or window)
 
