@@ -32,7 +32,7 @@ class FreshFiles:
         now_ns: Callable[[], int] = coarse_now_ns,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`fs_types`: where ctimes differ within a tick (`multigrain.distinct_types`)."""
+        """`fs_types`: where ctimes differ within a tick (`filesystem.distinct_types`)."""
         self._fs_types = fs_types
         self._now_ns = now_ns
         self._clock = clock
