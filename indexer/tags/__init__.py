@@ -35,7 +35,7 @@ __all__ = (
     "read_track",
 )
 
-READER_VERSION: int = 7
+READER_VERSION: int = 8
 """Raised whenever a reader's output changes; files that were refused are then tried again.
 
 What was read before is read again where its family may tell something else now: see `CHANGED_IN`

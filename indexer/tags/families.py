@@ -47,15 +47,15 @@ MAY_BE_SILENT = frozenset({b".mp4", b".webm", b".asf"})
 """Suffixes of films as well: a file of them without sound is no track, and no problem."""
 
 CHANGED_IN = {
-    "bare": 6,
+    "bare": 8,
     "mp4": 6,
     "matroska": 6,
     "vorbis": 7,
     "asf": 6,
-    "chunks": 6,
+    "chunks": 8,
     "wave64": 6,
     "caf": 6,
-    "dsd": 6,
+    "dsd": 8,
     "apev2": 6,
 }
 """The last `READER_VERSION` in which a family got values that it did not read before, or others."""

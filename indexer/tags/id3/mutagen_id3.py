@@ -24,6 +24,7 @@ from mutagen.id3 import (
     UFID,
     BinaryFrame,
     Frames,
+    Frames_2_2,
     ID3NoHeaderError,
     PairedTextFrame,
     TextFrame,
@@ -110,7 +111,7 @@ class _Every(dict[str, Any]):
     """mutagen's frames by name; all that are texts, links or persons are wanted."""
 
 
-_EVERY: Final = _Every(Frames)
+_EVERY: Final = _Every(Frames | Frames_2_2)
 _OTHERS: Final = (TextFrame, UrlFrame, PairedTextFrame)
 _OURS: Final = frozenset(WANTED.values())
 _NO_FRAME: Final = (
@@ -268,7 +269,7 @@ def _kind_of(name: bytes, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a 
     except UnicodeDecodeError:
         return None
     if len(text) == 4 and text.endswith("\0"):  # taggers write 2.3 frames with 2.2 names
-        short = _tags.Frames_2_2.get(text[:-1])
+        short = Frames_2_2.get(text[:-1])
         text = "" if short is None else short.__base__.__name__
     kind = known.get(text)
     if kind is None:

@@ -97,6 +97,25 @@ def test_the_columns_are_the_same_with_other_tags_kept(suffix: str) -> None:
     assert told(plain) == {name: told(kept)[name] for name in told(plain)}
 
 
+def test_the_short_frames_of_id3v2_2_are_read_where_other_tags_are_kept() -> None:
+    texts = {
+        b"TT2": b"Ride",
+        b"TP1": b"Bj\xf6rk",
+        b"TCM": b"Wagner",
+        b"TT3": b"Live",
+        b"ULT": b"eng\0La",
+    }
+    frames = b"".join(
+        name + (1 + len(text)).to_bytes(3) + b"\0" + text for name, text in texts.items()
+    )
+    content = b"ID3\2\0\0\0\0\0" + bytes([len(frames)]) + frames + corpus.template(".mp3")
+    kept, plain = (read(content, ".mp3", *keep) for keep in (("*",), ()))
+    for track in (kept, plain):
+        assert (track.title, track.artists, track.composer) == ("Ride", ("Björk",), "Wagner")
+        assert track.has_lyrics
+    assert told(kept) == {"subtitle": ["Live"]}
+
+
 @pytest.mark.parametrize("suffix", [".mp3", ".wav"])
 def test_the_tags_of_id3v2_3_are_those_of_id3v2_4(suffix: str) -> None:
     assert told(read(with_tags(suffix, SINGLE, id3_version=3), suffix)) == SINGLE
