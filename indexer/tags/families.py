@@ -48,8 +48,8 @@ MAY_BE_SILENT = frozenset({b".mp4", b".webm", b".asf"})
 
 CHANGED_IN = {
     "bare": 8,
-    "mp4": 6,
-    "matroska": 6,
+    "mp4": 8,
+    "matroska": 8,
     "vorbis": 7,
     "asf": 6,
     "chunks": 8,

@@ -15,13 +15,17 @@ from indexer import tags
 from indexer.tags import essence
 from indexer.tags.trailing import end_of_sound
 from indexer.tags.window import Window
-from tests import corpus
+from tests import corpus, mp4_files, raw_matroska
 
 STREAMS = [*corpus.STREAMS, *corpus.WITHOUT_PICTURES]
 SOUNDLESS = {".dsf"}
 """Templates that hold headers only."""
 FRAME = b"\xff\xfb\x90\x00" + b"\x55" * 413
 """A frame of MPEG audio, layer III: 128 kbit/s, 44 100 Hz."""
+
+
+SOUND = FRAME * 40
+TAGS_OF_MATROSKA = raw_matroska.tags([(50, "TITLE", "Debut" * 1000)])
 
 
 def suffix_of(template: str) -> bytes:
@@ -125,6 +129,45 @@ def test_tags_at_the_end_are_no_sound() -> None:
     ):  # fmt: skip
         assert told(content, b".mp3") == plain
         assert end_of_sound(Window(io.BytesIO(content))) == len(sound)
+
+
+def in_wave(sound: bytes, *behind: bytes) -> bytes:
+    """MPEG audio in a WAV file (format 0x55), with other chunks behind it."""
+    form = struct.pack("<HHIIHHH", 0x55, 1, 44_100, 16_000, 1, 0, 0)
+    parts = [(b"fmt ", form), (b"data", sound), *((b"LIST", one) for one in behind)]
+    chunks = b"".join(name + struct.pack("<I", len(one)) + one for name, one in parts)
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
+
+
+def in_matroska(sound: bytes, *behind: bytes) -> bytes:
+    parts = raw_matroska.info(), raw_matroska.tracks(raw_matroska.entry("A_MPEG/L3"))
+    return raw_matroska.segment(
+        *parts, raw_matroska.cluster(0, raw_matroska.block(0, sound)), *behind
+    )
+
+
+def in_mp4(sound: bytes, *behind: bytes) -> bytes:
+    """Its index, in which a tagger writes, stands behind the sound."""
+    index = mp4_files.mp4(mp4_files.track((10 * mp4_files.RATE).to_bytes(4)), *behind)
+    index = index.replace(b"fLaC", b".mp3")
+    return index[:16] + mp4_files.box(b"mdat", sound) + index[16:]
+
+
+@pytest.mark.parametrize(
+    ("content", "tagged", "suffix"),
+    [
+        (in_wave(SOUND), in_wave(SOUND, b"INFOINAM\6\0\0\0Debut\0"), b".wav"),
+        (in_matroska(SOUND), in_matroska(SOUND, TAGS_OF_MATROSKA), b".mka"),
+        (in_mp4(SOUND), in_mp4(SOUND, mp4_files.box(b"free", bytes(5000))), b".mp4"),
+    ],
+    ids=["wav", "mka", "mp4"],
+)
+def test_what_follows_mpeg_audio_in_a_container_is_no_sound(
+    content: bytes, tagged: bytes, suffix: bytes
+) -> None:
+    track = tags.read_track(io.BytesIO(content), suffix)
+    assert (track.codec, told(tagged, suffix)) == ("mp3", track.essence)
+    assert len(track.essence or b"") == essence.SIZE
 
 
 def test_several_tags_at_the_head_are_no_sound() -> None:
