@@ -66,6 +66,15 @@ ATTRIBUTES = {
 }
 """In lower case: taggers do not agree on the case. A total is often part of the number (`3/12`)."""
 
+OTHER_ATTRIBUTES = {
+    "compilation": "compilation",
+    "date": "date",
+    "isrc": "isrc",
+    "lyrics": "has_lyrics",
+    "year": "date",
+}
+"""Where a column is looked for when the attribute above is absent or blank: ffmpeg's names."""
+
 ORIGINAL_YEAR = "wm/originalreleaseyear"
 """The date of the first release, where there is no better one."""
 ORIGINAL = "+originalyear"
@@ -130,6 +139,7 @@ def read(window: Window, suffix: bytes) -> Track:
     if is_film and suffix in MAY_BE_SILENT and not any(map(_is_sound, streams)):
         raise NoAudio("no audio stream")
     values: columns.Values = {}
+    others: columns.Values = {}
     has_picture = False
     for name, attribute in file.tags:
         key = name.lower()
@@ -138,7 +148,8 @@ def read(window: Window, suffix: bytes) -> Track:
             continue
         column = _column_of(key, attribute, window.keep)
         if column is not None:
-            several = values.setdefault(column, [])
+            texts = others if key in OTHER_ATTRIBUTES else values
+            several = texts.setdefault(column, [])
             if (text := str(attribute)) not in several:  # some encoders write each twice
                 several.append(text)
     if ORIGINAL in values:
@@ -146,6 +157,7 @@ def read(window: Window, suffix: bytes) -> Track:
         if further.column_of("originalyear", window.keep) is None:
             del values[ORIGINAL]
     _restore_sound(file, streams)
+    values = columns.filled(values, others)
     return columns.track(_codec(file.info), file.info, values, has_picture=has_picture)
 
 
@@ -165,7 +177,8 @@ def _column_of(key: str, attribute: object, keep: further.Keep) -> str | None:
         return "has_lyrics" if is_lyrics else None
     if key == ORIGINAL_YEAR:
         return ORIGINAL
-    return ATTRIBUTES.get(key) or further.column_of(OTHER_NAMES.get(key, key), keep)
+    column = ATTRIBUTES.get(key) or OTHER_ATTRIBUTES.get(key)
+    return column or further.column_of(OTHER_NAMES.get(key, key), keep)
 
 
 def _streams(file: ASF) -> list[bytes]:

@@ -51,12 +51,12 @@ CHANGED_IN = {
     "mp4": 8,
     "matroska": 8,
     "vorbis": 7,
-    "asf": 6,
+    "asf": 8,
     "chunks": 8,
     "wave64": 6,
     "caf": 6,
     "dsd": 8,
-    "apev2": 6,
+    "apev2": 8,
 }
 """The last `READER_VERSION` in which a family got values that it did not read before, or others."""
 

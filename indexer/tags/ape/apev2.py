@@ -52,6 +52,7 @@ COLUMNS = {
 }
 OTHER_KEYS = {
     "albumartist": "albumartist",
+    "album_artist": "albumartist",
     "date": "date",
     "tracknumber": "track",
     "tracktotal": "track_total",

@@ -73,9 +73,12 @@ USER_TEXTS = {
     "movementname": "movement",
     "lyrics": "has_lyrics",
     "unsyncedlyrics": "has_lyrics",
+    "comment": "comment",
+    "tcmp": "compilation",
+    "uslt": "has_lyrics",
 }
 """Descriptions of TXXX frames in lower case: taggers do not agree on the case. A frame of its own
-comes first."""
+comes first. ffmpeg (5.1) writes all texts in TXXX that have no frame of a plain text."""
 
 GAINS = {
     "track": ("replaygain_track_gain", "replaygain_track_peak"),

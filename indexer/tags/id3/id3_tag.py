@@ -131,7 +131,7 @@ def values_of(tag: Tag) -> columns.Values:
         if column is not None and texts and (key in FRAMES or column not in values):
             values[column] = texts
     if comments:
-        values["comment"] = _comment(comments)
+        values["comment"] = _comment(comments, values.get("comment", []))
     if dates:
         values |= _dates(dates)
     _add_groups(values, tag.texts())
@@ -153,11 +153,14 @@ def _add_groups(values: columns.Values, texts: Texts) -> None:
         values.setdefault("work", other)
 
 
-def _comment(comments: Texts) -> list[str]:
-    """The user's comment: preferably one without a description; the one of ID3v1 comes last."""
-    found: dict[int, list[str]] = {}
+def _comment(comments: Texts, other: list[str]) -> list[str]:
+    """The user's comment: preferably one without a description; the one of ID3v1 comes last.
+
+    `other` is that of a TXXX frame.
+    """
+    found = {2: other} if columns.texts(other) else {}
     for key, values in comments.items():
         if columns.texts(values) and not is_by_program(description_of(key)):
-            rank = 2 if key == id3v1.COMMENT else int(bool(description_of(key)))
+            rank = 3 if key == id3v1.COMMENT else int(bool(description_of(key)))
             found.setdefault(rank, values)
     return found[min(found)] if found else []

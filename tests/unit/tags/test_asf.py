@@ -77,6 +77,24 @@ def test_a_number_may_be_a_number_or_a_text() -> None:
     assert (track.track, track.track_total, track.disc, track.disc_total) == (7, 15, 1, None)
 
 
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        ("date", ["WM/Year", "date"]),
+        ("date", ["WM/Year", "Year"]),
+        ("isrc", ["WM/ISRC", "ISRC"]),
+        ("has_lyrics", ["WM/Lyrics", "lyrics"]),
+        ("compilation", ["WM/IsCompilation", "compilation"]),
+    ],
+)
+def test_what_ffmpeg_writes_fills_what_the_usual_names_lack(column: str, names: list[str]) -> None:
+    first, other = names
+    assert getattr(read(tagged(**{other: "1"})), column) in {"1", True}
+    assert getattr(read(tagged(**{other: "1", first: " "})), column) in {"1", True}
+    if column not in {"has_lyrics", "compilation"}:
+        assert getattr(read(tagged(**{other: "2", first: "1"})), column) == "1"
+
+
 def test_totals_may_have_names_of_their_own() -> None:
     track = read(tagged(**{"WM/TrackNumber": "7", "TotalTracks": "15", "TotalDiscs": "2"}))
     assert (track.track, track.track_total, track.disc_total) == (7, 15, 2)

@@ -35,6 +35,7 @@ def test_the_case_of_a_key_does_not_matter(key: str) -> None:
     ("column", "keys"),
     [
         ("albumartists", ["Album Artist", "ALBUMARTIST"]),
+        ("albumartists", ["Album Artist", "album_artist"]),
         ("date", ["Year", "Date"]),
         ("comment", ["Comment", "Description"]),
         ("label", ["Label", "Publisher"]),

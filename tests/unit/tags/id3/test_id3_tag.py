@@ -112,6 +112,21 @@ def test_a_technical_comment_of_itunes_is_no_comment(description: str) -> None:
     assert read(file(technical, written)).comment == "mine"
 
 
+def test_what_ffmpeg_writes_as_txxx_fills_what_the_frames_lack() -> None:
+    pairs = {"comment": "mine", "TCMP": "1", "USLT": "La la"}
+    written = [id3.TXXX(encoding=3, desc=name, text=text) for name, text in pairs.items()]
+    track = read(file(*written))
+    assert (track.comment, track.compilation, track.has_lyrics) == ("mine", True, True)
+    own = id3.COMM(encoding=3, lang="eng", desc="x", text="own"), id3.TCMP(encoding=3, text="0")
+    track = read(file(*written, *own))
+    assert (track.comment, track.compilation, track.has_lyrics) == ("own", False, True)
+    itunes = id3.COMM(encoding=0, lang="eng", desc="iTunNORM", text="00000A2B")
+    assert read(file(*written, itunes)).comment == "mine"
+    older = b"TAG" + bytes(94) + b"cut".ljust(31, b"\0")
+    assert read(file(*written) + older).comment == "mine"
+    assert read(file(*written, itunes, own[1]) + older).comment == "mine"
+
+
 def test_a_blank_comment_gives_way_to_another() -> None:
     blank = id3.COMM(encoding=3, lang="eng", desc="", text=" ")
     written = id3.COMM(encoding=3, lang="eng", desc="x", text="mine")
