@@ -84,7 +84,34 @@ def _every_chunk(window: Window, at: int, end: int, layout: Layout) -> Iterator[
         elif name == b"ds64":
             long = int.from_bytes(window.peek(begin + 8, 8), "little")
         yield name, begin, min(size, end - begin)
-        at = begin + size + size % 2
+        at = behind(window, begin, size, layout)
+
+
+def behind(window: Window, begin: int, size: int, layout: Layout) -> int:
+    """Where the chunk begins that follows one with `size` bytes of content from `begin` on.
+
+    An odd size is padded with a NUL, which some writers leave out. It is taken to be there unless
+    the header of a chunk that fits into the file is found in its place, and none behind it.
+    """
+    end = begin + size
+    if size % 2 == 0:
+        return end
+    found = window.glance(end, 4 + layout.width + 1)
+    if found[:1] == b"\0" or _is_header(window, end + 1, found[1:], layout):
+        return end + 1
+    return end if _is_header(window, end, found[:-1], layout) else end + 1
+
+
+def _is_header(window: Window, at: int, header: bytes, layout: Layout) -> bool:
+    """Whether these bytes at an offset are a name and a size that the file has room for."""
+    size = int.from_bytes(header[4:], layout.order)
+    is_whole = len(header) == 4 + layout.width and at + len(header) + size <= window.size
+    return is_whole and is_name(header[:4])
+
+
+def is_name(name: bytes) -> bool:
+    """Whether all of these bytes can be printed."""
+    return all(0x20 <= byte < 0x7F for byte in name)
 
 
 def _sound_size(window: Window, chunk: Chunk, layout: Layout, long: int | None) -> int:
@@ -103,7 +130,7 @@ def _sound_size(window: Window, chunk: Chunk, layout: Layout, long: int | None) 
     if size > left:
         return left
     if may_be_unfilled and (
-        name == b"DST " or not _is_row(window, begin + size + size % 2, layout)
+        name == b"DST " or not _is_row(window, behind(window, begin, size, layout), layout)
     ):
         return left
     return size
@@ -116,8 +143,7 @@ def _is_row(window: Window, at: int, layout: Layout) -> bool:
         if at + header_size > window.size:
             return at <= window.size + 1  # the last may lack its padding
         header = window.glance(at, header_size)
-        if not all(0x20 <= byte < 0x7F for byte in header[:4]):
+        if not is_name(header[:4]):
             return False
-        size = int.from_bytes(header[4:], layout.order)
-        at += header_size + size + size % 2
+        at = behind(window, at + header_size, int.from_bytes(header[4:], layout.order), layout)
     return True

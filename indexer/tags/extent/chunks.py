@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from indexer.tags.chunked.chunk_sizes import LAYOUTS
+from indexer.tags.chunked.chunk_sizes import LAYOUTS, behind, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,10 +80,10 @@ def _of_layout(window: Window, at: int, mark: bytes) -> Iterator[Chunk]:
             size = long
         elif is_sound and (size == 0 or (layout.width == 4 and size >= UNFILLED)):
             size = -1
-        if size < 0 or not all(0x20 <= byte < 0x7F for byte in header[:4]):
+        if size < 0 or not is_name(header[:4]):
             yield Chunk(0, 0)
             return
-        at = begin + size + size % 2
+        at = behind(window, begin, size, layout)
         yield Chunk(begin + size, at)
 
 

@@ -403,3 +403,26 @@ def test_an_aiff_file_that_counts_its_samples_is_believed() -> None:
 def test_a_file_of_chunks_without_its_format_is_refused(suffix: str, content: bytes) -> None:
     with pytest.raises(tags.Refused):
         read(content, suffix)
+
+
+def unpadded(*pairs: tuple[bytes, bytes], order: Literal["little", "big"] = "little") -> bytes:
+    return b"".join(name + len(text).to_bytes(4, order) + text for name, text in pairs)
+
+
+@pytest.mark.parametrize("length", [1, 33, 255])
+def test_chunks_of_odd_sizes_without_padding_are_read(length: int) -> None:
+    """TagLib reads them; mutagen and ffmpeg lose what follows."""
+    title, artist = b"x" * length, b"y" * length
+    texts = chunk(b"LIST", b"INFO" + unpadded((b"INAM", title), (b"IART", artist)))
+    track = read(wave(texts, unpadded((b"LIST", b"INFO" + unpadded((b"IPRD", b"Debut"))))))
+    assert (track.title, track.artists, track.album) == ("x" * length, ("y" * length,), "Debut")
+    before = unpadded((b"JUNK", b"x"))
+    content = wave()
+    content = content[:12] + before + content[12:]
+    assert (read(content).duration, read(content).short) == (0.1, None)
+
+
+def test_a_padding_byte_may_have_any_value() -> None:
+    texts = unpadded((b"INAM", b"odd")) + b"I" + unpadded((b"IART", b"Art!"))
+    track = read(wave(chunk(b"LIST", b"INFO" + texts)))
+    assert (track.title, track.artists) == ("odd", ("Art!",))
