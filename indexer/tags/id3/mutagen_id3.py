@@ -41,6 +41,7 @@ from mutagen.id3._util import (
 )
 
 from indexer.tags import columns, leading, mutagens_errors
+from indexer.tags.code_pages import legacy_text
 from indexer.tags.fast.id3 import V23, V24, WITH_LYRICS, Tag
 from indexer.tags.further import NOTHING
 from indexer.tags.id3 import id3_dates
@@ -80,8 +81,9 @@ STEPS_LIMIT: Final = 100_000
 
 MENDED_LIMIT: Final = 16 * 2**20
 """Maximum bytes that are read of a tag that mutagen refuses. A guess: covers are smaller."""
+LATIN_1: Final = b"\0"
 UTF_8: Final = b"\x03"
-"""The last of the encodings (ID3v2.4.0-structure, 4)."""
+"""The first and the last of the encodings (ID3v2.4.0-structure, 4)."""
 GROUPED: Final = {V23: 0x20, V24: 0x40}
 COMPRESSED_V23: Final = 0x80
 UNSYNCHRONISED_V24: Final = 0x02
@@ -190,15 +192,36 @@ def _read_frames(
         if len(found) >= FRAMES_LIMIT or texts > TAG_TEXTS_LIMIT or text_bytes > TAG_TEXT_BYTES:
             break
         content = _without_group(header, flags, content)
-        try:
-            frame = kind._fromData(header, flags, content)  # noqa: SLF001
-        except _NO_FRAME:
+        frame = _frame(kind, header, flags, content)
+        if frame is None:
             continue
         if kind in _STAMPS.values():  # before mutagen merges frames with equal texts
             frame.text = [id3_dates.stamp(text) for text in frame.text]
         texts += len(getattr(frame, "text", ()))
         found.append(frame)
     return found, [], data[walk.at :]
+
+
+def _frame(
+    kind: Any,  # noqa: ANN401 - a class of mutagen's
+    header: Any,  # noqa: ANN401 - mutagen's, of the tag
+    flags: int,
+    content: bytes,
+) -> Any:  # noqa: ANN401 - mutagen's
+    """The frame; None for one that mutagen cannot parse.
+
+    A text that is declared as UTF-8 and is none, as old taggers wrote it, is taken for one of a
+    code page, and the description of a picture for Latin-1.
+    """
+    with suppress(*_NO_FRAME):
+        return kind._fromData(header, flags, content)  # noqa: SLF001
+    if content[:1] == UTF_8 and len(content) <= TEXT_LIMIT:
+        text = content[1:]
+        is_text = issubclass(kind, (TextFrame, PairedTextFrame))
+        mended = UTF_8 + legacy_text(text).encode() if is_text else LATIN_1 + text
+        with suppress(*_NO_FRAME):
+            return kind._fromData(header, flags, mended)  # noqa: SLF001
+    return None
 
 
 def _without_group(

@@ -47,6 +47,24 @@ def test_an_old_itunes_tag_with_wrong_sizes_is_read() -> None:
     assert (read(content).title, read(content).album) == ("x" * 200, "Debut")
 
 
+def test_texts_that_should_be_utf_8_and_are_not_are_read_in_a_code_page() -> None:
+    """Mutagen drops these frames; ffmpeg shows their bytes."""
+    frames = [
+        (b"TIT2", b"\x03Caf\xe9 \x93Noir\x94"),
+        (b"TPE1", "\x03Björk".encode()),
+        (b"COMM", b"\x03eng\0na\xefve"),
+        (b"TXXX", b"\x03BARCODE\0\xb5"),
+        (b"APIC", b"\x03image/jpeg\0\x03caf\xe9\0\xff\xd8\xff"),
+    ]
+    for version in (3, 4):
+        track = read(raw(*frames, version=version))
+        assert (track.title, track.artists) == ("Café \u201cNoir\u201d", ("Björk",))
+        assert (track.comment, track.has_picture, track.suspect_encoding) == ("naïve", True, False)
+    russian = b"\x03" + "Группа крови".encode("cp1251")
+    track = read(raw((b"TIT2", russian)))
+    assert (track.title, track.suspect_encoding) == (russian[1:].decode("latin-1"), True)
+
+
 def test_a_flagged_frame_is_left_to_mutagen() -> None:
     content = raw((b"TIT2", b"\0Debut"), version=4)
     unsynchronised = content[:19] + b"\x02" + content[20:]
