@@ -50,7 +50,7 @@ CHANGED_IN = {
     "bare": 8,
     "mp4": 8,
     "matroska": 8,
-    "vorbis": 7,
+    "vorbis": 8,
     "asf": 8,
     "chunks": 8,
     "wave64": 6,

@@ -5,7 +5,8 @@ belong to no page are left out up to the first page of sound; if the comments ar
 parsed, the stream info is read without them.
 
 In FLAC, comments mostly stand before pictures, in which a file ends that was cut there. Without
-comments it is refused: nothing of it is there but how long it was. Source: RFC 9639, 8 (metadata
+comments it is refused: nothing of it is there but how long it was. Where comments themselves are
+broken, those before the fault are read, as the sound can be played. Source: RFC 9639, 8 (metadata
 blocks).
 """
 
@@ -22,6 +23,7 @@ from indexer.tags.window import window_on
 
 if TYPE_CHECKING:
     from indexer.model import Track
+    from indexer.tags.further import Keep
     from indexer.tags.window import Piece, Window
 
 REACH: Final = 2**16 + 512
@@ -109,26 +111,48 @@ def _last_position(window: Window, serial: int) -> int:
 
 
 def read_flac(window: Window) -> Track | None:
-    """None if it ends elsewhere, or has no comments by then."""
+    """The track of a file that ends in its metadata, or whose comments cannot be parsed.
+
+    None if something else is wrong with it, or if it ends before its comments.
+    """
     begin = leading.end_of_tags(window)
     at = begin + len(b"fLaC")
     stream = found = None
+    is_whole = is_last = has_picture = False
     for _ in range(flac.BLOCKS_LIMIT):
         header = window.peek(at, flac.HEADER_SIZE)
         size = int.from_bytes(header[1:])
         content = at + flac.HEADER_SIZE
-        at = content + size
-        if len(header) < flac.HEADER_SIZE or at > window.size:
+        if len(header) < flac.HEADER_SIZE or content + size > window.size:
             break
+        at = content + size
         code = header[0] & ~flac.LAST
+        is_last = header[0] >= flac.LAST
         if code == flac.STREAM_INFO and size == flac.STREAM_INFO_SIZE:
             stream = flac.stream_of(window.peek(content, size))
         elif code == flac.COMMENTS and size <= flac.COMMENTS_LIMIT:
-            found, _ = comments.read_comments(window.peek(content, size), window.keep)
-        if header[0] & flac.LAST:
-            return None
-    else:
+            found, is_whole = _comments_in(window.peek(content, size), window.keep)
+        has_picture |= code == flac.PICTURE
+        if is_last:
+            break
+    if stream is None or found is None or (is_last and is_whole):
         return None
-    if stream is None or found is None:
-        return None
-    return comments.track("flac", stream, found, has_picture=False, lossless=True)
+    if is_last:
+        stream.bitrate = columns.mean_bitrate(window.size - at, stream.length) or 0
+    return comments.track("flac", stream, found, has_picture=has_picture, lossless=True)
+
+
+def _comments_in(content: bytes, keep: Keep) -> tuple[comments.Comments, bool]:
+    """The comments up to the first one that is not whole, and whether all of them are there."""
+    count_at = 4 + int.from_bytes(content[:4], "little")
+    count = int.from_bytes(content[count_at : count_at + 4], "little")
+    pairs: list[tuple[str, str]] = []
+    at = count_at + 4
+    while len(pairs) < min(count, comments.COUNT_LIMIT) and at + 4 <= len(content):
+        begin = at + 4
+        at = begin + int.from_bytes(content[at:begin], "little")
+        if at > len(content):
+            break
+        key, _, text = content[begin:at].partition(b"=")
+        pairs.append((key.decode("ascii", "replace"), text.decode("utf-8", "replace")))
+    return comments.comments_of(pairs, keep), len(pairs) == count and at <= len(content)

@@ -90,3 +90,23 @@ def test_the_next_page_is_searched_in_bounds() -> None:
 def test_a_file_of_pages_that_are_whole_needs_no_mending() -> None:
     for suffix in OGG:
         assert damaged.mended(Window(io.BytesIO(corpus.tagged(suffix, title="x")))) is None
+
+
+@pytest.mark.parametrize("picture", [None, 5000])
+def test_broken_comments_of_flac_cost_only_what_follows_the_fault(picture: int | None) -> None:
+    """Refused by mutagen; TagLib and ffmpeg play it, with the comments before the fault."""
+    whole = corpus.tagged(".flac", picture=picture, title="Debut", artist="Björk", album="x" * 50)
+    track = read(whole, ".flac")
+    at = whole.index(b"ALBUM=")
+    broken = whole[: at - 4] + b"\xff\xff\xff\x7f" + whole[at:]
+    found = read(broken, ".flac")
+    assert (found.title, found.artists, found.album) == ("Debut", ("Björk",), None)
+    assert (found.duration, found.bitrate, found.has_picture) == (
+        track.duration,
+        track.bitrate,
+        picture is not None,
+    )
+    assert (found.essence, found.short) == (track.essence, None)
+    count = whole.index(b"TITLE=") - 8
+    more = whole[:count] + (99).to_bytes(4, "little") + whole[count + 4 :]
+    assert read(more, ".flac").album == "x" * 50
