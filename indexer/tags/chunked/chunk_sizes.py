@@ -1,4 +1,4 @@
-"""A file of chunks -> its chunks, with sizes that the file bears out.
+"""A file of chunks -> its chunks, with sizes that the file bears out, and texts in them.
 
 A program that writes to a pipe, or that crashed, leaves sizes that it meant to fill in at the end:
 0, the largest number, or one near 2**31. The size of the whole (RIFF, FORM, FRM8) is not needed at
@@ -10,8 +10,12 @@ Specifications 1.0 (RIFX); DSDIFF 1.5.
 
 from __future__ import annotations
 
+from codecs import utf_8_decode
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from indexer.tags.code_pages import legacy_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +28,9 @@ CHUNKS_LIMIT = 1000
 UNFILLED: Final = 0x7FFF_F000
 """Sizes of 32 bits from here on may be placeholders. SoX writes this one, others 2**31 - 1 less
 their headers, or 2**32 - 1."""
+
+TEXT_LIMIT: Final = 64 * 1024
+"""Maximum bytes read of one text. A guess; fewer are kept of a comment."""
 
 ROW: Final = 16
 """Chunks that follow each other without a fault and are taken for real ones. A guess."""
@@ -85,6 +92,15 @@ def _every_chunk(window: Window, at: int, end: int, layout: Layout) -> Iterator[
             long = int.from_bytes(window.peek(begin + 8, 8), "little")
         yield name, begin, min(size, end - begin)
         at = behind(window, begin, size, layout)
+
+
+def text_of(window: Window, at: int, size: int) -> str:
+    """A text in a chunk, up to its NUL. Its encoding is not declared: UTF-8, else a code page."""
+    content = window.peek(at, min(size, TEXT_LIMIT))
+    text, nul, _ = content.partition(b"\0")
+    with suppress(UnicodeDecodeError):
+        return utf_8_decode(text, "strict", bool(nul) or len(content) < TEXT_LIMIT)[0]
+    return legacy_text(text)
 
 
 def behind(window: Window, begin: int, size: int, layout: Layout) -> int:

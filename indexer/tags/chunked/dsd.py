@@ -1,4 +1,4 @@
-"""A DSF or DSDIFF file (one bit a sample) -> its track: stream info and its ID3 tag.
+"""A DSF or DSDIFF file (one bit a sample) -> its track: stream info, its ID3 tag, and texts.
 
 Sources: DSF File Format Specification 1.01; DSDIFF 1.5. Sizes that were never filled in are
 computed from the file's size.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from struct import unpack
 from typing import TYPE_CHECKING, Final
 
-from indexer.tags.chunked.chunk_sizes import LAYOUTS, chunks, chunks_of, first
+from indexer.tags import columns
+from indexer.tags.chunked.chunk_sizes import LAYOUTS, chunks, chunks_of, first, text_of
 from indexer.tags.chunked.wave_format import Stream
 from indexer.tags.fast.id3 import Tag
 from indexer.tags.id3 import id3_tag, mutagen_id3
@@ -26,6 +27,9 @@ DSF_HEADERS: Final = DSF_SOUND + 12
 
 DSF_BLOCK: Final = 4096
 """Bytes of a block of one channel; the last one of each channel is padded."""
+
+TEXTS: Final = {b"DIAR": "artist", b"DITI": "title"}
+"""Chunks within `DIIN` (DSDIFF 1.5, 3.3): four bytes that count those of a text, and the text."""
 
 
 def read(window: Window, suffix: bytes) -> Track:
@@ -82,10 +86,21 @@ def _read_dsdiff(window: Window) -> Track:
         bitrate = channels * rate
     elif compression == b"DST ":
         seconds, bitrate = _frames(window, *_sound(found, compression))
-    tag = first(found, b"ID3 ", b"id3 ")
-    return _track(
-        window, Stream(seconds, bitrate, rate, channels, 1), None if tag is None else tag[0]
-    )
+    tag_at, _ = first(found, b"ID3 ", b"id3 ") or (None, 0)
+    stream = Stream(seconds, bitrate, rate, channels, 1)
+    return _track(window, stream, tag_at, _texts(window, found))
+
+
+def _texts(window: Window, found: list[Chunk]) -> columns.Values:
+    """The texts of the edited master information by column."""
+    begin, size = first(found, b"DIIN") or (0, 0)
+    values: columns.Values = {}
+    for name, at, length in chunks(window, begin, begin + size, LAYOUTS[b"FRM8"]):
+        if name in TEXTS and length > 4:
+            count = int.from_bytes(window.peek(at, 4))
+            text = text_of(window, at + 4, min(count, length - 4))
+            values.setdefault(TEXTS[name], []).append(text)
+    return values
 
 
 def _sound(found: list[Chunk], name: bytes) -> tuple[int, int]:
@@ -109,6 +124,8 @@ def _frames(window: Window, begin: int, size: int) -> tuple[float, int]:
     return frames / per_second if per_second else 0.0, bitrate
 
 
-def _track(window: Window, stream: Stream, tag_at: int | None) -> Track:
+def _track(
+    window: Window, stream: Stream, tag_at: int | None, texts: columns.Values | None = None
+) -> Track:
     tag = Tag([]) if tag_at is None else mutagen_id3.tag_at(window, tag_at)
-    return id3_tag.track("dsd", stream, tag, lossless=True)
+    return id3_tag.track("dsd", stream, tag, *([texts] if texts else []), lossless=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.tags import columns
 from indexer.tags.chunked.chunk_sizes import RIFF as RIFF_LAYOUT
-from indexer.tags.chunked.wave_aiff import INFO, INFO_LIMIT, OTHER_INFO, column_of_other
+from indexer.tags.chunked.chunk_sizes import TEXT_LIMIT
+from indexer.tags.chunked.wave_aiff import INFO, OTHER_INFO, column_of_other
 from indexer.tags.chunked.wave_format import wave_stream
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ def _read_summary(
             return
         for names, values in zip((INFO, OTHER_INFO), columns_, strict=True):
             if head[:4] in names:
-                text = window.peek(at, min(size, INFO_LIMIT)).decode("utf-16-le", "replace")
+                text = window.peek(at, min(size, TEXT_LIMIT)).decode("utf-16-le", "replace")
                 values.setdefault(names[head[:4]], []).append(text.partition("\0")[0])
         column = column_of_other(head[:4], window.keep)
         if column is not None:
-            text = window.peek(at, min(size, INFO_LIMIT)).decode("utf-16-le", "replace")
+            text = window.peek(at, min(size, TEXT_LIMIT)).decode("utf-16-le", "replace")
             columns_[0].setdefault(column, []).append(text.partition("\0")[0])
         at += size

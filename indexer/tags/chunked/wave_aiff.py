@@ -6,15 +6,19 @@ Interchange File Format AIFF-C, draft of 1991.
 
 from __future__ import annotations
 
-from codecs import utf_8_decode
-from contextlib import suppress
 from struct import unpack
 from typing import TYPE_CHECKING
 
 from indexer.tags import columns, further
-from indexer.tags.chunked.chunk_sizes import LAYOUTS, UNFILLED, chunks, chunks_of, first
+from indexer.tags.chunked.chunk_sizes import (
+    LAYOUTS,
+    UNFILLED,
+    chunks,
+    chunks_of,
+    first,
+    text_of,
+)
 from indexer.tags.chunked.wave_format import Stream, wave_stream
-from indexer.tags.code_pages import legacy_text
 from indexer.tags.fast.id3 import Tag
 from indexer.tags.id3 import id3_tag, mutagen_id3
 
@@ -52,9 +56,6 @@ OTHER_NAMES = {
 
 TEXT_CHUNKS = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment"}
 """Text chunks of AIFF; of the last, a file may have several. (`(c) ` has no column.)"""
-
-INFO_LIMIT = 64 * 1024
-"""Maximum bytes read of one INFO text or text chunk. A guess; fewer are kept of a comment."""
 
 AIFC_CODECS = {b"ulaw": "mulaw", b"alaw": "alaw", b"ima4": "adpcm"}
 """Compression types that are not PCM; any other is PCM of some byte order."""
@@ -145,11 +146,11 @@ def _info_lists(window: Window, found: list[Chunk], layout: Layout) -> list[colu
             for key, at, length in chunks(window, begin + 4, begin + size, layout):
                 for names, texts in ((INFO, values), (OTHER_INFO, others)):
                     if key in names:
-                        text = _decode(window.peek(at, min(length, INFO_LIMIT)))
+                        text = text_of(window, at, length)
                         texts.setdefault(names[key], []).append(text)
                 column = column_of_other(key, window.keep)
                 if column is not None:
-                    text = _decode(window.peek(at, min(length, INFO_LIMIT)))
+                    text = text_of(window, at, length)
                     values.setdefault(column, []).append(text)
     return [values, others]
 
@@ -166,15 +167,6 @@ def _text_chunks(window: Window, found: list[Chunk]) -> columns.Values:
     values: columns.Values = {}
     for name, begin, size in found:
         if name in TEXT_CHUNKS:
-            text = _decode(window.peek(begin, min(size, INFO_LIMIT)))
+            text = text_of(window, begin, size)
             values.setdefault(TEXT_CHUNKS[name], []).append(text)
     return values
-
-
-def _decode(content: bytes) -> str:
-    """A text up to its NUL. The encoding is not declared: UTF-8, else a Windows code page."""
-    text, nul, _ = content.partition(b"\0")
-    whole = bool(nul) or len(content) < INFO_LIMIT
-    with suppress(UnicodeDecodeError):
-        return utf_8_decode(text, "strict", whole)[0]
-    return legacy_text(text)

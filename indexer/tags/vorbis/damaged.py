@@ -138,7 +138,7 @@ def read_flac(window: Window) -> Track | None:
     if stream is None or found is None or (is_last and is_whole):
         return None
     if is_last:
-        stream.bitrate = columns.mean_bitrate(window.size - at, stream.length) or 0
+        stream.bitrate = int(columns.mean_bitrate(window.size - at, stream.length))
     return comments.track("flac", stream, found, has_picture=has_picture, lossless=True)
 
 

@@ -116,3 +116,20 @@ def test_compressed_sound_that_counts_no_frames_has_no_length() -> None:
 def test_dsd_without_its_headers_or_without_a_rate_is_refused(suffix: str, content: bytes) -> None:
     with pytest.raises(tags.Refused):
         read(content, suffix)
+
+
+def text(name: bytes, content: bytes, count: int | None = None) -> bytes:
+    count = len(content) if count is None else count
+    return chunk(name, count.to_bytes(4) + content)
+
+
+def test_artist_and_title_of_dsdiff_are_read_where_its_id3_tag_lacks_them() -> None:
+    """Source: DSDIFF 1.5, 3.3."""
+    texts = chunk(b"DIIN", text(b"DIAR", "Björk".encode()) + text(b"DITI", b"Caf\xe9"))
+    track = read(dsdiff(texts), ".dff")
+    assert (track.artists, track.title) == (("Björk",), "Café")
+    track = read(dsdiff(texts, chunk(b"ID3 ", id3_tag("x"))), ".dff")
+    assert (track.artists, track.title) == (("Björk",), "x")
+    wrong = chunk(b"DIIN", text(b"DITI", b"Debut", 2**32 - 1) + text(b"DIAR", b"Debut", 0))
+    track = read(dsdiff(wrong), ".dff")
+    assert (track.artists, track.title) == ((), "Debut")

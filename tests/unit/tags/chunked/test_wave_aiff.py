@@ -11,7 +11,7 @@ from mutagen.id3 import TIT2
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags.chunked import chunk_sizes, wave_aiff
+from indexer.tags.chunked import chunk_sizes
 from tests import corpus
 
 PCM = (1, 1, 8000, 16000, 2, 16)
@@ -184,7 +184,7 @@ def test_the_encoding_of_info_is_utf_8_or_what_windows_made_of_it(
 
 
 def test_a_long_text_of_info_is_not_cut_within_a_character() -> None:
-    for text in ("x" + "ö" * wave_aiff.INFO_LIMIT, "ö" * wave_aiff.INFO_LIMIT):
+    for text in ("x" + "ö" * chunk_sizes.TEXT_LIMIT, "ö" * chunk_sizes.TEXT_LIMIT):
         track = read(wave(info(ICMT=text.encode(), INAM="Café".encode("latin-1"))))
         assert track.comment == text[:2048]
         assert (track.title, track.suspect_encoding) == ("Café", False)
