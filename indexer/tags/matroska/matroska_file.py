@@ -196,25 +196,46 @@ def _values(
 
 def _entries(elements: Elements, tag: Element, uid: int) -> Iterator[tag_texts.Entry]:
     """The texts of a tag, if it is of the file or of the track with this UID."""
-    level, uids, others = tag_texts.FLAT, set(), 0
+    target = Target()
     texts: list[tuple[str, str, bool]] = []
     for one in elements.within(tag):
         if one.id == 0x67C8:
             texts.append(_simple(elements, one))
         elif one.id == 0x63C0:
-            for target in elements.within(one):
-                match target.id:
-                    case 0x68CA:
-                        level = elements.unsigned(target)
-                    case 0x63C5:
-                        uids.add(elements.unsigned(target))
-                    case 0x63C4 | 0x63C6 | 0x63C9:  # a chapter, an attachment, an edition
-                        others |= elements.unsigned(target)
-    uids.discard(0)  # 0 is all of them
-    if others or (uids and uid not in uids):
+            target = _target(elements, one)
+    if target.is_other or (target.uids and uid not in target.uids):
         return
+    level = target.level or tag_texts.LEVELS.get(target.name.upper(), tag_texts.FLAT)
     for name, text, is_default in texts:
-        yield tag_texts.Entry(name, text, level, is_default, bool(uids))
+        yield tag_texts.Entry(name, text, level, is_default, bool(target.uids))
+
+
+class Target(Struct):
+    """What a tag is about (RFC 9559, 5.1.8.1.1)."""
+
+    level: int = tag_texts.FLAT
+    name: str = ""
+    """Of the level."""
+    uids: set[int] = field(default_factory=set)
+    """Of tracks; none: all of them."""
+    is_other: bool = False
+    """Whether it is a chapter, an attachment or an edition."""
+
+
+def _target(elements: Elements, targets: Element) -> Target:
+    target = Target()
+    for one in elements.within(targets):
+        match one.id:
+            case 0x68CA:
+                target.level = elements.unsigned(one)
+            case 0x63CA:
+                target.name = elements.text(one, NAME_LIMIT)
+            case 0x63C5:
+                target.uids.add(elements.unsigned(one))
+            case 0x63C4 | 0x63C6 | 0x63C9:
+                target.is_other |= elements.unsigned(one) != 0
+    target.uids.discard(0)  # 0 is all of them
+    return target
 
 
 def _simple(elements: Elements, simple: Element) -> tuple[str, str, bool]:

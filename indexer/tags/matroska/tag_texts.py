@@ -27,6 +27,15 @@ FLAT: Final = 0
 ABOVE: Final = 60
 """A set of several discs."""
 
+LEVELS: Final = {
+    "COLLECTION": 70,
+    **dict.fromkeys(("EDITION", "ISSUE", "VOLUME", "OPUS", "SEASON", "SEQUEL"), ABOVE),
+    **dict.fromkeys(("ALBUM", "OPERA", "CONCERT"), ALBUM),
+    **dict.fromkeys(("TRACK", "SONG"), TRACK),
+}
+"""Name of a level (`TargetType`) -> its number, for tags that state the name alone. Those of films,
+and names that stand for several levels, are left out."""
+
 OF_TRACK: Final = {
     "PART_NUMBER": "track",
     "TOTAL_PARTS": "track_total",

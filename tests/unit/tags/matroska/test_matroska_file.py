@@ -121,6 +121,19 @@ def test_tags_without_a_level_are_those_of_the_file_in_any_spelling(
     assert (track.disc, track.date, track.year, track.mb_albumid) == (1, "1997-09-22", 1997, "a1")
 
 
+@pytest.mark.parametrize(("album", "track"), [(b"ALBUM", b"TRACK"), (b"Concert", b"Song")])
+def test_a_level_may_be_stated_by_its_name_alone(album: bytes, track: bytes) -> None:
+    simples = [
+        element(0x7373, [element(0x63C0, element(0x63CA, name)), simple("TITLE", text)])
+        for name, text in ((album, "Debut"), (track, "Ride"))
+    ]
+    found = read(with_parts(matroska(), element(TAGS, simples)))
+    assert (found.title, found.album) == ("Ride", "Debut")
+    both = element(0x63C0, element(0x63CA, b"TRACK") + unsigned(0x68CA, 50))
+    numbered = element(0x7373, [both, simple("TITLE", "Debut")])
+    assert read(with_parts(matroska(), element(TAGS, numbered))).album == "Debut"
+
+
 def test_of_several_names_of_a_column_one_is_read() -> None:
     track = tagged((30, "DATE", "1993"), (30, "DATE_RELEASED", "1993-06-07"), (30, "LABEL", "a"))
     assert (track.date, track.label) == ("1993-06-07", "a")
