@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _WORTH_A_LOOK = re.compile("[\x80-\xff]{2}|[\x81-\x9f]")
 _LATIN_RUN = re.compile("[\x80-\x9f\xa1-\xff]{4,}")  # without the no-break space
@@ -85,11 +85,25 @@ def is_shift_jis(text: str) -> bool:
 
 
 def _is_utf_8(content: bytes) -> bool:
+    return _in_utf_8(content) is not None
+
+
+def decoded(pairs: Sequence[tuple[str, bytes]]) -> dict[str, list[str]]:
+    """The texts of a tag by name: in UTF-8, or all others in the code page that they share."""
+    several: dict[str, list[str]] = {}
+    others = [content for _, content in pairs if _in_utf_8(content) is None]
+    code_page = code_page_of(others) if others else LATIN
+    for name, content in pairs:
+        text = _in_utf_8(content)
+        several.setdefault(name, []).append(content.decode(code_page) if text is None else text)
+    return several
+
+
+def _in_utf_8(content: bytes) -> str | None:
     try:
-        content.decode("utf-8")
+        return content.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
 def code_page_of(texts: Iterable[bytes]) -> str:

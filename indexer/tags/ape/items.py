@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mutagen.apev2 import BINARY, TEXT, _APEv2Data, is_valid_apev2_key
 
 from indexer.tags import mutagens_errors
-from indexer.tags.code_pages import code_page_of
+from indexer.tags.code_pages import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,10 @@ def tag_of(window: Window) -> Tag | None:
             texts[key] = content if is_second else content.rstrip(b" \0")
         elif kind == BINARY:
             binaries[key] = content
-    return Tag(_decoded(texts), binaries) if texts or binaries else None
+    if not texts and not binaries:
+        return None
+    whole = decoded(list(texts.items()))
+    return Tag({key: text.split("\0") for key, (text,) in whole.items()}, binaries)
 
 
 def _items(content: bytes, count: int) -> Iterator[tuple[str, int, bytes]]:
@@ -75,19 +78,3 @@ def _items(content: bytes, count: int) -> Iterator[tuple[str, int, bytes]]:
         key = content[begin:end].decode("latin-1")
         if key.isascii() and is_valid_apev2_key(key):
             yield key.lower(), (flags & KIND) >> 1, content[end + 1 : at]
-
-
-def _decoded(texts: dict[str, bytes]) -> dict[str, list[str]]:
-    """The texts in UTF-8, or all that are not in the code page that they have in common."""
-    decoded: dict[str, list[str]] = {}
-    others: dict[str, bytes] = {}
-    for key, content in texts.items():
-        try:
-            decoded[key] = content.decode().split("\0")
-        except UnicodeDecodeError:
-            others[key] = content
-    if others:
-        code_page = code_page_of(others.values())
-        for key, content in others.items():
-            decoded[key] = content.decode(code_page).split("\0")
-    return decoded

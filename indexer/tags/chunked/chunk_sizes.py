@@ -15,8 +15,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from indexer.tags.code_pages import legacy_text
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -94,13 +92,15 @@ def _every_chunk(window: Window, at: int, end: int, layout: Layout) -> Iterator[
         at = behind(window, begin, size, layout)
 
 
-def text_of(window: Window, at: int, size: int) -> str:
-    """A text in a chunk, up to its NUL. Its encoding is not declared: UTF-8, else a code page."""
+def text_at(window: Window, at: int, size: int) -> bytes:
+    """A text in a chunk, up to its NUL; its encoding is not declared (`code_pages.decoded`)."""
     content = window.peek(at, min(size, TEXT_LIMIT))
     text, nul, _ = content.partition(b"\0")
-    with suppress(UnicodeDecodeError):
-        return utf_8_decode(text, "strict", bool(nul) or len(content) < TEXT_LIMIT)[0]
-    return legacy_text(text)
+    if not nul and len(content) == TEXT_LIMIT:
+        is_last = False
+        with suppress(UnicodeDecodeError):
+            return text[: utf_8_decode(text, "strict", is_last)[1]]  # whole characters
+    return text
 
 
 def behind(window: Window, begin: int, size: int, layout: Layout) -> int:

@@ -10,8 +10,9 @@ from struct import unpack
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import columns
-from indexer.tags.chunked.chunk_sizes import LAYOUTS, chunks, chunks_of, first, text_of
+from indexer.tags.chunked.chunk_sizes import LAYOUTS, chunks, chunks_of, first, text_at
 from indexer.tags.chunked.wave_format import Stream
+from indexer.tags.code_pages import decoded
 from indexer.tags.fast.id3 import Tag
 from indexer.tags.id3 import id3_tag, mutagen_id3
 
@@ -94,13 +95,12 @@ def _read_dsdiff(window: Window) -> Track:
 def _texts(window: Window, found: list[Chunk]) -> columns.Values:
     """The texts of the edited master information by column."""
     begin, size = first(found, b"DIIN") or (0, 0)
-    values: columns.Values = {}
+    texts: list[tuple[str, bytes]] = []
     for name, at, length in chunks(window, begin, begin + size, LAYOUTS[b"FRM8"]):
         if name in TEXTS and length > 4:
             count = int.from_bytes(window.peek(at, 4))
-            text = text_of(window, at + 4, min(count, length - 4))
-            values.setdefault(TEXTS[name], []).append(text)
-    return values
+            texts.append((TEXTS[name], text_at(window, at + 4, min(count, length - 4))))
+    return decoded(texts)
 
 
 def _sound(found: list[Chunk], name: bytes) -> tuple[int, int]:

@@ -16,9 +16,10 @@ from indexer.tags.chunked.chunk_sizes import (
     chunks,
     chunks_of,
     first,
-    text_of,
+    text_at,
 )
 from indexer.tags.chunked.wave_format import Stream, wave_stream
+from indexer.tags.code_pages import decoded
 from indexer.tags.fast.id3 import Tag
 from indexer.tags.id3 import id3_tag, mutagen_id3
 
@@ -138,21 +139,20 @@ def _track(
 
 
 def _info_lists(window: Window, found: list[Chunk], layout: Layout) -> list[columns.Values]:
-    """The texts of a WAV file's INFO lists by column, and those of `OTHER_INFO`, in this order."""
-    values: columns.Values = {}
-    others: columns.Values = {}
+    """The texts of a WAV file's INFO lists by column, those of `OTHER_INFO`, and further tags."""
+    values: list[tuple[str, bytes]] = []
+    others: list[tuple[str, bytes]] = []
+    further_tags: list[tuple[str, bytes]] = []
     for name, begin, size in found:
         if name == b"LIST" and window.peek(begin, 4) == b"INFO":
             for key, at, length in chunks(window, begin + 4, begin + size, layout):
-                for names, texts in ((INFO, values), (OTHER_INFO, others)):
-                    if key in names:
-                        text = text_of(window, at, length)
-                        texts.setdefault(names[key], []).append(text)
-                column = column_of_other(key, window.keep)
-                if column is not None:
-                    text = text_of(window, at, length)
-                    values.setdefault(column, []).append(text)
-    return [values, others]
+                if key in INFO:
+                    values.append((INFO[key], text_at(window, at, length)))
+                elif key in OTHER_INFO:
+                    others.append((OTHER_INFO[key], text_at(window, at, length)))
+                elif (column := column_of_other(key, window.keep)) is not None:
+                    further_tags.append((column, text_at(window, at, length)))
+    return [decoded(texts) for texts in (values, others, further_tags)]
 
 
 def column_of_other(key: bytes, keep: further.Keep) -> str | None:
@@ -164,9 +164,10 @@ def column_of_other(key: bytes, keep: further.Keep) -> str | None:
 
 def _text_chunks(window: Window, found: list[Chunk]) -> columns.Values:
     """The texts of an AIFF file's own chunks by column."""
-    values: columns.Values = {}
-    for name, begin, size in found:
-        if name in TEXT_CHUNKS:
-            text = text_of(window, begin, size)
-            values.setdefault(TEXT_CHUNKS[name], []).append(text)
-    return values
+    return decoded(
+        [
+            (TEXT_CHUNKS[name], text_at(window, begin, size))
+            for name, begin, size in found
+            if name in TEXT_CHUNKS
+        ]
+    )

@@ -170,8 +170,9 @@ def test_texts_of_the_same_name_are_several_values() -> None:
         ("Björk".encode(), "Björk", False),
         ("Björk".encode("latin-1"), "Björk", False),
         (b"Don\x92t", "Don\N{RIGHT SINGLE QUOTATION MARK}t", False),
-        ("Кино".encode("cp1251"), "Êèíî", True),
-        ("さくら".encode("shift-jis"), "\x82³\x82\xad\x82ç", True),
+        ("Кино".encode("cp1251"), "Кино", False),
+        ("さくら".encode("shift-jis"), "さくら", False),
+        ("사랑했지만".encode("euc-kr"), "»ç¶ûÇßÁö\xb8\xb8", True),  # Chinese in GBK, too
         (b"a\x81\xffb", "a\x81\xffb", False),
         (b"Debut\0garbage", "Debut", False),
     ],
@@ -181,6 +182,15 @@ def test_the_encoding_of_info_is_utf_8_or_what_windows_made_of_it(
 ) -> None:
     track = read(wave(info(INAM=text)))
     assert (track.title, track.suspect_encoding) == (title, suspect)
+
+
+def test_the_texts_of_info_are_judged_together_as_those_of_apev2() -> None:
+    """Chinese WAV files have them in GBK (navidrome, issue 2468)."""
+    texts = {"INAM": "七里香", "IART": "周杰伦", "IPRD": "x", "ICMT": "Björk"}
+    content = {key: text.encode("utf-8" if key == "ICMT" else "gbk") for key, text in texts.items()}
+    track = read(wave(info(**content)))
+    assert (track.title, track.artists, track.album) == ("七里香", ("周杰伦",), "x")
+    assert (track.comment, track.suspect_encoding) == ("Björk", False)
 
 
 def test_a_long_text_of_info_is_not_cut_within_a_character() -> None:
