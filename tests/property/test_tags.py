@@ -316,6 +316,8 @@ def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) ->
     if template == ".flac":
         assert track == structs.replace(expected, essence=track.essence)
         return
+    if (expected.channels, track.channels) == (2, 1):  # mono AAC, see `mp4_sample_entry.refine`
+        expected = structs.replace(expected, channels=1)
     for field, value in structs.asdict(expected).items():
         if value not in (None, (), False):
             assert getattr(track, field) == value, field

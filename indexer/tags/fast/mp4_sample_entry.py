@@ -2,7 +2,8 @@
 
 mutagen's `AudioSampleEntry` reads it bit by bit. Here, for anything unusual (a truncated entry,
 channels listed one by one, audio object types beyond common AAC) the result is None, and mutagen
-reads the entry. A result equals mutagen's (1.48); a property test compares both.
+reads the entry. A result equals mutagen's (1.48) as `refine` corrects it; a property test compares
+both.
 
 Sources: ISO 14496-12, 12.2.3 (sample entry); ISO 14496-1, 7.2.6 (descriptors); ISO 14496-3, 1.6.2
 (AudioSpecificConfig) and 4.4.1 (GASpecificConfig); ALACMagicCookieDescription.txt; ETSI TS 102 366,
@@ -11,12 +12,15 @@ F.4 (`dac3`) and F.6 (`dec3`); Encapsulation of FLAC in ISO Base Media File Form
 
 from __future__ import annotations
 
+from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mutagen.mp4 import MP4Info
 
 HEADER_SIZE: Final = 8
@@ -104,7 +108,7 @@ def read_entry(entries: bytes) -> Entry | None:
                 _read_dac3(entry, content)
     except NotPlain:
         return None
-    refine(entry, entries)
+    _refine(entry, entries, name, _atoms_in(entries[ENTRY_SIZE:size]))
     return entry
 
 
@@ -112,12 +116,25 @@ def refine(entry: Entry | MP4Info, entries: bytes) -> None:
     """Correct what mutagen reads of the first of these entries.
 
     The header has 16 bits for the rate, a depth of 16 for most PCM, and often two channels for any
-    number of them: the atom of the codec knows better. Never raises.
+    number of them: the atom of the codec knows better. (Of mono AAC mutagen takes the header's two,
+    since parametric stereo could follow, also where it cannot.) Never raises.
     """
     if len(entries) < ENTRY_SIZE:
         return
     size, name = _atom(entries)
     atoms = _atoms_in(entries[ENTRY_SIZE:size])
+    _refine(entry, entries, name, atoms)
+    if name == b"mp4a" and next(iter(atoms), b"") == b"esds":
+        ours = Entry(0, 0, 0, 0, "")
+        with suppress(NotPlain):
+            _read_esds(ours, _of_version_0(atoms[b"esds"]))
+        if ours.channels == 1:
+            entry.channels = 1
+
+
+def _refine(
+    entry: Entry | MP4Info, entries: bytes, name: bytes, atoms: Mapping[bytes, bytes]
+) -> None:
     match name:
         case b"fLaC" if len(atoms.get(b"dfLa", b"")) >= FLAC_SIZE:
             bits = int.from_bytes(atoms[b"dfLa"][18:22])
@@ -256,6 +273,8 @@ def _read_config(entry: Entry, content: bytes, length: int) -> None:  # noqa: C9
             if bits.left >= 12 and bits.take(11) == PS_FOLLOWS:
                 has_ps = bits.take(1)
     entry.codec += f".{kind}"
+    if not has_sbr and (has_sbr == 0 or frequency > SBR_BELOW_HZ):
+        has_ps = 0  # it is coded beside SBR only
     entry.channels = _channels(layout, has_ps) or entry.channels
     if has_sbr:
         frequency = sbr_frequency

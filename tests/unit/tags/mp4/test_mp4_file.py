@@ -102,7 +102,7 @@ def test_a_cover_that_ends_behind_the_file_is_none_and_costs_no_other_item() -> 
     """Unlike mutagen, which refuses the file; ffmpeg and tinytag read the rest as here."""
     content = corpus.tagged(".m4a", title="x", picture=500)
     track = read(content[:-100])
-    assert (track.title, track.has_picture, track.channels) == ("x", False, 2)
+    assert (track.title, track.has_picture, track.channels) == ("x", False, 1)
 
 
 def test_a_file_that_ends_in_its_track_is_refused() -> None:
@@ -209,13 +209,33 @@ def test_an_entry_that_is_cut_short_keeps_what_its_header_says(
     assert (track.sample_rate, track.channels, track.bitrate) == (48_000, 2, None)
 
 
-@pytest.mark.usefixtures("reader")
-def test_als_and_plain_pcm_have_a_bit_depth() -> None:
-    config = b"\xf8\x86\x20\0"
+def esds(config: bytes) -> bytes:
+    """The descriptors of AAC with this AudioSpecificConfig (ISO 14496-3, 1.6.2)."""
     decoder = b"\x40\x15" + bytes(11) + b"\x05" + bytes([len(config)]) + config
     descriptor = b"\0\1\0" + b"\x04" + bytes([len(decoder)]) + decoder
-    esds = bytes(4) + b"\x03" + bytes([len(descriptor)]) + descriptor
-    track = read(of_entry(b"mp4a", 24, (b"esds", esds)))
+    return bytes(4) + b"\x03" + bytes([len(descriptor)]) + descriptor
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(
+    ("config", "channels"),
+    [
+        (b"\x12\x08", 1),  # LC of 44 100 Hz: no SBR, beside which alone parametric stereo is coded
+        (b"\x13\x88\x56\xe5\x00", 1),  # 22 050 Hz, explicitly without SBR
+        (b"\x13\x88", 2),  # 22 050 Hz, which may have both: the header's number
+        (b"\xeb\x8a\x08\x00", 2),  # explicitly with parametric stereo
+        (b"\x12\x10", 2),
+    ],
+)
+def test_mono_aac_is_mono_where_no_parametric_stereo_can_follow(
+    config: bytes, channels: int
+) -> None:
+    assert read(of_entry(b"mp4a", 16, (b"esds", esds(config)))).channels == channels
+
+
+@pytest.mark.usefixtures("reader")
+def test_als_and_plain_pcm_have_a_bit_depth() -> None:
+    track = read(of_entry(b"mp4a", 24, (b"esds", esds(b"\xf8\x86\x20\0"))))
     assert (track.codec, track.bit_depth) == ("als", 24)
     assert read(of_entry(b"sowt", 16, (b"chan", bytes(12)))).bit_depth == 16
 
