@@ -106,6 +106,7 @@ def _find_mpeg(window: Window, tag: Tag) -> tuple[Tag, mpeg_frames.Stream | MPEG
     frame = frame_of(head[:4])
     skipped = frame.size if frame is not None and mpeg_frames.is_no_sound(head, frame) else 0
     window.sound = [(at + skipped, window.size)]
+    window.is_bare = True
     return tag, mpeg_search.stream_at(window, at) or MPEGInfo(window, at)
 
 

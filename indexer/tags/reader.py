@@ -48,6 +48,7 @@ def _judge(window: Window, suffix: bytes, family: Family) -> Track | Refused:
     if window.fault is not None:
         return refused
     window.sound = []
+    window.is_bare = False
     try:
         return _by_content(window, suffix) or refused
     except mutagens_errors() as error:

@@ -64,6 +64,7 @@ class Window:
         "_start",
         "_tail",
         "fault",
+        "is_bare",
         "is_measured",
         "keep",
         "name",
@@ -94,6 +95,8 @@ class Window:
         """The error of a read, even if mutagen swallowed it."""
         self.sound: list[Part] = []
         """Where a reader met the sound: see `indexer.tags.essence`. Empty: it did not say."""
+        self.is_bare = False
+        """Whether that is MPEG audio in no container, which goes on to the tags at the end."""
         self.name = "the file"
         """For mutagen's messages. It has no suffix: the format is decided by the bytes alone."""
 

@@ -47,10 +47,6 @@ OF_THEIR_OWN: Final = {
 """Formats whose sound is more than one piece of the file -> a module here, and its function."""
 CHUNKED: Final = frozenset({b".wav", b".aiff", b".dff", b".dsf", b".wma", b".caf", b".w64"})
 """Formats whose readers say where the sound is; tags may stand on both sides of it."""
-MPEG: Final = frozenset({"mp1", "mp2", "mp3"})
-FIRST_OF_MPEG: Final = frozenset({b"\xff", b"I"})
-"""The first byte of a file of MPEG audio: of a frame, or of `ID3`. No container has one of them. In
-a container other parts, which change with the tags, may follow the sound."""
 BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof"})
 """Boxes with which a file of MP4 begins."""
 
@@ -72,13 +68,10 @@ def essence_of(window: Window, codec: str) -> bytes:
 
 def _essence(window: Window, codec: str) -> bytes:
     parts = window.sound
-    is_mpeg = codec in MPEG and bool(parts)
-    if is_mpeg and window.peek(0, 1) in FIRST_OF_MPEG:  # nearly always
-        return _essence_of_mpeg(window, codec)
+    if window.is_bare:
+        return digest(codec, *middle(window, [(parts[0][0], end_of_sound(window))]))
     begin = leading.end_of_tags(window)
     suffix = _suffix_at(window, begin)
-    if is_mpeg and suffix not in OF_THEIR_OWN and suffix not in CHUNKED:
-        return _essence_of_mpeg(window, codec)
     if suffix in OF_THEIR_OWN:
         if begin:
             from indexer.tags.window import window_on
@@ -89,10 +82,6 @@ def _essence(window: Window, codec: str) -> bytes:
     if suffix not in CHUNKED:
         parts = [(begin, end_of_sound(window))]
     return digest(codec, *middle(window, parts))
-
-
-def _essence_of_mpeg(window: Window, codec: str) -> bytes:
-    return digest(codec, *middle(window, [(window.sound[0][0], end_of_sound(window))]))
 
 
 @cache

@@ -69,9 +69,11 @@ def stream(window: Window, begin: int) -> Stream | None:
     at = frame.xing_at
     if at and head[at : at + 4] in XING_MARKS:  # nearly always
         window.sound = [(begin + frame.size, window.size)]
+        window.is_bare = True
         window.is_measured = announced_size(head, frame) <= size
         return stream_by_xing(head, frame, size)
     window.sound = [(begin + (frame.size if is_no_sound(head, frame) else 0), window.size)]
+    window.is_bare = True
     if at and head[VBRI_AT : VBRI_AT + 4] == b"VBRI":
         return None
     block, start = window.hold(begin, FRAMES_REACH)
