@@ -49,13 +49,18 @@ _THOUSANDS: Final = {"": 1, "k": 1000, "m": 1_000_000}
 _LENGTHS: Final = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 _SIZES: Final = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _PLAIN: Final = {"": 1}
+_BPM: Final = (
+    "CASE WHEN tracks.bpm GLOB '[0-9]*' THEN CAST(replace(tracks.bpm, ',', '.') AS REAL) END"
+)
+"""A tag may hold any text (`fast`), which to SQLite is more than every number; of `120,5` and
+`120 BPM` the number counts."""
 _NUMBERS: Final = {
     "year": Numbers("tracks.year", _PLAIN, "year:1997, year:1990-1999, year:80s or year:>=1995"),
     "track": Numbers("tracks.track", _PLAIN, "track:1 or track:<=3"),
     "track_total": Numbers("tracks.track_total", _PLAIN, "track_total:12"),
     "disc": Numbers("tracks.disc", _PLAIN, "disc:2"),
     "disc_total": Numbers("tracks.disc_total", _PLAIN, "disc_total:>1"),
-    "bpm": Numbers("tracks.bpm", _PLAIN, "bpm:120-130"),
+    "bpm": Numbers(_BPM, _PLAIN, "bpm:120-130"),
     "duration": Numbers("tracks.duration", _LENGTHS, "duration:>10m, duration:<3:30 or 90..120"),
     "bitrate": Numbers("tracks.bitrate", _THOUSANDS, "bitrate:<192k"),
     "sample_rate": Numbers("tracks.sample_rate", _THOUSANDS, "sample_rate:>48k"),

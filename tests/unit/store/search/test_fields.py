@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -60,6 +61,28 @@ def test_a_number_may_be_compared_and_have_a_unit(
     name: str, value: str, sql: str, number: float
 ) -> None:
     assert fact(name, value) == Fact(sql, (number,))
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        (">100", [120, 120.5, "120,5", "128 BPM"]),
+        ("<100", [0, "90 BPM"]),
+        ("120-121", [120, 120.5, "120,5"]),
+        ("120", [120]),
+    ],
+)
+def test_a_text_that_is_no_number_of_beats_is_in_no_range(
+    typed: str, found: list[int | float | str]
+) -> None:
+    values = [0, 120, 120.5, "120,5", "128 BPM", "90 BPM", "fast", "NaN", "inf", "~120", None]
+    condition = fact("bpm", typed)
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE tracks (id INTEGER PRIMARY KEY, bpm)")
+    connection.executemany("INSERT INTO tracks (bpm) VALUES (?)", [(value,) for value in values])
+    sql = f"SELECT bpm FROM tracks WHERE {condition.sql} ORDER BY id"
+    assert [value for (value,) in connection.execute(sql, condition.values)] == found
+    connection.close()
 
 
 def ms(text: str) -> int:
