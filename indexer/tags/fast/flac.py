@@ -31,6 +31,8 @@ COMMENTS_LIMIT = 2**20
 """Maximum bytes of comments read here. A guess: more means that they contain a picture."""
 PICTURE_HEAD = 8 + 256 + 4 + 256 + 20
 """Bytes of a picture block before its picture, with MIME type and description of usual length."""
+LINK = b"-->"
+"""MIME type of a picture that is elsewhere (RFC 9639, 8.8)."""
 BLOCKS_LIMIT = 100
 """Maximum blocks. A guess: a file has six."""
 
@@ -134,8 +136,9 @@ def _stream_of(numbers: int, sound_size: int) -> Stream:
 
 
 def _picture_size(head: bytes, size: int) -> int:
-    """Bytes of picture in a block of `size` bytes that begins with `head`."""
+    """Bytes of picture in a block of `size` bytes that begins with `head`; none for a link."""
     at = 8 + int.from_bytes(head[4:8])
+    is_link = head[8:at] == LINK
     at += 4 + int.from_bytes(head[at : at + 4])
     at += 16
     if at + 4 > len(head):
@@ -143,4 +146,4 @@ def _picture_size(head: bytes, size: int) -> int:
     picture_size = int.from_bytes(head[at : at + 4])
     if at + 4 + picture_size != size:
         raise NotPlain
-    return picture_size
+    return 0 if is_link else picture_size

@@ -48,6 +48,8 @@ FRAMES_LIMIT = 2000
 """Maximum frames; the last block read may exceed it. A guess: a file has 20."""
 
 V23, V24 = 3, 4
+LINK = b"-->\0"
+"""MIME type of a picture that is elsewhere."""
 
 WITH_LYRICS: Frame = (LYRICS, ["1"], {"has_lyrics": True})
 """Stands for all frames of lyrics."""
@@ -218,7 +220,10 @@ def _synchsafe(number: int) -> int:
 
 
 def _is_picture(head: bytes, size: int) -> bool:
-    """Whether an APIC frame of `size` bytes that begins with `head` holds any picture data."""
+    """Whether an APIC frame of `size` bytes that begins with `head` holds any picture data.
+
+    A link to a picture is none (ID3v2.4.0-frames, 4.14).
+    """
     encoding = head[0]
     begin = head.find(b"\0", 1) + 2  # after the MIME type, its NUL and the kind of picture
     width, end = 1, head.find(b"\0", begin)
@@ -232,4 +237,6 @@ def _is_picture(head: bytes, size: int) -> bool:
         raise NotPlain
     if end > begin:
         decode(encoding, head[begin:end])
+    if head.startswith(LINK, 1):
+        return False
     return size > SKIMMED_HEAD or bool(head[end + width :].strip(b"\0"))

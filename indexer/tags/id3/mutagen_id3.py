@@ -88,6 +88,8 @@ GROUPED: Final = {V23: 0x20, V24: 0x40}
 COMPRESSED_V23: Final = 0x80
 UNSYNCHRONISED_V24: Final = 0x02
 """Flags of a frame (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2)."""
+LINK: Final = "-->"
+"""MIME type of a picture that is elsewhere (ID3v2.4.0-frames, 4.14)."""
 UNSYNCHRONISED: Final = 0x80
 EXTENDED: Final = 0x40
 """Flags of a tag (ID3v2.4.0-structure, 3.1)."""
@@ -409,7 +411,8 @@ def tag_of(tags: ID3, keep: Keep = NOTHING) -> Tag:
             name = type(frame).__name__
             has_lyrics |= holds_lyrics(name, frame.data[:SKIMMED_HEAD], len(frame.data))
         elif isinstance(frame, APIC):
-            has_picture = has_picture or bool(frame.data.strip(b"\0"))
+            is_link = frame.mime == LINK
+            has_picture = has_picture or (bool(frame.data.strip(b"\0")) and not is_link)
         elif keep and _is_other(key, frame):
             others += frames_of(key, _texts_of(frame), keep)
         else:

@@ -13,6 +13,7 @@ from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
 
 from indexer.tags import columns
+from indexer.tags.fast.flac import LINK
 from indexer.tags.fast.ogg import OPUS_RATE
 from indexer.tags.fast.ogg_pages import longest_packet, start_of
 from indexer.tags.vorbis import comments
@@ -33,12 +34,16 @@ class _SteppedOver(Picture):
     def load(self, data: BinaryIO) -> None:
         """Skip MIME type, description and picture; read its last byte, as a size can be wrong."""
         data.seek(4, os.SEEK_CUR)
-        data.seek(_length(data), os.SEEK_CUR)
+        length = _length(data)
+        media_type = data.read(min(length, len(LINK)))
+        data.seek(length - len(media_type), os.SEEK_CUR)
         data.seek(_length(data) + 16, os.SEEK_CUR)
-        self.picture_size = _length(data)
-        if self.picture_size:
-            data.seek(self.picture_size - 1, os.SEEK_CUR)
+        size = _length(data)
+        if size:
+            data.seek(size - 1, os.SEEK_CUR)
             data.read(1)
+        is_link = length == len(LINK) and media_type == LINK
+        self.picture_size = 0 if is_link else size
 
 
 def _length(data: BinaryIO) -> int:

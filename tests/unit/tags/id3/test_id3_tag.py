@@ -97,6 +97,14 @@ def test_a_tag_of_version_2_2_is_read() -> None:
     assert (track.title, track.date, track.track, track.track_total) == ("Debut", "1993", 3, 12)
 
 
+@pytest.mark.parametrize("flags", [0, 0x80], ids=["ours", "mutagen"])
+def test_a_link_to_a_picture_is_no_picture(flags: int) -> None:
+    """ID3v2.4.0-frames, 4.14; nothing could be shown of it."""
+    link = (b"APIC", b"\0-->\0\x03\0https://bjork.com/1.jpg")
+    assert not read(raw(link, flags=flags)).has_picture
+    assert read(raw(link, (b"APIC", b"\0image/png\0\x03d\0\x89PNG"), flags=flags)).has_picture
+
+
 def test_the_comment_without_a_description_is_preferred() -> None:
     described = id3.COMM(encoding=3, lang="eng", desc="source", text="vinyl")
     plain = id3.COMM(encoding=3, lang="deu", desc="", text="gut")

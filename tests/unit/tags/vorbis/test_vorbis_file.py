@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 
 import pytest
-from mutagen.flac import FLAC, SeekPoint, SeekTable
+from mutagen.flac import FLAC, Picture, SeekPoint, SeekTable
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
@@ -225,3 +225,21 @@ def test_what_is_kept_of_one_file_is_not_changed_by_the_next() -> None:
     assert (again.title, again.has_picture) == ("Jóga", False)
     assert ogg(("title", "Jóga"), ("title", "Hunter")).title == "Jóga; Hunter"
     assert ogg(("title", "Jóga")).title == "Jóga"
+
+
+@pytest.mark.parametrize("way", ["ours", "mutagen"])
+def test_a_link_to_a_picture_in_flac_is_no_picture(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9639, 8.8; nothing could be shown of it."""
+    if way == "mutagen":
+        monkeypatch.setattr("indexer.tags.vorbis.vorbis_file.plain_flac", lambda _: None)
+    for media_type, seen in (("-->", False), ("image/jpeg", True), ("-", True)):
+        file = io.BytesIO(corpus.template(".flac"))
+        tagged = FLAC(file)
+        picture = Picture()
+        picture.mime, picture.data = media_type, b"https://bjork.com/1.jpg"
+        tagged.add_picture(picture)
+        file.seek(0)
+        tagged.save(file)
+        assert read(file.getvalue(), ".flac").has_picture is seen
