@@ -150,7 +150,13 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
         )
     elif report.differences:
         found = count(len(report.differences), "difference")
-        yield f"{found}, {checked}; indexer scan brings the index up to date"
+        is_unseen_by_scans = any(one.kind == "tags" for one in report.differences)
+        advice = (
+            "indexer rebuild reads all files again; a scan takes those of other tags for unchanged"
+            if is_unseen_by_scans
+            else "indexer scan brings the index up to date"
+        )
+        yield f"{found}, {checked}; {advice}"
     elif report.offline or report.unseen:
         yield f"{checked}, no difference among the files that could be checked"
     elif report.ok:

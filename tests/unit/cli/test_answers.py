@@ -210,6 +210,16 @@ def test_differences_are_listed_before_they_are_counted() -> None:
     ]
 
 
+def test_tags_that_differ_below_one_stamp_are_mended_by_a_rebuild() -> None:
+    """After a change of the setting `keep_tags`, or one that the stamp does not show."""
+    tags = Difference(root="music", path="a.mp3", kind="tags", detail="title is 'a', not 'b'")
+    report = VerifyReport(ok=False, checked=2, pending=0, differences=(tags,))
+    assert bare(answers.verify_lines(report))[-1] == (
+        "1 difference, 2 files checked; indexer rebuild reads all files again; a scan takes those"
+        " of other tags for unchanged"
+    )
+
+
 def test_nothing_is_ok_while_a_root_is_offline() -> None:
     report = VerifyReport(ok=True, checked=2, pending=0, offline=("usb: not mounted",))
     assert bare(answers.verify_lines(report)) == [
