@@ -14,6 +14,7 @@ from indexer.model import IndexedFile, Problem, RowState
 from indexer.results import report
 from indexer.store import catalog, changes, damaged, former, problems, tag_sets, tracks
 from indexer.store.connection import Connection
+from indexer.store.schema.roles import Role
 from indexer.store.view_rows import library_row
 
 if TYPE_CHECKING:  # it knows disks, of which lists have none
@@ -133,8 +134,8 @@ def shown(connection: Connection, root: RootRow, path: bytes) -> dict[str, objec
         row = tracks.view_row(connection, known.id)
         if row is not None:
             answer = library_row(row)
-            answer["artists"] = catalog.names_of(connection, known.id, "artist")
-            answer["albumartists"] = catalog.names_of(connection, known.id, "albumartist")
+            answer["artists"] = catalog.names_of(connection, known.id, Role.ARTIST)
+            answer["albumartists"] = catalog.names_of(connection, known.id, Role.ALBUMARTIST)
             answer["genres"] = catalog.genres_of(connection, known.id)
             if tags := tag_sets.of_track(connection, known.id):
                 answer["tags"] = tags

@@ -19,6 +19,7 @@ from indexer.store.recovery.damage import Part
 from indexer.store.recovery.health import objects_made, objects_of
 from indexer.store.recovery.salvage import Salvage
 from indexer.store.recovery.values import columns_of
+from indexer.store.schema.roles import Role
 from indexer.store.search import index_rows
 from indexer.store.tracks import SHOWN_COLUMNS
 
@@ -31,7 +32,7 @@ _TRACKS: Final = (
     " FROM tracks WHERE place = 0 ORDER BY id"
 )
 _CLEAR: Final = (
-    "DELETE FROM track_artists",
+    "DELETE FROM catalog_track_artists",
     "DELETE FROM track_genres",
     "DELETE FROM catalog_artists",
     "DELETE FROM genres",
@@ -47,7 +48,8 @@ _ADD_NAME: Final[Mapping[str, str]] = {
 }
 _ADD_ALBUM: Final = "INSERT INTO catalog_albums (id, key, title, albumartist) VALUES (?, ?, ?, ?)"
 _LINK_ARTIST: Final = """
-INSERT INTO track_artists (track_id, role, position, artist_id, spelling) VALUES (?, ?, ?, ?, ?)
+INSERT INTO catalog_track_artists (track_id, role, position, artist_id, spelling)
+VALUES (?, ?, ?, ?, ?)
 """
 _LINK_GENRE: Final = """
 INSERT INTO track_genres (track_id, position, genre_id, spelling) VALUES (?, ?, ?, ?)
@@ -55,8 +57,12 @@ INSERT INTO track_genres (track_id, position, genre_id, spelling) VALUES (?, ?, 
 _LAST_GIVEN: Final = "SELECT name, seq FROM sqlite_sequence"
 _KEEP_LAST: Final = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?"
 _LINKED_ARTIST: Final = """
+SELECT artist_id FROM catalog_track_artists WHERE track_id = ? AND role = ? AND position = ?
+"""
+_LINKED_ARTIST_BEFORE: Final = """
 SELECT artist_id FROM track_artists WHERE track_id = ? AND role = ? AND position = ?
 """
+"""Of an index before the step `roles` of the schema."""
 _LINKED_GENRE: Final = "SELECT genre_id FROM track_genres WHERE track_id = ? AND position = ?"
 
 
@@ -149,12 +155,12 @@ class _Catalogue:
     def number(self, last: Mapping[str, int]) -> None:
         """Give each name and album an id, the previous one if links and tracks still have it."""
         for track_id, names in catalog.told_names(self._connection):
-            for role, role_names in (("artist", names[0]), ("albumartist", names[1])):
+            for role, role_names in ((Role.ARTIST, names[0]), (Role.ALBUMARTIST, names[1])):
                 for position, name in enumerate(role_names):
                     key = plain(name)
                     if key not in self._artists:
-                        self._artists[key] = self._known.artists.get(key) or self._links.linked_id(
-                            _LINKED_ARTIST, (track_id, role, position)
+                        self._artists[key] = self._known.artists.get(key) or self._linked_artist(
+                            track_id, role, position
                         )
             for position, name in enumerate(names[2]):
                 key = plain(name)
@@ -174,6 +180,11 @@ class _Catalogue:
         _give_ids(self._artists, self._known.artists, last.get("catalog_artists", 0))
         _give_ids(self._genres, self._known.genres, last.get("genres", 0))
         _give_ids(self._albums, self._known.albums, last.get("catalog_albums", 0))
+
+    def _linked_artist(self, track_id: int, role: Role, position: int) -> int | None:
+        return self._links.linked_id(
+            _LINKED_ARTIST, (track_id, role, position)
+        ) or self._links.linked_id(_LINKED_ARTIST_BEFORE, (track_id, role.shown, position))
 
     def _tracks(self) -> Iterator[tuple[int, int | None, bytes, str | None, str | None]]:
         """(track id, album id, key, title and album artist of its album)."""
@@ -202,7 +213,7 @@ class _Catalogue:
         ]
         connection.executemany(_JOIN_ALBUM, joining)
         for track_id, names in catalog.told_names(connection):
-            for role, role_names in (("artist", names[0]), ("albumartist", names[1])):
+            for role, role_names in ((Role.ARTIST, names[0]), (Role.ALBUMARTIST, names[1])):
                 for position, name in enumerate(role_names):
                     row = (track_id, role, position, *_spelled(self._artists, name))
                     connection.execute(_LINK_ARTIST, row)

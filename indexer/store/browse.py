@@ -28,8 +28,9 @@ WHERE tracks.place = 0
 """
 _ARTISTS: Final = """
 SELECT catalog_artists.id, catalog_artists.name, counted.tracks
-FROM (SELECT artist_id, count(DISTINCT track_id) AS tracks FROM track_artists GROUP BY artist_id)
-    AS counted JOIN catalog_artists ON catalog_artists.id = counted.artist_id
+FROM (SELECT artist_id, count(DISTINCT track_id) AS tracks
+        FROM catalog_track_artists GROUP BY artist_id) AS counted
+    JOIN catalog_artists ON catalog_artists.id = counted.artist_id
 """
 _SOME_ALBUMS: Final = """
 SELECT catalog_albums.id, catalog_albums.title, coalesce(catalog_albums.albumartist,
@@ -64,7 +65,7 @@ FROM track_artists JOIN tracks ON tracks.id = track_artists.track_id
 WHERE track_artists.artist_id = ? AND tracks.place = 0
 """
 _COUNT_OF_ARTIST: Final = """
-SELECT count(DISTINCT track_id) FROM track_artists WHERE artist_id = ?
+SELECT count(DISTINCT track_id) FROM catalog_track_artists WHERE artist_id = ?
 """
 _ARTISTS_OF_TRACKS: Final = """
 SELECT catalog_artists.id, catalog_artists.name, track_artists.role, count(*)
@@ -81,7 +82,7 @@ _PENDING_SINCE: Final = "SELECT at FROM pending ORDER BY at"
 _CHANGES_BY_DAY: Final = """
 SELECT at / 86400000, count(*) FROM changes WHERE seq > ? AND at >= ? GROUP BY 1
 """
-_IDS_OF_ARTIST: Final = "SELECT DISTINCT track_id FROM track_artists WHERE artist_id = ?"
+_IDS_OF_ARTIST: Final = "SELECT DISTINCT track_id FROM catalog_track_artists WHERE artist_id = ?"
 _LAST_GONE: Final = """
 SELECT id, root_id, path, artist, albumartist FROM tracks WHERE place = 1
 ORDER BY missing_at DESC LIMIT ?

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer.store.names import ARTISTS, GENRES, NameTable, remember
+from indexer.store.schema.roles import Role
 from indexer.store.statements import Connection, insert_all, select, select_one, select_value
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
@@ -20,15 +21,20 @@ _ADD_ALBUM: Final = "INSERT INTO catalog_albums (key, title, albumartist) VALUES
 _REKEY_ALBUM: Final = "UPDATE catalog_albums SET key = ? WHERE id = ?"
 _ALBUM_SIZE: Final = "SELECT count(*) FROM tracks WHERE album_id = ?"
 
-_LINK_ARTISTS: Final = "INSERT OR FAIL INTO track_artists (track_id, role, position, artist_id)"
+_LINK_ARTISTS: Final = """
+INSERT OR FAIL INTO catalog_track_artists (track_id, role, position, artist_id)
+"""
 _LINK_SPELLED_ARTIST: Final = """
-INSERT INTO track_artists (track_id, role, position, artist_id, spelling) VALUES (?, ?, ?, ?, ?)
+INSERT INTO catalog_track_artists (track_id, role, position, artist_id, spelling)
+VALUES (?, ?, ?, ?, ?)
 """
 _LINK_GENRES: Final = "INSERT OR FAIL INTO track_genres (track_id, position, genre_id)"
 _LINK_SPELLED_GENRE: Final = """
 INSERT INTO track_genres (track_id, position, genre_id, spelling) VALUES (?, ?, ?, ?)
 """
-_UNLINK_ARTISTS: Final = "DELETE FROM track_artists WHERE track_id = ? RETURNING artist_id"
+_UNLINK_ARTISTS: Final = """
+DELETE FROM catalog_track_artists WHERE track_id = ? RETURNING artist_id
+"""
 _UNLINK_GENRES: Final = "DELETE FROM track_genres WHERE track_id = ? RETURNING genre_id"
 
 _END_ALBUM: Final = """
@@ -49,21 +55,21 @@ SELECT id, artist, albumartist, genre, several FROM tracks WHERE place = 0 ORDER
 """
 _LINKED_ARTISTS: Final = """
 SELECT track_id, role, coalesce(spelling, key, name)
-FROM track_artists LEFT JOIN catalog_artists ON catalog_artists.id = artist_id
+FROM catalog_track_artists LEFT JOIN catalog_artists ON catalog_artists.id = artist_id
 ORDER BY track_id, role, position
 """
 _LINKED_GENRES: Final = """
-SELECT track_id, 'genre', coalesce(spelling, key, name)
+SELECT track_id, NULL, coalesce(spelling, key, name)
 FROM track_genres LEFT JOIN genres ON genres.id = genre_id
 ORDER BY track_id, position
 """
 _COUNTS: Final = (
     "SELECT (SELECT count(*) FROM catalog_albums), (SELECT count(*) FROM catalog_artists)"
 )
-_ARTISTS_OF: Final = "SELECT artist_id FROM track_artists WHERE track_id = ?"
+_ARTISTS_OF: Final = "SELECT artist_id FROM catalog_track_artists WHERE track_id = ?"
 _NAMES_OF: Final = """
 SELECT coalesce(spelling, key, name)
-FROM track_artists JOIN catalog_artists ON catalog_artists.id = track_artists.artist_id
+FROM catalog_track_artists AS link JOIN catalog_artists ON catalog_artists.id = link.artist_id
 WHERE track_id = ? AND role = ? ORDER BY position
 """
 _GENRES_OF: Final = """
@@ -76,7 +82,7 @@ WHERE track_id = ? ORDER BY position
 class _Links(Struct):
     """What links a track to its names: rows of the tables without the id of the track."""
 
-    artists: list[tuple[str, int, int]] = []
+    artists: list[tuple[Role, int, int]] = []
     genres: list[tuple[int, int]] = []
     odd: list[tuple[str, tuple[object, ...]]] = []
     """(statement, values) for names in another spelling than the plain one."""
@@ -127,7 +133,7 @@ class Catalog:
         genres: Sequence[str],
     ) -> None:
         """Link a track that has no links yet."""
-        for role, names in (("artist", artists), ("albumartist", albumartists)):
+        for role, names in ((Role.ARTIST, artists), (Role.ALBUMARTIST, albumartists)):
             for position, name in enumerate(names):
                 row = (track_id, role, position, *self._artists.find(name))
                 self.due.artists.add(row[3])
@@ -160,8 +166,8 @@ class Catalog:
         """The links of a track with these names, in the order of the tables."""
         artists, albumartists, genres = names
         links = _Links()
-        for role, several in (("artist", artists), ("albumartist", albumartists)):
-            plain: list[tuple[str, int, int]] = []
+        for role, several in ((Role.ARTIST, artists), (Role.ALBUMARTIST, albumartists)):
+            plain: list[tuple[Role, int, int]] = []
             for position, name in enumerate(several):
                 one, spelling = self._artists.find(name)
                 self.due.artists.add(one)
@@ -244,7 +250,7 @@ def counts(connection: Connection) -> tuple[int, int]:
     return int(albums), int(artists)
 
 
-def names_of(connection: Connection, track_id: int, role: str) -> list[str]:
+def names_of(connection: Connection, track_id: int, role: Role) -> list[str]:
     """A track's artists or album artists as a list, in the order of its tags."""
     return [name for (name,) in select(connection, _NAMES_OF, (track_id, role))]
 
@@ -285,16 +291,18 @@ def count_wrong_links(connection: Connection, without: Collection[int] = ()) -> 
     artists = _grouped(select(connection, _LINKED_ARTISTS))
     genres = _grouped(select(connection, _LINKED_GENRES))
     wrong = 0
-    nothing: tuple[int, list[tuple[str, str]]] = (0, [])
+    nothing: tuple[int, list[tuple[int | None, str]]] = (0, [])
     artist, genre = next(artists, nothing), next(genres, nothing)
     for track_id, names in told_names(connection):
         while artist is not nothing and artist[0] < track_id:
             wrong, artist = wrong + 1, next(artists, nothing)
         while genre is not nothing and genre[0] < track_id:
             wrong, genre = wrong + 1, next(genres, nothing)
-        roles = zip(("albumartist", "artist", "genre"), (names[1], names[0], names[2]), strict=True)
+        roles = zip(
+            (Role.ALBUMARTIST, Role.ARTIST, None), (names[1], names[0], names[2]), strict=True
+        )
         expected = [(role, name) for role, told in roles for name in told]
-        linked: list[tuple[str, str]] = []
+        linked: list[tuple[int | None, str]] = []
         if artist[0] == track_id:
             linked, artist = linked + artist[1], next(artists, nothing)
         if genre[0] == track_id:
@@ -305,11 +313,11 @@ def count_wrong_links(connection: Connection, without: Collection[int] = ()) -> 
 
 
 def _grouped(
-    links: Iterable[tuple[int, str, str]],
-) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """Group links by track: (track id, its (role, name) in order)."""
+    links: Iterable[tuple[int, int | None, str]],
+) -> Iterator[tuple[int, list[tuple[int | None, str]]]]:
+    """Group links by track: (track id, its (role, name) in order); None is the role of a genre."""
     at: int | None = None
-    names: list[tuple[str, str]] = []
+    names: list[tuple[int | None, str]] = []
     for track_id, role, name in links:
         if track_id != at:
             if at is not None:

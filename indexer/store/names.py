@@ -23,12 +23,13 @@ _ADD_ARTIST: Final = "INSERT INTO catalog_artists (name, key) VALUES (?, ?)"
 _NAME_ARTIST: Final = "UPDATE catalog_artists SET name = ?, key = ? WHERE id = ?"
 _SPELLED_ARTIST: Final = """
 SELECT coalesce(spelling, artists.key, name) AS said, coalesce(artists.key, name), name
-FROM track_artists JOIN catalog_artists AS artists ON artists.id = artist_id WHERE artist_id = ?
+FROM catalog_track_artists JOIN catalog_artists AS artists ON artists.id = artist_id
+WHERE artist_id = ?
 GROUP BY said ORDER BY count(DISTINCT track_id) DESC, said LIMIT 1
 """
 _ODD_ARTIST: Final = """
 SELECT 1 FROM catalog_artists WHERE id = ?1 AND (key IS NOT NULL
-    OR EXISTS (SELECT 1 FROM track_artists WHERE artist_id = ?1 AND spelling IS NOT NULL))
+    OR EXISTS (SELECT 1 FROM catalog_track_artists WHERE artist_id = ?1 AND spelling IS NOT NULL))
 """
 _GENRE: Final = """
 SELECT id, key FROM genres WHERE name = ?1 UNION ALL SELECT id, key FROM genres WHERE key = ?1
@@ -46,7 +47,7 @@ SELECT 1 FROM genres WHERE id = ?1 AND (key IS NOT NULL
 """
 _END_ARTIST: Final = """
 DELETE FROM catalog_artists WHERE id = ?1
-    AND NOT EXISTS (SELECT 1 FROM track_artists WHERE artist_id = ?1)
+    AND NOT EXISTS (SELECT 1 FROM catalog_track_artists WHERE artist_id = ?1)
 """
 _END_GENRE: Final = """
 DELETE FROM genres WHERE id = ?1

@@ -92,7 +92,7 @@ def test_an_index_is_repaired_beside_a_daemon_that_goes_on(music: Path, db: Path
         daemon.shows(SHOWN)
         before = ids(db)
         daemon.sleeps()
-        zero_page_of(db, "track_artists")
+        zero_page_of(db, "catalog_track_artists")
         done = run("repair", "--json", db=db).object
         assert done["made_again"][0] == "file"
         plant(music, {"a/3.mp3": song("Another title", artist="Another")})

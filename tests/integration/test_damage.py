@@ -30,7 +30,7 @@ BROKEN = {
     "artists gone": ("DELETE FROM catalog_artists WHERE id > 1", "catalog"),
     "albums gone": ("DELETE FROM catalog_albums", "catalog"),
     "genres gone": ("DELETE FROM genres WHERE id = 1", "catalog"),
-    "links gone": ("DELETE FROM track_artists WHERE track_id = 2", "catalog"),
+    "links gone": ("DELETE FROM catalog_track_artists WHERE track_id = 2", "catalog"),
     "an album of another name": ("UPDATE catalog_albums SET title = 'x' WHERE id = 1", "catalog"),
     "no table of artists": ("DROP TABLE catalog_artists", "catalog"),
     "words of tags gone": ("DELETE FROM tag_words WHERE name = 'mood'", "catalog"),
@@ -130,7 +130,7 @@ def test_what_is_made_of_tracks_is_told_when_it_is_broken_and_made_again_with_it
 
 @pytest.mark.parametrize(
     "table",
-    ["catalog_artists", "sqlite_autoindex_catalog_artists_1", "track_artists",
+    ["catalog_artists", "sqlite_autoindex_catalog_artists_1", "catalog_track_artists",
      "catalog_albums", "track_search_data",
      "tracks_place", "tracks_album", "sqlite_sequence", "roots", "tag_words", "tag_sets_checksum",
      "tracks_tag_set"],

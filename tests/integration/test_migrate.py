@@ -17,10 +17,11 @@ from indexer.model import Hint, Stamp
 from indexer.repair import repair
 from indexer.settings import Settings
 from indexer.spelling import album_key
-from indexer.store import outdated, problems, schema, tracks
+from indexer.store import catalog, outdated, problems, schema, tracks
 from indexer.store.connection import BUSY_TIMEOUT_S, open_index, select, select_value, token_of
 from indexer.store.recovery import health
 from indexer.store.schema import musicbrainz_ids
+from indexer.store.schema.roles import Role
 from indexer.store.search.index_rows import versions
 from indexer.store.sidecars import artwork
 from indexer.store.sidecars.artwork import Owner
@@ -169,7 +170,7 @@ def test_sqlite_utils_finds_nothing_to_do_in_a_new_index(empty_index: Path) -> N
     applied += "db = Database(sys.argv[1])\nprint(migrate.migrations.pending(db))\n"
     applied += "print([one.name for one in migrate.migrations.applied(db)])\n"
     names = [name for name, _ in schema.MIGRATIONS]
-    assert names[-1] == "musicbrainz_ids"
+    assert names[-1] == "roles"
     assert python(applied, empty_index) == f"[]\n{names}\n"
     assert len(schema.MIGRATIONS) == schema.SCHEMA_VERSION
 
@@ -479,6 +480,7 @@ import os, sys
 from itertools import count
 from indexer.store import migrate
 from indexer.store.schema import musicbrainz_ids
+from indexer.store.schema.roles import Role
 calls, stored = count(1), musicbrainz_ids.stored
 musicbrainz_ids.stored = lambda text: os._exit(9) if next(calls) > 7 else stored(text)
 migrate.migrate(sys.argv[1])
@@ -507,6 +509,128 @@ def test_ids_of_an_older_index_that_is_damaged_are_stored_as_in_a_new_one(tmp_pa
     with closing(open_index(path, write=True)) as connection:
         assert list(select(connection, ALL_IDS.format("tracks"))) == stored_ids()
         assert list(select(connection, ALL_IDS.format("library"))) == shown_ids()
+        assert health.check(connection, deep=True) == []
+
+
+LINKS = (
+    (1, "albumartist", 0, 2, None), (1, "artist", 0, 2, None), (1, "artist", 1, 1, "Ida\u00a0"),
+    (2, "artist", 0, 1, None), (3, "albumartist", 0, 1, "Ida\u00a0"),
+)  # fmt: skip
+"""Columns of `track_artists`."""
+OF_LINKS = ("track_id", "role", "position", "artist_id", "spelling")
+READ_LINKS = """
+import sys, sqlite3
+cursor = sqlite3.connect(sys.argv[1]).execute("SELECT * FROM track_artists" + sys.argv[2])
+print([column for column, *_ in cursor.description], cursor.fetchall())
+"""
+LINKED: tuple[dict[str, Any], ...] = (
+    {
+        "artist": "Muse; Ida\u00a0",
+        "albumartist": "Muse",
+        "several": '{"artist":["Muse","Ida\u00a0"]}',
+    },
+    {"artist": "Ida"},
+    {"albumartist": "Ida\u00a0"},
+)
+"""The names of three tracks, which agree with `LINKS`."""
+
+
+def with_links(path: Path, *more: str) -> Path:
+    """An index before the step `roles`, with three tracks and `LINKS`."""
+    rows = [
+        track(number, b"A/%d" % number, guessed=0, added_at=1, codec="mp3", album_id=1, **columns)
+        for number, columns in enumerate(LINKED, 1)
+    ]
+    links = [
+        row("track_artists", **{of: value for of, value in zip(OF_LINKS, link, strict=True)
+            if value is not None})
+        for link in LINKS
+    ]  # fmt: skip
+    names = (
+        row("catalog_artists", id=1, name="Ida\u00a0", key="Ida"),
+        row("catalog_artists", id=2, name="Muse"),
+        row("catalog_albums", id=1, key=b"k"),
+    )
+    mount = row("mounts", root_id=1, folder=b"", disk_id=1, inode=1)
+    return older(path, "roles", ROOT, DISK, mount, *names, *rows, *links, *more)
+
+
+def migrated(path: Path) -> Path:
+    with closing(open_index(path, write=True)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["", " ORDER BY role, track_id, position", " WHERE role = 'artist'", " WHERE track_id = 1",
+     " WHERE track_id = 1 AND role = 'artist' AND position > 0", " WHERE role > 'art'",
+     " WHERE artist_id = 1 AND role <> 'artist'", " WHERE role IN ('albumartist', 'composer')",
+     " NATURAL JOIN (SELECT 'artist' AS role) ORDER BY track_id, position",
+     " WHERE length(role) = 6"],
+)  # fmt: skip
+def test_programs_read_the_same_links_to_artists_as_in_an_older_index(
+    tmp_path: Path, asked: str
+) -> None:
+    path = with_links(tmp_path / "old.db")
+    before = python(READ_LINKS, path, asked)
+    assert python(READ_LINKS, migrated(path), asked) == before
+    if not asked:
+        assert before == f"{list(OF_LINKS)} {list(LINKS)}\n"
+
+
+def test_links_of_an_older_index_are_stored_as_in_a_new_one(tmp_path: Path) -> None:
+    path = with_links(tmp_path / "old.db")
+    with closing(open_index(path, write=True)) as connection:
+        numbered = [(one, Role[role.upper()], *rest) for one, role, *rest in LINKS]
+        assert list(select(connection, "SELECT * FROM catalog_track_artists")) == numbered
+        assert catalog.count_wrong_links(connection) == 0
+        told = [
+            tuple(catalog.names_of(connection, 1, role)) for role in (Role.ARTIST, Role.ALBUMARTIST)
+        ]
+        assert told == [("Muse", "Ida\u00a0"), ("Muse",)]
+        asked = "SELECT id, name, tracks FROM artists ORDER BY id"
+        assert list(select(connection, asked)) == [(1, "Ida\u00a0", 3), (2, "Muse", 1)]
+
+
+KILLED_AT_ROLES = """
+import os, sys
+from indexer.store import migrate, schema
+cut = schema.statements
+def statements(script):
+    for statement in cut(script):
+        if statement.startswith("CREATE VIEW track_artists"):
+            os._exit(9)
+        yield statement
+schema.statements = statements
+migrate.migrate(sys.argv[1])
+"""
+
+
+def test_a_migration_of_links_that_is_killed_has_changed_nothing(tmp_path: Path) -> None:
+    path = with_links(tmp_path / "old.db")
+    before = python(READ_LINKS, path, "")
+    killed = subprocess.run([sys.executable, "-c", KILLED_AT_ROLES, str(path)], check=False)
+    assert killed.returncode == 9
+    assert python(ASKED, path, "PRAGMA user_version") == "20\n"
+    assert python(READ_LINKS, path, "") == before
+    asked = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'catalog_track%'"
+    assert python(ASKED, path, asked) == "0\n"
+    assert python(READ_LINKS, migrated(path), "") == before
+
+
+def test_a_role_that_no_version_writes_is_damage_and_is_repaired(tmp_path: Path) -> None:
+    """The links are made again from the rows of the tracks, with the same ids."""
+    path = with_links(
+        tmp_path / "old.db",
+        "UPDATE track_artists SET role = 'composer' WHERE track_id = 2;",
+        "UPDATE catalog_artists SET name = x'ff', key = NULL WHERE id = 2;",  # told by links only
+    )
+    with pytest.raises(errors.DatabaseDamaged):
+        open_index(path, write=True)
+    repair(path)
+    with closing(open_index(path, write=True)) as connection:
+        assert list(select(connection, "SELECT * FROM track_artists")) == list(LINKS)
         assert health.check(connection, deep=True) == []
 
 

@@ -22,8 +22,9 @@ from tests.stage_harness import ByHand
 from tests.trees import Plant, song
 
 GROWING: Final = (
-    "tracks", "track_artists", "track_genres", "changes", "catalog_albums", "catalog_artists",
-    "genres", "tag_sets", "tag_values", "tag_words", "pictures", "track_pictures", "scrubs",
+    "tracks", "catalog_track_artists", "link", "track_genres", "changes", "catalog_albums",
+    "catalog_artists", "genres", "tag_sets", "tag_values", "tag_words", "pictures",
+    "track_pictures", "scrubs",
 )  # fmt: skip
 _SCAN: Final = re.compile(rf"SCAN ({'|'.join(GROWING)})\b")
 _FIRST_ROW: Final = re.compile(r"SELECT 1 FROM (\w+)(?: LIMIT 1$|\))")

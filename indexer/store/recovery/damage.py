@@ -152,7 +152,8 @@ RULES: Final = (
             WHERE album_id = catalog_albums.id AND tracks.album IS catalog_albums.title
             AND tracks.albumartist IS catalog_albums.albumartist)"""),
     (Part.CATALOG, "artists have no track",
-     "SELECT count(*) FROM catalog_artists WHERE id NOT IN (SELECT artist_id FROM track_artists)"),
+     """SELECT count(*) FROM catalog_artists
+            WHERE id NOT IN (SELECT artist_id FROM catalog_track_artists)"""),
     (Part.CATALOG, "genres have no track",
      "SELECT count(*) FROM genres WHERE id NOT IN (SELECT genre_id FROM track_genres)"),
 )  # fmt: skip

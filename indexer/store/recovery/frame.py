@@ -22,7 +22,7 @@ _PAGE: Final = 4096
 _HEADER: Final = 100
 _TABLES: Final = (
     "disks", "roots", "mounts", "tracks", "changes", "scans", "pending", "problems", "identity",
-    "catalog_artists", "catalog_albums", "genres", "track_artists", "track_genres",
+    "catalog_artists", "catalog_albums", "genres", "catalog_track_artists", "track_genres",
     "tag_sets", "tag_values", "sqlite_sequence",
 )  # fmt: skip
 _INDEXES: Final = ("tracks_place", "roots_name")

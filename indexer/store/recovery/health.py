@@ -45,7 +45,14 @@ _OF_FULL_TEXT: Final = re.compile(r"fts5|FTS5 table|track_search")
 _OF_VALUE: Final = re.compile(r"(?:NULL|NUMERIC|TEXT|BLOB|INT|REAL|non-\w+) value in (\w+)\.")
 
 _CATALOG_TABLES: Final = frozenset(
-    {"catalog_albums", "catalog_artists", "genres", "track_artists", "track_genres", "tag_words"}
+    {
+        "catalog_albums",
+        "catalog_artists",
+        "genres",
+        "catalog_track_artists",
+        "track_genres",
+        "tag_words",
+    }
 )
 _OBJECTS: Final = "SELECT type, name, sql FROM sqlite_schema"
 _FOREIGN_KEYS: Final = "PRAGMA foreign_key_check"

@@ -10,6 +10,7 @@ from typing import Final
 
 from indexer.store.schema.artwork_tables import ARTWORK_TABLES
 from indexer.store.schema.playlist_tables import PLAYLISTS
+from indexer.store.schema.roles import ROLES
 from indexer.store.schema.views import (
     ARTWORK_VIEWS,
     DAMAGE,
@@ -20,7 +21,7 @@ from indexer.store.schema.views import (
     PUBLIC_VIEWS,
 )
 
-SCHEMA_VERSION: Final = 20
+SCHEMA_VERSION: Final = 21
 """The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
@@ -385,6 +386,7 @@ MIGRATIONS: Final = (
     ("playlists", PLAYLISTS),
     ("guessed_artists", GUESSED_ARTISTS),
     ("musicbrainz_ids", MUSICBRAINZ_IDS),
+    ("roles", ROLES),
 )
 """Name and script of every migration, oldest first; a new index is created by all of them."""
 

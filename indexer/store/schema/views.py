@@ -121,14 +121,16 @@ WHERE tracks.place = 0
 GROUP BY catalog_albums.id;
 """  # noqa: S608 - our own names
 """Tracks of one album have the same release id, or none (`spelling.album_key`)."""
+_LINKS_BEFORE: Final = "track_artists"
+"""The table of the links to artists, up to the step `roles`."""
 _ARTISTS: Final = """
 CREATE VIEW artists AS
 SELECT
     catalog_artists.id, catalog_artists.name,
-    count(DISTINCT track_artists.track_id) AS tracks,
+    count(DISTINCT {links}.track_id) AS tracks,
     count(DISTINCT tracks.album_id) AS albums{more}
-FROM catalog_artists JOIN track_artists ON track_artists.artist_id = catalog_artists.id
-    JOIN tracks ON tracks.id = track_artists.track_id
+FROM catalog_artists JOIN {links} ON {links}.artist_id = catalog_artists.id
+    JOIN tracks ON tracks.id = {links}.track_id
 GROUP BY catalog_artists.id;
 """
 _GONE: Final = f"""
@@ -165,6 +167,7 @@ OTHER_VIEWS: Final = {
     "missing": ("id", "root", "path", "title", "artist", "album", "missing_at"),
     "playlists": ("id", "root", "path", "name"),
     "playlist_items": ("playlist_id", "position", "path", "track_id"),
+    "track_artists": ("track_id", "role", "position", "artist_id", "spelling"),
     TAGS_VIEW: ("track_id", "name", "position", "value"),
 }  # fmt: skip
 """The columns of the public views beside `library` and `recent`, which has the same."""
@@ -189,7 +192,7 @@ CREATE INDEX tracks_missing ON tracks (missing_at) WHERE place = 1;
     + _LIBRARY.format(more="")
     + _RECENT
     + _ALBUMS.format(more="")
-    + _ARTISTS.format(more="")
+    + _ARTISTS.format(links=_LINKS_BEFORE, more="")
     + _GONE
 )
 """For views that other programs read. `migrate` fills `roots.path_is_text`."""
@@ -344,7 +347,7 @@ DROP VIEW library;
     + _ARTWORK
     + _LIBRARY.format(more=_HAS_LYRICS + _HAS_COVER)
     + _ALBUMS.format(more=_artwork_of("album"))
-    + _ARTISTS.format(more=_artwork_of("artist"))
+    + _ARTISTS.format(links=_LINKS_BEFORE, more=_artwork_of("artist"))
 )
 """For artwork in the views: the same, and what they say of it."""
 
@@ -396,6 +399,9 @@ LYRICS_VIEWS: Final = "\nDROP VIEW library;\n" + _LIBRARY.format(
     more=f",\n    {HAS_LYRICS} AS has_lyrics" + _HAS_COVER + _SHORT + _ESSENCE
 )
 """For lyrics in files: the view `library` with them."""
+
+ROLES_VIEW: Final = _ARTISTS.format(links="catalog_track_artists", more=_artwork_of("artist"))
+"""For roles that are numbers (schema/roles.py): the view `artists` with the table that has them."""
 
 MUSICBRAINZ_IDS: Final = (
     """

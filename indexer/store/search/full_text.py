@@ -55,12 +55,12 @@ ORDER BY asked.key
 """
 _BY_ARTISTS_THAT_BEGIN: Final = """
 SELECT DISTINCT catalog_artists.id, catalog_artists.name
-FROM track_search JOIN track_artists ON track_artists.track_id = track_search.rowid
-    JOIN catalog_artists ON catalog_artists.id = track_artists.artist_id
+FROM track_search JOIN catalog_track_artists AS link ON link.track_id = track_search.rowid
+    JOIN catalog_artists ON catalog_artists.id = link.artist_id
 WHERE track_search MATCH ? ORDER BY length(catalog_artists.name), catalog_artists.id LIMIT ?
 """
 _OF_ARTISTS: Final = """
-tracks.id IN (SELECT track_id FROM track_artists
+tracks.id IN (SELECT track_id FROM catalog_track_artists
     WHERE artist_id IN (SELECT value FROM json_each(?)))
 """
 _ARTISTS: Final = ("artist", "albumartist")

@@ -87,8 +87,8 @@ _ALBUM_ORDERS: Final = {
 
 _ARTISTS: Final = """
 SELECT catalog_artists.name AS artist, count(DISTINCT tracks.id) AS found, catalog_artists.id
-FROM tracks JOIN track_artists ON track_artists.track_id = tracks.id
-    JOIN catalog_artists ON catalog_artists.id = track_artists.artist_id
+FROM tracks JOIN catalog_track_artists AS link ON link.track_id = tracks.id
+    JOIN catalog_artists ON catalog_artists.id = link.artist_id
 WHERE tracks.place = 0
 """
 _END_ARTISTS: Final = "GROUP BY catalog_artists.id"

@@ -7,6 +7,7 @@ from typing import Final
 
 from indexer import paths
 from indexer.artwork.model import AlbumTrack
+from indexer.store.schema.roles import Role
 from indexer.store.schema.views import TOLD_PATH
 from indexer.store.statements import Connection, Row, select, select_value
 from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW, pages
@@ -14,15 +15,17 @@ from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW, pages
 _FIRST: Final = 4
 """Rows of the first page: most questions are answered by the first other album."""
 _COLUMNS: Final = "id, root_id, path, disc, track, has_picture, album_id"
-_OF_ALBUM: Final = f"SELECT {_COLUMNS} FROM tracks WHERE album_id = ? ORDER BY id"  # noqa: S608 - our own names
-_OF_ARTIST: Final = """
-SELECT DISTINCT tracks.id, root_id, path, disc, track, has_picture, album_id
-FROM track_artists AS link JOIN tracks ON tracks.id = link.track_id
-WHERE link.artist_id = ?1 AND tracks.place = 0 AND (link.role = 'albumartist' OR NOT EXISTS (
-    SELECT 1 FROM track_artists WHERE track_id = tracks.id AND role = 'albumartist'))
-ORDER BY tracks.id
-"""
+_BY_ALBUM_ARTIST: Final = f"""(link.role = {Role.ALBUMARTIST:d} OR NOT EXISTS (
+    SELECT 1 FROM catalog_track_artists AS other
+    WHERE other.track_id = link.track_id AND other.role = {Role.ALBUMARTIST:d}))"""  # noqa: S608 - our own names
 """Of a track without an album artist, its artists count."""
+_OF_ALBUM: Final = f"SELECT {_COLUMNS} FROM tracks WHERE album_id = ? ORDER BY id"  # noqa: S608 - our own names
+_OF_ARTIST: Final = f"""
+SELECT DISTINCT tracks.id, root_id, path, disc, track, has_picture, album_id
+FROM catalog_track_artists AS link JOIN tracks ON tracks.id = link.track_id
+WHERE link.artist_id = ?1 AND tracks.place = 0 AND {_BY_ALBUM_ARTIST}
+ORDER BY tracks.id
+"""  # noqa: S608 - our own names
 _TEXTS: Final = f"""
 SELECT {_COLUMNS} FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0 AND place = 0
 ORDER BY {TOLD_PATH} LIMIT ?4
@@ -31,16 +34,15 @@ _BYTES: Final = f"""
 SELECT {_COLUMNS} FROM tracks WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0 AND place = 0
 ORDER BY {TOLD_PATH} LIMIT ?4
 """  # noqa: S608 - our own names
-_ALBUM_ARTISTS: Final = """
-SELECT DISTINCT artist_id FROM track_artists AS link WHERE track_id = ?1 AND (
-    role = 'albumartist' OR NOT EXISTS (
-        SELECT 1 FROM track_artists WHERE track_id = ?1 AND role = 'albumartist'))
-"""
+_ALBUM_ARTISTS: Final = f"""
+SELECT DISTINCT artist_id FROM catalog_track_artists AS link
+WHERE track_id = ?1 AND {_BY_ALBUM_ARTIST}
+"""  # noqa: S608 - our own names
 _ARTISTS_BELOW: Final = tuple(
     f"""
 SELECT DISTINCT catalog_artists.id, catalog_artists.name
-FROM tracks CROSS JOIN track_artists ON track_artists.track_id = tracks.id
-    CROSS JOIN catalog_artists ON catalog_artists.id = track_artists.artist_id
+FROM tracks CROSS JOIN catalog_track_artists AS link ON link.track_id = tracks.id
+    CROSS JOIN catalog_artists ON catalog_artists.id = link.artist_id
 WHERE root_id = ?1 AND {span} AND gone = 0 AND place = 0
 """  # noqa: S608 - our own names
     for span in (TEXTS_BELOW, BYTES_BELOW)
@@ -56,9 +58,8 @@ _NOT_OF_ARTIST: Final = tuple(
     f"""
 SELECT 1 FROM tracks
 WHERE root_id = ?1 AND {span} AND gone = 0 AND place = 0 AND NOT EXISTS (
-    SELECT 1 FROM track_artists AS link WHERE track_id = tracks.id AND artist_id = ?4 AND (
-        role = 'albumartist' OR NOT EXISTS (
-            SELECT 1 FROM track_artists WHERE track_id = tracks.id AND role = 'albumartist')))
+    SELECT 1 FROM catalog_track_artists AS link
+    WHERE track_id = tracks.id AND artist_id = ?4 AND {_BY_ALBUM_ARTIST})
 LIMIT 1
 """  # noqa: S608 - our own names
     for span in (TEXTS_BELOW, BYTES_BELOW)

@@ -158,7 +158,13 @@ def test_a_repair_joins_the_same_spellings(library: Library, plant: Plant) -> No
         for n, (album, artist) in enumerate(tags)
     })  # fmt: skip
     library.scan()
-    tables = ("catalog_albums", "catalog_artists", "genres", "track_artists", "track_genres")
+    tables = (
+        "catalog_albums",
+        "catalog_artists",
+        "genres",
+        "catalog_track_artists",
+        "track_genres",
+    )
     before = [ask(library, f"SELECT * FROM {table}") for table in tables]
     assert [len(rows) for rows in before[:3]] == [1, 1, 2]
     with (

@@ -7,6 +7,7 @@ from indexer.store import catalog, tracks
 from indexer.store import names as names_of_kind
 from indexer.store.catalog import Catalog
 from indexer.store.connection import Connection, select
+from indexer.store.schema.roles import Role
 from tests.trees import known
 
 
@@ -37,15 +38,15 @@ def test_names_are_kept_once_and_apart_in_their_order(
     names.link(two, ["Björk"], [], ["Noise"])
     assert in_table(connection, "catalog_artists") == ["Jónsi", "Björk"]
     assert in_table(connection, "genres") == ["Pop", "Noise"]
-    assert catalog.names_of(connection, one, "artist") == ["Jónsi", "Björk"]
-    assert catalog.names_of(connection, one, "albumartist") == ["Björk"]
+    assert catalog.names_of(connection, one, Role.ARTIST) == ["Jónsi", "Björk"]
+    assert catalog.names_of(connection, one, Role.ALBUMARTIST) == ["Björk"]
     assert catalog.genres_of(connection, two) == ["Noise"]
 
 
 def test_a_name_twice_on_one_track_is_linked_twice(connection: Connection, names: Catalog) -> None:
     one = a_track(connection, b"1.mp3")
     names.link(one, ["Björk", "Björk"], ["Björk"], ["Pop", "Pop"])
-    assert catalog.names_of(connection, one, "artist") == ["Björk", "Björk"]
+    assert catalog.names_of(connection, one, Role.ARTIST) == ["Björk", "Björk"]
     names.unlink(one)
     names.end_orphans()
     assert in_table(connection, "catalog_artists") == in_table(connection, "genres") == []
@@ -101,7 +102,7 @@ def test_ids_of_a_transaction_that_was_rolled_back_are_forgotten(
     connection.execute("ROLLBACK")
     names.forget()
     names.link(one, ["Jónsi", "Björk"], [], ["Pop"])
-    assert catalog.names_of(connection, one, "artist") == ["Jónsi", "Björk"]
+    assert catalog.names_of(connection, one, Role.ARTIST) == ["Jónsi", "Björk"]
 
 
 def test_an_album_has_one_row_and_is_created_with_the_name_of_its_first_track(

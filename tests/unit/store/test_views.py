@@ -81,6 +81,28 @@ def test_a_question_of_a_program_is_answered_through_an_index(
     assert [line for line in told if QUESTIONS[condition] in line], told
 
 
+LINKS = {
+    "artist_id = 3": "catalog_track_artists_artist (artist_id=?)",
+    "artist_id = 3 AND role = 'artist'": "catalog_track_artists_artist (artist_id=?)",
+    "track_id = 7": "PRIMARY KEY (track_id=?)",
+    "track_id = 7 AND role = 'albumartist'": "PRIMARY KEY (track_id=?)",
+    "track_id = 7 AND role = 'artist' ORDER BY position": "PRIMARY KEY (track_id=?)",
+    "track_id IN (7, 8, 9)": "PRIMARY KEY (track_id=?)",
+}
+"""A condition on the view `track_artists`, and the search of the links that answers it."""
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["as made", "analyzed"])
+@pytest.mark.parametrize("library", ["sqlite3", "apsw"])
+@pytest.mark.parametrize("condition", LINKS)
+def test_links_to_artists_are_found_through_an_index(
+    condition: str, library: str, analyzed: bool
+) -> None:
+    told = plans(library, f"SELECT * FROM track_artists WHERE {condition}", analyzed=analyzed)
+    assert not [line for line in told if line.startswith("SCAN")], told
+    assert [line for line in told if LINKS[condition] in line], told
+
+
 @pytest.mark.parametrize("library", ["sqlite3", "apsw"])
 def test_what_is_recent_is_read_in_its_order_and_one_album_by_its_tracks(library: str) -> None:
     told = plans(library, "SELECT * FROM recent LIMIT 10", analyzed=False)
