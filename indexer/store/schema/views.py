@@ -25,6 +25,11 @@ ADDED_AT: Final = _ISO.format(at="added_at")
 MOMENT: Final = _ISO.format(at="?")
 """A parameter in Unix milliseconds, to be compared with it."""
 
+WHOLE_SECONDS: Final = "CAST(duration AS INTEGER)"
+WHOLE_BITRATE: Final = "CAST(bitrate AS INTEGER)"
+"""A duration as a player shows it, and a bitrate as it is: `tracks_lengths` is in this order. Both
+are expressions, so that it only serves questions that have them (store/search/lengths.py)."""
+
 _MTIME: Final = """CASE WHEN tracks.mtime_ns > 9223372035781034018 THEN 9223372036854775807
         WHEN tracks.mtime_ns < -9223372035781034019 THEN -9223372036854775808
         ELSE tracks.mtime_ns END"""
@@ -419,6 +424,9 @@ CREATE INDEX IF NOT EXISTS tracks_year ON tracks (year) WHERE place = 0 AND year
 """,
     "tracks_mb_trackid": """
 CREATE INDEX IF NOT EXISTS tracks_mb_trackid ON tracks (mb_trackid) WHERE mb_trackid IS NOT NULL
+""",
+    "tracks_lengths": f"""
+CREATE INDEX IF NOT EXISTS tracks_lengths ON tracks ({WHOLE_SECONDS}, {WHOLE_BITRATE})
 """,
     "tracks_essence": """
 CREATE INDEX IF NOT EXISTS tracks_essence ON tracks (essence) WHERE essence IS NOT NULL

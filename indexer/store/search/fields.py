@@ -18,6 +18,7 @@ from indexer.store.schema import musicbrainz_ids
 from indexer.store.schema.views import ADDED_AT, HAS_LYRICS, MOMENT
 from indexer.store.search.folding import fold
 from indexer.store.search.index_rows import FIELDS
+from indexer.store.search.lengths import Span, span_of
 from indexer.store.search.spellings import other_spellings
 from indexer.tag_names import NAMES as FURTHER
 
@@ -35,6 +36,8 @@ class Fact(Struct, frozen=True):
     of_row: str | None = None
     """The same SQL where it is asked of one row after the other, until a few are found; it takes
     the last parameter alone. None: `sql` is quick enough for that."""
+    span: Span | None = None
+    """Where an index of durations and bitrates has the rows, or a few more."""
 
 
 class Numbers(NamedTuple):
@@ -226,26 +229,33 @@ def _years_in(value: str) -> tuple[float, float] | None:
 
 
 def _numbers(name: str, value: str, *, negated: bool) -> Fact:
-    column, _, _ = _NUMBERS[name]
+    column = _NUMBERS[name].column
+    if compared := _compared(name, value):
+        span = span_of(name, *compared)
+        return Fact(f"{column} {compared[0]}", compared[1], negated, span=span)
+    exactly = "= ?", (_number(name, value.lower(), value),)
+    span = span_of(name, *exactly)
+    if name == "duration" and span is not None:  # of what a player shows: whole seconds
+        return Fact(span.sql, span.values, negated, span=span)
+    return Fact(f"{column} {exactly[0]}", exactly[1], negated, span=span)
+
+
+def _compared(name: str, value: str) -> tuple[str, tuple[float, ...]] | None:
+    """What follows the column in SQL for a comparison or a range, and the parameters; else None."""
     text = value.lower()
     if name == "year" and (decade := re.fullmatch(_DECADE, text)):
         century = decade[1] or ("19" if int(decade[2]) >= 3 else "20")
         first = int(f"{century}{decade[2]}0")
-        return Fact(f"{column} BETWEEN ? AND ?", (first, first + 9), negated)
+        return "BETWEEN ? AND ?", (first, first + 9)
     if compared := re.fullmatch(_COMPARED, text):
-        sql = f"{column} {compared[1]} ?"
-        return Fact(sql, (_number(name, compared[2], value),), negated)
+        return f"{compared[1]} ?", (_number(name, compared[2], value),)
     if span := re.fullmatch(_RANGE, text):
         if not (span[1] or span[2]):
             raise _not_a(name, value)
         low = _number(name, span[1], value) if span[1] else -1
         high = _number(name, span[2], value) if span[2] else _NO_END
-        sql = f"{column} BETWEEN ? AND ?"
-        return Fact(sql, (min(low, high), max(low, high)), negated)
-    exact = _number(name, text, value)
-    if name == "duration":  # of what a player shows: whole seconds
-        return Fact(f"CAST({column} AS INTEGER) = ?", (int(exact),), negated)
-    return Fact(f"{column} = ?", (exact,), negated)
+        return "BETWEEN ? AND ?", (min(low, high), max(low, high))
+    return None
 
 
 def _number(name: str, text: str, value: str) -> float:

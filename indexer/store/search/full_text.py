@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from indexer.store.search import lengths
 from indexer.store.search.index_rows import row_of, texts_of
 from indexer.store.search.query import EXACT, Likeness, Question, Term, Words
 from indexer.store.statements import Connection, select
@@ -25,6 +26,7 @@ _BEST_FIRST: Final = """
 ORDER BY bm25(track_search, 10, 8, 4, 6, 2, 0.5, 0.2, 0.3, 0.3), rowid
 """
 """Weights of the columns, as in `FIELDS`: the last four only fill up what the others found."""
+_AMONG: Final = "tracks.id IN (SELECT value FROM json_each(?))"
 _WITH_WORDS: Final = """
 tracks.id IN (SELECT rowid FROM track_search WHERE track_search MATCH ?)
 """
@@ -84,12 +86,15 @@ class Condition(NamedTuple):
     values: tuple[object, ...]
 
 
-def conditions(question: Question) -> list[Condition]:
+def conditions(connection: Connection, question: Question) -> list[Condition]:
     asked = facts_of(question)
     if question.wanted:
         asked.append(Condition(_WITH_WORDS, (_sought(question, question.wanted).every,)))
-    elif question.unwanted:
+        return asked
+    if question.unwanted:
         asked.append(Condition(_WITHOUT_WORDS, (_any_of(question.unwanted),)))
+    if question.spans and (few := lengths.few(connection, question.spans, COUNTED)) is not None:
+        asked.append(Condition(_AMONG, (msgspec.json.encode(few).decode(),)))
     return asked
 
 
@@ -112,7 +117,7 @@ def count(connection: Connection, question: Question) -> int:
         facts = facts_of(question)
         everywhere = _sought(question, question.wanted)
         return len(_matching(connection, everywhere.every, facts, "", COUNTED + 1))
-    asked = conditions(question)
+    asked = conditions(connection, question)
     statement = " AND ".join((_ALL_IN_VIEW, *(one.sql for one in asked)))
     values = [value for one in asked for value in one.values]
     rows = select(connection, f"{statement} LIMIT ?", (*values, COUNTED + 1))

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from indexer.store.search.fields import Fact, column_asked, decade_of, fact_of, years_of
 from indexer.store.search.folding import AND, fold, is_lost_between_words, stands_alone
 from indexer.store.search.index_rows import FIELDS
+from indexer.store.search.lengths import Span
 from indexer.store.search.spellings import other_spellings, searchable
 
 _TERM: Final = re.compile(
@@ -81,6 +82,12 @@ class Question(Struct, frozen=True):
         """The further tags that a track must have."""
         named = (group[0] for group in self.facts if len(group) == 1 and not group[0].negated)
         return tuple(term.tag for term in named if isinstance(term, Fact) and term.tag)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Where an index of durations and bitrates has all tracks that are found."""
+        needed = (group[0] for group in self.facts if len(group) == 1 and not group[0].negated)
+        return tuple(term.span for term in needed if isinstance(term, Fact) and term.span)
 
     @property
     def facts(self) -> tuple[Group, ...]:

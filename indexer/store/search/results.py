@@ -188,7 +188,7 @@ def _ask(
 ) -> Iterator[Row]:
     """Run a statement (head, tail) with the conditions of the question between its parts."""
     prepare(connection, question)
-    asked = full_text.conditions(question)
+    asked = full_text.conditions(connection, question)
     begin, *end = statement
     parts = (
         begin,

@@ -39,7 +39,7 @@ indexer.store.search.index_rows indexer.store.search.spellings indexer.store.tag
 ROWS = f"{WORDS} indexer.store.view_rows"
 SEARCH = f"""{ROWS}
 indexer.cli.search indexer.store.search.fields indexer.store.search.full_text
-indexer.store.search.query indexer.store.search.query indexer.store.search.results
+indexer.store.search.lengths indexer.store.search.query indexer.store.search.results
 indexer.tag_names
 """
 TRACKS = f"""{WORDS}

@@ -16,6 +16,8 @@ from indexer.settings import Settings
 from indexer.store import damaged, schema
 from indexer.store.connection import open_index
 from indexer.store.schema import views
+from indexer.store.search import lengths
+from indexer.store.search.query import parse
 from tests.rows import MadeUp
 from tests.trees import Plant, ask, song
 
@@ -79,6 +81,46 @@ def test_a_question_of_a_program_is_answered_through_an_index(
     told = plans(library, f"SELECT * FROM library WHERE {condition}", analyzed=analyzed)
     assert not [line for line in told if line.startswith("SCAN tracks")], told
     assert [line for line in told if QUESTIONS[condition] in line], told
+
+
+SPANS = {
+    ("duration:>40m",): ["SEARCH tracks USING COVERING INDEX tracks_lengths (<expr>>?)"],
+    ("duration:2:00",): ["SEARCH tracks USING COVERING INDEX tracks_lengths (<expr>=?)"],
+    ("duration:1m-2m", "bitrate:<192k"):
+        ["SEARCH tracks USING COVERING INDEX tracks_lengths (<expr>>? AND <expr><?)"],
+    ("bitrate:<192k",): [
+        "SCAN tracks USING COVERING INDEX tracks_lengths",
+        "SEARCH tracks USING COVERING INDEX tracks_lengths (ANY(<expr>) AND <expr><?)",
+    ],
+}  # fmt: skip
+"""Terms of a search, and the ways in which the tracks may be found that may be meant."""
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["as made", "analyzed"])
+@pytest.mark.parametrize("typed", SPANS)
+def test_durations_and_bitrates_are_looked_up_in_an_index_of_both(
+    typed: tuple[str, ...], analyzed: bool
+) -> None:
+    """By this program only, so with its own copy of SQLite."""
+    spans = parse(" ".join(typed)).spans
+    assert len(spans) == len(typed)
+    question = lengths.MATCHING.format(asked=" AND ".join(span.sql for span in spans))
+    told = plans("apsw", question.replace("?", "7"), analyzed=analyzed)
+    (step,) = told
+    assert step in SPANS[typed]
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["as made", "analyzed"])
+@pytest.mark.parametrize("library", ["sqlite3", "apsw"])
+@pytest.mark.parametrize(
+    "condition", ["duration > 60", "duration = 60", "bitrate < 192000", "has_picture = 1"]
+)
+def test_programs_that_ask_for_many_do_not_read_them_in_the_order_of_durations(
+    condition: str, library: str, analyzed: bool
+) -> None:
+    """Each would be at another place of the file."""
+    told = plans(library, f"SELECT * FROM library WHERE {condition}", analyzed=analyzed)
+    assert not [line for line in told if "tracks_lengths" in line], told
 
 
 LINKS = {

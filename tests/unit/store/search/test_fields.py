@@ -9,7 +9,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from indexer.errors import UsageError
+from indexer.store.schema.views import WHOLE_BITRATE, WHOLE_SECONDS
 from indexer.store.search.fields import NAMES, Fact, decade_of, fact_of, years_of
+from indexer.store.search.lengths import Span
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=timezone(timedelta(hours=1)))
 NO_END = 2**62
@@ -50,7 +52,7 @@ def test_years_are_a_range_or_a_decade(typed: str, first: int, last: int) -> Non
         ("duration", ">10m", "tracks.duration > ?", 600),
         ("duration", "<3:30", "tracks.duration < ?", 210),
         ("duration", "<=1:02:03", "tracks.duration <= ?", 3723),
-        ("duration", "90", "CAST(tracks.duration AS INTEGER) = ?", 90),
+        ("duration", "90", f"{WHOLE_SECONDS} = ?", 90),
         ("bitrate", "<192k", "tracks.bitrate < ?", 192_000),
         ("sample_rate", ">44.1k", "tracks.sample_rate > ?", 44_100),
         ("size", ">1.5GB", "tracks.size > ?", 1_500_000_000),
@@ -60,7 +62,35 @@ def test_years_are_a_range_or_a_decade(typed: str, first: int, last: int) -> Non
 def test_a_number_may_be_compared_and_have_a_unit(
     name: str, value: str, sql: str, number: float
 ) -> None:
-    assert fact(name, value) == Fact(sql, (number,))
+    told = fact(name, value)
+    assert told == Fact(sql, (number,), span=told.span)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sql", "numbers"),
+    [
+        ("duration", ">2.5", ">= ?", (2,)),
+        ("duration", ">=2.5", ">= ?", (2,)),
+        ("duration", "<2.5", "<= ?", (2,)),
+        ("duration", "<=3:30", "<= ?", (210,)),
+        ("duration", "=2.5", "= ?", (2,)),
+        ("duration", "2.5", "= ?", (2,)),
+        ("duration", "90.5..2.5", "BETWEEN ? AND ?", (2, 90)),
+        ("duration", "10m-", "BETWEEN ? AND ?", (600, NO_END)),
+    ],
+)
+def test_durations_are_found_by_whole_seconds_of_which_none_is_left_out(
+    name: str, value: str, sql: str, numbers: tuple[int, ...]
+) -> None:
+    assert fact(name, value).span == Span(f"{WHOLE_SECONDS} {sql}", numbers)
+
+
+def test_only_durations_and_bitrates_are_in_an_index_of_both() -> None:
+    assert fact("bitrate", "128k-192k").span == Span(
+        f"{WHOLE_BITRATE} BETWEEN ? AND ?", (128_000, 192_000)
+    )
+    for name, value in (("year", "1997"), ("size", ">1k"), ("has", "duration"), ("codec", "mp3")):
+        assert fact(name, value).span is None
 
 
 @pytest.mark.parametrize(
