@@ -91,7 +91,7 @@ with 100 000 rows: 6 % of the time in which a seed writes, and most of that of a
 _GONE_LIKE: Final = _KNOWN + "WHERE gone <> 0 AND size = ? AND mtime_ns BETWEEN ? AND ? LIMIT ?"
 _ADDED_SINCE: Final = f"{_KNOWN} WHERE place = 0 AND {ADDED_AT} >= {MOMENT} AND +size = ? LIMIT ?"
 _BY_ID: Final = _KNOWN + "WHERE id = ?"
-_UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
+UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
 _COLUMNS_OF: Final = f"SELECT {SHOWN_COLUMNS} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
 _ANY: Final = "SELECT 1 FROM tracks LIMIT 1"
 _HOLDS: Final = f"""
@@ -362,7 +362,7 @@ def by_id(connection: Connection, track_id: int) -> IndexedFile | None:
 
 def unannounced(connection: Connection) -> list[IndexedFile]:
     """Rows that lost their path to a moved file, without an entry in `changes` yet."""
-    return [known_of(row) for row in select(connection, _UNTOLD)]
+    return [known_of(row) for row in select(connection, UNTOLD)]
 
 
 def columns_of(connection: Connection, track_id: int) -> Columns:

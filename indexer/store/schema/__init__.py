@@ -21,7 +21,7 @@ from indexer.store.schema.views import (
     PUBLIC_VIEWS,
 )
 
-SCHEMA_VERSION: Final = 21
+SCHEMA_VERSION: Final = 22
 """The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
@@ -365,6 +365,12 @@ WHERE guessed & 4 AND artist = (SELECT name FROM roots WHERE roots.id = tracks.r
 """
 """For albums directly in a root."""
 
+MISSING_ROWS: Final = """
+-- `tracks_missing` finds the same rows: those with place = 1 whose missing_at is NULL.
+DROP INDEX tracks_untold;
+"""
+"""For new rows, each of which was compared with what the index holds."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
@@ -387,6 +393,7 @@ MIGRATIONS: Final = (
     ("guessed_artists", GUESSED_ARTISTS),
     ("musicbrainz_ids", MUSICBRAINZ_IDS),
     ("roles", ROLES),
+    ("missing_rows", MISSING_ROWS),
 )
 """Name and script of every migration, oldest first; a new index is created by all of them."""
 

@@ -13,7 +13,7 @@ import pytest
 from indexer.library import Library
 from indexer.model import Track
 from indexer.settings import Settings
-from indexer.store import damaged, schema
+from indexer.store import damaged, schema, tracks
 from indexer.store.connection import open_index
 from indexer.store.schema import views
 from indexer.store.search import lengths
@@ -156,6 +156,15 @@ def test_what_is_recent_is_read_in_its_order_and_one_album_by_its_tracks(library
         assert not [line for line in told if line.startswith("SCAN track")], told
     told = plans(library, "SELECT * FROM missing", analyzed=False)
     assert [line for line in told if "tracks_missing" in line], told
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["as made", "analyzed"])
+@pytest.mark.parametrize("library", ["sqlite3", "apsw"])
+def test_rows_that_left_and_were_not_told_are_found_among_the_missing(
+    library: str, analyzed: bool
+) -> None:
+    (step,) = plans(library, tracks.UNTOLD, analyzed=analyzed)
+    assert step == "SEARCH tracks USING INDEX tracks_missing (missing_at=?)"
 
 
 def test_tracks_have_their_album_their_file_and_numbers(
