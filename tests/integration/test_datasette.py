@@ -21,7 +21,7 @@ from tests.programs import AT_MOST_S, CHECKOUT, ENVIRONMENT, run
 METADATA = CHECKOUT / "deploy" / "datasette.yaml"
 SHOWN = {
     "library", "recent", "albums", "artists", "artwork", "missing", "duplicates", "track_tags",
-    "changes", "playlists", "playlist_items",
+    "changes", "playlists", "playlist_items", "track_artists",
 }  # fmt: skip
 TOLD = yaml.safe_load(METADATA.read_text())["databases"]["library"]
 
