@@ -40,7 +40,12 @@ from indexer.settings import Settings
 from indexer.stages.missing import empty_root
 from indexer.stages.rows import Rows, rename_root
 from indexer.store import problems, roots, tracks, upkeep
-from indexer.store.connection import Connection, open_index, write_transaction
+from indexer.store.connection import (
+    Connection,
+    IndexConnection,
+    open_index,
+    write_transaction,
+)
 from indexer.store.creation import prepare_folder
 from indexer.store.roots import RootRow
 from indexer.store.sidecars import artwork, lyrics, pictures, playlists
@@ -284,7 +289,7 @@ class Library(Lookup):
                     return scrubber.run(paths)
             check_is_kept(self._database)
 
-    def _writing(self) -> Connection:
+    def _writing(self) -> IndexConnection:
         settings = self._settings
         return open_index(
             self._database,

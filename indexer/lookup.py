@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from indexer.closable import Closable
 from indexer.results import report
-from indexer.runs.lock import check_is_kept, is_log_lost, is_replaced, lock_info, log_inodes
+from indexer.runs.lock import check_is_kept, is_replaced, lock_info
 from indexer.store import changes
 from indexer.store.changes import EVERYTHING, Choice
-from indexer.store.connection import Connection, check_exists, open_index
+from indexer.store.connection import IndexConnection, check_exists, open_index
 from indexer.store.sqlite_errors import explained
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Lookup(Closable):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = settings.db
-        self._reader: Connection | None = None
-        self._opened = (0, (0, 0))
-        """The inodes of what it has open: the database, and SQLite's files beside it."""
+        self._reader: IndexConnection | None = None
+        self._inode = 0
+        """Of the database that it has open."""
         self._contradictions: list[str] | None = None
         self._vocabulary: tuple[object, Vocabulary] | None = None
 
@@ -76,7 +76,7 @@ class Lookup(Closable):
         return self._database
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> IndexConnection:
         """The connection for reading, opened when it is first used."""
         return self._reading()
 
@@ -416,14 +416,14 @@ class Lookup(Closable):
         with explained(self._database):
             return {root.name: root.path for root in roots.watched(self._reading())}
 
-    def _reading(self) -> Connection:
+    def _reading(self) -> IndexConnection:
         """The connection, opened anew where it would never see again what others write."""
         self._close_if_lost()
         if self._reader is None:
             self._reader = open_index(
                 self._database, write=False, busy_timeout_s=self._settings.busy_timeout
             )
-            self._opened = (os.stat(self._database).st_ino, log_inodes(self._database))
+            self._inode = os.stat(self._database).st_ino
         return self._reader
 
     def _close_if_lost(self) -> None:
@@ -433,10 +433,7 @@ class Lookup(Closable):
         """
         if self._reader is None:
             return
-        inode, known = self._opened
-        if is_log_lost(self._database, known) or is_replaced(self._database, inode):
+        if self._reader.has_lost_log or is_replaced(self._database, self._inode):
             check_is_kept(self._database)  # a daemon writes first what it alone has
             self._reader.close()
             self._reader = self._vocabulary = None
-        elif not all(known):  # the first reading makes these files
-            self._opened = (inode, log_inodes(self._database))

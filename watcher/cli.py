@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from indexer.runs.lock import DispatchLock
     from indexer.settings import Settings
-    from indexer.store.connection import Connection
+    from indexer.store.connection import Connection, IndexConnection
     from watcher.loop import Loop
     from watcher.reload import Reload
     from watcher.work.local_work import Progress
@@ -254,7 +254,7 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
 
 
 def _run_daemons(
-    connection: Connection,
+    connection: IndexConnection,
     lock: DispatchLock,
     reload: Reload,
     requests: _Requests,

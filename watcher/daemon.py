@@ -17,7 +17,7 @@ from indexer.ignore.path_filter import PathFilter
 from indexer.runs.lock import DispatchLock, ReloadInfo
 from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
-from indexer.store.connection import Connection
+from indexer.store.connection import IndexConnection
 from watcher.database_file import DatabaseFile
 from watcher.database_trouble import DatabaseTrouble, Repairs
 from watcher.debounce.debouncer import Debouncer
@@ -47,7 +47,7 @@ class Daemon(Loop):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: IndexConnection,
         lock: DispatchLock,
         settings: Settings,
         path_filter: PathFilter,

@@ -9,9 +9,9 @@ from typing import Final
 
 from indexer import errors
 from indexer.process import give_back
-from indexer.runs.lock import is_log_lost, log_inodes, what_became
+from indexer.runs.lock import what_became
 from indexer.settings import Settings
-from indexer.store.connection import Connection, empty_log, token_of
+from indexer.store.connection import IndexConnection, empty_log, token_of
 
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
@@ -26,7 +26,7 @@ class DatabaseFile:
     """
 
     def __init__(
-        self, connection: Connection, settings: Settings, stop: Callable[[], bool]
+        self, connection: IndexConnection, settings: Settings, stop: Callable[[], bool]
     ) -> None:
         self.log_is_held = False
         """Whether a long read of another program keeps the WAL from shrinking."""
@@ -35,7 +35,7 @@ class DatabaseFile:
         self._settings = settings
         self._stop = stop
         self._token = token_of(connection)
-        self.log_inodes = log_inodes(settings.db)
+        self.log_inodes = connection.log.inodes
         self._waits_until = 0.0
         connection.set_busy_handler(self._goes_on_waiting)
 
@@ -56,7 +56,7 @@ class DatabaseFile:
     @property
     def log_is_lost(self) -> bool:
         """Whether SQLite's files beside the database were deleted, or replaced."""
-        return is_log_lost(self._settings.db, self.log_inodes)
+        return self._connection.has_lost_log
 
     def check_database(self) -> None:
         """The same, also where another index was written into the file.

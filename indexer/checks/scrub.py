@@ -29,12 +29,12 @@ from indexer.places import locate
 from indexer.results import report
 from indexer.roots.automounts import touch_mounted
 from indexer.roots.open_roots import OpenRoots, open_roots
-from indexer.runs.lock import is_log_lost, log_inodes
 from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
 from indexer.store import damaged, roots, scrubs, tracks
-from indexer.store.connection import Connection, leave_log, write_transaction
+from indexer.store.connection import IndexConnection, leave_log, write_transaction
+from indexer.store.open_log import log_inodes
 from indexer.store.roots import RootRow
 from indexer.store.scrubs import Scrub
 
@@ -112,13 +112,13 @@ def _day(at_ms: int) -> str:
 
 
 @contextmanager
-def leaving_new_log(connection: Connection, database: Path) -> Iterator[None]:
+def leaving_new_log(connection: IndexConnection, database: Path) -> Iterator[None]:
     """At the end, leave SQLite's files beside the index as they are where others made new ones.
 
     A connection whose own were deleted would delete these by their names when it is closed, with
     all that was committed in them.
     """
-    known = log_inodes(database)
+    known = connection.log.inodes
     try:
         yield
     finally:
@@ -132,7 +132,7 @@ class Scrubber:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: IndexConnection,
         settings: Settings,
         *,
         rate: int,
@@ -144,7 +144,7 @@ class Scrubber:
     ) -> None:
         """`releases_disks`: no disk is held while nothing is read; for a daemon."""
         self._settings = settings
-        self.use(connection)
+        self._connection = connection
         self._before_ms = _now_ms() - days * _DAY_MS
         self._pace = Pace(rate)
         self._listener = listener
@@ -158,10 +158,9 @@ class Scrubber:
         self._checked = self._bytes = self._skipped = 0
         self._damaged: list[report.ScrubDamage] = []
 
-    def use(self, connection: Connection) -> None:
+    def use(self, connection: IndexConnection) -> None:
         """Read and write the index with this connection."""
         self._connection = connection
-        self._log_inodes = log_inodes(self._settings.db)
 
     def run(self, places: Sequence[bytes]) -> report.ScrubReport:
         """Read what is due below these places; without places, everything.
@@ -257,7 +256,7 @@ class Scrubber:
         if found is None:
             self._skipped += 1
             return
-        if is_log_lost(self._settings.db, self._log_inodes):
+        if self._connection.has_lost_log:
             raise errors.LogLost(f"{self._settings.db}: its files -wal or -shm were deleted")
         with write_transaction(self._connection):
             now = tracks.by_id(self._connection, known.id)

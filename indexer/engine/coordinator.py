@@ -25,7 +25,7 @@ from indexer.settings import Settings
 from indexer.shares.hanging import is_share
 from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import (
-    Connection,
+    IndexConnection,
     check_not_emptied,
     open_index,
     write_transaction,
@@ -45,7 +45,7 @@ class RunCoordinator:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: IndexConnection,
         settings: Settings,
         path_filter: PathFilter,
         lock: DispatchLock | None,

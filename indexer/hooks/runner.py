@@ -19,13 +19,14 @@ from indexer.hooks import events, receivers
 from indexer.hooks.events import Batch
 from indexer.hooks.receivers import NotReceived
 from indexer.hooks.wakeup import Wakeup
-from indexer.runs.lock import is_log_lost, lock_info, log_inodes, opened_log
+from indexer.runs.lock import lock_info
 from indexer.settings import Settings
 from indexer.settings.hooks import Hook
 from indexer.store import hooks
 from indexer.store.beside import open_beside
 from indexer.store.connection import Connection, open_index, read_transaction, token_of
 from indexer.store.hooks import Cursor, HookRow
+from indexer.store.open_log import OpenLog
 from indexer.store.sqlite_errors import explained
 
 logger = logging.getLogger(__name__)
@@ -125,14 +126,14 @@ class HookThread(threading.Thread):
         self._stopping = threading.Event()
         self._inode: int | None = None
         """Of the file that is open."""
-        self._log_inodes = (0, 0)
-        """Those of SQLite's files beside it."""
+        self._log: OpenLog | None = None
+        """Of the connection that is open, or was the last one."""
         self.failure: Exception | None = None
 
     @property
     def has_lost_log(self) -> bool:
         """Whether SQLite's files beside the index are others than those that are open."""
-        return is_log_lost(self._settings.db, self._log_inodes)
+        return self._log is not None and self._log.is_lost
 
     def wake(self) -> None:
         """The index was written."""
@@ -155,14 +156,14 @@ class HookThread(threading.Thread):
     def _serve_file(self) -> None:
         """Serve the index until another file is in its place."""
         database = self._settings.db
-        self._inode, before = _inode(database), log_inodes(database)
+        self._inode = _inode(database)
         with explained(database):
             connection = open_index(
                 database, write=True, busy_timeout_s=self._settings.busy_timeout
             )
             try:
+                self._log = connection.log
                 self._begin(connection)
-                self._log_inodes = opened_log(database, before)
                 self._serve(connection)
             except DatabaseMissing:  # what is open is not there any more
                 if not self._is_replaced():

@@ -22,9 +22,8 @@ from indexer import errors
 from indexer.process import pid_here, pid_namespace
 from indexer.runs.throughput import Bucket, Totals
 from indexer.store.beside import check_is_file, open_beside
+from indexer.store.open_log import LogInodes, inode_of, is_log_lost
 
-_LOST_LOG: Final = (-1, -1)
-"""In place of inodes: those of no file."""
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
 """A process that only checks holds the lock for an instant; it is waited for. A guess."""
@@ -85,8 +84,8 @@ class LockInfo(Struct, frozen=True):
     """What it has done since it was started."""
     looked_at_ms: dict[str, int] = {}
     """Root name -> when all of it was last looked at (Unix milliseconds)."""
-    log_inodes: tuple[int, int] = (0, 0)
-    """As in `log_inodes`, of the files that a daemon has open."""
+    log_inodes: LogInodes = (0, 0)
+    """Of SQLite's files beside the database that a daemon has open."""
     pid_namespace: int = 0
     """To which `pid` belongs: another container has its own. 0: unknown."""
 
@@ -271,42 +270,9 @@ def _await_log(database: Path, pid: int) -> None:
     )
 
 
-def log_inodes(database: Path) -> tuple[int, int]:
-    """The inodes of SQLite's files beside a database, -wal and -shm; 0: there is none.
-
-    While a program has the database open, both stay as they are.
-    """
-    real = Path(os.path.realpath(database))
-    wal, shm = (_inode(real.with_name(real.name + suffix)) for suffix in ("-wal", "-shm"))
-    return wal, shm
-
-
-def _inode(path: Path) -> int:
-    try:
-        return os.stat(path).st_ino
-    except FileNotFoundError:
-        return 0
-
-
-def opened_log(database: Path, before: tuple[int, int]) -> tuple[int, int]:
-    """`log_inodes` for a connection that was opened and has read since they were `before`.
-
-    Where one was deleted or replaced meanwhile, nothing tells which of them the connection has
-    open: what is returned then counts as lost (`is_log_lost`).
-    """
-    now = log_inodes(database)
-    is_same = all(now) and all(old in {0, new} for old, new in zip(before, now, strict=True))
-    return now if is_same else _LOST_LOG
-
-
-def is_log_lost(database: Path, known: tuple[int, int]) -> bool:
-    """Whether one of the files that a program has open was deleted, or replaced."""
-    return all(known) and log_inodes(database) != known
-
-
 def is_replaced(database: Path, inode: int) -> bool:
     """Whether another file has the name of the one with this inode; not where none has."""
-    return _inode(database) not in {0, inode}
+    return inode_of(database) not in {0, inode}
 
 
 def what_became(database: Path, inode: int) -> str | None:

@@ -18,6 +18,7 @@ import apsw
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_sqlites
+from indexer.store.open_log import OpenLog
 from indexer.store.sqlite_errors import damaged, explained, not_ours
 from indexer.store.statements import (
     Connection,
@@ -38,6 +39,7 @@ from indexer.store.statements import (
 __all__ = (
     "BUSY_TIMEOUT_S",
     "Connection",
+    "IndexConnection",
     "Row",
     "check_exists",
     "check_not_emptied",
@@ -79,9 +81,27 @@ _HAS_TABLES: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)"
 _OWN_NAME: Final = "SELECT token FROM identity"
 
 
+class IndexConnection(Connection):
+    """A connection to an index, which knows the log that it has open. Made by `open_index`."""
+
+    log: OpenLog
+
+    @property
+    def has_lost_log(self) -> bool:
+        """Whether SQLite's files beside the index are others than those that are open."""
+        if not any(self.log.inodes):
+            self.note_log()
+        return self.log.is_lost
+
+    def note_log(self) -> None:
+        """Note the log, once it is open: a copy has none until it is first written to."""
+        if self.pragma("journal_mode") == "wal":
+            self.log.note_opened()
+
+
 def open_index(
     path: Path, *, write: bool, group: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S
-) -> Connection:
+) -> IndexConnection:
     """Open the index; a writer creates a missing one and migrates an older one.
 
     Raises DatabaseMissing for a reader without a file, DatabaseNewer for the file of a newer
@@ -115,13 +135,16 @@ def open_index(
             connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
         if write:
             _use_wal(connection, busy_timeout_s)
+        connection.note_log()
     return connection
 
 
-def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> Connection:
+def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> IndexConnection:
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # single-threaded; a mutex per bound value costs 2 us
-    connection = Connection(file_name(path), flags=flags, statementcachesize=200)
+    log = OpenLog(path)
+    connection = IndexConnection(file_name(path), flags=flags, statementcachesize=200)
+    connection.log = log
     # Plans do not depend on bound values; checking them costs 15 us a query, ten times its run.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))

@@ -17,9 +17,9 @@ from typing import Any, Final, Generic, TypeVar
 from indexer.errors import DatabaseBusy
 from indexer.lookup import Lookup
 from indexer.process import free_unused
-from indexer.runs.lock import is_log_lost, log_inodes
 from indexer.settings import Settings
 from indexer.store.connection import Connection
+from indexer.store.open_log import is_log_lost
 from indexer.store.sqlite_errors import explained
 
 _MOST: Final = 3
@@ -50,9 +50,12 @@ class Pool:
         self._lock = Lock()
         """Guards `_free` and `_closed`."""
         self._places = BoundedSemaphore(_MOST)
-        self._version = _Version(settings)
+        self._version = _Version(settings, self._opened)
         self._log_inodes = (0, 0)
-        """Those of SQLite's files beside the index that is open."""
+        """Those of SQLite's files beside the index, as the first connection has opened them: the
+        other ones take over what this process has of them."""
+        self._opening = Lock()
+        """Held while a connection is opened; guards `_log_inodes`."""
         self._draining = Lock()
         self._answers: OrderedDict[Hashable, tuple[object, object]] = OrderedDict()
         self._answers_lock = Lock()
@@ -69,9 +72,8 @@ class Pool:
             raise DatabaseBusy("too many pages are asked for at once: try again")
         try:
             inode = _inode(self.settings)
-            lookup = self._taken(inode) or _opened(self.settings)
-            if not all(self._log_inodes):
-                self._log_inodes = log_inodes(self.settings.db)
+            lookup = self._taken(inode) or self._opened()
+            self._note_log(lookup)
             try:
                 with explained(self.settings.db):
                     yield lookup
@@ -103,6 +105,20 @@ class Pool:
             finally:
                 for _ in range(taken):
                     self._places.release()
+
+    def _opened(self) -> Lookup:
+        lookup = Lookup.open(self.settings)
+        self._note_log(lookup)
+        with explained(self.settings.db):
+            lookup.connection.pragma("cache_size", -_CACHE_KIB)
+        return lookup
+
+    def _note_log(self, lookup: Lookup) -> None:
+        """Open the index, and keep in mind which log the first connection has."""
+        if not all(self._log_inodes):
+            with self._opening, explained(self.settings.db):
+                found = lookup.connection.log.inodes
+                self._log_inodes = self._log_inodes if all(self._log_inodes) else found
 
     def _taken(self, inode: int) -> Lookup | None:
         """A free reader of this very file; those of a file that was replaced are closed."""
@@ -152,8 +168,9 @@ class Pool:
 class _Version:
     """SQLite's `data_version` means something within one connection only: this one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, opened: Callable[[], Lookup]) -> None:
         self._settings = settings
+        self._open = opened
         self._lock = Lock()
         """Guards `_lookup`."""
         self._lookup: Lookup | None = None
@@ -166,7 +183,7 @@ class _Version:
             inode = _inode(self._settings)
             if self._lookup is None or inode != self._inode:
                 self._close()
-                self._lookup = _opened(self._settings)
+                self._lookup = self._open()
                 self._inode = inode
             try:
                 with explained(self._settings.db):
@@ -187,13 +204,6 @@ class _Version:
         if self._lookup is not None:
             self._lookup.close()
             self._lookup = None
-
-
-def _opened(settings: Settings) -> Lookup:
-    lookup = Lookup.open(settings)
-    with explained(settings.db):
-        lookup.connection.pragma("cache_size", -_CACHE_KIB)
-    return lookup
 
 
 def _inode(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from indexer.queue.orders.queues import Queues
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
-from indexer.runs.lock import check_is_kept, is_log_lost, log_inodes, opened_log
+from indexer.runs.lock import check_is_kept
 from indexer.shares.hanging import is_share
 from indexer.store import roots
 from indexer.store.connection import check_not_emptied, open_index, token_of
@@ -37,7 +37,7 @@ class IndexContext:
         self.rates = RedisRates(client)
         check_not_emptied(settings.db)
         check_is_kept(settings.db)
-        self._inode, before = _inode(settings.db), log_inodes(settings.db)
+        self._inode = _inode(settings.db)
         self.connection = open_index(
             settings.db,
             write=True,
@@ -45,7 +45,6 @@ class IndexContext:
             busy_timeout_s=settings.busy_timeout,
         )
         self.token = token_of(self.connection)
-        self._log_inodes = opened_log(settings.db, before)
         self.is_closed = False
 
     def close(self) -> None:
@@ -59,7 +58,7 @@ class IndexContext:
 
         No other program would see what is written now, and it would spoil what they write.
         """
-        return not self.is_closed and is_log_lost(self.settings.db, self._log_inodes)
+        return not self.is_closed and self.connection.has_lost_log
 
     @property
     def is_replaced(self) -> bool:

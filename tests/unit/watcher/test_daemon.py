@@ -24,7 +24,7 @@ from indexer.runs.result import Result
 from indexer.settings import Settings
 from indexer.store import roots, tracks
 from indexer.store.connection import (
-    Connection,
+    IndexConnection,
     open_index,
     select,
     select_value,
@@ -46,7 +46,7 @@ SETTINGS = {"quiet": 1.0, "probe_interval": 10.0, "poll_interval": 60.0, "retry_
 class Stepped:
     """A daemon whose clock is advanced by the test."""
 
-    def __init__(self, connection: Connection, lock: DispatchLock, settings: Settings) -> None:
+    def __init__(self, connection: IndexConnection, lock: DispatchLock, settings: Settings) -> None:
         self.now = 1000.0
         self.settings = settings
         self.connection = connection
@@ -90,7 +90,7 @@ def changed() -> dict[str, Any]:
 
 @pytest.fixture
 def stepped(
-    music: Path, settings: Settings, connection: Connection, changed: dict[str, Any]
+    music: Path, settings: Settings, connection: IndexConnection, changed: dict[str, Any]
 ) -> Iterator[Stepped]:
     """A daemon for the folder `music` before its first step."""
     settings = msgspec.structs.replace(settings, **{**SETTINGS, **changed})

@@ -1,0 +1,64 @@
+"""SQLite's files beside an index, -wal and -shm -> whether a connection still has those of now.
+
+Where they are deleted or replaced, programs that open the index use others: they neither see nor
+lock what the connection writes. SQLite does not say so.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+LogInodes = tuple[int, int]
+"""Of -wal and -shm; 0: there is none."""
+_LOST: Final[LogInodes] = (-1, -1)
+"""In place of inodes: those of no file."""
+
+
+class OpenLog:
+    """The log that a connection has open. Make it before the connection is opened."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._before = log_inodes(database)
+        self.inodes: LogInodes = (0, 0)
+        """Those of the files that are open; zeros: none is."""
+
+    def note_opened(self) -> None:
+        """The connection has the log open now, by its first reading of an index in WAL mode.
+
+        Where a file was deleted or replaced meanwhile, nothing tells which one it has open: then
+        the log counts as lost.
+        """
+        now = log_inodes(self._database)
+        is_same = all(old in {0, new} for old, new in zip(self._before, now, strict=True))
+        self.inodes = now if all(now) and is_same else _LOST
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether one of the files was deleted, or replaced."""
+        return is_log_lost(self._database, self.inodes)
+
+
+def log_inodes(database: Path) -> LogInodes:
+    """The inodes of the files that are there now.
+
+    While a program has the database open, both stay as they are.
+    """
+    real = Path(os.path.realpath(database))
+    wal, shm = (inode_of(real.with_name(real.name + suffix)) for suffix in ("-wal", "-shm"))
+    return wal, shm
+
+
+def inode_of(path: Path) -> int:
+    """The inode of a file; 0: there is none."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def is_log_lost(database: Path, known: LogInodes) -> bool:
+    """Whether one of the files that a program has open was deleted, or replaced."""
+    return all(known) and log_inodes(database) != known
