@@ -60,7 +60,7 @@ _OF_ARTIST_ARTWORK: Final = "SELECT * FROM artwork WHERE kind = 'artist' AND art
 
 
 def open(  # noqa: A001 - `indexer.open`, as `gzip.open`
-    db: str | os.PathLike[str] | None = None, *, config: str | os.PathLike[str] | None = None
+    db: _Place | None = None, *, config: _Place | None = None
 ) -> Index:
     """Open an index as the commands do.
 
@@ -71,10 +71,11 @@ def open(  # noqa: A001 - `indexer.open`, as `gzip.open`
     ...     [track.title for track in index.tracks()]
     ['Hyperballad', 'Isobel']
 
-    Raises DatabaseMissing if nothing was indexed yet, and SettingsError.
+    Raises DatabaseMissing if nothing was indexed yet, DatabaseError for a folder or the like,
+    UsageError for an empty path, and SettingsError.
     """
     found = settings_file.load(
-        None if config is None else Path(config), None if db is None else Path(db)
+        None if config is None else _file(config), None if db is None else _file(db)
     )
     return Index(Library.open(found))
 
@@ -423,6 +424,13 @@ def _absolute(place: _Place) -> bytes:
         return os.path.abspath(path)
     except FileNotFoundError:
         raise errors.UsageError("the current folder was deleted; give whole paths") from None
+
+
+def _file(place: _Place) -> Path:
+    text = os.fsdecode(place)
+    if not text:
+        raise errors.UsageError("the path is empty; give that of a file, or None for the usual one")
+    return Path(text)
 
 
 def _iso(at: datetime) -> str:

@@ -17,6 +17,7 @@ from indexer.closable import Closable
 from indexer.results import report
 from indexer.runs.lock import check_is_kept, is_replaced, lock_info
 from indexer.store import changes
+from indexer.store.beside import check_is_file
 from indexer.store.changes import EVERYTHING, Choice
 from indexer.store.connection import IndexConnection, check_exists, open_index
 from indexer.store.sqlite_errors import explained
@@ -60,6 +61,7 @@ class Lookup(Closable):
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False) -> Self:
         """Open the index. Without `create`, raises DatabaseMissing if there is none."""
+        check_is_file(settings.db)
         check_is_kept(settings.db)
         if not create:
             check_exists(settings.db)

@@ -97,11 +97,18 @@ def check_sqlites(database: Path) -> None:
 
 
 def check_is_file(database: Path) -> None:
-    """Raise DatabaseError where a folder, a device or the like is named in place of a database."""
+    """Raise DatabaseError where a folder, a device or the like is named in place of a database.
+
+    So it does for a name that no file can have, or that this user may not look at.
+    """
     try:
         mode = os.stat(database).st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return
+    except OSError as error:
+        raise errors.DatabaseError(
+            f"{database}: cannot be an index here ({error.strerror}); name a file with --db FILE"
+        ) from error
     if stat.S_ISDIR(mode):
         raise errors.DatabaseError(
             f"{database}: is a folder; name the file of the index: --db {database / 'library.db'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from indexer import api, errors
 from indexer.library import Library
 from indexer.results import records, report, status_report
 from indexer.settings import Settings
+from indexer.store.connection import open_index
 from indexer.store.schema import LIBRARY_COLUMNS, views
 from tests.pictures import picture
 from tests.trees import Plant, song
@@ -178,6 +180,21 @@ def test_following_gives_what_comes_after_it_began(
 def test_an_index_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(indexer.IndexerError, match="nothing is indexed yet"):
         indexer.open(tmp_path / "none.db")
+
+
+@pytest.mark.parametrize("place", ["", ".", "file/library.db", "x" * 256, "/dev/null"])
+def test_what_cannot_be_an_index_is_an_error_when_it_is_opened(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    named = tmp_path / place if place else place
+    with pytest.raises(indexer.IndexerError):
+        indexer.open(named)
+
+
+def test_an_index_is_opened_by_its_path_as_bytes_too(tmp_path: Path) -> None:
+    db = tmp_path / "library.db"
+    open_index(db, write=True).close()
+    with indexer.open(os.fsencode(db)) as index:
+        assert list(index.tracks()) == []
 
 
 def test_importing_the_package_imports_nothing_of_it() -> None:
