@@ -56,7 +56,8 @@ def hooks(session: Session, tested: str | None, enabled: str | None, *, only_lis
         return _enable(session, settings, _named(settings, enabled))
     if not settings.hooks:
         raise UsageError(_NONE)
-    return _serve(session, settings)
+    with session.nonblocking_stderr():
+        return _serve(session, settings)
 
 
 def _serve(session: Session, settings: Settings) -> int:

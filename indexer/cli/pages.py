@@ -117,7 +117,8 @@ def web(
     with opened(settings, host, port, login) as served:
         session.answer({"url": served.url}, [f"Page: {escaped(served.url)}"])
         session.output.flush()
-        served.serve()
+        with session.nonblocking_stderr():
+            served.serve()
     return 0
 
 
@@ -151,7 +152,8 @@ def dashboard(
             [f"dashboard at {escaped(pages.url)} (Redis {escaped(redis)})"],
         )
         session.output.flush()
-        if pages.warning:
-            say(pages.warning)
-        pages.serve()
+        with session.nonblocking_stderr():
+            if pages.warning:
+                say(pages.warning)
+            pages.serve()
     return 0

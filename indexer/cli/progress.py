@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import deque
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec import Struct
 
 from indexer.cli.terminal import escaped, number, time_span
+from indexer.nonblocking_stream import NonblockingStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +101,7 @@ class ProgressLine:
         self._meter = Meter()
         self._next_draw = clock() + _PATIENCE_S
         self._live: Live | None = None
+        self._stream = sys.stderr
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +115,8 @@ class ProgressLine:
         if now < self._next_draw:
             return
         self._next_draw = now + _REDRAW_S
+        if isinstance(self._stream, NonblockingStream) and self._stream.is_behind:
+            return  # nothing is taken: the last line is enough
         try:
             self._draw(progress, now)
         except OSError:

@@ -188,9 +188,10 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     if session.as_json:
         session.output.json(serving_now)
         session.output.flush()
-    else:
-        say(serving_line(serving_now, burst=burst))
-    parent.run(settings, path_filter_of(settings), roles, burst=burst)
+    with session.nonblocking_stderr():
+        if not session.as_json:
+            say(serving_line(serving_now, burst=burst))
+        parent.run(settings, path_filter_of(settings), roles, burst=burst)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from indexer.cli.listing import Listing
@@ -16,7 +16,6 @@ from indexer.process import collector_relaxed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import FrameType
 
@@ -34,7 +33,7 @@ _ACTIONABLE = frozenset({
     errno.ENODEV, errno.ENXIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
 })  # fmt: skip
 """System errors whose own message is enough for a user; others are shown with a traceback."""
-_POLITE = b"indexer: stopping after the current batch; once more to stop at once\n"
+_POLITE = "indexer: stopping after the current batch; once more to stop at once\n"
 
 
 class Session:
@@ -90,13 +89,32 @@ class Session:
 
         return Lookup.open(chosen)
 
-    def progress(self) -> AbstractContextManager[Listener | None]:
-        """A progress line if stderr is a terminal, else nothing."""
-        if self.as_json or not can_redraw():
-            return nullcontext()
-        from indexer.cli.progress import ProgressLine  # late: commands that ask show none
+    @contextmanager
+    def progress(self) -> Iterator[Listener | None]:
+        """A progress line if stderr is a terminal, else nothing; the work waits for neither."""
+        with self.nonblocking_stderr():
+            if self.as_json or not can_redraw():
+                yield None
+                return
+            from indexer.cli.progress import ProgressLine  # late: commands that ask show none
 
-        return ProgressLine()
+            with ProgressLine() as listener:
+                yield listener
+
+    @contextmanager
+    def nonblocking_stderr(self) -> Iterator[None]:
+        """Let nothing wait for stderr, which may be a terminal after Ctrl-S."""
+        from indexer.nonblocking_stream import nonblocking_stderr  # late: as above
+
+        with nonblocking_stderr(self._lost) as stream:
+            self.interrupt.answer = stream.write
+            try:
+                yield
+            finally:
+                self.interrupt.answer = write_error
+
+    def _lost(self, number: int) -> str:
+        return f"{self.program}: {number} texts are missing here, since nothing read them\n"
 
     def answer(self, value: object, lines: Iterable[str], *, at_fields: bool = False) -> None:
         """Print the one answer of a command; `at_fields` as in `Output.lines`."""
@@ -205,6 +223,11 @@ def _log() -> None:
     log_to_stderr()
 
 
+def write_error(text: str) -> None:
+    """Write to stderr from a signal handler: it may have interrupted a write to `sys.stderr`."""
+    os.write(2, text.encode())
+
+
 class Interrupt:
     """The user's request to stop; the library polls it as `stop`.
 
@@ -216,8 +239,10 @@ class Interrupt:
     def __init__(self) -> None:
         self.number: int | None = None
         """The signal that came first."""
+        self.answer: Callable[[str], object] = write_error
+        """What the first signal is answered with."""
         self._before: dict[int, signal._HANDLER] = {}
-        self._wipe = b""
+        self._wipe = ""
 
     def __call__(self) -> bool:
         return self.number is not None
@@ -228,7 +253,7 @@ class Interrupt:
         return 128 + (self.number or signal.SIGINT)
 
     def __enter__(self) -> Self:
-        self._wipe = b"\r\x1b[K" if can_redraw() else b""
+        self._wipe = "\r\x1b[K" if can_redraw() else ""
         for number in (signal.SIGINT, signal.SIGTERM):
             before = signal.getsignal(number)
             if before != signal.SIG_IGN:
@@ -247,7 +272,6 @@ class Interrupt:
                 signal.signal(caught, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.number = number
-        # Not through sys.stderr: the signal may have interrupted a write to it.
         # The progress line is erased first, and is drawn next on the line below.
         with suppress(OSError):  # stderr is closed: the request is kept
-            os.write(2, self._wipe + _POLITE)
+            self.answer(self._wipe + _POLITE)

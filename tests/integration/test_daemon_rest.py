@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,24 +90,3 @@ def test_a_log_that_nobody_takes_is_no_reason_to_stop(music: Path, db: Path) -> 
         plant(music, {"a.mp3": tagged(title="A")})
         daemon.shows({"a.mp3": "A"})
         assert daemon.end() == 0
-
-
-def test_a_terminal_that_takes_nothing_delays_no_change(music: Path, db: Path) -> None:
-    """As after Ctrl-S, and in an ssh session whose other end sleeps."""
-    end, terminal = os.openpty()
-    try:
-        os.set_blocking(terminal, False)
-        with suppress(BlockingIOError):
-            while True:
-                os.write(terminal, b"x" * 100)
-        os.set_blocking(terminal, True)
-        plant(music, {"a.mp3": tagged(title="A")})
-        shown = Path(os.ttyname(terminal))
-        with watching(music, db=db, stderr=shown, until=None) as daemon:
-            daemon.shows({"a.mp3": "A"})
-            plant(music, {"b.mp3": tagged(title="B")})
-            daemon.shows({"a.mp3": "A", "b.mp3": "B"})
-            assert daemon.end() == 0
-    finally:
-        os.close(end)
-        os.close(terminal)

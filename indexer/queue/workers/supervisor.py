@@ -1,8 +1,8 @@
 """A profile -> processes that serve the queues, and end when this one does.
 
 The parent only starts, watches and ends them. They are forked from it, so that they share what it
-has loaded, and it has no thread. It never opens the database: a process that reads files must not
-hold it.
+has loaded, and it has no thread but the one that writes to stderr. It never opens the database: a
+process that reads files must not hold it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from indexer import errors
+from indexer.nonblocking_stream import drain_stderr
 from indexer.process import collector_relaxed, die_with_parent, share_heap
 from indexer.queue.extract import Extractor
 from indexer.queue.redis_client import answering, connect, shown, state_of
@@ -135,9 +137,10 @@ def _pause_s(children: Sequence[_Child], *, ending: bool) -> float:
 
 def _start(child: _Child, settings: Settings, wanted: PathFilter, *, burst: bool) -> None:
     sys.stdout.flush()
-    sys.stderr.flush()
     parent = os.getpid()
-    pid = os.fork()
+    with warnings.catch_warnings():  # of Python 3.12 on: a thread; it holds no lock of a child
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         code = 1
         try:
@@ -147,7 +150,7 @@ def _start(child: _Child, settings: Settings, wanted: PathFilter, *, burst: bool
         except BaseException:  # noqa: BLE001 - nothing of the parent may run here
             traceback.print_exc()
         finally:
-            sys.stderr.flush()
+            drain_stderr()
             os._exit(code)
     child.pid = pid
     child.born = time.monotonic()

@@ -5,13 +5,14 @@ import pty
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from msgspec import structs
 
 from indexer.cli.progress import Meter, ProgressLine, counts_text
 from indexer.model import Progress
+from indexer.nonblocking_stream import NonblockingStream, nonblocking_stderr
 
 
 def reading(read: int, to_read: int = 1000) -> Progress:
@@ -146,6 +147,39 @@ def test_a_terminal_that_is_gone_ends_the_drawing_and_not_the_work(clock: Clock)
         assert sys.stderr is stream
         with open(os.devnull, "wb") as nothing:  # takes what is in the buffer
             os.dup2(nothing.fileno(), theirs)
+
+
+def test_a_terminal_that_takes_nothing_holds_no_work_up(clock: Clock) -> None:
+    told: list[int] = []
+
+    def lost(number: int) -> str:
+        told.append(number)
+        return ""
+
+    ours, theirs = pty.openpty()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        open(theirs, "w", encoding="utf-8", closefd=False) as stream,
+    ):
+        patch.setenv("TERM", "xterm-256color")
+        patch.setattr(sys, "stderr", stream)
+        os.set_blocking(theirs, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(theirs, b"x" * 100)
+        with nonblocking_stderr(lost) as written:
+            assert isinstance(written, NonblockingStream)
+            with ProgressLine(clock) as line:
+                for second in range(1, 10_000):
+                    clock.now = second
+                    line(reading(second % 1000))
+            os.set_blocking(ours, False)
+            while not written.drain(0.01):
+                with suppress(BlockingIOError):
+                    os.read(ours, 1 << 16)
+    assert told == [], "one line waits, and not all of them"
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])
