@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.artwork.model import PICTURE_SUFFIXES
+from indexer.disk.descent import FolderChain
+from indexer.disk.identity import FOLDER_FLAGS
 from indexer.disk.tree import MountPoint, Tree
 from indexer.evidence import coarse_now_ns, tick_left_ns
 from indexer.ignore import IGNORE_FILE, NO_MEDIA
@@ -50,26 +52,31 @@ def rules_above(tree: Tree, folder: bytes, path_filter: PathFilter) -> IgnoreRul
     if not path_filter.folders(folder):
         return None
     names = folder.split(b"/") if folder else []
-    for depth, name in enumerate(names):
-        above = b"/".join(names[:depth])
-        own = rules_in(tree, above, rules)
-        if own is None or own.ignore(paths.join(above, name), is_folder=True):
-            return None
-        rules = own
+    with tree.folder_chain() as folders:
+        for depth, name in enumerate(names):
+            above = b"/".join(names[:depth])
+            own = _rules_in(tree, folders, above, rules)
+            if own is None or own.ignore(paths.join(above, name), is_folder=True):
+                return None
+            rules = own
     return rules
 
 
 def rules_in(tree: Tree, folder: bytes, rules: IgnoreRules) -> IgnoreRules | None:
     """Rules, with those of a folder itself; None where these exclude all of it."""
-    fd = tree.open_folder(folder)
+    with tree.folder_chain() as folders:
+        return _rules_in(tree, folders, folder, rules)
+
+
+def _rules_in(
+    tree: Tree, folders: FolderChain, folder: bytes, rules: IgnoreRules
+) -> IgnoreRules | None:
+    fd = folders.open(folder, FOLDER_FLAGS)
     if fd is None:
         return rules
-    try:
-        if has_no_media(fd):
-            return None
-        file = ignore_file(tree, fd, folder)
-    finally:
-        os.close(fd)
+    if has_no_media(fd):
+        return None
+    file = ignore_file(tree, fd, folder)
     return rules if file is None else with_file(rules, file)[0]
 
 

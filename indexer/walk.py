@@ -13,6 +13,8 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import paths
+from indexer.disk.descent import FolderChain
+from indexer.disk.identity import FOLDER_FLAGS
 from indexer.disk.tree import Tree, special_kind
 from indexer.faults import FaultStreak, explain, problem_of
 from indexer.ignore import IGNORE_FILE, NO_MEDIA, RULE_NAMES
@@ -116,18 +118,19 @@ def _walked(
         return
     streak = FaultStreak()
     stack: list[tuple[IgnoreRules, Iterator[_Item]]] = [(rules, iter((folder,)))]
-    while stack:
-        rules, listing = stack[-1]
-        found = next(listing, None)
-        if found is None:
-            stack.pop()
-        elif not isinstance(found, bytes):
-            yield found
-        elif recursive or found == folder:
-            lister = _Lister(tree, found, path_filter, rules, streak)
-            yield from lister.found
-            if lister.entries is not None:
-                stack.append((lister.rules, iter(lister.entries)))
+    with tree.folder_chain() as folders:
+        while stack:
+            rules, listing = stack[-1]
+            found = next(listing, None)
+            if found is None:
+                stack.pop()
+            elif not isinstance(found, bytes):
+                yield found
+            elif recursive or found == folder:
+                lister = _Lister(tree, folders, found, path_filter, rules, streak)
+                yield from lister.found
+                if lister.entries is not None:
+                    stack.append((lister.rules, iter(lister.entries)))
 
 
 class _Lister:
@@ -140,6 +143,7 @@ class _Lister:
     def __init__(
         self,
         tree: Tree,
+        folders: FolderChain,
         folder: bytes,
         path_filter: PathFilter,
         rules: IgnoreRules,
@@ -162,27 +166,24 @@ class _Lister:
             self.found.append(Unlisted(folder, None))
             return
         try:
-            self.entries = self._list()
+            self.entries = self._list(folders)
         except OSError as error:
             self.found.append(Unlisted(folder, explain(error)))
 
-    def _list(self) -> list[_Item] | None:
-        fd = self._tree.open_folder(self._folder)
+    def _list(self, folders: FolderChain) -> list[_Item] | None:
+        fd = folders.open(self._folder, FOLDER_FLAGS)
         if fd is None:
             return None
-        try:
-            changed_ns = folder_time_ns(os.fstat(fd))  # first: what comes later changes it
-            with os.scandir(fd) as listing:
-                entries = list(listing)
-            self.found.append(Listed(self._folder, changed_ns=changed_ns))
-            rule_names = [one.name for one in entries if one.name in RULE_NAMES]
-            if rule_names and not self._take_rules(fd, rule_names):
-                if self._path_filter.sidecars:
-                    self.found[0] = Listed(self._folder, (), changed_ns=changed_ns)
-                return []
-            files, others = self._keep_all(entries, fd)
-        finally:
-            os.close(fd)
+        changed_ns = folder_time_ns(os.fstat(fd))  # first: what comes later changes it
+        with os.scandir(fd) as listing:
+            entries = list(listing)
+        self.found.append(Listed(self._folder, changed_ns=changed_ns))
+        rule_names = [one.name for one in entries if one.name in RULE_NAMES]
+        if rule_names and not self._take_rules(fd, rule_names):
+            if self._path_filter.sidecars:
+                self.found[0] = Listed(self._folder, (), changed_ns=changed_ns)
+            return []
+        files, others = self._keep_all(entries, fd)
         if self._path_filter.sidecars:
             self.found[0] = self._with_sidecars(changed_ns)
         others += self._bad_lines
@@ -443,7 +444,8 @@ def _folders_of(tree: Tree, folder: bytes, path_filter: PathFilter) -> tuple[byt
         return ()
     if rules is None:
         return ()
-    entries = _Lister(tree, folder, path_filter, rules, FaultStreak()).entries or ()
+    with tree.folder_chain() as folders:
+        entries = _Lister(tree, folders, folder, path_filter, rules, FaultStreak()).entries or ()
     return tuple(one for one in entries if isinstance(one, bytes))
 
 

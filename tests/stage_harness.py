@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from indexer import paths
+from indexer.disk.descent import FolderChain
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.ignore_files import path_filter_of
@@ -63,7 +64,7 @@ class PoolHere:
 
 def refuse_folder(patch: pytest.MonkeyPatch, folder: bytes, number: int = errno.EACCES) -> None:
     """Let opening this folder, or any below, fail in all roots."""
-    open_folder = Tree.open_folder
+    open_folder, open_next = Tree.open_folder, FolderChain.open
     lstat = Tree.lstat
 
     def open_refused(tree: Tree, path: bytes) -> int | None:
@@ -71,12 +72,18 @@ def refuse_folder(patch: pytest.MonkeyPatch, folder: bytes, number: int = errno.
             raise OSError(number, os.strerror(number))
         return open_folder(tree, path)
 
+    def open_next_refused(chain: FolderChain, path: bytes, flags: int) -> int | None:
+        if paths.is_below(path, folder):
+            raise OSError(number, os.strerror(number))
+        return open_next(chain, path, flags)
+
     def lstat_refused(tree: Tree, path: bytes) -> os.stat_result | None:
         if path != folder and paths.is_below(path, folder):
             raise OSError(number, os.strerror(number))
         return lstat(tree, path)
 
     patch.setattr(Tree, "open_folder", open_refused)
+    patch.setattr(FolderChain, "open", open_next_refused)
     patch.setattr(Tree, "lstat", lstat_refused)
 
 

@@ -29,7 +29,8 @@ _LEADING_OUT: Final = frozenset({b"", b".", b".."})
 _SHORT: Final = 3
 """Bytes; a name of so many is none of these."""
 _KEPT: Final = 16
-"""OpenFolders held open at once. A guess: a chunk in the order of the disk changes between few."""
+"""Folders held open at once. A guess: a chunk in the order of the disk changes between few, and the
+way to a folder is rarely longer."""
 
 
 class OpenFolders(Closable):
@@ -100,11 +101,19 @@ class OpenFolders(Closable):
         """The descriptor of a folder, valid until another one is asked for. Raises OSError."""
         descriptor = self._kept.get(folder)
         if descriptor is None:
-            descriptor = open_below(self._root, folder, _FOLDER, follow_links=self._follow_links)
+            descriptor = self._opened(folder)
             if len(self._kept) >= _KEPT:
                 os.close(self._kept.pop(next(iter(self._kept))))
             self._kept[folder] = descriptor
         return descriptor
+
+    def _opened(self, folder: bytes) -> int:
+        """Open a folder, from the one above it where that is open."""
+        above, _, name = folder.rpartition(b"/")
+        holder = self._kept.get(above)
+        if holder is None:
+            return open_below(self._root, folder, _FOLDER, follow_links=self._follow_links)
+        return _open_name(self._root, holder, name, _FOLDER, self._follow_links)
 
     def _behind(self, folder: int, name: bytes) -> os.stat_result | None:
         """The target of a link; None where there is none, or it is outside the root."""
@@ -118,6 +127,55 @@ class OpenFolders(Closable):
             return os.fstat(behind)
         finally:
             os.close(behind)
+
+
+class FolderChain(Closable):
+    """The way to the folder that was opened last, some of it kept open for the next one.
+
+    A walk goes from a folder to one below it, or beside one on the way; reaching each from the root
+    would take as many opens as it is deep. As with OpenFolders, one that is moved away meanwhile
+    stays the one that was opened. Close it when done.
+    """
+
+    __slots__ = ("_follow_links", "_kept", "_root")
+
+    def __init__(self, root: int, *, follow_links: bool) -> None:
+        """`root` is a descriptor; `follow_links` as of OpenFolders."""
+        self._root = root
+        self._follow_links = follow_links
+        self._kept: list[tuple[bytes, int]] = []
+        """Folders with their descriptors, each below the one before it."""
+
+    def close(self) -> None:
+        """Close all of it."""
+        while self._kept:
+            os.close(self._kept.pop()[1])
+
+    def open(self, folder: bytes, flags: int) -> int | None:
+        """A descriptor of a folder, valid until the next one is opened; None: none is there.
+
+        Raises OSError.
+        """
+        while self._kept and not folder.startswith(self._kept[-1][0] + b"/"):
+            os.close(self._kept.pop()[1])
+        place, holder = self._kept[-1] if self._kept else (b"", self._root)
+        names = folder[len(place) + bool(place) :].split(b"/")
+        try:
+            for number, name in enumerate(names, 1):
+                own = flags if number == len(names) else _FOLDER
+                if folder:
+                    deeper = _open_name(self._root, holder, name, own, self._follow_links)
+                else:
+                    deeper = os.open(b".", own, dir_fd=self._root)
+                place, holder = paths.join(place, name), deeper
+                self._kept.append((place, deeper))
+                if len(self._kept) > _KEPT:
+                    os.close(self._kept.pop(0)[1])
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise
+        return holder
 
 
 def open_below(root: int, path: bytes, flags: int, *, follow_links: bool = False) -> int:

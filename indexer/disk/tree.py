@@ -18,7 +18,7 @@ from typing import Final, Protocol, Self, TypeVar, TypeVarTuple
 from msgspec import Struct
 
 from indexer import paths
-from indexer.disk.descent import NOT_THERE, OpenFolders, open_below
+from indexer.disk.descent import NOT_THERE, FolderChain, OpenFolders, open_below
 from indexer.disk.filesystem import Disk, disk_of, granularity_ns, holds_wal, stamp_fields
 from indexer.disk.identity import FOLDER_FLAGS
 from indexer.disk.mounts import mount_at, mount_id, read_mounts
@@ -230,6 +230,10 @@ class Tree:
                 return None
             raise
 
+    def folder_chain(self) -> FolderChain:
+        """Its folders, for a walk through them. Close it when done."""
+        return FolderChain(self.fd, follow_links=self.follow_links)
+
     def _holds(self, real: bytes) -> bool:
         return paths.is_below(real, self.path.rstrip(b"/"))
 
@@ -250,16 +254,12 @@ class Tree:
         On a disk that folds case or accents, a file answers to other spellings of its name as well.
         """
         folder = b""
-        for name in path.split(b"/"):
-            fd = self.open_folder(folder)
-            if fd is None:
-                return False
-            try:
-                if not _is_listed(fd, name):
+        with self.folder_chain() as folders:
+            for name in path.split(b"/"):
+                fd = folders.open(folder, FOLDER_FLAGS)
+                if fd is None or not _is_listed(fd, name):
                     return False
-            finally:
-                os.close(fd)
-            folder = paths.join(folder, name)
+                folder = paths.join(folder, name)
         return True
 
 

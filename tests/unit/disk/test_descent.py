@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.disk.descent import OpenFolders, lstat_at, open_below
+from indexer import paths
+from indexer.disk import descent
+from indexer.disk.descent import FolderChain, OpenFolders, lstat_at, open_below
+from indexer.disk.identity import FOLDER_FLAGS
 from tests.descriptors import descriptors_below
 
 DEPTHS = ("a", "a/b", "a/b/c", "a/b/c/x.mp3")
@@ -165,4 +168,80 @@ def test_each_open_folder_is_closed_when_one_below_it_is_missing(root: Path) -> 
         with pytest.raises((FileNotFoundError, NotADirectoryError)):
             open_below(top, path, FILE)
     os.close(top)
+    assert descriptors_below(root.parent) == []
+
+
+def open_chain(root: Path, *, follow_links: bool = False) -> FolderChain:
+    return FolderChain(os.open(root, os.O_PATH), follow_links=follow_links)
+
+
+def close_chain(chain: FolderChain) -> None:
+    chain.close()
+    os.close(chain._root)
+
+
+def listed(chain: FolderChain, folder: bytes) -> list[str] | None:
+    found = chain.open(folder, FOLDER_FLAGS)
+    return None if found is None else sorted(os.listdir(found))
+
+
+def test_a_walk_opens_each_folder_once_however_deep_it_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[bytes] = []
+    open_name = descent._open_name
+
+    def opened(
+        top: int,
+        folder: int,
+        name: bytes,
+        flags: int,
+        follow_links: bool,
+    ) -> int:
+        names.append(name)
+        return open_name(top, folder, name, flags, follow_links)
+
+    monkeypatch.setattr(descent, "_open_name", opened)
+    deepest = root
+    for number in range(300):
+        deepest = deepest / f"{number:03}"
+    deepest.mkdir(parents=True)
+    chain = open_chain(root)
+    folder = b""
+    for number in range(300):
+        folder = paths.join(folder, b"%03d" % number)
+        assert listed(chain, folder) == ([f"{number + 1:03}"] if number < 299 else [])
+        assert len(descriptors_below(root)) < 20
+    assert names == [b"%03d" % number for number in range(300)]
+    close_chain(chain)
+    assert descriptors_below(root.parent) == []
+
+
+def test_a_walk_finds_each_folder_in_any_order(root: Path) -> None:
+    (root / "a/b2/c2").mkdir(parents=True)
+    (root / "ab").mkdir()
+    chain = open_chain(root)
+    for _ in range(2):
+        assert listed(chain, b"") == ["a", "ab"]
+        assert listed(chain, b"a/b/c") == ["x.mp3"]
+        assert listed(chain, b"a/b2/c2") == []
+        assert listed(chain, b"a") == ["b", "b2"]
+        assert listed(chain, b"a/b2") == ["c2"]
+        assert listed(chain, b"a/none/c") is None
+        assert listed(chain, b"a/b/c/x.mp3") is None
+        assert listed(chain, b"ab") == []
+        assert listed(chain, b"a/b") == ["c"]
+    close_chain(chain)
+    assert descriptors_below(root.parent) == []
+
+
+@pytest.mark.parametrize(("depth", "follow_links"), [*product(DEPTHS[:-1], (False, True))])
+def test_no_link_leads_a_walk_out_of_the_root(
+    root: Path, depth: str, *, follow_links: bool
+) -> None:
+    put_link(root, depth, root.parent / "outside" / depth)
+    chain = open_chain(root, follow_links=follow_links)
+    assert listed(chain, b"a/b/c") is None
+    assert listed(chain, depth.encode()) is None
+    close_chain(chain)
     assert descriptors_below(root.parent) == []
