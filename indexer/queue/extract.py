@@ -24,6 +24,7 @@ from indexer.queue.orders.queues import Queues, chunk_job
 from indexer.queue.reading_cache import ReadingCache
 from indexer.shares.hanging import is_share, real_path
 from indexer.shares.registry import shares
+from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:
     import redis
@@ -74,6 +75,8 @@ class Extractor:
         The answer is RQ's: a `Retry` puts the job back into its queue.
         """
         order: ExtractOrder = read_order(raw, ExtractOrder)
+        if order.reader > READER_VERSION:
+            return self._hand_back(order, _too_old(order.reader))
         try:
             readings = self._read(order)
         except errors.RootSilent as error:
@@ -81,10 +84,7 @@ class Extractor:
             silent = Waiting.SILENT  # it stays pending
             readings = [Reading(path=file.raw, waiting=silent) for file in order.files]
         except errors.RootOffline as error:
-            if not self._hands_back:
-                raise
-            _log.warning("handed back root=%s reason=%s", order.origin.root, error)
-            return Retry(max=1_000_000_000, interval=0)
+            return self._hand_back(order, error)
         files = len(order.files) + len(order.unread)
         origin = order.origin
         self._queues.put(
@@ -94,12 +94,20 @@ class Extractor:
                 files=order.files,
                 unread=order.unread,
                 readings=nameless(readings),
+                reader=READER_VERSION,
             ),
             job_id=chunk_job("batch", origin.row, origin.files or files, origin.turn),
             description=f"batch {files} file{'s' if files > 1 else ''} of {origin.root}",
             timeout_s=_JOB_S,
         )
         return None
+
+    def _hand_back(self, order: ExtractOrder, reason: errors.CannotDo) -> Retry:
+        """Leave an order to another worker. Raises the reason where there is none."""
+        if not self._hands_back:
+            raise reason
+        _log.warning("handed back root=%s reason=%s", order.origin.root, reason)
+        return Retry(max=1_000_000_000, interval=0)
 
     def _read(self, order: ExtractOrder) -> list[Reading]:
         """What is known of the files of an order; the others are read, and kept for a while."""
@@ -136,6 +144,14 @@ class Extractor:
         if root_path not in self._real and not is_share(root_path) and os.path.isdir(root_path):
             self._real[root_path] = _real(root_path)
         return self._real.get(root_path, root_path)
+
+
+def _too_old(wanted: int) -> errors.QueueError:
+    """Why nothing is read for an index that would take it for what a newer reader has read."""
+    return errors.QueueError(
+        f"this worker reads tags as version {READER_VERSION}, and the index is of version {wanted}:"
+        " update this program here, and start the worker again"
+    )
 
 
 def _real(folder: bytes) -> bytes:

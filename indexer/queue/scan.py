@@ -37,6 +37,7 @@ from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions, joined
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
+from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:
     from indexer.store.work.pending import PendingRow
@@ -270,6 +271,7 @@ class Scanner:
             follow_links=chunk.follow_links,
             closed=tuple(map(PathText.of, sorted(chunk.closed))),
             keep_tags=tuple(sorted(chunk.keep_tags)),
+            reader=READER_VERSION,
         )
         where = PathText.of(paths.parent_of(plan.read[0].path)).path or tree.name
         self._context.queues.put(

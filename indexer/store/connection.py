@@ -18,6 +18,7 @@ import apsw
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_sqlites
+from indexer.store.index_connection import IndexConnection
 from indexer.store.open_log import OpenLog
 from indexer.store.sqlite_errors import damaged, explained, not_ours
 from indexer.store.statements import (
@@ -81,24 +82,6 @@ _HAS_TABLES: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)"
 _OWN_NAME: Final = "SELECT token FROM identity"
 
 
-class IndexConnection(Connection):
-    """A connection to an index, which knows the log that it has open. Made by `open_index`."""
-
-    log: OpenLog
-
-    @property
-    def has_lost_log(self) -> bool:
-        """Whether SQLite's files beside the index are others than those that are open."""
-        if not any(self.log.inodes):
-            self.note_log()
-        return self.log.is_lost
-
-    def note_log(self) -> None:
-        """Note the log, once it is open: a copy has none until it is first written to."""
-        if self.pragma("journal_mode") == "wal":
-            self.log.note_opened()
-
-
 def open_index(
     path: Path, *, write: bool, group: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> IndexConnection:
@@ -125,7 +108,8 @@ def open_index(
             connection.close()
             raise errors.DatabaseNewer(
                 f"{path}: made by a newer version of this program (schema {version}, this one knows"
-                f" {schema.SCHEMA_VERSION}); update this program, or name another file with --db"
+                f" {schema.SCHEMA_VERSION}); update this program, start this process again if that"
+                " was done, or name another file with --db"
             )
         if version < schema.SCHEMA_VERSION:
             connection.close()
@@ -144,7 +128,7 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> IndexConnecti
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # single-threaded; a mutex per bound value costs 2 us
     log = OpenLog(path)
     connection = IndexConnection(file_name(path), flags=flags, statementcachesize=200)
-    connection.log = log
+    connection.path, connection.log = path, log
     # Plans do not depend on bound values; checking them costs 15 us a query, ten times its run.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))

@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from indexer import errors
+from indexer.store.index_connection import IndexConnection
 
 Connection = apsw.Connection
 Row = tuple[Any, ...]
@@ -78,11 +79,15 @@ def insert_all(connection: Connection, head: str, width: int, values: Sequence[o
 def write_transaction(connection: Connection) -> Iterator[None]:
     """One BEGIN IMMEDIATE ... COMMIT; any exception inside rolls it back.
 
+    Raises DatabaseNewer where a newer version has migrated the index meanwhile.
+
     A deferred transaction that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
     busy timeout.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")  # inside the try: a signal may raise on return
+        if isinstance(connection, IndexConnection):
+            connection.check_version()
         yield
         connection.execute("COMMIT")
     except BaseException:

@@ -16,7 +16,7 @@ from rq.job import Retry
 from indexer.disk import filesystem
 from indexer.disk.birth_time import Statuses
 from indexer.errors import QueueError
-from indexer.model import Entry, Evidence, Reading, Stamp, Waiting
+from indexer.model import Chunk, Entry, Evidence, Reading, Stamp, Waiting
 from indexer.queue.extract import Extractor
 from indexer.queue.extract_files import evidence_at, read, same_time
 from indexer.queue.orders.jobs import our_queue, read_order
@@ -25,6 +25,7 @@ from indexer.settings import Settings
 from indexer.shares.messages import Call
 from indexer.shares.registry import shares
 from indexer.stages.extract import extract
+from indexer.tags import READER_VERSION
 from tests.further_tags import with_tags
 from tests.programs import quickest_s
 from tests.redis_servers import redis_server
@@ -401,3 +402,23 @@ def test_a_reader_that_wants_more_memory_than_it_may_have_gets_none() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ran.stdout == "no more\n"
+
+
+def test_a_worker_of_an_older_version_hands_a_job_back_and_reads_nothing(
+    plant: Plant,
+    music: Path,
+    settings: Settings,
+    client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The index would note what it has read as read by the newer version, and never read again."""
+    plant({"1.mp3": song("One")})
+    asked = replace(order(music, seen(music, "1.mp3")), reader=READER_VERSION + 1)
+    assert isinstance(Extractor(settings, client, never_read).extract(raw(asked)), Retry)
+    assert f"the index is of version {READER_VERSION + 1}" in caplog.text
+    with pytest.raises(QueueError, match="update this program here"):
+        Extractor(settings, client, never_read, hands_back=False).extract(raw(asked))
+
+
+def never_read(_chunk: Chunk) -> list[Reading]:
+    raise AssertionError

@@ -27,6 +27,7 @@ from indexer.queue.orders.messages import (
 from indexer.queue.workers.rq_worker import IndexRqWorker
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
+from indexer.tags import READER_VERSION
 from tests.integration.test_queue_guard import (
     OWNED,
     Mark,
@@ -232,6 +233,7 @@ def test_a_batch_that_another_process_made_is_inserted_and_leaves_nothing_in_red
         origin=system.origin(row),
         files=files_of([Entry(b"1.mp3", stamp)]),
         readings=(Reading(path=b"", stamp=stamp, track=track),),
+        reader=READER_VERSION,
     )
     job_id = f"batch-{row.id}-1-0"
     system.put("batch", order, job_id)

@@ -47,6 +47,7 @@ from indexer.store.sidecars.artwork import kinds_wanted
 from indexer.store.work import pending
 from indexer.store.work.pending import Outline, PendingRow
 from indexer.store.work.trials import MOST_TRIES
+from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:
     from indexer.results.status_report import RelayStatus
@@ -441,6 +442,7 @@ class Dispatcher:
                 origin=origin,
                 files=(FileText.of_entry(Entry(path, stamp, mount.disk_id)),),
                 readings=(Reading(path=b"", stamp=stamp, problem=problem, opened=True),),
+                reader=READER_VERSION,
             ),
             job_id=chunk_job("batch", row.id, 1, turn),
             description=f"batch 1 file of {root.name} that crashes the worker",

@@ -121,6 +121,8 @@ class ExtractOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
     closed: tuple[PathText, ...] = ()
     keep_tags: tuple[str, ...] = ()
     """Names of other tags to read, in lower case and in order."""
+    reader: int = 0
+    """The reader version that the index notes for what is read: no older one may read it."""
 
 
 class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -131,6 +133,8 @@ class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
     unread: tuple[FileText, ...] = ()
     readings: tuple[Reading, ...] = ()
     """One for each of `files`, in their order; their own paths are empty."""
+    reader: int = 0
+    """The reader version that has read them."""
 
 
 class FolderHint(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -48,6 +48,8 @@ class IndexWorker:
         """`more_urgent` are the queues that its process serves before `deferred`."""
         self.more_urgent = more_urgent
         self.streak = FaultStreak()
+        self.outdated: errors.DatabaseNewer | None = None
+        """Set where a newer version has migrated the index: this process is to end."""
         self.chosen = 0
         """Albums, artists and pictures of artwork since memory was given back."""
         self._client = client
@@ -111,8 +113,12 @@ class IndexWorker:
         database = self.context.settings.db
 
         def explaining(raw: msgspec.Raw) -> None:
-            with explained(database):
-                self._run(run, raw)
+            try:
+                with explained(database):
+                    self._run(run, raw)
+            except errors.DatabaseNewer as error:
+                self.outdated = error
+                raise
 
         def mending(raw: msgspec.Raw) -> None:
             try:

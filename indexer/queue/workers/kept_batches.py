@@ -9,11 +9,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from indexer.errors import QueueError
-from indexer.model import Reading
+from indexer.model import Reading, Waiting
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import BatchOrder, Origin
 from indexer.stages.batch import Batch, batch
 from indexer.stages.scan import Plan
+from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:
     from indexer.queue.orders.queues import Queues
@@ -90,12 +91,17 @@ def plan_of(order: BatchOrder) -> Plan:
 
 
 def readings_of(order: BatchOrder, plan: Plan) -> list[Reading]:
-    """The readings, with the paths of the plan. Raises QueueError where some are missing."""
+    """The readings, with the paths of the plan. Raises QueueError where some are missing.
+
+    What an older version has read is read again: the index would note it as read by this one.
+    """
     if len(order.readings) != len(plan.read):
         raise QueueError(
             f"{len(order.readings)} readings for {len(plan.read)} files: this job is incomplete;"
             " drop it, the chunk is dispatched again"
         )
+    if order.reader < READER_VERSION:
+        return [Reading(path=entry.path, waiting=Waiting.CHANGING) for entry in plan.read]
     return [
         replace(reading, path=entry.path)
         for reading, entry in zip(order.readings, plan.read, strict=True)

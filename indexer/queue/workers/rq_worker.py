@@ -41,10 +41,15 @@ _HANDED_BACK_PAUSE_S: Final = 2.0
 class IndexRqWorker(RqOverrides, SimpleWorker):
     """Runs each job in its own process, since that holds the open database."""
 
+    is_outdated: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether a newer version has migrated that."""
+
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run one job, and check how much memory it left in use."""
+        """Run one job, and check how much memory it left in use, and whether it may go on."""
         super().execute_job(job, queue)
         self.report_vitals()
+        if self.is_outdated():
+            self._stop_requested = True
 
 
 class _NoTimeLimit(BaseDeathPenalty):

@@ -31,7 +31,7 @@ from indexer.queue.redis_client import answering, connect, shown, state_of
 from indexer.queue.workers.chunk_reader import ChunkReader
 from indexer.queue.workers.profiles import WorkerRole
 from indexer.queue.workers.rq_overrides import AWAY, quiet_logs
-from indexer.queue.workers.rq_worker import IDLE_S, worker_of
+from indexer.queue.workers.rq_worker import IDLE_S, IndexRqWorker, worker_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +51,12 @@ _MORE: Final = signal.SIGUSR1
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _MORE)
 _UNWELL: Final = 70
 """The exit code of a process whose worker ended by itself (sysexits.h, EX_SOFTWARE)."""
+_OUTDATED: Final = 71
+"""The exit code of a process to which the index is too new: its parent is as old."""
 _FIRST_PAUSE_S: Final = 0.5
 """Pause before a failed process is started again; it grows to `reconnect_longest`. A guess."""
+_LAST_JOBS_S: Final = 10.0
+"""How long those that read files may take to end when the parent is too old. A guess."""
 _LIVED_S: Final = 30.0
 """A process that ran for so long failed for a new reason, and restarts after the first pause."""
 _WAIT_S: Final = 0.25
@@ -81,7 +85,8 @@ def run(
 ) -> None:
     """Serve all roles until SIGTERM or Ctrl-C; with `burst`, until all queues are empty.
 
-    A process that ends is started again. At the end each may finish its current job; a second
+    A process that ends is started again. Raises DatabaseNewer where none of this version may go on.
+    At the end each may finish its current job; a second
     signal ends them at once, and their jobs are dispatched again when their leases end.
     """
     _preload(settings)
@@ -104,8 +109,22 @@ def run(
             _reap(children, settings, burst=burst, ending=ending)
             if ending and not any(child.pid for child in children):
                 return
+    except errors.DatabaseNewer:
+        _end(children, signal.SIGTERM)
+        _await(children, _LAST_JOBS_S)
+        raise
     finally:
         _end(children, signal.SIGKILL)
+
+
+def _await(children: Sequence[_Child], most_s: float) -> None:
+    """Wait until all processes have ended, for so many seconds at the most."""
+    until = time.monotonic() + most_s
+    while any(child.pid for child in children) and time.monotonic() < until:
+        for child in children:
+            if child.pid and os.waitpid(child.pid, os.WNOHANG)[0]:
+                child.pid = 0
+        time.sleep(_WAIT_S)
 
 
 def _preload(settings: Settings) -> None:
@@ -175,6 +194,11 @@ def _reap(children: Sequence[_Child], settings: Settings, *, burst: bool, ending
             continue
         child.pid = 0
         code = os.waitstatus_to_exitcode(status)
+        if code == _OUTDATED and not ending:
+            raise errors.DatabaseNewer(
+                f"{settings.db}: a newer version of this program has migrated it; update this one,"
+                " and start `indexer worker` again"
+            )
         child.done = burst and code == 0
         if ending or child.done:
             continue
@@ -219,6 +243,9 @@ def _serve(post: WorkerRole, settings: Settings, wanted: PathFilter, *, burst: b
     except AWAY as error:  # from RQ's shutdown; the next process waits for Redis
         _log.warning("redis away detail=%s", error)
         return _UNWELL
+    except errors.DatabaseNewer as error:
+        _log.error("%s", error)
+        return _OUTDATED
     except errors.IndexerError as error:
         _log.error("%s", error)
         return error.exit_code
@@ -254,7 +281,11 @@ def _work(
                 stopped=stopped,
                 longest_pause_s=settings.reconnect_longest,
             )
+            if isinstance(worker, IndexRqWorker):
+                worker.is_outdated = lambda: index.outdated is not None
             worker.work(burst=burst, logging_level=None)
+            if index.outdated is not None:
+                raise index.outdated
         finally:
             index.close()
             if turn is not None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import QueueError
-from indexer.model import Entry, Reading, Stamp
+from indexer.model import Entry, Reading, Stamp, Waiting
 from indexer.queue.orders.jobs import FUNCTION_OF, JobsJson, read_order
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -25,6 +25,7 @@ from indexer.queue.orders.messages import (
 )
 from indexer.queue.workers.kept_batches import InsertOrder, plan_of, readings_of
 from indexer.stages.scan import Plan
+from indexer.tags import READER_VERSION
 
 ORIGIN = Origin(index="abc", row=5, generation=4, root="music", root_id=1)
 
@@ -185,11 +186,25 @@ def test_a_batch_has_the_plan_of_the_scan(
             files=files_of(read),
             unread=files_of(unread),
             readings=nameless(readings),
+            reader=READER_VERSION,
         )
     )
     plan = plan_of(order)
     assert plan == Plan(3, tuple(read), tuple(unread), reread)
     assert readings_of(order, plan) == readings
+
+
+@given(st.lists(entries, min_size=1, max_size=4))
+def test_what_an_older_version_has_read_is_read_again(read: list[Entry]) -> None:
+    readings = tuple(Reading(path=b"", stamp=entry.stamp) for entry in read)
+    order = sent(
+        BatchOrder(
+            origin=ORIGIN, files=files_of(read), readings=readings, reader=READER_VERSION - 1
+        )
+    )
+    assert readings_of(order, plan_of(order)) == [
+        Reading(path=entry.path, waiting=Waiting.CHANGING) for entry in read
+    ]
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])

@@ -206,3 +206,17 @@ def test_a_full_text_that_is_made_again_keeps_them_apart_as_well(connection: Con
 def test_errors_of_ours_are_not_taken_for_sqlites(tmp_path: Path) -> None:
     with pytest.raises(apsw.SQLError), explained(tmp_path):
         raise apsw.SQLError("a statement of ours is wrong: a traceback is what we want")
+
+
+def test_nothing_is_written_into_an_index_that_a_newer_version_has_migrated(tmp_path: Path) -> None:
+    db = tmp_path / "library.db"
+    with closing(open_index(db, write=True)) as connection:
+        with write_transaction(connection):
+            connection.execute("DELETE FROM roots")
+        connection.pragma("user_version", schema.SCHEMA_VERSION + 1)
+        with (
+            pytest.raises(errors.DatabaseNewer, match="start this process again"),
+            write_transaction(connection),
+        ):
+            raise AssertionError
+        assert not connection.in_transaction
