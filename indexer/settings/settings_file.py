@@ -86,7 +86,8 @@ def _behind_links(file: Path) -> Path:
             trusted.add(os.stat(place).st_uid)
         if link.st_uid not in trusted:
             return place
-        place = place.parent / os.readlink(place)
+        with suppress(OSError):  # it was replaced a moment ago: then it is looked at again
+            place = place.parent / os.readlink(place)
     return file
 
 

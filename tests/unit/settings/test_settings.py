@@ -83,6 +83,29 @@ def test_an_index_is_the_same_by_any_link_that_leads_to_it(tmp_path: Path) -> No
     assert load(db=circle, environ={}).db == circle
 
 
+@pytest.mark.parametrize("becomes", ["nothing", "a file", "another link"])
+def test_a_link_that_is_replaced_while_it_is_followed_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: str
+) -> None:
+    link = tmp_path / "library.db"
+    link.symlink_to("first.db")
+    lstat = os.lstat
+
+    def replaced(path: Path) -> os.stat_result:
+        status = lstat(path)
+        monkeypatch.undo()
+        link.unlink()
+        if becomes == "a file":
+            link.touch()
+        elif becomes == "another link":
+            link.symlink_to("second.db")
+        return status
+
+    monkeypatch.setattr(os, "lstat", replaced)
+    found = tmp_path / "second.db" if becomes == "another link" else link
+    assert load(db=link, environ={}).db == found
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
 def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
     link = tmp_path / "library.db"
