@@ -170,6 +170,17 @@ def test_burst_ends_when_the_queues_are_empty(
         assert command.end().object["added"] == 5
 
 
+def test_burst_leaves_scans_to_a_worker_that_does_them_and_ends(
+    db: Path, config: str, client: redis.Redis
+) -> None:
+    with (
+        crew("--queues", "scan", db=db, config=config, client=client),
+        crew("--burst", db=db, config=config, name="burst") as running,
+    ):
+        assert running.process.wait(AT_MOST_S) == 0
+        assert "left out queue=scan" in running.log
+
+
 def test_a_lent_worker_never_opens_the_database(
     music: Path, db: Path, config: str, client: redis.Redis
 ) -> None:

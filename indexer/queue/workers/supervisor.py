@@ -268,12 +268,15 @@ def _work(
     from indexer.store.sqlite_errors import explained
 
     _await_database(settings, stopped)
-    turn = _take_turn(post, settings, stopped)
+    turn = _take_turn(post, settings, stopped, waits=not burst)
+    queues = tuple(queue for queue in post.queues if queue != "scan" or turn is not None)
+    if not queues:
+        return 0
     with explained(settings.db):
         index = IndexWorker(settings, wanted, client, more_urgent=post.before("deferred"))
         try:
             worker = worker_of(
-                post.queues,
+                queues,
                 client,
                 handlers_of(index),
                 name=name,
@@ -378,8 +381,13 @@ def _await_database(settings: Settings, stopped: Callable[[], bool]) -> None:
         _sleep(_WAIT_S, stopped)
 
 
-def _take_turn(post: WorkerRole, settings: Settings, stopped: Callable[[], bool]) -> int | None:
-    """Be the only scanner of this index: half of a scan is in the memory of its process."""
+def _take_turn(
+    post: WorkerRole, settings: Settings, stopped: Callable[[], bool], *, waits: bool
+) -> int | None:
+    """Be the only scanner of this index: half of a scan is in the memory of its process.
+
+    None where its role has no scans, or another process scans and it does not wait for that.
+    """
     if "scan" not in post.queues:
         return None
     from indexer.store.beside import open_beside  # late: readers of files need none of it
@@ -391,6 +399,10 @@ def _take_turn(post: WorkerRole, settings: Settings, stopped: Callable[[], bool]
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not waits:
+                _log.warning("left out queue=scan reason=another worker scans for %s", settings.db)
+                os.close(lock)
+                return None
             if not is_logged:
                 _log.warning(
                     "waiting for=scanner detail=another worker scans for %s; this process takes its"
