@@ -73,6 +73,8 @@ _SEED_CACHE_KIB: Final = 8192
 _WAL_KEEPS: Final = 16 * 1024 * 1024
 _WAL_PAUSE_S: Final = 0.005
 """Pause between attempts to switch a database to WAL. A guess."""
+_TWO_NAMES_S: Final = 0.2
+"""How long a new index may have its name and the one it was made under. A guess."""
 _TRACES: Final = ("-wal", ".lock")
 """Files beside an index that was used."""
 _IS_OURS: Final = """
@@ -96,6 +98,7 @@ def open_index(
         check_exists(path)
         check_not_emptied(path)
     check_sqlites(path)
+    _check_one_name(path)
     with explained(path):
         connection = _connect(path, write=write, busy_timeout_s=busy_timeout_s)
         if write:
@@ -174,6 +177,28 @@ def check_not_emptied(path: Path) -> None:
         f"runs, put a copy (`indexer backup`) in its place, or remove it with {path.name}-wal, "
         f"{path.name}-shm and {path.name}.lock and run `indexer rebuild FOLDER`"
     )
+
+
+def _check_one_name(path: Path) -> None:
+    """Raise DatabaseError where a hard link gives the index a second name.
+
+    SQLite names the log after the name that was opened. With two, each program would miss what the
+    other one writes, and their logs would spoil the file (sqlite.org/howtocorrupt, 2.5).
+    """
+    until = time.monotonic() + _TWO_NAMES_S
+    while path.stat().st_nlink > 1:
+        if time.monotonic() < until:  # it gets its name by a link (`give_name`)
+            time.sleep(_WAL_PAUSE_S)
+            continue
+        from indexer.store.scratch import remove_left  # late: rarely needed
+
+        if not remove_left(path.parent):  # of a process that was killed then
+            raise errors.DatabaseError(
+                f"{path}: this file has another name, too (a hard link); programs that use it by"
+                f" different names would damage it. Look for it with `find / -samefile {path}`,"
+                f" and remove it, or make two files of it: cp -p {path} {path}.new &&"
+                f" mv {path}.new {path}"
+            )
 
 
 def _beside(path: Path, suffix: str) -> bool:

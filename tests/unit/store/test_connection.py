@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import apsw
@@ -220,3 +221,25 @@ def test_nothing_is_written_into_an_index_that_a_newer_version_has_migrated(tmp_
         ):
             raise AssertionError
         assert not connection.in_transaction
+
+
+def test_an_index_with_a_second_name_is_refused_by_either(tmp_path: Path) -> None:
+    """SQLite would keep a log beside each name."""
+    one, other = tmp_path / "library.db", tmp_path / "other.db"
+    open_index(one, write=True).close()
+    other.hardlink_to(one)
+    for name, write in product((one, other), (True, False)):
+        with pytest.raises(errors.DatabaseError, match="has another name"):
+            open_index(name, write=write)
+    other.unlink()
+    open_index(one, write=True).close()
+
+
+def test_an_index_whose_maker_was_killed_as_it_named_it_is_opened(tmp_path: Path) -> None:
+    db = tmp_path / "library.db"
+    open_index(db, write=True).close()
+    left = tmp_path / ".music-indexer-abc.part"
+    left.mkdir()
+    (left / "library.db").hardlink_to(db)
+    open_index(db, write=True).close()
+    assert not left.exists()
