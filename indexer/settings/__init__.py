@@ -23,8 +23,12 @@ Pause = Annotated[
     float,
     Meta(gt=0, le=_DAY_S, description="a number of seconds above 0, such as 0.5 (at most 86400)"),
 ]
-Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
-Amount = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
+_MOST = 1_000_000_000
+"""In milliseconds or bytes, so many days or megabytes are still a number of SQLite's. A guess."""
+_UP_TO = f"(at most {_MOST})"
+Count = Annotated[int, Meta(ge=1, le=_MOST, description=f"a whole number, 1 or more {_UP_TO}")]
+Amount = Annotated[int, Meta(ge=0, le=_MOST, description=f"a whole number, 0 or more {_UP_TO}")]
+Few = Annotated[int, Meta(ge=1, le=1000, description="a whole number, 1 to 1000")]
 Switch = Annotated[bool, Meta(description="true or false")]
 Name = Annotated[str, Meta(min_length=1, description='a name in quotes, such as "audio"')]
 Location = Annotated[str, Meta(min_length=1, description='a path in quotes, such as "/srv/music"')]
@@ -69,7 +73,10 @@ Redis = Annotated[
         ' "rediss://user:password@nas:6380/0" or "unix:///run/music-indexer/redis.sock"',
     ),
 ]
-Megabytes = Annotated[int, Meta(ge=64, description="a whole number of megabytes, 64 or more")]
+Megabytes = Annotated[
+    int,
+    Meta(ge=64, le=_MOST, description=f"a whole number of megabytes, 64 or more {_UP_TO}"),
+]
 Profile = Annotated[
     str, Meta(pattern="^(pi|server)$", description='the name of a profile: "pi" or "server"')
 ]
@@ -151,7 +158,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Megabytes of Redis for that; 0: nothing is kept."""
     queue_files: Count = 20_000
     """A scan pauses while the queues hold this many files."""
-    queue_live_files: Annotated[Count, Meta(le=1000)] = 200
+    queue_live_files: Few = 200
     """Maximum files in one job of live work; a rebuild has `chunk_files`."""
     queue_retry_first: Pause = 1.0
     queue_retry_longest: Pause = 600.0

@@ -210,6 +210,14 @@ def test_workers_default_to_the_cores_of_this_process() -> None:
         ("reader_timeout = 0", "1: reader_timeout = 0: expected a number of seconds above 0"),
         ("\n\nworkers = 0", "3: workers = 0: expected a whole number, 1 or more"),
         ("workers = 1.5", "1: workers = 1.5: expected a whole number, 1 or more"),
+        (
+            f"keep_missing = {10**18}",
+            f"1: keep_missing = {10**18}: expected a whole number, 0 or more (at most 1000000000)",
+        ),
+        (
+            f"worker_memory = {10**18}",
+            f"1: worker_memory = {10**18}: expected a whole number of megabytes, 64 or more",
+        ),
         ("small_work = -1", "1: small_work = -1: expected a whole number, 0 or more"),
         ("leases = 1", "1: leases = 1: expected true or false"),
         ('group = ""', '1: group = "": expected a name in quotes'),
