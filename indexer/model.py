@@ -182,7 +182,7 @@ class ProblemKind(StrEnum):
     """
     NO_AUDIO = "no audio"
     """The file has no sound, and its name does not promise any: nothing is written to `problems`,
-    and its row becomes `RowState.SILENT`."""
+    and its row becomes `RowState.SOUNDLESS`."""
     PICTURE = "picture"
     """A picture file, or the picture in a track, is broken or too large: retried with a new stamp.
 
@@ -318,7 +318,7 @@ class RowState(IntEnum):
     """Its file is gone. The row keeps its id in case the file returns."""
     REFUSED = 2
     """Its file is present, but the reader refused the bytes: see `problems`."""
-    SILENT = 3
+    SOUNDLESS = 3
     """Its file is present and has no sound, as a film without any: neither a track nor a problem.
     The row is kept so that it is not read again."""
 

@@ -28,9 +28,9 @@ from indexer.store import roots, tracks
 from indexer.store.connection import Connection, open_index, write_transaction, written_whole
 from indexer.store.recovery import health
 from indexer.store.recovery.damage import Damage, Part
+from indexer.store.recovery.repair_files import RepairFiles, nothing_left
 from indexer.store.recovery.rescue import Rescue
 from indexer.store.recovery.salvage import Salvage
-from indexer.store.recovery.twin import Twin, nothing_left
 from indexer.store.sidecars import artwork
 from indexer.store.sqlite_errors import explained
 from indexer.store.statements import UNREADABLE
@@ -125,9 +125,9 @@ def _check_sound(connection: Connection) -> None:
 
 def _into_a_new_file(database: Path) -> report.RepairReport | None:
     """Copy the readable rows; None if another program has written meanwhile."""
-    twin = Twin(database)
+    files = RepairFiles(database)
     try:
-        with closing(twin.source()) as source, written_whole(twin.fresh()) as fresh:
+        with closing(files.source()) as source, written_whole(files.fresh()) as fresh:
             found = health.check(source, deep=True)
             with write_transaction(fresh):
                 salvage = Salvage(source)
@@ -147,12 +147,12 @@ def _into_a_new_file(database: Path) -> report.RepairReport | None:
             if left:
                 raise nothing_left(database, f"what was saved is not sound: {left[0].detail}")
             done = _report(fresh, found, [Part.FILE, *_MAKE])
-        if not twin.install():
+        if not files.install():
             return None
     finally:
-        twin.close()
+        files.close()
     return msgspec.structs.replace(
-        done, lost=tuple(rescue.lost), kept=os.fspath(twin.kept), to_scan=rescue.to_scan
+        done, lost=tuple(rescue.lost), kept=os.fspath(files.kept), to_scan=rescue.to_scan
     )
 
 

@@ -224,7 +224,7 @@ def faults(library: Library) -> list[str]:
         found.append(f"full text: {error}")
     before = _words(copy)
     copy.execute("INSERT INTO track_search (track_search) VALUES ('delete-all')")
-    index_rows.add_all(copy, index_rows.told(copy))
+    index_rows.add_all(copy, index_rows.texts_in_rows(copy))
     found += [f"full text: {word}" for word in sorted(before ^ _words(copy))]
     copy.close()
     return found

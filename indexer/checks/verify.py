@@ -201,7 +201,7 @@ class Verifier:
     def _compared(self, tree: Tree, *, deep: bool) -> Iterator[_Mismatch | _Same]:
         rows = tracks.rows_below(self._connection, tree.root_id, b"")
         if not tree.is_whole:
-            rows = (row for row in rows if not tree.is_offline(row[tracks.TOLD.path]))
+            rows = (row for row in rows if not tree.is_offline(row[tracks.STAMP_COLUMNS.path]))
         found = walk(tree, b"", self._path_filter)
         as_pairs = _EVERY if deep else 0
         looked = self._artwork.scan_of(tree)

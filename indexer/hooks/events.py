@@ -53,7 +53,7 @@ def present(connection: Connection, states: Mapping[str, str]) -> Cursor:
         scans=tuple(_ended(connection)),
         offline=tuple(name for name, state in states.items() if state == "offline"),
     )
-    return hooks.told_all_problems(connection, cursor)
+    return hooks.knowing_all_problems(connection, cursor)
 
 
 def after(connection: Connection, hook: Hook, cursor: Cursor, states: Mapping[str, str]) -> Batch:

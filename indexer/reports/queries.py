@@ -108,8 +108,8 @@ def last_changes_of_album(
 
 def _change_row(row: changes.ChangeColumns) -> report.ChangeRow:
     seq, at, kind, track_id, root, path, old_root, old_path, before = row
-    text, b64 = _told(path)
-    old_text, old_b64 = (None, msgspec.UNSET) if old_path is None else _told(old_path)
+    text, b64 = _text_and_b64(path)
+    old_text, old_b64 = (None, msgspec.UNSET) if old_path is None else _text_and_b64(old_path)
     return report.ChangeRow(
         seq=seq,
         at=report.iso(at),
@@ -141,15 +141,15 @@ def shown(connection: Connection, root: RootRow, path: bytes) -> dict[str, objec
                 answer["tags"] = tags
             if tracks.columns_of(connection, known.id)[_SUSPECT]:
                 answer["suspect_encoding"] = 1
-    is_silent = known is not None and known.place is RowState.SILENT
+    is_soundless = known is not None and known.place is RowState.SOUNDLESS
     if not answer:
-        if trouble is None and not is_silent:
+        if trouble is None and not is_soundless:
             return None
         text, b64 = paths.text_of(path)
         answer = {"root": root.name, "path": text}
         if isinstance(b64, str):
             answer["path_b64"] = b64
-    if is_silent:
+    if is_soundless:
         answer["has_audio"] = 0
     if trouble is not None:
         answer["problem"] = {
@@ -168,5 +168,5 @@ def _trouble(
     return None if known is None else damaged.problem_of(connection, known.id)
 
 
-def _told(path: str | bytes) -> tuple[str, str | msgspec.UnsetType]:
+def _text_and_b64(path: str | bytes) -> tuple[str, str | msgspec.UnsetType]:
     return paths.text_of(path) if isinstance(path, bytes) else (path, msgspec.UNSET)

@@ -129,7 +129,7 @@ def root_statuses(
     watched = roots.watched(connection)
     if counted is None:
         counted = tracks.count_by_root(connection)
-    told = _told_by(watched, dispatcher)
+    told = _reasons_of(watched, dispatcher)
     open_trees = open_roots(
         connection,
         watched,
@@ -168,7 +168,7 @@ def root_statuses(
         )
 
 
-def _told_by(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> dict[str, str]:
+def _reasons_of(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> dict[str, str]:
     """Of roots that may hang, those of which a daemon has told how they stand; why they are away.
 
     Empty where they are not.

@@ -154,7 +154,7 @@ class _Catalogue:
 
     def number(self, last: Mapping[str, int]) -> None:
         """Give each name and album an id, the previous one if links and tracks still have it."""
-        for track_id, names in catalog.told_names(self._connection):
+        for track_id, names in catalog.names_in_rows(self._connection):
             for role, role_names in ((Role.ARTIST, names[0]), (Role.ALBUMARTIST, names[1])):
                 for position, name in enumerate(role_names):
                     key = plain(name)
@@ -212,7 +212,7 @@ class _Catalogue:
             if album_id != self._albums[key]
         ]
         connection.executemany(_JOIN_ALBUM, joining)
-        for track_id, names in catalog.told_names(connection):
+        for track_id, names in catalog.names_in_rows(connection):
             for role, role_names in ((Role.ARTIST, names[0]), (Role.ALBUMARTIST, names[1])):
                 for position, name in enumerate(role_names):
                     row = (track_id, role, position, *_spelled(self._artists, name))

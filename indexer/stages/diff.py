@@ -11,7 +11,7 @@ from indexer import paths
 from indexer.model import Entry, IndexedFile, RowState
 from indexer.store import tracks
 from indexer.store.connection import Row
-from indexer.store.tracks import TOLD
+from indexer.store.tracks import STAMP_COLUMNS
 from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entry_of
 
 
@@ -52,13 +52,13 @@ class _Rows:
     def vanished(self, before: bytes | None = None) -> Iterator[Vanished]:
         """All rows before a path, or all remaining ones."""
         row = self.next
-        while row is not None and (before is None or row[TOLD.path] < before):
+        while row is not None and (before is None or row[STAMP_COLUMNS.path] < before):
             yield Vanished(tracks.known_of(row))
             row = self.pass_on()
 
     def skip(self, before: bytes) -> None:
         """Skip the rows before a path."""
-        while self.next is not None and self.next[TOLD.path] < before:
+        while self.next is not None and self.next[STAMP_COLUMNS.path] < before:
             self.pass_on()
 
 
@@ -98,7 +98,7 @@ def _compare_run(
     run: Run, indexed: _Rows, reread: int, troubled: Container[bytes]
 ) -> Generator[Compared, None, int]:
     """Compare a run of files; returns the number of those that equal their rows."""
-    path_at, seen_at, scan_at, version_at = TOLD
+    path_at, seen_at, scan_at, version_at = STAMP_COLUMNS
     present, any_troubled = RowState.PRESENT.value, bool(troubled)
     row, rows = indexed.next, indexed.rows
     same = 0

@@ -22,9 +22,9 @@ def links_of(connection: Connection, disk_id: int, inode: int, stamp: Stamp | No
     There are no events for them: a write through one link causes an event for that link only.
     """
     return {
-        (twin.root_id, twin.path)
-        for twin in tracks.with_inode(connection, disk_id, inode)
-        if twin.place is not RowState.MISSING and twin.stamp != stamp
+        (link.root_id, link.path)
+        for link in tracks.with_inode(connection, disk_id, inode)
+        if link.place is not RowState.MISSING and link.stamp != stamp
     }
 
 
@@ -140,4 +140,4 @@ def passed(links: Iterable[Link], root_id: int, path: bytes) -> set[Link]:
     It goes in byte order of the paths, so it sees the later ones in their new state. The passed
     ones may have been seen before their other link was written, created or removed.
     """
-    return {twin for twin in links if twin < (root_id, path) or twin[0] != root_id}
+    return {link for link in links if link < (root_id, path) or link[0] != root_id}

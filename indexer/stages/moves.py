@@ -115,7 +115,7 @@ def must_read(
         return True
     if known.scan_id < reread:
         return True
-    if known.place in {RowState.REFUSED, RowState.SILENT}:
+    if known.place in {RowState.REFUSED, RowState.SOUNDLESS}:
         return known.reader_version < READER_VERSION
     if known.essence is None and (known.root_id, known.path) == (root_id, entry.path):
         return True

@@ -38,12 +38,12 @@ def judge(
     moved: bool,
     readable: bool,
     differs: bool,
-    silent: bool = False,
+    soundless: bool = False,
 ) -> Judgement:
     """What happened to a file that is now present.
 
     `before` is its old row, `moved` whether that was at another path, `readable` whether it is in
-    the view now, `differs` whether a column of the view differs, `silent` whether it has no sound:
+    the view now, `differs` whether a column of the view differs, `soundless` that it has no sound:
     then nothing is said of it, but that it has left the view. The feed has `added` once for each
     id; leaving the view is `missing`, entering it again at any path is `returned`.
     """
@@ -53,7 +53,7 @@ def judge(
     )
     if not readable:
         changes = (ChangeKind.MISSING,) if was_shown or unannounced else ()
-        return Judgement(changes, Outcome.UNCHANGED if silent else Outcome.PROBLEM)
+        return Judgement(changes, Outcome.UNCHANGED if soundless else Outcome.PROBLEM)
     if before is None or before.added_at is None:
         return Judgement((ChangeKind.ADDED,), Outcome.ADDED)
     if not (was_shown or unannounced):

@@ -53,7 +53,7 @@ class Confirmed(Struct):
         return known is not None and (known.path != self.path or known.root_id != self.root_id)
 
     @property
-    def is_silent(self) -> bool:
+    def is_soundless(self) -> bool:
         """Whether it has no sound, and need not have any."""
         problem = self.finding.problem
         return problem is not None and problem.kind is ProblemKind.NO_AUDIO
@@ -230,7 +230,7 @@ class Recheck:
                 if refused is None:
                     return None
                 finding = replace(finding, problem=refused.problem)
-            elif known is not None and known.place is RowState.SILENT:
+            elif known is not None and known.place is RowState.SOUNDLESS:
                 finding = replace(finding, problem=NO_AUDIO)
         return Confirmed(root_id, finding, stamp, here, known)
 

@@ -139,7 +139,7 @@ class Rows:
                 album_id = self._album(album_key(shaped, root_id, path), shaped)
                 folder_text = index_rows.shown_folder(folder)
                 self._catalog.due.folders.add((root_id, folder))
-            text = changes.told(path)
+            text = changes.shown_path(path)
             new.append((
                 track_id, entry, isinstance(text, str), album_id, shaped.columns,
                 self._tag_sets.find(track.tags), finding.birth_ns, track.essence,

@@ -21,7 +21,7 @@ from indexer.stages.sidecars import SidecarScan
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
-from indexer.store.tracks import TOLD
+from indexer.store.tracks import STAMP_COLUMNS
 from indexer.tags import READER_VERSION
 from indexer.walk import (
     Listed,
@@ -340,7 +340,7 @@ class Scan:
         recursive = self.hint.recursive
         rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
         if not self._tree.is_whole:
-            rows = (row for row in rows if not self._tree.is_offline(row[TOLD.path]))
+            rows = (row for row in rows if not self._tree.is_offline(row[STAMP_COLUMNS.path]))
         found = walk(self._tree, folder, self._path_filter, recursive=recursive)
         reread = self.hint.reread
         yield from compare(found, rows, reread, troubled, at_once=_REPORT_EVERY_FILES)

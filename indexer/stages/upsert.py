@@ -88,7 +88,7 @@ class Upserter:
         for one in confirmed:
             known = one.known
             if known is not None and one.moved and known.place is not RowState.MISSING:
-                tracks.park(self._connection, known.id)
+                tracks.free_path(self._connection, known.id)
                 inode = known.stamp.inode
                 problems.clear_of_file(self._connection, known.root_id, known.path, inode)
         for one in confirmed:
@@ -129,7 +129,7 @@ class Upserter:
             moved=one.moved,
             readable=shaped is not None,
             differs=differs,
-            silent=one.is_silent,
+            soundless=one.is_soundless,
         )
         row = self._row(batch, one, now_ms)
         read_at = now_ms if one.was_read else None
@@ -147,7 +147,7 @@ class Upserter:
                 self._rows.restamp(row, known, read_at)
             else:
                 track_id = self._rows.show(row, known, one.before, shaped, one.key, read_at)
-        if one.is_silent:
+        if one.is_soundless:
             problems.clear(self._connection, batch.root_id, one.path)
         elif one.finding.problem is not None:
             problem = one.finding.problem
@@ -189,8 +189,8 @@ class Upserter:
             one.stamp,
             RowState.PRESENT
             if readable
-            else RowState.SILENT
-            if one.is_silent
+            else RowState.SOUNDLESS
+            if one.is_soundless
             else RowState.REFUSED,
             one.finding.entry.disk_id,
             max(scan_id, batch.reread) if one.was_read else scan_id,

@@ -50,7 +50,7 @@ WHERE id = ?1 AND EXISTS (SELECT 1 FROM tracks WHERE album_id = ?1
 """An album has the title and artist of most of its tracks, then the first in the order of bytes, so
 that a new index has the same."""
 
-_TOLD_NAMES: Final = """
+_NAMES_IN_ROWS: Final = """
 SELECT id, artist, albumartist, genre, several FROM tracks WHERE place = 0 ORDER BY id
 """
 _LINKED_ARTISTS: Final = """
@@ -277,9 +277,9 @@ def apart(
     )
 
 
-def told_names(connection: Connection) -> Iterator[tuple[int, Names]]:
+def names_in_rows(connection: Connection) -> Iterator[tuple[int, Names]]:
     """The id of each track in the view and the names in its row, by id."""
-    for track_id, *told in select(connection, _TOLD_NAMES):
+    for track_id, *told in select(connection, _NAMES_IN_ROWS):
         yield track_id, apart(*told)
 
 
@@ -293,7 +293,7 @@ def count_wrong_links(connection: Connection, without: Collection[int] = ()) -> 
     wrong = 0
     nothing: tuple[int, list[tuple[int | None, str]]] = (0, [])
     artist, genre = next(artists, nothing), next(genres, nothing)
-    for track_id, names in told_names(connection):
+    for track_id, names in names_in_rows(connection):
         while artist is not nothing and artist[0] < track_id:
             wrong, artist = wrong + 1, next(artists, nothing)
         while genre is not nothing and genre[0] < track_id:

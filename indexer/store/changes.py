@@ -116,16 +116,16 @@ def append(
     `before` has the columns that differ, as they were (`former.difference`).
     """
     root, path = place
-    old_root, old_path = (None, None) if old is None else (old[0], told(old[1]))
+    old_root, old_path = (None, None) if old is None else (old[0], shown_path(old[1]))
     connection.execute(
-        _APPEND, (now_ms, str(kind), track_id, root, told(path), old_root, old_path, before)
+        _APPEND, (now_ms, str(kind), track_id, root, shown_path(path), old_root, old_path, before)
     )
 
 
 def append_added(
     connection: Connection, now_ms: int, root: str, tracks: Iterable[tuple[int, str | bytes]]
 ) -> None:
-    """Record that tracks (id, path as returned by `told`) entered the view for the first time."""
+    """Record that tracks (id and `shown_path`) entered the view for the first time."""
     from indexer.model import ChangeKind  # late: a search needs none of the model
 
     kind = str(ChangeKind.ADDED)
@@ -255,7 +255,7 @@ def prune(connection: Connection, before_ms: int) -> int:
     return new
 
 
-def told(path: bytes) -> str | bytes:
+def shown_path(path: bytes) -> str | bytes:
     """A path as other programs get it: TEXT if it is UTF-8, else BLOB."""
     try:
         return path.decode("utf-8")

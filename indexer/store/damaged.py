@@ -33,7 +33,7 @@ SELECT tracks.path, tracks.size, tracks.short, scrubs.flaw
 FROM tracks LEFT JOIN scrubs ON {_OF_FILE}
 WHERE tracks.id = ? AND tracks.place = 0
 """  # noqa: S608 - our own names
-_UNTOLD_LENGTH: Final = frozenset(b".ogg .oga .ogx .oggflac .opus .spx .ogv".split())
+_WITHOUT_LENGTH: Final = frozenset(b".ogg .oga .ogx .oggflac .opus .spx .ogv".split())
 """Suffixes of Ogg, which does not tell how long a file should be."""
 
 
@@ -67,5 +67,5 @@ def _reason(path: bytes, size: int, short: float | None, flaw: str | None) -> st
         return str(flaw)
     from indexer.tags.content import cut_short  # late: few files are cut short
 
-    at_least = paths.suffix_of(paths.name_of(path)) in _UNTOLD_LENGTH
+    at_least = paths.suffix_of(paths.name_of(path)) in _WITHOUT_LENGTH
     return cut_short(size, short, at_least=at_least)

@@ -113,8 +113,8 @@ def disable(connection: Connection, name: str, at_ms: int | None) -> None:
         connection.execute(_DISABLE, (at_ms, name))
 
 
-def told_all_problems(connection: Connection, cursor: Cursor) -> Cursor:
-    """The cursor of a hook that needs to be told none of the problems that there are."""
+def knowing_all_problems(connection: Connection, cursor: Cursor) -> Cursor:
+    """The cursor of a hook whose receiver knows of all problems that there are."""
     found = _since(connection, 0)
     at = found[-1][-1] if found else 0
     if len(found) <= _MOST_KNOWN:
@@ -141,7 +141,7 @@ def new_problems(connection: Connection, cursor: Cursor) -> tuple[list[ProblemCo
         found = [row for row in _since(connection, 0) if _mark(row) not in known]
         if not found:
             return [], cursor
-    return found, told_all_problems(connection, cursor)
+    return found, knowing_all_problems(connection, cursor)
 
 
 def _count(connection: Connection) -> int:

@@ -38,7 +38,7 @@ _KEEP_MOUNT: Final = """
 INSERT OR REPLACE INTO mounts (root_id, folder, disk_id, inode) VALUES (?, ?, ?, ?)
 """
 _FORGET_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
-_IS_SILENT: Final = """
+_HAS_NOTHING: Final = """
 SELECT 1 FROM roots WHERE id = ?1 AND last_day > 0
     AND NOT EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1)
     AND NOT EXISTS (SELECT 1 FROM problems WHERE root_id = ?1 AND is_picture = 0)
@@ -77,7 +77,7 @@ def is_watched(connection: Connection, root_id: int) -> bool:
 
 def never_had_music(connection: Connection, root_id: int) -> bool:
     """Whether a root was scanned, and has no track, no problem and no hint."""
-    return select_value(connection, _IS_SILENT, (root_id,)) is not None
+    return select_value(connection, _HAS_NOTHING, (root_id,)) is not None
 
 
 def add(connection: Connection, name: str, path: bytes, now_ms: int) -> RootRow:

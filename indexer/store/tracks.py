@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, TypeVar
 from indexer import errors, paths
 from indexer.model import Entry, IndexedFile, RowState, Stamp
 from indexer.store import tag_sets
-from indexer.store.changes import as_bytes, told
+from indexer.store.changes import as_bytes, shown_path
 from indexer.store.schema import TAG_COLUMNS, musicbrainz_ids
 from indexer.store.schema.musicbrainz_ids import stored_ids
-from indexer.store.schema.views import ADDED_AT, MOMENT, TOLD_PATH
+from indexer.store.schema.views import ADDED_AT, MOMENT, SHOWN_PATH
 from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 _V = TypeVar("_V")
@@ -55,7 +55,7 @@ FROM tracks
 _PATH: Final = 2
 
 
-class Told(NamedTuple):
+class StampColumns(NamedTuple):
     """Positions in a row of `rows_below` of the columns that show whether a file changed.
 
     `seen` are size, mtime_ns, ctime_ns, inode, place and disk_id, which are adjacent.
@@ -67,20 +67,20 @@ class Told(NamedTuple):
     reader_version: int = 10
 
 
-TOLD: Final = Told()
-_LOW_TEXT: Final = f"{TOLD_PATH} >= +CAST(?2 AS TEXT)"
+STAMP_COLUMNS: Final = StampColumns()
+_LOW_TEXT: Final = f"{SHOWN_PATH} >= +CAST(?2 AS TEXT)"
 """The plus takes the affinity off, with which SQLite would not use the index."""
-TEXTS_BELOW: Final = f"{_LOW_TEXT} AND {TOLD_PATH} < +CAST(?3 AS TEXT)"
-BYTES_BELOW: Final = f"{TOLD_PATH} >= ?2 AND {TOLD_PATH} < ?3"
+TEXTS_BELOW: Final = f"{_LOW_TEXT} AND {SHOWN_PATH} < +CAST(?3 AS TEXT)"
+BYTES_BELOW: Final = f"{SHOWN_PATH} >= ?2 AND {SHOWN_PATH} < ?3"
 _TEXTS: Final = f"""
-{_KNOWN} WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0 ORDER BY {TOLD_PATH} LIMIT ?4
+{_KNOWN} WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0 ORDER BY {SHOWN_PATH} LIMIT ?4
 """
 _BYTES: Final = f"""
-{_KNOWN} WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0 ORDER BY {TOLD_PATH} LIMIT ?4
+{_KNOWN} WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0 ORDER BY {SHOWN_PATH} LIMIT ?4
 """
-_IN_PLACE: Final = f"{_KNOWN} WHERE root_id = ? AND {TOLD_PATH} = ? AND gone = 0"
+_IN_PLACE: Final = f"{_KNOWN} WHERE root_id = ? AND {SHOWN_PATH} = ? AND gone = 0"
 _GONE_FROM: Final = f"""
-{_KNOWN} WHERE root_id = ? AND {TOLD_PATH} = ? AND gone <> 0 ORDER BY gone DESC LIMIT 1
+{_KNOWN} WHERE root_id = ? AND {SHOWN_PATH} = ? AND gone <> 0 ORDER BY gone DESC LIMIT 1
 """
 _WITH_INODE: Final = _KNOWN + "WHERE inode = ? AND disk_id = ?"
 _WITH_ESSENCE: Final = _KNOWN + "WHERE essence = ? LIMIT ?"
@@ -91,7 +91,7 @@ with 100 000 rows: 6 % of the time in which a seed writes, and most of that of a
 _GONE_LIKE: Final = _KNOWN + "WHERE gone <> 0 AND size = ? AND mtime_ns BETWEEN ? AND ? LIMIT ?"
 _ADDED_SINCE: Final = f"{_KNOWN} WHERE place = 0 AND {ADDED_AT} >= {MOMENT} AND +size = ? LIMIT ?"
 _BY_ID: Final = _KNOWN + "WHERE id = ?"
-UNTOLD: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
+UNANNOUNCED: Final = _KNOWN + "WHERE place = 1 AND missing_at IS NULL"
 _COLUMNS_OF: Final = f"SELECT {SHOWN_COLUMNS} FROM tracks WHERE id = ?"  # noqa: S608 - our own names
 _ANY: Final = "SELECT 1 FROM tracks LIMIT 1"
 _HOLDS: Final = f"""
@@ -117,9 +117,9 @@ _NEAR: Final = 200
 """Maximum rows between the first and the last value that are read as a range; with more, each value
 is looked up. In a seed there are none: chunks follow one another."""
 _HEARD_OF_NEAR: Final = f"""
-SELECT CAST({TOLD_PATH} AS BLOB) FROM tracks
-WHERE root_id = ?1 AND {_LOW_TEXT} AND {TOLD_PATH} <= +CAST(?3 AS TEXT)
-UNION ALL SELECT path FROM tracks WHERE root_id = ?1 AND {TOLD_PATH} BETWEEN ?2 AND ?3
+SELECT CAST({SHOWN_PATH} AS BLOB) FROM tracks
+WHERE root_id = ?1 AND {_LOW_TEXT} AND {SHOWN_PATH} <= +CAST(?3 AS TEXT)
+UNION ALL SELECT path FROM tracks WHERE root_id = ?1 AND {SHOWN_PATH} BETWEEN ?2 AND ?3
 UNION ALL SELECT path FROM problems WHERE root_id = ?1 AND path BETWEEN ?2 AND ?3
     AND is_picture = 0 LIMIT ?4
 """  # noqa: S608 - our own names
@@ -128,7 +128,7 @@ SELECT inode FROM tracks WHERE ?1 AND inode BETWEEN ?2 AND ?3 LIMIT ?4
 """
 _ANY_OF: Final = ", ".join(f"?{number}" for number in range(2, _ASKED + 2))
 _PLACES_HEARD_OF: Final = f"""
-SELECT {TOLD_PATH} FROM tracks WHERE root_id = ?1 AND {TOLD_PATH} IN ({_ANY_OF})
+SELECT {SHOWN_PATH} FROM tracks WHERE root_id = ?1 AND {SHOWN_PATH} IN ({_ANY_OF})
 """  # noqa: S608 - our own names
 _PROBLEMS_HEARD_OF: Final = f"""
 SELECT path FROM problems WHERE root_id = ?1 AND path IN ({_ANY_OF}) AND is_picture = 0
@@ -157,7 +157,7 @@ UPDATE tracks SET disk_id = ?, size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?,
     indexed_at = coalesce(?, indexed_at)
 WHERE id = ?
 """
-_PARK: Final = "UPDATE tracks SET gone = id WHERE id = ?"
+_FREE_PATH: Final = "UPDATE tracks SET gone = id WHERE id = ?"
 _LEAVE: Final = """
 UPDATE tracks SET gone = id, place = 1, missing_at = ?, album_id = NULL,
     missing_days = (SELECT present_days FROM roots WHERE roots.id = root_id),
@@ -205,7 +205,7 @@ def below(
 def rows_below(
     connection: Connection, root_id: int, folder: bytes, *, recursive: bool = True
 ) -> Iterator[Row]:
-    """Raw rows in place below a folder: `known_of` converts one, `TOLD` has the positions.
+    """Raw rows in place below a folder: `known_of` converts one, `STAMP_COLUMNS` has the positions.
 
     The index has paths that are UTF-8 first, then the others, of which there are rarely any.
     """
@@ -274,13 +274,13 @@ def _child_folder(path: bytes, folder: bytes) -> bytes | None:
 
 def in_place(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
     """The row in place at this path, present or refused."""
-    row = select_one(connection, _IN_PLACE, (root_id, told(path)))
+    row = select_one(connection, _IN_PLACE, (root_id, shown_path(path)))
     return None if row is None else known_of(row)
 
 
 def gone_from(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
     """The last row that left this path."""
-    row = select_one(connection, _GONE_FROM, (root_id, told(path)))
+    row = select_one(connection, _GONE_FROM, (root_id, shown_path(path)))
     return None if row is None else known_of(row)
 
 
@@ -297,7 +297,7 @@ def heard_of(connection: Connection, root_id: int, paths_: Sequence[bytes]) -> s
     near = [row[0] for row in select(connection, _HEARD_OF_NEAR, around)]
     if len(near) <= _NEAR:
         return set(near).intersection(paths_)
-    shown = [told(path) for path in paths_]
+    shown = [shown_path(path) for path in paths_]
     found = {as_bytes(path) for path in _among(connection, _PLACES_HEARD_OF, root_id, shown)}
     return found | _among(connection, _PROBLEMS_HEARD_OF, root_id, paths_)
 
@@ -362,7 +362,7 @@ def by_id(connection: Connection, track_id: int) -> IndexedFile | None:
 
 def unannounced(connection: Connection) -> list[IndexedFile]:
     """Rows that lost their path to a moved file, without an entry in `changes` yet."""
-    return [known_of(row) for row in select(connection, UNTOLD)]
+    return [known_of(row) for row in select(connection, UNANNOUNCED)]
 
 
 def columns_of(connection: Connection, track_id: int) -> Columns:
@@ -484,9 +484,9 @@ def restamp(connection: Connection, known: IndexedFile, at: int | None) -> None:
     )  # fmt: skip
 
 
-def park(connection: Connection, track_id: int) -> None:
+def free_path(connection: Connection, track_id: int) -> None:
     """Free a row's path, so that movers can swap paths within one transaction."""
-    connection.execute(_PARK, (track_id,))
+    connection.execute(_FREE_PATH, (track_id,))
 
 
 def mark_missing(connection: Connection, track_id: int, missing_at: int | None) -> None:

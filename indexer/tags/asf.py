@@ -12,7 +12,7 @@ from mutagen.asf import ASF, ASFByteArrayAttribute
 from mutagen.asf._objects import StreamPropertiesObject
 
 from indexer.tags import NoAudio, columns, further
-from indexer.tags.families import MAY_BE_SILENT
+from indexer.tags.families import MAY_BE_SOUNDLESS
 
 if TYPE_CHECKING:
     from indexer.model import Track
@@ -136,7 +136,7 @@ def read(window: Window, suffix: bytes) -> Track:
     _note_sound(window)
     streams = _streams(file)
     is_film = any(stream.startswith(FILM) for stream in streams)
-    if is_film and suffix in MAY_BE_SILENT and not any(map(_is_sound, streams)):
+    if is_film and suffix in MAY_BE_SOUNDLESS and not any(map(_is_sound, streams)):
         raise NoAudio("no audio stream")
     values: columns.Values = {}
     others: columns.Values = {}

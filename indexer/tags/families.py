@@ -43,7 +43,7 @@ MODULES = {
 }
 """Family -> its module in `indexer.tags`."""
 
-MAY_BE_SILENT = frozenset({b".mp4", b".webm", b".asf"})
+MAY_BE_SOUNDLESS = frozenset({b".mp4", b".webm", b".asf"})
 """Suffixes of films as well: a file of them without sound is no track, and no problem."""
 
 CHANGED_IN = {

@@ -48,7 +48,7 @@ def mend_header(path: Path) -> None:
 
 def put_frame(path: Path) -> None:
     """Give a file a first page that names the tables of an index."""
-    told = _told_root_pages(path)
+    told = _root_pages_in_schema(path)
     with closing(Connection(":memory:")) as fresh, tempfile.TemporaryDirectory() as folder:
         for script in (schema.STEPS_TAKEN, *(script for _, script in schema.MIGRATIONS)):
             for statement in schema.statements(script):
@@ -84,7 +84,7 @@ def _plain(fresh: Connection, kind: str, name: str) -> str:
     return f"CREATE TABLE {name}({','.join(declared)})"
 
 
-def _told_root_pages(path: Path) -> dict[str, int]:
+def _root_pages_in_schema(path: Path) -> dict[str, int]:
     """The readable part of the schema; SQLite is told to ignore malformed parts."""
     told: dict[str, int] = {}
     with closing(Connection(file_name(path))) as connection:

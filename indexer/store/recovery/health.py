@@ -20,7 +20,7 @@ from indexer.store import catalog, former, schema, tag_sets
 from indexer.store.recovery import values
 from indexer.store.recovery.damage import RULES, Damage, Part
 from indexer.store.schema import musicbrainz_ids
-from indexer.store.schema.views import OTHER_VIEWS, TOLD_PATH_OF_TRACKS
+from indexer.store.schema.views import OTHER_VIEWS, SHOWN_PATH_OF_TRACKS
 from indexer.store.search import index_check, index_rows
 from indexer.store.statements import (
     CORRUPT,
@@ -32,10 +32,10 @@ from indexer.store.statements import (
 )
 from indexer.store.work import pending, scans
 
-_MOST_TOLD: Final = 20
+_MOST_SHOWN: Final = 20
 """Maximum messages of one kind; a damaged page causes hundreds. A guess."""
-_QUICK: Final = f"PRAGMA quick_check({_MOST_TOLD})"
-_WHOLE: Final = f"PRAGMA integrity_check({_MOST_TOLD})"
+_QUICK: Final = f"PRAGMA quick_check({_MOST_SHOWN})"
+_WHOLE: Final = f"PRAGMA integrity_check({_MOST_SHOWN})"
 _OF_INDEX: Final = re.compile(
     r"row \d+ missing from index|wrong # of entries in index|non-unique entry in index"
     r"|values? of index .* out of order|row not in PRIMARY KEY order"
@@ -95,7 +95,7 @@ SELECT stem, title, CASE path_is_text WHEN 1 THEN CAST(folder || name AS TEXT) E
 _NOT_TEXTS: Final = f"""
 SELECT path FROM roots WHERE path_is_text = 0
 UNION ALL SELECT tracks.path FROM roots CROSS JOIN tracks
-    ON tracks.root_id = roots.id AND {TOLD_PATH_OF_TRACKS} >= x''
+    ON tracks.root_id = roots.id AND {SHOWN_PATH_OF_TRACKS} >= x''
 """  # noqa: S608 - our own names
 _CHANGE_TEXTS: Final = "SELECT kind, root, path, old_root, old_path FROM changes"
 

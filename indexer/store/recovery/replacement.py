@@ -16,7 +16,7 @@ from indexer.store import tracks, upkeep
 from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.creation import named_when_whole
 from indexer.store.recovery import health
-from indexer.store.recovery.twin import open_plainly
+from indexer.store.recovery.repair_files import open_plainly
 from indexer.store.scratch import scratch_folder
 from indexer.store.statements import Connection, select, write_transaction, written_whole
 from indexer.tags import READER_VERSION
@@ -119,7 +119,7 @@ def note_as_read(connection: Connection, scan_id: int) -> None:
 
 def _version_for(path: bytes, place: RowState) -> int:
     """The oldest reader whose word on a file still counts (see `must_read`)."""
-    is_refused = place in (RowState.REFUSED, RowState.SILENT)
+    is_refused = place in (RowState.REFUSED, RowState.SOUNDLESS)
     return READER_VERSION if is_refused else max(1, least_version(suffix_of(path)))
 
 

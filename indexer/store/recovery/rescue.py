@@ -60,7 +60,7 @@ _SIDECARS: Final = ("pictures", "playlist_files", "playlist_entries", "lyrics_fi
 _FOUND_AGAIN: Final = (*_SIDECARS, "track_pictures", "scrubs", "problems", "pending")
 _SCANS: Final = "SELECT id, roots, counts FROM scans"
 _DROP_SCAN: Final = "DELETE FROM scans WHERE id = ?"
-_TOLD_BEFORE: Final = "SELECT seq, before FROM changes WHERE before IS NOT NULL"
+_BEFORES: Final = "SELECT seq, before FROM changes WHERE before IS NOT NULL"
 _DROP_BEFORE: Final = "UPDATE changes SET before = NULL WHERE seq = ?"
 _HINTS: Final = "SELECT id, names FROM pending WHERE names IS NOT NULL"
 _DROP_HINT: Final = "DELETE FROM pending WHERE id = ?"
@@ -73,41 +73,42 @@ _ADD_LOST: Final = """
 INSERT OR IGNORE INTO tracks (id, root_id, path, gone, place, path_is_text, disk_id, size,
     mtime_ns, ctime_ns, inode, scan_id, reader_version, added_at, missing_at, missing_days)
 SELECT ?1, roots.id, ?3, ?1, 1, ?4, mounts.disk_id, 0, 0, 0, 0, 0, 0,
-    coalesce((SELECT first_at FROM temp.last_told WHERE track_id = ?1), ?5), ?5, roots.present_days
+    coalesce((SELECT first_at FROM temp.last_changes WHERE track_id = ?1), ?5), ?5,
+    roots.present_days
 FROM roots JOIN mounts ON mounts.root_id = roots.id AND mounts.folder = x''
 WHERE roots.id = ?2
 """
-_LAST_TOLD: Final = """
-CREATE TEMP TABLE last_told (track_id INTEGER PRIMARY KEY, kind, root, path, seq, first_at)
+_LAST_CHANGES: Final = """
+CREATE TEMP TABLE last_changes (track_id INTEGER PRIMARY KEY, kind, root, path, seq, first_at)
 """
-_FILL_LAST_TOLD: Final = """
-INSERT INTO last_told
+_FILL_LAST_CHANGES: Final = """
+INSERT INTO last_changes
 SELECT track_id, kind, root, path, max(seq), NULL FROM changes GROUP BY track_id
 """
-_FILL_FIRST_TOLD: Final = """
-UPDATE last_told SET first_at = first.at
+_FILL_FIRST_CHANGES: Final = """
+UPDATE last_changes SET first_at = first.at
 FROM (SELECT track_id, min(at) AS at FROM changes GROUP BY track_id) AS first
-WHERE first.track_id = last_told.track_id
+WHERE first.track_id = last_changes.track_id
 """
-_TOLD_PLACES: Final = """
-SELECT last_told.track_id, roots.id, CAST(last_told.path AS BLOB)
-FROM temp.last_told JOIN roots ON roots.name = last_told.root
-WHERE last_told.track_id NOT IN (SELECT id FROM tracks)
+_PLACES_OF_LOST: Final = """
+SELECT last_changes.track_id, roots.id, CAST(last_changes.path AS BLOB)
+FROM temp.last_changes JOIN roots ON roots.name = last_changes.root
+WHERE last_changes.track_id NOT IN (SELECT id FROM tracks)
 """
-_TELL_MISSING: Final = """
+_APPEND_MISSING: Final = """
 INSERT INTO changes (at, kind, track_id, root, path)
-SELECT ?1, 'missing', track_id, root, path FROM temp.last_told
+SELECT ?1, 'missing', track_id, root, path FROM temp.last_changes
 WHERE kind <> 'missing' AND track_id NOT IN (SELECT id FROM tracks WHERE place = 0)
 ORDER BY track_id
 """
-_TELL_RETURNED: Final = """
+_APPEND_RETURNED: Final = """
 INSERT INTO changes (at, kind, track_id, root, path)
 SELECT ?1, 'returned', id, root, path FROM library WHERE NOT EXISTS (
-    SELECT 1 FROM temp.last_told WHERE track_id = library.id AND kind <> 'missing'
-        AND last_told.root = library.root AND last_told.path = library.path)
+    SELECT 1 FROM temp.last_changes WHERE track_id = library.id AND kind <> 'missing'
+        AND last_changes.root = library.root AND last_changes.path = library.path)
 ORDER BY id
 """
-_FORGET_TOLD: Final = "DROP TABLE IF EXISTS temp.last_told"
+_DROP_LAST_CHANGES: Final = "DROP TABLE IF EXISTS temp.last_changes"
 _NO_IDENTITY: Final = "DELETE FROM identity"
 _NEW_IDENTITY: Final = """
 INSERT INTO identity (token, changes_floor)
@@ -261,7 +262,7 @@ class Rescue:
         runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
         hints = [row[0] for row in select(target, _HINTS) if not pending.is_readable(row[1])]
         self._drop_invalid()
-        told = [row[0] for row in select(target, _TOLD_BEFORE) if not former.is_readable(row[1])]
+        told = [row[0] for row in select(target, _BEFORES) if not former.is_readable(row[1])]
         for statement, keys in (
             (_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints), (_DROP_BEFORE, told)
         ):  # fmt: skip
@@ -318,14 +319,19 @@ class Rescue:
 
     def _keep_tracks(self, now_ms: int) -> None:
         """Restore rows for lost tracks at the paths that are known from other tables."""
-        for statement in (_FORGET_TOLD, _LAST_TOLD, _FILL_LAST_TOLD, _FILL_FIRST_TOLD):
+        for statement in (
+            _DROP_LAST_CHANGES,
+            _LAST_CHANGES,
+            _FILL_LAST_CHANGES,
+            _FILL_FIRST_CHANGES,
+        ):
             self._run(statement)
         known = {track_id for (track_id,) in select(self._target, "SELECT id FROM tracks")}
         lost: dict[int, tuple[int, bytes]] = {}
         for track_id, root_id, path, _ in self._salvage.places():
             if track_id not in known and isinstance(path, bytes) and path:
                 lost[track_id] = (root_id, path)
-        for track_id, root_id, path in select(self._target, _TOLD_PLACES):
+        for track_id, root_id, path in select(self._target, _PLACES_OF_LOST):
             if track_id > 0 and path:
                 lost.setdefault(track_id, (root_id, path))
         kept = 0
@@ -340,9 +346,9 @@ class Rescue:
                 f"the tags of {kept} tracks: their ids are kept, and `indexer scan` reads their"
                 " files again"
             )
-        self._target.execute(_TELL_MISSING, (now_ms,))
-        self._target.execute(_TELL_RETURNED, (now_ms,))
-        self._run(_FORGET_TOLD)
+        self._target.execute(_APPEND_MISSING, (now_ms,))
+        self._target.execute(_APPEND_RETURNED, (now_ms,))
+        self._run(_DROP_LAST_CHANGES)
 
     def _keep_ids(self) -> None:
         """Make sure that no id is used again."""

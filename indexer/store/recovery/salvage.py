@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from indexer.store.recovery.values import Column, columns_of
-from indexer.store.schema.views import TOLD_PATH
+from indexer.store.schema.views import SHOWN_PATH
 from indexer.store.statements import UNREADABLE, Connection, Row, select, select_value
 
 _MOST_PROBES: Final = 200_000
@@ -26,8 +26,8 @@ _SKIPPED: Final = 100_000
 _FARTHEST: Final = 2**48
 """A higher last id is treated as damage."""
 _PLACES: Final = f"""
-SELECT id, root_id, CAST({TOLD_PATH} AS BLOB), gone
-FROM tracks INDEXED BY tracks_place ORDER BY root_id, {TOLD_PATH}, gone
+SELECT id, root_id, CAST({SHOWN_PATH} AS BLOB), gone
+FROM tracks INDEXED BY tracks_place ORDER BY root_id, {SHOWN_PATH}, gone
 """  # noqa: S608 - our own names
 """Answered by the index alone."""
 _ROOT_PATHS: Final = "SELECT id, path FROM roots ORDER BY path"

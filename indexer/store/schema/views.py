@@ -11,8 +11,8 @@ from typing import Final
 from indexer.store.schema import musicbrainz_ids
 
 _PATH: Final = "CASE WHEN {of}path_is_text THEN CAST({of}path AS TEXT) ELSE {of}path END"
-TOLD_PATH_OF_TRACKS: Final = _PATH.format(of="tracks.")
-TOLD_PATH: Final = _PATH.format(of="")
+SHOWN_PATH_OF_TRACKS: Final = _PATH.format(of="tracks.")
+SHOWN_PATH: Final = _PATH.format(of="")
 """The path of a row of `tracks` as it is shown: TEXT where it is UTF-8, else BLOB.
 
 `tracks_place` is in this order: all texts, then all BLOBs, each in the order of its bytes.
@@ -78,7 +78,7 @@ CREATE VIEW library AS
 SELECT
     tracks.id,
     roots.name AS root,
-    {TOLD_PATH_OF_TRACKS} AS path,
+    {SHOWN_PATH_OF_TRACKS} AS path,
     tracks.size,
     {_MTIME} AS mtime_ns,
     tracks.title, tracks.artist, tracks.albumartist, tracks.album, tracks.genre,
@@ -143,7 +143,7 @@ CREATE VIEW missing AS
 SELECT
     tracks.id,
     roots.name AS root,
-    {TOLD_PATH_OF_TRACKS} AS path,
+    {SHOWN_PATH_OF_TRACKS} AS path,
     tracks.title, tracks.artist, tracks.album,
     {_ISO.format(at="tracks.missing_at")} AS missing_at
 FROM tracks JOIN roots ON roots.id = tracks.root_id
@@ -187,7 +187,7 @@ ALTER TABLE roots ADD COLUMN path_is_text INTEGER NOT NULL DEFAULT 0;
 
 -- In the order in which paths are shown, so that questions of other programs find them.
 DROP INDEX tracks_place;
-CREATE UNIQUE INDEX tracks_place ON tracks (root_id, {TOLD_PATH}, gone);
+CREATE UNIQUE INDEX tracks_place ON tracks (root_id, {SHOWN_PATH}, gone);
 -- With the root, so that the tracks of each are counted without their rows.
 DROP INDEX tracks_album;
 CREATE INDEX tracks_album ON tracks (album_id, root_id);
@@ -208,7 +208,7 @@ SELECT
     lower(hex(several.essence)) AS essence, several.copies,
     tracks.id AS track_id,
     roots.name AS root,
-    {TOLD_PATH_OF_TRACKS} AS path,
+    {SHOWN_PATH_OF_TRACKS} AS path,
     tracks.size, tracks.title, tracks.artist, tracks.album, tracks.album_id
 FROM (SELECT same.essence, count(*) AS copies FROM tracks AS same
         WHERE same.place = 0 AND same.essence IS NOT NULL AND length(same.essence) > 0
@@ -277,7 +277,7 @@ _OF_TRACKS: Final = f"""
 SELECT
     chosen.kind, chosen.owner_id AS album_id, NULL AS artist_id, chosen.source,
     roots.name AS root,
-    {TOLD_PATH_OF_TRACKS} AS path,
+    {SHOWN_PATH_OF_TRACKS} AS path,
     held.mime, held.width, held.height, held.bytes,
     lower(hex(held.hash)) AS hash
 FROM artwork_choices AS chosen

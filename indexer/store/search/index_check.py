@@ -24,7 +24,7 @@ SELECT term, sum(place * place) FROM (
     FROM temp.track_search_words WHERE doc NOT IN (SELECT value FROM json_each(?2))
 ) GROUP BY term ORDER BY term
 """
-_TOLD_WITH_LENGTHS: Final = """
+_ROWS_WITH_LENGTHS: Final = """
 SELECT tracks.id, sz, path, title, artist, albumartist, album, genre, composer, comment, label
 FROM tracks LEFT JOIN track_search_docsize AS lengths ON lengths.id = tracks.id WHERE place = 0
 """
@@ -45,7 +45,7 @@ def count_wrong_words(connection: Connection, without: Collection[int] = ()) -> 
     connection.execute(_FORGET_VOCABULARY)
     connection.execute(_VOCABULARY)
     try:
-        expected, wrong = _places_told(connection, without)
+        expected, wrong = _places_in_rows(connection, without)
         values = (_CHECK_BUCKETS, msgspec.json.encode(sorted(without)).decode())
         for word, places in select(connection, _PLACES_INDEXED, values):
             wrong += expected.pop(word, None) != places
@@ -54,13 +54,13 @@ def count_wrong_words(connection: Connection, without: Collection[int] = ()) -> 
         connection.execute(_FORGET_VOCABULARY)
 
 
-def _places_told(connection: Connection, without: Collection[int]) -> tuple[dict[str, int], int]:
+def _places_in_rows(connection: Connection, without: Collection[int]) -> tuple[dict[str, int], int]:
     """(word -> the sum of the squares of its positions, number of wrong lengths)."""
     sums: dict[str, int] = {}
     get = sums.get
     totals = [0] * (1 + len(FIELDS))
     wrong = 0
-    for track_id, told_lengths, path, *texts in select(connection, _TOLD_WITH_LENGTHS):
+    for track_id, stored_lengths, path, *texts in select(connection, _ROWS_WITH_LENGTHS):
         if track_id in without:
             continue
         lengths = [0] * len(FIELDS)
@@ -77,9 +77,9 @@ def _places_told(connection: Connection, without: Collection[int]) -> tuple[dict
             totals[column + 1] += lengths[column]
         totals[0] += 1
         if max(lengths) < _ONE_BYTE:
-            wrong += told_lengths != bytes(lengths)
+            wrong += stored_lengths != bytes(lengths)
         else:
-            wrong += told_lengths != b"".join(map(_varint, lengths))
+            wrong += stored_lengths != b"".join(map(_varint, lengths))
     if totals[0] and not without:
         wrong += select_value(connection, _TOTALS) != b"".join(map(_varint, totals))
     return sums, wrong

@@ -47,7 +47,7 @@ _STEADILY: Final = (("automerge", 4), ("crisismerge", 256))
 """The first is FTS5's own default. At so many segments of a size, a change waits until they are
 one: with steps in between there never are."""
 _DROP_ALL: Final = "INSERT INTO track_search (track_search) VALUES ('delete-all')"
-TOLD: Final = """
+TEXTS_IN_ROWS: Final = """
 SELECT id, path, title, artist, albumartist, album, genre, composer, comment, label
 FROM tracks WHERE place = 0 ORDER BY id
 """
@@ -121,9 +121,9 @@ def tag_words(value: str) -> str:
     return searchable(value[:_COMMENT])
 
 
-def told(connection: Writing) -> Iterator[tuple[int, Texts]]:
+def texts_in_rows(connection: Writing) -> Iterator[tuple[int, Texts]]:
     """The id and the texts of each track in the view, from its row."""
-    for track_id, path, *words in connection.execute(TOLD):
+    for track_id, path, *words in connection.execute(TEXTS_IN_ROWS):
         yield track_id, texts_of(path, words)
 
 
@@ -195,7 +195,7 @@ def refill(connection: Writing) -> None:
     """Make all rows again, in a write transaction."""
     merge_seldom(connection)  # the table may be new
     connection.execute(_DROP_ALL)
-    add_all(connection, told(connection))
+    add_all(connection, texts_in_rows(connection))
     refill_tags(connection)
     note_versions(connection)
 

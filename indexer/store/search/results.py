@@ -11,7 +11,7 @@ import msgspec
 from indexer.errors import UsageError
 from indexer.paths import parent_of
 from indexer.store.schema import LIBRARY_COLUMNS
-from indexer.store.schema.views import TOLD_PATH_OF_TRACKS
+from indexer.store.schema.views import SHOWN_PATH_OF_TRACKS
 from indexer.store.search import full_text, index_rows
 from indexer.store.search.folding import fold
 from indexer.store.search.query import Likeness, Question
@@ -30,13 +30,13 @@ SELECT tracks.id FROM (SELECT * FROM tracks WHERE place = 0 ORDER BY {order} LIM
 WHERE {where} LIMIT ?
 """
 _PATH_ORDERS: Final = {
-    "path": f"tracks.root_id, {TOLD_PATH_OF_TRACKS}",
-    "-path": f"tracks.root_id DESC, {TOLD_PATH_OF_TRACKS} DESC",
+    "path": f"tracks.root_id, {SHOWN_PATH_OF_TRACKS}",
+    "-path": f"tracks.root_id DESC, {SHOWN_PATH_OF_TRACKS} DESC",
 }
 """That of paths as an index has it, which is another one only where a path is not UTF-8."""
 _HAS_ODD: Final = f"""
 SELECT EXISTS (SELECT 1 FROM roots CROSS JOIN tracks
-    ON tracks.root_id = roots.id AND {TOLD_PATH_OF_TRACKS} >= x'')
+    ON tracks.root_id = roots.id AND {SHOWN_PATH_OF_TRACKS} >= x'')
 """  # noqa: S608 - our own names
 """Whether any path is not UTF-8: a BLOB is more than any text."""
 _LOOKED_AT: Final = 5000

@@ -8,7 +8,7 @@ from typing import Final
 from indexer import paths
 from indexer.artwork.model import AlbumTrack
 from indexer.store.schema.roles import Role
-from indexer.store.schema.views import TOLD_PATH
+from indexer.store.schema.views import SHOWN_PATH
 from indexer.store.statements import Connection, Row, select, select_value
 from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW, pages
 
@@ -28,11 +28,11 @@ ORDER BY tracks.id
 """  # noqa: S608 - our own names
 _TEXTS: Final = f"""
 SELECT {_COLUMNS} FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0 AND place = 0
-ORDER BY {TOLD_PATH} LIMIT ?4
+ORDER BY {SHOWN_PATH} LIMIT ?4
 """  # noqa: S608 - our own names
 _BYTES: Final = f"""
 SELECT {_COLUMNS} FROM tracks WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0 AND place = 0
-ORDER BY {TOLD_PATH} LIMIT ?4
+ORDER BY {SHOWN_PATH} LIMIT ?4
 """  # noqa: S608 - our own names
 _ALBUM_ARTISTS: Final = f"""
 SELECT DISTINCT artist_id FROM catalog_track_artists AS link

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.model import PictureFacts, Stamp
-from indexer.store.changes import told
-from indexer.store.schema.views import TOLD_PATH_OF_TRACKS
+from indexer.store.changes import shown_path
+from indexer.store.schema.views import SHOWN_PATH_OF_TRACKS
 from indexer.store.statements import Connection, Row, select, select_one, select_value
 
 if TYPE_CHECKING:  # commands that ask need no more of this module than how a path is split
@@ -72,7 +72,7 @@ SELECT tracks.size, tracks.mtime_ns, tracks.ctime_ns, tracks.inode,
 FROM tracks LEFT JOIN track_pictures AS held ON held.track_id = tracks.id
     AND (held.size, held.mtime_ns, held.ctime_ns, held.inode)
         = (tracks.size, tracks.mtime_ns, tracks.ctime_ns, tracks.inode)
-WHERE root_id = ?1 AND {TOLD_PATH_OF_TRACKS} = ?2 AND gone = 0 AND place = 0
+WHERE root_id = ?1 AND {SHOWN_PATH_OF_TRACKS} = ?2 AND gone = 0 AND place = 0
 """  # noqa: S608 - our own names
 
 
@@ -202,7 +202,7 @@ def source(connection: Connection, key: PictureKey) -> Source:
     if key.source is PictureSource.FILE:
         row = select_one(connection, _FILE, (key.root_id, *split(key.path), key.path))
     else:
-        row = select_one(connection, _TRACK, (key.root_id, told(key.path), key.path))
+        row = select_one(connection, _TRACK, (key.root_id, shown_path(key.path), key.path))
     if row is None:
         return Source()
     *stamp, is_known, digest, mime, width, height, size, is_refused = row

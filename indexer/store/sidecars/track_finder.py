@@ -7,19 +7,19 @@ from typing import Final
 
 from indexer import paths
 from indexer.sidecars import folded
-from indexer.store.changes import told
-from indexer.store.schema.views import TOLD_PATH
+from indexer.store.changes import shown_path
+from indexer.store.schema.views import SHOWN_PATH
 from indexer.store.sidecars.artwork_tracks import below
 from indexer.store.statements import Connection, select_value
 from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW
 
 _AT: Final = f"""
-SELECT id FROM tracks WHERE root_id = ? AND {TOLD_PATH} = ? AND gone = 0 AND place = 0
+SELECT id FROM tracks WHERE root_id = ? AND {SHOWN_PATH} = ? AND gone = 0 AND place = 0
 """  # noqa: S608 - our own names
 _FIRST: Final = tuple(
     f"""
 SELECT path FROM tracks WHERE root_id = ?1 AND {span} AND gone = 0 AND place = 0
-ORDER BY {TOLD_PATH} LIMIT 1
+ORDER BY {SHOWN_PATH} LIMIT 1
 """  # noqa: S608 - our own names
     for span in (TEXTS_BELOW, BYTES_BELOW)
 )
@@ -36,7 +36,7 @@ class TrackFinder:
 
     def at(self, root_id: int, path: bytes) -> int | None:
         """The present track at exactly this path."""
-        found: int | None = select_value(self._connection, _AT, (root_id, told(path)))
+        found: int | None = select_value(self._connection, _AT, (root_id, shown_path(path)))
         return found
 
     def alike(self, root_id: int, path: bytes) -> list[int]:

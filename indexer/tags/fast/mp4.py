@@ -80,7 +80,7 @@ LOOKED_AT = IN_MOVIE.union(UNUSUAL, HEADS, ELSEWHERE)
 UNKNOWN = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})
 """Durations that mean "unknown", as 0 does (ISO 14496-12, 8.4.2)."""
 
-SILENT = Track(codec="")
+NOTHING_READ = Track(codec="")
 """A track without any tag."""
 
 IMPLICIT, UTF_8, UTF_16, INTEGER = 0, 1, 2, 21
@@ -364,7 +364,7 @@ def fields_of(item: bytes) -> columns.Fields:
     fields: columns.Fields = {}
     for column, texts in values_of(item).items():
         field = columns.LISTS.get(column, column)
-        fields[field] = getattr(SILENT, field, ())
+        fields[field] = getattr(NOTHING_READ, field, ())
         fields.update(columns.part_of(column, texts))
     if len(item) <= SHORT and OF_ONE_FILE.isdisjoint(fields):
         if len(KEPT) >= KEPT_LIMIT:

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from indexer.tags import NoAudio, columns
 from indexer.tags.chunked.wave_format import WAVE_CODECS, Stream
-from indexer.tags.families import MAY_BE_SILENT
+from indexer.tags.families import MAY_BE_SOUNDLESS
 from indexer.tags.matroska import blocks, tag_texts
 from indexer.tags.matroska.ebml import HEADER, Element, Elements
 from indexer.tags.matroska.parts import ATTACHMENTS, INFO, TAGS, TRACKS, Parts, parts_of, segment_of
@@ -96,7 +96,7 @@ def read(window: Window, suffix: bytes) -> Track:
     ]
     heard = [sound for sound in sounds if sound.type == AUDIO]
     if not heard:
-        if suffix in MAY_BE_SILENT and any(sound.type == VIDEO for sound in sounds):
+        if suffix in MAY_BE_SOUNDLESS and any(sound.type == VIDEO for sound in sounds):
             raise NoAudio("no audio track")
         raise ValueError("no audio track")
     sound = next((sound for sound in heard if sound.is_default), heard[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.tags import NoAudio, columns
-from indexer.tags.families import MAY_BE_SILENT
+from indexer.tags.families import MAY_BE_SOUNDLESS
 from indexer.tags.fast.mp4 import media_size, plain_mp4
 from indexer.tags.mp4.item_columns import LOSSLESS, codec_of
 
@@ -51,8 +51,8 @@ def _read_boxes(window: Window, suffix: bytes) -> Track:
     if sound is None and not is_whole:
         raise ValueError("the file ends before its sound is described")
     if sound is None:
-        may_be_silent = suffix in MAY_BE_SILENT and window.peek(8, 4) not in SOUND_BRANDS
-        if may_be_silent and is_film(window, tracks):
+        may_be_soundless = suffix in MAY_BE_SOUNDLESS and window.peek(8, 4) not in SOUND_BRANDS
+        if may_be_soundless and is_film(window, tracks):
             raise NoAudio("no audio track")
         raise ValueError("no audio track")
     stream = stream_of(window, movie, sound)

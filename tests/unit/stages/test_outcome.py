@@ -11,7 +11,7 @@ SHOWN = known(b"a.mp3")
 NEVER_GOOD = known(b"a.mp3", place=RowState.REFUSED, added_at=None)
 TURNED_BAD = known(b"a.mp3", place=RowState.REFUSED)
 LEFT = known(b"a.mp3", place=RowState.MISSING, missing_at=5)
-LEFT_UNTOLD = known(b"a.mp3", place=RowState.MISSING)
+UNANNOUNCED = known(b"a.mp3", place=RowState.MISSING)
 LEFT_NEVER_GOOD = known(b"a.mp3", place=RowState.MISSING, added_at=None, missing_at=0)
 LEFT_AFTER_IT_TURNED_BAD = known(b"a.mp3", place=RowState.MISSING, missing_at=0)
 
@@ -33,8 +33,8 @@ ANY = (False, True)
         (SHOWN, (False,), True, (True,), [MODIFIED], Outcome.MODIFIED),
         (SHOWN, (True,), True, (False,), [MOVED], Outcome.MOVED),
         (SHOWN, (True,), True, (True,), [MOVED, MODIFIED], Outcome.MOVED),
-        (LEFT_UNTOLD, (True,), True, (False,), [MOVED], Outcome.MOVED),
-        (LEFT_UNTOLD, (True,), True, (True,), [MOVED, MODIFIED], Outcome.MOVED),
+        (UNANNOUNCED, (True,), True, (False,), [MOVED], Outcome.MOVED),
+        (UNANNOUNCED, (True,), True, (True,), [MOVED, MODIFIED], Outcome.MOVED),
         (NEW, (False,), False, (False,), [], Outcome.PROBLEM),
         (NEVER_GOOD, ANY, False, (False,), [], Outcome.PROBLEM),
         (TURNED_BAD, ANY, False, (False,), [], Outcome.PROBLEM),
@@ -42,7 +42,7 @@ ANY = (False, True)
         (LEFT_NEVER_GOOD, ANY, False, (False,), [], Outcome.PROBLEM),
         (LEFT_AFTER_IT_TURNED_BAD, ANY, False, (False,), [], Outcome.PROBLEM),
         (SHOWN, ANY, False, (False,), [MISSING], Outcome.PROBLEM),
-        (LEFT_UNTOLD, ANY, False, (False,), [MISSING], Outcome.PROBLEM),
+        (UNANNOUNCED, ANY, False, (False,), [MISSING], Outcome.PROBLEM),
     ],
 )
 def test_what_is_told_and_counted_follows_from_how_a_row_stood_and_stands(

@@ -87,7 +87,7 @@ def test_each_new_problem_is_told_once(
 ) -> None:
     monkeypatch.setattr(hooks, "_MOST_KNOWN", most)
     refuse(connection, "before", 5)
-    cursor = hooks.told_all_problems(connection, Cursor())
+    cursor = hooks.knowing_all_problems(connection, Cursor())
     assert told(connection, cursor) == ([], cursor)
     refuse(connection, "a", 5)
     refuse(connection, "b", 6)
@@ -104,7 +104,7 @@ def test_each_new_problem_is_told_once(
 @pytest.mark.usefixtures("root")
 def test_a_clock_that_is_set_back_hides_no_problem(connection: Connection) -> None:
     refuse(connection, "before", 9_000)
-    cursor = hooks.told_all_problems(connection, Cursor())
+    cursor = hooks.knowing_all_problems(connection, Cursor())
     refuse(connection, "a", 4_000)
     names, cursor = told(connection, cursor)
     assert names == [b"a"]
@@ -136,7 +136,7 @@ def test_a_cursor_keeps_no_more_than_so_many_problems(
     monkeypatch.setattr(hooks, "_MOST_KNOWN", 3)
     for number in range(3):
         refuse(connection, f"{number}", 10 + number)
-    cursor = hooks.told_all_problems(connection, Cursor())
+    cursor = hooks.knowing_all_problems(connection, Cursor())
     assert cursor.known is not None
     assert len(cursor.known) == 3 * 8
     refuse(connection, "3", 13)

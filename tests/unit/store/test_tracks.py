@@ -177,7 +177,7 @@ def test_rows_with_an_inode_are_those_of_its_disk_missing_ones_too(connection: C
 def test_a_parked_row_frees_its_place_until_it_is_written_again(connection: Connection) -> None:
     one, two = add(connection, known(b"1.mp3")), add(connection, known(b"2.mp3"))
     for row in (one, two):
-        tracks.park(connection, row.id)
+        tracks.free_path(connection, row.id)
     tracks.write(connection, replace(one, path=b"2.mp3"), None, None, tracks.NOTHING_READ)
     tracks.write(connection, replace(two, path=b"1.mp3"), None, None, tracks.NOTHING_READ)
     assert [row.id for row in tracks.below(connection, 1, b"")] == [two.id, one.id]

@@ -163,7 +163,7 @@ def test_what_is_recent_is_read_in_its_order_and_one_album_by_its_tracks(library
 def test_rows_that_left_and_were_not_told_are_found_among_the_missing(
     library: str, analyzed: bool
 ) -> None:
-    (step,) = plans(library, tracks.UNTOLD, analyzed=analyzed)
+    (step,) = plans(library, tracks.UNANNOUNCED, analyzed=analyzed)
     assert step == "SEARCH tracks USING INDEX tracks_missing (missing_at=?)"
 
 

@@ -22,7 +22,7 @@ _BUSY_MS: Final = 30_000
 _TABLES: Final = "SELECT count(*) FROM sqlite_schema"
 
 
-class Twin:
+class RepairFiles:
     """One attempt to replace a file's content. Call `source`, `fresh`, `install`; then `close`."""
 
     def __init__(self, database: Path) -> None:
