@@ -45,6 +45,32 @@ PLAIN = frozenset(Track.__struct_fields__) - {
 }  # fmt: skip
 """Columns whose single text is stored unchanged."""
 
+BY_PICARDS_NAME = {
+    "title": "title",
+    "artist": "artist",
+    "album": "album",
+    "genre": "genre",
+    "composer": "composer",
+    "comment": "comment",
+    "bpm": "bpm",
+    "isrc": "isrc",
+    "label": "label",
+    "compilation": "compilation",
+    "musicbrainz_trackid": "mb_trackid",
+    "musicbrainz_albumid": "mb_albumid",
+    "musicbrainz_artistid": "mb_artistid",
+    "musicbrainz_albumartistid": "mb_albumartistid",
+    "musicbrainz_releasegroupid": "mb_releasegroupid",
+    "replaygain_track_gain": "replaygain_track_gain",
+    "replaygain_track_peak": "replaygain_track_peak",
+    "replaygain_album_gain": "replaygain_album_gain",
+    "replaygain_album_peak": "replaygain_album_peak",
+    **{name: name for name in further.NAMES if name != "movement"},
+    "movementname": "movement",  # MOVEMENT is its number
+    "lyrics": "has_lyrics",
+}
+"""Names that MusicBrainz Picard gives Vorbis comments and APEv2 tags, in lower case -> column."""
+
 ALONE = LISTS | {name: name for name in further.NAMES}
 """Columns whose single text is stored as a tuple of it -> the field, or the name of another tag."""
 

@@ -23,32 +23,11 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 COLUMNS = {
-    "title": "title",
-    "artist": "artist",
+    **columns.BY_PICARDS_NAME,
     "album artist": "albumartist",
-    "album": "album",
-    "genre": "genre",
     "year": "date",
     "track": "track",
     "disc": "disc",
-    "composer": "composer",
-    "comment": "comment",
-    "bpm": "bpm",
-    "isrc": "isrc",
-    "label": "label",
-    "compilation": "compilation",
-    "musicbrainz_trackid": "mb_trackid",
-    "musicbrainz_albumid": "mb_albumid",
-    "musicbrainz_artistid": "mb_artistid",
-    "musicbrainz_albumartistid": "mb_albumartistid",
-    "musicbrainz_releasegroupid": "mb_releasegroupid",
-    "replaygain_track_gain": "replaygain_track_gain",
-    "replaygain_track_peak": "replaygain_track_peak",
-    "replaygain_album_gain": "replaygain_album_gain",
-    "replaygain_album_peak": "replaygain_album_peak",
-    **{name: name for name in further.NAMES if name != "movement"},
-    "movementname": "movement",  # MOVEMENT is its number
-    "lyrics": "has_lyrics",
 }
 OTHER_KEYS = {
     "albumartist": "albumartist",
