@@ -37,7 +37,7 @@ from indexer.settings import Settings
 from indexer.stages.batch import shape
 from indexer.stages.diff import Pair, Same, Vanished, compare
 from indexer.stages.extract import extract_in
-from indexer.store import problems, roots, tracks
+from indexer.store import problems, roots, tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.recovery import health
 from indexer.store.recovery.damage import Damage
@@ -199,9 +199,11 @@ class Verifier:
                 open_trees.lose(error)
 
     def _compared(self, tree: Tree, *, deep: bool) -> Iterator[_Mismatch | _Same]:
-        rows = tracks.rows_below(self._connection, tree.root_id, b"")
+        rows = tracks_below.rows_below(self._connection, tree.root_id, b"")
         if not tree.is_whole:
-            rows = (row for row in rows if not tree.is_offline(row[tracks.STAMP_COLUMNS.path]))
+            rows = (
+                row for row in rows if not tree.is_offline(row[tracks_below.STAMP_COLUMNS.path])
+            )
         found = walk(tree, b"", self._path_filter)
         as_pairs = _EVERY if deep else 0
         looked = self._artwork.scan_of(tree)

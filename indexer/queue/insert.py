@@ -22,7 +22,7 @@ from indexer.stages.hard_links import links_of_batch, links_of_replaced
 from indexer.stages.insert import Inserter, Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.rows import Rows
-from indexer.store import tracks
+from indexer.store import track_matches
 from indexer.store.connection import tune, write_transaction
 from indexer.store.work import pending
 
@@ -81,7 +81,9 @@ def _write(
         enqueue_links(connection, links | replaced, now_ms())
 
     connection = context.connection
-    known_inodes = tracks.inodes_met(connection, [one.entry.stamp.inode for one in ready.findings])
+    known_inodes = track_matches.inodes_met(
+        connection, [one.entry.stamp.inode for one in ready.findings]
+    )
     replaced = links_of_replaced(connection, ready, everything=origin.everything)
     rows = Rows(connection, {tree.root_id: tree.name for tree in open_trees.trees.values()})
     tune(connection, seeding=origin.everything)

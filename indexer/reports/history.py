@@ -13,7 +13,7 @@ from indexer import errors, paths, places
 from indexer.ignore import is_rule
 from indexer.model import IndexedFile, RowState
 from indexer.results import report
-from indexer.store import changes, problems, roots, tracks
+from indexer.store import changes, problems, roots, tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.roots import RootRow
 
@@ -72,7 +72,7 @@ def _is_indexed(connection: Connection, located: places.Located) -> bool:
     return (
         tracks.in_place(connection, root_id, path) is not None
         or problems.get(connection, root_id, path) is not None
-        or next(tracks.below(connection, root_id, path), None) is not None
+        or next(tracks_below.below(connection, root_id, path), None) is not None
     )
 
 
@@ -130,7 +130,7 @@ def why_unknown(connection: Connection, word: bytes) -> str:
     from indexer.artwork.model import PICTURE_SUFFIXES  # late: only for this message
 
     located = places.locate(word, roots.watched(connection))
-    inside = next(tracks.below(connection, located.root.id, located.path), None)
+    inside = next(tracks_below.below(connection, located.root.id, located.path), None)
     if inside is not None:
         first = _place(located.root.name, inside.path)
         return f"a folder; name a file in it, such as {first['root']}/{first['path']}"

@@ -21,7 +21,7 @@ from indexer.roots.automounts import (
 )
 from indexer.roots.opening import check_place, close_places, may_adopt
 from indexer.shares.hanging import is_share
-from indexer.store import roots, tracks
+from indexer.store import roots, tracks_below
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
 
@@ -85,7 +85,9 @@ def _open(
 
 def _may_be_replaced(connection: Connection, root: RootRow, row: MountRow) -> bool:
     """Whether no row is lost with a disk: an automount is none, though it was accepted as one."""
-    return row.disk.fs_type == AUTOMOUNT or tracks.was_never_at(connection, root.id, row.folder)
+    return row.disk.fs_type == AUTOMOUNT or tracks_below.was_never_at(
+        connection, root.id, row.folder
+    )
 
 
 def _adopt(

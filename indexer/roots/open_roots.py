@@ -26,7 +26,7 @@ from indexer.roots.automounts import (
 )
 from indexer.roots.opening import open_tree
 from indexer.shares.hanging import is_share
-from indexer.store import roots, tracks
+from indexer.store import roots, tracks_below
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow
 
@@ -118,7 +118,7 @@ def open_roots(
             )
         except errors.OtherDisk as error:
             offline[root.id] = f"{root.name}: {error}"
-            if error.may_adopt and tracks.was_never_at(connection, root.id, b""):
+            if error.may_adopt and tracks_below.was_never_at(connection, root.id, b""):
                 fresh.add(root.id)
                 offline[root.id] = (
                     f"{root.name}: {os.fsdecode(root.path)}: a disk was mounted there; "

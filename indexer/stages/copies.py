@@ -20,7 +20,7 @@ from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import IndexedFile, RowState, Stamp
 from indexer.stages.batch import Shaped, reshape
-from indexer.store import tracks
+from indexer.store import track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.walk import look
 
@@ -58,10 +58,10 @@ class Copies:
 
     def left_behind(self, copy: Copy) -> IndexedFile | None:
         """The row of a new file: the only one that is alike, and whose own file is gone."""
-        like_it = tracks.gone_like(self._connection, copy.stamp, COARSEST_NS, MOST)
+        like_it = track_matches.gone_like(self._connection, copy.stamp, COARSEST_NS, MOST)
         sounding = []
         if copy.essence:
-            sounding = tracks.with_essence(self._connection, copy.essence, MOST)
+            sounding = track_matches.with_essence(self._connection, copy.essence, MOST)
         if len(like_it) == MOST or len(sounding) == MOST:
             sounding = []
         rows = like_it if len(like_it) < MOST else []
@@ -81,10 +81,10 @@ class Copies:
         since_ms = max(now_ms - hours * _HOUR_MS, known.added_at + 1)
         rows = []
         if known.essence:
-            rows = tracks.with_essence(self._connection, known.essence, MOST)
+            rows = track_matches.with_essence(self._connection, known.essence, MOST)
         by_sound = 0 < len(rows) < MOST
         if not by_sound:
-            rows = tracks.added_since(self._connection, since_ms, known.stamp.size, MOST)
+            rows = track_matches.added_since(self._connection, since_ms, known.stamp.size, MOST)
         if len(rows) == MOST:
             return None
         own = self._as_copy(known)

@@ -11,7 +11,7 @@ from indexer import paths
 from indexer.model import Entry, IndexedFile, RowState
 from indexer.store import tracks
 from indexer.store.connection import Row
-from indexer.store.tracks import STAMP_COLUMNS
+from indexer.store.tracks_below import STAMP_COLUMNS
 from indexer.walk import Found, Listed, Run, Unlisted, Unseen, entry_of
 
 
@@ -38,7 +38,7 @@ Compared = Pair | Vanished | Listed | Unlisted | Unseen
 
 
 class _Rows:
-    """Rows of `tracks.rows_below`; `next` is the first that is not handled yet."""
+    """Rows of `tracks_below.rows_below`; `next` is the first that is not handled yet."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self.rows = rows
@@ -70,7 +70,7 @@ def compare(
     *,
     at_once: int,
 ) -> Iterator[Compared | Same]:
-    """Merge a walk and rows of `tracks.rows_below`, both in byte order of their paths.
+    """Merge a walk and rows of `tracks_below.rows_below`, both in byte order of their paths.
 
     Unchanged files are only counted, `at_once` of them at a time. Files that must be reread, were
     refused, or are `troubled` are always returned as pairs. Below an `Unlisted` folder nothing is

@@ -8,7 +8,7 @@ from indexer.model import Entry, RowState, Stamp
 from indexer.sidecars import SidecarKind, kind_of
 from indexer.stages.batch import Batch
 from indexer.stages.sidecars import SidecarChange
-from indexer.store import tracks
+from indexer.store import track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.store.sidecars import sidecar_rows
 
@@ -23,7 +23,7 @@ def links_of(connection: Connection, disk_id: int, inode: int, stamp: Stamp | No
     """
     return {
         (link.root_id, link.path)
-        for link in tracks.with_inode(connection, disk_id, inode)
+        for link in track_matches.with_inode(connection, disk_id, inode)
         if link.place is not RowState.MISSING and link.stamp != stamp
     }
 
@@ -85,7 +85,7 @@ def links_of_replaced(
     found = {finding.entry.path: finding.entry for finding in batch.findings}
     replaced = [
         (known.disk_id, known.stamp.inode, None, (batch.root_id, path))
-        for path in tracks.heard_of(connection, batch.root_id, list(found))
+        for path in track_matches.heard_of(connection, batch.root_id, list(found))
         if (known := tracks.in_place(connection, batch.root_id, path)) is not None
         and known.stamp.inode != found[path].stamp.inode
     ]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from indexer.disk.tree import Tree
 from indexer.model import Entry, IndexedFile, RowState, Stamp, signed_inode
 from indexer.paths import suffix_of
-from indexer.store import tracks
+from indexer.store import track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
 from indexer.tags.families import least_version
@@ -57,7 +57,7 @@ def find(
     if may_move and fields.stable_inodes:
         movers = [
             known
-            for known in tracks.with_inode(connection, entry.disk_id, entry.stamp.inode)
+            for known in track_matches.with_inode(connection, entry.disk_id, entry.stamp.inode)
             if is_file_of(known, entry.stamp, birth_ns) and _has_left(trees, known, entry, root_id)
         ]
         movers = [known for known in movers if _is_proved(known, entry.stamp, birth_ns)] or movers

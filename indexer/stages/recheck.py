@@ -17,7 +17,7 @@ from indexer.model import Entry, IndexedFile, Problem, ProblemKind, RowState, St
 from indexer.stages.batch import Batch, Finding, Shaped
 from indexer.stages.moves import find, must_read
 from indexer.stages.outcome import Outcome
-from indexer.store import problems, tracks
+from indexer.store import problems, track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
 
@@ -119,9 +119,9 @@ class Recheck:
         """
         entries = [one.entry for one in findings]
         found = [entry.path for entry in entries]
-        heard_of = tracks.heard_of(self._connection, batch.root_id, found)
+        heard_of = track_matches.heard_of(self._connection, batch.root_id, found)
         inodes = [entry.stamp.inode for entry in entries]
-        known_inodes = tracks.inodes_met(self._connection, inodes)
+        known_inodes = track_matches.inodes_met(self._connection, inodes)
         alike = self._alike(findings)
         if not heard_of and not known_inodes and not alike:  # nearly always in a seed
             new = [one for one in findings if one.track is not None and one.problem is None]
@@ -143,8 +143,10 @@ class Recheck:
     def _alike(self, findings: Sequence[Finding]) -> set[bytes]:
         """Files with the sound of any row, or the size of one that is missing."""
         read = (one.track.essence for one in findings if one.track is not None)
-        essences = tracks.essences_met(self._connection, (one for one in read if one))
-        gone = tracks.sizes_gone(self._connection, (one.entry.stamp.size for one in findings))
+        essences = track_matches.essences_met(self._connection, (one for one in read if one))
+        gone = track_matches.sizes_gone(
+            self._connection, (one.entry.stamp.size for one in findings)
+        )
         if not essences and not gone:
             return set()
         return {

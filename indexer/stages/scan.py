@@ -18,10 +18,10 @@ from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.folder_times import FolderTimes
 from indexer.stages.moves import find, must_read
 from indexer.stages.sidecars import SidecarScan
-from indexer.store import problems, tracks
+from indexer.store import problems, tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
-from indexer.store.tracks import STAMP_COLUMNS
+from indexer.store.tracks_below import STAMP_COLUMNS
 from indexer.tags import READER_VERSION
 from indexer.walk import (
     Listed,
@@ -338,7 +338,7 @@ class Scan:
                 yield from self._compared_name(paths.join(folder, name))
             return
         recursive = self.hint.recursive
-        rows = tracks.rows_below(self._connection, root_id, folder, recursive=recursive)
+        rows = tracks_below.rows_below(self._connection, root_id, folder, recursive=recursive)
         if not self._tree.is_whole:
             rows = (row for row in rows if not self._tree.is_offline(row[STAMP_COLUMNS.path]))
         found = walk(self._tree, folder, self._path_filter, recursive=recursive)

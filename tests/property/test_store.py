@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from indexer import paths
 from indexer.model import Hint, RowState
-from indexer.store import tracks
+from indexer.store import tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.work import pending
 from indexer.store.work.covered import complete_covered
@@ -50,16 +50,16 @@ def test_rows_below_a_folder_are_those_that_a_filter_leaves(
     index: Connection, present: frozenset[bytes], left: frozenset[bytes], folder: bytes
 ) -> None:
     with Undone(index), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracks, "_PAGE", 3)
+        patch.setattr(tracks_below, "_PAGE", 3)
         for path in left | present:
             row = known(path, place=RowState.REFUSED if b"!" in path else RowState.PRESENT)
             track_id = tracks.add(index, row, None, 1, tracks.NOTHING_READ)
             if path not in present:
                 tracks.mark_missing(index, track_id, 1)
         inside = sorted(path for path in present if path != folder and paths.is_below(path, folder))
-        found = [row.path for row in tracks.below(index, 1, folder)]
+        found = [row.path for row in tracks_below.below(index, 1, folder)]
         assert found == inside
-        found = [row.path for row in tracks.below(index, 1, folder, recursive=False)]
+        found = [row.path for row in tracks_below.below(index, 1, folder, recursive=False)]
         assert found == [path for path in inside if paths.parent_of(path) == folder]
 
 

@@ -10,7 +10,7 @@ from indexer.artwork.model import AlbumTrack
 from indexer.store.schema.roles import Role
 from indexer.store.schema.views import SHOWN_PATH
 from indexer.store.statements import Connection, Row, select, select_value
-from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW, pages
+from indexer.store.tracks_below import BYTES_BELOW, TEXTS_BELOW, pages
 
 _FIRST: Final = 4
 """Rows of the first page: most questions are answered by the first other album."""

@@ -11,7 +11,7 @@ from indexer.store.changes import shown_path
 from indexer.store.schema.views import SHOWN_PATH
 from indexer.store.sidecars.artwork_tracks import below
 from indexer.store.statements import Connection, select_value
-from indexer.store.tracks import BYTES_BELOW, TEXTS_BELOW
+from indexer.store.tracks_below import BYTES_BELOW, TEXTS_BELOW
 
 _AT: Final = f"""
 SELECT id FROM tracks WHERE root_id = ? AND {SHOWN_PATH} = ? AND gone = 0 AND place = 0

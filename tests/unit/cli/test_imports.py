@@ -52,7 +52,7 @@ DISKS = """
 indexer.disk indexer.disk.descent indexer.disk.filesystem indexer.disk.identity
 indexer.disk.mounts indexer.disk.tree indexer.roots indexer.roots.automounts
 indexer.roots.open_roots indexer.roots.opening indexer.shares indexer.shares.hanging
-indexer.store.roots
+indexer.store.roots indexer.store.tracks_below
 """
 QUERIES = f"""{TRACKS} {ROWS}
 indexer.reports indexer.reports.queries indexer.store.former
@@ -91,7 +91,7 @@ def loaded_by(db: Path, *words: str) -> set[str]:
         (("search", "--albums", "post"), SEARCH),
         (("new",), f"{ROWS} indexer.cli.search indexer.store.browse"),
         (("show", "1"), f"""{QUERIES} indexer.places indexer.reports.history
-            indexer.store.roots"""),
+            indexer.store.roots indexer.store.tracks_below"""),
         (("changes",), f"{QUERIES} indexer.cli.changes"),
         (("problems",), f"{QUERIES} indexer.cli.problems"),
         (("status",), f"""{TRACKS} {DISKS} indexer.cli.status_lines indexer.reports

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from indexer.library import Library
 from indexer.model import Entry, IndexedFile, Stamp
 from indexer.stages.hard_links import links_of_entries, links_of_vanished
-from indexer.store import roots, tracks
+from indexer.store import roots, track_matches, tracks
 from indexer.store.connection import Connection
 from tests.trees import Plant, ids, song
 
@@ -22,13 +22,13 @@ LINKS = 6
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The inodes whose rows were read."""
     inodes: list[int] = []
-    real = tracks.with_inode
+    real = track_matches.with_inode
 
     def noted(connection: Connection, disk_id: int, inode: int) -> list[IndexedFile]:
         inodes.append(inode)
         return list(real(connection, disk_id, inode))
 
-    monkeypatch.setattr(tracks, "with_inode", noted)
+    monkeypatch.setattr(track_matches, "with_inode", noted)
     return inodes
 
 

@@ -13,7 +13,7 @@ from indexer.model import Problem, ProblemKind
 from indexer.stages.insert import Written
 from indexer.stages.outcome import Outcome
 from indexer.stages.recheck import Recheck
-from indexer.store import problems, tracks
+from indexer.store import problems, track_matches
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
 from tests.stage_harness import ByHand, Planned
@@ -156,11 +156,11 @@ def test_only_some_of_many_paths_and_inodes_are_known(by_hand: ByHand, planned: 
     others = [b"%d.flac" % number for number in range(1000)]
     connection = by_hand.connection
     asked = [*others, b"2.mp3"]
-    assert tracks.heard_of(connection, plan.root_id, asked) == {b"2.mp3"}
-    assert tracks.heard_of(connection, plan.root_id + 1, asked) == set()
+    assert track_matches.heard_of(connection, plan.root_id, asked) == {b"2.mp3"}
+    assert track_matches.heard_of(connection, plan.root_id + 1, asked) == set()
     inodes = {entry.stamp.inode for entry in plan.read}
-    assert tracks.inodes_met(connection, [*range(-900, 0), *inodes]) == inodes
-    assert tracks.heard_of(connection, plan.root_id, []) == set()
+    assert track_matches.inodes_met(connection, [*range(-900, 0), *inodes]) == inodes
+    assert track_matches.heard_of(connection, plan.root_id, []) == set()
 
 
 def test_an_inode_that_many_rows_have_hides_no_other(
@@ -172,8 +172,8 @@ def test_an_inode_that_many_rows_have_hides_no_other(
     plan, row = by_hand.plan()
     by_hand.write(row, by_hand.read(plan))
     inodes = {entry.stamp.inode for entry in plan.read}
-    monkeypatch.setattr(tracks, "_NEAR", 2)
-    assert tracks.inodes_met(by_hand.connection, sorted(inodes)) == inodes
+    monkeypatch.setattr(track_matches, "_NEAR", 2)
+    assert track_matches.inodes_met(by_hand.connection, sorted(inodes)) == inodes
 
 
 def test_what_is_known_of_a_chunk_is_found_among_few_neighbours_as_among_many(
@@ -183,8 +183,8 @@ def test_what_is_known_of_a_chunk_is_found_among_few_neighbours_as_among_many(
     by_hand.write(row, ready)
     connection = by_hand.connection
     for near in (200, 1, 0):
-        monkeypatch.setattr(tracks, "_NEAR", near)
+        monkeypatch.setattr(track_matches, "_NEAR", near)
         asked = [b"0.mp3", b"2.mp3", b"3.mp3"]
-        assert tracks.heard_of(connection, plan.root_id, asked) == {b"2.mp3"}
+        assert track_matches.heard_of(connection, plan.root_id, asked) == {b"2.mp3"}
         entry = plan.read[0]
-        assert tracks.inodes_met(connection, [0, entry.stamp.inode]) == {entry.stamp.inode}
+        assert track_matches.inodes_met(connection, [0, entry.stamp.inode]) == {entry.stamp.inode}
