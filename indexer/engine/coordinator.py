@@ -31,7 +31,7 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.creation import prepare_folder
-from indexer.store.sidecars.artwork import count_wanted_due, forget_unwanted, has_wanted_due
+from indexer.store.sidecars.artwork import count_wanted_due, delete_unwanted, has_wanted_due
 from indexer.store.sqlite_errors import explained
 from indexer.store.work import counted, pending, scans
 
@@ -148,7 +148,7 @@ class RunCoordinator:
 
     def _choose_artwork(self, listener: Listener | None, stop: Stop) -> int:
         """Choose the artwork that is due; how many files were opened. What is left stays due."""
-        forget_unwanted(self.connection, self._settings)
+        delete_unwanted(self.connection, self._settings)
         if not has_wanted_due(self.connection, self._settings):
             return 0
         from indexer.readers.artwork import ArtworkWork, steps  # late: most scans make nothing due

@@ -18,7 +18,7 @@ from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.queues import put_due_artwork
 from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
-from indexer.store.sidecars.artwork import OwnerKind, forget_unwanted, kinds_wanted
+from indexer.store.sidecars.artwork import OwnerKind, delete_unwanted, kinds_wanted
 
 if TYPE_CHECKING:
     from indexer.disk.tree import Tree
@@ -46,7 +46,7 @@ def playlist(worker: IndexWorker, raw: msgspec.Raw) -> None:
 def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
     context = worker.context
     context.check(read_order(raw, dict[str, str])["index"])
-    forget_unwanted(context.connection, context.settings)
+    delete_unwanted(context.connection, context.settings)
     if kind not in kinds_wanted(context.settings):
         return
     work = worker.artwork_of(kind)

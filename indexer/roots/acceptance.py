@@ -179,7 +179,7 @@ def accept_disks(connection: Connection, root: RootRow) -> None:
         own = opened[0]
         if own.seen is None:
             raise own.trouble or errors.RootOffline(f"{root.name}: nothing is known of its disk")
-        roots.forget_mounts(connection, root.id)
+        roots.delete_mounts(connection, root.id)
         roots.accept(connection, root.id, b"", own.seen.disk, own.seen.inode)
         below, _ = _open(root, _fresh(root, (), mounts, ()), mounts)
         opened += below

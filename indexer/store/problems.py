@@ -220,7 +220,7 @@ def count_since(connection: Connection, at_ms: int) -> tuple[int, int | None]:
     return int(number), first_ms
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Drop the problems of a root that is no longer watched."""
     connection.execute(_OF_ROOT, (root_id,))
 

@@ -37,7 +37,7 @@ INSERT INTO disks (uuid, fsid, fs_type, source) VALUES (?, ?, ?, ?) RETURNING id
 _KEEP_MOUNT: Final = """
 INSERT OR REPLACE INTO mounts (root_id, folder, disk_id, inode) VALUES (?, ?, ?, ?)
 """
-_FORGET_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
+_DELETE_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
 _HAS_NOTHING: Final = """
 SELECT 1 FROM roots WHERE id = ?1 AND last_day > 0
     AND NOT EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1)
@@ -107,7 +107,7 @@ def remove(connection: Connection, root_id: int, now_ms: int) -> None:
 
     playlists.place_anew(connection)
     connection.execute(_REMOVE, (now_ms, root_id))
-    connection.execute(_FORGET_MOUNTS, (root_id,))
+    connection.execute(_DELETE_MOUNTS, (root_id,))
 
 
 def mounts(connection: Connection, root_id: int) -> list[MountRow]:
@@ -153,9 +153,9 @@ def disk_id_of(connection: Connection, disk: Disk) -> int:
     return int(select_value(connection, _ADD_DISK, row))
 
 
-def forget_mounts(connection: Connection, root_id: int) -> None:
+def delete_mounts(connection: Connection, root_id: int) -> None:
     """Delete the accepted disks of a root, before others are accepted."""
-    connection.execute(_FORGET_MOUNTS, (root_id,))
+    connection.execute(_DELETE_MOUNTS, (root_id,))
 
 
 def name_of(connection: Connection, root_id: int) -> str:

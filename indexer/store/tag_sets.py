@@ -37,7 +37,7 @@ _ALL_UNUSED: Final = """
 SELECT id FROM tag_sets
 WHERE NOT EXISTS (SELECT 1 FROM tracks WHERE tracks.tag_set = tag_sets.id)
 """
-_FORGET_MISSING: Final = """
+_DELETE_MISSING: Final = """
 UPDATE tracks SET tag_set = NULL, reader_version = 0
 WHERE tag_set IS NOT NULL AND tag_set NOT IN (SELECT id FROM tag_sets)
 """
@@ -184,7 +184,7 @@ def drop_broken(connection: Connection) -> int:
     for set_id in _wrong_sets(connection):
         connection.execute(_END_VALUES, (set_id,))
         connection.execute(_END_SET, (set_id,))
-    connection.execute(_FORGET_MISSING)
+    connection.execute(_DELETE_MISSING)
     lost = int(connection.changes())
     for statement in _DROP_UNUSED:
         connection.execute(statement)

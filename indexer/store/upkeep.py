@@ -296,10 +296,10 @@ DELETE FROM changes WHERE kind NOT IN ('added', 'modified', 'moved', 'missing', 
     OR typeof(path) NOT IN ('text', 'blob') OR seq <= 0
     OR typeof(coalesce(old_path, '')) NOT IN ('text', 'blob')
 """
-_FORGET_FAULTS: Final = "DELETE FROM problems WHERE kind = 'fault'"
+_DELETE_FAULTS: Final = "DELETE FROM problems WHERE kind = 'fault'"
 """The program may have failed on the file because of an invalid row."""
 TIDY: Final = (
-    _STRANGE_TRACKS, _STRANGE_PROBLEMS, _FORGET_FAULTS, _STRANGE_HINTS, _STRANGE_CHANGES,
+    _STRANGE_TRACKS, _STRANGE_PROBLEMS, _DELETE_FAULTS, _STRANGE_HINTS, _STRANGE_CHANGES,
     _CALL_MISSING, _DROP_SEVERAL, _DROP_GUESSED, _NAME_DISK, _DATE_ADDED, _LEAVE_ALBUM,
     _CALL_BYTES, _READ_REFUSED,
 )  # fmt: skip

@@ -187,7 +187,7 @@ def test_another_disk_in_the_place_of_a_share_is_told_as_of_any_root(
     connection: Connection, root: RootRow
 ) -> None:
     with write_transaction(connection):
-        roots.forget_mounts(connection, root.id)
+        roots.delete_mounts(connection, root.id)
         roots.accept(connection, root.id, b"", Disk(uuid="other", fs_type="ext4"), inode=1)
     with (
         pytest.raises(errors.OtherDisk, match="not one row was changed"),

@@ -26,7 +26,7 @@ from indexer.stages.fresh_files import FreshFiles
 from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
-from indexer.store.sidecars.artwork import forget_unwanted
+from indexer.store.sidecars.artwork import delete_unwanted
 from indexer.store.work import counted, pending, scans
 from indexer.store.work.pending import PendingRow
 from indexer.walk import Listed, walk
@@ -108,7 +108,7 @@ class LocalWork:
         """What chooses covers and artists' images; None where none are wanted, or workers do it."""
         if settings.redis is None:
             self.artwork = ArtworkWork(connection, settings, path_filter, clock=clock)
-        forget_unwanted(connection, settings)
+        delete_unwanted(connection, settings)
 
     def close(self) -> None:
         """End the readers. What they had in work stays pending, or due."""

@@ -30,7 +30,7 @@ _USED: Final = ("tracks", "changes")
 """Tables whose ids other programs keep."""
 _SEQUENCES: Final = "SELECT name, seq FROM sqlite_sequence"
 _SKIP_TO: Final = "UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1 AND seq < ?2"
-_FORGET: Final = ("DELETE FROM pending", "DELETE FROM trials")
+_DELETE_WORK: Final = ("DELETE FROM pending", "DELETE FROM trials")
 _RENEW: Final = "UPDATE identity SET token = lower(hex(randomblob(8)))"
 _ROWS: Final = "SELECT id, path, place, reader_version FROM tracks WHERE gone = 0"
 _MARK: Final = "UPDATE tracks SET scan_id = ? WHERE id = ?"
@@ -96,7 +96,7 @@ def _detach(new: Path, unused: dict[str, int], used: dict[str, int] | None = Non
         written_whole(open_index(new, write=True)) as connection,
         write_transaction(connection),
     ):
-        for statement in (*_FORGET, _RENEW):
+        for statement in (*_DELETE_WORK, _RENEW):
             connection.execute(statement)
         known: dict[str, int] = dict(list(select(connection, _SEQUENCES)))
         for name in _USED:

@@ -17,7 +17,7 @@ from indexer.store.search.spellings import searchable
 from indexer.store.statements import Connection
 
 _WORDS: Final = "CREATE VIRTUAL TABLE temp.track_words USING fts5vocab (main, track_search, row)"
-_FORGET: Final = "DROP TABLE IF EXISTS temp.track_words"
+_DROP_WORDS: Final = "DROP TABLE IF EXISTS temp.track_words"
 _ALL: Final = "SELECT CAST(term AS BLOB), doc FROM temp.track_words"
 """As bytes: FTS5 has cut long words of older versions, also within a character."""
 _SHORTEST_PART: Final = 3
@@ -69,7 +69,7 @@ class Vocabulary:
     """All words of the full text, as few long texts. Of a million tracks: 3 MB; as a `dict` 30."""
 
     def __init__(self, connection: Connection) -> None:
-        connection.execute(_FORGET)
+        connection.execute(_DROP_WORDS)
         connection.execute(_WORDS)
         self._blocks: list[_Block] = []
         rows = connection.execute(_ALL)
@@ -80,7 +80,7 @@ class Vocabulary:
                 self._blocks.append(_Block(some[0][0], text, counts))
         finally:
             rows.close(force=True)  # else its table would be in use
-            connection.execute(_FORGET)
+            connection.execute(_DROP_WORDS)
         self._firsts = [block.first for block in self._blocks]
         self._connection = connection
         self._last: tuple[Question, Meant] | None = None

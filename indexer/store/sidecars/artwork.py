@@ -86,13 +86,13 @@ _ANYTHING: Final = """
 SELECT EXISTS (SELECT 1 FROM pictures) OR EXISTS (SELECT 1 FROM track_pictures)
     OR EXISTS (SELECT 1 FROM artwork_choices)
 """
-_FORGET: Final = (
+_DELETE_ALL: Final = (
     "DELETE FROM artwork_choices",
     "DELETE FROM track_pictures",
     "DELETE FROM pictures",
     "DELETE FROM problems WHERE kind = 'picture'",
 )
-_FORGET_ROOT: Final = (
+_DELETE_OF_ROOT: Final = (
     "DELETE FROM artwork_due_folders WHERE root_id = ?1",
     "DELETE FROM artwork_choices WHERE source = 'file' AND root_id = ?1",
 )
@@ -286,7 +286,7 @@ def owners_in(connection: Connection, root_id: int, folder: bytes) -> list[Owner
     return [Owner(*row) for row in select(connection, _OWNERS_IN, (root_id, folder_key(folder)))]
 
 
-def forget_all(connection: Connection) -> bool:
+def delete_all(connection: Connection) -> bool:
     """Drop everything of pictures, and make all due; whether there was anything.
 
     In the caller's transaction, for an index whose settings want no artwork any more.
@@ -294,7 +294,7 @@ def forget_all(connection: Connection) -> bool:
     if not has_any(connection):
         return False
     mark_all_due(connection)
-    for statement in _FORGET:
+    for statement in _DELETE_ALL:
         connection.execute(statement)
     return True
 
@@ -304,9 +304,9 @@ def has_any(connection: Connection) -> bool:
     return bool(select_value(connection, _ANYTHING))
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Drop what concerns the pictures of a root that is no longer watched."""
-    for statement in _FORGET_ROOT:
+    for statement in _DELETE_OF_ROOT:
         connection.execute(statement, (root_id,))
 
 
@@ -365,13 +365,13 @@ def count_wanted_due(connection: Connection, settings: Settings) -> int:
     return number + albums + artists if settings.artwork else number
 
 
-def forget_unwanted(connection: Connection, settings: Settings) -> None:
+def delete_unwanted(connection: Connection, settings: Settings) -> None:
     """Drop all that is known of pictures, or of playlists, where the settings want none."""
     no_artwork = not settings.artwork and has_any(connection)
     no_playlists = not settings.playlists and playlists.has_any(connection)
     if no_artwork or no_playlists:
         with write_transaction(connection):
             if no_artwork:
-                forget_all(connection)
+                delete_all(connection)
             if no_playlists:
-                playlists.forget_all(connection)
+                playlists.delete_all(connection)

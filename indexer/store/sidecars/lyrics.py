@@ -21,7 +21,7 @@ SELECT EXISTS (SELECT 1 FROM lyrics_files) OR EXISTS (SELECT 1 FROM track_lyrics
 _HOLDS: Final = "SELECT 1 FROM track_lyrics WHERE track_id = ?"
 _ADD: Final = "INSERT OR IGNORE INTO track_lyrics VALUES (?)"
 _DROP: Final = "DELETE FROM track_lyrics WHERE track_id = ?"
-_FORGET_ROOT: Final = (
+_DELETE_OF_ROOT: Final = (
     "DELETE FROM lyrics_files WHERE root_id = ?1",
     "DELETE FROM track_lyrics WHERE track_id IN (SELECT id FROM tracks WHERE root_id = ?1)",
 )
@@ -87,9 +87,9 @@ def drop(connection: Connection, track_id: int) -> None:
     connection.execute(_DROP, (track_id,))
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Drop the lyrics of a root that is no longer watched."""
-    for statement in _FORGET_ROOT:
+    for statement in _DELETE_OF_ROOT:
         connection.execute(statement, (root_id,))
 
 

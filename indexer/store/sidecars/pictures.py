@@ -50,7 +50,7 @@ _OPENED_TRACKS: Final = """
 SELECT track_id, size, mtime_ns, ctime_ns, inode, hash FROM track_pictures ORDER BY track_id
 """
 _COUNT: Final = "SELECT count(*) FROM pictures"
-_FORGET_ROOT: Final = (
+_DELETE_OF_ROOT: Final = (
     "DELETE FROM pictures WHERE root_id = ?1",
     "DELETE FROM track_pictures WHERE track_id IN (SELECT id FROM tracks WHERE root_id = ?1)",
 )
@@ -172,9 +172,9 @@ def count(connection: Connection) -> int:
     return int(select_value(connection, _COUNT))
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Drop the pictures of a root that is no longer watched, and what its tracks held."""
-    for statement in _FORGET_ROOT:
+    for statement in _DELETE_OF_ROOT:
         connection.execute(statement, (root_id,))
 
 

@@ -71,7 +71,7 @@ _LEAD: Final = """
 UPDATE playlist_entries SET track_id = ?3 WHERE playlist_id = ?1 AND position = ?2
 """
 _ANYTHING: Final = "SELECT EXISTS (SELECT 1 FROM playlist_files)"
-_FORGET: Final = (
+_DELETE_ALL: Final = (
     "DELETE FROM playlist_entries",
     "DELETE FROM artwork_due WHERE kind = 'playlist'",
     "DELETE FROM playlist_files",
@@ -278,13 +278,13 @@ def count_due(connection: Connection) -> int:
     return int(select_value(connection, _COUNT_DUE))
 
 
-def forget_all(connection: Connection) -> None:
+def delete_all(connection: Connection) -> None:
     """Drop all playlists, in the caller's transaction: the settings want none."""
-    for statement in _FORGET:
+    for statement in _DELETE_ALL:
         connection.execute(statement)
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Drop the playlists of a root that is no longer watched."""
     for (playlist_id,) in list(select(connection, _IN_ROOT, (root_id,))):
         delete(connection, playlist_id)

@@ -393,7 +393,7 @@ def has_some(connection: Connection, root_id: int) -> bool:
     return select_value(connection, _HAS_SOME, (root_id,)) is not None
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Close every row of a root that is no longer watched."""
     connection.execute(_OF_ROOT, (root_id,))
 

@@ -71,6 +71,6 @@ def take_back(connection: Connection, root_id: int, paths: Iterable[bytes], *, a
                 connection.execute(_END, (root_id, path))
 
 
-def forget_root(connection: Connection, root_id: int) -> None:
+def delete_of_root(connection: Connection, root_id: int) -> None:
     """Delete the rows of a root that is no longer watched."""
     connection.execute(_OF_ROOT, (root_id,))

@@ -481,7 +481,7 @@ def test_a_file_that_is_being_written_in_a_root_that_was_removed_waits_no_more(
     stepped.step()
     assert len(stepped.daemon._work.note_open({(1, b"a.mp3")})) == 1
     with write_transaction(stepped.connection):
-        pending.forget_root(stepped.connection, 1)
+        pending.delete_of_root(stepped.connection, 1)
         roots.remove(stepped.connection, 1, 1)
     assert stepped.daemon._work.note_open({(1, b"a.mp3")}) == []
     assert pending.all_rows(stepped.connection) == []

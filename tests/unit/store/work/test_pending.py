@@ -233,7 +233,7 @@ def test_what_waits_is_counted_with_its_oldest(connection: Connection) -> None:
     pending.enqueue(connection, EVERYTHING, 7)
     pending.enqueue(connection, EVERYTHING, 5)
     assert pending.count(connection) == (2, 5)
-    pending.forget_root(connection, 1)
+    pending.delete_of_root(connection, 1)
     assert pending.count(connection) == (0, None)
 
 

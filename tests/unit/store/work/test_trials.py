@@ -50,5 +50,5 @@ def test_what_was_given_in_vain_counts_as_before(connection: Connection, root_id
 
 def test_a_root_that_leaves_takes_its_own_along(connection: Connection, root_id: int) -> None:
     trials.begin(connection, root_id, [(b"a", STAMP)], alone=True)
-    trials.forget_root(connection, root_id)
+    trials.delete_of_root(connection, root_id)
     assert select_value(connection, "SELECT count(*) FROM trials") == 0
