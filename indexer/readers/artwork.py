@@ -30,6 +30,7 @@ from indexer.evidence import chunk_of
 from indexer.faults import check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Entry, Hint, Problem, ProblemKind, Stamp
+from indexer.readers.paused_owners import OFFLINE_S, PausedOwners
 from indexer.readers.sidecars import SidecarReaders
 from indexer.runs.wakeup import wake
 from indexer.settings import Settings
@@ -46,8 +47,6 @@ _AT_ONCE: Final = 32
 """Owners in one transaction: a change waits for no longer than that. A guess: 20 ms."""
 _MOST_JOBS: Final = 64
 """Pictures that readers have or wait for; enough to keep them busy. A guess."""
-_OFFLINE_S: Final = 60.0
-"""Pause before an owner whose picture is on a disk that is away is looked at again. A guess."""
 _TRIES: Final = 3
 """How often a picture that the machine could not read is tried before it is a problem. A guess."""
 _MOST_CLOSED: Final = 10_000
@@ -66,13 +65,6 @@ _Done = tuple[Wanted, set[Owner], SidecarReading]
 MUCH_CHOSEN: Final = 200
 """Albums, artists and pictures, after which a process that goes on gives memory back when no more
 are due. A guess: those of 10 000 tracks leave 2 MB in SQLite's cache."""
-
-
-class _Pause(Struct):
-    """When an owner is looked at again, and the pause before that."""
-
-    at: float
-    pause_s: float
 
 
 class _Stage(Protocol):
@@ -143,9 +135,7 @@ class ArtworkWork:
         )
         self._jobs: dict[PictureKey, tuple[Wanted, set[Owner]]] = {}
         """What is being read, and for which owners."""
-        self._paused: dict[Owner, _Pause] = {}
-        self._away: dict[Owner, PictureKey] = {}
-        """Owners that wait for the disk of a picture."""
+        self._paused = PausedOwners(clock, settings.retry_first, settings.retry_longest)
         self._tries: dict[PictureKey, int] = {}
         self._after: Owner | None = None
         self._ready: list[Owner] = []
@@ -181,7 +171,6 @@ class ArtworkWork:
         """Begin anew, after trouble with the database."""
         self.close()
         self._paused.clear()
-        self._away.clear()
         self._ready.clear()
         self._left.clear()
         self._after = self._seen = self._written = None
@@ -194,13 +183,7 @@ class ArtworkWork:
 
     def note_disks(self, trees: Mapping[int, Tree]) -> None:
         """Go on with owners whose disk was away and is in these roots that are there now."""
-        for owner, key in list(self._away.items()):
-            tree = trees.get(key.root_id)
-            if tree is None or tree.is_offline(key.path):
-                continue
-            del self._away[owner]
-            if owner in self._paused:
-                self._paused[owner].at = self.clock()
+        self._paused.note_disks(trees)
 
     def next_turn(self) -> float | None:
         """When `step` has something to begin; None: not before the index changes."""
@@ -210,8 +193,7 @@ class ArtworkWork:
             or (self._seen != self._state() and artwork.has_due(self._connection, self._kind))
         ):
             return -math.inf
-        times = (pause.at for pause in self._paused.values())
-        return min((at for at in times if at < math.inf), default=None)
+        return self._paused.next_turn()
 
     def next_listening(self) -> float | None:
         """When `listen` is due, if `fileno` is not readable before."""
@@ -226,7 +208,7 @@ class ArtworkWork:
     @property
     def waits_for_evidence(self) -> bool:
         """Whether a picture waits only until it is known to be whole."""
-        return any(pause.pause_s < _OFFLINE_S for pause in self._paused.values())
+        return self._paused.wait_for_evidence
 
     def listen(self, wait_s: float = 0.0) -> bool:
         """Take answers of readers, and give them work; whether there are answers for `step`.
@@ -286,7 +268,7 @@ class ArtworkWork:
         self._left.clear()
         busy = set[Owner]().union(*(waiting for _, waiting in self._jobs.values()))
         for owner in set(owners).union(self._ready, *(waiting for _, waiting, _ in done)) - busy:
-            self._paused.pop(owner, None)
+            self._paused.end(owner)
 
     def _state(self) -> tuple[int, int]:
         """Changes with each write to the index, by this connection or another one."""
@@ -301,9 +283,7 @@ class ArtworkWork:
 
     def _next_due(self, ready: set[Owner], most: int) -> list[Owner]:
         """Other owners than these for which nothing is being read, and whose pause is over."""
-        now = self.clock()
-        over = [owner for owner, pause in self._paused.items() if pause.at <= now]
-        if over:
+        if over := self._paused.over():
             return over[:most]
         busy = ready.union(*(owners for _, owners in self._jobs.values()))
         for after in (self._after, None):
@@ -328,15 +308,14 @@ class ArtworkWork:
             except Exception as error:  # noqa: BLE001 - of one owner, which waits (rule R9)
                 check_is_files(error)
                 problem_of(error, "artwork", f"{owner.kind} {owner.id}".encode())
-                self._pause(owner, _OFFLINE_S)
+                self._paused.put(owner, OFFLINE_S)
                 continue
             if needs is Turn.ANOTHER:
                 continue
             if needs is not None:
                 wanted.append((needs, owner))
                 continue
-            self._paused.pop(owner, None)
-            self._away.pop(owner, None)
+            self._paused.end(owner)
             chosen += 1
         return chosen, wanted
 
@@ -348,13 +327,11 @@ class ArtworkWork:
                 tree = trees.get(one.key.root_id)
                 job = self._jobs.get(one.key)
                 if job is None and (tree is None or tree.is_offline(one.key.path)):
-                    self._away[owner] = one.key
-                    self._pause(owner, _OFFLINE_S)
+                    self._paused.put_away(owner, one.key)
                     continue
                 if one.others:
                     self._left[owner] = one.others
-                if owner in self._paused:
-                    self._paused[owner].at = math.inf  # while it is read
+                self._paused.hold(owner)
                 if job is not None:
                     job[1].add(owner)
                 elif tree is not None:
@@ -402,7 +379,7 @@ class ArtworkWork:
             self._left.clear()  # there may be other pictures now
             self._ready = [one for one in self._ready if one not in waiting]
             for owner in waiting:
-                self._pause(owner)
+                self._paused.put(owner)
         return waiting
 
     def _take_one(
@@ -452,15 +429,6 @@ class ArtworkWork:
             return False
         self._tries[key] = self._tries.get(key, 0) + 1
         return self._tries[key] < _TRIES
-
-    def _pause(self, owner: Owner, pause_s: float | None = None) -> None:
-        """Look at an owner later: after pauses that grow, or one of this length."""
-        self._left.pop(owner, None)
-        before = self._paused.get(owner)
-        if pause_s is None:
-            first, longest = self.settings.retry_first, self.settings.retry_longest
-            pause_s = first if before is None else min(before.pause_s * 2, longest)
-        self._paused[owner] = _Pause(self.clock() + pause_s, pause_s)
 
 
 def purge(connection: Connection, settings: Settings) -> int:
