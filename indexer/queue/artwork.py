@@ -78,7 +78,8 @@ def _work(
     """How many albums and artists were chosen for, and pictures read."""
     done = 0
     for step in steps(work, trees, stop):
-        worker.context.rates.count(Step.ARTWORK, step.chosen)
-        worker.context.rates.add_totals(bytes_read=step.bytes_read, deferred_reads=step.read)
+        worker.context.rates.count_all(
+            {Step.ARTWORK: step.chosen}, bytes_read=step.bytes_read, deferred_reads=step.read
+        )
         done += step.chosen + step.read
     return done

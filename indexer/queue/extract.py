@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -20,8 +20,8 @@ from indexer.model import Reading, Waiting
 from indexer.queue.extract_files import ReadChunk, evidence_at, read
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import BatchOrder, ExtractOrder, bytes_of, nameless
-from indexer.queue.orders.queues import Queues, chunk_job
-from indexer.queue.reading_cache import ReadingCache
+from indexer.queue.orders.queues import Queues
+from indexer.queue.reading_cache import FoundReadings, count_reuse, find_readings, read_as
 from indexer.shares.hanging import is_share, real_path
 from indexer.shares.registry import shares
 from indexer.tags import READER_VERSION
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from indexer.settings import Settings
 
 _log = logging.getLogger("indexer")
-
-_JOB_S: Final = 600
-"""The longest that the next stage may take for it."""
 
 
 def run(extractor: Extractor, raw: msgspec.Raw) -> Retry | None:
@@ -58,7 +55,6 @@ class Extractor:
         self._hands_back = hands_back
         self._read_chunk = read_chunk
         self._queues = Queues(client)
-        self._cache = ReadingCache(client, settings)
         self._places = {name: _real(os.fsencode(folder)) for name, folder in settings.roots.items()}
         """Where this machine has the roots, where the settings say so."""
         self._real: dict[bytes, bytes] = {}
@@ -77,30 +73,35 @@ class Extractor:
         order: ExtractOrder = read_order(raw, ExtractOrder)
         if order.reader > READER_VERSION:
             return self._hand_back(order, _too_old(order.reader))
+        found = find_readings(self._queues, order)
         try:
-            readings = self._read(order)
+            readings = self._read(order, found)
         except errors.RootSilent as error:
             _log.warning("not read root=%s reason=%s", order.origin.root, error)
             silent = Waiting.SILENT  # it stays pending
             readings = [Reading(path=file.raw, waiting=silent) for file in order.files]
         except errors.RootOffline as error:
             return self._hand_back(order, error)
-        files = len(order.files) + len(order.unread)
-        origin = order.origin
-        self._queues.put(
-            "batch",
+        self._hand_on(order, readings, found)
+        return None
+
+    def _hand_on(
+        self, order: ExtractOrder, readings: Sequence[Reading], found: FoundReadings
+    ) -> None:
+        misses = found.readings.count(None)
+        job_id = self._queues.put_batch(
             BatchOrder(
-                origin=origin,
+                origin=order.origin,
                 files=order.files,
                 unread=order.unread,
                 readings=nameless(readings),
                 reader=READER_VERSION,
+                read_as=read_as(order),
             ),
-            job_id=chunk_job("batch", origin.row, origin.files or files, origin.turn),
-            description=f"batch {files} file{'s' if files > 1 else ''} of {origin.root}",
-            timeout_s=_JOB_S,
+            alongside=partial(count_reuse, hits=len(found.readings) - misses, misses=misses),
         )
-        return None
+        if found.job_id not in ("", job_id):
+            self._queues.drop(found.job_id)
 
     def _hand_back(self, order: ExtractOrder, reason: errors.CannotDo) -> Retry:
         """Leave an order to another worker. Raises the reason where there is none."""
@@ -109,21 +110,15 @@ class Extractor:
         _log.warning("handed back root=%s reason=%s", order.origin.root, reason)
         return Retry(max=1_000_000_000, interval=0)
 
-    def _read(self, order: ExtractOrder) -> list[Reading]:
-        """What is known of the files of an order; the others are read, and kept for a while."""
-        known = self._cache.find(order)
+    def _read(self, order: ExtractOrder, found: FoundReadings) -> list[Reading]:
+        """What is known of the files of an order; the others are read."""
         missing = tuple(
-            file for file, found in zip(order.files, known, strict=True) if found is None
+            file for file, one in zip(order.files, found.readings, strict=True) if one is None
         )
-        readings: list[Reading] = []
-        if missing or not known:
-            is_all = len(missing) == len(order.files)
-            asked = order if is_all else replace(order, files=missing)
-            readings = self._read_anew(asked)
-            self._cache.keep(asked, readings)
-        self._cache.count(len(known) - len(missing), len(missing))
-        rest = iter(readings)
-        return [next(rest) if found is None else found for found in known]
+        if len(missing) == len(order.files):
+            return self._read_anew(order)
+        read = iter(self._read_anew(replace(order, files=missing)) if missing else ())
+        return [next(read) if one is None else one for one in found.readings]
 
     def _read_anew(self, order: ExtractOrder) -> list[Reading]:
         """Have the files of an order read; a helper looks at a share first, since that may hang."""

@@ -60,9 +60,11 @@ def _insert(worker: IndexWorker, order: InsertOrder) -> None:
     if written is None:
         return
     tracker.inserted += len(ready.findings)
-    context.rates.count(Step.INSERTION, len(ready.findings))
-    context.rates.count(Step.EXTRACTION, ready.files_read, written.tally[Outcome.PROBLEM])
-    context.rates.add_totals(bytes_read=ready.bytes_read)
+    context.rates.count_all(
+        {Step.INSERTION: len(ready.findings), Step.EXTRACTION: ready.files_read},
+        written.tally[Outcome.PROBLEM],
+        bytes_read=ready.bytes_read,
+    )
     for generation, scan_id in {(row.generation, row.scan_id), *answered_too}:
         tracker.advance(generation, scan_id)
     if written.left is not None or written.held is not None or not row.scan_id:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from indexer import errors, paths
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
-from indexer.queue.generations import JOB_S, GenerationTracker
+from indexer.queue.generations import GenerationTracker
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -258,7 +258,7 @@ class Scanner:
         )
         unread = files_of(plan.unread)
         if not plan.read:
-            _put_batch(self._context, BatchOrder(origin=origin, unread=unread), len(plan.names))
+            self._context.queues.put_batch(BatchOrder(origin=origin, unread=unread))
             return
         chunk = chunk_of(tree, plan.read, self._context.settings, closed)
         in_order = {entry.path: entry for entry in plan.read}
@@ -281,18 +281,6 @@ class Scanner:
             description=f"extract {files_text(len(plan.read))} in {where}",
             timeout_s=None,  # the pool of the worker has a limit for each file
         )
-
-
-def _put_batch(context: IndexContext, order: BatchOrder, files: int) -> None:
-    """Hand what needs no reading to the stage after the readers."""
-    origin = order.origin
-    context.queues.put(
-        "batch",
-        order,
-        job_id=chunk_job("batch", origin.row, origin.files or files, origin.turn),
-        description=f"batch {files_text(files)} of {origin.root}",
-        timeout_s=JOB_S,
-    )
 
 
 def _files(files: Iterable[tuple[int, PathText]]) -> frozenset[tuple[int, bytes]]:

@@ -50,7 +50,7 @@ def _queues(
 ) -> dict[str, Any]:
     from indexer.queue import redis_client
     from indexer.queue.monitoring import monitor
-    from indexer.queue.reading_cache import ReadingCache
+    from indexer.queue.reading_cache import cache_status
     from indexer.queue.relays import relay_statuses
 
     address = redis_client.shown(settings)
@@ -60,7 +60,7 @@ def _queues(
             queues = monitor.queue_statuses(client, now_s)
             workers = monitor.worker_statuses(client, now_s)
             seen = monitor.RedisRates(client).seen()
-            cache = ReadingCache(client, settings).status()
+            cache = cache_status(client)
             relays = relay_statuses(client, [root.name for root in roots])
     except errors.QueueError as error:
         return {

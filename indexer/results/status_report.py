@@ -95,7 +95,7 @@ class ScanRow(RunOf[str], frozen=True):
 
 
 class CacheStatus(Struct, frozen=True, kw_only=True):
-    """Readings that Redis keeps for a while, so that no file is opened twice."""
+    """Readings in Redis that are not inserted yet, so that no file is opened twice."""
 
     hits: int
     """Files that were not opened again, since this Redis was started."""

@@ -152,11 +152,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many processes `indexer worker` starts for each queue: `engine.profiles`."""
     lease: Pause = 15.0
     """A job without a heartbeat for this time is dispatched again (rule R5)."""
-    cache_ttl: Pause = 600.0
-    """How long Redis keeps what was read of a file."""
-    cache_memory: Amount = 32
-    """Megabytes of Redis for that; 0: nothing is kept."""
-    queue_files: Count = 20_000
+    queue_files: Count = 4_800
     """A scan pauses while the queues hold this many files."""
     queue_live_files: Few = 200
     """Maximum files in one job of live work; a rebuild has `chunk_files`."""

@@ -1,4 +1,4 @@
-"""What was read is kept in Redis for a while: a chunk that is given again opens no file."""
+"""What was read is in Redis until it is inserted: a chunk that is given again opens no file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from indexer.queue import reading_cache
 from indexer.queue.extract import Extractor
 from indexer.queue.orders.jobs import our_queue, read_order
 from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
-from indexer.queue.reading_cache import ReadingCache
+from indexer.queue.orders.queues import Queues
+from indexer.queue.reading_cache import FoundReadings, cache_status, find_readings
 from indexer.settings import Settings
 from indexer.stages.extract import extract
 from tests.redis_servers import RedisServer, redis_server
@@ -78,14 +79,14 @@ def worker(settings: Settings, client: redis.Redis, music: Path, plant: Plant) -
 
 
 def test_a_job_that_is_given_again_opens_only_what_could_not_be_read(
-    worker: Worker, client: redis.Redis, settings: Settings
+    worker: Worker, client: redis.Redis
 ) -> None:
     first = worker.work(worker.order(*NAMES))
     assert worker.opened == list(NAMES)
     second = worker.work(worker.order(*NAMES))
     assert worker.opened == [b"bad.mp3"]
     assert second == first
-    told = ReadingCache(client, settings).status()
+    told = cache_status(client)
     assert (told.hits, told.misses) == (3, 5)
     assert 0 < told.bytes < 4000
 
@@ -124,55 +125,50 @@ def test_another_stamp_rebuild_reader_or_wish_reads_again(
     assert worker.opened == [NAMES[0]]
 
 
-@pytest.mark.parametrize("odd", [b"", b"no zlib", b"x\x9cK\x04\x00\x00b\x00b"])
+@pytest.mark.parametrize(
+    "odd", [b"", b"no zlib", b"x\x9cK\x04\x00\x00b\x00b", b"[]", b'["a",null,[],{}]']
+)
 def test_what_others_put_into_redis_is_no_reading(
     worker: Worker, client: redis.Redis, odd: bytes
 ) -> None:
     order = worker.order(NAMES[0])
     worker.work(order)
-    (slot,) = client.keys("music-indexer:readings:*")
-    for field in client.hkeys(slot):
-        if field != b"bytes":
-            client.hset(slot, field, odd)
+    (job,) = client.keys("rq:job:batch-*")
+    client.hset(job, "data", odd)
     (reading,) = worker.work(order)
     assert worker.opened == [NAMES[0]]
     assert reading.track is not None
 
 
-def test_it_forgets_in_time_and_stays_within_its_bounds(
-    worker: Worker, client: redis.Redis, settings: Settings, music: Path
+@pytest.mark.parametrize("noted", [b"", b"\xff", b"abc", b"abc nothing-5", b"abc batch-6-1-0"])
+def test_a_note_that_leads_to_no_order_has_the_files_read(
+    worker: Worker, client: redis.Redis, noted: bytes
 ) -> None:
-    now = [1000.0]
-    cache = ReadingCache(client, replace(settings, cache_ttl=80.0), lambda: now[0])
-    order = worker.order(*NAMES[:2])
-    readings = extract(Chunk(os.fsencode(music), NAMES[:2], order.evidence))
-    cache.keep(order, readings)
-    now[0] += 60
-    assert None not in cache.find(order)
-    now[0] += 30
-    assert cache.find(order) == [None, None]
-    cache._limit = 1000
-    for number in range(20):
-        now[0] += 10
-        cache.keep(replace(order, origin=replace(ORIGIN, reread=number)), readings)
-        assert cache.status().bytes <= 1000
-    last = replace(order, origin=replace(ORIGIN, reread=19))
-    assert None not in cache.find(last)
+    order = worker.order(NAMES[0])
+    worker.work(order)
+    client.hset("music-indexer:batch-orders", "5", noted)
+    worker.work(order)
+    assert worker.opened == [NAMES[0]]
 
 
-def test_without_memory_or_without_redis_all_is_read(
-    worker: Worker, client: redis.Redis, settings: Settings, music: Path, tmp_path: Path
+def test_an_order_that_is_done_goes_when_another_one_has_its_readings(
+    worker: Worker, client: redis.Redis
 ) -> None:
     order = worker.order(*NAMES[:2])
-    off = Worker(replace(settings, cache_memory=0), client, music)
-    for _ in range(2):
-        off.work(order)
-        assert off.opened == list(NAMES[:2])
-    assert client.keys("music-indexer:reading*") == []
+    worker.work(order)
+    client.hset("rq:job:batch-5-2-0", "status", "finished")
+    worker.work(replace(order, origin=replace(ORIGIN, turn=7)))
+    assert worker.opened == []
+    assert client.keys("rq:job:batch-*") == [b"rq:job:batch-5-2-7"]
+    worker.work(replace(order, origin=replace(ORIGIN, turn=8)))
+    assert worker.opened == []
+    kept = {b"rq:job:batch-5-2-7", b"rq:job:batch-5-2-8"}
+    assert set(client.keys("rq:job:batch-*")) == kept, "one that waits is not deleted"
+
+
+def test_without_redis_nothing_is_known(worker: Worker, tmp_path: Path) -> None:
     with redis_server(tmp_path / "gone") as server:
         gone = server.client()
         server.kill()
-        cache = ReadingCache(gone, settings)
-        readings = extract(Chunk(os.fsencode(music), NAMES[:2], order.evidence))
-        cache.keep(order, readings)
-        assert cache.find(order) == [None, None]
+        order = worker.order(*NAMES[:2])
+        assert find_readings(Queues(gone), order) == FoundReadings([None, None])

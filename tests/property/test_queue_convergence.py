@@ -27,8 +27,9 @@ from indexer.ignore_files import path_filter_of
 from indexer.model import Hint
 from indexer.queue.dispatch.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
-from indexer.queue.orders.messages import FactsText
-from indexer.queue.orders.queues import JobState, files_in
+from indexer.queue.orders.kept_orders import KeptOrder
+from indexer.queue.orders.messages import BatchOrder, FactsText, Origin
+from indexer.queue.orders.queues import JobState, chunk_job, files_in
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.profiles import QUEUES
 from indexer.queue.workers.supervisor import handlers_of
@@ -52,6 +53,8 @@ class PlayedQueues:
         self.jobs: dict[str, list[tuple[str, bytes]]] = {name: [] for name in QUEUES}
         self.failed: set[str] = set()
         self._batch_orders: dict[str, bytes] = {}
+        self._newest: dict[int, str] = {}
+        """Row -> its newest job of `batch`."""
         self._parked: dict[int, tuple[int, int]] = {}
         self._scans: dict[int, tuple[int, int]] = {}
 
@@ -61,6 +64,23 @@ class PlayedQueues:
 
         if name == "batch":
             self._batch_orders[job_id] = self.jobs[name][-1][1]
+
+    def put_batch(self, order: BatchOrder, **_told: object) -> str:
+        origin = order.origin
+        job_id = chunk_job("batch", origin.row, origin.files, origin.turn)
+        self.put("batch", order, job_id=job_id)
+        self._newest[origin.row] = job_id
+        return job_id
+
+    def kept_order(self, origin: Origin) -> KeptOrder | None:
+        job_id = self._newest.get(origin.row, "")
+        if job_id not in self._batch_orders:
+            return None
+        is_done = job_id not in self.waiting() | self.failed
+        return KeptOrder(job_id, is_done, self.batch_order(job_id))
+
+    def drop(self, job_id: str) -> None:
+        del self._batch_orders[job_id]
 
     def batch_order(self, job_id: str) -> msgspec.Raw:
         if job_id not in self._batch_orders:
@@ -115,6 +135,9 @@ class Silent:
     def count(self, *_counted: object, **_totals: int) -> None:
         pass
 
+    def count_all(self, *_counted: object, **_totals: int) -> None:
+        pass
+
     def add_totals(self, **_numbers: int) -> None:
         pass
 
@@ -130,7 +153,6 @@ class QueueConvergence(RuleBasedStateMachine):
         self.settings = Settings(
             db=self.folder / "library.db",
             redis="redis://played",
-            cache_memory=0,
             still=0.0,
             lease=LEASE_S,
             queue_files=2,

@@ -436,17 +436,14 @@ class Dispatcher:
             scan=row.scan_id,
         )
         self._say(logging.WARNING, "condemned", {"path": f"{root.name}/{PathText.of(path).path}"})
-        self._queues.put(
-            "batch",
+        self._queues.put_batch(
             BatchOrder(
                 origin=origin,
                 files=(FileText.of_entry(Entry(path, stamp, mount.disk_id)),),
                 readings=(Reading(path=b"", stamp=stamp, problem=problem, opened=True),),
                 reader=READER_VERSION,
             ),
-            job_id=chunk_job("batch", row.id, 1, turn),
-            description=f"batch 1 file of {root.name} that crashes the worker",
-            timeout_s=_JOB_S,
+            which=" that crashes the worker",
         )
         self._leases.dispatched(key, turn, now)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -200,23 +200,25 @@ class RedisRates:
 
     def count(self, step: Step, files: int, failed: int = 0) -> None:
         """So many files more; `failed` of them had a problem."""
-        if not (files or failed):
-            return
-        key = f"{_KEY}{int(self._clock() // BUCKET_S)}"
-        with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hincrby(key, step.value, files)
-            if failed:
-                pipeline.hincrby(key, "failed", failed)
-            pipeline.expire(key, 2 * WINDOW_S)
-            pipeline.hincrby(_TOTALS, step.value, files)
-            pipeline.execute()
+        self.count_all({step: files}, failed)
 
     def add_totals(self, **numbers: int) -> None:
         """Add to what was done since Redis began, by the names of `Totals`, or `deferred_reads`."""
+        self.count_all({}, **numbers)
+
+    def count_all(self, steps: Mapping[Step, int], failed: int = 0, **numbers: int) -> None:
+        """All of this in one round trip."""
+        counted = {step.value: files for step, files in steps.items() if files}
+        totals = {**counted, **{name: number for name, number in numbers.items() if number}}
+        if not (totals or failed):
+            return
+        key = f"{_KEY}{int(self._clock() // BUCKET_S)}"
         with self._client.pipeline(transaction=False) as pipeline:
-            for name, number in numbers.items():
-                if number:
-                    pipeline.hincrby(_TOTALS, name, number)
+            for name, number in {**counted, **({"failed": failed} if failed else {})}.items():
+                pipeline.hincrby(key, name, number)
+                pipeline.expire(key, 2 * WINDOW_S)
+            for name, number in totals.items():
+                pipeline.hincrby(_TOTALS, name, number)
             pipeline.execute()
 
     def deferred_reads(self) -> int:

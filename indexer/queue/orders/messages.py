@@ -135,6 +135,8 @@ class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One for each of `files`, in their order; their own paths are empty."""
     reader: int = 0
     """The reader version that has read them."""
+    read_as: str = ""
+    """A digest of how they were read (`read_as` in `indexer/queue/reading_cache.py`)."""
 
 
 class FolderHint(Struct, frozen=True, omit_defaults=True, kw_only=True):

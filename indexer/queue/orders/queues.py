@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,18 +24,24 @@ from indexer.queue.orders.jobs import (
     our_queue,
     read_order,
 )
+from indexer.queue.orders.kept_orders import KeptOrder, find_order, note_order
 from indexer.queue.orders.messages import FactsText
 from indexer.queue.workers.profiles import QUEUES
 
 if TYPE_CHECKING:
     import redis
 
+    from indexer.queue.orders.messages import BatchOrder, Origin
     from indexer.store.connection import Connection
     from indexer.store.sidecars.artwork import OwnerKind
 
 ARTWORK_JOBS: Final = dict(zip(("album", "artist", "playlist"), ARTWORK_FUNCTIONS, strict=True))
 """Kind of the owners -> the function of their jobs."""
 _ARTWORK_S: Final = 600
+_BATCH_S: Final = 600
+"""The longest that these jobs may take. Guesses."""
+Alongside = Callable[[Any], None]
+"""Adds commands to a pipeline of redis."""
 ALIVE: Final = ("queued", "started")
 """What Redis says of a job that waits or is at work, and of one whose worker was lost."""
 _PARKED: Final = "music-indexer:parked"
@@ -84,10 +90,12 @@ class Queues:
         description: str,
         timeout_s: float | None,
         function: str | None = None,
+        alongside: Alongside = lambda _pipeline: None,
     ) -> None:
         """Enqueue one order. A job of the same id is replaced.
 
         `timeout_s` None: RQ sets no limit to its time. `function` is a further one of the queue.
+        What `alongside` writes stands in the same transaction of Redis.
         """
         queue = self._queues[name]
         job = queue.create_job(
@@ -99,12 +107,43 @@ class Queues:
             description=description,
             job_id=job_id,
         )
-        self._enqueue(queue, job)
+        self._enqueue(queue, job, alongside)
 
-    def _enqueue(self, queue: OurQueue, job: Job) -> None:
+    def put_batch(
+        self,
+        order: BatchOrder,
+        *,
+        which: str = "",
+        alongside: Alongside = lambda _pipeline: None,
+    ) -> str:
+        """Hand a chunk to the stage after the readers; the id of its job. `which` says more of it.
+
+        The order is noted for its row: it stays in Redis until it is inserted.
+        """
+        origin, files = order.origin, len(order.files) + len(order.unread)
+        job_id = chunk_job("batch", origin.row, origin.files or files, origin.turn)
+
+        def note(pipeline: Any) -> None:  # noqa: ANN401 - redis' type
+            note_order(pipeline, origin, job_id)
+            alongside(pipeline)
+
+        self.put(
+            "batch",
+            order,
+            job_id=job_id,
+            description=f"batch {files} file{'' if files == 1 else 's'} of {origin.root}{which}",
+            timeout_s=_BATCH_S,
+            alongside=note,
+        )
+        return job_id
+
+    def _enqueue(
+        self, queue: OurQueue, job: Job, alongside: Alongside = lambda _pipeline: None
+    ) -> None:
         """RQ's method, in one round trip: without a pipeline it makes two."""
         with self.client.pipeline() as pipeline:
             queue.enqueue_job(job, pipeline=pipeline)
+            alongside(pipeline)
             pipeline.execute()
 
     def batch_order(self, job_id: str) -> msgspec.Raw:
@@ -114,6 +153,10 @@ class Queues:
         """
         data: Any = self.client.hget(Job.key_for(job_id), "data") if is_kept(job_id) else None
         return kept_argument(job_id, data)
+
+    def kept_order(self, origin: Origin) -> KeptOrder | None:
+        """The newest order of `batch` for a row, until it is inserted. Raises QueueError."""
+        return find_order(self.client, origin)
 
     def has_jobs(self, names: Collection[str]) -> bool:
         """Whether a job waits in one of these queues."""

@@ -17,6 +17,7 @@ from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.queue import scan
 from indexer.queue.generations import GenerationTracker
+from indexer.queue.orders.kept_orders import drop_spent
 from indexer.queue.workers.index_context import IndexContext
 from indexer.queue.workers.kept_batches import KeptBatches
 from indexer.readers.artwork import ArtworkWork
@@ -24,6 +25,7 @@ from indexer.runs.lock import check_is_kept
 from indexer.runs.repair_process import mend
 from indexer.store.sidecars.artwork import OwnerKind
 from indexer.store.sqlite_errors import explained
+from indexer.store.work import pending
 
 if TYPE_CHECKING:
     import redis
@@ -83,6 +85,15 @@ class IndexWorker:
             self.close()
         self._artwork.clear()
         self._work_on(new)
+
+    def drop_spent_orders(self) -> None:
+        """Delete what a process has left in Redis that was killed when its rows were committed."""
+        context = self.context
+        drop_spent(
+            self._client,
+            context.token,
+            lambda row: pending.get(context.connection, row) is not None,
+        )
 
     def close(self) -> None:
         """Close the database."""

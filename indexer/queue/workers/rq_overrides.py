@@ -31,6 +31,7 @@ from rq.worker import WorkerStatus
 from indexer.errors import IndexerError, never_one_files
 from indexer.process import spent_by
 from indexer.queue.orders.jobs import KEPT_TTL_S, ODD, is_kept, kept_for
+from indexer.queue.orders.kept_orders import forget_order
 
 if TYPE_CHECKING:
     from rq.queue import Queue
@@ -227,6 +228,7 @@ class RqOverrides:
             results = Result.get_key(job.id)  # type: ignore[no-untyped-call]
             keys = [job.dependents_key, job.dependencies_key, results, *_spent(job)]
             pipeline.delete(execution.key, *keys, job.execution_registry.key)
+            forget_order(pipeline, job.id)
             if is_kept(job.id):
                 pipeline.hset(job.key, "status", JobStatus.FINISHED)
                 pipeline.expire(job.key, KEPT_TTL_S)

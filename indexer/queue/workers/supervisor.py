@@ -275,6 +275,7 @@ def _work(
     with explained(settings.db):
         index = IndexWorker(settings, wanted, client, more_urgent=post.before("deferred"))
         try:
+            index.drop_spent_orders()
             worker = worker_of(
                 queues,
                 client,

@@ -1,0 +1,78 @@
+"""Orders of jobs `batch` stay in Redis until they are inserted, and no longer."""
+
+from __future__ import annotations
+
+import os
+
+import redis
+
+from indexer.library import Library
+from indexer.model import Entry, Reading, Stamp, Track
+from indexer.queue.orders import kept_orders
+from indexer.queue.orders.messages import BatchOrder, files_of
+from indexer.store.connection import write_transaction
+from indexer.store.work import pending
+from indexer.store.work.pending import PendingRow
+from indexer.tags import READER_VERSION
+from tests.integration.test_queue_guard import OWNED, System, client, mark, server, settings, system
+
+__all__ = ("client", "mark", "server", "settings", "system")  # fixtures
+
+
+def put(system: System, row: PendingRow, library: Library) -> str:
+    """Enqueue the batch of one file, as a reader does."""
+    (root,) = library.roots()
+    stamp = Stamp.of(os.stat(os.path.join(root.path, "1.mp3")))
+    order = BatchOrder(
+        origin=system.origin(row),
+        files=files_of([Entry(b"1.mp3", stamp)]),
+        readings=(Reading(path=b"", stamp=stamp, track=Track(codec="mp3", title="A")),),
+        reader=READER_VERSION,
+    )
+    return system.queues.put_batch(order)
+
+
+def noted(client: redis.Redis) -> list[bytes]:
+    return client.hkeys("music-indexer:batch-orders")  # type: ignore[return-value]  # no coroutine
+
+
+def test_the_end_of_an_insert_leaves_neither_the_order_nor_its_note(
+    system: System, library: Library
+) -> None:
+    row = system.chunk(b"1.mp3")
+    job_id = put(system, row, library)
+    system.work(("batch",))
+    assert noted(system.client) == [str(row.id).encode()]
+    found = kept_orders.find_order(system.client, system.origin(row))
+    assert found is not None
+    assert (found.job_id, found.is_done) == (job_id, True)
+    system.work(("insert",))
+    assert pending.get(system.connection, row.id) is None
+    assert noted(system.client) == []
+    assert system.client.keys("rq:job:*") == []
+
+
+def test_a_worker_that_starts_drops_the_orders_of_rows_that_are_inserted(
+    system: System, library: Library
+) -> None:
+    spent, open_row, waiting = (system.chunk(b"1.mp3") for _ in range(3))
+    for row in (spent, open_row):
+        put(system, row, library)
+    system.work(("batch",))
+    system.client.delete("rq:queue:insert")  # the process that was at it is killed
+    late = put(system, waiting, library)
+    with write_transaction(system.connection):
+        for row in (spent, waiting):
+            assert pending.complete(system.connection, row)
+
+    def is_pending(row: int) -> bool:
+        return pending.get(system.connection, row) is not None
+
+    assert kept_orders.drop_spent(system.client, "another index", is_pending) == 0
+    assert kept_orders.drop_spent(system.client, system.token, is_pending) == 2
+    assert noted(system.client) == [str(open_row.id).encode()]
+    assert system.client.exists(f"rq:job:batch-{open_row.id}-1-0")
+    assert not system.client.exists(f"rq:job:batch-{spent.id}-1-0")
+    assert system.client.exists(f"rq:job:{late}"), "its job waits, and ends it"
+    system.work(OWNED)
+    assert not system.client.exists(f"rq:job:{late}")
