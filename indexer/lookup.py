@@ -203,6 +203,13 @@ class Lookup(Closable):
         with explained(self._database):
             return past.number_of(self._reading(), when)
 
+    def check_is_reached(self, number: int) -> None:
+        """Raise UsageError for a number that no change has yet."""
+        from indexer.reports import past
+
+        with explained(self._database):
+            past.check_is_reached(self._reading(), number)
+
     def as_of(
         self,
         when: int | datetime,

@@ -221,6 +221,8 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
             last.append(f"{number(limit)} of {number(search_note.total)}; --limit 0 shows all")
 
     with session.lookup() as library:
+        if isinstance(when, int):
+            library.check_is_reached(when)
         rows = library.as_of(when, words, limit=limit or None, note=note)
         found = session.answer_rows(rows, answers.search_line, COLUMNS, library)
         session.output.flush()

@@ -77,6 +77,16 @@ def number_of(connection: Connection, when: int | datetime) -> int:
     )
 
 
+def check_is_reached(connection: Connection, number: int) -> None:
+    """Raise UsageError for a number that no change has yet: what was typed may be a year."""
+    newest = max(changes.history_floor(connection), changes.newest(connection))
+    if number > newest:
+        raise errors.UsageError(
+            f"there is no change {number} yet: the newest is {newest}; a time is written 2h, 7d,"
+            " 2026-11 or 2026-11-01"
+        )
+
+
 def _local(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -120,8 +120,8 @@ _NO_END: Final = 2**62
 def fact_of(name: str, value: str, now: datetime, *, negated: bool) -> Fact:
     """The condition of `name:value`, for a field whose words are not searched.
 
-    `now` has a zone: that of dates. Raises UsageError for an unknown field, or a value that it
-    cannot have.
+    `now` has the zone of dates; without one it is this machine's, whose offset differs in summer
+    and winter. Raises UsageError for an unknown field, or a value that it cannot have.
     """
     if name in _NUMBERS:
         return _numbers(name, value, negated=negated)
@@ -321,7 +321,7 @@ def _after(first: date, month: int | None, day: int | None) -> date:
 
 
 def _ms(time: datetime) -> int:
-    return int((time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+    return int(time.timestamp() * 1000)
 
 
 def _having(value: str) -> tuple[str, _Values]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct, structs
@@ -110,12 +110,12 @@ def parse(typed: str, now: datetime | None = None) -> Question:
 
     A term is `word`, `"several words"` or `field:value` (see `fields`), or one of these after a
     `-`, which excludes it. `OR` stands between two terms of which one is enough. The last term, if
-    it is a plain word, may be the beginning of a longer word. `now` (with a zone; default: the
-    local time) is what the age in `added:7d` is counted from. Raises UsageError for an unknown
+    it is a plain word, may be the beginning of a longer word. `now` (see `fact_of`; default: the
+    clock) is what the age in `added:7d` is counted from. Raises UsageError for an unknown
     field or a value that it cannot have.
     """
     typed = typed[:_READ].rstrip()
-    now = now or datetime.now().astimezone()
+    now = now or datetime.now(UTC).astimezone().replace(tzinfo=None)
     groups: list[Group] = []
     joins = False
     for match in _TERM.finditer(typed):

@@ -276,3 +276,10 @@ def test_show_says_what_an_unknown_path_or_id_is(
     code, out, err = indexer("show", word.replace("ROOT", root))
     assert (code, out) == (1, b"")
     assert err == f"indexer: {word}: {said}\n".replace("ROOT", root)
+
+
+def test_a_year_is_not_taken_for_a_change_after_all_others(indexer: Run) -> None:
+    assert indexer("as-of", "0", "--paths").code == 0  # made-up rows have no changes
+    refused = indexer("as-of", "2020")
+    assert (refused.code, refused.out) == (2, b"")
+    assert "there is no change 2020 yet: the newest is 0; a time is written" in refused.err

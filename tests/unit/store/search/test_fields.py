@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -12,9 +14,37 @@ from indexer.errors import UsageError
 from indexer.store.schema.views import WHOLE_BITRATE, WHOLE_SECONDS
 from indexer.store.search.fields import NAMES, Fact, decade_of, fact_of, years_of
 from indexer.store.search.lengths import Span
+from indexer.store.search.query import parse
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=timezone(timedelta(hours=1)))
 NO_END = 2**62
+
+
+@pytest.fixture
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_berlin")
+@pytest.mark.parametrize(
+    ("typed", "first", "end"),
+    [
+        ("added:2026-07-01", "2026-06-30T22:00Z", "2026-07-01T22:00Z"),
+        ("added:2026-01-01", "2025-12-31T23:00Z", "2026-01-01T23:00Z"),
+        ("added:2026-10-25", "2026-10-24T22:00Z", "2026-10-25T23:00Z"),
+    ],
+)
+def test_a_day_is_that_of_this_machines_clock_then_not_now(
+    typed: str, first: str, end: str
+) -> None:
+    ((asked,),) = parse(typed).groups
+    assert isinstance(asked, Fact)
+    moments = [datetime.fromisoformat(text).timestamp() * 1000 for text in (first, end)]
+    assert list(asked.values[:2]) == moments
 
 
 def fact(name: str, value: str) -> Fact:
