@@ -337,10 +337,11 @@ class Lookup(Closable):
         question = parse(" ".join(words))
         found = kind.find(connection, question, sort, limit)
         if not found and question.wanted:
-            meant = self._words().meant(question)
-            if meant.question != question:
-                question = meant.question
-                found = kind.find(connection, question, sort, limit)
+            for meant in self._words().meant(question):
+                found = kind.find(connection, meant.question, sort, limit)
+                if found:
+                    question = meant.question
+                    break
             if note is not None and not found:
                 note(report.SearchNote(nearest=meant.near))
             elif note is not None and meant.instead:

@@ -20,17 +20,28 @@ _LETTERS: Final = {
     "\N{MODIFIER LETTER APOSTROPHE}": " ",       # as the apostrophe that is not a letter
 }  # fmt: skip
 """Letters that Unicode neither decomposes nor folds to the ones that people type instead."""
+_ARABIC: Final = {
+    "\u0640": "",                                   # tatweel, which only stretches a word
+    "\u0649": "\u064a", "\u06cc": "\u064a",        # alef maksura, Persian yeh: yeh
+    "\u0629": "\u0647", "\u06c1": "\u0647", "\u06be": "\u0647",    # teh marbuta, Urdu hehs: heh
+    "\u06a9": "\u0643", "\u0671": "\u0627",        # keheh: kaf; alef wasla: alef
+}  # fmt: skip
+"""Letters that Arabic, Persian and Urdu keyboards have for one another."""
+_KATAKANA: Final = (0x30A1, 0x30F6)
+_TO_HIRAGANA: Final = 0x60
 
 _WITHOUT_SPACES: Final = (
     (0x0E00, 0x0EFF),    # Thai, Lao
     (0x1000, 0x109F), (0x1780, 0x17FF),    # Burmese, Khmer
     (0x3005, 0x3007), (0x3021, 0x3035), (0x303B, 0x303B),    # Han repeated, and as numbers
     (0x3040, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF),    # Hiragana, Katakana, Bopomofo
-    (0x3400, 0x4DBF), (0x4E00, 0xA4CF),    # Han, Yi
+    (0x3400, 0x4DBF), (0x4E00, 0xA4CF), (0xF900, 0xFAFF),    # Han, Yi, Han of older standards
     (0x1100, 0x11FF), (0xAC00, 0xD7A3),    # Hangul
     (0x1B000, 0x1B16F), (0x20000, 0x3FFFF),    # older Kana, rarer Han
 )  # fmt: skip
 """Scripts without spaces between words."""
+_SIMPLER: Final = {**_LETTERS, **_ARABIC}
+_FIRST_HAN: Final = 0x3400
 _EMOJI: Final = (0x1F000, 0x1FBFF)
 """Symbols, including those that this Python does not know yet."""
 
@@ -63,9 +74,10 @@ def fold(text: str) -> str:
     """The words of a text in their simplest spelling, separated by spaces.
 
     Case and diacritics are removed, ligatures and full-width forms decomposed. A character of a
-    script without spaces is a word by itself, so that it is found inside a run of them. `&` and `+`
-    by themselves are `and`. Symbols are kept in a text of symbols only, and where three or more
-    stand by themselves (the band `!!!`), ASCII ones in their full-width form.
+    script without spaces is a word by itself, so that it is found inside a run of them; katakana
+    become hiragana, Han characters those of simplified Chinese, digits of any script those of
+    ASCII. `&` and `+` by themselves are `and`. Symbols are kept in a text of symbols only, and
+    where three or more stand by themselves (the band `!!!`), ASCII ones in their full-width form.
     """
     if _PLAIN.fullmatch(text):
         return " ".join(text.lower().split())
@@ -142,9 +154,19 @@ def _worded(character: str) -> str:
     code = ord(character)
     if unicodedata.category(character)[0] in "PSZ" or _EMOJI[0] <= code <= _EMOJI[1]:
         return " "
+    if _KATAKANA[0] <= code <= _KATAKANA[1]:
+        character = chr(code - _TO_HIRAGANA)  # one syllable, which names have in either
     if stands_alone(character):
-        return f" {character} "
-    return _LETTERS.get(character, character)
+        return f" {_simplified(character) if code >= _FIRST_HAN else character} "
+    if (digit := unicodedata.decimal(character, None)) is not None:
+        return str(digit)
+    return _SIMPLER.get(character, character)
+
+
+def _simplified(character: str) -> str:
+    from indexer.store.search.han import SIMPLIFIED  # late: most libraries have no such name
+
+    return SIMPLIFIED.get(character, character)
 
 
 _BARE: Final = _Table(_bared)

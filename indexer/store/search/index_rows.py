@@ -29,7 +29,7 @@ FIELDS: Final = (
 )  # fmt: skip
 """The columns of the full-text index, in their order."""
 
-RULES: Final = "3"
+RULES: Final = "4"
 """Version of this module, `folding` and `spellings`: raise it when any of their output changes."""
 
 ADD: Final = """

@@ -28,6 +28,8 @@ _READ: Final = 1000
 _OR: Final = "OR"
 _ANDS: Final = (AND, "und", "et", "y", "n")
 """Words for `&`, which names have in any of these ways, or not at all."""
+_LINES: Final = frozenset(fold(sign) for sign in "-~=|/\\_.,:;\u00b7\u2022\u2010\u2013\u2014\u2026")
+"""Signs that people type between names, as they are folded."""
 EXACT: Final = 2
 ALL: Final = 1
 
@@ -192,9 +194,10 @@ def _in_folder(text: str, *, negated: bool) -> Fact:
 
 
 def _without_noise(groups: list[Group]) -> tuple[Group, ...]:
-    """Without a dash between words, and with a word for `&` in its own right if it is alone."""
+    """Without a dash between words; another sign there, and a word for `&`, may be missing."""
     if any(not _is_noise(group) for group in groups):
-        groups = [group for group in groups if not _is_noise(group)]
+        groups = [group for group in groups if not _is_line(group)]
+        groups = [_all_optional(group) if _is_noise(group) else group for group in groups]
     question = Question(tuple(groups))
     if question.free or any(not one.optional for group in question.wanted for one in group):
         return question.groups
@@ -203,6 +206,19 @@ def _without_noise(groups: list[Group]) -> tuple[Group, ...]:
             structs.replace(one, optional=False) if isinstance(one, Words) else one for one in group
         )
         for group in groups
+    )
+
+
+def _all_optional(group: Group) -> Group:
+    return tuple(
+        structs.replace(one, optional=True) if isinstance(one, Words) else one for one in group
+    )
+
+
+def _is_line(group: Group) -> bool:
+    """Whether it is a dash, a slash or the like, which says nothing, or is excluded."""
+    return _is_noise(group) and all(
+        isinstance(one, Words) and (one.negated or set(one.text) <= _LINES) for one in group
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from indexer.store.search import full_text
+from indexer.store.search.equivalents import looser
 from indexer.store.search.query import Group, Question, Words
 from indexer.store.search.spellings import searchable
 from indexer.store.statements import Connection
@@ -28,6 +29,12 @@ _IN_ONE_BLOCK: Final = 10_000
 """Words that are taken apart at once; so few that they are found fast. A guess."""
 _NEAR: Final = 3
 """Maximum words that are named where nothing was found."""
+_LONGEST_APART: Final = 30
+"""Maximum letters of a word that is taken apart: measured, 10 ms. A guess."""
+_MOST_APART: Final = 4
+_MOST_CUTS: Final = 10
+"""Maximum ways to take a word apart into as many words, of which it is asked whether they stand
+side by side. A guess."""
 
 
 class Meant(NamedTuple):
@@ -83,21 +90,40 @@ class Vocabulary:
             connection.execute(_DROP_WORDS)
         self._firsts = [block.first for block in self._blocks]
         self._connection = connection
-        self._last: tuple[Question, Meant] | None = None
+        self._last: tuple[Question, tuple[Meant, ...]] | None = None
 
-    def meant(self, question: Question) -> Meant:
-        """The question with each word that no track has replaced by one that some have.
+    def meant(self, question: Question) -> tuple[Meant, ...]:
+        """What a question that finds nothing may mean, the likeliest first; at least one.
 
-        The last one is remembered: its tracks, albums and artists are asked for one by one.
+        Each word that no track has is replaced by one that some have; then each may also be
+        written in other ways, or be missing (`looser`); then each may be mistyped, since other
+        tracks may have it. The last ones are remembered: tracks, albums and artists are asked for
+        one by one.
         """
         if self._last is None or self._last[0] != question:
-            self._last = question, self._meant(question)
+            groups = tuple(self._joined(question.groups))
+            first = self._meant(groups)
+            ways = [first, first._replace(question=looser(first.question))]
+            if len(groups) > 1:  # else it was replaced already
+                mistyped = tuple(map(self._mistyped, groups))
+                ways.append(Meant(looser(Question(mistyped)), {}, first.near))
+            distinct = {way.question: way for way in reversed(ways)}
+            self._last = question, tuple(reversed(distinct.values()))
         return self._last[1]
 
-    def _meant(self, question: Question) -> Meant:
+    def _mistyped(self, group: Group) -> Group:
+        """A word, or one that is like it."""
+        words = group[0]
+        if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
+            return group
+        like = self._like(words.text, _allowed(words.text))
+        others = (*words.others, *like, *self._with_part(words.text))
+        return (structs.replace(words, others=tuple(dict.fromkeys(others))),)
+
+    def _meant(self, asked: Sequence[Group]) -> Meant:
         instead: dict[str, str] = {}
         near: list[str] = []
-        groups = list(self._joined(question.groups))
+        groups = list(asked)
         for number, group in enumerate(groups):
             words = group[0]
             if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
@@ -142,13 +168,29 @@ class Vocabulary:
         return Words(text, prefix=second.prefix) if self._count(text) else None
 
     def _apart(self, typed: str) -> str | None:
-        """Two words of the index that were typed as one and stand side by side: `tiktok`."""
-        for cut in range(_SHORTEST_PART, len(typed) - _SHORTEST_PART + 1):
-            if self._count(typed[:cut]) and self._count(typed[cut:]):
-                both = f"{typed[:cut]} {typed[cut:]}"
-                if full_text.occurs(self._connection, Words(both)):
-                    return both
+        """Words of the index that were typed as one and stand side by side: `tiktok`, `op27`."""
+        if len(typed) > _LONGEST_APART:
+            return None
+        known: dict[str, bool] = {}
+        for parts in range(2, _MOST_APART + 1):
+            for words in islice(self._cuts(typed, parts, known), _MOST_CUTS):
+                if full_text.occurs(self._connection, Words(" ".join(words))):
+                    return " ".join(words)
         return None
+
+    def _cuts(self, typed: str, parts: int, known: dict[str, bool]) -> Iterator[list[str]]:
+        """The ways to take a text apart into so many words of the index; long words first."""
+        if parts == 1:
+            if typed not in known:
+                known[typed] = self._count(typed) > 0
+            if known[typed]:
+                yield [typed]
+            return
+        middle = len(typed) / parts
+        for cut in sorted(range(1, len(typed)), key=lambda cut: abs(cut - middle)):
+            for head in self._cuts(typed[:cut], 1, known):
+                for rest in self._cuts(typed[cut:], parts - 1, known):
+                    yield [*head, *rest]
 
     def _with_part(self, part: str) -> list[str]:
         """Words that hold a part, the most frequent first."""

@@ -126,3 +126,11 @@ def test_symbols_by_themselves_are_looked_for() -> None:
 @pytest.mark.parametrize("typed", ["", " \t", '""', "\x00", '"\u00ad"', "\ud800"])
 def test_nothing_typed_asks_for_nothing_in_particular(typed: str) -> None:
     assert parse(typed) == Question()
+
+
+def test_a_sign_beside_words_may_be_missing_but_a_dash_says_nothing() -> None:
+    assert parse("sheeran ÷") == asked(Words("sheeran"), Words("÷", prefix=True, optional=True))
+    assert parse("sheeran - ÷ – / divide") == asked(
+        Words("sheeran"), Words("÷", optional=True), Words("divide", prefix=True)
+    )
+    assert parse("sheeran -÷") == asked(Words("sheeran"))

@@ -10,9 +10,18 @@ import pytest
 from indexer.store.connection import Connection
 from indexer.store.search import vocabulary
 from indexer.store.search.query import Question, Words, parse
-from indexer.store.search.vocabulary import Vocabulary
+from indexer.store.search.vocabulary import Meant, Vocabulary
 
-TITLES = ("alpha beta", "beta gamma", "beta bethany", "中文 beta", "hyperballad", "zeta ωmega")
+TITLES = (
+    "alpha beta",
+    "beta gamma",
+    "beta bethany",
+    "中文 beta",
+    "hyperballad",
+    "zeta ωmega",
+    "op 27 no 2",
+    "rv 269",
+)
 MEANT = {
     "betta": "beta", "gama": "gamma", "alpah": "alpha", "hyperbalad": "hyperballad", "zetta": "zeta"
 }  # fmt: skip
@@ -28,6 +37,10 @@ def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         yield Vocabulary(connection)
 
 
+def likeliest(words: Vocabulary, typed: str) -> Meant:
+    return words.meant(parse(typed))[0]
+
+
 def only(question: Question) -> Words:
     ((one,),) = question.groups
     assert isinstance(one, Words)
@@ -38,17 +51,34 @@ def only(question: Question) -> Words:
 def test_a_misspelled_word_is_taken_for_the_likeliest(
     words: Vocabulary, typed: str, meant: str
 ) -> None:
-    assert words.meant(parse(typed)).instead == {typed: meant}
+    assert likeliest(words, typed).instead == {typed: meant}
 
 
 def test_words_that_hold_a_part_come_with_the_most_frequent_first(words: Vocabulary) -> None:
-    assert only(words.meant(parse("eta")).question).others == ("beta", "zeta")
-    assert only(words.meant(parse("ethan")).question).others == ("bethany",)
+    assert only(likeliest(words, "eta").question).others == ("beta", "zeta")
+    assert only(likeliest(words, "ethan").question).others == ("bethany",)
 
 
 def test_two_words_are_joined_where_the_index_has_them_as_one(words: Vocabulary) -> None:
-    assert only(words.meant(parse("hyper ballad")).question).text == "hyperballad"
-    assert only(words.meant(parse("alphabeta")).question).text == "alpha beta"
+    assert only(likeliest(words, "hyper ballad").question).text == "hyperballad"
+    assert only(likeliest(words, "alphabeta").question).text == "alpha beta"
+
+
+@pytest.mark.parametrize(
+    ("typed", "apart"),
+    [("betagamma", "beta gamma"), ("op27no2", "op 27 no 2"), ("rv269", "rv 269")],
+)
+def test_words_that_were_typed_as_one_are_taken_apart(
+    words: Vocabulary, typed: str, apart: str
+) -> None:
+    assert only(likeliest(words, typed).question).text == apart
+
+
+def test_a_word_too_long_for_a_name_is_not_taken_apart(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_cuts", lambda *_: pytest.fail("taken apart"))
+    assert likeliest(words, "beta" * 250).instead == {}
 
 
 def test_a_question_is_thought_about_once(
@@ -64,7 +94,7 @@ def test_a_word_that_was_cut_within_a_character_is_no_trouble_for_others() -> No
         connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
         for title in ("x" + "ж" * 20_000, "hyperballad"):
             connection.execute("INSERT INTO track_search VALUES (?)", (title,))
-        meant = Vocabulary(connection).meant(parse("hyperbalad"))
+        meant = likeliest(Vocabulary(connection), "hyperbalad")
         assert meant.instead == {"hyperbalad": "hyperballad"}
 
 

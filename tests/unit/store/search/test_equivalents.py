@@ -1,0 +1,90 @@
+"""Names as tags have them, and as people type them: what a question may also mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.library import Library
+from indexer.model import Track
+from indexer.settings import Settings
+from indexer.store.connection import Connection
+from indexer.store.search.equivalents import looser
+from indexer.store.search.query import Question, Words, parse
+from tests.rows import MadeUp
+
+NAMES = (
+    "Led Zeppelin | Led Zeppelin IV",
+    "Thirty Seconds to Mars | The Kill",
+    "Maroon 5 | This Love",
+    "Eminem ft. Rihanna | Love the Way You Lie",
+    "Jamie Foxx; Kanye West | Gold Digger",
+    "Twenty One Pilots | Stressed Out",
+    "St. Vincent | Digital Witness",
+    "Dr. Dre | Still D.R.E.",
+    "Beatles | Help",
+    "Belle and Sebastian | Seeing Other People",
+    "Bell Orchestre | Recording",
+    "Boyz II Men | End of the Road",
+    "Dave Brubeck | Take Five",
+    "Jean-Michel Jarre | Oxygène (Part IV)",
+    "Guns N' Roses | Sweet Child o' Mine",
+    "Mozart | Sonata, K. 331",
+    "Carlos Kleiber | Symphony No. 5",
+    "2Pac | All Eyez on Me",
+    "Blind Guardian | Closed Eyes",
+    "Einem | Dantons Tod",
+    "Kings of Convenience | Homesick",
+    "King Crimson | Epitaph",
+    "Fornaciari | Oro, incenso & birra",
+)
+MEANT = {
+    "led zeppelin 4": "Led Zeppelin IV",
+    "30 seconds to mars": "The Kill",
+    "maroon five": "This Love",
+    "eminem featuring rihanna": "Love the Way You Lie",
+    "kanye feat. jamie foxx": "Gold Digger",
+    "eninem rihanna": "Love the Way You Lie",
+    "21 pilots": "Stressed Out",
+    "saint vincent": "Digital Witness",
+    "doctor dre": "Still D.R.E.",
+    "the beatles help": "Help",
+    "bell and sebastian": "Seeing Other People",
+    "boyz 2 men": "End of the Road",
+    "brubeck take 5": "Take Five",
+    "oxygene pt 4": "Oxygène (Part IV)",
+    "sweet child of mine": "Sweet Child o' Mine",
+    "kv 331": "Sonata, K. 331",
+    "kleiber fifth": "Symphony No. 5",
+    "kleiber symphonie nr. 5": "Symphony No. 5",
+    "all eyes on me": "All Eyez on Me",
+    "king of convinience": "Homesick",
+    "oro incenso e birra": "Oro, incenso & birra",
+}
+
+
+@pytest.fixture
+def named(settings: Settings, connection: Connection) -> Settings:
+    files = []
+    for number, name in enumerate(NAMES):
+        artists, title = name.split(" | ")
+        track = Track(codec="flac", title=title, artists=tuple(artists.split("; ")))
+        files.append((b"%d.flac" % number, track))
+    MadeUp(connection).add(*files)
+    return settings
+
+
+@pytest.mark.parametrize(("typed", "title"), MEANT.items())
+def test_a_name_is_found_as_another_writes_it(named: Settings, typed: str, title: str) -> None:
+    with Library(named) as library:
+        assert [found["title"] for found in library.search([typed])] == [title]
+
+
+@pytest.mark.parametrize("typed", ['"led zeppelin 4"', "zeppelin -4 -iv", "zeppelin feat eminem"])
+def test_what_was_asked_for_exactly_is_not_loosened(named: Settings, typed: str) -> None:
+    with Library(named) as library:
+        assert list(library.search([typed])) == []
+
+
+def test_words_that_may_be_missing_are_required_where_there_are_no_others() -> None:
+    assert looser(parse("the feat")).groups[0] == (Words("the", prefix=True),)
+    assert looser(Question()) == Question()
