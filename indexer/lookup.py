@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from indexer.results import status_report
     from indexer.settings import Settings
     from indexer.store.search.results import Kind
-    from indexer.store.search.vocabulary import Vocabulary
+    from indexer.store.search.vocabulary import Meant, Vocabulary
 
 Stop = Callable[[], bool]
 Note = Callable[[report.SearchNote], None]
@@ -344,12 +344,7 @@ class Lookup(Closable):
                     break
             if note is not None and not found:
                 note(report.SearchNote(nearest=meant.near))
-            elif note is not None and meant.instead:
-                from indexer.store.search.results import some_names
-                from indexer.store.search.vocabulary import as_written
-
-                names = some_names(connection, question)
-                shown = {typed: as_written(one, names) for typed, one in meant.instead.items()}
+            elif note is not None and (shown := self._taken(meant)):
                 note(report.SearchNote(instead=shown))
         elif note is not None and not found:
             from indexer.store.tag_sets import without_tracks
@@ -360,6 +355,16 @@ class Lookup(Closable):
             if total > limit:
                 note(report.SearchNote(total=total))
         return found
+
+    def _taken(self, meant: Meant) -> dict[str, str]:
+        """What was taken for which typed word, as the best track has it."""
+        if not (meant.instead or meant.mistyped):
+            return {}
+        from indexer.store.search.results import some_names
+        from indexer.store.search.vocabulary import as_written
+
+        names = some_names(self._reading(), meant.question)
+        return {typed: as_written(one, names) for typed, one in meant.taken(names).items()}
 
     def _words(self) -> Vocabulary:
         """The words of the full text, read again after a change."""

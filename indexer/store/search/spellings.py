@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import Final
 
@@ -53,6 +53,13 @@ _HAN: Final = (
     (0x3400, 0xA4CF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
 """Han and Yi: how they are read depends on the language, so they are not transliterated."""
+_DOUBLED: Final = "\N{HIRAGANA LETTER SMALL TU}"
+_SMALL: Final = {
+    "\u3083": "ya", "\u3085": "yu", "\u3087": "yo", _DOUBLED: _DOUBLED,
+    "\u3041": "a", "\u3043": "i", "\u3045": "u", "\u3047": "e", "\u3049": "o",
+}  # fmt: skip
+"""Small hiragana, to which katakana are folded; in Hepburn's romanization."""
+_PALATAL: Final = ("sh", "ch", "j")
 _LONGEST_WORD: Final = 1000
 """Characters of a word that are indexed: as many as are read of a question. Beyond 32 768 bytes
 FTS5 would cut it, even within a character (FTS5_MAX_TOKEN_SIZE in fts5Int.h)."""
@@ -164,8 +171,28 @@ def _transliterated(folded: str) -> Iterator[str]:
     if not any(_is_han(letter) for letter in folded):
         words = [folded.replace(" ", "")] if stands_alone(folded[0]) else folded.split()
         for word in words:
-            if not word.isascii() and (latin := _letters(anyascii(word))):
+            if not word.isascii() and (latin := _letters(_joined_syllables(word, anyascii))):
                 yield latin
+
+
+def _joined_syllables(word: str, latin_of: Callable[[str], str]) -> str:
+    """A word in Latin letters, where small kana change the syllable before: `kya`, `sha`, `fa`.
+
+    Small tsu doubles the consonant that follows.
+    """
+    if not any(letter in _SMALL for letter in word):
+        return latin_of(word)
+    latin = ""
+    for letter in word:
+        small = _SMALL.get(letter)
+        after = latin_of(letter) if small is None else small
+        if latin.endswith(_DOUBLED):
+            latin = latin.removesuffix(_DOUBLED) + after[:1]
+        if small and small != _DOUBLED and latin[-1:].isalpha():
+            after = small[1:] if latin[:-1].endswith(_PALATAL) else small
+            latin = latin[:-1]
+        latin += after
+    return latin.removesuffix(_DOUBLED)
 
 
 def _letters(text: str) -> str:

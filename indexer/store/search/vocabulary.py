@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -44,6 +44,19 @@ class Meant(NamedTuple):
     instead: dict[str, str]
     near: tuple[str, ...]
     """Where a word is like none: those that are the least unlike it."""
+    mistyped: bool = False
+    """Whether any word may be one that is like it."""
+
+    def taken(self, names: Iterable[str | None]) -> dict[str, str]:
+        """What was taken for which typed word, where the track of these names was found."""
+        if not self.mistyped:
+            return self.instead
+        there = {word for name in names for word in searchable(name or "").split()}
+        taken: dict[str, str] = {}
+        for words, *_ in self.question.groups:
+            if isinstance(words, Words) and not _is_there(words, there):
+                taken.update((words.text, one) for one in words.others if one in there)
+        return taken
 
 
 class _Block(NamedTuple):
@@ -106,7 +119,7 @@ class Vocabulary:
             ways = [first, first._replace(question=looser(first.question))]
             if len(groups) > 1:  # else it was replaced already
                 mistyped = tuple(map(self._mistyped, groups))
-                ways.append(Meant(looser(Question(mistyped)), {}, first.near))
+                ways.append(Meant(looser(Question(mistyped)), {}, first.near, mistyped=True))
             distinct = {way.question: way for way in reversed(ways)}
             self._last = question, tuple(reversed(distinct.values()))
         return self._last[1]
@@ -237,6 +250,10 @@ def _text(word: bytes) -> str:
 
 def _may_be_another(words: Words) -> bool:
     return not (words.negated or words.optional or words.quoted)
+
+
+def _is_there(words: Words, there: Collection[str]) -> bool:
+    return words.optional or any(word.startswith(words.text) for word in there)
 
 
 def _allowed(typed: str) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from indexer.library import Library
 from indexer.model import Track
+from indexer.results.report import SearchNote
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.store.search.equivalents import looser
@@ -77,6 +78,14 @@ def named(settings: Settings, connection: Connection) -> Settings:
 def test_a_name_is_found_as_another_writes_it(named: Settings, typed: str, title: str) -> None:
     with Library(named) as library:
         assert [found["title"] for found in library.search([typed])] == [title]
+
+
+def test_what_was_taken_for_a_mistyped_word_is_told(named: Settings) -> None:
+    notes: list[SearchNote] = []
+    with Library(named) as library:
+        list(library.search(["eninem feat. rihanna"], note=notes.append))
+        list(library.search(["bell and sebastian"], note=notes.append))
+    assert notes == [SearchNote(instead={"eninem": "eminem"})]
 
 
 @pytest.mark.parametrize("typed", ['"led zeppelin 4"', "zeppelin -4 -iv", "zeppelin feat eminem"])

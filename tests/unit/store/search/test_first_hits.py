@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table
+# ruff: noqa: E501, RUF001 - a table of names in many scripts
 """What people type -> the track that they mean, over names of real artists in many scripts."""
 
 from __future__ import annotations
@@ -94,6 +94,22 @@ Rage Against the Machine | Bulls on Parade | Evil Empire | bulls on parade; rage
 Radiohead | 2 + 2 = 5 | Hail to the Thief | radiohead; hail to the thief
 The Strokes | 12:51 | Room on Fire | 12:51; strokes
 Prince | 1999 | 1999 | prince 1999; title:1999
+Pablo Casals | Cello Suite No. 1 in G major, BWV 1007: Prélude | Bach: Cello Suites | bwv 1007; bwv1007; cello suite 1 prelude; celo suite 1007
+Wilhelm Kempff | Sonata No. 14, Op. 27 No. 2 "Moonlight" | Beethoven: Sonatas | op27 no2; opus 27; op. 27 no. 2; kempf moonlight
+Tarkan | Şımarık | Ölürüm Sana | simarik; SIMARIK; olurum sana
+Đorđe Balašević | Ne lomite mi bagrenje | 003 | djordje balasevic; balasevic bagrenje
+鄧麗君 | 月亮代表我的心 | 島國之情歌第四集 | 鄧麗君; 邓丽君; 邓丽君 月亮; 月亮代表我的心
+宇多田ヒカル | Automatic | First Love | 宇多田; ひかる; 宇多田ひかる automatic
+ﾊﾟﾌｨｰ | アジアの純真 | amiyumi | パフィー; ぱふぃー; あじあの純真
+渡邊真知子 | 迷い道 | 海につれていって | 渡辺真知子; 渡邊; 渡边
+ماجدة الرومي | كلمات | كلمات | ماجده الرومي; ماجدة; كلمات
+Led Zeppelin | Whole Lotta Love | Led Zeppelin II | led zeppelin 2; hole lotta love; led zep lotta
+Kanye West feat. Jamie Foxx | Gold Digger | Late Registration | kanye ft. jamie foxx; kanye & jamie foxx; golddigger
+Thirty Seconds to Mars | The Kill | A Beautiful Lie | 30 seconds to mars; 30 seconds; the kill
+(hed) p.e. | Bartender | Broke | hed pe; hedpe; (hed)pe; hed p.e.
+Guns N’ Roses | Sweet Child o’ Mine | Appetite | sweet child of mine; gunsnroses sweet; sweet child o'mine
+Ed Sheeran | Sing | x | sheeran sing
+Ed Sheeran | Shape of You | ÷ | ed sheeran ÷; shape of you
 Sunn O))) | It Took the Night to Believe | Black One | sunn o; sunn o))); took the night
 """
 """`artist | title | album | what is typed; ...`: real names, none of them of a file."""
