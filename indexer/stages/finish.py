@@ -72,6 +72,7 @@ def finish(
         marker.note_folders(scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms)
         for scan in scans
     )
+    upkeep.renew_words(connection)
     upkeep.end_seldom_merging(connection)
     return Finished(missing, marker.take_moved(), problems)
 

@@ -220,6 +220,13 @@ def end_seldom_merging(connection: Connection) -> None:
             index_rows.merge_steadily(connection)
 
 
+def renew_words(connection: Connection) -> None:
+    """Fill the full text again if other rules made its words, which searches do not ask for."""
+    if not index_rows.has_these_rules(connection):
+        with write_transaction(connection):
+            index_rows.keep_current(connection)
+
+
 def _create_indexes(connection: Connection, names: Iterable[str]) -> None:
     """The sorted values go to a file: SQLite would keep 45 bytes of each track in memory."""
     connection.pragma("temp_store", "FILE")

@@ -20,7 +20,7 @@ from tests.integration.conftest import MakeDisk, Mount, unmount
 from tests.integration.test_web import NASTY, Served, web
 from tests.programs import run
 
-PHONE, DESKTOP = (390, 844), (1280, 800)
+PHONE, DESKTOP, SMALLEST = (390, 844), (1280, 800), (320, 640)
 PAGES = (
     "/", "/search?q=lantern", "/search?q=nothing-has-this", "/search", "/albums",
     "/albums?genre=Folk&sort=newest", "/albums/{album}", "/artists", "/artists/{artist}",
@@ -112,6 +112,22 @@ def test_everyone_can_use_each_page(
         assert widths[0] <= widths[1], f"{path} is {widths[0]} wide"
     page.context.close()
     assert watched.told == []
+
+
+def test_no_word_of_the_menu_is_broken_on_the_smallest_screen(
+    browser: Browser, served: Served
+) -> None:
+    page = opened(browser, SMALLEST)
+    page.goto(served.url)
+    heights = page.eval_on_selector_all(
+        ".places a", "links => links.map(one => one.getBoundingClientRect().height)"
+    )
+    lines = page.eval_on_selector_all(
+        ".places a", "links => links.map(one => parseFloat(getComputedStyle(one).lineHeight))"
+    )
+    assert len(heights) == 5
+    assert all(height < 2 * line for height, line in zip(heights, lines, strict=True))
+    page.context.close()
 
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])

@@ -32,6 +32,8 @@ FIELDS: Final = (
 RULES: Final = "4"
 """Version of this module, `folding` and `spellings`: raise it when any of their output changes."""
 
+_OF_RULES: Final = f", rules {RULES}"
+
 ADD: Final = """
 INSERT INTO track_search(rowid,title,artist,albumartist,album,genre,composer,comment,label,path)
 VALUES(?,?,?,?,?,?,?,?,?,?)"""
@@ -165,6 +167,12 @@ def is_current(connection: Writing) -> bool:
     return stored is None or bool(stored[0] == versions())
 
 
+def has_these_rules(connection: Writing) -> bool:
+    """Whether the rules of this version made all rows; told without a library."""
+    stored = connection.execute(_FOLDED_BY).fetchone()
+    return stored is None or str(stored[0]).endswith(_OF_RULES)
+
+
 def merge_seldom(connection: Writing) -> None:
     """Let a new full text keep up to 32 segments of a size, not 4, before they become one.
 
@@ -220,7 +228,7 @@ def versions() -> str:
     """The versions of all that decides which words a text has."""
     import anyascii  # late: a process that only reads needs none of it
 
-    return f"unicode {unicodedata.unidata_version}, anyascii {anyascii.__version__}, rules {RULES}"
+    return f"unicode {unicodedata.unidata_version}, anyascii {anyascii.__version__}{_OF_RULES}"
 
 
 @lru_cache(maxsize=64)

@@ -59,6 +59,15 @@ class Meant(NamedTuple):
         return taken
 
 
+class _Thought(NamedTuple):
+    """What one question may mean."""
+
+    question: Question
+    known: list[Meant]
+    rest: Iterator[Meant]
+    """What is found out when it is asked for."""
+
+
 class _Block(NamedTuple):
     """Some neighbours in the order of all words."""
 
@@ -103,9 +112,9 @@ class Vocabulary:
             connection.execute(_DROP_WORDS)
         self._firsts = [block.first for block in self._blocks]
         self._connection = connection
-        self._last: tuple[Question, tuple[Meant, ...]] | None = None
+        self._last: _Thought | None = None
 
-    def meant(self, question: Question) -> tuple[Meant, ...]:
+    def meant(self, question: Question) -> Iterator[Meant]:
         """What a question that finds nothing may mean, the likeliest first; at least one.
 
         Each word that no track has is replaced by one that some have; then each may also be
@@ -113,16 +122,26 @@ class Vocabulary:
         tracks may have it. The last ones are remembered: tracks, albums and artists are asked for
         one by one.
         """
-        if self._last is None or self._last[0] != question:
-            groups = tuple(self._joined(question.groups))
-            first = self._meant(groups)
-            ways = [first, first._replace(question=looser(first.question))]
-            if len(groups) > 1:  # else it was replaced already
-                mistyped = tuple(map(self._mistyped, groups))
-                ways.append(Meant(looser(Question(mistyped)), {}, first.near, mistyped=True))
-            distinct = {way.question: way for way in reversed(ways)}
-            self._last = question, tuple(reversed(distinct.values()))
-        return self._last[1]
+        if self._last is None or self._last.question != question:
+            self._last = _Thought(question, [], self._ways(question))
+        thought = self._last
+        yield from thought.known
+        for way in thought.rest:
+            thought.known.append(way)
+            yield way
+
+    def _ways(self, question: Question) -> Iterator[Meant]:
+        groups = tuple(self._joined(question.groups))
+        first = self._meant(groups)
+        yield first
+        other = first._replace(question=looser(first.question))
+        if other.question != first.question:
+            yield other
+        if len(groups) == 1:
+            return  # it was replaced already
+        mistyped = looser(Question(tuple(map(self._mistyped, groups))))
+        if mistyped not in (first.question, other.question):
+            yield Meant(mistyped, {}, first.near, mistyped=True)
 
     def _mistyped(self, group: Group) -> Group:
         """A word, or one that is like it."""

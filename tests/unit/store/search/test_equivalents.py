@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from indexer.library import Library
 from indexer.model import Track
 from indexer.results.report import SearchNote
 from indexer.settings import Settings
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, open_index, write_transaction
 from indexer.store.search.equivalents import looser
 from indexer.store.search.query import Question, Words, parse
 from tests.rows import MadeUp
+from tests.trees import Plant, song
 
 NAMES = (
     "Led Zeppelin | Led Zeppelin IV",
@@ -97,3 +100,18 @@ def test_what_was_asked_for_exactly_is_not_loosened(named: Settings, typed: str)
 def test_words_that_may_be_missing_are_required_where_there_are_no_others() -> None:
     assert looser(parse("the feat")).groups[0] == (Words("the", prefix=True),)
     assert looser(Question()) == Question()
+
+
+def test_words_of_other_rules_are_made_again_by_a_scan_that_finds_nothing_changed(
+    library: Library, plant: Plant, settings: Settings
+) -> None:
+    plant({"1.mp3": song("月亮代表我的心", "鄧麗君")})
+    library.scan()
+    with closing(open_index(settings.db, write=True)) as index, write_transaction(index):
+        index.execute("INSERT INTO track_search (track_search) VALUES ('delete-all')")
+        index.execute("INSERT INTO track_search (rowid, artist) VALUES (1, '鄧 麗 君')")
+        index.execute("UPDATE identity SET search_folding = 'unicode 1, anyascii 1, rules 3'")
+    assert list(library.search(["邓丽君"])) == []
+    assert library.scan().unchanged == 1
+    assert len(list(library.search(["邓丽君"]))) == 1
+    assert library.scan().unchanged == 1

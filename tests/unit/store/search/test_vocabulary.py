@@ -38,7 +38,7 @@ def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def likeliest(words: Vocabulary, typed: str) -> Meant:
-    return words.meant(parse(typed))[0]
+    return next(words.meant(parse(typed)))
 
 
 def only(question: Question) -> Words:
@@ -84,9 +84,12 @@ def test_a_word_too_long_for_a_name_is_not_taken_apart(
 def test_a_question_is_thought_about_once(
     words: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = words.meant(parse("betta"))
+    first = likeliest(words, "betta zetta")
+    every = list(words.meant(parse("betta zetta")))
+    assert [one.mistyped for one in every] == [False, False, True]
     monkeypatch.setattr(words, "_like", lambda *_: pytest.fail("asked again"))
-    assert words.meant(parse("betta")) is first
+    assert list(words.meant(parse("betta zetta"))) == every
+    assert every[0] is first
 
 
 def test_a_word_that_was_cut_within_a_character_is_no_trouble_for_others() -> None:
