@@ -14,7 +14,7 @@ from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.schema.views import SHOWN_PATH_OF_TRACKS
 from indexer.store.search import full_text, index_rows
 from indexer.store.search.folding import fold
-from indexer.store.search.query import Likeness, Question
+from indexer.store.search.query import EXACT, Likeness, Question
 from indexer.store.statements import Connection, Row, select, select_value
 from indexer.store.view_rows import library_rows, rows
 
@@ -75,7 +75,8 @@ SELECT album, albumartist, year, found, id FROM (
 """
 _END_ALBUMS: Final = "GROUP BY catalog_albums.id)"
 _ALBUM_ORDERS: Final = {
-    RELEVANCE: "named(album) DESC, found DESC, fold(albumartist), year",
+    RELEVANCE: f"""named(album) = {EXACT} DESC, named(albumartist) = {EXACT} DESC,
+        named(album) DESC, found DESC, fold(albumartist), year""",
     "artist": "fold(albumartist) {way} NULLS LAST, year",
     "album": "fold(album) {way} NULLS LAST",
     "year": "year {way} NULLS LAST, fold(albumartist)",
@@ -159,7 +160,8 @@ def _few(connection: Connection, question: Question) -> list[int] | None:
 def albums(connection: Connection, question: Question, sort: str, limit: int | None) -> list[Row]:
     """The albums of the matching tracks, as `ALBUM_COLUMNS`.
 
-    First are those whose name is what was asked for, then those with most of the tracks.
+    First are those whose name is what was asked for, then those of an artist of this name, then
+    those with most of the tracks.
 
     An album's year is that of its oldest track. An album without an album artist gets the artist of
     its tracks, if they all have the same.

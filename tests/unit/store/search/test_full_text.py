@@ -242,6 +242,15 @@ def test_found_tracks_are_told_by_album(shelf: Shelf) -> None:
     assert shelf.albums("nothing") == []
 
 
+def test_albums_of_an_artist_of_just_this_name_come_after_those_of_this_name(shelf: Shelf) -> None:
+    for title in ("Closer", "Piggy"):
+        shelf.add(title, artist="Nine Inch Nails", album="The Downward Spiral")
+    shelf.add("This Is the Day", artist="The The", album="Soul Mining")
+    shelf.add("Live", artist="Others", album="The The")
+    albums = [row[0] for row in shelf.albums("the the")]
+    assert albums == ["The The", "Soul Mining", "The Downward Spiral"]
+
+
 @pytest.mark.parametrize("sort", ["title", "path", "added", "duration"])
 def test_albums_know_every_order(shelf: Shelf, sort: str) -> None:
     shelf.add("x", album="A", duration=1.0)
