@@ -166,7 +166,7 @@ class Doctor:
             most = max(1 << 16, 1 << (2 * needed).bit_length())
             yield _fault(
                 "inotify",
-                f"{_count(needed, 'folder')}, but the kernel allows {watches} watches",
+                f"{_count(needed, 'folder')}, but the kernel allows {_number(watches)} watches",
                 f"echo fs.inotify.max_user_watches={most} > /etc/sysctl.d/60-music-indexer.conf"
                 " && sysctl --system",
             )
@@ -176,7 +176,7 @@ class Doctor:
                 "sysctl fs.inotify.max_user_instances=512",
             )  # fmt: skip
         else:
-            yield _ok("inotify", f"{_count(needed, 'folder')} of at most {watches}")
+            yield _ok("inotify", f"{_count(needed, 'folder')} of at most {_number(watches)}")
 
     def _leases(self) -> Iterator[Finding]:
         if not self._settings.leases:
@@ -236,7 +236,10 @@ class Doctor:
         """Whether the music in a folder can be read."""
         path_filter = path_filter_of(self._settings)
         try:
-            access = access_to(path, self._user, path_filter.file, path_filter.folder)
+            access = access_to(
+                path, self._user, path_filter.file, path_filter.folder,
+                follow_links=path_filter.follow_links,
+            )  # fmt: skip
         except FileNotFoundError:
             yield _fault("root", f"{name}: there is no such folder", "is its disk mounted? findmnt")
             return
@@ -364,7 +367,7 @@ def _owner_of(db: Path) -> str | None:
 
 def _space(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
-    detail = f"{free // (1024 * 1024)} MB free at {folder}"
+    detail = f"{_number(free // 1_000_000)} MB free at {folder}"
     remedy = "make room there, or set `db` to a file on another disk"
     if free < _LITTLE_ROOM:
         yield _fault("space", detail, remedy)
@@ -421,4 +424,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{_number(number)} {what}" if number == 1 else f"{_number(number)} {what}s"
+
+
+def _number(number: int) -> str:
+    """1234567 as `1 234 567`, as in all other answers."""
+    return f"{number:,}".replace(",", " ")

@@ -128,7 +128,7 @@ class Output:
     def rows(
         self, rows: Iterable[Row], line_of: Callable[[Row], str] | None, *, at_once: bool = False
     ) -> int:
-        """Write one line per row, or one JSON object if `line_of` is None; the number of rows.
+        """Write the lines of each row, or one JSON object if `line_of` is None; the number of rows.
 
         `at_once` flushes after each row, for a reader that waits for it.
         """
@@ -138,7 +138,7 @@ class Output:
             if line_of is None:
                 self.json(row)
             else:
-                self.lines([line_of(row)], at_fields=True)
+                self.lines(line_of(row).split("\n"), at_fields=True)
             if at_once:
                 self.flush()
             if self._gone:

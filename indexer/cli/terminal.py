@@ -138,14 +138,18 @@ def folded(line: str, width: int, *, at_fields: bool = False) -> Iterator[str]:
     `at_fields`: only where two blanks separate fields, so that a path stays in one piece; a field
     without a slash that is wider than the screen breaks between words, too. A word that is wider
     than the screen stays whole, and so does a command in backticks. What goes on is
-    indented: by two columns, or to the second field, if the first is short.
+    indented: by two columns, as far as the line itself is, or to the second field, if the first is
+    short.
     """
     if _width(line) <= width:
         yield line
         return
     gap = _FIELDS.search(line)
     first = _width(line[: gap.end()]) if gap else 0
-    indent = first if gap and not at_fields and first <= width // 3 else 2
+    own = len(line) - len(line.lstrip(" "))
+    indent = own if 2 < own <= width // 3 else 2
+    if gap and not at_fields and first <= width // 3:
+        indent = first
     bound = re.sub(_COMMAND, lambda command: command[0].replace(" ", _TIE), line)
     pieces = (_FIELDS if at_fields else _BLANKS).split(bound)
     part = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -59,16 +60,50 @@ class _Found(Struct):
             self.shut.append((path, reason, rights))
 
 
-def access_to(folder: bytes, user: str | None, wants_file: Wanted, wants_folder: Wanted) -> Access:
+class _Choice(Struct, frozen=True):
+    """What of a tree is wanted."""
+
+    top: bytes
+    """The tree's folder, without links."""
+    wants_file: Wanted
+    wants_folder: Wanted
+    follow_links: bool
+
+    def has_file(self, entry: os.DirEntry[bytes]) -> bool:
+        """Whether it is a file that is wanted, readable or not; a link only to one in this tree."""
+        if not self.wants_file(entry.name):
+            return False
+        if not entry.is_symlink():
+            return entry.is_file(follow_symlinks=False)
+        if not self.follow_links or not os.path.realpath(entry.path).startswith(self.top + b"/"):
+            return False
+        try:
+            return stat.S_ISREG(os.stat(entry.path).st_mode)
+        except PermissionError:
+            return True
+        except OSError:  # it leads nowhere, or in a circle
+            return False
+
+
+def access_to(
+    folder: bytes,
+    user: str | None,
+    wants_file: Wanted,
+    wants_folder: Wanted,
+    *,
+    follow_links: bool = False,
+) -> Access:
     """Try to read a folder (an absolute path), as this process or as another user.
 
-    Another user needs root. Symbolic links to folders are not followed. Raises KeyError for a
-    user that does not exist, OSError where the folder itself is gone.
+    Another user needs root. Symbolic links to folders are not followed, those to files only with
+    `follow_links`. Raises KeyError for a user that does not exist, OSError where the folder itself
+    is gone.
     """
     os.lstat(folder)  # as this process: whether it is there at all
+    choice = _Choice(os.path.realpath(folder).rstrip(b"/"), wants_file, wants_folder, follow_links)
 
     def look() -> _Found:
-        return _look(folder, wants_file, wants_folder)
+        return _look(folder, choice)
 
     found = look() if user is None else _as_user(user, look)
     named = user or pwd.getpwuid(os.geteuid()).pw_name
@@ -78,7 +113,7 @@ def access_to(folder: bytes, user: str | None, wants_file: Wanted, wants_folder:
     return Access(found.folders, found.files, blocked, found.shut_count)
 
 
-def _look(folder: bytes, wants_file: Wanted, wants_folder: Wanted) -> _Found:
+def _look(folder: bytes, choice: _Choice) -> _Found:
     found = _Found()
     for above in _way_to(folder):
         if not os.access(above, os.X_OK):
@@ -86,21 +121,19 @@ def _look(folder: bytes, wants_file: Wanted, wants_folder: Wanted) -> _Found:
             return found
     stack = [folder]
     while stack:
-        stack += sorted(_look_into(stack.pop(), found, wants_file, wants_folder), reverse=True)
+        stack += sorted(_look_into(stack.pop(), found, choice), reverse=True)
     return found
 
 
-def _look_into(
-    folder: bytes, found: _Found, wants_file: Wanted, wants_folder: Wanted
-) -> list[bytes]:
+def _look_into(folder: bytes, found: _Found, choice: _Choice) -> list[bytes]:
     """Look at the files of one folder; the wanted folders in it."""
     below: list[bytes] = []
     try:
         for entry in _entries(folder):
             if entry.is_dir(follow_symlinks=False):
-                if wants_folder(entry.name):
+                if choice.wants_folder(entry.name):
                     below.append(entry.path)
-            elif wants_file(entry.name):
+            elif choice.has_file(entry):
                 found.files += 1
                 if not os.access(entry.path, os.R_OK):
                     found.shut_out(entry.path, "may not be read", "r")

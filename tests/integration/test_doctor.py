@@ -142,6 +142,37 @@ def test_what_cannot_be_read_is_named_and_its_remedy_mends_it(
     assert detail.endswith("nobody can read 3 files in 3 folders")
 
 
+def test_a_link_that_is_not_followed_is_no_file(music: Path, no_db: Path, tmp_path: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    (music / "nowhere.mp3").symlink_to("/nowhere")
+    (music / "b.mp3").symlink_to("a.mp3")
+    os.mkfifo(music / "c.mp3")
+    plant(tmp_path / "beside", {"d.mp3": tagged(title="D")})
+    (music / "outside.mp3").symlink_to(tmp_path / "beside" / "d.mp3")
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    for config, files in ((None, "1 file"), ("follow_links = true\n", "2 files")):
+        found = of("root", findings(music, db=no_db, config=config))
+        assert found == [("ok", f"{music}: {me} can read {files} in 1 folder", None)]
+
+
+@needs_root
+def test_a_followed_link_to_what_may_not_be_read_is_named(open_music: Path, no_db: Path) -> None:
+    plant(open_music, {".store/b.mp3": tagged(title="B")})
+    (open_music / "b.mp3").symlink_to(".store/b.mp3")
+    (open_music / ".store" / "b.mp3").chmod(0o600)
+    found = of("root", findings(
+        open_music, "--user", "nobody", db=no_db, code=1, config="follow_links = true\n"
+    ))  # fmt: skip
+    ((state, detail, remedy),) = found
+    assert (state, detail) == (
+        "fault", f"{open_music}: {open_music}/b.mp3 may not be read by nobody"
+    )  # fmt: skip
+    assert remedy is not None
+    run_remedy(remedy)
+    found = of("root", findings(open_music, "--user", "nobody", db=no_db))
+    assert [state for state, _, _ in found] == ["ok"]
+
+
 def run_remedy(remedy: str) -> None:
     """Type it into a shell."""
     subprocess.run(["bash", "-c", remedy], check=True)

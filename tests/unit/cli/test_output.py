@@ -66,6 +66,15 @@ def test_rows_end_when_their_reader_leaves() -> None:
     assert 0 < written < 100_000
 
 
+def test_each_line_of_a_row_is_fitted_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert Output().rows(["fault    what is wrong\n         what to do"], str) == 1
+    assert capsys.readouterr().out == "fault    what is wrong\n         what to do\n"
+
+
 def test_a_row_that_is_waited_for_is_pushed_out() -> None:
     def rows() -> Iterator[int]:
         yield 1

@@ -172,6 +172,15 @@ def test_a_word_that_is_wider_than_the_screen_stays_whole() -> None:
     assert list(folded("/a/very/long/path", 4)) == ["/a/very/long/path"]
 
 
+def test_an_indented_line_goes_on_as_far_in() -> None:
+    assert list(folded("    start it, or stop it", 16)) == ["    start it, or", "    stop it"]
+    assert list(folded("    Music/a b.jpg  its name", 20, at_fields=True)) == [
+        "    Music/a b.jpg",
+        "    its name",
+    ]
+    assert list(folded("        start it, or stop it", 18)) == ["        start it,", "  or stop it"]
+
+
 def test_a_fold_counts_columns_and_not_letters() -> None:
     assert list(folded("東京 事変 live", 9)) == ["東京 事変", "  live"]
 
