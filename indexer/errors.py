@@ -15,6 +15,7 @@ IndexerError                  an error that is shown to the user in one line
 │   │   ├── OtherDisk         another disk is in its place
 │   │   └── RootSilent        its server does not answer
 │   ├── HistoryPruned         the changes asked for are no longer kept
+│   ├── ExtraMissing          a command needs an optional library that is not installed
 │   ├── ProgramFault          this program fails on one file after another
 │   └── QueueError            the queues cannot be used
 │       └── RedisAway         no Redis answers at the address
@@ -26,6 +27,7 @@ A file that cannot be read is not an error: it is a value, `model.Problem`.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Self
 
 
@@ -112,6 +114,21 @@ class RootSilent(RootOffline):
             f"{os.fsdecode(path)} {what}; see whether its server runs and can be reached. Not one"
             " row was changed, other roots go on, and it comes back by itself",
             root_id,
+        )
+
+
+class ExtraMissing(CannotDo):
+    """An extra of this program is not installed, or not all of it.
+
+    The message ends with the command that installs it into the environment which asked for it.
+    """
+
+    def __init__(self, what: str, missing: str | None, extra: str) -> None:
+        import shlex  # late: seldom needed
+
+        super().__init__(
+            f"{what} is an extra, and not all of it is installed ({missing} is missing):"
+            f" {shlex.quote(sys.executable)} -m pip install 'music-indexer[{extra}]'"
         )
 
 

@@ -61,9 +61,7 @@ def _installed() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise errors.CannotDo(
-            "prometheus_client is not installed; type: pip install 'music-indexer[metrics]'"
-        ) from error
+        raise errors.ExtraMissing("the format of Prometheus", error.name, "metrics") from error
 
 
 def families(measures: Measures, versions: Mapping[str, str]) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from indexer.errors import CannotDo
+from indexer.errors import ExtraMissing
 
 if TYPE_CHECKING:
     from indexer.serving.guards import Login
@@ -19,7 +19,7 @@ def opened(settings: Settings, host: str, port: int, login: Login | None) -> Ite
     """The pages of the index in the settings, with the port opened; 0: any that is free.
 
     SIGINT and SIGTERM wait until `serve` sees them. Raises UsageError where it would be open to
-    others, CannotDo without the extra `web` or where the port fails.
+    others, CannotDo without the extra `web` (ExtraMissing) or where the port fails.
     """
     from indexer.process import share_heap  # late, all: a page's module needs none of it
     from indexer.serving.guards import Guard, check_host
@@ -31,10 +31,7 @@ def opened(settings: Settings, host: str, port: int, login: Login | None) -> Ite
     except ImportError as error:
         if error.name is None or error.name.startswith("indexer"):
             raise
-        raise CannotDo(
-            f"the page is an extra, and not all of it is installed ({error.name} is missing):"
-            " pip install 'music-indexer[web]'"
-        ) from error
+        raise ExtraMissing("the page", error.name, "web") from error
     from indexer.web.site import Site
 
     share_heap()

@@ -7,6 +7,7 @@ import pickle
 import re
 import signal
 import socket
+import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -406,7 +407,8 @@ def test_without_the_extra_it_says_how_to_get_it(
     stand_in = tmp_path / f"{missing}.py"
     stand_in.write_text(f"raise ModuleNotFoundError('not installed', name={missing!r})\n")
     ran = refused(server, env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"}, code=3)
-    assert f"({missing} is missing): pip install 'music-indexer[dashboard]'" in ran.err
+    pip = f"{sys.executable} -m pip install 'music-indexer[dashboard]'"
+    assert ran.err.endswith(f"({missing} is missing): {pip}\n")
 
 
 def test_a_job_that_is_gone_is_no_fault(served: Served, client: redis.Redis) -> None:

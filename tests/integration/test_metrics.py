@@ -234,7 +234,8 @@ def test_without_the_library_it_says_what_to_install(indexed: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (3, "")
-    assert "pip install 'music-indexer[metrics]'" in done.stderr
+    pip = f"{sys.executable} -m pip install 'music-indexer[metrics]'"
+    assert done.stderr.endswith(f"(prometheus_client is missing): {pip}\n")
 
 
 def expressions() -> list[str]:

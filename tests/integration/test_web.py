@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -526,7 +527,8 @@ def test_without_the_extra_it_says_how_to_get_it(missing: str, index: Path, tmp_
     stand_in = tmp_path / f"{missing}.py"
     stand_in.write_text(f"raise ModuleNotFoundError('not installed', name={missing!r})\n")
     ran = run("web", db=index, check=3, env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"})
-    assert f"({missing} is missing): pip install 'music-indexer[web]'" in ran.err
+    pip = f"{sys.executable} -m pip install 'music-indexer[web]'"
+    assert ran.err.endswith(f"({missing} is missing): {pip}\n")
 
 
 def test_the_script_is_short_and_nothing_comes_from_elsewhere() -> None:

@@ -92,10 +92,7 @@ def _app(client: redis.Redis, settings: Settings, guard: Guard) -> Flask:
         import jinja2
         import rq_dashboard.web as pages  # type: ignore[import-untyped]
     except ImportError as error:
-        raise errors.CannotDo(
-            f"the dashboard is an extra, and not all of it is installed ({error.name} is missing):"
-            " pip install 'music-indexer[dashboard]'"
-        ) from error
+        raise errors.ExtraMissing("the dashboard", error.name, "dashboard") from error
 
     folder = Path(pages.__file__).with_name("templates")
     _never_unpickle()
