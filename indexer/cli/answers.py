@@ -175,7 +175,8 @@ def repair_lines(report: RepairReport) -> Iterator[str]:
     for damage in report.damage:
         yield f"{styled(damage.kind, RED)}  {escaped(damage.detail)}"
     if not report.made_again:
-        yield f"nothing to repair: {count(report.tracks, 'track')}, the index is sound"
+        rows = f"{count(report.tracks, 'track')}, missing and unreadable ones included"
+        yield f"nothing to repair: the index is sound ({rows})"
         return
     again = "a new file, with" if report.made_again[0] == "file" else "made again:"
     parts = ", ".join(part for part in report.made_again if part != "file")

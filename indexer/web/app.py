@@ -59,7 +59,8 @@ def _guard(app: Flask, guard: Guard) -> None:
 
 def _explain_errors(app: Flask) -> None:
     def error_page(code: int, title: str, text: str) -> tuple[str, int]:
-        return render_template("error.html", title=title, text=text, again=code == 503), code
+        typed, again = request.args.get("q", "").strip(), code == 503
+        return render_template("error.html", title=title, text=text, q=typed, again=again), code
 
     def of_index(error: errors.IndexerError) -> tuple[str, int]:
         if isinstance(error, errors.UsageError):

@@ -137,6 +137,7 @@ def test_a_slip_is_mended_and_said(served: Served) -> None:
 def test_a_search_that_is_none_says_what_is_wrong(served: Served) -> None:
     answer = ask(served.url, "/search?q=" + quote("year:abc"))
     assert (answer.status, "That was not understood" in answer.text) == (400, True)
+    assert '<input id="q" name="q" type="search" value="year:abc"' in answer.text
 
 
 def test_single_things_have_their_pages(served: Served, index: Path) -> None:
