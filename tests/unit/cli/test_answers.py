@@ -8,7 +8,13 @@ from msgspec.structs import replace
 
 from indexer.cli import answers, status_lines
 from indexer.cli.terminal import unstyled
-from indexer.results.report import ChangeRow, Difference, ScanReport, VerifyReport
+from indexer.results.report import (
+    ChangeRow,
+    Difference,
+    RepairReport,
+    ScanReport,
+    VerifyReport,
+)
 from indexer.results.status_report import DaemonStatus, RootStatus, ScanRow, Status
 from indexer.web.site import ShownChange
 
@@ -279,3 +285,9 @@ def test_a_file_in_problems_shows_why() -> None:
         "path     music/a",
         r"problem  empty\nfile",
     ]
+
+
+def test_a_repair_says_that_it_counts_missing_tracks_too() -> None:
+    (line,) = answers.repair_lines(RepairReport(tracks=1996))
+    rows = "1 996 tracks, missing and unreadable ones included"
+    assert line == f"nothing to repair: the index is sound ({rows})"
