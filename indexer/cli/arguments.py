@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _WHOLE: Final = {"-h": "--help", "-0": "--print0"}
+_LETTER: Final = "-[A-Za-z]"
 _SHORT_OF: Final = {whole: short for short, whole in _WHOLE.items()}
 HELP: Final = {"help_option_names": ["-h", "--help"]}
 """Context settings of a whole program."""
@@ -195,9 +196,10 @@ class Asking(click.Command):
     """A search command, whose words may begin with a `-` to exclude them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Accept `-word` as a word, but still refuse an unknown `--option`.
+        """Accept `-word` as a word, but still refuse an unknown `--option` or `-o`.
 
-        Short options are whole words here: `-house` excludes a word, and is not `-h`.
+        Short options are whole words here: `-house` excludes a word, and is not `-h`. A single
+        letter is excluded after `--` only: `export -o FILE` would find nothing, and not say why.
         """
         ctx.help_option_names = ["--help"]
         end = args.index("--") if "--" in args else len(args)
@@ -205,7 +207,7 @@ class Asking(click.Command):
         known = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         for word in takewhile(lambda word: word != "--", args):
             name = word.partition("=")[0]
-            if name.startswith("--") and name not in known:
+            if (name.startswith("--") or re.fullmatch(_LETTER, name)) and name not in known:
                 from difflib import get_close_matches  # late: only for errors
 
                 near = get_close_matches(name, known)

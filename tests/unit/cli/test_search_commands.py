@@ -87,6 +87,8 @@ def test_words_in_one_argument_are_words_as_typed(indexer: Run) -> None:
     [
         (("search", "x", "--limi", "5"), "No such option '--limi'. Did you mean '--limit'?"),
         (("search", "x", "--zzz"), "No such option '--zzz' (see: indexer search --help)"),
+        (("search", "-q"), "No such option '-q'"),
+        (("export", "-o", "x.csv"), "No such option '-o'"),
         (("search", "x", "--sort", "size"), "tracks cannot be sorted by size; choose one of"),
         (("search", "x", "--artists", "--sort", "path"), "artists cannot be sorted by path"),
         (("search", "x", "--albums", "--artists"), "choose one of --albums and --artists"),
