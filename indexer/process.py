@@ -28,9 +28,9 @@ IO_DEFAULT: Final = 0
 """As the scheduler and niceness say: that of every thread."""
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 _M_ARENA_MAX: Final = -8  # <malloc.h>
-_SELDOM: Final = 10_000
+_SELDOM: Final = 50_000
 """New objects between two runs of the cycle collector; a run makes no cycles. Measured: 5 of 57 us
-that writing a file's row takes, with Python's own 700."""
+that writing a file's row takes, with Python's own 700. More than the imports of a command make."""
 _WAKEUP_SHARE: Final = 0.4
 """The fraction of `patience_s` that one wake-up subtracts from the time without progress. A guess:
 NFS tries again every 5 s, CIFS every 10."""
@@ -184,11 +184,16 @@ def die_with_parent(parent: int) -> bool:
     return os.getppid() == parent
 
 
+def relax_collector() -> None:
+    """Run the cycle collector less often: reference counts free nearly all objects of a run."""
+    gc.set_threshold(_SELDOM, *gc.get_threshold()[1:])
+
+
 @contextmanager
 def collector_relaxed() -> Iterator[None]:
-    """Run the cycle collector less often: reference counts free nearly all objects of a run."""
+    """`relax_collector` for a while."""
     before = gc.get_threshold()
-    gc.set_threshold(_SELDOM, *before[1:])
+    relax_collector()
     try:
         yield
     finally:

@@ -33,7 +33,7 @@ from indexer.cli.completion import run
 from indexer.cli.output import prepare_streams, say
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, file_text
-from indexer.process import collector_relaxed
+from indexer.process import relax_collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -276,8 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     session = Session()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with collector_relaxed():  # nine runs of it were 10 of a search's 100 ms
-        return session.exit_code(lambda: run(cli, "indexer", words, session))
+    relax_collector()  # until this process ends
+    return session.exit_code(lambda: run(cli, "indexer", words, session))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from indexer.cli.listing import Listing
 from indexer.cli.output import STANDARD_OUTPUT, Output, can_redraw, say
 from indexer.cli.terminal import file_text
 from indexer.errors import IndexerError, Interrupted, UsageError
-from indexer.process import collector_relaxed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -76,16 +75,15 @@ class Session:
     def library(self, settings: Settings | None = None, *, create: bool = False) -> Library:
         """The library, to be closed by the caller's `with`."""
         chosen = settings or self.settings()
-        with collector_relaxed():
-            from indexer.library import Library
+        from indexer.library import Library
+
         _log()
         return Library.open(chosen, create=create)
 
     def lookup(self) -> Lookup:
         """The index, opened for reading only, to be closed by the caller's `with`."""
         chosen = self.settings()
-        with collector_relaxed():
-            from indexer.lookup import Lookup
+        from indexer.lookup import Lookup
 
         return Lookup.open(chosen)
 

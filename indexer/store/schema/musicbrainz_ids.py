@@ -11,9 +11,11 @@ measured with the same files, that takes 1.6 % more processor time of a first sc
 
 from __future__ import annotations
 
-import sqlite3
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # its library is not loaded where apsw's serves
+    import sqlite3
 
 COLUMNS: Final = ("mb_albumid", "mb_artistid", "mb_albumartistid", "mb_releasegroupid")
 """The columns of `tracks` that hold such ids, in its order."""

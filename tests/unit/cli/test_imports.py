@@ -17,7 +17,7 @@ NOTHING_NEEDS = (
     "rich", "mutagen", "rapidfuzz", "anyascii", "sqlite_utils", "rq", "redis", "watchdog",
     "logging", "subprocess", "ctypes", "difflib", "csv", "tomllib", "json", "shutil", "asyncio",
     "multiprocessing", "base64", "string", "grp", "tempfile", "random", "shlex", "socket",
-    "watcher",
+    "sqlite3", "watcher",
 )  # fmt: skip
 """Modules of others that no command needs which only asks."""
 EVERY = """
@@ -133,3 +133,19 @@ def test_the_help_of_all_loads_only_the_commands_that_it_describes(db: Path) -> 
     loaded = loaded_by(db, "--help")
     rare = {"artwork", "duplicates", "export", "hooks", "pages", "playlists", "queues", "scrub"}
     assert loaded & {f"indexer.cli.{name}" for name in rare} == set()
+
+
+def test_a_command_that_asks_never_looks_for_garbage(db: Path) -> None:
+    program = (
+        "import gc, sys; from indexer.cli import main; seen = [];"
+        "gc.callbacks.append(lambda *_: seen.append(_)); main(sys.argv[1:]);"
+        "gc.callbacks.clear(); print(len(seen), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--db", db, "search", "bjork"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout
+    assert done.stderr == "0\n"
