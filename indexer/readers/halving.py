@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from indexer.errors import CannotDo, RootSilent
@@ -32,13 +32,12 @@ A guess, and well above the eight or so halvings that lead from a chunk to its o
 """
 
 
-@dataclass(eq=False, slots=True)
-class ChunkJob(Generic[T]):
+class ChunkJob(Struct, Generic[T], eq=False):
     """One chunk as it was requested, and what has been read of it."""
 
     tag: T
     chunk: Chunk
-    readings: dict[int, list[Reading]] = field(default_factory=dict)
+    readings: dict[int, list[Reading]] = {}
     """By the index in the chunk where they begin."""
     pieces: int = 1
     """Still unread."""
@@ -48,8 +47,7 @@ class ChunkJob(Generic[T]):
         return self.tag, [reading for _, part in sorted(self.readings.items()) for reading in part]
 
 
-@dataclass(eq=False, slots=True)
-class Piece(Generic[T]):
+class Piece(Struct, Generic[T], eq=False):
     """A part of a chunk that one reader gets at once: all of it, unless that failed before."""
 
     job: ChunkJob[T]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ class WakeupSocket:
     """The daemon's end: a unix socket beside the database, with the database's own rights."""
 
     def __init__(self, database: Path) -> None:
+        import socket  # late: few commands find a daemon
+
         path = wakeup_path(database)
         _take_away(path, database)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -62,6 +63,8 @@ def wake(database: Path) -> bool:
     path = wakeup_path(database)
     if not check_socket(path, database):
         return False
+    import socket  # late, as above
+
     try:
         folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -184,7 +184,7 @@ def _read(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[
         elif key == "hooks":
             values[key] = hooks_from(value, where + key)
         else:
-            shown = f"{where}{key} = {_shown(value)}"
+            shown = _Given(where + key, value)
             values[key] = _checked(key, value, shown, file.parent.absolute(), environ)
     return values, origins
 
@@ -225,7 +225,7 @@ def _roots(
 ) -> dict[str, Path]:
     roots: dict[str, Path] = {}
     if not isinstance(found, dict):
-        _refuse(f"{file}:{lines['roots',]}: roots = {_shown(found)}", "[roots.NAME] with a path")
+        _refuse(_Given(f"{file}:{lines['roots',]}: roots", found), "[roots.NAME] with a path")
     for name, table in found.items():
         where = f"{file}:{lines['roots', name]}: roots.{name}"
         if not name or "/" in name or not name.isprintable():
@@ -237,12 +237,12 @@ def _roots(
             if key != "path":
                 _refuse_key(where, key, ("path",))
             folder = file.parent.absolute()
-            roots[name] = _path(value, f"{where} = {_shown(value)}", folder, environ)
+            roots[name] = _path(value, _Given(where, value), folder, environ)
     return roots
 
 
 def _checked(
-    key: str, value: object, shown: str, folder: Path, environ: Mapping[str, str]
+    key: str, value: object, shown: str | _Given, folder: Path, environ: Mapping[str, str]
 ) -> object:
     """Convert a value to the type of its field. `shown` is its name in errors."""
     if key == "db":
@@ -268,7 +268,7 @@ def _types() -> dict[str, Any]:
     return get_type_hints(Settings, include_extras=True)
 
 
-def _check_group(name: str, shown: str) -> None:
+def _check_group(name: str, shown: str | _Given) -> None:
     import grp  # late: few settings name one
 
     try:
@@ -277,7 +277,7 @@ def _check_group(name: str, shown: str) -> None:
         _refuse(shown, "the name of a group of this machine; `getent group` lists them")
 
 
-def _path(value: object, shown: str, folder: Path, environ: Mapping[str, str]) -> Path:
+def _path(value: object, shown: str | _Given, folder: Path, environ: Mapping[str, str]) -> Path:
     try:
         text = convert(value, Location)
         is_path = b"\0" not in os.fsencode(text)
@@ -290,7 +290,7 @@ def _path(value: object, shown: str, folder: Path, environ: Mapping[str, str]) -
     return (folder / text).absolute()
 
 
-def _refuse(shown: str, expected: str) -> NoReturn:
+def _refuse(shown: str | _Given, expected: str) -> NoReturn:
     raise SettingsError(f"{shown}: expected {expected}")
 
 
@@ -302,8 +302,14 @@ def _refuse_key(shown: str, key: str, known: Collection[str]) -> NoReturn:
     raise SettingsError(f"{shown} is not a setting: {hint}")
 
 
-def _shown(value: object) -> str:
-    """A value in approximately TOML's format."""
-    import json  # late: only for errors
+class _Given:
+    """A value as a file gives it: text for errors only, in approximately TOML's format."""
 
-    return json.dumps(value, ensure_ascii=False, default=str)
+    def __init__(self, where: str, value: object) -> None:
+        self._where = where
+        self._value = value
+
+    def __str__(self) -> str:
+        import json  # late: only for errors
+
+        return f"{self._where} = {json.dumps(self._value, ensure_ascii=False, default=str)}"

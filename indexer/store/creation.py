@@ -15,7 +15,6 @@ import apsw
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_folder
-from indexer.store.scratch import scratch_folder
 from indexer.store.statements import Connection, write_transaction
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
@@ -51,6 +50,8 @@ def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
     It gets its name at the end, so that no program sees an incomplete index: an empty file beside
     a log or a lock was truncated.
     """
+    from indexer.store.scratch import scratch_folder  # late: few commands make a file
+
     try:
         with scratch_folder(path.parent) as folder:
             new = folder / path.name
