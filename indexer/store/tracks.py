@@ -90,12 +90,19 @@ WHERE id = ?
 """
 _DROP: Final = "DELETE FROM tracks WHERE id = ?"
 _TELL: Final = "UPDATE tracks SET missing_at = ? WHERE id = ?"
-_COUNTS: Final = """
-SELECT (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL),
+_IN_VIEW: Final = (
+    "(SELECT count(*) FROM tracks) - (SELECT count(*) FROM tracks WHERE album_id IS NULL)"
+)
+"""How many tracks the view has: each has an album, and no other track has one.
+
+SQLite counts all rows page by page, and those that meet a condition one by one. Measured with
+1 000 000 tracks: 6 ms in place of 15.
+"""
+_COUNTS: Final = f"""
+SELECT {_IN_VIEW},
     (SELECT count(*) FROM tracks WHERE place = 1 AND added_at IS NOT NULL
         AND +root_id IN (SELECT id FROM roots WHERE removed_at IS NULL))
-"""
-"""Each track of the view has an album, and no other, so a small index has all of them."""
+"""  # noqa: S608 - our own texts
 _MISSING_BY_ROOT: Final = """
 SELECT root_id, count(*) FROM tracks WHERE place = 1 AND added_at IS NOT NULL
     AND +root_id IN (SELECT id FROM roots WHERE removed_at IS NULL) GROUP BY +root_id
@@ -103,19 +110,18 @@ SELECT root_id, count(*) FROM tracks WHERE place = 1 AND added_at IS NOT NULL
 """With a `+`, for `tracks_missing`; else SQLite takes the order of `tracks_place`, and reads all
 rows. Measured with 100 000 tracks: 50 ms, half of `indexer status`."""
 _COUNT: Final = "SELECT count(*) FROM tracks"
-_COUNT_BY_ROOT: Final = """
+_COUNT_BY_ROOT: Final = f"""
 WITH watched (id) AS (SELECT id FROM roots WHERE removed_at IS NULL),
     others (id, tracks) AS MATERIALIZED (
         SELECT id,
             (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL AND +root_id = watched.id)
         FROM watched WHERE id > (SELECT min(id) FROM watched))
-SELECT min(id), (SELECT count(*) FROM tracks WHERE album_id IS NOT NULL)
-        - coalesce((SELECT sum(tracks) FROM others), 0)
+SELECT min(id), {_IN_VIEW} - coalesce((SELECT sum(tracks) FROM others), 0)
     FROM watched HAVING count(*) > 0
 UNION ALL SELECT id, tracks FROM others
-"""
-"""The first root has what the others have not: to count all takes a quarter of the time in which
-those of one root are counted. Measured with 1 000 000 tracks: 8 ms, and 30."""
+"""  # noqa: S608 - our own texts
+"""The first root has what the others have not: to count all takes a fifth of the time in which
+those of one root are counted. Measured with 1 000 000 tracks: 6 ms, and 30."""
 
 
 def in_place(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
