@@ -14,7 +14,7 @@ import msgspec
 from indexer.store.search import lengths
 from indexer.store.search.index_rows import row_of, texts_of
 from indexer.store.search.query import EXACT, Likeness, Question, Term, Words
-from indexer.store.statements import Connection, select
+from indexer.store.statements import Connection, select, select_value
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -114,14 +114,14 @@ def occurs(connection: Connection, words: Words) -> bool:
 def count(connection: Connection, question: Question) -> int:
     """How many tracks are found, at most one more than `COUNTED`."""
     if question.wanted:
-        facts = facts_of(question)
         everywhere = _sought(question, question.wanted)
-        return len(_matching(connection, everywhere.every, facts, "", COUNTED + 1))
-    asked = conditions(connection, question)
-    statement = " AND ".join((_ALL_IN_VIEW, *(one.sql for one in asked)))
-    values = [value for one in asked for value in one.values]
-    rows = select(connection, f"{statement} LIMIT ?", (*values, COUNTED + 1))
-    return sum(1 for _ in rows)
+        statement, values = _for_matching(everywhere.every, facts_of(question))
+    else:
+        asked = conditions(connection, question)
+        statement = " AND ".join((_ALL_IN_VIEW, *(one.sql for one in asked)))
+        values = [value for one in asked for value in one.values]
+    counting = f"SELECT count(*) FROM ({statement} LIMIT ?)"  # noqa: S608 - our own texts
+    return int(select_value(connection, counting, (*values, COUNTED + 1)))
 
 
 def best(connection: Connection, question: Question, limit: int | None) -> list[int]:
@@ -250,12 +250,18 @@ def _is_letter(term: Term) -> TypeGuard[Words]:
 def _matching(
     connection: Connection, expression: str, facts: Sequence[Condition], order: str, limit: int
 ) -> list[int]:
+    statement, values = _for_matching(expression, facts)
+    rows = select(connection, f"{statement} {order} LIMIT ?", (*values, limit))
+    return [track_id for (track_id,) in rows]
+
+
+def _for_matching(expression: str, facts: Sequence[Condition]) -> tuple[str, list[object]]:
+    """A statement for the ids of all tracks that match, and its values."""
     statement = [_MATCHING]
     if facts:
         statement += [_AND_ITS_TRACK, *("AND " + fact.sql for fact in facts), ")"]
-    statement += [order, "LIMIT ?"]
-    values = [expression, *(value for fact in facts for value in fact.values), limit]
-    return [track_id for (track_id,) in select(connection, " ".join(statement), values)]
+    values = [expression, *(value for fact in facts for value in fact.values)]
+    return " ".join(statement), values
 
 
 def facts_of(question: Question, *, of_row: bool = False) -> list[Condition]:
