@@ -185,20 +185,30 @@ def _check_one_name(path: Path) -> None:
     SQLite names the log after the name that was opened. With two, each program would miss what the
     other one writes, and their logs would spoil the file (sqlite.org/howtocorrupt, 2.5).
     """
+    if _gets_one_name(path):
+        return
+    from indexer.paths import shell_word  # late: rarely needed
+    from indexer.store.scratch import remove_left
+
+    remove_left(path.parent)  # of a process that was killed as it named the index
+    if not _gets_one_name(path):  # perhaps another process removes that just now
+        word, new = (shell_word(os.fsencode(path) + suffix) for suffix in (b"", b".new"))
+        raise errors.DatabaseError(
+            f"{path}: this file has another name, too (a hard link); programs that use it by"
+            " different names would damage it. End those that use it, then remove the other name"
+            f" (`find / -samefile {word}` shows it) or make two files of it"
+            f" (`cp -p {word} {new} && mv {new} {word}`); of a file in a backup, take a copy"
+        )
+
+
+def _gets_one_name(path: Path) -> bool:
+    """Whether it has one name, or has so in a moment: a new index has two (`give_name`)."""
     until = time.monotonic() + _TWO_NAMES_S
     while path.stat().st_nlink > 1:
-        if time.monotonic() < until:  # it gets its name by a link (`give_name`)
-            time.sleep(_WAL_PAUSE_S)
-            continue
-        from indexer.store.scratch import remove_left  # late: rarely needed
-
-        if not remove_left(path.parent):  # of a process that was killed then
-            raise errors.DatabaseError(
-                f"{path}: this file has another name, too (a hard link); programs that use it by"
-                f" different names would damage it. Look for it with `find / -samefile {path}`,"
-                f" and remove it, or make two files of it: cp -p {path} {path}.new &&"
-                f" mv {path}.new {path}"
-            )
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_WAL_PAUSE_S)
+    return True
 
 
 def _beside(path: Path, suffix: str) -> bool:

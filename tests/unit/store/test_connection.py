@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ from indexer import errors
 from indexer.library import Library
 from indexer.settings import Settings
 from indexer.stages import derive
-from indexer.store import schema
+from indexer.store import schema, scratch
 from indexer.store.connection import (
     Connection,
     open_index,
@@ -243,3 +244,34 @@ def test_an_index_whose_maker_was_killed_as_it_named_it_is_opened(tmp_path: Path
     (left / "library.db").hardlink_to(db)
     open_index(db, write=True).close()
     assert not left.exists()
+
+
+def test_an_index_is_opened_while_another_process_removes_what_its_maker_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "library.db"
+    open_index(db, write=True).close()
+    second = tmp_path / "second"
+    second.hardlink_to(db)
+
+    def comes_too_late(parent: Path) -> int:
+        assert parent == tmp_path
+        second.unlink()
+        return 0
+
+    monkeypatch.setattr(scratch, "remove_left", comes_too_late)
+    open_index(db, write=False).close()
+    assert not second.exists()
+
+
+def test_the_advice_for_an_index_with_two_names_makes_two_files_of_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "my library.db", tmp_path / "other.db"
+    open_index(one, write=True).close()
+    other.hardlink_to(one)
+    with pytest.raises(errors.DatabaseError) as refused:
+        open_index(one, write=False)
+    command = str(refused.value).partition("(`cp ")[2].partition("`)")[0]
+    subprocess.run(["/bin/sh", "-c", f"cp {command}"], check=True)
+    for name in (one, other):
+        open_index(name, write=True).close()
+    assert not one.samefile(other)
