@@ -112,7 +112,7 @@ def _walk(window: Window) -> Flac:  # noqa: C901, PLR0912 - one walk
             head = block[begin : begin + size]
             if len(head) < size:
                 head = window.peek(begin, size)
-            has_picture |= _picture_size(head, at - begin) > 0
+            has_picture |= picture_size(head, at - begin) > 0
     raise NotPlain
 
 
@@ -135,7 +135,7 @@ def _stream_of(numbers: int, sound_size: int) -> Stream:
     return Stream(length, bitrate, sample_rate, channels, depth)
 
 
-def _picture_size(head: bytes, size: int) -> int:
+def picture_size(head: bytes, size: int) -> int:
     """Bytes of picture in a block of `size` bytes that begins with `head`; none for a link."""
     at = 8 + int.from_bytes(head[4:8])
     is_link = head[8:at] == LINK

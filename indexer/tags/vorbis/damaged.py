@@ -132,7 +132,8 @@ def read_flac(window: Window) -> Track | None:
             stream = flac.stream_of(window.peek(content, size))
         elif code == flac.COMMENTS and size <= flac.COMMENTS_LIMIT:
             found, is_whole = _comments_in(window.peek(content, size), window.keep)
-        has_picture |= code == flac.PICTURE
+        elif code == flac.PICTURE:
+            has_picture |= _holds_picture(window, content, size)
         if is_last:
             break
     if stream is None or found is None or (is_last and is_whole):
@@ -140,6 +141,14 @@ def read_flac(window: Window) -> Track | None:
     if is_last:
         stream.bitrate = int(columns.mean_bitrate(window.size - at, stream.length))
     return comments.track("flac", stream, found, has_picture=has_picture, lossless=True)
+
+
+def _holds_picture(window: Window, begin: int, size: int) -> bool:
+    """Whether a picture block of this size holds one; not where it links to one."""
+    try:
+        return flac.picture_size(window.peek(begin, min(size, flac.PICTURE_HEAD)), size) > 0
+    except flac.NotPlain:  # its sizes are odd, or its description is long
+        return True
 
 
 def _comments_in(content: bytes, keep: Keep) -> tuple[comments.Comments, bool]:

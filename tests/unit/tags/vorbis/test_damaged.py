@@ -110,3 +110,21 @@ def test_broken_comments_of_flac_cost_only_what_follows_the_fault(picture: int |
     count = whole.index(b"TITLE=") - 8
     more = whole[:count] + (99).to_bytes(4, "little") + whole[count + 4 :]
     assert read(more, ".flac").album == "x" * 50
+
+
+@pytest.mark.parametrize(
+    ("media_type", "picture", "is_held"),
+    [(b"image/png", b"abc", True), (b"image/png", b"", False), (b"-->", b"cover.jpg", False)],
+)
+def test_behind_broken_comments_of_flac_no_link_counts_as_a_picture(
+    media_type: bytes, picture: bytes, is_held: bool
+) -> None:
+    whole = corpus.tagged(".flac", title="Debut")
+    at = whole.index(b"TITLE=")
+    broken = whole[: at - 8] + (99).to_bytes(4, "little") + whole[at - 4 :]
+    sized = (len(one).to_bytes(4) + one for one in (media_type, b""))
+    content = bytes(4) + b"".join(sized) + bytes(16) + len(picture).to_bytes(4) + picture
+    block = b"\x06" + len(content).to_bytes(3) + content
+    behind = 4 + 4 + 34  # the mark, and the stream info with its header
+    found = read(broken[:behind] + block + broken[behind:], ".flac")
+    assert (found.title, found.has_picture) == ("Debut", is_held)
