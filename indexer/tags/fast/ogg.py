@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from indexer.tags.vorbis.comments import Comment
     from indexer.tags.window import Window
 
-KEY_REACH = 32
-"""Bytes of a long comment that contain its key, if it is one of ours."""
+KEY_REACH = 48
+"""Bytes of a long comment that contain its key, if it is one of ours, and whether it is a link."""
 LONG = 1024
 """Minimum bytes of a comment that is not read at once. A guess."""
 LONGEST = 2**20

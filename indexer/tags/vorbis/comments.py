@@ -7,6 +7,7 @@ use where they differ. Source: Vorbis I specification, 5 (comment header).
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from collections.abc import Sequence
 from struct import Struct, error
 from typing import TYPE_CHECKING
@@ -51,6 +52,11 @@ OTHER_KEYS = {
 """Fallback keys of a column when the key above is absent or blank: the first not blank wins."""
 
 PICTURE_KEYS = ("metadata_block_picture", "coverart")
+
+HEAD_OF_BLOCK = 16
+"""Characters of base64 with the kind of a picture (4 bytes) and its MIME type, if that is short."""
+LINK_IN_BLOCK = b"\0\0\0\x03-->"
+"""MIME type of a picture that is elsewhere, with its length (RFC 9639, 8.8)."""
 
 OTHER_NAMES = {key: f"{key}=" for keys in OTHER_KEYS.values() for key in keys}
 """Fallback key -> name used here, which is no column's: `disc` is a key and a column."""
@@ -184,7 +190,16 @@ def named(name: str, text: str) -> Comment:
     if name in R128_GAINS:
         gain = f"{int(text) / 256 + 5:.2f} dB" if _R128.fullmatch(text) else ""
         return name, gain, columns.part_of(R128_GAINS[name], (gain,))
-    return name, text, {"has_picture": True} if text else {}
+    return name, text, {"has_picture": True} if _holds_picture(text) else {}
+
+
+def _holds_picture(text: str) -> bool:
+    """Whether there is one; not for a block of FLAC in base64 that links to one."""
+    try:
+        head = a2b_base64(text[:HEAD_OF_BLOCK])
+    except ValueError:  # no base64: seen without a look at it
+        return True
+    return bool(text) and not head.startswith(LINK_IN_BLOCK, 4)
 
 
 def together(found: Sequence[Comment]) -> Comments:
@@ -224,7 +239,7 @@ def values_of(texts: Texts) -> columns.Values:
 
 def shows_picture(texts: Texts) -> bool:
     """Whether one of them is a picture."""
-    return any(any(texts.get(key, ())) for key in PICTURE_KEYS)
+    return any(_holds_picture(text) for key in PICTURE_KEYS for text in texts.get(key, ()))
 
 
 def track(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable
 
@@ -117,6 +118,18 @@ def test_a_date_without_a_year_gives_way_to_one_with_it(
 def test_the_number_holds_its_total() -> None:
     track = ogg(("TRACKNUMBER", "3/12"), ("DISCNUMBER", "1/2"), ("DISCTOTAL", "9"))
     assert (track.track, track.track_total, track.disc, track.disc_total) == (3, 12, 1, 2)
+
+
+@pytest.mark.parametrize("size", [0, 5000])
+def test_a_link_to_a_picture_among_the_comments_is_no_picture(size: int) -> None:
+    address = b"https://bjork.com/1.jpg" + b"x" * size
+    for media_type, seen in (("-->", False), ("--", True), ("image/png", True)):
+        picture = Picture()
+        picture.mime, picture.data = media_type, address
+        comment = ("METADATA_BLOCK_PICTURE", base64.b64encode(picture.write()).decode())
+        assert ogg(comment).has_picture is seen
+        assert flac(comment).has_picture is seen
+        assert ogg(comment, ("METADATA_BLOCK_PICTURE", "x")).has_picture
 
 
 @pytest.mark.parametrize("key", ["METADATA_BLOCK_PICTURE", "COVERART", "coverart"])
