@@ -136,6 +136,8 @@ def read_flac(window: Window) -> Track | None:
             has_picture |= _holds_picture(window, content, size)
         if is_last:
             break
+    else:  # zeros, where a download has not come to yet, are empty blocks without end
+        return None
     if stream is None or found is None or (is_last and is_whole):
         return None
     if is_last:

@@ -7,6 +7,7 @@ import pytest
 
 from indexer import tags
 from indexer.model import Track
+from indexer.tags.fast import flac
 from indexer.tags.vorbis import damaged
 from indexer.tags.window import Window
 from tests import corpus
@@ -128,3 +129,14 @@ def test_behind_broken_comments_of_flac_no_link_counts_as_a_picture(
     behind = 4 + 4 + 34  # the mark, and the stream info with its header
     found = read(broken[:behind] + block + broken[behind:], ".flac")
     assert (found.title, found.has_picture) == ("Debut", is_held)
+
+
+def test_flac_with_zeros_behind_its_comments_is_refused() -> None:
+    """Of a download into a file of its full size only the begin is there: nothing can be played."""
+    whole = corpus.tagged(".flac", title="Debut")
+    at = 4 + 4 + 34  # the mark, and the stream info with its header
+    end = at + 4 + int.from_bytes(whole[at + 1 : at + 4])
+    begin = whole[:at] + bytes([flac.COMMENTS]) + whole[at + 1 : end]
+    assert read(begin, ".flac").title == "Debut"  # cut there, it is told to be short
+    with pytest.raises(tags.Refused):
+        read(begin + bytes(100_000), ".flac")
