@@ -113,7 +113,7 @@ def _last_position(window: Window, serial: int) -> int:
 def read_flac(window: Window) -> Track | None:
     """The track of a file that ends in its metadata, or whose comments cannot be parsed.
 
-    None if something else is wrong with it, or if it ends before its comments.
+    None if something else or both is wrong with it, or if it ends before its comments.
     """
     begin = leading.end_of_tags(window)
     at = begin + len(b"fLaC")
@@ -138,7 +138,7 @@ def read_flac(window: Window) -> Track | None:
             break
     else:  # zeros, where a download has not come to yet, are empty blocks without end
         return None
-    if stream is None or found is None or (is_last and is_whole):
+    if stream is None or found is None or is_last == is_whole:
         return None
     if is_last:
         stream.bitrate = int(columns.mean_bitrate(window.size - at, stream.length))

@@ -140,3 +140,11 @@ def test_flac_with_zeros_behind_its_comments_is_refused() -> None:
     assert read(begin, ".flac").title == "Debut"  # cut there, it is told to be short
     with pytest.raises(tags.Refused):
         read(begin + bytes(100_000), ".flac")
+
+
+def test_flac_whose_blocks_lead_nowhere_behind_broken_comments_is_refused() -> None:
+    """There are bytes too many; ffmpeg finds no sound behind it either."""
+    whole = corpus.tagged(".flac", title="Debut", album="x")
+    at = whole.index(b"ALBUM=") - 4
+    with pytest.raises(tags.Refused):
+        read(whole[:at] + b"\xff" * 4 + whole[at:], ".flac")
