@@ -44,7 +44,10 @@ def _insert(worker: IndexWorker, order: InsertOrder) -> None:
     row = pending.get(context.connection, order.row)
     if row is None or row.generation != order.generation:
         return  # a newer answer has completed it
-    origin, batch = worker.batches.take(order, context.queues)
+    kept = worker.batches.take(order, context.queues)
+    if kept is None:
+        return  # a newer batch of this row comes
+    origin, batch = kept
     ready = _named(row, batch)
     open_trees = context.look_at_roots([row.hint])
     try:

@@ -43,7 +43,7 @@ def find_readings(queues: Queues, order: ExtractOrder) -> FoundReadings:
     """What is known of each file of an order, at the stamp that its scan saw."""
     nothing = FoundReadings([None] * len(order.files))
     try:
-        kept = queues.kept_order(order.origin)
+        kept = queues.kept_order(order.origin.index, order.origin.row)
         if kept is None:
             return nothing
         batched: BatchOrder = read_order(kept.order, BatchOrder)

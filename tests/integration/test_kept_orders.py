@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import redis
+from msgspec.structs import replace
 
 from indexer.library import Library
-from indexer.model import Entry, Reading, Stamp, Track
+from indexer.model import Entry, Evidence, Reading, Stamp, Track
+from indexer.queue.extract import Extractor
+from indexer.queue.monitoring.failed_jobs import list_failed
 from indexer.queue.orders import kept_orders
-from indexer.queue.orders.messages import BatchOrder, files_of
+from indexer.queue.orders.messages import BatchOrder, ExtractOrder, PathText, files_of
+from indexer.stages.extract import extract
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
 from indexer.store.work.pending import PendingRow
@@ -32,6 +37,20 @@ def put(system: System, row: PendingRow, library: Library) -> str:
     return system.queues.put_batch(order)
 
 
+def give_again(system: System, row: PendingRow, library: Library) -> None:
+    """Have the chunk read in another turn, whose reader finds what was read."""
+    (root,) = library.roots()
+    stamp = Stamp.of(os.stat(os.path.join(root.path, "1.mp3")))
+    order = ExtractOrder(
+        origin=replace(system.origin(row), turn=1),
+        root_path=PathText.of(os.fsencode(root.path)),
+        files=files_of([Entry(b"1.mp3", stamp)]),
+        evidence=Evidence(still_s=0.0),
+    )
+    extractor = Extractor(system.settings, system.client, extract)
+    assert extractor.extract(msgspec.Raw(msgspec.json.encode(order))) is None
+
+
 def noted(client: redis.Redis) -> list[bytes]:
     return client.hkeys("music-indexer:batch-orders")  # type: ignore[return-value]  # no coroutine
 
@@ -43,7 +62,7 @@ def test_the_end_of_an_insert_leaves_neither_the_order_nor_its_note(
     job_id = put(system, row, library)
     system.work(("batch",))
     assert noted(system.client) == [str(row.id).encode()]
-    found = kept_orders.find_order(system.client, system.origin(row))
+    found = kept_orders.find_order(system.client, system.token, row.id)
     assert found is not None
     assert (found.job_id, found.is_done) == (job_id, True)
     system.work(("insert",))
@@ -76,3 +95,21 @@ def test_a_worker_that_starts_drops_the_orders_of_rows_that_are_inserted(
     assert system.client.exists(f"rq:job:{late}"), "its job waits, and ends it"
     system.work(OWNED)
     assert not system.client.exists(f"rq:job:{late}")
+
+
+def test_an_insert_whose_order_was_replaced_by_a_newer_one_is_left_to_that_one(
+    system: System, library: Library
+) -> None:
+    """A daemon that starts again has each chunk read again, also one that waits to be inserted."""
+    row = system.chunk(b"1.mp3")
+    first = put(system, row, library)
+    system.work(("batch",))
+    give_again(system, row, library)
+    assert not system.client.exists(f"rq:job:{first}"), "it was replaced"
+    system.work(("insert",))
+    assert list_failed(system.client) == []
+    assert pending.get(system.connection, row.id) is not None, "no file is lost"
+    system.work(OWNED)
+    assert pending.get(system.connection, row.id) is None
+    assert noted(system.client) == []
+    assert system.client.keys("rq:job:*") == []

@@ -28,7 +28,7 @@ from indexer.model import Hint
 from indexer.queue.dispatch.dispatcher import Dispatcher
 from indexer.queue.extract import Extractor
 from indexer.queue.orders.kept_orders import KeptOrder
-from indexer.queue.orders.messages import BatchOrder, FactsText, Origin
+from indexer.queue.orders.messages import BatchOrder, FactsText
 from indexer.queue.orders.queues import JobState, chunk_job, files_in
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.profiles import QUEUES
@@ -72,8 +72,8 @@ class PlayedQueues:
         self._newest[origin.row] = job_id
         return job_id
 
-    def kept_order(self, origin: Origin) -> KeptOrder | None:
-        job_id = self._newest.get(origin.row, "")
+    def kept_order(self, _index: str, row: int) -> KeptOrder | None:
+        job_id = self._newest.get(row, "")
         if job_id not in self._batch_orders:
             return None
         is_done = job_id not in self.waiting() | self.failed

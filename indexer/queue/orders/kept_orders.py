@@ -44,11 +44,11 @@ def forget_order(pipeline: Any, insert_id: str) -> None:  # noqa: ANN401 - redis
         pipeline.hdel(_ORDERS, insert_id.split("-")[1])
 
 
-def find_order(client: redis.Redis, origin: Origin) -> KeptOrder | None:
+def find_order(client: redis.Redis, index: str, row: int) -> KeptOrder | None:
     """The newest order for a row. Raises QueueError for an odd one, and what redis raises."""
-    noted: Any = client.hget(_ORDERS, str(origin.row))
+    noted: Any = client.hget(_ORDERS, str(row))
     token, job_id = _noted(noted or b"")
-    if not job_id or token != origin.index:
+    if not job_id or token != index:
         return None
     fields: Any = client.hmget(Job.key_for(job_id), ["data", "status"])
     data, status = fields

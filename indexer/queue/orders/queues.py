@@ -31,7 +31,7 @@ from indexer.queue.workers.profiles import QUEUES
 if TYPE_CHECKING:
     import redis
 
-    from indexer.queue.orders.messages import BatchOrder, Origin
+    from indexer.queue.orders.messages import BatchOrder
     from indexer.store.connection import Connection
     from indexer.store.sidecars.artwork import OwnerKind
 
@@ -154,9 +154,12 @@ class Queues:
         data: Any = self.client.hget(Job.key_for(job_id), "data") if is_kept(job_id) else None
         return kept_argument(job_id, data)
 
-    def kept_order(self, origin: Origin) -> KeptOrder | None:
-        """The newest order of `batch` for a row, until it is inserted. Raises QueueError."""
-        return find_order(self.client, origin)
+    def kept_order(self, index: str, row: int) -> KeptOrder | None:
+        """The newest order of `batch` for a row, until it is inserted. Raises QueueError.
+
+        `index` is the token of the index that has the row.
+        """
+        return find_order(self.client, index, row)
 
     def has_jobs(self, names: Collection[str]) -> bool:
         """Whether a job waits in one of these queues."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -59,11 +60,17 @@ class KeptBatches:
         if len(self._kept) > _MOST:
             del self._kept[next(iter(self._kept))]
 
-    def take(self, order: InsertOrder, queues: Queues) -> ChunkBatch:
-        """The batch to insert. Raises QueueError where neither this process nor Redis has it."""
+    def take(self, order: InsertOrder, queues: Queues) -> ChunkBatch | None:
+        """The batch to insert; None where a newer one of its row has replaced it.
+
+        Raises QueueError where neither this process nor Redis has it.
+        """
         found = self._kept.pop(order.batched, None)
         if found is None:
-            found = chunk_batch(read_order(queues.batch_order(order.batched), BatchOrder))
+            raw = _order_of(order, queues)
+            if raw is None:
+                return None
+            found = chunk_batch(read_order(raw, BatchOrder))
         origin = found.origin
         named = (origin.index, origin.row, origin.generation)
         if named != (order.index, order.row, order.generation):
@@ -71,6 +78,22 @@ class KeptBatches:
                 f"refused: the job {order.batched!r} is about another chunk; drop this job"
             )
         return found
+
+
+def _order_of(order: InsertOrder, queues: Queues) -> msgspec.Raw | None:
+    """What the job of `batch` was given; None where it was deleted for a newer one of its row.
+
+    A daemon that starts has each chunk read again, also one that waits to be inserted: what was
+    read for that one is then handed on in the newer order (`Extractor` in
+    `indexer/queue/extract.py`).
+    """
+    try:
+        return queues.batch_order(order.batched)
+    except QueueError:
+        newest = queues.kept_order(order.index, order.row)
+        if newest is None or newest.job_id == order.batched:
+            raise
+        return None
 
 
 def chunk_batch(
