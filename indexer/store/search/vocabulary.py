@@ -126,9 +126,17 @@ class Vocabulary:
             self._last = _Thought(question, [], self._ways(question))
         thought = self._last
         yield from thought.known
-        for way in thought.rest:
+        while way := self._next(thought):
             thought.known.append(way)
             yield way
+
+    def _next(self, thought: _Thought) -> Meant | None:
+        """What else a question may mean. An error ends the search for it, which begins anew."""
+        try:
+            return next(thought.rest, None)
+        except BaseException:
+            self._last = None
+            raise
 
     def _ways(self, question: Question) -> Iterator[Meant]:
         groups = tuple(self._joined(question.groups))

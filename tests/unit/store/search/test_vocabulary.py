@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+import apsw
 import pytest
 
 from indexer.store.connection import Connection
-from indexer.store.search import vocabulary
+from indexer.store.search import full_text, vocabulary
 from indexer.store.search.query import Question, Words, parse
 from indexer.store.search.vocabulary import Meant, Vocabulary
 
@@ -114,3 +115,17 @@ def test_what_ends_the_reading_of_all_words_is_what_is_raised(
         with pytest.raises(KeyboardInterrupt):
             Vocabulary(connection)
         assert not connection.execute("SELECT name FROM sqlite_temp_schema").fetchall()
+
+
+def test_a_question_that_an_error_has_ended_is_thought_about_anew(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise apsw.BusyError
+
+    asked = parse("alpah gama")
+    with monkeypatch.context() as failing:
+        failing.setattr(full_text, "occurs", fail)
+        with pytest.raises(apsw.BusyError):
+            list(words.meant(asked))
+    assert next(words.meant(asked)).instead == {"alpah": "alpha", "gama": "gamma"}
