@@ -61,7 +61,7 @@ def _table() -> dict[str, tuple[str, ...]]:
     for group in same:
         for word in group:
             others = tuple(other for other in group if other != word)
-            found[word] = (*found.get(word, ()), *others)
+            found[word] = tuple(dict.fromkeys((*found.get(word, ()), *others)))
     return found
 
 
@@ -92,12 +92,13 @@ def _loosened(group: Group) -> Group:
     words = group[0]
     if len(group) > 1 or not isinstance(words, Words) or words.negated or words.quoted:
         return group
-    others = tuple(dict.fromkeys((*words.others, *_OTHERS.get(words.text, ()))))
-    begins = words.prefix or (others == () and len(words.text) >= _SHORTEST_BEGINNING)
+    equivalents = _OTHERS.get(words.text, ())
+    has_others = bool(words.others or equivalents)
+    begins = words.prefix or (not has_others and len(words.text) >= _SHORTEST_BEGINNING)
     return (
         structs.replace(
             words,
-            others=others,
+            equivalents=equivalents,
             prefix=begins,
             optional=words.optional or (words.field is None and words.text in _OPTIONAL),
         ),

@@ -243,7 +243,7 @@ def _is_letter(term: Term) -> TypeGuard[Words]:
         isinstance(term, Words)
         and term.prefix
         and len(term.text) == 1
-        and not (term.field or term.others or term.optional)
+        and not (term.field or term.others or term.equivalents or term.optional)
     )
 
 
@@ -295,6 +295,7 @@ def _places(question: Question) -> Iterator[Sought]:
         " ".join(words.text for words in free),
         prefix=free[-1].prefix,
         others=free[0].others if len(free) == 1 else (),
+        equivalents=free[0].equivalents if len(free) == 1 else (),
     )
     columns: tuple[str, ...]
     for columns in (_ARTISTS, ("title",)):
@@ -336,7 +337,11 @@ def _phrase(words: Words, columns: Sequence[str] = (), *, begins: bool = False) 
     among = columns or ((words.field,) if words.field else ())
     place = "{" + " ".join(among) + "} : " if among else ""
     start, end = "^ " if begins else "", " *" if words.prefix else ""
-    spelled = [
-        start + '"' + text.replace('"', '""') + '"' + end for text in (words.text, *words.others)
-    ]
+    spelled = [f"{start}{_quoted(text)}{end}" for text in (words.text, *words.others)]
+    spelled += [f"{start}{_quoted(text)}" for text in words.equivalents]
     return f"{place}{spelled[0]}" if len(spelled) == 1 else f"{place}({' OR '.join(spelled)})"
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'

@@ -45,6 +45,8 @@ class Words(Struct, frozen=True):
     """Whether the last word may be the beginning of a longer one."""
     others: tuple[str, ...] = ()
     """Other spellings that will do as well."""
+    equivalents: tuple[str, ...] = ()
+    """Whole words that will do as well: never the beginning of a longer one."""
     quoted: bool = False
     """Only these very words will do."""
     optional: bool = False
@@ -238,7 +240,7 @@ class Likeness:
         texts = [one.text for one in self._free]
         self._phrases = {" ".join(texts), "".join(texts)}
         if len(self._free) == 1:
-            self._phrases.update(self._free[0].others)
+            self._phrases.update(self._free[0].others, self._free[0].equivalents)
         self._phrases.discard("")
 
     def of_name(self, name: str | None) -> int:
@@ -277,4 +279,5 @@ def _spelled(name: str) -> set[str]:
 
 def _is_in(words: Words, text: str) -> bool:
     end = "" if words.prefix else " "
-    return any(f" {one}{end}" in text for one in (words.text, *words.others))
+    begins = any(f" {one}{end}" in text for one in (words.text, *words.others))
+    return begins or any(f" {one} " in text for one in words.equivalents)

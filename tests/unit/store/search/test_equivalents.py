@@ -97,6 +97,12 @@ def test_what_was_asked_for_exactly_is_not_loosened(named: Settings, typed: str)
         assert list(library.search([typed])) == []
 
 
+def test_an_equivalent_is_no_beginning_of_other_words(named: Settings) -> None:
+    with Library(named) as library:
+        assert list(library.search(["led zeppelin 1"])) == []
+        assert [found["title"] for found in library.search(["brubeck fi"])] == ["Take Five"]
+
+
 def test_words_that_may_be_missing_are_required_where_there_are_no_others() -> None:
     assert looser(parse("the feat")).groups[0] == (Words("the", prefix=True),)
     assert looser(Question()) == Question()
