@@ -129,3 +129,23 @@ def test_a_question_that_an_error_has_ended_is_thought_about_anew(
         with pytest.raises(apsw.BusyError):
             list(words.meant(asked))
     assert next(words.meant(asked)).instead == {"alpah": "alpha", "gama": "gamma"}
+
+
+def test_a_pasted_text_that_is_in_no_name_is_not_compared_word_by_word(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    like = words._like
+
+    def noted(typed: str, allowed: int) -> list[str]:
+        compared.append(typed)
+        return like(typed, allowed)
+
+    monkeypatch.setattr(words, "_like", noted)
+    asked = [f"qqqq{chr(97 + number // 26)}{chr(97 + number % 26)}xxxx" for number in range(80)]
+    list(words.meant(parse(" ".join(asked))))
+    assert len(set(compared)) == vocabulary._MOST_REPLACED
+    compared.clear()
+    ways = list(words.meant(parse(f"{asked[0]} betta zetta")))
+    assert [one.mistyped for one in ways] == [False, False], "none has the first word"
+    assert compared.count("betta") == 1
