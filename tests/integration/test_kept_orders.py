@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
 import msgspec
+import pytest
 import redis
 from msgspec.structs import replace
 
+from indexer.ignore_files import path_filter_of
 from indexer.library import Library
 from indexer.model import Entry, Evidence, Reading, Stamp, Track
 from indexer.queue.extract import Extractor
 from indexer.queue.monitoring.failed_jobs import list_failed
 from indexer.queue.orders import kept_orders
 from indexer.queue.orders.messages import BatchOrder, ExtractOrder, PathText, files_of
+from indexer.queue.workers.index_worker import IndexWorker
 from indexer.stages.extract import extract
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending
@@ -113,3 +117,17 @@ def test_an_insert_whose_order_was_replaced_by_a_newer_one_is_left_to_that_one(
     assert pending.get(system.connection, row.id) is None
     assert noted(system.client) == []
     assert system.client.keys("rq:job:*") == []
+
+
+@pytest.mark.parametrize("row", ["9" * 30, None])
+def test_what_others_put_beside_the_orders_ends_no_worker(
+    system: System, row: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    if row is None:
+        system.client.set("music-indexer:batch-orders", "no hash")
+    else:
+        system.client.hset("music-indexer:batch-orders", row, f"{system.token} batch-1-1-1")
+    worker = IndexWorker(system.settings, path_filter_of(system.settings), system.client)
+    with closing(worker):
+        worker.drop_spent_orders()
+    assert "orders not looked through" in caplog.text

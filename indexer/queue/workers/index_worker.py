@@ -17,6 +17,7 @@ from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.queue import scan
 from indexer.queue.generations import GenerationTracker
+from indexer.queue.orders.jobs import ODD
 from indexer.queue.orders.kept_orders import drop_spent
 from indexer.queue.workers.index_context import IndexContext
 from indexer.queue.workers.kept_batches import KeptBatches
@@ -87,13 +88,19 @@ class IndexWorker:
         self._work_on(new)
 
     def drop_spent_orders(self) -> None:
-        """Delete what a process has left in Redis that was killed when its rows were committed."""
+        """Delete what a process has left in Redis that was killed when its rows were committed.
+
+        What others have put in its place is left there: it would end each new worker.
+        """
         context = self.context
-        drop_spent(
-            self._client,
-            context.token,
-            lambda row: pending.get(context.connection, row) is not None,
-        )
+        try:
+            drop_spent(
+                self._client,
+                context.token,
+                lambda row: pending.get(context.connection, row) is not None,
+            )
+        except ODD as error:
+            _log.warning("orders not looked through reason=%s", error)
 
     def close(self) -> None:
         """Close the database."""
