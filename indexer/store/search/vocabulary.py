@@ -313,9 +313,13 @@ def _allowed(typed: str) -> int:
 
 
 def as_written(word: str, names: Iterable[str | None]) -> str:
-    """A word of the index as one of these names has it, in lower case."""
-    for name in names:
-        for chunk in (name or "").split():
-            if word in searchable(chunk).split():
-                return chunk.strip("\"'.,;:!?()[]").lower()
-    return word
+    """A word of the index, or one that begins with it, as one of these names has it; lower case."""
+    beginning = word
+    for chunk in (chunk for name in names for chunk in (name or "").split()):
+        there = searchable(chunk).split()
+        shown = chunk.strip("\"'.,;:!?()[]").lower()
+        if word in there:
+            return shown
+        if beginning == word and any(one.startswith(word) for one in there):
+            beginning = shown
+    return beginning

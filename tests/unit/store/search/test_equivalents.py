@@ -88,7 +88,11 @@ def test_what_was_taken_for_a_mistyped_word_is_told(named: Settings) -> None:
     with Library(named) as library:
         list(library.search(["eninem feat. rihanna"], note=notes.append))
         list(library.search(["bell and sebastian"], note=notes.append))
-    assert notes == [SearchNote(instead={"eninem": "eminem"})]
+        list(library.search(["kinbg homesick"], note=notes.append))
+    assert notes == [
+        SearchNote(instead={"eninem": "eminem"}),
+        SearchNote(instead={"kinbg": "kings"}),
+    ]
 
 
 @pytest.mark.parametrize("typed", ['"led zeppelin 4"', "zeppelin -4 -iv", "zeppelin feat eminem"])
