@@ -76,17 +76,41 @@ def written_by_this() -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(b"write_bytes:"))
 
 
-def run_delay_s(pid: int) -> float:
-    """How long its main thread has waited for a processor, in seconds (proc_pid_schedstat(5)).
+class ProcessorWait:
+    """How long the main thread of a process has waited for a processor (proc_pid_schedstat(5)).
 
-    A wait counts when it is over. 0 where the kernel does not tell, or the process is gone.
+    The kernel counts a wait when it is over. One that lasts shows itself in a process that is
+    runnable, and has neither run nor waited since the last look.
     """
-    try:
-        with open(f"/proc/{pid}/schedstat", "rb") as file:
-            _, delay_ns, _ = file.read().split()
-    except (OSError, ValueError):
-        return 0.0
-    return int(delay_ns) / 1e9
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.begin(0.0)
+
+    def begin(self, now_s: float) -> None:
+        """Count from now on; times are of the caller's clock."""
+        self._began_s = self._changed_s = now_s
+        self._seen = self._look()
+        self._delay_ns_before = self._seen[2]
+
+    def waited_s(self, now_s: float) -> float:
+        """Seconds since `begin`; 0 where the kernel does not tell, or the process is gone."""
+        seen = self._look()
+        if seen[0] != "R" or seen != self._seen:
+            self._seen, self._changed_s = seen, now_s
+        over_s = (seen[2] - self._delay_ns_before) / 1e9
+        return max(0.0, min(over_s + now_s - self._changed_s, now_s - self._began_s))
+
+    def _look(self) -> tuple[str, int, int]:
+        """Its state, how long it has run, and how long it waited, in nanoseconds."""
+        try:
+            with open(f"/proc/{self._pid}/schedstat", "rb") as file:
+                ran, delay, _ = file.read().split()
+            with open(f"/proc/{self._pid}/stat", "rb") as file:
+                state = file.read().rpartition(b")")[2].split()[0]
+        except (OSError, ValueError, IndexError):
+            return "", 0, 0
+        return state.decode("ascii"), int(ran), int(delay)
 
 
 def limit_memory(megabytes: int) -> None:

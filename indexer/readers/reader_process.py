@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from indexer.process import Standstill, end_process, run_delay_s
+from indexer.process import ProcessorWait, Standstill, end_process
 from indexer.readers.halving import Piece
 from indexer.readers.reader import AT_HAND, HEADER
 
@@ -67,8 +67,8 @@ class ReaderProcess:
         self._is_killed = False
         self._standstill = Standstill(self.process.pid)
         self._looked_s = last_answer_s
-        self._starved_since_s = self._starved_at_s = last_answer_s
-        self._delay_s = self._starved_s = 0.0
+        self._processor_wait = ProcessorWait(self.process.pid)
+        self._starved_since_s = -1.0
         self.outbox = bytearray()
         self._inbox = bytearray()
         self._answered = 0
@@ -150,11 +150,7 @@ class ReaderProcess:
 
         By the pool's time, which is `now_s`. It is this machine's fault, not that of a file.
         """
-        delay_s = run_delay_s(self.process.pid)
         if self._starved_since_s != self.last_answer_s:
             self._starved_since_s = self.last_answer_s
-            self._starved_s = 0.0
-        else:
-            self._starved_s += min(delay_s - self._delay_s, now_s - self._starved_at_s)
-        self._delay_s, self._starved_at_s = delay_s, now_s
-        return self._starved_s
+            self._processor_wait.begin(now_s)
+        return self._processor_wait.waited_s(now_s)
