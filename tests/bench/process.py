@@ -122,10 +122,12 @@ class Watched:
 
     def kill(self) -> Cost:
         """End it and all that it started; else its children would go on without it."""
-        for child in descendants(self.pid):
+        children = descendants(self.pid)
+        signal.pidfd_send_signal(self._ended, signal.SIGKILL)  # first: it may end with its child
+        for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-        return self.end(signal.SIGKILL)
+        return self.end()
 
     def end(self, with_signal: signal.Signals | None = None) -> Cost:
         """Send a signal, if one is given, and wait for the end."""

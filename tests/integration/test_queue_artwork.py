@@ -200,7 +200,7 @@ def test_a_job_that_chooses_artwork_makes_way_for_one_that_its_process_takes_fir
         mounted_roots=lambda: roots,
         queues=Queues(server.client()),
         token="x",
-        rates=SimpleNamespace(count=lambda *_: None, add_totals=lambda **_: None),
+        rates=SimpleNamespace(count_all=lambda *_, **__: None),
     )
     worker = SimpleNamespace(
         context=context, artwork_of=lambda _kind: work, more_urgent=serves, chosen=0
