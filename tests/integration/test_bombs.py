@@ -152,9 +152,11 @@ def test_what_mutagen_reads_keeps_its_id_when_it_moves(music: Path, db: Path, su
         before = ids(db)
         last = count(db, "SELECT max(seq) FROM changes")
         one, other = (music / name for name in names)
+        daemon.process.send_signal(signal.SIGSTOP)  # else it may look between two of these
         one.rename(music / "aside")
         other.rename(one)
         (music / "aside").rename(other)
+        daemon.process.send_signal(signal.SIGCONT)
         daemon.shows(dict(zip(names, reversed(names), strict=True)))
         daemon.is_right()
         assert ids(db) == dict(zip(names, [before[name] for name in reversed(names)], strict=True))
