@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import base64
-import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,15 +18,6 @@ from indexer.cli.terminal import (
     play_time,
     time_span,
 )
-
-
-@pytest.fixture
-def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +107,7 @@ def test_a_track_plays_in_minutes_and_seconds() -> None:
     assert [play_time(value) for value in (6.6, 225.2, 3723)] == ["0:07", "3:45", "1:02:03"]
 
 
-@pytest.mark.usefixtures("_berlin")
+@pytest.mark.usefixtures("berlin")
 def test_times_are_shown_by_this_machines_clock() -> None:
     assert local_time("2025-07-01T22:30:59.999Z") == "2025-07-02 00:30:59"
     assert local_time_ns(1_751_409_059_999_999_999) == "2025-07-02 00:30:59"

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -20,16 +18,7 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=timezone(timedelta(hours=1)))
 NO_END = 2**62
 
 
-@pytest.fixture
-def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("_berlin")
+@pytest.mark.usefixtures("berlin")
 @pytest.mark.parametrize(
     ("typed", "first", "end"),
     [
