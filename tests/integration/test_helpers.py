@@ -21,20 +21,11 @@ from indexer.shares.hanging import real_path
 from indexer.shares.helper_client import Helper, Silent
 from indexer.shares.messages import Call, Done
 from indexer.shares.registry import Shares
+from tests.clock import Clock
 from tests.programs import eventually, quickest_s
 
 PATIENCE_S = 0.4
 ROOT = b"/tmp"
-
-
-class Clock:
-    """A clock that stands still unless it is advanced."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

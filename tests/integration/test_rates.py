@@ -8,17 +8,10 @@ import redis
 from indexer.queue.monitoring.monitor import RedisRates
 from indexer.results.status_report import Rates
 from indexer.runs.throughput import LastMinute, Step, Totals
+from tests.clock import Clock
 from tests.redis_servers import redis_server
 
 NOTHING = LastMinute(Rates(), 0.0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +29,7 @@ def client(address: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_700_000_000.0)
 
 
 @pytest.fixture

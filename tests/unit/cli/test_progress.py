@@ -13,6 +13,7 @@ from msgspec import structs
 from indexer.cli.progress import Meter, ProgressLine, counts_text
 from indexer.model import Progress
 from indexer.nonblocking_stream import NonblockingStream, nonblocking_stderr
+from tests.clock import Clock
 
 
 def reading(read: int, to_read: int = 1000) -> Progress:
@@ -83,16 +84,9 @@ _END = "\x1e"
 """A terminal delivers output late; this marks the end of it."""
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @contextmanager

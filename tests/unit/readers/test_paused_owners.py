@@ -8,22 +8,15 @@ import pytest
 from indexer.artwork.model import PictureKey
 from indexer.readers.paused_owners import OFFLINE_S, PausedOwners
 from indexer.store.sidecars.artwork import Owner, OwnerKind
+from tests.clock import Clock
 
 ALBUM = Owner(OwnerKind.ALBUM, 1)
 KEY = PictureKey(1, b"a/cover.jpg")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture

@@ -8,18 +8,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.clock import Clock
 from watcher import system
 from watcher.system import Watchdog
 
 LIMIT = {"WATCHDOG_USEC": "100000000", "NOTIFY_SOCKET": "/run/notify"}
 """100 s."""
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
