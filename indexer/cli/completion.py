@@ -24,6 +24,9 @@ def run(group: click.Group, program: str, words: Sequence[str], session: Session
         return invoke(group, program, words, session)
     from click.shell_completion import shell_complete  # late: only for a shell's question
 
+    from indexer.cli import shells
+
+    shells.register()
     try:
         return shell_complete(group, {"obj": session}, program, _variable(program), question)
     except click.UsageError:  # the words so far are wrong: no completions
@@ -46,6 +49,9 @@ def completion_of(program: str) -> click.Command:
     def completion(context: click.Context, shell: str | None) -> int:
         from click.shell_completion import get_completion_class  # late: only for this command
 
+        from indexer.cli import shells
+
+        shells.register()
         name = shell or os.path.basename(os.environ.get("SHELL", ""))
         kind = get_completion_class(name) if name in SHELLS else None
         if kind is None:

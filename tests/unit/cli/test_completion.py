@@ -130,22 +130,73 @@ def test_a_shell_that_is_none_of_the_three_has_to_be_named(
     assert err == ("indexer: name the shell: bash, zsh or fish (see: indexer completion --help)\n")
 
 
-def test_bash_itself_completes_a_word(tmp_path: Path) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    program = tmp_path / "indexer"
+ODD_NAME = "My Music, 'b*d [x]"
+QUOTED_NAME = r"My\ Music,\ \'b\*d\ \[x\]"
+
+
+def in_shell(shell: str, typed: str, folder: Path, cwd: Path = CHECKOUT) -> list[str]:
+    """The lines that a shell prints, where `indexer` is the program under test."""
+    binary = shutil.which(shell)
+    if binary is None:
+        pytest.skip(f"{shell} is not installed")
+    program = folder / "indexer"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m indexer "$@"\n')
     program.chmod(0o755)
+    done = subprocess.run(
+        [binary, *(("--norc",) if shell == "bash" else ()), "-c", typed],
+        env={**ENVIRONMENT, "PATH": f"{folder}{os.pathsep}{ENVIRONMENT['PATH']}"},
+        cwd=cwd, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_bash_itself_completes_a_word(tmp_path: Path) -> None:
     typed = (
         "source <(indexer completion bash); COMP_WORDS=(indexer sca); COMP_CWORD=1; "
         '_indexer_completion indexer; echo "${COMPREPLY[@]}"; complete -p indexer'
     )
-    path = f"{tmp_path}{os.pathsep}{ENVIRONMENT['PATH']}"
-    done = subprocess.run(
-        [bash, "--norc", "-c", typed], env={**ENVIRONMENT, "PATH": path}, cwd=CHECKOUT,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[0] == "scan"
-    assert "_indexer_completion indexer" in done.stdout
+    assert in_shell("bash", typed, tmp_path)[0] == "scan"
+
+
+@pytest.mark.parametrize("begun", ["My", r"My\ Mus"])
+def test_bash_gets_the_whole_name_of_a_root_as_it_has_to_be_typed(
+    begun: str, tmp_path: Path, odd_root: Path
+) -> None:
+    typed = (
+        "source <(indexer completion bash); "
+        f"COMP_WORDS=(indexer --db '{odd_root}' roots remove '{begun}'); COMP_CWORD=5; "
+        "_indexer_completion indexer; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    assert in_shell("bash", typed, tmp_path, odd_root.parent) == [QUOTED_NAME]
+
+
+def test_fish_gets_the_whole_name_of_a_root_and_whole_descriptions(
+    tmp_path: Path, odd_root: Path
+) -> None:
+    typed = (
+        "indexer completion fish | source; "
+        f'complete -C "indexer --db {odd_root} roots remove My"; complete -C "indexer sear"'
+    )
+    name, search = in_shell("fish", typed, tmp_path, odd_root.parent)
+    assert name == ODD_NAME
+    assert search.startswith("search\tFind tracks by title, artist and album")
+
+
+def test_the_script_for_fish_divides_an_answer_at_its_first_comma_only(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert indexer.cli.main(["completion", "fish"]) == 0
+    assert 'string split --max 1 "," -- $completion' in capfd.readouterr().out
+
+
+@pytest.fixture
+def odd_root(tmp_path: Path) -> Path:
+    """An index with a root whose name a shell would split and expand, in a folder without music."""
+    music = tmp_path / ODD_NAME
+    music.mkdir()
+    (music / "a.mp3").write_bytes(song())
+    db = tmp_path / "index" / "library.db"
+    db.parent.mkdir()
+    assert indexer.cli.main(["--db", str(db), "rebuild", str(music)]) == 0
+    return db
