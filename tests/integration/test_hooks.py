@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ def test_a_receiver_below_the_floor_of_the_feed_is_told_to_read_everything(
         pass
     plant(music, songs("c", "d", "e"))
     run("scan", db=db)
-    with sqlite3.connect(db) as connection:
+    with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE identity SET changes_floor = 4")
     with telling(db, config):
         eventually(lambda: receiver.messages)

@@ -16,7 +16,7 @@ from tests.corpus import plant, tagged
 NOTHING_NEEDS = (
     "rich", "mutagen", "rapidfuzz", "anyascii", "sqlite_utils", "rq", "redis", "watchdog",
     "logging", "subprocess", "ctypes", "difflib", "csv", "tomllib", "json", "shutil", "asyncio",
-    "multiprocessing", "base64", "string", "grp", "tempfile", "random", "shlex", "socket",
+    "multiprocessing", "base64", "string", "tempfile", "random", "shlex", "socket",
     "sqlite3", "watcher",
 )  # fmt: skip
 """Modules of others that no command needs which only asks."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,14 +48,23 @@ def add_disk(tmp_path: Path) -> AddDisk:
 
 
 @pytest.fixture
-def lies_on(tmp_path: Path, music: Path) -> Callable[[Path], Path]:
-    """Let the kernel report this disk for the music: the folder with the devices by number."""
+def lies_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
+    """Let the kernel report this disk for the music: the folder with the devices by number.
+
+    The temporary folder itself may lie in memory, on no device.
+    """
+    fstat = os.fstat
+
+    def of_disk(fd: int) -> os.stat_result:
+        fields = list(fstat(fd))
+        fields[stat.ST_DEV] = os.makedev(8, 1)
+        return os.stat_result(fields)
 
     def lie(place: Path) -> Path:
-        number = os.stat(music).st_dev
         devices = tmp_path / "sys/dev/block"
         devices.mkdir(parents=True)
-        (devices / f"{os.major(number)}:{os.minor(number)}").symlink_to(place)
+        (devices / "8:1").symlink_to(place)
+        monkeypatch.setattr(os, "fstat", of_disk)
         return devices
 
     return lie
