@@ -22,13 +22,14 @@ from indexer.artwork.model import (
     SidecarReading,
     Verdict,
 )
+from indexer.disk.mounts import is_share
 from indexer.faults import explain
 from indexer.ignore_files import path_filter_of
 from indexer.model import Evidence, Stamp
 from indexer.readers.sidecars import SidecarReaders
 from indexer.results import report
 from indexer.settings import Settings
-from indexer.shares.hanging import ask_at, is_share
+from indexer.shares.hanging import ask_at
 from indexer.stages.artwork import ArtworkChooser
 from indexer.store import problems, roots
 from indexer.store.connection import Connection, Row

@@ -37,7 +37,7 @@ from indexer.runs.lock import check_is_kept, lock_info, wait_for_lock
 from indexer.runs.verified import Verified, note
 from indexer.runs.wakeup import enqueue_hints, wake
 from indexer.settings import Settings
-from indexer.stages.missing import empty_root
+from indexer.stages.finish import empty_root
 from indexer.stages.rows import Rows, rename_root
 from indexer.store import problems, roots, tracks, upkeep
 from indexer.store.connection import (

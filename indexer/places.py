@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.ignore import is_rule
+from indexer.ignore import RULES
 from indexer.model import Hint
 from indexer.store.roots import RootRow
 
@@ -133,7 +133,7 @@ def _hints_at(located: Located) -> list[Hint]:
     A missing name may have been a file or a folder, and a symbolic link may lead to either.
     """
     root, path = located.root, located.path
-    if is_rule(paths.name_of(path)):
+    if paths.name_of(path) in RULES:
         path = paths.parent_of(path)
     folder = Hint(root.id, path, recursive=True)
     if not path:

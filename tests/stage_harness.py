@@ -20,9 +20,9 @@ from indexer.roots import open_roots
 from indexer.settings import Settings
 from indexer.stages.batch import Batch, batch
 from indexer.stages.extract import extract
+from indexer.stages.finish import MissingMarker
 from indexer.stages.insert import Inserter, Written
-from indexer.stages.missing import MissingMarker
-from indexer.stages.outcome import Tally
+from indexer.stages.moves import Tally
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions
 from indexer.store import roots

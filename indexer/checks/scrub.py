@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.checks.flac_checksum import FlacTest, is_flac
-from indexer.disk.mounts import read_mounts
+from indexer.disk.mounts import is_share, read_mounts
 from indexer.disk.pieces import PIECE, Piece, read_piece
 from indexer.disk.tree import Tree
 from indexer.model import IndexedFile, Listener, Progress, RowState, Stamp, StampFields
@@ -30,7 +30,6 @@ from indexer.results import report
 from indexer.roots.automounts import touch_mounted
 from indexer.roots.open_roots import OpenRoots, open_roots
 from indexer.settings import Settings
-from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
 from indexer.store import damaged, roots, scrubs, tracks
 from indexer.store.connection import IndexConnection, leave_log, write_transaction

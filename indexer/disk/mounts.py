@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer.errors import CannotDo
+from indexer.paths import is_ignored
 
 _MOUNT_ID: Final = re.compile(rb"^mnt_id:\s*([0-9]+)$", re.MULTILINE)
 
@@ -154,6 +155,11 @@ def may_hang(
         return True
     below = mounts_below(path, mounts).items()
     return any(_waits(mount) and not is_left_out(folder) for folder, mount in below)
+
+
+def is_share(path: bytes, mounts: Sequence[Mount] | None = None) -> bool:
+    """Whether a root at `path` may hang, so that only its helper accesses it."""
+    return may_hang(path, read_mounts() if mounts is None else mounts, is_ignored)
 
 
 def passes_share(path: bytes, mounts: Sequence[Mount]) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from indexer import errors
+from indexer.disk.mounts import is_share
 from indexer.engine.handover import Completed, Handover, Request, Stop, completed, log_empty
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
@@ -22,7 +23,6 @@ from indexer.roots.open_roots import OpenRoots
 from indexer.runs.lock import DispatchLock, LockInfo, check_is_kept, wait_for_lock
 from indexer.runs.result import Result
 from indexer.settings import Settings
-from indexer.shares.hanging import is_share
 from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import (
     IndexConnection,

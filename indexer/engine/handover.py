@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from indexer.disk.mounts import is_share
 from indexer.model import Hint
 from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touched_by
@@ -18,7 +19,6 @@ from indexer.runs.result import Result, follow
 from indexer.runs.stall import Stall
 from indexer.runs.wakeup import request_run, wake
 from indexer.settings import Settings
-from indexer.shares.hanging import is_share
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow

@@ -25,12 +25,11 @@ from indexer.readers.limited import ReadJob
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts, Result, RunProgress
 from indexer.settings import Settings
-from indexer.stages.finish import close_hints, finish
+from indexer.stages.finish import MissingMarker, close_hints, finish
 from indexer.stages.folder_times import FolderTimes
 from indexer.stages.fresh_files import FreshFiles
 from indexer.stages.hard_links import links_of_sidecars
-from indexer.stages.missing import MissingMarker
-from indexer.stages.outcome import Outcome
+from indexer.stages.moves import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Scan, ScanOptions, joined
 from indexer.store import roots, tracks

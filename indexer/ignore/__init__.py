@@ -23,10 +23,7 @@ IGNORED_NAMES: Final = (
 browser's `song.mp3.part` has another suffix."""
 IGNORE_FILE: Final = b".indexignore"
 NO_MEDIA: Final = b".nomedia"
-RULE_NAMES: Final = frozenset(map(os.fsdecode, (IGNORE_FILE, NO_MEDIA)))
+RULES: Final = frozenset({IGNORE_FILE, NO_MEDIA})
+"""Names of files that are a rule for their folder."""
+RULE_NAMES: Final = frozenset(map(os.fsdecode, RULES))
 """As a listing names them."""
-
-
-def is_rule(name: bytes) -> bool:
-    """Whether a file of this name is a rule for its folder."""
-    return name in (IGNORE_FILE, NO_MEDIA)

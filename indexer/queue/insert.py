@@ -20,7 +20,7 @@ from indexer.runs.wakeup import wake
 from indexer.stages.batch import Batch
 from indexer.stages.hard_links import links_of_batch, links_of_replaced
 from indexer.stages.insert import Inserter, Written
-from indexer.stages.outcome import Outcome
+from indexer.stages.moves import Outcome
 from indexer.stages.rows import Rows
 from indexer.store import track_matches
 from indexer.store.connection import tune, write_transaction

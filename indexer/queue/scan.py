@@ -31,8 +31,7 @@ from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.runs.throughput import Step
 from indexer.runs.wakeup import wake
-from indexer.stages.finish import finish
-from indexer.stages.missing import MissingMarker
+from indexer.stages.finish import MissingMarker, finish
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions, joined
 from indexer.store.connection import write_transaction

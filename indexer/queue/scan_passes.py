@@ -23,9 +23,8 @@ from indexer.roots.open_roots import OpenRoots
 from indexer.runs import run_counts
 from indexer.runs.result import EventFacts
 from indexer.settings import Settings
-from indexer.stages.finish import close_hints, finish
+from indexer.stages.finish import MissingMarker, close_hints, finish
 from indexer.stages.hard_links import links_of_sidecars
-from indexer.stages.missing import MissingMarker
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Plan, Scan, ScanOptions
 from indexer.store import roots

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from indexer import errors, paths, places
-from indexer.ignore import is_rule
+from indexer.ignore import RULES
 from indexer.model import IndexedFile, RowState
 from indexer.results import report
 from indexer.store import changes, problems, roots, tracks, tracks_below
@@ -54,7 +54,7 @@ def check_known(
     located = places.locate(path, watched)
     root = located.root
     is_there = places.exists(located, follow_links=follow_links)
-    if not located.path or is_rule(paths.name_of(located.path)) or is_there:
+    if not located.path or paths.name_of(located.path) in RULES or is_there:
         return
     if _is_indexed(connection, located):
         return

@@ -14,14 +14,13 @@ from msgspec import UNSET, Struct
 from indexer import paths
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
-from indexer.disk.mounts import read_mounts
+from indexer.disk.mounts import is_share, read_mounts
 from indexer.reports.metrics import vitals
 from indexer.results import report, status_report
 from indexer.roots.automounts import Touches
 from indexer.roots.open_roots import no_music, open_roots
 from indexer.runs.lock import LockInfo
 from indexer.settings import Settings
-from indexer.shares.hanging import is_share
 from indexer.store import catalog, damaged, problems, roots, scrubs, tracks
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.problems import InIndex, in_index

@@ -11,7 +11,7 @@ from indexer import errors
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
 from indexer.disk.identity import DiskIdentity, OpenedFolder, join, open_folders, wrong_disk
-from indexer.disk.mounts import AUTOMOUNT, Mount, mounts_below, read_mounts
+from indexer.disk.mounts import AUTOMOUNT, Mount, is_share, mounts_below, read_mounts
 from indexer.roots.automounts import (
     Touches,
     automounts_of,
@@ -20,7 +20,6 @@ from indexer.roots.automounts import (
     touch_all,
 )
 from indexer.roots.opening import check_place, close_places, may_adopt
-from indexer.shares.hanging import is_share
 from indexer.store import roots, tracks_below
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow

@@ -15,7 +15,7 @@ from msgspec import Struct
 from indexer import errors, paths
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
-from indexer.disk.mounts import read_mounts
+from indexer.disk.mounts import is_share, read_mounts
 from indexer.disk.tree import Tree
 from indexer.roots.automounts import (
     Automounts,
@@ -25,7 +25,6 @@ from indexer.roots.automounts import (
     touch_all,
 )
 from indexer.roots.opening import open_tree
-from indexer.shares.hanging import is_share
 from indexer.store import roots, tracks_below
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import MountRow, RootRow

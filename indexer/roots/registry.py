@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from indexer import errors, paths
 from indexer.disk import filesystem
-from indexer.disk.mounts import overlap, read_mounts
+from indexer.disk.mounts import is_share, overlap, read_mounts
 from indexer.roots import acceptance, open_roots
 from indexer.settings import Settings
-from indexer.shares.hanging import ask_share, is_share, real_path
+from indexer.shares.hanging import ask_share, real_path
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow

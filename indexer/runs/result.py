@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from indexer.model import Listener, Progress
-from indexer.stages.outcome import Outcome, Tally
+from indexer.stages.moves import Outcome, Tally
 from indexer.store.connection import Connection
 from indexer.store.work import counted, scans
 

@@ -16,9 +16,9 @@ from indexer import paths
 from indexer.model import ChangeKind, Hint, IndexedFile, RowState
 from indexer.runs.result import Result
 from indexer.stages.batch import Batch, Finding
+from indexer.stages.finish import Succession
 from indexer.stages.insert import Written
-from indexer.stages.missing import Succession
-from indexer.stages.outcome import Outcome, Tally
+from indexer.stages.moves import Outcome, Tally
 from indexer.store import changes, tracks
 from indexer.store.connection import Connection
 from indexer.store.work import counted, scans

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from indexer import errors
-from indexer.disk.mounts import Mount, may_hang, read_mounts
+from indexer.disk.mounts import is_share, may_hang, read_mounts
 from indexer.disk.tree import Arguments, Tree
-from indexer.paths import is_ignored
 
 _MOST_NAMES: Final = 4096
 """Limit of symbolic links in a path: one that has more is a loop."""
 
 T = TypeVar("T")
-
-
-def is_share(path: bytes, mounts: Sequence[Mount] | None = None) -> bool:
-    """Whether a root at `path` may hang, so that only its helper accesses it."""
-    return may_hang(path, read_mounts() if mounts is None else mounts, is_ignored)
 
 
 def ask_at(path: bytes, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:

@@ -14,7 +14,7 @@ from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, check_is_files, problem_of
 from indexer.model import Hint
 from indexer.stages.batch import Batch, Finding
-from indexer.stages.outcome import Outcome, Tally
+from indexer.stages.moves import Outcome, Tally
 from indexer.stages.recheck import Recheck, note_problem
 from indexer.stages.rows import Rows
 from indexer.stages.upsert import Upserter

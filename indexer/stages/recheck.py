@@ -15,8 +15,7 @@ from indexer.disk.tree import Folders, Tree, special_kind
 from indexer.faults import explain
 from indexer.model import Entry, IndexedFile, Problem, ProblemKind, RowState, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped
-from indexer.stages.moves import find, must_read
-from indexer.stages.outcome import Outcome
+from indexer.stages.moves import Outcome, find, must_read
 from indexer.store import problems, track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION

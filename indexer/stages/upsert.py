@@ -11,7 +11,7 @@ from indexer.disk.tree import Tree
 from indexer.model import ChangeKind, IndexedFile, RowState
 from indexer.stages.batch import Batch, Shaped, album_key, reshape, shape
 from indexer.stages.copies import Copies, Copy
-from indexer.stages.outcome import Outcome, judge
+from indexer.stages.moves import Outcome, judge
 from indexer.stages.recheck import Confirmed
 from indexer.stages.rows import Rows
 from indexer.store import former, problems, tracks

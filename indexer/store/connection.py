@@ -18,11 +18,11 @@ import apsw
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_sqlites
-from indexer.store.index_connection import IndexConnection
 from indexer.store.open_log import OpenLog
 from indexer.store.sqlite_errors import damaged, explained, not_ours
 from indexer.store.statements import (
     Connection,
+    IndexConnection,
     Row,
     checkpoint,
     empty_log,

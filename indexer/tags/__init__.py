@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from msgspec.structs import force_setattr
 
 from indexer.tags.extent import share_there
+from indexer.tags.families import OF_OURS, Family, family_of
 from indexer.tags.window import Declined, Window
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def read_track(file: BinaryIO, suffix: bytes) -> Track:
     """
     if getattr(file, "ours_only", False):
         return read_plain(file, suffix)
-    return _read("reader", Window(file), suffix)
+    return _read(_with_mutagen(), Window(file), suffix)
 
 
 def read_plain(file: BinaryIO, suffix: bytes) -> Track:
@@ -86,12 +87,27 @@ def read_plain(file: BinaryIO, suffix: bytes) -> Track:
     Raises `Declined` if the file needs mutagen; call `read_track` then, in a process that may run
     for a long time or crash.
     """
-    return _read("fast", Window(file, ours_only=True), suffix)
+    return _read(_by_ours, Window(file, ours_only=True), suffix)
 
 
-def _read(module: str, window: Window, suffix: bytes) -> Track:
-    """The track that a module reads, with the essence of its sound, and the share that is there."""
-    track = _reader(module)(window, suffix)
+def _by_ours(window: Window, suffix: bytes) -> Track:
+    if window.size == 0:
+        raise Refused("the file is empty")
+    if suffix not in OF_OURS:
+        raise Declined
+    try:
+        return family_of(suffix)(window, suffix)
+    except Declined:
+        raise
+    except Exception as error:
+        if window.fault is not None:
+            raise window.fault from error
+        raise Declined from error
+
+
+def _read(read: Family, window: Window, suffix: bytes) -> Track:
+    """The track that is read, with the essence of its sound, and the share that is there."""
+    track = read(window, suffix)
     # Made a moment ago, and not handed out yet: a copy would take as long as the essence itself.
     if not window.is_measured:
         force_setattr(track, "short", share_there(window))
@@ -106,9 +122,9 @@ def _essence() -> Callable[[Window, str], bytes]:
 
 
 @cache
-def _reader(module: str) -> Callable[[Window, bytes], Track]:
-    """Import the reading module when its first file comes."""
-    read: Callable[[Window, bytes], Track] = import_module(f"indexer.tags.{module}").read
+def _with_mutagen() -> Family:
+    """The reader of all other files, imported when the first one comes."""
+    read: Family = import_module("indexer.tags.reader").read
     return read
 
 

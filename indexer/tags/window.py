@@ -1,4 +1,8 @@
-"""An open file, or pieces of one -> a bounded view no lost error, no read past the end."""
+"""An open file, or pieces of one -> a bounded view no lost error, no read past the end.
+
+Also where its sound ends, before the tags that follow it. Sources: ID3v1; the APEv2 specification
+(footer of 32 bytes); Lyrics3 v2.00 and v1; ID3v2.4.0, 3.4 (footer).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from indexer.tags.further import NOTHING, Keep
 
@@ -32,6 +36,15 @@ BUDGET = 3 * 2**20
 """Maximum bytes of one file that are read with `ours_only`. A guess: enough for a comment of
 megabytes, and a file of headers only ends after 0.1 s."""
 
+
+ID3V1: Final = 128
+FOOTER: Final = 32
+"""Bytes at the end of a tag that state its size; the longest, that of APEv2."""
+HAS_HEADER: Final = 1 << 31
+TAGS_LIMIT: Final = 4
+"""Maximum tags one behind the other. A guess: there are three kinds."""
+LYRICS_REACH: Final = 5120 + 20
+"""Maximum bytes of Lyrics3 v1, which does not state its size."""
 
 Part = tuple[int, int]
 """Offsets of the beginning and the end of a piece of a file."""
@@ -267,3 +280,38 @@ class _Pieces:
 def window_on(window: Window, *pieces: Piece) -> Window:
     """A window on these pieces, one behind the other; each is within the file."""
     return Window(cast("BinaryIO", _Pieces(window, pieces)), ours_only=window.ours_only)
+
+
+def end_of_sound(window: Window) -> int:
+    """The offset of the first of the tags at the file's end; its size without any."""
+    end = window.size
+    tail = window.tail
+    if tail[-ID3V1:].startswith(b"TAG") and len(tail) >= ID3V1:
+        end -= ID3V1
+        tail = tail[:-ID3V1]
+    for _ in range(TAGS_LIMIT):
+        size = _size_of(window, tail[-FOOTER:], end)
+        if not 0 < size <= end:
+            break
+        end -= size
+        tail = window.glance(max(end - FOOTER, 0), min(FOOTER, end))
+    return end
+
+
+def _size_of(window: Window, foot: bytes, end: int) -> int:
+    """The size of the tag that ends with these bytes; 0 for none."""
+    if foot.startswith(b"APETAGEX"):
+        size = int.from_bytes(foot[12:16], "little")
+        return size + (FOOTER if int.from_bytes(foot[20:24], "little") & HAS_HEADER else 0)
+    if foot.endswith(b"LYRICS200") and foot[-15:-9].isdigit():
+        return int(foot[-15:-9]) + 15
+    if foot.endswith(b"LYRICSEND"):
+        at = max(end - LYRICS_REACH, 0)
+        found = window.glance(at, end - at).rfind(b"LYRICSBEGIN")
+        return 0 if found < 0 else end - at - found
+    if foot[-10:-7] == b"3DI" and not any(byte & 0x80 for byte in foot[-4:]):
+        size = 0
+        for byte in foot[-4:]:
+            size = size << 7 | byte
+        return size + 20
+    return 0

@@ -16,10 +16,11 @@ from msgspec import Struct
 
 from indexer import errors
 from indexer.artwork.cache import KEPT_SIZE
+from indexer.disk.mounts import is_share
 from indexer.disk.pieces import piece_of
 from indexer.model import RowState
 from indexer.paths import suffix_of
-from indexer.shares.hanging import ask_at, is_share
+from indexer.shares.hanging import ask_at
 from indexer.store import roots, tracks
 from indexer.web.pool import Pool
 

@@ -17,8 +17,7 @@ from indexer.disk import filesystem
 from indexer.disk.birth_time import Statuses
 from indexer.errors import QueueError
 from indexer.model import Chunk, Entry, Evidence, Reading, Stamp, Waiting
-from indexer.queue.extract import Extractor
-from indexer.queue.extract_files import evidence_at, read, same_time
+from indexer.queue.extract import Extractor, evidence_at, read, same_time
 from indexer.queue.orders.jobs import our_queue, read_order
 from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
 from indexer.settings import Settings
@@ -161,7 +160,7 @@ def test_no_time_of_birth_is_asked_of_a_server(
 ) -> None:
     """Samba tells one of its own making."""
     share = filesystem.Disk(fs_type="cifs", source="//nas/music")
-    monkeypatch.setattr("indexer.queue.extract_files.filesystem.disk_at", lambda *_: share)
+    monkeypatch.setattr("indexer.queue.extract.filesystem.disk_at", lambda *_: share)
     plant({"1.mp3": song("One")})
     asked = order(music, seen(music, "1.mp3"))
     asked = replace(asked, evidence=replace(asked.evidence, births=True))
@@ -358,7 +357,7 @@ def test_a_share_that_goes_after_it_was_found_mounted_is_handed_back_too(
 ) -> None:  # fmt: skip
     plant({"1.mp3": song()})
     asked = order(music, seen(music, "1.mp3"))
-    monkeypatch.setattr("indexer.queue.extract_files.check_mounted", lambda _place: None)
+    monkeypatch.setattr("indexer.queue.extract.check_mounted", lambda _place: None)
     music.rename(music.with_name("away"))
     assert isinstance(Extractor(settings, client, extract).extract(raw(asked)), Retry)
     assert "handed back" in caplog.text

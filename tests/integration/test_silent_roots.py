@@ -12,12 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.checks.scrub import Scrubber
+from indexer.disk.mounts import is_share
 from indexer.library import Library
 from indexer.model import Progress
 from indexer.results.report import ScrubReport
 from indexer.roots import open_roots
 from indexer.settings import Settings
-from indexer.shares.hanging import is_share
 from indexer.shares.registry import shares
 from indexer.stages.insert import Inserter
 from indexer.store.connection import open_index

@@ -29,7 +29,7 @@ from indexer.engine import coordinator, local, read_jobs, run_readers
 from indexer.library import Library
 from indexer.results.report import ScanReport
 from indexer.settings import Settings
-from indexer.stages import missing, rows
+from indexer.stages import finish, rows
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.tags import SUFFIXES, Refused, read_track
@@ -81,7 +81,7 @@ class Convergence(Upheaval):
         super().__init__()
         self.power = Power()
         self.patch = pytest.MonkeyPatch()
-        for module in (rows, missing, local, read_jobs, coordinator):
+        for module in (rows, finish, local, read_jobs, coordinator):
             self.patch.setattr(module, "write_transaction", self.power.transaction)
         for module in (verify, run_readers):
             self.patch.setattr(module, "ReaderPool", PoolHere)

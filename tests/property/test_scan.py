@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from indexer import paths
 from indexer.model import ChangeKind, Entry, IndexedFile, Problem, ProblemKind, RowState
 from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
-from indexer.stages.outcome import judge
+from indexer.stages.moves import judge
 from indexer.store.tracks import known_of
 from indexer.walk import File, Found, Listed, Run, Unlisted, Unseen, entry_of
 from tests.trees import entry, known

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from indexer.disk.mounts import has_expired, read_mounts
-from indexer.ignore import is_rule
+from indexer.ignore import RULES
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from watcher.debounce.debouncer import Debouncer
@@ -86,7 +86,7 @@ class EventIntake:
         return True
 
     def _offer(self, event: FsEvent, now: float) -> None:
-        if event.name is not None and is_rule(event.name):
+        if event.name is not None and event.name in RULES:
             hint = Hint(event.root_id, event.folder, recursive=True)
             self._debouncer.offer_hint(hint, now)
         elif event.name is not None and self._is_bare_link(event.name):

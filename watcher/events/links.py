@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from indexer import paths
+from indexer.disk.mounts import is_share
 from indexer.model import Hint
-from indexer.shares.hanging import is_share
 
 
 class Links:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from indexer import paths
-from indexer.ignore import is_rule
+from indexer.ignore import RULES
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.store.roots import RootRow
@@ -66,7 +66,7 @@ class WatchManager:
         return not below_share and self._path_filter.folders(folder)
 
     def _wants_name(self, root: RootRow, folder: bytes, name: bytes) -> bool:
-        if is_rule(name) or self._path_filter.file(name) or self._path_filter.sidecar(name):
+        if name in RULES or self._path_filter.file(name) or self._path_filter.sidecar(name):
             return True
         path = paths.join(root.path, paths.join(folder, name))
         return self.links is not None and self.links.is_link(root.id, path)

@@ -15,7 +15,7 @@ from indexer import errors, paths
 from indexer.disk import filesystem
 from indexer.disk.descent import OpenFolders
 from indexer.disk.mounts import Mount, mounts_below, passes_share, read_mounts
-from indexer.ignore import is_rule
+from indexer.ignore import RULES
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.queue.relays import HEARTBEAT_S
@@ -157,7 +157,7 @@ class RelayedRoots:
             self.debouncer.note_writer(root_id, folder, now)
 
     def _offer(self, event: FsEvent, now: float) -> None:
-        if event.name is not None and is_rule(event.name):
+        if event.name is not None and event.name in RULES:
             self.debouncer.offer_hint(Hint(event.root_id, event.folder, recursive=True), now)
             return
         self.debouncer.offer(event, now)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from indexer import errors, paths
 from indexer.disk.descent import lstat_at
+from indexer.disk.mounts import is_share
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.readers.artwork import purge
@@ -17,7 +18,7 @@ from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import Touches
 from indexer.roots.open_roots import OpenRoots
 from indexer.settings import Settings
-from indexer.shares.hanging import ask_at, is_share
+from indexer.shares.hanging import ask_at
 from indexer.store import problems, roots, upkeep
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.problems import InIndex, in_index

@@ -8,7 +8,7 @@ from typing import Final
 from indexer.readers.artwork import Step
 from indexer.runs.result import Result
 from indexer.runs.throughput import Throughput
-from indexer.stages.outcome import Outcome
+from indexer.stages.moves import Outcome
 from indexer.store import changes
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from indexer import errors
+from indexer.disk.mounts import is_share
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.queue.monitoring.monitor import RedisRates
@@ -15,7 +16,6 @@ from indexer.roots import acceptance, open_roots
 from indexer.roots.automounts import touch_mounted, touched_by
 from indexer.roots.open_roots import OpenRoots
 from indexer.runs.lock import check_is_kept
-from indexer.shares.hanging import is_share
 from indexer.store import roots
 from indexer.store.connection import check_not_emptied, open_index, token_of
 

@@ -20,7 +20,7 @@ from struct import error
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import leading
-from indexer.tags.trailing import end_of_sound
+from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from indexer.tags import essence
 from indexer.tags.essence import UnknownSound
 from indexer.tags.fast.ogg_pages import HEADER_SIZE, NotPlain, page_header
-from indexer.tags.trailing import end_of_sound
+from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.tags.fast.mpeg_frames import announced_size
 from indexer.tags.fast.mpeg_header import Frame, frame_of
-from indexer.tags.trailing import end_of_sound
+from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window

@@ -27,7 +27,7 @@ indexer.cli.terminal indexer.closable indexer.errors indexer.ignore indexer.look
 indexer.process indexer.results indexer.results.report indexer.runs indexer.runs.lock
 indexer.runs.throughput indexer.settings indexer.settings.hooks indexer.settings.settings_file
 indexer.store indexer.store.beside indexer.store.changes indexer.store.connection
-indexer.store.index_connection indexer.store.open_log
+indexer.store.open_log
 indexer.store.schema indexer.store.schema.artwork_tables
 indexer.store.schema.musicbrainz_ids indexer.store.schema.playlist_tables
 indexer.store.schema.roles indexer.store.schema.views indexer.store.sqlite_errors

@@ -23,7 +23,7 @@ from indexer.queue.workers.kept_batches import ChunkBatch, InsertOrder
 from indexer.queue.workers.supervisor import handlers_of
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
-from indexer.stages.missing import MissingMarker
+from indexer.stages.finish import MissingMarker
 from indexer.stages.scan import Plan
 from indexer.store import problems
 from indexer.store.connection import open_index, token_of, write_transaction

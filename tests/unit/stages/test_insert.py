@@ -9,7 +9,7 @@ from indexer import paths
 from indexer.library import Library
 from indexer.model import Hint, RowState
 from indexer.stages.insert import Written
-from indexer.stages.outcome import Outcome
+from indexer.stages.moves import Outcome
 from indexer.store import tracks
 from indexer.store.connection import write_transaction
 from indexer.store.work import pending, scans

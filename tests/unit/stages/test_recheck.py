@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from indexer.library import Library
 from indexer.model import Problem, ProblemKind
 from indexer.stages.insert import Written
-from indexer.stages.outcome import Outcome
+from indexer.stages.moves import Outcome
 from indexer.stages.recheck import Recheck
 from indexer.store import problems, track_matches
 from indexer.store.connection import write_transaction

@@ -13,8 +13,7 @@ from mutagen.id3 import ID3, TIT2
 
 from indexer import tags
 from indexer.tags import essence
-from indexer.tags.trailing import end_of_sound
-from indexer.tags.window import Window
+from indexer.tags.window import Window, end_of_sound
 from tests import corpus, mp4_files, raw_matroska
 
 STREAMS = [*corpus.STREAMS, *corpus.WITHOUT_PICTURES]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.model import ChangeKind, IndexedFile, RowState
-from indexer.stages.outcome import Outcome, judge
+from indexer.stages.moves import Outcome, judge
 from tests.trees import known
 
 NEW = None
