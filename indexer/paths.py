@@ -51,6 +51,11 @@ def order_key(name: bytes, is_folder: bool) -> bytes:  # noqa: FBT001 - a pair o
     return name + b"/" if is_folder else name
 
 
+def folder_key(folder: bytes) -> bytes:
+    """A folder as tables of files beside the music have it: in the order in which a walk lists."""
+    return folder + b"/" if folder else folder
+
+
 def join(folder: bytes, name: bytes) -> bytes:
     return folder + b"/" + name if folder else name
 

@@ -120,7 +120,6 @@ class Daemon(Loop):
             self._work,
             self._roots,
             self._log,
-            is_calm=self._is_calm,
             workers_are_busy=lambda: self._queued is not None and self._queued.has_work,
             look=partial(self._looks.look_now, urgent=False),
         )
@@ -181,7 +180,7 @@ class Daemon(Loop):
             times.append(self._roots.probe_at)
             times.extend(self._looks.next_turns())
             times.extend(self._rescans.next_turns())
-            times.extend(self._idle_work.next_turns())
+            times.extend(self._idle_work.next_turns(is_calm=self._is_calm()))
         return min(at for at in times if at is not None)
 
     def step(self, now: float) -> None:
@@ -227,8 +226,9 @@ class Daemon(Loop):
             self._change_log.log_changes()
             for root_id, result in over:
                 self._rescans.finish(root_id, result)
-        self._idle_work.step(self.clock)
-        if any([self._looks.may_rest(), self._idle_work.may_rest()]):
+        is_calm = self._is_calm()
+        self._idle_work.step(self.clock, is_calm=is_calm)
+        if any([self._looks.may_rest(), self._idle_work.may_rest(is_calm=is_calm)]):
             self._database.rest()
 
     def _keep_roots(self) -> None:

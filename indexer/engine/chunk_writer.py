@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from indexer import paths
 from indexer.disk.tree import Tree
-from indexer.engine.run_readers import RunReaders
+from indexer.engine.read_jobs import RunReaders
 from indexer.faults import FaultStreak
 from indexer.model import Reading, Waiting
 from indexer.readers.limited import ReadJob

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Final
 
 from msgspec import Struct
@@ -14,8 +14,7 @@ from msgspec import Struct
 from indexer.disk.tree import Tree
 from indexer.engine.background import BackgroundReads
 from indexer.engine.chunk_writer import ChunkWriter
-from indexer.engine.read_jobs import ReadJobs, in_groups
-from indexer.engine.run_readers import RunReaders
+from indexer.engine.read_jobs import ReadJobs, RunReaders, in_groups
 from indexer.evidence import ignore_lease_signal
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
@@ -138,15 +137,17 @@ class LocalEngine:
         self._progress.expected = expected
         is_everything = any(hint.recursive and not hint.folder for hint in hints)
         self._is_seed = is_everything and tracks.is_empty(self._connection)
+        is_large = any(hint.recursive for hint in hints)
         self.writer.is_everything = is_everything
         self.writer.follows_links = not self._is_patient and not self._is_seed
         before = pending.newest_id(self._connection)
         self._run_id = scan_id
         if scan_id:
             self._answered_before = run_counts.answered(self._connection, scan_id)
-        tune(self._connection, seeding=True)
+        if is_large:
+            tune(self._connection, seeding=True)
         try:
-            with collector_relaxed():
+            with collector_relaxed() if is_large else nullcontext():
                 known = {row.hint: row for row in rows}
                 jobs = ReadJobs(
                     self._connection, scan_id, known, self.readers.declined, self._background
@@ -164,7 +165,8 @@ class LocalEngine:
                     self._count_listing()
         finally:
             self.readers.close()
-            tune(self._connection, seeding=False)
+            if is_large:
+                tune(self._connection, seeding=False)
         self.result.pending = len(self.writer.left)
         return self.result
 
@@ -202,7 +204,7 @@ class LocalEngine:
             ScanOptions(
                 chunk_files or self._settings.chunk_files,
                 keep_folders=not self._is_patient,
-                times=self._times_for(hint),
+                times=self._times_for(hint) if hint.recursive else {},
             ),
             keep_on=lambda: self._report_progress(hint),
             unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),
@@ -221,8 +223,8 @@ class LocalEngine:
         for scan in self._progress.scans:
             for late in scan.late_plans():
                 plan = rows.without_work(scan, late)
-                if self._background is not None and self._background.limited.files:
-                    plan = self._background.without_held(plan)
+                if self._at_work is not None:
+                    plan = self._at_work.without_held(plan)
                 yield from rows.durable(scan.hint, [plan])
 
     def _read_declined(self) -> None:
@@ -258,7 +260,7 @@ class LocalEngine:
         Also mark rows missing that lost their path to one of them, since no later run may do so.
         """
         self.insert_declined(answered)
-        if self._background is not None and self._background.holds_unannounced():
+        if self._at_work is not None and self._at_work.holds_unannounced():
             return
         missing = self._absence.announce_missing(_now_ms())
         self.result.tally[Outcome.MISSING] += len(missing)
@@ -307,7 +309,7 @@ class LocalEngine:
             self._vanished(scans),
             now_ms,
             note_links=self.writer.note_links,
-            announces=background is None or not background.holds_unannounced(),
+            announces=self._at_work is None or not self._at_work.holds_unannounced(),
         )
         self.result.tally[Outcome.MISSING] += len(done.missing)
         moved = Counter({Outcome.MOVED: len(done.moved)})
@@ -358,10 +360,16 @@ class LocalEngine:
     def _vanished(self, scans: Sequence[Scan]) -> list[int]:
         """The rows that no scan found, and whose files are not being read at another path."""
         vanished = [track_id for scan in scans for track_id in scan.vanished]
-        background = self._background
-        if background is None or not background.limited.files:
+        at_work = self._at_work
+        if at_work is None:
             return vanished
-        return [one for one in vanished if not background.may_have_moved(one)]
+        return [one for one in vanished if not at_work.may_have_moved(one)]
+
+    @property
+    def _at_work(self) -> BackgroundReads | None:
+        """The readers in the background, while they have files to read."""
+        background = self._background
+        return background if background is not None and background.limited.files else None
 
     def _stopped(self) -> bool:
         if self._stop():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -75,7 +75,8 @@ class LimitedReaders:
         self._answered: list[tuple[ReadJob, list[Reading]]] = []
         self._stamps: dict[int, dict[bytes, Stamp]] = {}
         """By the id of a job's row: the stamps that its files had when they were declined."""
-        self._files: Counter[File] = Counter()
+        self.files: Counter[File] = Counter()
+        """The files that are being read or wait to be, and how often."""
         self._jobs: dict[int, ReadJob] = {}
         self._places: dict[tuple[int, bytes], ReadJob] = {}
         """The newest job of each file, by root id and path."""
@@ -85,12 +86,7 @@ class LimitedReaders:
 
     def __len__(self) -> int:
         """How many files are being read or wait to be."""
-        return self._files.total()
-
-    @property
-    def files(self) -> Mapping[File, int]:
-        """The files that are being read or wait to be."""
-        return self._files
+        return self.files.total()
 
     def row_of(self, root_id: int, path: bytes, stamp: Stamp, reread: int) -> PendingRow | None:
         """The pending row of a file that is being read in its present state."""
@@ -134,7 +130,7 @@ class LimitedReaders:
                 alone.append(place)
         self._jobs[job.row.id] = job
         self._stamps[job.row.id] = stamps
-        self._files.update(files_of(job.plan))
+        self.files.update(files_of(job.plan))
         self._places.update(((job.plan.root_id, entry.path), job) for entry in job.plan.read)
         self._has_new_jobs = True
         done = self._work.add(job, chunk, alone, known)
@@ -156,12 +152,12 @@ class LimitedReaders:
         answered, self._answered = self._answered, []
         for job, _ in answered:
             del self._jobs[job.row.id]
-            self._files.subtract(files_of(job.plan))
+            self.files.subtract(files_of(job.plan))
             for entry in job.plan.read:
                 place = (job.plan.root_id, entry.path)
                 if self._places.get(place) is job:
                     del self._places[place]
-        self._files += Counter()  # drop zero counts
+        self.files += Counter()  # drop zero counts
         if not self._jobs and self._pool.reader_count:
             now = self._clock()
             if self._idle_since is None:
@@ -204,7 +200,7 @@ class LimitedReaders:
         self._stamps.clear()
         self._jobs.clear()
         self._places.clear()
-        self._files.clear()
+        self.files.clear()
         self._idle_since = None
         self._has_new_jobs = False
 

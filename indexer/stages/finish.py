@@ -220,7 +220,9 @@ def finish(
     that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
     scans = tuple(scans)
-    upkeep.add_late_indexes(connection)
+    is_large = any(scan.hint.recursive for scan in scans)
+    if is_large:
+        upkeep.add_late_indexes(connection)
     links = links_of_vanished(connection, vanished, everything=everything)
     if links:
         note_links(links)
@@ -239,8 +241,9 @@ def finish(
         marker.note_folders(scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms)
         for scan in scans
     )
-    upkeep.renew_words(connection)
-    upkeep.end_seldom_merging(connection)
+    if is_large:
+        upkeep.renew_words(connection)
+        upkeep.end_seldom_merging(connection)
     return Finished(missing, marker.take_moved(), problems)
 
 
@@ -260,6 +263,8 @@ def close_hints(
     """
     for row in rows:
         pending.complete(connection, row)
+    if not covered:
+        return []
     return complete_covered(
         connection,
         covered,

@@ -23,7 +23,6 @@ from indexer.store import problems, roots
 from indexer.store.connection import Connection, Row, write_transaction
 from indexer.store.sidecars import artwork, lyrics, pictures, playlists, sidecar_rows
 from indexer.store.sidecars.artwork import Due
-from indexer.store.sidecars.pictures import folder_key
 from indexer.store.sidecars.playlists import KnownPlaylist
 from indexer.walk import Listed, Unlisted, look_at_sidecar
 
@@ -85,7 +84,7 @@ class SidecarScan:
         listed = item.sidecars
         if listed is None:
             return
-        key = folder_key(item.path)
+        key = paths.folder_key(item.path)
         row = self._next
         if not self._is_begun or (row is not None and row[0] < key):
             self._pass_gone(key)

@@ -17,7 +17,7 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 
 from indexer.checks import verify
 from indexer.cli.listing import path_of
-from indexer.engine import run_readers
+from indexer.engine import read_jobs
 from indexer.library import Library
 from indexer.reports import past
 from indexer.results.report import SearchNote
@@ -52,7 +52,7 @@ class AsOf(Upheaval):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        for module in (verify, run_readers):
+        for module in (verify, read_jobs):
             self.patch.setattr(module, "ReaderPool", PoolHere)
         self.settings = Settings(
             db=self.base / "index" / "library.db",

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from indexer import errors
 from indexer.checks import verify
-from indexer.engine import coordinator, local, read_jobs, run_readers
+from indexer.engine import coordinator, local, read_jobs
 from indexer.library import Library
 from indexer.results.report import ScanReport
 from indexer.settings import Settings
@@ -83,7 +83,7 @@ class Convergence(Upheaval):
         self.patch = pytest.MonkeyPatch()
         for module in (rows, finish, local, read_jobs, coordinator):
             self.patch.setattr(module, "write_transaction", self.power.transaction)
-        for module in (verify, run_readers):
+        for module in (verify, read_jobs):
             self.patch.setattr(module, "ReaderPool", PoolHere)
         self.settings = self.new_index("index")
         self.ids: set[int] = set()

@@ -97,14 +97,12 @@ class IdleWork:
         roots: Roots,
         log: EventLog,
         *,
-        is_calm: Callable[[], bool],
         workers_are_busy: Callable[[], bool],
         look: Callable[[Sequence[Hint]], None],
     ) -> None:
-        """`is_calm`: nothing is due or being read here. `look` has the files of hints read."""
+        """`look` has the files of hints read."""
         self._work = work
         self._roots = roots
-        self._is_calm = is_calm
         self._workers_are_busy = workers_are_busy
         self._look = look
         self.rereading = Rereading(connection, log)
@@ -115,58 +113,63 @@ class IdleWork:
     def close(self) -> None:
         self._scrubbing.close()
 
-    def next_turns(self) -> Iterator[float]:
-        """When there is any of it to do, and pictures to take that were read."""
-        if self._may_reread:
+    def next_turns(self, *, is_calm: bool) -> Iterator[float]:
+        """When there is any of it to do, and pictures to take that were read.
+
+        `is_calm`: nothing is due or being read here.
+        """
+        if is_calm and self._may_reread:
             yield -math.inf
-        is_idle = self._is_idle
+        is_idle = is_calm and self._is_idle
         times = [self._scrubbing.next_turn() if is_idle else None]
         if self._work.artwork is not None:
             times.append(self._work.artwork.next_listening())
             times.append(self._work.artwork.next_turn() if is_idle else None)
         yield from (at for at in times if at is not None)
 
-    def step(self, clock: Callable[[], float]) -> None:
+    def step(self, clock: Callable[[], float], *, is_calm: bool) -> None:
         """Do a little of it, if there is time for it now."""
-        self._reread()
+        is_idle = not self._reread(is_calm=is_calm) and is_calm and self._is_idle
         artwork = self._work.artwork
         if artwork is not None:
-            at = artwork.next_turn() if self._is_idle else None
+            at = artwork.next_turn() if is_idle else None
             begins = at is not None and at <= clock()
             self._chosen += self._work.choose_artwork(begins=begins)
         there = [root.row.path for root in self._roots if root.is_there]
-        self._scrubbing.step(clock(), there, is_idle=self._is_idle)
+        self._scrubbing.step(clock(), there, is_idle=is_idle)
 
-    def may_rest(self) -> bool:
+    def may_rest(self, *, is_calm: bool) -> bool:
         """Whether artwork was chosen for many since this was last true, and for all that is due."""
         artwork = self._work.artwork
         if self._chosen <= MUCH_CHOSEN or artwork is None:
             return False
-        if not (self._is_idle and artwork.is_over):
+        if not (is_calm and self._is_idle and artwork.is_over):
             return False
         self._chosen = 0
         return True
 
     @property
     def _may_reread(self) -> bool:
-        """Whether there is nothing to do but to read files that an older version has read."""
-        return self.rereading.has_more and self._is_calm() and not self._workers_are_busy()
+        """Whether, if it is calm, files that an older version has read are next."""
+        return self.rereading.has_more and not self._workers_are_busy()
 
     @property
     def _is_idle(self) -> bool:
-        """Whether all roots were looked at, and nothing is due or being read."""
-        return (
-            not self.rereading.has_more
-            and self._is_calm()
-            and all(root.is_current or not root.is_there for root in self._roots)
+        """Whether, if it is calm, all roots were looked at."""
+        return not self.rereading.has_more and all(
+            root.is_current or not root.is_there for root in self._roots
         )
 
-    def _reread(self) -> None:
-        """Read a few files again that an older version has read."""
+    def _reread(self, *, is_calm: bool) -> bool:
+        """Read a few files again that an older version has read; False: there were none."""
         self.rereading.keep([root.row.id for root in self._roots if root.is_current])
-        hint = self.rereading.next_hint(self._is_whole) if self._may_reread else None
-        if hint is not None:
-            self._look([hint])
+        if not (is_calm and self._may_reread):
+            return False
+        hint = self.rereading.next_hint(self._is_whole)
+        if hint is None:
+            return False
+        self._look([hint])
+        return True
 
     def _is_whole(self, root_id: int) -> bool:
         """Whether all disks of a root were there at the last check."""

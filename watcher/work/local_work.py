@@ -229,9 +229,9 @@ class LocalWork:
         looked = Looked(result)
         if self.artwork is not None:
             is_picture = self._path_filter.sidecar
-            self.artwork.note_closed(
-                one for one in facts.closed if is_picture(paths.name_of(one[1]))
-            )
+            pictures = [one for one in facts.closed if is_picture(paths.name_of(one[1]))]
+            if pictures:
+                self.artwork.note_closed(pictures)
         self.background.waits = waits
         touches = touched_by(hints, wakes=wakes)
         about = {hint.root_id for hint in hints}

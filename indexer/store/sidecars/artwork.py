@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from indexer.paths import join
+from indexer.paths import folder_key, join
 from indexer.settings import Settings
 from indexer.store.sidecars import playlists
-from indexer.store.sidecars.pictures import folder_key, split
+from indexer.store.sidecars.pictures import split
 from indexer.store.statements import (
     Connection,
     Row,

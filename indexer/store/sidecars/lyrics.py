@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from indexer.paths import folder_key
 from indexer.sidecars import folded, stem_of
 from indexer.store.sidecars import artwork_tracks
-from indexer.store.sidecars.pictures import folder_key, split
+from indexer.store.sidecars.pictures import split
 from indexer.store.statements import Connection, select, select_value
 
 _HAS: Final = "SELECT 1 FROM lyrics_files WHERE root_id = ? AND folder = ? AND name = ?"

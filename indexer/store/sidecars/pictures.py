@@ -85,19 +85,14 @@ class KnownPicture(Struct, frozen=True, gc=False):
     """None: it was not opened for this stamp; of a track also: it holds none."""
 
 
-def folder_key(folder: bytes) -> bytes:
-    """A folder as `pictures` has it: in the order in which a walk lists folders."""
-    return folder + b"/" if folder else folder
-
-
 def split(path: bytes) -> tuple[bytes, bytes]:
     """(folder, name) of a picture, as `pictures` has them."""
-    return folder_key(paths.parent_of(path)), paths.name_of(path)
+    return paths.folder_key(paths.parent_of(path)), paths.name_of(path)
 
 
 def in_folder(connection: Connection, root_id: int, folder: bytes) -> list[KnownPicture]:
     """The pictures directly in a folder, by name."""
-    rows = select(connection, _IN_FOLDER, (root_id, folder_key(folder)))
+    rows = select(connection, _IN_FOLDER, (root_id, paths.folder_key(folder)))
     return [_known(row) for row in rows]
 
 

@@ -9,7 +9,6 @@ from indexer import paths
 from indexer.model import Stamp
 from indexer.sidecars import NO_STAMP, SidecarKind, kind_of
 from indexer.store.sidecars import lyrics, pictures, playlists
-from indexer.store.sidecars.pictures import folder_key
 from indexer.store.statements import Connection, Row, select
 
 _PAGE: Final = 2000
@@ -43,7 +42,7 @@ def rows_below(
 
     In walk order, page by page: a long snapshot would make the WAL grow.
     """
-    low = folder_key(folder)
+    low = paths.folder_key(folder)
     high = paths.below_range(folder)[1] if recursive else low + b"\0"
     after = (low, b"")
     while page := list(select(connection, _BELOW, (root_id, *after, high, _PAGE))):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from indexer.engine import run_readers
+from indexer.engine import read_jobs
 from indexer.library import Library
 from indexer.model import RowState
 from indexer.settings import Settings
@@ -163,7 +163,7 @@ def test_it_follows_it_in_whatever_order_readers_answer(
     before = ids(library)
     (music / "a.mp3").rename(music / "b.mp3")
     plant({"a.mp3": song("Is new")})
-    monkeypatch.setattr(run_readers, "ReaderPool", PoolHere)
+    monkeypatch.setattr(read_jobs, "ReaderPool", PoolHere)
     monkeypatch.setattr(PoolHere, "choose", staticmethod(lambda held: held - 1))  # the last one
     with Library(replace(settings, small_work=0, chunk_files=1)) as hurried:
         assert hurried.scan().moved == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from indexer.engine import run_readers
+from indexer.engine import read_jobs
 from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
 from indexer.library import Library
@@ -210,7 +210,7 @@ def test_what_ends_a_run_while_its_readers_are_ended_is_not_lost(
         def __exit__(self, *_: object) -> None:
             raise CutOffError
 
-    monkeypatch.setattr(run_readers, "ReaderPool", SlowToEnd)
+    monkeypatch.setattr(read_jobs, "ReaderPool", SlowToEnd)
     plant({f"{number}.mp3": song() for number in range(4)})
     with (
         Library(replace(settings, chunk_files=1, small_work=0)) as stoppable,
@@ -241,7 +241,7 @@ def test_a_name_that_a_daemons_look_at_all_has_passed_is_looked_at_if_its_file_c
             (os.utime if how == "written" else os.unlink)(music / "c/c.mp3")
         return False
 
-    monkeypatch.setattr(run_readers, "ReaderPool", PoolHere)
+    monkeypatch.setattr(read_jobs, "ReaderPool", PoolHere)
     settings = replace(by_hand.settings, chunk_files=1, small_work=0, workers=1)
     engine = LocalEngine(
         by_hand.connection, by_hand.trees, settings, by_hand.wanted, Result(),
