@@ -53,6 +53,24 @@ def set_io_priority(value: int) -> None:
         ctypes.CDLL(None).syscall(number, *_THIS_THREAD, value)
 
 
+@contextmanager
+def catching_up() -> Iterator[None]:
+    """Idle I/O priority, and SCHED_BATCH; processes that are started within inherit both.
+
+    Not niceness, which a thread without privileges cannot take back.
+    """
+    before = os.sched_getscheduler(0)
+    if before == os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    set_io_priority(IO_IDLE)
+    try:
+        yield
+    finally:
+        set_io_priority(IO_DEFAULT)
+        if before == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def page_bytes() -> int:
     """The page size of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE")

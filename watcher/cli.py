@@ -263,9 +263,9 @@ def _run_daemons(
 ) -> None:
     """Run a daemon until a signal, and after each reload one with the new settings."""
     from indexer.ignore_files import path_filter_of
-    from watcher import system
+    from watcher import loop
     from watcher.daemon import Daemon
-    from watcher.system import Watchdog
+    from watcher.loop import Watchdog
 
     _on_hangup(requests, reload)
     watchdog = Watchdog(os.environ)
@@ -287,7 +287,7 @@ def _run_daemons(
         try:
             if not requests.stopped:
                 if first:
-                    system.notify(system.READY, os.environ)
+                    loop.notify(loop.READY, os.environ)
                     terminal.begin()
                 daemon.run(watchdog)
             if requests.stopped:
@@ -299,7 +299,7 @@ def _run_daemons(
             raise
         finally:
             if requests.stopped or not isinstance(sys.exc_info()[1], errors.LogLost | None):
-                system.notify(system.STOPPING, os.environ)
+                loop.notify(loop.STOPPING, os.environ)
                 signal.setitimer(signal.ITIMER_REAL, 0)
             requests.loop = None
             daemon.close()

@@ -26,7 +26,7 @@ from watcher.events.event_intake import EventIntake
 from watcher.events.links import Links
 from watcher.events.watch_manager import Observers, WatchManager
 from watcher.log import EventLog
-from watcher.loop import HasFileno, Loop
+from watcher.loop import HasFileno, Loop, Watchdog
 from watcher.reload import Reload
 from watcher.roots.access import RootAccess
 from watcher.roots.probe import Probe
@@ -34,7 +34,6 @@ from watcher.roots.rescans import Rescans
 from watcher.roots.root import RootEvent, RootState
 from watcher.roots.root_states import Roots
 from watcher.status_publisher import StatusPublisher
-from watcher.system import Watchdog
 from watcher.work.change_log import ChangeLog
 from watcher.work.idle_work import IdleWork
 from watcher.work.local_work import LocalWork, Progress

@@ -204,7 +204,7 @@ class LocalEngine:
             ScanOptions(
                 chunk_files or self._settings.chunk_files,
                 keep_folders=not self._is_patient,
-                times=self._times_for(hint) if hint.recursive else {},
+                times=self._times_for(hint),
             ),
             keep_on=lambda: self._report_progress(hint),
             unfinished=self._facts.of_root(self._facts.unfinished, hint.root_id),

@@ -20,9 +20,9 @@ from indexer.disk import filesystem
 from indexer.disk.mounts import is_share
 from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
 from indexer.queue.orders.jobs import read_order
+from indexer.queue.orders.kept_orders import FoundReadings, count_reuse, find_readings, read_as
 from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
 from indexer.queue.orders.queues import Queues
-from indexer.queue.reading_cache import FoundReadings, count_reuse, find_readings, read_as
 from indexer.shares.hanging import real_path
 from indexer.shares.registry import shares
 from indexer.tags import READER_VERSION
@@ -84,7 +84,7 @@ class Extractor:
         order: ExtractOrder = read_order(raw, ExtractOrder)
         if order.reader > READER_VERSION:
             return self._hand_back(order, _too_old(order.reader))
-        found = find_readings(self._queues, order)
+        found = find_readings(self._queues.kept_order, order)
         try:
             readings = self._read(order, found)
         except errors.RootSilent as error:

@@ -50,7 +50,7 @@ def _queues(
 ) -> dict[str, Any]:
     from indexer.queue import redis_client
     from indexer.queue.monitoring import monitor
-    from indexer.queue.reading_cache import cache_status
+    from indexer.queue.orders.kept_orders import cache_status
     from indexer.queue.relays import relay_statuses
 
     address = redis_client.shown(settings)

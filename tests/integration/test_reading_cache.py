@@ -12,12 +12,12 @@ import redis
 from msgspec.structs import replace
 
 from indexer.model import Chunk, Entry, Evidence, Reading, Stamp
-from indexer.queue import reading_cache
 from indexer.queue.extract import Extractor
+from indexer.queue.orders import kept_orders
 from indexer.queue.orders.jobs import our_queue, read_order
+from indexer.queue.orders.kept_orders import FoundReadings, cache_status, find_readings
 from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, Origin, PathText
 from indexer.queue.orders.queues import Queues
-from indexer.queue.reading_cache import FoundReadings, cache_status, find_readings
 from indexer.settings import Settings
 from indexer.stages.extract import extract
 from tests.redis_servers import RedisServer, redis_server
@@ -120,7 +120,7 @@ def test_another_stamp_rebuild_reader_or_wish_reads_again(
     (reading,) = worker.work(worker.order(NAMES[0]))
     assert reading.track is not None
     assert reading.track.title == "New"
-    monkeypatch.setattr(reading_cache, "READER_VERSION", 10**6)
+    monkeypatch.setattr(kept_orders, "READER_VERSION", 10**6)
     worker.work(order)
     assert worker.opened == [NAMES[0]]
 
@@ -171,4 +171,4 @@ def test_without_redis_nothing_is_known(worker: Worker, tmp_path: Path) -> None:
         gone = server.client()
         server.kill()
         order = worker.order(*NAMES[:2])
-        assert find_readings(Queues(gone), order) == FoundReadings([None, None])
+        assert find_readings(Queues(gone).kept_order, order) == FoundReadings([None, None])

@@ -80,7 +80,9 @@ class PolledPlaces:
         return any(one.times is not None for one in self._places.get(root_id, {}).values())
 
     def times_for(self, hint: Hint) -> dict[bytes, FolderTimes]:
-        """What a recursive look is to fill: the places that are looked at as a whole."""
+        """What a look is to fill: the places that are looked at as a whole."""
+        if hint.names is not None or not hint.recursive:
+            return {}
         now_ns = time.time_ns()
         return {
             folder: FolderTimes(place.times, settles=self._settles(place), now_ns=now_ns)

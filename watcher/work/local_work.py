@@ -16,6 +16,7 @@ from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint, Listener
+from indexer.process import catching_up
 from indexer.readers.artwork import ArtworkWork
 from indexer.readers.limited import LimitedReaders
 from indexer.roots.automounts import touch_mounted, touched_by
@@ -32,7 +33,6 @@ from indexer.store.work.pending import PendingRow
 from indexer.walk import Listed, walk
 from watcher.roots.access import RootAccess
 from watcher.roots.polled import Passed, PolledPlaces
-from watcher.system import catching_up
 from watcher.work.change_log import ChangeLog
 
 _NAMES_A_ROW: Final = 100

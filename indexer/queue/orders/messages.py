@@ -136,7 +136,7 @@ class BatchOrder(Struct, frozen=True, omit_defaults=True, kw_only=True):
     reader: int = 0
     """The reader version that has read them."""
     read_as: str = ""
-    """A digest of how they were read (`read_as` in `indexer/queue/reading_cache.py`)."""
+    """A digest of how they were read (`read_as` in `indexer/queue/orders/kept_orders.py`)."""
 
 
 class FolderHint(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -36,7 +36,7 @@ from tests.corpus import plant, tagged
 from tests.programs import quickest_s
 from watcher.daemon import Daemon
 from watcher.events.fs_event import WatchFault, WatchFaultKind
-from watcher.system import Watchdog
+from watcher.loop import Watchdog
 from watcher.work.local_work import LocalWork, Looked
 
 ARTWORK_DUE = "SELECT count(*) FROM artwork_due"
@@ -192,7 +192,7 @@ def test_a_manager_is_told_that_the_loop_goes_on_while_it_looks_at_much(
     stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr("watcher.system.notify", lambda state, _environ: told.append(state))
+    monkeypatch.setattr("watcher.loop.notify", lambda state, _environ: told.append(state))
     plant(music, {f"{number}/a.mp3": tagged(title="A") for number in range(20)})
     stepped.daemon._watchdog = Watchdog({"WATCHDOG_USEC": "1"})
     stepped.step()

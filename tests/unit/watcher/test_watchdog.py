@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import pytest
 
 from tests.clock import Clock
-from watcher import system
-from watcher.system import Watchdog
+from watcher import loop
+from watcher.loop import Watchdog
 
 LIMIT = {"WATCHDOG_USEC": "100000000", "NOTIFY_SOCKET": "/run/notify"}
 """100 s."""
@@ -26,7 +26,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         sent.append(state)
         return True
 
-    monkeypatch.setattr(system, "notify", notify)
+    monkeypatch.setattr(loop, "notify", notify)
     return sent
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from watcher.system import READY, STOPPING, notify
+from watcher.loop import READY, STOPPING, notify
 
 
 @pytest.fixture
