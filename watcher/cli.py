@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -30,10 +29,10 @@ from indexer.cli.arguments import (
 )
 from indexer.cli.completion import completion_of
 from indexer.cli.completion import run as run_or_complete
-from indexer.cli.output import note, prepare_streams
+from indexer.cli.output import prepare_streams
 from indexer.cli.session import Session
-from indexer.cli.terminal import count, time_span
-from indexer.store import catalog, problems, roots, tracks
+from indexer.store import roots
+from watcher.terminal import Terminal
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -182,7 +181,6 @@ def _watch_opened(
     from indexer.ignore_files import path_filter_of
     from indexer.roots.registry import check_first_roots, contradictions, no_root, root_at
     from indexer.runs.lock import lock_info
-    from indexer.store import roots
     from watcher.log import EventLog
     from watcher.reload import Reload
 
@@ -376,57 +374,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = Session("watcher")
     words = sys.argv[1:] if arguments is None else list(arguments)
     return session.exit_code(lambda: run_or_complete(cli, "watcher", words, session))
-
-
-class Terminal:
-    """The person before a terminal; without one nothing is shown.
-
-    The log is for programs and journals; on a terminal these lines stand beside it.
-    """
-
-    def __init__(self, *, is_watched: bool) -> None:
-        self._is_watched = is_watched
-        self._began = time.monotonic()
-        self._is_current = False
-
-    def begin(self) -> None:
-        """Note that the daemon begins to look at its roots."""
-        self._began = time.monotonic()
-
-    def show_holdings(self, connection: Connection) -> None:
-        """What the index holds, after everything was looked at for the first time."""
-        self._is_current = True
-        if self._is_watched:
-            note(holdings_line(connection, time.monotonic() - self._began))
-
-    def show_end(self, connection: Connection) -> None:
-        """That it was stopped, and what will become of the rest."""
-        if self._is_watched:
-            note(end_line(connection, is_current=self._is_current))
-
-
-def holdings_line(connection: Connection, seconds: float) -> str:
-    """The numbers of the whole index, and how the daemon ends."""
-    present, _missing = tracks.counts(connection)
-    albums, artists = catalog.counts(connection)
-    bad = problems.count(connection)
-    held = f"{count(present, 'track')}, {count(albums, 'album')}, {count(artists, 'artist')}"
-    line = f"{held} in {time_span(seconds)}"
-    if not (present or bad):
-        folders = ", ".join(root.name for root in roots.watched(connection))
-        line = f"no audio file below {folders}: is its disk mounted?"
-    elif bad:
-        line += f"; {count(bad, 'file')} could not be read (indexer problems)"
-    end = " " if line.endswith("?") else ". "
-    return f"{line}{end}Watching. Ctrl-C stops; nothing is lost."
-
-
-def end_line(connection: Connection, *, is_current: bool) -> str:
-    """What is indexed, and what the next start does."""
-    present, _missing = tracks.counts(connection)
-    if is_current:
-        return (
-            f"Stopped; {count(present, 'track')} indexed. "
-            "The next start finds what changes meanwhile."
-        )
-    return f"Stopped; {count(present, 'track')} indexed so far. The next start goes on from there."

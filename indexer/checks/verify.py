@@ -20,6 +20,7 @@ from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of, ignore_lease_signal
 from indexer.faults import explain
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look
 from indexer.model import (
     Entry,
     IndexedFile,
@@ -44,7 +45,7 @@ from indexer.store.recovery.damage import Damage
 from indexer.store.sqlite_errors import explained
 from indexer.store.work import pending
 from indexer.store.work.covered import covers
-from indexer.walk import Unlisted, Unseen, look, walk
+from indexer.walk import Unlisted, Unseen, walk
 
 _REPORT_EVERY_FILES: Final = 512
 _EVERY: Final = 1 << 62

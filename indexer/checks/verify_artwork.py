@@ -14,12 +14,13 @@ from indexer.artwork.model import Chosen, Needs, PictureKey, SidecarJob, Sidecar
 from indexer.disk.tree import Tree
 from indexer.evidence import chunk_of
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look_at_sidecar
 from indexer.model import Entry, Hint, Stamp, StampFields
 from indexer.readers.sidecars import SidecarReaders
 from indexer.settings import Settings
 from indexer.stages.artwork import ArtworkChooser, choice_of
 from indexer.stages.playlists import Placement
-from indexer.stages.sidecars import SidecarScan
+from indexer.stages.sidecar_scan import SidecarScan
 from indexer.store import problems, tracks
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.sidecars import (
@@ -32,7 +33,6 @@ from indexer.store.sidecars import (
 )
 from indexer.store.sidecars.artwork import Owner, OwnerKind
 from indexer.store.sidecars.lyrics import split_tracks
-from indexer.walk import look_at_sidecar
 
 _MOST_JOBS: Final = 64
 _WAIT_S: Final = 0.25

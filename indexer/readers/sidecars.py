@@ -6,7 +6,6 @@ As with tags, a picture costs no other: one on which its reader dies twice is a 
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -19,12 +18,12 @@ from indexer.model import Chunk, Problem, ProblemKind, Reading
 from indexer.paths import name_of, suffix_of
 from indexer.readers.halving import PendingChunks
 from indexer.readers.limited import IDLE_S
-from indexer.readers.pool import ReaderPool
+from indexer.readers.pool import READER, ReaderPool
+from indexer.readers.reader import SIDECARS
 from indexer.shares.messages import PATIENCE_S
 from indexer.sidecars import PLAYLIST_SUFFIXES
 
-PROGRAM: Final = (sys.executable, "-P", "-m", "indexer.readers.sidecar_reader")
-"""`-P`: never import from the current folder."""
+PROGRAM: Final = (*READER, SIDECARS)
 MEMORY_MB: Final = 240
 """How much a reader may take beyond what it has at its start: `header.MOST_MEMORY`, the bytes of
 the picture, and what is around them."""

@@ -18,11 +18,11 @@ from msgspec import Struct
 
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look
 from indexer.model import IndexedFile, RowState, Stamp
 from indexer.stages.batch import Shaped, reshape
 from indexer.store import track_matches, tracks
 from indexer.store.connection import Connection
-from indexer.walk import look
 
 LEAST_S: Final = 1.0
 """Seconds of sound that prove something. A guess: shorter ones are signals, and samples."""

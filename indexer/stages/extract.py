@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from indexer.disk.tree import Tree
 
 Read = Callable[[BinaryIO, bytes], Track | PictureFacts | PlaylistFacts | None]
-"""Reads one open file, given its suffix: `tags.read_track`, `sidecar_reader.read_sidecar`, or a
+"""Reads one open file, given its suffix: `tags.read_track`, `reader.read_sidecar`, or a
 test's function. None: the file holds no picture. It raises `Declined` for a file with `ours_only`
 that our own readers do not handle."""
 

@@ -15,19 +15,20 @@ from msgspec import Struct
 from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, check_is_files, problem_of
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look
 from indexer.model import Hint, IndexedFile, Problem, RowState
 from indexer.stages.copies import Copies
 from indexer.stages.hard_links import links_of_sidecars, links_of_vanished
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Scan
-from indexer.stages.sidecars import SidecarChange, try_again, write_changes
+from indexer.stages.sidecar_scan import SidecarChange
+from indexer.stages.sidecars import try_again, write_changes
 from indexer.store import problems, tracks, upkeep
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import KnownProblem
 from indexer.store.work import pending
 from indexer.store.work.covered import Closed, complete_covered
 from indexer.store.work.pending import PendingRow
-from indexer.walk import look
 
 _AT_ONCE: Final = 500
 """Rows per transaction, so that no other writer waits for long. A guess."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from indexer.model import Entry, RowState, Stamp
 from indexer.sidecars import SidecarKind, kind_of
 from indexer.stages.batch import Batch
-from indexer.stages.sidecars import SidecarChange
+from indexer.stages.sidecar_scan import SidecarChange
 from indexer.store import track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.store.sidecars import sidecar_rows

@@ -13,27 +13,18 @@ from indexer import paths
 from indexer.disk.tree import Tree
 from indexer.faults import FaultStreak, explain, problem_of
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look, names_in, unseen
 from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
 from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.folder_times import FolderTimes
 from indexer.stages.moves import find, must_read
-from indexer.stages.sidecars import SidecarScan
+from indexer.stages.sidecar_scan import SidecarScan
 from indexer.store import problems, tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks_below import STAMP_COLUMNS
 from indexer.tags import READER_VERSION
-from indexer.walk import (
-    Listed,
-    Run,
-    Unlisted,
-    Unseen,
-    entries_of,
-    look,
-    names_in,
-    unseen,
-    walk,
-)
+from indexer.walk import Listed, Run, Unlisted, Unseen, entries_of, walk
 
 _REPORT_EVERY_FILES: Final = 512
 _AS_TEXT_BYTES: Final = 160

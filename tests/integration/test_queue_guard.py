@@ -45,7 +45,7 @@ from indexer.queue.workers.chunk_reader import ChunkReader
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.kept_batches import InsertOrder
 from indexer.queue.workers.rq_worker import worker_of
-from indexer.queue.workers.supervisor import handlers_of
+from indexer.queue.workers.worker_process import handlers_of
 from indexer.settings import Settings
 from indexer.store.connection import Connection, open_index, token_of, write_transaction
 from indexer.store.work import pending

@@ -18,6 +18,7 @@ from indexer.disk.filesystem import Disk
 from indexer.disk.mounts import read_mounts
 from indexer.disk.tree import Tree
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look, names_in, unseen
 from indexer.roots.acceptance import accept_disks
 from indexer.roots.opening import open_tree
 from indexer.roots.share_tree import Share, open_share
@@ -26,7 +27,7 @@ from indexer.shares.registry import shares
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
-from indexer.walk import look, names_in, unseen, walk
+from indexer.walk import walk
 from tests.programs import AT_MOST_S
 from tests.trees import Plant
 

@@ -34,7 +34,7 @@ GREEDY = 7777
 STAND_IN = """
 import os, signal, sys
 from indexer.artwork import thumbnail as decoder
-from indexer.readers import sidecar_reader
+from indexer.readers import reader
 
 decode = decoder.thumbnail
 
@@ -61,8 +61,8 @@ def read_sidecar(file, suffix, **options):
     return facts
 
 decoder.thumbnail = thumbnail
-sidecar_reader.read_sidecar = read_sidecar
-sidecar_reader.main()
+reader.read_sidecar = read_sidecar
+reader.main_of_sidecars(*sys.argv[1:3])
 """
 
 

@@ -32,7 +32,7 @@ from indexer.queue.orders.messages import BatchOrder, FactsText
 from indexer.queue.orders.queues import JobState, chunk_job, files_in
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.profiles import QUEUES
-from indexer.queue.workers.supervisor import handlers_of
+from indexer.queue.workers.worker_process import handlers_of
 from indexer.roots.registry import root_at
 from indexer.settings import Settings
 from indexer.stages.extract import extract

@@ -38,7 +38,7 @@ def install(stage: str) -> None:
         plain = PathFilter.file
 
         def path_filter(self: PathFilter, name: bytes) -> bool:
-            if sys._getframe(1).f_globals["__name__"] == "indexer.walk":
+            if sys._getframe(1).f_globals["__name__"] in {"indexer.walk", "indexer.look"}:
                 _raise_on(name)
             return plain(self, name)
 

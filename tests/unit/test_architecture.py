@@ -37,6 +37,7 @@ FLOORS = (
     ("indexer.shares",),
     ("indexer.process", "indexer.nonblocking_stream", "indexer.runs"),
     ("indexer.stages",),
+    ("indexer.look",),
     ("indexer.walk",),
     ("indexer.ignore_files",),
     (
@@ -223,7 +224,7 @@ BY_NAME = {
 }  # fmt: skip
 IN_MUSIC = (
     "indexer.disk.descent", "indexer.disk.identity", "indexer.disk.tree", "indexer.ignore_files",
-    "indexer.stages", "indexer.tags", "indexer.checks.verify", "indexer.walk",
+    "indexer.stages", "indexer.tags", "indexer.checks.verify", "indexer.look", "indexer.walk",
     "watcher.debounce.observation", "watcher.events.watches",
 )  # fmt: skip
 """The modules that access files of a root."""

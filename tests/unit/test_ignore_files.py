@@ -14,8 +14,9 @@ from indexer.disk.tree import Tree, mount_point_at
 from indexer.evidence import coarse_now_ns
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
 from indexer.ignore.path_filter import PathFilter
+from indexer.look import look
 from indexer.model import Stamp
-from indexer.walk import Unseen, look, walk
+from indexer.walk import Unseen, walk
 from tests.trees import Plant
 
 WANTED = PathFilter(frozenset({b".mp3"}))

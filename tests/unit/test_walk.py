@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from indexer.disk.tree import Tree
+from indexer.look import look
 from indexer.model import Entry, Stamp
-from indexer.walk import Listed, Unlisted, Unseen, look, walk
+from indexer.walk import Listed, Unlisted, Unseen, walk
 from tests.stage_harness import ByHand, refuse_folder
 from tests.trees import Plant, at, entries
 

@@ -26,6 +26,11 @@ class WorkerRole(Struct, frozen=True):
         """Whether it reads files, and so never opens the database."""
         return self.queues == ("extract",)
 
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether it is started only when others that read files cannot take all that waits."""
+        return self.reads and self.number > 1
+
     def before(self, queue: str) -> tuple[str, ...]:
         """The queues of which it takes a job sooner than of this one."""
         return self.queues[: self.queues.index(queue)] if queue in self.queues else self.queues

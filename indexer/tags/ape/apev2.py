@@ -8,10 +8,11 @@ use where they differ.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, Final
 
 from indexer.tags import columns, further, leading
-from indexer.tags.ape import monkeys_audio, wavpack
+from indexer.tags.ape import wavpack
 from indexer.tags.ape.items import tag_of
 from indexer.tags.id3 import id3_tag
 
@@ -59,6 +60,18 @@ OTHER_NAMES = {
 PICTURE_KEY = "cover art"
 """Prefix of the keys of pictures, in lower case: `Cover Art (Front)`."""
 
+_NEWER: Final = 3980
+"""First version of Monkey's Audio with a descriptor before the header."""
+_DESCRIPTOR_SIZES: Final = range(52, 4096)
+"""Sizes of a descriptor. The upper one is a guess."""
+_OLD_SIZE, _HEADER_SIZE = 32, 24
+_EXTRA_HIGH: Final = 4000
+_EIGHT_BITS, _TWENTY_FOUR_BITS = 1, 8
+"""Flags of the old header."""
+
+_old = Struct("<6xHHHI8xII").unpack_from
+_new = Struct("<4xIIIHHI").unpack_from
+
 
 def read(window: Window, suffix: bytes) -> Track:
     """Read a file of Monkey's Audio, Musepack, OptimFROG, TAK or WavPack.
@@ -69,7 +82,7 @@ def read(window: Window, suffix: bytes) -> Track:
     window.seek(0)
     match suffix:
         case b".ape":
-            return _track(window, "ape", monkeys_audio.Info(window))
+            return _track(window, "ape", MonkeysAudioInfo(window))
         case b".ofr" | b".ofs":
             from mutagen.optimfrog import OptimFROGInfo
 
@@ -112,7 +125,7 @@ def has_picture(tag: Tag) -> bool:
 def _track(
     window: Window,
     codec: str,
-    info: StreamInfo | monkeys_audio.Info | wavpack.Info,
+    info: StreamInfo | MonkeysAudioInfo | wavpack.Info,
     *,
     lossless: bool = True,
 ) -> Track:
@@ -125,3 +138,49 @@ def _track(
     return columns.track(
         codec, info, values_of(tag, window.keep), has_picture=has_picture(tag), lossless=lossless
     )
+
+
+class MonkeysAudioInfo:
+    """The stream info of Monkey's Audio, as mutagen names it. Raises ValueError for another format.
+
+    mutagen 1.48 takes 4 for the number of the level at which frames of 3.80 to 3.89 are long (it is
+    4000), the bit depth of old files from a WAV header that may be absent, and the place of the
+    newer header as given.
+
+    Source: Monkey's Audio SDK, `MACLib.h` (`APE_DESCRIPTOR`, `APE_HEADER`) and `APEHeader.cpp`
+    (`APE_HEADER_OLD`, versions up to 3.97).
+    """
+
+    bitrate: float = 0
+    """Not in the header."""
+
+    def __init__(self, window: Window) -> None:
+        begin = window.tell()
+        head = window.peek(begin, _OLD_SIZE)
+        if len(head) < _OLD_SIZE or head[:4] not in {b"MAC ", b"MACF"}:
+            raise ValueError("no Monkey's Audio file")
+        version = int.from_bytes(head[4:6], "little")
+        if version >= _NEWER:
+            size = int.from_bytes(head[8:12], "little")
+            if size not in _DESCRIPTOR_SIZES:
+                size = _DESCRIPTOR_SIZES.start
+            header = window.peek(begin + size, _HEADER_SIZE)
+            if len(header) < _HEADER_SIZE:
+                raise ValueError("the file ends in its header")
+            per_frame, final, frames, depth, channels, rate = _new(header)
+        else:
+            level, flags, channels, rate, frames, final = _old(head)
+            per_frame = _per_frame(version, level)
+            depth = 24 if flags & _TWENTY_FOUR_BITS else 8 if flags & _EIGHT_BITS else 16
+        self.sample_rate, self.channels, self.bits_per_sample = rate, channels, depth
+        samples = (frames - 1) * per_frame + final if frames else 0
+        self.length = samples / rate if rate else 0.0
+
+
+def _per_frame(version: int, level: int) -> int:
+    """Samples of each channel in a frame, by the version and the level of compression."""
+    if version >= 3950:
+        return 4 * 73_728
+    if version >= 3900 or (version >= 3800 and level == _EXTRA_HIGH):
+        return 73_728
+    return 9216

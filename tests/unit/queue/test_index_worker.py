@@ -20,7 +20,7 @@ from indexer.queue.orders.messages import FolderHint, Origin, PathText, RelayOrd
 from indexer.queue.workers import index_context
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.kept_batches import ChunkBatch, InsertOrder
-from indexer.queue.workers.supervisor import handlers_of
+from indexer.queue.workers.worker_process import handlers_of
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
 from indexer.stages.finish import MissingMarker
