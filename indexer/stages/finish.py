@@ -24,7 +24,7 @@ from indexer.stages.scan import Scan
 from indexer.stages.sidecar_scan import SidecarChange
 from indexer.stages.sidecars import try_again, write_changes
 from indexer.store import problems, tracks, upkeep
-from indexer.store.connection import Connection, write_transaction
+from indexer.store.connection import Connection, IndexConnection, write_transaction
 from indexer.store.problems import KnownProblem
 from indexer.store.work import pending
 from indexer.store.work.covered import Closed, complete_covered
@@ -221,8 +221,8 @@ def finish(
     that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
     scans = tuple(scans)
-    is_large = any(scan.hint.recursive for scan in scans)
-    if is_large:
+    wants_upkeep = not _is_tended(connection) or any(scan.hint.recursive for scan in scans)
+    if wants_upkeep:
         upkeep.add_late_indexes(connection)
     links = links_of_vanished(connection, vanished, everything=everything)
     if links:
@@ -242,9 +242,10 @@ def finish(
         marker.note_folders(scan.hint.root_id, scan.unlisted, scan.resolved_problems, now_ms)
         for scan in scans
     )
-    if is_large:
+    if wants_upkeep:
         upkeep.renew_words(connection)
         upkeep.end_seldom_merging(connection)
+        upkeep.note_done(connection)
     return Finished(missing, marker.take_moved(), problems)
 
 
@@ -274,3 +275,7 @@ def close_hints(
         rereads_too=rereads_too,
         scan_id=scan_id,
     )
+
+
+def _is_tended(connection: Connection) -> bool:
+    return isinstance(connection, IndexConnection) and connection.is_tended

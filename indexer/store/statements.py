@@ -23,6 +23,8 @@ class IndexConnection(apsw.Connection):
 
     path: Path
     log: OpenLog
+    is_tended: bool = False
+    """Whether all that ends a first scan was done: then only looks at folders ask again."""
 
     @property
     def has_lost_log(self) -> bool:

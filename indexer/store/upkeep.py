@@ -12,7 +12,7 @@ from typing import Final
 
 from indexer import errors
 from indexer.store import changes, former, tag_sets, tracks
-from indexer.store.connection import file_name
+from indexer.store.connection import IndexConnection, file_name
 from indexer.store.schema.views import LATE_INDEXES
 from indexer.store.search import index_rows
 from indexer.store.sqlite_errors import explained
@@ -207,10 +207,14 @@ def count_day(connection: Connection, root_id: int, now_ms: int) -> None:
 
 def add_late_indexes(connection: Connection) -> None:
     """Create the indexes that the first scan does without, once that has inserted its files."""
-    lacks = {name: select_value(connection, _LACKS_LATE_INDEX, (name,)) for name in LATE_INDEXES}
-    lacking = [name for name, is_lacking in lacks.items() if is_lacking]
+    lacking = _late_indexes_lacking(connection)
     if lacking and select_value(connection, _IS_SEEDED):
         _create_indexes(connection, lacking)
+
+
+def _late_indexes_lacking(connection: Connection) -> list[str]:
+    lacks = {name: select_value(connection, _LACKS_LATE_INDEX, (name,)) for name in LATE_INDEXES}
+    return [name for name, is_lacking in lacks.items() if is_lacking]
 
 
 def end_seldom_merging(connection: Connection) -> None:
@@ -218,6 +222,14 @@ def end_seldom_merging(connection: Connection) -> None:
     if index_rows.merges_seldom(connection) and select_value(connection, _IS_SEEDED):
         with write_transaction(connection):
             index_rows.merge_steadily(connection)
+
+
+def note_done(connection: Connection) -> None:
+    """Note whether all that ends a first scan was done: it is put off while files are read."""
+    if isinstance(connection, IndexConnection):
+        connection.is_tended = not (
+            index_rows.merges_seldom(connection) or _late_indexes_lacking(connection)
+        )
 
 
 def renew_words(connection: Connection) -> None:

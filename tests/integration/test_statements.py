@@ -17,7 +17,7 @@ from indexer.library import Library
 from indexer.model import Hint
 from indexer.runs.result import Result
 from indexer.store import tracks
-from indexer.store.connection import Connection
+from indexer.store.connection import Connection, IndexConnection
 from tests.stage_harness import ByHand
 from tests.trees import Plant, song
 
@@ -74,3 +74,38 @@ def test_a_change_reads_no_table_that_grows_with_the_library(
     assert outcome.tally.total() >= 5
     assert tracks.count(by_hand.connection) == 13
     assert scanned(by_hand.connection, statements) == []
+
+
+def test_a_look_at_a_file_ends_a_first_scan_that_was_put_off_and_then_asks_no_more(
+    plant: Plant, by_hand: ByHand
+) -> None:
+    plant({"album/0.mp3": song("first")})
+    connection = by_hand.connection
+    assert isinstance(connection, IndexConnection)
+    asked: list[str] = []
+    connection.set_profile(lambda statement, _ns: asked.append(statement))
+    root_id = min(by_hand.trees)
+
+    def look(hint: Hint) -> int:
+        """How often it is asked for an index that a first scan does without."""
+        asked.clear()
+        LocalEngine(connection, by_hand.trees, by_hand.settings, by_hand.wanted, Result()).run(
+            [hint]
+        )
+        return sum("NOT EXISTS (SELECT 1 FROM sqlite_schema" in statement for statement in asked)
+
+    connection.execute(
+        "INSERT INTO pending (generation, root_id, folder, recursive, reread, at, is_chunk)"
+        " VALUES (999, ?, x'', 0, 0, 1, 1)",
+        (root_id,),
+    )
+    assert look(Hint(root_id, recursive=True))
+    assert [connection.is_tended] == [False]  # another chunk is being read
+    connection.execute("DELETE FROM pending")
+    plant({"album/1.mp3": song("second")})
+    assert look(Hint(root_id, b"album", (b"1.mp3",)))
+    assert [connection.is_tended] == [True]
+    plant({"album/2.mp3": song("third")})
+    assert not look(Hint(root_id, b"album", (b"2.mp3",)))
+    assert tracks.count(connection) == 3
+    assert look(Hint(root_id, recursive=True))
