@@ -97,7 +97,7 @@ class ThumbnailCache:
             self._held += len(data)
             self._new += 1
             if self._held > self._large_bytes or self._new >= RECOUNTED:
-                self._trim(size)
+                self._trim(size, path)
         return path
 
     def refuse(self, digest: bytes, size: int, reason: str) -> None:
@@ -138,8 +138,8 @@ class ThumbnailCache:
                             deleted += _deleted(path)
         return deleted
 
-    def _trim(self, size: int) -> None:
-        """Delete what was not used longest until the bound is kept."""
+    def _trim(self, size: int, made: Path) -> None:
+        """Delete what was not used longest until the bound is kept, but for what was just made."""
         found: list[tuple[float, int, Path]] = []
         for path in self._files(size):
             with suppress(OSError):
@@ -149,9 +149,11 @@ class ThumbnailCache:
         self._held = sum(length for _, length, _ in found)
         if self._held <= self._large_bytes:
             return
-        for _, length, path in sorted(found)[:-1]:  # the last one was just made
+        for _, length, path in sorted(found):
             if self._held <= SLACK * self._large_bytes:
                 break
+            if path == made:  # not the last one where the clock was set back
+                continue
             self._held -= length
             _deleted(path)
 

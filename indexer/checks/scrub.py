@@ -188,7 +188,7 @@ class Scrubber:
             self._offline.update(self._held.offline)
         is_stopped = False
         try:
-            for known in scrubs.due(self._connection, self._before_ms):
+            for known in scrubs.due(self._connection, self._before_ms, _now_ms):
                 self._check_wanted()
                 is_wanted = any(
                     root == known.root_id and paths.is_below(known.path, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -94,7 +95,7 @@ def change_before(connection: Connection, moment: datetime) -> tuple[int, bool]:
 
     And whether all of these are kept; else it is the number after which all are.
     """
-    number = changes.before(connection, report.unix_ms(moment))
+    number = changes.before(connection, report.unix_ms(moment), time.time_ns() // 1_000_000)
     floor = changes.floor(connection)
     return max(number, floor), number >= floor
 

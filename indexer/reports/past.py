@@ -6,6 +6,7 @@ other tracks were as they are now.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -65,7 +66,10 @@ def number_of(connection: Connection, when: int | datetime) -> int:
 
     Raises HistoryPruned if what was there before later changes is not all kept.
     """
-    number = when if isinstance(when, int) else changes.before(connection, report.unix_ms(when))
+    if isinstance(when, int):
+        number = when
+    else:
+        number = changes.before(connection, report.unix_ms(when), time.time_ns() // 1_000_000)
     floor = changes.history_floor(connection)
     if number >= floor:
         return number

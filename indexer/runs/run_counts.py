@@ -8,6 +8,7 @@ others may come first: a daemon scans a change that it saw, or another command s
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -245,7 +246,9 @@ def _counted_as(
         copy.id for copy in copies if any(covers(hint, copy.root_id, copy.path) for hint in covered)
     }
     first: dict[int, Outcome] = {}
-    began = changes.before(connection, scans.started_at(connection, run))
+    began = changes.before(
+        connection, scans.started_at(connection, run), time.time_ns() // 1_000_000
+    )
     for change in changes.since(connection, began) if ids else ():
         kind, track_id = change[2], change[3]
         if track_id in ids and kind != ChangeKind.MISSING:

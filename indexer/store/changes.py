@@ -40,7 +40,15 @@ WHERE track_id IN (SELECT value FROM json_each(?1)) OR (kind = 'moved' AND old_r
 ORDER BY seq DESC
 """  # noqa: S608 - our own text
 _BACK_TO: Final = _COLUMNS + " WHERE seq > ? ORDER BY seq DESC"
-_FIRST_AT: Final = "SELECT seq FROM changes WHERE at >= ? ORDER BY seq LIMIT 1"
+_FIRST_SINCE: Final = """
+SELECT min(seq) FROM changes WHERE seq > ?1 AND seq > coalesce((
+    SELECT seq FROM changes WHERE seq > ?1 AND at <= ?3 AND seq < coalesce((
+            SELECT seq FROM changes WHERE seq > ?1 AND at BETWEEN ?2 AND ?3 ORDER BY seq LIMIT 1
+        ), 9223372036854775807)
+    ORDER BY seq DESC LIMIT 1
+), 0)
+"""
+"""Of those after ?1. What has a time after ?3 happened at that of the next one that has none."""
 _MOVED_FROM: Final = (
     _COLUMNS
     + " WHERE old_root = ? AND CAST(old_path AS BLOB) = ? AND kind = 'moved'"
@@ -57,10 +65,6 @@ SELECT track_id, max(seq) FROM changes WHERE seq > ?1 AND kind = 'missing'
 """
 _KEEP: Final = "UPDATE changes SET before = ? WHERE seq = ?"
 _RAISE_FLOOR: Final = "UPDATE identity SET changes_floor = ?"
-_FIRST_KEPT: Final = """
-SELECT coalesce((SELECT min(seq) FROM changes WHERE seq > ?1 AND at >= ?2),
-                (SELECT max(seq) + 1 FROM changes WHERE seq > ?1))
-"""
 _DROP_ALL_BUT_LAST: Final = """
 DELETE FROM changes WHERE seq <= ?1
     AND seq NOT IN (SELECT max(seq) FROM changes WHERE seq <= ?1 GROUP BY track_id)
@@ -72,6 +76,7 @@ WHERE seq <= ?1 AND kind <> 'added'
 """
 _COUNTED: Final = "SELECT kind, count(*) FROM changes WHERE seq > ? GROUP BY kind"
 _PAGE: Final = 1000
+_EVER_MS: Final = 2**63 - 1
 
 ChangeColumns = tuple[
     int, int, str, int, str, str | bytes, str | None, str | bytes | None, str | None
@@ -179,13 +184,21 @@ def back_to(connection: Connection, seq: int) -> Iterator[ChangeColumns]:
     return rows
 
 
-def before(connection: Connection, at_ms: int) -> int:
+def before(connection: Connection, at_ms: int, now_ms: int) -> int:
     """The number after which all changes from this time on stand (Unix milliseconds).
 
-    Clocks may jump back: what was recorded after the first of these changes is one of them.
+    Clocks may jump back: what was recorded after the first of these changes is one of them. A
+    change of a time to come, which a wrong clock has given, happened before the next of another.
     """
-    first = select_value(connection, _FIRST_AT, (at_ms,))
-    return newest(connection) if first is None else int(first) - 1
+    first = _first_since(connection, 0, at_ms, now_ms)
+    return newest(connection) if first is None else first - 1
+
+
+def _first_since(connection: Connection, seq: int, at_ms: int, now_ms: int) -> int | None:
+    """The number of the first change from a time on, of those after `seq`."""
+    latest_ms = now_ms if at_ms <= now_ms else _EVER_MS  # else it is now that the clock is wrong
+    first: int | None = select_value(connection, _FIRST_SINCE, (seq, at_ms, latest_ms))
+    return first
 
 
 def moved_from(connection: Connection, root: str, path: bytes) -> ChangeColumns | None:
@@ -238,17 +251,17 @@ def keep(connection: Connection, seq: int, before: str) -> None:
     connection.execute(_KEEP, (before, seq))
 
 
-def prune(connection: Connection, before_ms: int) -> int:
+def prune(connection: Connection, before_ms: int, now_ms: int) -> int:
     """Delete changes from before a time, inside the caller's transaction; the new floor.
 
     Of a track that was present then, the last line is kept, as an `added` with its path: a replay
     of all that is kept still gives exactly the present paths.
     """
     old = floor(connection)
-    first_kept = select_value(connection, _FIRST_KEPT, (old, before_ms))
-    if first_kept is None or first_kept - 1 <= old:
+    first_kept = _first_since(connection, old, before_ms, now_ms)
+    new = newest(connection) if first_kept is None else first_kept - 1
+    if new <= old:
         return old
-    new = int(first_kept) - 1
     for statement in (_DROP_ALL_BUT_LAST, _DROP_MISSING, _CALL_ADDED):
         connection.execute(statement, (new,))
     connection.execute(_RAISE_FLOOR, (new,))

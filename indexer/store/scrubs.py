@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -15,7 +15,8 @@ _DUE: Final = """
 SELECT tracks.id FROM tracks LEFT JOIN scrubs ON scrubs.track_id = tracks.id
 WHERE tracks.id > ?1 AND tracks.place = 0
     AND tracks.root_id IN (SELECT id FROM roots WHERE removed_at IS NULL)
-    AND (scrubs.checked_at IS NULL OR scrubs.checked_at < ?2 OR scrubs.flaw IS NOT NULL
+    AND (scrubs.checked_at IS NULL OR scrubs.checked_at NOT BETWEEN ?2 AND ?4
+        OR scrubs.flaw IS NOT NULL
         OR scrubs.size <> tracks.size OR scrubs.mtime_ns <> tracks.mtime_ns)
 ORDER BY tracks.id LIMIT ?3
 """
@@ -44,15 +45,20 @@ class Scrub(Struct, frozen=True):
     flaw: str | None = None
 
 
-def due(connection: Connection, before_ms: int) -> Iterator[IndexedFile]:
+def due(
+    connection: Connection, before_ms: int, clock_ms: Callable[[], int]
+) -> Iterator[IndexedFile]:
     """The tracks whose files were not read whole since, by their ids.
 
-    So are those that have another stamp by now, and those with a flaw, which may be mended.
+    So are those that have another stamp by now, those with a flaw, which may be mended, and those
+    that were read at a time to come, since the clock was wrong then.
 
     They are asked for page by page: a long snapshot would make the WAL grow.
     """
     last = 0
-    while page := [row[0] for row in select(connection, _DUE, (last, before_ms, _PAGE))]:
+    while page := [
+        row[0] for row in select(connection, _DUE, (last, before_ms, _PAGE, clock_ms()))
+    ]:
         last = page[-1]
         for track_id in page:
             known = tracks.by_id(connection, track_id)

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,9 @@ from indexer.store.statements import Connection, empty_log, select, select_value
 _COPY: Final = "VACUUM INTO ?"
 _NO_SYNC: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 """Errors of a folder that must not be listed, or of a file system that cannot sync folders."""
+_SECOND: Final = "%Y-%m-%dT%H%M%S"
+_ZONES_APART: Final = timedelta(hours=26)
+"""A time that is no more ahead may be that of another zone, or of before the end of summer time."""
 _IN_SERIES: Final = re.compile(r"library-(\d{4}-\d\d-\d\dT\d{6})(?:-(\d{1,9}))?\.db")
 _MERGE_SEARCH: Final = "INSERT INTO track_search (track_search) VALUES ('optimize')"
 _COUNT_DAY: Final = """
@@ -113,7 +116,8 @@ def copy_in_series(
 
     Those of one second are numbered (`...T062116-2.db`). Returns the copy, its size in bytes, and
     how many were removed. Other files in the folder, which is created where it is missing, are left
-    alone.
+    alone. The new copy is the last one, whatever the clock said before. Copies of a time to come,
+    which were made while it was wrong, are the first to be removed: they would never grow old.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,16 +126,21 @@ def copy_in_series(
             f"{folder}: cannot be created ({error.strerror}); name a folder that can be written"
         ) from error
     copy, size = _copy_at(connection, folder, now)
-    series = [(order, one) for one in folder.iterdir() if (order := _order_in_series(one))]
-    older = sorted(series)[:-keep]
-    for _, one in older:
+    to_come = f"{now + _ZONES_APART:{_SECOND}}"
+    series = sorted(
+        (order[0] < to_come, order, one)
+        for one in folder.iterdir()
+        if one != copy and (order := _order_in_series(one))
+    )
+    older = series[: max(0, len(series) + 1 - keep)]
+    for *_, one in older:
         one.unlink(missing_ok=True)
     return copy, size, len(older)
 
 
 def _copy_at(connection: Connection, folder: Path, now: datetime) -> tuple[Path, int]:
     """Write a copy named after this second, behind all others of it; its size in bytes."""
-    second = f"{now:%Y-%m-%dT%H%M%S}"
+    second = f"{now:{_SECOND}}"
     orders = filter(None, map(_order_in_series, folder.iterdir()))
     taken = [number for at, number in orders if at == second]
     number = max(taken, default=0) + 1
@@ -180,7 +189,7 @@ def count_days(
         for root_id in fresh:
             count_day(connection, root_id, now_ms)
         if keep_changes_days and clock_is_steady:
-            changes.prune(connection, now_ms - keep_changes_days * _DAY_MS)
+            changes.prune(connection, now_ms - keep_changes_days * _DAY_MS, now_ms)
         return sum(purge_missing(connection, root_id, keep_days) for root_id in fresh)
 
 

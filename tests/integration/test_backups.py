@@ -43,6 +43,34 @@ def test_copies_of_one_second_are_numbered_and_the_last_of_them_is_kept(
     assert series(folder) == [f"{stem}-10.db", f"{stem}-11.db"]
 
 
+def test_the_new_copy_stays_and_copies_of_a_clock_that_was_ahead_go_first(
+    connection: Connection, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    ahead = [f"library-2036-01-0{day}T030000.db" for day in (1, 2)]
+    for name in (*OLD, *ahead):
+        (folder / name).touch()
+    now = datetime(2026, 1, 3, 6, tzinfo=UTC)
+    copy, _, removed = copy_in_series(connection, folder, 5, now)
+    assert removed == 1
+    assert series(folder) == [*OLD, copy.name, ahead[1]]
+    behind, _, removed = copy_in_series(connection, folder, 1, datetime(1970, 1, 1, tzinfo=UTC))
+    assert removed == 5
+    assert series(folder) == [behind.name]
+
+
+def test_the_hour_that_comes_twice_in_autumn_keeps_the_order(
+    connection: Connection, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    for name in (*OLD, "library-2026-10-25T025900.db"):
+        (folder / name).touch()
+    copy, _, _ = copy_in_series(connection, folder, 2, datetime(2026, 10, 25, 2, 1, tzinfo=UTC))
+    assert series(folder) == [copy.name, "library-2026-10-25T025900.db"]
+
+
 def test_the_folder_is_created_for_its_owner_alone(db: Path, tmp_path: Path) -> None:
     run("backup", "--keep", "7", tmp_path / "a/copies", db=db)
     assert (tmp_path / "a/copies").stat().st_mode & 0o777 == 0o700

@@ -93,6 +93,16 @@ def test_those_that_were_used_last_are_kept_within_the_bound(cache: ThumbnailCac
     assert [cache.has(one, LARGE_SIZE) for one in (ONE, TWO, THREE)] == [True, False, True]
 
 
+def test_the_one_just_made_is_kept_though_others_are_of_a_clock_that_was_ahead(
+    cache: ThumbnailCache,
+) -> None:
+    for ahead_s, digest in ((10**8, ONE), (10**9, TWO)):
+        path = cache.put(digest, LARGE_SIZE, bytes(100))
+        os.utime(path, (time.time() + ahead_s,) * 2)
+    assert cache.put(THREE, LARGE_SIZE, bytes(100)).exists()
+    assert [cache.has(one, LARGE_SIZE) for one in (ONE, TWO)] == [False, True]
+
+
 def test_what_another_process_wrote_counts_as_well(cache: ThumbnailCache) -> None:
     other = ThumbnailCache(cache.folder, large_bytes=10**9)
     cache.put(ONE, LARGE_SIZE, bytes(100))

@@ -178,6 +178,18 @@ def test_what_was_read_lately_is_left_out(
     assert scrub(settings, days=0).checked == 2
 
 
+def test_what_a_clock_years_ahead_says_was_read_is_read_again_once(
+    library: Library, plant: Plant, settings: Settings
+) -> None:
+    plant({"a.mp3": song(), "b.mp3": song()})
+    library.scan()
+    assert scrub(settings, days=90).checked == 2
+    with closing(open_index(settings.db, write=True)) as connection:
+        connection.execute("UPDATE scrubs SET checked_at = checked_at + ?", (3650 * DAY_MS,))
+    assert scrub(settings, days=90).checked == 2
+    assert scrub(settings, days=90).checked == 0
+
+
 def test_only_what_is_below_a_place_is_read(
     library: Library, plant: Plant, settings: Settings, music: Path
 ) -> None:

@@ -12,6 +12,8 @@ from indexer.reports import queries
 from indexer.store import changes
 from indexer.store.connection import Connection
 
+NOW_MS = 100
+
 
 def tell(connection: Connection, path: bytes = b"1.mp3", old: bytes | None = None) -> None:
     kind = ChangeKind.ADDED if old is None else ChangeKind.MOVED
@@ -56,7 +58,7 @@ def test_a_request_for_pruned_history_names_a_snapshot_to_start_from(
 ) -> None:
     for number in range(5):
         tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=number)
-    assert changes.prune(connection, 3) == 3
+    assert changes.prune(connection, 3, NOW_MS) == 3
     with pytest.raises(errors.HistoryPruned, match="snapshot"):
         list(queries.change_rows(connection, 2))
     assert [change.seq for change in queries.change_rows(connection, 3)] == [4, 5]
@@ -100,7 +102,7 @@ def test_what_is_pruned_keeps_one_added_for_each_track_that_was_present(
     tell_of(connection, 2, ChangeKind.MISSING, b"c.mp3", at=4)
     tell_of(connection, 1, ChangeKind.MODIFIED, b"b.mp3", at=5)
     tell_of(connection, 3, ChangeKind.ADDED, b"d.mp3", at=20)
-    assert changes.prune(connection, 10) == 5
+    assert changes.prune(connection, 10, NOW_MS) == 5
     rows = list(changes.since(connection, 0))
     assert [(row[0], row[2], row[3], row[5], row[7]) for row in rows] == [
         (5, "added", 1, "b.mp3", None),
@@ -110,7 +112,7 @@ def test_what_is_pruned_keeps_one_added_for_each_track_that_was_present(
 
 def test_nothing_old_is_nothing_pruned(connection: Connection) -> None:
     tell_of(connection, 1, ChangeKind.ADDED, b"a.mp3", at=20)
-    assert changes.prune(connection, 10) == 0
+    assert changes.prune(connection, 10, NOW_MS) == 0
     assert len(list(changes.since(connection, 0))) == 1
 
 
@@ -118,8 +120,15 @@ def test_a_clock_that_was_wrong_for_a_while_prunes_no_gap(connection: Connection
     tell_of(connection, 1, ChangeKind.ADDED, b"a.mp3", at=1)
     tell_of(connection, 2, ChangeKind.ADDED, b"b.mp3", at=99)
     tell_of(connection, 3, ChangeKind.ADDED, b"c.mp3", at=2)
-    assert changes.prune(connection, 10) == 1
+    assert changes.prune(connection, 10, NOW_MS) == 1
     assert [row[0] for row in changes.since(connection, 1)] == [2, 3]
+
+
+def test_a_clock_that_was_years_ahead_keeps_no_change_for_years(connection: Connection) -> None:
+    for number, at in enumerate((1, 900, 2, 20), 1):
+        tell_of(connection, number, ChangeKind.ADDED, b"%d.mp3" % number, at=at)
+    assert changes.prune(connection, 10, NOW_MS) == 3
+    assert changes.prune(connection, 25, NOW_MS) == 4
 
 
 KINDS = st.sampled_from(["added", "modified", "moved", "missing", "returned"])
@@ -139,7 +148,7 @@ def test_replay_gives_the_present_paths_however_often_it_was_pruned(
         tell_of(connection, track_id, ChangeKind(kind), b"%d.mp3" % path, at=at)
     expected = replayed(connection)
     for cut in cuts:
-        changes.prune(connection, cut)
+        changes.prune(connection, cut, NOW_MS)
     assert replayed(connection) == expected
     kept = [row[0] for row in changes.since(connection, 0)]
     floor = changes.floor(connection)
@@ -182,6 +191,28 @@ def test_all_changes_after_a_moment_are_told_though_a_clock_went_back(
 ) -> None:
     for number, at in enumerate((10, 20, 5, 30)):
         tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=at)
-    assert changes.before(connection, 20) == 1
-    assert changes.before(connection, 0) == 0
-    assert changes.before(connection, 31) == 4
+    assert changes.before(connection, 20, NOW_MS) == 1
+    assert changes.before(connection, 0, NOW_MS) == 0
+    assert changes.before(connection, 31, NOW_MS) == 4
+
+
+def test_a_clock_that_was_years_ahead_spoils_no_later_moment(connection: Connection) -> None:
+    for number, at in enumerate((10, 20, 900, 901, 30, 40)):
+        tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=at)
+    assert [changes.before(connection, at, NOW_MS) for at in (20, 30, 31, 41)] == [1, 2, 5, 6]
+
+
+def test_what_was_told_last_by_a_clock_ahead_is_of_any_time_until_now(
+    connection: Connection,
+) -> None:
+    for number, at in enumerate((10, 900)):
+        tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=at)
+    assert [changes.before(connection, at, NOW_MS) for at in (10, 50, 100)] == [0, 1, 1]
+
+
+def test_a_moment_after_now_is_asked_for_by_a_clock_that_is_wrong_now(
+    connection: Connection,
+) -> None:
+    for number, at in enumerate((10, 20, 30)):
+        tell_of(connection, number, ChangeKind.ADDED, b"a.mp3", at=at)
+    assert [changes.before(connection, at, now_ms=1) for at in (0, 20, 31)] == [0, 1, 3]
