@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -11,7 +11,14 @@ from indexer import errors
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
 from indexer.disk.identity import DiskIdentity, OpenedFolder, join, open_folders, wrong_disk
-from indexer.disk.mounts import AUTOMOUNT, Mount, is_share, mounts_below, read_mounts
+from indexer.disk.mounts import (
+    AUTOMOUNT,
+    Mount,
+    has_expired,
+    is_share,
+    mounts_below,
+    read_mounts,
+)  # fmt: skip
 from indexer.roots.automounts import (
     Touches,
     automounts_of,
@@ -41,7 +48,8 @@ def accept_mounts(
     That is: a disk at a mount point of which no file was ever indexed, since usually the folder was
     accepted before its disk was mounted; a mount point below the root that is seen for the first
     time, but only while the root's own disk is there; and a subvolume of which only the UUID is
-    known.
+    known. For the same reason a disk is forgotten that was mounted over files of the root, and
+    none of whose own is in the index, once it is mounted no more: they show again.
     """
     mounts = read_mounts()
     known = roots.mounts(connection, root.id)
@@ -122,7 +130,8 @@ def _accept_other_mounts(
         and filesystem.has_subvolumes(row.disk.fs_type)
         and folder not in resting
     ]
-    if not (vague or _fresh(root, accepted, mounts, resting)):
+    covers = _former_covers(connection, root, accepted, mounts)
+    if not (vague or covers or _fresh(root, accepted, mounts, resting)):
         return
     opened, mounts = _open(root, (b"",), mounts)
     try:
@@ -134,6 +143,9 @@ def _accept_other_mounts(
             with write_transaction(connection):
                 for place in opened:
                     _accept_mount(connection, root, accepted.get(place.folder), place)
+                for folder in covers:
+                    if tracks_below.are_all_missing(connection, root.id, folder):
+                        roots.forget_mount(connection, root.id, folder)
     finally:
         close_places(opened)
 
@@ -146,6 +158,26 @@ def _fresh(
 ) -> list[bytes]:
     fresh = fresh_mounts(accepted, mounts_below(root.path, mounts))
     return [folder for folder in fresh if folder not in resting]
+
+
+def _former_covers(
+    connection: Connection,
+    root: RootRow,
+    accepted: Mapping[bytes, MountRow],
+    mounts: Sequence[Mount],
+) -> list[bytes]:
+    """Where a disk may have covered files of the root, and is mounted no more.
+
+    A disk that access mounts (an automount, one of a server below another one's) is not away.
+    """
+    if not filesystem.reports_changes(accepted[b""].disk.fs_type):
+        return []
+    return [
+        folder
+        for folder in accepted.keys() - mounts_below(root.path, mounts).keys() - {b""}
+        if not has_expired(join(root.path, folder), mounts)
+        and tracks_below.are_all_missing(connection, root.id, folder)
+    ]
 
 
 def _accept_mount(

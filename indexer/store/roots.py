@@ -38,6 +38,7 @@ _KEEP_MOUNT: Final = """
 INSERT OR REPLACE INTO mounts (root_id, folder, disk_id, inode) VALUES (?, ?, ?, ?)
 """
 _DELETE_MOUNTS: Final = "DELETE FROM mounts WHERE root_id = ?"
+_FORGET_MOUNT: Final = "DELETE FROM mounts WHERE root_id = ? AND folder = ? AND folder <> x''"
 _HAS_NOTHING: Final = """
 SELECT 1 FROM roots WHERE id = ?1 AND last_day > 0
     AND NOT EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1)
@@ -156,6 +157,11 @@ def disk_id_of(connection: Connection, disk: Disk) -> int:
 def delete_mounts(connection: Connection, root_id: int) -> None:
     """Delete the accepted disks of a root, before others are accepted."""
     connection.execute(_DELETE_MOUNTS, (root_id,))
+
+
+def forget_mount(connection: Connection, root_id: int, folder: bytes) -> None:
+    """Expect no disk any more at a folder below a root."""
+    connection.execute(_FORGET_MOUNT, (root_id, folder))
 
 
 def name_of(connection: Connection, root_id: int) -> str:

@@ -45,6 +45,10 @@ _HOLDS: Final = f"""
 SELECT 1 WHERE EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW})
     OR EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {BYTES_BELOW})
 """  # noqa: S608 - our own names
+_IN_PLACE: Final = f"""
+SELECT 1 WHERE EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0)
+    OR EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0)
+"""  # noqa: S608 - our own names
 
 
 def below(
@@ -128,3 +132,12 @@ def _child_folder(path: bytes, folder: bytes) -> bytes | None:
 def was_never_at(connection: Connection, root_id: int, folder: bytes) -> bool:
     """Whether no file below a folder of a root has a row (present, missing or refused)."""
     return select_value(connection, _HOLDS, (root_id, *paths.below_range(folder))) is None
+
+
+def are_all_missing(connection: Connection, root_id: int, folder: bytes) -> bool:
+    """Whether files below a folder of a root have rows, and each of these is missing."""
+    place = (root_id, *paths.below_range(folder))
+    return (
+        select_value(connection, _IN_PLACE, place) is None
+        and select_value(connection, _HOLDS, place) is not None
+    )

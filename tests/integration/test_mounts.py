@@ -86,6 +86,39 @@ def test_a_disk_that_is_mounted_below_a_root_for_the_first_time_is_taken(
     assert run("verify", "--json", db=db).object["ok"]
 
 
+@pytest.mark.parametrize("same_disk", [False, True])
+def test_files_that_a_disk_covered_for_a_while_are_back_with_their_ids(
+    same_disk: bool, mount: Mount, music: Path, db: Path, tmp_path: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "below/b.mp3": tagged(title="B")})
+    run("rebuild", music, db=db)
+    ids = rows(db, "SELECT path, id FROM library")
+    (tmp_path / "empty").mkdir()
+    what = ("--bind", tmp_path / "empty") if same_disk else ("-t", "tmpfs", "tmpfs")
+    below = mount(music / "below", *what)
+    assert run("scan", "--json", db=db).object["missing"] == 1
+    unmount(below)
+    report = run("scan", "--json", db=db).object
+    assert (report["returned"], report["files_read"], report["offline"]) == (1, 0, [])
+    assert rows(db, "SELECT path, id FROM library") == ids
+    assert "reason" not in state(db)
+    assert run("verify", "--json", db=db).object["ok"]
+
+
+def test_a_disk_below_a_root_whose_music_is_in_the_index_covers_nothing(
+    mount: Mount, music: Path, db: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "below/b.mp3": tagged(title="B")})
+    run("rebuild", music, db=db)
+    below = mount(music / "below", "-t", "tmpfs", "tmpfs")
+    plant(below, {"c.mp3": tagged(title="C")})
+    run("scan", db=db)
+    unmount(below)
+    before = everything(db)
+    assert "its disk is not there" in run("scan", db=db, check=3).err
+    assert everything(db) == before
+
+
 def test_a_disk_below_an_offline_root_is_not_taken(mount: Mount, music: Path, db: Path) -> None:
     mount(music, "-t", "tmpfs", "tmpfs")
     plant(music, SONGS)
