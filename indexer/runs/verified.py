@@ -31,15 +31,16 @@ class Verified(Struct, frozen=True):
 
 
 def note(database: Path, verified: Verified) -> bool:
-    """Write it, with the rights of the database; False: this user may not.
+    """Write it, with the rights of the database; False: this user may not, or the disk is full.
 
-    In place, since a member of the database's group may not replace another user's file.
+    In place, since a member of the database's group may not replace another user's file. What
+    was compared is told in any case.
     """
     path = _path(database)
     try:
         fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
     except OSError:
-        return False  # a reader's right to compare does not hang on its right to write
+        return False
     try:
         mode = os.stat(database).st_mode & _SHARED
         if os.fstat(fd).st_uid == os.geteuid() and stat.S_IMODE(os.fstat(fd).st_mode) != mode:
@@ -47,6 +48,8 @@ def note(database: Path, verified: Verified) -> bool:
         text = msgspec.json.encode(verified)
         os.pwrite(fd, text, 0)
         os.ftruncate(fd, len(text))
+    except OSError:
+        return False
     finally:
         os.close(fd)
     return True
