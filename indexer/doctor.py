@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors, paths
-from indexer.disk.access import Access, access_to
+from indexer.disk.access import Access, access_to, name_of
 from indexer.disk.filesystem import holds_wal, reports_changes
 from indexer.disk.mounts import mount_of, read_mounts
 from indexer.ignore_files import path_filter_of
@@ -203,11 +203,17 @@ class Doctor:
                 "index", f"{db} lies on {mount.fs_type}, where SQLite's log is not safe",
                 "set `db` to a file on a local disk",
             )  # fmt: skip
+        if not db.exists() and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            yield _fault(
+                "index", f"{db}: cannot be created: this user may not write to {place}",
+                "set `db` to a file where it may, or name one with --db FILE",
+            )  # fmt: skip
+            return
         if not db.exists():
             remedy = "indexer rebuild FOLDER, or watcher run FOLDER"
             yield _warning("index", f"{db}: there is none yet", remedy)
         elif not os.access(db, os.R_OK):
-            owner = pwd.getpwuid(db.stat().st_uid).pw_name
+            owner = name_of(db.stat().st_uid)
             yield _fault("index", f"{db}: belongs to {owner}", "ask for the group of the index")
             return
         else:
@@ -244,7 +250,7 @@ class Doctor:
             yield _fault("root", f"{name}: there is no such folder", "is its disk mounted? findmnt")
             return
         self._watched_folders += access.folders
-        yield from _of_access(name, access, self._user or pwd.getpwuid(os.geteuid()).pw_name)
+        yield from _of_access(name, access, self._user or name_of(os.geteuid()))
         mount = mount_of(path, read_mounts())
         if mount is not None and not reports_changes(mount.fs_type):
             yield _warning(
@@ -362,7 +368,7 @@ def _owner_of(db: Path) -> str | None:
     """The owner of the index, for root; None for any other user, and where it is root's."""
     if os.geteuid() != 0 or not db.exists() or db.stat().st_uid == 0:
         return None
-    return pwd.getpwuid(db.stat().st_uid).pw_name
+    return name_of(db.stat().st_uid)
 
 
 def _space(folder: Path) -> Iterator[Finding]:

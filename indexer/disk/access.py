@@ -85,6 +85,14 @@ class _Choice(Struct, frozen=True):
             return False
 
 
+def name_of(uid: int) -> str:
+    """A user's name; its number where it has none, as in a container."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def access_to(
     folder: bytes,
     user: str | None,
@@ -95,9 +103,9 @@ def access_to(
 ) -> Access:
     """Try to read a folder (an absolute path), as this process or as another user.
 
-    Another user needs root. Symbolic links to folders are not followed, those to files only with
-    `follow_links`. Raises KeyError for a user that does not exist, OSError where the folder itself
-    is gone.
+    Another user needs root; one without a name is its number. Symbolic links to folders are not
+    followed, those to files only with `follow_links`. Raises KeyError for a user that does not
+    exist, OSError where the folder itself is gone.
     """
     os.lstat(folder)  # as this process: whether it is there at all
     choice = _Choice(os.path.realpath(folder).rstrip(b"/"), wants_file, wants_folder, follow_links)
@@ -106,7 +114,7 @@ def access_to(
         return _look(folder, choice)
 
     found = look() if user is None else _as_user(user, look)
-    named = user or pwd.getpwuid(os.geteuid()).pw_name
+    named = user or name_of(os.geteuid())
     blocked = tuple(
         Blocked(path, reason, _remedy(path, named, rights)) for path, reason, rights in found.shut
     )
@@ -160,16 +168,16 @@ def _way_to(folder: bytes) -> list[bytes]:
 
 def _as_user(user: str, look: Callable[[], _Found]) -> _Found:
     """Call it in a child process that has only the rights of a user."""
-    account = pwd.getpwnam(user)
+    uid, gid, groups = _ids_of(user)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.close(reading)
-            os.initgroups(user, account.pw_gid)
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
+            os.setgroups(groups)
+            os.setgid(gid)
+            os.setuid(uid)
             with open(writing, "wb") as pipe:
                 pipe.write(msgspec.msgpack.encode(look()))
             status = 0
@@ -184,6 +192,20 @@ def _as_user(user: str, look: Callable[[], _Found]) -> _Found:
             f"the rights of {user} cannot be tried: only root may act as another user"
         )
     return msgspec.msgpack.decode(answer, type=_Found)
+
+
+def _ids_of(user: str) -> tuple[int, int, list[int]]:
+    """The ids of a user, of its group, and of all its groups. Raises KeyError without such a user.
+
+    The group of one without a name is a guess.
+    """
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        if not user.isdecimal():
+            raise
+        return int(user), int(user), []
+    return account.pw_uid, account.pw_gid, os.getgrouplist(user, account.pw_gid)
 
 
 def _remedy(path: bytes, user: str, rights: str) -> str:

@@ -13,6 +13,7 @@ from indexer.roots import acceptance, open_roots
 from indexer.settings import Settings
 from indexer.shares.hanging import ask_share, real_path
 from indexer.store import roots
+from indexer.store.beside import check_is_file
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
 
@@ -58,6 +59,7 @@ def check_first_roots(settings: Settings, folders: Sequence[bytes], command: str
 
     So wrong use leaves no empty index behind. `command`: such as `watcher run`.
     """
+    check_is_file(settings.db)
     if settings.db.exists():
         return
     if not folders:

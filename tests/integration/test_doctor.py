@@ -142,6 +142,33 @@ def test_what_cannot_be_read_is_named_and_its_remedy_mends_it(
     assert detail.endswith("nobody can read 3 files in 3 folders")
 
 
+@needs_root
+def test_a_user_without_a_name_is_its_number(open_music: Path, db: Path) -> None:
+    run("rebuild", open_music, db=db)
+    os.chown(db, 54321, 54321)
+    assert of("root", findings(db=db)) == [
+        ("ok", f"{open_music.name}: 54321 can read 1 file in 2 folders", None)
+    ]
+    (open_music / "Debut").chmod(0o700)
+    ((state, _, remedy),) = of("root", findings(db=db, code=1))
+    assert state == "fault"
+    assert remedy is not None
+    run_remedy(remedy)
+    assert of("root", findings(db=db))[0][0] == "ok"
+
+
+def test_an_index_that_cannot_be_created_is_a_fault(
+    open_music: Path, nobody: tuple[int, int], powerless: list[str]
+) -> None:
+    os.chown(open_music, *nobody)
+    db = open_music / "new" / "library.db"
+    ran = run("doctor", "--json", db=db, check=1, prefix=powerless)
+    (found,) = [one for one in ran.objects if one["check"] == "index"]
+    assert found["state"] == "fault"
+    assert f"this user may not write to {open_music}" in found["detail"]
+    assert "--db FILE" in found["remedy"]
+
+
 def test_a_link_that_is_not_followed_is_no_file(music: Path, no_db: Path, tmp_path: Path) -> None:
     plant(music, {"a.mp3": tagged(title="A")})
     (music / "nowhere.mp3").symlink_to("/nowhere")

@@ -6,12 +6,14 @@ import grp
 import os
 import sqlite3
 import stat
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import Tree, plant, tagged
+from tests.daemons import PROGRAM
 from tests.programs import (
     can_be_root,
     eventually,
@@ -170,3 +172,17 @@ def test_a_place_that_cannot_be_written_is_told(
         ran = run("rebuild", music, db=db, prefix=powerless, check=3)
         assert "Traceback" not in ran.err
         assert str(db.parent) in ran.err
+
+
+def test_a_daemon_that_may_not_look_at_its_index_says_what_to_do(
+    music: Path, no_db: Path, nobody: tuple[int, int], powerless: list[str]
+) -> None:
+    shut = no_db.parent / "shut"
+    shut.mkdir(mode=0o700, parents=True)
+    os.chown(shut, *nobody)
+    ran = subprocess.run(
+        [*powerless, *PROGRAM, "--db", shut / "library.db", "run", music],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert ran.returncode == 3
+    assert "cannot be an index here (Permission denied); name a file with --db FILE" in ran.stderr
