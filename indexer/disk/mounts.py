@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -51,6 +52,8 @@ class Mount(Struct, frozen=True, kw_only=True):
     point: bytes
     fs_type: str
     source: str
+    is_read_only: bool = False
+    """The file system as a whole: what is mounted read-only here alone may be written elsewhere."""
     is_indirect: bool = False
     """Of an automount: whether disks are mounted on names in it, and not on itself."""
 
@@ -87,6 +90,7 @@ def parse_mounts(text: bytes) -> list[Mount]:
                 point=_unescaped(fields[4]),
                 fs_type=_unescaped(fields[rest + 1]).decode("utf-8", "backslashreplace"),
                 source=_unescaped(fields[rest + 2]).decode("utf-8", "backslashreplace"),
+                is_read_only=fields[-1].split(b",")[0] == b"ro",
                 is_indirect=b"indirect" in fields[-1].split(b","),
             )
         )
@@ -97,6 +101,17 @@ def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
     """The mount that a look-up of this absolute path ends in; None if it is not listed."""
     way = _way(path, mounts)
     return way[-1] if way else None
+
+
+def cannot_change(path: bytes) -> bool:
+    """Whether a file lies on a file system that no program of this or another machine writes to."""
+    try:
+        if not os.statvfs(path).f_flag & os.ST_RDONLY:
+            return False
+    except OSError:
+        return False
+    mount = mount_of(os.path.realpath(path), read_mounts())
+    return mount is not None and mount.is_read_only and not can_hang(mount.fs_type)
 
 
 def _way(path: bytes, mounts: Sequence[Mount]) -> list[Mount]:

@@ -130,8 +130,15 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> IndexConnecti
     flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # single-threaded; a mutex per bound value costs 2 us
     log = OpenLog(path)
-    connection = IndexConnection(file_name(path), flags=flags, statementcachesize=200)
-    connection.path, connection.log = path, log
+    name = file_name(path)
+    is_fixed = not write and _is_fixed(path)
+    if is_fixed:  # else SQLite would have to create a log, also to read
+        from urllib.parse import quote  # late: rarely needed
+
+        name = f"file:{quote(name)}?immutable=1"
+        flags |= apsw.SQLITE_OPEN_URI
+    connection = IndexConnection(name, flags=flags, statementcachesize=200)
+    connection.path, connection.log, connection.is_fixed = path, log, is_fixed
     # Plans do not depend on bound values; checking them costs 15 us a query, ten times its run.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))
@@ -140,6 +147,23 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> IndexConnecti
     connection.pragma("temp_store", "MEMORY")
     tune(connection, seeding=False)
     return connection
+
+
+def _is_fixed(path: Path) -> bool:
+    """Whether it is all of an index, without a log, and cannot change: its disk is read-only."""
+    real = os.path.realpath(path)
+    if not os.statvfs(real).f_flag & os.ST_RDONLY:  # nearly always
+        return False
+    from indexer.disk.mounts import cannot_change  # late: rarely needed
+
+    return cannot_change(os.fsencode(real)) and not _size(f"{real}-wal")
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def file_name(path: Path) -> str:

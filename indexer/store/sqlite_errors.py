@@ -76,11 +76,20 @@ def _full(path: Path, _error: Exception) -> errors.DatabaseError:
     )
 
 
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
 def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
     if getattr(error, "extendedresult", 0) == apsw.SQLITE_READONLY_DBMOVED:
         return errors.DatabaseMissing(
             f"{path}: was moved, deleted or replaced while this process had it open; "
             "run the same command again"
+        )
+    if isinstance(error, _NOT_OPENED) and path.exists() and _is_read_only(path):
+        return errors.DatabaseError(
+            f"{path}: SQLite has to write beside it for this, and its disk is read-only; copy it"
+            f" with what is beside it (cp -p {path.name}* FOLDER), and name the copy with --db"
         )
     if isinstance(error, _NOT_OPENED) and path.exists() and not os.access(path.parent, os.W_OK):
         return errors.DatabaseError(

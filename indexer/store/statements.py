@@ -6,6 +6,7 @@ What every module of this package needs; it knows no table, and how a connection
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -25,17 +26,26 @@ class IndexConnection(apsw.Connection):
     log: OpenLog
     is_tended: bool = False
     """Whether all that ends a first scan was done: then only looks at folders ask again."""
+    is_fixed: bool = False
+    """It was opened as a file that cannot change: without locks, and without a log."""
 
     @property
     def has_lost_log(self) -> bool:
-        """Whether SQLite's files beside the index are others than those that are open."""
+        """Whether SQLite's files beside the index are others than those that are open.
+
+        Or whether a file that could not change now can: no log of it is open.
+        """
+        if self.is_fixed:
+            from indexer.disk import mounts  # late: rarely needed
+
+            return not mounts.cannot_change(os.fsencode(self.path))
         if not any(self.log.inodes):
             self.note_log()
         return self.log.is_lost
 
     def note_log(self) -> None:
         """Note the log, once it is open: a copy has none until it is first written to."""
-        if self.pragma("journal_mode") == "wal":
+        if not self.is_fixed and self.pragma("journal_mode") == "wal":
             self.log.note_opened()
 
     def check_version(self) -> None:

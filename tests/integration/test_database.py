@@ -15,7 +15,9 @@ import indexer
 from indexer import errors
 from indexer.checks.scrub import leaving_new_log
 from indexer.disk import filesystem, mounts
+from indexer.lookup import Lookup
 from indexer.roots import open_roots
+from indexer.settings import Settings
 from indexer.store.connection import open_index
 from tests import daemons
 from tests.corpus import Tree, noise, plant, tagged
@@ -341,3 +343,51 @@ def test_changes_are_followed_on_after_the_log_was_deleted(music: Path, db: Path
         plant(music, {"2.mp3": tagged(title="Second")})
         run("scan", db=db)
         assert followed.line() == "2.mp3\n"
+
+
+ASKING = (["search", "a"], ["status"], ["show", "1"], ["changes"], ["verify"], ["export", "a"])
+
+
+def test_an_index_on_a_read_only_disk_is_read_and_seen_anew_when_it_is_written(
+    mount: Mount, music: Path, tmp_path: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    disk = mount(tmp_path / "what? 100%", "-t", "tmpfs", "tmpfs")
+    db = disk / "library.db"
+    run("rebuild", music, db=db)
+    mount(disk, "-o", "remount,ro")
+    for command in ASKING:
+        run(*command, db=db)
+    assert "Read-only file system" in run("scan", db=db, check=3).err
+    with Lookup.open(Settings(db=db)) as lookup:
+        assert lookup.status().tracks == 1
+        mount(disk, "-o", "remount,rw")
+        plant(music, {"b.mp3": tagged(title="Also A")})
+        run("scan", db=db)
+        assert lookup.status().tracks == 2
+
+
+def test_a_log_that_was_left_on_a_read_only_disk_is_told(
+    mount: Mount, music: Path, tmp_path: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    disk = mount(tmp_path / "disk", "-t", "tmpfs", "tmpfs")
+    db = disk / "library.db"
+    run("rebuild", music, db=db)
+    (disk / "library.db-wal").write_bytes(b"of a killed process")
+    mount(disk, "-o", "remount,ro")
+    assert "cp -p library.db* FOLDER" in run("status", db=db, check=3).err
+
+
+def test_an_index_that_is_only_mounted_read_only_may_be_written_elsewhere(
+    mount: Mount, music: Path, tmp_path: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    db = mount(tmp_path / "disk", "-t", "tmpfs", "tmpfs") / "library.db"
+    run("rebuild", music, db=db)
+    view = mount(tmp_path / "view", "--bind", db.parent)
+    mount(view, "-o", "remount,bind,ro")
+    assert "its disk is read-only" in run("status", db=view / db.name, check=3).err
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("SELECT count(*) FROM library").fetchall()
+        run("status", db=view / db.name)

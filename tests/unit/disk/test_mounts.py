@@ -45,6 +45,12 @@ def test_a_mount_is_read_from_its_line() -> None:
     )
 
 
+def test_a_file_system_is_read_only_as_a_whole_or_only_where_it_is_mounted() -> None:
+    line = b"30 22 8:17 / /mnt/usb ro,noatime - ext4 /dev/sdb1 %s,errors=remount-ro\n"
+    found = parse_mounts(line % b"ro" + line % b"rw")
+    assert [mount.is_read_only for mount in found] == [True, False]
+
+
 def test_escaped_characters_and_an_empty_source_are_read() -> None:
     assert MOUNTS[5].point == b"/mnt/usb/music/tab\tline\nslash\\"
     assert MOUNTS[6].source == ""
