@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from indexer.cli.listing import Listing
 from indexer.cli.output import STANDARD_OUTPUT, Output, can_redraw, say
 from indexer.cli.terminal import file_text
-from indexer.errors import IndexerError, Interrupted, UsageError
+from indexer.errors import CannotDo, IndexerError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -32,6 +32,8 @@ _ACTIONABLE = frozenset({
     errno.ENODEV, errno.ENXIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
 })  # fmt: skip
 """System errors whose own message is enough for a user; others are shown with a traceback."""
+_NO_THREAD = "can't start new thread"
+"""What Python says where the kernel makes no thread."""
 _POLITE = "indexer: stopping after the current batch; once more to stop at once\n"
 
 
@@ -193,6 +195,11 @@ class Session:
         except (IndexerError, OSError):
             raise
         except Exception as error:
+            if str(error) == _NO_THREAD:
+                raise CannotDo(
+                    "the system allows no further thread: end other programs of this user, or raise"
+                    " its limit (ulimit -u; TasksMax of a unit; --pids-limit of a container)"
+                ) from error
             if self._database is None or not self._database.exists():
                 raise
             from indexer.store.sqlite_errors import explanation  # late: only for errors

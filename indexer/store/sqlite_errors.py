@@ -97,6 +97,14 @@ def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
             "its folder cannot be written; change that, or read a copy: `indexer backup FILE` "
             "writes one that is read anywhere"
         )
+    import resource  # late: only for errors
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if isinstance(error, apsw.IOError) and limit != resource.RLIM_INFINITY:
+        return errors.DatabaseError(
+            f"{path}: cannot be written ({error}): this process may write no file of more than"
+            f" {limit} bytes; raise that limit (ulimit -f, LimitFSIZE of a unit)"
+        )
     return errors.DatabaseError(
         f"{path}: cannot be read or written ({error}); "
         "check its folder's rights and free space, and the disk's health"

@@ -391,3 +391,12 @@ def test_an_index_that_is_only_mounted_read_only_may_be_written_elsewhere(
     with closing(sqlite3.connect(db)) as connection:
         connection.execute("SELECT count(*) FROM library").fetchall()
         run("status", db=view / db.name)
+
+
+def test_a_limit_of_the_size_of_files_is_named(music: Path, no_db: Path) -> None:
+    plant(music, {"a.mp3": tagged(title="A")})
+    limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-"]
+    no_cut_code = {"PYTHONDONTWRITEBYTECODE": "1"}  # Python 3.11 takes half a .pyc for a whole one
+    ran = run("rebuild", music, db=no_db, prefix=limited, env=no_cut_code, check=3)
+    assert "ulimit -f" in ran.err
+    assert run("rebuild", music, "--json", db=no_db).object["added"] == 1

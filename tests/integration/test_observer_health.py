@@ -220,6 +220,27 @@ def test_a_root_for_which_there_is_no_descriptor_is_named(
         assert state == {"watched": [], "unwatched": {"": error}, "seen": []}
 
 
+def test_a_root_for_which_there_is_no_thread_is_named(music: Path) -> None:
+    script = """
+        import threading
+        def refuse(*_):
+            raise RuntimeError("can't start new thread")
+        before, start = len(os.listdir("/proc/self/fd")), threading._start_new_thread
+        threading._start_new_thread = refuse
+        watch()
+        states = [state()]
+        assert len(os.listdir("/proc/self/fd")) == before
+        threading._start_new_thread = start
+        watch()
+        states.append(state())
+        print(json.dumps(states))
+    """
+    assert answer_of(script, music, prefix=[]) == [
+        {"watched": [], "unwatched": {"": errno.EAGAIN}, "seen": []},
+        {"watched": [""], "unwatched": {}, "seen": []},
+    ]
+
+
 def test_a_folder_that_may_not_be_read_is_named_and_watched_as_soon_as_it_may(
     music: Path, powerless: list[str]
 ) -> None:

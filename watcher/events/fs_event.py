@@ -83,6 +83,8 @@ def remedy(error: int, folders: int) -> str:
         return f"sysctl fs.inotify.max_user_watches={_room_for(folders)}"
     if error == errno.EMFILE:
         return "sysctl fs.inotify.max_user_instances=512"
+    if error == errno.EAGAIN:
+        return "allow this user more processes: ulimit -u, TasksMax or --pids-limit"
     if error in (errno.EACCES, errno.EPERM):
         return "give the daemon's user the right to read it"
     if error == errno.EEXIST:

@@ -125,6 +125,14 @@ class Observer(InotifyFD):
 
     # The thread
 
+    def start(self) -> None:
+        """Begin. Raises OSError where the system allows no further thread."""
+        try:
+            super().start()
+        except RuntimeError as error:
+            self._close_resources()
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+
     def run(self) -> None:
         """Report events until it is stopped. An error ends it too, and is a watch fault."""
         try:

@@ -135,10 +135,10 @@ class Observers:
         self._inbox.forget(root_id)
         try:
             observer = Observer(self._places[root_id], self._inbox)
-        except OSError as error:  # no more descriptors, or no watch at all
+            observer.start()
+        except OSError as error:  # no more descriptors or threads, or no watch at all
             self._refused[root_id] = error.errno or errno.EIO
             return self.armed(root_id)
-        observer.start()
         self._observers[root_id] = observer
         return self.arm(root_id)
 

@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +126,21 @@ def test_any_error_of_stdout_is_one_line(
             assert session.exit_code(command) == 3
             said = f"indexer: standard output: {os.strerror(error)}\n"
             assert capsys.readouterr().err == said
+
+
+def test_a_thread_that_the_system_does_not_allow_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    def command() -> int:
+        threading.Thread().start()
+        return 0
+
+    monkeypatch.setattr(threading, "_start_new_thread", refuse)
+    assert Session().exit_code(command) == 3
+    assert "ulimit -u" in capsys.readouterr().err
 
 
 def test_a_log_that_cannot_be_written_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
