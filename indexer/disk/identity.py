@@ -19,6 +19,7 @@ from indexer.disk.filesystem import (
 from indexer.disk.mounts import AUTOMOUNT, Mount, has_expired, mount_at, mount_id, read_mounts
 from indexer.errors import RootOffline
 from indexer.model import signed_inode
+from indexer.paths import shell_word
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -46,6 +47,8 @@ def open_root(path: bytes) -> int:
     try:
         return os.open(path, FOLDER_FLAGS)
     except OSError as error:
+        if error.errno == errno.ENOTDIR and (target := os.path.realpath(path)) != path:
+            raise _is_link(path, target) from error
         raise _offline(path, "cannot be opened", error) from error
 
 
@@ -135,4 +138,14 @@ def _offline(path: bytes, what: str, error: OSError) -> RootOffline:
     return RootOffline(
         f"{os.fsdecode(path)} {what} ({error.strerror}); "
         "mount its disk, or check its permissions, and try again"
+    )
+
+
+def _is_link(path: bytes, target: bytes) -> RootOffline:
+    """The root is removed before the other place is added: so its tracks keep their ids."""
+    old, new = shell_word(path), shell_word(target)
+    return RootOffline(
+        f"{os.fsdecode(path)} cannot be opened (it is a symbolic link now, to"
+        f" {os.fsdecode(target)}); put the folder back, or let the index follow it:"
+        f" indexer roots remove {old} && indexer rebuild {new}"
     )

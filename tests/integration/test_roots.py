@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -251,3 +252,21 @@ def test_a_root_may_be_removed_while_it_is_offline(music: Path, db: Path) -> Non
     music.with_name("away").rename(music)
     report = run("rebuild", music, "--json", db=db).object
     assert (report["returned"], report["added"]) == (3, 0)
+
+
+def test_a_root_that_became_a_link_says_how_the_index_follows_it(
+    music: Path, db: Path, tmp_path: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "b.mp3": tagged(title="B")})
+    run("rebuild", music, db=db)
+    ids = rows(db, "SELECT id, path FROM library")
+    away = tmp_path / "big disk"
+    away.mkdir()
+    music.rename(away / "music")
+    music.symlink_to(away / "music")
+    told = run("scan", db=db, check=3).err
+    assert f"it is a symbolic link now, to {away}/music)" in told
+    removed, rebuilt = told.strip().rpartition("follow it: ")[2].split(" && ")
+    for command in (removed, rebuilt):
+        run(*shlex.split(command)[1:], db=db)
+    assert rows(db, "SELECT id, path FROM library") == ids

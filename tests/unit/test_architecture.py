@@ -231,6 +231,7 @@ IN_MUSIC = (
 NAMED = {
     ("indexer.disk.descent", "os.open"): 1,  # the root
     ("indexer.disk.identity", "os.open"): 1,  # the root, and where disks begin
+    ("indexer.disk.identity", "os.path.realpath"): 1,  # what to tell of a root that became a link
     ("indexer.disk.tree", "os.path.realpath"): 4,  # which way links lead; nothing is opened by it
     ("watcher.events.watches", "os.open"): 1,  # the root
 }
