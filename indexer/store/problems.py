@@ -66,7 +66,7 @@ WHERE roots.removed_at IS NULL AND is_picture = 0 GROUP BY kind
 """
 _COUNT_SINCE: Final = """
 SELECT count(*), min(since) FROM problems JOIN roots ON roots.id = problems.root_id
-WHERE roots.removed_at IS NULL AND is_picture = 0 AND since > ?
+WHERE roots.removed_at IS NULL AND is_picture = 0 AND since > ?1 AND since <= ?2
 """
 _OF_ROOT: Final = "DELETE FROM problems WHERE root_id = ?"
 LONG_MS: Final = 15 * 60 * 1000
@@ -214,9 +214,12 @@ def count_by_kind(connection: Connection) -> dict[str, int]:
     return dict(select(connection, _COUNT_BY_KIND))
 
 
-def count_since(connection: Connection, at_ms: int) -> tuple[int, int | None]:
-    """How many of `count` are younger, and the time of their first (Unix milliseconds)."""
-    number, first_ms = next(select(connection, _COUNT_SINCE, (at_ms,)))
+def count_since(connection: Connection, at_ms: int, now_ms: int) -> tuple[int, int | None]:
+    """How many of `count` are younger, and the time of their first (Unix milliseconds).
+
+    Not those of a time to come, when the clock was wrong: they would be new for years.
+    """
+    number, first_ms = next(select(connection, _COUNT_SINCE, (at_ms, now_ms)))
     return int(number), first_ms
 
 
@@ -255,7 +258,7 @@ def in_index(connection: Connection, away: Collection[int], now_ms: int) -> InIn
     """Ask the index; `away` are the ids of roots whose disks are not there, which have to wait."""
     from indexer.store.work import pending  # late: of all that asks, only `status` counts these
 
-    number, first_ms = count_since(connection, now_ms - NEW_MS)
+    number, first_ms = count_since(connection, now_ms - NEW_MS, now_ms)
     late = [
         (rows, at_ms)
         for root_id, rows, at_ms in pending.before(connection, now_ms - LONG_MS)

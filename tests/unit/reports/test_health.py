@@ -49,6 +49,16 @@ def test_a_problem_is_new_for_a_day(library: Library, plant: Plant, connection: 
     assert library.status().health == (line,)
 
 
+def test_a_problem_of_a_time_to_come_is_no_new_one(
+    library: Library, plant: Plant, connection: Connection
+) -> None:
+    plant({"bad.mp3": BAD})
+    library.scan()
+    ((_, _, _, _, since_ms), *_) = list(problems.listed(connection))
+    assert in_index(connection, (), since_ms - 1) == InIndex()
+    assert in_index(connection, (), since_ms).new_problems == 1
+
+
 def test_what_is_pending_for_a_quarter_of_an_hour_is_told_but_not_of_a_root_that_is_away(
     library: Library, plant: Plant, connection: Connection
 ) -> None:
