@@ -203,6 +203,12 @@ class Doctor:
                 "index", f"{db} lies on {mount.fs_type}, where SQLite's log is not safe",
                 "set `db` to a file on a local disk",
             )  # fmt: skip
+        if mount is not None and mount.is_read_only:
+            point = paths.shell_word(mount.point)
+            yield _fault(
+                "index", f"{db}: its disk is read-only, so it follows no change",
+                f"the kernel says why (dmesg); mount -o remount,rw {point}",
+            )  # fmt: skip
         if not db.exists() and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
             yield _fault(
                 "index", f"{db}: cannot be created: this user may not write to {place}",

@@ -22,6 +22,9 @@ AUTOMOUNT: Final = "autofs"
 (Documentation/filesystems/autofs.rst), reading its status (stat) does not."""
 
 
+_READ_ONLY: Final = frozenset({b"ro", b"emergency_ro"})
+"""Options of a file system as a whole; the second is that of ext4 after an error, since Linux 6.15.
+"""
 _SERVED: Final = frozenset(
     {
         *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "ceph", "lustre"),
@@ -90,7 +93,7 @@ def parse_mounts(text: bytes) -> list[Mount]:
                 point=_unescaped(fields[4]),
                 fs_type=_unescaped(fields[rest + 1]).decode("utf-8", "backslashreplace"),
                 source=_unescaped(fields[rest + 2]).decode("utf-8", "backslashreplace"),
-                is_read_only=fields[-1].split(b",")[0] == b"ro",
+                is_read_only=not _READ_ONLY.isdisjoint(fields[-1].split(b",")),
                 is_indirect=b"indirect" in fields[-1].split(b","),
             )
         )

@@ -142,8 +142,9 @@ class DispatchLock:
         os.ftruncate(self._fd, len(text))
 
     def close(self) -> None:
-        """Release the lock."""
-        os.ftruncate(self._fd, 0)
+        """Release the lock. Where the disk became read-only, the file says still what it said."""
+        with suppress(OSError):
+            os.ftruncate(self._fd, 0)
         os.close(self._fd)
 
 

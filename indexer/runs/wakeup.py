@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -53,9 +54,10 @@ class WakeupSocket:
             woken = True
 
     def close(self) -> None:
-        """Close and remove it."""
+        """Close and remove it; it stays, as after a kill, where the disk became read-only."""
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def wake(database: Path) -> bool:

@@ -359,6 +359,9 @@ def test_an_index_on_a_read_only_disk_is_read_and_seen_anew_when_it_is_written(
     for command in ASKING:
         run(*command, db=db)
     assert "Read-only file system" in run("scan", db=db, check=3).err
+    told = run("doctor", "--json", db=db, check=1).objects
+    (fault,) = [one["detail"] for one in told if one["state"] == "fault"]
+    assert "its disk is read-only" in fault
     with Lookup.open(Settings(db=db)) as lookup:
         assert lookup.status().tracks == 1
         mount(disk, "-o", "remount,rw")

@@ -47,8 +47,9 @@ def test_a_mount_is_read_from_its_line() -> None:
 
 def test_a_file_system_is_read_only_as_a_whole_or_only_where_it_is_mounted() -> None:
     line = b"30 22 8:17 / /mnt/usb ro,noatime - ext4 /dev/sdb1 %s,errors=remount-ro\n"
-    found = parse_mounts(line % b"ro" + line % b"rw")
-    assert [mount.is_read_only for mount in found] == [True, False]
+    options = (b"ro", b"rw", b"rw,abort,emergency_ro")
+    found = parse_mounts(b"".join(line % one for one in options))
+    assert [mount.is_read_only for mount in found] == [True, False, True]
 
 
 def test_escaped_characters_and_an_empty_source_are_read() -> None:

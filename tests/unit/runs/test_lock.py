@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from indexer.runs.lock import DispatchLock, LockInfo, lock_info
 
@@ -22,3 +25,22 @@ def test_what_a_daemon_tells_of_a_thousand_roots_with_long_names_is_read(tmp_pat
         lock.publish(LockInfo(os.getpid(), "daemon"))
         assert lock_info(db) == LockInfo(os.getpid(), "daemon")
     assert lock_info(db) is None
+
+
+def test_a_lock_on_a_disk_that_became_read_only_is_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "library.db"
+    lock = DispatchLock.acquire(db, "daemon")
+    assert lock is not None
+
+    def refuse(_fd: int, _length: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refuse)
+        lock.close()
+    assert lock_info(db) is None
+    again = DispatchLock.acquire(db, "daemon")
+    assert again is not None
+    again.close()
