@@ -13,6 +13,7 @@ import pytest
 
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
+from tests.integration.conftest import MakeDisk, Mount, unmount
 from tests.programs import AT_MOST_S, count, eventually, rows, run
 
 SOON_S = 10.0
@@ -129,3 +130,24 @@ def test_a_database_that_is_taken_away_ends_it_with_a_word(music: Path, db: Path
         assert daemon.process.wait(AT_MOST_S) == 3
         assert "was moved or deleted" in daemon.log
         assert "Traceback" not in daemon.log
+
+
+def test_a_disk_of_the_index_that_becomes_read_only_ends_nothing_and_loses_nothing(
+    mount: Mount, make_disk: MakeDisk, music: Path, tmp_path: Path
+) -> None:
+    """As after an error of the disk: ext4 goes on without writing."""
+    plant(music, {"a.mp3": tagged(title="A")})
+    disk = make_disk("index.img")
+    db = mount(tmp_path / "disk", "-o", "loop", disk) / "library.db"
+    with watching(music, db=db, log=tmp_path / "watcher.log") as daemon:
+        daemon.shows({"a.mp3": "A"})
+        mount(db.parent, "-o", "remount,abort")
+        plant(music, {"b.mp3": tagged(title="B")})
+        daemon.await_line("database trouble")
+        assert "A" in run("search", "a", db=db).out
+        assert daemon.end(signal.SIGTERM) == 0
+    unmount(db.parent)
+    mount(db.parent, "-o", "loop", disk)
+    with watching(music, db=db, log=tmp_path / "watcher.log") as daemon:
+        daemon.shows({"a.mp3": "A", "b.mp3": "B"})
+        daemon.is_right()
