@@ -19,7 +19,7 @@ from indexer import errors, places
 from indexer.engine.coordinator import RunCoordinator, coordinating, waiting_for_commands
 from indexer.engine.handover import Completed, Request
 from indexer.ignore_files import path_filter_of
-from indexer.lookup import Lookup, Stop, never
+from indexer.lookup import Lookup, Note, Stop, never
 from indexer.model import Hint, Listener
 from indexer.paths import text_of
 from indexer.reports.status import root_statuses
@@ -180,26 +180,34 @@ class Library(Lookup):
             note_as_read(connection, scan_id)
 
     def artwork(
-        self, words: Sequence[str] = (), *, missing: bool = False, broken: bool = False
+        self,
+        words: Sequence[str] = (),
+        *,
+        missing: bool = False,
+        broken: bool = False,
+        note: Note | None = None,
     ) -> Iterator[report.ArtworkRow]:
         """The artwork of all albums and artists, or of those that a search for `words` finds.
 
         Those found by words have all that was considered for them. `missing`: only albums without
-        artwork; `broken`: only those for which a broken picture was considered.
+        artwork; `broken`: only those for which a broken picture was considered. `note` is as that
+        of `search`.
         """
         from indexer.covers import Covers  # late: few commands need it
 
         with explained(self._database):
             covers = Covers(self._reading(), self._settings)
-            rows = self._artwork_of(covers, words) if words else covers.everything()
+            rows = self._artwork_of(covers, words, note) if words else covers.everything()
             if broken:
                 rows = covers.broken(rows)
             for row in rows:
                 if not (missing and (row.artwork is not None or row.kind != "album")):
                     yield row
 
-    def _artwork_of(self, covers: Covers, words: Sequence[str]) -> Iterator[report.ArtworkRow]:
-        albums = [row["id"] for row in self.search(words, of="albums", limit=None)]
+    def _artwork_of(
+        self, covers: Covers, words: Sequence[str], note: Note | None
+    ) -> Iterator[report.ArtworkRow]:
+        albums = [row["id"] for row in self.search(words, of="albums", limit=None, note=note)]
         artists = [
             (row["id"], row["artist"]) for row in self.search(words, of="artists", limit=None)
         ]

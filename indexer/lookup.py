@@ -364,7 +364,10 @@ class Lookup(Closable):
         from indexer.store.search.vocabulary import as_written
 
         names = some_names(self._reading(), meant.question)
-        return {typed: as_written(one, names) for typed, one in meant.taken(names).items()}
+        return {
+            typed: " ".join(as_written(word, names) for word in one.split())
+            for typed, one in meant.taken(names).items()
+        }
 
     def _words(self) -> Vocabulary:
         """The words of the full text, read again after a change."""

@@ -17,7 +17,7 @@ from indexer.cli.arguments import (
     json_option,
     text_argument,
 )
-from indexer.cli.output import say
+from indexer.cli.output import say, say_instead
 from indexer.cli.session import Session
 from indexer.cli.terminal import byte_size, count, escaped, path_text
 from indexer.errors import UsageError
@@ -70,7 +70,7 @@ def artwork(
     if not settings.artwork:
         say("artwork is not looked at: the setting `artwork` is false")
     with session.library(settings) as library:
-        rows = library.artwork(words, missing=missing, broken=broken)
+        rows = library.artwork(words, missing=missing, broken=broken, note=say_instead)
         if extract is not None:
             return _copy(session, library, rows, extract)
         found = 0

@@ -19,7 +19,7 @@ from indexer.cli.arguments import (
     text_argument,
 )
 from indexer.cli.listing import listing_options
-from indexer.cli.output import say
+from indexer.cli.output import instead_lines, say
 from indexer.cli.session import Session
 from indexer.cli.terminal import escaped, number
 from indexer.errors import UsageError
@@ -89,8 +89,7 @@ def notices(note: SearchNote, typed: str, limit: int) -> Iterator[str]:
         total = number(note.total) if is_counted else f"more than {number(COUNTED)}"
         yield f"{number(limit)} of {total}; --limit 0 shows all"
     elif note.instead:
-        for word, shown in note.instead.items():
-            yield f"nothing for {escaped(word)}; showing {escaped(shown)}"
+        yield from map(escaped, instead_lines(note))
     elif note.nearest:
         yield f"nothing found for {escaped(typed)}; the nearest words are {', '.join(note.nearest)}"
     else:

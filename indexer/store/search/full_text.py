@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from indexer.store.search import lengths
 from indexer.store.search.index_rows import row_of, texts_of
-from indexer.store.search.query import EXACT, Likeness, Question, Term, Words
+from indexer.store.search.query import EXACT, Group, Likeness, Question, Term, Words
 from indexer.store.statements import Connection, select, select_value
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _HAS_WORDS: Final = """
 EXISTS (SELECT 1 FROM track_search WHERE track_search MATCH ? AND track_search.rowid = tracks.id)
 """
 """The same of one row: 25 us each, where `_WITH_WORDS` first takes 0.2 us for each match."""
+_ONE_TRACK: Final = "SELECT EXISTS (SELECT 1 FROM tracks WHERE tracks.id = ? AND ({any_of}))"
 _WEIGHED: Final = 2000
 """Maximum matches that are ranked. Measured: 2 us to rank one, 0.1 us to find it."""
 _COMPARED: Final = 60
@@ -109,6 +111,14 @@ def conditions_of_row(question: Question) -> list[Condition]:
 def occurs(connection: Connection, words: Words) -> bool:
     """Whether a track has these words."""
     return bool(_matching(connection, _phrase(words), (), "", 1))
+
+
+def has(connection: Connection, track_id: int, group: Group) -> bool:
+    """Whether one of these terms holds for a track."""
+    asked = [_condition(term, of_row=True) for term in group]
+    statement = _ONE_TRACK.format(any_of=" OR ".join(one.sql for one in asked))
+    values = [value for one in asked for value in one.values]
+    return bool(select_value(connection, statement, (track_id, *values)))
 
 
 def count(connection: Connection, question: Question) -> int:
@@ -226,15 +236,18 @@ def _by_other_words(connection: Connection, question: Question, limit: int) -> l
     ids = best(connection, rest, _LOOKED_THROUGH)
     wanted = max(limit, _COMPARED)
     found: list[int] = []
+    whole: list[int] = []
     for begin in range(0, len(ids), _A_PAGE):
         page = msgspec.json.encode(ids[begin : begin + _A_PAGE]).decode()
         for track_id, path, *words in select(connection, _TEXTS, (page,)):
             texts = row_of(track_id, texts_of(path, words))[1:]
-            if any(f" {letter[0].text}" in f" {text}" for text in texts if text):
-                found.append(track_id)
-        if len(found) >= wanted:
-            return found
-    return found if len(ids) < _LOOKED_THROUGH else None
+            text = " ".join(f" {text} " for text in texts if text)
+            if f" {letter[0].text}" in text:
+                is_whole = letter[0].text.isdecimal() and f" {letter[0].text} " in text
+                (whole if is_whole else found).append(track_id)
+        if len(whole) + len(found) >= wanted:
+            return whole + found
+    return whole + found if len(ids) < _LOOKED_THROUGH else None
 
 
 def _is_letter(term: Term) -> TypeGuard[Words]:
@@ -308,17 +321,25 @@ def _sought(question: Question, wanted: Iterable[Sequence[Words]], *phrases: str
     """The FTS5 expressions for all of these, without the unwanted words of the question.
 
     A word that may be missing is an alternative to one that is there anyway: so it counts only for
-    the rank.
+    the rank. So does a number that is no beginning of another.
     """
     groups = list(wanted)
     required = [*phrases, *map(_one_of, (one for one in groups if not one[0].optional))]
     optional = [_one_of(one) for one in groups if one[0].optional]
+    optional += [_phrase(whole) for group in groups for whole in _whole_number(group)]
     every = " AND ".join(required)
     ranked = " AND ".join([*required, *(f"({required[0]} OR {one})" for one in optional)])
     if question.unwanted:
         without = _any_of(question.unwanted)
         return Sought(f"({every}) NOT ({without})", f"({ranked}) NOT ({without})")
     return Sought(every, ranked)
+
+
+def _whole_number(group: Sequence[Words]) -> Iterator[Words]:
+    """A number that is typed last, as a word: `no 5` is rather No. 5 than K. 550."""
+    words = group[0]
+    if len(group) == 1 and words.prefix and words.text[-1:].isdecimal():
+        yield structs.replace(words, prefix=False)
 
 
 def _any_of(unwanted: Iterable[Words]) -> str:

@@ -9,8 +9,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from indexer.errors import UsageError
 from indexer.store.search.fields import Fact, column_asked, decade_of, fact_of, years_of
-from indexer.store.search.folding import AND, fold, is_lost_between_words, stands_alone
+from indexer.store.search.folding import AND, fold, is_lost_between_words, of_symbols, stands_alone
 from indexer.store.search.index_rows import FIELDS
 from indexer.store.search.lengths import Span
 from indexer.store.search.spellings import other_spellings, searchable
@@ -116,7 +117,7 @@ def parse(typed: str, now: datetime | None = None) -> Question:
     `-`, which excludes it. `OR` stands between two terms of which one is enough. The last term, if
     it is a plain word, may be the beginning of a longer word. `now` (see `fact_of`; default: the
     clock) is what the age in `added:7d` is counted from. Raises UsageError for an unknown
-    field or a value that it cannot have.
+    field, a value that it cannot have, and a text of nothing that can be looked for.
     """
     typed = typed[:_READ].rstrip()
     now = now or datetime.now(UTC).astimezone().replace(tzinfo=None)
@@ -132,6 +133,8 @@ def parse(typed: str, now: datetime | None = None) -> Question:
                 joins = False
             else:
                 groups.append(group)
+    if typed and not groups:
+        raise UsageError(f"there is no word in {typed!r} to look for")
     return Question(_without_noise(list(dict.fromkeys(groups))))
 
 
@@ -143,9 +146,10 @@ def _required(term: Term) -> Term:
 
 
 def _groups(match: re.Match[str], end: int, now: datetime) -> Iterator[Group]:
-    negated = bool(match["minus"])
     field = (match["field"] or "").lower()
     value = match["word"] if match["phrase"] is None else match["phrase"]
+    is_line = not field and set(fold(value)) <= _LINES
+    negated = bool(match["minus"]) and not is_line  # `--` leaves out nothing
     if field == "tag":
         value = value.replace('"', "")
     if field and value:
@@ -168,6 +172,8 @@ def _groups(match: re.Match[str], end: int, now: datetime) -> Iterator[Group]:
         yield (Words(text, None, negated, prefix, others, optional=True),)
         return
     words = Words(text, None, negated, prefix, others, quoted=not is_word)
+    if others and of_symbols(text):  # an emoji is the word for it, and not what begins with this
+        words = structs.replace(words, others=(), equivalents=others)
     decade = decade_of(value) if is_word and not negated else None
     yield (words,) if decade is None else (words, decade)
 

@@ -38,13 +38,17 @@ _SIGNS: Final = {
     "\u03be": "e", "\u03c3": "e", "\u03c2": "e", "\u03b5": "e", "\u01dd": "e", "\u0454": "e",
     "\u044d": "e", "\u03c9": "o", "\u03b8": "o", "\u25cb": "o", "\u25cf": "o", "\u262e": "o",
     "\u0438": "n", "\u044f": "r", "\u0448": "w", "\u00a2": "c", "\u00a3": "l", "\u00a5": "y",
+    "\u03bc": "mu",
 }  # fmt: skip
 """Signs, and letters of other scripts, that stylized Latin names have for a letter: P!nk, M@tt,
-Ke$ha, deadmau5, S3RL, CHVRCH\u039eS, V\u2206LVE, Ko\u042fn. Lower case; a table of our own."""
+Ke$ha, deadmau5, S3RL, CHVRCH\u039eS, V\u2206LVE, Ko\u042fn, \u00b5-Ziq. Lower case; a table of our
+own."""
 _UMLAUTS: Final = {
     ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("å"): "aa", ord("ø"): "oe",
 }  # fmt: skip
 """As they are written where a keyboard lacks them, in German and the Nordic languages."""
+_YO: Final = {ord("\u0451"): "yo", ord("\u0457"): "yi"}
+"""Cyrillic letters that lose a sound with their dots."""
 _STRONG: Final = r"[/;,&+|\\]"
 """Marks between two names, as in `JAY-Z/Linkin Park`."""
 _LATIN: Final = "[a-z]"
@@ -130,6 +134,8 @@ def _of(chunk: str, folded: str) -> Iterator[str]:
         yield from _new(written_out, folded)
     if not folded.isascii():
         yield from _transliterated(folded)
+        if (sounded := composed.translate(_YO)) != composed:
+            yield from _transliterated(fold(sounded))
 
 
 def _joined(chunk: str, folded: str) -> Iterator[str]:

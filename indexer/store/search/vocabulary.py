@@ -12,7 +12,10 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from indexer.store.search import full_text
-from indexer.store.search.equivalents import looser
+from indexer.store.search.equivalents import looser, others_of
+from indexer.store.search.fewer import fewer, words_of
+from indexer.store.search.folding import stands_alone
+from indexer.store.search.further_words import in_further_tags
 from indexer.store.search.query import Group, Question, Words
 from indexer.store.search.spellings import searchable
 from indexer.store.statements import Connection
@@ -30,6 +33,8 @@ _IN_ONE_BLOCK: Final = 10_000
 _MOST_REPLACED: Final = 20
 """Maximum words of a question that are replaced: measured with the 200 000 words of a million
 tracks, 30 ms each. A guess: a text with more of them was pasted by mistake."""
+_LONG: Final = 8
+"""Letters of a word that may have one error more where other words say which track is meant."""
 _NEAR: Final = 3
 """Maximum words that are named where nothing was found."""
 _LONGEST_APART: Final = 30
@@ -120,10 +125,10 @@ class Vocabulary:
     def meant(self, question: Question) -> Iterator[Meant]:
         """What a question that finds nothing may mean, the likeliest first; at least one.
 
-        Each word that no track has is replaced by one that some have; then each may also be
-        written in other ways, or be missing (`looser`); then each may be mistyped, since other
-        tracks may have it. The last ones are remembered: tracks, albums and artists are asked for
-        one by one.
+        Words may stand in further tags. Each word that no track has is replaced by one that some
+        have; then each may also be written in other ways, or be missing (`looser`); then each may
+        be mistyped, since other tracks may have it; then some may be too many (`fewer`). The last
+        ones are remembered: tracks, albums and artists are asked for one by one.
         """
         if self._last is None or self._last.question != question:
             self._last = _Thought(question, [], self._ways(question))
@@ -142,7 +147,11 @@ class Vocabulary:
             raise
 
     def _ways(self, question: Question) -> Iterator[Meant]:
-        groups = tuple(self._joined(question.groups))
+        loose = looser(question)
+        tagged = in_further_tags(self._connection, loose)
+        if tagged != loose:
+            yield Meant(tagged, {}, ())
+        groups = tuple(self._joined(list(self._in_runs(question.groups))))
         first = self._meant(groups)
         yield first
         other = first._replace(question=looser(first.question))
@@ -153,6 +162,19 @@ class Vocabulary:
         mistyped = self._all_mistyped(groups)
         if mistyped is not None and mistyped not in (first.question, other.question):
             yield Meant(mistyped, {}, first.near, mistyped=True)
+        yield from self._fewer(question, tagged, first)
+
+    def _fewer(self, asked: Question, tagged: Question, first: Meant) -> Iterator[Meant]:
+        """Only some of the words, as they were typed; else at least two of the corrected ones."""
+        some = fewer(self._connection, tagged)
+        instead: dict[str, str] = {}
+        if some is None:
+            corrected = in_further_tags(self._connection, looser(first.question))
+            some = fewer(self._connection, corrected, fewest=2)
+            instead = first.instead
+        if some is not None:
+            told = {**instead, words_of(asked): words_of(some)}
+            yield first._replace(question=some, instead=told)
 
     def _all_mistyped(self, groups: tuple[Group, ...]) -> Question | None:
         """Each word, or one that is like it; None where a word is needed that is like none."""
@@ -175,7 +197,7 @@ class Vocabulary:
         words = group[0]
         if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
             return group
-        like = self._like(words.text, _allowed(words.text))
+        like = self._like(words.text, _allowed(words.text) + (len(words.text) >= _LONG))
         others = (*words.others, *like, *self._with_part(words.text))
         return (structs.replace(words, others=tuple(dict.fromkeys(others))),)
 
@@ -188,7 +210,7 @@ class Vocabulary:
             words = group[0]
             if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
                 continue
-            if full_text.occurs(self._connection, words):
+            if full_text.occurs(self._connection, words) or self._is_known(words):
                 continue
             replaced += 1
             if replaced > _MOST_REPLACED:
@@ -206,6 +228,14 @@ class Vocabulary:
                 near += self._like(typed, allowed + 1)
         return Meant(Question(tuple(groups)), instead, tuple(dict.fromkeys(near))[:_NEAR])
 
+    def _is_known(self, words: Words) -> bool:
+        """Whether a word says something else of tracks, or some have another word for it."""
+        loosened, *others = looser(Question(((words,),))).groups[0]
+        if not isinstance(loosened, Words) or not loosened.equivalents:
+            return bool(others)
+        equivalents = structs.replace(loosened, others=loosened.equivalents, prefix=False)
+        return bool(others) or full_text.occurs(self._connection, equivalents)
+
     def _joined(self, groups: Sequence[Group]) -> Iterator[Group]:
         """The groups, with two neighbours as one where the index has them so: `hyper ballad`."""
         before: Group | None = None
@@ -220,6 +250,7 @@ class Vocabulary:
             yield before
 
     def _together(self, one: Group, other: Group) -> Words | None:
+        """Two neighbours as one word, also where a number is written otherwise: `ten cc`."""
         first, second = one[0], other[0]
         if len(one) + len(other) > 2 or not (
             isinstance(first, Words) and isinstance(second, Words)
@@ -227,8 +258,30 @@ class Vocabulary:
             return None
         if not all(_may_be_another(words) and words.field is None for words in (first, second)):
             return None
-        text = first.text + second.text
-        return Words(text, prefix=second.prefix) if self._count(text) else None
+        for text in (first.text, *others_of(first.text)):
+            if self._count(text + second.text):
+                return Words(text + second.text, prefix=second.prefix)
+        return None
+
+    def _in_runs(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """The groups, with a run of a script without spaces in two where these are apart."""
+        for group in groups:
+            words = group[0]
+            if len(group) == 1 and isinstance(words, Words) and _is_run(words):
+                yield from self._two_runs(words) or (group,)
+            else:
+                yield group
+
+    def _two_runs(self, words: Words) -> tuple[Group, ...]:
+        """An artist and a title that were typed without a space; empty if it is none."""
+        parts = words.text.split()
+        if full_text.occurs(self._connection, words):
+            return ()
+        for cut in range(1, len(parts)):
+            two = (Words(" ".join(parts[:cut])),), (Words(" ".join(parts[cut:])),)
+            if full_text.count(self._connection, Question(two)):
+                return two
+        return ()
 
     def _apart(self, typed: str) -> str | None:
         """Words of the index that were typed as one and stand side by side: `tiktok`, `op27`."""
@@ -298,6 +351,13 @@ def _text(word: bytes) -> str:
     return word.decode("utf-8", "replace")
 
 
+def _is_run(words: Words) -> bool:
+    """Whether it is a run of a script without spaces that may be taken apart."""
+    if not _may_be_another(words) or words.field or not 2 < len(words.text) <= 2 * _LONGEST_APART:
+        return False
+    return any(map(stands_alone, words.text))
+
+
 def _may_be_another(words: Words) -> bool:
     return not (words.negated or words.optional or words.quoted)
 
@@ -308,8 +368,7 @@ def _is_there(words: Words, there: Collection[str]) -> bool:
 
 def _allowed(typed: str) -> int:
     """How many errors a word may have. Guesses: short words are all alike."""
-    length = len(typed)
-    return 0 if length < 4 else 1 if length < 6 else 2
+    return bisect_right((4, 6, 12, 15), len(typed))
 
 
 def as_written(word: str, names: Iterable[str | None]) -> str:

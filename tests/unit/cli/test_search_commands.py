@@ -189,6 +189,16 @@ def test_what_was_looked_for_instead_is_said(indexer: Run) -> None:
     assert [json.loads(line)["artist"] for line in out.splitlines()] == ["Björk"]
 
 
+@pytest.mark.parametrize("command", ["search", "export", "artwork"])
+def test_words_that_were_left_out_are_said(indexer: Run, command: str) -> None:
+    found = indexer(command, "ida", "debut", "remastered", "xqzvw")
+    assert (found.code, found.err) == (
+        0,
+        "indexer: nothing for ida debut remastered xqzvw; showing ida debut\n",
+    )
+    assert found.out
+
+
 def test_a_part_of_a_word_needs_no_word_of_explanation(indexer: Run) -> None:
     code, out, err = indexer("search", "jör", "--albums")
     assert (code, out.decode(), err) == (0, "Björk – Debut  (1993)  1 track\n", "")

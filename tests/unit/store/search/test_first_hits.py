@@ -94,8 +94,8 @@ Rage Against the Machine | Bulls on Parade | Evil Empire | bulls on parade; rage
 Radiohead | 2 + 2 = 5 | Hail to the Thief | radiohead; hail to the thief
 The Strokes | 12:51 | Room on Fire | 12:51; strokes
 Prince | 1999 | 1999 | prince 1999; title:1999
-Pablo Casals | Cello Suite No. 1 in G major, BWV 1007: Prélude | Bach: Cello Suites | bwv 1007; bwv1007; cello suite 1 prelude; celo suite 1007
-Wilhelm Kempff | Sonata No. 14, Op. 27 No. 2 "Moonlight" | Beethoven: Sonatas | op27 no2; opus 27; op. 27 no. 2; kempf moonlight
+Pablo Casals | Cello Suite No. 1 in G major, BWV 1007: Prélude | Bach: Cello Suites | bwv 1007; bwv1007; cello suite 1 prelude; celo suite 1007; js bach cello; cello suite #1; bwv-1007
+Wilhelm Kempff | Sonata No. 14, Op. 27 No. 2 "Moonlight" | Beethoven: Sonatas | op27 no2; opus 27; op. 27 no. 2; kempf moonlight; op. 27/2; op27/2; moonlite sonata; kempff sonata 14 beethoven
 Tarkan | Şımarık | Ölürüm Sana | simarik; SIMARIK; olurum sana
 Đorđe Balašević | Ne lomite mi bagrenje | 003 | djordje balasevic; balasevic bagrenje
 鄧麗君 | 月亮代表我的心 | 島國之情歌第四集 | 鄧麗君; 邓丽君; 邓丽君 月亮; 月亮代表我的心
@@ -103,7 +103,7 @@ Tarkan | Şımarık | Ölürüm Sana | simarik; SIMARIK; olurum sana
 ﾊﾟﾌｨｰ | アジアの純真 | amiyumi | パフィー; ぱふぃー; あじあの純真
 渡邊真知子 | 迷い道 | 海につれていって | 渡辺真知子; 渡邊; 渡边
 ماجدة الرومي | كلمات | كلمات | ماجده الرومي; ماجدة; كلمات
-Led Zeppelin | Whole Lotta Love | Led Zeppelin II | led zeppelin 2; hole lotta love; led zep lotta
+Led Zeppelin | Whole Lotta Love | Led Zeppelin II | led zeppelin 2; hole lotta love; led zep lotta; lotta love official video
 Kanye West feat. Jamie Foxx | Gold Digger | Late Registration | kanye ft. jamie foxx; kanye & jamie foxx; golddigger
 Thirty Seconds to Mars | The Kill | A Beautiful Lie | 30 seconds to mars; 30 seconds; the kill
 (hed) p.e. | Bartender | Broke | hed pe; hedpe; (hed)pe; hed p.e.
@@ -111,6 +111,31 @@ Guns N’ Roses | Sweet Child o’ Mine | Appetite | sweet child of mine; gunsnr
 Ed Sheeran | Sing | x | sheeran sing
 Ed Sheeran | Shape of You | ÷ | ed sheeran ÷; shape of you
 Sunn O))) | It Took the Night to Believe | Black One | sunn o; sunn o))); took the night
+µ-Ziq | Brace Yourself Jason | Lunatic Harness | mu-ziq; µ-ziq; muziq; u-ziq; brace yourself mu ziq
+Ёлка | Прованс | Точки | yolka; ёлка; елка; elka; yolka provans
+Tiësto | Adagio for Strings | Just Be | dj tiesto; tiesto adagio; dj tiësto adagio for strings
+The Cure | Friday I'm in Love | Wish | the cure band; friday i am in love; friday i’m in love; the cure wish album
+The Beatles | Because | Love | because beatles mp3; beatles because remastered 2009
+Dmitri Shostakovich | Symphony No. 5 in D minor, Op. 47: IV. Allegro non troppo | Symphonies | symphony no 5; symphony #5; 5th symphony; fifth symphony; schostakowitsch; shostakovich op.47 4th movement
+Wolfgang Amadeus Mozart | Symphony No. 40 in G minor, K. 550: I. Molto allegro | Late Symphonies | k. 550; k550; kv 550; kv550; kv. 550; mozart g-moll; mozart 40
+Frédéric Chopin | Nocturne in E-flat major, Op. 9 No. 2 | Nocturnes | chopin op.9/2; nocturne op. 9/2; nocturne e flat; nocturne eb major; chopin nocturn
+Boards of Canada | Roygbiv | Music Has the Right to Children | music has the right 2 children; board of canada roygbiv
+The Chemical Brothers | Hey Boy Hey Girl | Surrender | chemical bros; hey boy, hey girl; chemical brothers surrender cd
+Daft Punk | Get Lucky (feat. Pharrell Williams) | Random Access Memories | daft punk get lucky.mp3; daft_punk get_lucky; daft punk get lucky lyrics; daft punk - get lucky; random acces memories
+Зоя Ященко | Когда ты вернёшься | Белая гвардия | kogda ty vernyoshsya; вернешься; yashchenko; yaschenko; belaya gvardiya
+王菲 | 红豆 | 唱游 | 王菲红豆; 王菲 紅豆; 紅豆
+Kaiser Chiefs | Ruby 💎 | Yours Truly, Angry Mob | 💎; ruby 💎; kaiser chiefs ruby
+Godspeed You! Black Emperor | Storm | Lift Your Skinny Fists | lift yr skinny fists; god speed you; godspeed
+2Pac | Changes | Greatest Hits | two pac; 2pac; 2 pac changes
+10cc | I'm Not in Love | The Original Soundtrack | ten cc; 10 cc; i am not in love
+Limp Bizkit | I Miss You | Untitled | i miss u; limpbizkit i miss you
+Kraftwerk | Autobahn | Autobahn | kraftwerk autobahn mp3; craftwerk; kraft werk
+Pink Floyd | Shine On You Crazy Diamond (Parts I–V) | Wish You Were Here | shine on parts 1-5; crazy diamond pts 1-5
+Ministry of Sound | Track 01 | The Annual (Disc 2) | annual cd2; annual cd 2; the annual disc 2
+Thelonious Monk | 'Round Midnight | Genius of Modern Music, Vol. 1 | round about midnight; genius of modern music volume one; theloneous monk
+Miles Davis | All Blues | Kind of Blue | miles davis kind of blue mono remastered; kind of blues
+D'Angelo | Untitled (How Does It Feel) | Voodoo | dangelo; d`angelo; d´angelo; d angelo voodoo
+t.A.T.u. | All the Things She Said | 200 km/h in the Wrong Lane | tatu; 200km/h; 200 kmh
 """
 """`artist | title | album | what is typed; ...`: real names, none of them of a file."""
 

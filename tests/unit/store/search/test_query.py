@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from indexer.errors import UsageError
 from indexer.store.search.fields import Fact
 from indexer.store.search.query import Question, Term, Words, parse
 
@@ -123,9 +124,27 @@ def test_symbols_by_themselves_are_looked_for() -> None:
     assert parse("!!! love") == asked(Words("！！！"), Words("love", prefix=True))
 
 
-@pytest.mark.parametrize("typed", ["", " \t", '""', "\x00", '"\u00ad"', "\ud800"])
+@pytest.mark.parametrize("typed", ["", " \t", "\u3000"])
 def test_nothing_typed_asks_for_nothing_in_particular(typed: str) -> None:
     assert parse(typed) == Question()
+
+
+@pytest.mark.parametrize("typed", ['""', "\x00", '"\u00ad"', "\ud800", "\u200b", "\u0301", '-""'])
+def test_a_text_of_nothing_visible_is_no_question(typed: str) -> None:
+    with pytest.raises(UsageError, match="there is no word in "):
+        parse(typed)
+
+
+@pytest.mark.parametrize("typed", ["--", "-–", "- -", "---"])
+def test_dashes_alone_are_looked_for_and_leave_out_nothing(typed: str) -> None:
+    assert parse(typed).unwanted == ()
+    assert parse(typed).wanted
+
+
+def test_an_emoji_is_not_the_beginning_of_the_word_for_it() -> None:
+    ((words,),) = parse("🔥").groups
+    assert isinstance(words, Words)
+    assert (words.others, words.equivalents) == ((), ("fire",))
 
 
 def test_a_sign_beside_words_may_be_missing_but_a_dash_says_nothing() -> None:

@@ -28,11 +28,18 @@ MEANT = {
 }  # fmt: skip
 
 
+TABLES = """
+CREATE VIRTUAL TABLE track_search USING fts5 (title);
+CREATE TABLE tag_words (name, words, set_id);
+CREATE TABLE tracks (id, title, artist, albumartist, album);
+"""
+
+
 @pytest.fixture(params=[1, 2, 3, 10_000])
 def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vocabulary]:
     monkeypatch.setattr(vocabulary, "_IN_ONE_BLOCK", request.param)
     with closing(Connection(":memory:")) as connection:
-        connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
+        connection.execute(TABLES)
         rows = [(title,) for title in TITLES]
         connection.executemany("INSERT INTO track_search VALUES (?)", rows)
         yield Vocabulary(connection)
@@ -95,7 +102,7 @@ def test_a_question_is_thought_about_once(
 
 def test_a_word_that_was_cut_within_a_character_is_no_trouble_for_others() -> None:
     with closing(Connection(":memory:")) as connection:
-        connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
+        connection.execute(TABLES)
         for title in ("x" + "ж" * 20_000, "hyperballad"):
             connection.execute("INSERT INTO track_search VALUES (?)", (title,))
         meant = likeliest(Vocabulary(connection), "hyperbalad")
@@ -110,7 +117,7 @@ def test_what_ends_the_reading_of_all_words_is_what_is_raised(
 
     monkeypatch.setattr(vocabulary, "_text", interrupted)
     with closing(Connection(":memory:")) as connection:
-        connection.execute("CREATE VIRTUAL TABLE track_search USING fts5 (title)")
+        connection.execute(TABLES)
         connection.execute("INSERT INTO track_search VALUES ('alpha')")
         with pytest.raises(KeyboardInterrupt):
             Vocabulary(connection)

@@ -1,0 +1,109 @@
+"""A question that no track answers whole -> the most important of its words that tracks have.
+
+`dj tiesto` asks for Tiësto, and `beatles abbey road 2009 remaster` for Abbey Road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import structs
+
+from indexer.store.search import full_text
+from indexer.store.search.equivalents import is_suffix
+from indexer.store.search.query import Group, Question, Words
+from indexer.store.statements import Connection
+
+_MOST_WORDS: Final = 20
+"""Maximum words of a question that is asked in part. A guess: more were pasted by mistake."""
+_RANKED: Final = 2000
+"""Maximum tracks with any of the rare words, so that these are ranked in 4 ms; see `full_text`."""
+_SHORTEST: Final = 3
+_ADDED: Final = (
+    "band singer dj mc album lp ep single cd vinyl song songs track music video clip audio lyrics"
+    " official original full version edition deluxe bonus remaster remastered live hd hq ost"
+)
+"""Words that people add to a name: tracks that have one of them alone are not what is meant."""
+_ALL_ADDED: Final = frozenset(_ADDED.split())
+
+
+def fewer(connection: Connection, question: Question, *, fewest: int = 1) -> Question | None:
+    """The same question without words that no track has beside the others; None: too few are left.
+
+    At least half of them are kept, and at least `fewest`. A word that no track has is left out
+    first. If no track has the others together, either, the track is decisive that has the best of
+    the rarer ones.
+    """
+    question = Question(tuple(map(_whole_if_short, question.groups)))
+    words = [group for group in question.groups if _may_be_missing(group)]
+    if not 2 <= len(words) <= _MOST_WORDS:
+        return None
+    counts = {group: _count(connection, group) for group in words}
+    kept = [group for group in words if counts[group]]
+    found = _with(question, words, kept)
+    if not kept or not full_text.count(connection, found):
+        kept = _of_best(connection, _with(question, words, []), kept, counts)
+        found = _with(question, words, kept)
+    is_enough = fewest <= len(kept) < len(words) <= 2 * len(kept)
+    return found if is_enough and any(map(_says_something, kept)) else None
+
+
+def words_of(question: Question) -> str:
+    """The words of a question that may be missing, as they were typed but for case and accents."""
+    return " ".join(_word(group) for group in question.groups if _may_be_missing(group))
+
+
+def _of_best(
+    connection: Connection, others: Question, words: Sequence[Group], counts: dict[Group, int]
+) -> list[Group]:
+    """Those words that the best track for the rarer ones has; `others` must hold for it."""
+    rare: list[Words] = []
+    tracks = 0
+    for group in sorted(words, key=counts.__getitem__):
+        tracks += counts[group]
+        if len(group) == 1 and tracks <= _RANKED and _says_something(group):
+            rare += (term for term in group if isinstance(term, Words))
+    if not rare:
+        return []
+    best = full_text.best(connection, Question((tuple(rare), *others.groups)), 1)
+    return [group for group in words if best and full_text.has(connection, best[0], group)]
+
+
+def _count(connection: Connection, group: Group) -> int:
+    """How many tracks have a word; 1 for one that may be said by other columns, too."""
+    return full_text.count(connection, Question((group,))) if len(group) == 1 else 1
+
+
+def _with(question: Question, words: Iterable[Group], kept: Sequence[Group]) -> Question:
+    without = [group for group in words if group not in kept]
+    return Question(tuple(group for group in question.groups if group not in without))
+
+
+def _whole_if_short(group: Group) -> Group:
+    """A short word is no beginning where it may be all that is kept: `fac` is not `factor`."""
+    words, *others = group
+    if _may_be_missing(group) and isinstance(words, Words) and len(words.text) <= _SHORTEST:
+        return (structs.replace(words, prefix=False), *others)
+    return group
+
+
+def _may_be_missing(group: Group) -> bool:
+    """Whether it is a word by itself, beside which there may be conditions that are as good."""
+    words, *others = group
+    if not isinstance(words, Words) or any(isinstance(other, Words) for other in others):
+        return False
+    return not (words.field or words.negated or words.quoted or words.optional)
+
+
+def _says_something(group: Group) -> bool:
+    """Whether this word alone makes an answer: no number, no syllable, no name of a format."""
+    word = _word(group)
+    if word.isdecimal() or word in _ALL_ADDED or is_suffix(word):
+        return False
+    return len(word) >= _SHORTEST or not word.isascii()
+
+
+def _word(group: Group) -> str:
+    words = group[0]
+    return words.text if isinstance(words, Words) else ""
