@@ -107,8 +107,10 @@ def _parsed(pattern: str, fields: Collection[str]) -> Iterator[tuple[str, str | 
             f"--format: {pattern!r} names no field; try '{{artist}} - {{title}}'{of_export}"
         )
     for literal, field, spec, conversion in parts:
-        if field is not None and (field not in fields or conversion):
+        if field is not None and field not in fields:
             raise UsageError(f"--format: no field {field!r}; choose from {', '.join(fields)}")
+        if conversion:
+            raise UsageError(f"--format: leave out !{conversion}; a field is {{{field}}}")
         if spec and "{" in spec:
             raise UsageError(f"--format: {spec!r} cannot be in {field!r}; try {{track:02}}")
         if any(int(number) > _WIDEST for number in re.findall("[0-9]{1,99}", spec or "")):

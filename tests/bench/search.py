@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from random import Random
 
@@ -149,6 +149,9 @@ def questions(library: Lookup, random: Random, count: int) -> Iterator[tuple[str
     yield "a folder", [f"path:{one}" for one, _ in pairs]
     yield "a comparison", ["duration:>3m", "bitrate:<192k", "year:>=2000", "has:picture"]
     yield "a time", ["added:7d", "added:2026-11..", "added:1970"]
+    yield "a word too many", [f"{one} {other} {other[::-1]}x" for one, other in pairs]
+    mixed = [f"{' '.join(one)} {' '.join(two)}" for one, two in pairwise(pairs)]
+    yield "the words of two tracks", mixed
     yield "a field and a word", [f"{one} has:picture OR year:80s" for one, _ in pairs]
 
 

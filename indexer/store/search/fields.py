@@ -48,7 +48,7 @@ class Numbers(NamedTuple):
     example: str
 
 
-_THOUSANDS: Final = {"": 1, "k": 1000, "m": 1_000_000}
+_THOUSANDS: Final = {"": 1, "k": 1000, "m": 1_000_000, "hz": 1, "khz": 1000, "kbps": 1000}
 _LENGTHS: Final = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 _SIZES: Final = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _PLAIN: Final = {"": 1}
@@ -106,8 +106,9 @@ _IN_YEARS: Final = "CAST(substr(words, 1, 4) AS INTEGER) BETWEEN ? AND ?"
 _YEARS: Final = r"(\d{4}(\.\.|-)(\d{4})?|(\.\.|-)\d{4})"
 _RANGE: Final = r"([^-.]*(?:\.\d+)?[^-.]*)(?:\.\.|-|\u2013)([^-.]*(?:\.\d+)?[^-.]*)"
 _COMPARED: Final = r"(<=|>=|<|>|=)(.+)"
-_NUMBER: Final = r"(\d{1,15}(?:\.\d{1,6})?)([a-z]{0,3})"
+_NUMBER: Final = r"(\d{1,15}(?:\.\d{1,6})?)([a-z]{0,4})"
 _CLOCK: Final = r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})"
+_SPAN: Final = r"(?=\d)(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,4})s)?"
 _DECADE: Final = r"(?:(\d{2})?(\d)0)s"
 _BETWEEN: Final = r"(\d{1,4})\.\.(\d{1,4})"
 _AGE: Final = r"(\d{1,5})([hdwmy])"
@@ -218,7 +219,11 @@ def _years_in(value: str) -> tuple[float, float] | None:
         return None
     first, last = 0.0, 9999.0
     if compared := re.fullmatch(_COMPARED, text):
-        year = _number("year", compared[2], value)
+        if re.fullmatch(r"\d{1,4}", compared[2]) is None:
+            raise UsageError(
+                f"originaldate:{value}: not understood; write originaldate:>=1995 or another year"
+            )
+        year = int(compared[2])
         bounds = {
             "<": (first, year - 1), "<=": (first, year), ">": (year + 1, last),
             ">=": (year, last), "=": (year, year),
@@ -259,14 +264,17 @@ def _compared(name: str, value: str) -> tuple[str, tuple[float, ...]] | None:
 
 
 def _number(name: str, text: str, value: str) -> float:
-    if name == "duration" and (clock := re.fullmatch(_CLOCK, text)):
+    clock = (
+        (re.fullmatch(_CLOCK, text) or re.fullmatch(_SPAN, text)) if name == "duration" else None
+    )
+    if clock is not None:
         hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         return hours * 3600 + minutes * 60 + seconds
     match = re.fullmatch(_NUMBER, text)
     unit = None if match is None else _NUMBERS[name].units.get(match[2])
     if match is None or unit is None or (name == "year" and float(match[1]) > 9999):
         raise _not_a(name, value)
-    number = float(match[1]) * unit
+    number = min(float(match[1]) * unit, float(_NO_END))
     return int(number) if number.is_integer() else number
 
 
@@ -287,9 +295,10 @@ def _times(name: str, value: str, now: datetime) -> tuple[int, int]:
     first, between, last = text.partition("..")
     if between and not (first or last):
         raise wrong
-    begin = _day_span(first, now, wrong)[0] if first else -_NO_END
-    end = _day_span(last if between else first, now, wrong)[1] if last or not between else _NO_END
-    return begin, end
+    days = [_day_span(text, now, wrong) for text in (first, last) if text]
+    if between and not (first and last):
+        return (days[0][0], _NO_END) if first else (-_NO_END, days[0][1])
+    return min(begin for begin, _ in days), max(end for _, end in days)
 
 
 def _day_span(text: str, now: datetime, wrong: UsageError) -> tuple[int, int]:
@@ -303,7 +312,7 @@ def _day_span(text: str, now: datetime, wrong: UsageError) -> tuple[int, int]:
             raise wrong
         else:
             year, month, day = (int(part) if part else None for part in match.groups())
-            first = date(year or 0, month or 1, day or 1)
+            first = date(year or 0, 1 if month is None else month, 1 if day is None else day)
             end = _after(first, month, day)
         return tuple(  # type: ignore[return-value]  # two
             _ms(datetime(one.year, one.month, one.day, tzinfo=now.tzinfo)) for one in (first, end)

@@ -26,6 +26,8 @@ _TERM: Final = re.compile(
 )
 _READ: Final = 1000
 """Maximum characters of a question: far more than people type, few enough to be quick."""
+_TOLD: Final = 40
+"""Characters of a text in which nothing can be looked for that are repeated."""
 _OR: Final = "OR"
 _ANDS: Final = (AND, "und", "et", "y", "n")
 """Words for `&`, which names have in any of these ways, or not at all."""
@@ -134,7 +136,7 @@ def parse(typed: str, now: datetime | None = None) -> Question:
             else:
                 groups.append(group)
     if typed and not groups:
-        raise UsageError(f"there is no word in {typed!r} to look for")
+        raise UsageError(f"there is no word in {typed[:_TOLD]!a} to look for")
     return Question(_without_noise(list(dict.fromkeys(groups))))
 
 
@@ -152,6 +154,8 @@ def _groups(match: re.Match[str], end: int, now: datetime) -> Iterator[Group]:
     negated = bool(match["minus"]) and not is_line  # `--` leaves out nothing
     if field == "tag":
         value = value.replace('"', "")
+    if field and match["phrase"] == "":
+        raise UsageError(f'{field}:"" has nothing to look for; write {field}:word')
     if field and value:
         term = _about(field, value, now, negated=negated)
         if isinstance(term, Words) and match["phrase"] is not None:

@@ -169,8 +169,7 @@ class Vocabulary:
         some = fewer(self._connection, tagged)
         instead: dict[str, str] = {}
         if some is None:
-            corrected = in_further_tags(self._connection, looser(first.question))
-            some = fewer(self._connection, corrected, fewest=2)
+            some = fewer(self._connection, looser(first.question), fewest=2)
             instead = first.instead
         if some is not None:
             told = {**instead, words_of(asked): words_of(some)}

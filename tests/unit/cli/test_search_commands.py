@@ -103,6 +103,8 @@ def test_words_in_one_argument_are_words_as_typed(indexer: Run) -> None:
         ),
         (("search", "--format", "title", "x"), "'title' names no field; try '{artist} - {title}'"),
         (("search", "--format", "{{title}}", "x"), "names no field"),
+        (("search", "--format", "{title!r}", "x"), "leave out !r; a field is {title}"),
+        (("search", "\u200b"), "there is no word in '\\u200b' to look for"),
         (("search", "--format", "{title:>99999999999}", "x"), "'>99999999999' is wider than 1000"),
         (("search", "--format", "{year:.99999999999f}", "x"), "is wider than 1000"),
         (("export", "--sort", "size"), "tracks cannot be sorted by size"),

@@ -86,7 +86,6 @@ def test_or_joins_the_two_terms_beside_it_and_no_more() -> None:
     [
         ("artist:", ["artist"]),
         ("artist: x", ["artist", "x"]),
-        ('artist:""', ["artist"]),
         ("year:", ["year"]),
         ("12:51", ["12 51"]),
         ('"unclosed quote', ["unclosed", "quote"]),
@@ -132,6 +131,12 @@ def test_nothing_typed_asks_for_nothing_in_particular(typed: str) -> None:
 @pytest.mark.parametrize("typed", ['""', "\x00", '"\u00ad"', "\ud800", "\u200b", "\u0301", '-""'])
 def test_a_text_of_nothing_visible_is_no_question(typed: str) -> None:
     with pytest.raises(UsageError, match="there is no word in "):
+        parse(typed)
+
+
+@pytest.mark.parametrize("typed", ['artist:""', 'year:""', '-root:""', 'date:""', 'foo:""'])
+def test_an_empty_phrase_of_a_field_is_wrong_use(typed: str) -> None:
+    with pytest.raises(UsageError, match="has nothing to look for"):
         parse(typed)
 
 
