@@ -40,6 +40,7 @@ _ORDINALS: Final = (
 _ROMAN_TENS: Final = ("", "x", "xx", "xxx")
 _ROMAN_UNITS: Final = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
 _SHORTEST_BEGINNING: Final = 3
+_ORDINAL: Final = r"(\d+)(?:st|nd|rd|th)"
 _NUMBERED: Final = r"([^\W\d_]+)(\d+)"
 """A word and its number that were typed as one: `kv550`, `cd2`."""
 _NUMBER_OF: Final = r"(.*\d) (\d+)"
@@ -128,6 +129,8 @@ def _loosened(group: Group) -> Group:
 
 def others_of(text: str) -> tuple[str, ...]:
     """The other ways in which names have these folded words."""
+    if ordinal := re.fullmatch(_ORDINAL, text):
+        return tuple(dict.fromkeys((*_OTHERS.get(text, ()), ordinal[1])))
     if " " not in text:
         numbered = re.fullmatch(_NUMBERED, text)
         if numbered is None or numbered[1] not in _OTHERS:
@@ -139,7 +142,7 @@ def others_of(text: str) -> tuple[str, ...]:
     if number := re.fullmatch(_NUMBER_OF, text):
         opus = re.sub(_NUMBERED, r"\1 \2", number[1])
         found += (f"{opus} {no} {number[2]}" for no in ("no", "nr"))
-    if is_suffix(parts[-1]):  # the name of a file was pasted
+    if parts[-1] == "s" or is_suffix(parts[-1]):  # a genitive, or the name of a file
         found.append(" ".join(parts[:-1]))
     return tuple(found)
 

@@ -23,6 +23,7 @@ _SHORTEST: Final = 3
 _ADDED: Final = (
     "band singer dj mc album lp ep single cd vinyl song songs track music video clip audio lyrics"
     " official original full version edition deluxe bonus remaster remastered live hd hq ost"
+    " by from play"
 )
 """Words that people add to a name: tracks that have one of them alone are not what is meant."""
 _ALL_ADDED: Final = frozenset(_ADDED.split())
@@ -31,9 +32,9 @@ _ALL_ADDED: Final = frozenset(_ADDED.split())
 def fewer(connection: Connection, question: Question, *, fewest: int = 1) -> Question | None:
     """The same question without words that no track has beside the others; None: too few are left.
 
-    At least half of them are kept, and at least `fewest`. A word that no track has is left out
-    first. If no track has the others together, either, the track is decisive that has the best of
-    the rarer ones.
+    At least half of those in names are kept, and at least `fewest`. A word that no track has is
+    left out first. If no track has the others together, either, the track is decisive that has the
+    best of the rarer ones.
     """
     question = Question(tuple(map(_whole_if_short, question.groups)))
     words = [group for group in question.groups if _may_be_missing(group)]
@@ -45,7 +46,7 @@ def fewer(connection: Connection, question: Question, *, fewest: int = 1) -> Que
     if not kept or not full_text.count(connection, found):
         kept = _of_best(connection, _with(question, words, []), kept, counts)
         found = _with(question, words, kept)
-    is_enough = fewest <= len(kept) < len(words) <= 2 * len(kept)
+    is_enough = fewest <= len(kept) < len(words) and _names(words) <= 2 * _names(kept)
     return found if is_enough and any(map(_says_something, kept)) else None
 
 
@@ -94,6 +95,11 @@ def _may_be_missing(group: Group) -> bool:
     if not isinstance(words, Words) or any(isinstance(other, Words) for other in others):
         return False
     return not (words.field or words.negated or words.quoted or words.optional)
+
+
+def _names(words: Iterable[Group]) -> int:
+    """How many of these words names may have."""
+    return sum(_word(group) not in _ALL_ADDED for group in words)
 
 
 def _says_something(group: Group) -> bool:

@@ -81,6 +81,8 @@ MEANT = {
     "elka": "Прованс",
     "i will survive u": "I'll Survive You",
     "stay 2 gether": "Stay Together",
+    "kempff's sonata": "Sonata, Op. 27 No. 2 (Moonlight) g-moll",
+    "sonata 331st": "Sonata, K. 331",
     "two pac": "All Eyez on Me",
     "schostakowitsch": "Largo",
     "周杰伦青花瓷": "青花瓷",

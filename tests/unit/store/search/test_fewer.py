@@ -29,6 +29,7 @@ NAMES = (
 )
 MEANT = {
     "dj tiesto": ("Adagio for Strings", "tiësto"),
+    "songs by kraftwerk": ("Autobahn", "kraftwerk"),
     "the cure band": ("Friday I'm in Love", "cure"),
     "official video cure wish": ("Friday I'm in Love", "cure wish"),
     "tiesto qqqq": ("Adagio for Strings", "tiësto"),
