@@ -311,7 +311,8 @@ class Lookup(Closable):
 
         `of` albums or artists: those of these tracks; their `tracks` counts the matching ones.
         Where no track has a word, those are found that have it as a part of one, or the likeliest
-        correction. `note` is told of that before the first row, and of a limit that cut rows off.
+        correction; where none has all words, those with the most important ones. `note` is told
+        of that before the first row, and of a limit that cut rows off.
         `sort` is relevance, artist, album, year, title, added, path or duration; a `-` before one
         of the last seven reverses it. Raises UsageError for any other, and for an unknown field.
         """

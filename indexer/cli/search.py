@@ -53,9 +53,10 @@ def search(
 ) -> int:
     """Find tracks by title, artist and album, the best first.
 
-    All WORDS must occur; the last may be the beginning of a word. Also: '"a phrase"', a OR b, -x,
-    and fields: artist:x, path:x, year:1990-1999, year:80s, 'duration:>10m', 'bitrate:<192k',
-    added:7d, has:picture, tag:NAME=VALUE, and other columns. Exit code 1: nothing found.
+    All WORDS must occur, else the most important ones; the last may be the beginning of one. Also:
+    '"a phrase"', a OR b, -x, and fields: artist:x, path:x, year:1990-1999, year:80s,
+    'duration:>10m', added:7d, has:picture, tag:NAME=VALUE, and other columns. Exit code 1: nothing
+    found.
     """
     if albums and artists:
         raise UsageError("choose one of --albums and --artists")

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import structs
 
 from indexer.store.search.fields import Fact
-from indexer.store.search.query import Group, Question, Words
+from indexer.store.search.query import Group, Question, Words, asking
 
 _SAME: Final = (
     "feat ft featuring", "vs versus", "and e och og en ja i и", "vol volume", "pt part teil",
@@ -95,19 +95,7 @@ def looser(question: Question) -> Question:
 
     A word between names may be missing. Words in quotes and excluded ones stay as they are.
     """
-    groups = tuple(map(_loosened, question.groups))
-    wanted = Question(groups).wanted
-    if any(not one.optional for group in wanted for one in group):
-        return Question(groups)
-    return Question(
-        tuple(
-            tuple(
-                structs.replace(one, optional=False) if isinstance(one, Words) else one
-                for one in group
-            )
-            for group in groups
-        )
-    )
+    return asking(map(_loosened, question.groups))
 
 
 def _loosened(group: Group) -> Group:

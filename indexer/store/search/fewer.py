@@ -12,7 +12,7 @@ from msgspec import structs
 
 from indexer.store.search import full_text
 from indexer.store.search.equivalents import is_suffix
-from indexer.store.search.query import Group, Question, Words
+from indexer.store.search.query import Group, Question, Words, asking
 from indexer.store.statements import Connection
 
 _MOST_WORDS: Final = 20
@@ -78,7 +78,7 @@ def _count(connection: Connection, group: Group) -> int:
 
 def _with(question: Question, words: Iterable[Group], kept: Sequence[Group]) -> Question:
     without = [group for group in words if group not in kept]
-    return Question(tuple(group for group in question.groups if group not in without))
+    return asking(group for group in question.groups if group not in without)
 
 
 def _whole_if_short(group: Group) -> Group:

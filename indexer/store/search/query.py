@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -140,8 +140,16 @@ def parse(typed: str, now: datetime | None = None) -> Question:
     return Question(_without_noise(list(dict.fromkeys(groups))))
 
 
+def asking(groups: Iterable[Group]) -> Question:
+    """The question of these groups; words that may be missing are needed if there are no others."""
+    question = Question(tuple(groups))
+    if any(not one.optional for group in question.wanted for one in group):
+        return question
+    return Question(tuple(tuple(map(_required, group)) for group in question.groups))
+
+
 def _required(term: Term) -> Term:
-    """A term beside an OR: one of them must hold, even a word that may be missing elsewhere."""
+    """A term of which one must hold, even a word that may be missing elsewhere."""
     if isinstance(term, Words) and term.optional:
         return structs.replace(term, optional=False)
     return term
@@ -150,7 +158,7 @@ def _required(term: Term) -> Term:
 def _groups(match: re.Match[str], end: int, now: datetime) -> Iterator[Group]:
     field = (match["field"] or "").lower()
     value = match["word"] if match["phrase"] is None else match["phrase"]
-    is_line = not field and set(fold(value)) <= _LINES
+    is_line = not field and match["phrase"] is None and set(fold(value)) <= _LINES
     negated = bool(match["minus"]) and not is_line  # `--` leaves out nothing
     if field == "tag":
         value = value.replace('"', "")
@@ -210,15 +218,7 @@ def _without_noise(groups: list[Group]) -> tuple[Group, ...]:
     if any(not _is_noise(group) for group in groups):
         groups = [group for group in groups if not _is_line(group)]
         groups = [_all_optional(group) if _is_noise(group) else group for group in groups]
-    question = Question(tuple(groups))
-    if question.free or any(not one.optional for group in question.wanted for one in group):
-        return question.groups
-    return tuple(
-        tuple(
-            structs.replace(one, optional=False) if isinstance(one, Words) else one for one in group
-        )
-        for group in groups
-    )
+    return asking(groups).groups
 
 
 def _all_optional(group: Group) -> Group:
