@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +44,6 @@ from indexer.store.sqlite_errors import explained
 _Place = FilePath | os.PathLike[str]
 _LARGEST: Final = 2**63 - 1
 """Of SQLite's whole numbers; no id, and no number of a change, is as large."""
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TRACKS: Final = "SELECT id FROM library WHERE added_at >= ? ORDER BY added_at, id"
 _OF_ALBUM: Final = """
 SELECT id FROM library WHERE album_id = ? AND added_at >= ? ORDER BY disc, track, path
@@ -155,7 +153,7 @@ class Index(Closable):
         ['Hyperballad']
         """
         most = None if limit is None else _known(limit)
-        for named in self._library.search([_text(text)], sort=sort, limit=most):
+        for named in self._library.search([text], sort=sort, limit=most):
             yield _track(
                 {
                     **named,
@@ -267,7 +265,7 @@ class Index(Closable):
             _iso(when)  # it has a zone
         else:
             when = _known(when)
-        for named in self._library.as_of(when, _text(words).split()):
+        for named in self._library.as_of(when, words.split()):
             yield _past_track(named)
 
     def follow(
@@ -404,11 +402,6 @@ def _path(text: object, b64: object) -> FilePath:
 def _known(number: int) -> int:
     """A number that SQLite takes: one beyond is no id either, and after all changes."""
     return max(-_LARGEST, min(number, _LARGEST))
-
-
-def _text(words: str) -> str:
-    """Without lone surrogates, which Python has for the bytes of a path that are not UTF-8."""
-    return _LONE_SURROGATE.sub("\ufffd", words)
 
 
 def _absolute(place: _Place) -> bytes:

@@ -24,7 +24,8 @@ NAMES = TEXT | st.text("aé ßøΣİ!&-:\"'東か ｶﾞ가\u0301\u00ad\x00", mi
 TERMS = st.lists(
     st.sampled_from(
         ["and", "&", "und", "y", "OR", "OR", "x", "-x", "-and", '"and"', "80s", "added:7d", "!",
-         "the", "zzz", "qqqq", "1974", "flac", "27/2", "kv5", "東京x", "-", "added:1970..", "has:cover", "missing:year", "path:x", "title:and", "tag:mood=x"]
+         "the", "zzz", "qqqq", "1974", "flac", "27/2", "kv5", "東京x", "-",
+         "added:1970..", "has:cover", "missing:year", "path:x", "title:and", "tag:mood=x"]
     ), max_size=6,
 ).map(" ".join)  # fmt: skip
 TYPED = TERMS | st.text() | st.lists(
@@ -75,6 +76,7 @@ def test_folded_text_is_folded(text: str) -> None:
 @given(typed=TYPED, sort=SORTS)
 @example(typed="and OR x", sort="relevance")
 @example(typed="and x 80s", sort="relevance")
+@example(typed="codec:\ud800", sort="relevance")
 def test_anything_may_be_typed(shelf: Shelf, typed: str, sort: str) -> None:
     for kind in ("tracks", "albums"):
         with suppress(UsageError):  # a field that there is not, or a value that it cannot have

@@ -28,6 +28,8 @@ _READ: Final = 1000
 """Maximum characters of a question: far more than people type, few enough to be quick."""
 _TOLD: Final = 40
 """Characters of a text in which nothing can be looked for that are repeated."""
+_LONE_SURROGATE: Final = "[\ud800-\udfff]"
+"""Python has them for the bytes of a path that are not UTF-8; SQLite takes none."""
 _OR: Final = "OR"
 _ANDS: Final = (AND, "und", "et", "y", "n")
 """Words for `&`, which names have in any of these ways, or not at all."""
@@ -122,6 +124,8 @@ def parse(typed: str, now: datetime | None = None) -> Question:
     field, a value that it cannot have, and a text of nothing that can be looked for.
     """
     typed = typed[:_READ].rstrip()
+    if not typed.isascii():
+        typed = re.sub(_LONE_SURROGATE, "\ufffd", typed)
     now = now or datetime.now(UTC).astimezone().replace(tzinfo=None)
     groups: list[Group] = []
     joins = False

@@ -128,7 +128,7 @@ def test_nothing_typed_asks_for_nothing_in_particular(typed: str) -> None:
     assert parse(typed) == Question()
 
 
-@pytest.mark.parametrize("typed", ['""', "\x00", '"\u00ad"', "\ud800", "\u200b", "\u0301", '-""'])
+@pytest.mark.parametrize("typed", ['""', "\x00", '"\u00ad"', "\u200b", "\u0301", '-""'])
 def test_a_text_of_nothing_visible_is_no_question(typed: str) -> None:
     with pytest.raises(UsageError, match="there is no word in "):
         parse(typed)
