@@ -27,6 +27,8 @@ from indexer.tags.id3.frames import (
     SKIMMED,
     SKIMMED_HEAD,
     TEXT_LIMIT,
+    V23,
+    V24,
     WANTED,
     Frame,
     NotPlain,
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
 FRAMES_LIMIT = 2000
 """Maximum frames; the last block read may exceed it. A guess: a file has 20."""
 
-V23, V24 = 3, 4
 LINK = b"-->\0"
 """MIME type of a picture that is elsewhere."""
 
@@ -103,7 +104,7 @@ def _read(window: Window, block: bytes, version: int, end: int) -> Tag:  # noqa:
         if len(found) + others > FRAMES_LIMIT:
             raise NotPlain
         if not window.keep:
-            at = start + _short_frames(block[: end - start], at - start, found)
+            at = start + _short_frames(block[: end - start], at - start, version, found)
         if at + HEADER_SIZE > end:
             if at < end and any(window.peek(at, end - at)):
                 raise NotPlain
@@ -177,14 +178,14 @@ def _frames_to_keep(name: bytes, payload: bytes, keep: Keep) -> list[Frame]:
     return list(frames_of(key, texts, keep))
 
 
-def _short_frames(block: bytes, at: int, found: list[Frame]) -> int:
+def _short_frames(block: bytes, at: int, version: int, found: list[Frame]) -> int:
     """Read short text frames, the most common kind; the offset of the first other frame."""
     last = len(block) - HEADER_SIZE
-    kept = KEPT.get
+    kept = KEPT[version].get
     while at < last:
         after = at + 10 + block[at + 7]  # its header, and the last byte of its size
         content = block[at:after]
-        frame = kept(content) or short_frame(content)
+        frame = kept(content) or short_frame(content, version)
         if frame is None:
             break
         found.append(frame)

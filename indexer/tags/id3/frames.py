@@ -97,6 +97,7 @@ WANTED = {
 SKIMMED = frozenset({"APIC", LYRICS, "SYLT"})
 """Frames of which only the beginning is read, to know whether they hold anything."""
 
+V23, V24 = 3, 4
 HEADER_SIZE = 10
 SEVEN_BITS = 0x7F
 SKIMMED_HEAD = 1024
@@ -144,19 +145,20 @@ OF_ONE_FILE = frozenset({
 """Keys of frames that differ in each file: the cache is left to those that repeat."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
-KEPT: dict[bytes, Frame] = {}
-"""Cache of short frames, keyed by the whole frame with its header: files of an album share most of
-them. Not `lru_cache`, whose look-up takes twice as long."""
+KEPT: dict[int, dict[bytes, Frame]] = {V23: {}, V24: {}}
+"""Caches of short frames by the x in ID3v2.x, keyed by the whole frame with its header: files of an
+album share most of them. Not `lru_cache`, whose look-up takes twice as long."""
 
 
-def short_frame(content: bytes) -> Frame | None:
-    """Parse and cache a whole frame with its header and at most 127 bytes of text; None otherwise.
+def short_frame(content: bytes, version: int) -> Frame | None:
+    """Parse and cache a whole frame whose size is in the last byte of its header; None otherwise.
 
-    Up to this size, ID3v2.3 and ID3v2.4 encode the size in the same way.
+    That byte has seven bits of the size in ID3v2.4, eight in ID3v2.3, where the ids of MusicBrainz
+    in UTF-16 are longer than seven tell.
     """
     name, size, flags = header_of(content)
     key = WANTED.get(name)
-    if size != len(content) - HEADER_SIZE or size > SEVEN_BITS:
+    if size != len(content) - HEADER_SIZE or (size > SEVEN_BITS and version == V24):
         return None
     if key is None:
         if not is_name(name):
@@ -168,9 +170,10 @@ def short_frame(content: bytes) -> Frame | None:
         frame = frame_of(key, content[HEADER_SIZE:])
     if frame[0] in OF_ONE_FILE:
         return frame
-    if len(KEPT) >= KEPT_LIMIT:
-        KEPT.clear()
-    KEPT[content] = frame
+    kept = KEPT[version]
+    if len(kept) >= KEPT_LIMIT:
+        kept.clear()
+    kept[content] = frame
     return frame
 
 

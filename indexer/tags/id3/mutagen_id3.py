@@ -42,13 +42,15 @@ from mutagen.id3._util import (
 
 from indexer.tags import columns, leading, mutagens_errors
 from indexer.tags.code_pages import legacy_text
-from indexer.tags.fast.id3 import V23, V24, WITH_LYRICS, Tag
+from indexer.tags.fast.id3 import WITH_LYRICS, Tag
 from indexer.tags.further import NOTHING
 from indexer.tags.id3 import id3_dates
 from indexer.tags.id3.frames import (
     LYRICS,
     SKIMMED_HEAD,
     TEXT_LIMIT,
+    V23,
+    V24,
     VALUES_LIMIT,
     WANTED,
     Frame,

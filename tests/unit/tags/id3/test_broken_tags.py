@@ -12,6 +12,7 @@ from mutagen.mp3 import MP3
 
 from indexer import tags
 from indexer.tags.fast.id3 import plain_tag
+from indexer.tags.id3 import frames
 from indexer.tags.id3.id3_tag import read_tag
 from indexer.tags.window import Window
 from tests import corpus
@@ -45,6 +46,25 @@ def test_an_old_itunes_tag_with_wrong_sizes_is_read() -> None:
     body = b"TIT2" + len(text).to_bytes(4) + bytes(2) + text + b"TALB\0\0\0\x06\0\0\0Debut"
     content = b"ID3\x04\0\0" + id3.BitPaddedInt.to_str(len(body), width=4) + body + SOUND
     assert (read(content).title, read(content).album) == ("x" * 200, "Debut")
+
+
+def test_a_kept_frame_of_an_older_tag_is_no_frame_of_a_newer_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of ID3v2.3, the ids of MusicBrainz in UTF-16 are kept: they are the same in all an album."""
+    kept: dict[int, dict[bytes, frames.Frame]] = {3: {}, 4: {}}
+    monkeypatch.setattr("indexer.tags.fast.id3.KEPT", kept)
+    monkeypatch.setattr(frames, "KEPT", kept)
+    group = "1b022e01-4da6-387b-8658-8678046e4cef"
+    text = b"\x01" + "MusicBrainz Release Group Id\0".encode("utf-16") + group.encode("utf-16")
+    body = b"TXXX" + len(text).to_bytes(4) + bytes(2) + text
+    size: bytes = id3.BitPaddedInt.to_str(len(body), width=4)
+    older, newer = (b"ID3" + bytes([version, 0, 0]) + size + body + SOUND for version in (3, 4))
+    assert read(older) == read(older)
+    assert (read(older).mb_releasegroupid, len(text)) == (group, 135)
+    assert (list(kept[3]), kept[4]) == ([body], {})
+    assert plain_tag(Window(io.BytesIO(newer))) is None  # mutagen takes it for one of old iTunes
+    assert read(newer).mb_releasegroupid == group
 
 
 def test_texts_that_should_be_utf_8_and_are_not_are_read_in_a_code_page() -> None:
