@@ -138,11 +138,24 @@ ARTISTS_BESIDE = "TXXX"
 FOREIGN: Frame = ("", [], {})
 """A frame that belongs to no column."""
 
+OTHER_IDS = ("MusicBrainz Release Track Id", "MusicBrainz Work Id", "Acoustid Id")
+"""Descriptions of TXXX frames of no column that differ in each file."""
 OF_ONE_FILE = frozenset({
-    "TIT2", "TSOT", "TSRC", "UFID:http://musicbrainz.org", "TXXX:MusicBrainz Release Track Id",
-    "TXXX:MusicBrainz Work Id", "TXXX:Acoustid Id",
+    "TIT2", "TSOT", "TSRC", "UFID:http://musicbrainz.org", *(f"TXXX:{one}" for one in OTHER_IDS)
 })  # fmt: skip
 """Keys of frames that differ in each file: the cache is left to those that repeat."""
+UTF_16 = b"\xff\xfe"
+"""The mark of its byte order, as it is nearly always."""
+OF_NO_COLUMN: dict[bytes, Frame] = {
+    head: (f"TXXX:{one}", [], {})
+    for one in OTHER_IDS
+    for head in (
+        b"\0" + one.encode() + b"\0",
+        b"\3" + one.encode() + b"\0",
+        b"\1" + UTF_16 + one.encode("utf-16-le") + b"\0\0",
+    )
+}
+"""Payload of a frame of `OTHER_IDS` up to its text -> the frame, told without decoding the text."""
 KEPT_LIMIT = 4096
 """Cache size; a full cache is cleared. A guess: two or three frames of a file are unique to it."""
 KEPT: dict[int, dict[bytes, Frame]] = {V23: {}, V24: {}}
@@ -167,7 +180,8 @@ def short_frame(content: bytes, version: int) -> Frame | None:
     elif flags or key in SKIMMED or not size:
         return None
     else:
-        frame = frame_of(key, content[HEADER_SIZE:])
+        other = _other_id(content[HEADER_SIZE:]) if key == "TXXX" else None
+        frame = other or frame_of(key, content[HEADER_SIZE:])
     if frame[0] in OF_ONE_FILE:
         return frame
     kept = KEPT[version]
@@ -175,6 +189,21 @@ def short_frame(content: bytes, version: int) -> Frame | None:
         kept.clear()
     kept[content] = frame
     return frame
+
+
+def _other_id(payload: bytes) -> Frame | None:
+    """The TXXX frame, if it is one of `OTHER_IDS`, and its text can be decoded for sure."""
+    is_wide = payload[0] == 1
+    end = payload.find(b"\0\0\0") + 3 if is_wide else payload.find(b"\0", 1) + 1
+    frame = OF_NO_COLUMN.get(payload[:end])
+    if frame is None:
+        return None
+    text = payload[end:]
+    if is_wide:
+        is_plain = text[:2] == UTF_16 and not len(text) % 2 and not any(text[3::2])
+    else:
+        is_plain = text.isascii()
+    return frame if is_plain else None
 
 
 def is_name(name: bytes) -> bool:
@@ -333,7 +362,7 @@ def decode(encoding: int, data: bytes) -> list[str]:
         raise NotPlain
     if encoding == 3:
         text = data.decode()
-    elif encoding == 1 and data.startswith(b"\xff\xfe"):
+    elif encoding == 1 and data.startswith(UTF_16):
         text = data.decode("utf-16")  # not utf-16-le, for which Python has no fast path
     elif encoding == 0:
         text = data.decode("latin-1")

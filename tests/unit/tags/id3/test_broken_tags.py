@@ -67,6 +67,35 @@ def test_a_kept_frame_of_an_older_tag_is_no_frame_of_a_newer_one(
     assert read(newer).mb_releasegroupid == group
 
 
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize(("encoding", "codec"), [(0, "latin-1"), (1, "utf-16"), (3, "utf-8")])
+def test_an_id_of_no_column_is_told_by_its_description_alone(
+    encoding: int, codec: str, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such ids differ in each file, so none is kept. The frame is the one that decoding gives."""
+    for one in frames.OTHER_IDS:
+        head = bytes([encoding]) + f"{one}\0".encode(codec)
+        for text in ("e86b7f47", "", "\xe9", "a\0b"):
+            payload = head + text.encode(codec)
+            body = b"TXXX" + len(payload).to_bytes(4) + bytes(2) + payload
+            told = frames.short_frame(body, version)
+            if encoding == 1 or text.isascii():
+                assert told is frames.OF_NO_COLUMN[head]
+            with monkeypatch.context() as patch:
+                patch.setattr(frames, "OF_NO_COLUMN", {})
+                decoded = frames.short_frame(body, version)
+            assert told is not None
+            assert decoded is not None
+            assert (told[0], told[2]) == (decoded[0], decoded[2])
+
+
+def test_a_broken_id_of_no_column_is_left_to_mutagen() -> None:
+    """It is a text like others, though nothing is made of it."""
+    head = b"\x01" + "Acoustid Id\0".encode("utf-16")
+    for text in (b"\x03Acoustid Id\0\xff", head + b"\xff\xfea", head + b"\xff\xfe\0\xd8"):
+        assert plain_tag(Window(io.BytesIO(raw((b"TXXX", text))))) is None
+
+
 def test_texts_that_should_be_utf_8_and_are_not_are_read_in_a_code_page() -> None:
     """Mutagen drops these frames; ffmpeg shows their bytes."""
     frames = [
