@@ -27,8 +27,8 @@ _MEASURES: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?"), "WHEN"),
     (re.compile(r"\b[\d.]+ s\b"), "N s"),
 )
-_LIVE_LINE: Final = re.compile(r"\x1b\[\?25l.*?\x1b\[\?25h(?:\r|\x1b\[1A|\x1b\[2K)*", re.DOTALL)
-"""From where Rich hides the cursor until it shows it again, and has erased what it drew."""
+_LIVE_LINE: Final = re.compile(r"[^\n]*\n\r*\x1b\[1A\x1b\[2K")
+"""A line that Rich has drawn, and then went back to erase."""
 
 
 def screen(

@@ -1,8 +1,11 @@
-"""`python -m watcher`."""
+"""`watcher`, and `python -m watcher`."""
 
 import sys
 
-from watcher.cli import main
+from indexer.starting import Starting
+
+with Starting():
+    from watcher.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

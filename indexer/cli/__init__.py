@@ -3,9 +3,12 @@
 import atexit
 import gc
 
+from indexer.starting import Starting
+
 gc.disable()  # what is imported stays in memory: collections would take 3 of 60 ms
 try:
-    from indexer.cli.commands import main
+    with Starting():
+        from indexer.cli.commands import main
 finally:
     gc.enable()
 gc.freeze()  # nor do later ones look through it

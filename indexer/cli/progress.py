@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from indexer.nonblocking_stream import NonblockingStream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
     from rich.live import Live
     from rich.table import Table
 
@@ -157,12 +158,26 @@ def counts_text(moment: Moment) -> str:
 
 def _start() -> Live:
     """Without Rich's refresh thread: the line shows the last snapshot and its time."""
-    from rich.console import Console
     from rich.live import Live
 
-    live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+    live = Live(console=visible_cursor(sys.stderr), auto_refresh=False, transient=True)
     live.start()
     return live
+
+
+def visible_cursor(file: TextIO) -> Console:
+    """Rich's terminal, whose cursor is never hidden.
+
+    Rich would show it again at the end, but neither when a program is stopped (Ctrl-Z) nor when a
+    signal kills it.
+    """
+    from rich.console import Console
+
+    class VisibleCursor(Console):
+        def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002, FBT002 - Rich's
+            return False
+
+    return VisibleCursor(file=file)
 
 
 def _drawn(moment: Moment, columns: int) -> Table:

@@ -247,6 +247,7 @@ class Interrupt:
         self.answer: Callable[[str], object] = write_error
         """What the first signal is answered with."""
         self._before: dict[int, signal._HANDLER] = {}
+        self._is_ending = False
         self._wipe = ""
 
     def __call__(self) -> bool:
@@ -272,8 +273,12 @@ class Interrupt:
         self._before.clear()
 
     def _caught(self, number: int, _frame: FrameType | None) -> None:
+        if self._is_ending:
+            return
         if self.number is not None:
-            for caught in self._before:
+            self._is_ending = True
+            signal.raise_signal(number)  # Python handles all that have come before it returns:
+            for caught in self._before:  # it would complain of one that finds no handler any more
                 signal.signal(caught, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.number = number

@@ -31,7 +31,9 @@ def follow(session: Session, ask: Callable[[], Status]) -> int:
         return 0
     from rich.live import Live
 
-    with Live(view(ask()), auto_refresh=False) as live:
+    from indexer.cli.progress import visible_cursor
+
+    with Live(view(ask()), console=visible_cursor(sys.stdout), auto_refresh=False) as live:
         while True:
             time.sleep(_EVERY_S)
             live.update(view(ask()), refresh=True)

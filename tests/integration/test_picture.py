@@ -8,9 +8,9 @@ import shutil
 import subprocess
 
 import pytest
-from rich.console import Console
 from rich.live import Live
 
+from indexer.cli.progress import visible_cursor
 from tests.picture import PICTURE, POINT, SESSION, picture, played, words_of
 from tests.programs import CHECKOUT, ENVIRONMENT, can_be_root
 from tests.screens import without_progress
@@ -35,13 +35,17 @@ def test_the_picture_says_what_the_programs_say(session: str) -> None:
     assert words_of(picture(session)) == told, "make it again: python -m tests.picture, as root"
 
 
-def test_the_line_of_a_slow_run_leaves_no_trace() -> None:
-    drawn = io.StringIO()
-    live = Live(
-        console=Console(file=drawn, force_terminal=True, width=80), auto_refresh=False,
-        transient=True,
-    )  # fmt: skip
-    with live:
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_of_a_slow_run_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    drawn = Terminal()
+    with Live(console=visible_cursor(drawn), auto_refresh=False, transient=True) as live:
         for files in (3, 12):
             live.update(f"reading Music {files}", refresh=True)
     assert "reading" in drawn.getvalue()

@@ -72,8 +72,8 @@ def test_every_script_of_the_wheel_can_be_called(wheel: zipfile.ZipFile) -> None
     assert scripts == {
         "indexer": "indexer.cli:main",
         "music-indexer": "indexer.cli:main",
-        "watcher": "watcher.cli:main",
-        "music-watcher": "watcher.cli:main",
+        "watcher": "watcher.__main__:main",
+        "music-watcher": "watcher.__main__:main",
     }
     for target in set(scripts.values()):
         module, function = target.split(":")

@@ -26,6 +26,7 @@ indexer.cli.completion indexer.cli.listing indexer.cli.output indexer.cli.sessio
 indexer.cli.terminal indexer.closable indexer.errors indexer.ignore indexer.lookup indexer.paths
 indexer.process indexer.results indexer.results.report indexer.runs indexer.runs.lock
 indexer.runs.throughput indexer.settings indexer.settings.hooks indexer.settings.settings_file
+indexer.starting
 indexer.store indexer.store.beside indexer.store.changes indexer.store.connection
 indexer.store.open_log
 indexer.store.schema indexer.store.schema.artwork_tables

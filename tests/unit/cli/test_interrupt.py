@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -47,3 +48,19 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
             assert not stop()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_signals_that_come_together_are_taken_without_a_complaint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    both = {signal.SIGINT, signal.SIGTERM}
+    with Interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_BLOCK, both)
+        for number in both:
+            os.kill(os.getpid(), number)
+        with pytest.raises(KeyboardInterrupt):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    assert complaints == []

@@ -247,3 +247,12 @@ def test_a_roots_name_cannot_move_the_cursor(clock: Clock) -> None:
         clock.now = 1
         line(Progress(phase="listing", root="x\x1b[2J", seen=1))
         assert r"listing x\x1b[2J" in terminal()
+
+
+def test_the_cursor_stays_visible_when_the_program_is_stopped_or_killed(clock: Clock) -> None:
+    with stderr_is_a_terminal() as terminal, ProgressLine(clock) as line:
+        clock.now = 1
+        line(reading(1))
+        drawn = terminal()
+    assert "reading music" in drawn
+    assert "\x1b[?25l" not in drawn
