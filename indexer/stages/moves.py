@@ -41,6 +41,11 @@ def identify(
     return here or gone
 
 
+def file_of(entry: Entry) -> tuple[int, int]:
+    """Which file it is, by whatever name: its disk and inode."""
+    return entry.disk_id, entry.stamp.inode
+
+
 def find(
     connection: Connection,
     trees: Mapping[int, Tree],

@@ -15,7 +15,7 @@ from indexer.disk.tree import Folders, Tree, special_kind
 from indexer.faults import explain
 from indexer.model import Entry, IndexedFile, Problem, ProblemKind, RowState, Stamp
 from indexer.stages.batch import Batch, Finding, Shaped
-from indexer.stages.moves import Outcome, find, must_read
+from indexer.stages.moves import Outcome, file_of, find, must_read
 from indexer.store import problems, track_matches, tracks
 from indexer.store.connection import Connection
 from indexer.tags import READER_VERSION
@@ -85,7 +85,7 @@ class Recheck:
         """
         confirmed: list[Confirmed] = []
         new, others = self._sort_out(batch, findings)
-        files = Counter(_file_of(finding.entry) for finding in batch.findings) if others else {}
+        files = Counter(file_of(finding.entry) for finding in batch.findings) if others else {}
         paths = [one.entry.path for one in findings]
         with self._trees[batch.root_id].folders(paths) as folders:  # as they stand now
             new = self._look_at_new(batch, new, again, outcomes, now_ms, folders)
@@ -95,7 +95,7 @@ class Recheck:
                 one = None
                 if trouble is None:
                     try:
-                        may_move = files[_file_of(finding.entry)] == 1
+                        may_move = files[file_of(finding.entry)] == 1
                         one = self._look_again(batch, finding, folders, may_move=may_move)
                     except OSError as error:
                         trouble = Problem(ProblemKind.ENVIRONMENT, explain(error))
@@ -250,11 +250,6 @@ def note_problem(
         now_ms,
         reader_version=version,
     )
-
-
-def _file_of(entry: Entry) -> tuple[int, int]:
-    """Which file it is, by whatever name: its disk and inode."""
-    return entry.disk_id, entry.stamp.inode
 
 
 def _keeping_row(problem: Problem | None) -> Problem | None:

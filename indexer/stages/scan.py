@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from stat import S_ISDIR
 from typing import Final
@@ -17,7 +18,7 @@ from indexer.look import look, names_in, unseen
 from indexer.model import Entry, Hint, IndexedFile, Problem, ProblemKind
 from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.folder_times import FolderTimes
-from indexer.stages.moves import find, must_read
+from indexer.stages.moves import file_of, find, must_read
 from indexer.stages.sidecar_scan import SidecarScan
 from indexer.store import problems, tracks, tracks_below
 from indexer.store.connection import Connection
@@ -274,7 +275,28 @@ class Scan:
         )
 
     def _plan(self, read: list[Entry], unread: list[Entry]) -> Plan:
+        if len(unread) > 1:
+            read, unread = self._apart(read, unread)
         return Plan(self.hint.root_id, tuple(read), tuple(unread), self.hint.reread)
+
+    def _apart(self, read: list[Entry], unread: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Have names of one file read that are met together: none of them takes a moved row along.
+
+        Insert decides so (rule R7). It would leave what nobody has read to the next look, for ever.
+        """
+        names = Counter(map(file_of, (*read, *unread)))
+        several = [one for one in unread if one.special is None and names[file_of(one)] > 1]
+        more = [one for one in several if self._is_read_beside_others(one)]
+        if not more:
+            return read, unread
+        self.to_read += len(more)
+        return [*read, *more], [one for one in unread if one not in more]
+
+    def _is_read_beside_others(self, entry: Entry) -> bool:
+        root_id = self.hint.root_id
+        here = tracks.in_place(self._connection, root_id, entry.path)
+        known = find(self._connection, self._trees, entry, root_id, here=here, may_move=False)
+        return must_read(entry, known, self._trees, root_id, self.hint.reread)
 
     def _sort_or_note(
         self, pair: Pair, problem: KnownProblem | None, read: list[Entry], unread: list[Entry]

@@ -65,3 +65,33 @@ def test_the_rows_of_a_file_with_many_links_are_read_once(
     assert {path for _, path in links_of_vanished(connection, gone)} == every
     assert {path for _, path in links_of_vanished(connection, gone[:1])} == every - {b"0.mp3"}
     assert len(asked) == 5
+
+
+def test_two_names_of_a_file_that_come_when_its_only_row_has_left_are_both_indexed(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    """Each of them alone could be the file that was moved, and would not be read."""
+    plant({"A/1.mp3": song("Song")})
+    (music / ".hidden").mkdir()
+    os.link(music / "A/1.mp3", music / ".hidden/2.mp3")
+    library.scan()
+    (music / "A").rename(music / "B")
+    (music / ".hidden").rename(music / "C")
+    report = library.scan()
+    assert ids(library).keys() == {"B/1.mp3", "C/2.mp3"}
+    assert (report.added, report.missing, report.pending) == (2, 1, 0)
+
+
+def test_two_names_of_a_file_come_back_to_their_rows_unread(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({"A/1.mp3": song("Song")})
+    os.link(music / "A/1.mp3", music / "A/2.mp3")
+    library.scan()
+    before = ids(library)
+    (music / "A").rename(music / ".hidden")
+    library.scan()
+    (music / ".hidden").rename(music / "A")
+    report = library.scan()
+    assert ids(library) == before
+    assert report.files_read == 0
