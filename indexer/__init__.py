@@ -15,8 +15,9 @@ each reader process imports this package.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
+"""True for a type checker. Importing `typing` is for later (see `indexer/starting.py`)."""
 if TYPE_CHECKING:
     from indexer.api import Index as Index
     from indexer.api import open as open  # noqa: A004 - `indexer.open`, as `gzip.open`
