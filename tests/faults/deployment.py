@@ -128,7 +128,7 @@ class Deployment:
                 values["redis"] = self.server.address
                 values["poll_interval"] = QUEUED_POLL_S
             self.config = _toml(values)
-            self.local_config = _toml({**SETTINGS})
+            self.local_config = _toml({**SETTINGS, "busy_timeout": REST_S})
         except BaseException:
             self.close()
             raise

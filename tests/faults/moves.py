@@ -8,7 +8,14 @@ import time
 from contextlib import suppress
 from random import Random
 
-from tests.faults.operations import Done, a_file_or_folder, is_free, operation, overwrite
+from tests.faults.operations import (
+    Done,
+    a_file_or_folder,
+    have_equals,
+    is_free,
+    operation,
+    overwrite,
+)
 from tests.faults.world import NUMBERS, World, other_form
 
 
@@ -40,6 +47,8 @@ def move_over(world: World, dice: Random) -> Done:
     one, other = world.a_file(dice), world.a_file(dice)
     if one is None or other is None or os.path.samefile(world.path(one), world.path(other)):
         return None
+    if one in world.remade:  # replaced and moved at once: its old row goes missing (rule R7), and
+        have_equals(world, one)  # copies of it may be that one
     os.rename(world.path(one), world.path(other))
     return f"{one!r} -> {other!r}"
 
@@ -114,6 +123,7 @@ def across_disks(world: World, dice: Random) -> Done:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(away)
+    world.remade.add(path)
     return repr(path)
 
 

@@ -91,7 +91,7 @@ def _pieces(dice: Random, content: bytes) -> list[bytes]:
     return [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True)]
 
 
-def _have_equals(world: World, path: bytes) -> None:
+def have_equals(world: World, path: bytes) -> None:
     """There are several files like this one, or may be: nothing tells copies of them apart."""
     world.equal_sizes.add(os.stat(world.path(path)).st_size)
 
@@ -163,7 +163,7 @@ def copy_with_old_times(world: World, dice: Random) -> Done:
     path = world.a_new_path(dice, os.path.splitext(source)[1].decode())
     shutil.copyfile(world.path(source), world.path(path))
     shutil.copystat(world.path(source), world.path(path))
-    _have_equals(world, path)
+    have_equals(world, path)
     world.stamps += 2
     return f"{source!r} -> {path!r}"
 
@@ -317,7 +317,7 @@ def touch(world: World, dice: Random) -> Done:
     if path is None:
         return None
     when = dice.choice([None, (0, 0), (FAR_FUTURE_NS, FAR_FUTURE_NS), (-(10**18), -(10**18))])
-    _have_equals(world, path)  # other files get this very mtime
+    have_equals(world, path)  # other files get this very mtime
     if when is None:
         os.utime(world.path(path))
     else:
@@ -361,7 +361,7 @@ def link(world: World, dice: Random) -> Done:
         return None
     target = world.a_new_path(dice, os.path.splitext(path)[1].decode())
     os.link(world.path(path), world.path(target))
-    _have_equals(world, path)
+    have_equals(world, path)
     return f"{path!r} -> {target!r}"
 
 

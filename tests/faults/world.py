@@ -90,6 +90,8 @@ class World:
         and no look finds it but one at everything."""
         self.equal_sizes: set[int] = set()
         """Sizes of which several files had equal content: nothing is promised of copies of them."""
+        self.remade: set[bytes] = set()
+        """Paths whose file got another inode since the last rest, and the same content."""
         self.follows: dict[bytes, bytes] = {}
         """Path before -> path of the copy that was made before it was deleted, in this step."""
         self._followed: dict[bytes, tuple[int, int]] = {}
@@ -314,6 +316,7 @@ class World:
         sight = self.look()
         self._left.clear()
         self._came.clear()
+        self.remade.clear()
         self._followed.clear()
         shut = self._shut()
         unknown = {*shut, *unread}
