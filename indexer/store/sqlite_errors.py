@@ -81,7 +81,10 @@ def _is_read_only(path: Path) -> bool:
 
 
 def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
-    if getattr(error, "extendedresult", 0) == apsw.SQLITE_READONLY_DBMOVED:
+    kind = getattr(error, "extendedresult", 0)
+    if kind == apsw.SQLITE_IOERR_SHMSIZE:  # a full disk has no room for `-shm`, which readers need
+        return _full(path, error)
+    if kind == apsw.SQLITE_READONLY_DBMOVED:
         return errors.DatabaseMissing(
             f"{path}: was moved, deleted or replaced while this process had it open; "
             "run the same command again"
@@ -107,7 +110,7 @@ def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
         )
     return errors.DatabaseError(
         f"{path}: cannot be read or written ({error}); "
-        "check its folder's rights and free space, and the disk's health"
+        "check its folder's rights, free space and quota, and the disk's health"
     )
 
 

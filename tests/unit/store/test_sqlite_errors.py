@@ -44,6 +44,13 @@ def test_what_sqlite_says_of_the_file_is_told_with_what_to_do(
         assert "`indexer repair`" in str(caught.value)
 
 
+def test_a_disk_without_room_for_what_readers_need_is_told_as_full(tmp_path: Path) -> None:
+    error = apsw.IOError("disk I/O error")
+    error.extendedresult = apsw.SQLITE_IOERR_SHMSIZE
+    with pytest.raises(errors.DatabaseFull), explained(tmp_path / "library.db"):
+        raise error
+
+
 @pytest.mark.parametrize("raised", [apsw.CantOpenError, apsw.ReadOnlyError])
 def test_an_index_in_a_folder_that_cannot_be_written_is_told_how_to_be_read(
     settings: Settings,
