@@ -91,6 +91,7 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     progress = nullcontext if log_json else session.progress
     terminal = Terminal(is_watched=sys.stderr.isatty() and not log_json)
     requests = _Requests()
+    _on_hangup(requests)
     try:
         with _decisions_logged(logging.DEBUG if verbose else logging.INFO, as_json=log_json):
             try:
@@ -138,16 +139,28 @@ class _Requests:
         self.stopped = False
         self.loop: Loop | None = None
         """One that is open: a closed one has no descriptor to be woken by."""
+        self._reload: Reload | None = None
+        self._is_early = False
 
     def stop(self) -> None:
         self.stopped = True
         if self.loop is not None:
             self.loop.stop()
 
-    def reload(self, reload: Reload) -> None:
-        reload.ask()
+    def reload(self) -> None:
+        if self._reload is None:
+            self._is_early = True
+            return
+        self._reload.ask()
         if self.loop is not None:
             self.loop.wake()
+
+    def reload_with(self, reload: Reload) -> None:
+        """What answers SIGHUP from now on, also one that has come while the program started."""
+        self._reload = reload
+        if self._is_early:
+            self._is_early = False
+            reload.ask()
 
 
 def _watch(
@@ -222,13 +235,14 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
     from watcher.reload import Reload
 
     log, requests = EventLog(), _Requests()
+    _on_hangup(requests)
     reload = Reload(load, load(), log)
     connect(reload.settings).close()  # a wrong address is an error before anything else
     folders = relayed_folders(words, reload.settings)
     os.chdir("/")  # a current folder on a disk keeps it from being unmounted
     signal.signal(signal.SIGALRM, _give_up)
     _on_signals(requests.stop, and_then_s=_MOST_TO_STOP_S)
-    _on_hangup(requests, reload)
+    requests.reload_with(reload)
     first = True
     while first or reload.taken():
         if not first:
@@ -265,7 +279,7 @@ def _run_daemons(
     from watcher.daemon import Daemon
     from watcher.loop import Watchdog
 
-    _on_hangup(requests, reload)
+    requests.reload_with(reload)
     watchdog = Watchdog(os.environ)
     if watchdog.is_on:
         import faulthandler
@@ -341,10 +355,10 @@ def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:
             signal.signal(number, caught)
 
 
-def _on_hangup(requests: _Requests, reload: Reload) -> None:
+def _on_hangup(requests: _Requests) -> None:
     """Have SIGHUP read the settings again, unless it was ignored at the start (`nohup`)."""
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload(reload))
+        signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload())
 
 
 def _give_up(_number: int, _frame: FrameType | None) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from indexer.runs.lock import lock_info
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
 from tests.programs import eventually, rows, run
@@ -133,6 +136,27 @@ def test_a_request_while_a_reload_is_under_way_is_obeyed_too(
         plant(music, {"b.mp3": tagged(title="B")})
         daemon.shows({"a.mp3": "A", "b.mp3": "B"})
         assert daemon.end() == 0
+
+
+def test_a_request_while_the_program_starts_is_obeyed_when_it_watches(
+    music: Path, db: Path, config: Path
+) -> None:
+    """Here it waits for another program that writes; it could be a migration that takes long."""
+    plant(music, {"a.mp3": tagged(title="A"), "b.flac": tagged(".flac", title="B")})
+    run("rebuild", music, db=db)
+    (second := music.with_name("second")).mkdir()
+    with (
+        closing(sqlite3.connect(db, isolation_level=None)) as other,
+        watching(music, second, db=db, until=None) as daemon,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        eventually(lambda: (holder := lock_info(db)) is not None and holder.pid == daemon.pid)
+        write(config, 'suffixes = ["mp3"]\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+        other.execute("ROLLBACK")
+        daemon.await_line("reloaded", "changed=suffixes")
+        daemon.shows({"a.mp3": "A"})
 
 
 def test_without_a_daemon_it_says_so(db: Path) -> None:
