@@ -45,8 +45,7 @@ def test_what_sqlite_says_of_the_file_is_told_with_what_to_do(
 
 
 def test_a_disk_without_room_for_what_readers_need_is_told_as_full(tmp_path: Path) -> None:
-    error = apsw.IOError("disk I/O error")
-    error.extendedresult = apsw.SQLITE_IOERR_SHMSIZE
+    error = apsw.exception_for(apsw.SQLITE_IOERR_SHMSIZE)
     with pytest.raises(errors.DatabaseFull), explained(tmp_path / "library.db"):
         raise error
 
