@@ -48,17 +48,30 @@ class StatusPublisher:
         reload: ReloadInfo = _NEVER,
     ) -> None:
         """Publish how many folders are watched, the state of each root, and what went wrong."""
-        armed = [root.armed for root in roots if root.is_there]
-        unwatched = sum(len(one.unwatched) for one in armed)
+        watched = unwatched = 0
+        states: dict[str, str] = {}
+        away: dict[str, str] = {}
+        away_since_ms: dict[str, int] = {}
+        looked_at_ms: dict[str, int] = {}
+        for root in roots:  # in one pass: it is made twice for each root at a start
+            name = root.row.name
+            states[name] = root.state.shown
+            if root.is_there:
+                watched += root.armed.watched
+                unwatched += len(root.armed.unwatched)
+            if why := root.why_away:
+                away[name], away_since_ms[name] = why, root.away_since_ms
+            if root.looked_at_ms:
+                looked_at_ms[name] = root.looked_at_ms
         if bool(unwatched) != bool(self._unwatched_since_ms):
             self._unwatched_since_ms = time.time_ns() // 1_000_000 if unwatched else 0
         status = LockInfo(
             os.getpid(),
             "daemon",
-            sum(one.watched for one in armed),
+            watched,
             unwatched,
-            {root.row.name: root.state.shown for root in roots},
-            {root.row.name: root.why_away for root in roots if root.why_away},
+            states,
+            away,
             dict(roots.recoveries),
             self._engine,
             queue_trouble,
@@ -66,10 +79,10 @@ class StatusPublisher:
             log_is_held,
             self._inode,
             reload,
-            {root.row.name: root.away_since_ms for root in roots if root.why_away},
+            away_since_ms,
             self._unwatched_since_ms,
             structs.replace(pace.totals, bytes_written=self._published.totals.bytes_written),
-            {root.row.name: root.looked_at_ms for root in roots if root.looked_at_ms},
+            looked_at_ms,
             self._log_inodes,
             self._published.pid_namespace,
         )

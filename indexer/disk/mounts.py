@@ -167,12 +167,17 @@ def may_hang(
     `is_left_out` (by its path relative to the folder). An automount counts while nothing is
     mounted there.
     """
-    if not any(_waits(mount) and _nested(mount.point, path) for mount in mounts):
+    if not any(_waits(mount.fs_type) and _nested(mount.point, path) for mount in mounts):
         return False
     if has_expired(path, mounts) or passes_share(path, mounts):
         return True
     below = mounts_below(path, mounts).items()
-    return any(_waits(mount) and not is_left_out(folder) for folder, mount in below)
+    return any(_waits(mount.fs_type) and not is_left_out(folder) for folder, mount in below)
+
+
+def has_waiting(mounts: Sequence[Mount]) -> bool:
+    """Whether `may_hang` may be true of any path."""
+    return any(_waits(mount.fs_type) for mount in mounts)
 
 
 def is_share(path: bytes, mounts: Sequence[Mount] | None = None) -> bool:
@@ -185,9 +190,13 @@ def passes_share(path: bytes, mounts: Sequence[Mount]) -> bool:
     return any(can_hang(mount.fs_type) for mount in _way(path, mounts))
 
 
-def _waits(mount: Mount) -> bool:
-    """Whether opening it may wait: for a server, or for the program that mounts it."""
-    return mount.fs_type == AUTOMOUNT or can_hang(mount.fs_type)
+@lru_cache(maxsize=256)
+def _waits(fs_type: str) -> bool:
+    """Whether opening it may wait: for a server, or for the program that mounts it.
+
+    Cached, since it is asked of all mounts for each root at each look.
+    """
+    return fs_type == AUTOMOUNT or can_hang(fs_type)
 
 
 def has_automounts(path: bytes, mounts: Sequence[Mount]) -> bool:

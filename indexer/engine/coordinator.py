@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from indexer import errors
-from indexer.disk.mounts import is_share
 from indexer.engine.handover import Completed, Handover, Request, Stop, completed, log_empty
 from indexer.engine.local import LocalEngine
 from indexer.ignore.path_filter import PathFilter
@@ -31,6 +30,7 @@ from indexer.store.connection import (
     write_transaction,
 )
 from indexer.store.creation import prepare_folder
+from indexer.store.roots import RootRow
 from indexer.store.sidecars.artwork import count_wanted_due, delete_unwanted, has_wanted_due
 from indexer.store.sqlite_errors import explained
 from indexer.store.work import counted, pending, scans
@@ -155,7 +155,7 @@ class RunCoordinator:
 
         watched = roots.watched(self.connection)
         open_trees = open_roots.open_roots(
-            self.connection, watched, follow_links=self._path_filter.follow_links
+            self.connection, watched, follow_links=self._path_filter.follow_links, lazily=True
         )
         work = ArtworkWork(
             self.connection, self._settings, self._path_filter, workers=self._settings.worker_count
@@ -205,9 +205,8 @@ class RunCoordinator:
         watched = roots.watched(self.connection)
         touches = touched_by(request.hints, wakes=True)
         about = {root.id for root in request.roots}
-        for root in watched:
-            if root.id in about or not is_share(root.path):
-                acceptance.accept_mounts(self.connection, root, touches)
+        for root in request.roots:
+            acceptance.accept_mounts(self.connection, root, touches)
         open_trees = open_roots.open_roots(
             self.connection,
             watched,
@@ -232,28 +231,30 @@ class RunCoordinator:
             for line in offline:
                 _log.debug("offline %s", line)
             if not result.interrupted:
-                now_ms = time.time_ns() // 1_000_000
-                is_new_day = any(
-                    upkeep.is_new_day(self.connection, root_id, now_ms)
-                    for root_id in open_trees.trees
-                )
-                upkeep.count_days(
-                    self.connection,
-                    open_trees.trees,
-                    now_ms,
-                    self._settings.keep_missing,
-                    self._settings.keep_changes,
-                )
-                if is_new_day:
-                    from indexer.readers.artwork import purge  # late: once a day
-
-                    purge(self.connection, self._settings)
+                self._count_days(watched, open_trees)
                 log_empty(
                     self.connection, (root for root in request.roots if root.id in open_trees.trees)
                 )
             return offline, result
         finally:
             open_trees.close()
+
+    def _count_days(self, watched: Sequence[RootRow], open_trees: OpenRoots) -> None:
+        """Count this day for each root that is there, and forget what left long ago."""
+        now_ms = time.time_ns() // 1_000_000
+        fresh = [one.id for one in watched if upkeep.is_new_day(self.connection, one.id, now_ms)]
+        there = [root_id for root_id in fresh if root_id in open_trees.trees]
+        upkeep.count_days(
+            self.connection,
+            there,
+            now_ms,
+            self._settings.keep_missing,
+            self._settings.keep_changes,
+        )
+        if there:
+            from indexer.readers.artwork import purge  # late: once a day
+
+            purge(self.connection, self._settings)
 
     def _run_local(
         self,

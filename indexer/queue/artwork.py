@@ -7,7 +7,7 @@ the end of the queue. So it may run twice, and one that is lost costs a pause.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -73,7 +73,7 @@ def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
 
 
 def _work(
-    work: ArtworkWork, trees: dict[int, Tree], stop: Callable[[], bool], worker: IndexWorker
+    work: ArtworkWork, trees: Mapping[int, Tree], stop: Callable[[], bool], worker: IndexWorker
 ) -> int:
     """How many albums and artists were chosen for, and pictures read."""
     done = 0

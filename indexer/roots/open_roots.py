@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from msgspec import Struct
 from indexer import errors, paths
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
-from indexer.disk.mounts import is_share, read_mounts
+from indexer.disk.mounts import Mount, has_waiting, is_share, read_mounts
 from indexer.disk.tree import Tree
 from indexer.roots.automounts import (
     Automounts,
@@ -32,14 +32,51 @@ from indexer.store.roots import MountRow, RootRow
 _LEAST_S: Final = 0.1
 
 
-class OpenRoots(Struct, frozen=True):
-    """The result of opening all roots: the trees that are there, and why others are not."""
+class Trees(Mapping[int, Tree]):
+    """The roots that are there, by id. Some are opened only when they are asked for, and stay so.
 
-    trees: dict[int, Tree]
+    Iterating gives those that are open.
+    """
+
+    def __init__(self, opened: Callable[[int], Tree | None], later: Iterable[int]) -> None:
+        """`opened` opens one of the roots that may be asked for `later`."""
+        self._opened = opened
+        self._later = set(later)
+        self._trees: dict[int, Tree] = {}
+
+    def __getitem__(self, root_id: int) -> Tree:
+        if root_id in self._later:
+            self._later.remove(root_id)
+            tree = self._opened(root_id)
+            if tree is not None:
+                self._trees[root_id] = tree
+        return self._trees[root_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._trees)
+
+    def __len__(self) -> int:
+        return len(self._trees)
+
+    def lose(self, root_id: int) -> Tree | None:
+        """Take out one that is open; it is not opened again."""
+        return self._trees.pop(root_id, None)
+
+    def close(self) -> None:
+        """Close all that are open. No other is opened from then on."""
+        self._later.clear()
+        for tree in self._trees.values():
+            tree.close()
+
+
+class OpenRoots(Struct, frozen=True):
+    """The roots that are there, and why others are not, of those that were opened."""
+
+    trees: Trees
     """A root behind an automount that was left alone is neither here nor in `offline`."""
-    offline: dict[int, str]
+    offline: dict[int, str] = {}
     """Root id -> one line that says what is wrong and what to do."""
-    fresh: frozenset[int] = frozenset()
+    fresh: set[int] = set()
     """Those of them at which a disk was mounted that the next scan accepts by itself."""
     automounts: dict[int, Automounts] = {}
     """Root id -> its folders that lie behind automounts, as they are now."""
@@ -51,7 +88,7 @@ class OpenRoots(Struct, frozen=True):
 
     def lose(self, error: errors.RootSilent) -> None:
         """Move a root whose server stopped answering to `offline`."""
-        tree = self.trees.pop(error.root_id, None)
+        tree = self.trees.lose(error.root_id)
         if tree is not None:
             tree.close()
             self.offline[error.root_id] = f"{tree.name}: {error}"
@@ -59,9 +96,8 @@ class OpenRoots(Struct, frozen=True):
             raise error
 
     def close(self) -> None:
-        """Close every tree."""
-        for tree in self.trees.values():
-            tree.close()
+        """Close every tree. No other is opened from then on."""
+        self.trees.close()
 
 
 def open_roots(
@@ -72,62 +108,118 @@ def open_roots(
     touches: Touches = touch_all,
     about: Collection[int] | None = None,
     patience_s: float | None = None,
+    lazily: bool = False,
 ) -> OpenRoots:
     """Open every root whose disk is the accepted one. Changes no row.
 
     A root that was removed since `watched` was read is left out.
 
-    `about` are the ids of the roots that are needed: a root that may hang is left alone unless it
-    is one of them, or shares a disk with one, from which a file may have moved. Roots that do not
-    answer take `patience_s` at the most, together.
+    `about` are the ids of the roots that are needed. Any other is opened when it is asked for, as
+    one from which a file may have moved; but one that may hang is opened now if it shares a disk
+    with one of these, and else left alone. Without `about` all are needed; `lazily`: now only those
+    that may hang, any other when it is asked for. Roots that do not answer take `patience_s` at the
+    most, together.
     """
     mounts = read_mounts()
-    trees: dict[int, Tree] = {}
-    offline: dict[int, str] = {}
-    fresh: set[int] = set()
-    automounts: dict[int, Automounts] = {root.id: {} for root in watched}
-    until = None if patience_s is None else time.monotonic() + patience_s
-    all_known = {root.id: roots.mounts(connection, root.id) for root in watched}
-    near = None if about is None else _near(all_known, about)
-    for root in watched:
-        known = all_known[root.id]
-        if _lacks_disk(connection, root, known, offline):
-            continue
-        automounts[root.id] = behind = automounts_of(root, known, mounts)
-        resting = resting_places(root, behind, touches)
+    by_id = {root.id: root for root in watched}
+    may_hang = set[int]()
+    if has_waiting(mounts):
+        may_hang = {root.id for root in watched if is_share(root.path, mounts)}
+    if about is None:
+        now = may_hang if lazily else by_id.keys()
+    else:
+        now = {*about, *(may_hang & _near(connection, about))} if may_hang else set(about)
+    opening = _Opening(
+        connection,
+        by_id,
+        follow_links=follow_links,
+        touches=touches,
+        until=None if patience_s is None else time.monotonic() + patience_s,
+    )
+    trees = Trees(opening.opened, by_id.keys() - (may_hang - now))
+    open_trees = OpenRoots(trees, opening.offline, opening.fresh, opening.automounts)
+    try:
+        for root_id in sorted(now):
+            trees.get(root_id)
+    except BaseException:
+        open_trees.close()
+        raise
+    return open_trees
+
+
+class _Opening:
+    """Opens roots one by one, and notes why some are not there."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        watched: Mapping[int, RootRow],
+        *,
+        follow_links: bool,
+        touches: Touches,
+        until: float | None,
+    ) -> None:
+        self.offline: dict[int, str] = {}
+        self.fresh: set[int] = set()
+        self.automounts: dict[int, Automounts] = {}
+        self._connection = connection
+        self._watched = watched
+        self._follow_links = follow_links
+        self._touches = touches
+        self._until = until
+
+    def opened(self, root_id: int) -> Tree | None:
+        """One root; None where it is not there, or is left alone."""
+        root = self._watched[root_id]
+        mounts = read_mounts()
+        known = roots.mounts(self._connection, root.id)
+        self.automounts[root.id] = {}
+        if _lacks_disk(self._connection, root, known, self.offline):
+            return None
+        self.automounts[root.id] = behind = automounts_of(root, known, mounts)
+        resting = resting_places(root, behind, self._touches)
         if b"" in resting:
-            continue
-        hangs = is_share(root.path, mounts)
-        if hangs and near is not None and root.id not in near:
-            continue
+            return None
+        tree = self._tree(root, known, mounts, resting)
+        if behind.keys() - resting:
+            self.automounts[root.id] = automounts_of(root, known, read_mounts())
+        return tree
+
+    def _tree(
+        self,
+        root: RootRow,
+        known: Sequence[MountRow],
+        mounts: Sequence[Mount],
+        resting: Collection[bytes],
+    ) -> Tree | None:
         opens: Callable[..., Tree] = open_tree
-        if hangs:
+        if is_share(root.path, mounts):
             from indexer.roots.share_tree import open_share  # late: it takes 10 ms to load
 
-            left_s = None if until is None else max(_LEAST_S, until - time.monotonic())
+            left_s = None
+            if self._until is not None:
+                left_s = max(_LEAST_S, self._until - time.monotonic())
             opens = partial(open_share, patience_s=left_s)
         try:
-            trees[root.id] = opens(
+            return opens(
                 root,
                 known,
                 mounts,
                 resting=resting,
-                follow_links=follow_links,
-                number_of=partial(_number_of, connection),
+                follow_links=self._follow_links,
+                number_of=partial(_number_of, self._connection),
             )
         except errors.OtherDisk as error:
-            offline[root.id] = f"{root.name}: {error}"
-            if error.may_adopt and tracks_below.was_never_at(connection, root.id, b""):
-                fresh.add(root.id)
-                offline[root.id] = (
+            self.offline[root.id] = f"{root.name}: {error}"
+            if error.may_adopt and tracks_below.was_never_at(self._connection, root.id, b""):
+                self.fresh.add(root.id)
+                self.offline[root.id] = (
                     f"{root.name}: {os.fsdecode(root.path)}: a disk was mounted there; "
                     "`indexer scan` looks at it"
                 )
         except errors.RootOffline as error:
-            offline[root.id] = f"{root.name}: {error}"
-        if behind.keys() - resting:
-            automounts[root.id] = automounts_of(root, known, read_mounts())
-    return OpenRoots(trees, offline, frozenset(fresh), automounts)
+            self.offline[root.id] = f"{root.name}: {error}"
+        return None
 
 
 def _lacks_disk(
@@ -145,12 +237,11 @@ def _lacks_disk(
     return True
 
 
-def _near(known: Mapping[int, Sequence[MountRow]], about: Collection[int]) -> set[int]:
+def _near(connection: Connection, about: Collection[int]) -> set[int]:
     """The roots that share a disk with one of these."""
-    disk_ids = {row.disk_id for root_id in about for row in known.get(root_id, ())}
-    return {
-        root_id for root_id, rows in known.items() if disk_ids & {row.disk_id for row in rows}
-    } | set(about)
+    disks = roots.disks_of_roots(connection)
+    near = {disk_id for root_id in about for disk_id in disks.get(root_id, ())}
+    return {root_id for root_id, disk_ids in disks.items() if near & disk_ids}
 
 
 def _number_of(connection: Connection, disk: Disk) -> int:

@@ -30,6 +30,7 @@ SELECT mounts.folder, mounts.disk_id, mounts.inode,
 FROM mounts JOIN disks ON disks.id = mounts.disk_id
 WHERE mounts.root_id = ? ORDER BY mounts.folder
 """
+_DISKS_OF_ROOTS: Final = "SELECT root_id, disk_id FROM mounts"
 _DISKS: Final = "SELECT id, uuid, fsid, fs_type, source FROM disks"
 _ADD_DISK: Final = """
 INSERT INTO disks (uuid, fsid, fs_type, source) VALUES (?, ?, ?, ?) RETURNING id
@@ -121,6 +122,14 @@ def mounts(connection: Connection, root_id: int) -> list[MountRow]:
             connection, _MOUNTS, (root_id,)
         )
     ]
+
+
+def disks_of_roots(connection: Connection) -> dict[int, set[int]]:
+    """Root id -> the ids of the disks at it and below it."""
+    disks: dict[int, set[int]] = {}
+    for root_id, disk_id in select(connection, _DISKS_OF_ROOTS):
+        disks.setdefault(root_id, set()).add(disk_id)
+    return disks
 
 
 def own_mount(mounts: Iterable[MountRow]) -> MountRow | None:

@@ -51,6 +51,7 @@ def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nas]:
     monkeypatch.setattr(
         open_roots, "is_share", lambda path, mounts: path == own or whole(path, mounts)
     )
+    monkeypatch.setattr(open_roots, "has_waiting", lambda _mounts: True)
     monkeypatch.setattr(shares, "patience_s", 0.3)
     yield Nas(folder)
     shares.close()

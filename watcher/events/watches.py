@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
 from indexer import paths
-from indexer.disk.descent import NOT_THERE, OpenFolders, open_below
+from indexer.closable import Closable
+from indexer.disk.descent import NOT_THERE, FolderChain, OpenFolders
 from watcher.events.folders import Folders
 from watcher.events.fs_event import WatchCounts
 
@@ -129,30 +129,31 @@ class Watches:
     def _arm(self, root: int, top: bytes) -> bool:
         there = True
         pending = [top]
-        while pending and self._going():
-            folder = pending.pop()
-            try:
-                goes_on = self._watch(root, folder)
-            except OSError as error:
-                if error.errno in NOT_THERE:
-                    there = there and folder != top
-                    continue
-                self._miss(folder, error)
-                goes_on = error.errno == errno.ENOSPC  # those below must be named as well
-            if goes_on:
-                pending += self._subfolders(root, folder)
+        with _Way(root, lambda: self._taken) as way:
+            while pending and self._going():
+                folder = pending.pop()
+                try:
+                    goes_on = self._watch(way, folder)
+                except OSError as error:
+                    if error.errno in NOT_THERE:
+                        there = there and folder != top
+                        continue
+                    self._miss(folder, error)
+                    goes_on = error.errno == errno.ENOSPC  # those below must be named as well
+                if goes_on:
+                    pending += self._subfolders(way, folder)
         return there
 
-    def _watch(self, root: int, folder: bytes) -> bool:
+    def _watch(self, way: _Way, folder: bytes) -> bool:
         """Add one watch; False if it is there already. Raises the kernel's error.
 
         The number that comes back may be that of a watch which the other thread removes at this
         moment, since the folder has moved. So nothing is noted if any was removed meanwhile; and
-        for the same reason each folder is reached anew from the root.
+        for the same reason it is then reached anew from the root.
         """
         while True:
             taken = self._taken
-            watch = self._add_below(root, folder)
+            watch = self._add_below(way, folder)
             with self._lock:
                 if self._taken != taken:
                     continue
@@ -163,22 +164,17 @@ class Watches:
                     self._drop(folder)  # another folder was here
                     self._folders.put(folder, watch)
                     return True
-            if _same_folder(root, folder, known):
+            if _same_folder(way.root, folder, known):
                 raise OSError(
                     errno.EEXIST, "it is watched at another path, as a bind mount", folder
                 )
             self.drop(known)  # it was moved here, and the event for that has not come yet
 
-    def _add_below(self, root: int, folder: bytes) -> int:
+    def _add_below(self, way: _Way, folder: bytes) -> int:
         """Watch a folder of an open root. No name of its path can be replaced by a link."""
         above, _, name = folder.rpartition(b"/")
-        if not above:
-            return self._add(b"/proc/self/fd/%d/%s" % (root, name or b"."))
-        holder = open_below(root, above, _FOLDER)
-        try:
-            return self._add(b"/proc/self/fd/%d/%s" % (holder, name))
-        finally:
-            os.close(holder)
+        holder = way.open(above, _FOLDER) if above else way.root
+        return self._add(b"/proc/self/fd/%d/%s" % (holder, name or b"."))
 
     def _drop(self, folder: bytes) -> None:
         for watch in self._folders.cut(folder):
@@ -187,10 +183,11 @@ class Watches:
         for missed in [path for path in self._unwatched if paths.is_below(path, folder)]:
             del self._unwatched[missed]
 
-    def _subfolders(self, root: int, folder: bytes) -> list[bytes]:
+    def _subfolders(self, way: _Way, folder: bytes) -> list[bytes]:
         """The wanted folders in a folder."""
         try:
-            with _listing(root, folder) as entries:
+            descriptor = way.open(folder, _LIST)
+            with os.scandir(descriptor) as entries:
                 below = [
                     paths.join(folder, os.fsencode(entry.name))
                     for entry in entries
@@ -207,15 +204,34 @@ class Watches:
             self._unwatched[folder] = error.errno or errno.EIO
 
 
-@contextmanager
-def _listing(root: int, folder: bytes) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """The entries of a folder of an open root. Raises OSError."""
-    descriptor = open_below(root, folder, _LIST) if folder else os.open(b".", _LIST, dir_fd=root)
-    try:
-        with os.scandir(descriptor) as entries:
-            yield entries
-    finally:
-        os.close(descriptor)
+class _Way(Closable):
+    """The way to the folder that is armed, which is kept for the next one, below it or beside it.
+
+    It is kept as long as no watch was removed, by the count `taken`. A folder on it that has moved
+    away meanwhile is the one that was opened; the event of that is to come, and removes the watches
+    that were added below it.
+    """
+
+    def __init__(self, root: int, taken: Callable[[], int]) -> None:
+        self.root = root
+        self._taken = taken
+        self._kept_at = taken()
+        self._chain = FolderChain(root, follow_links=False)
+
+    def close(self) -> None:
+        """Close all of it but the root."""
+        self._chain.close()
+
+    def open(self, folder: bytes, flags: int) -> int:
+        """A descriptor of a folder, valid until the next one is opened. Raises OSError."""
+        taken = self._taken()
+        if taken != self._kept_at:
+            self._chain.close()
+            self._kept_at = taken
+        descriptor = self._chain.open(folder, flags)
+        if descriptor is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+        return descriptor
 
 
 def _same_folder(root: int, one: bytes, other: bytes) -> bool:

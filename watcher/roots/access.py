@@ -88,12 +88,12 @@ class RootAccess:
 
     @contextmanager
     def opened(
-        self, touches: Touches, about: Collection[int] | None = None
+        self, touches: Touches, about: Collection[int] | None = None, *, lazily: bool = False
     ) -> Iterator[tuple[list[RootRow], OpenRoots]]:
-        """All watched roots, held open for as long as the `with` lasts.
+        """The watched roots, held open for as long as the `with` lasts: see `open_roots`.
 
-        Of those that may hang only what a look is `about`, by root ids. What is known of them is
-        read at one moment, since commands add and remove roots.
+        What is known of those that are opened now is read at one moment, since commands add and
+        remove roots.
         """
         with read_transaction(self._connection):
             watched = roots.watched(self._connection)
@@ -103,6 +103,7 @@ class RootAccess:
                 follow_links=self._path_filter.follow_links,
                 touches=touches,
                 about=about,
+                lazily=lazily,
             )
         try:
             yield watched, open_trees

@@ -125,7 +125,10 @@ class LocalWork:
         work = self.artwork
         if work is None or not (work.listen() or begins):
             return 0
-        with catching_up(), self._root_access.opened(touch_mounted) as (_, open_trees):
+        with (
+            catching_up(),
+            self._root_access.opened(touch_mounted, lazily=True) as (_, open_trees),
+        ):
             try:
                 step = work.step(open_trees.trees, begins=begins)
             except errors.RootSilent as error:

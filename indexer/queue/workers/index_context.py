@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from indexer import errors
-from indexer.disk.mounts import is_share
 from indexer.ignore.path_filter import PathFilter
 from indexer.model import Hint
 from indexer.queue.monitoring.monitor import RedisRates
@@ -78,18 +77,19 @@ class IndexContext:
             )
 
     def mounted_roots(self) -> OpenRoots:
-        """Open all roots that are there, and mount no automount for it."""
+        """The roots that are there, of which no automount is mounted for it."""
         return open_roots.open_roots(
             self.connection,
             roots.watched(self.connection),
             follow_links=self.path_filter.follow_links,
             touches=touch_mounted,
+            lazily=True,
         )
 
     def look_at_roots(self, hints: Iterable[Hint], *, mounts_too: bool = False) -> OpenRoots:
-        """Open all roots that are there; `mounts_too`: accept mount points that are new.
+        """Open the roots that these hints concern, and any other when it is asked for.
 
-        Of automounts and of roots that may hang, only those that the hints concern.
+        `mounts_too`: accept mount points in them that are new.
         """
         watched = roots.watched(self.connection)
         hinted = list(hints)
@@ -97,7 +97,7 @@ class IndexContext:
         about = {hint.root_id for hint in hinted}
         if mounts_too:
             for root in watched:
-                if root.id in about or not is_share(root.path):
+                if root.id in about:
                     acceptance.accept_mounts(self.connection, root, touches)
         return open_roots.open_roots(
             self.connection,

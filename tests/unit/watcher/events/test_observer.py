@@ -445,6 +445,53 @@ def test_a_watch_that_is_taken_away_while_it_is_added_is_added_again(tmp_path: P
     assert watches.folder_of(alive) == b"new"
 
 
+def test_a_tree_is_armed_in_as_many_steps_as_it_has_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = 100
+    folder = tmp_path
+    for _ in range(deep):
+        folder /= "d"
+        folder.mkdir()
+    opens = 0
+    whole = os.open
+
+    def counted(path: bytes, flags: int, *, dir_fd: int | None = None) -> int:
+        nonlocal opens
+        opens += 1
+        return whole(path, flags, dir_fd=dir_fd)
+
+    watches = watches_of(tmp_path, lambda path: os.stat(path).st_ino)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", counted)
+        assert watches.arm(b"")
+    assert len(watches.folders()) == deep + 1
+    assert opens <= 3 * (deep + 1)
+
+
+def test_a_folder_that_has_left_while_those_below_it_are_armed_keeps_no_watch(
+    tmp_path: Path,
+) -> None:
+    """The loop arms a tree while a folder on the way moves, and the thread has taken that in."""
+    (tmp_path / "a/b/c").mkdir(parents=True)
+
+    def add(path: bytes) -> int:
+        watch = os.stat(path).st_ino
+        if path.endswith(b"/b") and not moved:
+            moved.append(watch)
+            (tmp_path / "a").rename(tmp_path / "z")
+            watches.drop(b"a")
+        return watch
+
+    moved: list[int] = []
+    watches = watches_of(tmp_path, add)
+    watches.arm(b"")
+    assert moved
+    assert watches.folders() == {b""}
+    watches.arm(b"z")
+    assert watches.folders() == {b"", b"z", b"z/b", b"z/b/c"}
+
+
 def test_a_remedy_makes_room_for_all_folders_twice() -> None:
     assert remedy(errno.ENOSPC, 100_000) == "sysctl fs.inotify.max_user_watches=262144"
     assert remedy(errno.ENOSPC, 10) == "sysctl fs.inotify.max_user_watches=65536"
