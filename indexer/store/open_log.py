@@ -28,12 +28,14 @@ class OpenLog:
     def note_opened(self) -> None:
         """The connection has the log open now, by its first reading of an index in WAL mode.
 
-        Where a file was deleted or replaced meanwhile, nothing tells which one it has open: then
-        the log counts as lost.
+        Where they are others than before, they were deleted: by the last other program that closed
+        the index, and SQLite has made new ones for this connection; or by someone else, and it has
+        the old ones. So it is asked which this process has open.
         """
         now = log_inodes(self._database)
         is_same = all(old in {0, new} for old, new in zip(self._before, now, strict=True))
-        self.inodes = now if all(now) and is_same else _LOST
+        is_ours = all(now) and (is_same or _are_open(self._database, now))
+        self.inodes = now if is_ours else _LOST
 
     @property
     def is_lost(self) -> bool:
@@ -46,9 +48,30 @@ def log_inodes(database: Path) -> LogInodes:
 
     While a program has the database open, both stay as they are.
     """
-    real = Path(os.path.realpath(database))
-    wal, shm = (inode_of(real.with_name(real.name + suffix)) for suffix in ("-wal", "-shm"))
+    wal, shm = map(inode_of, _beside(database))
     return wal, shm
+
+
+def _beside(database: Path) -> list[Path]:
+    real = Path(os.path.realpath(database))
+    return [real.with_name(real.name + suffix) for suffix in ("-wal", "-shm")]
+
+
+def _are_open(database: Path, inodes: LogInodes) -> bool:
+    """Whether this process has these files open.
+
+    SQLite keeps one -shm for all connections of a process, so all of them have the same files. No
+    other open file is looked at: its server may hang.
+    """
+    names = {os.fsencode(path) for path in _beside(database)}
+    held = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(b"/proc/self/fd/" + number.encode()) in names:
+                held.add(os.fstat(int(number)).st_ino)
+        except OSError:  # it was closed meanwhile
+            continue
+    return held.issuperset(inodes)
 
 
 def inode_of(path: Path) -> int:

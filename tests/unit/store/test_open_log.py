@@ -89,6 +89,31 @@ def test_a_connection_knows_that_its_log_was_deleted_while_it_was_opened(
         assert connection.has_lost_log
 
 
+@pytest.mark.parametrize("write", [True, False])
+def test_a_log_that_the_last_other_program_deletes_as_it_closes_is_not_lost(
+    db: Path, monkeypatch: pytest.MonkeyPatch, *, write: bool
+) -> None:
+    other = open_index(db, write=True)
+    whole = OpenLog.__init__
+
+    def closing_other(log: OpenLog, database: Path) -> None:
+        whole(log, database)
+        monkeypatch.undo()
+        assert all(log_inodes(db))
+        other.close()
+        assert log_inodes(db) == (0, 0)
+        for number in range(2):  # so that the inodes of the new files are others
+            db.with_name(f"in place {number}").touch()
+
+    monkeypatch.setattr(OpenLog, "__init__", closing_other)
+    with closing(open_index(db, write=write)) as connection:
+        assert not connection.has_lost_log
+        assert connection.log.inodes == log_inodes(db)
+        for file in beside(db):
+            file.unlink()
+        assert connection.has_lost_log
+
+
 def test_a_copy_has_no_log_to_lose_until_it_is_written_to(db: Path) -> None:
     copy = db.with_name("copy.db")
     with closing(open_index(db, write=True)) as connection:
