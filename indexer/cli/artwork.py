@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from indexer.cli.arguments import (
     file_argument,
     folders,
     json_option,
+    limit_option,
     text_argument,
 )
 from indexer.cli.output import say, say_instead
@@ -54,10 +56,17 @@ _WORDS: Final = {"chosen": "chosen: ", "broken": "broken: "}
     metavar="DIR",
     help="Copy the originals to this folder, named after the albums.",
 )
+@limit_option(None)
 @json_option
 @click.pass_obj
 def artwork(
-    session: Session, words: Sequence[str], extract: Path | None, *, missing: bool, broken: bool
+    session: Session,
+    words: Sequence[str],
+    extract: Path | None,
+    limit: int,
+    *,
+    missing: bool,
+    broken: bool,
 ) -> int:
     """Show the covers of albums and the images of artists.
 
@@ -70,7 +79,8 @@ def artwork(
     if not settings.artwork:
         say("artwork is not looked at: the setting `artwork` is false")
     with session.library(settings) as library:
-        rows = library.artwork(words, missing=missing, broken=broken, note=say_instead)
+        found_rows = library.artwork(words, missing=missing, broken=broken, note=say_instead)
+        rows = islice(found_rows, limit or None)
         if extract is not None:
             return _copy(session, library, rows, extract)
         found = 0
@@ -159,9 +169,10 @@ def _copy(session: Session, library: Library, rows: Iterator[ArtworkRow], folder
 
 @click.command(epilog=examples("indexer playlists", "indexer playlists --broken"))
 @click.option("--broken", is_flag=True, help="List the items that lead nowhere, a line each.")
+@limit_option(None)
 @json_option
 @click.pass_obj
-def playlists(session: Session, *, broken: bool) -> int:
+def playlists(session: Session, limit: int, *, broken: bool) -> int:
     """List the playlists below the roots, and how much in them is broken.
 
     An item leads to the track at its path, also if that is written in other case or with
@@ -169,9 +180,11 @@ def playlists(session: Session, *, broken: bool) -> int:
     """
     with session.lookup() as library:
         if broken:
-            found = session.answer_rows(library.broken_items(), broken_line)
+            items = islice(library.broken_items(), limit or None)
+            found = session.answer_rows(items, broken_line)
         else:
-            found = session.answer_rows(library.playlists(), playlist_line)
+            playlists = islice(library.playlists(), limit or None)
+            found = session.answer_rows(playlists, playlist_line)
     if not found and not session.as_json:
         session.output.lines(["nothing is broken" if broken else "no playlists"])
     return 0

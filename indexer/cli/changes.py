@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 
 Moment = int | datetime
+_FIRST_YEAR: Final = 1990
+"""Of those that are taken for a mistake in place of a number. A guess."""
 """A time, or the number of the last change before it."""
 KINDS = tuple(map(str, ChangeKind))
 
@@ -106,6 +108,7 @@ def changes(
 
     In the order of their numbers (SEQ); --limit or --follow alone: the newest.
     """
+    _say_if_year(session, since, *(between or ()))
     with session.lookup() as library:
         if between is not None or summary or tags:
             if kinds or under or limit or follow or (between and since is not None):
@@ -158,6 +161,15 @@ def _print_period(
     found = takewhile(lambda row: until is None or row.seq <= until, library.changes(after))
     session.answer_rows(found, answers.change_line, ChangeRow.__struct_fields__, library)
     return 0
+
+
+def _say_if_year(session: Session, *moments: Moment | None) -> None:
+    """Tell a person how a year is written, where what was typed may be one, and is a number."""
+    for when in moments:
+        is_year = isinstance(when, int) and _FIRST_YEAR <= when <= datetime.now(UTC).year
+        if not is_year or session.as_json:
+            continue
+        say(f"{when} is the number of a change here; the year is written {when}-01")
 
 
 def _number(library: Lookup, when: Moment) -> int:
@@ -223,6 +235,7 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     with session.lookup() as library:
         if isinstance(when, int):
             library.check_is_reached(when)
+        _say_if_year(session, when)
         rows = library.as_of(when, words, limit=limit or None, note=note)
         found = session.answer_rows(rows, answers.search_line, COLUMNS, library)
         session.output.flush()

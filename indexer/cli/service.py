@@ -62,7 +62,13 @@ def doctor(session: Session, places: Sequence[bytes], user: str | None) -> int:
             warnings += finding.state is State.WARNING
             yield finding
 
-    session.answer_rows(counted(), _line, at_once=True)
+    for finding in counted():
+        if session.as_json:
+            session.output.json(finding)
+        else:
+            session.output.lines([_line(finding)])
+            session.output.lines(_remedy(finding), at_fields=True)
+        session.output.flush()
     if not session.as_json:
         found = f"{count(faults, 'fault')}, {count(warnings, 'warning')}"
         session.output.lines([found if faults or warnings else "all is well"])
@@ -83,10 +89,13 @@ def _findings(session: Session, places: Sequence[bytes], user: str | None) -> It
 
 
 def _line(finding: Finding) -> str:
-    line = f"{finding.state:<8} {finding.check:<8} {escaped(finding.detail)}"
+    return f"{finding.state:<8} {finding.check:<8} {escaped(finding.detail)}"
+
+
+def _remedy(finding: Finding) -> Iterator[str]:
+    """The command that mends it, which stays in one piece on a narrow screen."""
     if finding.remedy is not None:
-        line += f"\n{'':17} {escaped(finding.remedy)}"
-    return line
+        yield f"{'':17} {escaped(finding.remedy)}"
 
 
 @click.command(

@@ -25,6 +25,7 @@ from indexer.settings import Settings
 from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import (
     IndexConnection,
+    check_may_be_index,
     check_not_emptied,
     open_index,
     write_transaction,
@@ -334,6 +335,7 @@ def coordinating(
     """
     prepare_folder(settings.db, settings.group)
     check_not_emptied(settings.db)
+    check_may_be_index(settings.db)
     lock = wait_for_lock(
         settings.db,
         role,

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ __all__ = (
     "IndexConnection",
     "Row",
     "check_exists",
+    "check_may_be_index",
     "check_not_emptied",
     "checkpoint",
     "empty_log",
@@ -75,6 +77,7 @@ _WAL_PAUSE_S: Final = 0.005
 """Pause between attempts to switch a database to WAL. A guess."""
 _TWO_NAMES_S: Final = 0.2
 """How long a new index may have its name and the one it was made under. A guess."""
+_AS_URI: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _TRACES: Final = ("-wal", ".lock")
 """Files beside an index that was used."""
 _IS_OURS: Final = """
@@ -201,6 +204,31 @@ def check_not_emptied(path: Path) -> None:
         f"runs, put a copy (`indexer backup`) in its place, or remove it with {path.name}-wal, "
         f"{path.name}-shm and {path.name}.lock and run `indexer rebuild FOLDER`"
     )
+
+
+def check_may_be_index(path: Path) -> None:
+    """Raise DatabaseError for a file that no index ever was, before anything is made beside it.
+
+    Where a log or a lock is beside it, it was one, and is damaged perhaps.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    if any(_beside(path, suffix) for suffix in _TRACES):
+        return
+    from urllib.parse import quote  # late: only before an index is first written to
+
+    place = f"file:{quote(file_name(path.absolute()))}?mode=ro&immutable=1"  # leaves no -shm
+    try:
+        with closing(apsw.Connection(place, flags=_AS_URI)) as connection:
+            is_other = select_value(connection, _HAS_TABLES) and not select_value(
+                connection, _IS_OURS
+            )
+    except apsw.NotADBError as error:
+        raise errors.DatabaseError(str(not_ours(path, error))) from error
+    except apsw.Error:  # damaged, or it cannot be read: opening it says so
+        return
+    if is_other:
+        raise errors.DatabaseError(str(not_ours(path, "its tables are not those of an index")))
 
 
 def _check_one_name(path: Path) -> None:

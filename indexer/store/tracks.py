@@ -122,6 +122,23 @@ UNION ALL SELECT id, tracks FROM others
 """  # noqa: S608 - our own texts
 """The first root has what the others have not: to count all takes a fifth of the time in which
 those of one root are counted. Measured with 1 000 000 tracks: 6 ms, and 30."""
+_FEW: Final = 5
+"""With more roots one pass over all tracks takes less time than a count for each."""
+_HAS_OTHERS: Final = f"""
+WITH RECURSIVE met (id) AS (
+    SELECT min(root_id) FROM tracks
+    UNION ALL SELECT (SELECT min(root_id) FROM tracks WHERE root_id > met.id)
+        FROM met WHERE id IS NOT NULL)
+SELECT (SELECT count(*) FROM roots WHERE removed_at IS NULL) > {_FEW}
+    OR EXISTS (SELECT 1 FROM met WHERE id NOT IN (SELECT id FROM roots))
+"""  # noqa: S608 - our own number
+"""Whether there are more roots, or tracks of one whose row is lost: the view shows none of them."""
+_COUNT_EACH: Final = """
+SELECT roots.id, coalesce(counted.tracks, 0) FROM roots LEFT JOIN (
+    SELECT root_id, count(*) AS tracks FROM tracks WHERE album_id IS NOT NULL GROUP BY +root_id
+) AS counted ON counted.root_id = roots.id
+WHERE removed_at IS NULL ORDER BY roots.id
+"""
 
 
 def in_place(connection: Connection, root_id: int, path: bytes) -> IndexedFile | None:
@@ -303,7 +320,8 @@ def count(connection: Connection) -> int:
 
 def count_by_root(connection: Connection) -> dict[int, int]:
     """Tracks in the view, by root id."""
-    return dict(select(connection, _COUNT_BY_ROOT))
+    has_others = bool(select_value(connection, _HAS_OTHERS))
+    return dict(select(connection, _COUNT_EACH if has_others else _COUNT_BY_ROOT))
 
 
 def count_missing_by_root(connection: Connection) -> dict[int, int]:

@@ -26,6 +26,7 @@ _MOST_ALBUMS: Final = 300
 _MOST_CHANGES: Final = 20
 """Of an artist's tracks, in JSON."""
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
+_NO_BYTES: Final = re.compile(r"\s*bytes\s*=\s*-0+\s*", re.IGNORECASE)
 _SOON: Final = "private, max-age=60"
 _NAME: Final = re.compile(r"([0-9a-f]{32})-(256|600)")
 _FACTS: Final = (
@@ -276,8 +277,11 @@ def _audio(site: Site, number: int) -> Response:
 def _suffix_cut(asked: Range | None, size: int) -> Range | None:
     """The range that is answered; None: the whole, also for several and for unknown units.
 
-    The last bytes are all of them, where there are fewer (RFC 9110, 14.1.2).
+    The last bytes are all of them, where there are fewer; the last 0 cannot be sent (RFC 9110,
+    14.1.2).
     """
+    if re.fullmatch(_NO_BYTES, request.headers.get("Range", "")):  # Werkzeug takes it for no range
+        return Range("bytes", [(size, None)])
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None
     begin, end = asked.ranges[0]

@@ -52,6 +52,13 @@ def size(data: bytes) -> str:
     return f"{len(data) / 1000:.1f} KB" if len(data) >= 1000 else f"{len(data)} B"
 
 
+def test_no_more_albums_than_the_limit_are_shown(db: Path) -> None:
+    lines = run("artwork", db=db).out.splitlines()
+    assert run("artwork", "--limit", "2", db=db).out.splitlines() == lines[:2]
+    assert run("artwork", "--limit", "0", db=db).out.splitlines() == lines
+    assert len(run("artwork", "--limit", "3", "--json", db=db).objects) == 3
+
+
 def test_words_show_what_was_considered_and_why(db: Path) -> None:
     lines = run("artwork", "post", db=db).out.splitlines()
     unlisted = "its name is not listed in the settings, and others are in its folder"

@@ -119,6 +119,24 @@ def test_what_is_no_database_is_told_and_left_alone(tmp_path: Path, command: str
     assert "this is not a database, or a damaged one" in ran.err
     assert "move it away and run `indexer rebuild ROOT` to make a new one" in ran.err
     assert db.read_bytes() == noise()
+    assert list(tmp_path.iterdir()) == [db]
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("command", ["scan", "optimize"])
+def test_nothing_is_left_beside_a_database_of_another_program(
+    tmp_path: Path, music: Path, command: str, journal: str
+) -> None:
+    db = tmp_path / "a b?.db"
+    with closing(sqlite3.connect(db)) as other:
+        other.execute(f"PRAGMA journal_mode={journal}")
+        other.execute("CREATE TABLE places (url TEXT)")
+    ran = run(command, db=db, check=3)
+    assert "its tables are not those of an index" in ran.err
+    words = [*daemons.PROGRAM, "--db", str(db), "run", str(music)]
+    watched = subprocess.run(words, capture_output=True, timeout=60, check=False)
+    assert b"its tables are not those of an index" in watched.stderr
+    assert {*tmp_path.iterdir()} == {db, music}
 
 
 @pytest.mark.parametrize("command", [["rebuild"], ["status"], ["verify"], ["search", "song"]])

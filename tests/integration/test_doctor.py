@@ -19,6 +19,7 @@ from indexer.settings import Settings
 from tests.corpus import plant, tagged
 from tests.programs import Word, run
 from tests.redis_servers import redis_server
+from tests.screens import screen
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
 
@@ -33,6 +34,18 @@ def findings(*words: Word, db: Path, code: int = 0, config: str | None = None) -
 
 def of(check: str, found: Findings) -> list[tuple[str, str, str | None]]:
     return [one[1:] for one in found if one[0] == check]
+
+
+def test_its_lines_fit_a_narrow_terminal_but_for_long_words_and_commands(
+    db: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "m"
+    empty.mkdir()
+    run("rebuild", empty, db=db)
+    shown = screen("doctor", db=db, columns=45).splitlines()
+    too_wide = [line for line in shown if len(line) > 45]
+    assert all("/" in line and len(line.split()) <= 4 for line in too_wide), too_wide
+    assert "no music in" in " ".join(shown)
 
 
 @pytest.fixture

@@ -297,3 +297,19 @@ def test_a_year_is_not_taken_for_a_change_after_all_others(indexer: Run) -> None
     refused = indexer("as-of", "2020")
     assert (refused.code, refused.out) == (2, b"")
     assert "there is no change 2020 yet: the newest is 0; a time is written" in refused.err
+
+
+def test_a_year_that_is_the_number_of_a_change_is_told(
+    indexer: Run, connection: Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO changes (seq, at, kind, track_id, root, path)"
+        " VALUES (2020, 0, 'missing', 1, 'm', 'a.mp3'), (2021, 0, 'missing', 2, 'm', 'b.mp3')"
+    )
+    said = "indexer: 2020 is the number of a change here; the year is written 2020-01\n"
+    for words in (("as-of", "2020"), ("changes", "--since", "2020")):
+        assert indexer(*words).err == said
+        assert indexer(*words, "--json").err == ""
+    both = said + said.replace("2020", "2021")
+    assert indexer("changes", "--between", "2020", "2021").err == both
+    assert indexer("changes", "--since", "2021").err != said

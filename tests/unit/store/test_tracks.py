@@ -115,6 +115,33 @@ def test_tracks_are_counted_for_each_root_that_is_watched(connection: Connection
     assert tracks.count_by_root(connection) == {}
 
 
+def test_tracks_of_a_root_that_is_lost_are_counted_for_no_other_root(
+    connection: Connection,
+) -> None:
+    connection.execute("INSERT INTO catalog_albums (id, key) VALUES (7, x'31')")
+    roots.add(connection, "root 2", b"/2", now_ms=1)
+    for number, root_id in enumerate((1, 2, 2)):
+        row = replace(known(b"%d.mp3" % number), root_id=root_id)
+        tracks.add(connection, row, 7, 1, tracks.NOTHING_READ)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("DELETE FROM roots WHERE id = 2")
+    assert tracks.count_by_root(connection) == {1: 1}
+
+
+def test_tracks_of_many_roots_are_counted_in_one_pass(connection: Connection) -> None:
+    connection.execute("INSERT INTO catalog_albums (id, key) VALUES (7, x'31')")
+    for root_id in range(2, 10):
+        roots.add(connection, f"root {root_id}", b"/%d" % root_id, now_ms=1)
+    for number in range(20):
+        row = replace(known(b"%d.mp3" % number), root_id=1 + number % 8)
+        tracks.add(connection, row, 7, 1, tracks.NOTHING_READ)
+    roots.remove(connection, 1, now_ms=2)
+    expected = {root_id: 3 if root_id <= 4 else 2 for root_id in range(2, 9)} | {9: 0}
+    assert tracks.count_by_root(connection) == expected
+    reads = [row[3] for row in select(connection, f"EXPLAIN QUERY PLAN {tracks._COUNT_EACH}")]
+    assert sum(" tracks " in f"{one} " for one in reads) == 1
+
+
 def test_missing_tracks_are_counted_without_a_look_at_those_that_are_there(
     connection: Connection,
 ) -> None:
