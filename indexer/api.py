@@ -1,13 +1,14 @@
 """The public API, which `import indexer` gives: an index -> typed records.
 
-An `Index` belongs to one thread. Reading takes no lock, and holds no snapshot while an iterator
-waits, so what changes meanwhile may be seen or not.
+An `Index` belongs to one thread: that which uses it first, until it is closed. Reading takes no
+lock, and holds no snapshot while an iterator waits, so what changes meanwhile may be seen or not.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,11 +87,33 @@ class Index(Closable):
     """
 
     def __init__(self, library: Library) -> None:
-        self._library = library
+        self._opened = library
+        self._thread: threading.Thread | None = None
+        """The one that uses it; None: none does."""
+        self._claim = threading.Lock()
+        """Guards `_thread`."""
+
+    @property
+    def _library(self) -> Library:
+        """The library, for the thread that uses this index.
+
+        SQLite's connection has no lock of its own: two threads in it at once would take what it
+        reads for damage, or end the process.
+        """
+        here = threading.current_thread()
+        with self._claim:
+            if self._thread not in {None, here} and self._thread.is_alive():
+                raise errors.UsageError(
+                    f"this Index is used by the thread {self._thread.name}, and belongs to one "
+                    "thread: call `indexer.open` in each, or `close` it there before"
+                )
+            self._thread = here
+        return self._opened
 
     def close(self) -> None:
-        """Close the database; the index can be used again, which opens it."""
+        """Close the database; the index can be used again, by any thread, which opens it."""
         self._library.close()
+        self._thread = None
 
     def tracks(
         self, *, added_since: datetime | None = None, album_id: int | None = None

@@ -443,6 +443,7 @@ def _report(done: Completed) -> report.ScanReport:
     counts = {**done.result.counts(), "offline": done.offline}
     if done.result.deferred_reads:
         counts["deferred_reads"] = done.result.deferred_reads
+    counts["deferred_seconds"] = round(done.result.deferred_seconds, 3)
     if done.result.goes_on:
         counts["goes_on"] = True
     return msgspec.convert(counts, report.ScanReport)

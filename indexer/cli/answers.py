@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _OF_KIND = {
     "added": GREEN, "returned": GREEN, "modified": YELLOW, "moved": CYAN, "missing": RED,
 }  # fmt: skip
+_LONG_S = 3.0
+"""So long a person wonders what was done. A guess."""
 _OUTCOMES = ("added", "modified", "moved", "returned", "missing", "unchanged")
 
 
@@ -55,10 +57,13 @@ def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
         yield "no file was looked at; nothing in the index changed"
         return
     read = f"{number(report.files_read)} read ({byte_size(report.bytes_read)})"
-    yield (
+    line = (
         f"{count(report.seen, 'file')}: {outcomes(report) or 'none indexed'}; "
         f"{read} in {time_span(report.seconds)}"
     )
+    if report.deferred_seconds >= _LONG_S:
+        line += f", then covers in {time_span(report.deferred_seconds)}"
+    yield line
     if report.problems:
         yield f"{count(report.problems, 'problem')}: see indexer problems"
     if report.damaged:

@@ -118,12 +118,14 @@ class RunCoordinator:
         )
         if result.interrupted:
             return done
+        began = time.monotonic()
         if request.queued:
             self._await_artwork(listener, stop)
             done.result.deferred_reads = max(0, self._deferred_reads() - reads_before)
             done.result.goes_on = stop()
         else:
             done.result.deferred_reads = self._choose_artwork(listener, stop)
+        done.result.deferred_seconds = time.monotonic() - began
         done.result.interrupted = stop()
         return done
 

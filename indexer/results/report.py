@@ -34,6 +34,8 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     """Roots that could not be scanned, as `name: why and what to do`."""
     deferred_reads: int = 0
     """Files that were opened for artwork afterwards; not among `files_read`."""
+    deferred_seconds: float = 0.0
+    """How long that took; not among `seconds`."""
     damaged: int = 0
     """Of `files_read`, those that are cut short; they count among the outcomes as well."""
     goes_on: bool | UnsetType = UNSET

@@ -37,6 +37,8 @@ class Result(Struct):
     pending: int = 0
     deferred_reads: int = 0
     """Files that were opened for artwork after the run; not among `files_read`."""
+    deferred_seconds: float = 0.0
+    """How long that took; not among `seconds`."""
     seconds: float = 0.0
     interrupted: bool = False
     goes_on: bool = False

@@ -22,7 +22,7 @@ from tests.programs import (
 SCAN_KEYS = {
     "seen", "added", "modified", "moved", "returned", "missing", "unchanged", "problems",
     "files_read", "bytes_read", "seconds", "files_per_second", "interrupted", "pending", "offline",
-    "deferred_reads", "damaged",
+    "deferred_reads", "deferred_seconds", "damaged",
 }  # fmt: skip
 STATUS_KEYS = {
     "database", "size", "wal_size", "tracks", "albums", "artists", "missing", "problems",

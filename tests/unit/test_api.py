@@ -6,6 +6,8 @@ import doctest
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +23,12 @@ from indexer.store.connection import open_index
 from indexer.store.schema import LIBRARY_COLUMNS, views
 from tests.pictures import picture
 from tests.trees import Plant, song
+
+
+def raised_in_thread(act: Callable[[], object]) -> BaseException | None:
+    """What a call raises in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).exception(60)
 
 
 @dataclass
@@ -224,3 +232,18 @@ def test_artwork_is_asked_for_by_one_id(place: Place) -> None:
     assert cover is not None
     assert cover.hash == album.artwork_hash
     assert place.index.artwork(album_id=1000) is None
+
+
+def test_an_index_says_that_it_belongs_to_one_thread(place: Place) -> None:
+    index = place.index
+    walk = index.tracks()
+    assert raised_in_thread(index.last_seq) is None  # that thread has ended since
+    next(walk)
+    for act in (index.last_seq, index.status, index.close, lambda: list(index.tracks())):
+        refused = raised_in_thread(act)
+        assert isinstance(refused, errors.UsageError)
+        assert "belongs to one thread" in str(refused)
+    assert len(list(walk)) == 1
+    index.close()
+    assert raised_in_thread(index.last_seq) is None
+    assert index.last_seq() == 2

@@ -68,6 +68,12 @@ def test_a_scan_is_told_in_one_line() -> None:
     ]
 
 
+def test_the_time_for_covers_is_told_where_it_is_long() -> None:
+    assert scan_text(replace(DONE, deferred_seconds=2.9)) == scan_text(DONE)
+    (line,) = scan_text(replace(DONE, deferred_seconds=75.0))
+    assert line.endswith("6 read (96 KB) in 0.4 s, then covers in 1 min 15 s")
+
+
 def test_what_a_scan_left_over_is_told_below() -> None:
     assert scan_text(replace(DONE, problems=2, pending=1))[1:] == [
         "2 problems: see indexer problems",
