@@ -211,6 +211,18 @@ def percent(cpu_s: float, age_s: float) -> float:
     return round(100 * cpu_s / age_s, 1) if age_s else 0.0
 
 
+def let_go_of_output() -> None:
+    """Give back the output that this process has from its parent, before it may hang.
+
+    What reads that (a pipe of cron, ssh or a shell) waits until no process has it open; and one
+    that is left behind would have it open for as long as it waits.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for own in (1, 2):
+        os.dup2(nothing, own)
+    os.close(nothing)
+
+
 def die_with_parent(parent: int) -> bool:
     """Have the kernel kill this process when its parent ends; False if it has ended already.
 

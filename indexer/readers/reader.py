@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from indexer.evidence import ignore_lease_signal
-from indexer.process import collector_relaxed, die_with_parent, limit_memory
+from indexer.model import Chunk
+from indexer.process import collector_relaxed, die_with_parent, let_go_of_output, limit_memory
 from indexer.sidecars import PLAYLIST_SUFFIXES
 from indexer.stages.extract import Read, chunk_to_readings
 from indexer.tags import read_track
@@ -94,12 +95,18 @@ def main(read: Read = read_track) -> None:
         answers.send_heartbeat()
         with collector_relaxed():
             while (block := _receive(chunks)) is not None:
-                answer = chunk_to_readings(block, read, beat)
+                answer = chunk_to_readings(block, read, beat, _before)
                 AT_HAND.pack_into(at_hand, 0, answered, 0)
                 answers.send(answer)
                 answered += 1
     except BrokenPipeError:
         return  # the parent has gone
+
+
+def _before(chunk: Chunk) -> None:
+    """What a reader may be left behind with is no output of its parent."""
+    if chunk.may_hang:
+        let_go_of_output()
 
 
 class _Answers:

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from indexer.disk.filesystem import Disk
 from indexer.disk.tree import Tree
 from indexer.evidence import ignore_lease_signal
-from indexer.process import die_with_parent
+from indexer.process import die_with_parent, let_go_of_output
 from indexer.shares.messages import (
     FRAME,
     Begin,
@@ -49,6 +49,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
     ignore_lease_signal()
     if die_with_parent(int(sys.argv[1])):
+        let_go_of_output()
         parent = socket.socket(fileno=int(sys.argv[2]))
         with parent, suppress(BrokenPipeError, ConnectionResetError):  # it was killed
             _Helper(parent).serve()

@@ -142,10 +142,18 @@ def extract_in(_tree: Tree, chunk: Chunk) -> list[Reading]:
 
 
 def chunk_to_readings(
-    block: bytes, read: Read = read_track, beat: Beat = lambda _place: None
+    block: bytes,
+    read: Read = read_track,
+    beat: Beat = lambda _place: None,
+    begin: Callable[[Chunk], None] = lambda _chunk: None,
 ) -> bytes:
-    """`extract` between processes: a Chunk as msgpack in, a list of Reading as msgpack out."""
-    return _encode(extract(_decode_chunk(block), read, beat=beat))
+    """`extract` between processes: a Chunk as msgpack in, a list of Reading as msgpack out.
+
+    `begin` is called before a file of it is touched.
+    """
+    chunk = _decode_chunk(block)
+    begin(chunk)
+    return _encode(extract(chunk, read, beat=beat))
 
 
 _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode

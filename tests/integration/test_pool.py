@@ -417,6 +417,18 @@ def test_what_a_server_does_not_give_is_left_and_no_problem_of_the_file(
     assert reasons(read["b"]) == [None, None]
 
 
+def test_a_reader_of_a_share_has_no_output_of_ours_open(
+    command: tuple[str, str], chunk: Callable[..., Chunk]
+) -> None:
+    """Else what reads a pipe from `indexer scan` would wait for one that is left behind."""
+    with ReaderPool(1, 60, command=command) as pool:
+        for made, outputs in ((chunk("one"), False), (on_share(chunk("two")), True)):
+            assert words(dict(pool.map_unordered([("a", made)]))["a"])[0] is not None
+            (reader,) = my_readers()
+            held = {os.readlink(f"/proc/{reader.pid}/fd/{own}") for own in (1, 2)}
+            assert (held == {os.devnull}) == outputs
+
+
 def test_what_else_lies_on_a_silent_share_is_not_asked_for_but_other_roots_are(
     command: tuple[str, str], chunk: Callable[..., Chunk], tmp_path: Path
 ) -> None:
