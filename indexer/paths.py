@@ -134,6 +134,11 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "replace")
 
 
+def may_name_root(name: str) -> bool:
+    """Whether a root may have this name, which begins the paths that are shown, and typed."""
+    return bool(name.strip()) and "/" not in name and name.isprintable() and name not in {".", ".."}
+
+
 def shell_word(path: bytes) -> str:
     """A path as one word of a command line that can be pasted, in bash also where it is no text."""
     try:

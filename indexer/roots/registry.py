@@ -23,17 +23,20 @@ def root_at(
 ) -> RootRow:
     """The root at a folder; a new one is added, and the disk there accepted.
 
-    Raises UsageError for what cannot be a root, and where a root shares folders with it already.
+    Raises UsageError for what cannot be a root, where a root shares folders with it already, and
+    where it is a root of another name.
     """
     watched = roots.watched(connection)
     for spell in (os.path.abspath, real_path):  # the first needs no disk
         spelling = spell(folder)
         for root in watched:
             if root.path == spelling:
+                _check_same_name(root, name)
                 return root
     if not os.path.lexists(folder):
         for root in watched:
             if os.fsencode(root.name) == folder.rstrip(b"/"):
+                _check_same_name(root, name)
                 return root
     path = real_root(folder)
     nested = overlap(path, {root.name: root.path for root in watched}, read_mounts())
@@ -52,6 +55,15 @@ def root_at(
         root = roots.add(connection, chosen, path, time.time_ns() // 1_000_000)
         acceptance.accept_disks(connection, root)
     return root
+
+
+def _check_same_name(root: RootRow, name: str | None) -> None:
+    """Raise UsageError where a root is to be added that is one already, with another name."""
+    if name not in {None, root.name}:
+        raise errors.UsageError(
+            f"{os.fsdecode(root.path)} is the root {root.name} already; to call it so: "
+            f"`indexer roots rename {_word(root.name)} {_word(name or '')}`"
+        )
 
 
 def check_first_roots(settings: Settings, folders: Sequence[bytes], command: str) -> None:
@@ -78,7 +90,9 @@ def no_root(command: str) -> errors.UsageError:
 
 def check_name(name: str, taken: Iterable[str]) -> None:
     """Raise UsageError for what cannot be the name of a root: it begins paths in every list."""
-    if not name.strip() or "/" in name or not name.isprintable():
+    if name in {".", ".."}:
+        raise errors.UsageError(f"{name!r}: this is a folder in a path, and so no name of a root")
+    if not paths.may_name_root(name):
         raise errors.UsageError(f"{name!r}: a name has no slash and no control character")
     if name in taken:
         raise errors.UsageError(f"a root is named {name} already; choose another name")

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from msgspec import ValidationError, convert
 
 from indexer.errors import SettingsError
+from indexer.paths import may_name_root
 from indexer.settings import KEYS, Location, Settings
 from indexer.settings.hooks import hooks_from
 
@@ -228,8 +229,8 @@ def _roots(
         _refuse(_Given(f"{file}:{lines['roots',]}: roots", found), "[roots.NAME] with a path")
     for name, table in found.items():
         where = f"{file}:{lines['roots', name]}: roots.{name}"
-        if not name or "/" in name or not name.isprintable():
-            _refuse(where, "a name without slashes and control characters")
+        if not may_name_root(name):
+            _refuse(where, "a name without slashes and control characters, and not . or ..")
         if not isinstance(table, dict) or "path" not in table:
             _refuse(where, 'a line path = "/the/folder" in the table')
         for key, value in table.items():

@@ -232,6 +232,8 @@ def test_workers_default_to_the_cores_of_this_process() -> None:
         ("[roots]\na = 1", '2: roots.a: expected a line path = "/the/folder"'),
         ("[roots.a]\n\npath = 1", "3: roots.a.path = 1: expected a path in quotes"),
         ('[roots."a/b"]\npath = "/a"', "1: roots.a/b: expected a name without slashes"),
+        ('[roots.".."]\npath = "/a"', "1: roots...: expected a name without slashes"),
+        ('[roots." "]\npath = "/a"', "1: roots. : expected a name without slashes"),
         ("retry_first = 20", "1: retry_first is 20.0, but retry_longest is 10.0: expected"),
     ],
 )
