@@ -61,6 +61,11 @@ TEXT_CHUNKS = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment"}
 AIFC_CODECS = {b"ulaw": "mulaw", b"alaw": "alaw", b"ima4": "adpcm"}
 """Compression types that are not PCM; any other is PCM of some byte order."""
 
+PACKET_SIZE, PACKET_FRAMES = 34, 64
+"""Bytes and samples of a packet of `ima4`, of one channel. QuickTime and ffmpeg state the number of
+packets, not of samples."""
+BITS_OF_CODECS = {"mulaw": 8, "alaw": 8, "adpcm": 8 * PACKET_SIZE / PACKET_FRAMES}
+"""Bits of a sample in the file: the depth that is stated is often that of the decoded one."""
 
 UNCOMPRESSED = frozenset({*b"none twos sowt in16 in24 in32 23ni 42ni fl32 fl64".split(), b"raw "})
 """Compression types of PCM in lower case: a sample takes whole bytes."""
@@ -107,10 +112,15 @@ def _read_aiff(window: Window) -> Track:
         raise ValueError("a sample rate below zero")
     compression = window.peek(begin + 18, 4) if window.peek(8, 4) == b"AIFC" else b"NONE"
     codec = AIFC_CODECS.get(compression.lower(), "pcm")
+    _, sound = first(found, *layout.sound) or (0, 0)
+    there = _frames_in(max(sound - 8, 0), compression.lower(), channels, bits)
     if frames == 0 or frames >= UNFILLED:
-        _, sound = first(found, *layout.sound) or (0, 0)
-        frames = _frames_in(max(sound - 8, 0), compression.lower(), channels, bits) or frames
-    stream = Stream(frames / rate if rate else 0.0, channels * bits * rate, rate, channels, bits)
+        frames = there or frames
+    elif compression.lower() == b"ima4" and frames * PACKET_FRAMES <= there:
+        frames *= PACKET_FRAMES
+    length = frames / rate if rate else 0.0
+    each = BITS_OF_CODECS.get(codec, bits)
+    stream = Stream(length, int(channels * each * rate), rate, channels, bits)
     texts = _text_chunks(window, found)
     return _track(window, codec, stream, found, *([texts] if texts else []))
 
@@ -122,8 +132,8 @@ def _frames_in(sound: int, compression: bytes, channels: int, bits: int) -> int:
     match compression:
         case b"ulaw" | b"alaw":
             return sound // channels
-        case b"ima4":  # packets of 34 bytes
-            return sound // (34 * channels) * 64
+        case b"ima4":
+            return sound // (PACKET_SIZE * channels) * PACKET_FRAMES
         case _ if compression in UNCOMPRESSED:
             return sound // (channels * ((bits + 7) // 8))
         case _:

@@ -364,6 +364,18 @@ def test_the_samples_of_aiff_are_counted_where_their_number_was_not_filled_in(
     assert track.duration == frames / 8000
 
 
+@pytest.mark.parametrize(("stated", "frames"), [(10, 640), (640, 640), (600, 600)])
+def test_packets_of_ima4_are_not_taken_for_samples(stated: int, frames: int) -> None:
+    """QuickTime and ffmpeg state the number of packets."""
+    content = aiff(frames=stated, compression=b"ima4", channels=2, bits=16, sound=680)
+    track = read(content, ".aifc")
+    assert (track.duration, track.bitrate) == (frames / 8000, 68_000)
+
+
+def test_the_bit_rate_of_compressed_aiff_is_not_that_of_the_decoded_sound() -> None:
+    assert read(aiff(compression=b"ulaw", channels=2, bits=16), ".aifc").bitrate == 128_000
+
+
 def test_samples_of_an_unknown_compression_are_not_counted() -> None:
     assert read(aiff(frames=0, compression=b"QDM2"), ".aifc").duration is None
     assert read(aiff(frames=0, channels=0), ".aiff").duration is None
