@@ -298,6 +298,11 @@ def test_a_plain_id3_tag_is_read_as_mutagen_reads_it(content: bytes) -> None:
         assert track("mp3", None, declined) == track("mp3", None, ours)
 
 
+def _decoded(track: Track) -> int:
+    """Bits/s of the sound as PCM."""
+    return (track.sample_rate or 0) * (track.channels or 0) * (track.bit_depth or 0)
+
+
 @tries(200)
 @given(mutations([".flac", ".m4a", ".alac.m4a"]))
 def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) -> None:
@@ -318,6 +323,8 @@ def test_what_is_passed_over_changes_nothing_else(damaged: tuple[str, bytes]) ->
         return
     if (expected.channels, track.channels) == (2, 1):  # mono AAC, see `mp4_sample_entry.refine`
         expected = structs.replace(expected, channels=1)
+    if track.codec == "alac" and (expected.bitrate or 0) >= _decoded(track):
+        expected = structs.replace(expected, bitrate=None)  # see the same
     for field, value in structs.asdict(expected).items():
         if value not in (None, (), False):
             assert getattr(track, field) == value, field

@@ -145,6 +145,10 @@ def _refine(
         case b"lpcm" if entries[16:18] == b"\0\2" and len(entries) >= SECOND_VERSION_SIZE:
             rate, entry.channels, entry.bits_per_sample = _sound_2(entries, 40)
             entry.sample_rate = int(rate) if 0 < rate < 1 << 31 else 0
+        case b"alac" if entry.bitrate >= (
+            entry.sample_rate * entry.channels * entry.bits_per_sample
+        ):
+            entry.bitrate = 0  # ffmpeg states that of the decoded sound
         case b"ipcm" | b"fpcm" if len(atoms.get(b"pcmC", b"")) >= PCM_SIZE:
             entry.bits_per_sample = atoms[b"pcmC"][PCM_SIZE - 1]
         case _:

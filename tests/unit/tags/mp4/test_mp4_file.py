@@ -55,6 +55,11 @@ def test_the_case_of_a_freeform_name_does_not_matter(name: str) -> None:
     [
         ("----:com.apple.iTunes:ALBUM ARTIST", "aART", "albumartists"),
         ("----:com.apple.iTunes:publisher", "----:com.apple.iTunes:LABEL", "label"),
+        (
+            "----:com.apple.iTunes:MUSICBRAINZ_ALBUMID",
+            "----:com.apple.iTunes:MusicBrainz Album Id",
+            "mb_albumid",
+        ),
     ],
 )
 def test_the_freeform_name_of_others_speaks_where_the_usual_one_is_silent(
@@ -185,6 +190,15 @@ def test_the_bit_rate_is_that_of_the_media_where_nothing_tells(wide: bool) -> No
     track = content[at + 4 : content.index(b"mdat") - 4]
     two = (8 + 2 * len(track)).to_bytes(4) + b"moov" + 2 * track
     assert read(content[: at - 4] + two + head + bytes(50_000)).bitrate is None
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize(("stated", "bitrate"), [(1_536_000, 200_000), (700_000, 700_000)])
+def test_the_bit_rate_of_alac_is_never_that_of_the_decoded_sound(stated: int, bitrate: int) -> None:
+    """As ffmpeg states it."""
+    cookie = struct.pack(">4xBB3xB6xII", 0, 16, 2, stated, 48_000)
+    content = of_entry(b"alac", 16, (b"alac", bytes(4) + cookie)) + b"\0\0\xc3\x58mdat"
+    assert read(content + bytes(50_000)).bitrate == bitrate
 
 
 @pytest.mark.usefixtures("reader")
