@@ -141,7 +141,7 @@ def _vorbis(file: BytesIO, kind: Any, tags: Tags) -> None:
 def _asf(file: BytesIO, tags: Tags) -> None:
     whole = ASF(file)
     for name, texts in tags.items():
-        whole.tags[ATTRIBUTES[name]] = [ASFUnicodeAttribute(text) for text in texts]
+        whole.tags[ATTRIBUTES.get(name, name)] = [ASFUnicodeAttribute(text) for text in texts]
     file.seek(0)
     whole.save(file, padding=taggers.no_padding)
 

@@ -36,7 +36,7 @@ __all__ = (
     "read_track",
 )
 
-READER_VERSION: int = 8
+READER_VERSION: int = 9
 """Raised whenever a reader's output changes; files that were refused are then tried again.
 
 What was read before is read again where its family may tell something else now: see `CHANGED_IN`

@@ -67,13 +67,16 @@ ATTRIBUTES = {
 """In lower case: taggers do not agree on the case. A total is often part of the number (`3/12`)."""
 
 OTHER_ATTRIBUTES = {
-    "compilation": "compilation",
+    **columns.BY_PICARDS_NAME,
     "date": "date",
-    "isrc": "isrc",
-    "lyrics": "has_lyrics",
     "year": "date",
+    **columns.COLUMNS_OF_SECOND_NAMES,
 }
-"""Where a column is looked for when the attribute above is absent or blank: ffmpeg's names."""
+"""Where a column is looked for when the attribute above is absent or blank: ffmpeg's names, which
+are those of the file that it converted. Of several names of a column the first that is not blank
+wins."""
+OTHER_TITLE = "title"
+"""ffmpeg's copy of `Title`, in this case; other programs that write a title leave it as it is."""
 
 ORIGINAL_YEAR = "wm/originalreleaseyear"
 """The date of the first release, where there is no better one."""
@@ -138,27 +141,35 @@ def read(window: Window, suffix: bytes) -> Track:
     is_film = any(stream.startswith(FILM) for stream in streams)
     if is_film and suffix in MAY_BE_SOUNDLESS and not any(map(_is_sound, streams)):
         raise NoAudio("no audio stream")
+    values, has_picture = _values(file, window.keep)
+    _restore_sound(file, streams)
+    return columns.track(_codec(file.info), file.info, values, has_picture=has_picture)
+
+
+def _values(file: ASF, keep: further.Keep) -> tuple[columns.Values, bool]:
+    """Texts by column, and whether there is a picture."""
     values: columns.Values = {}
-    others: columns.Values = {}
+    others: dict[str, list[str]] = {}
     has_picture = False
     for name, attribute in file.tags:
         key = name.lower()
         if key == PICTURE:
             has_picture |= _is_picture(attribute)
             continue
-        column = _column_of(key, attribute, window.keep)
+        column = _column_of(key, attribute, keep)
         if column is not None:
-            texts = others if key in OTHER_ATTRIBUTES else values
-            several = texts.setdefault(column, [])
+            is_other = key in OTHER_ATTRIBUTES and (key not in ATTRIBUTES or name == OTHER_TITLE)
+            several = others.setdefault(key, []) if is_other else values.setdefault(column, [])
             if (text := str(attribute)) not in several:  # some encoders write each twice
                 several.append(text)
     if ORIGINAL in values:
         values.setdefault("originaldate", values[ORIGINAL])
-        if further.column_of("originalyear", window.keep) is None:
+        if further.column_of("originalyear", keep) is None:
             del values[ORIGINAL]
-    _restore_sound(file, streams)
-    values = columns.filled(values, others)
-    return columns.track(_codec(file.info), file.info, values, has_picture=has_picture)
+    for key, column in OTHER_ATTRIBUTES.items():
+        if key in others:
+            values[column] = columns.better(column, values.get(column, []), others[key])
+    return values, has_picture
 
 
 def _note_sound(window: Window) -> None:

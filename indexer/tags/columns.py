@@ -39,6 +39,8 @@ LISTS = {"artist": "artists", "albumartist": "albumartists", "genre": "genres"}
 NUMBERS = ("track", "disc", "track_total", "disc_total")
 TOTALS = NUMBERS[2:]
 FLAGS = ("compilation", "has_lyrics")
+SET = frozenset({"true", "t", "yes", "y", "on"})
+"""Words of a flag that is set. A guess: programs write 1."""
 
 PLAIN = frozenset(Track.__struct_fields__) - {
     "date", "comment", "compilation", "has_lyrics", "tags", *NUMBERS
@@ -70,6 +72,31 @@ BY_PICARDS_NAME = {
     "lyrics": "has_lyrics",
 }
 """Names that MusicBrainz Picard gives Vorbis comments and APEv2 tags, in lower case -> column."""
+
+SECOND_NAMES: dict[str, tuple[str, ...]] = {
+    "artistsort": ("artist-sort", "sort_artist"),
+    "albumsort": ("album-sort", "sort_album"),
+    "titlesort": ("title-sort", "sort_name"),
+    "albumartistsort": ("tso2", "sort_album_artist"),
+    "composersort": ("tsoc", "sort_composer"),
+    "originaldate": ("tdor", "tory"),
+    "discsubtitle": ("tsst",),
+    "media": ("sourcemedia", "tmed"),
+    "mood": ("tmoo",),
+    "key": ("initialkey", "tkey"),
+    "bpm": ("tbpm", "tmpo"),
+    "isrc": ("tsrc",),
+    "mb_trackid": ("musicbrainz track id",),
+    "mb_albumid": ("musicbrainz album id",),
+    "mb_artistid": ("musicbrainz artist id",),
+    "mb_albumartistid": ("musicbrainz album artist id",),
+    "mb_releasegroupid": ("musicbrainz release group id",),
+    "has_lyrics": ("lyrics-xxx", "lyrics-eng"),
+}
+"""Column -> the names, in lower case, that are looked for where Picard's is missing. Of frames and
+items that it does not know, ffmpeg (5.1) passes on the names where it converts MP3 and MP4 to other
+formats. Kid3 writes SOURCEMEDIA."""
+COLUMNS_OF_SECOND_NAMES = {name: column for column, names in SECOND_NAMES.items() for name in names}
 
 ALONE = LISTS | {name: name for name in further.NAMES}
 """Columns whose single text is stored as a tuple of it -> the field, or the name of another tag."""
@@ -215,8 +242,13 @@ def _text(column: str, text: str | None) -> Fields:
         case _, "has_lyrics":
             return {"has_lyrics": True}
         case _, "compilation":
-            return {"compilation": text.strip().lower() in {"1", "true", "yes"}}
+            return {"compilation": _is_set(text.strip().lower())}
     return {column: text}
+
+
+def _is_set(text: str) -> bool:
+    """Whether a flag is set, as `1`, `01` or `2`, or in a word."""
+    return text.strip("0") != "" if text.isdecimal() else text in SET
 
 
 def _numbers(column: str, text: str) -> Fields:

@@ -47,16 +47,16 @@ MAY_BE_SOUNDLESS = frozenset({b".mp4", b".webm", b".asf"})
 """Suffixes of films as well: a file of them without sound is no track, and no problem."""
 
 CHANGED_IN = {
-    "bare": 8,
-    "mp4": 8,
-    "matroska": 8,
-    "vorbis": 8,
-    "asf": 8,
-    "chunks": 8,
+    "bare": 9,
+    "mp4": 9,
+    "matroska": 9,
+    "vorbis": 9,
+    "asf": 9,
+    "chunks": 9,
     "wave64": 6,
     "caf": 6,
-    "dsd": 8,
-    "apev2": 8,
+    "dsd": 9,
+    "apev2": 9,
 }
 """The last `READER_VERSION` in which a family got values that it did not read before, or others."""
 

@@ -31,6 +31,7 @@ COLUMNS = {
     "disc": "disc",
 }
 OTHER_KEYS = {
+    **columns.COLUMNS_OF_SECOND_NAMES,
     "albumartist": "albumartist",
     "album_artist": "albumartist",
     "date": "date",
@@ -41,8 +42,8 @@ OTHER_KEYS = {
     "disctotal": "disc_total",
     "totaldiscs": "disc_total",
     "description": "comment",
+    "organization": "label",
     "publisher": "label",
-    "initialkey": "key",
     "unsyncedlyrics": "has_lyrics",
     "syncedlyrics": "has_lyrics",
 }

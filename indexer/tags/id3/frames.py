@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from indexer.tags import columns, further
+from indexer.tags import columns
 from indexer.tags.id3 import id3_dates
 from indexer.tags.id3.id3v1 import GENRES
 
@@ -50,35 +50,29 @@ GROUPS = ("GRP1", "TIT1")
 """Frames of the grouping: where iTunes writes the first, the other one has the work."""
 ARTISTS = "artists"
 """Description of a TXXX frame with the artists one by one: Picard's, beside TPE1."""
+QUOD_LIBET = "quodlibet::"
+"""Quod Libet's prefix of the names of tags for which it knows no frame."""
+OWN_NAMES = {**columns.BY_PICARDS_NAME, "albumartist": "albumartist"}
+del OWN_NAMES["artist"]  # where it stands, TPE1 does, too
 USER_TEXTS = {
+    **columns.COLUMNS_OF_SECOND_NAMES,
+    **OWN_NAMES,
+    **{QUOD_LIBET + name: column for name, column in OWN_NAMES.items()},
     "album artist": "albumartist",
-    "albumartist": "albumartist",
     ARTISTS: "artist",
     "discnumber": "disc",
     "disctotal": "disc_total",
-    "isrc": "isrc",
     "totaldiscs": "disc_total",
     "totaltracks": "track_total",
     "tracktotal": "track_total",
-    "musicbrainz album id": "mb_albumid",
-    "musicbrainz artist id": "mb_artistid",
-    "musicbrainz album artist id": "mb_albumartistid",
-    "musicbrainz release group id": "mb_releasegroupid",
-    "replaygain_track_gain": "replaygain_track_gain",
-    "replaygain_track_peak": "replaygain_track_peak",
-    "replaygain_album_gain": "replaygain_album_gain",
-    "replaygain_album_peak": "replaygain_album_peak",
-    **{name: name for name in further.NAMES},
-    "initialkey": "key",
-    "movementname": "movement",
-    "lyrics": "has_lyrics",
+    "movement": "movement",
     "unsyncedlyrics": "has_lyrics",
-    "comment": "comment",
     "tcmp": "compilation",
     "uslt": "has_lyrics",
 }
 """Descriptions of TXXX frames in lower case: taggers do not agree on the case. A frame of its own
-comes first. ffmpeg (5.1) writes all texts in TXXX that have no frame of a plain text."""
+comes first. ffmpeg (5.1) writes all texts in TXXX that have no frame of a plain text, with the
+names that they had in FLAC, which are Picard's."""
 
 GAINS = {
     "track": ("replaygain_track_gain", "replaygain_track_peak"),

@@ -146,8 +146,11 @@ def _dates(texts: Texts) -> columns.Values:
 
 
 def _add_groups(values: columns.Values, texts: Texts) -> None:
-    """The work and the grouping as iTunes writes them, if both are there."""
+    """The work and the grouping as iTunes writes them, or TagLib, if both are there."""
     first, other = map(texts.get, GROUPS)
+    if not first and other:
+        others = (several for key, several in texts.items() if column_of(key) == "grouping")
+        first = next((several for several in others if several != other), None)
     if first and other:
         values["grouping"] = first
         values.setdefault("work", other)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import columns, further
+from indexer.tags.id3.frames import QUOD_LIBET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def name_of(key: str) -> str:
     """The name of another tag by mutagen's key of its frame (`TXXX:description`, `TCOP`)."""
     name, _, description = key.partition(":")
     if name in {"TXXX", "WXXX"}:
-        described = description.rstrip("\0").lower()
+        described = description.rstrip("\0").lower().removeprefix(QUOD_LIBET)
         return USER_NAMES.get(described, described)
     return NAMES.get(name, name.lower())
 

@@ -54,14 +54,13 @@ OF_TRACK: Final = {
     "DESCRIPTION": "comment",
     "PUBLISHER": "label",
     "ORGANIZATION": "label",
-    "TBPM": "bpm",
-    "TSRC": "isrc",
     "INITIAL_KEY": "key",
     "ORIGINAL_MEDIA_TYPE": "media",
     "MOVEMENT_NAME": "movement",
+    **columns.COLUMNS_OF_SECOND_NAMES,
 }
 """Name -> column, at the level of the track and where none is stated. Of several names of a column
-the first that is not blank wins. ffmpeg takes TBPM and TSRC over from ID3 (ID3v2.4.0-frames, 4)."""
+the first that is not blank wins."""
 OF_ALBUM: Final = {
     "TITLE": "album",
     "ARTIST": "albumartist",
@@ -130,7 +129,9 @@ def _by_column(entries: Iterable[Entry], rank: int) -> columns.Values:
     """The texts of one rank by column."""
     texts: dict[str, list[str]] = {}
     for entry in entries:
-        texts.setdefault(normal(entry.name), []).append(entry.text)
+        several = texts.setdefault(normal(entry.name), [])
+        if entry.text not in several:  # one tag in two spellings
+            several.append(entry.text)
     names = _OF_TRACK if rank < RANKS[ALBUM] else _OF_ALBUM if rank == RANKS[ALBUM] else _OF_SET
     values: columns.Values = {}
     for name, column in names.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from indexer.tags import further
+from indexer.tags import columns
 
 ATOMS = {
     "\xa9nam": "title",
@@ -49,14 +49,19 @@ FREEFORM = {
     }.items()
 }
 """In lower case: taggers do not agree on the case."""
+OTHER_COLUMNS = {
+    **columns.BY_PICARDS_NAME,
+    **columns.COLUMNS_OF_SECOND_NAMES,
+    "movement": "movement",
+}
 OTHER_FREEFORM = {
     "----:com.apple.itunes:album artist": "albumartist",
     "----:com.apple.itunes:publisher": "label",
     "----:com.apple.itunes:lyrics": "has_lyrics",
     "----:com.apple.itunes:unsyncedlyrics": "has_lyrics",
     **{
-        f"----:com.apple.itunes:{name}": name
-        for name in further.NAMES
+        f"----:com.apple.itunes:{name}": column
+        for name, column in OTHER_COLUMNS.items()
         if f"----:com.apple.itunes:{name}" not in FREEFORM
     },
 }

@@ -36,6 +36,7 @@ COLUMNS = {
     "syncedlyrics": "has_lyrics",
 }
 OTHER_KEYS = {
+    **columns.SECOND_NAMES,
     "artist": ("author",),
     "albumartist": ("album artist", "album_artist"),
     "date": ("year",),
@@ -45,7 +46,6 @@ OTHER_KEYS = {
     "disc_total": ("totaldiscs",),
     "comment": ("description",),
     "label": ("organization", "publisher"),
-    "key": ("initialkey",),
     "replaygain_track_gain": ("r128_track_gain",),
     "replaygain_album_gain": ("r128_album_gain",),
 }

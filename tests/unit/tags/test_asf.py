@@ -85,6 +85,10 @@ def test_a_number_may_be_a_number_or_a_text() -> None:
         ("isrc", ["WM/ISRC", "ISRC"]),
         ("has_lyrics", ["WM/Lyrics", "lyrics"]),
         ("compilation", ["WM/IsCompilation", "compilation"]),
+        ("mb_albumid", ["MusicBrainz/Album Id", "MUSICBRAINZ_ALBUMID"]),
+        ("title", ["Title", "title"]),
+        ("isrc", ["WM/ISRC", "TSRC"]),
+        ("date", ["date", "year"]),
     ],
 )
 def test_what_ffmpeg_writes_fills_what_the_usual_names_lack(column: str, names: list[str]) -> None:

@@ -126,12 +126,12 @@ def test_a_comment_of_just_the_limit_is_whole() -> None:
     assert track(comment=["x" * 4096]).comment == "x" * 4096
 
 
-@pytest.mark.parametrize("text", ["1", "true", "Yes", " 1 ", "TRUE"])
+@pytest.mark.parametrize("text", ["1", "true", "Yes", " 1 ", "TRUE", "01", "2", "on", "y"])
 def test_what_says_yes_is_a_compilation(text: str) -> None:
     assert track(compilation=[text]).compilation is True
 
 
-@pytest.mark.parametrize("text", ["0", "", "no", "false", "2", "maybe"])
+@pytest.mark.parametrize("text", ["0", "00", "", "no", "false", "-1", "maybe"])
 def test_what_does_not_say_yes_is_no_compilation(text: str) -> None:
     assert track(compilation=[text]).compilation is False
 

@@ -11,7 +11,7 @@ from mutagen.apev2 import APEv2
 
 from indexer import tags
 from indexer.model import Track
-from indexer.tags import further
+from indexer.tags import columns, further
 from tests import corpus, further_tags
 from tests.further_tags import with_tags
 
@@ -143,6 +143,39 @@ def test_what_itunes_writes_as_the_work_is_the_work() -> None:
     assert told(read(id3_file(alone))) == {"grouping": ["one"]}
     both = id3_file(alone, id3.GRP1(encoding=3, text="two"))
     assert told(read(both)) == {"grouping": ["two"], "work": ["one"]}
+
+
+def test_what_taglib_writes_as_the_work_is_the_work() -> None:
+    """Kid3, too."""
+    frames = id3.TIT1(encoding=3, text="one"), id3.TXXX(encoding=3, desc="GROUPING", text="two")
+    assert told(read(id3_file(*frames))) == {"grouping": ["two"], "work": ["one"]}
+    frames[1].text = ["one"]
+    assert told(read(id3_file(*frames))) == {"grouping": ["one"]}
+
+
+def test_what_quod_libet_writes_has_a_prefix() -> None:
+    names = ("albumartist", "work", "arranger")
+    frames = [id3.TXXX(encoding=3, desc=f"QuodLibet::{name}", text=name) for name in names]
+    track = read(id3_file(*frames), ".mp3", "arranger")
+    assert track.albumartists == ("albumartist",)
+    assert told(track) == {"arranger": ["arranger"], "work": ["work"]}
+
+
+SECOND_NAMES = [
+    (column, name)
+    for column, names in columns.SECOND_NAMES.items()
+    for name in names
+    if column in further.NAMES
+]
+
+
+@pytest.mark.parametrize("reader", [".flac", ".mp3", ".wv", ".wma", ".mka", ".m4a"])
+@pytest.mark.parametrize(("column", "name"), SECOND_NAMES)
+def test_a_second_name_counts_where_that_of_picard_is_missing(
+    column: str, name: str, reader: str
+) -> None:
+    content = with_tags(reader, {name: ["other"]}, title="Ride")
+    assert told(read(content, reader)) == {column: ["other"]}
 
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["ours", "mutagen"])

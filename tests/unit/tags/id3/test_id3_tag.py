@@ -8,6 +8,7 @@ from mutagen import id3
 
 from indexer import tags
 from indexer.model import Track
+from indexer.tags import columns
 from indexer.tags.fast.id3 import plain_tag
 from indexer.tags.window import Window
 from tests import corpus
@@ -133,6 +134,26 @@ def test_what_ffmpeg_writes_as_txxx_fills_what_the_frames_lack() -> None:
     older = b"TAG" + bytes(94) + b"cut".ljust(31, b"\0")
     assert read(file(*written) + older).comment == "mine"
     assert read(file(*written, itunes, own[1]) + older).comment == "mine"
+
+
+@pytest.mark.parametrize("name", ["MUSICBRAINZ_ALBUMID", "LABEL", "BPM", "TITLE"])
+def test_a_txxx_frame_with_the_name_of_a_vorbis_comment_fills_what_the_frames_lack(
+    name: str,
+) -> None:
+    """As ffmpeg converts FLAC."""
+    column = columns.BY_PICARDS_NAME[name.lower()]
+    assert getattr(read(raw((b"TXXX", b"\0" + name.encode() + b"\0x"))), column) == "x"
+
+
+def test_the_frame_of_a_title_comes_before_a_txxx_frame_of_its_name() -> None:
+    other = (b"TXXX", b"\0TITLE\0other")
+    assert read(raw(other, (b"TIT2", b"\0own"))).title == "own"
+    assert read(raw((b"TIT2", b"\0own"), other)).title == "own"
+    assert read(raw((b"TIT2", b"\0 "), other)).title == "other"
+
+
+def test_a_compilation_is_told_as_ffmpeg_writes_it_into_id3v2_3() -> None:
+    assert read(raw((b"TXXX", b"\0compilation\x001"))).compilation is True
 
 
 def test_a_blank_comment_gives_way_to_another() -> None:

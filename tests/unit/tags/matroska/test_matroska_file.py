@@ -134,6 +134,12 @@ def test_a_level_may_be_stated_by_its_name_alone(album: bytes, track: bytes) -> 
     assert read(with_parts(matroska(), element(TAGS, numbered))).album == "Debut"
 
 
+def test_one_tag_in_two_spellings_is_read_once() -> None:
+    """As ffmpeg takes them over from FLAC, where ALBUM ARTIST and ALBUMARTIST are two."""
+    track = tagged((None, "ALBUM_ARTIST", "B"), (None, "ALBUMARTIST", "B"), (None, "GENRE", "a"))
+    assert (track.albumartists, track.genres) == (("B",), ("a",))
+
+
 def test_of_several_names_of_a_column_one_is_read() -> None:
     track = tagged((30, "DATE", "1993"), (30, "DATE_RELEASED", "1993-06-07"), (30, "LABEL", "a"))
     assert (track.date, track.label) == ("1993-06-07", "a")

@@ -55,6 +55,10 @@ def test_the_case_of_a_key_does_not_matter(read_comments: Callable[..., Track]) 
         ("track", ["TRACKNUMBER", "TRACK"]),
         ("disc", ["DISCNUMBER", "DISC"]),
         ("artists", ["ARTIST", "AUTHOR"]),
+        ("isrc", ["ISRC", "TSRC"]),
+        ("bpm", ["BPM", "TBPM", "tmpo"]),
+        ("mb_albumid", ["MUSICBRAINZ_ALBUMID", "MusicBrainz Album Id"]),
+        ("mb_artistid", ["MUSICBRAINZ_ARTISTID", "MUSICBRAINZ ARTIST ID"]),
     ],
 )
 def test_the_first_key_that_is_not_blank_speaks(column: str, keys: list[str]) -> None:
