@@ -63,11 +63,12 @@ Part = tuple[int, bytes]
 
 
 class Found:
-    """What is in one `ilst`: texts by column, and by the other names of a column."""
+    """What is in one `ilst`: texts by column, and by the names of QuickTime and others."""
 
     def __init__(self, keep: further.Keep) -> None:
         self.keep = keep
         self.values: columns.Values = {}
+        self.named: columns.Values = {}
         self.others: columns.Values = {}
         self.has_picture = False
 
@@ -97,6 +98,7 @@ def _meta(window: Window, box: Box) -> Found:
                     _add_named(found, names[number - 1], _parts(_head(window, item)))
                 else:
                     _add(found, window, item)
+    found.values = columns.filled(found.values, found.named)
     return found
 
 
@@ -125,7 +127,7 @@ def _add_named(found: Found, name: str, parts: list[Part]) -> None:
     if name == "artwork":
         found.has_picture |= any(data for _, data in parts)
     elif name in comments.COLUMNS:
-        found.values.setdefault(comments.COLUMNS[name], []).extend(_texts(parts))
+        found.named.setdefault(comments.COLUMNS[name], []).extend(_texts(parts))
     elif name in MORE_KEYS:
         found.others.setdefault(MORE_KEYS[name], []).extend(_texts(parts))
     else:

@@ -74,6 +74,16 @@ def test_items_of_itunes_come_before_those_of_quicktime() -> None:
     assert (found.title, found.album) == ("title", "Homogenic")
 
 
+def test_a_list_may_have_items_of_both() -> None:
+    """As exiftool leaves it where ffmpeg wrote names; the texts were joined with themselves."""
+    keys = named(title=b"other", album=b"Homogenic")
+    at = keys.index(b"ilst")
+    items = keys[at + 4 :] + item(b"\xa9nam", b"title")
+    content = keys[: at - 4] + box(b"ilst", items)
+    found = read(mp4(SOUND, box(b"meta", content)))
+    assert (found.title, found.album) == ("title", "Homogenic")
+
+
 def asset(name: bytes, value: bytes) -> bytes:
     """An asset of 3GPP in English."""
     return full(name, b"\x15\xc7", value)
