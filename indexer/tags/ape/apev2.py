@@ -58,6 +58,9 @@ OTHER_NAMES = {
 }
 """Keys of no column -> their names among the further tags; others have that of the key."""
 
+GAINS = {"title": "track", "album": "album"}
+"""What the header of Musepack calls a gain and its peak -> the kind of ReplayGain."""
+
 PICTURE_KEY = "cover art"
 """Prefix of the keys of pictures, in lower case: `Cover Art (Front)`."""
 
@@ -133,12 +136,34 @@ def _track(
     if not getattr(info, "bitrate", 0):
         info.bitrate = columns.mean_bitrate(window.size, info.length)
     tag = tag_of(window)
+    gains = _gains_of(info)
     if tag is None:
         older = id3_tag.older_tag(window)
-        return id3_tag.track(codec, info, older, lossless=lossless)
+        return id3_tag.track(codec, info, older, *([gains] if gains else []), lossless=lossless)
+    values = values_of(tag, window.keep)
     return columns.track(
-        codec, info, values_of(tag, window.keep), has_picture=has_picture(tag), lossless=lossless
+        codec,
+        info,
+        columns.filled(values, gains) if gains else values,
+        has_picture=has_picture(tag),
+        lossless=lossless,
     )
+
+
+def _gains_of(info: object) -> columns.Values:
+    """The gains in the header of Musepack, where `mpcgain` writes them.
+
+    mutagen's peaks are of a full scale of 65535 (the stream of version 8 has decibels of 16 bits,
+    that of version 7 samples of 16 bits).
+    """
+    values: columns.Values = {}
+    for name, kind in GAINS.items():
+        gain, peak = (getattr(info, f"{name}_{what}", 0.0) for what in ("gain", "peak"))
+        if gain:
+            values[f"replaygain_{kind}_gain"] = [f"{gain:.2f} dB"]
+            if peak:
+                values[f"replaygain_{kind}_peak"] = [f"{2 * peak:.6f}"]
+    return values
 
 
 class MonkeysAudioInfo:

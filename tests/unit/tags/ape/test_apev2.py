@@ -227,6 +227,34 @@ def test_an_old_header_of_monkeys_audio_is_read() -> None:
     assert stream == (0.2, 2, 44100, 16)
 
 
+def with_gains(template: str) -> bytes:
+    """A Musepack file whose header has a track gain of 14.82 dB, and a peak of half the scale."""
+    whole = corpus.template(template)
+    if template == ".mpc":
+        return whole[:12] + struct.pack("<HhHh", 16384, 1482, 0, 0) + whole[20:]
+    at = whole.index(b"RG\x0c\x01") + 4
+    return whole[:at] + struct.pack(">4H", 50 * 256, 21578, 0, 0) + whole[at + 8 :]
+
+
+@pytest.mark.parametrize("template", [".mpc", ".sv8.mpc"])
+def test_the_gains_in_the_header_of_musepack_are_read(template: str) -> None:
+    """Where mpcgain writes them."""
+    track = read(with_gains(template), ".mpc")
+    assert (track.replaygain_track_gain, track.replaygain_album_gain) == ("14.82 dB", None)
+    assert float(track.replaygain_track_peak or 0) == pytest.approx(0.5, abs=0.001)
+    assert read(corpus.template(template), ".mpc").replaygain_track_gain is None
+    file = io.BytesIO(with_gains(template))
+    tag = APEv2()
+    tag["Title"] = "Debut"
+    tag["REPLAYGAIN_TRACK_GAIN"] = "-1 dB"
+    tag.save(file)
+    track = read(file.getvalue(), ".mpc")
+    assert (track.title, track.replaygain_track_gain) == ("Debut", "-1 dB")
+    older = b"TAG" + b"old".ljust(94, b"\0") + bytes(31)
+    track = read(with_gains(template) + older, ".mpc")
+    assert (track.title, track.replaygain_track_gain) == ("old", "14.82 dB")
+
+
 def test_a_packet_of_musepack_that_leads_back_to_itself_does_not_hang() -> None:
     whole = corpus.template(".sv8.mpc")
     stuck = whole[:4] + b"XX\0" + whole[4:]  # hangs mutagen 1.48
