@@ -78,6 +78,13 @@ def wave(data: int = 20_000, told: int | None = None, riff: int | None = None) -
     )
 
 
+def rf64() -> bytes:
+    plain = wave()
+    sizes = struct.pack("<4sIQQQI", b"ds64", 28, len(plain) + 28, 20_000, 5000, 0)
+    sound = plain[12:].replace(b"data" + (20_000).to_bytes(4, "little"), b"data" + b"\xff" * 4)
+    return b"RF64" + b"\xff" * 4 + b"WAVE" + sizes + sound
+
+
 def aiff() -> bytes:
     common = struct.pack(">hIh10s", 2, 5000, 16, b"\x40\x0e\xac\x44" + bytes(6))
     sound = b"SSND" + (20_008).to_bytes(4) + bytes(20_008)
@@ -142,7 +149,7 @@ def musepack() -> bytes:
 WHOLE: dict[str, Callable[[], bytes]] = {
     one.__name__: one
     for one in (
-        mp3, vbri, flac, ogg, wave, aiff, mp4, true_audio, wavpack, asf, dsf, monkeys_audio,
+        mp3, vbri, flac, ogg, wave, rf64, aiff, mp4, true_audio, wavpack, asf, dsf, monkeys_audio,
         matroska, core_audio, musepack,
     )
 }  # fmt: skip

@@ -22,6 +22,10 @@ UNFILLED: Final = 0x7000_0000
 SLACK: Final = 128
 """Bytes that may be missing: headers that were counted as sound. A guess."""
 MOST: Final = 1 << 62
+CAF_NAMES: Final = frozenset(
+    b"desc data kuki info free midi chan mark regn inst strg uuid umid ovvw peak edct pakt".split()
+)
+"""Names of chunks (Apple Core Audio Format); other bytes behind the sound state no size."""
 BOXES_LIMIT: Final = 256
 """Maximum boxes; the fragments of a longer file are not followed. A guess."""
 BOX_HEADER: Final = 16
@@ -51,7 +55,7 @@ def share_of_chunks(window: Window, begin: int) -> float | None:
             header = 4 + layout.width
             whole = begin + header + int.from_bytes(head[4:header], layout.order)
             if mark in {b"RF64", b"BW64"}:
-                whole = MOST
+                whole = _whole_of_rf64(window, begin + header + 4)
             chunks = _of_layout(window, begin + header + 4, mark)
         case _:
             return None
@@ -61,6 +65,13 @@ def share_of_chunks(window: Window, begin: int) -> float | None:
         if chunk.end > window.size + SLACK:
             return window.size / chunk.end if chunk.end <= min(whole + 1, MOST) else None
     return None
+
+
+def _whole_of_rf64(window: Window, at: int) -> int:
+    """The end of a file whose size is in `ds64`, its first chunk (EBU Tech 3306, 3)."""
+    head = window.glance(at, 16)
+    size = int.from_bytes(head[8:], "little") if head.startswith(b"ds64") else 0
+    return at - 4 + size if size else MOST
 
 
 def _of_layout(window: Window, at: int, mark: bytes) -> Iterator[Chunk]:
@@ -103,7 +114,7 @@ def _of_caf(window: Window, at: int) -> Iterator[Chunk]:
     for _ in range(CHUNKS_LIMIT):
         header = window.glance(at, 12)
         size = int.from_bytes(header[4:])
-        if len(header) < 12 or not size or size >= MOST:
+        if header[:4] not in CAF_NAMES or not size or size >= MOST:
             return
         at += 12 + size
         yield Chunk(at, at)

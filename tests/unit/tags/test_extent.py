@@ -80,6 +80,13 @@ def test_tags_behind_the_sound_are_not_taken_for_it(name: str) -> None:
     assert short(whole[:12_500] + TRAILING[name]) == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("behind", [b"TAGDebut".ljust(128, b"\0"), b"\r\n<!-- a page -->\r\n", b""])
+def test_what_follows_a_whole_file_does_not_make_it_short(name: str, behind: bytes) -> None:
+    whole = WHOLE[name]()
+    assert short(whole + (behind or whole)) is None
+
+
 def innocent() -> Iterator[tuple[str, bytes]]:
     whole = mp3()
     yield "an MP3 that an editor cut between frames", whole[: 20 * len(FRAME)]
