@@ -121,7 +121,7 @@ def content_of(head: bytes) -> str | None:
     """What a file is by its first bytes, in plain words; None where nothing is known of them."""
     if head[4:8] in _BOXES:
         return "MP4"
-    if head.startswith(b"RIFF") and head[8:12] not in (b"WAVE", b""):
+    if head.startswith(b"RIFF") and not b"WAVE".startswith(head[8:12]):
         return "a picture" if head[8:12] == b"WEBP" else "a video"
     for signature, name in _SIGNATURES:
         if head.startswith(signature):

@@ -40,6 +40,11 @@ def test_a_file_that_is_something_else_is_called_by_its_content(data: bytes, fou
         assert told(data) == f"not an MP3: its content is {found}"
 
 
+def test_a_wave_file_that_ends_in_its_mark_is_no_video() -> None:
+    assert [content_of(b"RIFF\1\2\3\4WAVE"[:size]) for size in range(8, 13)] == ["WAVE"] * 5
+    assert told(b"RIFF\1\0\0\0WA", b".wav") == "damaged or cut short: 10 B are there"
+
+
 def test_noise_is_nothing_that_is_known() -> None:
     assert content_of(noise(5000)) is None
     assert told(noise(5000), b".tta") == "not a True Audio file: its content is not known"
