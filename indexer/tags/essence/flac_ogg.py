@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence
 from indexer.tags.essence import UnknownSound
-from indexer.tags.fast.ogg_pages import HEADER_SIZE, NotPlain, page_header
+from indexer.tags.fast.ogg_pages import FIRST, HEADER_SIZE, NotPlain, page_header
 from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ LAST: Final = 0x80
 BLOCKS_LIMIT: Final = 1000
 """Maximum blocks before the sound. A guess: a file has six."""
 
+FLAGS_AT: Final = 5
+"""Offset of the flags in the header of a page."""
 FIRST_PACKET: Final = 28
 FLAC_INFO_AT: Final = FIRST_PACKET + 17
 """Behind 0x7f, `FLAC`, a version, a count, `fLaC` and the header of a block (RFC 9639, 10.1)."""
@@ -74,23 +76,45 @@ def _first_frame(window: Window) -> int:
 
 
 def essence_of_ogg(window: Window, codec: str) -> bytes:
-    """Raises UnknownSound where the file does not end with pages of one stream."""
+    """Raises UnknownSound where the file does not end with pages of one stream.
+
+    That is the first one, or, where several follow each other, the last.
+    """
     head = window.peek(0, FLAC_INFO_AT + 34)
     if head[FIRST_PACKET:].startswith(b"\x7fFLAC"):
         digest = of_stream_info(head[FLAC_INFO_AT:])
         if digest:
             return digest
     serial = int.from_bytes(head[14:18], "little")
+    for own in (serial, None):
+        if own is None and _has_several(window, head):
+            break
+        digest = _of_last_pages(window, codec, own)
+        if digest:
+            return digest
+    raise UnknownSound
+
+
+def _has_several(window: Window, head: bytes) -> bool:
+    """Whether streams stand side by side: then each begins before the sound (RFC 3533, 4)."""
+    segments = head[HEADER_SIZE - 1] if len(head) >= HEADER_SIZE else 0
+    end = HEADER_SIZE + segments + sum(head[HEADER_SIZE : HEADER_SIZE + segments])
+    second = window.glance(end, FLAGS_AT + 1)
+    return len(second) <= FLAGS_AT or bool(second[FLAGS_AT] & FIRST)
+
+
+def _of_last_pages(window: Window, codec: str, serial: int | None) -> bytes:
+    """The essence by the pages at the end of this stream, or of any; empty for none."""
     for reach in REACHES:
         at = max(window.size - reach, 0)
         data = window.glance(at, window.size - at)
         sound, is_all = _sound_in(data, serial)
         if is_all or len(sound) >= essence.PIECE:
             return essence.digest(codec, 0, sound[-essence.PIECE :])
-    raise UnknownSound
+    return b""
 
 
-def _sound_in(data: bytes, serial: int) -> tuple[bytes, bool]:
+def _sound_in(data: bytes, serial: int | None) -> tuple[bytes, bool]:
     """The packets on the pages that end here, and whether they are all of the sound."""
     at = -1
     for _ in range(MARKS_LIMIT):
@@ -104,7 +128,7 @@ def _sound_in(data: bytes, serial: int) -> tuple[bytes, bool]:
     return b"", False
 
 
-def _followed(data: bytes, at: int, serial: int) -> tuple[bytes, bool]:
+def _followed(data: bytes, at: int, serial: int | None) -> tuple[bytes, bool]:
     """The content of the pages from an offset to the end, behind the last one of headers.
 
     Raises NotPlain if no row of pages of this stream is there. The position of a page of headers
@@ -118,6 +142,8 @@ def _followed(data: bytes, at: int, serial: int) -> tuple[bytes, bool]:
         _, position, own, _, lacing = page_header(data, at)
         begin = at + HEADER_SIZE + len(lacing)
         at = begin + sum(lacing)
+        if serial is None:
+            serial = own
         if own != serial or at > len(data):
             raise NotPlain
         if position == 0:

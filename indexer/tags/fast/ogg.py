@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.tags.fast.ogg_chain import links_of
 from indexer.tags.fast.ogg_pages import (
     CONTINUED,
     FIRST,
@@ -62,6 +63,8 @@ EARLY = OPUS_RATE
 encoders make pages of a second at most."""
 VORBIS_HEAD, VORBIS_TAGS = b"\x01vorbis", b"\x03vorbis"
 OPUS_HEAD, OPUS_TAGS = b"OpusHead", b"OpusTags"
+LONGEST_HEAD = 7
+"""Bytes of a first packet that tell Vorbis from Opus."""
 
 _number = Struct("<I").unpack_from
 _vorbis = Struct("<BI3i").unpack_from
@@ -82,6 +85,8 @@ class Ogg(msgspec.Struct):
 
     stream: Stream
     comments: Comments
+    is_chain: bool = False
+    """Whether it has several streams, one behind the other. The comments are the first one's."""
 
 
 def plain_ogg(window: Window) -> Ogg | None:
@@ -102,14 +107,34 @@ def _read(window: Window) -> Ogg:
         comments = _comments(packet, VORBIS_TAGS, window.keep)
         if not packet.take(1)[0] & 1:
             raise NotPlain  # the framing bit
-        start = _start(window, packet.finish(), serial, identity)
-        stream = _vorbis_stream(identity, last_position(window, serial) - start)
     else:
         comments = _comments(packet, OPUS_TAGS, window.keep)
-        end = packet.finish()
-        start = _start(window, end, serial, identity)
-        stream = _opus_stream(identity, last_position(window, serial) - start, window.size - end)
-    return Ogg(stream, comments)
+    end = packet.finish()
+    try:
+        position = last_position(window, serial)
+    except NotPlain:
+        return Ogg(_chained(window, identity), comments, is_chain=True)
+    start = _start(window, end, serial, identity)
+    return Ogg(_stream(identity, position - start, window.size - end), comments)
+
+
+def _stream(identity: bytes, samples: int, sound_size: int) -> Stream:
+    """The stream info of Vorbis or Opus from its first packet."""
+    if identity.startswith(VORBIS_HEAD):
+        return _vorbis_stream(identity, samples)
+    return _opus_stream(identity, samples, sound_size)
+
+
+def _chained(window: Window, identity: bytes) -> Stream:
+    """The first stream, as long as all of them."""
+    links = links_of(window)
+    if any(link.identity[:LONGEST_HEAD] != identity[:LONGEST_HEAD] for link in links):
+        raise NotPlain
+    stream = _stream(identity, 0, 0)
+    stream.length = sum(_stream(link.identity, link.samples, 0).length for link in links)
+    if identity.startswith(OPUS_HEAD):
+        stream.bitrate = round(window.size * 8 / stream.length) if stream.length > 0 else 0
+    return stream
 
 
 def _start(window: Window, at: int, serial: int, identity: bytes) -> int:
@@ -138,10 +163,7 @@ def stream_alone(window: Window, position_of: Callable[[Window, int], int]) -> S
     """
     try:
         identity, end, serial = _first_page(window)
-        position = position_of(window, serial)
-        if identity.startswith(VORBIS_HEAD):
-            return _vorbis_stream(identity, position)
-        return _opus_stream(identity, position, window.size - end)
+        return _stream(identity, position_of(window, serial), window.size - end)
     except (NotPlain, error):
         return None
 

@@ -68,7 +68,7 @@ def _read_pages(window: Window) -> Track | None:
     plain = plain_ogg(window)
     if plain is None:
         return None
-    window.is_measured = True  # its last page is whole
+    window.is_measured = not plain.is_chain  # its last page is whole
     stream = plain.stream
     stream.bitrate = stream.bitrate or columns.mean_bitrate(window.size, stream.length)
     codec = "opus" if packet.startswith(b"OpusHead") else "vorbis"
