@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.tags.fast.ogg_chain import links_of
 from indexer.tags.fast.ogg_pages import (
     CONTINUED,
     FIRST,
@@ -127,6 +126,8 @@ def _stream(identity: bytes, samples: int, sound_size: int) -> Stream:
 
 def _chained(window: Window, identity: bytes) -> Stream:
     """The first stream, as long as all of them."""
+    from indexer.tags.fast.ogg_chain import links_of  # late: few files are chains
+
     links = links_of(window)
     if any(link.identity[:LONGEST_HEAD] != identity[:LONGEST_HEAD] for link in links):
         raise NotPlain

@@ -113,6 +113,7 @@ def values_of(tag: Tag) -> columns.Values:
     comments: Texts = {}
     dates: Texts = {}
     gains: columns.Values = {}
+    named: list[str] = []
     for key, texts in tag.texts().items():
         if key in id3_dates.KEYS:
             dates[key] = texts
@@ -128,13 +129,15 @@ def values_of(tag: Tag) -> columns.Values:
             values[other] = [*values.get(other, ()), *texts]
             continue
         column = column_of(key)
+        if column == "grouping" and key not in FRAMES:
+            named = texts
         if column is not None and texts and (key in FRAMES or column not in values):
             values[column] = texts
     if comments:
         values["comment"] = _comment(comments, values.get("comment", []))
     if dates:
         values |= _dates(dates)
-    _add_groups(values, tag.texts())
+    _add_groups(values, tag.texts(), named)
     return columns.filled(values, gains) if gains else values
 
 
@@ -145,12 +148,13 @@ def _dates(texts: Texts) -> columns.Values:
     return {**dates, "originaldate": original} if columns.texts(original) else dates
 
 
-def _add_groups(values: columns.Values, texts: Texts) -> None:
-    """The work and the grouping as iTunes writes them, or TagLib, if both are there."""
+def _add_groups(values: columns.Values, texts: Texts, named: list[str]) -> None:
+    """The work and the grouping as iTunes writes them, or TagLib, if both are there.
+
+    `named` is the grouping in a TXXX frame of this name.
+    """
     first, other = map(texts.get, GROUPS)
-    if not first and other:
-        others = (several for key, several in texts.items() if column_of(key) == "grouping")
-        first = next((several for several in others if several != other), None)
+    first = first or (named if named != other else None)
     if first and other:
         values["grouping"] = first
         values.setdefault("work", other)

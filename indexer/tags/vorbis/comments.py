@@ -60,6 +60,11 @@ LINK_IN_BLOCK = b"\0\0\0\x03-->"
 
 OTHER_NAMES = {key: f"{key}=" for keys in OTHER_KEYS.values() for key in keys}
 """Fallback key -> name used here, which is no column's: `disc` is a key and a column."""
+COLUMNS_OF_OTHERS = {
+    OTHER_NAMES[key]: column for column, keys in OTHER_KEYS.items() for key in keys
+}
+ORDER = {name: place for place, name in enumerate(COLUMNS_OF_OTHERS)}
+"""Place of each of these, since the first that is not blank wins."""
 OTHERS = frozenset((*OTHER_NAMES.values(), *PICTURE_KEYS))
 NAMES = COLUMNS | OTHER_NAMES | {key: key for key in PICTURE_KEYS}
 """Key in lower case -> name used here: the column, or one of `OTHERS`."""
@@ -214,11 +219,11 @@ def _without_second_choices(fields: columns.Fields) -> columns.Fields | None:
 
     None if one may be needed.
     """
-    for name, field in SECOND_CHOICES.items():
-        if name in fields:
-            del fields[name]
-            if field not in fields or (field == "year" and fields[field] is None):
-                return None
+    for name in SECOND_CHOICES.keys() & fields.keys():
+        del fields[name]
+        field = SECOND_CHOICES[name]
+        if field not in fields or (field == "year" and fields[field] is None):
+            return None
     return fields
 
 
@@ -230,10 +235,10 @@ def comments_of(pairs: Iterable[tuple[str, str]], keep: further.Keep = further.N
 
 def values_of(texts: Texts) -> columns.Values:
     values = {name: several for name, several in texts.items() if name not in OTHERS}
-    for column, keys in OTHER_KEYS.items():
-        for name in map(OTHER_NAMES.__getitem__, keys):
-            if name in texts:
-                values[column] = columns.better(column, values.get(column, []), texts[name])
+    if len(values) < len(texts):
+        for name in sorted(COLUMNS_OF_OTHERS.keys() & texts.keys(), key=ORDER.__getitem__):
+            column = COLUMNS_OF_OTHERS[name]
+            values[column] = columns.better(column, values.get(column, []), texts[name])
     return values
 
 
