@@ -54,7 +54,7 @@ CHANGED_IN = {
     "asf": 9,
     "chunks": 9,
     "wave64": 6,
-    "caf": 6,
+    "caf": 9,
     "dsd": 9,
     "apev2": 9,
 }
