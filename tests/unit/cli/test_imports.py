@@ -120,8 +120,10 @@ def test_a_scan_that_finds_nothing_loads_neither_searches_nor_checks_nor_artwork
         "indexer.checks.verify", "indexer.readers.artwork", "indexer.reports.history",
         "indexer.stages.artwork", "indexer.store.recovery.health",
         "indexer.store.search.full_text", "indexer.store.search.query", "indexer.store.scratch",
-        "dataclasses", "json", "shutil", "socket", "sqlite3", "tempfile",
+        "json", "shutil", "socket", "sqlite3", "tempfile",
     }  # fmt: skip
+    if sys.version_info < (3, 14):  # from then on, logging needs it
+        unneeded.add("dataclasses")
     assert loaded & unneeded == set()
 
 
@@ -129,7 +131,7 @@ def test_settings_in_a_file_load_only_its_parser(db: Path, tmp_path: Path) -> No
     config = tmp_path / "config.toml"
     config.write_text('quiet = 1.0\n[roots.other]\npath = "other"\n')
     loaded = loaded_by(db, "--config", str(config), "search", "bjork")
-    assert loaded & set(NOTHING_NEEDS) == {"tomllib", "string"}
+    assert loaded & set(NOTHING_NEEDS) - {"string"} == {"tomllib"}  # its parser may need the other
 
 
 def test_a_command_loads_no_other_command(db: Path) -> None:
