@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from msgspec import Struct
@@ -16,10 +18,62 @@ from indexer.settings import Settings
 
 _CONNECT_S: Final = 5.0
 """A guess: a server on the same network that takes longer is as good as down."""
-
-
-_SECRETS: Final = ("password=", "username=")
+_SECRETS: Final = ("password=", "username=", "ssl_password=")
 """Options of an address that are credentials, not shown."""
+_OPTIONS: Final = frozenset(
+    [
+        "client_name",
+        "db",
+        "health_check_interval",
+        "max_connections",
+        "password",
+        "protocol",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_read_size",
+        "socket_timeout",
+        "username",
+    ]
+)
+"""Options of an address beside those for TLS. redis takes others from it that would break us: what
+answers are (`decode_responses`), or how commands are packed."""
+_TLS_OPTIONS: Final = frozenset(
+    [
+        "ssl_ca_certs",
+        "ssl_ca_data",
+        "ssl_ca_path",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_check_hostname",
+        "ssl_ciphers",
+        "ssl_keyfile",
+        "ssl_min_version",
+        "ssl_password",
+    ]
+)
+_CODED: Final = "in a password, write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25"
+_TLS_ADVICE: Final = (
+    ("mismatch", "set `redis` to a name of the server that is in its certificate"),
+    ("has expired", "renew it, or see to the clocks of both machines"),
+    ("not yet valid", "see to the clocks of both machines"),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "add ?ssl_ca_certs=FILE to `redis`, with the file of the authority that signed it",
+    ),
+)
+"""Parts of ssl's text, of which redis keeps no more -> what to do. The first one counts."""
+_REFUSALS: Final = (
+    ("WRONGPASS", "check the user and password in `redis`"),
+    ("NOAUTH", "check the user and password in `redis`"),
+    ("no permissions", "let the user in `redis` do that: `ACL SETUSER NAME ~* &* +@all`"),
+    ("replica", "it is a replica: set `redis` to the address of its master"),
+    ("maxmemory", "raise its `maxmemory`, and see to the memory and disk of the server"),
+    ("WRONGTYPE", "give other programs a Redis, or a database number, of their own"),
+    ("DB index", "name a database that it has"),
+    ("BUSY", "a script of another program is running there: wait for it, or `SCRIPT KILL`"),
+)
+"""Parts of Redis' own text -> what to do."""
 
 
 class RedisState(Struct, frozen=True):
@@ -91,17 +145,67 @@ def connect(settings: Settings, *, timeout_s: float | None = None) -> redis.Redi
             " config, or the environment variable INDEXER_REDIS"
         )
     try:
-        return redis.Redis.from_url(
+        _check_address(address)
+        client = redis.Redis.from_url(
             address,
             socket_connect_timeout=_CONNECT_S,
             socket_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
             command_packer=_PACKER,
         )
-    except ValueError as error:
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # checks the values of all options
+    except (ValueError, redis.RedisError) as error:
         raise errors.SettingsError(
             f"{settings.said('redis')}: {error}; such as redis://localhost:6379/0"
         ) from error
+    return client
+
+
+def _check_address(address: str) -> None:
+    """Raise ValueError for what redis would overlook, or only meet when it connects.
+
+    Its text shows nothing that may be a part of a password.
+    """
+    try:
+        parts = urlsplit(address)
+        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        _ = parts.port
+        is_cut = "#" in address
+    except ValueError:
+        is_cut = True
+    if is_cut:
+        raise ValueError(f"this is no address of a Redis ({_CODED})")
+    number = unquote(parts.path).strip("/")
+    if parts.scheme != "unix" and number and not (number.isascii() and number.isdecimal()):
+        raise ValueError(f"what follows the last / is no number of a database ({_CODED})")
+    known = _OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _OPTIONS
+    for name in options:
+        if name not in known:
+            where = " but for rediss://" if name in _TLS_OPTIONS else ""
+            raise ValueError(f"?{name}= is no option of an address{where}")
+    _check_files(options)
+
+
+def _check_files(options: Mapping[str, str]) -> None:
+    """Raise ValueError where TLS has no use for a file. redis takes that for a server that is away.
+
+    A key that needs a password is refused without it: OpenSSL would ask for it on the terminal.
+    """
+    trusted, own = options.get("ssl_ca_certs"), options.get("ssl_certfile")
+    if not (trusted or own):
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        what = f"ssl_ca_certs={trusted}"
+        if trusted:
+            context.load_verify_locations(cafile=trusted)
+        what = f"ssl_certfile={own}, ssl_keyfile={options.get('ssl_keyfile')}"
+        if own:
+            password = options.get("ssl_password", "")
+            context.load_cert_chain(own, options.get("ssl_keyfile"), password)
+    except OSError as error:  # SSLError is one
+        raise ValueError(f"{what}: {error.strerror or error}; it has to be in PEM") from error
 
 
 @contextmanager
@@ -109,17 +213,19 @@ def answering(settings: Settings) -> Iterator[None]:
     """Turn errors of redis into RedisAway, or into QueueError where it refuses us."""
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+    except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
+        text = str(error)
         if isinstance(error, redis.AuthenticationError):
             raise _refused(settings, error) from error
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):  # redis keeps no more of ssl's error
-            raise errors.QueueError(
-                f"{shown(settings)}: its certificate is not trusted ({error}); add"
-                " ?ssl_ca_certs=FILE to `redis`, with the file of the authority that signed it"
-            ) from error
+        for part, advice in _TLS_ADVICE:
+            if "CERTIFICATE_VERIFY_FAILED" in text and part in text:
+                raise errors.QueueError(
+                    f"{shown(settings)}: its certificate is not trusted ({text}); {advice}"
+                ) from error
         raise errors.RedisAway(
-            f"{shown(settings)}: no Redis answers ({error}); start it, or set `redis` to its"
-            " address. Nothing is lost: pending work is stored in the index"
+            f"{shown(settings)}: no Redis answers ({text}); start it, or set `redis` to its"
+            f" address{_own_certificate(settings, text)}. Nothing is lost: pending work is stored"
+            " in the index"
         ) from error
     except redis.ResponseError as error:
         raise _refused(settings, error) from error
@@ -165,8 +271,21 @@ def shown(settings: Settings) -> str:
     return scheme + separator + rest + (question + "&".join(kept) if any(kept) else "")
 
 
+def _own_certificate(settings: Settings, text: str) -> str:
+    """What to add where a server may want a certificate of ours: it just ends the connection."""
+    address = settings.redis or ""
+    if not address.startswith("rediss:") or "ssl_certfile=" in address or "_ssl.c" not in text:
+        return ""
+    return ", with ?ssl_certfile=FILE&ssl_keyfile=FILE where its tls-auth-clients asks for them"
+
+
 def _refused(settings: Settings, error: Exception) -> errors.QueueError:
-    return errors.QueueError(
-        f"{shown(settings)}: Redis refuses ({error}); check the user and password in `redis`, and"
-        " the memory and disk of the server"
-    )
+    return errors.QueueError(f"{shown(settings)}: Redis refuses {refusal(error)}")
+
+
+def refusal(error: Exception) -> str:
+    """What a Redis that refuses a command says, and what to do about it."""
+    text = str(error)
+    found = (advice for part, advice in _REFUSALS if part in text)
+    general = "check the user and password in `redis`, and the memory and disk of the server"
+    return f"({text}); {next(found, general)}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -364,6 +365,88 @@ def test_a_redis_that_is_absent_at_the_start_is_waited_for(system: System) -> No
     system.is_right()
     assert len(shown(system.db)) == 21
     assert daemon.end() == 0
+
+
+def test_another_program_at_the_address_of_redis_ends_neither_daemon_nor_worker(
+    system: System,
+) -> None:
+    plant(system.music, songs(1))
+    crew = system.employ()
+    daemon = system.watch()
+    system.server.kill()
+    system.server.socket.unlink()
+    with closing(socket.socket(socket.AF_UNIX)) as other:
+        other.bind(os.fsencode(system.server.socket))
+        other.listen()
+        plant(system.music, {"meanwhile.mp3": tagged(title="Meanwhile")})
+        other.settimeout(0.1)
+        until = time.monotonic() + SOON_S
+        while "Protocol Error" not in daemon.log or "Protocol Error" not in crew.log:
+            assert time.monotonic() < until
+            with suppress(OSError), closing(other.accept()[0]) as client:
+                client.recv(1000)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    system.server.socket.unlink()
+    system.server.restart()
+    daemon.await_line("redis back")
+    system.is_right()
+    assert len(shown(system.db)) == 2
+    assert "Traceback" not in daemon.log + crew.log
+
+
+@pytest.mark.parametrize("fault", ["replica", "memory", "rights"])
+def test_a_redis_that_refuses_is_told_in_a_line_and_costs_nothing(
+    system: System, fault: str
+) -> None:
+    refuse, allow = {
+        "replica": (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+        "memory": (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
+        "rights": (
+            ["ACL", "SETUSER", "default", "-@write"],
+            ["ACL", "SETUSER", "default", "+@all"],
+        ),
+    }[fault]
+    plant(system.music, songs(1))
+    crew = system.employ()
+    daemon = system.watch()
+    client: Any = system.client
+    client.execute_command(*refuse)
+    plant(system.music, {"meanwhile.mp3": tagged(title="Meanwhile")})
+    daemon.await_line("Redis refuses")
+    client.execute_command(*allow)
+    daemon.await_line("redis back")
+    system.is_right()
+    assert len(shown(system.db)) == 2
+    assert "Traceback" not in daemon.log + crew.log
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["music-indexer:batch-orders", "music-indexer:parked", "music-indexer:scans",
+     "music-indexer:reading-counts", "music-indexer:totals", "rq:queues", "rq:workers",
+     "rq:queue:scan", "rq:queue:extract", "rq:queue:batch", "rq:queue:insert",
+     "rq:queue:extract:intermediate", "rq:wip:insert", "rq:failed:extract", "rq:workers:extract"],
+)  # fmt: skip
+def test_what_others_put_in_a_place_of_ours_is_deleted_and_told(system: System, key: str) -> None:
+    system.configure(reconnect_longest=0.05)
+    plant(system.music, songs(1))
+    crew = system.employ()
+    daemon = system.watch()
+    system.client.set(key, "none of ours")
+    titles = iter(range(2, 1000))
+
+    def told() -> bool:
+        number = next(titles)  # Redis is checked only while there is work, and not each time
+        plant(system.music, {f"{number}.mp3": tagged(title=f"{number}")})
+        time.sleep(0.2)
+        return f"foreign key deleted key={key} " in daemon.log
+
+    eventually(told, within_s=SOON_S)
+    plant(system.music, {"last.mp3": tagged(title="Last")})
+    daemon.await_line("added path=music/last.mp3")
+    system.is_right()
+    assert len(shown(system.db)) == next(titles)
+    assert "Traceback" not in daemon.log + crew.log
 
 
 def test_a_job_that_is_deleted_between_two_queues_is_given_out_again(system: System) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -150,10 +154,160 @@ def test_no_address_is_wrong_use_and_says_where_to_write_one() -> None:
         connect(settings(None))
 
 
-@pytest.mark.parametrize("address", ["redis://localhost:port/0", "redis://localhost/0?db=first"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://localhost:port/0",
+        "redis://localhost/0?db=first",
+        "redis://localhost/first",
+        "redis://localhost/0?protocol=9",
+        "redis://localhost/0?unknown=1",
+        "redis://localhost/0?decode_responses=true",
+        "redis://localhost/0?command_packer=none",
+        "redis://localhost/0?ssl_ca_certs=/ca.crt",
+        "rediss://localhost/0?ssl_cert_reqs=unknown",
+        "rediss://localhost/0?ssl_ca_certs=/nonexistent/ca.crt",
+        "rediss://localhost/0?ssl_certfile=/nonexistent/own.crt&ssl_keyfile=/nonexistent/own.key",
+    ],
+)
 def test_an_address_that_is_none_is_named(address: str) -> None:
     with pytest.raises(SettingsError, match=r"redis: .*; such as redis://localhost:6379/0"):
         connect(settings(address))
+
+
+@pytest.mark.parametrize("sign", "/?#")
+@pytest.mark.parametrize("name", ["", "me"])
+@pytest.mark.parametrize("more", ["", "@"])
+def test_a_sign_in_a_password_is_explained_and_no_part_of_the_password_is_shown(
+    sign: str, name: str, more: str
+) -> None:
+    address = f"redis://{name}:hush{more}{sign}hidden@localhost:6379/0"
+    with pytest.raises(SettingsError, match="in a password, write / as %2F") as error:
+        connect(settings(address))
+    assert "hush" not in str(error.value)
+    assert "hidden" not in str(error.value)
+    assert "hush" not in shown(settings("rediss://nas/0?ssl_password=hush"))
+
+
+def test_any_sign_may_be_in_a_password(tmp_path: Path) -> None:
+    password = "/?#@%&:+ ö"
+    with redis_server(tmp_path / "redis") as server:
+        server.client().config_set("requirepass", password)
+        address = server.address.replace("unix://", f"unix://:{quote(password, safe='')}@")
+        assert asked(address)
+
+
+def test_a_file_without_a_certificate_is_named(tmp_path: Path) -> None:
+    """Else it would be said that no server answers, and a worker would wait for one."""
+    empty = tmp_path / "ca.crt"
+    empty.touch()
+    with pytest.raises(SettingsError, match=f"ssl_ca_certs={empty}: .*PEM"):
+        connect(settings(f"rediss://localhost/0?ssl_ca_certs={empty}"))
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What comes behind `localhost` or `127.0.0.1` in the address of a server that wants both."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "server.key", folder / "server.crt"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    with redis_server(
+        folder / "redis", "--tls-port", str(port), "--tls-cert-file", str(certificate),
+        "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate),
+    ):  # fmt: skip
+        yield f"{port}/0?ssl_ca_certs={certificate}"
+
+
+def test_a_server_that_wants_a_certificate_gets_ours_or_says_so(tls: str) -> None:
+    certificate = tls.partition("=")[2]
+    ours = f"&ssl_certfile={certificate}&ssl_keyfile={certificate.removesuffix('crt')}key"
+    assert asked(f"rediss://localhost:{tls}{ours}")
+    with pytest.raises(RedisAway, match="ssl_certfile=FILE&ssl_keyfile=FILE"):
+        asked(f"rediss://localhost:{tls}")
+
+
+def test_a_certificate_for_another_name_is_not_one_of_an_unknown_authority(tls: str) -> None:
+    with pytest.raises(QueueError, match="a name of the server that is in its cert") as error:
+        asked(f"rediss://127.0.0.1:{tls}")
+    assert "add ?ssl_ca_certs" not in str(error.value)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b""])
+def test_what_is_no_redis_is_a_redis_that_is_away(answer: bytes) -> None:
+    """Another program may have its port while it is down."""
+    with answering_with(answer) as port, pytest.raises(RedisAway, match="no Redis answers"):
+        asked(f"redis://127.0.0.1:{port}/0")
+
+
+@contextmanager
+def answering_with(answer: bytes) -> Iterator[int]:
+    """A server that says only this; its port."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                with closing(listening.accept()[0]) as one, suppress(OSError):
+                    one.recv(1000)
+                    one.sendall(answer)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("rules", "command", "advice"),
+    [
+        ("-set", "SET key 1", "ACL SETUSER NAME"),
+        ("+@all", "LPUSH text 1", "give other programs a Redis, or a database number"),
+        ("+@all", "SELECT 4096", "name a database that it has"),
+    ],
+)
+def test_a_refusal_says_what_to_do_about_it(
+    server: RedisServer, rules: str, command: str, advice: str
+) -> None:
+    client: Any = server.client()
+    client.set("text", "none of ours")
+    client.execute_command("ACL", "SETUSER", "default", rules)
+    try:
+        with (
+            pytest.raises(QueueError, match=advice) as error,
+            answering(settings(server.address)),
+        ):
+            client.execute_command(*command.split())
+        assert not isinstance(error.value, RedisAway)
+        assert "check the user and password" not in str(error.value)
+    finally:
+        client.execute_command("ACL", "SETUSER", "default", "+@all")
+        client.delete("text")
+
+
+def test_a_replica_says_to_name_its_master(server: RedisServer) -> None:
+    client = server.client()
+    client.replicaof("127.0.0.1", 1)
+    try:
+        with (
+            pytest.raises(QueueError, match="set `redis` to the address of its master"),
+            answering(settings(server.address)),
+        ):
+            client.set("key", "value")
+    finally:
+        client.replicaof("NO", "ONE")
 
 
 def test_nothing_is_sent_before_it_is_needed() -> None:

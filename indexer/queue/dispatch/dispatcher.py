@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
+from indexer.queue.dispatch.foreign_keys import drop_foreign
 from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, DispatchState
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -193,8 +194,12 @@ class Dispatcher:
                 self._leases.put_off(key, now)
         if there and (self.trouble is None or now >= self._try_at):
             with self._reaching(now):
-                self._check_redis(now)
+                if self.trouble is not None:
+                    self._drop_foreign()
+                is_checked = self._check_redis(now)
                 self._dispatch(there, now)
+                if is_checked:  # behind the jobs, since a change may wait for them
+                    self._drop_foreign()
         for generation in self._facts.keys() - {outline.generation for outline in outlines}:
             del self._facts[generation]
         in_work = {one.generation for one in outlines if not one.attempts}
@@ -239,13 +244,13 @@ class Dispatcher:
                 self._say(logging.INFO, "redis back", {"action": "dispatch what is pending"})
             self.trouble = None
 
-    def _check_redis(self, now: float) -> None:
+    def _check_redis(self, now: float) -> bool:
         """Check whether it is the same Redis, and whether it keeps what it is given.
 
-        Not before each job: one that Redis loses is found when its lease ends.
+        Not before each job: one that Redis loses is found when its lease ends. Whether it was due.
         """
         if self.trouble is None and now < self._check_at:
-            return
+            return False
         self._check_at = now + self._settings.lease / _CHECKS_A_LEASE
         state = state_of(self._client)
         if state.run_id != self._run_id:
@@ -257,6 +262,12 @@ class Dispatcher:
         if warning and warning != self._warned:
             self._say(logging.WARNING, "redis evicts", {"detail": warning})
         self._warned = warning
+        return True
+
+    def _drop_foreign(self) -> None:
+        for key in drop_foreign(self._client):
+            advice = "give other programs a Redis, or a database number, of their own"
+            self._say(logging.WARNING, "foreign key deleted", {"key": key, "action": advice})
 
     # Jobs
 

@@ -112,7 +112,7 @@ def _app(client: redis.Redis, settings: Settings, guard: Guard) -> Flask:
 
     app.before_request(admitted)
     app.after_request(lambda response: seal(response, _POLICY))
-    for away in (redis.ConnectionError, redis.TimeoutError):
+    for away in (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse):
         app.register_error_handler(away, lambda _error: ("no Redis answers\n", 503))
     app.register_error_handler(NoSuchJobError, lambda _error: ("there is no such job\n", 404))
     return app

@@ -40,7 +40,7 @@ _FIELDS: Final = (
 
 
 _KEY: Final = "music-indexer:rates:"
-_TOTALS: Final = "music-indexer:totals"
+TOTALS: Final = "music-indexer:totals"
 _DEFERRED_READS: Final = "deferred_reads"
 """A field of that hash: files that were opened for artwork and playlists."""
 _COUNTED: Final = (*(step.value for step in Step), "bytes_read", "cache_hits")
@@ -218,16 +218,16 @@ class RedisRates:
                 pipeline.hincrby(key, name, number)
                 pipeline.expire(key, 2 * WINDOW_S)
             for name, number in totals.items():
-                pipeline.hincrby(_TOTALS, name, number)
+                pipeline.hincrby(TOTALS, name, number)
             pipeline.execute()
 
     def deferred_reads(self) -> int:
         """How many files workers have opened for artwork and playlists since Redis began."""
-        return int(self._client.hget(_TOTALS, _DEFERRED_READS) or 0)
+        return int(self._client.hget(TOTALS, _DEFERRED_READS) or 0)
 
     def totals(self) -> Totals:
         """What all workers have done since Redis began."""
-        fields: Any = self._client.hgetall(_TOTALS)
+        fields: Any = self._client.hgetall(TOTALS)
         counted = {name: int(fields.get(name.encode(), 0)) for name in _COUNTED}
         return replace(Totals(), **counted)
 

@@ -28,9 +28,9 @@ from indexer.tags import READER_VERSION
 if TYPE_CHECKING:
     from indexer.queue.orders.messages import ExtractOrder, FileText, Origin
 
-_ORDERS: Final = "music-indexer:batch-orders"
+ORDERS: Final = "music-indexer:batch-orders"
 """A hash: row of `pending` -> token of its index, and id of the newest job of `batch` for it."""
-_COUNTS: Final = "music-indexer:reading-counts"
+COUNTS: Final = "music-indexer:reading-counts"
 """A hash: hits and misses since this Redis was started."""
 
 
@@ -44,19 +44,19 @@ class KeptOrder(Struct, frozen=True):
 
 def note_order(pipeline: Any, origin: Origin, job_id: str) -> None:  # noqa: ANN401 - redis' type
     """Note the order of a job that is being enqueued."""
-    pipeline.hset(_ORDERS, str(origin.row), f"{origin.index} {job_id}")
-    pipeline.expire(_ORDERS, KEPT_TTL_S)
+    pipeline.hset(ORDERS, str(origin.row), f"{origin.index} {job_id}")
+    pipeline.expire(ORDERS, KEPT_TTL_S)
 
 
 def forget_order(pipeline: Any, insert_id: str) -> None:  # noqa: ANN401 - redis' type
     """Forget the order that was kept for a job of `insert`, which is done."""
     if kept_for(insert_id) is not None:
-        pipeline.hdel(_ORDERS, insert_id.split("-")[1])
+        pipeline.hdel(ORDERS, insert_id.split("-")[1])
 
 
 def find_order(client: redis.Redis, index: str, row: int) -> KeptOrder | None:
     """The newest order for a row. Raises QueueError for an odd one, and what redis raises."""
-    noted: Any = client.hget(_ORDERS, str(row))
+    noted: Any = client.hget(ORDERS, str(row))
     token, job_id = _noted(noted or b"")
     if not job_id or token != index:
         return None
@@ -73,7 +73,7 @@ def drop_spent(client: redis.Redis, token: str, is_pending: Callable[[int], bool
     A process that is killed between its commit and the end of its job leaves one. How many there
     were. Raises what redis raises.
     """
-    noted: Any = client.hgetall(_ORDERS)
+    noted: Any = client.hgetall(ORDERS)
     spent = [
         (row, job_id)
         for row, value in noted.items()
@@ -84,13 +84,13 @@ def drop_spent(client: redis.Redis, token: str, is_pending: Callable[[int], bool
         key = Job.key_for(job_id)
         if _is_done(client.hget(key, "status")):  # else its job comes, and ends it
             client.delete(key)
-        client.hdel(_ORDERS, row)
+        client.hdel(ORDERS, row)
     return len(spent)
 
 
 def kept_bytes(client: redis.Redis) -> int:
     """How much the orders take. Raises what redis raises."""
-    noted: Any = client.hvals(_ORDERS)
+    noted: Any = client.hvals(ORDERS)
     with client.pipeline(transaction=False) as pipeline:
         for _, job_id in map(_noted, noted):
             pipeline.hstrlen(Job.key_for(job_id), "data")
@@ -153,12 +153,12 @@ def count_reuse(pipeline: Any, hits: int, misses: int) -> None:  # noqa: ANN401 
     """Count the files of a job that was done: what was known, and what was read."""
     for name, number in (("hits", hits), ("misses", misses)):
         if number:
-            pipeline.hincrby(_COUNTS, name, number)
+            pipeline.hincrby(COUNTS, name, number)
 
 
 def cache_status(client: redis.Redis) -> CacheStatus:
     """How often something was found, and what the orders take. Raises what redis raises."""
-    hits, misses = client.hmget(_COUNTS, ["hits", "misses"])
+    hits, misses = client.hmget(COUNTS, ["hits", "misses"])
     return CacheStatus(hits=int(hits or 0), misses=int(misses or 0), bytes=kept_bytes(client))
 
 

@@ -44,9 +44,9 @@ Alongside = Callable[[Any], None]
 """Adds commands to a pipeline of redis."""
 ALIVE: Final = ("queued", "started")
 """What Redis says of a job that waits or is at work, and of one whose worker was lost."""
-_PARKED: Final = "music-indexer:parked"
+PARKED: Final = "music-indexer:parked"
 """A hash: generation -> turn and slice of its scan, which is parked until there is room."""
-_SCANS: Final = "music-indexer:scans"
+SCANS: Final = "music-indexer:scans"
 """A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
 _FACTS: Final = "music-indexer:facts:"
@@ -235,34 +235,34 @@ class Queues:
 
     def park(self, generation: int, turn: int, slice_: int) -> None:
         """Park a scan until the queues hold fewer files."""
-        self.client.hset(_PARKED, str(generation), f"{turn} {slice_}")
+        self.client.hset(PARKED, str(generation), f"{turn} {slice_}")
 
     def unpark(self, generation: int) -> bool:
         """Take a parked scan to resume; False when another process has taken it."""
-        return bool(self.client.hdel(_PARKED, str(generation)))
+        return bool(self.client.hdel(PARKED, str(generation)))
 
     def parked(self) -> list[tuple[int, int, int]]:
         """(generation, turn, slice) of the parked scans."""
-        fields: Any = self.client.hgetall(_PARKED)
+        fields: Any = self.client.hgetall(PARKED)
         waiting = (_numbers(key + b" " + value, 3) for key, value in fields.items())
         return sorted((one[0], one[1], one[2]) for one in waiting if one)
 
     def note_scan(self, generation: int, seen: int, planned: int) -> None:
         """Publish the progress of a scan."""
         with self.client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(_SCANS, str(generation), f"{seen} {planned}")
-            pipeline.expire(_SCANS, _SCANS_TTL_S)
+            pipeline.hset(SCANS, str(generation), f"{seen} {planned}")
+            pipeline.expire(SCANS, _SCANS_TTL_S)
             pipeline.execute()
 
     def scan_noted(self, generation: int) -> tuple[int, int]:
         """(files seen, files to read) of a scan so far."""
-        value: Any = self.client.hget(_SCANS, str(generation))
+        value: Any = self.client.hget(SCANS, str(generation))
         seen, planned = _numbers(value or b"", 2) or (0, 0)
         return seen, planned
 
     def drop_scan(self, generation: int) -> None:
         """Delete the progress of a scan that has ended."""
-        self.client.hdel(_SCANS, str(generation))
+        self.client.hdel(SCANS, str(generation))
 
     def note_facts(self, generation: int, facts: FactsText) -> None:
         """Keep what a relay knows of the writers of a generation's files."""

@@ -32,6 +32,7 @@ from indexer.errors import IndexerError, never_one_files
 from indexer.process import spent_by
 from indexer.queue.orders.jobs import KEPT_TTL_S, ODD, is_kept, kept_for
 from indexer.queue.orders.kept_orders import forget_order
+from indexer.queue.redis_client import refusal
 
 if TYPE_CHECKING:
     from rq.queue import Queue
@@ -46,12 +47,19 @@ WORKER_TTL_S: Final = 120
 """How long a worker without a heartbeat stays in the list of workers."""
 _VITALS_EVERY_S: Final = 5.0
 _RECORD_GONE: Final = re.compile(r"Execution \w+ not found in Redis")
-AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
-"""What redis raises where the server goes away in the middle of something."""
+AWAY: Final = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse)
+"""What redis raises where the server goes away in the middle of something, or another program
+answers in its place."""
+REFUSED: Final = redis.ResponseError
+"""What redis raises where the server does not do what it is asked for."""
+_REFUSES: Final = "redis refuses detail=%s"
 
 
 class _Away(logging.Filter):
-    """Logs failures of Redis in one line without a traceback, and each outage once."""
+    """Logs failures of Redis in one line without a traceback, and each outage once.
+
+    What it refuses has another reason each time: its memory, a user's rights, a key of others.
+    """
 
     is_logged = False
 
@@ -62,6 +70,9 @@ class _Away(logging.Filter):
             return True
         if error is not None and _is_gone(error):  # FLUSHALL, or an empty restart
             record.msg, record.args, record.exc_info = "job gone detail=%s", (error,), None
+            return True
+        if isinstance(error, REFUSED):
+            record.msg, record.args, record.exc_info = _REFUSES, (refusal(error),), None
             return True
         if not isinstance(error, AWAY):
             return True

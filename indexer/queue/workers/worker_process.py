@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 from indexer import errors
 from indexer.process import collector_relaxed, share_heap
 from indexer.queue.extract import Extractor
-from indexer.queue.redis_client import answering, connect, shown, state_of
+from indexer.queue.redis_client import answering, connect, refusal, shown, state_of
 from indexer.queue.workers.chunk_reader import ChunkReader
 from indexer.queue.workers.profiles import WorkerRole
-from indexer.queue.workers.rq_overrides import AWAY, quiet_logs
+from indexer.queue.workers.rq_overrides import AWAY, REFUSED, quiet_logs
 from indexer.queue.workers.rq_worker import IDLE_S, IndexRqWorker, worker_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ def serve(post: WorkerRole, settings: Settings, wanted: PathFilter, *, burst: bo
         return 0
     except AWAY as error:  # from RQ's shutdown; the next process waits for Redis
         _log.warning("redis away detail=%s", error)
+        return _UNWELL
+    except REFUSED as error:
+        _log.warning("redis refuses detail=%s", refusal(error))
         return _UNWELL
     except errors.DatabaseNewer as error:
         _log.error("%s", error)
