@@ -224,7 +224,7 @@ def answering(settings: Settings) -> Iterator[None]:
                 ) from error
         raise errors.RedisAway(
             f"{shown(settings)}: no Redis answers ({text}); start it, or set `redis` to its"
-            f" address{_own_certificate(settings, text)}. Nothing is lost: pending work is stored"
+            f" address{_further_advice(settings, text)}. Nothing is lost: pending work is stored"
             " in the index"
         ) from error
     except redis.ResponseError as error:
@@ -271,9 +271,11 @@ def shown(settings: Settings) -> str:
     return scheme + separator + rest + (question + "&".join(kept) if any(kept) else "")
 
 
-def _own_certificate(settings: Settings, text: str) -> str:
-    """What to add where a server may want a certificate of ours: it just ends the connection."""
+def _further_advice(settings: Settings, text: str) -> str:
+    """What may be wrong where a server is there, and ends the connection or lets none in."""
     address = settings.redis or ""
+    if "Permission denied" in text:
+        return ", or let this user in: with `unixsocketperm 770`, its group (`usermod -aG`)"
     if not address.startswith("rediss:") or "ssl_certfile=" in address or "_ssl.c" not in text:
         return ""
     return ", with ?ssl_certfile=FILE&ssl_keyfile=FILE where its tls-auth-clients asks for them"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import threading
@@ -203,6 +204,19 @@ def test_a_file_without_a_certificate_is_named(tmp_path: Path) -> None:
     empty.touch()
     with pytest.raises(SettingsError, match=f"ssl_ca_certs={empty}: .*PEM"):
         connect(settings(f"rediss://localhost/0?ssl_ca_certs={empty}"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_a_socket_that_lets_this_user_not_in_is_told_as_such(
+    tmp_path: Path, nobody: tuple[int, int]
+) -> None:
+    with redis_server(tmp_path / "redis") as server:
+        try:
+            os.seteuid(nobody[0])
+            with pytest.raises(RedisAway, match="let this user in: with `unixsocketperm 770`"):
+                asked(server.address)
+        finally:
+            os.seteuid(0)
 
 
 @pytest.fixture(scope="module")
