@@ -29,8 +29,9 @@ from indexer.walk import Listed, Run, Unlisted, Unseen, entries_of, walk
 
 _REPORT_EVERY_FILES: Final = 512
 _AS_TEXT_BYTES: Final = 160
-"""What a file's stamp takes as JSON; its path takes three times its bytes at the most (U+FFFD, and
-base64 beside it)."""
+"""What a file's stamp takes as JSON."""
+_PATH_AS_TEXT: Final = 3
+"""How many times its bytes a path takes at the most (U+FFFD, and base64 beside it)."""
 _MOST_REPLACED: Final = 100_000
 """Files whose inode changed that are kept for the end; a guess that costs 20 MB at the most.
 Past it they are taken as they come, and a file that was moved away from such a place in the same
@@ -49,6 +50,11 @@ class Plan(Struct, frozen=True):
     def names(self) -> tuple[bytes, ...]:
         """Every path it is about, relative to the root."""
         return tuple([entry.path for entry in (*self.read, *self.unread)])
+
+
+def _text_bytes(entries: Sequence[Entry]) -> int:
+    """How many bytes they take as text, at the most."""
+    return _AS_TEXT_BYTES * len(entries) + _PATH_AS_TEXT * sum([len(one.path) for one in entries])
 
 
 def joined(hint: Hint, plans: Iterable[Plan]) -> Plan:
@@ -174,18 +180,19 @@ class Scan:
     @property
     def _is_seed(self) -> bool:
         """Whether no row is there to compare with, and no file is known to be written just now."""
-        in_one_process = self._options.chunk_bytes == sys.maxsize and not self._options.breathes
-        is_folder = self.hint.names is None
-        return self._is_first and is_folder and in_one_process and not self._unfinished
+        return self._is_first and self.hint.names is None and not self._unfinished
 
     def _seed_plans(self) -> Iterator[Plan]:
         """The plans of all that is there, folder by folder and not file by file."""
         chunk: list[Entry] = []
         folder = b""
+        text_bytes = 0
         recursive = self.hint.recursive
         for item in walk(self._tree, self.hint.folder, self._path_filter, recursive=recursive):
-            if self._is_due_to_report(item) and not self._keep_on():
-                return
+            if self._is_due_to_report(item):
+                if not self._keep_on():
+                    return
+                yield from self._breaths()
             if isinstance(item, (Unlisted, Unseen)):
                 self._keep_below({}, item)
                 continue
@@ -196,14 +203,26 @@ class Scan:
             above, folder = folder, paths.parent_of(entries[0].path)
             if above != folder and len(chunk) >= self._least_files:
                 yield self._seed_plan(chunk)
-                chunk = []
+                chunk, text_bytes = [], 0
             chunk += entries
-            while len(chunk) > self._chunk_files:
-                yield self._seed_plan(chunk[: self._chunk_files])
-                chunk = chunk[self._chunk_files :]
+            text_bytes += _text_bytes(entries)
+            while len(chunk) > self._chunk_files or text_bytes > self._options.chunk_bytes:
+                files = self._fitting(chunk)
+                yield self._seed_plan(chunk[:files])
+                chunk = chunk[files:]
+                text_bytes = _text_bytes(chunk)
         self.sidecars.end()
         if chunk:
             yield self._seed_plan(chunk)
+
+    def _fitting(self, entries: Sequence[Entry]) -> int:
+        """How many of the first of these make a chunk: one at least."""
+        left = self._options.chunk_bytes
+        for files, entry in enumerate(entries[: self._chunk_files]):
+            left -= _text_bytes([entry])
+            if left < 0:
+                return max(1, files)
+        return min(len(entries), self._chunk_files)
 
     @property
     def times(self) -> Mapping[bytes, FolderTimes]:
@@ -225,7 +244,7 @@ class Scan:
 
     def _is_full(self, files: int, path: bytes, *, is_new_folder: bool) -> bool:
         """Whether a chunk of so many files ends before a path, the first of its folder or not."""
-        own_bytes = _AS_TEXT_BYTES + 3 * len(path)
+        own_bytes = _AS_TEXT_BYTES + _PATH_AS_TEXT * len(path)
         self._bytes += own_bytes
         ends_here = is_new_folder and files >= self._least_files
         if not (ends_here or files >= self._chunk_files or self._bytes > self._options.chunk_bytes):

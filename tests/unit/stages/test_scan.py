@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -353,24 +354,36 @@ def test_breaths_change_nothing_of_what_is_planned(
     plant({f"{folder}/{number}.mp3": song() for folder in "AB" for number in range(9)})
     assert library.status().roots
     monkeypatch.setattr(scan, "_REPORT_EVERY_FILES", 2)
-    breathing = [plan.names for plan in scan_of(by_hand, 4, breathes=True).plans()]
     still = [plan.names for plan in scan_of(by_hand, 4).plans()]
-    assert breathing.count(()) == 10
-    assert [names for names in breathing if names] == still
+    for unfinished, breaths in ((frozenset(), 4), (frozenset({b"not there"}), 10)):
+        breathing = [
+            plan.names for plan in scan_of(by_hand, 4, breathes=True, unfinished=unfinished).plans()
+        ]
+        assert breathing.count(()) == breaths
+        assert [names for names in breathing if names] == still
 
 
 @pytest.mark.parametrize("chunk_files", [1, 2, 3, 5, 8, 100])
+@pytest.mark.parametrize("chunk_bytes", [1, 165, 340, 600, 1000, sys.maxsize])
+@pytest.mark.parametrize("least_files", [None, 4])
 def test_the_plans_of_a_first_scan_are_those_of_one_that_compares(
-    library: Library, plant: Plant, music: Path, by_hand: ByHand, chunk_files: int
+    library: Library,
+    plant: Plant,
+    music: Path,
+    by_hand: ByHand,
+    chunk_files: int,
+    chunk_bytes: int,
+    least_files: int | None,
 ) -> None:
     """Without rows, the first scan counts by folder, not by file."""
     places = ["1", "2", "A/1", "A/2", "A/3", "A/b/1", "A/b/2", "A/c", "B/1", "B!/1", "B/b/c/1"]
     plant({f"{place}.mp3": song() for place in [*places, *(f"C/{n}" for n in range(20))]})
     os.mkfifo(music / "A/2b.mp3")
     assert library.status().roots
-    first = scan_of(by_hand, chunk_files, keep_folders=True)
+    cut = {"chunk_bytes": chunk_bytes, "least_files": least_files, "keep_folders": True}
+    first = scan_of(by_hand, chunk_files, **cut)
     nobody_is_there = frozenset({b"not there"})
-    compared = scan_of(by_hand, chunk_files, keep_folders=True, unfinished=nobody_is_there)
+    compared = scan_of(by_hand, chunk_files, **cut, unfinished=nobody_is_there)
     assert list(first.plans()) == list(compared.plans())
     seen = [(one.seen, one.to_read, one.folders, one.unlisted) for one in (first, compared)]
     assert seen[0] == seen[1]
