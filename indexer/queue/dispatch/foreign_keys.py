@@ -7,22 +7,18 @@ work is done fail at their end. What was there is in `pending` too, and is dispa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
-from indexer.queue.monitoring.monitor import TOTALS
 from indexer.queue.orders.jobs import OurQueue, our_queue
-from indexer.queue.orders.kept_orders import COUNTS, ORDERS
-from indexer.queue.orders.queues import PARKED, SCANS
+from indexer.queue.orders.keys import HASHES
 from indexer.queue.workers.profiles import QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
-
-_HASHES: Final = (ORDERS, PARKED, SCANS, COUNTS, TOTALS)
 
 
 def drop_foreign(client: redis.Redis) -> list[str]:
@@ -40,7 +36,7 @@ def drop_foreign(client: redis.Redis) -> list[str]:
 
 def _types(client: redis.Redis) -> Iterator[tuple[str, str]]:
     """Each key that more than one job needs, and the type that it has to have."""
-    for key in _HASHES:
+    for key in HASHES:
         yield key, "hash"
     yield OurQueue.redis_queues_keys, "set"
     yield REDIS_WORKER_KEYS, "set"

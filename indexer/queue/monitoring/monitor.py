@@ -21,6 +21,7 @@ from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 from indexer.process import percent, spent_by
 from indexer.queue import redis_client
 from indexer.queue.orders.jobs import failed_jobs, our_queue
+from indexer.queue.orders.keys import TOTALS
 from indexer.queue.workers.profiles import QUEUES
 from indexer.results.status_report import QueueStatus, WorkerStatus
 from indexer.runs.throughput import BUCKET_S, WINDOW_S, Bucket, LastMinute, Step, Totals, rates_of
@@ -40,9 +41,8 @@ _FIELDS: Final = (
 
 
 _KEY: Final = "music-indexer:rates:"
-TOTALS: Final = "music-indexer:totals"
 _DEFERRED_READS: Final = "deferred_reads"
-"""A field of that hash: files that were opened for artwork and playlists."""
+"""A field of `TOTALS`: files that were opened for artwork and playlists."""
 _COUNTED: Final = (*(step.value for step in Step), "bytes_read", "cache_hits")
 """The fields of `Totals` that workers count."""
 _OTHERS: Final = ("finished", "deferred", "scheduled")

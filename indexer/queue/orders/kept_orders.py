@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import redis
@@ -21,17 +21,13 @@ from rq.job import Job, JobStatus
 from indexer.errors import QueueError
 from indexer.model import Reading
 from indexer.queue.orders.jobs import KEPT_TTL_S, kept_argument, kept_for, read_order
+from indexer.queue.orders.keys import COUNTS, ORDERS
 from indexer.queue.orders.messages import BatchOrder
 from indexer.results.status_report import CacheStatus
 from indexer.tags import READER_VERSION
 
 if TYPE_CHECKING:
     from indexer.queue.orders.messages import ExtractOrder, FileText, Origin
-
-ORDERS: Final = "music-indexer:batch-orders"
-"""A hash: row of `pending` -> token of its index, and id of the newest job of `batch` for it."""
-COUNTS: Final = "music-indexer:reading-counts"
-"""A hash: hits and misses since this Redis was started."""
 
 
 class KeptOrder(Struct, frozen=True):

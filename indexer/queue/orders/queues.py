@@ -25,6 +25,7 @@ from indexer.queue.orders.jobs import (
     read_order,
 )
 from indexer.queue.orders.kept_orders import KeptOrder, find_order, note_order
+from indexer.queue.orders.keys import PARKED, SCANS
 from indexer.queue.orders.messages import FactsText
 from indexer.queue.workers.profiles import QUEUES
 
@@ -44,10 +45,6 @@ Alongside = Callable[[Any], None]
 """Adds commands to a pipeline of redis."""
 ALIVE: Final = ("queued", "started")
 """What Redis says of a job that waits or is at work, and of one whose worker was lost."""
-PARKED: Final = "music-indexer:parked"
-"""A hash: generation -> turn and slice of its scan, which is parked until there is room."""
-SCANS: Final = "music-indexer:scans"
-"""A hash: generation -> how many files its scan has seen, and planned to read."""
 _SCANS_TTL_S: Final = 7 * 86_400
 _FACTS: Final = "music-indexer:facts:"
 """Before the generation of a relay's hints: its `FactsText`."""
