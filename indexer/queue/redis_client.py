@@ -18,6 +18,8 @@ from indexer.settings import Settings
 
 _CONNECT_S: Final = 5.0
 """A guess: a server on the same network that takes longer is as good as down."""
+_SUSPENDED: Final = "rq:suspended"
+"""RQ's name for it, which takes all of RQ to import."""
 _SECRETS: Final = ("password=", "username=", "ssl_password=")
 """Options of an address that are credentials, not shown."""
 _OPTIONS: Final = frozenset(
@@ -87,10 +89,22 @@ class RedisState(Struct, frozen=True):
     peak: int
     eviction: str
     """Its `maxmemory-policy`."""
+    is_suspended: bool = False
+    """RQ's workers take no job from it."""
+
+    @property
+    def warned_as(self) -> str:
+        """What is the matter in a few words, where there is a warning."""
+        return "workers suspended" if self.is_suspended else "redis evicts"
 
     @property
     def warning(self) -> str | None:
-        """What to change so that no job is lost, with the line to write; None: nothing."""
+        """What to change so that jobs are done and none is lost; None: nothing."""
+        if self.is_suspended:
+            return (
+                "workers take no job, since `rq suspend` or another program has set rq:suspended:"
+                " run `redis-cli del rq:suspended`"
+            )
         if not self.eviction.startswith("allkeys"):
             return None
         return (
@@ -249,7 +263,8 @@ def state_of(client: redis.Redis) -> RedisState:
     with client.pipeline(transaction=False) as pipeline:
         pipeline.info("server")
         pipeline.info("memory")
-        server, memory = pipeline.execute()
+        pipeline.exists(_SUSPENDED)
+        server, memory, is_suspended = pipeline.execute()
     info = {**server, **memory}
     return RedisState(
         str(info["run_id"]),
@@ -257,6 +272,7 @@ def state_of(client: redis.Redis) -> RedisState:
         int(info["used_memory"]),
         int(info["used_memory_peak"]),
         str(info.get("maxmemory_policy", "noeviction")),
+        bool(is_suspended),
     )
 
 

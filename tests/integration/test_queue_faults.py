@@ -449,6 +449,18 @@ def test_what_others_put_in_a_place_of_ours_is_deleted_and_told(system: System, 
     assert "Traceback" not in daemon.log + crew.log
 
 
+def test_workers_that_another_program_has_suspended_are_told(system: System) -> None:
+    plant(system.music, songs(1))
+    system.employ()
+    daemon = system.watch()
+    system.client.set("rq:suspended", 1)
+    plant(system.music, {"meanwhile.mp3": tagged(title="Meanwhile")})
+    daemon.await_line("workers suspended", "redis-cli del rq:suspended")
+    system.client.delete("rq:suspended")
+    system.is_right()
+    assert len(shown(system.db)) == 2
+
+
 def test_a_job_that_is_deleted_between_two_queues_is_given_out_again(system: System) -> None:
     system.configure(**SMALL)
     plant(system.music, songs(60))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 import redis
 from rq.job import JobStatus
+from rq.suspension import resume, suspend
 
 from indexer.errors import QueueError, RedisAway, SettingsError, UsageError
 from indexer.queue.redis_client import WholePacker, answering, connect, shown, state_of
@@ -87,6 +88,21 @@ def test_a_redis_that_throws_queues_away_is_told_with_the_line_to_write(
         assert "`redis-cli config set maxmemory-policy noeviction`" in warning
     finally:
         client.config_set("maxmemory-policy", "noeviction")
+    assert state_of(client).warning is None
+
+
+def test_workers_that_are_suspended_are_told_with_the_line_that_resumes_them(
+    server: RedisServer,
+) -> None:
+    client = server.client()
+    suspend(client)
+    try:
+        state = state_of(client)
+        assert state.warning is not None
+        assert "`redis-cli del rq:suspended`" in state.warning
+        assert state.warned_as == "workers suspended"
+    finally:
+        resume(client)
     assert state_of(client).warning is None
 
 

@@ -260,7 +260,7 @@ class Dispatcher:
             self._leases.void(now)
         warning = state.warning or ""
         if warning and warning != self._warned:
-            self._say(logging.WARNING, "redis evicts", {"detail": warning})
+            self._say(logging.WARNING, state.warned_as, {"detail": warning})
         self._warned = warning
         return True
 

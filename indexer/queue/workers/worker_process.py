@@ -193,7 +193,7 @@ def _await_redis(settings: Settings, stopped: Callable[[], bool]) -> None:
                 is_logged = True
         else:
             if state.warning:
-                _log.warning("redis evicts detail=%s", state.warning)
+                _log.warning("%s detail=%s", state.warned_as, state.warning)
             if is_logged:
                 _log.warning("redis back address=%s", shown(settings))
             return
