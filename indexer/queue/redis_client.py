@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
@@ -166,6 +166,7 @@ def connect(settings: Settings, *, timeout_s: float | None = None) -> redis.Redi
             socket_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
             command_packer=_PACKER,
+            redis_connect_func=_greet,
         )
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # checks the values of all options
@@ -174,6 +175,20 @@ def connect(settings: Settings, *, timeout_s: float | None = None) -> redis.Redi
             f"{settings.said('redis')}: {error}; such as redis://localhost:6379/0"
         ) from error
     return client
+
+
+def _greet(connection: Any) -> None:  # noqa: ANN401 - one of redis' several classes
+    """Begin as redis does. Raises InvalidResponse where what answers is no Redis.
+
+    redis raises that for most of its answers only: IMAP begins as a list of Redis does, and POP3 as
+    a text.
+    """
+    try:
+        connection.on_connect()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise redis.InvalidResponse(
+            "Protocol Error: its first answer is none of a Redis"
+        ) from error
 
 
 def _check_address(address: str) -> None:

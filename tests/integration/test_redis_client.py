@@ -272,7 +272,12 @@ def test_a_certificate_for_another_name_is_not_one_of_an_unknown_authority(tls: 
     assert "add ?ssl_ca_certs" not in str(error.value)
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b""])
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b"* OK IMAP4\r\n", b"+OK POP3\r\n",
+     b"220 mail ESMTP\r\n", b":1\r\n", b"*0\r\n", b"_\r\n", b"\0\r\n", b""],
+    ids=repr,
+)  # fmt: skip
 def test_what_is_no_redis_is_a_redis_that_is_away(answer: bytes) -> None:
     """Another program may have its port while it is down."""
     with answering_with(answer) as port, pytest.raises(RedisAway, match="no Redis answers"):
