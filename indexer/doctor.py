@@ -277,7 +277,9 @@ class Doctor:
                 found = redis_client.state_of(client)
                 found_relays = relays.relay_statuses(client, self._root_names)
         except errors.QueueError as error:
-            yield _fault("redis", str(error), "systemctl start music-redis")
+            is_away = isinstance(error, errors.RedisAway)
+            mend = "systemctl start music-redis" if is_away else "see above"
+            yield _fault("redis", str(error), mend)
             return
         finally:
             client.close()

@@ -258,6 +258,25 @@ def test_a_redis_that_does_not_answer_is_a_fault(db: Path, tmp_path: Path) -> No
     assert remedy == "systemctl start music-redis"
 
 
+def test_a_redis_that_refuses_is_a_fault_that_no_start_mends(db: Path, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        server.client().config_set("requirepass", "secret")
+        address = server.address.replace("unix://", "unix://:guessed@")
+        found = findings(db=db, code=1, config=f'redis = "{address}"\n')
+    ((state, detail, remedy),) = of("redis", found)
+    assert (state, remedy) == ("fault", "see above")
+    assert "check the user and password in `redis`" in detail
+
+
+def test_workers_that_are_suspended_are_warned_of(db: Path, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        server.client().set("rq:suspended", 1)
+        found = findings(db=db, config=f'redis = "{server.address}"\n')
+    ((state, detail, _),) = of("redis", found)
+    assert state == "warning"
+    assert "`redis-cli del rq:suspended`" in detail
+
+
 def test_a_redis_that_answers_is_well(db: Path, tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         found = findings(db=db, config=f'redis = "{server.address}"\n')
