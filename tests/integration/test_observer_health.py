@@ -225,12 +225,12 @@ def test_a_root_for_which_there_is_no_thread_is_named(music: Path) -> None:
         import threading
         def refuse(*_):
             raise RuntimeError("can't start new thread")
-        before, start = len(os.listdir("/proc/self/fd")), threading._start_new_thread
-        threading._start_new_thread = refuse
+        before, start = len(os.listdir("/proc/self/fd")), threading.Thread.start
+        threading.Thread.start = refuse
         watch()
         states = [state()]
         assert len(os.listdir("/proc/self/fd")) == before
-        threading._start_new_thread = start
+        threading.Thread.start = start
         watch()
         states.append(state())
         print(json.dumps(states))

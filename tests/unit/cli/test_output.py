@@ -131,14 +131,14 @@ def test_any_error_of_stdout_is_one_line(
 def test_a_thread_that_the_system_does_not_allow_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: object) -> int:
+    def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     def command() -> int:
         threading.Thread().start()
         return 0
 
-    monkeypatch.setattr(threading, "_start_new_thread", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     assert Session().exit_code(command) == 3
     assert "ulimit -u" in capsys.readouterr().err
 
