@@ -81,6 +81,14 @@ def _is_read_only(path: Path) -> bool:
 
 
 def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
+    import resource  # late: only for errors
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if isinstance(error, apsw.IOError) and limit != resource.RLIM_INFINITY:
+        return errors.DatabaseError(
+            f"{path}: cannot be written ({error}): this process may write no file of more than"
+            f" {limit} bytes; raise that limit (ulimit -f, LimitFSIZE of a unit)"
+        )
     kind = getattr(error, "extendedresult", 0)
     if kind == apsw.SQLITE_IOERR_SHMSIZE:  # a full disk has no room for `-shm`, which readers need
         return _full(path, error)
@@ -99,14 +107,6 @@ def _unusable(path: Path, error: Exception) -> errors.DatabaseError:
             f"{path}: SQLite has to write beside an index that was in use, also to read it, and "
             "its folder cannot be written; change that, or read a copy: `indexer backup FILE` "
             "writes one that is read anywhere"
-        )
-    import resource  # late: only for errors
-
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    if isinstance(error, apsw.IOError) and limit != resource.RLIM_INFINITY:
-        return errors.DatabaseError(
-            f"{path}: cannot be written ({error}): this process may write no file of more than"
-            f" {limit} bytes; raise that limit (ulimit -f, LimitFSIZE of a unit)"
         )
     return errors.DatabaseError(
         f"{path}: cannot be read or written ({error}); "

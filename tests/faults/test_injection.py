@@ -238,9 +238,10 @@ def test_a_track_is_found_by_the_very_words_of_its_title(place: Place, key: str)
                 with suppress(UsageError):  # no such field, or no such value
                     list(library.search([question]))
         for sort in ("relevance", "artist", "-added"):
-            list(library.search([EVIL[key]], sort=sort))
-            list(library.search([EVIL[key]], of="albums", sort=sort))
-            list(library.search([EVIL[key]], of="artists", sort=sort))
+            for typed in {EVIL[key], whole} - {EVIL["bells"]}:  # these alone are no word
+                list(library.search([typed], sort=sort))
+                list(library.search([typed], of="albums", sort=sort))
+                list(library.search([typed], of="artists", sort=sort))
 
 
 def opened(place: Place) -> Library:
@@ -249,10 +250,11 @@ def opened(place: Place) -> Library:
 
 def test_words_with_nuls_and_lone_surrogates_are_questions_too(place: Place) -> None:
     with opened(place) as library:
-        for typed in ("alpha\0beta", "\0", "\ud800", "lone \udcff", '"\0"', "codec:\0"):
+        for typed in ("alpha\0beta", "\ud800", "lone \udcff", "codec:\0"):
             list(library.search([typed]))
-        with pytest.raises(UsageError, match="no word to look for"):
-            list(library.search(["title:\0"]))
+        for typed in ("\0", '"\0"', "title:\0", EVIL["bells"]):
+            with pytest.raises(UsageError, match="no word"):
+                list(library.search([typed]))
         assert [row["path"] for row in library.search(["uniquenul"])] == ["nul.flac"]
         (lone,) = library.search(["uniquelone"])
         assert lone["title"] == "lone \ufffd\ufffd\ufffd uniquelone"

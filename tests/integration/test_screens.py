@@ -255,7 +255,7 @@ def test_lists_print_absolute_paths_and_patterns(library: Collection) -> None:
         (("export", "--format", "{nam}"), "no field 'nam'; choose from id, root, path, size"),
         (("export", "--format", "{title"), "expected '}' before end of string; try '{artist} - "),
         (("export", "--format", "{title.x}"), "no field 'title.x'"),
-        (("export", "--format", "{title!r}"), "no field 'title'"),
+        (("export", "--format", "{title!r}"), "--format: leave out !r; a field is {title}"),
         (("export", "--format", "{title:d}"), "{title:d}: Unknown format code 'd'"),
         (("export", "--paths", "--m3u"), "choose one of --csv, --m3u, --json, --paths"),
         (("search", "post", "--albums", "--paths"), "albums and artists have none"),
