@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import structs
@@ -44,7 +44,8 @@ def fewer(connection: Connection, question: Question, *, fewest: int = 1) -> Que
     kept = [group for group in words if counts[group]]
     found = _with(question, words, kept)
     if not kept or not full_text.count(connection, found):
-        kept = _of_best(connection, _with(question, words, []), kept, counts)
+        others = [group for group in question.groups if group not in words]
+        kept = _of_best(connection, others, kept, counts)
         found = _with(question, words, kept)
     is_enough = fewest <= len(kept) < len(words) and _names(words) <= 2 * _names(kept)
     return found if is_enough and any(map(_says_something, kept)) else None
@@ -56,7 +57,10 @@ def words_of(question: Question) -> str:
 
 
 def _of_best(
-    connection: Connection, others: Question, words: Sequence[Group], counts: dict[Group, int]
+    connection: Connection,
+    others: Sequence[Group],
+    words: Sequence[Group],
+    counts: Mapping[Group, int],
 ) -> list[Group]:
     """Those words that the best track for the rarer ones has; `others` must hold for it."""
     rare: list[Words] = []
@@ -67,7 +71,7 @@ def _of_best(
             rare += (term for term in group if isinstance(term, Words))
     if not rare:
         return []
-    best = full_text.best(connection, Question((tuple(rare), *others.groups)), 1)
+    best = full_text.best(connection, Question((tuple(rare), *others)), 1)
     return [group for group in words if best and full_text.has(connection, best[0], group)]
 
 

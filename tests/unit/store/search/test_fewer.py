@@ -36,6 +36,7 @@ MEANT = {
     "because mp3 beatles": ("Because", "because beatles"),
     "beatles abbey road 1969 remaster flac": ("Because", "beatles abbey road 1969 flac"),
     "beatles abbey road bootleg": ("Because", "beatles abbey road"),
+    "the tiesto adagio bootleg": ("Adagio for Strings", "tiësto adagio"),
     "beetles abbey rood xyzzy": ("Because", "beatles abbey road"),
     "autobahn 74": ("Autobahn", None),
     "autobahn flac": ("Autobahn", None),
