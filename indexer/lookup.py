@@ -332,12 +332,13 @@ class Lookup(Closable):
         sort: str,
     ) -> Sequence[_Found]:
         """The answer to these words, or to what they may have meant."""
+        from indexer.store.search import full_text
         from indexer.store.search.query import parse
 
         connection = self._reading()
         question = parse(" ".join(words))
         found = kind.find(connection, question, sort, limit)
-        if not found and question.wanted:
+        if not found and question.wanted and not full_text.count(connection, question):
             for meant in self._words().meant(question):
                 found = kind.find(connection, meant.question, sort, limit)
                 if found:

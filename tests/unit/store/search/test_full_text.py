@@ -543,6 +543,21 @@ def test_a_letter_after_other_words_is_the_beginning_of_any_word(
     assert shelf.find("nothing s") == []
 
 
+def test_a_digit_as_a_word_is_before_many_longer_numbers(shelf: Shelf) -> None:
+    for _ in range(110):
+        shelf.add("Symphony 550")
+    shelf.add("Symphony No. 5 with a longer title, which ranks it behind all others")
+    assert shelf.find("symphony 5")[0].startswith("Symphony No. 5 ")
+
+
+def test_words_that_tracks_have_are_not_replaced_where_these_have_no_artist(shelf: Shelf) -> None:
+    nameless = Track(codec="mp3", title="lonely wolf")
+    shelf.rows.add((b"lonely wolf.mp3", nameless))
+    shelf.add("lonely wolfs", artist="Club")
+    assert shelf.find("wolf lonely") == ["lonely wolf"]
+    assert shelf.artists("wolf lonely") == []
+
+
 FACTS = (
     "", "-love", "year:1990-1999", "-love year:90s", "path:one", "-path:one", "path:one year:90s",
     "year:1991 OR love", "-love -path:two", "missing:year", "tag:mood=x OR -love",
