@@ -157,6 +157,8 @@ class Vocabulary:
         other = first._replace(question=looser(first.question))
         if other.question != first.question:
             yield other
+        if groups != question.groups and tagged == loose:  # `love to day` may be Love 2 Day
+            yield Meant(loose, {}, first.near)
         if len(groups) == 1:
             return  # it was replaced already
         mistyped = self._all_mistyped(groups)

@@ -125,6 +125,15 @@ def test_what_was_asked_for_exactly_is_not_loosened(named: Settings, typed: str)
         assert list(library.search([typed])) == []
 
 
+def test_words_that_one_word_would_be_have_their_equivalents_too(
+    settings: Settings, connection: Connection
+) -> None:
+    titles = "Love 2 Day", "Today"
+    MadeUp(connection).add(*((title.encode(), Track(codec="mp3", title=title)) for title in titles))
+    with Library(settings) as library:
+        assert [found["title"] for found in library.search(["love to day"])] == ["Love 2 Day"]
+
+
 def test_an_equivalent_is_no_beginning_of_other_words(named: Settings) -> None:
     with Library(named) as library:
         assert list(library.search(["title:zeppelin 1"])) == []
