@@ -170,11 +170,13 @@ class Index(Closable):
     ) -> Iterator[Track]:
         """The tracks that `indexer search` finds, the best first; `limit` None: all.
 
-        `sort` is as its `--sort`. Raises UsageError for an unknown one.
+        `sort` is as its `--sort`. Raises UsageError for an unknown one, and a limit below 0.
 
         >>> [track.title for track in index.search("bjork hyper")]
         ['Hyperballad']
         """
+        if limit is not None and limit < 0:
+            raise errors.UsageError(f"limit={limit}: write 0 or more, or None for all")
         most = None if limit is None else _known(limit)
         for named in self._library.search([text], sort=sort, limit=most):
             yield _track(

@@ -118,6 +118,9 @@ def test_what_no_index_can_hold_is_not_found_or_an_error_of_its_own(place: Place
         assert len(list(index.as_of(beyond))) == len(list(index.search("", limit=beyond))) == 2
     assert list(index.search("codec:\ud800")) == []
     assert [track.title for track in index.search("Hyper\udce9")] == ["Hyperballad"]
+    assert list(index.search("hyperballad", limit=0)) == []
+    with pytest.raises(errors.UsageError, match="limit=-1"):
+        next(index.search("hyperballad", limit=-1))
     with pytest.raises(errors.UsageError, match="NUL"):
         index.scan(["/a\0b"])
     with pytest.raises(errors.UsageError, match="is no path"):
