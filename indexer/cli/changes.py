@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 Moment = int | datetime
+"""A time, or the number of the last change before it."""
 _FIRST_YEAR: Final = 1990
 """Of those that are taken for a mistake in place of a number. A guess."""
-"""A time, or the number of the last change before it."""
 KINDS = tuple(map(str, ChangeKind))
 
 
