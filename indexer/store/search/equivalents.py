@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import structs
 
 from indexer.store.search.fields import Fact
-from indexer.store.search.query import Group, Question, Words, asking
+from indexer.store.search.query import Group, Question, Words, asking_loosely
 
 _SAME: Final = (
     "feat ft featuring", "vs versus", "and e och og en ja i и", "vol volume", "pt part teil",
@@ -95,10 +95,11 @@ def looser(question: Question) -> Question:
 
     A word between names may be missing. Words in quotes and excluded ones stay as they are.
     """
-    return asking(map(_loosened, question.groups))
+    return asking_loosely(map(loosened_group, question.groups))
 
 
-def _loosened(group: Group) -> Group:
+def loosened_group(group: Group) -> Group:
+    """A word, which its equivalents or its beginning answer as well; any other group as it is."""
     words = group[0]
     if len(group) > 1 or not isinstance(words, Words) or words.negated or words.quoted:
         return group

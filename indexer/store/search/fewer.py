@@ -12,7 +12,7 @@ from msgspec import structs
 
 from indexer.store.search import full_text
 from indexer.store.search.equivalents import is_suffix
-from indexer.store.search.query import Group, Question, Words, asking
+from indexer.store.search.query import Group, Question, Words, asking_loosely, may_be_missing
 from indexer.store.statements import Connection
 
 _MOST_WORDS: Final = 20
@@ -44,7 +44,7 @@ def fewer(connection: Connection, question: Question, *, fewest: int = 1) -> Que
     kept = [group for group in words if counts[group]]
     found = _with(question, words, kept)
     if not kept or not full_text.count(connection, found):
-        others = [group for group in question.groups if group not in words]
+        others = [one for one in question.groups if one not in words and not may_be_missing(one)]
         kept = _of_best(connection, others, kept, counts)
         found = _with(question, words, kept)
     is_enough = fewest <= len(kept) < len(words) and _names(words) <= 2 * _names(kept)
@@ -82,7 +82,7 @@ def _count(connection: Connection, group: Group) -> int:
 
 def _with(question: Question, words: Iterable[Group], kept: Sequence[Group]) -> Question:
     without = [group for group in words if group not in kept]
-    return asking(group for group in question.groups if group not in without)
+    return asking_loosely(group for group in question.groups if group not in without)
 
 
 def _whole_if_short(group: Group) -> Group:

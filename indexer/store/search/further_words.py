@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from indexer.store.search.fields import Fact
-from indexer.store.search.query import Group, Question, Words, asking
+from indexer.store.search.query import Group, Question, Words, asking_loosely
 from indexer.store.statements import Connection, select_value
 
 _THEM: Final = "FROM tag_words WHERE instr(' ' || words || ' ', ?) > 0"
@@ -25,7 +25,7 @@ def in_further_tags(connection: Connection, question: Question) -> Question:
     """Each word is also answered by a further tag, where any has it."""
     if len(question.groups) > _MOST:
         return question
-    return asking(_in_tags(connection, group) for group in question.groups)
+    return asking_loosely(_in_tags(connection, group) for group in question.groups)
 
 
 def _in_tags(connection: Connection, group: Group) -> Group:

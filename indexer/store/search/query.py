@@ -152,6 +152,28 @@ def asking(groups: Iterable[Group]) -> Question:
     return Question(tuple(tuple(map(_required, group)) for group in question.groups))
 
 
+def asking_loosely(groups: Iterable[Group]) -> Question:
+    """The same, but words that may be missing are left out beside words that may be conditions.
+
+    They only rank what other words find; `the` of `the karl böhm` is needed nowhere.
+    """
+    question = Question(tuple(groups))
+    is_ranked = any(not one.optional for group in question.wanted for one in group)
+    if not is_ranked and any(map(_has_needed_word, question.facts)):
+        return Question(tuple(group for group in question.groups if not may_be_missing(group)))
+    return asking(question.groups)
+
+
+def _has_needed_word(group: Group) -> bool:
+    return any(
+        isinstance(one, Words) and not (one.negated or one.optional or one.field) for one in group
+    )
+
+
+def may_be_missing(group: Group) -> bool:
+    return all(isinstance(one, Words) and one.optional for one in group)
+
+
 def _required(term: Term) -> Term:
     """A term of which one must hold, even a word that may be missing elsewhere."""
     if isinstance(term, Words) and term.optional:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from indexer.store.search import full_text
-from indexer.store.search.equivalents import looser, others_of
+from indexer.store.search.equivalents import loosened_group, looser, others_of
 from indexer.store.search.fewer import fewer, words_of
 from indexer.store.search.folding import stands_alone
 from indexer.store.search.further_words import in_further_tags
@@ -180,9 +180,9 @@ class Vocabulary:
     def _all_mistyped(self, groups: tuple[Group, ...]) -> Question | None:
         """Each word, or one that is like it; None where a word is needed that is like none."""
         found: list[Group] = []
-        for group, loosened in zip(groups, looser(Question(groups)).groups, strict=True):
+        for group in groups:
             found.append(self._mistyped(group))
-            if found[-1] == group and self._is_missing(loosened):
+            if found[-1] == group and self._is_missing(loosened_group(group)):
                 return None
         return looser(Question(tuple(found)))
 
@@ -231,7 +231,7 @@ class Vocabulary:
 
     def _is_known(self, words: Words) -> bool:
         """Whether a word says something else of tracks, or some have another word for it."""
-        loosened, *others = looser(Question(((words,),))).groups[0]
+        loosened, *others = loosened_group((words,))
         if not isinstance(loosened, Words) or not loosened.equivalents:
             return bool(others)
         equivalents = structs.replace(loosened, others=loosened.equivalents, prefix=False)

@@ -39,6 +39,7 @@ MEANT = {
     "the tiesto adagio bootleg": ("Adagio for Strings", "tiësto adagio"),
     "beetles abbey rood xyzzy": ("Because", "beatles abbey road"),
     "autobahn 74": ("Autobahn", None),
+    "the '74": ("Autobahn", None),
     "autobahn flac": ("Autobahn", None),
     "symphony no 5": ("Symphony No. 5, Op. 47: IV. Allegro non troppo", None),
 }
@@ -79,6 +80,8 @@ def test_the_most_important_words_are_found_and_told(
         "qqqq flac",
         "qqqq 1974",
         "qqqq in",
+        "the 2077",
+        "the '31 qqqq",
         "qqqq band",
         "fac 23",
         "kochel 550",
@@ -100,6 +103,13 @@ def test_what_is_found_with_all_words_is_not_told_otherwise(library: Library) ->
     assert notes == []
 
 
+@pytest.mark.parametrize("typed", ["organ weight", "donor cure", "kraftwerk band weight"])
+def test_an_article_changes_no_choice_of_words(library: Library, typed: str) -> None:
+    found = list(library.search([typed]))
+    assert len(found) == 1
+    assert list(library.search([f"the {typed}"])) == found
+
+
 def test_frequent_words_are_not_ranked(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexer.store.search.fewer._RANKED", 0)
     assert list(library.search(["dj tiesto"])) == []
@@ -107,7 +117,8 @@ def test_frequent_words_are_not_ranked(library: Library, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("typed", ["karl bohm", "boehm", "böh",
-                                   "requiem bohm", "bohm wiener qqqq"])  # fmt: skip
+                                   "requiem bohm", "bohm wiener qqqq", "the karl bohm",
+                                   "the bohm qqqq"])  # fmt: skip
 def test_words_of_further_tags_are_found_where_nothing_else_is(
     library: Library, typed: str
 ) -> None:
