@@ -6,6 +6,7 @@ fish cuts a value, or its description, at a comma. Names of roots hold all of th
 
 from __future__ import annotations
 
+import os
 import re
 from typing import ClassVar, Final
 
@@ -55,6 +56,7 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 """
 
 _SPECIAL: Final = re.compile(r"[^\w@%+=:,./-]")
+_SPECIAL_IN_DOUBLE: Final = re.compile(r"[\\\"$`]")
 
 
 class Bash(shell_completion.BashComplete):
@@ -65,8 +67,23 @@ class Bash(shell_completion.BashComplete):
     def format_completion(self, item: CompletionItem[str]) -> str:
         """`TYPE,VALUE`; what bash would split or expand in a word has a backslash."""
         if item.type == "plain":
-            return "plain," + _SPECIAL.sub(r"\\\g<0>", item.value)
+            return "plain," + _quoted(item.value, _opening_quote())
         return f"{item.type},{item.value}"
+
+
+def _opening_quote() -> str:
+    """With which the word begins that is completed; empty if with none."""
+    words = os.environ["COMP_WORDS"].split("\n")
+    word = "".join(words[int(os.environ["COMP_CWORD"]) :][:1])
+    return word[:1] if word[:1] in {"'", '"'} else ""
+
+
+def _quoted(value: str, quote: str) -> str:
+    """A value as it stands behind this quote, which bash closes."""
+    if quote == "'":
+        return value.replace("'", r"'\''")
+    special = _SPECIAL_IN_DOUBLE if quote else _SPECIAL
+    return special.sub(r"\\\g<0>", value)
 
 
 class Fish(shell_completion.FishComplete):

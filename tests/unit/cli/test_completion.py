@@ -159,16 +159,24 @@ def test_bash_itself_completes_a_word(tmp_path: Path) -> None:
     assert in_shell("bash", typed, tmp_path)[0] == "scan"
 
 
-@pytest.mark.parametrize("begun", ["My", r"My\ Mus"])
+@pytest.mark.parametrize(
+    ("begun", "completed"),
+    [
+        ("My", QUOTED_NAME),
+        (r"My\\ Mus", QUOTED_NAME),
+        ('"My Mus', ODD_NAME),
+        ("\\'My Mus", ODD_NAME.replace("'", r"'\''")),
+    ],
+)
 def test_bash_gets_the_whole_name_of_a_root_as_it_has_to_be_typed(
-    begun: str, tmp_path: Path, odd_root: Path
+    begun: str, completed: str, tmp_path: Path, odd_root: Path
 ) -> None:
     typed = (
         "source <(indexer completion bash); "
-        f"COMP_WORDS=(indexer --db '{odd_root}' roots remove '{begun}'); COMP_CWORD=5; "
+        f"COMP_WORDS=(indexer --db '{odd_root}' roots remove $'{begun}'); COMP_CWORD=5; "
         "_indexer_completion indexer; printf '%s\\n' \"${COMPREPLY[@]}\""
     )
-    assert in_shell("bash", typed, tmp_path, odd_root.parent) == [QUOTED_NAME]
+    assert in_shell("bash", typed, tmp_path, odd_root.parent) == [completed]
 
 
 def test_fish_gets_the_whole_name_of_a_root_and_whole_descriptions(
