@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence
 from indexer.tags.essence import UnknownSound
-from indexer.tags.fast.ogg_pages import FIRST, HEADER_SIZE, NotPlain, page_header
+from indexer.tags.fast.ogg_pages import HEADER_SIZE, NotPlain, page_header
 from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ LAST: Final = 0x80
 BLOCKS_LIMIT: Final = 1000
 """Maximum blocks before the sound. A guess: a file has six."""
 
-FLAGS_AT: Final = 5
-"""Offset of the flags in the header of a page."""
+SERIAL_AT: Final = 14
+"""Offset of the stream's number in the header of a page."""
 FIRST_PACKET: Final = 28
 FLAC_INFO_AT: Final = FIRST_PACKET + 17
 """Behind 0x7f, `FLAC`, a version, a count, `fLaC` and the header of a block (RFC 9639, 10.1)."""
@@ -76,41 +76,58 @@ def _first_frame(window: Window) -> int:
 
 
 def essence_of_ogg(window: Window, codec: str) -> bytes:
-    """Raises UnknownSound where the file does not end with pages of one stream.
+    """Raises UnknownSound where the file does not end with pages of its first stream.
 
-    That is the first one, or, where several follow each other, the last.
+    A chain of streams has that of all of them.
     """
     head = window.peek(0, FLAC_INFO_AT + 34)
+    serial = int.from_bytes(head[SERIAL_AT : SERIAL_AT + 4], "little")
+    own = b""
     if head[FIRST_PACKET:].startswith(b"\x7fFLAC"):
-        digest = of_stream_info(head[FLAC_INFO_AT:])
-        if digest:
-            return digest
-    serial = int.from_bytes(head[14:18], "little")
-    for own in (serial, None):
-        if own is None and _has_several(window, head):
-            break
-        digest = _of_last_pages(window, codec, own)
-        if digest:
-            return digest
-    raise UnknownSound
+        own = of_stream_info(head[FLAC_INFO_AT:])
+    if own and _ends_with(window, serial):
+        return own
+    found = b"" if own else _of_last_pages(window, codec, serial)
+    found = found or _of_chain(window, codec) or own
+    if not found:
+        raise UnknownSound
+    return found
 
 
-def _has_several(window: Window, head: bytes) -> bool:
-    """Whether streams stand side by side: then each begins before the sound (RFC 3533, 4)."""
-    segments = head[HEADER_SIZE - 1] if len(head) >= HEADER_SIZE else 0
-    end = HEADER_SIZE + segments + sum(head[HEADER_SIZE : HEADER_SIZE + segments])
-    second = window.glance(end, FLAGS_AT + 1)
-    return len(second) <= FLAGS_AT or bool(second[FLAGS_AT] & FIRST)
+def _ends_with(window: Window, serial: int) -> bool:
+    """Whether the last page is of this stream. Without a page near the end that is taken for so."""
+    for reach in REACHES:
+        at = max(window.size - reach, 0)
+        data = window.glance(at, window.size - at)
+        mark = data.rfind(b"OggS\0")
+        if mark >= 0:
+            found = data[mark + SERIAL_AT : mark + SERIAL_AT + 4]
+            return len(found) < 4 or int.from_bytes(found, "little") == serial
+    return True
 
 
-def _of_last_pages(window: Window, codec: str, serial: int | None) -> bytes:
+def _of_chain(window: Window, codec: str) -> bytes:
+    """The essence by the lengths of all streams, and the end of the last; empty for no chain.
+
+    By its end alone, titles that were joined would sound as the last of them does.
+    """
+    from indexer.tags.fast.ogg_chain import links_of  # late: few files are chains
+
+    try:
+        lengths = b",".join(b"%d" % link.samples for link in links_of(window))
+    except NotPlain:
+        return b""
+    return _of_last_pages(window, codec, None, lengths)
+
+
+def _of_last_pages(window: Window, codec: str, serial: int | None, lengths: bytes = b"") -> bytes:
     """The essence by the pages at the end of this stream, or of any; empty for none."""
     for reach in REACHES:
         at = max(window.size - reach, 0)
         data = window.glance(at, window.size - at)
         sound, is_all = _sound_in(data, serial)
         if is_all or len(sound) >= essence.PIECE:
-            return essence.digest(codec, 0, sound[-essence.PIECE :])
+            return essence.digest(codec, 0, lengths + sound[-essence.PIECE :])
     return b""
 
 

@@ -23,6 +23,8 @@ from indexer.store.connection import open_index
 from indexer.store.scrubs import Scrub
 from tests.recordings import recording
 from tests.trees import ask, dump, newest_change, put, replayed
+from tests.unit.tags.test_ogg_chain import chain
+from tests.unit.tags.test_ogg_pages import opus
 
 Ids = dict[tuple[str, str], int]
 DAY_MS = 86_400_000
@@ -354,6 +356,20 @@ def test_two_equal_files_that_are_swapped_stay_where_their_ids_are(disks: Disks)
     aside.rename(two)
     after = disks.scan()
     assert set(after.values()) == set(before.values())
+
+
+def test_titles_that_are_joined_to_one_file_leave_their_ids_to_none(disks: Disks) -> None:
+    """As `cat` joins Ogg files: the end of theirs is the end of the last title."""
+    titles = [opus(0, pages) for pages in (10, 20)]
+    for number, title in enumerate(titles):
+        disks.write(disks.music / f"{number}.opus", title)
+    before = disks.scan()
+    disks.write(disks.music / "all.opus", chain(*titles))
+    joined = disks.scan()["music", "all.opus"]
+    for number in range(len(titles)):
+        (disks.music / f"{number}.opus").unlink()
+    assert disks.scan() == {("music", "all.opus"): joined}
+    assert joined not in before.values()
 
 
 def test_two_copies_that_appear_at_once_are_two_new_tracks(disks: Disks) -> None:

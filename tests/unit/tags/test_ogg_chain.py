@@ -12,6 +12,7 @@ from indexer.model import Track
 from indexer.tags.fast import ogg_chain
 from indexer.tags.fast.ogg import plain_ogg
 from indexer.tags.window import Window
+from tests import corpus
 from tests.unit.tags.test_ogg_pages import PACKETS, RATE, opus, page, vorbis
 
 SECOND = 2 * PACKETS * 960
@@ -105,12 +106,35 @@ def test_more_streams_than_any_recording_has_are_left_to_mutagen(
     assert plain_ogg(Window(io.BytesIO(content))) is None
 
 
-def test_the_essence_of_a_chain_is_that_of_its_last_stream() -> None:
+def essence(content: bytes, suffix: str = ".opus") -> bytes | None:
+    return read(content, suffix).essence
+
+
+def test_the_essence_of_a_chain_is_that_of_all_its_streams() -> None:
     sound = page([bytes(range(200))] * 20, 2, SECOND, 4)
     end = opus(0, 0) + sound
-    first = read(chain(opus(0), end), ".opus").essence
+    first = essence(chain(opus(0), end))
     assert first
-    assert read(chain(opus(0, 30), end), ".opus").essence == first
+    assert essence(end) not in (first, b"")
+    assert essence(chain(opus(0, 30), end)) not in (first, b"")
     other = opus(0, 0) + page([bytes(range(1, 201))] * 20, 2, SECOND, 4)
-    assert read(chain(opus(0), other), ".opus").essence not in (first, b"")
-    assert read(side_by_side(), ".opus").essence == b""
+    assert essence(chain(opus(0), other)) not in (first, b"")
+    assert essence(side_by_side()) == b""
+
+
+def test_tags_leave_the_essence_of_a_chain_as_it_is() -> None:
+    tagged = opus(0, 10).replace(b"OpusTags" + bytes(8), b"OpusTags" + bytes(4) + comment("A=B"))
+    tagged = tagged.replace(bytes([1, 16]) + b"OpusTags", bytes([1, 23]) + b"OpusTags")
+    assert essence(chain(tagged, opus(0, 20))) == essence(chain(opus(0), opus(0, 20))) != b""
+
+
+def comment(text: str) -> bytes:
+    return (1).to_bytes(4, "little") + len(text).to_bytes(4, "little") + text.encode()
+
+
+def test_titles_in_flac_that_are_joined_sound_as_none_of_them() -> None:
+    content = corpus.template(".oga")
+    assert content[28:33] == b"\x7fFLAC"
+    alone = essence(content, ".oga")
+    assert alone
+    assert essence(chain(content, content), ".oga") not in (alone, b"")
