@@ -148,8 +148,8 @@ def read(window: Window, suffix: bytes) -> Track:
 
 def _values(file: ASF, keep: further.Keep) -> tuple[columns.Values, bool]:
     """Texts by column, and whether there is a picture."""
-    values: columns.Values = {}
-    others: dict[str, list[str]] = {}
+    own: dict[str, dict[str, None]] = {}
+    others: dict[str, dict[str, None]] = {}
     has_picture = False
     for name, attribute in file.tags:
         key = name.lower()
@@ -159,16 +159,16 @@ def _values(file: ASF, keep: further.Keep) -> tuple[columns.Values, bool]:
         column = _column_of(key, attribute, keep)
         if column is not None:
             is_other = key in OTHER_ATTRIBUTES and (key not in ATTRIBUTES or name == OTHER_TITLE)
-            several = others.setdefault(key, []) if is_other else values.setdefault(column, [])
-            if (text := str(attribute)) not in several:  # some encoders write each twice
-                several.append(text)
+            several = others.setdefault(key, {}) if is_other else own.setdefault(column, {})
+            several.setdefault(str(attribute))  # once: some encoders write each twice
+    values: columns.Values = {column: list(several) for column, several in own.items()}
     if ORIGINAL in values:
         values.setdefault("originaldate", values[ORIGINAL])
         if further.column_of("originalyear", keep) is None:
             del values[ORIGINAL]
     for key, column in OTHER_ATTRIBUTES.items():
         if key in others:
-            values[column] = columns.better(column, values.get(column, []), others[key])
+            values[column] = columns.better(column, values.get(column, []), list(others[key]))
     return values, has_picture
 
 

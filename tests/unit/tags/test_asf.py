@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -64,6 +65,13 @@ def test_a_stream_of_pictures_is_not_the_sound() -> None:
 def test_equal_values_of_an_attribute_count_once() -> None:
     track = read(tagged(Title=["T", "T"], Author=["a", "b", "a"]))
     assert (track.title, track.artists) == ("T", ("a", "b"))
+
+
+def test_a_file_with_as_many_attributes_as_it_can_have_is_read_soon() -> None:
+    content = tagged(Author=[f"name {number}" for number in range(60_000)])
+    began = time.process_time()
+    read(content)
+    assert time.process_time() - began < 5  # 0.6 s; each compared with all before it took 17 s
 
 
 @pytest.mark.parametrize("name", ["WM/AlbumTitle", "wm/albumtitle"])
