@@ -208,9 +208,9 @@ class Scan:
             text_bytes += _text_bytes(entries)
             while len(chunk) > self._chunk_files or text_bytes > self._options.chunk_bytes:
                 files = self._fitting(chunk)
-                yield self._seed_plan(chunk[:files])
-                chunk = chunk[files:]
-                text_bytes = _text_bytes(chunk)
+                full, chunk = chunk[:files], chunk[files:]
+                text_bytes -= _text_bytes(full)  # the rest of a large folder is not added up again
+                yield self._seed_plan(full)
         self.sidecars.end()
         if chunk:
             yield self._seed_plan(chunk)
