@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexer.tags import essence
 from indexer.tags.essence import UnknownSound
-from indexer.tags.fast.ogg_pages import HEADER_SIZE, NotPlain, page_header
+from indexer.tags.fast.ogg_pages import HEADER_SIZE, SERIAL_AT, NotPlain, ends_with, page_header
 from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ LAST: Final = 0x80
 BLOCKS_LIMIT: Final = 1000
 """Maximum blocks before the sound. A guess: a file has six."""
 
-SERIAL_AT: Final = 14
-"""Offset of the stream's number in the header of a page."""
 FIRST_PACKET: Final = 28
 FLAC_INFO_AT: Final = FIRST_PACKET + 17
 """Behind 0x7f, `FLAC`, a version, a count, `fLaC` and the header of a block (RFC 9639, 10.1)."""
@@ -85,25 +83,13 @@ def essence_of_ogg(window: Window, codec: str) -> bytes:
     own = b""
     if head[FIRST_PACKET:].startswith(b"\x7fFLAC"):
         own = of_stream_info(head[FLAC_INFO_AT:])
-    if own and _ends_with(window, serial):
+    if own and ends_with(window, serial):
         return own
     found = b"" if own else _of_last_pages(window, codec, serial)
     found = found or _of_chain(window, codec) or own
     if not found:
         raise UnknownSound
     return found
-
-
-def _ends_with(window: Window, serial: int) -> bool:
-    """Whether the last page is of this stream. Without a page near the end that is taken for so."""
-    for reach in REACHES:
-        at = max(window.size - reach, 0)
-        data = window.glance(at, window.size - at)
-        mark = data.rfind(b"OggS\0")
-        if mark >= 0:
-            found = data[mark + SERIAL_AT : mark + SERIAL_AT + 4]
-            return len(found) < 4 or int.from_bytes(found, "little") == serial
-    return True
 
 
 def _of_chain(window: Window, codec: str) -> bytes:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONTINUED, FIRST, LAST = 1, 2, 4
 """Flags of a page."""
 HEADER_SIZE = 27
+SERIAL_AT = 14
+"""Offset of the stream's number in the header of a page."""
 LACING_LIMIT = 255
 PAGES_LIMIT = 5000
 """Maximum pages of comments. A guess: 300 MB with the page size of libogg."""
@@ -223,6 +225,18 @@ def last_position(window: Window, serial: int) -> int:
                 raise NotPlain
             return position
     raise NotPlain
+
+
+def ends_with(window: Window, serial: int) -> bool:
+    """Whether the last page is of this stream. Without a page near the end that is taken for so."""
+    for reach in TAILS:
+        at = max(0, window.size - reach)
+        data = window.glance(at, window.size - at)
+        first = data.rfind(b"OggS\0")
+        if first >= 0:
+            found = data[first + SERIAL_AT : first + SERIAL_AT + 4]
+            return len(found) < 4 or int.from_bytes(found, "little") == serial
+    return True
 
 
 def longest_packet(identity: bytes) -> int:

@@ -15,7 +15,7 @@ from mutagen.oggvorbis import OggVorbis
 from indexer.tags import columns
 from indexer.tags.fast.flac import LINK
 from indexer.tags.fast.ogg import OPUS_RATE
-from indexer.tags.fast.ogg_pages import longest_packet, start_of
+from indexer.tags.fast.ogg_pages import NotPlain, ends_with, longest_packet, start_of
 from indexer.tags.vorbis import comments
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ OGG: dict[bytes, tuple[type[OggFileType], str]] = {
 }
 """Beginning of the first packet -> mutagen's class, and our name of the codec."""
 
+RATES_IN: dict[bytes, slice] = {b"\x7fFLAC": slice(27, 30), b"Speex   ": slice(36, 40)}
+"""Beginning of the first packet -> where its sample rate is (RFC 9639, 8.2 and 10.1; the Speex
+manual, 5.1)."""
+
 OGG_BY_SUFFIX: dict[bytes, tuple[type[OggFileType], str]] = {
     b".oggflac": (OggFLAC, "flac"),
     b".opus": (OggOpus, "opus"),
@@ -98,6 +102,8 @@ def read_ogg(window: Window, suffix: bytes, packet: bytes) -> Track:
     ogg = ogg_class(window)
     if not getattr(ogg.info, "total_samples", 0):
         _begin_at_start(window, ogg.info, packet)
+    if marker in RATES_IN and not ends_with(window, ogg.info.serial):
+        _add_up(window, ogg.info, marker)
     if codec != "theora" and not getattr(ogg.info, "bitrate", 0):
         ogg.info.bitrate = columns.mean_bitrate(window.size, ogg.info.length)
     return comments.track(
@@ -116,3 +122,17 @@ def _begin_at_start(window: Window, info: StreamInfo, packet: bytes) -> None:
         if packet.startswith(b"OpusHead"):  # mutagen's is the mean
             info.bitrate = round(info.bitrate * info.length / length)
         info.length = length
+
+
+def _add_up(window: Window, info: StreamInfo, marker: bytes) -> None:
+    """Make a stream as long as all that follow each other, if they are alike."""
+    from indexer.tags.fast.ogg_chain import links_of  # late: few files are chains
+
+    try:
+        links = links_of(window)
+    except NotPlain:
+        return
+    kinds = {(link.identity[: len(marker)], link.identity[RATES_IN[marker]]) for link in links}
+    samples = sum(link.samples for link in links)
+    if len(kinds) == 1 and samples > 0:
+        info.length = samples / info.sample_rate

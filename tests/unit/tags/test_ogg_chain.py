@@ -138,3 +138,14 @@ def test_titles_in_flac_that_are_joined_sound_as_none_of_them() -> None:
     alone = essence(content, ".oga")
     assert alone
     assert essence(chain(content, content), ".oga") not in (alone, b"")
+
+
+@pytest.mark.parametrize("template", [".oga", ".spx"])
+def test_chains_that_mutagen_reads_are_as_long_as_all(template: str) -> None:
+    content = corpus.template(template)
+    alone, both = read(content, template), read(chain(content, content), template)
+    assert alone.duration is not None
+    assert both.duration == pytest.approx(2 * alone.duration, rel=0.05)
+    assert both.bitrate == pytest.approx(alone.bitrate, rel=0.05)
+    other = chain(content, corpus.template(".opus"))
+    assert read(other, template).duration == alone.duration
