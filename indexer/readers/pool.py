@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import shlex
 import sys
@@ -345,7 +344,7 @@ class ReaderPool(Closable):
             if self._stillborn >= STILLBORN:
                 raise CannotDo(
                     f"cannot start a reader process (it {how}): run"
-                    f" `{shlex.join(self._command)} {os.getpid()} < /dev/null` to see why"
+                    f" `{shlex.join(self._command)} 0 {self._memory_mb} -1 < /dev/null` to see why"
                 )
         elif reader.pieces:
             job = work.fail(reader.pieces.popleft(), how, at)

@@ -70,16 +70,16 @@ def main_of_sidecars(folder: str, size: str) -> None:
 def main(read: Read = read_track) -> None:
     """Answer every chunk that comes on stdin, in order, until it ends.
 
-    The last arguments on the command line: the id of the parent, to die with; how many megabytes
-    this process may take (0: no limit); the descriptor of the shared memory. Ctrl-C is left to the
-    parent: a terminal sends it to both.
+    The last arguments on the command line: the id of the parent, to die with (0: none); how many
+    megabytes this process may take (0: no limit); the descriptor of the shared memory (-1: it is
+    shared with none). Ctrl-C is left to the parent: a terminal sends it to both.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while we started
     os.nice(NICE)
     ignore_lease_signal()
     parent, memory_mb, shared = map(int, sys.argv[-3:])
-    if not die_with_parent(parent):  # the end of stdin does it for a reader that waits
+    if parent and not die_with_parent(parent):  # the end of stdin does it for a reader that waits
         return
     if memory_mb:
         limit_memory(memory_mb)

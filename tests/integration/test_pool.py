@@ -287,6 +287,25 @@ def test_readers_that_cannot_start_blame_no_file(chunk: Callable[..., Chunk]) ->
     assert my_readers() == []
 
 
+def test_the_command_that_is_to_show_why_no_reader_starts_runs_one(
+    tmp_path: Path, chunk: Callable[..., Chunk]
+) -> None:
+    program = tmp_path / "reader.py"
+    program.write_text(
+        "import os, stat\n"
+        "if stat.S_ISFIFO(os.fstat(0).st_mode): os._exit(7)\n"
+        "from indexer.readers import reader\n"
+        "reader.main()\n"
+    )
+    command = (sys.executable, str(program))
+    with ReaderPool(1, command=command) as pool, pytest.raises(CannotDo) as told:
+        list(pool.map_unordered([("one", chunk("a"))]))
+    _, shown, _ = str(told.value).split("`")
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    ran = subprocess.run(["sh", "-c", shown], capture_output=True, env=environment, check=True)
+    assert not ran.stderr
+
+
 def test_a_missing_interpreter_is_told_in_one_line(chunk: Callable[..., Chunk]) -> None:
     with ReaderPool(1, command=("/nowhere/python",)) as pool, pytest.raises(CannotDo):
         list(pool.map_unordered([("tag", chunk("a"))]))
