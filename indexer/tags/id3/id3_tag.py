@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from indexer.tags.window import Window
 
 
+CUT = {"TIT2": "title", "TPE1": "artist", "TALB": "album"}
+"""Frames of what ID3v1 has in 30 bytes -> column."""
+
+
 def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     """The file's ID3 tags merged: ID3v2, then ID3v1 for what it lacks."""
     tag = plain_tag(window)
@@ -60,8 +64,8 @@ def _add(tag: Tag, older: Texts) -> None:
             if tag.fields is not None and tag.fields.get("year") is not None:
                 continue
             key = id3_dates.V1_YEAR
-        if key == "TPE1" and key not in keys and "artist" in map(column_of, keys):
-            continue  # a TXXX frame has the artists, uncut
+        if key in CUT and key not in keys and CUT[key] in map(column_of, keys):
+            continue  # a TXXX frame has it, uncut
         if key not in keys:
             tag.found.append((key, genres(texts) if key == "TCON" else texts, {}))
             has_comment = tag.fields is not None and tag.fields.get("comment") is not None

@@ -382,6 +382,19 @@ def test_frames_that_speak_of_the_same_are_read_as_mutagen_reads_them(
     assert read(content) == ours
 
 
+@pytest.mark.parametrize(("name", "at"), [("title", 3), ("artist", 33), ("album", 63)])
+def test_what_id3v1_has_cut_gives_way_to_a_frame_of_any_kind(name: str, at: int) -> None:
+    whole = "Human Behaviour " * 3
+    older = bytearray(b"TAG" + bytes(125))
+    older[at : at + 30] = whole[:30].encode()
+    frame = id3.TXXX(encoding=3, desc="artists" if name == "artist" else name, text=[whole])
+    track = read(file(frame) + older)
+    assert (track.artists[0] if name == "artist" else getattr(track, name)) in {
+        whole,
+        whole.strip(),
+    }
+
+
 def synchsafe(size: int) -> bytes:
     encoded: bytes = id3.BitPaddedInt.to_str(size, width=4)
     return encoded
