@@ -24,7 +24,7 @@ from indexer import errors
 from indexer.model import Hint
 from indexer.results import report
 from indexer.stages import derive
-from indexer.store import roots, tracks
+from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import Connection, open_index, write_transaction, written_whole
 from indexer.store.recovery import health
 from indexer.store.recovery.damage import Damage, Part
@@ -143,6 +143,7 @@ def _into_a_new_file(database: Path) -> report.RepairReport | None:
                 if rescue.to_scan:
                     hints = [Hint(root.id, recursive=True) for root in watched]
                     pending.enqueue_all(fresh, hints, now_ms)
+            upkeep.add_late_indexes(fresh)  # programs that have the file open did so long ago
             left = health.check(fresh, deep=True)
             if left:
                 raise nothing_left(database, f"what was saved is not sound: {left[0].detail}")

@@ -31,7 +31,7 @@ from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.moves import Outcome
 from indexer.stages.rows import Rows
 from indexer.stages.scan import Scan, ScanOptions, joined
-from indexer.store import roots, tracks
+from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import Connection, tune, write_transaction
 from indexer.store.work import pending
 from indexer.store.work.pending import PendingRow
@@ -269,6 +269,8 @@ class LocalEngine:
             with write_transaction(self._connection):
                 only = runs_answered.pop() if len(runs_answered) == 1 else 0
                 run_counts.count_missing(self._connection, missing, only)
+        if not upkeep.is_tended(self._connection):
+            upkeep.end_first_scan(self._connection)
 
     def _wait_for_evidence(self) -> None:
         """Check again, with growing pauses, the files that were incomplete (rule R2)."""

@@ -10,7 +10,7 @@ from indexer.queue.workers.index_context import IndexContext, now_ms
 from indexer.runs import run_counts
 from indexer.runs.wakeup import wake
 from indexer.stages.rows import Rows
-from indexer.store import roots, tracks
+from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import write_transaction
 from indexer.store.sidecars.artwork import kinds_wanted
 from indexer.store.work import counted, pending, scans
@@ -76,6 +76,8 @@ class GenerationTracker:
         context, kinds = self._context, kinds_wanted(self._context.settings)
         # last, so that no trouble with it keeps a run open
         put_due_artwork(context.connection, context.queues, context.token, kinds)
+        if not upkeep.is_tended(context.connection):
+            upkeep.end_first_scan(context.connection)
 
     def unpark(self) -> None:
         """Resume parked scans, if the queues have room for them."""

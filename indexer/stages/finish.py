@@ -24,7 +24,7 @@ from indexer.stages.scan import Scan
 from indexer.stages.sidecar_scan import SidecarChange
 from indexer.stages.sidecars import try_again, write_changes
 from indexer.store import problems, tracks, upkeep
-from indexer.store.connection import Connection, IndexConnection, write_transaction
+from indexer.store.connection import Connection, write_transaction
 from indexer.store.problems import KnownProblem
 from indexer.store.work import pending
 from indexer.store.work.covered import Closed, complete_covered
@@ -221,7 +221,7 @@ def finish(
     that lost their path to a moved file are left to a later run: they may still be found elsewhere.
     """
     scans = tuple(scans)
-    wants_upkeep = not _is_tended(connection) or any(scan.hint.recursive for scan in scans)
+    wants_upkeep = not upkeep.is_tended(connection) or any(scan.hint.recursive for scan in scans)
     if wants_upkeep:
         upkeep.add_late_indexes(connection)
     links = links_of_vanished(connection, vanished, everything=everything)
@@ -243,9 +243,7 @@ def finish(
         for scan in scans
     )
     if wants_upkeep:
-        upkeep.renew_words(connection)
-        upkeep.end_seldom_merging(connection)
-        upkeep.note_done(connection)
+        upkeep.end_first_scan(connection)
     return Finished(missing, marker.take_moved(), problems)
 
 
@@ -275,7 +273,3 @@ def close_hints(
         rereads_too=rereads_too,
         scan_id=scan_id,
     )
-
-
-def _is_tended(connection: Connection) -> bool:
-    return isinstance(connection, IndexConnection) and connection.is_tended

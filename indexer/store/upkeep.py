@@ -233,8 +233,20 @@ def end_seldom_merging(connection: Connection) -> None:
             index_rows.merge_steadily(connection)
 
 
-def note_done(connection: Connection) -> None:
-    """Note whether all that ends a first scan was done: it is put off while files are read."""
+def is_tended(connection: Connection) -> bool:
+    """Whether all that ends a first scan was done, as far as this connection knows."""
+    return isinstance(connection, IndexConnection) and connection.is_tended
+
+
+def end_first_scan(connection: Connection) -> None:
+    """Do what a first scan puts off, unless files of it are being read; note whether it is done.
+
+    Every engine does so at the end of a look, and once more when the last file was inserted of one
+    that did not wait for its files.
+    """
+    add_late_indexes(connection)
+    renew_words(connection)
+    end_seldom_merging(connection)
     if isinstance(connection, IndexConnection):
         connection.is_tended = not (
             index_rows.merges_seldom(connection) or _late_indexes_lacking(connection)

@@ -13,6 +13,7 @@ import pytest
 from indexer.store.connection import open_index, select_value
 from indexer.store.recovery import health
 from indexer.store.recovery.values import TIMES, columns_of, count_of_wrong
+from indexer.store.schema.views import LATE_INDEXES
 from tests.faults import damage
 from tests.faults.damage import PAGE, Bench, derived, say
 from tests.programs import rows, run
@@ -145,6 +146,8 @@ def test_a_page_that_nothing_depends_on_is_told_and_nothing_is_lost(copy: Path, 
     assert derived(copy) == before
     assert run("verify", "--deep", "--json", db=copy).object["ok"]
     assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
+    names = {name for (name,) in rows(copy, "SELECT name FROM sqlite_schema")}
+    assert names.issuperset(LATE_INDEXES)  # a daemon that goes on makes them but once
 
 
 @pytest.mark.parametrize("table", ["tag_values", "tag_sets"])

@@ -204,6 +204,7 @@ def refill(connection: Writing) -> None:
     merge_seldom(connection)  # the table may be new
     connection.execute(_DROP_ALL)
     add_all(connection, texts_in_rows(connection))
+    merge_steadily(connection)  # no end of a scan may follow
     refill_tags(connection)
     note_versions(connection)
 

@@ -26,7 +26,9 @@ from indexer.settings import Settings
 from indexer.stages.finish import MissingMarker
 from indexer.stages.scan import Plan
 from indexer.store import problems
-from indexer.store.connection import open_index, token_of, write_transaction
+from indexer.store.connection import open_index, select, token_of, write_transaction
+from indexer.store.schema.views import LATE_INDEXES
+from indexer.store.search import index_rows
 from indexer.store.work import pending, scans
 from indexer.store.work.pending import PendingRow
 from tests.property.test_queue_convergence import PlayedQueues, Silent
@@ -97,6 +99,20 @@ def house(
     owner.context.queues, owner.context.rates = played, Silent()  # type: ignore[assignment]
     yield House(owner, by_hand, music)
     owner.close()
+
+
+def test_the_last_file_of_a_first_scan_ends_it(house: House) -> None:
+    """Its hint was closed while the file was being read, and so no look ends after it."""
+    connection = house.owner.context.connection
+    with write_transaction(connection):
+        for name in LATE_INDEXES:
+            connection.execute(f"DROP INDEX {name}")
+        index_rows.merge_seldom(connection)
+    put(house.music, "a/1.mp3", song("New"))
+    house.insert(ONE, everything=True)
+    names = {name for (name,) in select(connection, "SELECT name FROM sqlite_schema")}
+    assert names.issuperset(LATE_INDEXES)
+    assert not index_rows.merges_seldom(connection)
 
 
 def test_a_name_that_went_while_its_chunk_was_lost_has_the_other_one_looked_at(

@@ -8,8 +8,13 @@ from pathlib import Path
 import apsw
 import pytest
 
+from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.errors import DatabaseFull
+from indexer.faults import FaultStreak
 from indexer.library import Library
+from indexer.readers.limited import ReadJob
+from indexer.runs.result import EventFacts, Result
+from indexer.store import upkeep
 from indexer.store.connection import write_transaction
 from indexer.store.search import index_rows
 from indexer.store.work import pending
@@ -54,6 +59,22 @@ def test_a_disk_too_full_to_merge_the_full_text_keeps_no_row_from_being_marked(
     with pytest.raises(DatabaseFull):
         library.scan()
     assert titles(library) == {"A/1.mp3": "One"}
+
+
+def test_the_last_reading_of_a_first_scan_that_did_not_wait_for_it_ends_it(
+    library: Library, by_hand: ByHand, plant: Plant
+) -> None:
+    plant({"1.mp3": song("One")})
+    assert library.status().roots
+    (plan,) = by_hand.scan().plans()
+    row = by_hand.chunk(plan)
+    engine = LocalEngine(
+        by_hand.connection, by_hand.trees, by_hand.settings, by_hand.wanted, Result(),
+        daemon=DaemonRun(EventFacts(), FaultStreak()),
+    )  # fmt: skip
+    engine.insert_answered([(ReadJob(plan, row), engine.readers.read_here(plan))])
+    assert titles(library) == {"1.mp3": "One"}
+    assert upkeep.is_tended(by_hand.connection)
 
 
 def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(

@@ -83,3 +83,13 @@ def test_many_later_changes_are_merged_in_steps_and_never_all_at_once(
     assert max(counts) < 256
     assert counts[-1] < LATER / 4
     assert found(connection, "artist") == SEED + LATER
+
+
+def test_words_that_are_made_again_later_are_merged_steadily_at_once(
+    connection: Connection,
+) -> None:
+    """As by `indexer repair`, after which a daemon has no end of a first scan to come."""
+    end_seed(connection)
+    with write_transaction(connection):
+        index_rows.refill(connection)
+    assert not index_rows.merges_seldom(connection)
