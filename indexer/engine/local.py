@@ -269,8 +269,7 @@ class LocalEngine:
             with write_transaction(self._connection):
                 only = runs_answered.pop() if len(runs_answered) == 1 else 0
                 run_counts.count_missing(self._connection, missing, only)
-        if not upkeep.is_tended(self._connection):
-            upkeep.end_first_scan(self._connection)
+        upkeep.end_first_scan(self._connection)
 
     def _wait_for_evidence(self) -> None:
         """Check again, with growing pauses, the files that were incomplete (rule R2)."""
@@ -347,6 +346,7 @@ class LocalEngine:
                             pending.enqueue(self._connection, hint, now_ms)
                         )
         self.result.tally.update(moved)
+        upkeep.end_first_scan(self._connection)
 
     def _count_listing(self) -> None:
         """Count in the run's row what was seen and is unchanged."""

@@ -76,8 +76,7 @@ class GenerationTracker:
         context, kinds = self._context, kinds_wanted(self._context.settings)
         # last, so that no trouble with it keeps a run open
         put_due_artwork(context.connection, context.queues, context.token, kinds)
-        if not upkeep.is_tended(context.connection):
-            upkeep.end_first_scan(context.connection)
+        upkeep.end_first_scan(context.connection)
 
     def unpark(self) -> None:
         """Resume parked scans, if the queues have room for them."""

@@ -243,7 +243,7 @@ def finish(
         for scan in scans
     )
     if wants_upkeep:
-        upkeep.end_first_scan(connection)
+        upkeep.end_first_scan_anew(connection)
     return Finished(missing, marker.take_moved(), problems)
 
 

@@ -239,11 +239,17 @@ def is_tended(connection: Connection) -> bool:
 
 
 def end_first_scan(connection: Connection) -> None:
-    """Do what a first scan puts off, unless files of it are being read; note whether it is done.
+    """Do what a first scan puts off, unless it was done or files of it are being read.
 
-    Every engine does so at the end of a look, and once more when the last file was inserted of one
-    that did not wait for its files.
+    Every engine asks for it at the end of a look, and once more when all is inserted and closed: a
+    look may not wait for its files, and a killed one has left rows of `pending`.
     """
+    if not is_tended(connection):
+        end_first_scan_anew(connection)
+
+
+def end_first_scan_anew(connection: Connection) -> None:
+    """The same, also where it was done; note whether it is done now."""
     add_late_indexes(connection)
     renew_words(connection)
     end_seldom_merging(connection)

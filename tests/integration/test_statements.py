@@ -97,7 +97,7 @@ def test_a_look_at_a_file_ends_a_first_scan_that_was_put_off_and_then_asks_no_mo
     connection.execute(
         "INSERT INTO pending (generation, root_id, folder, recursive, reread, at, is_chunk)"
         " VALUES (999, ?, x'', 0, 0, 1, 1)",
-        (root_id,),
+        (root_id + 1,),  # of another root: a look at this one does not answer it
     )
     assert look(Hint(root_id, recursive=True))
     assert [connection.is_tended] == [False]  # another chunk is being read

@@ -12,10 +12,12 @@ from indexer.engine.local import DaemonRun, LocalEngine
 from indexer.errors import DatabaseFull
 from indexer.faults import FaultStreak
 from indexer.library import Library
+from indexer.model import Hint
 from indexer.readers.limited import ReadJob
 from indexer.runs.result import EventFacts, Result
 from indexer.store import upkeep
-from indexer.store.connection import write_transaction
+from indexer.store.connection import select, write_transaction
+from indexer.store.schema.views import LATE_INDEXES
 from indexer.store.search import index_rows
 from indexer.store.work import pending
 from tests.stage_harness import ByHand, refuse_folder
@@ -75,6 +77,21 @@ def test_the_last_reading_of_a_first_scan_that_did_not_wait_for_it_ends_it(
     engine.insert_answered([(ReadJob(plan, row), engine.readers.read_here(plan))])
     assert titles(library) == {"1.mp3": "One"}
     assert upkeep.is_tended(by_hand.connection)
+
+
+def test_a_first_scan_that_was_killed_is_ended_by_the_one_that_goes_on(
+    library: Library, by_hand: ByHand, plant: Plant
+) -> None:
+    """What the killed one was reading is closed only when all was looked at."""
+    plant({"1.mp3": song("One"), "2.mp3": song("Two")})
+    assert library.status().roots
+    with write_transaction(by_hand.connection):
+        pending.add_chunk(by_hand.connection, Hint(1, b"", (b"1.mp3",)), 1, 1)
+    library.scan()
+    assert waiting(by_hand) == []
+    names = {name for (name,) in select(by_hand.connection, "SELECT name FROM sqlite_schema")}
+    assert names.issuperset(LATE_INDEXES)
+    assert not index_rows.merges_seldom(by_hand.connection)
 
 
 def test_a_row_that_vanished_and_is_back_with_another_stamp_is_hinted(
