@@ -20,7 +20,7 @@ _CONNECT_S: Final = 5.0
 """A guess: a server on the same network that takes longer is as good as down."""
 _SUSPENDED: Final = "rq:suspended"
 """RQ's name for it, which takes all of RQ to import."""
-_SECRETS: Final = ("password=", "username=", "ssl_password=")
+_SECRETS: Final = frozenset(["password", "username", "ssl_password"])
 """Options of an address that are credentials, not shown."""
 _OPTIONS: Final = frozenset(
     [
@@ -211,6 +211,8 @@ def _check_address(address: str) -> None:
     known = _OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _OPTIONS
     for name in options:
         if name not in known:
+            if "@" in parts.query:  # what was taken for an option is a part of a password
+                raise ValueError(f"this is no address of a Redis ({_CODED})")
             where = " but for rediss://" if name in _TLS_OPTIONS else ""
             raise ValueError(f"?{name}= is no option of an address{where}")
     _check_files(options)
@@ -292,14 +294,13 @@ def state_of(client: redis.Redis) -> RedisState:
 
 
 def shown(settings: Settings) -> str:
-    """The address without the password, for users."""
+    """An address that `connect` takes, without the password, for users."""
     address = settings.redis or ""
     scheme, separator, rest = address.partition("://")
-    if "@" in rest:
-        rest = rest.rpartition("@")[2]
-    rest, question, options = rest.partition("?")
-    kept = [one for one in options.split("&") if not one.startswith(_SECRETS)]
-    return scheme + separator + rest + (question + "&".join(kept) if any(kept) else "")
+    place, question, options = rest.partition("?")
+    place = place.rpartition("@")[2]
+    kept = [one for one in options.split("&") if unquote(one.partition("=")[0]) not in _SECRETS]
+    return scheme + separator + place + (question + "&".join(kept) if any(kept) else "")
 
 
 def _further_advice(settings: Settings, text: str) -> str:

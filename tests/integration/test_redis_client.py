@@ -53,6 +53,9 @@ def asked(address: str) -> str:
         ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
         ("redis://nas:6379/0?password=secret", "redis://nas:6379/0"),
         ("unix:///r.sock?db=1&password=secret", "unix:///r.sock?db=1"),
+        ("redis://nas/0?password=se@cret", "redis://nas/0"),
+        ("unix:///r.sock?password=se/@cret&db=1", "unix:///r.sock?db=1"),
+        ("redis://nas/0?pass%77ord=secret", "redis://nas/0"),
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, people_see: str) -> None:
@@ -204,6 +207,12 @@ def test_a_sign_in_a_password_is_explained_and_no_part_of_the_password_is_shown(
     assert "hush" not in str(error.value)
     assert "hidden" not in str(error.value)
     assert "hush" not in shown(settings("rediss://nas/0?ssl_password=hush"))
+
+
+def test_no_part_of_a_password_is_shown_as_the_name_of_an_option() -> None:
+    with pytest.raises(SettingsError, match=r"in a password, write .* \? as %3F") as error:
+        connect(settings("redis://:1?hush=hidden@localhost:6379/0"))
+    assert "hush" not in str(error.value)
 
 
 def test_any_sign_may_be_in_a_password(tmp_path: Path) -> None:
