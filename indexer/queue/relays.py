@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from indexer.errors import QueueError
 from indexer.queue.orders.jobs import RELAYED_FUNCTION, read_order
+from indexer.queue.orders.keys import INDEX
 from indexer.queue.orders.messages import RelayOrder
 from indexer.queue.orders.queues import ALIVE, Queues
 from indexer.queue.redis_client import connect
@@ -40,7 +41,6 @@ _KEPT_S: Final = 7 * 86_400
 """How long `status` shows a relay after its last heartbeat."""
 _COMMAND_S: Final = 10.0
 _JOB_S: Final = 600
-_INDEX: Final = "music-indexer:index"
 _RELAY: Final = "music-indexer:relay:"
 """Before the name of a root: the relay of it."""
 
@@ -84,7 +84,7 @@ class Given(Struct, frozen=True):
 
 def announce(client: redis.Redis, announcement: Announcement) -> None:
     """Write which index takes the jobs of this Redis."""
-    client.set(_INDEX, msgspec.json.encode(announcement))
+    client.set(INDEX, msgspec.json.encode(announcement))
 
 
 def relay_statuses(client: redis.Redis, names: Collection[str]) -> dict[str, RelayStatus]:
@@ -151,7 +151,7 @@ class RelayLink:
         heartbeat = msgspec.json.encode(RelayHeartbeat(self._host, relay=self._id))
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.info("server")
-            pipeline.get(_INDEX)
+            pipeline.get(INDEX)
             _ask_heartbeats(pipeline, names)
             for name in names:
                 pipeline.set(_RELAY + name, heartbeat, ex=_KEPT_S)

@@ -425,9 +425,10 @@ def test_a_redis_that_refuses_is_told_in_a_line_and_costs_nothing(
     ["music-indexer:batch-orders", "music-indexer:parked", "music-indexer:scans",
      "music-indexer:reading-counts", "music-indexer:totals", "rq:queues", "rq:workers",
      "rq:queue:scan", "rq:queue:extract", "rq:queue:batch", "rq:queue:insert",
-     "rq:queue:extract:intermediate", "rq:wip:insert", "rq:failed:extract", "rq:workers:extract"],
+     "rq:queue:extract:intermediate", "rq:wip:insert", "rq:failed:extract", "rq:scheduled:batch",
+     "rq:finished:scan", "rq:workers:extract"],
 )  # fmt: skip
-def test_what_others_put_in_a_place_of_ours_is_deleted_and_told(system: System, key: str) -> None:
+def test_what_others_put_in_a_place_of_ours_is_renamed_and_told(system: System, key: str) -> None:
     system.configure(reconnect_longest=0.05)
     plant(system.music, songs(1))
     crew = system.employ()
@@ -439,13 +440,15 @@ def test_what_others_put_in_a_place_of_ours_is_deleted_and_told(system: System, 
         number = next(titles)  # Redis is checked only while there is work, and not each time
         plant(system.music, {f"{number}.mp3": tagged(title=f"{number}")})
         time.sleep(0.2)
-        return f"foreign key deleted key={key} " in daemon.log
+        return f"foreign key renamed key={key} " in daemon.log
 
     eventually(told, within_s=SOON_S)
     plant(system.music, {"last.mp3": tagged(title="Last")})
     daemon.await_line("added path=music/last.mp3")
     system.is_right()
     assert len(shown(system.db)) == next(titles)
+    assert system.client.get(f"music-indexer:foreign:{key}") == b"none of ours"
+    assert system.client.ttl(f"music-indexer:foreign:{key}") > 0
     assert "Traceback" not in daemon.log + crew.log
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from indexer import errors, paths
 from indexer.model import Entry, Hint, Problem, ProblemKind, Reading
-from indexer.queue.dispatch.foreign_keys import drop_foreign
+from indexer.queue.dispatch.foreign_keys import set_aside_foreign
 from indexer.queue.dispatch.leases import Action, DispatchKey, DispatchLeases, DispatchState
 from indexer.queue.orders.messages import (
     BatchOrder,
@@ -195,11 +195,11 @@ class Dispatcher:
         if there and (self.trouble is None or now >= self._try_at):
             with self._reaching(now):
                 if self.trouble is not None:
-                    self._drop_foreign()
+                    self._set_aside_foreign()
                 is_checked = self._check_redis(now)
                 self._dispatch(there, now)
                 if is_checked:  # behind the jobs, since a change may wait for them
-                    self._drop_foreign()
+                    self._set_aside_foreign()
         for generation in self._facts.keys() - {outline.generation for outline in outlines}:
             del self._facts[generation]
         in_work = {one.generation for one in outlines if not one.attempts}
@@ -264,10 +264,11 @@ class Dispatcher:
         self._warned = warning
         return True
 
-    def _drop_foreign(self) -> None:
-        for key in drop_foreign(self._client):
+    def _set_aside_foreign(self) -> None:
+        for key, kept_as in set_aside_foreign(self._client):
             advice = "give other programs a Redis, or a database number, of their own"
-            self._say(logging.WARNING, "foreign key deleted", {"key": key, "action": advice})
+            fields: dict[str, object] = {"key": key, "kept_as": kept_as, "action": advice}
+            self._say(logging.WARNING, "foreign key renamed", fields)
 
     # Jobs
 

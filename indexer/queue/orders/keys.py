@@ -1,4 +1,4 @@
-"""The names of our hashes in Redis, which more than one job needs."""
+"""The names of our keys in Redis, which more than one job needs."""
 
 from __future__ import annotations
 
@@ -14,4 +14,6 @@ COUNTS: Final = "music-indexer:reading-counts"
 """Hits and misses since this Redis was started."""
 TOTALS: Final = "music-indexer:totals"
 """What workers have done since this Redis was started."""
+INDEX: Final = "music-indexer:index"
+"""Which index takes the jobs, as JSON, for relays."""
 HASHES: Final = (ORDERS, PARKED, SCANS, COUNTS, TOTALS)
