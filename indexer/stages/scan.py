@@ -20,7 +20,7 @@ from indexer.stages.diff import Compared, Pair, Same, Vanished, compare
 from indexer.stages.folder_times import FolderTimes
 from indexer.stages.moves import file_of, find, must_read
 from indexer.stages.sidecar_scan import SidecarScan
-from indexer.store import problems, tracks, tracks_below
+from indexer.store import problems, track_matches, tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.problems import KnownProblem
 from indexer.store.tracks_below import STAMP_COLUMNS
@@ -202,7 +202,7 @@ class Scan:
             entries = entries_of(item.files)
             above, folder = folder, paths.parent_of(entries[0].path)
             if above != folder and len(chunk) >= self._least_files:
-                yield self._seed_plan(chunk)
+                yield from self._seed_plan(chunk)
                 chunk, text_bytes = [], 0
             chunk += entries
             text_bytes += _text_bytes(entries)
@@ -210,10 +210,10 @@ class Scan:
                 files = self._fitting(chunk)
                 full, chunk = chunk[:files], chunk[files:]
                 text_bytes -= _text_bytes(full)  # the rest of a large folder is not added up again
-                yield self._seed_plan(full)
+                yield from self._seed_plan(full)
         self.sidecars.end()
         if chunk:
-            yield self._seed_plan(chunk)
+            yield from self._seed_plan(chunk)
 
     def _fitting(self, entries: Sequence[Entry]) -> int:
         """How many of the first of these make a chunk: one at least."""
@@ -237,10 +237,19 @@ class Scan:
                 times.add(item.path, item.changed_ns)
         self.sidecars.listed(item)
 
-    def _seed_plan(self, entries: Sequence[Entry]) -> Plan:
-        read = [entry for entry in entries if entry.special is None]
+    def _seed_plan(self, entries: Sequence[Entry]) -> Iterator[Plan]:
+        """The plan of these files, unless all of them were read meanwhile.
+
+        A scan by a worker goes on for long, and files that events are about are inserted meanwhile.
+        """
+        names = [entry.path for entry in entries]
+        met = track_matches.heard_of(self._connection, self.hint.root_id, names)
+        wanted = [one for one in entries if one.path not in met or self._must_be_read(one)]
+        self.unchanged += len(entries) - len(wanted)
+        read = [entry for entry in wanted if entry.special is None]
         self.to_read += len(read)
-        return self._plan(read, [entry for entry in entries if entry.special is not None])
+        if wanted:
+            yield self._plan(read, [entry for entry in wanted if entry.special is not None])
 
     def _is_full(self, files: int, path: bytes, *, is_new_folder: bool) -> bool:
         """Whether a chunk of so many files ends before a path, the first of its folder or not."""
@@ -305,13 +314,13 @@ class Scan:
         """
         names = Counter(map(file_of, (*read, *unread)))
         several = [one for one in unread if one.special is None and names[file_of(one)] > 1]
-        more = [one for one in several if self._is_read_beside_others(one)]
+        more = [one for one in several if self._must_be_read(one)]
         if not more:
             return read, unread
         self.to_read += len(more)
         return [*read, *more], [one for one in unread if one not in more]
 
-    def _is_read_beside_others(self, entry: Entry) -> bool:
+    def _must_be_read(self, entry: Entry) -> bool:
         root_id = self.hint.root_id
         here = tracks.in_place(self._connection, root_id, entry.path)
         known = find(self._connection, self._trees, entry, root_id, here=here, may_move=False)

@@ -437,3 +437,17 @@ def test_a_scan_says_whether_anything_is_to_be_read_late(
     looked = scan_of(by_hand)
     assert (list(looked.plans()), looked.has_late_plans) == ([], True)
     assert [plan.names for plan in looked.late_plans()] == [(b"1.mp3",)]
+
+
+def test_a_first_scan_plans_no_file_that_was_read_meanwhile(
+    library: Library, plant: Plant, music: Path, by_hand: ByHand
+) -> None:
+    """A worker scans for long, and what a daemon's event is about is read meanwhile."""
+    plant({f"{folder}/{number}.mp3": song() for folder in "AB" for number in range(3)})
+    assert library.status().roots
+    first = scan_of(by_hand, 3)
+    plans = first.plans()
+    assert next(plans).names == (b"A/0.mp3", b"A/1.mp3", b"A/2.mp3")
+    assert library.scan([os.fsencode(music / "B/1.mp3")]).files_read == 1
+    assert [plan.names for plan in plans] == [(b"B/0.mp3", b"B/2.mp3")]
+    assert (first.seen, first.unchanged, first.to_read) == (6, 1, 5)
