@@ -153,8 +153,8 @@ def _artwork(status: Status) -> Iterator[tuple[str, str]]:
     parts = []
     if status.artwork_waiting:
         parts.append(f"{number(status.artwork_waiting)} waiting")
-    if status.rates.artwork:
-        parts.append(f"{number(round(status.rates.artwork))} a second")
+    if rate := round(status.rates.artwork):
+        parts.append(f"{number(rate)} a second")
     if status.picture_problems:
         parts.append(f"{count(status.picture_problems, 'bad picture')}, see indexer problems")
     if parts:

@@ -156,6 +156,11 @@ def test_status_is_aligned_and_names_what_to_do() -> None:
     )
 
 
+def test_artwork_of_a_while_ago_is_no_rate_of_nothing() -> None:
+    a_few = replace(STATUS, rates=replace(STATUS.rates, artwork=0.03))
+    assert bare(status_lines.status_lines(a_few)) == bare(status_lines.status_lines(STATUS))
+
+
 def test_an_index_without_roots_says_how_to_add_one() -> None:
     assert "no roots: add one with indexer rebuild FOLDER" in bare(
         status_lines.status_lines(replace(STATUS, roots=()))
