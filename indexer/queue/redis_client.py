@@ -205,6 +205,8 @@ def _check_address(address: str) -> None:
         is_cut = True
     if is_cut:
         raise ValueError(f"this is no address of a Redis ({_CODED})")
+    if parts.scheme == "unix" and parts.hostname:  # redis would leave out the first folder
+        raise ValueError("the path of a socket follows three slashes: unix:///PATH")
     number = unquote(parts.path).strip("/")
     if parts.scheme != "unix" and number and not (number.isascii() and number.isdecimal()):
         raise ValueError(f"what follows the last / is no number of a database ({_CODED})")

@@ -180,6 +180,7 @@ def test_no_address_is_wrong_use_and_says_where_to_write_one() -> None:
         "redis://localhost:port/0",
         "redis://localhost/0?db=first",
         "redis://localhost/first",
+        "unix://run/redis.sock",
         "redis://localhost/0?protocol=9",
         "redis://localhost/0?unknown=1",
         "redis://localhost/0?decode_responses=true",
