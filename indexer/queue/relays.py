@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from indexer.errors import QueueError
 from indexer.queue.orders.jobs import RELAYED_FUNCTION, read_order
-from indexer.queue.orders.keys import INDEX
+from indexer.queue.orders.keys import INDEX, RELAY
 from indexer.queue.orders.messages import RelayOrder
 from indexer.queue.orders.queues import ALIVE, Queues
 from indexer.queue.redis_client import connect
@@ -41,8 +41,6 @@ _KEPT_S: Final = 7 * 86_400
 """How long `status` shows a relay after its last heartbeat."""
 _COMMAND_S: Final = 10.0
 _JOB_S: Final = 600
-_RELAY: Final = "music-indexer:relay:"
-"""Before the name of a root: the relay of it."""
 
 
 class Announcement(Struct, frozen=True):
@@ -105,8 +103,8 @@ def relay_statuses(client: redis.Redis, names: Collection[str]) -> dict[str, Rel
 def _ask_heartbeats(pipeline: redis.client.Pipeline, names: Iterable[str]) -> None:
     """Ask for the last heartbeat of each root; `_heartbeats` reads the answers."""
     for name in names:
-        pipeline.get(_RELAY + name)
-        pipeline.pttl(_RELAY + name)
+        pipeline.get(RELAY + name)
+        pipeline.pttl(RELAY + name)
 
 
 def _heartbeats(answers: Sequence[Any]) -> Iterator[tuple[RelayHeartbeat | None, float]]:
@@ -154,7 +152,7 @@ class RelayLink:
             pipeline.get(INDEX)
             _ask_heartbeats(pipeline, names)
             for name in names:
-                pipeline.set(_RELAY + name, heartbeat, ex=_KEPT_S)
+                pipeline.set(RELAY + name, heartbeat, ex=_KEPT_S)
             info, announced, *answers = pipeline.execute()
         self._note_beside(names, answers[: 2 * len(names)])
         announcement = None
@@ -176,7 +174,7 @@ class RelayLink:
         for name in names:
             seen_at = self._beside.get(name)
             if seen_at is None or self._clock() - seen_at > SILENT_S:
-                self._client.set(_RELAY + name, heartbeat, ex=_KEPT_S)
+                self._client.set(RELAY + name, heartbeat, ex=_KEPT_S)
 
     def _note_beside(self, names: Sequence[str], answers: Sequence[Any]) -> None:
         """Note which roots have another relay, by the last heartbeat of each root."""

@@ -265,7 +265,8 @@ class Dispatcher:
         return True
 
     def _set_aside_foreign(self) -> None:
-        for key, kept_as in set_aside_foreign(self._client):
+        names = [root.name for root in roots.watched(self._connection)]
+        for key, kept_as in set_aside_foreign(self._client, names):
             advice = "give other programs a Redis, or a database number, of their own"
             fields: dict[str, object] = {"key": key, "kept_as": kept_as, "action": advice}
             self._say(logging.WARNING, "foreign key renamed", fields)

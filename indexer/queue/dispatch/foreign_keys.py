@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
 from indexer.queue.orders.jobs import FAILED_TTL_S, OurQueue, our_queue
-from indexer.queue.orders.keys import HASHES, INDEX
+from indexer.queue.orders.keys import HASHES, INDEX, RELAY
 from indexer.queue.workers.profiles import QUEUES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import redis
 
@@ -27,12 +27,12 @@ _KEPT_AS: Final = "music-indexer:foreign:"
 """Before the name that the key had."""
 
 
-def set_aside_foreign(client: redis.Redis) -> list[tuple[str, str]]:
+def set_aside_foreign(client: redis.Redis, root_names: Iterable[str]) -> list[tuple[str, str]]:
     """Rename the keys of ours that have a type of others; their old and new names.
 
     Raises redis errors.
     """
-    types = dict(_types(client))
+    types = dict(_types(client, root_names))
     with client.pipeline(transaction=False) as pipeline:
         for key in types:
             pipeline.type(key)
@@ -47,11 +47,13 @@ def set_aside_foreign(client: redis.Redis) -> list[tuple[str, str]]:
     return renamed
 
 
-def _types(client: redis.Redis) -> Iterator[tuple[str, str]]:
+def _types(client: redis.Redis, root_names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Each key that more than one job needs, and the type that it has to have."""
     for key in HASHES:
         yield key, "hash"
     yield INDEX, "string"
+    for name in root_names:
+        yield RELAY + name, "string"
     yield OurQueue.redis_queues_keys, "set"
     yield REDIS_WORKER_KEYS, "set"
     for name in QUEUES:

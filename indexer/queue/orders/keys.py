@@ -16,4 +16,6 @@ TOTALS: Final = "music-indexer:totals"
 """What workers have done since this Redis was started."""
 INDEX: Final = "music-indexer:index"
 """Which index takes the jobs, as JSON, for relays."""
+RELAY: Final = "music-indexer:relay:"
+"""Before the name of a root: the last heartbeat of its relay, as JSON."""
 HASHES: Final = (ORDERS, PARKED, SCANS, COUNTS, TOTALS)
