@@ -90,7 +90,7 @@ def run(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: bo
     session.settings()
     progress = nullcontext if log_json else session.progress
     terminal = Terminal(is_watched=sys.stderr.isatty() and not log_json)
-    requests = _Requests()
+    requests = Requests()
     _on_hangup(requests)
     try:
         with _decisions_logged(logging.DEBUG if verbose else logging.INFO, as_json=log_json):
@@ -132,7 +132,7 @@ def relay(session: Session, roots: Sequence[bytes], *, log_json: bool, verbose: 
 cli.add_command(completion_of("watcher"))
 
 
-class _Requests:
+class Requests:
     """What signals have asked for, also while one loop is closed and the next one made."""
 
     def __init__(self) -> None:
@@ -155,10 +155,10 @@ class _Requests:
         if self.loop is not None:
             self.loop.wake()
 
-    def reload_with(self, reload: Reload) -> None:
-        """What answers SIGHUP from now on, also one that has come while the program started."""
+    def reload_with(self, reload: Reload | None) -> None:
+        """What answers SIGHUP from now on, also one that has come while there was none."""
         self._reload = reload
-        if self._is_early:
+        if reload is not None and self._is_early:
             self._is_early = False
             reload.ask()
 
@@ -166,7 +166,7 @@ class _Requests:
 def _watch(
     load: Callable[[], Settings],
     folders: Sequence[bytes],
-    requests: _Requests,
+    requests: Requests,
     progress: Progress,
     terminal: Terminal,
 ) -> None:
@@ -186,7 +186,7 @@ def _watch(
 def _watch_opened(
     load: Callable[[], Settings],
     folders: Sequence[bytes],
-    requests: _Requests,
+    requests: Requests,
     progress: Progress,
     terminal: Terminal,
 ) -> None:
@@ -197,6 +197,7 @@ def _watch_opened(
     from watcher.log import EventLog
     from watcher.reload import Reload
 
+    requests.reload_with(None)
     settings = load()
     _on_signals(requests.stop)
     check_first_roots(settings, folders, "watcher run")
@@ -234,7 +235,7 @@ def _relay(load: Callable[[], Settings], words: Sequence[bytes]) -> None:
     from watcher.relays.relayed_roots import relayed_folders
     from watcher.reload import Reload
 
-    log, requests = EventLog(), _Requests()
+    log, requests = EventLog(), Requests()
     _on_hangup(requests)
     reload = Reload(load, load(), log)
     connect(reload.settings).close()  # a wrong address is an error before anything else
@@ -269,7 +270,7 @@ def _run_daemons(
     connection: IndexConnection,
     lock: DispatchLock,
     reload: Reload,
-    requests: _Requests,
+    requests: Requests,
     progress: Progress,
     terminal: Terminal,
 ) -> None:
@@ -355,7 +356,7 @@ def _on_signals(act: Callable[[], None], *, and_then_s: float = 0.0) -> None:
             signal.signal(number, caught)
 
 
-def _on_hangup(requests: _Requests) -> None:
+def _on_hangup(requests: Requests) -> None:
     """Have SIGHUP read the settings again, unless it was ignored at the start (`nohup`)."""
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda _number, _frame: requests.reload())

@@ -19,7 +19,7 @@ import apsw
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_sqlites
-from indexer.store.open_log import OpenLog
+from indexer.store.open_log import OpenLog, fixed_stamp
 from indexer.store.sqlite_errors import damaged, explained, not_ours
 from indexer.store.statements import (
     Connection,
@@ -134,14 +134,12 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> IndexConnecti
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # single-threaded; a mutex per bound value costs 2 us
     log = OpenLog(path)
     name = file_name(path)
-    is_fixed = not write and _is_fixed(path)
-    if is_fixed:  # else SQLite would have to create a log, also to read
-        from urllib.parse import quote  # late: rarely needed
-
-        name = f"file:{quote(name)}?immutable=1"
+    fixed = None if write else fixed_stamp(path)
+    if fixed is not None:  # else SQLite would have to create a log, also to read
+        name = _fixed_name(path)
         flags |= apsw.SQLITE_OPEN_URI
     connection = IndexConnection(name, flags=flags, statementcachesize=200)
-    connection.path, connection.log, connection.is_fixed = path, log, is_fixed
+    connection.path, connection.log, connection.fixed = path, log, fixed
     # Plans do not depend on bound values; checking them costs 15 us a query, ten times its run.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_timeout_s * 1000))
@@ -152,21 +150,14 @@ def _connect(path: Path, *, write: bool, busy_timeout_s: float) -> IndexConnecti
     return connection
 
 
-def _is_fixed(path: Path) -> bool:
-    """Whether it is all of an index, without a log, and cannot change: its disk is read-only."""
-    real = os.path.realpath(path)
-    if not os.statvfs(real).f_flag & os.ST_RDONLY:  # nearly always
-        return False
-    from indexer.disk.mounts import cannot_change  # late: rarely needed
+def _fixed_name(path: Path) -> str:
+    """The name of a file that SQLite is to take for one that cannot change: it makes no -shm.
 
-    return cannot_change(os.fsencode(real)) and not _size(f"{real}-wal")
+    With an empty authority: a path may begin with two slashes.
+    """
+    from urllib.parse import quote  # late: rarely needed
 
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
+    return f"file://{quote(file_name(path.absolute()))}?immutable=1"
 
 
 def file_name(path: Path) -> str:
@@ -215,11 +206,8 @@ def check_may_be_index(path: Path) -> None:
         return
     if any(_beside(path, suffix) for suffix in _TRACES):
         return
-    from urllib.parse import quote  # late: only before an index is first written to
-
-    place = f"file:{quote(file_name(path.absolute()))}?mode=ro&immutable=1"  # leaves no -shm
     try:
-        with closing(apsw.Connection(place, flags=_AS_URI)) as connection:
+        with closing(apsw.Connection(_fixed_name(path), flags=_AS_URI)) as connection:
             is_other = select_value(connection, _HAS_TABLES) and not select_value(
                 connection, _IS_OURS
             )

@@ -12,6 +12,8 @@ from typing import Final
 
 LogInodes = tuple[int, int]
 """Of -wal and -shm; 0: there is none."""
+FixedStamp = tuple[int, ...]
+"""Of an index that cannot change: device, inode, size, mtime and ctime."""
 _LOST: Final[LogInodes] = (-1, -1)
 """In place of inodes: those of no file."""
 
@@ -85,3 +87,37 @@ def inode_of(path: Path) -> int:
 def is_log_lost(database: Path, known: LogInodes) -> bool:
     """Whether one of the files that a program has open was deleted, or replaced."""
     return all(known) and log_inodes(database) != known
+
+
+def fixed_stamp(database: Path) -> FixedStamp | None:
+    """The stamp of an index that is whole and cannot change; None for any other.
+
+    Its disk is read-only, and no log is beside it. A disk that can be written for a while (`mount
+    -o remount,rw`) leaves another stamp, or a log.
+    """
+    try:
+        real = os.path.realpath(database)
+        if not os.statvfs(real).f_flag & os.ST_RDONLY:  # nearly always
+            return None
+        from indexer.disk.mounts import cannot_change  # late: rarely needed
+
+        if not cannot_change(os.fsencode(real)) or any(map(_size, _left_by_writers(real))):
+            return None
+        status = os.stat(real)
+    except OSError:  # it is gone; opening it says so
+        return None
+    return (
+        *(status.st_dev, status.st_ino),
+        *(status.st_size, status.st_mtime_ns, status.st_ctime_ns),
+    )
+
+
+def _left_by_writers(real: str) -> tuple[str, str]:
+    return f"{real}-wal", f"{real}-journal"
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

@@ -6,7 +6,6 @@ What every module of this package needs; it knows no table, and how a connection
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ import apsw
 
 from indexer import errors
 from indexer.store import schema
-from indexer.store.open_log import OpenLog
+from indexer.store.open_log import FixedStamp, OpenLog, fixed_stamp
 
 
 class IndexConnection(apsw.Connection):
@@ -26,26 +25,24 @@ class IndexConnection(apsw.Connection):
     log: OpenLog
     is_tended: bool = False
     """Whether all that ends a first scan was done: then only looks at folders ask again."""
-    is_fixed: bool = False
-    """It was opened as a file that cannot change: without locks, and without a log."""
+    fixed: FixedStamp | None = None
+    """Of a file that could not change when it was opened: without locks, and without a log."""
 
     @property
     def has_lost_log(self) -> bool:
         """Whether SQLite's files beside the index are others than those that are open.
 
-        Or whether a file that could not change now can: no log of it is open.
+        Or whether a file that could not change now can, or could meanwhile: no log of it is open.
         """
-        if self.is_fixed:
-            from indexer.disk import mounts  # late: rarely needed
-
-            return not mounts.cannot_change(os.fsencode(self.path))
+        if self.fixed is not None:
+            return fixed_stamp(self.path) != self.fixed
         if not any(self.log.inodes):
             self.note_log()
         return self.log.is_lost
 
     def note_log(self) -> None:
         """Note the log, once it is open: a copy has none until it is first written to."""
-        if not self.is_fixed and self.pragma("journal_mode") == "wal":
+        if self.fixed is None and self.pragma("journal_mode") == "wal":
             self.log.note_opened()
 
     def check_version(self) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from indexer.disk import mounts
+from indexer.errors import DatabaseError
 from indexer.lookup import Lookup
 from indexer.settings import Settings
-from indexer.store.connection import IndexConnection, open_index
-from indexer.store.open_log import OpenLog, is_log_lost, log_inodes
+from indexer.store.connection import IndexConnection, check_may_be_index, open_index
+from indexer.store.open_log import OpenLog, fixed_stamp, is_log_lost, log_inodes
 from indexer.web.pool import Pool
 
 
@@ -150,3 +155,53 @@ def test_pages_open_an_index_again_whose_log_was_deleted_while_it_was_first_open
             assert not lookup.connection.has_lost_log
         assert pool.version() != before
         assert pool.version() == pool.version()
+
+
+def fix_all(monkeypatch: pytest.MonkeyPatch, *, is_fixed: bool = True) -> None:
+    """Have all disks taken for read-only ones, on which nothing changes."""
+    flags = os.ST_RDONLY if is_fixed else 0
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flags))
+    monkeypatch.setattr(mounts, "cannot_change", lambda _path: is_fixed)
+
+
+def test_an_index_on_a_read_only_disk_is_opened_again_where_it_was_written_to_meanwhile(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_index(db, write=True).close()
+    with monkeypatch.context() as patch:
+        fix_all(patch)
+        with Lookup.open(Settings(db=db)) as lookup:
+            first = lookup.connection
+            assert first.fixed is not None
+            assert lookup.connection is first
+            fix_all(patch, is_fixed=False)  # and back, while nobody asked
+            with closing(open_index(db, write=True)) as writer:
+                writer.execute("CREATE TABLE later (a)")
+            fix_all(patch)
+            assert lookup.connection is not first
+            lookup.connection.execute("SELECT * FROM later")
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_what_a_writer_left_beside_an_index_is_not_passed_over_on_a_read_only_disk(
+    db: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    open_index(db, write=True).close()
+    fix_all(monkeypatch)
+    assert fixed_stamp(db) is not None
+    db.with_name(db.name + suffix).write_bytes(b"left")
+    assert fixed_stamp(db) is None
+
+
+def test_a_path_of_two_slashes_is_the_same_place_to_sqlite(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_index(db, write=True).close()
+    other = db.with_name("other's 100%?#.db")
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE of_others (a)")
+    with pytest.raises(DatabaseError, match="not those of an index"):
+        check_may_be_index(Path(f"/{other}"))
+    fix_all(monkeypatch)
+    with closing(open_index(Path(f"/{db}"), write=False)) as reader:
+        assert reader.fixed is not None
