@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 
 import psutil
@@ -169,27 +168,6 @@ def test_burst_ends_when_the_queues_are_empty(
         with crew("--burst", db=db, config=config) as rest:
             assert rest.process.wait(AT_MOST_S) == 0
         assert command.end().object["added"] == 5
-
-
-def test_burst_does_not_end_before_its_queues_are_empty_where_workers_are_suspended(
-    music: Path, db: Path, config: str, client: redis.Redis
-) -> None:
-    plant(music, songs(5))
-    run("roots", "add", music, db=db, config=config)
-    client.set("rq:suspended", 1)
-    with (
-        started("rebuild", music, "--queue", "--json", db=db, config=config) as command,
-        crew("--burst", "--queues", "scan", db=db, config=config) as running,
-    ):
-        eventually(lambda: held(client)["scan"])
-        running.await_line("workers suspended")
-        with pytest.raises(subprocess.TimeoutExpired):
-            running.process.wait(2)
-        client.delete("rq:suspended")
-        assert running.process.wait(AT_MOST_S) == 0
-        assert [files_in(one) for one in held(client)["extract"]] == [5]
-        with crew(db=db, config=config, name="rest"):
-            assert command.end().object["added"] == 5
 
 
 def test_burst_leaves_scans_to_a_worker_that_does_them_and_ends(

@@ -181,14 +181,10 @@ class RqOverrides:
         self._heartbeat_at = time.monotonic()
 
     def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
-        """RQ's check, unless the end of a job has just made it.
-
-        RQ ends a worker with `burst` there; ours has to go on until the queues are empty.
-        """
-        del burst
+        """RQ's check, unless the end of a job has just made it."""
         was_let_on, self._was_let_on = self._was_let_on, False
         if not was_let_on:
-            super().check_for_suspension(burst=False)  # type: ignore[misc]  # both workers have it
+            super().check_for_suspension(burst)  # type: ignore[misc]  # both workers have it
 
     def prepare_execution(self, job: Job) -> Execution:
         """Register that a job has begun, in one round trip: what two methods of RQ's write."""
