@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -13,6 +14,14 @@ from tests.programs import ENVIRONMENT
 
 INTERRUPTED = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(7)\n"
 """A module that Ctrl-C meets while it is imported."""
+
+
+@pytest.fixture
+def fresh_handler() -> Iterator[None]:
+    """Python's own handler of Ctrl-C: workers that other tests ran here have set theirs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("program", ["indexer", "watcher"])
@@ -30,12 +39,14 @@ def test_an_ignored_ctrl_c_stays_ignored_at_the_start(tmp_path: Path) -> None:
     assert ran.returncode == 7
 
 
+@pytest.mark.usefixtures("fresh_handler")
 def test_after_the_imports_ctrl_c_is_an_exception_again() -> None:
     with Starting():
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("fresh_handler")
 def test_a_thread_may_import_a_program() -> None:
     seen = []
 
