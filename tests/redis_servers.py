@@ -90,3 +90,18 @@ def redis_server(folder: Path, *config: str) -> Iterator[RedisServer]:
         yield server
     finally:
         server.close()
+
+
+def certified(folder: Path) -> tuple[Path, Path]:
+    """A key in this folder, and its certificate for `localhost`, signed by itself."""
+    key, certificate = folder / "server.key", folder / "server.crt"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return key, certificate

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,7 +17,7 @@ from rq.suspension import resume, suspend
 from indexer.errors import QueueError, RedisAway, SettingsError, UsageError
 from indexer.queue.redis_client import WholePacker, answering, connect, shown, state_of
 from indexer.settings import Settings
-from tests.redis_servers import RedisServer, redis_server
+from tests.redis_servers import RedisServer, certified, redis_server
 
 
 @pytest.fixture(scope="module")
@@ -249,16 +248,7 @@ def test_a_socket_that_lets_this_user_not_in_is_told_as_such(
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What comes behind `localhost` or `127.0.0.1` in the address of a server that wants both."""
     folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "server.key", folder / "server.crt"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = certified(folder)
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     with redis_server(

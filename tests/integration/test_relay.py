@@ -26,7 +26,7 @@ from indexer.settings import Settings
 from tests.corpus import plant, tagged
 from tests.daemons import Daemon, watching
 from tests.programs import can_be_root, eventually, rows, run
-from tests.redis_servers import RedisServer, redis_server
+from tests.redis_servers import RedisServer, certified, redis_server
 from tests.relays import relaying
 from tests.rq_workers import crew, failed, is_quiet, quick
 from tests.running import RunningProgram
@@ -465,16 +465,7 @@ class Secured:
 def secured(tmp_path: Path) -> Iterator[Secured]:
     folder = tmp_path / "secured"
     folder.mkdir()
-    key, certificate = folder / "server.key", folder / "server.crt"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = certified(folder)
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     with redis_server(

@@ -174,7 +174,7 @@ def test_an_index_on_a_read_only_disk_is_opened_again_where_it_was_written_to_me
             first = lookup.connection
             assert first.fixed is not None
             assert lookup.connection is first
-            fix_all(patch, is_fixed=False)  # and back, while nobody asked
+            fix_all(patch, is_fixed=False)  # and back, while no question is asked
             with closing(open_index(db, write=True)) as writer:
                 writer.execute("CREATE TABLE later (a)")
             fix_all(patch)
