@@ -194,6 +194,21 @@ def test_a_rename_is_told_of_at_both_ends(watched: Watched) -> None:
     }
 
 
+def test_a_rename_from_outside_is_told_from_one_within(watched: Watched, tmp_path: Path) -> None:
+    came, within = (FsEventKind.CREATED, FsEventKind.MOVED_IN), (FsEventKind.MOVED_IN,)
+    old, new = tmp_path / "old.mp3", watched.root / "x.mp3"
+    for place, kinds in (
+        (old, came),
+        (watched.root / "old.part", within),
+        (watched.root / "old.mp3", within),
+    ):
+        place.write_bytes(b"x")
+        watched.drained()
+        place.rename(new)
+        events = [event for event in watched.drained() if event.name == b"x.mp3"]
+        assert tuple(event.kind for event in events) == kinds
+
+
 def test_a_hard_link_is_a_name_that_came(watched: Watched, tmp_path: Path) -> None:
     (tmp_path / "x.mp3").write_bytes(b"x")
     os.link(tmp_path / "x.mp3", watched.root / "y.mp3")

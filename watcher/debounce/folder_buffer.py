@@ -23,9 +23,10 @@ class Delays(Struct, frozen=True):
     """Waiting times in seconds; `Debouncer` explains each."""
 
     quiet_s: float = 0.002
-    new_quiet: float = 0.5
-    """That share of `quiet_s` where all that is ready was created and written to its end: a copy
-    begins the next file at once (`cp` in 0.1 ms, measured), a tagger first makes its tags."""
+    new_quiet: float = 0.25
+    """That share of `quiet_s` where all that is ready was created and written to its end, or moved
+    in from outside: a copy begins the next file at once (`cp` in 0.1 ms, measured), and so does
+    `mv`; a tagger first makes its tags."""
     gather_s: float = 0.006
     """In place of `quiet_s` where that is less, in a folder of which something was due a moment
     ago: more comes, one after the other. A guess: a tagger takes less for the tags of a file."""
@@ -97,7 +98,8 @@ class BufferedFile(Struct, gc=False):
     pause_s: float = 0.0
     """The pause before `ask_at`."""
     is_new: bool = False
-    """Whether it was seen to be created, and was written since without a pause."""
+    """Whether it was seen to be created, and was written since without a pause, or moved in from
+    outside."""
 
     def is_due(self, seen: Observation | None, now: float, delays: Delays) -> bool:
         """Whether a file that has waited long enough is due; if not, sets when to observe it again.
@@ -151,7 +153,8 @@ class FolderBuffer(Struct):
     has_departures: bool = False
     """Whether something that is ready went, perhaps to another folder."""
     only_new: bool = True
-    """Whether nothing is ready but files that were seen to be created, and closed."""
+    """Whether nothing is ready but files that were seen to be created and closed, or to be moved in
+    from outside."""
     in_sequence: bool = False
     """Whether something of it was due a moment ago."""
     writer_until: float = 0.0

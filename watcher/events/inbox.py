@@ -15,6 +15,7 @@ _ALL = (b"", None)
 _OF_A_NEW_FILE = (
     FsEventKind.CREATED, FsEventKind.WRITING, FsEventKind.ATTRIBUTES, FsEventKind.CLOSED,
 )  # fmt: skip
+_WHOLE = (FsEventKind.CLOSED, FsEventKind.MOVED_IN)
 _MOST_BEGUN = 256
 """Folders; more hardly wait for a moment at once. A guess."""
 
@@ -22,7 +23,8 @@ _MOST_BEGUN = 256
 class Drained(Struct, frozen=True):
     """All reports since the last time: one event a name, one watch fault a root and kind.
 
-    A file that was created and closed has both events: see `FolderBuffer.only_new`.
+    A file that was created and closed, or moved in from outside, has two events, CREATED first: see
+    `FolderBuffer.only_new`.
     """
 
     events: tuple[FsEvent, ...]
@@ -59,7 +61,8 @@ class Inbox:
         self._is_woken = False
         self._begun: set[tuple[int, bytes]] = set()
         self._created: set[tuple[int, bytes, bytes | None]] = set()
-        """Of the names that were found, those that were created, and only written since."""
+        """Of the names that were found, those that were created, and only written since, and those
+        that were moved in from outside."""
 
     def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
         """Put an event in. Only `wake_loop` wakes the loop, so that a burst wakes it once."""
@@ -75,6 +78,12 @@ class Inbox:
                 self._created.discard((root_id, folder, name))
             if len(found) > self._most:
                 self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
+
+    def sight_arrival(self, root_id: int, folder: bytes, name: bytes) -> None:
+        """Put in that a file was renamed to a name, from where nothing is watched."""
+        self.sight(root_id, folder, name, FsEventKind.MOVED_IN)
+        with self._lock:
+            self._created.add((root_id, folder, name))
 
     def sight_beginning(self, root_id: int, folder: bytes) -> None:
         """Put in that a file is created whose name is of no interest: a tagger's temporary file.
@@ -155,5 +164,5 @@ class Inbox:
 
 
 def _events_of(kind: FsEventKind, *, is_new: bool) -> tuple[FsEventKind, ...]:
-    """The events of a name: of a new file that was closed that it was created, too."""
-    return (FsEventKind.CREATED, kind) if is_new and kind is FsEventKind.CLOSED else (kind,)
+    """The events of a name: of a new file that is whole that it was created, too."""
+    return (FsEventKind.CREATED, kind) if is_new and kind in _WHOLE else (kind,)

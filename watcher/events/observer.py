@@ -113,6 +113,8 @@ class Observer(InotifyFD):
         self._answered.set()
         self._departures: dict[int, _Departure] = {}
         """By the cookie that the two events of a rename have in common."""
+        self._last_unwanted: int | None = None
+        """The cookie of the last unwanted name that was renamed away: a tagger's temporary file."""
         self._asked_after: set[int] | None = None
         """What had departed before the last check that the thread works, and is not reported."""
         self._fence = os.memfd_create("fence")
@@ -253,10 +255,22 @@ class Observer(InotifyFD):
             kind = _KINDS[Mask(mask & InotifyConstants.IN_ALL_EVENTS)]
             if mask & InotifyConstants.IN_MOVED_FROM:
                 self._depart(event.cookie, folder, event.name, kind)
+            elif mask & InotifyConstants.IN_MOVED_TO and not self._is_renamed_here(event.cookie):
+                self._inbox.sight_arrival(self._place.root_id, folder, event.name)
             else:
                 self._inbox.sight(self._place.root_id, folder, event.name, kind)
         elif mask & InotifyConstants.IN_CREATE:
             self._inbox.sight_beginning(self._place.root_id, folder)
+        elif mask & InotifyConstants.IN_MOVED_FROM:
+            self._last_unwanted = event.cookie
+
+    def _is_renamed_here(self, cookie: int) -> bool:
+        """Whether the old name of a rename was in a watched folder, too.
+
+        Of an unwanted name, the two events follow each other, but for those of other renames at
+        that moment. One that is missed costs a short wait, no event.
+        """
+        return cookie in self._departures or cookie == self._last_unwanted
 
     def _take_self(self, watch: WatchDescriptor, folder: bytes, mask: int) -> None:
         """Something happened to a watched folder itself, reported by its own watch."""

@@ -133,9 +133,9 @@ def test_a_change_is_looked_at_when_its_folder_has_been_quiet(
 ) -> None:
     stepped.step()
     plant(music, {"a.mp3": tagged(title="A")})
-    stepped.step(0.5)
+    stepped.step(0.125)
     assert stepped.shown == 0
-    assert stepped.daemon.next_turn() == stepped.now + 0.5
+    assert stepped.daemon.next_turn() == stepped.now + 0.25
     stepped.step(1.0)
     assert stepped.shown == 1
 

@@ -92,7 +92,7 @@ def test_a_change_comes_before_what_is_read_again(stepped: Stepped, music: Path)
     plant(music, {"new.mp3": tagged(title="New")})
     stepped.step()
     done = sum(1 for _, known in bitrates(stepped.connection) if known)
-    stepped.step(0.4)
+    stepped.step(0.2)
     assert sum(1 for _, known in bitrates(stepped.connection) if known) == done
     stepped.step(1.0)
     assert ("new.mp3", 1) in bitrates(stepped.connection)

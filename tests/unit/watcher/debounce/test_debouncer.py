@@ -12,7 +12,7 @@ from watcher.events.fs_event import FsEvent, FsEventKind
 SONG = b"Debut/01.mp3"
 FLAC = b"Debut/01.flac"
 QUIET = 0.002
-QUIET_OF_NEW = 0.001
+QUIET_OF_NEW = QUIET / 4
 WHOLE = Observation(FileLease.GRANTED, 1, 1)
 BUSY = Observation(FileLease.REFUSED, 1, 1)
 
@@ -63,6 +63,15 @@ def test_a_file_moved_in_is_read_once_when_its_folder_has_gone_quiet() -> None:
     assert times_of(world, SONG) == [pytest.approx(moved_at + QUIET)]
 
 
+def test_what_comes_from_outside_waits_as_a_copy_does() -> None:
+    debouncer = Debouncer(Delays(quiet_s=8))
+    for kind in (FsEventKind.CREATED, FsEventKind.MOVED_IN):  # as the inbox has it
+        debouncer.offer(see(kind), now=0)
+    assert debouncer.next_due() == 2
+    debouncer.offer(see(FsEventKind.MOVED_IN, b"02.mp3"), now=1)
+    assert debouncer.next_due() == 9
+
+
 def test_a_file_that_samba_creates_closes_and_opens_again_is_read_once() -> None:
     """Windows creates the file in one request, and copies into it in others."""
     world = World()
@@ -78,7 +87,7 @@ def test_a_file_that_samba_creates_closes_and_opens_again_is_read_once() -> None
     world.close(SONG)
     closed_at = world.now
     world.sleep(20)
-    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET)]
+    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET_OF_NEW)]
     assert world.is_in_step()
 
 
@@ -119,7 +128,7 @@ def test_a_slow_download_is_not_read_before_it_ends() -> None:
     world.close(SONG)
     closed_at = world.now
     world.sleep(60)
-    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET)]
+    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET_OF_NEW)]
 
 
 def test_a_tagger_that_writes_in_place_is_read_once_and_never_in_the_middle() -> None:
@@ -234,12 +243,12 @@ def test_an_album_is_one_look() -> None:
 ALBUM = [b"Debut/%02d.mp3" % number for number in range(12)]
 
 
-def test_only_what_was_created_and_written_once_waits_half_as_long() -> None:
+def test_only_what_was_created_and_written_once_waits_a_quarter_as_long() -> None:
     world = World()
     for path in ALBUM:  # a copy begins the next file at once
         world.put(path, "sound")
-        world.sleep(0.0005)
-    copied_at = world.now - 0.0005
+        world.sleep(0.0002)
+    copied_at = world.now - 0.0002
     world.sleep(1)
     assert [at for at, _ in world.dues] == [pytest.approx(copied_at + QUIET_OF_NEW)]
     for retagged in (True, False):
@@ -310,14 +319,14 @@ def test_a_file_after_a_pause_is_alone_again() -> None:
         world.put(path, "sound")
         closed_at = world.now
         world.sleep(0.1)
-        assert times_of(world, path) == [pytest.approx(closed_at + QUIET)]
+        assert times_of(world, path) == [pytest.approx(closed_at + QUIET_OF_NEW)]
 
 
 def test_a_file_waits_a_moment_for_a_writer_that_begins_and_goes_on() -> None:
     for other in (b"Debut/big.mp3", b"Debut/big.part"):
         world = World()
         world.put(SONG, "sound")
-        world.sleep(0.0009)
+        world.sleep(0.0004)
         world.create(other)
         began_at = world.now
         for _ in range(1000):
@@ -372,7 +381,7 @@ def test_patience_begins_anew_after_a_flush() -> None:
 
 
 def test_a_closed_file_waits_for_its_batch_though_it_was_to_be_asked_for() -> None:
-    debouncer = Debouncer(Delays(quiet_s=4))
+    debouncer = Debouncer(Delays(quiet_s=8))
     debouncer.offer(see(FsEventKind.CREATED), now=0)
     debouncer.offer(see(FsEventKind.CLOSED), now=0)
     assert debouncer.next_due() == 2

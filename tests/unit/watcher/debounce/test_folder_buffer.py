@@ -7,7 +7,16 @@ import pytest
 from indexer.evidence import FileLease
 from indexer.model import Hint
 from tests.fake_fs import World
-from tests.unit.watcher.debounce.test_debouncer import FLAC, QUIET, SONG, busy, see, times_of, whole
+from tests.unit.watcher.debounce.test_debouncer import (
+    FLAC,
+    QUIET,
+    QUIET_OF_NEW,
+    SONG,
+    busy,
+    see,
+    times_of,
+    whole,
+)
 from watcher.debounce.debouncer import Debouncer, DueHint
 from watcher.debounce.folder_buffer import Observation
 from watcher.events.fs_event import FsEventKind
@@ -98,7 +107,7 @@ def test_without_leases_a_close_is_evidence() -> None:
     world.put(SONG, "sound")
     closed_at = world.now
     world.sleep(10)
-    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET)]
+    assert times_of(world, SONG) == [pytest.approx(closed_at + QUIET_OF_NEW)]
 
 
 def test_without_leases_and_a_close_a_file_is_read_when_it_stood_still() -> None:
@@ -152,7 +161,7 @@ def test_a_file_that_is_empty_or_cut_short_is_tried_for_10_s_and_then_read(
     world.put(path, content)
     closed_at = world.now
     world.sleep(60)
-    assert times_of(world, path) == [pytest.approx(closed_at + 10 + QUIET)]
+    assert times_of(world, path) == [pytest.approx(closed_at + 10 + QUIET_OF_NEW)]
     assert len(world.asked[path]) <= 12
     assert world.dues[0][1].whole == {path}
 
@@ -166,7 +175,7 @@ def test_a_file_that_was_cut_short_is_read_soon_after_it_is_complete() -> None:
     world.close(FLAC)
     closed_at = world.now
     world.sleep(60)
-    assert times_of(world, FLAC) == [pytest.approx(closed_at + QUIET)]
+    assert times_of(world, FLAC) == [pytest.approx(closed_at + QUIET_OF_NEW)]
 
 
 def test_a_file_that_waits_does_not_hold_back_its_folder() -> None:

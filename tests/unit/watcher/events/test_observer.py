@@ -203,6 +203,16 @@ def test_of_a_file_that_was_created_and_closed_both_are_told() -> None:
     assert len(inbox.drain().events) == 1
 
 
+def test_of_a_file_that_came_from_outside_it_is_told_that_it_is_new() -> None:
+    inbox = Inbox(Bell().ring, most=10)
+    came = (FsEventKind.CREATED, FsEventKind.MOVED_IN)
+    inbox.sight_arrival(1, b"", b"came.mp3")
+    assert tuple(event.kind for event in inbox.drain().events) == came
+    inbox.sight_arrival(1, b"", b"came.mp3")
+    inbox.sight(1, b"", b"came.mp3", FsEventKind.GONE)
+    assert [event.kind for event in inbox.drain().events] == [FsEventKind.GONE]
+
+
 @pytest.mark.parametrize(
     ("newer", "kind"),
     [
