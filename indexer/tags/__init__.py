@@ -18,6 +18,7 @@ from msgspec.structs import force_setattr
 
 from indexer.tags.extent import share_there
 from indexer.tags.families import OF_OURS, Family, family_of
+from indexer.tags.plausible import without_impossible
 from indexer.tags.window import Declined, Window
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ __all__ = (
     "read_track",
 )
 
-READER_VERSION: int = 9
+READER_VERSION: int = 10
 """Raised whenever a reader's output changes; files that were refused are then tried again.
 
 What was read before is read again where its family may tell something else now: see `CHANGED_IN`
@@ -111,6 +112,7 @@ def _read(read: Family, window: Window, suffix: bytes) -> Track:
     # Made a moment ago, and not handed out yet: a copy would take as long as the essence itself.
     if not window.is_measured:
         force_setattr(track, "short", share_there(window))
+    without_impossible(track, window.size)
     force_setattr(track, "essence", _essence()(window, track.codec))
     return track
 

@@ -152,7 +152,7 @@ def _values(file: ASF, keep: further.Keep) -> tuple[columns.Values, bool]:
     others: dict[str, dict[str, None]] = {}
     has_picture = False
     for name, attribute in file.tags:
-        key = name.lower()
+        key = columns.known_name(name.lower())
         if key == PICTURE:
             has_picture |= _is_picture(attribute)
             continue

@@ -91,17 +91,22 @@ SECOND_NAMES: dict[str, tuple[str, ...]] = {
     "mb_artistid": ("musicbrainz artist id",),
     "mb_albumartistid": ("musicbrainz album artist id",),
     "mb_releasegroupid": ("musicbrainz release group id",),
-    "has_lyrics": ("lyrics-xxx", "lyrics-eng"),
+    "has_lyrics": ("lyrics-",),
 }
 """Column -> the names, in lower case, that are looked for where Picard's is missing. Of frames and
 items that it does not know, ffmpeg (5.1) passes on the names where it converts MP3 and MP4 to other
-formats. Kid3 writes SOURCEMEDIA."""
+formats. Kid3 writes SOURCEMEDIA. The last one stands for all that begin so: see `known_name`."""
 COLUMNS_OF_SECOND_NAMES = {name: column for column, names in SECOND_NAMES.items() for name in names}
+OF_LYRICS = "lyrics-"
+"""ffmpeg puts the description of the frame, if it has one, and its language behind it."""
 
 ALONE = LISTS | {name: name for name in further.NAMES}
 """Columns whose single text is stored as a tuple of it -> the field, or the name of another tag."""
 
 LARGEST_NUMBER = 2**31 - 1
+MOST_HZ, MOST_CHANNELS, MOST_BITS = 100_000_000, 1024, 64
+"""Maximum rate, channels and depth of a sound; what states more is damaged. Guesses: the highest
+rate in use is 49 152 000 Hz (DSD1024)."""
 SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
 FIRST_YEAR, LAST_YEAR = 1000, 2999
@@ -152,7 +157,8 @@ def made(
     """A track from its fields and stream info (attributes as mutagen names them, all optional).
 
     `fields` are used up. `sample_rate` is for a format whose info lacks it. The bit depth of a
-    lossy stream is chosen by the decoder, and is omitted.
+    lossy stream is chosen by the decoder, and is omitted, as is a bit rate beyond that of the
+    decoded sound.
     """
     if not further.is_plain(fields):
         further.gather(fields)
@@ -160,11 +166,12 @@ def made(
         fields["has_picture"] = True
     fields["codec"] = codec
     fields["duration"] = _seconds(getattr(info, "length", None))
-    fields["bitrate"] = _amount(getattr(info, "bitrate", None))
-    fields["sample_rate"] = _amount(getattr(info, "sample_rate", sample_rate))
-    fields["channels"] = _amount(getattr(info, "channels", None))
+    fields["sample_rate"] = rate = _amount(getattr(info, "sample_rate", sample_rate), MOST_HZ)
+    fields["channels"] = channels = _amount(getattr(info, "channels", None), MOST_CHANNELS)
+    most = MOST_BITS * rate * channels if rate and channels else LARGEST_NUMBER
+    fields["bitrate"] = _amount(getattr(info, "bitrate", None), min(most, LARGEST_NUMBER))
     if lossless:
-        fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None))
+        fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None), MOST_BITS)
     return Track(**fields)
 
 
@@ -263,6 +270,11 @@ def _numbers(column: str, text: str) -> Fields:
     total = _number(beside)
     fields: Fields = {column: _number(number)}
     return fields if total is None else {**fields, f"{column}_total": total}
+
+
+def known_name(name: str) -> str:
+    """A name, in lower case; `OF_LYRICS` for those of all lyrics with a language."""
+    return OF_LYRICS if name.startswith(OF_LYRICS) else name
 
 
 def filled(values: Values, *others: Values) -> Values:
@@ -364,8 +376,8 @@ def _seconds(length: float | None) -> float | None:
     return float(length)
 
 
-def _amount(value: float | None) -> int | None:
-    """The value as an int if positive, else None; mutagen gives 0 for unknown."""
-    if value is None or not 0 < value <= LARGEST_NUMBER:
+def _amount(value: float | None, most: int) -> int | None:
+    """The value as an int if positive and possible, else None; mutagen gives 0 for unknown."""
+    if value is None or not 0 < value <= most:
         return None
     return int(value)

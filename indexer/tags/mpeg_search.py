@@ -77,7 +77,7 @@ def stream_at(window: Window, at: int) -> Stream | None:
     sound = window.size - at
     if mark in mpeg_frames.XING_MARKS:
         head = window.peek(at, mpeg_frames.XING_REACH)
-        return mpeg_frames.stream_by_xing(head.ljust(mpeg_frames.XING_REACH, b"\0"), frame, sound)
+        return mpeg_frames.counted(window, at, head.ljust(mpeg_frames.XING_REACH, b"\0"), frame)
     if _has_vbri(window, at):
         return None
     plain = mpeg_frames.stream(window, at)  # of several bit rates, too

@@ -105,11 +105,12 @@ def read(window: Window, suffix: bytes) -> Track:
 
 def values_of(tag: Tag, keep: further.Keep = further.NOTHING) -> columns.Values:
     """The tag's texts by column."""
+    texts = {columns.known_name(key): item for key, item in tag.texts.items()}
     values, others = (
-        {names[key]: item for key, item in tag.texts.items() if key in names}
+        {names[key]: item for key, item in texts.items() if key in names}
         for names in (COLUMNS, OTHER_KEYS)
     )
-    for key, item in tag.texts.items() if keep else ():
+    for key, item in texts.items() if keep else ():
         if key not in COLUMNS and key not in OTHER_KEYS:
             column = further.column_of(OTHER_NAMES.get(key, key), keep)
             if column is not None:

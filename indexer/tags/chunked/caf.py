@@ -10,7 +10,7 @@ from struct import unpack
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import columns, further
-from indexer.tags.chunked.wave_format import Stream
+from indexer.tags.chunked.wave_format import Stream, bytes_of_sample
 from indexer.tags.vorbis.comments import COLUMNS, OPUS_RATE
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ OTHERS: Final = {
     "album artist": "albumartist",
     "album_artist": "albumartist",
     "publisher": "label",
+    **columns.COLUMNS_OF_SECOND_NAMES,
 }
 """Where a column is looked for when none of the names above is there."""
 
@@ -98,6 +99,9 @@ def read(window: Window, _suffix: bytes) -> Track:
     sound = max(sound - 4, 0)  # without the count of edits
     window.sound = [(at + 4, at + 4 + sound)]
     codec = CODECS.get(code) or _plain_name(code)
+    of_sample = bytes_of_sample(channels, bits)
+    if codec == "pcm" and of_sample and packet_bytes < of_sample * packet_frames:
+        packet_bytes, packet_frames = of_sample, 1  # what is stated cannot be
     frames = _frames(window, found, sound, (packet_bytes, packet_frames))
     stream = Stream(
         frames / rate if rate > 0 else 0.0,
@@ -148,10 +152,11 @@ def _frames(window: Window, found: Chunks, sound: int, packet: tuple[int, int]) 
     begin, size = found.get(b"pakt", (0, 0))
     if size >= 24:
         packets, valid = unpack(">2q", window.glance(begin, 16))
-        if valid > 0:
+        most = packets * packet_frames
+        if valid > 0 and (valid <= most or most <= 0):
             return float(valid)
-        if packets > 0 and packet_frames:
-            return float(packets * packet_frames)
+        if most > 0:
+            return float(most)
     return sound // packet_bytes * packet_frames if packet_bytes else 0
 
 
@@ -178,7 +183,7 @@ def _texts(window: Window, found: Chunks) -> columns.Values:
     values: columns.Values = {}
     others: columns.Values = {}
     for key, text in list(zip(words[::2], words[1::2], strict=False))[:count]:
-        name = key.decode("utf-8", "replace").lower()
+        name = columns.known_name(key.decode("utf-8", "replace").lower())
         for names, into in ((OF_INFO, values), (OTHERS, others)):
             if name in names:
                 into.setdefault(names[name], []).append(text.decode("utf-8", "replace"))

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from indexer.tags.chunked.chunk_sizes import first
 from indexer.tags.chunked.wave_length import WaveFormat, compressed_length
-from indexer.tags.columns import mean_bitrate
+from indexer.tags.columns import MOST_BITS, MOST_CHANNELS, mean_bitrate
 
 if TYPE_CHECKING:
     from indexer.tags.chunked.chunk_sizes import Chunk, Layout
@@ -38,6 +38,8 @@ SUBFORMAT: Final = bytes.fromhex("0000 0000 1000 8000 00AA 0038 9B71")
 """The rest of that GUID, if it has a code."""
 LEAST: Final = 16
 EXTENSIBLE_SIZE: Final = 40
+MOST_OF_SAMPLE: Final = MOST_BITS // 8
+"""Maximum bytes of a sample of one channel: a float of 64 bits."""
 FIELDS: Final = "HHIIHH2xH"
 """Code, channels, rate, bytes a second, bytes of a block, bits, and what a codec has first behind
 the size of the extension."""
@@ -69,6 +71,9 @@ def wave_stream(window: Window, layout: Layout, found: list[Chunk]) -> tuple[str
     _, sound = first(found, b"data") or (0, 0)
     codec = WAVE_CODECS.get(code, "wav")
     if codec == "pcm":
+        least = bytes_of_sample(channels, bits)
+        if least and not least <= block <= MOST_OF_SAMPLE * channels:  # damaged, or never set
+            block = least
         length = sound / block / rate if block and rate else 0.0
         return codec, Stream(length, channels * bits * rate, rate, channels, bits)
     wave = WaveFormat(code, channels, rate, byte_rate, block, per_block)  # a block is many samples
@@ -76,3 +81,10 @@ def wave_stream(window: Window, layout: Layout, found: list[Chunk]) -> tuple[str
     mean = round(mean_bitrate(sound, length))
     bitrate = 8 * byte_rate if abs(mean - 8 * byte_rate) <= mean / 10 else mean
     return codec, Stream(length, bitrate, rate, channels, bits)
+
+
+def bytes_of_sample(channels: int, bits: int) -> int:
+    """Fewest bytes of a sample of all channels, uncompressed; 0 if there are none, or too many."""
+    if not (0 < channels <= MOST_CHANNELS and 0 < bits <= MOST_BITS):
+        return 0
+    return channels * ((bits + 7) // 8)

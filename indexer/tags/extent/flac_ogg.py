@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from indexer.tags.plausible import MOST_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +31,9 @@ HEADER: Final = 16
 """Bytes of the longest frame header, with its checksum."""
 MARKS: Final = (b"\xff\xf8", b"\xff\xf9")
 """Beginnings of frames with their own numbers, and with those of samples."""
+MOST_WHOLE: Final = 1 << 36
+"""Maximum bytes of a whole FLAC file; if it would be larger, its number of samples is wrong. A
+guess: a week of a compact disc's sound."""
 CANDIDATES: Final = 1000
 BITS: Final = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
 """Code -> bits of a sample; 0 is the stream's own (RFC 9639, 9.1.4)."""
@@ -67,7 +72,7 @@ def share_of_flac(window: Window, begin: int) -> float | None:
         bits=(numbers >> 36 & 31) + 1,
         channels=(numbers >> 41 & 7) + 1,
     )
-    if not stream.total:
+    if not 0 < stream.total <= MOST_S * (numbers >> 44):
         return None
     longest = int.from_bytes(info[15:18])
     reach = min(max(longest + HEADER, LEAST), MOST) if longest else USUAL
@@ -82,7 +87,8 @@ def share_of_flac(window: Window, begin: int) -> float | None:
     last = max((frame for frame in found if frame.first in ends), default=None)
     if last is None:
         return _before_sound(window, begin)
-    return last.first / stream.total
+    would_have = window.size * stream.total // max(last.end, 1)
+    return None if would_have > MOST_WHOLE else last.first / stream.total
 
 
 def _before_sound(window: Window, begin: int) -> float | None:

@@ -30,6 +30,7 @@ from indexer.tags.mp4.item_columns import (
     OTHER_FREEFORM,
     PAIRS,
     USER_DATA,
+    known_name,
 )
 
 if TYPE_CHECKING:
@@ -423,7 +424,7 @@ def _freeform(content: bytes) -> columns.Values:
         raise NotPlain
     data = _data(content, end)
     key = f"----:{content[12:size].decode('latin-1')}:{content[size + 12 : end].decode('latin-1')}"
-    column = FREEFORM_TEXTS.get(key.lower())
+    column = FREEFORM_TEXTS.get(known_name(key))
     if column is None:
         return {}
     return {

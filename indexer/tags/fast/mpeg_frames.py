@@ -42,6 +42,8 @@ END_REACH = 4 * 1024
 END_SYNCS = 16
 """Places there at which a frame is looked for. A guess."""
 XING_MARKS = (b"Xing", b"Info")
+UNFILLED = bytes.fromhex("0000 000F 0000 0000")
+"""The flags of all fields and a count of 0: ffmpeg writes them ahead, and was killed."""
 
 _xing_header = Struct(">3I").unpack_from
 """Flags, frames and bytes; each of the last two is present only if its flag is set."""
@@ -71,14 +73,30 @@ def stream(window: Window, begin: int) -> Stream | None:
         window.sound = [(begin + frame.size, window.size)]
         window.is_bare = True
         window.is_measured = announced_size(head, frame) <= size
-        return stream_by_xing(head, frame, size)
+        return counted(window, begin, head, frame)
     window.sound = [(begin + (frame.size if is_no_sound(head, frame) else 0), window.size)]
     window.is_bare = True
     if at and head[VBRI_AT : VBRI_AT + 4] == b"VBRI":
         return None
+    return _uncounted(window, begin)
+
+
+def counted(window: Window, begin: int, head: bytes, frame: Frame) -> Stream:
+    """The stream of a first frame with a Xing header; `head` has `XING_REACH` bytes of it."""
+    stated = stream_by_xing(head, frame, window.size - begin)
+    if head[frame.xing_at + 4 : frame.xing_at + 12] != UNFILLED:
+        return stated
+    return _uncounted(window, begin + frame.size) or stated
+
+
+def _uncounted(window: Window, begin: int) -> Stream | None:
+    """The stream whose first frame has no count of all; None if too few frames follow it."""
     block, start = window.hold(begin, FRAMES_REACH)
+    frame = frame_of(block[begin - start : begin - start + 4])
+    if frame is None:
+        return None
     window.is_measured = True
-    info = _constant(block, begin - start, frame, size)
+    info = _constant(block, begin - start, frame, window.size - begin)
     if info is not None and not is_steady(window, block, begin - start, frame):
         info.length, bitrate = measured(window, begin, window.size, frame)
         info.bitrate = round(bitrate)

@@ -220,7 +220,7 @@ def frame_of(name: str, payload: bytes) -> Frame:
     elif name == "TXXX":
         description, *texts = decode(payload[0], payload[1:])
         key = f"TXXX:{description}"
-        column = USER_TEXTS.get(description.lower())
+        column = USER_TEXTS.get(columns.known_name(description.lower()))
     elif name == "COMM":
         language = payload[1:4].decode("ascii")
         description, *texts = decode(payload[0], payload[4:])
@@ -299,7 +299,7 @@ def column_of(key: str) -> str | None:
     """The column of a frame by mutagen's key, except for dates and comments."""
     column = FRAMES.get(key)
     if column is None and key.startswith("TXXX:"):
-        return USER_TEXTS.get(key[5:].rstrip("\0").lower())
+        return USER_TEXTS.get(columns.known_name(key[5:].rstrip("\0").lower()))
     return column
 
 

@@ -165,15 +165,14 @@ def _info(elements: Elements, parts: Parts, window: Window, sound: Sound) -> tup
         for one in elements.within(info):
             match one.id:
                 case 0x2AD7B1:
-                    scale = elements.unsigned(one)
+                    scale = elements.unsigned(one) or DEFAULT_SCALE
                 case 0x4489:
                     ticks = elements.number(one)
                 case 0x7BA9:
                     title = elements.text(one, TEXT_LIMIT)
-    if not ticks > 0 and parts.cluster is not None:
-        ticks = blocks.ticks(
-            window, elements, parts.cluster, sound.number, sound.frame_ns / (scale or 1)
-        )
+    is_possible = 0 < ticks * scale / 1e9 <= window.size  # a byte for each second
+    if not is_possible and parts.cluster is not None:
+        ticks = blocks.ticks(window, elements, parts.cluster, sound.number, sound.frame_ns / scale)
     return title, ticks * scale / 1e9
 
 

@@ -92,7 +92,7 @@ class Entry(Struct, frozen=True, gc=False):
 @lru_cache(maxsize=256)
 def normal(name: str) -> str:
     """A name without case, spaces, underscores and hyphens."""
-    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+    return columns.known_name(name.lower()).replace("_", "").replace("-", "").replace(" ", "")
 
 
 _OF_TRACK: Final = {normal(name): column for name, column in OF_TRACK.items()}

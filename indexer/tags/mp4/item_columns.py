@@ -67,6 +67,8 @@ OTHER_FREEFORM = {
 }
 """Where a column is looked for when the item above is absent or blank."""
 
+OF_LYRICS = f"----:com.apple.itunes:{columns.OF_LYRICS}"
+
 OTHER_NAMES = {
     "\xa9too": "encodedby",
     "cprt": "copyright",
@@ -119,6 +121,12 @@ CODECS = {
 and the MP4 registration authority), and sample entries."""
 PCM = ("fl32", "fl64", "fpcm", "in24", "in32", "ipcm", "lpcm", "sowt", "twos")
 LOSSLESS = frozenset({"alac", "als", "flac", *PCM})
+
+
+def known_name(key: str) -> str:
+    """A freeform name in lower case; `OF_LYRICS` for those of all lyrics with a language."""
+    key = key.lower()
+    return OF_LYRICS if key.startswith(OF_LYRICS) else key
 
 
 @lru_cache(maxsize=64)

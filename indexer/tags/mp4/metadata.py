@@ -28,6 +28,7 @@ from indexer.tags.mp4.item_columns import (
     OTHER_NAMES,
     PAIRS,
     USER_DATA,
+    known_name,
 )
 from indexer.tags.vorbis import comments
 
@@ -53,6 +54,7 @@ MORE_KEYS: Final = {
     "disc": "disc",
     "year": "date",
     "author": "artist",
+    **columns.COLUMNS_OF_SECOND_NAMES,
 }
 """Names of QuickTime and ffmpeg where a column is looked for when Vorbis' name is silent."""
 LANGUAGE_LIMIT: Final = 0x400
@@ -128,7 +130,7 @@ def _add_named(found: Found, name: str, parts: list[Part]) -> None:
         found.has_picture |= any(data for _, data in parts)
     elif name in comments.COLUMNS:
         found.named.setdefault(comments.COLUMNS[name], []).extend(_texts(parts))
-    elif name in MORE_KEYS:
+    elif (name := columns.known_name(name)) in MORE_KEYS:
         found.others.setdefault(MORE_KEYS[name], []).extend(_texts(parts))
     else:
         _add_other(found, name, _texts(parts))
@@ -182,11 +184,12 @@ def _add_freeform(found: Found, item: bytes) -> None:
     if size < 12 or end < size + 12:
         return
     key = f"----:{item[12:size].decode('latin-1')}:{item[size + 12 : end].decode('latin-1')}"
-    if found.keep and key.lower() not in FREEFORM and key.lower() not in OTHER_FREEFORM:
-        name = key.rpartition(":")[2].lower()
+    key = known_name(key)
+    if found.keep and key not in FREEFORM and key not in OTHER_FREEFORM:
+        name = key.rpartition(":")[2]
         _add_other(found, USER_NAMES.get(name, name), _texts(_parts(item[end:])))
     for names, values in ((FREEFORM, found.values), (OTHER_FREEFORM, found.others)):
-        column = names.get(key.lower())
+        column = names.get(key)
         if column is not None:
             texts = [
                 data.decode("utf-16-be" if kind & 0xFFFFFF == UTF_16 else "utf-8", "replace")

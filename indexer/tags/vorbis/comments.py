@@ -70,6 +70,7 @@ NAMES = COLUMNS | OTHER_NAMES | {key: key for key in PICTURE_KEYS}
 """Key in lower case -> name used here: the column, or one of `OTHERS`."""
 KEYS = {key.encode(): name for key, name in NAMES.items()}
 """`NAMES` with the keys as bytes."""
+LYRICS = columns.OF_LYRICS.encode()
 
 R128_GAINS = {
     OTHER_NAMES[key]: column
@@ -167,6 +168,8 @@ def comment_of(item: bytes) -> Comment:
     key, separator, value = item.partition(b"=")
     key = key.lower()
     name = KEYS.get(key) if separator else None
+    if name is None and separator and key.startswith(LYRICS):
+        name = KEYS[LYRICS]
     comment = NO_MATTER if name is None else named(name, value.decode("utf-8", "replace"))
     if len(item) <= SHORT and key not in OF_ONE_FILE:
         if len(KEPT) >= KEPT_LIMIT:
@@ -229,8 +232,13 @@ def _without_second_choices(fields: columns.Fields) -> columns.Fields | None:
 
 def comments_of(pairs: Iterable[tuple[str, str]], keep: further.Keep = further.NOTHING) -> Comments:
     """The comments used here, from pairs of a key and one text."""
-    names = ((NAMES.get(key.lower()) or _other_column(key, keep), text) for key, text in pairs)
+    names = ((_name_of(key, keep), text) for key, text in pairs)
     return together([named(name, text) for name, text in names if name is not None])
+
+
+def _name_of(key: str, keep: further.Keep) -> str | None:
+    """The name used here, or that of a further tag which is to be kept."""
+    return NAMES.get(columns.known_name(key.lower())) or _other_column(key, keep)
 
 
 def values_of(texts: Texts) -> columns.Values:

@@ -76,6 +76,19 @@ def test_lyrics_are_seen_and_not_kept(suffix: str, text: str, seen: bool) -> Non
 
 
 @pytest.mark.parametrize("suffix", further_tags.SUFFIXES)
+@pytest.mark.parametrize("name", ["lyrics-eng", "LYRICS-deu", "lyrics-Live in Cork-jpn"])
+def test_lyrics_of_any_language_and_description_are_seen_and_not_kept(
+    suffix: str, name: str
+) -> None:
+    """Ffmpeg (5.1) names the lyrics of ID3 so where it converts them."""
+    track = read(with_tags(suffix, {name: ["Hojotoho!"]}), suffix, "*")
+    assert track.has_lyrics
+    assert not [one for one in told(track) if one.startswith("lyrics")]
+    assert read(with_tags(suffix, {name: ["Hojotoho!"]}), suffix).has_lyrics
+    assert not read(with_tags(suffix, {"lyricist": ["Wagner"]}), suffix, "*").has_lyrics
+
+
+@pytest.mark.parametrize("suffix", further_tags.SUFFIXES)
 def test_other_tags_are_read_where_they_are_to_be_kept(suffix: str) -> None:
     written = {"barcode": ["042284"], "encodedby": ["A", "B"], "mood": ["Dark"]}
     content = with_tags(suffix, written)
