@@ -47,16 +47,16 @@ MAY_BE_SOUNDLESS = frozenset({b".mp4", b".webm", b".asf"})
 """Suffixes of films as well: a file of them without sound is no track, and no problem."""
 
 CHANGED_IN = {
-    "bare": 9,
-    "mp4": 9,
-    "matroska": 9,
-    "vorbis": 9,
-    "asf": 9,
-    "chunks": 9,
-    "wave64": 6,
-    "caf": 9,
-    "dsd": 9,
-    "apev2": 9,
+    "bare": 10,
+    "mp4": 10,
+    "matroska": 10,
+    "vorbis": 10,
+    "asf": 10,
+    "chunks": 10,
+    "wave64": 10,
+    "caf": 10,
+    "dsd": 10,
+    "apev2": 10,
 }
 """The last `READER_VERSION` in which a family got values that it did not read before, or others."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from indexer.tags import columns
+from indexer.tags.chunked import broadcast
 from indexer.tags.chunked.chunk_sizes import RIFF as RIFF_LAYOUT
 from indexer.tags.chunked.chunk_sizes import TEXT_LIMIT
 from indexer.tags.chunked.wave_aiff import INFO, OTHER_INFO, column_of_other
@@ -49,7 +50,8 @@ def read(window: Window, _suffix: bytes) -> Track:
         elif name.endswith(OF_WAVE):
             found.append((name[:4], begin, size))
     codec, stream = wave_stream(window, RIFF_LAYOUT, found)
-    return columns.track(codec, stream, columns.filled(values, others), lossless=codec == "pcm")
+    whole = columns.filled(values, others, broadcast.texts_of(window, found))
+    return columns.track(codec, stream, whole, lossless=codec == "pcm")
 
 
 def _chunks(window: Window) -> Iterator[tuple[bytes, int, int]]:

@@ -10,6 +10,7 @@ from struct import unpack
 from typing import TYPE_CHECKING
 
 from indexer.tags import columns, further
+from indexer.tags.chunked import broadcast
 from indexer.tags.chunked.chunk_sizes import (
     LAYOUTS,
     UNFILLED,
@@ -88,7 +89,7 @@ def _read_wave(window: Window) -> Track:
     found = chunks_of(window, layout)
     codec, stream = wave_stream(window, layout, found)
     others = _info_lists(window, found, layout)
-    return _track(window, codec, stream, found, *others)
+    return _track(window, codec, stream, found, *others, broadcast.texts_of(window, found))
 
 
 def _read_aiff(window: Window) -> Track:

@@ -13,6 +13,7 @@ from indexer import tags
 from indexer.model import Track
 from indexer.tags.chunked import chunk_sizes
 from tests import corpus
+from tests.raw_formats import wave64, with_wave64_chunk
 
 PCM = (1, 1, 8000, 16000, 2, 16)
 
@@ -254,6 +255,40 @@ def test_the_codec_of_an_aiff_c_file_is_told_by_its_compression(
     body = b"AIFCCOMM" + len(common).to_bytes(4) + common + b"SSND" + bytes(4)
     track = read(b"FORM" + len(body).to_bytes(4) + body, ".aifc")
     assert (track.codec, track.duration, track.sample_rate) == (codec, 0.2, 8000)
+
+
+def bext(description: bytes = b"", originator: bytes = b"", date: bytes = b"") -> bytes:
+    """The chunk of a broadcast WAV file (EBU Tech 3285)."""
+    texts = description.ljust(256, b"\0") + originator.ljust(64, b"\0") + date.ljust(10, b"\0")
+    return chunk(b"bext", texts + b"12:00:00" + bytes(264))
+
+
+class Kept(io.BytesIO):
+    keep_tags = frozenset({"*"})
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".w64"])
+def test_the_texts_of_a_broadcast_file_are_those_that_no_tag_has(suffix: str) -> None:
+    told = bext(b"Take 3, Br\xe4tsche", b"Studio 2", b"2010:11:12")
+    info = chunk(b"LIST", b"INFO" + chunk(b"ICMT", b"mine"))
+    if suffix == ".w64":
+        guid = b"bext" + bytes.fromhex("f3acd3118cd100c04f8edb8a")
+        track = read(with_wave64_chunk(wave64(), guid, told[8:]), suffix)
+    else:
+        track = read(wave(told), suffix)
+        both = read(wave(told, info), suffix)
+        assert (both.comment, both.date) == ("mine", "2010-11-12")
+        kept = tags.read_track(Kept(wave(told)), b".wav")
+        assert kept.tags == '{"encodedby":["Studio 2"]}'
+    assert (track.comment, track.date, track.year) == ("Take 3, Brätsche", "2010-11-12", 2010)
+    assert track.tags is None
+
+
+@pytest.mark.parametrize("date", [b"", b"0000-00-00", b"2010/11/12", b"\xff" * 10])
+def test_a_broadcast_file_may_tell_nothing(date: bytes) -> None:
+    track = read(wave(bext(date=date)))
+    assert (track.comment, track.date, track.duration) == (None, None, 0.1)
+    assert read(wave(bext(b"x")[:200])).comment is None
 
 
 def test_a_tag_in_capitals_is_found_too() -> None:
