@@ -92,6 +92,10 @@ class Elements:
         """The first `limit` bytes of an element."""
         return self._window.peek(element.begin, min(element.end - element.begin, limit))
 
+    def bytes_at(self, at: int, size: int) -> bytes:
+        """Bytes of the file, whatever they are."""
+        return self._window.peek(at, size)
+
     def unsigned(self, element: Element) -> int:
         """An unsigned integer (RFC 8794, 7.2)."""
         return int.from_bytes(self.content(element, 8))

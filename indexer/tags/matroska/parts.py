@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
-from indexer.tags.matroska.blocks import CLUSTER
-from indexer.tags.matroska.ebml import EBML, SEGMENT, Element, Elements
+from indexer.tags.matroska.blocks import CLUSTER, TOP_LEVEL
+from indexer.tags.matroska.ebml import EBML, FILLERS, SEGMENT, Element, Elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,12 @@ TRACKS: Final = 0x1654AE6B
 TAGS: Final = 0x1254C367
 ATTACHMENTS: Final = 0x1941A469
 DESCRIBING: Final = frozenset({SEEK_HEAD, INFO, TRACKS, TAGS, ATTACHMENTS})
+
+AT_END: Final = (TOP_LEVEL | FILLERS) - {CLUSTER}
+END_REACH: Final = 2**16
+"""Bytes at the end that are searched for tags behind clusters that tell no size. A guess."""
+MARKS_LIMIT: Final = 16
+"""Maximum places there at which they may begin. A guess."""
 
 PARTS_LIMIT: Final = 100
 """Maximum elements of one file that describe it. A guess: there are five."""
@@ -37,6 +43,8 @@ class Parts(Struct):
     """By their offset."""
     cluster: Element | None = None
     """The first one."""
+    is_open: bool = False
+    """Whether a cluster does not tell where it ends, so that what follows it is not known."""
 
     def of(self, kind: int) -> list[Element]:
         """The elements with this ID."""
@@ -68,13 +76,15 @@ def parts_of(elements: Elements, segment: Element) -> Parts:
         if rest is None:
             break
         rest = _walk(elements, segment, rest, parts)
+    if parts.is_open and not parts.of(TAGS):
+        _search_end(elements, segment, parts)
     return parts
 
 
 def _walk(elements: Elements, segment: Element, at: int, parts: Parts) -> int | None:
     """Keep what is met from an offset on; the offset behind the next cluster, if one is met.
 
-    The end of a cluster without a size is not known, so nothing behind it is looked for.
+    The end of a cluster without a size is not known, so the walk ends there.
     """
     while at < segment.end:
         element = elements.at(at, segment.end)
@@ -83,10 +93,39 @@ def _walk(elements: Elements, segment: Element, at: int, parts: Parts) -> int | 
         at = element.end
         if element.id == CLUSTER:
             parts.cluster = parts.cluster or element
+            parts.is_open = not element.is_sized
             return at if element.is_sized else None
         if element.id in DESCRIBING and len(parts.found) < PARTS_LIMIT:
             parts.found[element.at] = element
     return None
+
+
+def _search_end(elements: Elements, segment: Element, parts: Parts) -> None:
+    """Keep what describes the segment at its very end: whole elements, one behind the other."""
+    begin = max(segment.begin, segment.end - END_REACH)
+    end = elements.bytes_at(begin, segment.end - begin)
+    mark = TAGS.to_bytes(4)
+    at = end.find(mark)
+    for _ in range(MARKS_LIMIT):
+        if at < 0:
+            return
+        row = _row(elements, segment, begin + at)
+        if row:
+            parts.found |= {one.at: one for one in row if one.id in DESCRIBING}
+            return
+        at = end.find(mark, at + 1)
+
+
+def _row(elements: Elements, segment: Element, at: int) -> list[Element]:
+    """The elements from an offset to the end of the segment; none if they are no such row."""
+    row: list[Element] = []
+    while at < segment.end and len(row) < PARTS_LIMIT:
+        element = elements.at(at, segment.end)
+        if element is None or not element.is_whole or element.id not in AT_END:
+            return []
+        row.append(element)
+        at = element.end
+    return row if at == segment.end else []
 
 
 def _follow(elements: Elements, segment: Element, parts: Parts) -> bool:

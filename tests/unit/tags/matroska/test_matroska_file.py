@@ -74,6 +74,28 @@ class Counted(io.BytesIO):
 # Tags
 
 
+@pytest.mark.parametrize("filler", [b"", element(VOID, bytes(9)), element(CUES, bytes(9))])
+def test_tags_behind_clusters_that_tell_no_size_are_found_at_the_end(filler: bytes) -> None:
+    """A recorder that ends well writes them there, and does not go back to the clusters."""
+    opened = [cluster(n, block(0), size=UNKNOWN) for n in range(0, 400, 40)]
+    fake = cluster(400, block(0, number_of(TAGS) + b"\x81\0more"), size=UNKNOWN)
+    parts = (info(None), tracks(), *opened, fake)
+    behind = filler + tags_of([(None, "TITLE", "Hyperballad")]) + filler
+    for content in (segment(*parts, behind), segment(*parts, behind, size=UNKNOWN)):
+        assert read(content).title == "Hyperballad"
+    assert read(segment(*parts, behind, b"more")).title is None
+    assert read(segment(*parts, behind[:-1])).title is None
+    assert read(segment(*parts)).title is None
+
+
+def test_a_recording_full_of_marks_of_tags_is_read_in_bounded_time() -> None:
+    marks = (number_of(TAGS) + b"\x80") * 50_000
+    content = segment(info(None), tracks(), cluster(0, block(0, marks), size=UNKNOWN))
+    begun = time.process_time()
+    assert read(content).title is None
+    assert time.process_time() - begun < SOON_S
+
+
 def test_a_title_of_the_album_is_no_title_of_the_track() -> None:
     track = tagged((50, "TITLE", "Debut"), (30, "TITLE", "Venus as a Boy"))
     assert (track.title, track.album) == ("Venus as a Boy", "Debut")
