@@ -14,6 +14,7 @@ from indexer.tags.fast import mpeg_frames
 from indexer.tags.fast.mp4_sample_entry import AC3_CHANNELS
 from indexer.tags.fast.mpeg_header import frame_of
 from indexer.tags.id3 import id3_tag, id3v1
+from indexer.tags.window import end_of_sound, window_on
 
 if TYPE_CHECKING:
     from mutagen.mp3 import MPEGInfo
@@ -116,8 +117,7 @@ def _read_aac(window: Window) -> Track:
     from mutagen.aac import AAC
 
     tag = id3_tag.read_tag(window)
-    window.seek(0)
-    return _track(window, "aac", AAC(window).info, tag)
+    return _track(window, "aac", AAC(_without_tags_behind(window)).info, tag)
 
 
 def _read_ac3(window: Window) -> Track:
@@ -129,8 +129,7 @@ def _read_ac3(window: Window) -> Track:
     window.leave_to_mutagen()
     from mutagen.ac3 import AC3
 
-    window.seek(0)
-    info = AC3(window).info
+    info = AC3(_without_tags_behind(window)).info
     if info.codec == "ac-3":
         bits = int.from_bytes(window.peek(6, 2))
         mode = bits >> 13
@@ -138,6 +137,11 @@ def _read_ac3(window: Window) -> Track:
         levels = sum(map(bool, (has_center, has_surround, mode == 2)))  # two bits each
         info.channels = AC3_CHANNELS[mode] + (bits >> 12 - 2 * levels & 1)
     return _track(window, "eac3" if info.codec == "ec-3" else "ac3", info, id3_tag.read_tag(window))
+
+
+def _without_tags_behind(window: Window) -> Window:
+    """What mutagen measures, which takes the tags behind the sound for more of it."""
+    return window_on(window, (0, end_of_sound(window)))
 
 
 def _read_true_audio(window: Window) -> Track:
@@ -153,7 +157,7 @@ def _read_true_audio(window: Window) -> Track:
     header = window.peek(begin, 10)  # `TTA1`, then 16 bits each of format, channels, depth
     info.channels = int.from_bytes(header[6:8], "little")
     info.bits_per_sample = int.from_bytes(header[8:10], "little")
-    info.bitrate = columns.mean_bitrate(window.size - begin, info.length)
+    info.bitrate = columns.mean_bitrate(end_of_sound(window) - begin, info.length)
     return _track(window, "tta", info, tag, lossless=True)
 
 

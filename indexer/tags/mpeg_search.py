@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from indexer.tags.fast import mpeg_frames
 from indexer.tags.fast.mpeg_frames import Stream
 from indexer.tags.fast.mpeg_header import frame_of
+from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,6 @@ def stream_at(window: Window, at: int) -> Stream | None:
     if frame is None:
         return None
     mark = window.peek(at + frame.xing_at, 4) if frame.xing_at else b""
-    sound = window.size - at
     if mark in mpeg_frames.XING_MARKS:
         head = window.peek(at, mpeg_frames.XING_REACH)
         return mpeg_frames.counted(window, at, head.ljust(mpeg_frames.XING_REACH, b"\0"), frame)
@@ -83,7 +83,7 @@ def stream_at(window: Window, at: int) -> Stream | None:
     plain = mpeg_frames.stream(window, at)  # of several bit rates, too
     if plain is not None:
         return plain
-    length = 8 * sound / frame.bitrate
+    length = 8 * (end_of_sound(window) - at) / frame.bitrate
     return Stream(length, frame.bitrate, frame.sample_rate, frame.channels, frame.layer)
 
 

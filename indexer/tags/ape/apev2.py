@@ -15,6 +15,7 @@ from indexer.tags import columns, further, leading
 from indexer.tags.ape import wavpack
 from indexer.tags.ape.items import tag_of
 from indexer.tags.id3 import id3_tag
+from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
     from mutagen import StreamInfo
@@ -134,8 +135,7 @@ def _track(
     *,
     lossless: bool = True,
 ) -> Track:
-    if not getattr(info, "bitrate", 0):
-        info.bitrate = columns.mean_bitrate(window.size, info.length)
+    info.bitrate = columns.mean_bitrate(end_of_sound(window), info.length)
     tag = tag_of(window)
     gains = _gains_of(info)
     if tag is None:

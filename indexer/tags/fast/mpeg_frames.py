@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.tags.fast.mpeg_header import Frame, frame_of, measured
+from indexer.tags.window import end_of_sound
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -83,7 +84,9 @@ def stream(window: Window, begin: int) -> Stream | None:
 
 def counted(window: Window, begin: int, head: bytes, frame: Frame) -> Stream:
     """The stream of a first frame with a Xing header; `head` has `XING_REACH` bytes of it."""
-    stated = stream_by_xing(head, frame, window.size - begin)
+    has_count = head[frame.xing_at + 7] & 1
+    end = window.size if has_count else end_of_sound(window)
+    stated = stream_by_xing(head, frame, end - begin)
     if head[frame.xing_at + 4 : frame.xing_at + 12] != UNFILLED:
         return stated
     return _uncounted(window, begin + frame.size) or stated
@@ -96,9 +99,10 @@ def _uncounted(window: Window, begin: int) -> Stream | None:
     if frame is None:
         return None
     window.is_measured = True
-    info = _constant(block, begin - start, frame, window.size - begin)
-    if info is not None and not is_steady(window, block, begin - start, frame):
-        info.length, bitrate = measured(window, begin, window.size, frame)
+    end = end_of_sound(window)
+    info = _constant(block, begin - start, frame, end - begin)
+    if info is not None and not is_steady(window, block[begin - start :], frame, end):
+        info.length, bitrate = measured(window, begin, end, frame)
         info.bitrate = round(bitrate)
     return info
 
@@ -124,15 +128,16 @@ def is_no_sound(head: bytes, frame: Frame) -> bool:
     return at > 0 and (head[at : at + 4] in XING_MARKS or head[VBRI_AT : VBRI_AT + 4] == b"VBRI")
 
 
-def is_steady(window: Window, block: bytes, at: int, first: Frame) -> bool:
-    """Whether the frames from `at` on in this block have one bit rate, and those at the file's end.
+def is_steady(window: Window, block: bytes, first: Frame, sound_end: int) -> bool:
+    """Whether the frames in this block have one bit rate, and those up to the end of the sound.
 
     Music often begins with silence, which takes a low bit rate.
     """
-    if not _is_alike(block, at, first):
+    if not _is_alike(block, 0, first):
         return False
-    end = window.glance(max(window.size - END_REACH, 0), END_REACH)
-    mark = block[at : at + 2]
+    begin = max(sound_end - END_REACH, 0)
+    end = window.glance(begin, sound_end - begin)
+    mark = block[:2]
     at = end.find(mark)
     for _ in range(END_SYNCS):
         if at < 0:

@@ -69,6 +69,40 @@ def test_of_three_tags_the_short_old_one_comes_last() -> None:
     assert read(with_apev2(tagged, Title=LONG) + v1(LONG)).title == "of ID3v2"
 
 
+COVER = bytes.fromhex("ffd8ff") + bytes(range(256)) * 200
+
+
+def frames(rate: int, count: int, last: int = 0) -> bytes:
+    """Frames of MPEG audio without a count, by the numbers of their bit rates (5: 64, 9: 128)."""
+    sizes = {5: 208, 9: 417}
+    return b"".join(
+        (b"\xff\xfb" + bytes([one << 4]) + b"\0").ljust(sizes[one], b"\0")
+        for one in [rate] * count + [last or rate] * 20
+    )
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".mp2", ".mp1", ".aac", ".ac3", ".eac3"])
+def test_tags_behind_the_sound_do_not_make_it_longer(suffix: str) -> None:
+    """As for TagLib; mutagen and ffprobe take a cover of 50 KB for 3 s more."""
+    sound = frames(9, 100) if suffix == ".mp3" else corpus.template(suffix)
+    whole = read(sound, suffix)
+    tagged = with_apev2(sound, picture=COVER)
+    for content in (tagged, tagged + v1("x")):
+        track = read(content, suffix)
+        assert (track.duration, track.bitrate) == (whole.duration, whole.bitrate)
+    lyrics = b"LYRICSBEGININD0000200" + b"la" * 4000
+    behind = lyrics + f"{len(lyrics):06}".encode() + b"LYRICS200" + v1("x")
+    assert read(sound + behind, suffix).duration == whole.duration
+
+
+def test_a_bit_rate_that_changes_is_seen_before_the_tags_behind_the_sound() -> None:
+    sound = frames(5, 100, last=9)
+    tagged = with_apev2(sound, picture=COVER)
+    assert read(sound).duration == read(tagged).duration == pytest.approx(120 * 1152 / 44_100)
+    steady = with_apev2(frames(9, 100), picture=COVER)
+    assert read(b"junk" * 9 + steady).duration == read(frames(9, 100)).duration
+
+
 def test_an_apev2_tag_before_lyrics_is_read() -> None:
     lyrics = b"LYRICSBEGININD0000200"
     end = f"{len(lyrics):06}".encode() + b"LYRICS200" + v1("x")

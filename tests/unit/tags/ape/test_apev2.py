@@ -173,6 +173,7 @@ def test_the_bit_rate_is_the_size_by_the_length_where_the_format_does_not_tell(
     track = read(content, template)
     assert track.duration
     assert track.bitrate == int(8 * len(content) / track.duration)
+    assert read(tagged(template, Comment="x" * 9000), template).bitrate == track.bitrate
 
 
 def wavpack(*sub_blocks: bytes, flags: int = 0x0800) -> bytes:
