@@ -21,6 +21,7 @@ from indexer.tags.id3.frames import (
 )
 from indexer.tags.id3.id3v1 import Texts
 from indexer.tags.id3.other_frames import column_in
+from indexer.tags.window import id3v2_behind
 
 if TYPE_CHECKING:
     from indexer.tags.window import Window
@@ -34,11 +35,37 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     """The file's ID3 tags merged: ID3v2, then ID3v1 for what it lacks."""
     tag = plain_tag(window)
     if tag is None:
-        window.leave_to_mutagen()
-        from indexer.tags.id3 import mutagen_id3
-
-        tag = mutagen_id3.tag_at(window, with_v1=False)
+        tag = _by_mutagen(window, 0)
+    behind = id3v2_behind(window)
+    if behind is not None:
+        _add_newer(tag, _by_mutagen(window, behind))
     return with_older(window, tag) if with_v1 else tag
+
+
+def _by_mutagen(window: Window, at: int) -> Tag:
+    """The ID3v2 tag at an offset."""
+    window.leave_to_mutagen()
+    from indexer.tags.id3 import mutagen_id3
+
+    return mutagen_id3.tag_at(window, at, with_v1=False)
+
+
+def _add_newer(tag: Tag, behind: Tag) -> None:
+    """Add what the tag at the head lacks from an ID3v2 tag behind the sound, by columns.
+
+    Dates are those of one tag, since each version writes them in other frames.
+    """
+    keys = {key for key, texts, _ in tag.found if texts}
+    filled = set(map(column_of, keys)) - {None}
+    has_date = not id3_dates.KEYS.isdisjoint(keys)
+    if not keys:
+        tag.version = behind.version
+    for key, texts, part in behind.found:
+        is_date = key in id3_dates.KEYS
+        if key not in keys and column_of(key) not in filled and not (is_date and has_date):
+            tag.found.append((key, texts, part))
+    tag.has_picture |= behind.has_picture
+    tag.fields = None
 
 
 def with_older(window: Window, tag: Tag) -> Tag:

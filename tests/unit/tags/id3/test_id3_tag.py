@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from mutagen import id3
+from mutagen.apev2 import APEv2
 
 from indexer import tags
 from indexer.model import Track
@@ -42,6 +43,47 @@ def v1_tag(title: bytes = b"", year: bytes = b"", comment: bytes = b"", genre: i
     fields = ((title, 30), (b"", 30), (b"", 30), (year, 4), (comment, 28))
     text = b"".join(field.ljust(size, b"\0") for field, size in fields)
     return b"TAG" + text + b"\0\x07" + bytes([genre])
+
+
+def behind(*frames: tuple[bytes, bytes]) -> bytes:
+    """A tag with a footer, as it stands behind the sound (ID3v2.4.0-structure, 3.4)."""
+    whole = raw(*frames, version=4, flags=0x10)[: -len(SOUND)]
+    return whole + b"3DI" + whole[3:10]
+
+
+def ape_tag(title: str) -> bytes:
+    file = io.BytesIO()
+    tag = APEv2()
+    tag["Title"] = title
+    tag.save(file)
+    return file.getvalue()
+
+
+TITLE, ALBUM = (b"TIT2", b"\3Hyperballad"), (b"TALB", b"\3Post")
+
+
+@pytest.mark.parametrize("end", [b"", v1_tag(b"of v1"), ape_tag("of APE"), ape_tag("x") + v1_tag()])
+def test_an_id3v2_tag_behind_the_sound_is_read(end: bytes) -> None:
+    """ID3v2.4.0-structure, 5: it is found by its footer, before tags of other kinds."""
+    track = read(SOUND + behind(TITLE, ALBUM, (b"TDRC", b"\x031995")) + end)
+    assert (track.title, track.album, track.year) == ("Hyperballad", "Post", 1995)
+    assert track.duration == read(SOUND).duration
+    assert track.essence == read(SOUND).essence
+
+
+def test_a_tag_at_the_head_comes_before_one_behind_the_sound() -> None:
+    head = raw((b"TIT2", b"\0Jga"), (b"TYER", b"\x001997"))
+    picture = (b"APIC", b"\0image/jpeg\0\3\0data")
+    track = read(head + behind(TITLE, ALBUM, (b"TDRC", b"\x031995"), picture))
+    assert (track.title, track.album, track.year) == ("Jga", "Post", 1997)
+    assert track.has_picture
+
+
+@pytest.mark.parametrize("cut", [1, 10, 40])
+def test_a_footer_without_its_tag_costs_nothing(cut: int) -> None:
+    whole = behind(TITLE)
+    assert read(SOUND + whole[:-cut]).title is None
+    assert read(raw(ALBUM, version=4) + whole[cut:]).album == "Post"
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-be", "utf-8"])
