@@ -107,6 +107,8 @@ LARGEST_NUMBER = 2**31 - 1
 MOST_HZ, MOST_CHANNELS, MOST_BITS = 100_000_000, 1024, 64
 """Maximum rate, channels and depth of a sound; what states more is damaged. Guesses: the highest
 rate in use is 49 152 000 Hz (DSD1024)."""
+MOST_BITS_A_SECOND = 400_000_000
+"""Maximum bit rate where that of the decoded sound is not known. A guess."""
 SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
 FIRST_YEAR, LAST_YEAR = 1000, 2999
@@ -168,7 +170,7 @@ def made(
     fields["duration"] = _seconds(getattr(info, "length", None))
     fields["sample_rate"] = rate = _amount(getattr(info, "sample_rate", sample_rate), MOST_HZ)
     fields["channels"] = channels = _amount(getattr(info, "channels", None), MOST_CHANNELS)
-    most = MOST_BITS * rate * channels if rate and channels else LARGEST_NUMBER
+    most = MOST_BITS * rate * channels if rate and channels else MOST_BITS_A_SECOND
     fields["bitrate"] = _amount(getattr(info, "bitrate", None), min(most, LARGEST_NUMBER))
     if lossless:
         fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None), MOST_BITS)

@@ -126,7 +126,13 @@ def _is_adts(window: Window) -> bool:
     return bare.is_adts(window)
 
 
-SUFFIX_OF_MARK = {b"\x1aE\xdf\xa3": b".mka", b"caff": b".caf", b"riff": b".w64"}
+SUFFIX_OF_MARK = {
+    b"\x1aE\xdf\xa3": b".mka",
+    b"caff": b".caf",
+    b"riff": b".w64",
+    **dict.fromkeys((b"RF64", b"BW64", b"RIFX"), b".wav"),
+    b"ADIF": b".aac",
+}
 """First four bytes -> the suffix of a format that mutagen does not know."""
 OF_OGG = frozenset(SUFFIXES_OF_FAMILIES["vorbis"].split()) - {b".flac"}
 SKIPPING_TAGS = frozenset({b".aac", b".tta"})

@@ -26,10 +26,21 @@ WAVE_CODECS: Final = {
     0x0006: "alaw",
     0x0007: "mulaw",
     0x0011: "adpcm",
+    0x000A: "wmavoice",
     0x0031: "gsm",
     0x0050: "mp2",
     0x0055: "mp3",
+    0x00FF: "aac",
+    0x0160: "wma",
+    0x0161: "wma",
+    0x0162: "wmapro",
+    0x0163: "wmalossless",
+    0x0270: "atrac3",
+    0x1600: "aac",
+    0x1610: "aac",
     0x2000: "ac3",
+    0x2001: "dts",
+    0xF1AC: "flac",
     0xFFFE: "pcm",  # more than two channels or sixteen bits
 }
 EXTENSIBLE: Final = 0xFFFE

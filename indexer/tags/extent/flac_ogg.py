@@ -57,6 +57,7 @@ class _Stream(NamedTuple):
     total: int
     bits: int
     channels: int
+    rate: int
 
 
 def share_of_flac(window: Window, begin: int) -> float | None:
@@ -64,43 +65,77 @@ def share_of_flac(window: Window, begin: int) -> float | None:
     info = window.glance(begin, STREAM_INFO)
     if len(info) < STREAM_INFO or info[4] & 0x7F:
         return None
-    least, largest = int.from_bytes(info[8:10]), int.from_bytes(info[10:12])
-    numbers = int.from_bytes(info[18:26])
-    stream = _Stream(
-        block=largest if least == largest else 0,
-        total=numbers & 0xF_FFFF_FFFF,
-        bits=(numbers >> 36 & 31) + 1,
-        channels=(numbers >> 41 & 7) + 1,
-    )
-    if not 0 < stream.total <= MOST_S * (numbers >> 44):
+    stream = _stream_of(info)
+    if not 0 < stream.total <= MOST_S * stream.rate:
         return None
     longest = int.from_bytes(info[15:18])
     reach = min(max(longest + HEADER, LEAST), MOST) if longest else USUAL
     if any(frame.end >= stream.total for frame in _frames(_tail(window, reach), stream)):
         return None  # nearly always by the first frame that is looked at
-    found = sorted(_frames(_tail(window, MOST), stream))
+    found = list(_frames(_tail(window, MOST), stream))
     if any(frame.end >= stream.total for frame in found):
         return None
-    ends = {frame.end for frame in found}
-    if window.size - begin <= MOST:
-        ends.add(0)  # of what is before the first frame
-    last = max((frame for frame in found if frame.first in ends), default=None)
+    last = _last_of(found, is_whole=window.size - begin <= MOST)
     if last is None:
         return _before_sound(window, begin)
     would_have = window.size * stream.total // max(last.end, 1)
     return None if would_have > MOST_WHOLE else last.first / stream.total
 
 
+def sound_without_count(window: Window) -> tuple[float, int]:
+    """Seconds of a FLAC file that does not count its samples, and bytes of sound; zeros if unknown.
+
+    A program that writes to a pipe cannot count them.
+    """
+    info = window.glance(0, STREAM_INFO)
+    if len(info) < STREAM_INFO or info[:4] != b"fLaC" or info[4] & 0x7F:
+        return 0.0, 0
+    stream = _stream_of(info)
+    if stream.total or not stream.rate:
+        return 0.0, 0
+    found = list(_frames(_tail(window, MOST), stream._replace(total=MOST_S * stream.rate)))
+    last = _last_of(found, is_whole=window.size <= MOST)
+    begin = _first_frame(window, 0)
+    return (last.end / stream.rate, window.size - begin) if last and begin else (0.0, 0)
+
+
+def _stream_of(info: bytes) -> _Stream:
+    """What the beginning of a file with its STREAMINFO tells (RFC 9639, 8.2)."""
+    least, largest = int.from_bytes(info[8:10]), int.from_bytes(info[10:12])
+    numbers = int.from_bytes(info[18:26])
+    return _Stream(
+        block=largest if least == largest else 0,
+        total=numbers & 0xF_FFFF_FFFF,
+        bits=(numbers >> 36 & 31) + 1,
+        channels=(numbers >> 41 & 7) + 1,
+        rate=numbers >> 44,
+    )
+
+
+def _last_of(found: list[Frame], *, is_whole: bool) -> Frame | None:
+    """The last frame that begins where another one ends; `is_whole`: or where the sound begins."""
+    ends = {frame.end for frame in found}
+    if is_whole:
+        ends.add(0)  # of what is before the first frame
+    return max((frame for frame in found if frame.first in ends), default=None)
+
+
 def _before_sound(window: Window, begin: int) -> float | None:
     """0 where the file ends in its metadata, whose sizes are stated."""
+    first = _first_frame(window, begin)
+    return 0.0 if first is not None and first >= window.size else None
+
+
+def _first_frame(window: Window, begin: int) -> int | None:
+    """Where the metadata ends, by its sizes; beyond the end of the file if that is cut off."""
     at = begin + 4
     for _ in range(100):
         header = window.glance(at, 4)
         if len(header) < 4:
-            return 0.0
+            return at + 4
         at += 4 + int.from_bytes(header[1:])
         if header[0] & 0x80:
-            return 0.0 if at >= window.size else None
+            return at
     return None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from indexer.tags import columns, leading, mutagens_errors
 from indexer.tags.fast.flac import plain_flac
 from indexer.tags.fast.ogg import plain_ogg
@@ -27,6 +29,17 @@ def read(window: Window, suffix: bytes) -> Track:
 
 
 def _read_flac(window: Window) -> Track:
+    track = _flac(window)
+    if track.duration is not None:
+        return track
+    from indexer.tags.extent import flac_ogg
+
+    length, size = flac_ogg.sound_without_count(window)
+    bitrate = int(columns.mean_bitrate(size, length))
+    return replace(track, duration=length, bitrate=bitrate) if length and bitrate else track
+
+
+def _flac(window: Window) -> Track:
     plain = plain_flac(window)
     if plain is not None:
         return comments.track(

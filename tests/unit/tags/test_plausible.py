@@ -61,6 +61,19 @@ def test_flac_that_announces_the_most_samples_has_no_length(more: int) -> None:
     assert track.sample_rate is not None
 
 
+def test_flac_that_counts_no_samples_is_as_long_as_its_frames() -> None:
+    """A program that writes to a pipe cannot count them, nor one that was killed."""
+    whole = read(corpus.template(".flac"), ".flac")
+    assert whole.duration
+    id3 = corpus.tagged(title="x")[: -len(corpus.template(".mp3"))]
+    for content in (flac(0), id3 + flac(0)):
+        track = read(content, ".flac")
+        assert (track.duration, track.bitrate) == (whole.duration, whole.bitrate)
+    without_frames = flac(0)[: flac(0).index(b"\xff\xf8")]
+    assert read(without_frames, ".flac").duration is None
+    assert read(without_frames + bytes(10**6), ".flac").duration is None
+
+
 def test_counts_of_mpeg_frames_that_were_never_filled_in_do_not_count() -> None:
     """Ffmpeg writes them at the end; ffprobe and TagLib take the bit rate then."""
     sound = (b"\xff\xfb\x90\0" + bytes(413)) * 100
@@ -104,6 +117,21 @@ def test_pcm_of_an_impossible_frame_is_measured_by_its_channels_and_bits(frame: 
     """As TagLib and ffmpeg do always."""
     assert read(wave(frame=frame), ".wav").duration == 0.1
     assert read(wave(frame=4), ".wav").duration == 0.05  # 16 bits in 32
+
+
+@pytest.mark.parametrize("suffix", [".w64", ".aiff", ".mp3", ".m4a"])
+@pytest.mark.parametrize("mark", [b"RF64", b"BW64"])
+def test_a_large_wave_file_with_another_suffix_is_read(mark: bytes, suffix: str) -> None:
+    content = mark + wave()[4:]
+    assert (read(content, suffix).codec, read(content, suffix).duration) == ("pcm", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("code", "codec"), [(0x161, "wma"), (0x163, "wmalossless"), (0xFF, "aac"), (0x2001, "dts")]
+)
+def test_codecs_in_wave_have_their_names(code: int, codec: str) -> None:
+    content = wave()
+    assert read(content[:20] + code.to_bytes(2, "little") + content[22:], ".wav").codec == codec
 
 
 def test_channels_and_depths_that_no_sound_has_are_not_shown() -> None:
