@@ -98,7 +98,17 @@ EMPTY_COVER = 24
 COVER_PARTS = (b"data", b"name")
 """Names of the atoms in a `covr`: the picture, and its optional name."""
 
+PCM = ("fl32", "fl64", "fpcm", "in24", "in32", "ipcm", "lpcm", "none", "raw ", "sowt", "twos")
 CODECS = {
+    **dict.fromkeys(PCM, "pcm"),
+    "ulaw": "mulaw",
+    "ima4": "adpcm",
+    "ms\0\2": "adpcm",
+    "ms\0\x11": "adpcm",
+    "ms\0\x55": "mp3",
+    "agsm": "gsm",
+    "ac-4": "ac4",
+    "mlpa": "truehd",
     "mp4a.69": "mp3",
     "mp4a.6b": "mp3",
     "mp4a.a5": "ac3",
@@ -118,9 +128,8 @@ CODECS = {
     "sawb": "amr",
 }
 """Codecs other than AAC whose usual name differs from mutagen's: object types of MPEG-4 (RFC 6381
-and the MP4 registration authority), and sample entries."""
-PCM = ("fl32", "fl64", "fpcm", "in24", "in32", "ipcm", "lpcm", "sowt", "twos")
-LOSSLESS = frozenset({"alac", "als", "flac", *PCM})
+and the MP4 registration authority), and sample entries, those of QuickTime too."""
+LOSSLESS = frozenset({"alac", "als", "flac", "pcm"})
 
 
 def known_name(key: str) -> str:

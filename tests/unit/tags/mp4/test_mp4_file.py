@@ -143,6 +143,11 @@ def test_a_cover_atom_that_never_advances_does_not_hang(suffix: bytes) -> None:
         ("Opus", "opus"),
         (".mp3", "mp3"),
         ("", "mp4"),
+        ("sowt", "pcm"),  # as in all other containers
+        ("raw ", "pcm"),
+        ("ulaw", "mulaw"),
+        ("ms\0\x11", "adpcm"),
+        ("ac-4", "ac4"),
     ],
 )
 def test_the_codec_has_its_everyday_name(stream: str, codec: str) -> None:
