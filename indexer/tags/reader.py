@@ -73,11 +73,9 @@ def _by_content(window: Window, suffix: bytes) -> Track | None:
     begin = leading.end_of_tags(window)
     if begin and (track := _behind_tags(window, begin, suffix)) is not None:
         return track
-    suffix = SUFFIX_OF_MARK.get(window.peek(0, 4), b"")
-    if suffix:
-        pass
-    elif window.peek(4, 4) == b"ftyp":  # not mutagen's class: see the test of a cover that hangs
-        suffix = b".m4a"
+    marked = leading.suffix_at(window, 0)
+    if marked and marked not in UNSURE:  # not mutagen's class, which has none of our limits
+        suffix = marked
     elif _is_adts(window):
         suffix = b".aac"
     else:
@@ -126,14 +124,9 @@ def _is_adts(window: Window) -> bool:
     return bare.is_adts(window)
 
 
-SUFFIX_OF_MARK = {
-    b"\x1aE\xdf\xa3": b".mka",
-    b"caff": b".caf",
-    b"riff": b".w64",
-    **dict.fromkeys((b"RF64", b"BW64", b"RIFX"), b".wav"),
-    b"ADIF": b".aac",
-}
-"""First four bytes -> the suffix of a format that mutagen does not know."""
+UNSURE = frozenset({b".ogg", b".ac3"})
+"""Formats of which the first bytes do not tell enough: Ogg holds many, and the mark of AC-3 is two
+bytes."""
 OF_OGG = frozenset(SUFFIXES_OF_FAMILIES["vorbis"].split()) - {b".flac"}
 SKIPPING_TAGS = frozenset({b".aac", b".tta"})
 """Formats whose readers expect ID3v2 tags before them."""
