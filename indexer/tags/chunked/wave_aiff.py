@@ -59,8 +59,15 @@ OTHER_NAMES = {
 TEXT_CHUNKS = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment"}
 """Text chunks of AIFF; of the last, a file may have several. (`(c) ` has no column.)"""
 
-AIFC_CODECS = {b"ulaw": "mulaw", b"alaw": "alaw", b"ima4": "adpcm"}
-"""Compression types that are not PCM; any other is PCM of some byte order."""
+AIFC_CODECS = {
+    b"ulaw": "mulaw",
+    b"alaw": "alaw",
+    b"ima4": "adpcm",
+    b"agsm": "gsm",
+    b"gsm ": "gsm",
+    **dict.fromkeys((b"mac3", b"mac6"), "mace"),
+}
+"""Compression types that are not PCM, in lower case."""
 
 PACKET_SIZE, PACKET_FRAMES = 34, 64
 """Bytes and samples of a packet of `ima4`, of one channel. QuickTime and ffmpeg state the number of
@@ -112,7 +119,7 @@ def _read_aiff(window: Window) -> Track:
     if rate < 0:
         raise ValueError("a sample rate below zero")
     compression = window.peek(begin + 18, 4) if window.peek(8, 4) == b"AIFC" else b"NONE"
-    codec = AIFC_CODECS.get(compression.lower(), "pcm")
+    codec = _codec_of(compression.lower())
     _, sound = first(found, *layout.sound) or (0, 0)
     there = _frames_in(max(sound - 8, 0), compression.lower(), channels, bits)
     if frames == 0 or frames >= UNFILLED:
@@ -120,10 +127,20 @@ def _read_aiff(window: Window) -> Track:
     elif compression.lower() == b"ima4" and frames * PACKET_FRAMES <= there:
         frames *= PACKET_FRAMES
     length = frames / rate if rate else 0.0
-    each = BITS_OF_CODECS.get(codec, bits)
-    stream = Stream(length, int(channels * each * rate), rate, channels, bits)
+    if codec == "pcm" or codec in BITS_OF_CODECS:
+        bitrate = int(channels * BITS_OF_CODECS.get(codec, bits) * rate)
+    else:
+        bitrate = int(columns.mean_bitrate(max(sound - 8, 0), length))
+    stream = Stream(length, bitrate, rate, channels, bits)
     texts = _text_chunks(window, found)
     return _track(window, codec, stream, found, *([texts] if texts else []))
+
+
+def _codec_of(compression: bytes) -> str:
+    """The codec of a compression type in lower case; most of those that are not known are names."""
+    if compression in UNCOMPRESSED or not compression.strip().isalnum():
+        return "pcm"
+    return AIFC_CODECS.get(compression) or compression.decode("ascii").strip()
 
 
 def _frames_in(sound: int, compression: bytes, channels: int, bits: int) -> int:

@@ -245,7 +245,16 @@ def test_a_compressed_wave_file_that_tells_no_rate_has_no_length() -> None:
 
 @pytest.mark.parametrize(
     ("compression", "codec"),
-    [(b"NONE", "pcm"), (b"sowt", "pcm"), (b"fl32", "pcm"), (b"ima4", "adpcm"), (b"ULAW", "mulaw")],
+    [
+        (b"NONE", "pcm"),
+        (b"sowt", "pcm"),
+        (b"fl32", "pcm"),
+        (b"ima4", "adpcm"),
+        (b"ULAW", "mulaw"),
+        (b"MAC6", "mace"),
+        (b"QDM2", "qdm2"),
+        (b"\0\1\2\3", "pcm"),
+    ],
 )
 def test_the_codec_of_an_aiff_c_file_is_told_by_its_compression(
     compression: bytes, codec: str
