@@ -18,7 +18,7 @@ from msgspec.structs import force_setattr
 
 from indexer.tags.extent import share_there
 from indexer.tags.families import OF_OURS, Family, family_of
-from indexer.tags.plausible import without_impossible
+from indexer.tags.plausible import LIKELY, without_impossible
 from indexer.tags.window import Declined, Window
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def _read(read: Family, window: Window, suffix: bytes) -> Track:
     # Made a moment ago, and not handed out yet: a copy would take as long as the essence itself.
     if not window.is_measured:
         force_setattr(track, "short", share_there(window))
-    without_impossible(track, window.size)
+    length = track.duration
+    if length is not None and (length * LIKELY > window.size or track.codec == "pcm"):
+        without_impossible(track, window.size)
     force_setattr(track, "essence", _essence()(window, track.codec))
     return track
 

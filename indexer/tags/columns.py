@@ -109,6 +109,8 @@ MOST_HZ, MOST_CHANNELS, MOST_BITS = 100_000_000, 1024, 64
 rate in use is 49 152 000 Hz (DSD1024)."""
 MOST_BITS_A_SECOND = 400_000_000
 """Maximum bit rate where that of the decoded sound is not known. A guess."""
+USUAL_BITS_A_SECOND = 512_000
+"""A bit rate up to this one is not doubted: that of one channel of 8000 Hz and 64 bits."""
 SHORT = 128
 """Maximum characters of a text that is cached, since short texts repeat. A guess."""
 FIRST_YEAR, LAST_YEAR = 1000, 2999
@@ -170,8 +172,10 @@ def made(
     fields["duration"] = _seconds(getattr(info, "length", None))
     fields["sample_rate"] = rate = _amount(getattr(info, "sample_rate", sample_rate), MOST_HZ)
     fields["channels"] = channels = _amount(getattr(info, "channels", None), MOST_CHANNELS)
-    most = MOST_BITS * rate * channels if rate and channels else MOST_BITS_A_SECOND
-    fields["bitrate"] = _amount(getattr(info, "bitrate", None), min(most, LARGEST_NUMBER))
+    fields["bitrate"] = bitrate = _amount(getattr(info, "bitrate", None), LARGEST_NUMBER)
+    if bitrate is not None and bitrate > USUAL_BITS_A_SECOND:
+        most = MOST_BITS * rate * channels if rate and channels else MOST_BITS_A_SECOND
+        fields["bitrate"] = bitrate if bitrate <= most else None
     if lossless:
         fields["bit_depth"] = _amount(getattr(info, "bits_per_sample", None), MOST_BITS)
     return Track(**fields)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LEAST: Final = {"aac": 4, "dsd": 75, "mp1": 300, "mp2": 300, "mp3": 300}
 """Codec -> fewest bytes of a second of sound: of silence in AAC at 8000 Hz, of a frame of DST (75 a
 second), and of the shortest frames of a free bit rate of MPEG audio. A guess."""
+LIKELY: Final = 4000
+"""Bytes of a second from which on nothing but PCM is doubted. A guess: 32 kbit/s."""
 ANY: Final = 1
 """Of all other codecs. A guess."""
 FLAC_FRAME, FLAC_SAMPLES = 10, 16_384

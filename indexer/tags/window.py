@@ -284,26 +284,26 @@ def window_on(window: Window, *pieces: Piece) -> Window:
 
 def end_of_sound(window: Window) -> int:
     """The offset of the first of the tags at the file's end; its size without any."""
-    return min((at for at, _ in _tags_behind(window)), default=window.size)
+    found = _tags_behind(window)
+    return found[-1][0] if found else window.size
 
 
 def id3v2_behind(window: Window) -> int | None:
     """The offset of an ID3v2 tag among the tags at the file's end; None without one."""
-    if b"3DI" not in window.tail and b"APETAGEX" not in window.tail:  # nearly always
-        return None
     for at, foot in _tags_behind(window):
         if foot[-10:-7] == b"3DI" and window.glance(at, 3) == b"ID3":
             return at
     return None
 
 
-def _tags_behind(window: Window) -> Iterator[tuple[int, bytes]]:
+def _tags_behind(window: Window) -> list[tuple[int, bytes]]:
     """Where each tag at the file's end begins, the last one first, and its last bytes."""
+    found: list[tuple[int, bytes]] = []
     end = window.size
     tail = window.tail
     if tail[-ID3V1:].startswith(b"TAG") and len(tail) >= ID3V1:
         end -= ID3V1
-        yield end, b""
+        found.append((end, b""))
         tail = tail[:-ID3V1]
     for _ in range(TAGS_LIMIT):
         foot = tail[-FOOTER:]
@@ -311,8 +311,9 @@ def _tags_behind(window: Window) -> Iterator[tuple[int, bytes]]:
         if not 0 < size <= end:
             break
         end -= size
-        yield end, foot
+        found.append((end, foot))
         tail = window.glance(max(end - FOOTER, 0), min(FOOTER, end))
+    return found
 
 
 def _size_of(window: Window, foot: bytes, end: int) -> int:

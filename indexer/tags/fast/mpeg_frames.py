@@ -74,6 +74,10 @@ def stream(window: Window, begin: int) -> Stream | None:
         window.sound = [(begin + frame.size, window.size)]
         window.is_bare = True
         window.is_measured = announced_size(head, frame) <= size
+        if head[at + 7] & 1:  # nearly always
+            stated = stream_by_xing(head, frame, size)
+            if stated.length:
+                return stated
         return counted(window, begin, head, frame)
     window.sound = [(begin + (frame.size if is_no_sound(head, frame) else 0), window.size)]
     window.is_bare = True

@@ -36,9 +36,11 @@ def read_tag(window: Window, *, with_v1: bool = True) -> Tag:
     tag = plain_tag(window)
     if tag is None:
         tag = _by_mutagen(window, 0)
-    behind = id3v2_behind(window)
-    if behind is not None:
-        _add_newer(tag, _by_mutagen(window, behind))
+    tail = window.tail
+    if b"3DI" in tail or b"APETAGEX" in tail:
+        behind = id3v2_behind(window)
+        if behind is not None:
+            _add_newer(tag, _by_mutagen(window, behind))
     return with_older(window, tag) if with_v1 else tag
 
 
