@@ -11,8 +11,16 @@ from typing import Final
 from msgspec import structs
 
 from indexer.store.search import full_text
-from indexer.store.search.equivalents import is_suffix
-from indexer.store.search.query import Group, Question, Words, asking_loosely, may_be_missing
+from indexer.store.search.equivalents import is_suffix, without_article
+from indexer.store.search.query import (
+    EXACT,
+    Group,
+    Likeness,
+    Question,
+    Words,
+    asking_loosely,
+    may_be_missing,
+)
 from indexer.store.statements import Connection
 
 _MOST_WORDS: Final = 20
@@ -51,9 +59,35 @@ def fewer(connection: Connection, question: Question, *, fewest: int = 1) -> Que
     return found if is_enough and any(map(_says_something, kept)) else None
 
 
+def without_added(connection: Connection, question: Question) -> Question | None:
+    """The same question without words that people add to a name, if what is left is one.
+
+    Or if it is words of fields. None: it is not, or there is no such word.
+    """
+    kept = [one for one in question.groups if not (_may_be_missing(one) and _is_added(one))]
+    found = asking_loosely(kept)
+    if not found.wanted or len(kept) == len(question.groups):
+        return None
+    likeness = Likeness(found)
+    names = full_text.names_of_best(connection, found) if found.free else []
+    whole = [*names, *map(without_article, names)]
+    is_name = any(likeness.of_name(name) == EXACT for name in whole)
+    return found if is_name or not found.free else None
+
+
 def words_of(question: Question) -> str:
-    """The words of a question that may be missing, as they were typed but for case and accents."""
-    return " ".join(_word(group) for group in question.groups if _may_be_missing(group))
+    """The words of a question that may be missing, as they were typed but for case and accents.
+
+    And those of fields beside them, if these are all that is left.
+    """
+    free = " ".join(_word(group) for group in question.groups if _may_be_missing(group))
+    return free or " ".join(_of_field(group) for group in question.groups if _of_field(group))
+
+
+def _of_field(group: Group) -> str:
+    words = group[0]
+    is_one = len(group) == 1 and isinstance(words, Words) and words.field and not words.negated
+    return f"{words.field}:{words.text}" if is_one and isinstance(words, Words) else ""
 
 
 def _of_best(
@@ -103,7 +137,11 @@ def _may_be_missing(group: Group) -> bool:
 
 def _names(words: Iterable[Group]) -> int:
     """How many of these words names may have."""
-    return sum(_word(group) not in _ALL_ADDED for group in words)
+    return sum(not _is_added(group) for group in words)
+
+
+def _is_added(group: Group) -> bool:
+    return _word(group) in _ALL_ADDED
 
 
 def _says_something(group: Group) -> bool:

@@ -121,6 +121,12 @@ def has(connection: Connection, track_id: int, group: Group) -> bool:
     return bool(select_value(connection, statement, (track_id, *values)))
 
 
+def names_of_best(connection: Connection, question: Question) -> list[str]:
+    """Album, title and artists of the best track."""
+    found = msgspec.json.encode(best(connection, question, 1)).decode()
+    return [name for _, *track in select(connection, _NAMED, (found,)) for name in track if name]
+
+
 def count(connection: Connection, question: Question) -> int:
     """How many tracks are found, at most one more than `COUNTED`."""
     if question.wanted:

@@ -7,6 +7,7 @@ question, so it is done where nothing is found without them. Measured with five 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from indexer.store.search.fields import Fact
@@ -23,18 +24,23 @@ _MOST: Final = 8
 
 def in_further_tags(connection: Connection, question: Question) -> Question:
     """Each word is also answered by a further tag, where any has it."""
-    if len(question.groups) > _MOST:
+    if sum(map(len, question.groups)) > _MOST:
         return question
     return asking_loosely(_in_tags(connection, group) for group in question.groups)
 
 
 def _in_tags(connection: Connection, group: Group) -> Group:
-    words, *others = group
-    if not isinstance(words, Words) or any(isinstance(other, Words) for other in others):
+    asked = [term for term in group if isinstance(term, Words)]
+    if any(one.field or one.negated or one.quoted or one.optional for one in asked):
         return group
-    if words.field or words.negated or words.quoted or words.optional:
-        return group
+    there = [fact for words in asked for fact in _facts(connection, words)]
+    return (*group, *dict.fromkeys(there))
+
+
+def _facts(connection: Connection, words: Words) -> Iterator[Fact]:
+    """What to ask of further tags that have these words."""
     end = "" if words.prefix else " "
-    sought = [f" {text}{end}" for text in (words.text, *words.others) if len(text) >= _SHORTEST]
-    there = [text for text in sought if select_value(connection, _EXISTS, (text,))]
-    return (*group, *(Fact(_HAS, (text,)) for text in there))
+    for text in (words.text, *words.others):
+        sought = f" {text}{end}"
+        if len(text) >= _SHORTEST and select_value(connection, _EXISTS, (sought,)):
+            yield Fact(_HAS, (sought,))

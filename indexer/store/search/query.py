@@ -26,6 +26,8 @@ _TERM: Final = re.compile(
 )
 _READ: Final = 1000
 """Maximum characters of a question: far more than people type, few enough to be quick."""
+_SHORT: Final = 8
+"""Maximum terms of a question in which a repeated letter counts. A guess."""
 _TOLD: Final = 40
 """Characters of a text in which nothing can be looked for that are repeated."""
 _LONE_SURROGATE: Final = "[\ud800-\udfff]"
@@ -136,12 +138,22 @@ def parse(typed: str, now: datetime | None = None) -> Question:
         for group in _groups(match, len(typed), now):
             if joins:
                 groups[-1] = tuple(dict.fromkeys(map(_required, (*groups[-1], *group))))
-                joins = False
             else:
                 groups.append(group)
+        joins = False  # also behind a term of which nothing is left: `a OR "" b` has no choice
     if typed and not groups:
         raise UsageError(f"there is no word in {typed[:_TOLD]!a} to look for")
-    return Question(_without_noise(list(dict.fromkeys(groups))))
+    return Question(_without_noise(_each_once(groups)))
+
+
+def _each_once(groups: Sequence[Group]) -> list[Group]:
+    """The groups without repetitions, but for single letters of a short question: `m g m t`."""
+    once = list(dict.fromkeys(groups))
+    return once if len(groups) > _SHORT or not any(map(_is_one_letter, groups)) else list(groups)
+
+
+def _is_one_letter(group: Group) -> bool:
+    return isinstance(group[0], Words) and len(group[0].text) == 1
 
 
 def asking(groups: Iterable[Group]) -> Question:

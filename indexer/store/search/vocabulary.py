@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -12,13 +13,19 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from indexer.store.search import full_text
-from indexer.store.search.equivalents import loosened_group, looser, others_of
-from indexer.store.search.fewer import fewer, words_of
-from indexer.store.search.folding import stands_alone
+from indexer.store.search.equivalents import (
+    is_between_names,
+    loosened_group,
+    looser,
+    others_of,
+)
+from indexer.store.search.fewer import fewer, without_added, words_of
+from indexer.store.search.folding import fold, stands_alone
 from indexer.store.search.further_words import in_further_tags
+from indexer.store.search.number_words import looking_like, number_of
 from indexer.store.search.query import Group, Question, Words
 from indexer.store.search.spellings import searchable
-from indexer.store.statements import Connection
+from indexer.store.statements import Connection, select
 
 _WORDS: Final = "CREATE VIRTUAL TABLE temp.track_words USING fts5vocab (main, track_search, row)"
 _DROP_WORDS: Final = "DROP TABLE IF EXISTS temp.track_words"
@@ -40,6 +47,13 @@ _NEAR: Final = 3
 _LONGEST_APART: Final = 30
 """Maximum letters of a word that is taken apart: measured, 10 ms. A guess."""
 _MOST_APART: Final = 4
+_MOST_JOINED: Final = 8
+_MOST_LETTERS: Final = 10
+"""Maximum words that the index has as one, or letters of a word that it has as words. Guesses."""
+_INITIALS: Final = "[a-z]{3,6}"
+_OF_ARTISTS: Final = (None, "artist", "albumartist")
+_ARTISTS_LIKE: Final = "SELECT name FROM catalog_artists WHERE name LIKE ?"
+"""Measured with 25 000 names: 2 ms."""
 _MOST_CUTS: Final = 10
 """Maximum ways to take a word apart into as many words, of which it is asked whether they stand
 side by side. A guess."""
@@ -65,6 +79,14 @@ class Meant(NamedTuple):
             if isinstance(words, Words) and not _is_there(words, there):
                 taken.update((words.text, one) for one in words.others if one in there)
         return taken
+
+
+class _Replaced(NamedTuple):
+    """A word with what it may be meant for, and what is to be told of it."""
+
+    words: Words
+    instead: Mapping[str, str] = {}
+    near: tuple[str, ...] = ()
 
 
 class _Thought(NamedTuple):
@@ -151,7 +173,7 @@ class Vocabulary:
         tagged = in_further_tags(self._connection, loose)
         if tagged != loose:
             yield Meant(tagged, {}, ())
-        groups = tuple(self._joined(list(self._in_runs(question.groups))))
+        groups = tuple(self._joined(list(_numbered(list(self._in_runs(question.groups))))))
         first = self._meant(groups)
         yield first
         other = first._replace(question=looser(first.question))
@@ -161,10 +183,21 @@ class Vocabulary:
             yield Meant(loose, {}, first.near)
         if len(groups) == 1:
             return  # it was replaced already
+        if (name := self._without_added(question, first)) is not None:
+            yield name
         mistyped = self._all_mistyped(groups)
         if mistyped is not None and mistyped not in (first.question, other.question):
             yield Meant(mistyped, {}, first.near, mistyped=True)
         yield from self._fewer(question, tagged, first)
+
+    def _without_added(self, asked: Question, first: Meant) -> Meant | None:
+        """Without words that people add to a name, where what is left is one; else None."""
+        some = without_added(self._connection, looser(first.question))
+        if some is None:
+            return None
+        return first._replace(
+            question=some, instead={**first.instead, words_of(asked): words_of(some)}
+        )
 
     def _fewer(self, asked: Question, tagged: Question, first: Meant) -> Iterator[Meant]:
         """Only some of the words, as they were typed; else at least two of the corrected ones."""
@@ -178,7 +211,12 @@ class Vocabulary:
             yield first._replace(question=some, instead=told)
 
     def _all_mistyped(self, groups: tuple[Group, ...]) -> Question | None:
-        """Each word, or one that is like it; None where a word is needed that is like none."""
+        """Each word, or one that is like it; None where a word is needed that is like none.
+
+        And None for a text that was pasted, since each word is compared with all of the index.
+        """
+        if sum(map(len, groups)) > _MOST_REPLACED:
+            return None
         found: list[Group] = []
         for group in groups:
             found.append(self._mistyped(group))
@@ -194,13 +232,14 @@ class Vocabulary:
         return not full_text.occurs(self._connection, words)
 
     def _mistyped(self, group: Group) -> Group:
-        """A word, or one that is like it."""
-        words = group[0]
-        if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
-            return group
+        """Each word, or one that is like it."""
+        words = _words_of(group)
+        return tuple(map(self._or_like, words)) if words else group
+
+    def _or_like(self, words: Words) -> Words:
         like = self._like(words.text, _allowed(words.text) + (len(words.text) >= _LONG))
         others = (*words.others, *like, *self._with_part(words.text))
-        return (structs.replace(words, others=tuple(dict.fromkeys(others))),)
+        return structs.replace(words, others=tuple(dict.fromkeys(others)))
 
     def _meant(self, asked: Sequence[Group]) -> Meant:
         instead: dict[str, str] = {}
@@ -208,26 +247,48 @@ class Vocabulary:
         replaced = 0
         groups = list(asked)
         for number, group in enumerate(groups):
-            words = group[0]
-            if len(group) > 1 or not isinstance(words, Words) or not _may_be_another(words):
+            words = _words_of(group)
+            if not words or any(map(self._is_there, words)):
                 continue
-            if full_text.occurs(self._connection, words) or self._is_known(words):
-                continue
-            replaced += 1
+            replaced += len(words)
             if replaced > _MOST_REPLACED:
                 break
-            typed = words.text if " " not in words.text or not words.others else words.others[0]
-            allowed = _allowed(typed)
-            if parts := self._with_part(typed):
-                groups[number] = (structs.replace(words, others=tuple(parts)),)
-            elif apart := self._apart(typed):
-                groups[number] = (structs.replace(words, text=apart, others=()),)
-            elif like := self._like(typed, allowed):
-                instead[typed] = like[0]
-                groups[number] = (structs.replace(words, text=like[0], others=(), prefix=False),)
-            elif allowed:
-                near += self._like(typed, allowed + 1)
+            found = [self._replaced(one) for one in words]
+            groups[number] = tuple(dict.fromkeys(one.words for one in found))
+            for one in found:
+                instead |= one.instead
+                near += one.near
         return Meant(Question(tuple(groups)), instead, tuple(dict.fromkeys(near))[:_NEAR])
+
+    def _replaced(self, words: Words) -> _Replaced:
+        """What a word may be meant for that no track has."""
+        typed = words.text if " " not in words.text or not words.others else words.others[0]
+        allowed = _allowed(typed)
+        if initials := self._by_initials(words):
+            meant = structs.replace(words, text=initials, others=(), prefix=False)
+            return _Replaced(meant, {typed: initials})
+        if parts := self._with_part(typed):
+            return _Replaced(structs.replace(words, others=tuple(parts)))
+        if apart := self._apart(typed):
+            return _Replaced(structs.replace(words, text=apart, others=()))
+        if like := self._like(typed, allowed):
+            meant = structs.replace(words, text=like[0], others=(), prefix=False)
+            return _Replaced(meant, {typed: like[0]})
+        return _Replaced(words, near=tuple(self._like(typed, allowed + 1) if allowed else ()))
+
+    def _by_initials(self, words: Words) -> str | None:
+        """The words of the artist with most tracks whose initials were typed; else None."""
+        if words.field not in _OF_ARTISTS or re.fullmatch(_INITIALS, words.text) is None:
+            return None
+        likely = "%".join(("", *words.text, ""))
+        names = (fold(name) for (name,) in select(self._connection, _ARTISTS_LIKE, (likely,)))
+        theirs = dict.fromkeys(name for name in names if words.text in _initials(name))
+        tracks = {one: full_text.count(self._connection, _asking(one)) for one in theirs}
+        best = max(tracks, key=tracks.__getitem__, default=None)
+        return best if best and tracks[best] else None
+
+    def _is_there(self, words: Words) -> bool:
+        return full_text.occurs(self._connection, words) or self._is_known(words)
 
     def _is_known(self, words: Words) -> bool:
         """Whether a word says something else of tracks, or some have another word for it."""
@@ -238,30 +299,34 @@ class Vocabulary:
         return bool(others) or full_text.occurs(self._connection, equivalents)
 
     def _joined(self, groups: Sequence[Group]) -> Iterator[Group]:
-        """The groups, with two neighbours as one where the index has them so: `hyper ballad`."""
-        before: Group | None = None
-        for group in groups:
-            if before is not None and (both := self._together(before, group)):
-                before = (both,)
-                continue
-            if before is not None:
-                yield before
-            before = group
-        if before is not None:
-            yield before
+        """The groups, with neighbours as one where the index has them so: `hyper ballad`."""
+        most = _MOST_JOINED if len(groups) <= _MOST_REPLACED else 2
+        at = 0
+        while at < len(groups):
+            for end in range(min(at + most, len(groups)), at + 1, -1):
+                if (together := self._together(groups[at:end])) is not None:
+                    yield (together,)
+                    at = end
+                    break
+            else:
+                yield groups[at]
+                at += 1
 
-    def _together(self, one: Group, other: Group) -> Words | None:
-        """Two neighbours as one word, also where a number is written otherwise: `ten cc`."""
-        first, second = one[0], other[0]
-        if len(one) + len(other) > 2 or not (
-            isinstance(first, Words) and isinstance(second, Words)
-        ):
+    def _together(self, groups: Sequence[Group]) -> Words | None:
+        """Neighbours as one word, also where the first or last is written otherwise: `ten cc`."""
+        words = [one for group in groups for one in _words_of(group)]
+        if len(words) != len(groups) or any(one.field for one in words):
             return None
-        if not all(_may_be_another(words) and words.field is None for words in (first, second)):
+        texts = [one.text for one in words]
+        if sum(map(len, texts)) > _LONGEST_APART:
             return None
-        for text in (first.text, *others_of(first.text)):
-            if self._count(text + second.text):
-                return Words(text + second.text, prefix=second.prefix)
+        first, *middle, last = texts
+        ways = (*((one, last) for one in (first, *others_of(first))),
+                *((first, one) for one in others_of(last)))  # fmt: skip
+        for begin, end in ways:
+            text = "".join((begin, *middle, end))
+            if self._count(text):
+                return Words(text, prefix=words[-1].prefix)
         return None
 
     def _in_runs(self, groups: Iterable[Group]) -> Iterator[Group]:
@@ -288,6 +353,9 @@ class Vocabulary:
         """Words of the index that were typed as one and stand side by side: `tiktok`, `op27`."""
         if len(typed) > _LONGEST_APART:
             return None
+        letters = " ".join(typed)
+        if len(typed) <= _MOST_LETTERS and full_text.occurs(self._connection, Words(letters)):
+            return letters
         known: dict[str, bool] = {}
         for parts in range(2, _MOST_APART + 1):
             for words in islice(self._cuts(typed, parts, known), _MOST_CUTS):
@@ -321,9 +389,11 @@ class Vocabulary:
         """Words at most so many typing errors away, the likeliest first.
 
         An error is a letter too many, too few, another, or two swapped (optimal string alignment).
+        A digit for a letter that looks like it is none.
         """
+        alike = [word for word in looking_like(typed) if self._count(word)]
         if not allowed:
-            return []
+            return alike
         from rapidfuzz.distance import OSA  # late: only for words that are not found
         from rapidfuzz.process import extract
 
@@ -335,12 +405,8 @@ class Vocabulary:
             )
             like += [(word, distance) for word, distance, _ in found]
         nearest = sorted(like, key=itemgetter(1))[:_MOST_LIKE]
-        return [
-            word
-            for word, *_ in sorted(
-                nearest, key=lambda one: (one[1], one[0][0] != typed[0], -self._count(one[0]))
-            )
-        ]
+        nearest.sort(key=lambda one: (one[1], one[0][0] != typed[0], -self._count(one[0])))
+        return list(dict.fromkeys((*alike, *(word for word, _ in nearest))))
 
     def _count(self, word: str) -> int:
         """In how many tracks a word is: those of the block in whose range it is."""
@@ -357,6 +423,40 @@ def _is_run(words: Words) -> bool:
     if not _may_be_another(words) or words.field or not 2 < len(words.text) <= 2 * _LONGEST_APART:
         return False
     return any(map(stands_alone, words.text))
+
+
+def _words_of(group: Group) -> tuple[Words, ...]:
+    """A word, or several with OR between them, if each may be meant for another; else none."""
+    words = tuple(one for one in group if isinstance(one, Words) and _may_be_another(one))
+    return words if len(words) == len(group) else ()
+
+
+def _numbered(groups: Sequence[Group]) -> Iterator[Group]:
+    """The groups, with neighbours that say a number as one: `forty one` may be 41."""
+    at = 0
+    while at < len(groups):
+        for end in range(min(at + _MOST_JOINED, len(groups)), at + 1, -1):
+            words = [one for group in groups[at:end] for one in _words_of(group)]
+            texts = [one.text for one in words if not one.field]
+            number = number_of(texts) if len(texts) == end - at else None
+            if number is not None:
+                yield (Words(str(number), others=(" ".join(texts),)),)
+                at = end
+                break
+        else:
+            yield groups[at]
+            at += 1
+
+
+def _initials(name: str) -> set[str]:
+    """The initials of a folded name, and those without words such as `and`."""
+    words = name.split()
+    some = (word for word in words if not is_between_names(word))
+    return {"".join(word[0] for word in words), "".join(word[0] for word in some)}
+
+
+def _asking(name: str) -> Question:
+    return Question(((Words(name),),))
 
 
 def _may_be_another(words: Words) -> bool:

@@ -87,6 +87,14 @@ MEANT = {
     "schostakowitsch": "Largo",
     "周杰伦青花瓷": "青花瓷",
     "all eyez on me.mp3": "All Eyez on Me",
+    "köchel 331": "Sonata, K. 331",
+    "koechel 331": "Sonata, K. 331",
+    "tupac": "All Eyez on Me",
+    "twenty-one pilots": "Stressed Out",
+    "beetles OR qqqq": "Help",
+    "eninem OR qqqq rihanna": "Love the Way You Lie",
+    "doctor OR qqqq dre": "Still D.R.E.",
+    'beatles OR "" help': "Help",
 }
 
 
@@ -119,7 +127,10 @@ def test_what_was_taken_for_a_mistyped_word_is_told(named: Settings) -> None:
     ]
 
 
-@pytest.mark.parametrize("typed", ['"led zeppelin 4"', "zeppelin -4 -iv", "zeppelin artist:eminem"])
+@pytest.mark.parametrize(
+    "typed",
+    ['"led zeppelin 4"', "zeppelin -4 -iv", "zeppelin artist:eminem", '"beetles" OR "qqqq"'],
+)
 def test_what_was_asked_for_exactly_is_not_loosened(named: Settings, typed: str) -> None:
     with Library(named) as library:
         assert list(library.search([typed])) == []

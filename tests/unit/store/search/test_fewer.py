@@ -28,6 +28,9 @@ NAMES = (
     "Lauryn Hill | Ex-Factor | Miseducation | 1998",
 )
 MEANT = {
+    "artist:cure live": ("Friday I'm in Love", "artist:cure"),
+    "artist:cuer live": ("Friday I'm in Love", "artist:cure"),
+    "cure live": ("Friday I'm in Love", "cure"),
     "dj tiesto": ("Adagio for Strings", "tiësto"),
     "songs by kraftwerk": ("Autobahn", "kraftwerk"),
     "the cure band": ("Friday I'm in Love", "cure"),
@@ -84,9 +87,10 @@ def test_the_most_important_words_are_found_and_told(
         "the '31 qqqq",
         "qqqq band",
         "fac 23",
-        "kochel 550",
+        "ryom 550",
         '"tiesto" "dj"',
         "artist:tiesto shadow",
+        "artist:tiesto live year:1996",
         "tiesto year:1996",
         "tiesto -adagio",
         " ".join(["autobahn", *(f"q{number}q" for number in range(30))]),
@@ -112,7 +116,7 @@ def test_an_article_changes_no_choice_of_words(library: Library, typed: str) -> 
 
 def test_frequent_words_are_not_ranked(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexer.store.search.fewer._RANKED", 0)
-    assert list(library.search(["dj tiesto"])) == []
+    assert list(library.search(["organ tiesto"])) == []
     assert len(list(library.search(["tiesto qqqq"]))) == 1
 
 

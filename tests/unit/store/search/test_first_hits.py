@@ -117,7 +117,7 @@ Tiësto | Adagio for Strings | Just Be | dj tiesto; tiesto adagio; dj tiësto ad
 The Cure | Friday I'm in Love | Wish | the cure band; friday i am in love; friday i’m in love; the cure wish album
 The Beatles | Because | Love | because beatles mp3; beatles because remastered 2009
 Dmitri Shostakovich | Symphony No. 5 in D minor, Op. 47: IV. Allegro non troppo | Symphonies | symphony no 5; symphony #5; 5th symphony; fifth symphony; schostakowitsch; shostakovich op.47 4th movement
-Wolfgang Amadeus Mozart | Symphony No. 40 in G minor, K. 550: I. Molto allegro | Late Symphonies | k. 550; k550; kv 550; kv550; kv. 550; mozart g-moll; mozart 40
+Wolfgang Amadeus Mozart | Symphony No. 40 in G minor, K. 550: I. Molto allegro | Late Symphonies | k. 550; k550; kv 550; köchel 550; koechel 550; kv550; kv. 550; mozart g-moll; mozart 40
 Frédéric Chopin | Nocturne in E-flat major, Op. 9 No. 2 | Nocturnes | chopin op.9/2; nocturne op. 9/2; nocturne e flat; nocturne eb major; chopin nocturn
 Boards of Canada | Roygbiv | Music Has the Right to Children | music has the right 2 children; board of canada roygbiv
 The Chemical Brothers | Hey Boy Hey Girl | Surrender | chemical bros; hey boy, hey girl; chemical brothers surrender cd
@@ -126,7 +126,7 @@ Daft Punk | Get Lucky (feat. Pharrell Williams) | Random Access Memories | daft 
 王菲 | 红豆 | 唱游 | 王菲红豆; 王菲 紅豆; 紅豆
 Kaiser Chiefs | Ruby 💎 | Yours Truly, Angry Mob | 💎; ruby 💎; kaiser chiefs ruby
 Godspeed You! Black Emperor | Storm | Lift Your Skinny Fists | lift yr skinny fists; god speed you; godspeed
-2Pac | Changes | Greatest Hits | two pac; 2pac; 2 pac changes
+2Pac | Changes | Greatest Hits | two pac; 2pac; 2 pac changes; tupac; tupac changes
 10cc | I'm Not in Love | The Original Soundtrack | ten cc; 10 cc; i am not in love
 Limp Bizkit | I Miss You | Untitled | i miss u; limpbizkit i miss you
 Kraftwerk | Autobahn | Autobahn | kraftwerk autobahn mp3; craftwerk; kraft werk
@@ -136,6 +136,21 @@ Thelonious Monk | 'Round Midnight | Genius of Modern Music, Vol. 1 | round about
 Miles Davis | All Blues | Kind of Blue | miles davis kind of blue mono remastered; kind of blues
 D'Angelo | Untitled (How Does It Feel) | Voodoo | dangelo; d`angelo; d´angelo; d angelo voodoo
 t.A.T.u. | All the Things She Said | 200 km/h in the Wrong Lane | tatu; 200km/h; 200 kmh
+H2O | One Life, One Chance | Go | h2o; h20; h2O go
+Sum 41 | Fat Lip | All Killer No Filler | sum41; sum forty one; sum forty-one fat lip; sum 4l
+65daysofstatic | Radio Protector | One Time for All Time | 65 days of static; sixty five days of static
+The Proclaimers | I'm Gonna Be (500 Miles) | Sunshine on Leith | 500 miles; five hundred miles; proclaimers five hundred
+10,000 Maniacs | These Are Days | Our Time in Eden | ten thousand maniacs; 10000 maniacs
+MGMT | Kids | Oracular Spectacular | mgmt; m g m t; m.g.m.t.
+ZZ Top | La Grange | Tres Hombres | zztop; z z top; zz top la grange
+tUnE-yArDs | Bizness | w h o k i l l | whokill; tune yards; w h o k i l l
+Red Hot Chili Peppers | Californication | Californication | rhcp; rhcp californication; chili peppers
+Crosby, Stills, Nash & Young | Ohio | So Far | csny; csny ohio; crosby stills nash young
+Avril Lavigne | Sk8er Boi | Let Go | sk8er; skater boi; avril sk8er boi
+Johann Sebastian Bach | Harpsichord Concerto No. 1, BWV 1052 | Concertos | bwv1052; bwv-1052; BWV 1052
+Franz Schubert | Death and the Maiden, D. 810 | Quartets | d. 810; d810; deutsch 810
+Bowling for Soup | 1985 | A Hangover | nineteen eighty five; 1985; bowling nineteen eighty five
+Smashing Pumpkins | Nineteen Seventy-Nine | Mellon Collie | 1979; pumpkins 1979
 """
 """`artist | title | album | what is typed; ...`: real names, none of them of a file."""
 

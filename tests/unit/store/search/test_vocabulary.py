@@ -10,6 +10,7 @@ import pytest
 
 from indexer.store.connection import Connection
 from indexer.store.search import full_text, vocabulary
+from indexer.store.search.folding import fold
 from indexer.store.search.query import Question, Words, parse
 from indexer.store.search.vocabulary import Meant, Vocabulary
 
@@ -21,7 +22,7 @@ TITLES = (
     "hyperballad",
     "zeta ωmega",
     "op 27 no 2",
-    "rv 269",
+    "w h o k i l l",
 )
 MEANT = {
     "betta": "beta", "gama": "gamma", "alpah": "alpha", "hyperbalad": "hyperballad", "zetta": "zeta"
@@ -32,6 +33,7 @@ TABLES = """
 CREATE VIRTUAL TABLE track_search USING fts5 (title);
 CREATE TABLE tag_words (name, words, set_id);
 CREATE TABLE tracks (id, title, artist, albumartist, album);
+CREATE TABLE catalog_artists (name);
 """
 
 
@@ -74,7 +76,7 @@ def test_two_words_are_joined_where_the_index_has_them_as_one(words: Vocabulary)
 
 @pytest.mark.parametrize(
     ("typed", "apart"),
-    [("betagamma", "beta gamma"), ("op27no2", "op 27 no 2"), ("rv269", "rv 269")],
+    [("betagamma", "beta gamma"), ("op27no2", "op 27 no 2"), ("whokill", "w h o k i l l")],
 )
 def test_words_that_were_typed_as_one_are_taken_apart(
     words: Vocabulary, typed: str, apart: str
@@ -156,3 +158,38 @@ def test_a_pasted_text_that_is_in_no_name_is_not_compared_word_by_word(
     ways = list(words.meant(parse(f"{asked[0]} betta zetta")))
     assert [one.mistyped for one in ways] == [False, False], "none has the first word"
     assert compared.count("betta") == 1
+
+
+def test_a_pasted_text_of_words_of_the_index_is_compared_with_none_of_it(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_like", lambda *_: pytest.fail("compared"))
+    many = " ".join(f"alpha{number}" for number in range(vocabulary._MOST_REPLACED + 1))
+    monkeypatch.setattr(full_text, "occurs", lambda *_: True)
+    assert not any(one.mistyped for one in words.meant(parse(many)))
+
+
+@pytest.mark.parametrize(
+    ("initials", "artist"),
+    [("gnr", "guns n roses"), ("csny", "crosby stills nash and young"), ("qxz", None)],
+)
+def test_an_artist_is_found_by_initials(
+    words: Vocabulary, initials: str, artist: str | None
+) -> None:
+    for name in ("Guns N' Roses", "Crosby, Stills, Nash & Young", "Quiet Xylophone Zoo"):
+        words._connection.execute("INSERT INTO catalog_artists VALUES (?)", (name,))
+        if not name.startswith("Quiet"):  # all tracks of that one left
+            title = fold(name)
+            words._connection.execute("INSERT INTO track_search VALUES (?)", (title,))
+    assert likeliest(words, initials).instead == ({} if artist is None else {initials: artist})
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("hyper bal lad", "hyperballad"), ("o p 27", "op27"), ("forty one", "41")]
+)
+def test_several_neighbours_are_one_word_where_the_index_has_it(
+    words: Vocabulary, typed: str, meant: str
+) -> None:
+    words._connection.execute("INSERT INTO track_search VALUES ('op27')")
+    fresh = Vocabulary(words._connection)
+    assert only(likeliest(fresh, typed).question).text == meant
