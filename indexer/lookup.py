@@ -333,10 +333,13 @@ class Lookup(Closable):
     ) -> Sequence[_Found]:
         """The answer to these words, or to what they may have meant."""
         from indexer.store.search import full_text
-        from indexer.store.search.query import parse
+        from indexer.store.search.query import READ, parse
 
         connection = self._reading()
-        question = parse(" ".join(words))
+        typed = " ".join(words).rstrip()
+        question = parse(typed)
+        if note is not None and len(typed) > READ:
+            note(report.SearchNote(unread=len(typed) - READ))
         found = kind.find(connection, question, sort, limit)
         if not found and question.wanted and not full_text.count(connection, question):
             for meant in self._words().meant(question):

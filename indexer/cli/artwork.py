@@ -19,7 +19,8 @@ from indexer.cli.arguments import (
     limit_option,
     text_argument,
 )
-from indexer.cli.output import say, say_instead
+from indexer.cli.notices import as_typed, say_instead
+from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import byte_size, count, escaped, path_text
 from indexer.errors import UsageError
@@ -87,11 +88,10 @@ def artwork(
         for row in rows:
             found += 1
             session.answer(row, lines_of(row), at_fields=True)
-    if not found and not session.as_json:
-        if missing or broken:
-            session.output.lines([_nothing(broken=broken)])
-        else:
-            say(f"nothing found for {escaped(' '.join(words))}" if words else "no artwork yet")
+    if not found and not (missing or broken):
+        say(f"nothing found for {as_typed(' '.join(words))}" if words else "no artwork yet")
+    elif not found and not session.as_json:
+        session.output.lines([_nothing(broken=broken)])
     return 0 if found or missing or broken else 1
 
 

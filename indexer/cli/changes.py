@@ -25,7 +25,7 @@ from indexer.cli.arguments import (
 from indexer.cli.listing import listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import escaped, file_text, number
+from indexer.cli.terminal import file_text, number
 from indexer.errors import UsageError
 from indexer.model import ChangeKind
 from indexer.results.report import ChangeRow
@@ -224,6 +224,7 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     (sizes, covers, lyrics) is not kept. How far back it goes is the setting keep_changes. Exit code
     1: nothing found; 3: it is not known any more.
     """
+    from indexer.cli.notices import as_typed, say_instead  # late: `changes` needs none of it
     from indexer.reports.past import COLUMNS
 
     last: list[str] = []
@@ -231,6 +232,8 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     def note(search_note: SearchNote) -> None:
         if search_note.total is not None:
             last.append(f"{number(limit)} of {number(search_note.total)}; --limit 0 shows all")
+        else:
+            say_instead(search_note)
 
     with session.lookup() as library:
         if isinstance(when, int):
@@ -242,6 +245,6 @@ def as_of(session: Session, when: int | datetime, words: Sequence[str], limit: i
     for line in last:
         say(line)
     if not found:
-        typed = escaped(" ".join(words))
+        typed = as_typed(" ".join(words))
         say(f"nothing found for {typed}" if words else "the library was empty")
     return 0 if found else 1

@@ -22,7 +22,8 @@ from indexer.cli.arguments import (
     text_argument,
 )
 from indexer.cli.listing import listing_options, path_of
-from indexer.cli.output import say, say_instead
+from indexer.cli.notices import saying
+from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import count
 from indexer.errors import UsageError
@@ -63,7 +64,7 @@ def export(
     if as_csv + as_m3u + session.as_json + session.listing.is_chosen > 1:
         raise UsageError("choose one of --csv, --m3u, --json, --paths and --format")
     with session.lookup() as library:
-        rows = library.search(words, sort=sort, limit=limit or None, note=say_instead)
+        rows = library.search(words, sort=sort, limit=limit or None, note=saying(" ".join(words)))
         first = next(rows, None)
         found = rows if first is None else chain([first], rows)
         if session.listing.is_chosen:

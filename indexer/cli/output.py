@@ -17,7 +17,6 @@ from indexer.cli.terminal import escaped, folded, shows_styles, unstyled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from indexer.results.report import SearchNote
 
 Row = TypeVar("Row")
 STANDARD_OUTPUT: Final = "standard output"
@@ -65,16 +64,6 @@ def say(message: str, program: str = "indexer") -> None:
     with suppress(OSError):  # `2>&1 | head`, a full disk: the exit code still reports it
         for part in _on_screen(line, sys.stderr):
             sys.stderr.write(part + "\n")
-
-
-def say_instead(answer: SearchNote) -> None:
-    """Say what was looked for in place of words that no track has."""
-    for line in instead_lines(answer):
-        say(line)
-
-
-def instead_lines(answer: SearchNote) -> Iterable[str]:
-    return [f"nothing for {typed}; showing {shown}" for typed, shown in answer.instead.items()]
 
 
 def note(message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +19,9 @@ from indexer.cli.arguments import (
     text_argument,
 )
 from indexer.cli.listing import listing_options
-from indexer.cli.output import instead_lines, say
+from indexer.cli.output import say
 from indexer.cli.session import Session
-from indexer.cli.terminal import escaped, number
+from indexer.cli.terminal import number
 from indexer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def search(
     """
     if albums and artists:
         raise UsageError("choose one of --albums and --artists")
+    from indexer.cli.notices import notices  # late: `new` needs none of it
     from indexer.store.search.results import KINDS
 
     typed = " ".join(words)
@@ -79,24 +80,6 @@ def search(
     for line_below in last:
         say(line_below)
     return 0 if found else 1
-
-
-def notices(note: SearchNote, typed: str, limit: int) -> Iterator[str]:
-    """What is said beside the rows, on stderr."""
-    from indexer.store.search.full_text import COUNTED  # late: `--help` needs none of it
-
-    if note.total is not None:
-        is_counted = note.total <= COUNTED
-        total = number(note.total) if is_counted else f"more than {number(COUNTED)}"
-        yield f"{number(limit)} of {total}; --limit 0 shows all"
-    elif note.instead:
-        yield from map(escaped, instead_lines(note))
-    elif note.nearest:
-        yield f"nothing found for {escaped(typed)}; the nearest words are {', '.join(note.nearest)}"
-    else:
-        yield f"nothing found for {escaped(typed)}"
-    for tag in map(escaped, note.absent_tags):
-        yield f"no track has the tag {tag}; which are kept is the setting keep_tags"
 
 
 @click.command(epilog=examples("indexer new", "indexer new --since 2026-11-01 --albums"))

@@ -24,7 +24,7 @@ from indexer.store.schema import LIBRARY_COLUMNS
 from indexer.store.schema.views import GAIN_COLUMNS
 from indexer.store.search import results
 from indexer.store.search.fields import Fact
-from indexer.store.search.query import Question, parse
+from indexer.store.search.query import READ, Question, parse
 from indexer.store.view_rows import library_rows
 
 _KEPT: Final = frozenset((*tracks.COLUMNS, *GAIN_COLUMNS, "id", "root", "path", "added_at"))
@@ -108,8 +108,11 @@ def library_at(
     index is held. `note` is told of a limit that cut rows off before the first. Raises
     HistoryPruned, and UsageError for words that ask for what is not kept.
     """
-    question = parse(" ".join(words))
+    typed = " ".join(words).rstrip()
+    question = parse(typed)
     _check(question)
+    if note is not None and len(typed) > READ:
+        note(report.SearchNote(unread=len(typed) - READ))
     with read_transaction(connection):
         then = _undone(connection, number_of(connection, when))
         root_ids = {root.name: root.id for root in roots.watched(connection)}

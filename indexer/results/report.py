@@ -289,3 +289,5 @@ class SearchNote(Struct, frozen=True):
     """Where nothing was found: words that are a little like those that no track has."""
     absent_tags: tuple[str, ...] = ()
     """Where nothing was found: further tags that were asked for, and that no track has."""
+    unread: int = 0
+    """Characters at the end of a very long question that were not looked for."""

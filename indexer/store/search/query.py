@@ -24,7 +24,7 @@ _TERM: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_READ: Final = 1000
+READ: Final = 1000
 """Maximum characters of a question: far more than people type, few enough to be quick."""
 _SHORT: Final = 8
 """Maximum terms of a question in which a repeated letter counts. A guess."""
@@ -125,7 +125,7 @@ def parse(typed: str, now: datetime | None = None) -> Question:
     clock) is what the age in `added:7d` is counted from. Raises UsageError for an unknown
     field, a value that it cannot have, and a text of nothing that can be looked for.
     """
-    typed = typed[:_READ].rstrip()
+    typed = typed[:READ].rstrip()
     if not typed.isascii():
         typed = re.sub(_LONE_SURROGATE, "\ufffd", typed)
     now = now or datetime.now(UTC).astimezone().replace(tzinfo=None)

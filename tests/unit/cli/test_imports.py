@@ -41,7 +41,7 @@ indexer.store.search.index_rows indexer.store.search.spellings indexer.store.tag
 """
 ROWS = f"{WORDS} indexer.store.view_rows"
 SEARCH = f"""{ROWS}
-indexer.cli.search indexer.store.search.fields indexer.store.search.full_text
+indexer.cli.notices indexer.cli.search indexer.store.search.fields indexer.store.search.full_text
 indexer.store.search.lengths indexer.store.search.query indexer.store.search.results
 indexer.tag_names
 """

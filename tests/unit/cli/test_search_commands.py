@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from indexer.cli import export, main
-from indexer.cli.search import notices
+from indexer.cli.notices import notices
 from indexer.cli.terminal import number
 from indexer.library import Library
 from indexer.model import Track
@@ -162,7 +162,8 @@ def test_a_playlist_holds_the_bytes_of_paths(indexer: Run) -> None:
 @pytest.mark.parametrize(("form", "head"), [("--csv", b"id,root"), ("--m3u", b"#EXTM3U\n")])
 def test_nothing_found_is_1_and_still_a_file(indexer: Run, form: str, head: bytes) -> None:
     code, out, err = indexer("export", form, "nothing")
-    assert (code, out.startswith(head), out.count(b"\n"), err) == (1, True, 1, "")
+    assert (code, out.startswith(head), out.count(b"\n")) == (1, True, 1)
+    assert err == "indexer: nothing found for nothing\n"
 
 
 def test_on_a_terminal_what_is_exported_is_escaped(
@@ -217,6 +218,34 @@ def test_nothing_found_is_said(indexer: Run, kind: list[str]) -> None:
     assert indexer("search", "dbxt", *kind) == (
         1, b"", "indexer: nothing found for dbxt; the nearest words are debut\n",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [[], ["--json"], ["--m3u"], ["--paths"]])
+def test_an_export_of_nothing_says_why(indexer: Run, way: list[str]) -> None:
+    code, _, err = indexer("export", "xqzvwk", *way)
+    assert (code, err) == (1, "indexer: nothing found for xqzvwk\n")
+    code, _, err = indexer("export", "tag:mytag", *way)
+    assert err.endswith("no track has the tag mytag; which are kept is the setting keep_tags\n")
+
+
+@pytest.mark.parametrize("way", [[], ["--json"]])
+def test_artwork_of_nothing_says_why(indexer: Run, way: list[str]) -> None:
+    assert indexer("artwork", "xqzvwk", *way) == (
+        1, b"", "indexer: nothing found for xqzvwk\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [["search"], ["export"], ["artwork"], ["as-of", "1d"]])
+def test_of_a_very_long_text_it_is_said_what_was_not_looked_for(
+    indexer: Run, command: list[str]
+) -> None:
+    code, _, err = indexer(*command, "q" * 10_000)
+    assert code == 1
+    too_long, nothing = err.splitlines()
+    assert too_long == "indexer: too long: its last 9 000 characters were not looked for"
+    assert nothing == f"indexer: nothing found for {'q' * 200}..."
+    found = indexer(*command, "ida", " " * 1200)
+    assert (found.code, found.err) == (0, "")
 
 
 def test_a_list_that_is_cut_says_how_long_it_is(indexer: Run) -> None:

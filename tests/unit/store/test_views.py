@@ -38,6 +38,10 @@ QUESTIONS = {
     "year = 1997": "tracks_year (year=?)",
     "year BETWEEN 1990 AND 1999": "tracks_year (year>? AND year<?)",
     "id = 7": "INTEGER PRIMARY KEY (rowid=?)",
+    "id IN (SELECT rowid FROM track_search WHERE track_search MATCH 'artist:bjork')":
+        "INTEGER PRIMARY KEY (rowid=?)",
+    "artist = 'Björk' AND id IN (SELECT rowid FROM track_search WHERE track_search MATCH 'bjork')":
+        "INTEGER PRIMARY KEY (rowid=?)",
 }  # fmt: skip
 """A condition on the view `library`, and the search of `tracks` that answers it."""
 
