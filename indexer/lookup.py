@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from indexer.reports.status import Counts
     from indexer.results import status_report
     from indexer.settings import Settings
+    from indexer.store.search.query import Question
     from indexer.store.search.results import Kind
     from indexer.store.search.vocabulary import Meant, Vocabulary
 
@@ -332,7 +334,6 @@ class Lookup(Closable):
         sort: str,
     ) -> Sequence[_Found]:
         """The answer to these words, or to what they may have meant."""
-        from indexer.store.search import full_text
         from indexer.store.search.query import READ, parse
 
         connection = self._reading()
@@ -341,25 +342,43 @@ class Lookup(Closable):
         if note is not None and len(typed) > READ:
             note(report.SearchNote(unread=len(typed) - READ))
         found = kind.find(connection, question, sort, limit)
-        if not found and question.wanted and not full_text.count(connection, question):
-            for meant in self._words().meant(question):
-                found = kind.find(connection, meant.question, sort, limit)
-                if found:
-                    question = meant.question
-                    break
-            if note is not None and not found:
-                note(report.SearchNote(nearest=meant.near))
-            elif note is not None and (shown := self._taken(meant)):
-                note(report.SearchNote(instead=shown))
-        elif note is not None and not found:
-            from indexer.store.tag_sets import without_tracks
-
-            note(report.SearchNote(absent_tags=without_tracks(connection, question.tags)))
+        if not found:
+            question, found, told = self._otherwise(
+                typed, question, lambda other: kind.find(connection, other, sort, limit)
+            )
+            if note is not None and (of_it := told()) is not None:
+                note(of_it)
         if note is not None and limit is not None and len(found) == limit:
             total = kind.total(connection, question)
             if total > limit:
                 note(report.SearchNote(total=total))
         return found
+
+    def _otherwise(
+        self, typed: str, question: Question, find: Callable[[Question], Sequence[_Found]]
+    ) -> tuple[Question, Sequence[_Found], Callable[[], report.SearchNote | None]]:
+        """What a question that finds nothing may mean, what that finds, and how to tell of it."""
+        from indexer.store.search import full_text
+        from indexer.store.search.query import with_fields
+        from indexer.store.tag_sets import without_tracks
+
+        connection = self._reading()
+        written = with_fields(typed)
+        if written is not None and (found := find(written[1])):
+            instead = {typed: written[0]}
+            return written[1], found, lambda: report.SearchNote(instead=instead)
+        if not question.wanted or full_text.count(connection, question):
+            absent = without_tracks(connection, question.tags)
+            return question, (), lambda: report.SearchNote(absent_tags=absent)
+        for meant in self._words().meant(question):
+            if found := find(meant.question):
+                return meant.question, found, partial(self._told_of, meant)
+        near = meant.near
+        return question, (), lambda: report.SearchNote(nearest=near)
+
+    def _told_of(self, meant: Meant) -> report.SearchNote | None:
+        shown = self._taken(meant)
+        return report.SearchNote(instead=shown) if shown else None
 
     def _taken(self, meant: Meant) -> dict[str, str]:
         """What was taken for which typed word, as the best track has it."""

@@ -28,6 +28,11 @@ _SAME: Final = (
     "til till until", "thru through", "nite night", "luv love", "xmas christmas",
 )  # fmt: skip
 """Words with one meaning in names, each abbreviation without its dot or apostrophe."""
+_KEYS: Final = (
+    "cis:c sharp", "dis:d sharp", "eis:e sharp", "fis:f sharp", "gis:g sharp", "ais:a sharp",
+    "ces:c flat", "des:d flat", "es:e flat", "ges:g flat", "as:a flat", "b:b flat", "h:b",
+)  # fmt: skip
+"""German names of keys: `cis-moll` is C-sharp minor."""
 _OF_TWO_NAMES: Final = "feat ft featuring with vs versus and und et y n e och og en ja i и of o"
 _ARTICLES: Final = "the a an der die das el los las la le les il gli"
 _OPTIONAL: Final = frozenset(f"{_OF_TWO_NAMES} {_ARTICLES}".split())
@@ -47,6 +52,7 @@ _YEAR: Final = r"(?:19|20)\d\d|[3-9]\d"
 
 def _table() -> dict[str, tuple[str, ...]]:
     same = [group.split() for group in _SAME]
+    same += [group.split(":") for group in _KEYS]
     same += number_words.groups()
     found: dict[str, tuple[str, ...]] = {}
     for group in same:

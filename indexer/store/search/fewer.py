@@ -31,7 +31,7 @@ _SHORTEST: Final = 3
 _ADDED: Final = (
     "band singer dj mc album lp ep single cd vinyl song songs track music video clip audio lyrics"
     " official original full version edition deluxe bonus remaster remastered live hd hq ost"
-    " by from play"
+    " by from play greatest hits best"
 )
 """Words that people add to a name: tracks that have one of them alone are not what is meant."""
 _ALL_ADDED: Final = frozenset(_ADDED.split())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct, structs
 
 from indexer.errors import UsageError
-from indexer.store.search.fields import Fact, column_asked, decade_of, fact_of, years_of
+from indexer.store.search.fields import NAMES, Fact, column_asked, decade_of, fact_of, years_of
 from indexer.store.search.folding import AND, fold, is_lost_between_words, of_symbols, stands_alone
 from indexer.store.search.index_rows import FIELDS
 from indexer.store.search.lengths import Span
@@ -32,6 +33,7 @@ _TOLD: Final = 40
 """Characters of a text in which nothing can be looked for that are repeated."""
 _LONE_SURROGATE: Final = "[\ud800-\udfff]"
 """Python has them for the bytes of a path that are not UTF-8; SQLite takes none."""
+_AS_FIELD: Final = r"(?<![^\s(-])({})\s*(?:[:=]\s*|([<>]=?)\s*)(?=[^\s:=<>])"
 _OR: Final = "OR"
 _ANDS: Final = (AND, "und", "et", "y", "n")
 """Words for `&`, which names have in any of these ways, or not at all."""
@@ -144,6 +146,19 @@ def parse(typed: str, now: datetime | None = None) -> Question:
     if typed and not groups:
         raise UsageError(f"there is no word in {typed[:_TOLD]!a} to look for")
     return Question(_without_noise(_each_once(groups)))
+
+
+def with_fields(typed: str, now: datetime | None = None) -> tuple[str, Question] | None:
+    """A question with `artist: x`, `artist=x` or `year > 1990` as fields; None: there is none.
+
+    Only for one that finds nothing as it is, since titles have such words, too.
+    """
+    written = re.sub(_AS_FIELD.format("|".join(NAMES)), r"\1:\2", typed[:READ], flags=re.IGNORECASE)
+    if written == typed[:READ]:
+        return None
+    with suppress(UsageError):  # a value that it cannot have
+        return written, parse(written, now)
+    return None
 
 
 def _each_once(groups: Sequence[Group]) -> list[Group]:

@@ -181,6 +181,9 @@ class Vocabulary:
             yield other
         if groups != question.groups and tagged == loose:  # `love to day` may be Love 2 Day
             yield Meant(loose, {}, first.near)
+        if (split := _split(question)) != question:
+            yield from self._ways(split)
+            return
         if len(groups) == 1:
             return  # it was replaced already
         if (name := self._without_added(question, first)) is not None:
@@ -335,8 +338,16 @@ class Vocabulary:
             words = group[0]
             if len(group) == 1 and isinstance(words, Words) and _is_run(words):
                 yield from self._two_runs(words) or (group,)
+            elif (parts := _split_group(group)) != (group,) and self._are_apart(group, parts):
+                yield from parts
             else:
                 yield group
+
+    def _are_apart(self, group: Group, parts: tuple[Group, ...]) -> bool:
+        """Whether tracks have all parts of a group, and none has them side by side."""
+        if any(map(self._is_there, _words_of(group))):
+            return False
+        return full_text.count(self._connection, Question(parts)) > 0
 
     def _two_runs(self, words: Words) -> tuple[Group, ...]:
         """An artist and a title that were typed without a space; empty if it is none."""
@@ -431,6 +442,22 @@ def _words_of(group: Group) -> tuple[Words, ...]:
     return words if len(words) == len(group) else ()
 
 
+def _split(question: Question) -> Question:
+    """The same question, with words that have signs between them each by itself."""
+    return Question(tuple(part for group in question.groups for part in _split_group(group)))
+
+
+def _split_group(group: Group) -> tuple[Group, ...]:
+    """The words that were typed with signs between, as `nirvana-nevermind`; else the group."""
+    words = _words_of(group)
+    if len(words) != 1 or " " not in words[0].text or any(map(stands_alone, words[0].text)):
+        return (group,)
+    *texts, last = words[0].text.split()
+    field = words[0].field
+    return (*((Words(text, field),) for text in texts),
+            (Words(last, field, prefix=words[0].prefix),))  # fmt: skip
+
+
 def _numbered(groups: Sequence[Group]) -> Iterator[Group]:
     """The groups, with neighbours that say a number as one: `forty one` may be 41."""
     at = 0
@@ -468,8 +495,8 @@ def _is_there(words: Words, there: Collection[str]) -> bool:
 
 
 def _allowed(typed: str) -> int:
-    """How many errors a word may have. Guesses: short words are all alike."""
-    return bisect_right((4, 6, 12, 15), len(typed))
+    """How many errors a word may have. Guesses: short words are all alike, and so are numbers."""
+    return 0 if typed.isdecimal() else bisect_right((4, 6, 12, 15), len(typed))
 
 
 def as_written(word: str, names: Iterable[str | None]) -> str:

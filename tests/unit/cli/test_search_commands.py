@@ -248,6 +248,32 @@ def test_of_a_very_long_text_it_is_said_what_was_not_looked_for(
     assert (found.code, found.err) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("artist: ida", "artist:ida"),
+        ("Artist = ida", "Artist:ida"),
+        ("year > 1990 bjork", "year:>1990 bjork"),
+        ("year=1993", "year:1993"),
+        ("artist: ida -title: live", "artist:ida -title:live"),
+    ],
+)
+def test_a_field_is_understood_as_people_write_it_where_nothing_is_found(
+    indexer: Run, typed: str, written: str
+) -> None:
+    meant = indexer("search", written)
+    code, out, err = indexer("search", typed)
+    assert (code, out) == (0, meant.out)
+    assert err == f"indexer: nothing for {typed}; showing {written}\n"
+
+
+@pytest.mark.parametrize("typed", ["year: xqzv", "year > zzzz", "artist: xqzv"])
+def test_what_is_no_field_with_a_value_is_looked_for_as_words(indexer: Run, typed: str) -> None:
+    code, out, err = indexer("search", typed)
+    assert (code, out) == (1, b"")
+    assert err.startswith(f"indexer: nothing found for {typed}")
+
+
 def test_a_list_that_is_cut_says_how_long_it_is(indexer: Run) -> None:
     for kind, total in (([], 3), (["--albums"], 2), (["--artists"], 3)):
         code, out, err = indexer("search", "codec:mp3", "OR", "live", "--limit", "1", *kind)

@@ -47,6 +47,7 @@ NAMES = (
     "Abba | Stay Together",
     "Shostakovich | Largo",
     "周杰伦 | 青花瓷",
+    "Chopin | Nocturne in C-sharp minor",
 )
 MEANT = {
     "led zeppelin 4": "Led Zeppelin IV",
@@ -87,6 +88,11 @@ MEANT = {
     "schostakowitsch": "Largo",
     "周杰伦青花瓷": "青花瓷",
     "all eyez on me.mp3": "All Eyez on Me",
+    "eninem-rihanna-love_the_way": "Love the Way You Lie",
+    "abba-stay/together": "Stay Together",
+    "abba,stay": "Stay Together",
+    "nocturne cis-moll": "Nocturne in C-sharp minor",
+    "nocturne c# minor": "Nocturne in C-sharp minor",
     "köchel 331": "Sonata, K. 331",
     "koechel 331": "Sonata, K. 331",
     "tupac": "All Eyez on Me",
@@ -129,7 +135,14 @@ def test_what_was_taken_for_a_mistyped_word_is_told(named: Settings) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ['"led zeppelin 4"', "zeppelin -4 -iv", "zeppelin artist:eminem", '"beetles" OR "qqqq"'],
+    [
+        '"led zeppelin 4"',
+        "zeppelin -4 -iv",
+        "zeppelin artist:eminem",
+        '"beetles" OR "qqqq"',
+        '"abba-stay"',
+        "artist:abba-stay",
+    ],
 )
 def test_what_was_asked_for_exactly_is_not_loosened(named: Settings, typed: str) -> None:
     with Library(named) as library:

@@ -31,6 +31,8 @@ MEANT = {
     "artist:cure live": ("Friday I'm in Love", "artist:cure"),
     "artist:cuer live": ("Friday I'm in Love", "artist:cure"),
     "cure live": ("Friday I'm in Love", "cure"),
+    "cure greatest hits": ("Friday I'm in Love", "cure"),
+    "shostakovich 1906": ("Symphony No. 5, Op. 47: IV. Allegro non troppo", "shostakovich"),
     "dj tiesto": ("Adagio for Strings", "tiësto"),
     "songs by kraftwerk": ("Autobahn", "kraftwerk"),
     "the cure band": ("Friday I'm in Love", "cure"),

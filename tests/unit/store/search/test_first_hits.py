@@ -151,6 +151,9 @@ Johann Sebastian Bach | Harpsichord Concerto No. 1, BWV 1052 | Concertos | bwv10
 Franz Schubert | Death and the Maiden, D. 810 | Quartets | d. 810; d810; deutsch 810
 Bowling for Soup | 1985 | A Hangover | nineteen eighty five; 1985; bowling nineteen eighty five
 Smashing Pumpkins | Nineteen Seventy-Nine | Mellon Collie | 1979; pumpkins 1979
+Nirvana | Smells Like Teen Spirit | Nevermind | nirvana-nevermind; nirvana_nevermind-01-smells_like_teen_spirit.mp3; nirvana greatest hits; smells like teen spirt; artist: nirvana; nirvanna-nevermind
+Sergei Rachmaninoff | Prelude in C-sharp minor, Op. 3 No. 2 | Preludes | prelude cis-moll; prelude c# minor; rachmaninov op3 no2
+Lynyrd Skynyrd | Free Bird | Pronounced | lynard skynard; free-bird/skynyrd; skynyrd best of
 """
 """`artist | title | album | what is typed; ...`: real names, none of them of a file."""
 
