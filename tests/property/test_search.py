@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,12 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import indexer
 from indexer.errors import UsageError
 from indexer.library import Library
 from indexer.model import Track
+from indexer.results.report import SearchNote
 from indexer.settings import Settings
 from indexer.store.connection import open_index
 from indexer.store.search.folding import fold, of_symbols
+from indexer.web.finding import find
 from tests.rows import MadeUp
 from tests.trees import faults
 
@@ -25,7 +28,9 @@ TERMS = st.lists(
     st.sampled_from(
         ["and", "&", "und", "y", "OR", "OR", "x", "-x", "-and", '"and"', "80s", "added:7d", "!",
          "the", "zzz", "qqqq", "1974", "flac", "27/2", "kv5", "東京x", "-",
-         "added:1970..", "has:cover", "missing:year", "path:x", "title:and", "tag:mood=x"]
+         "added:1970..", "has:cover", "missing:year", "path:x", "title:and", "tag:mood=x",
+         "artist: zzz", "title=zzz", "year > 1970", "zz-x", "zzz/zzz_x", "h20", "forty", "one",
+         "2zzz", "z", "zz", "live", "title:zzz", "year:1999-1990", "NOT", "NEAR(", '"', "(zzz)"]
     ), max_size=6,
 ).map(" ".join)  # fmt: skip
 TYPED = TERMS | st.text() | st.lists(
@@ -83,6 +88,33 @@ def test_anything_may_be_typed(shelf: Shelf, typed: str, sort: str) -> None:
             list(shelf.library.search([typed], of=kind, sort=sort))
     with suppress(UsageError):
         list(shelf.library.search([typed], of="artists"))
+
+
+@given(typed=TYPED)
+@example(typed='zzz OR "" live')
+@example(typed="artist: zzz live")
+@example(typed="z z z")
+def test_command_package_and_page_answer_alike(shelf: Shelf, typed: str) -> None:
+    notes: list[SearchNote] = []
+    with indexer.open(shelf.library.database) as index:
+        command, package, page = (
+            _answer(ask)
+            for ask in (
+                lambda: [row["id"] for row in shelf.library.search([typed], note=notes.append)],
+                lambda: [track.id for track in index.search(typed)],
+                lambda: [row["id"] for row in find(shelf.library, typed).tracks],
+            )
+        )
+    assert command == package == page
+    assert command != [] or notes, "nothing is said of why nothing is found"
+
+
+def _answer(ask: Callable[[], Sequence[object]]) -> Sequence[object] | None:
+    """The ids of what is found; None for wrong use."""
+    try:
+        return ask()
+    except UsageError:
+        return None
 
 
 @given(title=NAMES, artist=NAMES, album=NAMES, genre=NAMES)
