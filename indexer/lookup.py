@@ -359,11 +359,11 @@ class Lookup(Closable):
     ) -> tuple[Question, Sequence[_Found], Callable[[], report.SearchNote | None]]:
         """What a question that finds nothing may mean, what that finds, and how to tell of it."""
         from indexer.store.search import full_text
-        from indexer.store.search.query import with_fields
+        from indexer.store.search.query import rewritten
         from indexer.store.tag_sets import without_tracks
 
         connection = self._reading()
-        written = with_fields(typed)
+        written = rewritten(typed)
         if written is not None and (found := find(written[1])):
             instead = {typed: written[0]}
             return written[1], found, lambda: report.SearchNote(instead=instead)

@@ -19,6 +19,7 @@ from indexer.results import report
 from indexer.store import browse, changes
 from indexer.store.connection import token_of
 from indexer.store.schema import LIBRARY_COLUMNS
+from indexer.store.search.query import READ
 from indexer.web import finding
 from indexer.web.answers import listed
 from indexer.web.shelf import FACETS, ORDERS, Directory
@@ -39,8 +40,6 @@ _CHANGE_COLUMNS: Final = (
     "seq", "at", "kind", "track_id", "root", "path", "old_root", "old_path",
 )  # fmt: skip
 _MOST_TRACKS: Final = 10_000
-_LONGEST: Final = 500
-"""Letters of a search."""
 _AT_ONCE: Final = 200
 """Albums or artists that are read at once."""
 _DUPLICATES: Final = 100
@@ -97,7 +96,7 @@ def _search(site: Site) -> str:
     text = request.args.get("q", "").strip()
     found = _found(site, text, finding.TRACKS)
     template = "_found.html" if request.args.get("part") else "search.html"
-    return render_template(template, q=text, found=found)
+    return render_template(template, q=text, found=found, unread=max(0, len(text) - READ))
 
 
 def _search_data(site: Site, kind: str) -> Response:
@@ -112,7 +111,7 @@ def _search_data(site: Site, kind: str) -> Response:
 def _found(site: Site, text: str, limit: int) -> finding.Found:
     if not text:
         return finding.Found()
-    text = text[:_LONGEST]
+    text = text[:READ]
     return site.pool.answer(
         ("search", text, limit), lambda lookup: finding.find(lookup, text, limit)
     )

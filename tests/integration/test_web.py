@@ -134,6 +134,15 @@ def test_a_slip_is_mended_and_said(served: Served) -> None:
     assert 'Nothing has <bdi dir="auto">hyperbalad</bdi>' in page
 
 
+def test_of_a_very_long_text_it_is_said_what_was_not_looked_for(served: Served) -> None:
+    said = "its last 24 characters were not looked for"
+    assert said in ask(served.url, "/search?q=bjork" + "+" * 1016 + "joy").text
+    assert said in ask(served.url, "/search?q=" + "q" * 1024).text
+    assert "not looked for" not in ask(served.url, "/search?q=bjork" + "+" * 2000).text
+    page = ask(served.url, "/search?q=" + "-q+" * 300 + "hyperbalad").text  # 910: all of it
+    assert 'Nothing has <bdi dir="auto">hyperbalad</bdi>' in page
+
+
 def test_a_search_that_is_none_says_what_is_wrong(served: Served) -> None:
     answer = ask(served.url, "/search?q=" + quote("year:abc"))
     assert (answer.status, "That was not understood" in answer.text) == (400, True)

@@ -34,6 +34,7 @@ _TOLD: Final = 40
 _LONE_SURROGATE: Final = "[\ud800-\udfff]"
 """Python has them for the bytes of a path that are not UTF-8; SQLite takes none."""
 _AS_FIELD: Final = r"(?<![^\s(-])({})\s*(?:[:=]\s*|([<>]=?)\s*)(?=[^\s:=<>])"
+_NOT: Final = r"(?<=\s)NOT\s+(?=[^\s-])"
 _OR: Final = "OR"
 _ANDS: Final = (AND, "und", "et", "y", "n")
 """Words for `&`, which names have in any of these ways, or not at all."""
@@ -148,13 +149,16 @@ def parse(typed: str, now: datetime | None = None) -> Question:
     return Question(_without_noise(_each_once(groups)))
 
 
-def with_fields(typed: str, now: datetime | None = None) -> tuple[str, Question] | None:
-    """A question with `artist: x`, `artist=x` or `year > 1990` as fields; None: there is none.
+def rewritten(typed: str, now: datetime | None = None) -> tuple[str, Question] | None:
+    """A question as other programs take it: `artist: x`, `artist=x`, `year > 1990`, `x NOT y`.
 
-    Only for one that finds nothing as it is, since titles have such words, too.
+    With what it would be here; None where that is the same. Only for one that finds nothing as it
+    is, since titles have such words, too.
     """
-    written = re.sub(_AS_FIELD.format("|".join(NAMES)), r"\1:\2", typed[:READ], flags=re.IGNORECASE)
-    if written == typed[:READ]:
+    asked = typed[:READ]
+    written = re.sub(_AS_FIELD.format("|".join(NAMES)), r"\1:\2", asked, flags=re.IGNORECASE)
+    written = re.sub(_NOT, "-", written)
+    if written == asked:
         return None
     with suppress(UsageError):  # a value that it cannot have
         return written, parse(written, now)

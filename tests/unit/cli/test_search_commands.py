@@ -255,6 +255,8 @@ def test_of_a_very_long_text_it_is_said_what_was_not_looked_for(
         ("Artist = ida", "Artist:ida"),
         ("year > 1990 bjork", "year:>1990 bjork"),
         ("year=1993", "year:1993"),
+        ("ida NOT live", "ida -live"),
+        ("ida AND NOT artist: eve", "ida AND -artist:eve"),
         ("artist: ida -title: live", "artist:ida -title:live"),
     ],
 )
