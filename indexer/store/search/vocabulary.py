@@ -40,6 +40,8 @@ _IN_ONE_BLOCK: Final = 10_000
 _MOST_REPLACED: Final = 20
 """Maximum words of a question that are replaced: measured with the 200 000 words of a million
 tracks, 30 ms each. A guess: a text with more of them was pasted by mistake."""
+_MOST_OF_PASTED: Final = 3
+"""The same of a question with more words: a track has all the others. A guess."""
 _LONG: Final = 8
 """Letters of a word that may have one error more where other words say which track is meant."""
 _NEAR: Final = 3
@@ -143,6 +145,8 @@ class Vocabulary:
         self._firsts = [block.first for block in self._blocks]
         self._connection = connection
         self._last: _Thought | None = None
+        self._compared: dict[tuple[str, int], list[str]] = {}
+        """Words like those of the last question, which is asked in several ways."""
 
     def meant(self, question: Question) -> Iterator[Meant]:
         """What a question that finds nothing may mean, the likeliest first; at least one.
@@ -154,6 +158,7 @@ class Vocabulary:
         """
         if self._last is None or self._last.question != question:
             self._last = _Thought(question, [], self._ways(question))
+            self._compared.clear()
         thought = self._last
         yield from thought.known
         while way := self._next(thought):
@@ -181,7 +186,8 @@ class Vocabulary:
             yield other
         if groups != question.groups and tagged == loose:  # `love to day` may be Love 2 Day
             yield Meant(loose, {}, first.near)
-        if (split := _split(question)) != question:
+        split = _split(question)
+        if split != question and len(split.groups) <= _MOST_REPLACED:
             yield from self._ways(split)
             return
         if len(groups) == 1:
@@ -249,12 +255,13 @@ class Vocabulary:
         near: list[str] = []
         replaced = 0
         groups = list(asked)
+        most = _MOST_REPLACED if len(groups) <= _MOST_REPLACED else _MOST_OF_PASTED
         for number, group in enumerate(groups):
             words = _words_of(group)
             if not words or any(map(self._is_there, words)):
                 continue
             replaced += len(words)
-            if replaced > _MOST_REPLACED:
+            if replaced > most:
                 break
             found = [self._replaced(one) for one in words]
             groups[number] = tuple(dict.fromkeys(one.words for one in found))
@@ -397,7 +404,14 @@ class Vocabulary:
         return [word for _, word in found[:_MOST_PARTS]]
 
     def _like(self, typed: str, allowed: int) -> list[str]:
-        """Words at most so many typing errors away, the likeliest first.
+        """Words at most so many typing errors away, the likeliest first; see `_compare`."""
+        asked = typed, allowed
+        if asked not in self._compared:
+            self._compared[asked] = self._compare(typed, allowed)
+        return self._compared[asked]
+
+    def _compare(self, typed: str, allowed: int) -> list[str]:
+        """A word compared with each of the index.
 
         An error is a letter too many, too few, another, or two swapped (optimal string alignment).
         A digit for a letter that looks like it is none.

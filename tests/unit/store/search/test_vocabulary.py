@@ -153,6 +153,9 @@ def test_a_pasted_text_that_is_in_no_name_is_not_compared_word_by_word(
     monkeypatch.setattr(words, "_like", noted)
     asked = [f"qqqq{chr(97 + number // 26)}{chr(97 + number % 26)}xxxx" for number in range(80)]
     list(words.meant(parse(" ".join(asked))))
+    assert len(set(compared)) == vocabulary._MOST_OF_PASTED
+    compared.clear()
+    list(words.meant(parse(" ".join(asked[: vocabulary._MOST_REPLACED]))))
     assert len(set(compared)) == vocabulary._MOST_REPLACED
     compared.clear()
     ways = list(words.meant(parse(f"{asked[0]} betta zetta")))
@@ -193,3 +196,19 @@ def test_several_neighbours_are_one_word_where_the_index_has_it(
     words._connection.execute("INSERT INTO track_search VALUES ('op27')")
     fresh = Vocabulary(words._connection)
     assert only(likeliest(fresh, typed).question).text == meant
+
+
+def test_a_word_is_compared_once_though_a_question_is_asked_in_several_ways(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[str, int]] = []
+    compare = words._compare
+
+    def noted(typed: str, allowed: int) -> list[str]:
+        compared.append((typed, allowed))
+        return compare(typed, allowed)
+
+    monkeypatch.setattr(words, "_compare", noted)
+    ways = list(words.meant(parse("betta-zetta bethany")))
+    assert [one.mistyped for one in ways].count(True) == 1, "also with the words apart"
+    assert len(compared) == len(set(compared))
